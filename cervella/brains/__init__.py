@@ -1,0 +1,144 @@
+"""What thinks: the brains by name. Asking for one never imports another."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, cast
+
+from cervella.errors import BrainError, BrainNotInstalledError, ConfigError, UnknownBrainError, did_you_mean
+from cervella.protocols import Brain
+
+__all__ = ["SHIELD_OPTIONS", "brain_names", "load_brain", "shield_options"]
+
+_BUILT_IN: Mapping[str, str] = {
+    "echo": "cervella.testing:EchoBrain",
+    "embedded": "cervella.brains.embedded:EmbeddedBrain",
+    "extractive": "cervella.brains.extractive:ExtractiveBrain",
+    "scripted": "cervella.testing:ScriptedBrain",
+}
+_GROUP = "cervella.brains"
+SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries")
+"""Keys of [brains.NAME] that the shield reads, for every brain."""
+
+
+def _third_party() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=_GROUP) if point.name not in _BUILT_IN}
+
+
+def brain_names(options: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
+    """The names that a brain can be asked for by: built in, installed by entry point, and configured."""
+    return sorted({*_BUILT_IN, *_third_party(), *(options or {})})
+
+
+def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> Brain:
+    """Make the brain that `name` or `name:model` stands for; it splits at the first colon.
+
+    `options` are the [brains.NAME] tables. Raises UnknownBrainError, ConfigError for an option that the brain does
+    not have, BrainNotInstalledError where its package is missing.
+    """
+    options = options or {}
+    name, _, model = spec.partition(":")
+    name = name.strip()
+    own = dict(options.get(name, {}))
+    kind = str(own.pop("kind", name))
+    third_party = _third_party()
+    if kind not in _BUILT_IN and kind not in third_party:
+        known = brain_names(options) if kind == name else brain_names()
+        what = (
+            f"No brain is called {kind!r}."
+            if kind == name
+            else f"The brain {name!r} is of kind {kind!r}: there is none."
+        )
+        raise UnknownBrainError(
+            what, name=kind, known=known, remedy=f"{did_you_mean(kind, known)}Known brains: {', '.join(known)}."
+        )
+    if model:
+        own["model"] = model.strip()
+    for key in SHIELD_OPTIONS:
+        own.pop(key, None)
+    factory = _load(kind, third_party)
+    _check(name, kind, factory, own)
+    try:
+        brain = factory(name=name, **own)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The brain {name!r} can't be made: {error}.", remedy=f"Check the values of [brains.{name}]."
+        ) from error
+    return cast(Brain, brain)
+
+
+def _load(kind: str, third_party: Mapping[str, EntryPoint]) -> Any:
+    try:
+        if kind in third_party:
+            return third_party[kind].load()
+        module, _, attribute = _BUILT_IN[kind].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise BrainNotInstalledError(
+            f"The brain {kind!r} needs a package that is not installed: {error}.",
+            brain=kind,
+            remedy=f"Install it: `pip install 'cervella[{kind}]'`."
+            if kind in _BUILT_IN
+            else "Install its package again.",
+            extra=kind if kind in _BUILT_IN else None,
+        ) from error
+    except Exception as error:
+        if isinstance(error, BrainError):
+            raise
+        raise ConfigError(
+            f"The brain {kind!r} fails when it is loaded: {error}.",
+            remedy="Update or remove the package that brings it.",
+        ) from error
+
+
+def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(factory).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters if parameter.name not in ("self", "name")]
+    for key in own:
+        if key not in known:
+            every = sorted([*known, "kind", *SHIELD_OPTIONS])
+            raise ConfigError(
+                f"The brain {name!r} has no option {key!r}.",
+                remedy=f"{did_you_mean(key, every)}Options of {kind!r}: {', '.join(every)}.",
+                code="unknown_key",
+            )
+
+
+def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """What the [brains.NAME] table of this brain says to its shield, checked.
+
+    Raises ConfigError for a value that can't be used.
+    """
+    name = spec.partition(":")[0].strip()
+    found: dict[str, Any] = {}
+    for key, value in (options or {}).get(name, {}).items():
+        if key == "location":
+            if value not in ("local", "private", "cloud"):
+                raise ConfigError(
+                    f"[brains.{name}] location is {value!r}.",
+                    remedy="It is 'local', 'private' or 'cloud'.",
+                    code="bad_value",
+                )
+        elif key == "retries":
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise ConfigError(
+                    f"[brains.{name}] retries is {value!r}.",
+                    remedy="It is a whole number, 0 or more.",
+                    code="bad_value",
+                )
+        elif key in SHIELD_OPTIONS:
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+                raise ConfigError(
+                    f"[brains.{name}] {key} is {value!r}.",
+                    remedy="It is a number of seconds above 0.",
+                    code="bad_value",
+                )
+        else:
+            continue
+        found[key] = value
+    return found

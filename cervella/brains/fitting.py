@@ -1,0 +1,147 @@
+"""What a brain may see of a prompt, and how much of it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from cervella.errors import BrainResponseError, PromptTooLongError
+from cervella.prompt import estimate_tokens, render, turns, without
+from cervella.protocols import Brain
+from cervella.redaction import mask_secrets
+from cervella.types import Location, Passage, Prompt
+
+__all__ = ["Fitted", "admit", "context_tokens_of", "count_tokens", "fit", "location_of"]
+
+
+def location_of(brain: Brain) -> Location:
+    """Where a brain runs; one that does not say is taken for a cloud brain."""
+    location = getattr(brain, "location", None)
+    return cast(Location, location) if location in ("local", "private") else "cloud"
+
+
+def context_tokens_of(brain: Brain) -> int | None:
+    """A brain's window, prompt and answer together; None where it names none."""
+    return getattr(brain, "context_tokens", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A prompt as a brain may see it and as it fits."""
+
+    prompt: Prompt
+    prompt_tokens: int
+    limit_tokens: int | None
+    """The window less the room for the answer; None where the brain names no window."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """What was taken out, counted: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy;
+    `passages_dropped`, `turns_dropped` for want of room."""
+
+
+def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
+    """The prompt less what a brain at this location may not see, and what was taken out.
+
+    For a cloud brain: without local-only passages and tainted turns, and with every secret masked.
+    """
+    if location != "cloud":
+        return prompt, {}
+    secrets = 0
+
+    def masked(text: str) -> str:
+        nonlocal secrets
+        text, found = mask_secrets(text)
+        secrets += found
+        return text
+
+    def cleaned(passage: Passage) -> Passage:
+        return replace(
+            passage,
+            text=masked(passage.text),
+            lead=masked(passage.lead),
+            heading=masked(passage.heading),
+            path=masked(passage.path),
+        )
+
+    withheld = [mark for mark, passage in prompt.sources.items() if passage.local_only]
+    shown = without(prompt, withheld)
+    all_turns = turns(prompt.history)
+    kept = [turn for turn in all_turns if not any(message.tainted for message in turn)]
+    admitted = replace(
+        shown,
+        question=masked(shown.question),
+        history=tuple(replace(message, content=masked(message.content)) for turn in kept for message in turn),
+        passages=tuple(cleaned(passage) for passage in shown.passages),
+    )
+    flags = {
+        "passages_withheld": len(withheld),
+        "turns_withheld": len(all_turns) - len(kept),
+        "secrets_masked": secrets,
+    }
+    return admitted, {key: count for key, count in flags.items() if count}
+
+
+async def fit(prompt: Prompt, brain: Brain, location: Location) -> Fitted:
+    """Admit the prompt and cut it to the brain's window: the lowest passages first, then the oldest turns.
+
+    Never the soul: raises PromptTooLongError where soul, instructions and question alone do not fit.
+    """
+    if prompt.images and "images" not in getattr(brain, "capabilities", ()):
+        raise BrainResponseError(
+            f"The brain {brain.name!r} can't see images.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="Ask without images, or ask a brain that can see.",
+            code="images_unsupported",
+        )
+    prompt, flags = admit(prompt, location)
+    window = context_tokens_of(brain)
+    limit = None if window is None else window - _room(prompt, brain, window)
+    tokens = await count_tokens(prompt, brain)
+    if window is None or limit is None or tokens <= limit:
+        return Fitted(prompt=prompt, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
+    # Halved, not counted one by one: counting may be a call of the engine.
+    low, high = 1, len(prompt.passages) + len(turns(prompt.history))
+    fitted: Fitted | None = None
+    while low <= high:
+        middle = (low + high) // 2
+        shorter, gone = _less(prompt, middle)
+        count = await count_tokens(shorter, brain)
+        if count <= limit:
+            fitted = Fitted(prompt=shorter, prompt_tokens=count, limit_tokens=limit, flags={**flags, **gone})
+            high = middle - 1
+        else:
+            low, tokens = middle + 1, count
+    if fitted is not None:
+        return fitted
+    raise PromptTooLongError(
+        f"The soul, the instructions and the question take {tokens} tokens; {brain.name!r} has room for {limit}: "
+        f"a window of {window}, less {window - limit} for the answer.",
+        brain=brain.name,
+        model=brain.model,
+        prompt_tokens=tokens,
+        limit_tokens=limit,
+        remedy="Ask a shorter question, shorten the Constitution, or use a brain with a larger window.",
+    )
+
+
+async def count_tokens(prompt: Prompt, brain: Brain) -> int:
+    """What a prompt takes of this brain's window, by its own count; without one, ceil(characters / 3)."""
+    count = getattr(brain, "count_tokens", None)
+    return int(await count(prompt)) if count is not None else estimate_tokens(render(prompt))
+
+
+def _room(prompt: Prompt, brain: Brain, window: int) -> int:
+    """Tokens kept free for the answer."""
+    asked = prompt.max_output_tokens or getattr(brain, "max_output_tokens", None)
+    return int(asked) if asked else min(1024, window // 4)
+
+
+def _less(prompt: Prompt, pieces: int) -> tuple[Prompt, dict[str, int]]:
+    """The prompt less so many pieces: the lowest passages, then the oldest turns."""
+    passages = min(pieces, len(prompt.passages))
+    older = pieces - passages
+    shorter = without(prompt, prompt.marks[len(prompt.marks) - passages :])
+    history = tuple(message for turn in turns(prompt.history)[older:] for message in turn)
+    gone = {"passages_dropped": passages, "turns_dropped": older}
+    return replace(shorter, history=history), {key: count for key, count in gone.items() if count}

@@ -1,0 +1,133 @@
+"""The shield: what stands around every leaf brain, so that no brain has to think of it.
+
+It drops what this brain may not see, fits the prompt into the window, asks the budget guard, keeps the times, retries
+before the first token, and reports every attempt the moment it ends.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
+
+from cervella.brains.call import Call, Patience
+from cervella.brains.fitting import Fitted, context_tokens_of, fit, location_of
+from cervella.errors import BrainError, BrainRateLimitError
+from cervella.protocols import Brain
+from cervella.types import Attempt, BrainEvent, Finished, Location, Prompt
+
+__all__ = ["Guard", "Shield"]
+
+Guard = Callable[[Brain, Prompt], Awaitable[None] | None]
+"""Called before each call of an engine; raises BudgetError to stop it."""
+
+
+class Shield:
+    """A brain around a brain. Its attempts come on the Completion, and on the error where there is none.
+
+    `first_token_timeout` and `idle_timeout` are seconds: for the first text, and between two pieces of it. `retries`
+    are further calls before the first token, for errors that are retryable; a Retry-After that is longer than the
+    time left, or than `first_token_timeout`, is not waited for.
+    """
+
+    def __init__(
+        self,
+        brain: Brain,
+        *,
+        location: Location | None = None,
+        first_token_timeout: float = 300.0,
+        idle_timeout: float = 60.0,
+        retries: int = 2,
+        guard: Guard | None = None,
+        on_attempt: Callable[[Attempt], None] | None = None,
+    ) -> None:
+        self.brain = brain
+        self.location: Location = location or location_of(brain)
+        self._first_token_timeout = first_token_timeout
+        self._idle_timeout = idle_timeout
+        self._retries = retries
+        self._guard = guard
+        self._on_attempt = on_attempt
+
+    @property
+    def name(self) -> str:
+        return self.brain.name
+
+    @property
+    def model(self) -> str:
+        return self.brain.model
+
+    @property
+    def context_tokens(self) -> int | None:
+        return context_tokens_of(self.brain)
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        return frozenset(getattr(self.brain, "capabilities", ()))
+
+    async def fit(self, prompt: Prompt) -> Fitted:
+        """The prompt as this brain would get it. Raises PromptTooLongError."""
+        return await fit(prompt, self.brain, self.location)
+
+    async def stream(self, prompt: Prompt, /, *, timeout: float | None = None) -> AsyncGenerator[BrainEvent, None]:
+        """The brain's events for what it may see of the prompt. `timeout` bounds the whole answer, in seconds."""
+        import stamina  # with its hooks it costs some milliseconds: the first question pays them, not the import
+
+        patience = Patience(
+            first_token=self._first_token_timeout,
+            idle=self._idle_timeout,
+            deadline=None if timeout is None else time.monotonic() + timeout,
+        )
+        attempts: list[Attempt] = []
+
+        def report(attempt: Attempt) -> None:
+            attempts.append(attempt)
+            if self._on_attempt is not None:
+                self._on_attempt(attempt)
+
+        try:
+            fitted = await self.fit(prompt)
+            async for retry in stamina.retry_context(
+                on=lambda error: self._backoff(error, patience),
+                attempts=self._retries + 1,
+                timeout=None,
+                wait_initial=0.2,
+                wait_max=8.0,
+                wait_jitter=0.3,
+            ):
+                with retry:
+                    await self._ask_guard(fitted.prompt)
+                    call = Call(self.brain, fitted, location=self.location, patience=patience, report=report)
+                    event = await call.open()
+            try:
+                while not isinstance(event, Finished):
+                    yield event
+                    event = await call.next()
+            finally:
+                await call.close()
+            yield Finished(completion=replace(event.completion, attempts=tuple(attempts)))
+        except BrainError as error:
+            error.attempts = tuple(attempts)
+            raise
+
+    async def aclose(self) -> None:
+        """Release what the brain holds, where it holds anything."""
+        close = getattr(self.brain, "aclose", None)
+        if close is not None:
+            await close()
+
+    async def _ask_guard(self, prompt: Prompt) -> None:
+        if self._guard is not None:
+            allowed = self._guard(self.brain, prompt)
+            if inspect.isawaitable(allowed):
+                await allowed
+
+    def _backoff(self, error: BaseException, patience: Patience) -> bool | float:
+        """Whether to call again, or after how many seconds."""
+        if not isinstance(error, BrainError) or not error.retryable:
+            return False
+        if isinstance(error, BrainRateLimitError) and error.retry_after is not None:
+            wait = max(0.0, error.retry_after)
+            return wait if wait < min(patience.left(), patience.first_token) else False
+        return patience.left() > 0

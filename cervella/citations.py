@@ -1,0 +1,118 @@
+"""From an answer's marks to checked sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cervella.grounding import Claim, Unit, best_unit, supports, units
+from cervella.language import Language
+from cervella.prompt import FoundMark, find_marks, strip_marks
+from cervella.types import Citation, CitedLines, Passage
+
+__all__ = ["Citations", "claims_of", "find_citations"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citations:
+    """What the marks of one answer come to."""
+
+    citations: tuple[Citation, ...]
+    invented_marks: int
+    """Marks in the text that stand for no passage that the brain was shown, each occurrence counted."""
+
+
+def find_citations(
+    text: str,
+    sources: Mapping[str, Passage],
+    lang: Language,
+    *,
+    reader: Callable[[Passage], Callable[[], CitedLines]] | None = None,
+) -> Citations:
+    """The citations of an answer, one for each mark that stands for a source, in order of first appearance.
+
+    `sources` are the passages that the brain was shown, by mark. A citation is supported only if every claim that
+    carries its mark is. `reader` gives a citation the means to read its lines on disk.
+    """
+    found = find_marks(text)
+    claims = claims_of(text, lang, found)
+    citations = []
+    for mark in dict.fromkeys(item.mark for item in found if item.mark in sources):
+        passage = sources[mark]
+        own = [claim for claim in claims if mark in claim.group]
+        citations.append(
+            Citation(
+                mark=mark,
+                path=passage.path,
+                heading=passage.heading,
+                start_line=passage.start_line,
+                end_line=passage.end_line,
+                quote=best_unit([claim.text for claim in own], passage, lang),
+                supported=bool(own) and all(_supported(mark, claim, sources, lang) for claim in own),
+                reader=reader(passage) if reader else None,
+            )
+        )
+    return Citations(citations=tuple(citations), invented_marks=sum(item.mark not in sources for item in found))
+
+
+def _supported(mark: str, claim: Claim, sources: Mapping[str, Passage], lang: Language) -> bool:
+    group = [item for item in dict.fromkeys(claim.group) if item in sources]
+    return supports(claim.text, [sources[item] for item in group], lang, mark=group.index(mark))
+
+
+def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -> list[Claim]:
+    """What an answer says with each group of its marks.
+
+    A mark stands for the words before it in its sentence, row or line, back to the mark before; at the head of a
+    sentence that follows another on the same line, for the sentence before; where nothing stands before it, for what
+    follows. Words after the last mark of a sentence belong to that mark too.
+
+    >>> from cervella.language import language
+    >>> [(c.text, c.group) for c in claims_of("A costa 3 [F1] e B costa 4 [F2]. Fine. [F3]", language("it"))]
+    [('A costa 3', ('F1',)), ('e B costa 4 .', ('F2',)), ('Fine.', ('F3',))]
+    """
+    groups = list(dict.fromkeys((item.start, item.end, item.group) for item in (found or find_marks(text))))
+    pieces = units(text, lang)
+    claims = []
+    taken = 0  # how far the text already belongs to an earlier mark
+    for number, (start, end, group) in enumerate(groups):
+        home = _home(pieces, start)
+        if home is None:
+            before = [piece for piece in pieces if piece.end <= start]
+            claims.append(Claim(text=_block_text(text, before), group=group))
+            continue
+        unit = pieces[home]
+        follows = groups[number + 1][0] if number + 1 < len(groups) else len(text)
+        left = text[max(unit.start, taken) : start].strip(" \t.,;:([")
+        right = text[end : min(unit.end, follows)]
+        if not strip_marks(text[unit.start : unit.end]).strip(" .,;:") and not _same_line(text, pieces, home):
+            claims.append(Claim(text=_block_text(text, pieces[:home]), group=group))
+        elif not left and home and unit.start >= start and _same_line(text, pieces, home):
+            previous = pieces[home - 1]
+            claims.append(Claim(text=strip_marks(text[previous.start : previous.end]), group=group))
+            taken = end
+        elif len(lang.stems(left)) < 2 and len(lang.stems(right)) > len(lang.stems(left)):
+            claims.append(Claim(text=f"{left} {right}".strip(), group=group))
+            taken = min(unit.end, follows)
+        else:
+            tail = right if follows >= unit.end else ""
+            claims.append(Claim(text=f"{left} {tail}".strip(), group=group))
+            taken = unit.end if tail else end
+    return claims
+
+
+def _home(pieces: list[Unit], position: int) -> int | None:
+    return next((n for n, piece in enumerate(pieces) if piece.start <= position < piece.end), None)
+
+
+def _same_line(text: str, pieces: list[Unit], number: int) -> bool:
+    """Whether another unit stands before this one on its line."""
+    return number > 0 and "\n" not in text[pieces[number - 1].end : pieces[number].start]
+
+
+def _block_text(text: str, before: list[Unit]) -> str:
+    """The words of the last block: what a mark on a line of its own stands for."""
+    if not before:
+        return ""
+    block = [piece for piece in before if piece.block == before[-1].block]
+    return strip_marks("\n".join(text[piece.start : piece.end] for piece in block))

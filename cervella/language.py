@@ -1,0 +1,221 @@
+"""Languages as data: folding of accents and apostrophes, stems, stop words, dates, numbers, the words of abstention.
+
+A language is one file, `cervella/languages/CODE.toml`; nothing here knows Italian.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import re
+import tomllib
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from cervella.errors import ConfigError, did_you_mean
+
+__all__ = ["Language", "fold", "known_languages", "language", "words"]
+
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
+_WORD = re.compile(r"[^\W_]+")
+_SENTENCE_END = re.compile(r"[.!?…]+[\"'»”’)\]*_]*(?=\s|$)")
+_ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
+_COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
+_DAY_FIRST_DATE = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.]((?:19|20)\d\d)(?!\d)")
+
+
+def fold(text: str) -> str:
+    """Lower case without accents, and every apostrophe the same: `è`, `e'` and `e` give the same words.
+
+    >>> fold("Perché"), words("Perche' è l’unica") == words("perché e' l'unica")
+    ('perche', True)
+    """
+    text = text.translate(_APOSTROPHES)
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return text.casefold()
+
+
+def words(text: str) -> list[str]:
+    """The folded words and numbers of a text, in order.
+
+    >>> words("L'età è 3,5 anni: PROMPT_RIPRESA")
+    ['l', 'eta', 'e', '3', '5', 'anni', 'prompt', 'ripresa']
+    """
+    return _WORD.findall(fold(text))
+
+
+@dataclass(frozen=True, eq=False)  # one object a language: identity is equality
+class Language:
+    """What Cervella knows of one language."""
+
+    code: str
+    """ISO 639-1."""
+    name: str
+    stop_words: frozenset[str]
+    """Folded."""
+    months: tuple[str, ...]
+    abstention: str
+    """What she says when the base does not know."""
+    prompt: Mapping[str, str]
+    """The words around the passages: see prompt.py."""
+    status: Mapping[str, str]
+    numbers: Mapping[str, int]
+    """Folded words that stand for figures."""
+    phrases: Mapping[str, str]
+    """What the extractive brain knows of the language: its few own words, and patterns over folded text."""
+    _stemmer: str = field(repr=False)
+    _date: str = field(repr=False)
+    _abbreviations: frozenset[str] = field(repr=False)
+    _forms: tuple[re.Pattern[str], ...] = field(repr=False)
+
+    @cached_property
+    def _stem(self) -> Callable[[list[str]], list[str]]:
+        import Stemmer  # a C extension: loaded when the first text is stemmed
+
+        stemmer = Stemmer.Stemmer(self._stemmer)
+
+        # A PyStemmer object is not thread-safe with its cache on; without it, it is cheap and stateless per call.
+        stemmer.maxCacheSize = 0
+        stem: Callable[[list[str]], list[str]] = stemmer.stemWords
+        return stem
+
+    def stems(self, text: str) -> list[str]:
+        """The stems of a text's words in order, stop words left out.
+
+        >>> language("it").stems("Le decisioni che abbiamo preso")
+        ['decision', 'pres']
+        """
+        return self._stem([word for word in words(text) if word not in self.stop_words])
+
+    def sentences(self, text: str) -> list[tuple[int, int]]:
+        """Where each sentence of a running text starts and ends; white space between them belongs to none.
+
+        >>> text = "Costa 3.5 euro, cfr. la tabella. Va bene?"
+        >>> [text[a:b] for a, b in language("it").sentences(text)]
+        ['Costa 3.5 euro, cfr. la tabella.', 'Va bene?']
+        """
+        return list(self._sentences(text))
+
+    def _sentences(self, text: str) -> Iterator[tuple[int, int]]:
+        start = 0
+        for match in _SENTENCE_END.finditer(text):
+            before = re.search(r"([^\W\d_]+)$", text[: match.start()])
+            if match.group().startswith(".") and before and match.group() == ".":
+                word = fold(before.group(1))
+                following = text[match.end() :].lstrip()[:1]
+                if word in self._abbreviations and not (following == "" or (following.isupper() and len(word) > 3)):
+                    continue
+            if match.group() == "." and re.fullmatch(r"\s*\d{1,3}", text[start : match.start()]):
+                continue  # "1. First item": the number of a list ends no sentence
+            first = start + (len(text[start:]) - len(text[start:].lstrip()))
+            if first < match.end():
+                yield first, match.end()
+            start = match.end()
+        tail = text[start:]
+        if tail.strip():
+            yield start + len(tail) - len(tail.lstrip()), start + len(tail.rstrip())
+
+    def abstains(self, text: str) -> bool:
+        """Whether an answer, its marks taken out, says that the base does not know: a form first, and little after.
+
+        >>> language("it").abstains("Non lo so: le fonti non ne parlano."), language("it").abstains("Non costa nulla.")
+        (True, False)
+        """
+        sentences = [text[start:end] for start, end in self.sentences(text)]
+        if not sentences or len(sentences) > 4:
+            return False
+        first = " ".join(fold(sentences[0]).strip(" .!?…*_\"'«»“”").split())
+        return any(form.fullmatch(first) for form in self._forms)
+
+    def format_date(self, iso: str) -> str:
+        """An ISO date as people write it.
+
+        >>> language("it").format_date("2026-01-09")
+        '9 gennaio 2026'
+        """
+        year, month, day = iso.split("-")
+        return self._date.format(day=int(day), month=self.months[int(month) - 1], year=year)
+
+    @cached_property
+    def _written_date(self) -> re.Pattern[str]:
+        months = "|".join(fold(month) for month in self.months)
+        return re.compile(
+            rf"(?<!\d)(\d{{1,2}})[°º]?(?: +(?:de|di))? +({months})(?: +(?:de|di))? +((?:19|20)\d\d)(?!\d)"
+        )
+
+    def find_dates(self, text: str) -> list[tuple[int, int, str]]:
+        """The dates in a text, in any of the spellings that people use: where each starts and ends, and its ISO form.
+
+        >>> [iso for _, _, iso in language("it").find_dates("dal 10 Gennaio 2026 al 2026-01-12")]
+        ['2026-01-10', '2026-01-12']
+        """
+        found: list[tuple[int, int, str]] = []
+        # Position by position what `fold` would make of it, where that keeps the length: the spans must fit `text`.
+        folded = fold(text)
+        if len(folded) != len(text):
+            folded = text.translate(_APOSTROPHES).lower()
+        months = [fold(month) for month in self.months]
+        for match in self._written_date.finditer(folded):
+            _note(found, match, match[3], months.index(match[2]) + 1, match[1])
+        for pattern, order in ((_ISO_DATE, (1, 2, 3)), (_COMPACT_DATE, (1, 2, 3)), (_DAY_FIRST_DATE, (3, 2, 1))):
+            for match in pattern.finditer(folded):
+                _note(found, match, *(match[group] for group in order))
+        return sorted(found)
+
+    def find_date(self, text: str) -> str | None:
+        """The first date in a text, ISO; None where there is none.
+
+        >>> [language("it").find_date(t) for t in ("10 Gennaio 2026", "20260110_x.md", "10/01/2026", "boh")]
+        ['2026-01-10', '2026-01-10', '2026-01-10', None]
+        """
+        found = self.find_dates(text)
+        return found[0][2] if found else None
+
+
+def _note(found: list[tuple[int, int, str]], match: re.Match[str], year: Any, month: Any, day: Any) -> None:
+    with contextlib.suppress(ValueError):  # 2026-13-40 is a number, not a date
+        found.append((*match.span(), datetime.date(int(year), int(month), int(day)).isoformat()))
+
+
+def known_languages() -> list[str]:
+    """The codes of the languages that have a file."""
+    folder = resources.files("cervella") / "languages"
+    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+@lru_cache(maxsize=16)
+def language(code: str) -> Language:
+    """What Cervella knows of a language, by its ISO 639-1 code.
+
+    Raises ConfigError where the language has no file.
+    """
+    file = resources.files("cervella") / "languages" / f"{code}.toml"
+    if not code.isalpha() or not file.is_file():
+        known = known_languages()
+        raise ConfigError(
+            f"The language {code!r} is not known.",
+            remedy=f"{did_you_mean(code, known)}Known languages: {', '.join(known)}.",
+            code="unknown_language",
+        )
+    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    return Language(
+        code=code,
+        name=data["name"],
+        stop_words=frozenset(data["stop_words"].split()),
+        months=tuple(data["months"]),
+        abstention=data["abstention"]["text"],
+        prompt=MappingProxyType({key: value.strip() for key, value in data["prompt"].items()}),
+        status=MappingProxyType(data["status"]),
+        numbers=MappingProxyType({fold(word): number for word, number in data["numbers"].items()}),
+        phrases=MappingProxyType(data.get("extractive", {})),
+        _stemmer=data["stemmer"],
+        _date=data["date"],
+        _abbreviations=frozenset(data["abbreviations"]),
+        _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
+    )

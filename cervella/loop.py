@@ -1,0 +1,99 @@
+"""One background event loop, for the sync face of an async core: it works in scripts, threads and notebooks alike."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, aclosing
+from typing import Any, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+__all__ = ["BackgroundLoop"]
+
+T = TypeVar("T")
+
+
+class _Portal:
+    """What has to be stopped; it knows nothing of who uses it, so that a finalizer can hold it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.manager: AbstractContextManager[BlockingPortal] | None = None
+        self.portal: BlockingPortal | None = None
+
+    def stop(self) -> None:
+        with self.lock:
+            manager, self.manager, self.portal = self.manager, None, None
+        if manager is not None:
+            manager.__exit__(None, None, None)
+
+
+class BackgroundLoop:
+    """Runs coroutines and async generators for callers that have no event loop, or are inside one.
+
+    The loop's thread starts with the first call and ends with `close`, or with the last reference. After `close` the
+    next call starts another.
+    """
+
+    def __init__(self) -> None:
+        self._state = _Portal()
+        self._finalizer = weakref.finalize(self, _Portal.stop, self._state)
+
+    @property
+    def running(self) -> bool:
+        return self._state.portal is not None
+
+    def _portal(self) -> BlockingPortal:
+        with self._state.lock:
+            if self._state.portal is None:
+                manager = start_blocking_portal(name="cervella")
+                self._state.portal = manager.__enter__()
+                self._state.manager = manager
+            return self._state.portal
+
+    def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of a coroutine. Whatever interrupts the caller, Ctrl-C too, cancels it."""
+        future = self._portal().start_task_soon(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def iterate(self, work: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+        """The items of an async generator, as they come. A caller that stops early closes it."""
+        items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+        async def pump() -> None:
+            try:
+                async with aclosing(work()) as generator:
+                    async for item in generator:
+                        items.put(("item", item))
+            except BaseException as error:
+                items.put(("error", error))
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                items.put(("end", None))
+
+        future = self._portal().start_task_soon(pump)
+        try:
+            while True:
+                kind, value = items.get()
+                if kind == "end":
+                    return
+                if kind == "error":
+                    raise value
+                yield value
+        finally:
+            future.cancel()
+            # The engine must have stopped when the caller goes on, so that nothing runs on unseen.
+            while kind == "item":
+                kind, _ = items.get()
+
+    def close(self) -> None:
+        """Stop the loop and its thread."""
+        self._state.stop()

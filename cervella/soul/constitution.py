@@ -1,0 +1,215 @@
+"""The Constitution: one document of markdown, and the system prompt that it is."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cervella.errors import SoulError
+from cervella.redaction import find_secrets
+
+__all__ = ["RETRIEVAL_ONLY", "Constitution", "Section"]
+
+RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
+"""On the line after a heading: that section is for retrieval only, and not part of the system prompt."""
+
+_MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->")
+_NAME = re.compile(r"(?im)^\s*[-*+]\s*\**(?:nome|name)\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading and what stands under it, down to the next heading."""
+
+    title: str
+    """Empty for what stands before the first heading."""
+    level: int
+    """1 to 6; 0 before the first heading."""
+    path: Path
+    start_line: int
+    """1-based, inclusive."""
+    end_line: int
+    """1-based, inclusive."""
+    text: str
+    kept: bool
+    """Whether it is part of the system prompt."""
+
+    @property
+    def tokens(self) -> int:
+        """ceil(characters / 3)."""
+        return -(-len(self.text) // 3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constitution:
+    """A soul read from markdown. Load one with `Constitution.load`."""
+
+    name: str
+    language: str
+    sections: tuple[Section, ...]
+    files: tuple[tuple[Path, str], ...]
+    """Each file with the sha256 of its bytes."""
+    fingerprint: str = field(init=False)
+    """sha256 of the system prompt's UTF-8 bytes."""
+
+    def __post_init__(self) -> None:
+        prompt = self.system_prompt().encode()
+        object.__setattr__(self, "fingerprint", hashlib.sha256(prompt).hexdigest())
+
+    def system_prompt(self) -> str:
+        """The kept text of the Constitution, then of the further files, nothing of ours.
+
+        Line ends are \\n, so that a checkout on another system has the same soul; files are parted by a blank line.
+        """
+        texts = []
+        for path, _ in self.files:
+            texts.append("".join(section.text for section in self.sections if section.path == path and section.kept))
+        *earlier, last = [text for text in texts if text.strip()] or [""]
+        return "".join(f"{text}\n" if text.endswith("\n") else f"{text}\n\n" for text in earlier) + last
+
+    @property
+    def tokens(self) -> int:
+        """ceil(characters / 3) of the system prompt."""
+        return -(-len(self.system_prompt()) // 3)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        also: Iterable[str | os.PathLike[str]] = (),
+        *,
+        language: str = "it",
+        max_tokens: int = 3000,
+        name: str | None = None,
+    ) -> Constitution:
+        """Read the Constitution from a file, with further files that are part of it, in their order.
+
+        `max_tokens` is its budget, ceil(characters / 3) of the kept text. `name` is by default the trait `nome: …`, or
+        the first heading. Raises SoulError: a file that can't be read, nothing in it, a secret in it, over the budget.
+        """
+        paths = [Path(path), *map(Path, also)]
+        if len(set(paths)) < len(paths):
+            raise SoulError(
+                "A file is named twice as part of the soul.", remedy="Name it once, in constitution or in also."
+            )
+        files, sections = [], []
+        for file in paths:
+            text, digest = _read(file)
+            files.append((file, digest))
+            sections += _sections(text, file)
+        soul = cls(
+            name=name or _name(sections) or paths[0].stem,
+            language=language,
+            sections=tuple(sections),
+            files=tuple(files),
+        )
+        if not soul.system_prompt().strip():
+            raise SoulError(
+                f"The Constitution {str(paths[0])!r} says nothing: no text is left for the system prompt.",
+                remedy=f"Write who she is, or take {RETRIEVAL_ONLY} away from the sections that she must be.",
+            )
+        if soul.tokens > max_tokens:
+            raise _over_budget(soul, max_tokens)
+        return soul
+
+
+def _read(path: Path) -> tuple[str, str]:
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise SoulError(
+            f"There is no Constitution at {str(path)!r}.",
+            remedy="Write one there, or point [soul] constitution at it.",
+            code="soul_missing",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SoulError(
+            f"The Constitution {str(path)!r} is not UTF-8: byte {error.start} can't be read.",
+            remedy="Save the file again as UTF-8.",
+        ) from error
+    except OSError as error:
+        raise SoulError(
+            f"The Constitution {str(path)!r} can't be read: {error.strerror or error}.",
+            remedy="Check that it is a file and that you may read it.",
+        ) from error
+    if "\0" in text:
+        raise SoulError(
+            f"The Constitution {str(path)!r} is no text: it holds NUL bytes.", remedy="Point [soul] at a markdown file."
+        )
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    for secret in find_secrets(text):
+        raise SoulError(
+            f"The Constitution {str(path)!r} holds a secret ({secret.kind}) at line "
+            f"{text.count(chr(10), 0, secret.start) + 1}.",
+            remedy="Take it out: the Constitution is sent to every brain.",
+            code="secret_in_soul",
+        )
+    return text, hashlib.sha256(data).hexdigest()
+
+
+def _sections(text: str, path: Path) -> list[Section]:
+    """The sections of one file, in order; joined, their texts are the file's."""
+    from markdown_it import MarkdownIt
+
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also cut at form feeds
+    tokens = MarkdownIt("commonmark").parse(text)
+    heads: list[tuple[int, int, str]] = []  # line, level, title
+    cut: set[int] = set()  # numbers in `heads` of the sections that a marker keeps from the prompt
+    ends: dict[int, int] = {}  # line after a heading -> its number in `heads`
+    for number, token in enumerate(tokens):
+        if token.type == "heading_open" and token.level == 0 and token.map:
+            ends[token.map[1]] = len(heads)
+            heads.append((token.map[0], int(token.tag[1]), tokens[number + 1].content))
+        elif token.type == "html_block" and token.map and _MARKER.search(token.content):
+            if token.map[0] not in ends or not _MARKER.match(token.content.lstrip()):
+                raise SoulError(
+                    f"{RETRIEVAL_ONLY} stands alone in {str(path)!r}, line {token.map[0] + 1}.",
+                    remedy="Put it on the line right after the heading of the section that it is meant for.",
+                )
+            cut.add(ends[token.map[0]])
+    marks = [(0, 0, ""), *heads] if not heads or heads[0][0] > 0 else heads
+    first = len(marks) - len(heads)
+    sections = []
+    below: int | None = None  # the level of the cut section that we are in
+    for number, (start, level, title) in enumerate(marks):
+        if below is not None and level <= below:
+            below = None
+        if below is None and number - first in cut and number >= first:
+            below = level
+        end = marks[number + 1][0] if number + 1 < len(marks) else len(lines)
+        sections.append(
+            Section(
+                title=title,
+                level=level,
+                path=path,
+                start_line=start + 1,
+                end_line=end,
+                text="".join(lines[start:end]),
+                kept=below is None,
+            )
+        )
+    return sections
+
+
+def _name(sections: Sequence[Section]) -> str | None:
+    for section in sections:
+        if match := _NAME.search(section.text):
+            return match["name"].strip()
+    return next((section.title for section in sections if section.title), None)
+
+
+def _over_budget(soul: Constitution, max_tokens: int) -> SoulError:
+    kept = sorted((s for s in soul.sections if s.kept), key=lambda s: s.tokens, reverse=True)[:3]
+    longest = "; ".join(f"{s.title or '(before the first heading)'!r} {s.tokens}" for s in kept)
+    return SoulError(
+        f"The Constitution takes {soul.tokens} tokens (characters / 3), over its budget of {max_tokens}. "
+        f"Its longest sections: {longest}.",
+        remedy=f"Shorten them, put {RETRIEVAL_ONLY} on the line after the heading of what need not be in every prompt, "
+        "or raise [soul] max_tokens.",
+        code="soul_over_budget",
+    )

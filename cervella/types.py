@@ -1,0 +1,546 @@
+"""The values that pass between soul, knowledge and brain. All are frozen; unknown is `None`, never 0."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias, overload
+
+from cervella.errors import ConfigError, did_you_mean
+
+__all__ = [
+    "Answered",
+    "Attempt",
+    "BrainEvent",
+    "Citation",
+    "CitedLines",
+    "Completion",
+    "Event",
+    "Filters",
+    "Finished",
+    "Image",
+    "IndexReport",
+    "Interrupted",
+    "Location",
+    "Message",
+    "Passage",
+    "Preview",
+    "Prompt",
+    "Reply",
+    "Retrieval",
+    "Retrieved",
+    "Role",
+    "SkippedFile",
+    "Status",
+    "TextDelta",
+    "Timings",
+    "Usage",
+]
+
+Role: TypeAlias = Literal["system", "user", "assistant"]
+Location: TypeAlias = Literal["local", "private", "cloud"]
+"""Where a brain's weights run: this machine, a machine of the owner's, or somebody else's."""
+Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A picture that goes with a question."""
+
+    media_type: str
+    """As in HTTP: `image/png`."""
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a conversation, as chat engines take them."""
+
+    role: Role
+    content: str
+    images: tuple[Image, ...] = ()
+    tainted: bool = False
+    """Written with a local-only passage in sight: it reaches only brains that are local or private."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of the knowledge base that was retrieved."""
+
+    id: str
+    path: str
+    """Relative to the knowledge folder, POSIX, NFC."""
+    text: str
+    """Exactly the lines `start_line` to `end_line` of the file, joined by \\n, the last without; redactions aside."""
+    start_line: int
+    """1-based, inclusive."""
+    end_line: int
+    """1-based, inclusive."""
+    heading: str = ""
+    """The heading that the passage stands under; empty before the first."""
+    lead: str = ""
+    """What is embedded and shown with the text, but never quoted: the heading path, a split table's header."""
+    score: float = 0.0
+    """Higher is better; the scores of two queries are not comparable."""
+    date: str | None = None
+    """The document's date, ISO 8601."""
+    role: str | None = None
+    """What kind of document it is: `decision`, `lesson`, `research`, `state`, …"""
+    project: str | None = None
+    status: Status = "current"
+    local_only: bool = False
+    """Reaches only brains that are local or private."""
+
+
+def _values(name: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    values = (value,) if isinstance(value, str) else tuple(value)
+    if not values or not all(isinstance(item, str) and item for item in values):
+        raise ConfigError(
+            f"The filter {name!r} holds {value!r}.", remedy="Give one non-empty string, or a list of them."
+        )
+    return values
+
+
+def _day(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, datetime.datetime):
+            value = value.date()
+        return (value if isinstance(value, datetime.date) else datetime.date.fromisoformat(value)).isoformat()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The filter {name!r} holds {value!r}, which is no date.", remedy="Write it as 2026-01-31."
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """A path glob as a regular expression: `*` and `?` stay inside one folder, `**` crosses them."""
+    out = []
+    position = 0
+    while position < len(pattern):
+        if pattern.startswith("**/", position):
+            out.append("(?:.*/)?")
+            position += 3
+        elif pattern.startswith("**", position):
+            out.append(".*")
+            position += 2
+        elif pattern[position] == "*":
+            out.append("[^/]*")
+            position += 1
+        elif pattern[position] == "?":
+            out.append("[^/]")
+            position += 1
+        else:
+            out.append(re.escape(pattern[position]))
+            position += 1
+    return re.compile("".join(out), re.DOTALL)
+
+
+def path_matches(path: str, pattern: str) -> bool:
+    """Whether a POSIX path matches a glob: `*` and `?` stay inside one folder, `**` crosses them.
+
+    >>> path_matches("progetti/miracollo/stato.md", "progetti/**"), path_matches("a/b.md", "*.md")
+    (True, False)
+    """
+    return _glob(pattern).fullmatch(path) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which passages a question may see. Each condition is one value or several; all conditions must hold.
+
+    Values are kept as tuples, dates as ISO strings, whatever they were given as. A passage without a date is outside
+    any date range.
+    """
+
+    role: str | Sequence[str] | None = None
+    project: str | Sequence[str] | None = None
+    status: str | Sequence[str] | None = None
+    path: str | Sequence[str] | None = None
+    """Globs over `Passage.path`: `progetti/**`, `memoria/*/2026*.md`."""
+    since: str | datetime.date | None = None
+    """ISO date, inclusive."""
+    until: str | datetime.date | None = None
+    """ISO date, inclusive."""
+
+    def __post_init__(self) -> None:
+        for name in ("role", "project", "status", "path"):
+            object.__setattr__(self, name, _values(name, getattr(self, name)))
+        for name in ("since", "until"):
+            object.__setattr__(self, name, _day(name, getattr(self, name)))
+
+    @classmethod
+    def of(cls, value: Filters | Mapping[str, Any] | None) -> Filters | None:
+        """The filters that a caller means: an instance as it is, a dict checked key by key, None for none."""
+        if value is None or isinstance(value, Filters):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(
+                f"filters is {value!r}.", remedy="Give a Filters or a dict such as {'project': 'miracollo'}."
+            )
+        known = [item.name for item in fields(cls)]
+        for key in value:
+            if key not in known:
+                raise ConfigError(
+                    f"There is no filter {key!r}.",
+                    remedy=f"{did_you_mean(str(key), known)}Known filters: {', '.join(known)}.",
+                    code="unknown_filter",
+                )
+        return cls(**value)
+
+    def match(self, passage: Passage) -> bool:
+        """Whether the passage passes every condition."""
+        return (
+            (self.role is None or passage.role in self.role)
+            and (self.project is None or passage.project in self.project)
+            and (self.status is None or passage.status in self.status)
+            and (self.path is None or any(path_matches(passage.path, pattern) for pattern in self.path))
+            and (self.since is None or (passage.date is not None and passage.date >= str(self.since)))
+            and (self.until is None or (passage.date is not None and passage.date <= str(self.until)))
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval(Sequence[Passage]):
+    """What the knowledge base gave for one query: a sequence of passages, best first."""
+
+    query: str
+    passages: tuple[Passage, ...]
+    confidence: float = 1.0
+    """0 to 1: how likely these passages answer the query."""
+    abstain: bool = False
+    """The base does not seem to hold an answer. The passages are there all the same."""
+    coverage: float = 1.0
+    """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "passages", tuple(self.passages))
+
+    def __len__(self) -> int:
+        return len(self.passages)
+
+    @overload
+    def __getitem__(self, index: int) -> Passage: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Passage, ...]: ...
+    def __getitem__(self, index: int | slice) -> Passage | tuple[Passage, ...]:
+        return self.passages[index]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One question in parts, never one laid-out string: each brain renders it with `cervella.prompt.render`."""
+
+    system: str
+    """The soul and nothing else: the same bytes for every question and every brain."""
+    question: str
+    history: tuple[Message, ...] = ()
+    """Earlier questions and answers, oldest first; never old passages."""
+    passages: tuple[Passage, ...] = ()
+    """Best first."""
+    marks: tuple[str, ...] = ()
+    """The mark of each passage, in the same order. Empty: F1, F2, … A passage that is dropped takes its mark along."""
+    images: tuple[Image, ...] = ()
+    instructions: str = ""
+    """How to cite, today's date, how to abstain: in the base's language, at the head of the last user turn."""
+    max_output_tokens: int | None = None
+    """None leaves it to the brain."""
+    temperature: float | None = None
+    """None is not sent."""
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str)."""
+
+    def __post_init__(self) -> None:
+        for name in ("history", "passages", "marks", "images"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.marks:
+            object.__setattr__(self, "marks", tuple(f"F{n}" for n in range(1, len(self.passages) + 1)))
+        if len(self.marks) != len(self.passages):
+            raise ValueError(f"{len(self.passages)} passages, but {len(self.marks)} marks")
+
+    @property
+    def sources(self) -> dict[str, Passage]:
+        """The passages by mark, best first."""
+        return dict(zip(self.marks, self.passages, strict=True))
+
+    @property
+    def tainted(self) -> bool:
+        """Whether it holds anything that must not reach a cloud brain."""
+        return any(p.local_only for p in self.passages) or any(m.tainted for m in self.history)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one answer consumed. A count that the engine does not report is `None`, never 0."""
+
+    input_tokens: int | None = None
+    """Prompt tokens, cached ones included."""
+    cache_read_tokens: int | None = None
+    """Prompt tokens that the engine served from its prefix cache."""
+    cache_write_tokens: int | None = None
+    """Prompt tokens written to the engine's prefix cache."""
+    output_tokens: int | None = None
+    """Generated tokens, reasoning included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of one engine, reported the moment it ends, however it ends."""
+
+    brain: str
+    model: str
+    location: Location
+    outcome: Literal["ok", "error", "interrupted", "cancelled"]
+    """`error`: before the first token; `interrupted`: after it; `cancelled`: the caller left."""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    """Wall time of the call."""
+    first_token_seconds: float | None = None
+    shown: tuple[str, ...] = ()
+    """The marks of the passages that this engine was given."""
+    tainted: bool = False
+    """Whether it was given anything local-only."""
+    error: str | None = None
+    """The error's `code`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What a brain made of a prompt."""
+
+    text: str
+    finish_reason: str = "stop"
+    """`stop`, `length` (cut at max_output_tokens), `refusal`, or the engine's own word."""
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    """The weights that answered, as the engine reports them."""
+    attempts: tuple[Attempt, ...] = ()
+    """Put in by the shield; a brain leaves it empty."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """What a reader should know, with a count: `{"secrets_masked": 2, "passages_dropped": 1, "test_size": 1}`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CitedLines:
+    """The lines of a citation as they stand on disk now."""
+
+    text: str | None
+    """None where the file or the lines are gone."""
+    changed: bool
+    """Whether they differ from what was cited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """One source of an answer, checked without a model."""
+
+    mark: str
+    """As the answer has it, without brackets: `F1`."""
+    path: str
+    heading: str
+    start_line: int
+    end_line: int
+    quote: str
+    """The sentence or row of the passage that fits the answer best, verbatim."""
+    supported: bool
+    """The numbers and the quoted words that the answer gives with this mark stand in these lines."""
+    reader: Callable[[], CitedLines] | None = field(default=None, repr=False, compare=False)
+    """Put in by the agent; not pickled."""
+
+    def read(self) -> CitedLines:
+        """The cited lines as on disk now, redacted as at ingest, and whether they changed since.
+
+        Raises RuntimeError where the citation was unpickled or built by hand: it has no reader then.
+        """
+        if self.reader is None:
+            raise RuntimeError("This citation has no reader: it was unpickled, or built without an agent.")
+        return self.reader()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reader"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in {**state, "reader": None}.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds of one answer; None where a stage did not happen."""
+
+    retrieval_seconds: float | None = None
+    first_token_seconds: float | None = None
+    """From the question to the first text of the answer, retrieval included."""
+    total_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer, its sources and what it took."""
+
+    text: str
+    question: str = ""
+    citations: tuple[Citation, ...] = ()
+    """One for each mark in the text that stands for a passage shown to the brain, in order of first appearance."""
+    passages: tuple[Passage, ...] = ()
+    """All that were retrieved, cited or not."""
+    usage: Usage = field(default_factory=Usage)
+    """Of the attempt that answered."""
+    cost_usd: Decimal | None = None
+    """All attempts together; None where a price is not known."""
+    brain: str = ""
+    """The brain that answered: with a fallback, the member."""
+    model: str = ""
+    soul: str = ""
+    """The soul's fingerprint."""
+    timings: Timings = field(default_factory=Timings)
+    finish_reason: str = "stop"
+    abstained: bool = False
+    """The answer says that the base does not know, and cites nothing that holds."""
+    tainted: bool = False
+    """The brain that answered was shown something local-only: the text may go to local and private brains only."""
+    invented_marks: int = 0
+    """Marks in the text that stand for no passage shown to the brain."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """As on `Completion`."""
+    attempts: tuple[Attempt, ...] = ()
+    """Every call of an engine that this answer took, in order."""
+    id: str = ""
+
+    def as_turn(self) -> tuple[Message, Message]:
+        """The question and the answer as history for the next question, the taint kept."""
+        return (
+            Message(role="user", content=self.question, tainted=self.tainted),
+            Message(role="assistant", content=self.text, tainted=self.tainted),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A prompt as it would be sent; nobody was called."""
+
+    prompt: Prompt
+    """With what this brain may see, fitted to its window."""
+    messages: tuple[Message, ...]
+    prompt_tokens: int
+    """As the brain counts; where it can't, ceil(characters / 3)."""
+    limit_tokens: int | None
+    """The brain's window; None where it names none."""
+    brain: str
+    retrieval: Retrieval
+    flags: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SkippedFile:
+    """A file that is not in the index."""
+
+    path: str
+    reason: str
+    """From a closed list: `cervella.knowledge.SKIP_REASONS`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexReport:
+    """What one run of the indexer did. `files_seen` = `files_indexed` + the skipped."""
+
+    files_seen: int
+    """Regular files under the folder."""
+    files_indexed: int
+    """In the index after the run."""
+    files_skipped: tuple[SkippedFile, ...]
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+    chunks_total: int
+    pending_embeddings: int
+    """Chunks that have no vector yet."""
+    seconds: float
+    embedder: str = "none"
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """The passages are found; the brain is about to be asked."""
+
+    retrieval: Retrieval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A brain's last event."""
+
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The agent's last event."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The answer broke off after its first token; the error follows."""
+
+    reply: Reply
+
+
+BrainEvent: TypeAlias = TextDelta | Finished
+Event: TypeAlias = Retrieved | TextDelta | Answered | Interrupted
+
+
+def with_score(passage: Passage, score: float) -> Passage:
+    """The passage with another score."""
+    return replace(passage, score=score)
+
+
+def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
+    """History as callers write it: Messages, Replies, `(question, answer)` pairs, or `{"role", "content"}` dicts."""
+    return tuple(_messages(turns or ()))
+
+
+def _messages(turns: Sequence[Any]) -> Iterator[Message]:
+    for turn in turns:
+        if isinstance(turn, Message):
+            _check_role(turn.role)
+            yield turn
+        elif isinstance(turn, Reply):
+            yield from turn.as_turn()
+        elif isinstance(turn, Mapping) and set(turn) >= {"role", "content"}:
+            _check_role(turn["role"])
+            yield Message(role=turn["role"], content=str(turn["content"]), tainted=bool(turn.get("tainted", False)))
+        elif isinstance(turn, (tuple, list)) and len(turn) == 2 and all(isinstance(part, str) for part in turn):
+            yield Message(role="user", content=turn[0])
+            yield Message(role="assistant", content=turn[1])
+        else:
+            raise ConfigError(
+                f"history holds {type(turn).__name__} {turn!r:.60}.",
+                remedy='Give Messages, Replies, (question, answer) pairs or {"role": …, "content": …} dicts.',
+            )
+
+
+def _check_role(role: Any) -> None:
+    if role not in ("user", "assistant"):
+        raise ConfigError(
+            f"history holds a message of role {role!r}.",
+            remedy="History is questions (user) and answers (assistant); the system prompt is the soul's alone.",
+        )
