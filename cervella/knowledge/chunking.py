@@ -1,0 +1,189 @@
+"""Structural chunks: whole tables, fences and boxes where they fit, sections kept together, exact line ranges.
+
+Every non-blank line of a file belongs to exactly one chunk. Sizes are estimated at 3.1 characters a token, measured on
+Italian markdown with the tokenizer of multilingual-e5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cervella.knowledge.markdown import Block, Document
+
+__all__ = ["CHUNKER_VERSION", "Chunk", "Sizes", "chunk"]
+
+CHUNKER_VERSION = "1"
+"""Changes whenever the same file would be cut otherwise: the next run of the indexer cuts every file anew."""
+
+CHARACTERS_PER_TOKEN = 3.1
+_REPEATED_HEADER = 500  # characters of a table's header that are worth repeating with each piece of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How long chunks are, in estimated tokens."""
+
+    small: int = 120
+    """A section below this is joined with its neighbour."""
+    target: int = 400
+    """Sections are packed up to this."""
+    cap: int = 600
+    """A table, fence or box up to this stays whole; a longer one is split at its rows or lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A piece of a file."""
+
+    ordinal: int
+    """Its place in the file, from 0."""
+    start_line: int
+    """1-based, inclusive."""
+    end_line: int
+    """1-based, inclusive."""
+    text: str
+    """Exactly those lines, joined by \\n."""
+    heading: str
+    """The heading that most of it stands under; empty before the first."""
+    lead: str
+    """The path of that heading, `Titolo > Sezione`; for a piece of a split table its header rows below."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Lines that are not split any further, before packing."""
+
+    start: int
+    end: int
+    size: int
+    """Characters."""
+    headings: tuple[str, ...]
+    is_heading: bool = False
+    header: str = ""
+    """The header rows of the table that it was split from; such a piece starts a chunk of its own."""
+
+
+def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
+    """Cut a document into chunks, in order."""
+    packer = _Packer(document.lines, sizes or Sizes())
+    return [_finish(document.lines, ordinal, pieces) for ordinal, pieces in enumerate(packer.pack(document.blocks))]
+
+
+def _finish(lines: Sequence[str], ordinal: int, pieces: Sequence[_Piece]) -> Chunk:
+    weight: dict[tuple[str, ...], int] = {}
+    for piece in pieces:
+        weight[piece.headings] = weight.get(piece.headings, 0) + piece.size
+    headings = max(weight, key=weight.__getitem__)
+    lead = " > ".join(headings)
+    if pieces[0].header:
+        lead = f"{lead}\n{pieces[0].header}".lstrip("\n")
+    start, end = pieces[0].start, pieces[-1].end
+    return Chunk(
+        ordinal=ordinal,
+        start_line=start,
+        end_line=end,
+        text="\n".join(lines[start - 1 : end]),
+        heading=headings[-1] if headings else "",
+        lead=lead,
+    )
+
+
+class _Packer:
+    def __init__(self, lines: Sequence[str], sizes: Sizes) -> None:
+        self._lines = lines
+        self._small, self._target, self._cap = (
+            int(size * CHARACTERS_PER_TOKEN) for size in (sizes.small, sizes.target, sizes.cap)
+        )
+
+    def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
+        """The pieces of each chunk."""
+        waiting: list[_Piece] = []
+        for section in self._sections(blocks):
+            for run in self._fill(section):
+                if waiting and not self._may_join(waiting, run):
+                    yield waiting
+                    waiting = []
+                waiting = waiting + run
+        if waiting:
+            yield waiting
+
+    def _may_join(self, before: Sequence[_Piece], after: Sequence[_Piece]) -> bool:
+        if after[0].header:
+            return False
+        if all(piece.is_heading for piece in before):
+            return True  # a heading never stands alone, whatever follows
+        size, more = _size(before), _size(after)
+        smaller = min(size, more)
+        return smaller < self._small and size + more <= (self._cap if smaller < self._small // 3 else self._target)
+
+    def _sections(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
+        section: list[_Piece] = []
+        for block in blocks:
+            if block.kind == "heading" and not all(piece.is_heading for piece in section):
+                yield section
+                section = []
+            section.extend(self._pieces(block, block.headings))
+        if section:
+            yield section
+
+    def _fill(self, section: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+        """The section in runs of at most the target's length; a single piece may be longer."""
+        run: list[_Piece] = []
+        for piece in section:
+            full = _size(run) + piece.size > self._target
+            if run and (piece.header or full) and not all(before.is_heading for before in run):
+                yield run
+                run = []
+            run.append(piece)
+        if run:
+            yield run
+
+    def _pieces(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Piece]:
+        size = self._length(block.start_line, block.end_line)
+        whole = block.kind in ("table", "fence", "box")
+        if size <= (self._cap if whole else self._target):
+            yield _Piece(block.start_line, block.end_line, size, headings, block.kind == "heading")
+        elif block.children:
+            for child in block.children:
+                yield from self._pieces(child, headings)
+        elif block.kind == "table":
+            yield from self._rows(block, headings)
+        else:
+            yield from self._by_lines(block.start_line, block.end_line, headings)
+
+    def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Piece]:
+        """A long table: the first piece has the header in its lines, the others in their lead."""
+        header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
+        header = header if len(header) <= _REPEATED_HEADER else ""
+        for number, piece in enumerate(self._by_lines(block.start_line, block.end_line, headings)):
+            yield replace(piece, header=header) if number else piece
+
+    def _by_lines(self, first: int, last: int, headings: tuple[str, ...]) -> Iterator[_Piece]:
+        """Pieces of about the target's length, cut at a blank line where one is near. A long line stays one piece."""
+        start = first
+        while start <= last:
+            end, size = start, len(self._lines[start - 1])
+            blank = None
+            while end < last and size + 1 + len(self._lines[end]) <= self._target:
+                end += 1
+                size += 1 + len(self._lines[end - 1])
+                if not self._lines[end - 1].strip() and size > self._target // 2:
+                    blank = end
+            if end < last and blank is not None:
+                end = blank
+            trimmed = end
+            while trimmed > start and not self._lines[trimmed - 1].strip():
+                trimmed -= 1
+            if self._lines[trimmed - 1].strip():
+                yield _Piece(start, trimmed, self._length(start, trimmed), headings)
+            start = end + 1
+            while start <= last and not self._lines[start - 1].strip():
+                start += 1
+
+    def _length(self, first: int, last: int) -> int:
+        return sum(len(line) + 1 for line in self._lines[first - 1 : last])
+
+
+def _size(pieces: Sequence[_Piece]) -> int:
+    return sum(piece.size for piece in pieces)

@@ -1,0 +1,113 @@
+"""BM25 over stems, by bm25s, in a folder of its own that is written once and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cervella.errors import IndexDamagedError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["LexicalIndex", "load_lexical", "write_lexical"]
+
+_K1, _B = 1.2, 0.75  # the values that Lucene ships
+
+
+def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
+    """Index documents given as lists of stems. Gives the name of the folder, durable on disk, under `parent`.
+
+    The name is empty where there is not one stem: there is nothing to write then.
+    """
+    if not any(documents):
+        return ""
+    from bm25s import BM25
+
+    digest = hashlib.sha256("\n".join(" ".join(stems) for stems in documents).encode("utf-8", "replace"))
+    name = f"lexical-{digest.hexdigest()[:24]}"
+    if (parent / name).is_dir():
+        return name
+    model = BM25(method="lucene", k1=_K1, b=_B)
+    model.index([list(stems) for stems in documents], show_progress=False)
+    half_done = parent / f"{name}.part"
+    shutil.rmtree(half_done, ignore_errors=True)
+    model.save(half_done, show_progress=False)
+    for file in half_done.iterdir():
+        _flush(file)
+    os.replace(half_done, parent / name)
+    _flush(parent)
+    return name
+
+
+def _flush(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows can't open a folder
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
+    """Read an index of `size` documents back. Raises IndexDamagedError where it can't be, or is of another size."""
+    if not name:
+        return LexicalIndex(None, size)
+    from bm25s import BM25
+
+    try:
+        model = BM25.load(parent / name, show_progress=False)
+        held = int(model.scores["num_docs"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise _damaged(parent / name, str(error)) from error
+    if held != size:
+        raise _damaged(parent / name, f"it holds {held} chunks, the manifest {size}")
+    return LexicalIndex(model, size)
+
+
+def _damaged(path: Path, reason: str) -> IndexDamagedError:
+    return IndexDamagedError(
+        f"The index of words at {str(path)!r} can't be read: {reason}.",
+        remedy="Build it anew with `cervella index --rebuild`.",
+    )
+
+
+class LexicalIndex:
+    """A loaded index. Documents are known by their place, from 0."""
+
+    def __init__(self, model: Any, size: int) -> None:
+        self._model = model
+        self._size = size
+
+    def scores(self, stems: Sequence[str]) -> np.ndarray:
+        """The BM25 score of every document, shape (size,), float32; 0 without a common stem."""
+        import numpy as np
+
+        known = [] if self._model is None else [self._column(stem) for stem in stems if self._column(stem) is not None]
+        if not known:
+            return np.zeros(self._size, dtype=np.float32)
+        scores: np.ndarray = self._model.get_scores_from_ids(known)
+        return scores
+
+    def idf(self, stem: str) -> float:
+        """How much a stem tells: log(1 + (N - n + 0.5) / (n + 0.5)), n of the N documents having it."""
+        holders = len(self.holders(stem))
+        return math.log(1 + (self._size - holders + 0.5) / (holders + 0.5))
+
+    def holders(self, stem: str) -> Sequence[int]:
+        """The documents that have a stem."""
+        column = self._column(stem)
+        if column is None:
+            return ()
+        first, last = self._model.scores["indptr"][column : column + 2]
+        places: Sequence[int] = self._model.scores["indices"][first:last]
+        return places
+
+    def _column(self, stem: str) -> int | None:
+        return None if self._model is None else self._model.vocab_dict.get(stem)

@@ -1,0 +1,203 @@
+"""The folder as it is: every regular file, either to be read or skipped for a reason that is reported."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cervella.errors import KnowledgeError
+from cervella.types import SkippedFile, path_matches
+
+__all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "read", "scan"]
+
+SKIP_REASONS: dict[str, str] = {
+    "not_markdown": "its name does not end in .md or .markdown",
+    "excluded": "hidden, secret by its name, or excluded by the configuration",
+    "too_large": "larger than the size limit",
+    "not_text": "not UTF-8 text",
+    "unreadable": "the system refuses to read it, or its name is not Unicode",
+    "outside": "a symbolic link that leads out of the folder, to nothing, or to itself",
+    "linked": "a symbolic link to something in the folder, which is read under its own name",
+    "empty": "nothing but white space",
+    "name_clash": "the same name as another file once Unicode is normalised",
+}
+"""Why a file is not in the index."""
+
+MAX_BYTES = 5_000_000
+
+_MARKDOWN = (".md", ".markdown")
+_SECRET = ("**/secrets/**", "**/*credenziali*", "**/*credenziali*/**", "**/.env*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A markdown file that nothing speaks against so far."""
+
+    path: str
+    """Relative to the folder, POSIX, NFC."""
+    disk_path: str
+    """The same, spelled as on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file's text."""
+
+    path: str
+    disk_path: str
+    text: str = field(repr=False)
+    sha256: str
+    """Of its bytes, in hexadecimal: the only sign of change. Never the time of modification."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What a folder holds."""
+
+    found: tuple[FoundFile, ...]
+    skipped: tuple[SkippedFile, ...]
+    unlisted: tuple[tuple[str, str], ...]
+    """Folders that could not be listed, with the system's reason: what they hold is not known, not gone."""
+
+
+def scan(folder: Path, *, exclude: Sequence[str] = (), keep_out: Path | None = None) -> Scan:
+    """Walk a folder. The folder itself may be hidden; hidden things below it are skipped.
+
+    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted.
+    Raises KnowledgeError where the folder is missing, no folder, or can't be listed.
+    """
+    _check(folder)
+    root = folder.resolve()
+    walk = _Walk(root, tuple(exclude), keep_out.resolve() if keep_out else None)
+    walk.folder("")
+    found: list[FoundFile] = []
+    seen: set[str] = set()
+    for disk_path in sorted(walk.markdown):
+        path = _display(disk_path)
+        if path in seen:
+            walk.skip(disk_path, "name_clash")
+        else:
+            seen.add(path)
+            found.append(FoundFile(path=path, disk_path=disk_path))
+    skipped = sorted(walk.skipped, key=lambda item: item.path)
+    return Scan(found=tuple(found), skipped=tuple(skipped), unlisted=tuple(walk.unlisted))
+
+
+def _check(folder: Path) -> None:
+    remedy = "Give the folder that holds the markdown: [knowledge] folder, or knowledge= in Python."
+    if not folder.exists():
+        raise KnowledgeError(f"There is no folder {str(folder)!r}.", remedy=remedy, code="folder_missing")
+    if not folder.is_dir():
+        raise KnowledgeError(f"{str(folder)!r} is a file, not a folder.", remedy=remedy, code="not_a_folder")
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise KnowledgeError(
+            f"The folder {str(folder)!r} can't be listed: {error.strerror}.",
+            remedy="Give this user the right to read it.",
+            code="folder_unreadable",
+        ) from error
+
+
+def _display(disk_path: str) -> str:
+    """The path as people and JSON can have it: NFC, bytes that are no UTF-8 replaced."""
+    return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
+
+
+class _Walk:
+    def __init__(self, root: Path, exclude: tuple[str, ...], keep_out: Path | None) -> None:
+        self._root = root
+        self._exclude = tuple(pattern.rstrip("/") for pattern in exclude)
+        self._keep_out = keep_out
+        self.markdown: list[str] = []
+        self.skipped: list[SkippedFile] = []
+        self.unlisted: list[tuple[str, str]] = []
+
+    def skip(self, disk_path: str, reason: str) -> None:
+        self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
+
+    def folder(self, prefix: str) -> None:
+        for entry in self._entries(prefix):
+            disk_path = prefix + entry.name
+            try:
+                if entry.is_symlink():
+                    self.skip(disk_path, self._link_reason(disk_path))
+                elif entry.is_dir(follow_symlinks=False):
+                    if self._keep_out is None or self._root / disk_path != self._keep_out:
+                        self.folder(disk_path + "/")
+                elif entry.is_file(follow_symlinks=False):
+                    self._file(disk_path)
+                # A pipe, a socket or a device is no regular file: opening it could wait for ever.
+            except OSError:
+                self.skip(disk_path, "unreadable")
+
+    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(self._root / prefix) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unlisted.append((_display(prefix).rstrip("/"), error.strerror or type(error).__name__))
+            return
+        yield from listed
+
+    def _file(self, disk_path: str) -> None:
+        path = _display(disk_path)
+        if self._is_excluded(path):
+            self.skip(disk_path, "excluded")
+        elif not path.casefold().endswith(_MARKDOWN):
+            self.skip(disk_path, "not_markdown")
+        elif any("\udc80" <= character <= "\udcff" for character in disk_path):
+            self.skip(disk_path, "unreadable")
+        else:
+            self.markdown.append(disk_path)
+
+    def _is_excluded(self, path: str) -> bool:
+        if any(part.startswith(".") for part in path.split("/")):
+            return True
+        if any(path_matches(path.casefold(), pattern) for pattern in _SECRET):
+            return True
+        return any(path_matches(path, glob) or path_matches(path, glob + "/**") for glob in self._exclude)
+
+    def _link_reason(self, disk_path: str) -> str:
+        try:
+            target = (self._root / disk_path).resolve(strict=True)
+        except (OSError, RuntimeError):  # it leads nowhere, or round in a circle
+            return "outside"
+        return "linked" if target.is_relative_to(self._root) else "outside"
+
+
+def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES) -> Source | SkippedFile:
+    """A file's text, or why it can't be had. A byte order mark at the start is no part of the text."""
+    try:
+        data = _bytes(folder / file.disk_path, max_bytes)
+    except OSError:
+        return SkippedFile(path=file.path, reason="unreadable")
+    if data is None:
+        return SkippedFile(path=file.path, reason="too_large")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return SkippedFile(path=file.path, reason="not_text")
+    if "\0" in text:
+        return SkippedFile(path=file.path, reason="not_text")
+    if not text.strip():
+        return SkippedFile(path=file.path, reason="empty")
+    digest = hashlib.sha256(data).hexdigest()
+    return Source(path=file.path, disk_path=file.disk_path, text=text, sha256=digest, size=len(data))
+
+
+def _bytes(path: Path, max_bytes: int) -> bytes | None:
+    """The file's bytes; None where there are more than `max_bytes`. What is swapped for a link or a pipe is refused."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        data = file.read(max_bytes + 1)
+    return data if len(data) <= max_bytes else None

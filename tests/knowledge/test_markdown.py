@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+
+from cervella.knowledge.markdown import Block, parse, split_lines
+
+BOX = "+------+\n| ciao |\n+------+"
+
+
+def kinds(text: str) -> list[tuple[str, int, int]]:
+    return [(block.kind, block.start_line, block.end_line) for block in parse(text).blocks]
+
+
+def test_a_line_ends_as_in_commonmark_and_nowhere_else() -> None:
+    assert split_lines("a\r\nb\rc\nd\u2028e\x0bf\x0cg\x85h") == ["a", "b", "c", "d\u2028e\x0bf\x0cg\x85h"]
+    assert split_lines("") == []
+    assert split_lines("\n\n") == ["", ""]
+
+
+def test_blocks_have_their_exact_lines() -> None:
+    text = "# Titolo\n\nuno\ndue\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```\n# no\n\n```\n"
+    text += "\n- x\n- y\n\n> q\n\n<!-- c -->\n\n---\n"
+    assert kinds(text) == [
+        ("heading", 1, 1),
+        ("paragraph", 3, 4),
+        ("table", 6, 8),
+        ("fence", 10, 13),
+        ("list", 15, 16),
+        ("quote", 18, 18),
+        ("html", 20, 20),
+        ("rule", 22, 22),
+    ]
+
+
+def test_a_box_outside_a_fence_is_a_box() -> None:
+    assert kinds(BOX) == [("box", 1, 3)]
+    assert kinds("┌───┐\n│ x │\n└───┘") == [("box", 1, 3)]
+    assert kinds("uno | due\ntre") == [("paragraph", 1, 2)]
+
+
+def test_carriage_returns_alone_end_lines_too() -> None:
+    assert kinds("# Titolo\r\rtesto\raltro\r") == [("heading", 1, 1), ("paragraph", 3, 4)]
+
+
+def test_a_block_knows_the_headings_above_it() -> None:
+    document = parse("# A\n\n## B `x`\n\nuno\n\n### **C**\n\ndue\n\n## [D](http://x)\n\ntre\n")
+    paths = [block.headings for block in document.blocks if block.kind == "paragraph"]
+    assert paths == [("A", "B x"), ("A", "B x", "C"), ("A", "D")]
+    assert document.title == "A"
+
+
+def test_a_heading_inside_a_fence_is_no_heading() -> None:
+    assert [block.headings for block in parse("# A\n\n```bash\n# B\n```\n\nfine\n").blocks][-1] == ("A",)
+
+
+def test_lines_that_the_parser_drops_are_kept() -> None:
+    assert kinds("[rif]: http://esempio.it\n\ntesto") == [("paragraph", 1, 1), ("paragraph", 3, 3)]
+
+
+@pytest.mark.parametrize("text", ["> " * 300 + "x", "- " * 300 + "x", "[" * 20_000, "a**b" * 5_000])
+def test_deep_nesting_and_open_brackets_do_no_harm(text: str) -> None:
+    assert kinds(text)[0][1:] == (1, 1)
+
+
+def test_a_failing_parser_costs_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> tuple[Block, ...]:
+        raise KeyError("un baco")
+
+    monkeypatch.setattr("cervella.knowledge.markdown._top_level", broken)
+    assert kinds("# A\n\nuno\ndue\n") == [("paragraph", 1, 1), ("paragraph", 3, 4)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "> **Data:** 10 Gennaio 2026",
+        "**Data**: 10 Gennaio 2026",
+        "> Data: 10 Gennaio 2026",
+        "**Data:** 10 Gennaio 2026",
+    ],
+)
+def test_the_header_is_read_in_every_spelling(line: str) -> None:
+    assert parse(f"# Titolo\n\n{line}\n\n## Uno\n").header == {"data": "10 Gennaio 2026"}
+
+
+def test_several_pairs_may_share_a_line() -> None:
+    header = parse("# T\n\n> **Sessione:** 294 | **Progetto:** X | PROPOSTA\n> **Priorità**: alta\n").header
+    assert header == {"sessione": "294", "progetto": "X", "priorita": "alta"}
+
+
+def test_what_comes_after_the_first_section_is_no_header() -> None:
+    assert parse("# T\n\n## A\n\n**Data:** 2026-01-01\n").header == {}
+
+
+def test_front_matter_is_a_block_and_a_header() -> None:
+    document = parse('---\ndate: 2026-01-10\ntitle: "Prova"\n---\n# T\n')
+    assert document.header == {"date": "2026-01-10", "title": "Prova"}
+    assert [(block.kind, block.start_line, block.end_line) for block in document.blocks] == [
+        ("front_matter", 1, 4),
+        ("heading", 5, 5),
+    ]
+
+
+def test_a_rule_at_the_top_is_no_front_matter() -> None:
+    assert kinds("---\n\ntesto\n\n---\n")[0] == ("rule", 1, 1)
