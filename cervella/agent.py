@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import functools
-import logging
 import os
-import threading
-import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
-from cervella.brains import load_brain, shield_options
 from cervella.brains.shield import Guard, Shield
 from cervella.citations import find_citations
+from cervella.clock import Clock
 from cervella.config import Config, load_config
-from cervella.errors import ConfigError, KnowledgeError, SoulError, StreamInterruptedError
+from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.language import Language, language
 from cervella.loop import BackgroundLoop
+from cervella.parts import Parts
 from cervella.prompt import instructions_for, render, strip_marks
 from cervella.protocols import Brain, Embedder, Retriever, Soul
-from cervella.redaction import find_secrets
-from cervella.soul import Constitution
 from cervella.types import (
     Answered,
     Attempt,
@@ -46,7 +42,6 @@ from cervella.types import (
     Reply,
     Retrieval,
     Retrieved,
-    Timings,
     history_of,
 )
 
@@ -55,8 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Agent"]
 
-T = TypeVar("T")
-_logger = logging.getLogger("cervella")
 AnyFilters = Filters | Mapping[str, Any] | None
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -91,126 +84,62 @@ class Agent:
     ) -> None:
         if soul is not None and constitution is not None:
             raise ConfigError("Both soul and constitution are given.", remedy="Give the object or the path, not both.")
-        arguments: dict[str, Any] = {
-            "soul": _given(constitution=constitution),
-            "knowledge": _given(
-                folder=knowledge, index=index, embedder=embedder if isinstance(embedder, str) else None
-            ),
-            **_given(brain=brain if isinstance(brain, str) else None),
+        arguments = {
+            "soul": {"constitution": constitution},
+            "knowledge": {
+                "folder": knowledge,
+                "index": index,
+                "embedder": embedder if isinstance(embedder, str) else None,
+            },
+            "brain": brain if isinstance(brain, str) else None,
         }
-        if isinstance(config, Config):
-            given = any(arguments.values())
-            self.config = (
-                load_config(config.file, {**config.model_dump(exclude_unset=True), **arguments}) if given else config
-            )
-        else:
-            self.config = load_config(config, arguments)
-        self._brain: str | Brain | None = brain if brain is not None else self.config.brain  # type: ignore[assignment]
-        self._embedder: str | Embedder = embedder if embedder is not None else self.config.knowledge.embedder
-        self._soul = soul
-        self._retriever = retriever
-        self._own_retriever = retriever is None
-        self._guard = guard
-        self._on_attempt = on_attempt
-        self._lock = threading.RLock()
-        self._shields: dict[str | int, Shield] = {}
+        self._parts = Parts(
+            load_config(config, arguments),
+            brain=None if isinstance(brain, str) else brain,
+            embedder=embedder,
+            soul=soul,
+            retriever=retriever,
+            guard=guard,
+            on_attempt=on_attempt,
+        )
         self._loop = BackgroundLoop()
 
     def __repr__(self) -> str:
-        brain = self._brain if isinstance(self._brain, str) else getattr(self._brain, "name", "default")
-        return f"Agent(brain={brain!r}, knowledge={str(self.config.knowledge.folder)!r})"
+        return f"Agent(brain={self._parts.brain_name!r}, knowledge={str(self.config.knowledge.folder)!r})"
 
     # The parts
 
     @property
+    def config(self) -> Config:
+        """What was configured, paths resolved."""
+        return self._parts.config
+
+    @property
     def soul(self) -> Soul:
         """Who speaks. Raises SoulError where the Constitution can't be used."""
-        with self._lock:
-            if self._soul is None:
-                own = self.config.soul
-                self._soul = Constitution.load(
-                    own.constitution, own.also, language=own.language, max_tokens=own.max_tokens
-                )
-            elif not isinstance(self._soul, Constitution) and find_secrets(self._soul.system_prompt()):
-                raise SoulError(
-                    f"The soul {self._soul.name!r} holds a secret.",
-                    remedy="Take it out: the soul is sent to every brain.",
-                    code="secret_in_soul",
-                )
-            return self._soul
+        return self._parts.soul
 
     @property
     def retriever(self) -> Retriever:
         """What is known."""
-        with self._lock:
-            if self._retriever is None:
-                from cervella.knowledge import HybridRetriever
-
-                own = self.config.knowledge
-                self._retriever = HybridRetriever(
-                    own.index, folder=own.folder, embedder=self._embedder, language=self.config.knowledge_language
-                )
-            return self._retriever
+        return self._parts.retriever
 
     @property
     def brain(self) -> Shield:
         """What thinks, behind its shield."""
-        return self._shield(None)
+        return self._parts.shield(None)
 
     @property
     def language(self) -> Language:
         """The language of the knowledge base."""
         return language(self.config.knowledge_language)
 
-    def _shield(self, brain: str | Brain | None) -> Shield:
-        with self._lock:
-            named = self._brain if brain is None else brain
-            if named is None:
-                named = self._default_brain()
-            if isinstance(named, (list, tuple)):
-                raise ConfigError(
-                    f"brain is a list: {', '.join(map(str, named))}.",
-                    remedy="Name one brain: this version has no fallback.",
-                )
-            key = named if isinstance(named, str) else id(named)
-            if key not in self._shields:
-                options = self.config.brains
-                leaf = load_brain(named, options) if isinstance(named, str) else named
-                if not isinstance(leaf, Brain):
-                    raise ConfigError(
-                        f"brain is {type(leaf).__name__}, which has no name, model and stream.",
-                        remedy="Give the name of a brain, or an object with the Brain protocol.",
-                    )
-                self._shields[key] = Shield(
-                    leaf,
-                    **shield_options(named if isinstance(named, str) else leaf.name, options),
-                    guard=self._guard,
-                    on_attempt=self._on_attempt,
-                )
-            return self._shields[key]
-
-    def _default_brain(self) -> str:
-        if self.config.brains.get("embedded", {}).get("model"):
-            chosen, why = "embedded", "[brains.embedded] names a model"
-        else:
-            chosen, why = "extractive", "no brain is named; it quotes the sources and generates nothing"
-        _logger.info("brain %s: %s", chosen, why)
-        self._brain = chosen
-        return chosen
-
     def with_brain(self, brain: str | Brain) -> Agent:
         """An agent with the same soul and knowledge, and another engine."""
-        other = Agent(
-            config=self.config,
-            soul=self.soul,
-            retriever=self.retriever,
-            embedder=None if isinstance(self._embedder, str) else self._embedder,
-            guard=self._guard,
-            on_attempt=self._on_attempt,
-        )
-        other._brain = brain
-        other._own_retriever = False
-        other._shield(None)  # an unknown name fails here, not at the first question
+        other = copy.copy(self)
+        other._parts = self._parts.with_brain(brain)
+        other._loop = BackgroundLoop()
+        other._parts.shield(None)  # an unknown name fails here, not at the first question
         return other
 
     # One question
@@ -234,8 +163,8 @@ class Agent:
         StreamInterruptedError. `timeout` is in seconds, for all of it; `history` holds Messages, Replies,
         `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first. Closing the generator stops the engine.
         """
-        clock = _Clock(timeout)
-        shield = self._shield(brain)
+        clock = Clock(timeout)
+        shield = self._parts.shield(brain)
         prompt, retrieval = await self._prompt(
             question,
             clock,
@@ -284,8 +213,8 @@ class Agent:
         self, question: str, *, brain: str | Brain | None = None, timeout: float | None = None, **options: Any
     ) -> Preview:
         """The prompt as it would be sent, with token counts; no brain is asked. Takes the options of `astream`."""
-        shield = self._shield(brain)
-        prompt, retrieval = await self._prompt(question, _Clock(timeout), **options)
+        shield = self._parts.shield(brain)
+        prompt, retrieval = await self._prompt(question, Clock(timeout), **options)
         fitted = await shield.fit(prompt)
         return Preview(
             prompt=fitted.prompt,
@@ -304,7 +233,7 @@ class Agent:
     async def _prompt(
         self,
         question: str,
-        clock: _Clock,
+        clock: Clock,
         *,
         filters: AnyFilters = None,
         history: Sequence[Any] | None = None,
@@ -336,10 +265,8 @@ class Agent:
         )
         return prompt, retrieval
 
-    async def _retrieve(self, query: str, clock: _Clock, *, top_k: int | None, filters: Filters | None) -> Retrieval:
-        work = functools.partial(
-            self.retriever.retrieve, query, top_k=top_k or self.config.knowledge.top_k, filters=filters
-        )
+    async def _retrieve(self, query: str, clock: Clock, *, top_k: int | None, filters: Filters | None) -> Retrieval:
+        work = functools.partial(self.retriever.retrieve, query, top_k=self._top_k(top_k), filters=filters)
         try:
             with anyio.fail_after(clock.left()):
                 return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
@@ -350,7 +277,7 @@ class Agent:
                 code="retrieval_timeout",
             ) from error
 
-    def _reply(self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: _Clock) -> Reply:
+    def _reply(self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: Clock) -> Reply:
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
@@ -388,13 +315,14 @@ class Agent:
 
     def search(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first. Raises IndexMissingError where nothing is indexed yet."""
-        return self.retriever.retrieve(
-            _checked(query), top_k=top_k or self.config.knowledge.top_k, filters=Filters.of(filters)
-        )
+        return self.retriever.retrieve(_checked(query), top_k=self._top_k(top_k), filters=Filters.of(filters))
+
+    def _top_k(self, asked: int | None) -> int:
+        return self.config.knowledge.top_k if asked is None else asked
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first, found in a worker thread."""
-        return await self._retrieve(_checked(query), _Clock(None), top_k=top_k, filters=Filters.of(filters))
+        return await self._retrieve(_checked(query), Clock(None), top_k=top_k, filters=Filters.of(filters))
 
     def index(
         self,
@@ -411,18 +339,12 @@ class Agent:
         the whole index against its manifest; `purge` leaves no byte of what was deleted. Interrupted, it goes on where
         it was.
         """
-        from cervella.knowledge import KnowledgeIndex
-
-        own = self.config.knowledge
-        index = KnowledgeIndex(
-            own.folder,
-            own.index,
-            embedder=self._embedder,
-            language=self.config.knowledge_language,
-            exclude=own.exclude,
-            local_only=own.local_only,
-        )
+        index = self._parts.index()
         return index.update(force=force, rebuild=rebuild, verify=verify, purge=purge, progress=progress)
+
+    def drift(self) -> IndexReport:
+        """How far the index is from the folder: what `index` would do, none of it done."""
+        return self._parts.index().drift()
 
     async def aindex(self, **options: Any) -> IndexReport:
         """`index`, in a worker thread."""
@@ -432,21 +354,17 @@ class Agent:
 
     async def aclose(self) -> None:
         """Release what the brains hold on this loop, then everything else."""
-        for shield in list(self._shields.values()):
+        for shield in self._parts.shields():
             await shield.aclose()
         await anyio.to_thread.run_sync(self.close)
 
     def close(self) -> None:
         """Release the engines, the index and the background loop. A closed agent can be used again."""
-        with self._lock:
-            shields, self._shields = list(self._shields.values()), {}
         if self._loop.running:
-            for shield in shields:
+            for shield in self._parts.shields():
                 self._loop.run(shield.aclose)
         self._loop.close()
-        close = getattr(self._retriever, "close", None)
-        if self._own_retriever and close is not None:
-            close()
+        self._parts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -463,40 +381,6 @@ class Agent:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-class _Clock:
-    """The times of one answer."""
-
-    def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and not timeout > 0:
-            raise ConfigError(f"timeout is {timeout!r}.", remedy="Give seconds above 0, or None for no limit.")
-        self._started = time.monotonic()
-        self._timeout = timeout
-        self._retrieved: float | None = None
-        self._first_token: float | None = None
-
-    def left(self) -> float | None:
-        """Seconds that are left; None for no limit."""
-        return None if self._timeout is None else max(0.0, self._timeout - (time.monotonic() - self._started))
-
-    def retrieved(self) -> None:
-        self._retrieved = time.monotonic() - self._started
-
-    def token(self) -> None:
-        if self._first_token is None:
-            self._first_token = time.monotonic() - self._started
-
-    def timings(self) -> Timings:
-        return Timings(
-            retrieval_seconds=self._retrieved,
-            first_token_seconds=self._first_token,
-            total_seconds=time.monotonic() - self._started,
-        )
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items() if value is not None}
 
 
 def _checked(question: Any) -> str:

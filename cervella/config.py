@@ -129,12 +129,19 @@ def find_config(start: Path | None = None) -> Path | None:
     return next((path for path in (f / CONFIG_NAME for f in (folder, *folder.parents)) if path.is_file()), None)
 
 
-def load_config(path: str | os.PathLike[str] | None = None, arguments: Mapping[str, Any] | None = None) -> Config:
-    """Read the configuration: `path`, or the nearest cervella.toml, or the defaults.
+def load_config(
+    path: str | os.PathLike[str] | Config | None = None, arguments: Mapping[str, Any] | None = None
+) -> Config:
+    """Read the configuration: `path`, or the nearest cervella.toml, or the defaults; a Config is taken as it is.
 
-    `arguments` is nested like the file. Raises ConfigError: no such file, broken TOML, unknown keys, wrong values, a
-    secret in the file.
+    `arguments` is nested like the file; None in it is not given. Raises ConfigError: no such file, broken TOML,
+    unknown keys, wrong values, a secret in the file.
     """
+    arguments = _without_none(arguments or {})
+    if isinstance(path, Config):
+        if not arguments:
+            return path
+        return _validated(_merge(path.model_dump(exclude_unset=True), _resolved(arguments, Path.cwd())), path.file)
     file = Path(path).expanduser().absolute() if path is not None else find_config()
     if file is not None and file.is_dir():
         file = file / CONFIG_NAME
@@ -145,12 +152,21 @@ def load_config(path: str | os.PathLike[str] | None = None, arguments: Mapping[s
         "knowledge": {name: KnowledgeConfig.model_fields[name].default for name in ("folder", "index")},
     }
     merged = _resolved(defaults, base)
-    for layer, root in ((from_file, base), (_environment(), Path.cwd()), (dict(arguments or {}), Path.cwd())):
+    for layer, root in ((from_file, base), (_environment(), Path.cwd()), (arguments, Path.cwd())):
         merged = _merge(merged, _resolved(layer, root))
+    return _validated(merged, file)
+
+
+def _validated(merged: dict[str, Any], file: Path | None) -> Config:
     try:
         return Config(**{**merged, "file": file})
     except ValidationError as error:
-        raise _explained(error, file, from_file) from None
+        raise _explained(error, file) from None
+
+
+def _without_none(data: Mapping[str, Any]) -> dict[str, Any]:
+    cut = {key: _without_none(value) if isinstance(value, Mapping) else value for key, value in data.items()}
+    return {key: value for key, value in cut.items() if value is not None and value != {}}
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -237,7 +253,7 @@ def _resolved(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
     return out
 
 
-def _explained(error: ValidationError, file: Path | None, from_file: dict[str, Any]) -> ConfigError:
+def _explained(error: ValidationError, file: Path | None) -> ConfigError:
     """The first thing that is wrong, in the owner's words."""
     first = error.errors(include_url=False, include_context=False)[0]
     keys = tuple(str(part) for part in first["loc"])

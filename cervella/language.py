@@ -23,7 +23,11 @@ __all__ = ["Language", "fold", "known_languages", "language", "words"]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
 _WORD = re.compile(r"[^\W_]+")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'»”’)\]*_]*(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)")
+_LAST_WORD = re.compile(r"[^\W\d_]+$")
+_LIST_NUMBER = re.compile(r"\s*\d{1,3}")
+_SPACE = re.compile(r"\s*")
+_LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
 _DAY_FIRST_DATE = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.]((?:19|20)\d\d)(?!\d)")
@@ -73,6 +77,7 @@ class Language:
     _date: str = field(repr=False)
     _abbreviations: frozenset[str] = field(repr=False)
     _forms: tuple[re.Pattern[str], ...] = field(repr=False)
+    _identity: tuple[re.Pattern[str], ...] = field(repr=False)
 
     @cached_property
     def _stem(self) -> Callable[[list[str]], list[str]]:
@@ -105,15 +110,16 @@ class Language:
     def _sentences(self, text: str) -> Iterator[tuple[int, int]]:
         start = 0
         for match in _SENTENCE_END.finditer(text):
-            before = re.search(r"([^\W\d_]+)$", text[: match.start()])
-            if match.group().startswith(".") and before and match.group() == ".":
-                word = fold(before.group(1))
-                following = text[match.end() :].lstrip()[:1]
+            before = _LAST_WORD.search(text[max(0, match.start() - _LONGEST_ABBREVIATION) : match.start()])
+            if match.group() == "." and before:
+                word = fold(before.group())
+                next_word = _after_space(text, match.end())
+                following = text[next_word : next_word + 1]
                 if word in self._abbreviations and not (following == "" or (following.isupper() and len(word) > 3)):
                     continue
-            if match.group() == "." and re.fullmatch(r"\s*\d{1,3}", text[start : match.start()]):
+            if match.group() == "." and _LIST_NUMBER.fullmatch(text, start, match.start()):
                 continue  # "1. First item": the number of a list ends no sentence
-            first = start + (len(text[start:]) - len(text[start:].lstrip()))
+            first = _after_space(text, start)
             if first < match.end():
                 yield first, match.end()
             start = match.end()
@@ -133,6 +139,17 @@ class Language:
         first = " ".join(fold(sentences[0]).strip(" .!?…*_\"'«»“”").split())
         return any(form.fullmatch(first) for form in self._forms)
 
+    def asks_identity(self, question: str) -> str | None:
+        """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
+
+        >>> it = language("it")
+        >>> it.asks_identity("Chi sei?"), it.asks_identity("Chi è Cervella?"), it.asks_identity("Chi sei per dirlo?")
+        ('', 'cervella', None)
+        """
+        folded = " ".join(fold(question).strip(" .!?¿…").split())
+        match = next((match for form in self._identity if (match := form.fullmatch(folded))), None)
+        return None if match is None else next((name for name in match.groups() if name), "")
+
     def format_date(self, iso: str) -> str:
         """An ISO date as people write it.
 
@@ -148,6 +165,21 @@ class Language:
         return re.compile(
             rf"(?<!\d)(\d{{1,2}})[°º]?(?: +(?:de|di))? +({months})(?: +(?:de|di))? +((?:19|20)\d\d)(?!\d)"
         )
+
+    @cached_property
+    def _named_month(self) -> re.Pattern[str]:
+        months = "|".join(fold(month) for month in self.months)
+        return re.compile(rf"(?<!\w)(?:(\d{{1,2}})[°º]? +)?({months})(?!\w)")
+
+    def find_months(self, text: str) -> list[tuple[int | None, int]]:
+        """The months that a text names, each with the day that stands before it, or None.
+
+        >>> language("it").find_months("dal 20 gennaio a febbraio")
+        [(20, 1), (None, 2)]
+        """
+        months = [fold(month) for month in self.months]
+        found = self._named_month.finditer(fold(text))
+        return [(int(match[1]) if match[1] else None, months.index(match[2]) + 1) for match in found]
 
     def find_dates(self, text: str) -> list[tuple[int, int, str]]:
         """The dates in a text, in any of the spellings that people use: where each starts and ends, and its ISO form.
@@ -176,6 +208,11 @@ class Language:
         """
         found = self.find_dates(text)
         return found[0][2] if found else None
+
+
+def _after_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
 
 
 def _note(found: list[tuple[int, int, str]], match: re.Match[str], year: Any, month: Any, day: Any) -> None:
@@ -218,4 +255,5 @@ def language(code: str) -> Language:
         _date=data["date"],
         _abbreviations=frozenset(data["abbreviations"]),
         _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
+        _identity=tuple(re.compile(form.replace("{name}", r"([^\W\d_]+)")) for form in data["identity"]["forms"]),
     )

@@ -7,6 +7,7 @@ before the first token, and reports every attempt the moment it ends.
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
@@ -73,6 +74,10 @@ class Shield:
     async def stream(self, prompt: Prompt, /, *, timeout: float | None = None) -> AsyncGenerator[BrainEvent, None]:
         """The brain's events for what it may see of the prompt. `timeout` bounds the whole answer, in seconds."""
         import stamina  # with its hooks it costs some milliseconds: the first question pays them, not the import
+
+        # stamina logs each retry as a warning; without a handler Python would print it on the user's terminal.
+        if not logging.getLogger("stamina").handlers:
+            logging.getLogger("stamina").addHandler(logging.NullHandler())
 
         patience = Patience(
             first_token=self._first_token_timeout,

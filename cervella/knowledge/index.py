@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cervella.errors import KnowledgeError
@@ -64,7 +65,6 @@ class KnowledgeIndex:
         (`too_many_removed`), IndexLockedError, IndexMismatchError, IndexDamagedError.
         """
         started = time.perf_counter()
-        spoken = language(self._language)
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
         with self._storage.writing():
             former = self._storage.current_or_none()
@@ -75,16 +75,7 @@ class KnowledgeIndex:
                     files_before, built = _still_readable(former)
                 else:
                     files_before = files
-                choice = choose_embedder(self._asked, built, replace=force or rebuild)
-                run = Ingestion(
-                    folder=self._folder,
-                    build=build,
-                    manifest=manifest,
-                    language=spoken,
-                    choice=choice,
-                    local_only=self._local_only,
-                    notify=progress or (lambda stage, done, total: None),
-                )
+                run = self._run(build, manifest, built, replace=force or rebuild, progress=progress)
                 reading = run.read(found, self._max_bytes)
                 if not force:
                     _refuse_if_many_are_gone(files_before, reading, found)
@@ -101,6 +92,41 @@ class KnowledgeIndex:
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return report
+
+    def drift(self) -> IndexReport:
+        """How far the index is from the folder: what `update` would do, none of it done.
+
+        Raises what `update` raises, and IndexMissingError.
+        """
+        started = time.perf_counter()
+        found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
+        build = self._storage.current()
+        with Manifest.open(build) as manifest:
+            run = self._run(build, manifest, manifest.built_with)
+            reading = run.read(found, self._max_bytes)
+            plan = run.plan(manifest.files(), reading, found, force=False)
+            report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
+        seen = len(reading.sources) + len(reading.skipped)
+        return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
+
+    def _run(
+        self,
+        build: Path,
+        manifest: Manifest,
+        built: BuiltWith | None,
+        *,
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Ingestion:
+        return Ingestion(
+            folder=self._folder,
+            build=build,
+            manifest=manifest,
+            language=language(self._language),
+            choice=choose_embedder(self._asked, built, replace=replace),
+            local_only=self._local_only,
+            notify=progress or (lambda stage, done, total: None),
+        )
 
 
 def _still_readable(build: Path) -> tuple[dict[str, FileRow], BuiltWith | None]:

@@ -13,7 +13,7 @@ from cervella.knowledge.markdown import split_lines
 from cervella.knowledge.roles import is_local_only
 from cervella.knowledge.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.storage import IndexFolder
-from cervella.language import language
+from cervella.language import language, words
 from cervella.protocols import Embedder
 from cervella.types import Filters, Passage, Retrieval
 
@@ -117,20 +117,23 @@ class HybridRetriever:
     def _search(self, loaded: Snapshot, query: str, top_k: int, filters: Filters | None) -> Retrieval:
         import numpy as np
 
-        stems = language(self._spoken).stems(query)
-        words = loaded.words.scores(stems)
+        spoken = language(self._spoken)
+        stems = spoken.stems(query)
+        by_words = loaded.words.scores(stems)
         allowed = self._allowed(loaded, filters)
         cosines = self._cosines(loaded, query, allowed if filters else None)
-        scores = _scaled_words(words)
+        scores = _scaled_words(by_words)
         coverage = loaded.coverage()
         if cosines:
             # While vectors are still being made, the chunks that have none yet are not to lose by it.
             weight = (1 - LEXICAL_WEIGHT) * coverage
-            scores = (1 - weight) * scores + weight * _scaled_cosines(cosines, len(words))
+            scores = (1 - weight) * scores + weight * _scaled_cosines(cosines, len(by_words))
         scores = scores * self._standing(loaded)
+        herself = _about_her(loaded, spoken.asks_identity(query), allowed)
+        scores[herself] = 2.0  # who she is, the Constitution says first and in its own order; the rest follows
         candidates = [place for place in allowed if scores[place] > 0]
         ranked = sorted(candidates, key=lambda place: (-scores[place], loaded.paths[place], place))
-        confidence = self._confidence(loaded, stems, cosines, ranked[:_JUDGED])
+        confidence = 1.0 if herself else self._confidence(loaded, stems, cosines, ranked[:_JUDGED])
         best = ranked[:top_k]
         return Retrieval(
             query=query,
@@ -196,6 +199,18 @@ class HybridRetriever:
                 )
             )
         return out
+
+
+def _about_her(loaded: Snapshot, name: str | None, allowed: Sequence[int]) -> list[int]:
+    """The places of the Constitution's chunks, where the question asks for the persona that it is about."""
+    if name is None:
+        return []
+    asked = {
+        path
+        for path, file in loaded.files.items()
+        if file.role == "constitution" and file.status == "current" and (not name or name in words(file.title or ""))
+    }
+    return [place for place in allowed if loaded.paths[place] in asked]
 
 
 def _passage(file: FileRow) -> Passage:

@@ -143,3 +143,19 @@ def test_lines_are_those_on_disk_now_and_of_indexed_files_only(notes: Path, inde
         assert retriever.lines("ricette/pane.md", 1, 1) is None
         (notes / "ricette" / "pane.md").symlink_to(outside)
         assert retriever.lines("ricette/pane.md", 1, 1) is None
+
+
+@pytest.mark.parametrize("question", ["Chi sei?", "chi sei tu", "Chi è Cervella?", "Come ti chiami?"])
+def test_who_she_is_the_constitution_says_first_and_in_its_own_order(tmp_path: Path, question: str) -> None:
+    folder = tmp_path / "base"
+    folder.mkdir()
+    (folder / "COSTITUZIONE.md").write_text("# Costituzione di Cervella\n\nSono una partner.\n", encoding="utf-8")
+    (folder / "note.md").write_text("# Note\n\nChi sei e chi è Cervella: Cervella, Cervella.\n", encoding="utf-8")
+    KnowledgeIndex(folder, tmp_path / "index", embedder="none").update()
+    with HybridRetriever(tmp_path / "index", folder=folder) as retriever:
+        found = retriever.retrieve(question)
+        assert [found[0].path, found.abstain] == ["COSTITUZIONE.md", False]
+        filtered = retriever.retrieve(question, filters=Filters(path="note.md"))
+        another = retriever.retrieve("Chi è Mistral?")
+    assert {passage.path for passage in filtered} <= {"note.md"}
+    assert not another, "Mistral is nobody in this base"

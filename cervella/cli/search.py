@@ -1,0 +1,57 @@
+"""`cervella search`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import (
+    AsJson,
+    ConfigPath,
+    FilterPath,
+    FilterProject,
+    FilterRole,
+    FilterSince,
+    FilterStatus,
+    FilterUntil,
+    TopK,
+    filters_of,
+)
+from cervella.cli.output import note, print_json, print_line, retrieval_data, where
+
+_SHOWN_LINES = 4
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    config: ConfigPath = None,
+    top_k: TopK = None,
+    role: FilterRole = None,
+    project: FilterProject = None,
+    status: FilterStatus = None,
+    path: FilterPath = None,
+    since: FilterSince = None,
+    until: FilterUntil = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the passages for a query; no brain is asked."""
+    filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    with Agent(config=config) as agent:
+        found = agent.search(query, top_k=top_k, filters=filters)
+        lang = agent.language
+    if as_json:
+        print_json(retrieval_data(found))
+        return
+    for rank, passage in enumerate(found, 1):
+        print_line(f"{rank}. {where(passage, lang, passage.date, passage.status)}")
+        if passage.lead or passage.heading:
+            print_line(f"   {(passage.lead or passage.heading).splitlines()[0]}")
+        lines = [line for line in passage.text.split("\n") if line.strip()]
+        for line in lines[:_SHOWN_LINES]:
+            print_line(f"     {line}")
+        if len(lines) > _SHOWN_LINES:
+            print_line(f"     … ({len(lines) - _SHOWN_LINES} more lines)")
+    if found.abstain:
+        note("note: The base does not seem to answer this" + (": these are the nearest passages." if found else "."))

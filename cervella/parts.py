@@ -1,0 +1,166 @@
+"""From a configuration, and the objects that stand in for parts of it, to a soul, a retriever and brains.
+
+Nothing is read before it is needed: the soul and the index at the first question, a brain at its first answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from cervella.brains import load_brain, shield_options
+from cervella.brains.shield import Guard, Shield
+from cervella.config import Config
+from cervella.errors import ConfigError, SoulError
+from cervella.protocols import Brain, Embedder, Retriever, Soul
+from cervella.redaction import find_secrets
+from cervella.soul import Constitution
+from cervella.types import Attempt
+
+if TYPE_CHECKING:
+    from cervella.knowledge import KnowledgeIndex
+
+__all__ = ["Parts"]
+
+_logger = logging.getLogger("cervella")
+
+
+class Parts:
+    """What an Agent is made of. Thread-safe; each part is made once."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        brain: str | Brain | None,
+        embedder: str | Embedder | None,
+        soul: Soul | None,
+        retriever: Retriever | None,
+        guard: Guard | None,
+        on_attempt: Callable[[Attempt], None] | None,
+    ) -> None:
+        self.config = config
+        self.embedder: str | Embedder = config.knowledge.embedder if embedder is None else embedder
+        self._brain = brain
+        self._soul = soul
+        self._retriever = retriever
+        self._owns_retriever = retriever is None
+        self._guard = guard
+        self._on_attempt = on_attempt
+        self._lock = threading.RLock()
+        self._shields: dict[str | int, Shield] = {}
+
+    def with_brain(self, brain: str | Brain) -> Parts:
+        """The same soul and knowledge, and another brain."""
+        return Parts(
+            self.config,
+            brain=brain,
+            embedder=self.embedder,
+            soul=self.soul,
+            retriever=self.retriever,
+            guard=self._guard,
+            on_attempt=self._on_attempt,
+        )
+
+    @property
+    def brain_name(self) -> str:
+        """What was asked for; nothing is loaded for it."""
+        named = self.config.brain if self._brain is None else self._brain
+        return "default" if named is None else named if isinstance(named, str) else getattr(named, "name", str(named))
+
+    @property
+    def soul(self) -> Soul:
+        with self._lock:
+            if self._soul is None:
+                own = self.config.soul
+                self._soul = Constitution.load(
+                    own.constitution, own.also, language=own.language, max_tokens=own.max_tokens
+                )
+            elif not isinstance(self._soul, Constitution) and find_secrets(self._soul.system_prompt()):
+                raise SoulError(
+                    f"The soul {self._soul.name!r} holds a secret.",
+                    remedy="Take it out: the soul is sent to every brain.",
+                    code="secret_in_soul",
+                )
+            return self._soul
+
+    @property
+    def retriever(self) -> Retriever:
+        with self._lock:
+            if self._retriever is None:
+                from cervella.knowledge import HybridRetriever
+
+                own = self.config.knowledge
+                self._retriever = HybridRetriever(
+                    own.index,
+                    folder=own.folder,
+                    embedder=self.embedder,
+                    language=self.config.knowledge_language,
+                    local_only=own.local_only,
+                )
+            return self._retriever
+
+    def index(self) -> KnowledgeIndex:
+        """The writer of the index."""
+        from cervella.knowledge import KnowledgeIndex
+
+        own = self.config.knowledge
+        return KnowledgeIndex(
+            own.folder,
+            own.index,
+            embedder=self.embedder,
+            language=self.config.knowledge_language,
+            exclude=own.exclude,
+            local_only=own.local_only,
+        )
+
+    def shield(self, brain: str | Brain | None) -> Shield:
+        """The brain that was asked for, or the configured one, behind its shield."""
+        with self._lock:
+            named = brain if brain is not None else self._brain if self._brain is not None else self._configured()
+            key = named if isinstance(named, str) else id(named)
+            if key not in self._shields:
+                options = self.config.brains
+                leaf = load_brain(named, options) if isinstance(named, str) else named
+                if not isinstance(leaf, Brain):
+                    raise ConfigError(
+                        f"brain is {type(leaf).__name__}, which has no name, model and stream.",
+                        remedy="Give the name of a brain, or an object with the Brain protocol.",
+                    )
+                self._shields[key] = Shield(
+                    leaf,
+                    **shield_options(named if isinstance(named, str) else leaf.name, options),
+                    guard=self._guard,
+                    on_attempt=self._on_attempt,
+                )
+            return self._shields[key]
+
+    def _configured(self) -> str:
+        named = self.config.brain
+        if isinstance(named, tuple):
+            raise ConfigError(
+                f"brain is a list: {', '.join(named)}.", remedy="Name one brain: this version has no fallback."
+            )
+        if named is None:
+            if self.config.brains.get("embedded", {}).get("model"):
+                named, why = "embedded", "[brains.embedded] names a model"
+            else:
+                named, why = "extractive", "no brain is named, and this one quotes the sources and generates nothing"
+            _logger.info("brain %s: %s", named, why)
+            self._brain = named
+        return named
+
+    def shields(self) -> list[Shield]:
+        """The brains that were asked so far."""
+        with self._lock:
+            return list(self._shields.values())
+
+    def close(self) -> None:
+        """Let go of the index; brains are closed by who ran them, on their loop."""
+        with self._lock:
+            self._shields.clear()
+            close = getattr(self._retriever, "close", None)
+        if self._owns_retriever and close is not None:
+            close()
