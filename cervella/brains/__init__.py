@@ -132,7 +132,7 @@ def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = 
                     code="bad_value",
                 )
         elif key in SHIELD_OPTIONS:
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
                 raise ConfigError(
                     f"[brains.{name}] {key} is {value!r}.",
                     remedy="It is a number of seconds above 0.",

@@ -58,7 +58,7 @@ class Call:
         self._first_token: float | None = None
         self._text: list[str] = []
         self._ended = False
-        self._events: AsyncIterator[BrainEvent] = brain.stream(fitted.prompt)
+        self._events: AsyncIterator[BrainEvent] | None = None
 
     async def open(self) -> BrainEvent:
         """The first event. Whatever fails before it has ended this call."""
@@ -70,9 +70,11 @@ class Call:
 
     async def next(self) -> BrainEvent:
         """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come."""
+        wait = self._patience.idle if self._text else self._patience.first_token
+        until = (time.monotonic() if self._text else self._started) + wait
         try:
             while True:
-                event = await self._wait()
+                event = await self._wait(wait, until)
                 if isinstance(event, Finished):
                     return self._finish(event)
                 if not isinstance(event, TextDelta):
@@ -106,14 +108,15 @@ class Call:
         self._end("interrupted" if self._text else "error", error=error)
         raise error
 
-    async def _wait(self) -> BrainEvent:
-        wait = self._patience.idle if self._text else self._patience.first_token
-        left = self._patience.left()
+    async def _wait(self, wait: float, until: float) -> BrainEvent:
+        left, own = self._patience.left(), until - time.monotonic()
         try:
-            with anyio.fail_after(max(0.0, min(wait, left))):
+            with anyio.fail_after(max(0.0, min(own, left))):
+                if self._events is None:
+                    self._events = self._brain.stream(self._fitted.prompt)
                 return await anext(self._events)
         except TimeoutError as error:
-            if left <= wait:
+            if left <= own:
                 what, cure = "did not answer in the time that the caller set", "Give it a longer timeout"
             elif self._text:
                 what, cure = f"fell silent for {wait:g} s", f"Raise idle_timeout in [brains.{self._brain.name}]"

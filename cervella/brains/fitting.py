@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from cervella.errors import BrainResponseError, PromptTooLongError
+from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
 from cervella.prompt import estimate_tokens, render, turns, without
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
@@ -128,7 +128,20 @@ async def fit(prompt: Prompt, brain: Brain, location: Location) -> Fitted:
 async def count_tokens(prompt: Prompt, brain: Brain) -> int:
     """What a prompt takes of this brain's window, by its own count; without one, ceil(characters / 3)."""
     count = getattr(brain, "count_tokens", None)
-    return int(await count(prompt)) if count is not None else estimate_tokens(render(prompt))
+    if count is None:
+        return estimate_tokens(render(prompt))
+    try:
+        return int(await count(prompt))
+    except BrainError:
+        raise
+    except Exception as error:
+        raise BrainResponseError(
+            f"The brain {brain.name!r} can't count a prompt's tokens: "
+            f"{type(error).__name__}: {mask_secrets(str(error))[0]}.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="cervella.testing.check_brain shows what the brain does not keep of its contract.",
+        ) from error
 
 
 def _room(prompt: Prompt, brain: Brain, window: int) -> int:

@@ -9,16 +9,22 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+
+import anyio
 
 from cervella.brains.call import Call, Patience
 from cervella.brains.fitting import Fitted, context_tokens_of, fit, location_of
-from cervella.errors import BrainError, BrainRateLimitError
+from cervella.errors import BrainError, BrainRateLimitError, BrainTimeoutError
 from cervella.protocols import Brain
 from cervella.types import Attempt, BrainEvent, Finished, Location, Prompt
 
 __all__ = ["Guard", "Shield"]
+
+_FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.2, 8.0, 0.3
+"""Seconds between two calls: the first wait, doubled each time up to the longest, and what chance adds."""
 
 Guard = Callable[[Brain, Prompt], Awaitable[None] | None]
 """Called before each call of an engine; raises BudgetError to stop it."""
@@ -92,17 +98,19 @@ class Shield:
                 self._on_attempt(attempt)
 
         try:
-            fitted = await self.fit(prompt)
+            with self._in_time(patience):
+                fitted = await self.fit(prompt)
             async for retry in stamina.retry_context(
-                on=lambda error: self._backoff(error, patience),
+                on=lambda error: self._backoff(error, patience, len(attempts)),
                 attempts=self._retries + 1,
                 timeout=None,
-                wait_initial=0.2,
-                wait_max=8.0,
-                wait_jitter=0.3,
+                wait_initial=_FIRST_WAIT,
+                wait_max=_LONGEST_WAIT,
+                wait_jitter=_JITTER,
             ):
                 with retry:
-                    await self._ask_guard(fitted.prompt)
+                    with self._in_time(patience):
+                        await self._ask_guard(fitted.prompt)
                     call = Call(self.brain, fitted, location=self.location, patience=patience, report=report)
                     event = await call.open()
             try:
@@ -128,11 +136,25 @@ class Shield:
             if inspect.isawaitable(allowed):
                 await allowed
 
-    def _backoff(self, error: BaseException, patience: Patience) -> bool | float:
+    @contextmanager
+    def _in_time(self, patience: Patience) -> Iterator[None]:
+        """Bounds what is awaited before the engine is called: a token count, the guard."""
+        try:
+            with anyio.fail_after(None if patience.deadline is None else max(0.0, patience.left())):
+                yield
+        except TimeoutError as error:
+            raise BrainTimeoutError(
+                f"The brain {self.name!r} was not reached in the time that the caller set.",
+                brain=self.name,
+                model=self.model,
+                remedy="Give it a longer timeout, or ask a faster brain.",
+            ) from error
+
+    def _backoff(self, error: BaseException, patience: Patience, tries: int) -> bool | float:
         """Whether to call again, or after how many seconds."""
         if not isinstance(error, BrainError) or not error.retryable:
             return False
         if isinstance(error, BrainRateLimitError) and error.retry_after is not None:
             wait = max(0.0, error.retry_after)
             return wait if wait < min(patience.left(), patience.first_token) else False
-        return patience.left() > 0
+        return patience.left() > min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(0, tries - 1) + _JITTER)

@@ -1,0 +1,165 @@
+"""One model in memory: llama.cpp's own server inside this process, through xllamacpp.
+
+What follows was measured on xllamacpp 2026.10 and SmolLM2-135M; docs/explanation says how.
+
+- The server listens on a loopback port whether it is wanted or not. The port is random, and so is the key it asks for.
+- A request that is closed while its prompt is read is noticed at the next batch, and only because progress is asked
+  for: without it the server looks once a second, and not at all while another request keeps it busy.
+- With repacked weights or flash attention, the same prompt at temperature 0 gives another text when another part of it
+  was in the prefix cache. Without both, the numbers are the same to the last bit.
+- Loading holds the interpreter's lock: no Python thread runs meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import re
+import secrets
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cervella.brains.gguf import read_control_tokens
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = ["Engine", "EngineFailure", "EngineOptions", "ForkedError", "engine_for"]
+
+# Small enough to be left within half a second on two slow cores; the prompt is read no slower than with 512.
+_BATCH_TOKENS = 32
+_HTTP_THREADS = 32
+_SILENCE_SECONDS = 600.0
+_CONNECT_SECONDS = 10.0
+
+
+class EngineFailure(Exception):
+    """The engine can't load a model whose file looks sound."""
+
+
+class ForkedError(EngineFailure):
+    """This process was forked from one that holds a model: to load another here would never end.
+
+    The one that is loaded still answers, from the parent, as long as the parent lives. Such a process must end by
+    os._exit, as those of multiprocessing do: llama.cpp's own exit waits for threads that it does not have.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What makes two engines the same one."""
+
+    path: str
+    """Absolute."""
+    context_tokens: int
+    """Of one request."""
+    parallel: int
+    """Requests answered at once; each has a window of its own."""
+    threads: int | None
+    """None: one for each physical core."""
+    repeatable: bool
+
+
+class Engine:
+    """A loaded model. It is unloaded when nobody holds it any more, and at exit in any case."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._key = secrets.token_urlsafe(32)
+        spellings = sorted(read_control_tokens(options.path), key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, spellings))) if spellings else None
+        server = _start(options, self._key)
+        self.url: str = server.listening_address
+        # Alive at exit with a request under way, the server brings the process down. It must be the holder's alone.
+        weakref.finalize(self, _stop, [server], os.getpid())
+
+    def client(self) -> httpx2.AsyncClient:
+        """A client for one request: closing it is what stops the engine, and it is bound to one event loop."""
+        import httpx2
+
+        return httpx2.AsyncClient(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {self._key}"},
+            timeout=httpx2.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
+            trust_env=False,  # a proxy for the rest of the world must not see this
+            verify=False,
+        )
+
+    def defuse(self, text: str) -> tuple[str, int]:
+        """The text with the model's control tokens broken by a zero-width space, and how many there were.
+
+        The engine obeys them wherever they stand: a document that holds `<|im_end|>` could speak as the system.
+        """
+        if self._control is None:
+            return text, 0
+        return self._control.subn(lambda found: f"{found[0][0]}\u200b{found[0][1:]}", text)
+
+
+def _start(options: EngineOptions, key: str) -> Any:
+    xllamacpp = _import()
+    params = xllamacpp.CommonParams()
+    params.model.path = options.path
+    params.model_alias = {os.path.basename(options.path)}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
+    params.n_threads_http = _HTTP_THREADS
+    params.sse_ping_interval = 1  # also how long unloading waits for a request that was just left
+    params.n_parallel = options.parallel
+    params.n_ctx = options.context_tokens * options.parallel
+    params.n_batch = params.n_ubatch = _BATCH_TOKENS
+    params.cache_ram_mib = 0  # the common prefix stays in the slot; copies of old prompts would take up to 8 GB
+    params.ui = params.endpoint_slots = False
+    params.verbosity = -1
+    if options.threads is not None:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    if options.repeatable:
+        params.no_extra_bufts = True
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise EngineFailure(str(error)) from error
+
+
+def _import() -> Any:
+    # Read once, when the library is loaded: waiting threads would otherwise spin on the cores that others need.
+    unset = "OMP_WAIT_POLICY" not in os.environ
+    if unset:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+    try:
+        return importlib.import_module("xllamacpp")
+    finally:
+        if unset:
+            del os.environ["OMP_WAIT_POLICY"]
+
+
+def _stop(held: list[Any], pid: int) -> None:
+    if os.getpid() != pid:
+        # A forked child has the object but none of its threads: to destroy it there is a crash.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(held[0]))
+    held.clear()
+
+
+# The one thing of this package that a process shares: weights are too large to be held once for each brain.
+_engines: weakref.WeakValueDictionary[EngineOptions, Engine] = weakref.WeakValueDictionary()
+_loaders: set[int] = set()
+"""The processes that loaded one: this, or the one that it was forked from."""
+_loading = threading.Lock()
+
+
+def engine_for(options: EngineOptions) -> Engine:
+    """The engine of these options, loaded where this process does not have it. Blocks while it loads.
+
+    Raises ImportError without xllamacpp, OSError and GgufError for the file, EngineFailure for the rest.
+    """
+    with _loading:
+        engine = _engines.get(options)
+        if engine is None:
+            if _loaders - {os.getpid()}:
+                raise ForkedError
+            engine = _engines[options] = Engine(options)
+            _loaders.add(os.getpid())
+        return engine
