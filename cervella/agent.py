@@ -19,12 +19,14 @@ from cervella.brains.shield import Guard, Shield
 from cervella.citations import find_citations
 from cervella.clock import Clock
 from cervella.config import Config, load_config
+from cervella.conversations import Conversations
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.language import Language, language
 from cervella.loop import BackgroundLoop
 from cervella.parts import Parts
 from cervella.prompt import instructions_for, render, strip_marks
 from cervella.protocols import Brain, Embedder, Retriever, Soul
+from cervella.session import Session
 from cervella.types import (
     Answered,
     Attempt,
@@ -156,12 +158,14 @@ class Agent:
         max_output_tokens: int | None = None,
         temperature: float | None = None,
         images: Iterable[Image] = (),
+        query: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The answer as it comes: `Retrieved`, then `TextDelta`s, then `Answered`, last.
 
         An answer that breaks off after its first text gives `Interrupted` with the partial reply, then raises
         StreamInterruptedError. `timeout` is in seconds, for all of it; `history` holds Messages, Replies,
-        `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first. Closing the generator stops the engine.
+        `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first; `query` is what to search for, where
+        that is not the question. Closing the generator stops the engine.
         """
         clock = Clock(timeout)
         shield = self._parts.shield(brain)
@@ -174,6 +178,7 @@ class Agent:
             max_output_tokens=max_output_tokens,
             temperature=temperature,
             images=tuple(images),
+            query=query,
         )
         clock.retrieved()
         yield Retrieved(retrieval=retrieval)
@@ -241,11 +246,12 @@ class Agent:
         max_output_tokens: int | None = None,
         temperature: float | None = None,
         images: tuple[Image, ...] = (),
+        query: str | None = None,
     ) -> tuple[Prompt, Retrieval]:
         question = _checked(question)
         turns = history_of(history)
         soul = self.soul
-        retrieval = await self._retrieve(question, clock, top_k=top_k, filters=Filters.of(filters))
+        retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
         lang = self.language
         prompt = Prompt(
             system=soul.system_prompt(),
@@ -286,6 +292,7 @@ class Agent:
         return Reply(
             id=uuid.uuid4().hex,
             question=prompt.question,
+            retrieval_query=retrieval.query,
             text=completion.text,
             citations=read_back.citations,
             invented_marks=read_back.invented_marks,
@@ -302,14 +309,25 @@ class Agent:
             attempts=completion.attempts,
         )
 
-    def _reader(self, passage: Passage) -> Callable[[], CitedLines]:
+    def read(self, passage: Passage) -> CitedLines:
+        """A passage's lines as on disk now, and whether they changed since it was indexed."""
         lines: Callable[[str, int, int], str | None] | None = getattr(self.retriever, "lines", None)
+        text = passage.text if lines is None else lines(passage.path, passage.start_line, passage.end_line)
+        return CitedLines(text=text, changed=text != passage.text)
 
-        def read() -> CitedLines:
-            text = passage.text if lines is None else lines(passage.path, passage.start_line, passage.end_line)
-            return CitedLines(text=text, changed=text != passage.text)
+    def _reader(self, passage: Passage) -> Callable[[], CitedLines]:
+        return functools.partial(self.read, passage)
 
-        return read
+    # Conversations
+
+    def session(self, id: str, *, filters: AnyFilters = None) -> Session:
+        """A conversation that is kept across restarts, by its id. `filters` hold for all its questions, for ever."""
+        return Session(self, id, Filters.of(filters), self.conversations, self._loop)
+
+    @property
+    def conversations(self) -> Conversations:
+        """All sessions: list, export, delete."""
+        return Conversations(self.config.conversations.path)
 
     # The knowledge, without a brain
 

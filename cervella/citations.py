@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -73,20 +74,23 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
     """
     groups = list(dict.fromkeys((item.start, item.end, item.group) for item in (found or find_marks(text))))
     pieces = units(text, lang)
+    starts = [piece.start for piece in pieces]
+    bare: dict[int, bool] = {}  # whether a piece is marks and nothing else
     claims = []
     taken = 0  # how far the text already belongs to an earlier mark
     for number, (start, end, group) in enumerate(groups):
-        home = _home(pieces, start)
-        if home is None:
-            before = [piece for piece in pieces if piece.end <= start]
-            claims.append(Claim(text=_block_text(text, before), group=group))
+        home = bisect_right(starts, start) - 1
+        if home < 0 or start >= pieces[home].end:
+            claims.append(Claim(text=_block_text(text, pieces, home + 1), group=group))
             continue
         unit = pieces[home]
         follows = groups[number + 1][0] if number + 1 < len(groups) else len(text)
         left = text[max(unit.start, taken) : start].strip(" \t.,;:([")
         right = text[end : min(unit.end, follows)]
-        if not strip_marks(text[unit.start : unit.end]).strip(" .,;:") and not _same_line(text, pieces, home):
-            claims.append(Claim(text=_block_text(text, pieces[:home]), group=group))
+        if home not in bare:
+            bare[home] = not strip_marks(text[unit.start : unit.end]).strip(" .,;:")
+        if bare[home] and not _same_line(text, pieces, home):
+            claims.append(Claim(text=_block_text(text, pieces, home), group=group))
         elif not left and home and unit.start >= start and _same_line(text, pieces, home):
             previous = pieces[home - 1]
             claims.append(Claim(text=strip_marks(text[previous.start : previous.end]), group=group))
@@ -95,14 +99,12 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
             claims.append(Claim(text=f"{left} {right}".strip(), group=group))
             taken = min(unit.end, follows)
         else:
-            tail = right if follows >= unit.end else ""
+            before = text[max(unit.start, start - 9) : start].rstrip(' \t*_"»”)')
+            stopped = before.endswith((".", "!", "?", "…"))  # "… costa 3 euro.[F1] Poi"
+            tail = right if follows >= unit.end and not stopped else ""
             claims.append(Claim(text=f"{left} {tail}".strip(), group=group))
             taken = unit.end if tail else end
     return claims
-
-
-def _home(pieces: list[Unit], position: int) -> int | None:
-    return next((n for n, piece in enumerate(pieces) if piece.start <= position < piece.end), None)
 
 
 def _same_line(text: str, pieces: list[Unit], number: int) -> bool:
@@ -110,9 +112,9 @@ def _same_line(text: str, pieces: list[Unit], number: int) -> bool:
     return number > 0 and "\n" not in text[pieces[number - 1].end : pieces[number].start]
 
 
-def _block_text(text: str, before: list[Unit]) -> str:
-    """The words of the last block: what a mark on a line of its own stands for."""
-    if not before:
-        return ""
-    block = [piece for piece in before if piece.block == before[-1].block]
-    return strip_marks("\n".join(text[piece.start : piece.end] for piece in block))
+def _block_text(text: str, pieces: list[Unit], stop: int) -> str:
+    """The words of the last block before a piece: what a mark on a line of its own stands for."""
+    first = stop
+    while first > 0 and pieces[first - 1].block == pieces[stop - 1].block:
+        first -= 1
+    return strip_marks("\n".join(text[piece.start : piece.end] for piece in pieces[first:stop]))

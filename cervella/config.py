@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 from cervella.errors import ConfigError, did_you_mean
 from cervella.language import known_languages
@@ -76,6 +77,12 @@ class KnowledgeConfig(_Section):
         return None if value is None else _known_language(value)
 
 
+class ConversationsConfig(_Section):
+    """[conversations]: sessions that last."""
+
+    path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps them.")
+
+
 class Config(BaseSettings):
     """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
 
@@ -90,6 +97,7 @@ class Config(BaseSettings):
     brain: str | tuple[str, ...] | None = Field(default=None, description="The one line: which brain answers.")
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
+    conversations: ConversationsConfig = ConversationsConfig()
     brains: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
     )
@@ -120,7 +128,18 @@ class Config(BaseSettings):
         return (init_settings,)
 
 
-_PATHS = (("soul", "constitution"), ("soul", "also"), ("knowledge", "folder"), ("knowledge", "index"))
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "soul": SoulConfig,
+    "knowledge": KnowledgeConfig,
+    "conversations": ConversationsConfig,
+}
+_PATHS = (
+    ("soul", "constitution"),
+    ("soul", "also"),
+    ("knowledge", "folder"),
+    ("knowledge", "index"),
+    ("conversations", "path"),
+)
 
 
 def find_config(start: Path | None = None) -> Path | None:
@@ -147,10 +166,9 @@ def load_config(
         file = file / CONFIG_NAME
     from_file = _read(file) if file is not None else {}
     base = file.parent if file is not None else Path.cwd()
-    defaults = {
-        "soul": {"constitution": SoulConfig.model_fields["constitution"].default},
-        "knowledge": {name: KnowledgeConfig.model_fields[name].default for name in ("folder", "index")},
-    }
+    defaults: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    for section, key in _PATHS:
+        defaults[section][key] = _SECTIONS[section].model_fields[key].default
     merged = _resolved(defaults, base)
     for layer, root in ((from_file, base), (_environment(), Path.cwd()), (arguments, Path.cwd())):
         merged = _merge(merged, _resolved(layer, root))
@@ -216,7 +234,17 @@ def _environment() -> dict[str, Any]:
                     remedy=f"{did_you_mean(variable, names)}Unset it, or use one of {', '.join(names)}.",
                     code="unknown_key",
                 )
-    return EnvSettingsSource(Config)()
+    try:
+        return EnvSettingsSource(Config)()
+    except SettingsError as error:
+        # Its cause holds the value, which may be a secret: the variable's name is enough.
+        field = next((name for name in known if f'"{name}"' in str(error)), "")
+        culprits = [v for v in os.environ if v.upper().startswith(f"{_PREFIX}{field}".upper())]
+        raise ConfigError(
+            f"The environment variable {' or '.join(sorted(culprits))} can't be read.",
+            remedy='A section or a list is written there as JSON, such as ["a.md", "b.md"].',
+            code="bad_value",
+        ) from None
 
 
 def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -244,13 +272,34 @@ def _resolved(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for section, key in _PATHS:
         value = out[section].get(key) if isinstance(out.get(section), Mapping) else None
         if isinstance(value, (str, Path)) and str(value):
-            resolved: Any = base / Path(value).expanduser()
+            resolved: Any = base / _at_home(value)
         elif isinstance(value, (list, tuple)) and all(isinstance(item, (str, Path)) for item in value):
-            resolved = [base / Path(item).expanduser() for item in value]
+            resolved = [base / _at_home(item) for item in value]
         else:
             continue
         out[section] = {**out[section], key: resolved}
+    brains = out.get("brains")
+    if isinstance(brains, Mapping):  # a model is a file where it is written like one
+        out["brains"] = {name: _with_model_path(own, base) for name, own in brains.items()}
     return out
+
+
+def _with_model_path(own: Any, base: Path) -> Any:
+    model = own.get("model") if isinstance(own, Mapping) else None
+    if isinstance(model, str) and model.endswith(".gguf"):
+        return {**own, "model": str(base / Path(model).expanduser())}
+    return own
+
+
+def _at_home(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"The path {str(path)!r} names a home folder that there is not.",
+            remedy="Write the path in full.",
+            code="bad_value",
+        ) from error
 
 
 def _explained(error: ValidationError, file: Path | None) -> ConfigError:
@@ -260,39 +309,39 @@ def _explained(error: ValidationError, file: Path | None) -> ConfigError:
     text = file.read_text(encoding="utf-8-sig") if file is not None else ""
     if first["type"] == "extra_forbidden":
         return _unknown_key(keys, file, text)
-    where = f" in {str(file)!r}{_at_line(text, keys[-1])}" if file is not None else ""
-    named = next((k for k in reversed(keys) if k in _all_keys()), keys[-1])
+    named = keys[:2] if keys[0] in ("soul", "knowledge", "brains") else keys[:1]
+    where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), ""))
     what = first["msg"].removeprefix("Value error, ")
     return ConfigError(
-        f"The value of {'.'.join(keys[:2]) or named!r}{where} can't be used: {what}.",
+        f"The value of {'.'.join(named)!r}{where} can't be used: {what}.",
         remedy=f"{_description(keys)} Given: {mask_secrets(repr(first['input']))[0]:.80}.".strip(),
         code="bad_value",
     )
 
 
-def _all_keys() -> set[str]:
-    return {*Config.model_fields, *SoulConfig.model_fields, *KnowledgeConfig.model_fields}
-
-
 def _description(keys: tuple[str, ...]) -> str:
-    sections: dict[str, type[BaseModel]] = {"soul": SoulConfig, "knowledge": KnowledgeConfig}
-    fields = sections[keys[0]].model_fields if len(keys) > 1 and keys[0] in sections else Config.model_fields
-    key = keys[1] if len(keys) > 1 and keys[0] in sections else keys[0]
+    fields = _SECTIONS[keys[0]].model_fields if len(keys) > 1 and keys[0] in _SECTIONS else Config.model_fields
+    key = keys[1] if len(keys) > 1 and keys[0] in _SECTIONS else keys[0]
     return (fields[key].description or "") if key in fields else ""
 
 
 def _unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigError:
-    sections: dict[str, type[BaseModel]] = {"soul": SoulConfig, "knowledge": KnowledgeConfig}
-    inside = len(keys) > 1 and keys[0] in sections
-    known = list(sections[keys[0]].model_fields) if inside else [k for k in Config.model_fields if k != "file"]
+    inside = len(keys) > 1 and keys[0] in _SECTIONS
+    known = list(_SECTIONS[keys[0]].model_fields) if inside else [k for k in Config.model_fields if k != "file"]
     key = keys[1] if inside else keys[0]
     place = f"[{keys[0]}] {key}" if inside else key
-    where = f" in {str(file)!r}{_at_line(text, key)}" if file is not None else ""
+    where = _where(file, text, key)
     return ConfigError(
         f"There is no configuration key {place!r}{where}.",
         remedy=f"{did_you_mean(key, known)}Known keys{f' of [{keys[0]}]' if inside else ''}: {', '.join(known)}.",
         code="unknown_key",
     )
+
+
+def _where(file: Path | None, text: str, key: str) -> str:
+    """The file and the line of a key; nothing where the key came from the environment or an argument."""
+    line = _at_line(text, key) if key else ""
+    return f" in {str(file)!r}{line}" if file is not None and line else ""
 
 
 def _at_line(text: str, key: str) -> str:

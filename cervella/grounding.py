@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 
 from cervella.language import Language, fold, words
@@ -28,9 +28,10 @@ _BOX_EDGE = re.compile(r"^[\s|│┃║+*]+|[\s|│┃║+*]+$")
 _BOX = re.compile(r"[│┃║┌┐└┘├┤═─╔╗╚╝]|^\s*[|+].*[|+]\s*$")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _MULTIPLE = re.compile(r"\s?(k|mila|thousand|mil)\b|\s?(m|mln|milion[ei]|million|milhões|milhão)\b", re.IGNORECASE)
-_QUOTATION = re.compile(r"«([^»]+)»|“([^”]+)”|„([^“”]+)[“”]|\"([^\"\n]+)\"")
-_ELLIPSIS = re.compile(r"\s*(?:\[\s*(?:…|\.{3})\s*\]|\(\s*(?:…|\.{3})\s*\)|…|\.{3})\s*")
-_ORDINAL = re.compile(r"^\s*(?:>\s*)*\d{1,3}[.)]\s+", re.MULTILINE)
+_SHORT_MULTIPLES = ("k", "m", "mil")  # may be a unit of measure, or stand in a table's header
+_QUOTATION = re.compile(r"«([^«»]+)»|“([^“”]+)”|„([^„“”]+)[“”]|\"([^\"\n]+)\"")
+_ELLIPSIS = re.compile(r"\[\s*(?:…|\.{3})\s*\]|\(\s*(?:…|\.{3})\s*\)|…|\.{3}")
+_ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _sentences(text: str, span: tuple[int, int], lang: Language, block: int) -> 
 def numbers(text: str, lang: Language | None = None) -> list[frozenset[str]]:
     """The figures in a text, each as the set of its possible readings: `94.603` is one number here, another there.
 
-    `95K` and `95 mila` read as 95 and as 95000. With a language, words that stand for figures count too.
+    `95K` reads as 95 and as 95000, `95 mila` as 95000. With a language, words that stand for figures count too.
 
     >>> [sorted(n) for n in numbers("94.603 o 97,6 %")]
     [['94.603', '94603'], ['97.6']]
@@ -141,7 +142,9 @@ def numbers(text: str, lang: Language | None = None) -> list[frozenset[str]]:
         multiple = _MULTIPLE.match(text, match.end())
         if multiple:
             factor = 1000 if multiple.group(1) else 1_000_000
-            readings |= {_plain(Decimal(reading) * factor) for reading in readings if reading.count(".") <= 1}
+            times = {_plain(Decimal(reading) * factor) for reading in readings if reading.count(".") <= 1}
+            short = multiple.group().strip().lower() in _SHORT_MULTIPLES
+            readings = readings | times if short or not times else times
         found.append(frozenset(readings))
     if lang is not None:
         found += [frozenset({str(lang.numbers[word])}) for word in words(text) if word in lang.numbers]
@@ -159,17 +162,16 @@ def _readings(token: str) -> set[str]:
     thousands = 1 <= len(groups[0]) <= 3 and groups[0] != "0" and all(len(group) == 3 for group in groups[1:])
     readings = {_plain(Decimal("".join(groups)))} if thousands else set()
     if len(groups) == 2:
-        readings.add(_plain(Decimal(".".join(groups))))
+        # Where both readings are possible the decimal one keeps its zeros: 3.000 may be 3000, but it is no 3.
+        readings.add(".".join(groups) if thousands else _plain(Decimal(".".join(groups))))
     elif not thousands:
         readings.add(".".join(groups))  # a version, or a date: compared as written
     return readings
 
 
 def _plain(value: Decimal) -> str:
-    try:
-        return format(value.normalize(), "f")
-    except InvalidOperation:  # more digits than a Decimal's context holds: compared as written
-        return str(value)
+    digits = format(value, "f")  # exact, however long: `normalize` would round to the context's precision
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def quotations(text: str) -> list[str]:
@@ -180,13 +182,14 @@ def quotations(text: str) -> list[str]:
     """
     quoted = [next(group for group in match.groups() if group is not None) for match in _QUOTATION.finditer(text)]
     pieces = [piece for quote in quoted for piece in _ELLIPSIS.split(quote)]
-    return [piece for piece in pieces if _normal(piece)]
+    return [piece.strip() for piece in pieces if _normal(piece)]
 
 
 def _normal(text: str) -> str:
     """Folded, one space between words, without emphasis, escapes and the edges of quotes and boxes."""
     text = fold(text.replace("⟦", "[").replace("⟧", "]"))
-    text = re.sub(r"(?m)^\s*>\s?", " ", text)
+    text = re.sub(r"(?m)^[ \t]*>\s?", " ", text)
+    text = re.sub(r"\]\([^()\s]*\)", "]", text)  # where a link leads is not among its words
     text = re.sub(r"[*_`\\|│┃║'\"«»“”]", " ", text)
     return " ".join(text.split()).strip(" .,;:!?…")
 
@@ -207,18 +210,22 @@ class _Facts:
 
     values: frozenset[str]
     dates: frozenset[str]
+    months: frozenset[int]
     words: str
     stems: frozenset[str]
 
 
+@lru_cache(maxsize=128)
 def _facts(passage: Passage, lang: Language) -> _Facts:
     # The date is shown with the passage, and the header of a split table belongs to its rows: both may be told.
     shown = f"{passage.lead}\n{passage.text}"
     dates = {iso for _, _, iso in lang.find_dates(shown)} | ({passage.date} if passage.date else set())
-    figures = numbers(f"{shown}\n{passage.date or ''}", lang)
+    months = {month for _, month in lang.find_months(shown)} | {int(iso[5:7]) for iso in dates}
+    figures = numbers(f"{shown}\n{(passage.date or '')[:4]}", lang)  # of the document's date, the year stands alone
     return _Facts(
         values=frozenset(reading for figure in figures for reading in figure),
         dates=frozenset(dates),
+        months=frozenset(months),
         words=_normal(passage.text),
         stems=frozenset(lang.stems(f"{passage.path} {shown}")),
     )
@@ -238,13 +245,24 @@ def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: i
     offered = [_facts(passage, lang) for passage in passages]
     own = offered[mark]
 
+    figures = numbers("".join(rest))
     holders: list[list[_Facts]] = [[f for f in offered if iso in f.dates] for _, _, iso in dates]
-    holders += [[f for f in offered if readings & f.values] for readings in numbers("".join(rest))]
-    holders += [[f for f in offered if _normal(quote) in f.words] for quote in quotations(claim)]
+    for day, month in lang.find_months("".join(rest)):  # "20 gennaio", "gennaio 2026", "a gennaio"
+        whole = [f for f in offered if any(iso.endswith(f"-{month:02}-{day or 0:02}") for iso in f.dates)]
+        holders.append(whole or [f for f in offered if month in f.months])
+        if whole and frozenset({str(day)}) in figures:
+            figures.remove(frozenset({str(day)}))  # the day of a date that is there, in whatever spelling
+    holders += [[f for f in offered if readings & f.values] for readings in figures]
+    holders += [[f for f in offered if _stands(_normal(quote), f.words)] for quote in quotations(claim)]
     if holders:
         return all(holders) and any(any(f is own for f in holder) for holder in holders)
     stems = frozenset(lang.stems(claim))
     return not stems or bool(stems & own.stems)
+
+
+def _stands(quote: str, words: str) -> bool:
+    """Whether the words of a quote stand there as whole words."""
+    return re.search(rf"(?<!\w){re.escape(quote)}(?!\w)", words) is not None
 
 
 def best_unit(claims: Iterable[str], passage: Passage, lang: Language) -> str:

@@ -78,6 +78,11 @@ class Language:
     _abbreviations: frozenset[str] = field(repr=False)
     _forms: tuple[re.Pattern[str], ...] = field(repr=False)
     _identity: tuple[re.Pattern[str], ...] = field(repr=False)
+    _follow_up_start: re.Pattern[str] = field(repr=False)
+    _follow_up_points: re.Pattern[str] = field(repr=False)
+    _follow_up_stems: int = field(repr=False)
+    starter: Mapping[str, str] = field(repr=False)
+    """What `cervella init` writes: `constitution`, `note`."""
 
     @cached_property
     def _stem(self) -> Callable[[list[str]], list[str]]:
@@ -113,9 +118,7 @@ class Language:
             before = _LAST_WORD.search(text[max(0, match.start() - _LONGEST_ABBREVIATION) : match.start()])
             if match.group() == "." and before:
                 word = fold(before.group())
-                next_word = _after_space(text, match.end())
-                following = text[next_word : next_word + 1]
-                if word in self._abbreviations and not (following == "" or (following.isupper() and len(word) > 3)):
+                if word in self._abbreviations:
                     continue
             if match.group() == "." and _LIST_NUMBER.fullmatch(text, start, match.start()):
                 continue  # "1. First item": the number of a list ends no sentence
@@ -136,7 +139,7 @@ class Language:
         sentences = [text[start:end] for start, end in self.sentences(text)]
         if not sentences or len(sentences) > 4:
             return False
-        first = " ".join(fold(sentences[0]).strip(" .!?…*_\"'«»“”").split())
+        first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”").split())
         return any(form.fullmatch(first) for form in self._forms)
 
     def asks_identity(self, question: str) -> str | None:
@@ -149,6 +152,19 @@ class Language:
         folded = " ".join(fold(question).strip(" .!?¿…").split())
         match = next((match for form in self._identity if (match := form.fullmatch(folded))), None)
         return None if match is None else next((name for name in match.groups() if name), "")
+
+    def follows_up(self, question: str) -> bool:
+        """Whether only the question before explains this one: «e quanto costa?».
+
+        >>> it = language("it")
+        >>> [it.follows_up(q) for q in ("E quanto costa?", "e quello?", "Quanto costa la RTX 4090 di RunPod al mese?")]
+        [True, True, False]
+        """
+        stems = len(set(self.stems(question)))
+        if stems > self._follow_up_stems or self.asks_identity(question) is not None:
+            return False
+        folded = fold(question).strip(" ¿¡\"'«")
+        return stems == 0 or bool(self._follow_up_start.match(folded) or self._follow_up_points.search(folded))
 
     def format_date(self, iso: str) -> str:
         """An ISO date as people write it.
@@ -169,17 +185,17 @@ class Language:
     @cached_property
     def _named_month(self) -> re.Pattern[str]:
         months = "|".join(fold(month) for month in self.months)
-        return re.compile(rf"(?<!\w)(?:(\d{{1,2}})[°º]? +)?({months})(?!\w)")
+        return re.compile(rf"(?<!\w)(?:(\d{{1,2}})[°º]? +({months})(?!\w)|({months})(?= +(?:d\w+ +)?\d))")
 
     def find_months(self, text: str) -> list[tuple[int | None, int]]:
-        """The months that a text names, each with the day that stands before it, or None.
+        """The months that a text names beside a day or a year, each with the day that stands before it, or None.
 
-        >>> language("it").find_months("dal 20 gennaio a febbraio")
+        >>> language("it").find_months("dal 20 gennaio a febbraio 2027, poi marzo")
         [(20, 1), (None, 2)]
         """
         months = [fold(month) for month in self.months]
         found = self._named_month.finditer(fold(text))
-        return [(int(match[1]) if match[1] else None, months.index(match[2]) + 1) for match in found]
+        return [(int(match[1]) if match[1] else None, months.index(match[2] or match[3]) + 1) for match in found]
 
     def find_dates(self, text: str) -> list[tuple[int, int, str]]:
         """The dates in a text, in any of the spellings that people use: where each starts and ends, and its ISO form.
@@ -256,4 +272,8 @@ def language(code: str) -> Language:
         _abbreviations=frozenset(data["abbreviations"]),
         _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
         _identity=tuple(re.compile(form.replace("{name}", r"([^\W\d_]+)")) for form in data["identity"]["forms"]),
+        _follow_up_start=re.compile(data["follow_up"]["starts"]),
+        _follow_up_points=re.compile(data["follow_up"]["points"]),
+        _follow_up_stems=data["follow_up"]["most_stems"],
+        starter=MappingProxyType(data["starter"]),
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, aclosing
 from typing import Any, TypeVar
 
@@ -26,8 +28,11 @@ class _Portal:
 
     def stop(self) -> None:
         with self.lock:
-            manager, self.manager, self.portal = self.manager, None, None
-        if manager is not None:
+            manager, portal, self.manager, self.portal = self.manager, self.portal, None, None
+        if manager is not None and portal is not None:
+            # Without this the exit would wait for every answer that is still being written.
+            with contextlib.suppress(RuntimeError):
+                portal.start_task_soon(portal.stop, True)
             manager.__exit__(None, None, None)
 
 
@@ -59,6 +64,8 @@ class BackgroundLoop:
         future = self._portal().start_task_soon(work)
         try:
             return future.result()
+        except CancelledError:
+            raise RuntimeError("closed while the answer was being written") from None
         except BaseException:
             future.cancel()
             raise
@@ -80,12 +87,15 @@ class BackgroundLoop:
                 items.put(("end", None))
 
         future = self._portal().start_task_soon(pump)
+        kind = "start"
         try:
             while True:
                 kind, value = items.get()
                 if kind == "end":
                     return
                 if kind == "error":
+                    if not isinstance(value, Exception):
+                        raise RuntimeError("closed while the answer was being written") from value
                     raise value
                 yield value
         finally:

@@ -51,8 +51,8 @@ LAYOUT_VERSION = 1
 
 _MARK = re.compile(r"\[\s*(F\s*\d{1,4}(?:\s*[,;]\s*F?\s*\d{1,4})*)\s*\]", re.IGNORECASE)
 _CODE = re.compile(
-    r"^[ ]{0,3}(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?\n)?[ ]{0,3}(?P=fence)[`~]*[ \t]*(?=\n|\Z)"
-    r"|^[ ]{0,3}(?:`{3,}|~{3,})[^\n]*\n.*\Z"
+    # A fence at any depth, to its end or, where it has none, to the text's; "```x```" on one line is a span, no fence.
+    r"^[ \t]*+(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)[^\n]*+(?:\n(?:.*?\n)??[ \t]*(?P=fence)[`~]*[ \t\r]*(?=\n|\Z)|.*\Z)"
     r"|(?<!`)(?P<span>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=span)(?!`)",  # a span ends with its paragraph
     re.DOTALL | re.MULTILINE,
 )

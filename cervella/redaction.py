@@ -6,6 +6,7 @@ The rules are a floor: they know the shapes that vendors give their keys, privat
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
 
 __all__ = ["Secret", "find_secrets", "mask_secrets"]
@@ -26,7 +27,7 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     for kind, pattern in (
         (
             "chiave privata",
-            r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:(?s:.*?)-----END (?:[A-Z]+ )*PRIVATE KEY-----)?",
+            r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:(?s:.{0,8000}?)-----END (?:[A-Z]+ )*PRIVATE KEY-----)?",
         ),
         ("chiave API", r"\bsk-[A-Za-z0-9_-]{16,}"),
         ("chiave API", r"\bAIza[0-9A-Za-z_-]{35}\b"),
@@ -45,9 +46,9 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"(?i)\b(?:password|passwd|pwd|passphrase|api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token"
             r"|client[_-]?secret)\b[\"'`*]*\s*[:=]\s*[\"'`*]*(?P<secret>(?="
             + _VALUE
-            + r"*[0-9])(?="
+            + r"{0,200}[0-9])(?="
             + _VALUE
-            + r"*[A-Za-z])"
+            + r"{0,200}[A-Za-z])"
             + _VALUE
             + r"{8,})",
         ),
@@ -61,13 +62,14 @@ def find_secrets(text: str) -> list[Secret]:
     >>> [secret.kind for secret in find_secrets("usa sk-" + "a1" * 12)]
     ['chiave API']
     """
-    found: list[Secret] = []
+    found: list[Secret] = []  # sorted, none inside another
     for kind, pattern in _RULES:
         for match in pattern.finditer(text):
             start, end = match.span("secret" if "secret" in pattern.groupindex else 0)
-            if not any(other.start < end and start < other.end for other in found):
-                found.append(Secret(kind, start, end))
-    return sorted(found, key=lambda secret: secret.start)
+            place = bisect_left(found, end, key=lambda secret: secret.start)
+            if place == 0 or found[place - 1].end <= start:
+                found.insert(place, Secret(kind, start, end))
+    return found
 
 
 def mask_secrets(text: str) -> tuple[str, int]:

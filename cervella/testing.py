@@ -7,6 +7,7 @@ contract and raise AssertionError with what it breaks.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -165,7 +166,9 @@ def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = N
 
     async def whole() -> list[Any]:
         stream = subject.stream(asked)
-        assert not inspect.iscoroutine(stream), "stream must be an async generator, not a coroutine"
+        if inspect.iscoroutine(stream):
+            stream.close()
+            raise AssertionError("stream must be an async generator, not a coroutine")
         return [event async for event in stream]
 
     events = _run(whole, timeout, "answer a short question")
@@ -179,6 +182,7 @@ def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = N
     assert joined == completion.text, (
         f"the deltas joined ({joined!r:.60}) are not completion.text ({completion.text!r:.60})"
     )
+    assert joined.strip() or completion.finish_reason != "stop", "the brain answered nothing: an empty text, and `stop`"
     assert isinstance(completion.usage, Usage), "completion.usage must be a Usage"
     for count in ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"):
         value = getattr(completion.usage, count)
@@ -202,6 +206,13 @@ def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = N
         assert tokens > 0, "count_tokens gave 0 for a prompt that is not empty"
 
     assert _run(whole, timeout, "answer on a second event loop"), "the second stream is empty"
+
+
+def _is_day(date: str | None) -> bool:
+    try:
+        return date is None or datetime.date.fromisoformat(date).isoformat() == date
+    except (TypeError, ValueError):
+        return False
 
 
 def _run(work: Callable[[], Any], timeout: float, what: str) -> Any:
@@ -236,6 +247,7 @@ def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
             lines = passage.end_line - passage.start_line + 1
             assert passage.start_line >= 1, f"{passage.path}: lines count from 1"
             assert passage.text.count("\n") + 1 == lines, f"{passage.path}: text is not its {lines} lines"
+            assert _is_day(passage.date), f"{passage.path}: date is {passage.date!r}: ISO, as 2026-01-31, or None"
             assert "\\" not in passage.path, f"{passage.path}: paths are POSIX"
             assert not passage.path.startswith("/"), f"{passage.path}: paths are relative to the folder"
         assert retriever.retrieve(query, top_k=top_k) == found, "the same query gave another answer"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -99,7 +99,7 @@ class Passage:
 def _values(name: str, value: Any) -> tuple[str, ...] | None:
     if value is None:
         return None
-    values = (value,) if isinstance(value, str) else tuple(value)
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
     if not values or not all(isinstance(item, str) and item for item in values):
         raise ConfigError(
             f"The filter {name!r} holds {value!r}.", remedy="Give one non-empty string, or a list of them."
@@ -121,36 +121,44 @@ def _day(name: str, value: Any) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _glob(pattern: str) -> re.Pattern[str]:
-    """A path glob as a regular expression: `*` and `?` stay inside one folder, `**` crosses them."""
-    out = []
-    position = 0
-    while position < len(pattern):
-        if pattern.startswith("**/", position):
-            out.append("(?:.*/)?")
-            position += 3
-        elif pattern.startswith("**", position):
-            out.append(".*")
-            position += 2
-        elif pattern[position] == "*":
-            out.append("[^/]*")
-            position += 1
-        elif pattern[position] == "?":
-            out.append("[^/]")
-            position += 1
-        else:
-            out.append(re.escape(pattern[position]))
-            position += 1
-    return re.compile("".join(out), re.DOTALL)
+def _glob(pattern: str) -> tuple[str, ...]:
+    """A path glob cut into its wildcards, `**/`, `**`, `*` and `?`, and the literal text between them."""
+    return tuple(re.findall(r"\*\*/|\*\*+|\*|\?|[^*?]+", pattern))
 
 
 def path_matches(path: str, pattern: str) -> bool:
     """Whether a POSIX path matches a glob: `*` and `?` stay inside one folder, `**` crosses them.
 
+    Takes time in the length of both, whatever the pattern: the ends of all that matches so far are followed at once.
+
     >>> path_matches("progetti/miracollo/stato.md", "progetti/**"), path_matches("a/b.md", "*.md")
     (True, False)
     """
-    return _glob(pattern).fullmatch(path) is not None
+    ends = {0}
+    for piece in _glob(pattern):
+        if piece == "**/":
+            ends |= {n + 1 for n in range(min(ends), len(path)) if path[n] == "/"}
+        elif piece.startswith("**"):
+            ends = set(range(min(ends), len(path) + 1))
+        elif piece == "*":
+            ends = {n for first, last in _stretches(path, ends) for n in range(first, last + 1)}
+        elif piece == "?":
+            ends = {n + 1 for n in ends if n < len(path) and path[n] != "/"}
+        else:
+            ends = {n + len(piece) for n in ends if path.startswith(piece, n)}
+        if not ends:
+            return False
+    return len(path) in ends
+
+
+def _stretches(path: str, starts: set[int]) -> Iterator[tuple[int, int]]:
+    """From each start to the end of its folder's name, each name once."""
+    last = -1
+    for start in sorted(starts):
+        if start > last:
+            slash = path.find("/", start)
+            last = slash if slash >= 0 else len(path)
+            yield start, last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +178,8 @@ class Filters:
     """ISO date, inclusive."""
     until: str | datetime.date | None = None
     """ISO date, inclusive."""
+    within: Filters | None = field(default=None, repr=False)
+    """Filters that must hold besides: what a session allows, which a question can narrow and never widen."""
 
     def __post_init__(self) -> None:
         for name in ("role", "project", "status", "path"):
@@ -186,7 +196,7 @@ class Filters:
             raise ConfigError(
                 f"filters is {value!r}.", remedy="Give a Filters or a dict such as {'project': 'miracollo'}."
             )
-        known = [item.name for item in fields(cls)]
+        known = [item.name for item in fields(cls) if item.name != "within"]
         for key in value:
             if key not in known:
                 raise ConfigError(
@@ -195,6 +205,12 @@ class Filters:
                     code="unknown_filter",
                 )
         return cls(**value)
+
+    def narrowed(self, other: Filters | None) -> Filters:
+        """Both together: what passes these filters and the others."""
+        if other is None:
+            return self
+        return replace(other, within=self if other.within is None else self.narrowed(other.within))
 
     def match(self, passage: Passage) -> bool:
         """Whether the passage passes every condition."""
@@ -205,6 +221,7 @@ class Filters:
             and (self.path is None or any(path_matches(passage.path, pattern) for pattern in self.path))
             and (self.since is None or (passage.date is not None and passage.date >= str(self.since)))
             and (self.until is None or (passage.date is not None and passage.date <= str(self.until)))
+            and (self.within is None or self.within.match(passage))
         )
 
 
@@ -388,6 +405,8 @@ class Reply:
 
     text: str
     question: str = ""
+    retrieval_query: str = ""
+    """What was searched for: the question, or for a follow-up («e quanto costa?») the one before it too."""
     citations: tuple[Citation, ...] = ()
     """One for each mark in the text that stands for a passage shown to the brain, in order of first appearance."""
     passages: tuple[Passage, ...] = ()
@@ -518,7 +537,9 @@ def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
     return tuple(_messages(turns or ()))
 
 
-def _messages(turns: Sequence[Any]) -> Iterator[Message]:
+def _messages(turns: Iterable[Any]) -> Iterator[Message]:
+    if not isinstance(turns, Iterable):
+        raise ConfigError(f"history is {type(turns).__name__}, which is no list.", remedy="Give a list of turns.")
     for turn in turns:
         if isinstance(turn, Message):
             _check_role(turn.role)

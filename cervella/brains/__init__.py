@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
-from cervella.errors import BrainError, BrainNotInstalledError, ConfigError, UnknownBrainError, did_you_mean
+from cervella.errors import (
+    BrainError,
+    BrainNotInstalledError,
+    CervellaError,
+    ConfigError,
+    UnknownBrainError,
+    did_you_mean,
+)
 from cervella.protocols import Brain
 
 __all__ = ["SHIELD_OPTIONS", "brain_names", "load_brain", "shield_options"]
@@ -63,9 +70,14 @@ def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None
     _check(name, kind, factory, own)
     try:
         brain = factory(name=name, **own)
-    except (TypeError, ValueError) as error:
+    except CervellaError:
+        raise
+    except ImportError as error:
+        raise _not_installed(kind, error) from error
+    except Exception as error:
         raise ConfigError(
-            f"The brain {name!r} can't be made: {error}.", remedy=f"Check the values of [brains.{name}]."
+            f"The brain {name!r} can't be made: {error or type(error).__name__}.",
+            remedy=f"Check the values of [brains.{name}].",
         ) from error
     return cast(Brain, brain)
 
@@ -77,14 +89,7 @@ def _load(kind: str, third_party: Mapping[str, EntryPoint]) -> Any:
         module, _, attribute = _BUILT_IN[kind].partition(":")
         return getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        raise BrainNotInstalledError(
-            f"The brain {kind!r} needs a package that is not installed: {error}.",
-            brain=kind,
-            remedy=f"Install it: `pip install 'cervella[{kind}]'`."
-            if kind in _BUILT_IN
-            else "Install its package again.",
-            extra=kind if kind in _BUILT_IN else None,
-        ) from error
+        raise _not_installed(kind, error) from error
     except Exception as error:
         if isinstance(error, BrainError):
             raise
@@ -92,6 +97,16 @@ def _load(kind: str, third_party: Mapping[str, EntryPoint]) -> Any:
             f"The brain {kind!r} fails when it is loaded: {error}.",
             remedy="Update or remove the package that brings it.",
         ) from error
+
+
+def _not_installed(kind: str, error: ImportError) -> BrainNotInstalledError:
+    built_in = kind in _BUILT_IN
+    return BrainNotInstalledError(
+        f"The brain {kind!r} needs a package that is not installed: {error}.",
+        brain=kind,
+        remedy=f"Install it: `pip install 'cervella[{kind}]'`." if built_in else "Install its package again.",
+        extra=kind if built_in else None,
+    )
 
 
 def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:

@@ -44,8 +44,8 @@ class EmbeddedBrain:
     the window of one request, 8192 or what the model was trained with if that is less; `parallel` requests are
     answered at once, the others wait; each costs the memory of a window. `reasoning` lets models think first that can.
 
-    With `repeatable`, the same prompt at temperature 0 gives the same bytes, whatever was asked before; without it the
-    engine may repack the weights, which some processors and quantizations answer with more speed.
+    At temperature 0 the same prompt gives the same bytes on the same machine, whatever was asked before; at another
+    temperature too where nothing else is asked at once, because every answer starts from `seed`.
     """
 
     capabilities: frozenset[str] = frozenset()
@@ -62,7 +62,6 @@ class EmbeddedBrain:
         threads: int | None = None,
         seed: int = 0,
         reasoning: bool = False,
-        repeatable: bool = True,
     ) -> None:
         numbers = {
             "context_tokens": context_tokens,
@@ -84,7 +83,6 @@ class EmbeddedBrain:
         self._threads = threads
         self._seed = seed
         self._reasoning = reasoning
-        self._repeatable = repeatable
         self._flags = {"test_size": 1} if facts and (facts.family, facts.size_label) == _TEST_SIZE else {}
         self._failures = Failures(brain=name, model=self.model)
         self._engine: Engine | None = None
@@ -188,7 +186,6 @@ class EmbeddedBrain:
             context_tokens=window,
             parallel=self._parallel,
             threads=self._threads,
-            repeatable=self._repeatable,
         )
         try:
             engine = self._engine = engine_for(options)

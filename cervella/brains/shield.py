@@ -156,5 +156,5 @@ class Shield:
             return False
         if isinstance(error, BrainRateLimitError) and error.retry_after is not None:
             wait = max(0.0, error.retry_after)
-            return wait if wait < min(patience.left(), patience.first_token) else False
-        return patience.left() > min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** max(0, tries - 1) + _JITTER)
+            return float(wait) if wait < min(patience.left(), patience.first_token) else False
+        return patience.left() > min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** max(0, tries - 1) + _JITTER)

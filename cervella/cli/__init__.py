@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cervella import __version__
-from cervella.cli import ask, doctor, index, search
+from cervella.cli import ask, brains, chat, doctor, index, init, search, sessions
 from cervella.errors import CervellaError, ConfigError
 
 __all__ = ["app", "main"]
@@ -40,9 +40,13 @@ def _options(
     pass
 
 
+app.command("init")(init.init)
 app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
+app.command("sessions")(sessions.sessions)
+app.command("brains")(brains.brains)
 app.command("doctor")(doctor.doctor)
 
 
@@ -72,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own usage errors; it keeps their class to itself
-            _say(error.format_message(), "See `cervella --help`, or `cervella COMMAND --help`.")
+            if error.format_message():  # empty where no command was given: the help is printed then
+                _say(error.format_message(), "See `cervella --help`, or `cervella COMMAND --help`.")
             return 2
         if "--debug" in given or not isinstance(error, OSError):
             raise

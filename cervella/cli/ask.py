@@ -52,7 +52,7 @@ def ask(
                     sys.stdout.write(event.text)
                     sys.stdout.flush()
                 elif isinstance(event, Answered):
-                    _sources(event.reply, agent)
+                    print_sources(event.reply, agent)
                 elif isinstance(event, Interrupted):
                     print_line()
 
@@ -76,7 +76,8 @@ def _show(preview: Preview, as_json: bool) -> None:
     note(f"note: {preview.prompt_tokens} tokens{limit} for {preview.brain}; nobody was asked.")
 
 
-def _sources(reply: Reply, agent: Agent) -> None:
+def print_sources(reply: Reply, agent: Agent) -> None:
+    """The sources of an answer, and what a reader should know of it."""
     print_line()
     if reply.citations:
         print_line()

@@ -108,7 +108,7 @@ def _index(agent: Agent) -> Iterator[Finding]:
         yield Finding(
             name="vectors",
             state="warning",
-            detail=f"{drift.pending_embeddings} of {drift.chunks_total} chunks have none yet and are found by words only",
+            detail=f"{drift.pending_embeddings} of {drift.chunks_total} chunks have none yet: words alone find them",
             cure="Run `cervella index`: it goes on where it was.",
         )
 

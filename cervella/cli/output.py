@@ -13,7 +13,19 @@ from cervella.agent import Progress
 from cervella.language import Language
 from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
 
-__all__ = ["note", "print_json", "print_line", "progress_bar", "reply_data", "report_data", "retrieval_data", "where"]
+_SHOWN_LINES = 4
+
+__all__ = [
+    "note",
+    "print_json",
+    "print_line",
+    "print_passages",
+    "progress_bar",
+    "reply_data",
+    "report_data",
+    "retrieval_data",
+    "where",
+]
 
 
 def print_line(text: str = "") -> None:
@@ -128,6 +140,19 @@ def where(source: Passage | Citation, lang: Language, date: str | None, status: 
     details += [lang.status[status]] if status in lang.status else []
     place = f"{source.path}:{source.start_line}-{source.end_line}"
     return f"{place}  ({', '.join(details)})" if details else place
+
+
+def print_passages(found: Retrieval, lang: Language) -> None:
+    """Passages as people read them, each cut to its first lines."""
+    for rank, passage in enumerate(found, 1):
+        print_line(f"{rank}. {where(passage, lang, passage.date, passage.status)}")
+        if passage.lead or passage.heading:
+            print_line(f"   {(passage.lead or passage.heading).splitlines()[0]}")
+        lines = [line for line in passage.text.split("\n") if line.strip()]
+        for line in lines[:_SHOWN_LINES]:
+            print_line(f"     {line}")
+        if len(lines) > _SHOWN_LINES:
+            print_line(f"     … ({len(lines) - _SHOWN_LINES} more lines)")
 
 
 @contextmanager

@@ -19,9 +19,7 @@ from cervella.cli.options import (
     TopK,
     filters_of,
 )
-from cervella.cli.output import note, print_json, print_line, retrieval_data, where
-
-_SHOWN_LINES = 4
+from cervella.cli.output import note, print_json, print_passages, retrieval_data
 
 
 def search(
@@ -44,14 +42,6 @@ def search(
     if as_json:
         print_json(retrieval_data(found))
         return
-    for rank, passage in enumerate(found, 1):
-        print_line(f"{rank}. {where(passage, lang, passage.date, passage.status)}")
-        if passage.lead or passage.heading:
-            print_line(f"   {(passage.lead or passage.heading).splitlines()[0]}")
-        lines = [line for line in passage.text.split("\n") if line.strip()]
-        for line in lines[:_SHOWN_LINES]:
-            print_line(f"     {line}")
-        if len(lines) > _SHOWN_LINES:
-            print_line(f"     … ({len(lines) - _SHOWN_LINES} more lines)")
+    print_passages(found, lang)
     if found.abstain:
         note("note: The base does not seem to answer this" + (": these are the nearest passages." if found else "."))

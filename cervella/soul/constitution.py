@@ -17,8 +17,8 @@ __all__ = ["RETRIEVAL_ONLY", "Constitution", "Section"]
 RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
 """On the line after a heading: that section is for retrieval only, and not part of the system prompt."""
 
-_MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->")
-_NAME = re.compile(r"(?im)^\s*[-*+]\s*\**(?:nome|name)\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
+_MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->", re.IGNORECASE)
+_NAME = re.compile(r"(?im)^[ \t]*[-*+]\s*\**(?:nome|name)\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +167,11 @@ def _sections(text: str, path: Path) -> list[Section]:
             heads.append((token.map[0], int(token.tag[1]), tokens[number + 1].content))
         elif token.type == "html_block" and token.map and _MARKER.search(token.content):
             if token.map[0] not in ends or not _MARKER.match(token.content.lstrip()):
-                raise SoulError(
-                    f"{RETRIEVAL_ONLY} stands alone in {str(path)!r}, line {token.map[0] + 1}.",
-                    remedy="Put it on the line right after the heading of the section that it is meant for.",
-                )
+                raise _misplaced(path, token.map[0])
             cut.add(ends[token.map[0]])
+        elif any(child.type == "html_inline" and _MARKER.search(child.content) for child in token.children or ()):
+            # In a paragraph or on the heading's own line it would cut nothing, and the section would be sent.
+            raise _misplaced(path, token.map[0] if token.map else 0)
     marks = [(0, 0, ""), *heads] if not heads or heads[0][0] > 0 else heads
     first = len(marks) - len(heads)
     sections = []
@@ -194,6 +194,14 @@ def _sections(text: str, path: Path) -> list[Section]:
             )
         )
     return sections
+
+
+def _misplaced(path: Path, line: int) -> SoulError:
+    return SoulError(
+        f"{RETRIEVAL_ONLY} stands alone in {str(path)!r}, line {line + 1}.",
+        remedy="Put it on the line right after the heading of the section that it is meant for.",
+        code="soul_marker",
+    )
 
 
 def _name(sections: Sequence[Section]) -> str | None:

@@ -1,0 +1,43 @@
+"""`cervella brains`"""
+
+from __future__ import annotations
+
+from cervella.agent import Agent
+from cervella.brains import brain_names
+from cervella.cli.options import AsJson, ConfigPath
+from cervella.cli.output import print_json, print_line
+from cervella.errors import CervellaError
+
+
+def brains(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Show which brains can run here, and what the others want."""
+    rows = []
+    with Agent(config=config) as agent:
+        chosen = agent.brain.name
+        for name in brain_names(agent.config.brains):
+            row = {
+                "name": name,
+                "chosen": name == chosen,
+                "model": None,
+                "location": None,
+                "problem": None,
+                "cure": None,
+            }
+            try:
+                shield = agent.with_brain(name).brain
+                row |= {"model": shield.model, "location": shield.location}
+                check = getattr(shield.brain, "check", None)
+                if check is not None:
+                    check()
+            except CervellaError as error:
+                row |= {"problem": error.message, "cure": error.remedy}
+            rows.append(row)
+    if as_json:
+        print_json({"brains": rows})
+        return
+    width = max(len(str(row["name"])) for row in rows)
+    for row in rows:
+        state = f"no: {row['problem']}" if row["problem"] else f"{row['model']}, {row['location']}"
+        print_line(f"{'*' if row['chosen'] else ' '} {row['name']:<{width}}  {state}")
+        if row["cure"]:
+            print_line(f"  {'':<{width}}  help: {row['cure']}")

@@ -1,0 +1,146 @@
+"""`cervella chat`"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.ask import print_sources
+from cervella.cli.options import ConfigPath
+from cervella.cli.output import note, print_line, print_passages, where
+from cervella.errors import CervellaError
+from cervella.session import Session
+from cervella.types import Answered, Passage, Reply, TextDelta
+
+_HELP = """\
+/sources      the sources of the last answer     /sources 2   the passage behind [F2], as it stands on disk
+/brain NAME   go on with another brain           /brain       which one answers
+/search WORDS find passages, ask nobody          /help        this list
+/quit         leave (or Ctrl-D)                  Ctrl-C       stop the answer"""
+
+
+def chat(
+    config: ConfigPath = None,
+    brain: Annotated[str | None, typer.Option("--brain", help="Start with this brain.")] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Go on with a conversation, or name a new one.")
+    ] = None,
+) -> None:
+    """Talk: answers as they come, with their sources; the conversation is kept."""
+    with Agent(config=config, brain=brain) as agent, _history():
+        chosen = agent.brain.name  # a wrong name fails here, not at the first question
+        name = session or datetime.datetime.now().strftime("chat-%Y%m%d-%H%M%S")
+        talk = _Talk(agent, agent.session(name))
+        note(f"{agent.soul.name}, through {chosen}. Session {name}, {len(talk.session.turns())} turns. /help for help.")
+        talk.run()
+
+
+class _Talk:
+    """One conversation at the terminal."""
+
+    def __init__(self, agent: Agent, session: Session) -> None:
+        self.agent = agent
+        self.session = session
+        self.last: Reply | None = None
+
+    def run(self) -> None:
+        while True:
+            try:
+                line = input("\n> " if sys.stdin.isatty() else "").strip()
+            except EOFError:
+                return
+            except KeyboardInterrupt:
+                note("\n(Ctrl-D or /quit to leave)")
+                continue
+            if line in ("/quit", "/exit"):
+                return
+            try:
+                self.answer(line)
+            except KeyboardInterrupt:
+                note("\n(stopped)")
+            except CervellaError as error:
+                note(f"error: {error.message}")
+                if error.remedy:
+                    note(f"help: {error.remedy}")
+
+    def answer(self, line: str) -> None:
+        command, _, argument = line.partition(" ")
+        argument = argument.strip()
+        if not line:
+            return
+        if not line.startswith("/"):
+            self.ask(line)
+        elif command == "/help":
+            print_line(_HELP)
+        elif command == "/search" and argument:
+            print_passages(self.agent.search(argument), self.agent.language)
+        elif command == "/brain":
+            self.swap(argument)
+        elif command == "/sources":
+            self.sources(argument)
+        else:
+            note(f"error: There is no command {command!r}.\nhelp: /help lists them.")
+
+    def ask(self, question: str) -> None:
+        for event in self.session.stream(question):
+            if isinstance(event, TextDelta):
+                sys.stdout.write(event.text)
+                sys.stdout.flush()
+            elif isinstance(event, Answered):
+                self.last = event.reply
+                print_sources(event.reply, self.agent)
+
+    def swap(self, name: str) -> None:
+        if name:
+            other = self.agent.with_brain(name)
+            self.agent, self.session = other, other.session(self.session.id)
+        print_line(f"{self.agent.brain.name} ({self.agent.brain.model}), {self.agent.brain.location}")
+
+    def sources(self, number: str) -> None:
+        if self.last is None or not self.last.passages:
+            note("There are no sources yet: ask something first.")
+            return
+        passages = self.last.passages
+        if not number:
+            for mark, passage in enumerate(passages, 1):
+                print_line(f"[F{mark}] {where(passage, self.agent.language, passage.date, passage.status)}")
+        elif number.upper().lstrip("F").isdigit() and 1 <= int(number.upper().lstrip("F")) <= len(passages):
+            self.open(passages[int(number.upper().lstrip("F")) - 1])
+        else:
+            note(f"error: There is no source {number!r}.\nhelp: They go from 1 to {len(passages)}.")
+
+    def open(self, passage: Passage) -> None:
+        print_line(where(passage, self.agent.language, passage.date, passage.status))
+        now = self.agent.read(passage)
+        print_line(passage.text if now.text is None else now.text)
+        if now.changed:
+            note("note: These lines have changed since they were indexed." if now.text else "note: The file is gone.")
+
+
+@contextlib.contextmanager
+def _history() -> Iterator[None]:
+    """Earlier questions by the arrow keys, where Python has readline; kept for the next time."""
+    try:
+        import readline
+    except ImportError:  # Windows: the terminal keeps the lines of this run itself
+        yield
+        return
+    file = Path(platformdirs.user_state_path("cervella")) / "chat_history"
+    with contextlib.suppress(OSError):
+        readline.read_history_file(file)
+    readline.set_history_length(1000)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            readline.write_history_file(file)
+            file.chmod(0o600)  # questions are nobody else's business

