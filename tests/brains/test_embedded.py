@@ -22,6 +22,7 @@ from cervella.brains.embedded import EmbeddedBrain, smollm2_path
 from cervella.brains.embedded_engine import Engine
 from cervella.errors import BrainError, BrainNotInstalledError, PromptTooLongError, StreamInterruptedError
 from cervella.protocols import Brain
+from cervella.testing import check_brain
 from cervella.types import Completion, Finished, Message, Passage, Prompt, TextDelta
 
 SMOLLM2 = smollm2_path()
@@ -93,6 +94,11 @@ def test_it_is_a_brain_that_knows_its_window_before_it_loads() -> None:
 
 
 @needs_model
+def test_it_keeps_the_contract_of_a_brain(brain: EmbeddedBrain) -> None:
+    check_brain(brain)
+
+
+@needs_model
 def test_the_window_is_never_larger_than_what_the_model_was_trained_with() -> None:
     assert EmbeddedBrain(context_tokens=100_000).context_tokens == 8192
     assert EmbeddedBrain(context_tokens=300).context_tokens == 512, "the engine rounds up to a multiple of 256"
@@ -127,7 +133,7 @@ def test_the_counts_are_the_engines(brain: EmbeddedBrain) -> None:
 
 
 @needs_model
-def test_the_same_prompt_at_temperature_0_gives_the_same_numbers_whatever_was_asked_before(
+def test_the_same_prompt_gives_the_same_numbers_whatever_was_asked_before(
     brain: EmbeddedBrain,
 ) -> None:
     async def likelihoods(asked: Prompt, *, cached: bool) -> tuple[list[Any], int]:
