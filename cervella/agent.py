@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import functools
+import logging
 import os
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Agent"]
 
+_logger = logging.getLogger("cervella")
 AnyFilters = Filters | Mapping[str, Any] | None
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -193,7 +195,11 @@ class Agent:
             yield Answered(reply=self._reply(prompt, retrieval, event.completion, clock))
         except StreamInterruptedError as error:
             partial = Completion(
-                text=error.partial, finish_reason="interrupted", model=error.model, attempts=error.attempts
+                text=error.partial,
+                finish_reason="interrupted",
+                model=error.model,
+                attempts=error.attempts,
+                flags=error.flags,
             )
             yield Interrupted(reply=self._reply(prompt, retrieval, partial, clock))
             raise
@@ -252,22 +258,22 @@ class Agent:
         turns = history_of(history)
         soul = self.soul
         retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
-        lang = self.language
+        lang, today = self.language, datetime.date.today().isoformat()
         prompt = Prompt(
             system=soul.system_prompt(),
             history=turns,
             passages=retrieval.passages,
             question=question,
             images=images,
-            instructions=instructions_for(
-                lang,
-                today=datetime.date.today().isoformat(),
-                passages=len(retrieval),
-                abstain=retrieval.abstain,
-            ),
+            instructions=instructions_for(lang, today=today, passages=len(retrieval), abstain=retrieval.abstain),
             max_output_tokens=max_output_tokens,
             temperature=temperature,
-            hints={"abstain": retrieval.abstain, "confidence": retrieval.confidence, "language": lang.code},
+            hints={
+                "abstain": retrieval.abstain,
+                "confidence": retrieval.confidence,
+                "language": lang.code,
+                "instructions_without_passages": instructions_for(lang, today=today, passages=0),
+            },
         )
         return prompt, retrieval
 
@@ -372,17 +378,22 @@ class Agent:
 
     async def aclose(self) -> None:
         """Release what the brains hold on this loop, then everything else."""
-        for shield in self._parts.shields():
-            await shield.aclose()
+        await self._close_brains()
         await anyio.to_thread.run_sync(self.close)
 
     def close(self) -> None:
         """Release the engines, the index and the background loop. A closed agent can be used again."""
         if self._loop.running:
-            for shield in self._parts.shields():
-                self._loop.run(shield.aclose)
+            self._loop.run(self._close_brains)
         self._loop.close()
         self._parts.close()
+
+    async def _close_brains(self) -> None:
+        for shield in self._parts.shields():
+            try:
+                await shield.aclose()
+            except Exception:  # one brain that can't be closed is no reason to leave the rest open
+                _logger.exception("the brain %s could not be closed", shield.name)
 
     def __enter__(self) -> Self:
         return self

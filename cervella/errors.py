@@ -29,7 +29,7 @@ CervellaError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -270,6 +270,8 @@ class StreamInterruptedError(BrainError):
     def __init__(self, message: str, *, partial: str = "", **facts: Any) -> None:
         super().__init__(message, **facts)
         self.partial = partial
+        self.flags: Mapping[str, int] = {}
+        """As on a Completion; put in by the shield."""
 
 
 class BudgetError(CervellaError):

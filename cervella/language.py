@@ -172,8 +172,11 @@ class Language:
         >>> language("it").format_date("2026-01-09")
         '9 gennaio 2026'
         """
-        year, month, day = iso.split("-")
-        return self._date.format(day=int(day), month=self.months[int(month) - 1], year=year)
+        try:
+            date = datetime.date.fromisoformat(iso)
+        except ValueError:
+            return iso  # a retriever's own idea of a date: shown as it came
+        return self._date.format(day=date.day, month=self.months[date.month - 1], year=date.year)
 
     @cached_property
     def _written_date(self) -> re.Pattern[str]:

@@ -123,14 +123,22 @@ def instructions_for(lang: Language, *, today: str, passages: int, abstain: bool
 def render(prompt: Prompt) -> tuple[Message, ...]:
     """The messages of a prompt: system, history, and the last user turn with instructions, passages and question."""
     lang = language(str(prompt.hints.get("language", "it")))
-    parts = [prompt.instructions.strip()] if prompt.instructions.strip() else []
+    instructions = prompt.instructions
+    if not prompt.passages:  # all were withheld, or had no room: what is said of sources would be wrong
+        instructions = str(prompt.hints.get("instructions_without_passages", instructions))
+    parts = [instructions.strip()] if instructions.strip() else []
     if prompt.passages:
         parts.append(lang.prompt["sources"])
         parts += [_source(mark, passage, lang) for mark, passage in prompt.sources.items()]
     parts.append(f"{lang.prompt['question']} {prompt.question}" if parts else prompt.question)
     last = Message(role="user", content="\n\n".join(parts), images=prompt.images, tainted=prompt.tainted)
     system = (Message(role="system", content=prompt.system),) if prompt.system else ()
-    return (*system, *prompt.history, last)
+    return (*system, *map(_bare, prompt.history), last)
+
+
+def _bare(message: Message) -> Message:
+    """An earlier turn without its marks: they stood for passages that are not shown any more."""
+    return replace(message, content=strip_marks(message.content)) if message.role == "assistant" else message
 
 
 def _source(mark: str, passage: Passage, lang: Language) -> str:

@@ -273,7 +273,8 @@ class Prompt:
     temperature: float | None = None
     """None is not sent."""
     hints: Mapping[str, Any] = field(default_factory=dict)
-    """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str)."""
+    """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
+    `instructions_without_passages` (str: for when none of the passages can be shown)."""
 
     def __post_init__(self) -> None:
         for name in ("history", "passages", "marks", "images"):

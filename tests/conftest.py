@@ -24,6 +24,8 @@ VENDOR_KEYS = (
     "OLLAMA_API_KEY",
     "HF_TOKEN",
 )
+PATIENCE = 60.0
+"""Seconds, far above what any machine needs: what takes longer hangs, or grows with the square of its input."""
 SECRET = "sk-" + "Zq9x" * 8
 """Shaped like a key; nobody's."""
 

@@ -43,7 +43,7 @@ from cervella.types import (
     TextDelta,
     Usage,
 )
-from tests.conftest import SECRET, PlainSoul, make_passage
+from tests.conftest import PATIENCE, SECRET, PlainSoul, make_passage
 
 
 @pytest.fixture
@@ -296,7 +296,7 @@ def test_a_timeout_bounds_retrieval_and_answer(make: Any) -> None:
     started = time.perf_counter()
     with pytest.raises(StreamInterruptedError) as interrupted:
         make(brain).ask("Quando?", timeout=0.1)
-    assert time.perf_counter() - started < 0.8
+    assert time.perf_counter() - started < PATIENCE
     assert isinstance(interrupted.value.__cause__, BrainTimeoutError)
     assert brain.stopped.is_set()
 
@@ -533,7 +533,7 @@ def test_closing_the_agent_stops_a_stream_that_is_open(make: Any) -> None:
     next(stream)
     started = time.perf_counter()
     agent.close()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < PATIENCE
     assert brain.stopped.is_set()
     with pytest.raises(RuntimeError, match="closed"):
         for _ in stream:
@@ -591,14 +591,3 @@ def test_an_agent_says_what_it_is_and_never_a_key(make: Any, monkeypatch: pytest
 
 def test_finished_never_leaves_the_agent(make: Any) -> None:
     assert not any(isinstance(event, Finished) for event in make().stream("Quando?"))
-
-
-def test_ask_is_quick_where_the_brain_is(make: Any) -> None:
-    agent = make()
-    agent.ask("Prima?")
-    times = []
-    for _ in range(15):
-        started = time.perf_counter()
-        agent.ask("Quando?")
-        times.append(time.perf_counter() - started)
-    assert sorted(times)[7] < 0.03  # ten times the bar of tests/benchmarks: a busy machine is no failure

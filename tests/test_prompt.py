@@ -23,7 +23,7 @@ from cervella.prompt import (
     without,
 )
 from cervella.types import Image, Message, Passage, Prompt
-from tests.conftest import PlainSoul, make_passage
+from tests.conftest import PATIENCE, PlainSoul, make_passage
 
 IT = language("it")
 
@@ -242,7 +242,7 @@ def test_marks_are_taken_out_with_the_space_before(text: str, bare: str) -> None
 def test_marks_are_found_in_linear_time(text: str) -> None:
     started = time.perf_counter()
     find_marks(text)
-    assert time.perf_counter() - started < 0.7
+    assert time.perf_counter() - started < PATIENCE
 
 
 def test_without_takes_passages_out_and_keeps_the_others_numbers(passages: tuple[Passage, ...]) -> None:
@@ -264,3 +264,21 @@ def test_a_history_is_cut_into_turns_at_each_question() -> None:
     roles = ["assistant", "user", "assistant", "user", "user", "assistant", "assistant"]
     history = [Message(role=role, content=str(n)) for n, role in enumerate(roles)]  # type: ignore[arg-type]
     assert [[m.content for m in turn] for turn in turns(history)] == [["0"], ["1", "2"], ["3"], ["4", "5", "6"]]
+
+
+def test_an_earlier_answer_is_shown_without_its_marks() -> None:
+    history = (Message(role="user", content="Quando [F1]?"), Message(role="assistant", content="Il 20 gennaio [F1]."))
+    shown = render(Prompt(system="S", question="E poi?", history=history))
+    assert [message.content for message in shown[1:3]] == ["Quando [F1]?", "Il 20 gennaio."]
+
+
+def test_instructions_do_not_speak_of_sources_that_were_all_withheld() -> None:
+    prompt = Prompt(
+        system="S",
+        question="Quando?",
+        passages=(make_passage("Domani."),),
+        instructions="Cita le fonti.",
+        hints={"instructions_without_passages": "Non ci sono fonti."},
+    )
+    assert "Cita le fonti." in render(prompt)[-1].content
+    assert "Cita le fonti." not in render(without(prompt, {"F1"}))[-1].content

@@ -17,11 +17,13 @@ import anyio
 
 from cervella.brains.call import Call, Patience
 from cervella.brains.fitting import Fitted, context_tokens_of, fit, location_of
-from cervella.errors import BrainError, BrainRateLimitError, BrainTimeoutError
+from cervella.errors import BrainError, BrainRateLimitError, BrainTimeoutError, StreamInterruptedError
 from cervella.protocols import Brain
 from cervella.types import Attempt, BrainEvent, Finished, Location, Prompt
 
 __all__ = ["Guard", "Shield"]
+
+_logger = logging.getLogger("cervella")
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.2, 8.0, 0.3
 """Seconds between two calls: the first wait, doubled each time up to the longest, and what chance adds."""
@@ -95,7 +97,10 @@ class Shield:
         def report(attempt: Attempt) -> None:
             attempts.append(attempt)
             if self._on_attempt is not None:
-                self._on_attempt(attempt)
+                try:
+                    self._on_attempt(attempt)
+                except Exception:  # who keeps the books may fail; the answer may not
+                    _logger.exception("an attempt of %s could not be reported", self.name)
 
         try:
             with self._in_time(patience):
@@ -122,6 +127,8 @@ class Shield:
             yield Finished(completion=replace(event.completion, attempts=tuple(attempts)))
         except BrainError as error:
             error.attempts = tuple(attempts)
+            if isinstance(error, StreamInterruptedError):
+                error.flags = dict(fitted.flags)
             raise
 
     async def aclose(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -20,7 +19,7 @@ from cervella.cli.options import (
     TopK,
     filters_of,
 )
-from cervella.cli.output import note, print_json, print_line, reply_data, where
+from cervella.cli.output import note, print_json, print_line, print_text, reply_data, where
 from cervella.types import Answered, Interrupted, Preview, Reply, TextDelta
 
 
@@ -49,8 +48,7 @@ def ask(
         else:
             for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout):
                 if isinstance(event, TextDelta):
-                    sys.stdout.write(event.text)
-                    sys.stdout.flush()
+                    print_text(event.text)
                 elif isinstance(event, Answered):
                     print_sources(event.reply, agent)
                 elif isinstance(event, Interrupted):

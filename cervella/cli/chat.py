@@ -15,7 +15,7 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.ask import print_sources
 from cervella.cli.options import ConfigPath
-from cervella.cli.output import note, print_line, print_passages, where
+from cervella.cli.output import note, print_line, print_passages, print_text, where
 from cervella.errors import CervellaError
 from cervella.session import Session
 from cervella.types import Answered, Passage, Reply, TextDelta
@@ -92,8 +92,7 @@ class _Talk:
     def ask(self, question: str) -> None:
         for event in self.session.stream(question):
             if isinstance(event, TextDelta):
-                sys.stdout.write(event.text)
-                sys.stdout.flush()
+                print_text(event.text)
             elif isinstance(event, Answered):
                 self.last = event.reply
                 print_sources(event.reply, self.agent)

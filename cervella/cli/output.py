@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from cervella.language import Language
 from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
 
 _SHOWN_LINES = 4
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 __all__ = [
     "note",
     "print_json",
     "print_line",
     "print_passages",
+    "print_text",
     "progress_bar",
     "reply_data",
     "report_data",
@@ -28,9 +31,15 @@ __all__ = [
 ]
 
 
+def print_text(text: str) -> None:
+    """A piece of the result, on stdout, at once; without control characters: a document must not steer a terminal."""
+    sys.stdout.write(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
+    sys.stdout.flush()
+
+
 def print_line(text: str = "") -> None:
     """A line of the result, on stdout."""
-    sys.stdout.write(f"{text}\n")
+    print_text(f"{text}\n")
 
 
 def note(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -18,6 +19,7 @@ RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
 """On the line after a heading: that section is for retrieval only, and not part of the system prompt."""
 
 _MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->", re.IGNORECASE)
+_ANY_MARKER = re.compile(r"<!--\s*cervella:.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
 _NAME = re.compile(r"(?im)^[ \t]*[-*+]\s*\**(?:nome|name)\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
 
 
@@ -119,6 +121,8 @@ class Constitution:
 
 def _read(path: Path) -> tuple[str, str]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, without end
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
     except FileNotFoundError as error:
@@ -165,11 +169,11 @@ def _sections(text: str, path: Path) -> list[Section]:
         if token.type == "heading_open" and token.level == 0 and token.map:
             ends[token.map[1]] = len(heads)
             heads.append((token.map[0], int(token.tag[1]), tokens[number + 1].content))
-        elif token.type == "html_block" and token.map and _MARKER.search(token.content):
+        elif token.type == "html_block" and token.map and _ANY_MARKER.search(token.content):
             if token.map[0] not in ends or not _MARKER.match(token.content.lstrip()):
                 raise _misplaced(path, token.map[0])
             cut.add(ends[token.map[0]])
-        elif any(child.type == "html_inline" and _MARKER.search(child.content) for child in token.children or ()):
+        elif any(child.type == "html_inline" and _ANY_MARKER.search(child.content) for child in token.children or ()):
             # In a paragraph or on the heading's own line it would cut nothing, and the section would be sent.
             raise _misplaced(path, token.map[0] if token.map else 0)
     marks = [(0, 0, ""), *heads] if not heads or heads[0][0] > 0 else heads
@@ -198,8 +202,8 @@ def _sections(text: str, path: Path) -> list[Section]:
 
 def _misplaced(path: Path, line: int) -> SoulError:
     return SoulError(
-        f"{RETRIEVAL_ONLY} stands alone in {str(path)!r}, line {line + 1}.",
-        remedy="Put it on the line right after the heading of the section that it is meant for.",
+        f"The comment for Cervella in {str(path)!r}, line {line + 1}, is no mark that cuts a section.",
+        remedy=f"Write it as {RETRIEVAL_ONLY}, on the line right after the heading of the section that it means.",
         code="soul_marker",
     )
 

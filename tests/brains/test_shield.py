@@ -26,7 +26,7 @@ from cervella.errors import (
 from cervella.prompt import estimate_tokens, render
 from cervella.testing import EchoBrain, ScriptedBrain
 from cervella.types import Attempt, BrainEvent, Completion, Finished, Image, Message, Passage, Prompt, TextDelta, Usage
-from tests.conftest import SECRET, make_passage
+from tests.conftest import PATIENCE, SECRET, make_passage
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 
@@ -302,7 +302,7 @@ def test_a_short_retry_after_is_waited_for() -> None:
     brain = ScriptedBrain([BrainRateLimitError("piano", retry_after=0.15), "Eccomi."])
     started = time.perf_counter()
     assert answer(Shield(brain)).text == "Eccomi."
-    assert 0.15 <= time.perf_counter() - started < 1
+    assert 0.15 <= time.perf_counter() - started < PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(retry_after: float,
     started = time.perf_counter()
     with pytest.raises(BrainRateLimitError):
         run(Shield(brain), **options)
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < PATIENCE
 
 
 @pytest.mark.parametrize("retry_after", [0.0, -5.0])
@@ -327,7 +327,7 @@ def test_no_retry_starts_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> 
     started = time.perf_counter()
     with pytest.raises(BrainUnavailableError):
         run(Shield(brain, retries=50), timeout=0.15)
-    assert time.perf_counter() - started < 0.4
+    assert time.perf_counter() - started < PATIENCE
 
 
 # Times
@@ -379,7 +379,7 @@ def test_the_callers_time_bounds_the_whole_answer(stream: Any, kind: type[BrainE
     started = time.perf_counter()
     with pytest.raises(kind, match="the caller set"):
         run(Shield(brain), timeout=0.15)
-    assert time.perf_counter() - started < 0.6
+    assert time.perf_counter() - started < PATIENCE
     assert brain.closed == 1
 
 
@@ -394,7 +394,7 @@ def test_the_callers_time_bounds_the_counting_and_the_guard_too() -> None:
         started = time.perf_counter()
         with pytest.raises(BrainTimeoutError):
             run(shield, timeout=0.1)
-        assert time.perf_counter() - started < 0.5
+        assert time.perf_counter() - started < PATIENCE
 
 
 def test_a_slow_reader_is_not_a_silent_brain() -> None:
@@ -588,7 +588,7 @@ def test_a_brain_that_will_not_stop_does_not_hold_the_caller(monkeypatch: pytest
 
     started = time.perf_counter()
     asyncio.run(leave())
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < PATIENCE
 
 
 # The guard

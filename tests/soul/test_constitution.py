@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cervella.errors import SoulError
 from cervella.protocols import Soul
 from cervella.soul import Constitution
 from cervella.soul.constitution import RETRIEVAL_ONLY
-from tests.conftest import SECRET
+from tests.conftest import PATIENCE, SECRET
 
 TEXT = """# Costituzione di Cervella
 
@@ -241,7 +242,7 @@ def test_her_name_is_a_trait_or_the_first_heading(page: Path, text: str, name: s
 def test_a_strange_page_is_read_in_linear_time(page: Path, text: str) -> None:
     started = time.perf_counter()
     load(page, text, max_tokens=10**6)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < PATIENCE
 
 
 blocks = st.lists(
@@ -276,3 +277,19 @@ def test_the_sections_joined_are_the_file(tmp_path_factory: pytest.TempPathFacto
         return
     assert "".join(section.text for section in soul.sections) == "# Inizio\n" + text
     assert soul.system_prompt() == "".join(section.text for section in soul.sections if section.kept)
+
+
+@pytest.mark.parametrize("marker", ["<!-- cervella: solo ricerca -->", "<!-- cervella: ricerca -->"])
+def test_a_mark_that_is_misspelt_is_an_error_and_does_not_send_the_section(tmp_path: Path, marker: str) -> None:
+    path = tmp_path / "COSTITUZIONE.md"
+    path.write_text(f"# Io\n\nSono io.\n\n## Storia\n{marker}\n\nPrivata.\n", encoding="utf-8")
+    with pytest.raises(SoulError, match="line 6") as caught:
+        Constitution.load(path)
+    assert "solo-ricerca" in str(caught.value.remedy)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "COSTITUZIONE.md")
+    with pytest.raises(SoulError, match="no regular file"):
+        Constitution.load(tmp_path / "COSTITUZIONE.md")
