@@ -22,6 +22,7 @@ from cervella.clock import Clock
 from cervella.config import Config, load_config
 from cervella.conversations import Conversations
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
+from cervella.history import history_of
 from cervella.language import Language, language
 from cervella.loop import BackgroundLoop
 from cervella.parts import Parts
@@ -45,7 +46,6 @@ from cervella.types import (
     Reply,
     Retrieval,
     Retrieved,
-    history_of,
 )
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ shown with other brackets (`⟦F1⟧`), so a mark in an answer can only mean one
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from cervella.language import Language, language
@@ -170,14 +170,3 @@ def estimate_tokens(messages: Iterable[Message] | str) -> int:
     if isinstance(messages, str):
         return -(-len(messages) // 3)
     return -(-sum(len(message.content) for message in messages) // 3)
-
-
-def turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
-    """A history cut into turns, each a question with what answered it."""
-    cut: list[list[Message]] = []
-    for message in history:
-        if message.role == "user" or not cut:
-            cut.append([message])
-        else:
-            cut[-1].append(message)
-    return [tuple(turn) for turn in cut]

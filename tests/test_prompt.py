@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from cervella.history import turns
 from cervella.language import language
 from cervella.prompt import (
     defuse_marks,
@@ -19,7 +20,6 @@ from cervella.prompt import (
     instructions_for,
     render,
     strip_marks,
-    turns,
     without,
 )
 from cervella.types import Image, Message, Passage, Prompt

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from cervella.errors import ConfigError
+from cervella.filters import path_matches
+from cervella.history import history_of
 from cervella.types import (
     Citation,
     CitedLines,
@@ -22,8 +24,6 @@ from cervella.types import (
     Reply,
     Retrieval,
     Usage,
-    history_of,
-    path_matches,
 )
 from tests.conftest import PATIENCE, make_passage
 

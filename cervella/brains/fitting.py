@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
-from cervella.prompt import estimate_tokens, render, turns, without
+from cervella.history import turns
+from cervella.prompt import estimate_tokens, render, without
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
 from cervella.types import Location, Passage, Prompt

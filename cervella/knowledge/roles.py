@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cervella.filters import path_matches
 from cervella.knowledge.markdown import Document
 from cervella.language import Language, fold
-from cervella.types import Status, path_matches
+from cervella.types import Status
 
 __all__ = ["ROLES_VERSION", "DocumentFacts", "facts_of", "is_local_only"]
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import KnowledgeError
-from cervella.types import SkippedFile, path_matches
+from cervella.filters import path_matches
+from cervella.types import SkippedFile
 
 __all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "read", "scan"]
 

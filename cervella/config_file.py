@@ -1,0 +1,112 @@
+"""Reading cervella.toml, and saying in the owner's words what is wrong with it, and where."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cervella.errors import ConfigError, did_you_mean
+from cervella.redaction import find_secrets, mask_secrets
+from cervella.settings import SECTIONS, Config
+
+__all__ = ["explained", "read_config", "unknown_key"]
+
+_SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|passwd|auth_token)$")
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} can't be read: {error.strerror or error}.",
+            remedy="Correct the path given with --config, or create the file with `cervella init`.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} is not UTF-8: byte {error.start} can't be read.",
+            remedy="Save the file again as UTF-8.",
+        ) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} is not valid TOML: {error}.",
+            remedy='Correct that line: text goes in quotes (brain = "claude"), a section is [knowledge].',
+        ) from error
+    for keys, value in _leaves(data):
+        if (_SECRET_KEY.search(keys[-1]) and isinstance(value, str) and value) or (
+            isinstance(value, str) and find_secrets(value)
+        ):
+            raise ConfigError(
+                f"The configuration {str(file)!r} holds a secret at {'.'.join(keys)!r}{_at_line(text, keys[-1])}.",
+                remedy="Take it out of the file (and out of its history): keys are read from the environment only, "
+                "such as ANTHROPIC_API_KEY.",
+                code="secret_in_config",
+            )
+    if "file" in data:
+        raise unknown_key(("file",), file, text)
+    return data
+
+
+def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _leaves(value, (*keys, str(key)))
+    elif isinstance(data, list):
+        for value in data:
+            yield from _leaves(value, keys)
+    elif keys:
+        yield keys, data
+
+
+def explained(error: ValidationError, file: Path | None) -> ConfigError:
+    """The first thing that is wrong, in the owner's words."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    keys = tuple(str(part) for part in first["loc"])
+    text = file.read_text(encoding="utf-8-sig") if file is not None else ""
+    if first["type"] == "extra_forbidden":
+        return unknown_key(keys, file, text)
+    named = keys[:2] if keys[0] in ("soul", "knowledge", "brains") else keys[:1]
+    where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), ""))
+    what = first["msg"].removeprefix("Value error, ")
+    return ConfigError(
+        f"The value of {'.'.join(named)!r}{where} can't be used: {what}.",
+        remedy=f"{_description(keys)} Given: {mask_secrets(repr(first['input']))[0]:.80}.".strip(),
+        code="bad_value",
+    )
+
+
+def _description(keys: tuple[str, ...]) -> str:
+    fields = SECTIONS[keys[0]].model_fields if len(keys) > 1 and keys[0] in SECTIONS else Config.model_fields
+    key = keys[1] if len(keys) > 1 and keys[0] in SECTIONS else keys[0]
+    return (fields[key].description or "") if key in fields else ""
+
+
+def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigError:
+    inside = len(keys) > 1 and keys[0] in SECTIONS
+    known = list(SECTIONS[keys[0]].model_fields) if inside else [k for k in Config.model_fields if k != "file"]
+    key = keys[1] if inside else keys[0]
+    place = f"[{keys[0]}] {key}" if inside else key
+    where = _where(file, text, key)
+    return ConfigError(
+        f"There is no configuration key {place!r}{where}.",
+        remedy=f"{did_you_mean(key, known)}Known keys{f' of [{keys[0]}]' if inside else ''}: {', '.join(known)}.",
+        code="unknown_key",
+    )
+
+
+def _where(file: Path | None, text: str, key: str) -> str:
+    """The file and the line of a key; nothing where the key came from the environment or an argument."""
+    line = _at_line(text, key) if key else ""
+    return f" in {str(file)!r}{line}" if file is not None and line else ""
+
+
+def _at_line(text: str, key: str) -> str:
+    match = re.search(rf"(?m)^[ \t]*(?:\[+[^\]\n]*\b)?[\"']?{re.escape(key)}[\"']?(?=[ \t]*=|[^\]\n]*\])", text)
+    return f", line {text.count(chr(10), 0, match.start()) + 1}" if match else ""

@@ -1,0 +1,146 @@
+"""Which passages a question may see."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from cervella.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from cervella.types import Passage
+
+__all__ = ["Filters", "path_matches"]
+
+
+def _values(name: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    values = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    if not values or not all(isinstance(item, str) and item for item in values):
+        raise ConfigError(
+            f"The filter {name!r} holds {value!r}.", remedy="Give one non-empty string, or a list of them."
+        )
+    return values
+
+
+def _day(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, datetime.datetime):
+            value = value.date()
+        return (value if isinstance(value, datetime.date) else datetime.date.fromisoformat(value)).isoformat()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"The filter {name!r} holds {value!r}, which is no date.", remedy="Write it as 2026-01-31."
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _glob(pattern: str) -> tuple[str, ...]:
+    """A path glob cut into its wildcards, `**/`, `**`, `*` and `?`, and the literal text between them."""
+    return tuple(re.findall(r"\*\*/|\*\*+|\*|\?|[^*?]+", pattern))
+
+
+def path_matches(path: str, pattern: str) -> bool:
+    """Whether a POSIX path matches a glob: `*` and `?` stay inside one folder, `**` crosses them.
+
+    Takes time in the length of both, whatever the pattern: the ends of all that matches so far are followed at once.
+
+    >>> path_matches("progetti/miracollo/stato.md", "progetti/**"), path_matches("a/b.md", "*.md")
+    (True, False)
+    """
+    ends = {0}
+    for piece in _glob(pattern):
+        if piece == "**/":
+            ends |= {n + 1 for n in range(min(ends), len(path)) if path[n] == "/"}
+        elif piece.startswith("**"):
+            ends = set(range(min(ends), len(path) + 1))
+        elif piece == "*":
+            ends = {n for first, last in _stretches(path, ends) for n in range(first, last + 1)}
+        elif piece == "?":
+            ends = {n + 1 for n in ends if n < len(path) and path[n] != "/"}
+        else:
+            ends = {n + len(piece) for n in ends if path.startswith(piece, n)}
+        if not ends:
+            return False
+    return len(path) in ends
+
+
+def _stretches(path: str, starts: set[int]) -> Iterator[tuple[int, int]]:
+    """From each start to the end of its folder's name, each name once."""
+    last = -1
+    for start in sorted(starts):
+        if start > last:
+            slash = path.find("/", start)
+            last = slash if slash >= 0 else len(path)
+            yield start, last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which passages a question may see. Each condition is one value or several; all conditions must hold.
+
+    Values are kept as tuples, dates as ISO strings, whatever they were given as. A passage without a date is outside
+    any date range.
+    """
+
+    role: str | Sequence[str] | None = None
+    project: str | Sequence[str] | None = None
+    status: str | Sequence[str] | None = None
+    path: str | Sequence[str] | None = None
+    """Globs over `Passage.path`: `progetti/**`, `memoria/*/2026*.md`."""
+    since: str | datetime.date | None = None
+    """ISO date, inclusive."""
+    until: str | datetime.date | None = None
+    """ISO date, inclusive."""
+    within: Filters | None = field(default=None, repr=False)
+    """Filters that must hold besides: what a session allows, which a question can narrow and never widen."""
+
+    def __post_init__(self) -> None:
+        for name in ("role", "project", "status", "path"):
+            object.__setattr__(self, name, _values(name, getattr(self, name)))
+        for name in ("since", "until"):
+            object.__setattr__(self, name, _day(name, getattr(self, name)))
+
+    @classmethod
+    def of(cls, value: Filters | Mapping[str, Any] | None) -> Filters | None:
+        """The filters that a caller means: an instance as it is, a dict checked key by key, None for none."""
+        if value is None or isinstance(value, Filters):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(
+                f"filters is {value!r}.", remedy="Give a Filters or a dict such as {'project': 'miracollo'}."
+            )
+        known = [item.name for item in fields(cls) if item.name != "within"]
+        for key in value:
+            if key not in known:
+                raise ConfigError(
+                    f"There is no filter {key!r}.",
+                    remedy=f"{did_you_mean(str(key), known)}Known filters: {', '.join(known)}.",
+                    code="unknown_filter",
+                )
+        return cls(**value)
+
+    def narrowed(self, other: Filters | None) -> Filters:
+        """Both together: what passes these filters and the others."""
+        if other is None:
+            return self
+        return replace(other, within=self if other.within is None else self.narrowed(other.within))
+
+    def match(self, passage: Passage) -> bool:
+        """Whether the passage passes every condition."""
+        return (
+            (self.role is None or passage.role in self.role)
+            and (self.project is None or passage.project in self.project)
+            and (self.status is None or passage.status in self.status)
+            and (self.path is None or any(path_matches(passage.path, pattern) for pattern in self.path))
+            and (self.since is None or (passage.date is not None and passage.date >= str(self.since)))
+            and (self.until is None or (passage.date is not None and passage.date <= str(self.until)))
+            and (self.within is None or self.within.match(passage))
+        )

