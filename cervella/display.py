@@ -1,11 +1,12 @@
-"""Plain strings to markdown and HTML; imports nothing of ours."""
+"""Plain strings to markdown and HTML, for notebooks; imports nothing of ours."""
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
-__all__ = ["html_table", "markdown_quote"]
+__all__ = ["html_answer", "html_details", "html_passage", "html_table", "markdown_quote", "markdown_table"]
 
 
 def markdown_quote(text: str) -> str:
@@ -13,8 +14,42 @@ def markdown_quote(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
+def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
+    """A table as markdown, its cells kept in their places."""
+
+    def line(cells: Iterable[object]) -> str:
+        return "| " + " | ".join(" ".join(str(cell).replace("|", "\\|").split()) for cell in cells) + " |"
+
+    head = [str(cell) for cell in header]
+    return "\n".join([line(head), line("---" for _ in head), *map(line, rows)])
+
+
 def html_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
     """A table as HTML, every cell escaped."""
     head = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def html_answer(text: str) -> str:
+    """An answer as HTML: its text as it stands, its blocks apart. What it holds is shown, never run or fetched."""
+    blocks = re.split(r"\n{2,}", text.strip())
+    return "".join(f'<p style="white-space:pre-wrap">{html.escape(block)}</p>' for block in blocks)
+
+
+def html_passage(text: str, start_line: int, quote: str = "") -> str:
+    """Lines with their numbers, the quoted words marked."""
+    marked = html.escape(text)
+    if quote.strip():
+        marked = marked.replace(html.escape(quote), f"<mark>{html.escape(quote)}</mark>", 1)
+    numbers = "\n".join(str(start_line + n) for n in range(text.count("\n") + 1))
+    return (
+        '<div style="display:flex;gap:1em;overflow-x:auto">'
+        f'<pre style="opacity:.5;text-align:right;user-select:none;margin:0">{numbers}</pre>'
+        f'<pre style="margin:0">{marked}</pre></div>'
+    )
+
+
+def html_details(summary: str, body: str) -> str:
+    """A line that unfolds; `body` is HTML already."""
+    return f"<details><summary>{html.escape(summary)}</summary>{body}</details>"

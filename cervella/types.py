@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
+from cervella.display import html_answer, html_details, html_passage, html_table, markdown_table
 from cervella.filters import Filters
 
 __all__ = [
@@ -93,6 +94,9 @@ class Passage:
     """Reaches only brains that are local or private."""
 
 
+_RETRIEVAL_HEADER = ("", "score", "lines", "heading", "date", "status")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval(Sequence[Passage]):
     """What the knowledge base gave for one query: a sequence of passages, best first."""
@@ -111,6 +115,18 @@ class Retrieval(Sequence[Passage]):
 
     def __len__(self) -> int:
         return len(self.passages)
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        return [
+            (n, f"{p.score:.2f}", f"{p.path}:{p.start_line}-{p.end_line}", p.heading, p.date or "", p.status)
+            for n, p in enumerate(self.passages, 1)
+        ]
+
+    def _repr_markdown_(self) -> str:
+        return markdown_table(_RETRIEVAL_HEADER, self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(_RETRIEVAL_HEADER, self._rows())
 
     @overload
     def __getitem__(self, index: int) -> Passage: ...
@@ -303,6 +319,26 @@ class Reply:
     """Every call of an engine that this answer took, in order."""
     id: str = ""
 
+    def _repr_markdown_(self) -> str:
+        lines = [self.text, ""]
+        for citation in self.citations:
+            warning = "" if citation.supported else " *(not supported by these lines)*"
+            lines.append(
+                f"- **[{citation.mark}]** `{citation.path}:{citation.start_line}-{citation.end_line}`{warning}"
+            )
+        return "\n".join([*lines, "", f"*{self.brain} ({self.model})*"])
+
+    def _repr_html_(self) -> str:
+        shown = {(p.path, p.start_line): p for p in self.passages}
+        parts = [html_answer(self.text)]
+        for citation in self.citations:
+            passage = shown.get((citation.path, citation.start_line))
+            warning = "" if citation.supported else " (not supported by these lines)"
+            title = f"[{citation.mark}] {citation.path}:{citation.start_line}-{citation.end_line}{warning}"
+            text = passage.text if passage else citation.quote
+            parts.append(html_details(title, html_passage(text, citation.start_line, citation.quote)))
+        return "".join(parts)
+
     def as_turn(self) -> tuple[Message, Message]:
         """The question and the answer as history for the next question, the taint kept."""
         return (
@@ -355,6 +391,18 @@ class IndexReport:
     seconds: float
     embedder: str = "none"
     warnings: tuple[str, ...] = ()
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        counts = ("files_seen", "files_indexed", "added", "changed", "removed", "unchanged", "chunks_total")
+        rows: list[tuple[object, ...]] = [(name, getattr(self, name)) for name in (*counts, "pending_embeddings")]
+        rows += [("seconds", f"{self.seconds:.1f}"), ("embedder", self.embedder)]
+        return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
+
+    def _repr_markdown_(self) -> str:
+        return markdown_table(("", ""), self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(("", ""), self._rows())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,62 @@
+"""How values look in a notebook: readable, escaped, the quoted words marked."""
+
+from __future__ import annotations
+
+from cervella.types import Citation, IndexReport, Reply, Retrieval, SkippedFile
+from tests.conftest import make_passage
+
+HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1))"
+
+
+def reply(text: str = "Costa 248 [F1].") -> Reply:
+    passage = make_passage(f"Prima.\nCosta $248 al mese.\n{HOSTILE}", path="idee/<b>.md")
+    citation = Citation(
+        mark="F1",
+        path=passage.path,
+        heading="",
+        start_line=passage.start_line,
+        end_line=passage.end_line,
+        quote="Costa $248 al mese.",
+        supported=False,
+    )
+    return Reply(text=text, citations=(citation,), passages=(passage,), brain="echo", model="echo")
+
+
+def test_a_reply_unfolds_its_sources_with_the_quoted_words_marked() -> None:
+    page = reply()._repr_html_()
+    assert "<details><summary>[F1] idee/&lt;b&gt;.md:" in page
+    assert "<mark>Costa $248 al mese.</mark>" in page
+    assert "not supported by these lines" in page
+
+
+def test_nothing_that_a_document_or_a_brain_writes_is_run() -> None:
+    page = reply(HOSTILE)._repr_html_() + Retrieval(query="q", passages=reply().passages)._repr_html_()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_reply_as_markdown_names_its_sources() -> None:
+    assert "- **[F1]** `idee/<b>.md:" in reply()._repr_markdown_()
+
+
+def test_a_retrieval_is_a_table_with_one_row_a_passage() -> None:
+    found = Retrieval(query="q", passages=reply().passages * 2)
+    assert found._repr_html_().count("<tr>") == 3
+    assert len(found._repr_markdown_().split("\n")) == 4
+
+
+def test_a_report_shows_its_counts_and_what_was_skipped() -> None:
+    report = IndexReport(
+        files_seen=2,
+        files_indexed=1,
+        files_skipped=(SkippedFile(path="a|b.bin", reason="not_markdown"),),
+        added=1,
+        changed=0,
+        removed=0,
+        unchanged=0,
+        chunks_total=3,
+        pending_embeddings=0,
+        seconds=0.1,
+    )
+    assert "not_markdown" in report._repr_html_()
+    assert "a\\|b.bin" in report._repr_markdown_()
