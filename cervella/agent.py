@@ -134,6 +134,12 @@ class Agent:
         return self._parts.shield(None)
 
     @property
+    def brain_reason(self) -> str | None:
+        """Why this brain answers, where none was named; None where one was."""
+        _ = self.brain
+        return self._parts.brain_reason
+
+    @property
     def language(self) -> Language:
         """The language of the knowledge base."""
         return language(self.config.knowledge_language)

@@ -44,6 +44,8 @@ class Parts:
         self.config = config
         self.embedder: str | Embedder = config.knowledge.embedder if embedder is None else embedder
         self._brain = brain
+        self.brain_reason: str | None = None
+        """Why this brain answers, where none was named; None before it is chosen, and where one was."""
         self._soul = soul
         self._retriever = retriever
         self._owns_retriever = retriever is None
@@ -149,7 +151,7 @@ class Parts:
             else:
                 named, why = "extractive", "no brain is named, and this one quotes the sources and generates nothing"
             _logger.info("brain %s: %s", named, why)
-            self._brain = named
+            self._brain, self.brain_reason = named, why
         return named
 
     def shields(self) -> list[Shield]:

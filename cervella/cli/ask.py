@@ -41,6 +41,8 @@ def ask(
     """Ask, and get an answer with its sources."""
     filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
     with Agent(config=config, brain=brain) as agent:
+        if reason := agent.brain_reason:
+            note(f"note: {agent.brain.name} answers: {reason}.")
         if show_prompt:
             _show(agent.preview(question, filters=filters, top_k=top_k, timeout=timeout), as_json)
         elif as_json:
