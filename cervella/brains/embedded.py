@@ -144,6 +144,20 @@ class EmbeddedBrain:
                 raise
             raise failure from error
 
+    def check(self) -> None:
+        """Whether it could answer: the package is there, the file is a sound GGUF. Nothing is loaded.
+
+        Raises BrainNotInstalledError, or BrainError with what is wrong with the file.
+        """
+        if self._path is None:
+            raise self._failures.no_model()
+        try:
+            if importlib.util.find_spec("xllamacpp") is None:
+                raise ModuleNotFoundError("No module named 'xllamacpp'", name="xllamacpp")
+            read_facts(self._path)
+        except LOADING_ERRORS as error:
+            raise self._failures.loading(error, str(self._path)) from error
+
     async def aclose(self) -> None:
         """Let go of the model: it is unloaded once no other brain and no answer under way holds it."""
         self._engine = None

@@ -433,3 +433,14 @@ assert "xllamacpp" in sys.modules and "OMP_WAIT_POLICY" not in os.environ
 """
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environment)
+
+
+def test_check_says_what_is_missing_and_loads_nothing(tmp_path: Path) -> None:
+    EmbeddedBrain().check()
+    for content, code in ((None, "model_missing"), (b"# no model", "model_damaged")):
+        path = tmp_path / f"{code}.gguf"
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(BrainError) as caught:
+            EmbeddedBrain(model=path).check()
+        assert (caught.value.code, bool(caught.value.remedy)) == (code, True)
