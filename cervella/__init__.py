@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cervella.agent import Agent
     from cervella.config import Config, load_config
+    from cervella.conversations import Conversation, Conversations, Turn
     from cervella.errors import CervellaError
     from cervella.protocols import Brain, Embedder, Retriever, Soul
+    from cervella.session import Session
     from cervella.soul import Constitution
     from cervella.types import (
         Answered,
@@ -58,6 +60,8 @@ _HOME = {
     "Completion": "types",
     "Config": "config",
     "Constitution": "soul",
+    "Conversation": "conversations",
+    "Conversations": "conversations",
     "Embedder": "protocols",
     "Event": "types",
     "Filters": "types",
@@ -73,9 +77,11 @@ _HOME = {
     "Retrieval": "types",
     "Retrieved": "types",
     "Retriever": "protocols",
+    "Session": "session",
     "Soul": "protocols",
     "TextDelta": "types",
     "Timings": "types",
+    "Turn": "conversations",
     "Usage": "types",
     "load_config": "config",
 }
@@ -90,6 +96,8 @@ __all__ = [
     "Completion",
     "Config",
     "Constitution",
+    "Conversation",
+    "Conversations",
     "Embedder",
     "Event",
     "Filters",
@@ -105,9 +113,11 @@ __all__ = [
     "Retrieval",
     "Retrieved",
     "Retriever",
+    "Session",
     "Soul",
     "TextDelta",
     "Timings",
+    "Turn",
     "Usage",
     "__version__",
     "load_config",

@@ -129,9 +129,18 @@ class Agent:
         return self._parts.retriever
 
     @property
+    def brain_name(self) -> str:
+        """The name of the brain that answers, or would, if it could be made."""
+        return self._parts.brain_name
+
+    @property
     def brain(self) -> Shield:
         """What thinks, behind its shield."""
         return self._parts.shield(None)
+
+    def brain_named(self, brain: str | Brain) -> Shield:
+        """The brain of this name behind its shield, as a question would find it; nobody is asked."""
+        return self._parts.shield(brain)
 
     @property
     def brain_reason(self) -> str | None:

@@ -71,6 +71,8 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
     >>> from cervella.language import language
     >>> [(c.text, c.group) for c in claims_of("A costa 3 [F1] e B costa 4 [F2]. Fine. [F3]", language("it"))]
     [('A costa 3', ('F1',)), ('e B costa 4 .', ('F2',)), ('Fine.', ('F3',))]
+    >>> [claim.text for claim in claims_of("«Uno. Due», dice [F1].", language("it"))]
+    ['«Uno. Due», dice .']
     """
     groups = list(dict.fromkeys((item.start, item.end, item.group) for item in (found or find_marks(text))))
     pieces = units(text, lang)
@@ -85,7 +87,7 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
             continue
         unit = pieces[home]
         follows = groups[number + 1][0] if number + 1 < len(groups) else len(text)
-        left = text[max(unit.start, taken) : start].strip(" \t.,;:([")
+        left = text[_opening(text, taken, max(unit.start, taken), start) : start].strip(" \t.,;:([")
         right = text[end : min(unit.end, follows)]
         if home not in bare:
             bare[home] = not strip_marks(text[unit.start : unit.end]).strip(" .,;:")
@@ -105,6 +107,17 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
             claims.append(Claim(text=f"{left} {tail}".strip(), group=group))
             taken = unit.end if tail else end
     return claims
+
+
+def _opening(text: str, floor: int, begin: int, end: int) -> int:
+    """Where the words before a mark begin, back to the head of a quotation that spans several sentences."""
+    for opening, closing in ("«»", "“”"):
+        while text.count(closing, begin, end) > text.count(opening, begin, end):
+            before = text.rfind(opening, floor, begin)
+            if before < 0:
+                break
+            begin = before
+    return begin
 
 
 def _same_line(text: str, pieces: list[Unit], number: int) -> bool:

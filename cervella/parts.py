@@ -68,9 +68,9 @@ class Parts:
 
     @property
     def brain_name(self) -> str:
-        """What was asked for; nothing is loaded for it."""
-        named = self.config.brain if self._brain is None else self._brain
-        return "default" if named is None else named if isinstance(named, str) else getattr(named, "name", str(named))
+        """The name of what was asked for, or of the default; nothing is loaded for it."""
+        named = self._brain if self._brain is not None else self.config.brain or self._default()[0]
+        return named.partition(":")[0] if isinstance(named, str) else str(getattr(named, "name", named))
 
     @property
     def soul(self) -> Soul:
@@ -146,13 +146,16 @@ class Parts:
                 f"brain is a list: {', '.join(named)}.", remedy="Name one brain: this version has no fallback."
             )
         if named is None:
-            if self.config.brains.get("embedded", {}).get("model"):
-                named, why = "embedded", "[brains.embedded] names a model"
-            else:
-                named, why = "extractive", "no brain is named, and this one quotes the sources and generates nothing"
+            named, why = self._default()
             _logger.info("brain %s: %s", named, why)
             self._brain, self.brain_reason = named, why
         return named
+
+    def _default(self) -> tuple[str, str]:
+        """The brain that answers where none is named, and why."""
+        if self.config.brains.get("embedded", {}).get("model"):
+            return "embedded", "[brains.embedded] names a model"
+        return "extractive", "no brain is named, and this one quotes the sources and generates nothing"
 
     def shields(self) -> list[Shield]:
         """The brains that were asked so far."""

@@ -23,8 +23,8 @@ class Brain(Protocol):
 
     Optional, used by the shield where present: `location` (`"local"`, `"private"`, `"cloud"`; without it a brain is
     cloud), `context_tokens` (int: prompt and answer together), `capabilities` (frozenset: `"images"`, …),
-    `async count_tokens(prompt) -> int` (without it: ceil(characters / 3)), `async aclose()`, and `check()`, which raises
-    a BrainError where it could not answer, and loads nothing.
+    `async count_tokens(prompt) -> int` (without it: ceil(characters / 3)), `async aclose()`, and `check()`, which
+    raises a BrainError where it could not answer, and loads nothing.
     """
 
     @property

@@ -56,13 +56,15 @@ def main(arguments: list[str] | None = None) -> int:
         # Italian on a terminal that is not UTF-8: a letter is replaced, the answer is not lost.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8" if not stream.isatty() else None, errors="replace")
-    given = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
     try:
         code: Any = app(args=given, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CervellaError as error:
-        if "--debug" in given:
+        if debug:
             raise
         _say(error.message, error.remedy)
         return 2 if isinstance(error, ConfigError) else 1
@@ -77,12 +79,21 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own usage errors; it keeps their class to itself
             if error.format_message():  # empty where no command was given: the help is printed then
-                _say(error.format_message(), "See `cervella --help`, or `cervella COMMAND --help`.")
+                _say(error.format_message(), _usage(error))
             return 2
-        if "--debug" in given or not isinstance(error, OSError):
+        if debug or not isinstance(error, OSError):
             raise
         _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), None)
         return 1
+
+
+def _usage(error: Any) -> str:
+    """What to do about a command that was typed wrongly."""
+    if "unexpected extra argument" in error.format_message():
+        return 'Put a text of several words in quotes: cervella ask "Perché abbiamo rimandato il lancio?".'
+    context = getattr(error, "ctx", None)
+    command = f" {context.info_name}" if context is not None and context.parent is not None else ""
+    return f"See `cervella{command} --help`."
 
 
 def _say(message: str, remedy: str | None) -> None:

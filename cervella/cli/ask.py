@@ -20,7 +20,7 @@ from cervella.cli.options import (
     filters_of,
 )
 from cervella.cli.output import note, print_json, print_line, print_text, reply_data, where
-from cervella.types import Answered, Interrupted, Preview, Reply, TextDelta
+from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, TextDelta
 
 
 def ask(
@@ -41,20 +41,30 @@ def ask(
     """Ask, and get an answer with its sources."""
     filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
     with Agent(config=config, brain=brain) as agent:
-        if reason := agent.brain_reason:
-            note(f"note: {agent.brain.name} answers: {reason}.")
         if show_prompt:
-            _show(agent.preview(question, filters=filters, top_k=top_k, timeout=timeout), as_json)
+            preview = agent.preview(question, filters=filters, top_k=top_k, timeout=timeout)
+            _say_who_answers(agent)
+            _show(preview, as_json)
         elif as_json:
-            print_json(reply_data(agent.ask(question, filters=filters, top_k=top_k, timeout=timeout)))
+            reply = agent.ask(question, filters=filters, top_k=top_k, timeout=timeout)
+            _say_who_answers(agent)
+            print_json(reply_data(reply))
         else:
             for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout):
-                if isinstance(event, TextDelta):
+                if isinstance(event, Retrieved):
+                    _say_who_answers(agent)
+                elif isinstance(event, TextDelta):
                     print_text(event.text)
                 elif isinstance(event, Answered):
                     print_sources(event.reply, agent)
                 elif isinstance(event, Interrupted):
                     print_line()
+
+
+def _say_who_answers(agent: Agent) -> None:
+    """Why this brain, where none was named; not before a failure, which is the one thing to say then."""
+    if reason := agent.brain_reason:
+        note(f"note: {agent.brain.name} answers: {reason}.")
 
 
 def _show(preview: Preview, as_json: bool) -> None:

@@ -13,7 +13,7 @@ def brains(config: ConfigPath = None, as_json: AsJson = False) -> None:
     """Show which brains can run here, and what the others want."""
     rows = []
     with Agent(config=config) as agent:
-        chosen = agent.brain.name
+        chosen = agent.brain_name
         for name in brain_names(agent.config.brains):
             row = {
                 "name": name,
@@ -24,7 +24,7 @@ def brains(config: ConfigPath = None, as_json: AsJson = False) -> None:
                 "cure": None,
             }
             try:
-                shield = agent.with_brain(name).brain
+                shield = agent.brain_named(name)
                 row |= {"model": shield.model, "location": shield.location}
                 check = getattr(shield.brain, "check", None)
                 if check is not None:
@@ -38,6 +38,7 @@ def brains(config: ConfigPath = None, as_json: AsJson = False) -> None:
     width = max(len(str(row["name"])) for row in rows)
     for row in rows:
         state = f"no: {row['problem']}" if row["problem"] else f"{row['model']}, {row['location']}"
+        state += ", for tests" if row["name"] in ("echo", "scripted") else ""
         print_line(f"{'*' if row['chosen'] else ' '} {row['name']:<{width}}  {state}")
         if row["cure"]:
             print_line(f"  {'':<{width}}  help: {row['cure']}")

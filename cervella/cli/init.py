@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cervella.cli.output import note, print_line
-from cervella.config import CONFIG_NAME
+from cervella.config import CONFIG_NAME, load_config
 from cervella.errors import ConfigError
 from cervella.language import language
 
@@ -39,6 +40,7 @@ index = ".cervella/index"      # a cache: it can be thrown away and rebuilt
 # model = "models/qwen3-4b-q4_k_m.gguf"
 """
 _IGNORED = ".cervella/"
+_CONSTITUTION = re.compile(r"(?:COSTITUZIONE|CONSTITUTION|CONSTITUICAO|CONSTITUIÇÃO)\.md", re.IGNORECASE)
 
 
 def init(
@@ -49,19 +51,29 @@ def init(
     starter = language(spoken).starter
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # A folder that holds markdown is a knowledge base already; an empty one gets a place for it.
-        base = Path() if any(folder.glob("**/*.md")) else Path("knowledge")
         today = language(spoken).format_date(datetime.date.today().isoformat())
-        constitution = base / "COSTITUZIONE.md" if spoken == "it" else base / "CONSTITUTION.md"
-        written = [
-            _write(
-                folder / CONFIG_NAME,
-                _CONFIG.format(constitution=constitution.as_posix(), folder=base.as_posix(), language=spoken),
-            ),
-            _write(folder / constitution, starter["constitution"].lstrip("\n").format(today=today)),
-        ]
-        if base != Path():
-            written.append(_write(folder / base / "README.md", starter["note"].lstrip("\n").format(today=today)))
+        if (folder / CONFIG_NAME).exists():  # set up before: only what it names and what is missing is written
+            own = load_config(folder / CONFIG_NAME)
+            constitution, base, empty = own.soul.constitution, own.knowledge.folder, False
+            written = [f"kept     {folder / CONFIG_NAME} (it was there)"]
+        else:
+            # A folder that holds markdown is a knowledge base already; an empty one gets a place for it.
+            notes = sorted(path.relative_to(folder) for path in folder.rglob("*.md"))
+            empty = not notes
+            base = folder / "knowledge" if empty else folder
+            found = [path for path in notes if _CONSTITUTION.fullmatch(path.name)]
+            name = "COSTITUZIONE.md" if spoken == "it" else "CONSTITUTION.md"
+            constitution = folder / found[0] if found else base / name
+            names = {"constitution": constitution.relative_to(folder), "folder": base.relative_to(folder)}
+            written = [
+                _write(
+                    folder / CONFIG_NAME,
+                    _CONFIG.format(language=spoken, **{key: path.as_posix() for key, path in names.items()}),
+                )
+            ]
+        written.append(_write(constitution, starter["constitution"].lstrip("\n").format(today=today)))
+        if empty:
+            written.append(_write(base / "README.md", starter["note"].lstrip("\n").format(today=today)))
         written.append(_ignore(folder / ".gitignore"))
     except OSError as error:
         raise ConfigError(

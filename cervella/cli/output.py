@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from cervella.agent import Progress
+from cervella.grounding import best_unit
 from cervella.language import Language
 from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
 
@@ -158,10 +159,13 @@ def print_passages(found: Retrieval, lang: Language) -> None:
         if passage.lead or passage.heading:
             print_line(f"   {(passage.lead or passage.heading).splitlines()[0]}")
         lines = [line for line in passage.text.split("\n") if line.strip()]
-        for line in lines[:_SHOWN_LINES]:
+        best = best_unit([found.query], passage, lang).split("\n")[0]
+        first = next((number for number, line in enumerate(lines) if best in line), 0)
+        first = min(first, max(0, len(lines) - _SHOWN_LINES))
+        for line in [*(["…"] if first else []), *lines[first : first + _SHOWN_LINES]]:
             print_line(f"     {line}")
-        if len(lines) > _SHOWN_LINES:
-            print_line(f"     … ({len(lines) - _SHOWN_LINES} more lines)")
+        if (more := len(lines) - first - _SHOWN_LINES) > 0:
+            print_line(f"     … ({more} more lines)")
 
 
 @contextmanager

@@ -43,5 +43,7 @@ def search(
         print_json(retrieval_data(found))
         return
     print_passages(found, lang)
-    if found.abstain:
+    if filters and not found:
+        note("note: No passage passes these filters: " + ", ".join(f"{key} {value}" for key, value in filters.items()))
+    elif found.abstain:
         note("note: The base does not seem to answer this" + (": these are the nearest passages." if found else "."))

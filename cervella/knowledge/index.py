@@ -72,7 +72,8 @@ class KnowledgeIndex:
             with Manifest.open(build) if build == former else Manifest.create(build) as manifest:
                 files, built = manifest.files(), manifest.built_with
                 if former and rebuild:
-                    files_before, built = _still_readable(former)
+                    files_before, _ = _still_readable(former)
+                    built = None  # from nothing: what "auto" stands for is chosen again too
                 else:
                     files_before = files
                 run = self._run(build, manifest, built, replace=force or rebuild, progress=progress)
