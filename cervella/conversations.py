@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import ConversationError
+from cervella.errors import ConfigError, ConversationError
 from cervella.types import Filters, Message, Reply
 
 __all__ = ["Conversation", "Conversations", "Turn"]
@@ -81,33 +81,39 @@ class Conversations:
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
         """Start a session, or go on with it. Gives the filters that hold: those kept, narrowed by those given."""
-        if not session.strip():
-            raise ConversationError("A session's id is empty.", remedy="Give it a name, such as 'guest-42'.")
-        with self._connected() as database:
-            row = database.execute("SELECT filters FROM session WHERE id = ?", (session,)).fetchone()
+        if not isinstance(session, str) or not session.strip():
+            raise ConversationError(
+                f"A session's id is {session!r}.", remedy="Give it a name, a text such as 'guest-42'."
+            )
+        with self._connected(write=True) as database:
+            row = database.execute("SELECT filters FROM session WHERE id = ?", (_storable(session),)).fetchone()
             if row is None:
                 now = _now()
-                database.execute("INSERT INTO session VALUES (?, ?, ?, ?)", (session, now, now, _dumped(filters)))
+                database.execute(
+                    "INSERT INTO session VALUES (?, ?, ?, ?)", (_storable(session), now, now, _dumped(filters))
+                )
                 return filters
-        kept = _loaded(row[0])
+        kept = _loaded(session, row[0])
         return filters if kept is None or kept == filters else kept.narrowed(filters)
 
     def append(self, session: str, reply: Reply) -> None:
         """Keep a turn."""
-        with self._connected() as database:
+        with self._connected(write=True) as database:
             now = _now()
-            changed = database.execute("UPDATE session SET updated = ? WHERE id = ?", (now, session)).rowcount
+            changed = database.execute(
+                "UPDATE session SET updated = ? WHERE id = ?", (now, _storable(session))
+            ).rowcount
             if not changed:
                 raise _missing(session)
             database.execute(
                 "INSERT INTO turn (session, asked, question, answer, query, tainted, finish_reason, brain, model, soul,"
                 " reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    session,
+                    _storable(session),
                     now,
-                    reply.question,
-                    reply.text,
-                    reply.retrieval_query or reply.question,
+                    _storable(reply.question),
+                    _storable(reply.text),
+                    _storable(reply.retrieval_query or reply.question),
                     int(reply.tainted),
                     reply.finish_reason,
                     reply.brain,
@@ -123,7 +129,7 @@ class Conversations:
             rows = database.execute(
                 "SELECT asked, question, answer, query, tainted, finish_reason, brain, model, soul, reply FROM turn"
                 " WHERE session = ? ORDER BY number DESC LIMIT ?",
-                (session, -1 if last is None else last),
+                (_storable(session), -1 if last is None else last),
             ).fetchall()
         return [
             Turn(
@@ -151,13 +157,13 @@ class Conversations:
                 " LEFT JOIN turn t ON t.session = s.id GROUP BY s.id ORDER BY s.updated DESC, s.id"
             ).fetchall()
         return [
-            Conversation(id=one, created=created, updated=updated, turns=turns, filters=_loaded(filters))
+            Conversation(id=one, created=created, updated=updated, turns=turns, filters=_loaded(one, filters))
             for one, created, updated, turns, filters in rows
         ]
 
     def export(self, session: str) -> dict[str, Any]:
         """A session with its turns, as plain data."""
-        found = next((one for one in self.list() if one.id == session), None)
+        found = next((one for one in self.list() if one.id == _storable(session)), None)
         if found is None:
             raise _missing(session)
         return {
@@ -169,34 +175,44 @@ class Conversations:
         }
 
     def delete(self, session: str) -> None:
-        """Delete a session so that none of its words is left in the file, or in the log beside it."""
+        """Delete a session so that none of its words is left in the file, or in the log beside it.
+
+        Raises ConversationError where there is no such session, and where another program is still reading what is to
+        be deleted.
+        """
+        if not self._path.exists():
+            raise _missing(session)
         with self._connected() as database:
-            if not database.execute("DELETE FROM session WHERE id = ?", (session,)).rowcount:
-                raise _missing(session)
-        with self._connected() as database:
-            database.commit()
-            database.isolation_level = None
+            database.execute("DELETE FROM turn WHERE session = ?", (_storable(session),))
+            self._empty_log(database)  # where that can't be done yet, the session stays, to be deleted again
+            deleted = database.execute("DELETE FROM session WHERE id = ?", (_storable(session),)).rowcount
             database.execute("VACUUM")
-            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._empty_log(database)
+        if not deleted:
+            raise _missing(session)
+
+    def _empty_log(self, database: sqlite3.Connection) -> None:
+        """Bring the log into the file, and cut it to nothing: it keeps what was deleted for as long as it is there."""
+        busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise ConversationError(
+                f"Another program is reading the conversations in {str(self._path)!r}: deleted words would stay there.",
+                remedy="End that program, then delete the session again.",
+                code="deletion_unfinished",
+            )
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection with one transaction, committed at the end."""
+    def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection; with `write` in one transaction, which nobody else's can come between."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS)) as database:
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA foreign_keys = ON")
-                database.execute("PRAGMA secure_delete = ON")
-                version = database.execute("PRAGMA user_version").fetchone()[0]
-                if version > _SCHEMA_VERSION:
-                    raise ConversationError(
-                        f"The conversations in {str(self._path)!r} were written by a newer Cervella.",
-                        remedy="Update Cervella, or name another file.",
-                    )
-                if version < _SCHEMA_VERSION:
-                    database.executescript(_SCHEMA)
-                    database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+            with contextlib.closing(connection) as database:
+                self._prepare(database)
+                if not write:
+                    yield database
+                    return
+                database.execute("BEGIN IMMEDIATE")
                 with database:
                     yield database
         except (sqlite3.Error, OSError) as error:
@@ -204,6 +220,19 @@ class Conversations:
                 f"The conversations in {str(self._path)!r} can't be used: {error}.",
                 remedy="Check that the folder is writable and the disk not full; a damaged file can be moved away.",
             ) from error
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA secure_delete = ON")
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            raise ConversationError(
+                f"The conversations in {str(self._path)!r} were written by a newer Cervella.",
+                remedy="Update Cervella, or name another file in [conversations] path.",
+            )
+        if version < _SCHEMA_VERSION:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
 
 
 def _now() -> str:
@@ -216,17 +245,40 @@ def _missing(session: str) -> ConversationError:
     )
 
 
+def _storable(text: str) -> str:
+    """Without what UTF-8 can't hold: half a surrogate pair out of a careless JSON."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _plain(filters: Filters) -> dict[str, Any]:
-    return {key: value for key, value in asdict(filters).items() if value is not None}
+    """As JSON has it, conditions that are not there left out."""
+
+    def cut(data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: cut(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+            for key, value in data.items()
+            if value is not None
+        }
+
+    return cut(asdict(filters))
 
 
 def _dumped(filters: Filters | None) -> str | None:
     return None if filters is None else json.dumps(_plain(filters), ensure_ascii=False)
 
 
-def _loaded(text: str | None) -> Filters | None:
+def _loaded(session: str, text: str | None) -> Filters | None:
+    """Filters as they were kept. Where they can't be read nobody may see anything: raises ConversationError."""
+
     def built(data: dict[str, Any]) -> Filters:
         within = data.pop("within", None)
         return Filters(**data, within=None if within is None else built(within))
 
-    return None if text is None else built(json.loads(text))
+    try:
+        return None if text is None else built(json.loads(text))
+    except (AttributeError, ConfigError, TypeError, ValueError) as error:
+        raise ConversationError(
+            f"The filters of the session {session!r} can't be read.",
+            remedy=f"Start another session, and delete this one with `cervella sessions --delete {session}`.",
+            code="session_damaged",
+        ) from error

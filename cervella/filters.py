@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Filters", "path_matches"]
 
+_STATUSES = ("current", "superseded", "deprecated", "archived")
+
 
 def _values(name: str, value: Any) -> tuple[str, ...] | None:
     if value is None:
@@ -107,6 +109,13 @@ class Filters:
             object.__setattr__(self, name, _values(name, getattr(self, name)))
         for name in ("since", "until"):
             object.__setattr__(self, name, _day(name, getattr(self, name)))
+        for status in self.status or ():
+            if status not in _STATUSES:
+                raise ConfigError(
+                    f"There is no status {status!r}.",
+                    remedy=f"{did_you_mean(status, _STATUSES)}A document's status is {', '.join(_STATUSES)}.",
+                    code="unknown_status",
+                )
 
     @classmethod
     def of(cls, value: Filters | Mapping[str, Any] | None) -> Filters | None:

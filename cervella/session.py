@@ -64,9 +64,13 @@ class Session:
                 yield event
 
     def _query(self, question: str, turns: list[Turn]) -> str | None:
-        if turns and self._agent.language.follows_up(question):
-            return f"{turns[-1].query} {question}"[-_LONGEST_QUERY:]
-        return None
+        if not turns or not self._agent.language.follows_up(question):
+            return None
+        query = f"{turns[-1].query} {question}"
+        if len(query) > _LONGEST_QUERY:  # a chain of follow-ups: what it is about came first
+            head, tail = query[: _LONGEST_QUERY // 2], query[-_LONGEST_QUERY // 2 :]
+            query = f"{head.rpartition(' ')[0] or head} {tail.partition(' ')[2] or tail}"
+        return query
 
     async def aask(self, question: str, **options: Any) -> Reply:
         """The answer, whole. Takes the options of `astream`, and raises what it raises."""

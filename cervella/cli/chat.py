@@ -40,7 +40,10 @@ def chat(
         name = session or datetime.datetime.now().strftime("chat-%Y%m%d-%H%M%S")
         talk = _Talk(agent, agent.session(name))
         note(f"{agent.soul.name}, through {chosen}. Session {name}, {len(talk.session.turns())} turns. /help for help.")
-        talk.run()
+        try:
+            talk.run()
+        finally:
+            talk.agent.close()  # the one that was swapped in, with its engine
 
 
 class _Talk:
@@ -99,8 +102,9 @@ class _Talk:
 
     def swap(self, name: str) -> None:
         if name:
-            other = self.agent.with_brain(name)
-            self.agent, self.session = other, other.session(self.session.id)
+            former, self.agent = self.agent, self.agent.with_brain(name)
+            self.session = self.agent.session(self.session.id)
+            former.close()  # a model of gigabytes does not stay loaded behind another
         print_line(f"{self.agent.brain.name} ({self.agent.brain.model}), {self.agent.brain.location}")
 
     def sources(self, number: str) -> None:

@@ -87,10 +87,15 @@ def init(
 
 def _write(path: Path, text: str) -> str:
     if path.exists():
-        return f"kept     {path} (it was there)"
+        return f"kept     {_shown(path)} (it was there)"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
-    return f"written  {path}"
+    return f"written  {_shown(path)}"
+
+
+def _shown(path: Path) -> Path:
+    """As seen from here, where that is shorter."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _ignore(path: Path) -> str:

@@ -101,7 +101,10 @@ class SentenceTransformer:
 
     @property
     def dimensions(self) -> int:
-        return int(self._model().get_sentence_embedding_dimension())
+        model = self._model()
+        # renamed in version 6, the old name warned about
+        count = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+        return int(count())
 
     @property
     def fingerprint(self) -> str:
@@ -114,6 +117,10 @@ class SentenceTransformer:
 
     def embed_passages(self, texts: Sequence[str], /) -> np.ndarray:
         """Vectors of shape (n, dimensions), float32, unit length."""
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
         return self._encode([self._prefixes[1] + _clip(text) for text in texts])
 
     def embed_query(self, text: str, /) -> np.ndarray:
@@ -136,7 +143,7 @@ class SentenceTransformer:
 
                 try:
                     self._loaded = sentence_transformers.SentenceTransformer(
-                        self._where, device=None, local_files_only=self._local_only
+                        self._folder(), device=None, local_files_only=self._local_only
                     )
                 except (OSError, ValueError) as error:
                     raise KnowledgeError(
@@ -146,6 +153,19 @@ class SentenceTransformer:
                         code="embedder_failed",
                     ) from error
             return self._loaded
+
+    def _folder(self) -> str:
+        """The model's folder where it is on this disk: by name the library asks the hub even for what is cached."""
+        if Path(self._where).is_dir():
+            return self._where
+        from huggingface_hub import snapshot_download
+
+        try:
+            return str(snapshot_download(self._where, local_files_only=True))
+        except OSError:
+            if self._local_only:
+                raise
+            return self._where
 
 
 def _clip(text: str) -> str:

@@ -225,7 +225,10 @@ class Ingestion:
         indexed = len(self.manifest.files())
         warnings = [f"The folder {folder or '.'!r} can't be listed: {reason}." for folder, reason in found.unlisted]
         if not indexed:
-            warnings.append(f"There is nothing to index in {str(self.folder)!r}.")
+            warnings.append(
+                f"There is nothing to index in {str(self.folder)!r}: put files that end in .md there, or point "
+                "[knowledge] folder at another folder."
+            )
         if self.choice.warning:
             warnings.append(self.choice.warning)
         wants_vectors = self.choice.embedder is not None or self.choice.warning is not None

@@ -285,6 +285,12 @@ def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
             connection.close()
             raise
     except sqlite3.Error as error:
+        if isinstance(error, sqlite3.OperationalError) and "disk" in str(error):  # it is full, or it fails
+            raise KnowledgeError(
+                f"The index at {str(path)!r} can't be opened: {error}.",
+                remedy="Check the free space and the rights of its folder, and that no other program holds it.",
+                code="index_unusable",
+            ) from error
         raise IndexDamagedError(
             f"The index at {str(path)!r} can't be opened: {error}.",
             remedy="Build it anew with `cervella index --rebuild`.",

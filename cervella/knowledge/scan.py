@@ -92,7 +92,10 @@ def scan(folder: Path, *, exclude: Sequence[str] = (), keep_out: Path | None = N
 
 
 def _check(folder: Path) -> None:
-    remedy = "Give the folder that holds the markdown: [knowledge] folder, or knowledge= in Python."
+    remedy = (
+        "Give the folder that holds the markdown: [knowledge] folder, or knowledge= in Python; "
+        "`cervella init` sets a new one up."
+    )
     if not folder.exists():
         raise KnowledgeError(f"There is no folder {str(folder)!r}.", remedy=remedy, code="folder_missing")
     if not folder.is_dir():

@@ -128,7 +128,7 @@ def _read(path: Path) -> tuple[str, str]:
     except FileNotFoundError as error:
         raise SoulError(
             f"There is no Constitution at {str(path)!r}.",
-            remedy="Write one there, or point [soul] constitution at it.",
+            remedy="Write one there (`cervella init` makes a first one), or point [soul] constitution at yours.",
             code="soul_missing",
         ) from error
     except UnicodeDecodeError as error:

@@ -81,6 +81,8 @@ def test_sentence_transformers_reaches_for_the_network_only_for_a_named_model(mo
     module = type(sys)("sentence_transformers")
     module.SentenceTransformer = FakeModel  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sentence_transformers", module)
+    # The cache is looked into first, and never by way of the network.
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, *, local_files_only: f"{name}")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     FakeModel.asked.clear()
     assert SentenceTransformer().embed_query("ciao").dtype == np.float32
