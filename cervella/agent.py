@@ -270,6 +270,7 @@ class Agent:
         query: str | None = None,
     ) -> tuple[Prompt, Retrieval]:
         question = _checked(question)
+        _check_options(max_output_tokens, temperature, images)
         turns = history_of(history)
         soul = self.soul
         retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
@@ -337,7 +338,7 @@ class Agent:
         return CitedLines(text=text, changed=text != passage.text)
 
     def _reader(self, passage: Passage) -> Callable[[], CitedLines]:
-        return functools.partial(self.read, passage)
+        return _Reader(self, passage)
 
     # Conversations
 
@@ -425,6 +426,35 @@ class Agent:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _check_options(max_output_tokens: Any, temperature: Any, images: Iterable[Any]) -> None:
+    def wrong(name: str, value: object, cure: str) -> ConfigError:
+        return ConfigError(f"{name} is {value!r:.40}.", remedy=cure, code="bad_value")
+
+    whole = isinstance(max_output_tokens, int) and not isinstance(max_output_tokens, bool) and max_output_tokens > 0
+    if max_output_tokens is not None and not whole:
+        raise wrong("max_output_tokens", max_output_tokens, "Give a whole number above 0, or None.")
+    number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and temperature >= 0
+    if temperature is not None and not number:
+        raise wrong("temperature", temperature, "Give a number, 0 or more, or None.")
+    for image in images:
+        if not isinstance(image, Image):
+            raise wrong("images", image, "Give Image objects: Image(media_type='image/png', data=…).")
+
+
+class _Reader:
+    """Reads a citation's lines. A copy of the citation, a deep one too, has the same reader."""
+
+    def __init__(self, agent: Agent, passage: Passage) -> None:
+        self._agent = agent
+        self._passage = passage
+
+    def __call__(self) -> CitedLines:
+        return self._agent.read(self._passage)
+
+    def __deepcopy__(self, memo: object) -> _Reader:
+        return self
 
 
 def _checked(question: Any) -> str:

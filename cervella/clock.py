@@ -14,7 +14,7 @@ class Clock:
     """Started with the question; `timeout` is in seconds, None for no limit."""
 
     def __init__(self, timeout: float | None) -> None:
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout > 0):
             raise ConfigError(f"timeout is {timeout!r}.", remedy="Give seconds above 0, or None for no limit.")
         self._started = time.monotonic()
         self._timeout = timeout

@@ -57,7 +57,7 @@ def load_config(
     if isinstance(path, Config):
         if not arguments:
             return path
-        return _validated(_merge(path.model_dump(exclude_unset=True), _resolved(arguments, Path.cwd())), path.file)
+        return _validated(_merge(path.model_dump(exclude_unset=True), _resolved(arguments, Path.cwd())), path.file, {})
     file = Path(path).expanduser().absolute() if path is not None else find_config()
     if file is not None and file.is_dir():
         file = file / CONFIG_NAME
@@ -69,14 +69,14 @@ def load_config(
     merged = _resolved(defaults, base)
     for layer, root in ((from_file, base), (_environment(), Path.cwd()), (arguments, Path.cwd())):
         merged = _merge(merged, _resolved(layer, root))
-    return _validated(merged, file)
+    return _validated(merged, file, from_file)
 
 
-def _validated(merged: dict[str, Any], file: Path | None) -> Config:
+def _validated(merged: dict[str, Any], file: Path | None, from_file: Mapping[str, Any]) -> Config:
     try:
         return Config(**{**merged, "file": file})
     except ValidationError as error:
-        raise explained(error, file) from None
+        raise explained(error, file, from_file) from None
 
 
 def _without_none(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield keys, data
 
 
-def explained(error: ValidationError, file: Path | None) -> ConfigError:
+def explained(error: ValidationError, file: Path | None, from_file: Mapping[str, Any]) -> ConfigError:
     """The first thing that is wrong, in the owner's words."""
     first = error.errors(include_url=False, include_context=False)[0]
     keys = tuple(str(part) for part in first["loc"])
@@ -73,7 +73,11 @@ def explained(error: ValidationError, file: Path | None) -> ConfigError:
     if first["type"] == "extra_forbidden":
         return unknown_key(keys, file, text)
     named = keys[:2] if keys[0] in ("soul", "knowledge", "brains") else keys[:1]
-    where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), ""))
+    written: Any = from_file
+    for key in named:
+        written = written.get(key) if isinstance(written, Mapping) else None
+    own = written is not None and written == first["input"]  # else it came from the environment, or an argument
+    where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), "")) if own else ""
     what = first["msg"].removeprefix("Value error, ")
     return ConfigError(
         f"The value of {'.'.join(named)!r}{where} can't be used: {what}.",

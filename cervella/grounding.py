@@ -26,10 +26,14 @@ _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
 _QUOTE_MARK = re.compile(r"^\s*(?:>\s?)+")
 _BOX_EDGE = re.compile(r"^[\s|│┃║+*]+|[\s|│┃║+*]+$")
 _BOX = re.compile(r"[│┃║┌┐└┘├┤═─╔╗╚╝]|^\s*[|+].*[|+]\s*$")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(
+    r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
+    r"(?:\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
+    r"(?P<percent>\s?(?:%|per ?cento\b|percent\b|por cento\b))?"
+)
 _MULTIPLE = re.compile(r"\s?(k|mila|thousand|mil)\b|\s?(m|mln|milion[ei]|million|milhões|milhão)\b", re.IGNORECASE)
 _SHORT_MULTIPLES = ("k", "m", "mil")  # may be a unit of measure, or stand in a table's header
-_QUOTATION = re.compile(r"«([^«»]+)»|“([^“”]+)”|„([^„“”]+)[“”]|\"([^\"\n]+)\"")
+_QUOTATION = re.compile(r"«([^«»]+)»|“([^“”]+)”|„([^„“”]+)[“”]|\"([^\"]{1,400})\"|‘([^‘’]+)’(?!\w)")
 _ELLIPSIS = re.compile(r"\[\s*(?:…|\.{3})\s*\]|\(\s*(?:…|\.{3})\s*\)|…|\.{3}")
 _ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
@@ -128,33 +132,65 @@ def _sentences(text: str, span: tuple[int, int], lang: Language, block: int) -> 
         yield Unit(start + first, start + last, "sentence", block)
 
 
-def numbers(text: str, lang: Language | None = None) -> list[frozenset[str]]:
+def numbers(text: str) -> list[frozenset[str]]:
     """The figures in a text, each as the set of its possible readings: `94.603` is one number here, another there.
 
-    `95K` reads as 95 and as 95000, `95 mila` as 95000. With a language, words that stand for figures count too.
+    `95K` reads as 95 and as 95000, `95 mila` as 95000. Signs and percent signs are left out.
 
     >>> [sorted(n) for n in numbers("94.603 o 97,6 %")]
     [['94.603', '94603'], ['97.6']]
     """
+    return [figure.readings for figure in _figures(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    """A number as it is written."""
+
+    readings: frozenset[str]
+    negative: bool = False
+    percent: bool = False
+
+    def asked(self) -> frozenset[str]:
+        """What must be offered for a claim that gives this figure."""
+        sign, unit = "-" if self.negative else "", "%" if self.percent else ""
+        return frozenset(f"{sign}{reading}{unit}" for reading in self.readings)
+
+    def offered(self) -> set[str]:
+        """What a passage that holds it offers: less 5 is a 5 too; a bare 20 may stand in a column of percentages."""
+        values = {f"{reading}%" for reading in self.readings}
+        values |= set() if self.percent else self.readings
+        return values | ({f"-{value}" for value in values} if self.negative else set())
+
+
+def _figures(text: str, lang: Language | None = None) -> list[_Figure]:
+    """The figures in a text; with a language also the words that stand for figures, and for nothing else."""
     found = []
     for match in _NUMBER.finditer(text):
-        readings = _readings(match.group())
+        percent = match["percent"] or ""
+        token = match.group().removesuffix(percent)
+        readings = _readings(token.lstrip("-−"))
         multiple = _MULTIPLE.match(text, match.end())
         if multiple:
             factor = 1000 if multiple.group(1) else 1_000_000
-            times = {_plain(Decimal(reading) * factor) for reading in readings if reading.count(".") <= 1}
+            times = {_plain(Decimal(r) * factor) for r in readings if r.count(".") <= 1 and ":" not in r}
             short = multiple.group().strip().lower() in _SHORT_MULTIPLES
             readings = readings | times if short or not times else times
-        found.append(frozenset(readings))
-    if lang is not None:
-        found += [frozenset({str(lang.numbers[word])}) for word in words(text) if word in lang.numbers]
+        found.append(_Figure(frozenset(readings), negative=token[0] in "-−", percent=bool(percent)))
+    if lang is not None:  # "una" and "sei" are figures and other words too: what is a stop word counts for none
+        known = (word for word in words(_NUMBER.sub(" ", text)) if word in lang.numbers and word not in lang.stop_words)
+        found += [_Figure(frozenset({str(lang.numbers[word])})) for word in known]
     return found
 
 
 def _readings(token: str) -> set[str]:
+    if ":" in token:
+        return {token}
     separators = re.sub(r"\d", "", token)
     if not separators:
         return {_plain(Decimal(token))}
+    if not separators.strip(" \u00a0\u202f'’"):  # 12 345 and 12'345
+        return {_plain(Decimal(re.sub(r"\D", "", token)))}
     if len(set(separators)) > 1:  # 1.234,56 or 1,234.56: the last separator is the decimal one
         whole, _, cents = token.rpartition(separators[-1])
         return {_plain(Decimal(re.sub(r"\D", "", whole) + "." + cents))}
@@ -164,6 +200,8 @@ def _readings(token: str) -> set[str]:
     if len(groups) == 2:
         # Where both readings are possible the decimal one keeps its zeros: 3.000 may be 3000, but it is no 3.
         readings.add(".".join(groups) if thousands else _plain(Decimal(".".join(groups))))
+        if len(groups[0]) <= 2 and len(groups[1]) == 2:
+            readings.add(":".join(groups))  # 14.30 may be a time
     elif not thousands:
         readings.add(".".join(groups))  # a version, or a date: compared as written
     return readings
@@ -186,12 +224,13 @@ def quotations(text: str) -> list[str]:
 
 
 def _normal(text: str) -> str:
-    """Folded, one space between words, without emphasis, escapes and the edges of quotes and boxes."""
-    text = fold(text.replace("⟦", "[").replace("⟧", "]"))
-    text = re.sub(r"(?m)^[ \t]*>\s?", " ", text)
+    """Folded words alone: no emphasis, no punctuation but inside figures, one space between; `24GB` is `24 GB`."""
+    text = fold(text)
     text = re.sub(r"\]\([^()\s]*\)", "]", text)  # where a link leads is not among its words
-    text = re.sub(r"[*_`\\|│┃║'\"«»“”]", " ", text)
-    return " ".join(text.split()).strip(" .,;:!?…")
+    text = re.sub(r"(?<=\d)(?=[^\W\d_])", " ", re.sub(r"[–—−]", "-", text))
+    text = re.sub(r"[^\w%€$£+.,:\-/]|_", " ", text)
+    text = re.sub(r"(?<!\d)[.,:]|[.,:](?!\d)|\s-\s|(?<=\d)\s+(?=%)", lambda found: "-" if "-" in found[0] else "", text)
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,9 +260,9 @@ def _facts(passage: Passage, lang: Language) -> _Facts:
     shown = f"{passage.lead}\n{passage.text}"
     dates = {iso for _, _, iso in lang.find_dates(shown)} | ({passage.date} if passage.date else set())
     months = {month for _, month in lang.find_months(shown)} | {int(iso[5:7]) for iso in dates}
-    figures = numbers(f"{shown}\n{(passage.date or '')[:4]}", lang)  # of the document's date, the year stands alone
+    figures = _figures(f"{shown}\n{(passage.date or '')[:4]}", lang)  # of the document's date, the year stands alone
     return _Facts(
-        values=frozenset(reading for figure in figures for reading in figure),
+        values=frozenset(value for figure in figures for value in figure.offered()),
         dates=frozenset(dates),
         months=frozenset(months),
         words=_normal(passage.text),
@@ -237,7 +276,7 @@ def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: i
     Every number, date and quoted phrase of the claim must stand in the passages; where there are any, at least one in
     `passages[mark]`. A claim without such facts must share at least one content word with it, unless it has none.
     """
-    claim = _ORDINAL.sub("", claim)
+    claim = _without_places(_ORDINAL.sub("", claim), passages)
     dates = lang.find_dates(claim)
     rest = list(claim)
     for start, end, _ in dates:
@@ -245,7 +284,7 @@ def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: i
     offered = [_facts(passage, lang) for passage in passages]
     own = offered[mark]
 
-    figures = numbers("".join(rest))
+    figures = [figure.asked() for figure in _figures("".join(rest), lang)]
     holders: list[list[_Facts]] = [[f for f in offered if iso in f.dates] for _, _, iso in dates]
     for day, month in lang.find_months("".join(rest)):  # "20 gennaio", "gennaio 2026", "a gennaio"
         whole = [f for f in offered if any(iso.endswith(f"-{month:02}-{day or 0:02}") for iso in f.dates)]
@@ -258,6 +297,17 @@ def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: i
         return all(holders) and any(any(f is own for f in holder) for holder in holders)
     stems = frozenset(lang.stems(claim))
     return not stems or bool(stems & own.stems)
+
+
+def _without_places(claim: str, passages: Sequence[Passage]) -> str:
+    """The claim without the files and lines that it names: they are shown beside the marks, not in the lines."""
+    for passage in passages:
+        name = passage.path.rsplit("/", 1)[-1]
+        places = [passage.path, name] + ([name.removesuffix(".md")] if re.search(r"\d", name) else [])
+        claim = re.sub(rf"(?<![\w/])(?:{'|'.join(map(re.escape, places))})(?![\w/])", " ", claim)
+        span = rf"{passage.start_line}\s*[-–]\s*{passage.end_line}"
+        claim = re.sub(rf"(?i)(?:\b(?:righ[ae]|linhas?|lines?)\s+|:){span}\b", " ", claim)
+    return claim
 
 
 def _stands(quote: str, words: str) -> bool:

@@ -180,7 +180,8 @@ class Language:
 
     @cached_property
     def _written_date(self) -> re.Pattern[str]:
-        months = "|".join(fold(month) for month in self.months)
+        # Whole or by their first three letters, which tell them apart: "9 gennaio 2026", "9 Gen 2026".
+        months = "|".join(f"{month[:3]}(?:{month[3:]}|\\.)?" for month in map(fold, self.months))
         return re.compile(
             rf"(?<!\d)(\d{{1,2}})[°º]?(?: +(?:de|di))? +({months})(?: +(?:de|di))? +((?:19|20)\d\d)(?!\d)"
         )
@@ -211,9 +212,9 @@ class Language:
         folded = fold(text)
         if len(folded) != len(text):
             folded = text.translate(_APOSTROPHES).lower()
-        months = [fold(month) for month in self.months]
+        months = [fold(month)[:3] for month in self.months]
         for match in self._written_date.finditer(folded):
-            _note(found, match, match[3], months.index(match[2]) + 1, match[1])
+            _note(found, match, match[3], months.index(match[2][:3]) + 1, match[1])
         for pattern, order in ((_ISO_DATE, (1, 2, 3)), (_COMPACT_DATE, (1, 2, 3)), (_DAY_FIRST_DATE, (3, 2, 1))):
             for match in pattern.finditer(folded):
                 _note(found, match, *(match[group] for group in order))
@@ -222,8 +223,9 @@ class Language:
     def find_date(self, text: str) -> str | None:
         """The first date in a text, ISO; None where there is none.
 
-        >>> [language("it").find_date(t) for t in ("10 Gennaio 2026", "20260110_x.md", "10/01/2026", "boh")]
-        ['2026-01-10', '2026-01-10', '2026-01-10', None]
+        >>> it = language("it")
+        >>> [it.find_date(t) for t in ("10 Gennaio 2026", "20260110_x.md", "10/01/2026", "9 Gen 2026", "boh")]
+        ['2026-01-10', '2026-01-10', '2026-01-10', '2026-01-09', None]
         """
         found = self.find_dates(text)
         return found[0][2] if found else None

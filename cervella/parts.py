@@ -41,6 +41,16 @@ class Parts:
         guard: Guard | None,
         on_attempt: Callable[[Attempt], None] | None,
     ) -> None:
+        for name, given, has in (
+            ("embedder", embedder, "embed_query"),
+            ("soul", soul, "system_prompt"),
+            ("retriever", retriever, "retrieve"),
+        ):
+            if given is not None and not hasattr(given, has) and not (name == "embedder" and isinstance(given, str)):
+                raise ConfigError(
+                    f"{name} is {type(given).__name__}, which has no {has}.",
+                    remedy=f"Give an object with the {name.capitalize()} protocol of cervella.protocols.",
+                )
         self.config = config
         self.embedder: str | Embedder = config.knowledge.embedder if embedder is None else embedder
         self._brain = brain

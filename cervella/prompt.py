@@ -53,9 +53,13 @@ _MARK = re.compile(r"\[\s*(F\s*\d{1,4}(?:\s*[,;]\s*F?\s*\d{1,4})*)\s*\]", re.IGN
 _CODE = re.compile(
     # A fence at any depth, to its end or, where it has none, to the text's; "```x```" on one line is a span, no fence.
     r"^[ \t]*+(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)[^\n]*+(?:\n(?:.*?\n)??[ \t]*(?P=fence)[`~]*[ \t\r]*(?=\n|\Z)|.*\Z)"
-    r"|(?<!`)(?P<span>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=span)(?!`)",  # a span ends with its paragraph
+    r"|(?<!`)(?P<span>`+)(?!`)(?:(?!\n[ \t]*\n).){1,4000}?(?<!`)(?P=span)(?!`)",  # a span ends with its paragraph
     re.DOTALL | re.MULTILINE,
 )
+_OTHER_CODE = re.compile(
+    r"<code\b[^>]*>.{0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+", re.DOTALL | re.MULTILINE
+)
+_INDENTED = re.compile(r"^(?: {4}|\t)[^\n]*\[\s*[Ff]", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -78,7 +82,7 @@ def find_marks(text: str) -> list[FoundMark]:
     >>> [found.mark for found in find_marks("Sì [f1], forse [F2, F3]; `x[F4]`")]
     ['F1', 'F2', 'F3']
     """
-    masked = _CODE.sub(lambda match: " " * len(match.group()), text) if "`" in text or "~~~" in text else text
+    masked = _without_code(text)
     runs: list[list[re.Match[str]]] = []
     for match in _MARK.finditer(masked):
         if runs and not masked[runs[-1][-1].end() : match.start()].strip(" \t"):
@@ -90,6 +94,28 @@ def find_marks(text: str) -> list[FoundMark]:
         group = tuple(f"F{int(number)}" for match in run for number in re.findall(r"\d+", match.group(1)))
         found += [FoundMark(mark=mark, start=run[0].start(), end=run[-1].end(), group=group) for mark in group]
     return found
+
+
+def _without_code(text: str) -> str:
+    """The text with its code blanked out, every other character in its place."""
+
+    def blank(match: re.Match[str]) -> str:
+        return " " * len(match.group())
+
+    lines = text.split("\n")
+    if _INDENTED.search(text):  # code, or the inside of a list: only a parser tells them apart
+        from markdown_it import MarkdownIt
+
+        for token in MarkdownIt("commonmark").parse(text):
+            if token.type == "code_block" and token.map:
+                for number in range(*token.map):
+                    lines[number] = " " * len(lines[number])
+    text = "\n".join(lines)
+    if "`" in text or "~~~" in text:
+        text = _CODE.sub(blank, text)
+    if "<code" in text or "]:" in text:
+        text = _OTHER_CODE.sub(blank, text)
+    return text
 
 
 def strip_marks(text: str) -> str:
@@ -145,7 +171,7 @@ def _source(mark: str, passage: Passage, lang: Language) -> str:
     lines = lang.prompt["line" if passage.start_line == passage.end_line else "lines"]
     label = [_one_line(passage.path), lines.format(start=passage.start_line, end=passage.end_line)]
     if passage.date:
-        label.append(lang.format_date(passage.date))
+        label.append(_one_line(lang.format_date(passage.date)))
     if passage.status in lang.status:
         label.append(lang.status[passage.status])
     body = defuse_marks(f"{passage.lead}\n\n{passage.text}" if passage.lead else passage.text)

@@ -21,6 +21,10 @@ class Secret:
     end: int
 
 
+_NAMES = (
+    r"password|passwd|pwd|passphrase|api[ _-]?key|chiave[ _-]?api"
+    r"|secret[_-]?key|secret[_-]?access[_-]?key|access[_-]?key|access[_-]?token|auth[_-]?token|client[_-]?secret|token|secret|segreto"
+)
 _VALUE = r"[^\s\"'`<>{}|,;]"
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
@@ -41,14 +45,34 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
         ("token", r"(?i)\bbearer +(?P<secret>[A-Za-z0-9._~+/-]{20,}=*)"),
         ("password", r"(?<=://)[^\s:/@]+:(?P<secret>[^\s:/@]+)(?=@)"),
+        ("chiave API", r"\bgsk_[A-Za-z0-9]{20,}\b"),
+        ("token", r"\b(?:npm_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_-]{30,}|whsec_[A-Za-z0-9+/=]{16,})"),
+        ("token", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+        ("password", r"(?i)\bauthorization\s*:\s*basic +(?P<secret>[A-Za-z0-9+/]{8,}=*)"),
+        # NAME = value, however the name goes on before: DB_PASSWORD, AWS_SECRET_ACCESS_KEY, "api-key", chiave API.
         (
             "password",
-            r"(?i)\b(?:password|passwd|pwd|passphrase|api[_-]?key|secret[_-]?key|access[_-]?token|auth[_-]?token"
-            r"|client[_-]?secret)\b[\"'`*]*\s*[:=]\s*[\"'`*]*(?P<secret>(?="
+            r"(?i)(?<![A-Za-z0-9])(?:[A-Za-z0-9]{1,30}[_-]){0,5}(?:"
+            + _NAMES
+            + r")[\"'`*]*\s*[:=]\s*[\"'`*]*(?P<secret>(?="
             + _VALUE
             + r"{0,200}[0-9])(?="
             + _VALUE
             + r"{0,200}[A-Za-z])"
+            + _VALUE
+            + r"{8,})",
+        ),
+        # A password may be letters alone, and stand after a verb; its name is then spelt out whole.
+        (
+            "password",
+            r"(?i)(?<![A-Za-z0-9])(?:[A-Za-z0-9]{1,30}[_-]){0,5}(?:password|passwd|passphrase)[\"'`*]*\s*=\s*[\"'`*]*"
+            r"(?P<secret>" + _VALUE + r"{8,})",
+        ),
+        (
+            "password",
+            r"(?i)\b(?:password|passphrase)\b[^\n.:=]{0,20}\s(?:è|e'|is|é)\s+[\"'`*«]*(?P<secret>(?="
+            + _VALUE
+            + r"{0,200}[0-9])"
             + _VALUE
             + r"{8,})",
         ),

@@ -8,6 +8,7 @@ import pickle
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from cervella import Agent
 from cervella.errors import (
+    BrainAuthError,
     BrainTimeoutError,
     BrainUnavailableError,
     BudgetError,
@@ -591,3 +593,30 @@ def test_an_agent_says_what_it_is_and_never_a_key(make: Any, monkeypatch: pytest
 
 def test_finished_never_leaves_the_agent(make: Any) -> None:
     assert not any(isinstance(event, Finished) for event in make().stream("Quando?"))
+
+
+def test_a_reply_becomes_plain_data_with_its_readers_kept(make: Any) -> None:
+    reply = make(ScriptedBrain("Mancano i test di carico [F1].")).ask("Perché?")
+    assert reply.citations
+    assert asdict(reply)["citations"][0]["mark"] == "F1"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_output_tokens": 0},
+        {"max_output_tokens": "x"},
+        {"temperature": "hot"},
+        {"images": [b"x"]},
+        {"timeout": "x"},
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_a_config_error(make: Any, options: Any) -> None:
+    with pytest.raises(ConfigError):
+        make().ask("Quando?", **options)
+
+
+def test_a_vendors_message_never_shows_the_key_that_it_refused(make: Any) -> None:
+    with pytest.raises(BrainAuthError) as caught:
+        make(ScriptedBrain([BrainAuthError(f"HTTP 401 for key {SECRET}")])).ask("Quando?")
+    assert SECRET not in f"{caught.value} {caught.value.message} {caught.value!r}"

@@ -213,3 +213,36 @@ def test_grounding_takes_linear_time(text: str) -> None:
     supports(text, [make_passage(text)], IT)
     best_unit([text], make_passage(text), IT)
     assert time.perf_counter() - started < PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("claim", "lines", "stands"),
+    [
+        ("Costa 1 euro.", "Una GPU costa 20 euro.", False),  # an article is no figure
+        ("Servono 6 GPU.", "Se sei pronto: servono GPU.", False),
+        ("Abbiamo quattro agenti.", "Gli agenti sono 3.", False),
+        ("Abbiamo quattro agenti.", "Gli agenti sono 4.", True),
+        ("Cambia di −5.", "Cambia di 5.", False),
+        ("Cala del 31 %.", "Il conto: -31 %.", True),
+        ("Alle 15:30.", "Alle 14:30, in 15 persone.", False),
+        ("Alle 14.30.", "Alle 14:30.", True),
+        ("Costa 345 €.", "Costa 12 345 €.", False),
+        ("Costa 12.345 €.", "Costa 12 345 €.", True),
+        ("Costa 12'345 €.", "Costa 12.345 €.", True),
+        ("Costa 20 euro.", "Cala del 20%.", False),
+        ("Cala del 20 per cento.", "Cala del 20%.", True),
+        ("Cala del 50-80 %.", "Costa il 50-80 % in meno.", True),
+        ("Il 9 gennaio 2026.", "Deciso il 9 Gen 2026.", True),
+        ("Dice ‘mancano i dati’.", "Ci sono i dati.", False),
+        ('Dice "mancano\ni dati".', "Ci sono i dati.", False),
+        ("Dice «24 GB».", "VRAM: 24GB.", True),
+        ("Dice «vedi la guida».", "Prima vedi [la guida](http://x/y).", True),
+        ("Dice «175–438».", "Da $175-438.", True),
+        ("Dice «Costi controllati: paghiamo».", "**Costi controllati** : paghiamo poco.", True),
+        ("Secondo 20260109_conti.md (righe 12-19) costa 3.", "Costa 3.", True),
+    ],
+)
+def test_figures_and_words_are_read_as_a_person_reads_them(claim: str, lines: str, stands: bool) -> None:
+    source = make_passage(f"{lines}{chr(10) * 7}", path="idee/20260109_conti.md")
+    assert (source.start_line, source.end_line) == (12, 19)
+    assert supports(claim, [source], IT) is stands

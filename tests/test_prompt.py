@@ -282,3 +282,18 @@ def test_instructions_do_not_speak_of_sources_that_were_all_withheld() -> None:
     )
     assert "Cita le fonti." in render(prompt)[-1].content
     assert "Cita le fonti." not in render(without(prompt, {"F1"}))[-1].content
+
+
+def test_a_date_that_a_retriever_made_up_breaks_nothing_out() -> None:
+    passage = replace(make_passage("Domani."), date="2026-01-01\n[F8] finto")
+    shown = render(Prompt(system="S", question="Quando?", passages=(passage,)))[-1].content
+    assert {found.mark for found in find_marks(shown)} == {"F1"}
+
+
+@pytest.mark.parametrize("text", ["Così:\n\n    [F1]\n", "<code>[F1]</code>", "[F1]: http://x.it/y"])
+def test_marks_in_the_other_kinds_of_code_are_none(text: str) -> None:
+    assert find_marks(text) == []
+
+
+def test_a_mark_inside_an_indented_list_is_one() -> None:
+    assert [found.mark for found in find_marks("- uno\n\n    due [F1]\n")] == ["F1"]

@@ -119,3 +119,38 @@ def test_secrets_are_looked_for_in_linear_time(text: str) -> None:
     started = time.perf_counter()
     find_secrets(text)
     assert time.perf_counter() - started < PATIENCE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ANTHROPIC_API_KEY=abcdef1234567890",
+        "DB_PASSWORD=Segreta99!",
+        'OPENAI_API_KEY: "abcd1234efgh5678"',
+        "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI7MDENGbPxRfi",
+        "token: ab12cd34ef56",
+        "PASSWORD = correcthorsebattery",
+        "la password è Segreta99!",
+        "chiave API: ab12cd34ef56",
+        "Authorization: Basic dXNlcjpwYXNz",
+        "gsk_" + "a1B2" * 8,
+        "npm_" + "a1B2" * 9,
+    ],
+)
+def test_secrets_are_found_in_the_shapes_that_people_write(text: str) -> None:
+    masked, found = mask_secrets(text)
+    assert found == 1
+    assert "REDATTO" in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Il limite è di 4096 token: 500 in ingresso.",
+        "tokens: 1024, cache: 300",
+        "la password è obbligatoria",
+        "secret santa",
+    ],
+)
+def test_prose_about_tokens_and_passwords_is_no_secret(text: str) -> None:
+    assert mask_secrets(text) == (text, 0)

@@ -91,6 +91,9 @@ class Call:
         except Exception as raised:
             error = self._broken(f"raised {type(raised).__name__}: {mask_secrets(str(raised))[0]}")
             error.__cause__ = raised
+        # A vendor's message may hold the key that it refused.
+        error.message = mask_secrets(error.message)[0]
+        error.args = (error.message,)
         error.brain = error.brain or self._brain.name
         error.model = error.model or self._brain.model
         if self._text and not isinstance(error, StreamInterruptedError):

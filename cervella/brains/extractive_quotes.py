@@ -29,6 +29,8 @@ _LABEL = re.compile(r"\n(?=\s*(?:>\s*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*
 _CLAUSE = re.compile(r"(?<=[;:,])\s+")
 _COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
+_STATES = re.compile(r"\w: .*\d")
+"""A heading that gives the figure itself: «Salute: 9,2 su 10»."""
 _CELL = re.compile(r"(?<!\\)\|")
 _FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
 
@@ -70,7 +72,7 @@ class Piece:
 
 
 def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece]:
-    """The quotable pieces of a passage, in order. Headings, headers of tables and comments are none."""
+    """The quotable pieces of a passage, in order; no headings without a figure, headers of tables or comments."""
     passage = _bounded(passage)
     text = passage.text
     above = f"{passage.lead}\n{passage.heading}"
@@ -81,7 +83,11 @@ def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece
         written = text[unit.start : unit.end]
         if unit.kind == "heading":
             section, intro, before = f"{above}\n{written}", -1, None
-        if unit.kind == "heading" or _COMMENT.match(written) or not any(map(str.isalnum, written)):
+        if (
+            (unit.kind == "heading" and not _STATES.search(written))
+            or _COMMENT.match(written)
+            or not any(map(str.isalnum, written))
+        ):
             continue
         kind = _kind(text, unit, before)
         if not _continues(text, unit, kind, before):
@@ -89,7 +95,7 @@ def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece
             intro = -1 if kind == "sentence" else intro
             header = _header(text, unit, passage.lead) if kind == "row" else ""
         same_item = before is not None and kind == "item" == before[0] and unit.block == before[1].block
-        before = (kind, unit)
+        before = (kind, unit) if unit.kind != "heading" else None
         if kind == "row" and written == header:
             continue
         if same_item and unit.end - found[-1].start <= _LONGEST_PIECE:
@@ -110,6 +116,8 @@ def _bounded(passage: Passage) -> Passage:
 
 
 def _kind(text: str, unit: Unit, before: tuple[str, Unit] | None) -> str:
+    if unit.kind == "heading":
+        return "sentence"
     if unit.kind != "sentence":
         return unit.kind if unit.end - unit.start <= 2 * _LONGEST_PIECE else "sentence"
     later = before is not None and before[0] == "item" and before[1].block == unit.block

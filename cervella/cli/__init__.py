@@ -12,6 +12,7 @@ import typer
 from cervella import __version__
 from cervella.cli import ask, brains, chat, doctor, index, init, search, sessions
 from cervella.errors import CervellaError, ConfigError
+from cervella.redaction import mask_secrets
 
 __all__ = ["app", "main"]
 
@@ -97,8 +98,8 @@ def _usage(error: Any) -> str:
 
 
 def _say(message: str, remedy: str | None) -> None:
-    print(f"error: {message}", file=sys.stderr)  # noqa: T201
-    print(f"help: {remedy or 'Run it again with --debug to see where it happened.'}", file=sys.stderr)  # noqa: T201
+    for name, text in (("error", message), ("help", remedy or "Run it again with --debug to see where it happened.")):
+        print(f"{name}: {' '.join(mask_secrets(text)[0].split())}", file=sys.stderr)  # noqa: T201
 
 
 def entry() -> None:

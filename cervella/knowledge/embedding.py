@@ -196,8 +196,17 @@ def load_embedder(name: str) -> Embedder | None:
         _require("sentence_transformers", extra="sentence-transformers")
         return SentenceTransformer(argument)
     for point in metadata.entry_points(group=_GROUP, name=kind):
-        make = point.load()
-        made: Embedder = make(argument) if argument else make()
+        try:
+            make = point.load()
+            made: Embedder = make(argument) if argument else make()
+        except KnowledgeError:
+            raise
+        except Exception as error:  # somebody else's code
+            raise KnowledgeError(
+                f"The embedder {kind!r} can't be made: {type(error).__name__}: {error}.",
+                remedy="Update or remove the package that brings it, or set embedder to 'auto'.",
+                code="embedder_failed",
+            ) from error
         return made
     known = known_embedders()
     raise ConfigError(

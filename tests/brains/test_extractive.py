@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import time
 from collections.abc import Mapping
@@ -334,3 +335,45 @@ def test_who_she_is_is_answered_in_her_own_words(question: str) -> None:
     other = passage("Do del tu a chi mi parla e non lo chiamo mai «utente».", path="b.md")
     soul = passage("Sono Cervella, una partner e non un'assistente. Parlo di me al femminile.", path="COSTITUZIONE.md")
     assert answer(prompt(question, other, soul)).startswith("«Sono Cervella, una partner e non un'assistente")
+
+
+def test_an_introduction_comes_with_what_it_announces() -> None:
+    text = answer(prompt("Il conto del pareggio?", passage(FENCE)))
+    assert "Il conto del pareggio:" in text
+    assert "66.222" in text
+
+
+def test_a_header_line_that_does_not_name_the_datum_asked_for_is_not_quoted() -> None:
+    source = passage("Data: 26 gennaio 2026\n\nProgetto: contabilita\n\nGira la versione 2.8.0 di Contabilità.")
+    text = answer(prompt("Quale versione di Contabilità gira?", source))
+    assert "2.8.0" in text
+    assert "Progetto:" not in text
+    assert "Data:" not in text
+
+
+def test_a_heading_that_gives_a_figure_can_be_quoted() -> None:
+    source = passage("# Miracollo\n\n## Salute: 9,2 su 10\n\nI voti vecchi restano per mostrare la salita.")
+    asked = prompt("Come sta di salute Miracollo?", source)
+    assert "Salute: 9,2 su 10" in answer(asked)
+    assert all(citation.supported for citation in checked(asked).citations)
+
+
+def test_a_superseded_source_does_not_silence_the_current_one() -> None:
+    old = passage(
+        "La sera si deve aggiornare il diario stato/oggi.md, senza eccezioni.", status="deprecated", path="old.md"
+    )
+    new = passage("Da oggi stato/oggi.md non si usa più.", path="new.md")
+    text = answer(prompt("La sera devo aggiornare il diario stato/oggi.md?", new, old))
+    assert text.startswith("«Da oggi stato/oggi.md non si usa più»")
+
+
+def test_a_row_that_says_nothing_of_the_question_does_not_come_along() -> None:
+    assert "T4" not in answer(prompt("Quanto costa la RTX 4090 di RunPod?", passage(TABLE)))
+
+
+def test_the_retrievers_scores_decide_between_passages_that_match_alike() -> None:
+    close, far = (
+        dataclasses.replace(passage(text, path=f"{score}.md"), score=score)
+        for text, score in (("Il gatto dorme in cucina.", 1.0), ("Il gatto dorme in giardino.", 0.3))
+    )
+    assert answer(prompt("Dove dorme il gatto?", close, far)).startswith("«Il gatto dorme in cucina»")

@@ -159,3 +159,41 @@ def test_who_she_is_the_constitution_says_first_and_in_its_own_order(tmp_path: P
         another = retriever.retrieve("Chi è Mistral?")
     assert {passage.path for passage in filtered} <= {"note.md"}
     assert not another, "Mistral is nobody in this base"
+
+
+@pytest.mark.parametrize("query", ["consumazione fatturata", "fatturazzione a consummo"])
+def test_other_endings_and_typos_are_found_by_their_letters(notes: Path, index_dir: Path, query: str) -> None:
+    KnowledgeIndex(notes, index_dir, embedder="none").update()
+    with HybridRetriever(index_dir, folder=notes) as retriever:
+        assert retriever.retrieve(query)[0].path == "decisioni/20260110_hosting.md"
+
+
+def test_an_index_without_letters_is_searched_by_stems(notes: Path, index_dir: Path) -> None:
+    KnowledgeIndex(notes, index_dir, embedder="none").update()
+    for file in index_dir.rglob("letters.*"):
+        file.unlink()
+    with HybridRetriever(index_dir, folder=notes) as retriever:
+        assert retriever.retrieve("lievito madre")[0].path == "ricette/pane.md"
+
+
+def test_of_equal_passages_the_newer_comes_first_and_a_template_last(tmp_path: Path, write: Write) -> None:
+    folder = tmp_path / "base"
+    for name in ("20260108_a_template.md", "20260105_b.md", "20260120_c.md"):
+        write(folder, name, "# Nota\n\nIl contenitore riparte da solo.\n")
+    KnowledgeIndex(folder, tmp_path / "index", embedder="none", exclude=()).update()
+    with HybridRetriever(tmp_path / "index", folder=folder) as retriever:
+        found = retriever.retrieve("contenitore riparte")
+    assert [passage.path for passage in found] == ["20260120_c.md", "20260105_b.md", "20260108_a_template.md"]
+
+
+def test_words_that_the_base_does_not_have_lower_confidence(retriever: HybridRetriever) -> None:
+    about = retriever.retrieve("La fatturazione a consumo del servizio serve?").confidence
+    beside = retriever.retrieve("La fatturazione a consumo delle biciclette elettriche norvegesi serve?").confidence
+    assert about > beside
+
+
+def test_a_foreign_question_is_judged_by_what_the_languages_share(notes: Path, index_dir: Path) -> None:
+    KnowledgeIndex(notes, index_dir, embedder="none").update()
+    with HybridRetriever(index_dir, folder=notes) as retriever:
+        assert not retriever.retrieve("Where does the service run, is it on Cloud Run?").abstain
+        assert retriever.retrieve("Who was the queen of Norway in the middle ages?").abstain

@@ -1,0 +1,124 @@
+"""BM25 over the letters of stems, four at a time: what an ending, a compound or a typo changes is little of them.
+
+«prenotazione» and «prenotato» share no stem, but five of their runs of letters. Long words have more runs than short
+ones and so weigh more, which is right more often than not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["LetterIndex", "runs_of"]
+
+_LENGTH = 4
+_K1, _B = 1.2, 0.75
+_FILE, _VOCABULARY = "letters.npz", "letters.json"
+
+
+def runs_of(stem: str) -> list[str]:
+    """The runs of letters of a stem, its ends marked.
+
+    >>> runs_of("porta"), runs_of("è")
+    (['_por', 'port', 'orta', 'rta_'], ['_è_'])
+    """
+    marked = f"_{stem}_"
+    return [marked[n : n + _LENGTH] for n in range(max(1, len(marked) - _LENGTH + 1))]
+
+
+@dataclass(frozen=True, slots=True)
+class LetterIndex:
+    """Which documents have which runs of letters. Documents are known by their place, from 0."""
+
+    size: int
+    columns: dict[str, int]
+    """The column of each run."""
+    starts: np.ndarray
+    """Where each column starts in `places` and `weights`; one more at the end."""
+    places: np.ndarray
+    weights: np.ndarray
+    """What the run adds to the score of the document at the same position, float32."""
+
+    @classmethod
+    def of(cls, documents: Sequence[Sequence[str]]) -> LetterIndex:
+        """Index documents given as lists of stems."""
+        import numpy as np
+
+        size = len(documents)
+        stems: dict[str, int] = {}
+        said = [stems.setdefault(stem, len(stems)) for document in documents for stem in document]
+        columns: dict[str, int] = {}
+        runs = [[columns.setdefault(run, len(columns)) for run in runs_of(stem)] for stem in stems]
+        counts = np.fromiter(map(len, runs), np.int64, len(runs))
+        flat = np.fromiter((run for some in runs for run in some), np.int64, int(counts.sum()))
+        firsts = np.cumsum(counts) - counts
+        spoken = np.asarray(said, dtype=np.int64)
+        homes = np.repeat(np.arange(size), [len(document) for document in documents])
+        # Each stem that is said, replaced by its runs: the position of every run in `flat`.
+        many = counts[spoken]
+        steps = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
+        column, place = flat[np.repeat(firsts[spoken], many) + steps], np.repeat(homes, many)
+        keys, often = np.unique(column * max(size, 1) + place, return_counts=True)
+        column, place = keys // max(size, 1), keys % max(size, 1)
+        length = np.bincount(np.repeat(homes, many), minlength=size)
+        holders = np.bincount(column, minlength=len(columns))
+        rarity = np.log(1 + (size - holders + 0.5) / (holders + 0.5))
+        damping = _K1 * (1 - _B + _B * length / max(float(length.mean()) if size else 0.0, 1.0))
+        weights = rarity[column] * often / (often + damping[place])
+        return cls(
+            size=size,
+            columns=columns,
+            starts=np.concatenate([[0], np.cumsum(holders)]),
+            places=place.astype(np.int32),
+            weights=weights.astype(np.float32),
+        )
+
+    def save(self, folder: Path) -> None:
+        import numpy as np
+
+        np.savez(folder / _FILE, size=self.size, starts=self.starts, places=self.places, weights=self.weights)
+        (folder / _VOCABULARY).write_text(json.dumps(list(self.columns)), encoding="ascii")
+
+    @classmethod
+    def load(cls, folder: Path) -> LetterIndex | None:
+        """Read it back; None where an older version wrote the folder. Raises OSError, ValueError, KeyError."""
+        import numpy as np
+
+        if not (folder / _FILE).is_file():
+            return None
+        with np.load(folder / _FILE, allow_pickle=False) as arrays:
+            parts = {name: arrays[name] for name in ("starts", "places", "weights")}
+            size = int(arrays["size"])
+        runs = json.loads((folder / _VOCABULARY).read_text(encoding="ascii"))
+        return cls(size=size, columns={run: column for column, run in enumerate(runs)}, **parts)
+
+    def scores(self, stems: Sequence[str]) -> np.ndarray:
+        """The score of every document, shape (size,), float32; 0 without a common run."""
+        import numpy as np
+
+        out = np.zeros(self.size, dtype=np.float32)
+        for first, last in self._columns(stems):
+            out[self.places[first:last]] += self.weights[first:last]  # a document stands once in a column
+        return out
+
+    def _columns(self, stems: Sequence[str]) -> Iterator[tuple[int, int]]:
+        for stem in stems:
+            for run in runs_of(stem):
+                column = self.columns.get(run)
+                if column is not None:
+                    yield int(self.starts[column]), int(self.starts[column + 1])
+
+    def shares(self, stems: Sequence[str]) -> np.ndarray:
+        """How many of the runs of these stems each document has, 0 to 1, shape (size,)."""
+        import numpy as np
+
+        out = np.zeros(self.size, dtype=np.float32)
+        for first, last in self._columns(stems):
+            out[self.places[first:last]] += 1
+        return out / max(sum(len(runs_of(stem)) for stem in stems), 1)
