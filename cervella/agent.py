@@ -23,7 +23,7 @@ from cervella.config import Config, load_config
 from cervella.conversations import Conversations
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.history import history_of
-from cervella.language import Language, language
+from cervella.language import Language, known_languages, language
 from cervella.loop import BackgroundLoop
 from cervella.parts import Parts
 from cervella.prompt import instructions_for, render, strip_marks
@@ -310,7 +310,8 @@ class Agent:
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
         read_back = find_citations(completion.text, shown, lang, reader=self._reader)
-        abstains = lang.abstains(strip_marks(completion.text))
+        said = strip_marks(completion.text)  # an engine may say it in another language than the base's
+        abstains = lang.abstains(said) or any(language(code).abstains(said) for code in known_languages())
         return Reply(
             id=uuid.uuid4().hex,
             question=prompt.question,

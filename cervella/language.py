@@ -241,6 +241,7 @@ def _note(found: list[tuple[int, int, str]], match: re.Match[str], year: Any, mo
         found.append((*match.span(), datetime.date(int(year), int(month), int(day)).isoformat()))
 
 
+@lru_cache(maxsize=1)
 def known_languages() -> list[str]:
     """The codes of the languages that have a file."""
     folder = resources.files("cervella") / "languages"

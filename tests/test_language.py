@@ -207,3 +207,32 @@ def test_stems_are_the_same_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert found == [wanted] * 8
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Dalle fonti non risulta.",
+        "Non ci sono informazioni su questo.",
+        "Mi dispiace, non ho trovato informazioni.",
+        "Nessuna fonte ne parla.",
+        "Purtroppo le fonti fornite non contengono questa informazione.",
+        "Non saprei.",
+        "Non è possibile rispondere con le fonti disponibili.",
+    ],
+)
+def test_the_other_ways_of_not_knowing_are_known(answer: str) -> None:
+    assert IT.abstains(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Non ci sono errori.",
+        "Nessuna fonte è stata cancellata.",
+        "Non è possibile tornare indietro.",
+        "Dai dati risulta 3.",
+    ],
+)
+def test_what_sounds_like_it_is_an_answer(answer: str) -> None:
+    assert not IT.abstains(answer)
