@@ -206,6 +206,10 @@ class Conversations:
         """A connection; with `write` in one transaction, which nobody else's can come between."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            if (
+                not self._path.exists()
+            ):  # what people ask is nobody else's business; SQLite gives its logs the same rights
+                self._path.touch(mode=0o600)
             connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             with contextlib.closing(connection) as database:
                 self._prepare(database)

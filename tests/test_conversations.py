@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -316,3 +317,9 @@ def test_a_file_that_can_not_be_used_is_an_error_with_its_cure(
         assert str(path) in caught.value.message or caught.value.code == "session_missing"
         assert caught.value.remedy
     assert (path.read_bytes() if path.is_file() else None) == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_nobody_else_on_the_machine_reads_the_questions(tmp_path: Path) -> None:
+    Conversations(tmp_path / "talk.sqlite").open("guest", None)
+    assert (tmp_path / "talk.sqlite").stat().st_mode & 0o077 == 0

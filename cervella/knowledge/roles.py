@@ -16,7 +16,7 @@ from cervella.types import Status
 
 __all__ = ["ROLES_VERSION", "DocumentFacts", "facts_of", "is_local_only"]
 
-ROLES_VERSION = "2"
+ROLES_VERSION = "3"
 """Changes with the tables: the next run of the indexer reads every document's facts anew."""
 
 _ROLE_BY_PATH: tuple[tuple[str, str], ...] = (  # the first that matches decides
@@ -52,6 +52,7 @@ _ROLE_BY_TITLE: tuple[tuple[str, str], ...] = (
 _ARCHIVE_FOLDERS = frozenset({"archivio", "archive"})
 _PROJECT_FOLDERS = frozenset({"progetti", "projects"})
 _PROJECT_KEYS = ("progetto", "project")
+_DATED_LINES, _DATED_CHARACTERS = 40, 700
 _STATUS_KEYS = ("stato", "status")
 _DATE_KEYS = (
     "data",
@@ -135,7 +136,9 @@ def _project(path: str, folders: Sequence[str], document: Document) -> str | Non
 def _date(path: str, document: Document, language: Language) -> str | None:
     stated = (document.header.get(key, "") for key in _DATE_KEYS)
     name = path.rsplit("/", 1)[-1]
-    return next((date for text in (*stated, name) if (date := language.find_date(text))), None)
+    # Last of all the first date near the top: a title or a line of prose that says of when it is.
+    head = "\n".join(document.lines[:_DATED_LINES])[:_DATED_CHARACTERS]
+    return next((date for text in (*stated, name, head) if (date := language.find_date(text))), None)
 
 
 def _status(folders: Sequence[str], document: Document) -> Status:

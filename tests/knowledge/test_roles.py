@@ -70,3 +70,15 @@ def test_a_folder_named_local_only_means_all_in_it() -> None:
     assert is_local_only("progetti/x/a/b.md", ["progetti/x/"])
     assert is_local_only("progetti/x/a/b.md", ["progetti/x/**"])
     assert not is_local_only("progetti/xy/a.md", ["progetti/x"])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# Ricerca, 9 Gen 2026\n\nTesto.",
+        "# Ricerca\n\nRicerca completata: 9 gennaio 2026.",
+        "# Ricerca\n\n- **Data:** 2026-01-09\n",
+    ],
+)
+def test_without_a_header_or_a_dated_name_the_first_date_near_the_top_counts(head: str) -> None:
+    assert facts_of("idee/ricerca.md", parse(head), language("it")).date == "2026-01-09"
