@@ -16,7 +16,7 @@ from tests.conftest import PATIENCE, make_passage
 
 IT = language("it")
 RINVIO = make_passage(
-    "Il lancio è rinviato al 20 gennaio 2026: mancano i «test di carico», dice Rafael.\n"
+    "Il lancio è rinviato al 20 gennaio 2026: mancano i «test di carico», dice il team.\n"
     "Il canone è 1.250,50 € al mese, il margine 97,6 %; servono 94.603 gettoni e 3.000 righe.\n"
     "Tre prove su quattro sono passate, 95K in tutto.",
     lead="Rinvio > 12 punti",

@@ -51,7 +51,7 @@ def test_stop_words_leave_no_stem() -> None:
     ("text", "sentences"),
     [
         ("Costa 3.5 euro, cfr. la tabella. Va bene?", ["Costa 3.5 euro, cfr. la tabella.", "Va bene?"]),
-        ("Il dott. Rossi tace.", ["Il dott. Rossi tace."]),
+        ("Il dott. Capo tace.", ["Il dott. Capo tace."]),
         ("Uva, pere, ecc. Poi mele.", ["Uva, pere, ecc. Poi mele."]),
         ("1. Primo punto. Secondo.", ["1. Primo punto.", "Secondo."]),
         ("Disse: «Basta.» E tacque.", ["Disse: «Basta.»", "E tacque."]),
@@ -167,7 +167,7 @@ def test_saying_that_the_base_does_not_know_is_abstaining(answer: str) -> None:
         "Non trovo alcun problema in questo piano, procedi pure.",
         "Non abbiamo dati sensibili nel deposito.",
         "Sono Cervella. Se non lo so, te lo dico.",
-        "Chi ha scritto «non lo so»? Rafael, il 9 gennaio.",
+        "Chi ha scritto «non lo so»? Il team, il 9 gennaio.",
         "Il prezzo è 3 euro. Il resto non lo so.",
     ],
 )

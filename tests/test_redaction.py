@@ -56,7 +56,7 @@ def test_what_is_around_a_secret_stays(text: str, masked: str) -> None:
     "text",
     [
         "",
-        "La password: chiedila a Rafael.",
+        "La password: chiedila al team.",
         "password: ",
         "La nostra decisione task-1234567890123456789 vale.",
         "sk-learn",
