@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY")
 QUESTIONS = (
     "Chi è Cervella?",
-    "Quanta VRAM ha la RTX 4090 di RunPod e quanto costa al mese?",
+    "Quanto costa all'ora la RTX 4090 di RunPod?",
     "Su che macchina gira Cervella AI? È andata su Cloud Run?",
 )
 
