@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
+from cervella.asking import Asking
 from cervella.brains.shield import Guard, Shield
 from cervella.citations import find_citations
 from cervella.clock import Clock
@@ -59,7 +60,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
 
 
-class Agent:
+class Agent(Asking):
     """A persona that answers from a knowledge base, through whichever brain is named.
 
     Everything has a default: the nearest cervella.toml in this folder or a parent, else the built-in ones. An argument
@@ -219,22 +220,6 @@ class Agent:
             yield Interrupted(reply=self._reply(prompt, retrieval, partial, clock))
             raise
 
-    async def aask(self, question: str, **options: Any) -> Reply:
-        """The answer, whole. Takes the options of `astream`, and raises what it raises."""
-        async with aclosing(self.astream(question, **options)) as events:
-            async for event in events:
-                if isinstance(event, Answered):
-                    return event.reply
-        raise AssertionError("a stream ends with Answered, or raises")
-
-    def ask(self, question: str, **options: Any) -> Reply:
-        """The answer, whole. Takes the options of `astream`; works under a running event loop too."""
-        return self._loop.run(functools.partial(self.aask, question, **options))
-
-    def stream(self, question: str, **options: Any) -> Iterator[Event]:
-        """The answer as it comes: see `astream`. A caller that stops early stops the engine."""
-        return self._loop.iterate(functools.partial(self.astream, question, **options))
-
     async def apreview(
         self, question: str, *, brain: str | Brain | None = None, timeout: float | None = None, **options: Any
     ) -> Preview:
@@ -311,7 +296,7 @@ class Agent:
         lang = self.language
         read_back = find_citations(completion.text, shown, lang, reader=self._reader)
         said = strip_marks(completion.text)  # an engine may say it in another language than the base's
-        abstains = lang.abstains(said) or any(language(code).abstains(said) for code in known_languages())
+        abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
             id=uuid.uuid4().hex,
             question=prompt.question,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
+from cervella.asking import Asking
 from cervella.conversations import Conversations, Turn
 from cervella.errors import ConfigError
 from cervella.loop import BackgroundLoop
-from cervella.types import Answered, Event, Filters, Interrupted, Reply
+from cervella.types import Answered, Event, Filters, Interrupted
 
 if TYPE_CHECKING:
     from cervella.agent import Agent
@@ -23,7 +24,7 @@ _REMEMBERED = 50
 _LONGEST_QUERY = 500
 
 
-class Session:
+class Session(Asking):
     """Questions and answers that follow on each other, kept across restarts.
 
     `filters` are fixed when it is opened: a question can narrow them, never widen them; nor can opening it again. A
@@ -71,19 +72,3 @@ class Session:
             head, tail = query[: _LONGEST_QUERY // 2], query[-_LONGEST_QUERY // 2 :]
             query = f"{head.rpartition(' ')[0] or head} {tail.partition(' ')[2] or tail}"
         return query
-
-    async def aask(self, question: str, **options: Any) -> Reply:
-        """The answer, whole. Takes the options of `astream`, and raises what it raises."""
-        async with aclosing(self.astream(question, **options)) as events:
-            async for event in events:
-                if isinstance(event, Answered):
-                    return event.reply
-        raise AssertionError("a stream ends with Answered, or raises")
-
-    def ask(self, question: str, **options: Any) -> Reply:
-        """The answer, whole."""
-        return self._loop.run(functools.partial(self.aask, question, **options))
-
-    def stream(self, question: str, **options: Any) -> Iterator[Event]:
-        """The answer as it comes. A caller that stops early stops the engine."""
-        return self._loop.iterate(functools.partial(self.astream, question, **options))

@@ -127,13 +127,23 @@ def _fields(module: str, node: ast.ClassDef) -> list[_Field]:
     return found
 
 
-def _functions(node: ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for item in node.body:
-        if not isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)):
+def _functions(module: str, name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The public functions of a class, then those that it has from other classes of ours."""
+    seen: set[str] = set()
+    for kind in getattr(importlib.import_module(module), name).__mro__:
+        if not kind.__module__.startswith("cervella."):
             continue
-        decorators = [ast.unparse(d) for d in item.decorator_list]
-        if not item.name.startswith("_") and "overload" not in decorators and not any("valid" in d for d in decorators):
-            yield item
+        for item in typing.cast(ast.ClassDef, _node(kind.__module__, kind.__name__)).body:
+            if not isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) or item.name in seen:
+                continue
+            decorators = [ast.unparse(d) for d in item.decorator_list]
+            if (
+                not item.name.startswith("_")
+                and "overload" not in decorators
+                and not any("valid" in d for d in decorators)
+            ):
+                yield item
+        seen |= set(kind.__dict__)
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> str:
@@ -174,7 +184,7 @@ def _entry(module: str, name: str, level: int = 3) -> str:
         for f in _fields(module, node)
     ]:
         parts.append(_table(("field", "type", "default", ""), rows))
-    for function in _functions(node):
+    for function in _functions(module, name):
         decorators = [ast.unparse(item) for item in function.decorator_list]
         told = _prose(ast.get_docstring(function))
         if "property" in decorators:

@@ -47,6 +47,7 @@ class HybridRetriever:
         self._local_only = tuple(local_only)
         self._lock = threading.RLock()
         self._loaded: Snapshot | None = None
+        self._standing: np.ndarray | None = None  # of what is loaded: the same for every query
 
     def close(self) -> None:
         """Let go of the index. A later search opens it again."""
@@ -107,6 +108,7 @@ class HybridRetriever:
         if self._loaded is None or not self._loaded.is_current(build):
             self.close()
             self._loaded = load_snapshot(build, self._asked)
+            self._standing = standing(self._loaded)
         return self._loaded
 
     def _search(self, loaded: Snapshot, query: str, top_k: int, filters: Filters | None) -> Retrieval:
@@ -117,7 +119,7 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage()
-        scores = fused(by_words(loaded, stems), cosines, coverage) * standing(loaded)
+        scores = fused(by_words(loaded, stems), cosines, coverage) * self._standing
         herself = _about_her(loaded, spoken.asks_identity(query), allowed)
         scores[herself] = 2.0  # who she is, the Constitution says first and in its own order; the rest follows
         candidates = [place for place in allowed if scores[place] > 0]
