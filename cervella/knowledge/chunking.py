@@ -1,35 +1,39 @@
 """Structural chunks: whole tables, fences and boxes where they fit, sections kept together, exact line ranges.
 
-Every non-blank line of a file belongs to exactly one chunk. Sizes are estimated at 3.1 characters a token, measured on
-Italian markdown with the tokenizer of multilingual-e5.
+Every non-blank line of a file belongs to exactly one chunk, and every chunk to exactly one passage. Chunks are small,
+because a vector of little text is exact; what is shown is the passage, because an answer wants its surroundings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
+from cervella.knowledge.indexed_text import indexed_lines
 from cervella.knowledge.markdown import Block, Document
 
 __all__ = ["CHUNKER_VERSION", "Chunk", "Sizes", "chunk"]
 
-CHUNKER_VERSION = "1"
-"""Changes whenever the same file would be cut otherwise: the next run of the indexer cuts every file anew."""
+CHUNKER_VERSION = "2"
+"""Changes whenever a file would be cut or indexed otherwise: the next run of the indexer cuts every file anew."""
 
-CHARACTERS_PER_TOKEN = 3.1
+CHARACTERS_PER_TOKEN = 3.0
 _REPEATED_HEADER = 500  # characters of a table's header that are worth repeating with each piece of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How long chunks are, in estimated tokens."""
+    """How long chunks and passages are, in tokens. Of chunks the indexed text counts, of passages the text as shown."""
 
-    small: int = 120
+    small: int = 50
     """A section below this is joined with its neighbour."""
-    target: int = 400
+    target: int = 150
     """Sections are packed up to this."""
-    cap: int = 600
+    cap: int = 512
     """A table, fence or box up to this stays whole; a longer one is split at its rows or lines."""
+    passage: int = 450
+    """Chunks that follow each other are one passage up to this; a longer chunk is a passage of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,8 @@ class Chunk:
 
     ordinal: int
     """Its place in the file, from 0."""
+    parent: int
+    """The passage that it belongs to, from 0 in file order: chunks with the same parent follow each other."""
     start_line: int
     """1-based, inclusive."""
     end_line: int
@@ -56,31 +62,75 @@ class _Piece:
 
     start: int
     end: int
-    size: int
-    """Characters."""
+    size: float
+    """Tokens of the indexed text."""
     headings: tuple[str, ...]
     is_heading: bool = False
     header: str = ""
     """The header rows of the table that it was split from; such a piece starts a chunk of its own."""
 
 
-def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
-    """Cut a document into chunks, in order."""
-    packer = _Packer(document.lines, sizes or Sizes())
-    return [_finish(document.lines, ordinal, pieces) for ordinal, pieces in enumerate(packer.pack(document.blocks))]
+def chunk(document: Document, sizes: Sizes | None = None, *, count: Callable[[str], int] | None = None) -> list[Chunk]:
+    """Cut a document into chunks, in order.
+
+    `count` gives the tokens of a text for the embedder; without it a token is three characters. It is called once for
+    each line.
+    """
+    sizes = sizes or Sizes()
+    runs = list(_Packer(document.lines, sizes, count).pack(document.blocks))
+    paths = [_main_headings(run) for run in runs]
+    shown = [_shown_tokens(document.lines, run) for run in runs]
+    parents = _grouped(paths, shown, sizes.passage)
+    return [_finish(document.lines, ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
 
 
-def _finish(lines: Sequence[str], ordinal: int, pieces: Sequence[_Piece]) -> Chunk:
-    weight: dict[tuple[str, ...], int] = {}
+def _main_headings(pieces: Sequence[_Piece]) -> tuple[str, ...]:
+    weight: dict[tuple[str, ...], float] = {}
     for piece in pieces:
         weight[piece.headings] = weight.get(piece.headings, 0) + piece.size
-    headings = max(weight, key=weight.__getitem__)
+    return max(weight, key=weight.__getitem__)
+
+
+def _shown_tokens(lines: Sequence[str], pieces: Sequence[_Piece]) -> float:
+    return sum(len(line) + 1 for line in lines[pieces[0].start - 1 : pieces[-1].end]) / CHARACTERS_PER_TOKEN
+
+
+def _grouped(paths: Sequence[tuple[str, ...]], sizes: Sequence[float], most: float) -> list[int]:
+    """The passage of each chunk: those that share the longest path of headings are joined first, while they fit."""
+    groups = [[place] for place in range(len(paths))]
+    for depth in range(max(map(len, paths), default=0), -1, -1):
+        joined: list[list[int]] = []
+        for group in groups:
+            before = joined[-1] if joined else None
+            if (
+                before
+                and _shared(paths[before[-1]], paths[group[0]]) >= depth
+                and sum(sizes[place] for place in (*before, *group)) <= most
+            ):
+                before.extend(group)
+            else:
+                joined.append(group)
+        groups = joined
+    return [number for number, group in enumerate(groups) for _ in group]
+
+
+def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many headings two paths have in common, from the outermost on."""
+    return next(
+        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def _finish(
+    lines: Sequence[str], ordinal: int, parent: int, pieces: Sequence[_Piece], headings: tuple[str, ...]
+) -> Chunk:
     lead = " > ".join(headings)
     if pieces[0].header:
         lead = f"{lead}\n{pieces[0].header}".lstrip("\n")
     start, end = pieces[0].start, pieces[-1].end
     return Chunk(
         ordinal=ordinal,
+        parent=parent,
         start_line=start,
         end_line=end,
         text="\n".join(lines[start - 1 : end]),
@@ -90,11 +140,16 @@ def _finish(lines: Sequence[str], ordinal: int, pieces: Sequence[_Piece]) -> Chu
 
 
 class _Packer:
-    def __init__(self, lines: Sequence[str], sizes: Sizes) -> None:
+    def __init__(self, lines: Sequence[str], sizes: Sizes, count: Callable[[str], int] | None) -> None:
         self._lines = lines
-        self._small, self._target, self._cap = (
-            int(size * CHARACTERS_PER_TOKEN) for size in (sizes.small, sizes.target, sizes.cap)
+        self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
+        indexed = indexed_lines(lines)
+        weights = (
+            [(len(line) + 1) / CHARACTERS_PER_TOKEN if line else 0.0 for line in indexed]
+            if count is None
+            else [float(count(line)) if line else 0.0 for line in indexed]
         )
+        self._before = list(accumulate(weights, initial=0.0))
 
     def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
         """The pieces of each chunk."""
@@ -115,7 +170,7 @@ class _Packer:
             return True  # a heading never stands alone, whatever follows
         size, more = _size(before), _size(after)
         smaller = min(size, more)
-        return smaller < self._small and size + more <= (self._cap if smaller < self._small // 3 else self._target)
+        return smaller < self._small and size + more <= (self._cap if smaller < self._small / 3 else self._target)
 
     def _sections(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
         section: list[_Piece] = []
@@ -163,12 +218,11 @@ class _Packer:
         """Pieces of about the target's length, cut at a blank line where one is near. A long line stays one piece."""
         start = first
         while start <= last:
-            end, size = start, len(self._lines[start - 1])
+            end = start
             blank = None
-            while end < last and size + 1 + len(self._lines[end]) <= self._target:
+            while end < last and self._length(start, end + 1) <= self._target:
                 end += 1
-                size += 1 + len(self._lines[end - 1])
-                if not self._lines[end - 1].strip() and size > self._target // 2:
+                if not self._lines[end - 1].strip() and self._length(start, end) > self._target / 2:
                     blank = end
             if end < last and blank is not None:
                 end = blank
@@ -181,9 +235,9 @@ class _Packer:
             while start <= last and not self._lines[start - 1].strip():
                 start += 1
 
-    def _length(self, first: int, last: int) -> int:
-        return sum(len(line) + 1 for line in self._lines[first - 1 : last])
+    def _length(self, first: int, last: int) -> float:
+        return self._before[last] - self._before[first - 1]
 
 
-def _size(pieces: Sequence[_Piece]) -> int:
+def _size(pieces: Sequence[_Piece]) -> float:
     return sum(piece.size for piece in pieces)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from cervella.errors import IndexDamagedError
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.embedding import Choice
+from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.lexical import load_lexical, write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
 from cervella.knowledge.markdown import parse
@@ -174,7 +175,8 @@ class Ingestion:
 
     def _stems(self, row: ChunkRow) -> list[str]:
         """A chunk's own words, those of its headings and those of its path: all of them say what it is about."""
-        return self.language.stems(f"{row.path.removesuffix('.md')}\n{row.lead}\n{row.text}")
+        about = indexed_text(f"{row.lead}\n{row.text}")
+        return self.language.stems(f"{row.path.removesuffix('.md')}\n{about}")
 
     def commit_vectors(self, reading: Reading) -> None:
         """Embed what has no vector yet, each batch stored and then noted; at the end drop the vectors of old chunks."""

@@ -14,6 +14,7 @@ from llama_index.core.node_parser import NodeParser
 from llama_index.core.schema import BaseNode, Document, TextNode, TransformComponent
 
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
+from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.manifest import chunk_id
 from cervella.knowledge.markdown import parse
 from cervella.protocols import Embedder
@@ -23,7 +24,7 @@ __all__ = ["ChunkParser", "EmbedTransform", "embedding_text", "vectors_of"]
 
 def embedding_text(lead: str, text: str) -> str:
     """What is embedded of a chunk: where it stands, then what it says."""
-    return f"{lead}\n{text}" if lead else text
+    return indexed_text(f"{lead}\n{text}" if lead else text)
 
 
 class ChunkParser(NodeParser):
