@@ -11,14 +11,16 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from cervella.knowledge.indexed_text import indexed_lines
-from cervella.knowledge.markdown import Block, Document
+from cervella.knowledge.markdown import Block, Document, parts_of_fence
 
 __all__ = ["CHUNKER_VERSION", "Chunk", "Sizes", "chunk"]
 
 CHUNKER_VERSION = "2"
 """Changes whenever a file would be cut or indexed otherwise: the next run of the indexer cuts every file anew."""
 
-CHARACTERS_PER_TOKEN = 3.0
+SHOWN_CHARACTERS_PER_TOKEN = 3.0  # as everywhere where a prompt is measured
+INDEXED_CHARACTERS_PER_TOKEN = 3.2  # of 199 Italian files, by the tokenizer of multilingual-e5
+_DOUBT = 1.5  # the estimate of a table or a fence was never further off than this
 _REPEATED_HEADER = 500  # characters of a table's header that are worth repeating with each piece of it
 
 
@@ -65,7 +67,8 @@ class _Piece:
     size: float
     """Tokens of the indexed text."""
     headings: tuple[str, ...]
-    is_heading: bool = False
+    leads_on: bool = False
+    """A heading, or a line such as `Prezzi:`: it belongs to what follows."""
     header: str = ""
     """The header rows of the table that it was split from; such a piece starts a chunk of its own."""
 
@@ -73,8 +76,8 @@ class _Piece:
 def chunk(document: Document, sizes: Sizes | None = None, *, count: Callable[[str], int] | None = None) -> list[Chunk]:
     """Cut a document into chunks, in order.
 
-    `count` gives the tokens of a text for the embedder; without it a token is three characters. It is called once for
-    each line.
+    `count` gives the tokens of a text for the embedder. It is asked only of tables, fences and boxes that are about as
+    long as `sizes.cap`; all else is estimated, and without it those too.
     """
     sizes = sizes or Sizes()
     runs = list(_Packer(document.lines, sizes, count).pack(document.blocks))
@@ -92,7 +95,7 @@ def _main_headings(pieces: Sequence[_Piece]) -> tuple[str, ...]:
 
 
 def _shown_tokens(lines: Sequence[str], pieces: Sequence[_Piece]) -> float:
-    return sum(len(line) + 1 for line in lines[pieces[0].start - 1 : pieces[-1].end]) / CHARACTERS_PER_TOKEN
+    return sum(len(line) + 1 for line in lines[pieces[0].start - 1 : pieces[-1].end]) / SHOWN_CHARACTERS_PER_TOKEN
 
 
 def _grouped(paths: Sequence[tuple[str, ...]], sizes: Sequence[float], most: float) -> list[int]:
@@ -143,12 +146,9 @@ class _Packer:
     def __init__(self, lines: Sequence[str], sizes: Sizes, count: Callable[[str], int] | None) -> None:
         self._lines = lines
         self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
-        indexed = indexed_lines(lines)
-        weights = (
-            [(len(line) + 1) / CHARACTERS_PER_TOKEN if line else 0.0 for line in indexed]
-            if count is None
-            else [float(count(line)) if line else 0.0 for line in indexed]
-        )
+        self._count = count
+        self._indexed = indexed_lines(lines)
+        weights = ((len(line) + 1) / INDEXED_CHARACTERS_PER_TOKEN if line else 0.0 for line in self._indexed)
         self._before = list(accumulate(weights, initial=0.0))
 
     def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
@@ -166,7 +166,7 @@ class _Packer:
     def _may_join(self, before: Sequence[_Piece], after: Sequence[_Piece]) -> bool:
         if after[0].header:
             return False
-        if all(piece.is_heading for piece in before):
+        if _all_lead_on(before):
             return True  # a heading never stands alone, whatever follows
         size, more = _size(before), _size(after)
         smaller = min(size, more)
@@ -175,7 +175,7 @@ class _Packer:
     def _sections(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
         section: list[_Piece] = []
         for block in blocks:
-            if block.kind == "heading" and not all(piece.is_heading for piece in section):
+            if block.kind == "heading" and not _all_lead_on(section):
                 yield section
                 section = []
             section.extend(self._pieces(block, block.headings))
@@ -187,20 +187,23 @@ class _Packer:
         run: list[_Piece] = []
         for piece in section:
             full = _size(run) + piece.size > self._target
-            if run and (piece.header or full) and not all(before.is_heading for before in run):
-                yield run
-                run = []
+            if run and (piece.header or full) and not _all_lead_on(run):
+                kept = len(run)
+                while not piece.header and run[kept - 1].leads_on:
+                    kept -= 1
+                yield run[:kept]
+                run = run[kept:]
             run.append(piece)
         if run:
             yield run
 
     def _pieces(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Piece]:
         size = self._length(block.start_line, block.end_line)
-        whole = block.kind in ("table", "fence", "box")
-        if size <= (self._cap if whole else self._target):
-            yield _Piece(block.start_line, block.end_line, size, headings, block.kind == "heading")
-        elif block.children:
-            for child in block.children:
+        if size <= self._target or (block.kind in ("table", "fence", "box") and self._fits(block, size)):
+            leads_on = block.kind == "heading" or self._introduces(block, size)
+            yield _Piece(block.start_line, block.end_line, size, headings, leads_on)
+        elif block.children or (block.kind == "fence" and block.start_line < block.end_line):
+            for child in block.children or parts_of_fence(self._lines, block):
                 yield from self._pieces(child, headings)
         elif block.kind == "table":
             yield from self._rows(block, headings)
@@ -235,8 +238,21 @@ class _Packer:
             while start <= last and not self._lines[start - 1].strip():
                 start += 1
 
+    def _fits(self, block: Block, size: float) -> bool:
+        if self._count is None or not self._cap / _DOUBT < size < self._cap * _DOUBT:
+            return size <= self._cap
+        lines = self._indexed[block.start_line - 1 : block.end_line]
+        return self._count("\n".join(line for line in lines if line)) <= self._cap
+
+    def _introduces(self, block: Block, size: float) -> bool:
+        return size < self._small and self._lines[block.end_line - 1].rstrip(" \t*_").endswith(":")
+
     def _length(self, first: int, last: int) -> float:
         return self._before[last] - self._before[first - 1]
+
+
+def _all_lead_on(pieces: Sequence[_Piece]) -> bool:
+    return all(piece.leads_on for piece in pieces)
 
 
 def _size(pieces: Sequence[_Piece]) -> float:

@@ -32,9 +32,9 @@ _EMPHASIS = re.compile(
     re.VERBOSE,
 )
 _LINE_START = re.compile(
-    r"^(?:[ \t]*>)*[ \t]*(?:\#{1,6}(?=[ \t])|(?:[-*+•]|\d{1,3}[.)])(?=[ \t]))?[ \t]*", re.MULTILINE
+    r"^[ \t]*(?:>[ \t>]*)?(?:\#{1,6}(?=[ \t])|(?:[-*+•]|\d{1,3}[.)])(?=[ \t]))|^[ \t]*>[ \t>]*", re.MULTILINE
 )
-_SPACE = re.compile(r"[^\S\n]+")
+_SPACE = re.compile(r"[^\S\n ]+| {2,}")
 _WORD = re.compile(r"[^\W_]")
 _MOTTO = re.compile(r"(?:>[ \t]*)?(?:[*_]+[\"“«]?.*[\"”»]?[*_]+|[\"“«].*[\"”»])[ \t\W]*")
 _RULE = re.compile(r"[ \t]{0,3}(?:-[ \t]*){3,}|[ \t]{0,3}(?:\*[ \t]*){3,}|[ \t]{0,3}(?:_[ \t]*){3,}")

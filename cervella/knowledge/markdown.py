@@ -13,13 +13,14 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from cervella.knowledge.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.language import fold
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = ["Block", "Document", "parse", "split_lines"]
+__all__ = ["Block", "Document", "parse", "parts_of_fence", "split_lines"]
 
 Kind: TypeAlias = Literal[
     "heading", "paragraph", "list", "item", "quote", "table", "fence", "box", "html", "rule", "front_matter"
@@ -42,6 +43,7 @@ _CONTAINERS = ("list", "item", "quote")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BOX_LINE = re.compile(r"\s*(?:[|+].*[|+]\s*$|.*[\u2500-\u259f])")
 _BOX_BORDER = re.compile(r"\s*(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
+_TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
 _FRONT_MATTER_LINES = 100
 _FRONT_MATTER_PAIR = re.compile(r"([^\s:#][^:]*):\s*(.*)")
 _HEADER_LINES = 30
@@ -150,6 +152,9 @@ def _parser() -> MarkdownIt:
 
 def _top_level(lines: Sequence[str]) -> tuple[Block, ...]:
     tokens = _parser().parse("\n".join(lines))
+    fences = (lines[token.map[0] : token.map[1]] for token in tokens if token.type == "fence" and token.map)
+    if any(opens_inside(fence) for fence in fences):
+        tokens = _parser().parse("\n".join(without_inner_fences(lines)))
     return tuple(_blocks(lines, tokens, 0, 1, len(lines)))
 
 
@@ -199,6 +204,32 @@ def _paragraphs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
             kind: Kind = "box" if _is_box(lines[start - 1 : number - 1]) else "paragraph"
             yield Block(kind=kind, start_line=start, end_line=number - 1)
             start = None
+
+
+def parts_of_fence(lines: Sequence[str], fence: Block) -> Iterator[Block]:
+    """What a long fence is made of: the fences, tables and boxes in it, and the runs of lines between blank ones."""
+    position = fence.start_line
+    for first, last in inner_fences(lines[fence.start_line : fence.end_line - 1]):
+        start, end = fence.start_line + 1 + first, fence.start_line + 1 + last
+        yield from _runs(lines, position, start - 1)
+        yield Block(kind="fence", start_line=start, end_line=end)
+        position = end + 1
+    yield from _runs(lines, position, fence.end_line)
+
+
+def _runs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
+    """Runs of non-blank lines, tables apart."""
+    for run in _paragraphs(lines, first, last):
+        start = run.start_line
+        while run.kind != "box" and start <= run.end_line:
+            in_table = bool(_TABLE_LINE.fullmatch(lines[start - 1]))
+            end = start
+            while end < run.end_line and bool(_TABLE_LINE.fullmatch(lines[end])) == in_table:
+                end += 1
+            yield Block(kind="table" if in_table else "paragraph", start_line=start, end_line=end)
+            start = end + 1
+        if run.kind == "box":
+            yield run
 
 
 def _is_box(lines: Sequence[str]) -> bool:
