@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cervella.errors import ConfigError, did_you_mean
 from cervella.redaction import find_secrets, mask_secrets
-from cervella.settings import SECTIONS, Config
+from cervella.settings import SECTIONS, Config, RoleConfig, RolesConfig
 
 __all__ = ["explained", "read_config", "unknown_key"]
 
@@ -70,9 +70,10 @@ def explained(error: ValidationError, file: Path | None, from_file: Mapping[str,
     first = error.errors(include_url=False, include_context=False)[0]
     keys = tuple(str(part) for part in first["loc"])
     text = file.read_text(encoding="utf-8-sig") if file is not None else ""
-    if first["type"] == "extra_forbidden":
+    no_role = first["type"] == "model_type" and keys[:2] == ("knowledge", "roles")  # a list where a table belongs
+    if first["type"] == "extra_forbidden" or no_role:
         return unknown_key(keys, file, text)
-    named = keys[:2] if keys[0] in ("soul", "knowledge", "brains") else keys[:1]
+    named = keys[:2] if keys[0] == "brains" else keys[: _model_of(keys)[1] + 1]
     written: Any = from_file
     for key in named:
         written = written.get(key) if isinstance(written, Mapping) else None
@@ -87,22 +88,29 @@ def explained(error: ValidationError, file: Path | None, from_file: Mapping[str,
 
 
 def _description(keys: tuple[str, ...]) -> str:
-    fields = SECTIONS[keys[0]].model_fields if len(keys) > 1 and keys[0] in SECTIONS else Config.model_fields
-    key = keys[1] if len(keys) > 1 and keys[0] in SECTIONS else keys[0]
-    return (fields[key].description or "") if key in fields else ""
+    model, depth = _model_of(keys)
+    field = model.model_fields.get(keys[depth])
+    return (field.description or "") if field else ""
 
 
 def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigError:
-    inside = len(keys) > 1 and keys[0] in SECTIONS
-    known = list(SECTIONS[keys[0]].model_fields) if inside else [k for k in Config.model_fields if k != "file"]
-    key = keys[1] if inside else keys[0]
-    place = f"[{keys[0]}] {key}" if inside else key
+    model, depth = _model_of(keys)
+    key, section = keys[depth], ".".join(keys[:depth])
+    known = [name for name in model.model_fields if name != "file"]
+    place = f"[{section}] {key}" if section else key
     where = _where(file, text, key)
     return ConfigError(
         f"There is no configuration key {place!r}{where}.",
-        remedy=f"{did_you_mean(key, known)}Known keys{f' of [{keys[0]}]' if inside else ''}: {', '.join(known)}.",
+        remedy=f"{did_you_mean(key, known)}Known keys{f' of [{section}]' if section else ''}: {', '.join(known)}.",
         code="unknown_key",
     )
+
+
+def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
+    """Whose fields a key had to be among, and how deep in the keys it stands."""
+    if keys[:2] == ("knowledge", "roles") and len(keys) > 2:
+        return (RolesConfig, 2) if len(keys) == 3 else (RoleConfig, 3)
+    return (SECTIONS[keys[0]], 1) if len(keys) > 1 and keys[0] in SECTIONS else (Config, 0)
 
 
 def _where(file: Path | None, text: str, key: str) -> str:

@@ -40,6 +40,41 @@ class SoulConfig(_Section):
     _language = field_validator("language")(_known_language)
 
 
+class RoleConfig(_Section):
+    """[knowledge.roles.NAME]: what is known of the documents of one kind."""
+
+    paths: tuple[str, ...] = Field(
+        default=(), description="Globs of its files, looked at before the usual ones; case and accents do not matter."
+    )
+    titles: tuple[str, ...] = Field(
+        default=(), description="First words of their titles; they decide where no path does."
+    )
+    weight: float | None = Field(
+        default=None, gt=0, le=10, description="What its passages are worth beside those of other roles; 1 is neutral."
+    )
+    volatile: bool | None = Field(
+        default=None, description="Whether it is written over again and again, so that only the newest holds."
+    )
+
+
+class RolesConfig(_Section):
+    """[knowledge.roles]: what names, titles and heads say of a document."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", str_strip_whitespace=True)
+    __pydantic_extra__: dict[str, RoleConfig] = Field(init=False)
+
+    deprecated: tuple[str, ...] = Field(
+        default=(), description="Globs of files that no longer hold, whatever is still written into them."
+    )
+    archived: tuple[str, ...] = Field(default=(), description="Globs of the archive, besides the usual ones.")
+    deprecated_words: tuple[str, ...] = Field(
+        default=(), description="Words at a document's head that say that it no longer holds, besides the usual ones."
+    )
+    superseded_words: tuple[str, ...] = Field(
+        default=(), description="Words at a document's head that say that another replaces it, besides the usual ones."
+    )
+
+
 class KnowledgeConfig(_Section):
     """[knowledge]: what is known."""
 
@@ -58,6 +93,8 @@ class KnowledgeConfig(_Section):
     local_only: tuple[str, ...] = Field(
         default=(), description="Globs of files that only local and private brains may see."
     )
+
+    roles: RolesConfig = RolesConfig()
 
     @field_validator("language")
     @classmethod

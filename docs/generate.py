@@ -25,7 +25,8 @@ import typer
 import cervella
 from cervella import brains, errors, testing
 from cervella.cli import app
-from cervella.settings import ENV_PREFIX, SECTIONS, Config
+from cervella.knowledge.roles import Roles
+from cervella.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it again. -->\n"
@@ -305,17 +306,34 @@ def _bounds(metadata: list[Any]) -> str:
     return "".join(f", {one}" for one in told)
 
 
-def _keys(fields: Any, section: str = "") -> str:
+def _keys(fields: Any, section: str = "", *, variables: bool = True) -> str:
     rows = []
     for key, field in fields.items():
-        if field.exclude or key in SECTIONS or key == "brains":
+        if field.exclude or key in SECTIONS or key in ("brains", "roles"):
             continue
         default = field.get_default(call_default_factory=True)
         variable = f"{ENV_PREFIX}{section.upper()}{'__' if section else ''}{key.upper()}"
         kind = _type(field.annotation) + _bounds(field.metadata)
-        told = f"{_cell(field.description or '')} {_code(variable)}"
+        told = f"{_cell(field.description or '')} {_code(variable) if variables else ''}".rstrip()
         rows.append((_code(key), kind, _value(default), told))
-    return _table(("key", "type", "default", "what it is; its name in the environment"), rows)
+    what = "what it is; its name in the environment" if variables else "what it is"
+    return _table(("key", "type", "default", what), rows)
+
+
+def _roles() -> str:
+    shipped = []
+    for name, role in Roles.of().by_name.items():
+        paths, titles = (", ".join(map(_code, words)) for words in (role.paths, role.titles))
+        shipped.append((_code(name), paths, titles, _code(str(role.weight)), "yes" if role.volatile else ""))
+    told = (
+        "## [knowledge.roles]\n\nWhat names, titles and heads say of a document.\n",
+        _keys(RolesConfig.model_fields, "knowledge__roles"),
+        "## [knowledge.roles.NAME]\n\nWhat is known of the documents of one kind. A new NAME is a new role.\n",
+        _keys(RoleConfig.model_fields, variables=False),
+        "The shipped roles, in the order in which they are tried; globs of your own come before all of them:\n",
+        _table(("role", "paths", "titles", "weight", "volatile"), shipped),
+    )
+    return "\n".join(told)
 
 
 def configuration() -> str:
@@ -330,6 +348,8 @@ def configuration() -> str:
     for name, section in SECTIONS.items():
         pages.append(f"## [{name}]\n\n{_cell((section.__doc__ or '').partition(': ')[2]).capitalize()}\n")
         pages.append(_keys(section.model_fields, name))
+        if name == "knowledge":
+            pages.append(_roles())
     pages.append(
         "## [brains.NAME]\n\nOptions of one brain; `kind` names the implementation. Any number of tables. NAME "
         "is what `brain`, `--brain` and `/brain` ask for; without `kind` it is a kind by itself. "

@@ -6,11 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.embedding import BuiltWith, choose_embedder
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
 from cervella.knowledge.manifest import FileRow, Manifest
+from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import MAX_BYTES, Scan, scan
 from cervella.knowledge.storage import IndexFolder
 from cervella.language import language
@@ -35,15 +37,20 @@ class KnowledgeIndex:
         language: str = "it",
         exclude: Sequence[str] = (),
         local_only: Sequence[str] = (),
+        roles: Mapping[str, Any] | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it."""
+        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it.
+
+        `roles` is what `[knowledge.roles]` holds, as a dict.
+        """
         self._folder = Path(folder)
         self._storage = IndexFolder(Path(index_dir))
         self._asked = embedder
         self._language = language
         self._exclude = tuple(exclude)
         self._local_only = tuple(pattern.rstrip("/") for pattern in local_only)
+        self._roles = Roles.of(roles)
         self._max_bytes = max_bytes
 
     def update(
@@ -126,6 +133,7 @@ class KnowledgeIndex:
             language=language(self._language),
             choice=choose_embedder(self._asked, built, replace=replace),
             local_only=self._local_only,
+            roles=self._roles,
             notify=progress or (lambda stage, done, total: None),
         )
 

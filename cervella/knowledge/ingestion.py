@@ -15,7 +15,7 @@ from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.lexical import load_lexical, write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
 from cervella.knowledge.markdown import parse
-from cervella.knowledge.roles import ROLES_VERSION, facts_of, is_local_only
+from cervella.knowledge.roles import Roles, facts_of, is_local_only
 from cervella.knowledge.scan import Scan, Source, read
 from cervella.knowledge.vectors import VectorStore
 from cervella.language import Language
@@ -66,6 +66,7 @@ class Ingestion:
     language: Language
     choice: Choice
     local_only: tuple[str, ...]
+    roles: Roles
     notify: Progress
 
     def read(self, found: Scan, max_bytes: int) -> Reading:
@@ -107,7 +108,7 @@ class Ingestion:
     def _rules(self) -> str:
         """All that decides how a file is cut and described, but the file."""
         fingerprint = self.choice.built_with.fingerprint
-        return repr((CHUNKER_VERSION, ROLES_VERSION, self.language.code, fingerprint, self.local_only))
+        return repr((CHUNKER_VERSION, self.roles.fingerprint, self.language.code, fingerprint, self.local_only))
 
     def commit_words(self, plan: Plan, reading: Reading) -> None:
         """Put files, chunks and the index of their words in place, in one step: from here on they are found."""
@@ -144,7 +145,7 @@ class Ingestion:
 
     def _rows(self, source: Source) -> tuple[FileRow, list[ChunkRow]]:
         document = parse(source.text)
-        facts = facts_of(source.path, document, self.language)
+        facts = facts_of(source.path, document, self.language, self.roles)
         file = FileRow(
             path=source.path,
             disk_path=source.disk_path,

@@ -1,55 +1,30 @@
-"""What a document is (role), whose (project), of when (date) and whether it still holds (status).
+"""What a document is (role), whose (project), of when (date, session) and whether it still holds (status).
 
-The tables below are data: how the people of an SNCP name files and folders. Paths and words are compared folded.
+How people name things is data: `roles.toml` beside this file, and `[knowledge.roles]` before it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
 
 from cervella.filters import path_matches
 from cervella.knowledge.markdown import Document
 from cervella.language import Language, fold
 from cervella.types import Status
 
-__all__ = ["ROLES_VERSION", "DocumentFacts", "facts_of", "is_local_only"]
+__all__ = ["ROLES_VERSION", "DocumentFacts", "Role", "Roles", "facts_of", "is_local_only"]
 
-ROLES_VERSION = "3"
-"""Changes with the tables: the next run of the indexer reads every document's facts anew."""
+ROLES_VERSION = "4"
+"""Changes when documents are described by other rules: the next run of the indexer reads all of them anew."""
 
-_ROLE_BY_PATH: tuple[tuple[str, str], ...] = (  # the first that matches decides
-    ("**/*template*", "template"),
-    ("**/*template*/**", "template"),
-    ("**/costituzione*", "constitution"),
-    ("**/prompt_ripresa*", "resume"),
-    ("**/*handoff*", "handoff"),
-    ("**/handoff/**", "handoff"),
-    ("**/lezioni/**", "lesson"),
-    ("**/*lezion*", "lesson"),
-    ("**/decisioni/**", "decision"),
-    ("**/*decision*", "decision"),
-    ("**/stato.md", "state"),
-    ("**/stato/**", "state"),
-    ("**/*stato*", "state"),
-    ("**/ricerche/**", "research"),
-    ("**/ricerca/**", "research"),
-    ("**/*ricerca*", "research"),
-)
-_ROLE_BY_TITLE: tuple[tuple[str, str], ...] = (
-    ("ricerca", "research"),
-    ("research", "research"),
-    ("studio", "research"),
-    ("analisi", "research"),
-    ("decisione", "decision"),
-    ("decision", "decision"),
-    ("lezione", "lesson"),
-    ("stato", "state"),
-    ("handoff", "handoff"),
-    ("costituzione", "constitution"),
-)
-_ARCHIVE_FOLDERS = frozenset({"archivio", "archive"})
 _PROJECT_FOLDERS = frozenset({"progetti", "projects"})
 _PROJECT_KEYS = ("progetto", "project")
 _DATED_LINES, _DATED_CHARACTERS = 40, 700
@@ -59,11 +34,15 @@ _DATE_KEYS = (
     "date",
     "data ricerca",
     "data decisione",
+    "data analisi",
     "ultimo aggiornamento",
     "aggiornato",
+    "last updated",
     "creata",
     "creato",
 )
+_SESSION_KEYS = ("sessione", "session")
+_SESSION = re.compile(r"(?<![a-z])s(?:ess(?:ione|ion)?)?[ _#-]*(\d{2,4}[a-z]?)(?![a-z\d])")
 _STATUS_WORDS: tuple[tuple[str, Status], ...] = (  # how the first word of a header's `Stato:` begins
     ("superat", "superseded"),
     ("sostituit", "superseded"),
@@ -72,18 +51,9 @@ _STATUS_WORDS: tuple[tuple[str, Status], ...] = (  # how the first word of a hea
     ("obsolet", "deprecated"),
     ("archivi", "archived"),
 )
-# At the start of a line near the head, or alone in capitals: "ha superato Llama" and "File obsoleti" say nothing of the
-# document that they stand in.
-_HEAD_SIGNS: tuple[tuple[str, Status], ...] = (
-    (r"(?i:(?:superat|sostituit)[oa] da\b|superseded by\b)", "superseded"),
-    (
-        r"(?i:(?:(?:questo|il) (?:file|documento) e['’]? )?(?:deprecat[oa]|deprecated|obsolet[oa]|obsolete)\b)",
-        "deprecated",
-    ),
-)
-_HEAD_MARKS = re.compile(r"(?:\(|\[|— |- |: )(?:DEPRECAT[OA]|DEPRECATED|OBSOLET[OA]|SUPERAT[OA])\b")
 _HEAD_LINES = 12
 _DECORATION = re.compile(r"^[\W_]+")
+_NOT_A_WORD = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,34 +66,162 @@ class DocumentFacts:
     """As a folder would be named: `cervella-baby`."""
     date: str | None
     """ISO 8601."""
+    session: str | None
+    """The number of the working session that wrote it, as written: `159e`. Not an order: sessions run side by side."""
     status: Status
 
 
-def facts_of(path: str, document: Document, language: Language) -> DocumentFacts:
-    """Read a document's facts off its path, its title and its head."""
-    folded = fold(path)
-    folders = folded.split("/")[:-1]
-    return DocumentFacts(
-        title=document.title,
-        role=_role(folded, folders, document),
-        project=_project(path, folders, document),
-        date=_date(path, document, language),
-        status=_status(folders, document),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What is said of the documents of one kind; each field is told in roles.toml."""
+
+    paths: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    weight: float = 1.0
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """How documents are told apart."""
+
+    by_name: Mapping[str, Role]
+    archived: tuple[str, ...]
+    """Folded globs, as all of them here."""
+    deprecated: tuple[str, ...]
+    fingerprint: str
+    """Another table, another fingerprint."""
+    paths: tuple[tuple[str, str], ...] = field(repr=False)
+    """Glob and role; the first that fits decides."""
+    titles: tuple[tuple[str, str], ...] = field(repr=False)
+    signs: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
+    """What a plain line near the head begins with."""
+    marks: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
+    """What stands in capitals in a heading."""
+
+    @classmethod
+    def of(cls, own: Mapping[str, Any] | None = None) -> Roles:
+        """The shipped table, and an owner's `[knowledge.roles]` on top: lists before its lists, values instead."""
+        tables = (own or {}, _shipped())
+        names = dict.fromkeys(name for table in tables for name, entry in table.items() if isinstance(entry, Mapping))
+        roles = {name: _role(*(table.get(name, {}) for table in tables)) for name in names}
+        # Owner's first whatever the role, then the shipped ones in their order.
+        entries = [(name, entry) for table in tables for name, entry in table.items() if isinstance(entry, Mapping)]
+        archived, deprecated, ended, replaced, openings = (
+            tuple(fold(one) for table in tables for one in table.get(key, ()))
+            for key in ("archived", "deprecated", "deprecated_words", "superseded_words", "openings")
+        )
+        begun = rf"(?:(?:{'|'.join(openings)}) )*"
+        words: tuple[tuple[tuple[str, ...], Status], ...] = ((replaced, "superseded"), (ended, "deprecated"))
+        return cls(
+            by_name=MappingProxyType(roles),
+            archived=archived,
+            deprecated=deprecated,
+            fingerprint=hashlib.sha256(repr((ROLES_VERSION, tables)).encode()).hexdigest(),
+            paths=tuple((fold(glob), name) for name, entry in entries for glob in entry.get("paths", ())),
+            titles=tuple((fold(word), name) for name, entry in entries for word in entry.get("titles", ())),
+            signs=tuple((re.compile(rf"{begun}(?:{_either(told)})\b"), status) for told, status in words),
+            marks=tuple((_mark(told), status) for told, status in words),
+        )
+
+    def weight(self, role: str | None) -> float:
+        """What passages of this role are worth beside others; 1.0 for none."""
+        known = self.by_name.get(role or "")
+        return known.weight if known else 1.0
+
+    def is_volatile(self, role: str | None) -> bool:
+        """Whether documents of this role are written over again and again, so that only the newest holds."""
+        known = self.by_name.get(role or "")
+        return known is not None and known.volatile
+
+    def role_of(self, path: str, title: str) -> str | None:
+        """What the path tells, else the title's first word, else whether it lies in the archive."""
+        folded = fold(path)
+        named = next((role for glob, role in self.paths if _matches(folded, glob)), None)
+        if named is None:
+            words = _DECORATION.sub("", fold(title))
+            named = next((role for word, role in self.titles if re.match(rf"{re.escape(word)}\b", words)), None)
+        return named or ("archive" if self._is_archived(folded) else None)
+
+    def status_of(self, path: str, document: Document) -> Status:
+        """What the owner says of the path, else what the document says of itself near its head, else its folder."""
+        folded = fold(path)
+        if any(_matches(folded, glob) for glob in self.deprecated):
+            return "deprecated"
+        for key in _STATUS_KEYS:
+            stated = _DECORATION.sub("", fold(document.header.get(key, "")))
+            for beginning, status in _STATUS_WORDS:
+                if stated.startswith(beginning):
+                    return status
+        return self._stated(document) or ("archived" if self._is_archived(folded) else "current")
+
+    def _is_archived(self, folded: str) -> bool:
+        return any(_matches(folded, glob) for glob in self.archived)
+
+    def _stated(self, document: Document) -> Status | None:
+        head = [line for line in document.lines[: 2 * _HEAD_LINES] if line.strip()][:_HEAD_LINES]
+        for line in head:
+            if line.lstrip().startswith(("|", "- ", "* ", "+ ")):
+                continue
+            plain = _plain(line)
+            for begins, status in self.signs:
+                if begins.match(plain):
+                    return status
+            for mark, status in self.marks:
+                if line.startswith("#") and mark.search(line):
+                    return status
+        return None
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> Mapping[str, Any]:
+    return tomllib.loads((resources.files("cervella.knowledge") / "roles.toml").read_text(encoding="utf-8"))
+
+
+def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
+    values = {**shipped, **{key: value for key, value in own.items() if value is not None}}
+    return Role(
+        paths=(*own.get("paths", ()), *shipped.get("paths", ())),
+        titles=(*own.get("titles", ()), *shipped.get("titles", ())),
+        weight=values.get("weight", 1.0),
+        volatile=values.get("volatile", False),
     )
 
 
-def _role(path: str, folders: Sequence[str], document: Document) -> str | None:
-    for pattern, role in _ROLE_BY_PATH:
-        if path_matches(path, pattern):
-            return role
-    title = _DECORATION.sub("", fold(document.title))
-    for word, role in _ROLE_BY_TITLE:
-        if re.match(rf"{word}\b", title):
-            return role
-    return "archive" if _ARCHIVE_FOLDERS.intersection(folders) else None
+def _either(words: Sequence[str]) -> str:
+    return "|".join(re.escape(_plain(word)) for word in words)
 
 
-def _project(path: str, folders: Sequence[str], document: Document) -> str | None:
+def _mark(words: Sequence[str]) -> re.Pattern[str]:
+    """A heading's mark: the word, without what it is followed by, in capitals."""
+    capitals = "|".join(dict.fromkeys(re.escape(word.split()[0].upper()) for word in words if word))
+    return re.compile(rf"(?:\(|\[|— |– |- |: )(?:{capitals})\b")
+
+
+def _plain(line: str) -> str:
+    """The folded words of a line with one space between them; an apostrophe that stands for an accent is gone."""
+    return " ".join(_NOT_A_WORD.sub(" ", fold(line).replace("'", "")).split())
+
+
+def _matches(folded: str, glob: str) -> bool:
+    return path_matches(folded, glob) or path_matches(folded, glob.rstrip("/") + "/**")
+
+
+def facts_of(path: str, document: Document, language: Language, roles: Roles | None = None) -> DocumentFacts:
+    """Read a document's facts off its path, its title and its head."""
+    roles = roles or Roles.of()
+    return DocumentFacts(
+        title=document.title,
+        role=roles.role_of(path, document.title),
+        project=_project(path, document),
+        date=_date(path, document, language),
+        session=_session(path, document),
+        status=roles.status_of(path, document),
+    )
+
+
+def _project(path: str, document: Document) -> str | None:
+    folders = fold(path).split("/")[:-1]
     for position, folder in enumerate(folders[:-1]):
         if folder in _PROJECT_FOLDERS:
             return path.split("/")[position + 1]
@@ -141,23 +239,12 @@ def _date(path: str, document: Document, language: Language) -> str | None:
     return next((date for text in (*stated, name, head) if (date := language.find_date(text))), None)
 
 
-def _status(folders: Sequence[str], document: Document) -> Status:
-    for key in _STATUS_KEYS:
-        stated = _DECORATION.sub("", fold(document.header.get(key, "")))
-        for beginning, status in _STATUS_WORDS:
-            if stated.startswith(beginning):
-                return status
-    head = [line for line in document.lines[: 2 * _HEAD_LINES] if line.strip()][:_HEAD_LINES]
-    for line in head:
-        if line.lstrip().startswith(("|", "- ", "* ", "+ ")):
-            continue
-        bare = _DECORATION.sub("", line)
-        for sign, status in _HEAD_SIGNS:
-            if re.match(sign, bare):
-                return status
-        if line.startswith("#") and _HEAD_MARKS.search(line):
-            return "deprecated"
-    return "archived" if _ARCHIVE_FOLDERS.intersection(folders) else "current"
+def _session(path: str, document: Document) -> str | None:
+    for key in _SESSION_KEYS:
+        if number := re.match(r"\W*(\d{1,4}[a-z]?)\b", fold(document.header.get(key, ""))):
+            return number[1]
+    texts = (*document.header.values(), path.rsplit("/", 1)[-1], document.title)
+    return next((match[1] for text in texts if (match := _SESSION.search(fold(text)))), None)
 
 
 def is_local_only(path: str, patterns: Sequence[str]) -> bool:
