@@ -214,14 +214,17 @@ class _Packer:
         """A long table: the first piece has the header in its lines, the others in their lead."""
         header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
         header = header if len(header) <= _REPEATED_HEADER else ""
-        for number, piece in enumerate(self._by_lines(block.start_line, block.end_line, headings)):
+        for number, piece in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=3)):
             yield replace(piece, header=header) if number else piece
 
-    def _by_lines(self, first: int, last: int, headings: tuple[str, ...]) -> Iterator[_Piece]:
-        """Pieces of about the target's length, cut at a blank line where one is near. A long line stays one piece."""
+    def _by_lines(self, first: int, last: int, headings: tuple[str, ...], *, least: int = 1) -> Iterator[_Piece]:
+        """Pieces of about the target's length, cut at a blank line where one is near. A long line stays one piece.
+
+        The first has `least` lines: a table's header and a row.
+        """
         start = first
         while start <= last:
-            end = start
+            end = min(first + least - 1, last) if start == first else start
             blank = None
             while end < last and self._length(start, end + 1) <= self._target:
                 end += 1

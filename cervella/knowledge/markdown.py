@@ -174,6 +174,9 @@ def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: in
         if kind in _CONTAINERS:
             inner = _blocks(lines, _inside(tokens, index), level + 1, start, end)
             yield Block(kind=kind, start_line=start, end_line=end, children=tuple(inner))
+        elif kind == "heading" and token.markup == "-" and _is_prose(lines[start - 1 : end - 1]):
+            yield Block(kind="paragraph", start_line=start, end_line=end - 1)
+            yield Block(kind="rule", start_line=end, end_line=end)
         elif kind == "heading":  # for now its level and its title; `_under_headings` makes the path of it
             own = (token.tag, _plain(tokens[index + 1].content))
             yield Block(kind=kind, start_line=start, end_line=end, headings=own)
@@ -183,6 +186,12 @@ def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: in
             yield Block(kind=kind, start_line=start, end_line=end)
         position = end + 1
     yield from _paragraphs(lines, position, last)
+
+
+def _is_prose(lines: Sequence[str]) -> bool:
+    """Whether a dashed line under these lines was meant as a rule: CommonMark makes a heading of any text above one."""
+    pair = _HEADER_PAIR.match(lines[0].strip())
+    return len(lines) > 1 or bool(pair and pair["bold"])
 
 
 def _inside(tokens: Sequence[Token], index: int) -> Sequence[Token]:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cervella.knowledge.chunking import Chunk, Sizes, chunk
-from cervella.knowledge.markdown import parse, split_lines
+from cervella.knowledge.markdown import Block, Document, parse, parts_of_fence, split_lines
 
-SMALL = Sizes(small=10, target=30, cap=45)
+SMALL = Sizes(small=10, target=30, cap=45, passage=80)
 BLOCKS = """# Titolo
 ## Sezione
 ### Sotto
@@ -43,12 +44,15 @@ def assert_nothing_lost(text: str, chunks: list[Chunk]) -> None:
     lines = split_lines(text.removeprefix("\ufeff"))
     covered = [number for piece in chunks for number in range(piece.start_line, piece.end_line + 1)]
     assert covered == sorted(set(covered)), "in order, none twice"
-    assert all(not line.strip() or number in set(covered) for number, line in enumerate(lines, start=1))
+    assert {number for number, line in enumerate(lines, start=1) if line.strip()} <= set(covered)
     for place, piece in enumerate(chunks):
         assert piece.ordinal == place
         assert piece.text == "\n".join(lines[piece.start_line - 1 : piece.end_line])
         assert lines[piece.start_line - 1].strip(" \t")
         assert lines[piece.end_line - 1].strip(" \t")
+    parents = [piece.parent for piece in chunks]
+    assert parents == sorted(parents)
+    assert sorted(set(parents)) == list(range(len(set(parents))))
 
 
 @settings(max_examples=150, deadline=None)
@@ -90,7 +94,7 @@ def test_tiny_sections_are_joined_and_long_ones_are_split() -> None:
     assert len(tiny) == 1
     long = chunks_of("# T\n\n" + "\n\n".join("parola " * 60 for _ in range(12)))
     assert len(long) > 3
-    assert all(len(piece.text) <= 400 * 3.1 for piece in long)
+    assert all(len(piece.text) <= 150 * 3.2 for piece in long)
 
 
 def test_a_heading_never_stands_alone() -> None:
@@ -112,7 +116,82 @@ def test_a_line_of_a_megabyte_is_one_chunk() -> None:
     assert max(len(piece.text) for piece in chunks_of(text)) >= 1_000_000
 
 
-def test_the_real_corpus_is_covered_line_by_line(sncp: Path) -> None:
-    for file in sorted(sncp.rglob("*.md"))[::8]:
+def test_a_line_that_introduces_goes_with_what_it_introduces() -> None:
+    table = "| voce | prezzo |\n|---|---|\n" + "\n".join(f"| voce numero {n} | {n} euro |" for n in range(20))
+    pieces = chunks_of(f"# T\n\n{'parola ' * 60}\n\n**I prezzi sono questi:**\n\n{table}\n")
+    assert [("prezzi sono" in piece.text, table in piece.text) for piece in pieces] == [(False, False), (True, True)]
+
+
+def test_the_first_piece_of_a_split_table_has_a_row() -> None:
+    header = "| " + " | ".join(f"colonna numero {n}" for n in range(40)) + " |"
+    rule = "|" + "---|" * 40
+    first, *_ = chunks_of("\n".join((header, rule, *("| dato " * 40 + "|" for _ in range(30)))))
+    assert first.text.count("\n") >= 2
+
+
+def test_a_long_fence_is_cut_around_the_fences_and_tables_in_it() -> None:
+    code = "```python\n" + "\n".join(f"x{n} = {n}\n" for n in range(30)) + "\n```"
+    table = "| a | b |\n|---|---|\n" + "\n".join(f"| {n} | valore |" for n in range(40))
+    example = f"## Esempio\n\n{'testo lungo. ' * 90}\n\n{code}\n\n{table}\n\nfine"
+    text = f"# T\n\n```markdown\n{example}\n```\n\n## Dopo\n\n{'parola ' * 60}\n"
+    pieces = chunks_of(text)
+    assert_nothing_lost(text, pieces)
+    assert sum(code in piece.text for piece in pieces) == sum(table in piece.text for piece in pieces) == 1
+    assert pieces[-1].heading == "Dopo"
+
+
+def test_what_fits_is_measured_in_the_tokens_that_are_counted() -> None:
+    fence = "```\n" + "\n".join(f"riga numero {n} del blocco" for n in range(60)) + "\n```"
+    asked: list[str] = []
+
+    def count(text: str) -> int:
+        asked.append(text)
+        return 500 + 100 * (len(asked) > 1)
+
+    whole = chunk(parse(f"# T\n\n{fence}\n"), count=count)
+    assert any(fence in piece.text for piece in whole)
+    assert not any(fence in piece.text for piece in chunk(parse(f"# T\n\n{fence}\n"), count=count))
+    assert len(asked) == 2
+    assert "```" not in asked[0]
+
+
+def test_chunks_of_one_section_make_one_passage_and_sections_are_joined_while_they_fit() -> None:
+    section = "\n\n".join("parola " * 50 for _ in range(3))
+    pieces = chunks_of(f"# T\n\n## A\n\n{section}\n\n## B\n\n{section}\n\n## C\n\nbreve\n")
+    passages = [{p.heading for p in pieces if p.parent == number} for number in range(pieces[-1].parent + 1)]
+    assert passages == [{"A"}, {"B"}]
+    assert "## C" in pieces[-1].text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=60))
+def test_a_passage_is_no_longer_than_it_may_be_unless_it_is_one_chunk(lines: list[str]) -> None:
+    pieces = chunks_of("\n".join(lines), SMALL)
+    for number in {piece.parent for piece in pieces}:
+        own = [piece for piece in pieces if piece.parent == number]
+        assert len(own) == 1 or sum(len(piece.text) for piece in own) <= SMALL.passage * 3
+
+
+def tables_and_fences(document: Document, blocks: Iterable[Block]) -> Iterator[Block]:
+    for block in blocks:
+        if block.kind in ("table", "fence", "box"):
+            yield block
+        longer = block.kind == "fence" and block.end_line > block.start_line
+        parts = parts_of_fence(document.lines, block) if longer else ()
+        yield from tables_and_fences(document, (*block.children, *parts))
+
+
+def test_the_real_corpus_loses_no_line_and_breaks_no_table_and_no_fence_that_fits(sncp: Path) -> None:
+    whole = broken = 0
+    for file in sorted(sncp.rglob("*.md")):
         text = file.read_bytes().decode()
-        assert_nothing_lost(text, chunks_of(text))
+        document = parse(text)
+        pieces = chunk(document)
+        assert_nothing_lost(text, pieces)
+        for block in tables_and_fences(document, document.blocks):
+            size = sum(len(line) + 1 for line in document.lines[block.start_line - 1 : block.end_line])
+            if size <= Sizes().cap * 3:
+                held = any(p.start_line <= block.start_line and block.end_line <= p.end_line for p in pieces)
+                whole, broken = whole + held, broken + (not held)
+    assert broken == 0
+    assert whole > 2000

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cervella.knowledge.markdown import Block, parse, split_lines
+from cervella.knowledge.markdown import Block, parse, parts_of_fence, split_lines
 
 BOX = "+------+\n| ciao |\n+------+"
 
@@ -103,3 +105,107 @@ def test_front_matter_is_a_block_and_a_header() -> None:
 
 def test_a_rule_at_the_top_is_no_front_matter() -> None:
     assert kinds("---\n\ntesto\n\n---\n")[0] == ("rule", 1, 1)
+
+
+NESTED = """# Uno
+
+```markdown
+## Esempio
+
+```bash
+# installa
+make
+```
+
+Poi:
+
+```
+albero/
+```
+
+fine
+```
+
+## Due
+
+testo
+"""
+
+
+def test_a_fence_opened_inside_a_fence_does_not_end_it() -> None:
+    document = parse(NESTED)
+    assert [(block.kind, block.start_line, block.end_line) for block in document.blocks] == [
+        ("heading", 1, 1),
+        ("fence", 3, 18),
+        ("heading", 20, 20),
+        ("paragraph", 22, 22),
+    ]
+    assert document.blocks[-1].headings == ("Uno", "Due")
+
+
+def test_a_block_that_ends_with_a_quoted_fence_is_closed() -> None:
+    text = '```yaml\nPROMPT:\n"Guarda:\n```python\nx = 1\n```"\n\nRISPOSTA:\n"Bene."\n```\n\n## Dopo\n'
+    assert kinds(text) == [("fence", 1, 10), ("heading", 12, 12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("~~~\n```bash\n# no\n```\n~~~\n", [("fence", 1, 5)]),
+        ("````\n```bash\n# no\n```\n````\n", [("fence", 1, 5)]),
+        ("- voce\n\n  ```bash\n  # no\n  ```\n\ndopo\n", [("list", 1, 5), ("paragraph", 7, 7)]),
+        ("1. voce\n\n    ~~~\n    # no\n    ~~~\n", [("list", 1, 5)]),
+        ("    # codice rientrato\n\ndopo\n", [("fence", 1, 1), ("paragraph", 3, 3)]),
+        # Forgotten, not nested: nothing but the rule of CommonMark helps.
+        ("```bash\nls\n\n## A\n\n```python\nx\n```\n\n## B\n", [("fence", 1, 8), ("heading", 10, 10)]),
+        ("```\nuno\n```\n\n```\ndue\n```\n", [("fence", 1, 3), ("fence", 5, 7)]),
+    ],
+)
+def test_fences_of_every_kind_end_where_they_end(text: str, found: list[tuple[str, int, int]]) -> None:
+    assert kinds(text) == found
+    assert not any("no" in title for block in parse(text).blocks for title in block.headings)
+
+
+def test_a_long_fence_has_the_fences_tables_and_boxes_in_it_as_parts() -> None:
+    document = parse(NESTED.replace("Poi:", "| a | b |\n|---|---|\n| 1 | 2 |"))
+    parts = parts_of_fence(document.lines, document.blocks[1])
+    assert [(part.kind, part.start_line, part.end_line) for part in parts] == [
+        ("paragraph", 3, 4),
+        ("fence", 6, 9),
+        ("table", 11, 13),
+        ("fence", 15, 17),
+        ("paragraph", 19, 20),
+    ]
+
+
+def test_an_underlined_heading_is_a_heading_and_a_pair_above_a_rule_is_not() -> None:
+    assert kinds("Titolo\n======\n\nSezione\n---\n") == [("heading", 1, 2), ("heading", 4, 5)]
+    document = parse("# T\n\n**Data:** 10 gennaio 2026\n---\n\ntesto\n")
+    assert [block.kind for block in document.blocks] == ["heading", "paragraph", "rule", "paragraph"]
+    assert document.header == {"data": "10 gennaio 2026"}
+    assert document.blocks[-1].headings == ("T",)
+
+
+FENCE_LINES = [
+    "```",
+    "```bash",
+    "```markdown",
+    "````",
+    "~~~",
+    '```"',
+    "# titolo",
+    "| a |",
+    "|---|",
+    "testo",
+    "",
+    "  ```",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(FENCE_LINES), max_size=40))
+def test_however_fences_are_mixed_the_blocks_cover_every_line_once(lines: list[str]) -> None:
+    blocks = parse("\n".join(lines)).blocks
+    covered = [number for block in blocks for number in range(block.start_line, block.end_line + 1)]
+    assert covered == sorted(set(covered))
+    assert {number for number, line in enumerate(lines, start=1) if line.strip()} <= set(covered)
