@@ -126,7 +126,7 @@ class Parts:
             language=self.config.knowledge_language,
             exclude=own.exclude,
             local_only=own.local_only,
-            roles=own.roles.model_dump(exclude_unset=True),
+            roles=own.roles.model_dump(exclude_defaults=True),
         )
 
     def shield(self, brain: str | Brain | None) -> Shield:

@@ -268,3 +268,25 @@ def test_named_brains_stay_a_mapping(toml: Any) -> None:
     config = load_config(toml('[brains.gpu-box]\nkind = "vllm"\nurl = "http://gpu-box:8000/v1"\nmax_tokens = 3\n'))
     assert config.brains == {"gpu-box": {"kind": "vllm", "url": "http://gpu-box:8000/v1", "max_tokens": 3}}
     assert isinstance(config, Config)
+
+
+def test_roles_are_read_with_their_own_names(toml: Any) -> None:
+    file = toml('[knowledge.roles]\ndeprecated = ["oggi.md"]\n[knowledge.roles.verbale]\npaths = ["verbali"]\n')
+    roles = load_config(file).knowledge.roles
+    assert roles.model_dump(exclude_defaults=True) == {"deprecated": ("oggi.md",), "verbale": {"paths": ("verbali",)}}
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "remedy"),
+    [
+        ('[knowledge.roles]\ndeprecatd = ["x"]', "[knowledge.roles] deprecatd", "Did you mean 'deprecated'?"),
+        ("[knowledge.roles.resume]\nwieght = 2", "[knowledge.roles.resume] wieght", "Did you mean 'weight'?"),
+        ("[knowledge.roles.resume]\nweight = -1", "'knowledge.roles.resume.weight'", "1 is neutral"),
+    ],
+)
+def test_a_wrong_key_of_a_role_is_named_with_its_line(toml: Any, line: str, message: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(toml(line))
+    assert message in raised.value.message
+    assert "line 2" in raised.value.message
+    assert remedy in raised.value.remedy

@@ -113,13 +113,16 @@ class Roles:
         )
         begun = rf"(?:(?:{'|'.join(openings)}) )*"
         words: tuple[tuple[tuple[str, ...], Status], ...] = ((replaced, "superseded"), (ended, "deprecated"))
+        paths = tuple((fold(glob), name) for name, entry in entries for glob in entry.get("paths", ()))
+        titles = tuple((fold(word), name) for name, entry in entries for word in entry.get("titles", ()))
+        table = (ROLES_VERSION, roles, archived, deprecated, ended, replaced, openings, paths, titles)
         return cls(
             by_name=MappingProxyType(roles),
             archived=archived,
             deprecated=deprecated,
-            fingerprint=hashlib.sha256(repr((ROLES_VERSION, tables)).encode()).hexdigest(),
-            paths=tuple((fold(glob), name) for name, entry in entries for glob in entry.get("paths", ())),
-            titles=tuple((fold(word), name) for name, entry in entries for word in entry.get("titles", ())),
+            fingerprint=hashlib.sha256(repr(table).encode()).hexdigest(),
+            paths=paths,
+            titles=titles,
             signs=tuple((re.compile(rf"{begun}(?:{_either(told)})\b"), status) for told, status in words),
             marks=tuple((_mark(told), status) for told, status in words),
         )

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from cervella.knowledge.markdown import parse
-from cervella.knowledge.roles import DocumentFacts, facts_of, is_local_only
+from cervella.knowledge.roles import DocumentFacts, Roles, facts_of, is_local_only
 from cervella.language import language
 
 
-def facts(path: str, text: str = "# T\n") -> DocumentFacts:
-    return facts_of(path, parse(text), language("it"))
+def facts(path: str, text: str = "# T\n", **own: object) -> DocumentFacts:
+    return facts_of(path, parse(text), language("it"), Roles.of(own))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,12 @@ def test_the_project_comes_from_its_folder_or_from_the_header() -> None:
         ("x.md", "# T\n\n> **Status:** PROPOSTA | APPROVATA | SUPERSEDED\n", "current"),
         ("x.md", "# T\n\nQwen ha superato Llama. File obsoleti altrove.\n", "current"),
         ("y.md", "# T\n\n> **Sostituisce:** x.md\n", "current"),
+        ("stato/oggi.md", "# Stato\n\n⚠️ **ATTENZIONE: questo file è DEPRECATO** dal 20 gennaio\n", "deprecated"),
+        ("stato/oggi.md", "# Stato\n\nIl documento e' obsoleto.\n", "deprecated"),
+        ("stato/oggi.md", "# Stato (SUPERATO)\n", "superseded"),
+        ("x.md", "# T\n\n> This file is no longer maintained\n", "deprecated"),
+        ("x.md", "# T\n\nStato dell'arte delle librerie deprecate\n", "current"),
+        ("x.md", "# Come deprecare un file\n\nNon usare più npm.\n", "current"),
     ],
 )
 def test_the_status_is_what_the_document_says_of_itself(path: str, text: str, status: str) -> None:
@@ -82,3 +88,67 @@ def test_a_folder_named_local_only_means_all_in_it() -> None:
 )
 def test_without_a_header_or_a_dated_name_the_first_date_near_the_top_counts(head: str) -> None:
     assert facts_of("idee/ricerca.md", parse(head), language("it")).date == "2026-01-09"
+
+
+def test_a_path_that_the_owner_calls_deprecated_is_so_whatever_is_still_written_into_it() -> None:
+    text = "# Stato oggi\n\n> **Data:** 28 gennaio 2026\n> **Stato:** attivo\n"
+    assert facts("stato/oggi.md", text).status == "current"
+    assert facts("stato/oggi.md", text, deprecated=["stato/oggi.md"]).status == "deprecated"
+    assert facts("stato/oggi.md", text, deprecated=["Stato/"]).status == "deprecated"
+
+
+def test_the_owners_lists_come_before_the_shipped_ones() -> None:
+    own = {"minutes": {"paths": ["verbali", "**/RICERCA_di_gruppo*"], "weight": 1.2}, "state": {"volatile": False}}
+    assert facts("verbali/2026/x.md", **own).role == "minutes"
+    assert facts("idee/ricerca_di_gruppo.md", **own).role == "minutes"
+    assert facts("idee/ricerca_mia.md", **own).role == "research"
+    roles = Roles.of(own)
+    assert (roles.weight("minutes"), roles.weight("template"), roles.weight("unheard"), roles.weight(None)) == (
+        1.2,
+        Roles.of().weight("template"),
+        1.0,
+        1.0,
+    )
+    assert (roles.is_volatile("state"), roles.is_volatile("resume"), roles.is_volatile(None)) == (False, True, False)
+
+
+def test_a_value_alone_leaves_the_shipped_lists() -> None:
+    assert facts("progetti/x/PROMPT_RIPRESA_x.md", resume={"weight": 1.5}).role == "resume"
+
+
+def test_the_owners_words_and_folders_tell_the_status_too() -> None:
+    assert facts("x.md", "# T\n\nFuori uso dal 2026\n", deprecated_words=["fuori uso"]).status == "deprecated"
+    assert facts("x.md", "# T\n\nRimpiazzato da y.md\n", superseded_words=["rimpiazzato da"]).status == "superseded"
+    assert facts("vecchio/x.md", archived=["vecchio"]).status == "archived"
+    assert facts("vecchio/x.md", archived=["vecchio"]).role == "archive"
+
+
+def test_templates_weigh_less_and_states_are_volatile() -> None:
+    roles = Roles.of()
+    assert roles.weight("template") < roles.weight("decision")
+    assert roles.is_volatile("resume")
+    assert roles.is_volatile("state")
+    assert not roles.is_volatile("research")
+
+
+def test_another_table_has_another_fingerprint() -> None:
+    assert Roles.of().fingerprint == Roles.of({}).fingerprint
+    assert Roles.of({"resume": {"weight": 2.0}}).fingerprint != Roles.of().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "session"),
+    [
+        ("x.md", "# T\n\n> **Sessione:** 294 | **Progetto:** X\n", "294"),
+        ("x.md", "# T\n\n> **Sessione:** #159e\n", "159e"),
+        ("x.md", "# T\n\n> **Data:** 9 Gennaio 2026 - Sessione 140\n", "140"),
+        ("handoff/HANDOFF_20260120_miracollook_S300.md", "# T\n", "300"),
+        ("handoff/HANDOFF_20260116_SESSION240.md", "# T\n", "240"),
+        ("handoff/HANDOFF_SESSIONE_266_CONTABILITA.md", "# T\n", "266"),
+        ("20260115_SESSIONE_218_HANDOFF.md", "# T\n", "218"),
+        ("x.md", "# Sessione 134 - Riassunto\n", "134"),
+        ("VDA_VE503_costi_2026.md", "# T\n", None),
+    ],
+)
+def test_the_session_is_read_off_the_header_the_name_or_the_title(path: str, text: str, session: str | None) -> None:
+    assert facts(path, text).session == session
