@@ -6,7 +6,7 @@ because a vector of little text is exact; what is shown is the passage, because 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -21,6 +21,7 @@ CHUNKER_VERSION = "2"
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # as everywhere where a prompt is measured
 INDEXED_CHARACTERS_PER_TOKEN = 3.2  # of 199 Italian files, by the tokenizer of multilingual-e5
 _DOUBT = 1.5  # the estimate of a table or a fence was never further off than this
+_DEEPEST = 40  # blocks in blocks; below that, lines
 _REPEATED_HEADER = 500  # characters of a table's header that are worth repeating with each piece of it
 
 
@@ -71,6 +72,22 @@ class _Piece:
     """A heading, or a line such as `Prezzi:`: it belongs to what follows."""
     header: str = ""
     """The header rows of the table that it was split from; such a piece starts a chunk of its own."""
+
+
+class _Run:
+    """Pieces that follow each other, with what is asked of them all the time."""
+
+    def __init__(self) -> None:
+        self.pieces: list[_Piece] = []
+        self.size = 0.0
+        self.leads_on = True
+        """Whether all of them lead on to something that is not there yet."""
+
+    def extend(self, pieces: Iterable[_Piece]) -> None:
+        for piece in pieces:
+            self.pieces.append(piece)
+            self.size += piece.size
+            self.leads_on = self.leads_on and piece.leads_on
 
 
 def chunk(document: Document, sizes: Sizes | None = None, *, count: Callable[[str], int] | None = None) -> list[Chunk]:
@@ -153,58 +170,59 @@ class _Packer:
 
     def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
         """The pieces of each chunk."""
-        waiting: list[_Piece] = []
+        waiting = _Run()
         for section in self._sections(blocks):
             for run in self._fill(section):
-                if waiting and not self._may_join(waiting, run):
-                    yield waiting
-                    waiting = []
-                waiting = waiting + run
-        if waiting:
-            yield waiting
+                if waiting.pieces and not self._may_join(waiting, run):
+                    yield waiting.pieces
+                    waiting = _Run()
+                waiting.extend(run.pieces)
+        if waiting.pieces:
+            yield waiting.pieces
 
-    def _may_join(self, before: Sequence[_Piece], after: Sequence[_Piece]) -> bool:
-        if after[0].header:
+    def _may_join(self, before: _Run, after: _Run) -> bool:
+        if after.pieces[0].header:
             return False
-        if _all_lead_on(before):
+        if before.leads_on and before.size <= self._target:
             return True  # a heading never stands alone, whatever follows
-        size, more = _size(before), _size(after)
-        smaller = min(size, more)
-        return smaller < self._small and size + more <= (self._cap if smaller < self._small / 3 else self._target)
+        smaller, both = min(before.size, after.size), before.size + after.size
+        return smaller < self._small and both <= (self._cap if smaller < self._small / 3 else self._target)
 
     def _sections(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
-        section: list[_Piece] = []
+        section = _Run()
         for block in blocks:
-            if block.kind == "heading" and not _all_lead_on(section):
-                yield section
-                section = []
+            if block.kind == "heading" and not section.leads_on:
+                yield section.pieces
+                section = _Run()
             section.extend(self._pieces(block, block.headings))
-        if section:
-            yield section
+        if section.pieces:
+            yield section.pieces
 
-    def _fill(self, section: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+    def _fill(self, section: Sequence[_Piece]) -> Iterator[_Run]:
         """The section in runs of at most the target's length; a single piece may be longer."""
-        run: list[_Piece] = []
+        run = _Run()
         for piece in section:
-            full = _size(run) + piece.size > self._target
-            if run and (piece.header or full) and not _all_lead_on(run):
-                kept = len(run)
-                while not piece.header and run[kept - 1].leads_on:
-                    kept -= 1
-                yield run[:kept]
-                run = run[kept:]
-            run.append(piece)
-        if run:
+            full = run.size + piece.size > self._target
+            if run.pieces and (piece.header or full) and not (run.leads_on and run.size <= self._target):
+                leading: list[_Piece] = []
+                while not (piece.header or run.leads_on) and run.pieces[-1].leads_on:
+                    leading.insert(0, run.pieces.pop())
+                    run.size -= leading[0].size
+                yield run
+                run = _Run()
+                run.extend(leading)
+            run.extend([piece])
+        if run.pieces:
             yield run
 
-    def _pieces(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Piece]:
+    def _pieces(self, block: Block, headings: tuple[str, ...], depth: int = 0) -> Iterator[_Piece]:
         size = self._length(block.start_line, block.end_line)
         if size <= self._target or (block.kind in ("table", "fence", "box") and self._fits(block, size)):
             leads_on = block.kind == "heading" or self._introduces(block, size)
             yield _Piece(block.start_line, block.end_line, size, headings, leads_on)
-        elif block.children or (block.kind == "fence" and block.start_line < block.end_line):
+        elif depth < _DEEPEST and (block.children or (block.kind == "fence" and block.start_line < block.end_line)):
             for child in block.children or parts_of_fence(self._lines, block):
-                yield from self._pieces(child, headings)
+                yield from self._pieces(child, headings, depth + 1)
         elif block.kind == "table":
             yield from self._rows(block, headings)
         else:
@@ -252,11 +270,3 @@ class _Packer:
 
     def _length(self, first: int, last: int) -> float:
         return self._before[last] - self._before[first - 1]
-
-
-def _all_lead_on(pieces: Sequence[_Piece]) -> bool:
-    return all(piece.leads_on for piece in pieces)
-
-
-def _size(pieces: Sequence[_Piece]) -> float:
-    return sum(piece.size for piece in pieces)
