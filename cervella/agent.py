@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ import anyio
 import anyio.to_thread
 
 from cervella.asking import Asking
-from cervella.brains.shield import Guard, Shield
+from cervella.brains.fallback import Shielded
+from cervella.brains.router import RouteDecision, Router
+from cervella.brains.shield import Guard
 from cervella.citations import find_citations
 from cervella.clock import Clock
 from cervella.config import Config, load_config
@@ -26,9 +29,9 @@ from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.history import history_of
 from cervella.language import Language, known_languages, language
 from cervella.loop import BackgroundLoop
-from cervella.parts import Parts
+from cervella.parts import AnyBrain, Parts
 from cervella.prompt import instructions_for, render, strip_marks
-from cervella.protocols import Brain, Embedder, Retriever, Soul
+from cervella.protocols import Embedder, Retriever, Soul
 from cervella.session import Session
 from cervella.types import (
     Answered,
@@ -77,7 +80,7 @@ class Agent(Asking):
         self,
         *,
         config: str | os.PathLike[str] | Config | None = None,
-        brain: str | Brain | None = None,
+        brain: AnyBrain | None = None,
         knowledge: str | os.PathLike[str] | None = None,
         constitution: str | os.PathLike[str] | None = None,
         index: str | os.PathLike[str] | None = None,
@@ -135,11 +138,11 @@ class Agent(Asking):
         return self._parts.brain_name
 
     @property
-    def brain(self) -> Shield:
+    def brain(self) -> Shielded:
         """What thinks, behind its shield."""
         return self._parts.shield(None)
 
-    def brain_named(self, brain: str | Brain) -> Shield:
+    def brain_named(self, brain: AnyBrain) -> Shielded:
         """The brain of this name behind its shield, as a question would find it; nobody is asked."""
         return self._parts.shield(brain)
 
@@ -154,7 +157,7 @@ class Agent(Asking):
         """The language of the knowledge base."""
         return language(self.config.knowledge_language)
 
-    def with_brain(self, brain: str | Brain) -> Agent:
+    def with_brain(self, brain: AnyBrain) -> Agent:
         """An agent with the same soul and knowledge, and another engine."""
         other = copy.copy(self)
         other._parts = self._parts.with_brain(brain)
@@ -170,20 +173,22 @@ class Agent(Asking):
         *,
         filters: AnyFilters = None,
         history: Sequence[Any] | None = None,
-        brain: str | Brain | None = None,
+        brain: AnyBrain | None = None,
         timeout: float | None = None,
         top_k: int | None = None,
         max_output_tokens: int | None = None,
         temperature: float | None = None,
         images: Iterable[Image] = (),
         query: str | None = None,
+        batch: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """The answer as it comes: `Retrieved`, then `TextDelta`s, then `Answered`, last.
 
         An answer that breaks off after its first text gives `Interrupted` with the partial reply, then raises
         StreamInterruptedError. `timeout` is in seconds, for all of it; `history` holds Messages, Replies,
         `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first; `query` is what to search for, where
-        that is not the question. Closing the generator stops the engine.
+        that is not the question; `batch` says that nobody waits for this answer, which a router looks at. Closing the
+        generator stops the engine.
         """
         clock = Clock(timeout)
         shield = self._parts.shield(brain)
@@ -197,7 +202,10 @@ class Agent(Asking):
             temperature=temperature,
             images=tuple(images),
             query=query,
+            batch=batch,
         )
+        if brain is not None:
+            prompt = replace(prompt, hints={**prompt.hints, "route": "explicit", "route_reason": "the caller named it"})
         clock.retrieved()
         yield Retrieved(retrieval=retrieval)
         try:
@@ -221,7 +229,7 @@ class Agent(Asking):
             raise
 
     async def apreview(
-        self, question: str, *, brain: str | Brain | None = None, timeout: float | None = None, **options: Any
+        self, question: str, *, brain: AnyBrain | None = None, timeout: float | None = None, **options: Any
     ) -> Preview:
         """The prompt as it would be sent, with token counts; no brain is asked. Takes the options of `astream`."""
         shield = self._parts.shield(brain)
@@ -236,6 +244,22 @@ class Agent(Asking):
             retrieval=retrieval,
             flags=fitted.flags,
         )
+
+    async def aroute(
+        self, question: str, *, brain: AnyBrain | None = None, timeout: float | None = None, **options: Any
+    ) -> RouteDecision:
+        """Which brain would be asked, and why; nobody is called. Takes the options of `astream`."""
+        shield = self._parts.shield(brain)
+        prompt, _ = await self._prompt(question, Clock(timeout), **options)
+        if isinstance(shield, Router):
+            return shield.decide(prompt)
+        members = [member.name for member in getattr(shield, "members", (shield,))]
+        rule, reason = ("explicit", "the caller named it") if brain is not None else ("configured", "it is configured")
+        return RouteDecision(brain=members[0], rule=rule, reason=reason, features={}, order=tuple(members))
+
+    def route(self, question: str, **options: Any) -> RouteDecision:
+        """Which brain would be asked, and why; nobody is called."""
+        return self._loop.run(functools.partial(self.aroute, question, **options))
 
     def preview(self, question: str, **options: Any) -> Preview:
         """The prompt as it would be sent, with token counts; no brain is asked."""
@@ -253,6 +277,7 @@ class Agent(Asking):
         temperature: float | None = None,
         images: tuple[Image, ...] = (),
         query: str | None = None,
+        batch: bool = False,
     ) -> tuple[Prompt, Retrieval]:
         question = _checked(question)
         _check_options(max_output_tokens, temperature, images)
@@ -273,6 +298,7 @@ class Agent(Asking):
                 "abstain": retrieval.abstain,
                 "confidence": retrieval.confidence,
                 "language": lang.code,
+                "batch": batch,
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
             },
         )

@@ -81,6 +81,7 @@ class Language:
     _follow_up_start: re.Pattern[str] = field(repr=False)
     _follow_up_points: re.Pattern[str] = field(repr=False)
     _follow_up_stems: int = field(repr=False)
+    _intents: Mapping[str, tuple[re.Pattern[str], ...]] = field(repr=False)
     starter: Mapping[str, str] = field(repr=False)
     """What `cervella init` writes: `constitution`, `note`."""
 
@@ -152,6 +153,18 @@ class Language:
         folded = " ".join(fold(question).strip(" .!?¿…").split())
         match = next((match for form in self._identity if (match := form.fullmatch(folded))), None)
         return None if match is None else next((name for name in match.groups() if name), "")
+
+    def intents(self, question: str) -> frozenset[str]:
+        """What a question wants done, beyond an answer from the sources: `code`, `reasoning`, `planning`.
+
+        >>> it = language("it")
+        >>> [sorted(it.intents(q)) for q in ("Scrivi una funzione Python", "Quanto costa?", "Prepara un piano")]
+        [['code'], [], ['planning']]
+        """
+        folded = " ".join(fold(question).split())
+        return frozenset(
+            intent for intent, patterns in self._intents.items() if any(pattern.search(folded) for pattern in patterns)
+        )
 
     def follows_up(self, question: str) -> bool:
         """Whether only the question before explains this one: «e quanto costa?».
@@ -281,5 +294,8 @@ def language(code: str) -> Language:
         _follow_up_start=re.compile(data["follow_up"]["starts"]),
         _follow_up_points=re.compile(data["follow_up"]["points"]),
         _follow_up_stems=data["follow_up"]["most_stems"],
+        _intents=MappingProxyType(
+            {intent: tuple(map(re.compile, patterns)) for intent, patterns in data["intents"].items()}
+        ),
         starter=MappingProxyType(data["starter"]),
     )

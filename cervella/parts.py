@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cervella.brains import load_brain, shield_options
+from cervella.brains.composed import COMPOSED, compose, kind_of
+from cervella.brains.cooldown import Cooldown
+from cervella.brains.fallback import Fallback, Shielded
 from cervella.brains.shield import Guard, Shield
 from cervella.config import Config
 from cervella.errors import ConfigError, SoulError
@@ -22,9 +25,11 @@ from cervella.types import Attempt
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
 
-__all__ = ["Parts"]
+__all__ = ["AnyBrain", "Parts"]
 
 _logger = logging.getLogger("cervella")
+AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
+"""A name, an object, or several of them: the first that answers."""
 
 
 class Parts:
@@ -34,7 +39,7 @@ class Parts:
         self,
         config: Config,
         *,
-        brain: str | Brain | None,
+        brain: AnyBrain | None,
         embedder: str | Embedder | None,
         soul: Soul | None,
         retriever: Retriever | None,
@@ -62,9 +67,11 @@ class Parts:
         self._guard = guard
         self._on_attempt = on_attempt
         self._lock = threading.RLock()
-        self._shields: dict[str | int, Shield] = {}
+        self._shields: dict[object, Shielded] = {}
+        self._cooldown = Cooldown()
+        self._composing: list[str] = []
 
-    def with_brain(self, brain: str | Brain) -> Parts:
+    def with_brain(self, brain: AnyBrain) -> Parts:
         """The same soul and knowledge, and another brain."""
         return Parts(
             self.config,
@@ -80,7 +87,10 @@ class Parts:
     def brain_name(self) -> str:
         """The name of what was asked for, or of the default; nothing is loaded for it."""
         named = self._brain if self._brain is not None else self.config.brain or self._default()[0]
-        return named.partition(":")[0] if isinstance(named, str) else str(getattr(named, "name", named))
+        several = named if isinstance(named, (list, tuple)) else (named,)
+        return ", ".join(
+            one.partition(":")[0] if isinstance(one, str) else str(getattr(one, "name", one)) for one in several
+        )
 
     @property
     def soul(self) -> Soul:
@@ -129,33 +139,48 @@ class Parts:
             roles=own.roles.model_dump(exclude_defaults=True),
         )
 
-    def shield(self, brain: str | Brain | None) -> Shield:
+    def shield(self, brain: AnyBrain | None) -> Shielded:
         """The brain that was asked for, or the configured one, behind its shield."""
         with self._lock:
             named = brain if brain is not None else self._brain if self._brain is not None else self._configured()
-            key = named if isinstance(named, str) else id(named)
-            if key not in self._shields:
-                options = self.config.brains
-                leaf = load_brain(named, options) if isinstance(named, str) else named
-                if not isinstance(leaf, Brain):
-                    raise ConfigError(
-                        f"brain is {type(leaf).__name__}, which has no name, model and stream.",
-                        remedy="Give the name of a brain, or an object with the Brain protocol.",
-                    )
-                self._shields[key] = Shield(
-                    leaf,
-                    **shield_options(named if isinstance(named, str) else leaf.name, options),
-                    guard=self._guard,
-                    on_attempt=self._on_attempt,
-                )
+            if isinstance(named, (list, tuple)):
+                key: object = tuple(one if isinstance(one, str) else id(one) for one in named)
+                if key not in self._shields:
+                    self._shields[key] = Fallback([self.shield(one) for one in named], cooldown=self._cooldown)
+            else:
+                key = named if isinstance(named, str) else id(named)
+                if key not in self._shields:
+                    self._shields[key] = self._one(named)
             return self._shields[key]
 
-    def _configured(self) -> str:
-        named = self.config.brain
-        if isinstance(named, tuple):
+    def _one(self, named: Any) -> Shielded:
+        options = self.config.brains
+        if isinstance(named, str) and kind_of(named, options) in COMPOSED:
+            if named in self._composing:
+                raise ConfigError(
+                    f"The brain {named!r} is made of itself: {' > '.join([*self._composing, named])}.",
+                    remedy="Name other members.",
+                )
+            self._composing.append(named)
+            try:
+                return compose(named, options, shield=self.shield, cooldown=self._cooldown)
+            finally:
+                self._composing.pop()
+        leaf = load_brain(named, options) if isinstance(named, str) else named
+        if not isinstance(leaf, Brain):
             raise ConfigError(
-                f"brain is a list: {', '.join(named)}.", remedy="Name one brain: this version has no fallback."
+                f"brain is {type(leaf).__name__}, which has no name, model and stream.",
+                remedy="Give the name of a brain, or an object with the Brain protocol.",
             )
+        return Shield(
+            leaf,
+            **shield_options(named if isinstance(named, str) else leaf.name, options),
+            guard=self._guard,
+            on_attempt=self._on_attempt,
+        )
+
+    def _configured(self) -> str | tuple[str, ...]:
+        named = self.config.brain
         if named is None:
             named, why = self._default()
             _logger.info("brain %s: %s", named, why)
@@ -168,7 +193,7 @@ class Parts:
             return "embedded", "[brains.embedded] names a model"
         return "extractive", "no brain is named, and this one quotes the sources and generates nothing"
 
-    def shields(self) -> list[Shield]:
+    def shields(self) -> list[Shielded]:
         """The brains that were asked so far."""
         with self._lock:
             return list(self._shields.values())

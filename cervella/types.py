@@ -158,7 +158,8 @@ class Prompt:
     """None is not sent."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
-    `instructions_without_passages` (str: for when none of the passages can be shown)."""
+    `instructions_without_passages` (str: for when none of the passages can be shown), `batch` (bool: nobody waits),
+    `route` and `route_reason` (str: why this brain)."""
 
     def __post_init__(self) -> None:
         for name in ("history", "passages", "marks", "images"):
@@ -212,6 +213,9 @@ class Attempt:
     """Whether it was given anything local-only."""
     error: str | None = None
     """The error's `code`."""
+    route: str | None = None
+    """The rule that chose this engine: a router's, `fallback`, or `explicit`; None where there was no choice."""
+    route_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import typer
 
 import cervella
 from cervella import brains, errors, testing
+from cervella.brains import composed
 from cervella.cli import app
 from cervella.knowledge.roles import Roles
 from cervella.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig
@@ -43,6 +43,7 @@ _NOT_EXPORTED = (
     ("cervella.conversations", "Conversations"),
     ("cervella.conversations", "Conversation"),
     ("cervella.conversations", "Turn"),
+    ("cervella.brains.router", "RouteDecision"),
     ("cervella.types", "CitedLines"),
     ("cervella.types", "SkippedFile"),
 )
@@ -364,9 +365,8 @@ def configuration() -> str:
     pages.append(
         _table(("key", "type", "default", ""), [(_code(k), *told.get(k, ("", "", ""))) for k in brains.SHIELD_OPTIONS])
     )
-    installed = {point.name for point in entry_points(group="cervella.brains")}
     for kind in brains.brain_names():
-        if kind in installed - set(brains._BUILT_IN) or kind in ("echo", "scripted"):
+        if kind not in brains._BUILT_IN or kind in ("echo", "scripted"):
             continue
         module, _, name = brains._BUILT_IN[kind].partition(":")
         node = typing.cast(ast.ClassDef, _node(module, name))
@@ -374,7 +374,23 @@ def configuration() -> str:
         rows = [] if made is None else list(_options(module, made))
         pages.append(f"### kind {kind}\n\n{_prose(ast.get_docstring(node))}")
         pages.append(_table(("key", "type", "default"), rows) if rows else "No keys of its own.\n")
+    pages += _composed()
     return "\n".join(pages)
+
+
+def _composed() -> Iterator[str]:
+    """The kinds that are made of other brains: their keys are no arguments of a class."""
+    keys = {
+        "members": ("list of names", "needed", "Who is asked, best first."),
+        "own": ("name or names", "your engines", "The tier of simple questions and batches."),
+        "strong": ("name or names", '`"claude"`', "The tier of code, plans, reasoning, pictures and long prompts."),
+        "rules": ("list of tables", "routes.toml", "Ordered rules: `name`, `when`, `to`, `reason`."),
+    }
+    for kind, node in (("fallback", "Fallback"), ("router", "Router")):
+        text = _prose(ast.get_docstring(typing.cast(ast.ClassDef, _node(f"cervella.brains.{kind}", node))))
+        rows = [(_code(key), *keys[key]) for key in composed._KEYS[kind] if key != "kind"]
+        yield f"### kind {kind}\n\n{text}"
+        yield _table(("key", "type", "default", ""), rows)
 
 
 def _options(module: str, made: ast.FunctionDef) -> Iterator[tuple[str, ...]]:

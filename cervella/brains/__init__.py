@@ -37,7 +37,7 @@ def _third_party() -> dict[str, EntryPoint]:
 
 def brain_names(options: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
     """The names that a brain can be asked for by: built in, installed by entry point, and configured."""
-    return sorted({*_BUILT_IN, *_third_party(), *(options or {})})
+    return sorted({*_BUILT_IN, *_third_party(), "router", *(options or {})})
 
 
 def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> Brain:

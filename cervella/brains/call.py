@@ -177,6 +177,8 @@ class Call:
                 shown=self._fitted.prompt.marks,
                 tainted=self._fitted.prompt.tainted,
                 error=error.code if isinstance(error, CervellaError) else None,
+                route=self._fitted.prompt.hints.get("route"),
+                route_reason=self._fitted.prompt.hints.get("route_reason"),
             )
         )
 

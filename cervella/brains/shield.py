@@ -79,8 +79,11 @@ class Shield:
         """The prompt as this brain would get it. Raises PromptTooLongError."""
         return await fit(prompt, self.brain, self.location)
 
-    async def stream(self, prompt: Prompt, /, *, timeout: float | None = None) -> AsyncGenerator[BrainEvent, None]:
-        """The brain's events for what it may see of the prompt. `timeout` bounds the whole answer, in seconds."""
+    async def stream(
+        self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
+    ) -> AsyncGenerator[BrainEvent, None]:
+        """The brain's events for what it may see of the prompt. `timeout` bounds the whole answer, in seconds;
+        `first_token_within` its first text, where that is less than the brain's own first_token_timeout."""
         import stamina  # with its hooks it costs some milliseconds: the first question pays them, not the import
 
         # stamina logs each retry as a warning; without a handler Python would print it on the user's terminal.
@@ -88,7 +91,9 @@ class Shield:
             logging.getLogger("stamina").addHandler(logging.NullHandler())
 
         patience = Patience(
-            first_token=self._first_token_timeout,
+            first_token=min(
+                self._first_token_timeout, float("inf") if first_token_within is None else first_token_within
+            ),
             idle=self._idle_timeout,
             deadline=None if timeout is None else time.monotonic() + timeout,
         )

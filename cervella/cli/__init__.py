@@ -47,7 +47,7 @@ app.command("search")(search.search)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("sessions")(sessions.sessions)
-app.command("brains")(brains.brains)
+app.add_typer(brains.app, name="brains")
 app.command("doctor")(doctor.doctor)
 
 

@@ -18,8 +18,7 @@ import typer
 
 from cervella import __version__
 from cervella.agent import Agent
-from cervella.brains import load_brain, shield_options
-from cervella.brains.shield import Shield
+from cervella.brains.fallback import Shielded
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import print_json, print_line
 from cervella.errors import CervellaError, IndexMissingError
@@ -209,12 +208,11 @@ def _manifest(agent: Agent) -> Iterator[Manifest | None]:
 
 def _brain(agent: Agent, name: str | None, soul: Finding) -> Iterator[Finding]:
     called = f"brain {name}" if name else "brain that answers"
-    found: list[Shield] = []
+    found: list[Shielded] = []
 
     def look() -> str:
-        options = agent.config.brains
         # Not agent.with_brain: it wants the soul too, and a soul that can't be read is said once.
-        shield = agent.brain if name is None else Shield(load_brain(name, options), **shield_options(name, options))
+        shield = agent.brain if name is None else agent.brain_named(name)
         check = getattr(shield.brain, "check", None)
         if check is not None:
             check()
@@ -227,7 +225,7 @@ def _brain(agent: Agent, name: str | None, soul: Finding) -> Iterator[Finding]:
         yield from _window(agent, called, found[0])
 
 
-def _window(agent: Agent, called: str, shield: Shield) -> Iterator[Finding]:
+def _window(agent: Agent, called: str, shield: Shielded) -> Iterator[Finding]:
     window = shield.context_tokens
     if window is None:
         return

@@ -157,7 +157,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "no index yet": (no_index, 1, "No index", "`cervella index`"),
     "typo in --brain": (typed("ask", "--brain", "extractve", QUESTION), 2, "extractve", "'extractive'"),
     "typo in brain": (configured(brain='"emdedded"'), 2, "emdedded", "'embedded'"),
-    "a list for brain": (configured(brain='["extractive", "echo"]'), 2, "list", "one brain"),
+    "typo in a list of brains": (configured(brain='["extractive", "ehco"]'), 2, "ehco", "'echo'"),
     "empty brain": (configured(brain='""'), 2, "brain", "which brain"),
     "typo in a key": (configured(more="top_kk = 3\n"), 2, "top_kk", "'top_k'"),
     "typo in a section": (configured(more="[knowlege]\n"), 2, "knowlege", "'knowledge'"),
@@ -449,7 +449,7 @@ def test_doctor_tries_whether_the_index_folder_can_be_written(
         ("wrong folder", "index", "fault"),
         ("unknown embedder", "embedder", "fault"),
         ("garbage for conversations", "conversations", "fault"),
-        ("a list for brain", "brain that answers", "fault"),
+        ("typo in a list of brains", "brain that answers", "fault"),
     ],
 )
 def test_doctor_finds_what_a_newcomer_did(home: Path, doctor: Any, mistake: str, name: str, state: str) -> None:
