@@ -72,7 +72,7 @@ def explained(error: ValidationError, file: Path | None, from_file: Mapping[str,
     text = file.read_text(encoding="utf-8-sig") if file is not None else ""
     if first["type"] == "extra_forbidden":
         return unknown_key(keys, file, text)
-    named = keys[:2] if keys[0] in ("soul", "knowledge", "brains") else keys[:1]
+    named = keys[:2] if keys[0] in (*SECTIONS, "brains") else keys[:1]
     written: Any = from_file
     for key in named:
         written = written.get(key) if isinstance(written, Mapping) else None

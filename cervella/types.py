@@ -158,7 +158,10 @@ class Prompt:
     """None is not sent."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
-    `instructions_without_passages` (str: for when none of the passages can be shown)."""
+    `instructions_without_passages` (str: for when none of the passages can be shown). What chooses a brain adds `route`
+    (str: the rule) and `reason` (str): they end up on the Attempt."""
+    reply: str = field(default="", repr=False, compare=False)
+    """The id of the reply that it is for: a name for the books, no part of what is asked."""
 
     def __post_init__(self) -> None:
         for name in ("history", "passages", "marks", "images"):
@@ -189,6 +192,8 @@ class Usage:
     """Prompt tokens that the engine served from its prefix cache."""
     cache_write_tokens: int | None = None
     """Prompt tokens written to the engine's prefix cache."""
+    cache_write_1h_tokens: int | None = None
+    """Those of them that are kept for an hour, which costs more; None where the engine has one kind only."""
     output_tokens: int | None = None
     """Generated tokens, reasoning included."""
 
@@ -206,12 +211,20 @@ class Attempt:
     seconds: float = 0.0
     """Wall time of the call."""
     first_token_seconds: float | None = None
+    load_seconds: float | None = None
+    """Of `seconds`, what the engine took to load its weights, as it says."""
     shown: tuple[str, ...] = ()
     """The marks of the passages that this engine was given."""
     tainted: bool = False
     """Whether it was given anything local-only."""
     error: str | None = None
     """The error's `code`."""
+    reply: str = ""
+    """The id of the reply that this call was for; empty where no agent asked."""
+    route: str | None = None
+    """The rule that chose this brain; None where nothing chose."""
+    reason: str | None = None
+    """Why, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +239,8 @@ class Completion:
     """The weights that answered, as the engine reports them."""
     attempts: tuple[Attempt, ...] = ()
     """Put in by the shield; a brain leaves it empty."""
+    load_seconds: float | None = None
+    """What the engine took to load its weights, where it says so."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """What a reader should know, with a count: `{"secrets_masked": 2, "passages_dropped": 1, "test_size": 1}`."""
 

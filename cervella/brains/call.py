@@ -141,7 +141,7 @@ class Call:
         if not joined.strip() and completion.finish_reason == "stop":
             raise self._broken("answered nothing", code="empty_answer")
         model = completion.model or self._brain.model
-        self._end("ok", usage=completion.usage, model=model)
+        self._end("ok", usage=completion.usage, model=model, load_seconds=completion.load_seconds)
         return Finished(completion=replace(completion, model=model, flags={**completion.flags, **self._fitted.flags}))
 
     def _broken(self, what: str, *, code: str | None = None) -> BrainResponseError:
@@ -161,10 +161,12 @@ class Call:
         usage: Usage | None = None,
         model: str = "",
         error: BaseException | None = None,
+        load_seconds: float | None = None,
     ) -> None:
         if self._ended:
             return
         self._ended = True
+        hints = self._fitted.prompt.hints
         self._report(
             Attempt(
                 brain=self._brain.name,
@@ -177,6 +179,10 @@ class Call:
                 shown=self._fitted.prompt.marks,
                 tainted=self._fitted.prompt.tainted,
                 error=error.code if isinstance(error, CervellaError) else None,
+                load_seconds=load_seconds,
+                reply=self._fitted.prompt.reply,
+                route=hints.get("route"),
+                reason=hints.get("reason"),
             )
         )
 

@@ -1,0 +1,356 @@
+"""The ledger: one row for every call of an engine, in one SQLite file. It holds no word of anybody, unless told to."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cervella.errors import LedgerError
+from cervella.ledger.budget import Limit
+from cervella.sqlite_file import create_whole
+
+__all__ = ["Feedback", "Ledger", "Row"]
+
+_SCHEMA_VERSION = 1
+_BUSY_SECONDS = 5.0
+_RESERVED = datetime.timedelta(hours=1)
+"""After so long a call that never ended was killed with its process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One call of one engine. What is not known is None, never 0."""
+
+    at: str
+    """When it ended: ISO 8601, UTC."""
+    reply: str = ""
+    """The id of the reply that it was for; several calls can be for one."""
+    session: str | None = None
+    soul: str = ""
+    brain: str
+    model: str = ""
+    location: str = "local"
+    route: str | None = None
+    reason: str | None = None
+    outcome: str = "ok"
+    error: str | None = None
+    retries: int = 0
+    """Calls of this brain for the same reply that came before."""
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    seconds: float = 0.0
+    first_token_seconds: float | None = None
+    load_seconds: float | None = None
+    cost_usd: Decimal | None = None
+    price_source: str | None = None
+    price_date: str | None = None
+    estimate_usd: Decimal | None = None
+    """What was set aside for it, where its cost can't be known: so much of the budget it takes."""
+    question: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What somebody said of a reply."""
+
+    at: str
+    reply: str
+    good: bool
+    note: str | None = None
+
+
+_COLUMNS = tuple(field.name for field in fields(Row))
+_MONEY = ("cost_usd", "estimate_usd")
+_TYPES = {
+    "retries": "INTEGER NOT NULL", "seconds": "REAL NOT NULL", "first_token_seconds": "REAL", "load_seconds": "REAL",
+    **{name: "INTEGER" for name in _COLUMNS if name.endswith("_tokens")},
+    **dict.fromkeys(("at", "reply", "soul", "brain", "model", "location", "outcome"), "TEXT NOT NULL"),
+}  # fmt: skip
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS attempt (
+    number INTEGER PRIMARY KEY, {", ".join(f"{name} {_TYPES.get(name, 'TEXT')}" for name in _COLUMNS)}
+);
+CREATE INDEX IF NOT EXISTS spent ON attempt(at, brain, cost_usd, estimate_usd);
+CREATE INDEX IF NOT EXISTS attempt_of_reply ON attempt(reply);
+CREATE INDEX IF NOT EXISTS attempt_of_session ON attempt(session) WHERE session IS NOT NULL;
+CREATE TABLE IF NOT EXISTS feedback (reply TEXT PRIMARY KEY, at TEXT NOT NULL, good INTEGER NOT NULL, note TEXT);
+CREATE TABLE IF NOT EXISTS reservation (
+    number INTEGER PRIMARY KEY, brain TEXT NOT NULL, usd TEXT NOT NULL, expires TEXT NOT NULL
+);
+"""
+_INSERT = f"INSERT INTO attempt ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_SPENT = "SELECT sum(CAST(round(coalesce(cost_usd, estimate_usd) * 1e12) AS INTEGER)) FROM attempt WHERE at >= ?"
+"""In whole 10^-12 dollars: a sum of these is exact."""
+
+
+class Ledger:
+    """The calls in one file. Thread-safe, and safe for several processes: SQLite in WAL mode.
+
+    Nothing is read or written before the first call. Calls raise LedgerError where the file can't be used.
+    """
+
+    def __init__(self, path: str | Path, *, keep_days: int | None = None) -> None:
+        self.path = Path(path)
+        self._keep_days = keep_days
+        self._lock = threading.RLock()
+        self._open: _Open | None = None
+
+    def __repr__(self) -> str:
+        return f"Ledger({str(self.path)!r})"
+
+    # Writing
+
+    def record(self, rows: Sequence[Row], *, reserved: Sequence[int] = ()) -> None:
+        """Write calls that ended, and give back what was set aside for them: all of it, or nothing."""
+        with self._connected(write=True) as database:
+            database.executemany(_INSERT, [[_stored(getattr(row, name)) for name in _COLUMNS] for row in rows])
+            database.executemany("DELETE FROM reservation WHERE number = ?", [(number,) for number in reserved])
+
+    def reserve(self, brain: str, usd: Decimal, limits: Sequence[Limit]) -> int:
+        """Set aside what a call may cost, and give the number to release it by.
+
+        Raises BudgetError where it could pass a limit: what was spent, what is set aside in any process, and this.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        with self._connected(write=True) as database:
+            database.execute("DELETE FROM reservation WHERE expires < ?", (_iso(now),))
+            for limit in limits:
+                if limit.holds_for(brain):
+                    running = sum(
+                        (
+                            Decimal(usd)
+                            for of, usd in database.execute("SELECT brain, usd FROM reservation")
+                            if limit.holds_for(of)
+                        ),
+                        Decimal(0),
+                    )
+                    limit.check(self._spent(database, limit, now), running, usd)
+            added = database.execute(
+                "INSERT INTO reservation (brain, usd, expires) VALUES (?, ?, ?)",
+                (_storable(brain), f"{usd:f}", _iso(now + _RESERVED)),
+            )
+            return int(added.lastrowid or 0)
+
+    def keep_answer(self, reply: str, text: str) -> None:
+        """Keep the words of an answer with the call that gave it."""
+        with self._connected(write=True) as database:
+            database.execute(
+                "UPDATE attempt SET answer = ? WHERE number = (SELECT max(number) FROM attempt WHERE reply = ?)",
+                (_storable(text), reply),
+            )
+
+    def add_feedback(self, reply: str, *, good: bool, note: str | None = None) -> None:
+        """Keep what somebody said of a reply; a second word replaces the first.
+
+        Raises LedgerError where there is no such reply.
+        """
+        with self._connected(write=True) as database:
+            if not database.execute("SELECT 1 FROM attempt WHERE reply = ? LIMIT 1", (_storable(reply),)).fetchone():
+                raise LedgerError(
+                    f"The ledger holds no reply {reply!r:.40}.",
+                    remedy="Give a Reply of this agent, or its id; [ledger] enabled must be true when it is made.",
+                    code="reply_missing",
+                )
+            database.execute(
+                "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)", (reply, _iso(), int(good), _stored(note))
+            )
+
+    # Reading
+
+    def rows(self, since: datetime.datetime | None = None) -> list[Row]:
+        """The calls that ended at this time or later, oldest first."""
+        with self._existing() as database:
+            found = database and database.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM attempt WHERE at >= ? ORDER BY at, number",
+                ("" if since is None else _iso(since),),
+            )
+            return [_row(values) for values in found or ()]
+
+    def feedback(self) -> list[Feedback]:
+        """What was said, oldest first."""
+        with self._existing() as database:
+            found = database and database.execute("SELECT at, reply, good, note FROM feedback ORDER BY at, reply")
+            return [Feedback(at=at, reply=reply, good=bool(good), note=note) for at, reply, good, note in found or ()]
+
+    def spent(self, limit: Limit) -> Decimal:
+        """What was spent in the present period of a limit, in US dollars; a call of unknown cost as estimated."""
+        with self._existing() as database:
+            return self._spent(database, limit, datetime.datetime.now(datetime.UTC)) if database else Decimal(0)
+
+    def _spent(self, database: sqlite3.Connection, limit: Limit, now: datetime.datetime) -> Decimal:
+        since = _iso(limit.since(now))
+        only = ("", (since,)) if limit.brain is None else (" AND brain = ?", (since, _storable(limit.brain)))
+        return Decimal(database.execute(_SPENT + only[0], only[1]).fetchone()[0] or 0).scaleb(-12).normalize() + 0
+
+    # Deleting
+
+    def release(self, reserved: Sequence[int]) -> None:
+        """Give back what was set aside for calls that were not made."""
+        self.record((), reserved=reserved)
+
+    def forget(self, session: str) -> None:
+        """Take a session's words out for good, notes too, and its name off its calls: what they cost stays."""
+        with self._existing() as database:
+            if database is None:
+                return
+            database.execute("BEGIN IMMEDIATE")
+            with database:
+                replies = "SELECT reply FROM attempt WHERE session = ?"
+                database.execute(f"UPDATE feedback SET note = NULL WHERE reply IN ({replies})", (_storable(session),))
+                database.execute(
+                    "UPDATE attempt SET session = NULL, question = NULL, answer = NULL WHERE session = ?",
+                    (_storable(session),),
+                )
+            self._empty_log(database)
+            database.execute("VACUUM")
+            self._empty_log(database)
+
+    def _empty_log(self, database: sqlite3.Connection) -> None:
+        """The log keeps what was deleted for as long as it is there."""
+        if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            raise LedgerError(
+                f"Another program is reading the ledger {str(self.path)!r}: deleted words would stay there.",
+                remedy="End that program, then delete the session again.",
+                code="deletion_unfinished",
+            )
+
+    def purge(self, before: datetime.datetime) -> None:
+        """Delete the calls that ended before this time, with what was said of them."""
+        with self._connected(write=True) as database:
+            _purge(database, before)
+
+    # The file
+
+    def close(self) -> None:
+        """Let go of the file. A closed ledger can be used again."""
+        with self._lock:
+            if self._open is not None:
+                self._open.close()
+                self._open = None
+
+    @contextlib.contextmanager
+    def _existing(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection; None where nothing was written yet, and nothing is made then."""
+        if not self.path.exists():
+            yield None
+            return
+        with self._connected() as database:
+            yield database
+
+    @contextlib.contextmanager
+    def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, for one caller at a time; with `write` in one transaction."""
+        if self._open is not None and self._open.pid != os.getpid():
+            self._lock, self._open = threading.RLock(), None  # a fork: what it inherited is the parent's
+        with self._lock:
+            try:
+                if self._open is None or not self._open.current():
+                    self.close()
+                    if not self.path.exists():
+                        create_whole(self.path, _lay_out, seconds=_BUSY_SECONDS)
+                    self._open = self._opened()
+                database = self._open.database
+                if not write:
+                    yield database
+                    return
+                database.execute("BEGIN IMMEDIATE")
+                with database:
+                    yield database
+            except (sqlite3.Error, OSError) as error:
+                self.close()
+                raise LedgerError(
+                    f"The ledger {str(self.path)!r} can't be used: {error}.",
+                    remedy="Check that the folder is writable and the disk not full; a damaged file can be moved away.",
+                ) from error
+
+    def _opened(self) -> _Open:
+        opened = _Open(self.path)
+        try:
+            self._prepare(opened.database)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost the last rows, never the file
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            raise LedgerError(
+                f"The ledger {str(self.path)!r} was written by a newer Cervella.",
+                remedy="Update Cervella, or name another file in [ledger] path.",
+            )
+        if version < _SCHEMA_VERSION:
+            _lay_out(database)
+        if self._keep_days is not None:
+            database.execute("BEGIN IMMEDIATE")
+            with database:
+                _purge(database, datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=self._keep_days))
+
+
+class _Open:
+    """An open file; closed with the last reference."""
+
+    def __init__(self, path: Path) -> None:
+        self.pid = os.getpid()
+        self._path = path
+        self.database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._inode = path.stat().st_ino
+        self.close = weakref.finalize(self, _close, self.database, self.pid)
+
+    def current(self) -> bool:
+        """Whether the file is still the one at its path: somebody may have moved it away."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
+
+
+def _close(database: sqlite3.Connection, pid: int) -> None:
+    if os.getpid() == pid:
+        database.close()
+
+
+def _lay_out(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+
+
+def _purge(database: sqlite3.Connection, before: datetime.datetime) -> None:
+    database.execute("DELETE FROM attempt WHERE at < ?", (_iso(before),))
+    database.execute("DELETE FROM feedback WHERE reply NOT IN (SELECT reply FROM attempt)")
+
+
+def _iso(at: datetime.datetime | None = None) -> str:
+    at = at or datetime.datetime.now(datetime.UTC)
+    return at.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _storable(text: str) -> str:
+    """Without what UTF-8 can't hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _stored(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return _storable(value) if isinstance(value, str) else value
+
+
+def _row(values: Sequence[Any]) -> Row:
+    given = dict(zip(_COLUMNS, values, strict=True))
+    return Row(**given | {name: Decimal(given[name]) for name in _MONEY if given[name] is not None})
