@@ -55,7 +55,9 @@ def ask(
     filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
     if (batch is None) != (out is None) or (question is None) == (batch is None) or (batch and show_prompt):
         raise ConfigError(
-            "There is nothing to ask." if question is None and batch is None else "These options do not go together.",
+            "Missing argument 'question'."
+            if question is None and batch is None
+            else "These options do not go together.",
             remedy='Ask one question, as `cervella ask "Perché?"`, or a file of them with --batch IN --out OUT.',
         )
     with Agent(config=config, brain=brain) as agent:

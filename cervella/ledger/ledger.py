@@ -9,89 +9,32 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from cervella.errors import LedgerError
 from cervella.ledger.budget import Limit
+from cervella.ledger.rows import (
+    COLUMNS,
+    INSERT,
+    SCHEMA_VERSION,
+    Feedback,
+    Row,
+    as_row,
+    iso,
+    lay_out,
+    storable,
+    stored,
+)
 from cervella.sqlite_file import create_whole
 
-__all__ = ["Feedback", "Ledger", "Row"]
+__all__ = ["Ledger"]
 
-_SCHEMA_VERSION = 1
 _BUSY_SECONDS = 5.0
 _RESERVED = datetime.timedelta(hours=1)
 """After so long a call that never ended was killed with its process."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One call of one engine. What is not known is None, never 0."""
-
-    at: str
-    """When it ended: ISO 8601, UTC."""
-    reply: str = ""
-    """The id of the reply that it was for; several calls can be for one."""
-    session: str | None = None
-    soul: str = ""
-    brain: str
-    model: str = ""
-    location: str = "local"
-    route: str | None = None
-    reason: str | None = None
-    outcome: str = "ok"
-    error: str | None = None
-    retries: int = 0
-    """Calls of this brain for the same reply that came before."""
-    input_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    cache_write_1h_tokens: int | None = None
-    output_tokens: int | None = None
-    seconds: float = 0.0
-    first_token_seconds: float | None = None
-    load_seconds: float | None = None
-    cost_usd: Decimal | None = None
-    price_source: str | None = None
-    price_date: str | None = None
-    estimate_usd: Decimal | None = None
-    """What was set aside for it, where its cost can't be known: so much of the budget it takes."""
-    question: str | None = None
-    answer: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feedback:
-    """What somebody said of a reply."""
-
-    at: str
-    reply: str
-    good: bool
-    note: str | None = None
-
-
-_COLUMNS = tuple(field.name for field in fields(Row))
-_MONEY = ("cost_usd", "estimate_usd")
-_TYPES = {
-    "retries": "INTEGER NOT NULL", "seconds": "REAL NOT NULL", "first_token_seconds": "REAL", "load_seconds": "REAL",
-    **{name: "INTEGER" for name in _COLUMNS if name.endswith("_tokens")},
-    **dict.fromkeys(("at", "reply", "soul", "brain", "model", "location", "outcome"), "TEXT NOT NULL"),
-}  # fmt: skip
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS attempt (
-    number INTEGER PRIMARY KEY, {", ".join(f"{name} {_TYPES.get(name, 'TEXT')}" for name in _COLUMNS)}
-);
-CREATE INDEX IF NOT EXISTS spent ON attempt(at, brain, cost_usd, estimate_usd);
-CREATE INDEX IF NOT EXISTS attempt_of_reply ON attempt(reply);
-CREATE INDEX IF NOT EXISTS attempt_of_session ON attempt(session) WHERE session IS NOT NULL;
-CREATE TABLE IF NOT EXISTS feedback (reply TEXT PRIMARY KEY, at TEXT NOT NULL, good INTEGER NOT NULL, note TEXT);
-CREATE TABLE IF NOT EXISTS reservation (
-    number INTEGER PRIMARY KEY, brain TEXT NOT NULL, usd TEXT NOT NULL, expires TEXT NOT NULL
-);
-"""
-_INSERT = f"INSERT INTO attempt ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
 _SPENT = "SELECT sum(CAST(round(coalesce(cost_usd, estimate_usd) * 1e12) AS INTEGER)) FROM attempt WHERE at >= ?"
 """In whole 10^-12 dollars: a sum of these is exact."""
 
@@ -116,7 +59,7 @@ class Ledger:
     def record(self, rows: Sequence[Row], *, reserved: Sequence[int] = ()) -> None:
         """Write calls that ended, and give back what was set aside for them: all of it, or nothing."""
         with self._connected(write=True) as database:
-            database.executemany(_INSERT, [[_stored(getattr(row, name)) for name in _COLUMNS] for row in rows])
+            database.executemany(INSERT, [[stored(getattr(row, name)) for name in COLUMNS] for row in rows])
             database.executemany("DELETE FROM reservation WHERE number = ?", [(number,) for number in reserved])
 
     def reserve(self, brain: str, usd: Decimal, limits: Sequence[Limit]) -> int:
@@ -126,7 +69,7 @@ class Ledger:
         """
         now = datetime.datetime.now(datetime.UTC)
         with self._connected(write=True) as database:
-            database.execute("DELETE FROM reservation WHERE expires < ?", (_iso(now),))
+            database.execute("DELETE FROM reservation WHERE expires < ?", (iso(now),))
             for limit in limits:
                 if limit.holds_for(brain):
                     running = sum(
@@ -140,7 +83,7 @@ class Ledger:
                     limit.check(self._spent(database, limit, now), running, usd)
             added = database.execute(
                 "INSERT INTO reservation (brain, usd, expires) VALUES (?, ?, ?)",
-                (_storable(brain), f"{usd:f}", _iso(now + _RESERVED)),
+                (storable(brain), f"{usd:f}", iso(now + _RESERVED)),
             )
             return int(added.lastrowid or 0)
 
@@ -149,7 +92,7 @@ class Ledger:
         with self._connected(write=True) as database:
             database.execute(
                 "UPDATE attempt SET answer = ? WHERE number = (SELECT max(number) FROM attempt WHERE reply = ?)",
-                (_storable(text), reply),
+                (storable(text), reply),
             )
 
     def add_feedback(self, reply: str, *, good: bool, note: str | None = None) -> None:
@@ -158,14 +101,14 @@ class Ledger:
         Raises LedgerError where there is no such reply.
         """
         with self._connected(write=True) as database:
-            if not database.execute("SELECT 1 FROM attempt WHERE reply = ? LIMIT 1", (_storable(reply),)).fetchone():
+            if not database.execute("SELECT 1 FROM attempt WHERE reply = ? LIMIT 1", (storable(reply),)).fetchone():
                 raise LedgerError(
                     f"The ledger holds no reply {reply!r:.40}.",
                     remedy="Give a Reply of this agent, or its id; [ledger] enabled must be true when it is made.",
                     code="reply_missing",
                 )
             database.execute(
-                "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)", (reply, _iso(), int(good), _stored(note))
+                "INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?)", (reply, iso(), int(good), stored(note))
             )
 
     # Reading
@@ -174,10 +117,10 @@ class Ledger:
         """The calls that ended at this time or later, oldest first."""
         with self._existing() as database:
             found = database and database.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM attempt WHERE at >= ? ORDER BY at, number",
-                ("" if since is None else _iso(since),),
+                f"SELECT {', '.join(COLUMNS)} FROM attempt WHERE at >= ? ORDER BY at, number",
+                ("" if since is None else iso(since),),
             )
-            return [_row(values) for values in found or ()]
+            return [as_row(values) for values in found or ()]
 
     def feedback(self) -> list[Feedback]:
         """What was said, oldest first."""
@@ -191,8 +134,8 @@ class Ledger:
             return self._spent(database, limit, datetime.datetime.now(datetime.UTC)) if database else Decimal(0)
 
     def _spent(self, database: sqlite3.Connection, limit: Limit, now: datetime.datetime) -> Decimal:
-        since = _iso(limit.since(now))
-        only = ("", (since,)) if limit.brain is None else (" AND brain = ?", (since, _storable(limit.brain)))
+        since = iso(limit.since(now))
+        only = ("", (since,)) if limit.brain is None else (" AND brain = ?", (since, storable(limit.brain)))
         return Decimal(database.execute(_SPENT + only[0], only[1]).fetchone()[0] or 0).scaleb(-12).normalize() + 0
 
     # Deleting
@@ -209,10 +152,10 @@ class Ledger:
             database.execute("BEGIN IMMEDIATE")
             with database:
                 replies = "SELECT reply FROM attempt WHERE session = ?"
-                database.execute(f"UPDATE feedback SET note = NULL WHERE reply IN ({replies})", (_storable(session),))
+                database.execute(f"UPDATE feedback SET note = NULL WHERE reply IN ({replies})", (storable(session),))
                 database.execute(
                     "UPDATE attempt SET session = NULL, question = NULL, answer = NULL WHERE session = ?",
-                    (_storable(session),),
+                    (storable(session),),
                 )
             self._empty_log(database)
             database.execute("VACUUM")
@@ -260,7 +203,7 @@ class Ledger:
                 if self._open is None or not self._open.current():
                     self.close()
                     if not self.path.exists():
-                        create_whole(self.path, _lay_out, seconds=_BUSY_SECONDS)
+                        create_whole(self.path, lay_out, seconds=_BUSY_SECONDS)
                     self._open = self._opened()
                 database = self._open.database
                 if not write:
@@ -289,13 +232,13 @@ class Ledger:
         database.execute("PRAGMA secure_delete = ON")
         database.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost the last rows, never the file
         version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
+        if version > SCHEMA_VERSION:
             raise LedgerError(
                 f"The ledger {str(self.path)!r} was written by a newer Cervella.",
                 remedy="Update Cervella, or name another file in [ledger] path.",
             )
-        if version < _SCHEMA_VERSION:
-            _lay_out(database)
+        if version < SCHEMA_VERSION:
+            lay_out(database)
         if self._keep_days is not None:
             database.execute("BEGIN IMMEDIATE")
             with database:
@@ -325,32 +268,6 @@ def _close(database: sqlite3.Connection, pid: int) -> None:
         database.close()
 
 
-def _lay_out(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
-    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
-
-
 def _purge(database: sqlite3.Connection, before: datetime.datetime) -> None:
-    database.execute("DELETE FROM attempt WHERE at < ?", (_iso(before),))
+    database.execute("DELETE FROM attempt WHERE at < ?", (iso(before),))
     database.execute("DELETE FROM feedback WHERE reply NOT IN (SELECT reply FROM attempt)")
-
-
-def _iso(at: datetime.datetime | None = None) -> str:
-    at = at or datetime.datetime.now(datetime.UTC)
-    return at.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
-
-
-def _storable(text: str) -> str:
-    """Without what UTF-8 can't hold."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _stored(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return _storable(value) if isinstance(value, str) else value
-
-
-def _row(values: Sequence[Any]) -> Row:
-    given = dict(zip(_COLUMNS, values, strict=True))
-    return Row(**given | {name: Decimal(given[name]) for name in _MONEY if given[name] is not None})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from cervella.ledger.ledger import Feedback, Row
+from cervella.ledger.rows import Feedback, Row
 
 __all__ = ["BrainStatistics", "Day", "Percentiles", "Statistics", "percentile", "statistics_of"]
 
