@@ -23,6 +23,8 @@ def create_whole(path: Path, lay_out: Callable[[sqlite3.Connection], None], *, s
     with FileLock(path.with_name(path.name + ".lock"), timeout=seconds, mode=0o600):
         if path.exists():
             return
+        for log in ("-wal", "-shm"):  # of a file that was moved away: SQLite would play it into this one
+            path.with_name(path.name + log).unlink(missing_ok=True)
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)  # of one that was killed here
         fresh.touch(mode=0o600)  # what people ask is nobody else's business; SQLite gives its logs the same rights

@@ -54,11 +54,10 @@ def ask(
     """Ask, and get an answer with its sources."""
     filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
     if (batch is None) != (out is None) or (question is None) == (batch is None) or (batch and show_prompt):
+        nothing = question is None and batch is None
         raise ConfigError(
-            "Missing argument 'question'."
-            if question is None and batch is None
-            else "These options do not go together.",
-            remedy='Ask one question, as `cervella ask "Perché?"`, or a file of them with --batch IN --out OUT.',
+            "Missing argument 'question'." if nothing else "These arguments do not go together.",
+            remedy="Ask one question, or a file of them with --batch IN --out OUT: see `cervella ask --help`.",
         )
     with Agent(config=config, brain=brain) as agent:
         if batch is not None and out is not None:
