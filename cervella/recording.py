@@ -210,6 +210,7 @@ class Recording:
             cache_write_tokens=usage.cache_write_tokens,
             cache_write_1h_tokens=usage.cache_write_1h_tokens,
             output_tokens=usage.output_tokens,
+            estimated=attempt.estimated,
             seconds=attempt.seconds,
             first_token_seconds=attempt.first_token_seconds,
             load_seconds=attempt.load_seconds,

@@ -208,11 +208,13 @@ class Attempt:
     outcome: Literal["ok", "error", "interrupted", "cancelled"]
     """`error`: before the first token; `interrupted`: after it; `cancelled`: the caller left."""
     usage: Usage = field(default_factory=Usage)
+    estimated: bool = False
+    """The call broke off before the engine told its counts: those that it had not told are reckoned from the text."""
     seconds: float = 0.0
     """Wall time of the call."""
     first_token_seconds: float | None = None
     load_seconds: float | None = None
-    """Of `seconds`, what the engine took to load its weights, as it says."""
+    """What of `seconds` the engine took to load the model; None where it does not say."""
     shown: tuple[str, ...] = ()
     """The marks of the passages that this engine was given."""
     tainted: bool = False
@@ -237,10 +239,10 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     """The weights that answered, as the engine reports them."""
+    load_seconds: float | None = None
+    """What the engine took to load the model; None where it does not say."""
     attempts: tuple[Attempt, ...] = ()
     """Put in by the shield; a brain leaves it empty."""
-    load_seconds: float | None = None
-    """What the engine took to load its weights, where it says so."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """What a reader should know, with a count: `{"secrets_masked": 2, "passages_dropped": 1, "test_size": 1}`."""
 

@@ -160,8 +160,8 @@ class Call:
         *,
         usage: Usage | None = None,
         model: str = "",
-        error: BaseException | None = None,
         load_seconds: float | None = None,
+        error: BaseException | None = None,
     ) -> None:
         if self._ended:
             return
@@ -176,10 +176,10 @@ class Call:
                 usage=usage or Usage(),
                 seconds=time.monotonic() - self._started,
                 first_token_seconds=self._first_token,
+                load_seconds=load_seconds,
                 shown=self._fitted.prompt.marks,
                 tainted=self._fitted.prompt.tainted,
                 error=error.code if isinstance(error, CervellaError) else None,
-                load_seconds=load_seconds,
                 reply=self._fitted.prompt.reply,
                 route=hints.get("route"),
                 reason=hints.get("reason"),

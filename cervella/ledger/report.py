@@ -65,6 +65,7 @@ MEASURES: tuple[tuple[str, Callable[[BrainStatistics], str]], ...] = (
     ("cost", lambda one: shown(one.cost_usd, "usd")),
     ("cost per request", lambda one: shown(one.cost_per_request, "usd")),
     ("cost unknown", lambda one: shown(one.cost_unknown, "count")),
+    ("cost estimated", lambda one: shown(one.cost_estimated, "count")),
     ("errors", lambda one: shown(one.error_rate, "share")),
     ("fallback", lambda one: shown(one.fallback_rate, "share")),
     ("retries", lambda one: shown(one.retries, "count")),

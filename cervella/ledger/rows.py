@@ -38,6 +38,8 @@ class Row:
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
     output_tokens: int | None = None
+    estimated: bool = False
+    """The call broke off: the tokens that the engine had not told yet, and so the cost, are reckoned from the text."""
     seconds: float = 0.0
     first_token_seconds: float | None = None
     load_seconds: float | None = None
@@ -63,7 +65,7 @@ class Feedback:
 COLUMNS = tuple(field.name for field in fields(Row))
 _MONEY = ("cost_usd", "estimate_usd")
 _TYPES = {
-    "retries": "INTEGER NOT NULL", "seconds": "REAL NOT NULL", "first_token_seconds": "REAL", "load_seconds": "REAL",
+    "retries": "INTEGER NOT NULL", "estimated": "INTEGER NOT NULL", "seconds": "REAL NOT NULL", "first_token_seconds": "REAL", "load_seconds": "REAL",
     **{name: "INTEGER" for name in COLUMNS if name.endswith("_tokens")},
     **dict.fromkeys(("at", "reply", "soul", "brain", "model", "location", "outcome"), "TEXT NOT NULL"),
 }  # fmt: skip
@@ -105,4 +107,8 @@ def stored(value: Any) -> Any:
 
 def as_row(values: Sequence[Any]) -> Row:
     given = dict(zip(COLUMNS, values, strict=True))
-    return Row(**given | {name: Decimal(given[name]) for name in _MONEY if given[name] is not None})
+    given["estimated"] = bool(given["estimated"])
+    for name in _MONEY:
+        if given[name] is not None:
+            given[name] = Decimal(given[name])
+    return Row(**given)

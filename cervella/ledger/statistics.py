@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from cervella.ledger.rows import Feedback, Row
 
@@ -58,6 +59,8 @@ class BrainStatistics:
     """Sum of the costs that are known; None where none is."""
     cost_unknown: int
     """Calls whose cost is not known."""
+    cost_estimated: int
+    """Calls that broke off, whose cost is reckoned from the text that had come."""
     cost_per_request: Decimal | None
     """Mean over the replies all of whose calls of this brain have a known cost."""
     feedback_good: int
@@ -187,6 +190,7 @@ def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions:
         cache_share=_rate(sum(read for read, _ in cached), sum(all_of_it for _, all_of_it in cached)),
         cost_usd=_sum_known(call.cost_usd for call in calls),
         cost_unknown=sum(call.cost_usd is None for call in calls),
+        cost_estimated=sum(call.cost_usd is not None and call.estimated for call in calls),
         cost_per_request=sum(known, Decimal(0)) / len(known) if known else None,
         feedback_good=sum(opinions),
         feedback_bad=len(opinions) - sum(opinions),
@@ -207,7 +211,13 @@ def _days(rows: Sequence[Row], replies: Sequence[Sequence[Row]]) -> tuple[Day, .
 
 
 def _local_day(at: str) -> str:
-    return datetime.datetime.fromisoformat(at).astimezone().date().isoformat()
+    return _day_of_minute(at[:16])
+
+
+@lru_cache(maxsize=4096)
+def _day_of_minute(at: str) -> str:
+    """Of a minute of UTC: many calls share it, and a calendar takes its time."""
+    return datetime.datetime.fromisoformat(f"{at}+00:00").astimezone().date().isoformat()
 
 
 def _percentiles(values: Iterable[float]) -> Percentiles:

@@ -89,11 +89,11 @@ def test_a_cost_that_is_not_known_is_counted_and_never_taken_for_nothing() -> No
         row("a", cost_usd=Decimal("0.10"), outcome="error"),
         row("a", cost_usd=Decimal("0.20"), retries=1),
         row("b", cost_usd=Decimal("0.30")),
-        row("c", cost_usd=Decimal("0.70"), outcome="error"),
+        row("c", cost_usd=Decimal("0.70"), outcome="interrupted", estimated=True),
         row("c", cost_usd=None, retries=1),
     ]
     found = one(rows)
-    assert (found.cost_usd, found.cost_unknown) == (Decimal("1.30"), 1)
+    assert (found.cost_usd, found.cost_unknown, found.cost_estimated) == (Decimal("1.30"), 1, 1)
     assert found.cost_per_request == Decimal("0.30")  # of a and b: what c cost is not known
     nothing_known = one([row("a")])
     assert (nothing_known.cost_usd, nothing_known.cost_per_request, nothing_known.cost_unknown) == (None, None, 1)
