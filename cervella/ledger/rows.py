@@ -65,7 +65,8 @@ class Feedback:
 COLUMNS = tuple(field.name for field in fields(Row))
 _MONEY = ("cost_usd", "estimate_usd")
 _TYPES = {
-    "retries": "INTEGER NOT NULL", "estimated": "INTEGER NOT NULL", "seconds": "REAL NOT NULL", "first_token_seconds": "REAL", "load_seconds": "REAL",
+    "retries": "INTEGER NOT NULL", "estimated": "INTEGER NOT NULL", "seconds": "REAL NOT NULL",
+    "first_token_seconds": "REAL", "load_seconds": "REAL",
     **{name: "INTEGER" for name in COLUMNS if name.endswith("_tokens")},
     **dict.fromkeys(("at", "reply", "soul", "brain", "model", "location", "outcome"), "TEXT NOT NULL"),
 }  # fmt: skip

@@ -35,7 +35,8 @@ def test_a_row_comes_back_as_it_was_written(path: Path) -> None:
     full = row(
         session="ospite-42", soul="f" * 64, route="code", reason="una domanda di codice", outcome="interrupted",
         error="stream_interrupted", retries=2, input_tokens=10, cache_read_tokens=0, cache_write_tokens=3,
-        cache_write_1h_tokens=1, output_tokens=5, estimated=True, seconds=1.25, first_token_seconds=0.5, load_seconds=0.25,
+        cache_write_1h_tokens=1, output_tokens=5, estimated=True, seconds=1.25, first_token_seconds=0.5,
+        load_seconds=0.25,
         cost_usd=Decimal("0.000000000001"), price_source="elenco", price_date="2026-11-01",
         estimate_usd=Decimal("0.1"), question="Perché?", answer="Perché sì, già.",
     )  # fmt: skip
