@@ -166,7 +166,6 @@ class Call:
         if self._ended:
             return
         self._ended = True
-        hints = self._fitted.prompt.hints
         self._report(
             Attempt(
                 brain=self._brain.name,
@@ -181,8 +180,8 @@ class Call:
                 tainted=self._fitted.prompt.tainted,
                 error=error.code if isinstance(error, CervellaError) else None,
                 reply=self._fitted.prompt.reply,
-                route=hints.get("route"),
-                reason=hints.get("reason"),
+                route=self._fitted.prompt.hints.get("route"),
+                reason=self._fitted.prompt.hints.get("reason"),
             )
         )
 
