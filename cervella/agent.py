@@ -8,7 +8,7 @@ import functools
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
@@ -18,20 +18,24 @@ import anyio
 import anyio.to_thread
 
 from cervella.asking import Asking
+from cervella.batch import in_order
 from cervella.brains.fallback import Shielded
 from cervella.brains.router import RouteDecision, Router
 from cervella.brains.shield import Guard
-from cervella.citations import find_citations
+from cervella.citations import LinesReader, find_citations
 from cervella.clock import Clock
 from cervella.config import Config, load_config
 from cervella.conversations import Conversations
-from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
+from cervella.errors import CervellaError, ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.history import history_of
 from cervella.language import Language, known_languages, language
+from cervella.ledger import Ledger
 from cervella.loop import BackgroundLoop
 from cervella.parts import AnyBrain, Parts
 from cervella.prompt import instructions_for, render, strip_marks
 from cervella.protocols import Embedder, Retriever, Soul
+from cervella.question import checked_options, checked_question
+from cervella.recording import Recording
 from cervella.session import Session
 from cervella.types import (
     Answered,
@@ -101,14 +105,17 @@ class Agent(Asking):
             },
             "brain": brain if isinstance(brain, str) else None,
         }
+        loaded = load_config(config, arguments)
+        self._recording = Recording(loaded, guard=guard, on_attempt=on_attempt)
         self._parts = Parts(
-            load_config(config, arguments),
+            loaded,
             brain=None if isinstance(brain, str) else brain,
             embedder=embedder,
             soul=soul,
             retriever=retriever,
-            guard=guard,
-            on_attempt=on_attempt,
+            guard=self._recording.guard,
+            on_attempt=self._recording.on_attempt,
+            affordable=self._recording.affordable,
         )
         self._loop = BackgroundLoop()
 
@@ -181,15 +188,17 @@ class Agent(Asking):
         images: Iterable[Image] = (),
         query: str | None = None,
         batch: bool = False,
+        session: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The answer as it comes: `Retrieved`, then `TextDelta`s, then `Answered`, last.
 
         An answer that breaks off after its first text gives `Interrupted` with the partial reply, then raises
         StreamInterruptedError. `timeout` is in seconds, for all of it; `history` holds Messages, Replies,
         `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first; `query` is what to search for, where
-        that is not the question; `batch` says that nobody waits for this answer, which a router looks at. Closing the
-        generator stops the engine.
+        that is not the question; `session` is whose question the ledger says it is; `batch` says that nobody waits for
+        this answer, which a router looks at. Closing the generator stops the engine.
         """
+        reply = uuid.uuid4().hex
         clock = Clock(timeout)
         shield = self._parts.shield(brain)
         prompt, retrieval = await self._prompt(
@@ -203,11 +212,13 @@ class Agent(Asking):
             images=tuple(images),
             query=query,
             batch=batch,
+            reply=reply,
         )
         if brain is not None:
-            prompt = replace(prompt, hints={**prompt.hints, "route": "explicit", "route_reason": "the caller named it"})
+            prompt = replace(prompt, hints={**prompt.hints, "route": "explicit", "reason": "the caller named it"})
         clock.retrieved()
         yield Retrieved(retrieval=retrieval)
+        self._recording.begin(reply, session=session, soul=self.soul.fingerprint, question=question)
         try:
             async with aclosing(shield.stream(prompt, timeout=clock.left())) as events:
                 async for event in events:
@@ -216,7 +227,7 @@ class Agent(Asking):
                     clock.token()
                     yield event
             assert isinstance(event, Finished)
-            yield Answered(reply=self._reply(prompt, retrieval, event.completion, clock))
+            yield Answered(reply=await self._reply(prompt, retrieval, event.completion, clock))
         except StreamInterruptedError as error:
             partial = Completion(
                 text=error.partial,
@@ -225,8 +236,10 @@ class Agent(Asking):
                 attempts=error.attempts,
                 flags=error.flags,
             )
-            yield Interrupted(reply=self._reply(prompt, retrieval, partial, clock))
+            yield Interrupted(reply=await self._reply(prompt, retrieval, partial, clock))
             raise
+        finally:
+            self._recording.end(reply)
 
     async def apreview(
         self, question: str, *, brain: AnyBrain | None = None, timeout: float | None = None, **options: Any
@@ -252,7 +265,7 @@ class Agent(Asking):
         shield = self._parts.shield(brain)
         prompt, _ = await self._prompt(question, Clock(timeout), **options)
         if isinstance(shield, Router):
-            return shield.decide(prompt)
+            return await anyio.to_thread.run_sync(shield.decide, prompt)
         members = [member.name for member in getattr(shield, "members", (shield,))]
         rule, reason = ("explicit", "the caller named it") if brain is not None else ("configured", "it is configured")
         return RouteDecision(brain=members[0], rule=rule, reason=reason, features={}, order=tuple(members))
@@ -278,9 +291,10 @@ class Agent(Asking):
         images: tuple[Image, ...] = (),
         query: str | None = None,
         batch: bool = False,
+        reply: str = "",
     ) -> tuple[Prompt, Retrieval]:
-        question = _checked(question)
-        _check_options(max_output_tokens, temperature, images)
+        question = checked_question(question)
+        checked_options(max_output_tokens, temperature, images)
         turns = history_of(history)
         soul = self.soul
         retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
@@ -301,6 +315,7 @@ class Agent(Asking):
                 "batch": batch,
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
             },
+            reply=reply,
         )
         return prompt, retrieval
 
@@ -316,7 +331,9 @@ class Agent(Asking):
                 code="retrieval_timeout",
             ) from error
 
-    def _reply(self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: Clock) -> Reply:
+    async def _reply(self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: Clock) -> Reply:
+        id = prompt.reply
+        await self._recording.written(id, completion.text)
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
@@ -324,7 +341,7 @@ class Agent(Asking):
         said = strip_marks(completion.text)  # an engine may say it in another language than the base's
         abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
-            id=uuid.uuid4().hex,
+            id=id,
             question=prompt.question,
             retrieval_query=retrieval.query,
             text=completion.text,
@@ -332,6 +349,7 @@ class Agent(Asking):
             invented_marks=read_back.invented_marks,
             passages=retrieval.passages,
             usage=completion.usage,
+            cost_usd=self._recording.cost(id),
             brain=last.brain if last else "",
             model=completion.model,
             soul=self.soul.fingerprint,
@@ -350,7 +368,45 @@ class Agent(Asking):
         return CitedLines(text=text, changed=text != passage.text)
 
     def _reader(self, passage: Passage) -> Callable[[], CitedLines]:
-        return _Reader(self, passage)
+        return LinesReader(self.read, passage)
+
+    # Many questions
+
+    async def abatch(
+        self, questions: Iterable[str | Mapping[str, Any]], *, concurrency: int = 4, **options: Any
+    ) -> AsyncGenerator[Reply | CervellaError, None]:
+        """The answers in the order of the questions, so many asked at once; a question that fails gives its error.
+
+        A question is a text, or a mapping with `question` and options of `astream` that hold for it alone. Closing the
+        generator stops the engines.
+        """
+
+        async def answer(question: str, own: Mapping[str, Any]) -> Reply:
+            return await self.aask(question, **{"batch": True, **options, **own})
+
+        async with aclosing(in_order(answer, questions, concurrency=concurrency)) as replies:
+            async for reply in replies:
+                yield reply
+
+    def batch(
+        self, questions: Iterable[str | Mapping[str, Any]], *, concurrency: int = 4, **options: Any
+    ) -> Generator[Reply | CervellaError, None, None]:
+        """The answers in the order of the questions, as they come: see `abatch`."""
+        return self._loop.iterate(functools.partial(self.abatch, questions, concurrency=concurrency, **options))
+
+    # The ledger
+
+    @property
+    def ledger(self) -> Ledger:
+        """What every call of an engine took and cost."""
+        return self._recording.ledger
+
+    def feedback(self, reply: Reply | str, *, good: bool, note: str | None = None) -> None:
+        """Keep in the ledger what somebody says of a reply, or of the id of one; a second word replaces the first.
+
+        Raises LedgerError where the ledger does not hold the reply, or can't be written.
+        """
+        self._recording.feedback(reply if isinstance(reply, str) else reply.id, good=good, note=note)
 
     # Conversations
 
@@ -360,21 +416,21 @@ class Agent(Asking):
 
     @property
     def conversations(self) -> Conversations:
-        """All sessions: list, export, delete."""
-        return Conversations(self.config.conversations.path)
+        """All sessions: list, export, delete. A deleted one leaves the ledger too."""
+        return Conversations(self.config.conversations.path, on_delete=lambda id: self.ledger.forget(id))
 
     # The knowledge, without a brain
 
     def search(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first. Raises IndexMissingError where nothing is indexed yet."""
-        return self.retriever.retrieve(_checked(query), top_k=self._top_k(top_k), filters=Filters.of(filters))
+        return self.retriever.retrieve(checked_question(query), top_k=self._top_k(top_k), filters=Filters.of(filters))
 
     def _top_k(self, asked: int | None) -> int:
         return self.config.knowledge.top_k if asked is None else asked
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first, found in a worker thread."""
-        return await self._retrieve(_checked(query), Clock(None), top_k=top_k, filters=Filters.of(filters))
+        return await self._retrieve(checked_question(query), Clock(None), top_k=top_k, filters=Filters.of(filters))
 
     def index(
         self,
@@ -414,6 +470,7 @@ class Agent(Asking):
         if self._loop.running:
             self._loop.run(self._close_brains)
         self._loop.close()
+        self._recording.close()
         self._parts.close()
 
     async def _close_brains(self) -> None:
@@ -438,42 +495,3 @@ class Agent(Asking):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _check_options(max_output_tokens: Any, temperature: Any, images: Iterable[Any]) -> None:
-    def wrong(name: str, value: object, cure: str) -> ConfigError:
-        return ConfigError(f"{name} is {value!r:.40}.", remedy=cure, code="bad_value")
-
-    whole = isinstance(max_output_tokens, int) and not isinstance(max_output_tokens, bool) and max_output_tokens > 0
-    if max_output_tokens is not None and not whole:
-        raise wrong("max_output_tokens", max_output_tokens, "Give a whole number above 0, or None.")
-    number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and temperature >= 0
-    if temperature is not None and not number:
-        raise wrong("temperature", temperature, "Give a number, 0 or more, or None.")
-    for image in images:
-        if not isinstance(image, Image):
-            raise wrong("images", image, "Give Image objects: Image(media_type='image/png', data=…).")
-
-
-class _Reader:
-    """Reads a citation's lines. A copy of the citation, a deep one too, has the same reader."""
-
-    def __init__(self, agent: Agent, passage: Passage) -> None:
-        self._agent = agent
-        self._passage = passage
-
-    def __call__(self) -> CitedLines:
-        return self._agent.read(self._passage)
-
-    def __deepcopy__(self, memo: object) -> _Reader:
-        return self
-
-
-def _checked(question: Any) -> str:
-    if not isinstance(question, str) or not question.strip():
-        raise ConfigError(
-            f"The question is {question!r:.40}.",
-            remedy="Ask something: a text that is not empty.",
-            code="empty_question",
-        )
-    return question

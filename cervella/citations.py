@@ -11,7 +11,7 @@ from cervella.language import Language
 from cervella.prompt import FoundMark, find_marks, strip_marks
 from cervella.types import Citation, CitedLines, Passage
 
-__all__ = ["Citations", "claims_of", "find_citations"]
+__all__ = ["Citations", "LinesReader", "claims_of", "find_citations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,20 @@ class Citations:
     citations: tuple[Citation, ...]
     invented_marks: int
     """Marks in the text that stand for no passage that the brain was shown, each occurrence counted."""
+
+
+class LinesReader:
+    """Reads a citation's lines. A copy of the citation, a deep one too, has the same reader."""
+
+    def __init__(self, read: Callable[[Passage], CitedLines], passage: Passage) -> None:
+        self._read = read
+        self._passage = passage
+
+    def __call__(self) -> CitedLines:
+        return self._read(self._passage)
+
+    def __deepcopy__(self, memo: object) -> LinesReader:
+        return self
 
 
 def find_citations(

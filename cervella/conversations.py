@@ -9,12 +9,13 @@ import contextlib
 import datetime
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cervella.errors import ConfigError, ConversationError
+from cervella.sqlite_file import create_whole
 from cervella.types import Filters, Message, Reply
 
 __all__ = ["Conversation", "Conversations", "Turn"]
@@ -75,9 +76,13 @@ class Conversation:
 class Conversations:
     """The conversations in one file. Thread-safe, and safe for several processes: SQLite in WAL mode."""
 
-    def __init__(self, path: str | Path) -> None:
-        """Nothing is read or written before the first call. Calls raise ConversationError."""
+    def __init__(self, path: str | Path, *, on_delete: Callable[[str], None] | None = None) -> None:
+        """Nothing is read or written before the first call. Calls raise ConversationError.
+
+        `on_delete` is called with the id of a session that is to be deleted, before it is.
+        """
         self._path = Path(path)
+        self._on_delete = on_delete
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
         """Start a session, or go on with it. Gives the filters that hold: those kept, narrowed by those given."""
@@ -180,6 +185,8 @@ class Conversations:
         Raises ConversationError where there is no such session, and where another program is still reading what is to
         be deleted.
         """
+        if self._on_delete is not None:
+            self._on_delete(session)
         if not self._path.exists():
             raise _missing(session)
         with self._connected() as database:
@@ -206,7 +213,7 @@ class Conversations:
         """A connection; with `write` in one transaction, which nobody else's can come between."""
         try:
             if not self._path.exists():
-                self._create()
+                create_whole(self._path, _lay_out, seconds=_BUSY_SECONDS)
             connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             with contextlib.closing(connection) as database:
                 self._prepare(database)
@@ -233,23 +240,6 @@ class Conversations:
             )
         if version < _SCHEMA_VERSION:
             _lay_out(database)
-
-    def _create(self) -> None:
-        """An empty file appears whole, in its final mode: of two that would switch a file to WAL at once, SQLite turns
-        one away without waiting."""
-        from filelock import FileLock  # 12 ms that only the first conversation pays
-
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self._path.with_name(self._path.name + ".lock")
-        with FileLock(lock, timeout=_BUSY_SECONDS, mode=0o600):
-            if self._path.exists():
-                return
-            fresh = self._path.with_name(self._path.name + ".new")
-            fresh.unlink(missing_ok=True)  # of one that was killed here
-            fresh.touch(mode=0o600)  # what people ask is nobody else's business; SQLite gives its logs the same rights
-            with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as database:
-                _lay_out(database)
-            fresh.replace(self._path)
 
 
 def _lay_out(database: sqlite3.Connection) -> None:

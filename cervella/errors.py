@@ -23,6 +23,7 @@ CervellaError
 │   └── StreamInterruptedError
 ├── BudgetError
 ├── ConversationError
+├── LedgerError
 └── EvaluationError
 ```
 """
@@ -53,6 +54,7 @@ __all__ = [
     "IndexMismatchError",
     "IndexMissingError",
     "KnowledgeError",
+    "LedgerError",
     "PersonaTruncatedError",
     "PromptTooLongError",
     "SoulChangedError",
@@ -284,13 +286,21 @@ class BudgetError(CervellaError):
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.spent_usd = spent_usd
+        """A Decimal: what was spent so far, calls that are still running not counted."""
         self.limit_usd = limit_usd
+        """A Decimal; None where no limit is passed, but a price is not known."""
 
 
 class ConversationError(CervellaError):
     """A conversation can't be read, continued or stored."""
 
     code = "conversation"
+
+
+class LedgerError(CervellaError):
+    """The ledger can't be read, or does not hold what was asked for. No answer fails for it."""
+
+    code = "ledger"
 
 
 class EvaluationError(CervellaError):

@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, aclosing
 from typing import Any, TypeVar
@@ -70,7 +70,7 @@ class BackgroundLoop:
             future.cancel()
             raise
 
-    def iterate(self, work: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+    def iterate(self, work: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
         """The items of an async generator, as they come. A caller that stops early closes it."""
         items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 

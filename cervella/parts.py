@@ -20,7 +20,7 @@ from cervella.errors import ConfigError, SoulError
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.redaction import find_secrets
 from cervella.soul import Constitution
-from cervella.types import Attempt
+from cervella.types import Attempt, Prompt
 
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
@@ -45,6 +45,7 @@ class Parts:
         retriever: Retriever | None,
         guard: Guard | None,
         on_attempt: Callable[[Attempt], None] | None,
+        affordable: Callable[[Brain, Prompt], bool] | None = None,
     ) -> None:
         for name, given, has in (
             ("embedder", embedder, "embed_query"),
@@ -66,6 +67,7 @@ class Parts:
         self._owns_retriever = retriever is None
         self._guard = guard
         self._on_attempt = on_attempt
+        self._affordable = affordable
         self._lock = threading.RLock()
         self._shields: dict[object, Shielded] = {}
         self._cooldown = Cooldown()
@@ -81,6 +83,7 @@ class Parts:
             retriever=self.retriever,
             guard=self._guard,
             on_attempt=self._on_attempt,
+            affordable=self._affordable,
         )
 
     @property
@@ -163,7 +166,7 @@ class Parts:
                 )
             self._composing.append(named)
             try:
-                return compose(named, options, shield=self.shield, cooldown=self._cooldown)
+                return compose(named, options, shield=self.shield, cooldown=self._cooldown, affordable=self._may_afford)
             finally:
                 self._composing.pop()
         leaf = load_brain(named, options) if isinstance(named, str) else named
@@ -178,6 +181,14 @@ class Parts:
             guard=self._guard,
             on_attempt=self._on_attempt,
         )
+
+    def _may_afford(self, shielded: Shielded, prompt: Prompt) -> bool:
+        """Whether the budget allows a brain this prompt; of several brains, one of them."""
+        if self._affordable is None:
+            return True
+        if isinstance(shielded, Fallback):
+            return any(self._may_afford(member, prompt) for member in shielded.members)
+        return self._affordable(shielded.brain, prompt)
 
     def _configured(self) -> str | tuple[str, ...]:
         named = self.config.brain

@@ -57,7 +57,9 @@ class Session(Asking):
             narrowed = self.filters.narrowed(narrowed)
         history = [message for turn in turns for message in turn.messages()]
         query = self._query(question, turns)
-        stream = self._agent.astream(question, filters=narrowed, history=history, query=query, **options)
+        stream = self._agent.astream(
+            question, filters=narrowed, history=history, query=query, session=self.id, **options
+        )
         async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, (Answered, Interrupted)):

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cervella.language import known_languages
 
-__all__ = ["ENV_PREFIX", "PATHS", "SECTIONS", "Config", "ConversationsConfig", "KnowledgeConfig", "SoulConfig"]
+__all__ = [
+    "ENV_PREFIX",
+    "PATHS",
+    "SECTIONS",
+    "BudgetConfig",
+    "Config",
+    "ConversationsConfig",
+    "KnowledgeConfig",
+    "LedgerConfig",
+    "SoulConfig",
+]
 
 ENV_PREFIX = "CERVELLA_"
 
@@ -108,6 +119,30 @@ class ConversationsConfig(_Section):
     path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps them.")
 
 
+class LedgerConfig(_Section):
+    """[ledger]: what each call of an engine took."""
+
+    enabled: bool = Field(default=True, description="Whether calls are written down; a budget needs them.")
+    path: Path = Field(default=Path(".cervella/ledger.sqlite"), description="The file that keeps them.")
+    keep_text: bool = Field(
+        default=False, description="Keep the words of questions and answers too, secrets masked; by default none."
+    )
+    keep_days: int | None = Field(
+        default=None, ge=31, description="Calls that are older are deleted; by default none is."
+    )
+
+
+class BudgetConfig(_Section):
+    """[budget]: what may be spent, by the calendar of this machine. A call that could pass a limit is not made."""
+
+    usd_per_day: Decimal | None = Field(default=None, ge=0, description="For all brains together, in US dollars.")
+    usd_per_month: Decimal | None = Field(default=None, ge=0, description="For all brains together, in US dollars.")
+    unknown: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="Where a limit is set: what happens to a call of a cloud brain without a known price.",
+    )
+
+
 class Config(BaseSettings):
     """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
 
@@ -123,6 +158,8 @@ class Config(BaseSettings):
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
     conversations: ConversationsConfig = ConversationsConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    budget: BudgetConfig = BudgetConfig()
     brains: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
     )
@@ -157,6 +194,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "soul": SoulConfig,
     "knowledge": KnowledgeConfig,
     "conversations": ConversationsConfig,
+    "ledger": LedgerConfig,
+    "budget": BudgetConfig,
 }
 PATHS = (
     ("soul", "constitution"),
@@ -164,4 +203,5 @@ PATHS = (
     ("knowledge", "folder"),
     ("knowledge", "index"),
     ("conversations", "path"),
+    ("ledger", "path"),
 )

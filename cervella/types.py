@@ -158,8 +158,10 @@ class Prompt:
     """None is not sent."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
-    `instructions_without_passages` (str: for when none of the passages can be shown), `batch` (bool: nobody waits),
-    `route` and `route_reason` (str: why this brain)."""
+    `instructions_without_passages` (str: for when none of the passages can be shown), `batch` (bool: nobody
+    waits). What chooses a brain adds `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
+    reply: str = field(default="", repr=False, compare=False)
+    """The id of the reply that it is for: a name for the books, no part of what is asked."""
 
     def __post_init__(self) -> None:
         for name in ("history", "passages", "marks", "images"):
@@ -190,6 +192,8 @@ class Usage:
     """Prompt tokens that the engine served from its prefix cache."""
     cache_write_tokens: int | None = None
     """Prompt tokens written to the engine's prefix cache."""
+    cache_write_1h_tokens: int | None = None
+    """Those of them that are kept for an hour, which costs more; None where the engine has one kind only."""
     output_tokens: int | None = None
     """Generated tokens, reasoning included."""
 
@@ -204,18 +208,25 @@ class Attempt:
     outcome: Literal["ok", "error", "interrupted", "cancelled"]
     """`error`: before the first token; `interrupted`: after it; `cancelled`: the caller left."""
     usage: Usage = field(default_factory=Usage)
+    estimated: bool = False
+    """The call broke off before the engine told its counts: those that it had not told are reckoned from the text."""
     seconds: float = 0.0
     """Wall time of the call."""
     first_token_seconds: float | None = None
+    load_seconds: float | None = None
+    """What of `seconds` the engine took to load the model; None where it does not say."""
     shown: tuple[str, ...] = ()
     """The marks of the passages that this engine was given."""
     tainted: bool = False
     """Whether it was given anything local-only."""
     error: str | None = None
     """The error's `code`."""
+    reply: str = ""
+    """The id of the reply that this call was for; empty where no agent asked."""
     route: str | None = None
-    """The rule that chose this engine: a router's, `fallback`, or `explicit`; None where there was no choice."""
-    route_reason: str | None = None
+    """The rule that chose this brain: a router's, `fallback`, or `explicit`; None where there was no choice."""
+    reason: str | None = None
+    """Why, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +239,8 @@ class Completion:
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     """The weights that answered, as the engine reports them."""
+    load_seconds: float | None = None
+    """What the engine took to load the model; None where it does not say."""
     attempts: tuple[Attempt, ...] = ()
     """Put in by the shield; a brain leaves it empty."""
     flags: Mapping[str, int] = field(default_factory=dict)

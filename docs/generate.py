@@ -44,6 +44,11 @@ _NOT_EXPORTED = (
     ("cervella.conversations", "Conversation"),
     ("cervella.conversations", "Turn"),
     ("cervella.brains.router", "RouteDecision"),
+    ("cervella.ledger.ledger", "Ledger"),
+    ("cervella.ledger.rows", "Row"),
+    ("cervella.ledger.rows", "Feedback"),
+    ("cervella.ledger.statistics", "Statistics"),
+    ("cervella.ledger.statistics", "BrainStatistics"),
     ("cervella.types", "CitedLines"),
     ("cervella.types", "SkippedFile"),
 )
@@ -361,9 +366,21 @@ def configuration() -> str:
         "first_token_timeout": ("number", "`300.0`", "Seconds until the first text."),
         "idle_timeout": ("number", "`60.0`", "Seconds between two pieces of text."),
         "retries": ("whole number", "`2`", "Further calls before the first text, for errors that are retryable."),
+        "price": (
+            "table",
+            "the price list",
+            "US dollars per million tokens: `input`, `output`, `cache_read`, `cache_write`, `cache_write_1h`; and the "
+            "day from which it is `valid`. See [costs](../how-to/costs.md).",
+        ),
+        "usd_per_hour": ("number", "none", "What a machine of one's own costs while it is busy."),
+        "usd_per_day": ("number", "none", "What this brain may spend in a day."),
+        "usd_per_month": ("number", "none", "What this brain may spend in a month."),
     }
     pages.append(
-        _table(("key", "type", "default", ""), [(_code(k), *told.get(k, ("", "", ""))) for k in brains.SHIELD_OPTIONS])
+        _table(
+            ("key", "type", "default", ""),
+            [(_code(k), *told.get(k, ("", "", ""))) for k in (*brains.SHIELD_OPTIONS, *brains.COST_OPTIONS)],
+        )
     )
     for kind in brains.brain_names():
         if kind not in brains._BUILT_IN or kind in ("echo", "scripted"):

@@ -148,3 +148,22 @@ def test_brains_route_on_the_command_line(isolated: Path, capsys: pytest.Capture
     assert main(["brains"]) == 0
     assert "* router" in capsys.readouterr().out
     assert main(["doctor"]) == 0
+
+
+def test_a_brain_over_its_budget_is_not_chosen(make: Any, isolated: Path, passages: tuple[Passage, ...]) -> None:
+    text = ROUTED.replace(
+        'answers = ["Da lontano."]',
+        'answers = ["Da lontano."]\nlocation = "cloud"\nusd_per_day = 0.001\nprice = {input = 1000, output = 1000}',
+    )
+    write(isolated, text)
+    with make(retriever=FixedRetriever(passages[:2])) as agent:
+        decision = agent.route("Prepara un piano di lancio")
+        assert decision.excluded == {"lontana": "is over the budget"}
+        assert agent.ask("Prepara un piano di lancio").brain == "casa"
+
+
+def test_a_batch_is_routed_as_one(make: Any, isolated: Path) -> None:
+    write(isolated, ROUTED)
+    with make() as agent:
+        replies = list(agent.batch(["Prepara un piano di lancio", "Scrivi una funzione Python"]))
+        assert [reply.attempts[0].route for reply in replies] == ["batch", "batch"]

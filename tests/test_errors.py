@@ -46,6 +46,7 @@ TREE: dict[type[E.CervellaError], tuple[type, str, bool, dict[str, Any]]] = {
     E.StreamInterruptedError: (E.BrainError, "stream_interrupted", False, {**BRAIN, "partial": "Il lancio"}),
     E.BudgetError: (E.CervellaError, "budget", False, {"spent_usd": Decimal("1.2"), "limit_usd": Decimal("1")}),
     E.ConversationError: (E.CervellaError, "conversation", False, {"remedy": "Cura."}),
+    E.LedgerError: (E.CervellaError, "ledger", False, {"remedy": "Cura."}),
     E.EvaluationError: (E.CervellaError, "evaluation", False, {"remedy": "Cura."}),
 }
 every_kind = pytest.mark.parametrize("kind", TREE, ids=lambda kind: kind.__name__)

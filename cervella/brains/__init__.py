@@ -18,7 +18,7 @@ from cervella.errors import (
 )
 from cervella.protocols import Brain
 
-__all__ = ["SHIELD_OPTIONS", "brain_names", "load_brain", "shield_options"]
+__all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "load_brain", "shield_options"]
 
 _BUILT_IN: Mapping[str, str] = {
     "echo": "cervella.testing:EchoBrain",
@@ -29,6 +29,8 @@ _BUILT_IN: Mapping[str, str] = {
 _GROUP = "cervella.brains"
 SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries")
 """Keys of [brains.NAME] that the shield reads, for every brain."""
+COST_OPTIONS = ("price", "usd_per_hour", "usd_per_day", "usd_per_month")
+"""Keys of [brains.NAME] that the ledger reads, for every brain."""
 
 
 def _third_party() -> dict[str, EntryPoint]:
@@ -64,7 +66,7 @@ def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None
         )
     if model:
         own["model"] = model.strip()
-    for key in SHIELD_OPTIONS:
+    for key in (*SHIELD_OPTIONS, *COST_OPTIONS):
         own.pop(key, None)
     factory = _load(kind, third_party)
     _check(name, kind, factory, own)
@@ -116,7 +118,7 @@ def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
     known = [parameter.name for parameter in parameters if parameter.name not in ("self", "name")]
     for key in own:
         if key not in known:
-            every = sorted([*known, "kind", *SHIELD_OPTIONS])
+            every = sorted([*known, "kind", *SHIELD_OPTIONS, *COST_OPTIONS])
             raise ConfigError(
                 f"The brain {name!r} has no option {key!r}.",
                 remedy=f"{did_you_mean(key, every)}Options of {kind!r}: {', '.join(every)}.",

@@ -141,7 +141,7 @@ class Call:
         if not joined.strip() and completion.finish_reason == "stop":
             raise self._broken("answered nothing", code="empty_answer")
         model = completion.model or self._brain.model
-        self._end("ok", usage=completion.usage, model=model)
+        self._end("ok", usage=completion.usage, model=model, load_seconds=completion.load_seconds)
         return Finished(completion=replace(completion, model=model, flags={**completion.flags, **self._fitted.flags}))
 
     def _broken(self, what: str, *, code: str | None = None) -> BrainResponseError:
@@ -160,6 +160,7 @@ class Call:
         *,
         usage: Usage | None = None,
         model: str = "",
+        load_seconds: float | None = None,
         error: BaseException | None = None,
     ) -> None:
         if self._ended:
@@ -174,11 +175,13 @@ class Call:
                 usage=usage or Usage(),
                 seconds=time.monotonic() - self._started,
                 first_token_seconds=self._first_token,
+                load_seconds=load_seconds,
                 shown=self._fitted.prompt.marks,
                 tainted=self._fitted.prompt.tainted,
                 error=error.code if isinstance(error, CervellaError) else None,
+                reply=self._fitted.prompt.reply,
                 route=self._fitted.prompt.hints.get("route"),
-                route_reason=self._fitted.prompt.hints.get("route_reason"),
+                reason=self._fitted.prompt.hints.get("reason"),
             )
         )
 

@@ -189,8 +189,8 @@ def _routed(prompt: Prompt, failures: Sequence[tuple[str, CervellaError]]) -> Pr
         return prompt
     reason = "; ".join(f"{name}: {error.code}" for name, error in failures)
     if prompt.hints.get("route"):
-        reason = f"{prompt.hints['route']}: {prompt.hints.get('route_reason')}; {reason}"
-    return replace(prompt, hints={**prompt.hints, "route": "fallback", "route_reason": reason})
+        reason = f"{prompt.hints['route']}: {prompt.hints.get('reason')}; {reason}"
+    return replace(prompt, hints={**prompt.hints, "route": "fallback", "reason": reason})
 
 
 def _counted(event: Finished, attempts: Sequence[Attempt], failures: int) -> Finished:

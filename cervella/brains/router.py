@@ -15,6 +15,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+import anyio.to_thread
+
 from cervella.brains.cooldown import Cooldown
 from cervella.brains.fallback import Fallback, Shielded, in_order
 from cervella.brains.fitting import Fitted
@@ -129,14 +131,15 @@ class Router(Fallback):
 
     async def fit(self, prompt: Prompt) -> Fitted:
         """The prompt as the brain would get it that is chosen for it."""
-        return await self._members[self.decide(prompt).brain].fit(prompt)
+        decision = await anyio.to_thread.run_sync(self.decide, prompt)
+        return await self._members[decision.brain].fit(prompt)
 
     async def stream(
         self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
     ) -> AsyncGenerator[BrainEvent, None]:
         """The events of the brain that is chosen, or of the next one where it fails before its first token."""
-        decision = self.decide(prompt)
-        routed = replace(prompt, hints={**prompt.hints, "route": decision.rule, "route_reason": decision.reason})
+        decision = await anyio.to_thread.run_sync(self.decide, prompt)  # the budget is read from a file
+        routed = replace(prompt, hints={**prompt.hints, "route": decision.rule, "reason": decision.reason})
         members = [self._members[name] for name in decision.order]
         events = in_order(members, routed, self._cooldown, timeout=timeout, first_token_within=first_token_within)
         async with aclosing(events):

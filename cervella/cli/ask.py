@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cervella.agent import Agent
+from cervella.cli.batch import run_batch
 from cervella.cli.options import (
     AsJson,
     ConfigPath,
@@ -20,11 +22,12 @@ from cervella.cli.options import (
     filters_of,
 )
 from cervella.cli.output import note, print_json, print_line, print_text, reply_data, where
+from cervella.errors import ConfigError
 from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, TextDelta
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    question: Annotated[str | None, typer.Argument(help="What you want to know.", show_default=False)] = None,
     config: ConfigPath = None,
     brain: Annotated[str | None, typer.Option("--brain", help="Ask this brain, as `name` or `name:model`.")] = None,
     top_k: TopK = None,
@@ -36,11 +39,32 @@ def ask(
     until: FilterUntil = None,
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that the answer may take.")] = None,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the prompt, and ask nobody.")] = False,
+    batch: Annotated[
+        Path | None, typer.Option("--batch", metavar="FILE", help="Ask every line of this JSON Lines file.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Where the answers of --batch go; what is there is not asked again."
+        ),
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Questions of --batch asked at once.")] = 4,
     as_json: AsJson = False,
 ) -> None:
     """Ask, and get an answer with its sources."""
     filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    if (batch is None) != (out is None) or (question is None) == (batch is None) or (batch and show_prompt):
+        nothing = question is None and batch is None
+        raise ConfigError(
+            "Missing argument 'question'." if nothing else "These arguments do not go together.",
+            remedy="Ask one question, or a file of them with --batch IN --out OUT: see `cervella ask --help`.",
+        )
     with Agent(config=config, brain=brain) as agent:
+        if batch is not None and out is not None:
+            common = {"filters": filters, "top_k": top_k, "timeout": timeout}
+            run_batch(agent, batch, out, concurrency=concurrency, as_json=as_json, **common)
+            return
+        assert question is not None
         if show_prompt:
             preview = agent.preview(question, filters=filters, top_k=top_k, timeout=timeout)
             _say_who_answers(agent)

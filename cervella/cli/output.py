@@ -19,6 +19,7 @@ _SHOWN_LINES = 4
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 __all__ = [
+    "as_json_value",
     "note",
     "print_json",
     "print_line",
@@ -52,10 +53,11 @@ def note(text: str) -> None:
 
 def print_json(data: Mapping[str, Any]) -> None:
     """The one document that --json prints."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=as_json_value) + "\n")
 
 
-def _plain(value: Any) -> Any:
+def as_json_value(value: Any) -> Any:
+    """What JSON has no word for."""
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"{type(value).__name__} is no JSON")

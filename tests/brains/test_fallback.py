@@ -84,7 +84,7 @@ def test_a_failure_before_the_first_token_is_taken_over_and_recorded(fault: Cerv
     assert done.flags == {"fallbacks": 1}
     assert list(done.attempts) == reported
     assert done.attempts[0].route is None
-    assert (done.attempts[1].route, done.attempts[1].route_reason) == ("fallback", f"primo: {fault.code}")
+    assert (done.attempts[1].route, done.attempts[1].reason) == ("fallback", f"primo: {fault.code}")
 
 
 def test_after_the_first_token_nothing_is_replayed() -> None:

@@ -225,7 +225,7 @@ def test_where_the_chosen_one_fails_the_others_stand_in_and_the_books_know() -> 
     first, second = done.attempts
     assert (first.brain, first.route) == ("casa", "sources")
     assert (second.brain, second.route) == ("claude", "fallback")
-    assert "casa: brain_unavailable" in str(second.route_reason)
+    assert "casa: brain_unavailable" in str(second.reason)
 
 
 def test_deciding_calls_nobody() -> None:

@@ -1,0 +1,112 @@
+"""`cervella stats`"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cervella.cli.options import AsJson, ConfigPath
+from cervella.cli.output import note, print_json, print_line
+from cervella.config import Config, load_config
+from cervella.errors import ConfigError
+from cervella.ledger import BrainStatistics, Ledger, Statistics, statistics_of
+from cervella.ledger.budget import limits_of
+from cervella.ledger.report import MEASURES, html_report, shown
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def stats(
+    config: ConfigPath = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="Only from then on: 24h, 7d, 4w, or a day.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots, whole in one file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what every brain took: times, tokens, cost, failures, feedback."""
+    begin = _moment(since)
+    loaded = load_config(config)
+    ledger = Ledger(loaded.ledger.path)
+    found = statistics_of(ledger.rows(begin), ledger.feedback(), since=begin)
+    budget = _budget(loaded, ledger)
+    ledger.close()
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(html_report(found, budget), encoding="utf-8")
+        note(f"note: The page is {html}.")
+    if as_json:
+        print_json({**asdict(found), "budget": budget})
+    elif not found.calls:
+        note("Nothing is written down yet." if begin is None else f"Nothing is written down since {found.since}.")
+    else:
+        _print(found, budget)
+
+
+def _moment(text: str | None) -> datetime.datetime | None:
+    if text is None:
+        return None
+    if match := re.fullmatch(r"(\d{1,5})([hdw])", text.strip()):
+        return datetime.datetime.now().astimezone() - datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
+    try:
+        return datetime.datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise ConfigError(
+            f"--since is {text!r}.", remedy="Give a time back from now, as 24h, 7d or 4w, or a day, as 2026-01-31."
+        ) from None
+
+
+def _budget(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
+    """What is spent of each limit, now."""
+    limits = limits_of(config.budget.usd_per_day, config.budget.usd_per_month, config.brains)
+    return [
+        {"brain": one.brain, "period": one.period, "limit_usd": one.usd, "spent_usd": ledger.spent(one)}
+        for one in limits
+    ]
+
+
+def _print(found: Statistics, budget: list[dict[str, Any]]) -> None:
+    """A table with a column for each brain, as far as they go side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
+    label, cell = max(len(name) for name, _ in MEASURES), 14
+    beside = max(1, (console.width - label) // (cell + 2))
+    for start in range(0, len(found.brains), beside):
+        brains = found.brains[start : start + beside]
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("", no_wrap=True)
+        for one in brains:
+            table.add_column(one.brain, justify="right", overflow="fold")
+        for name, measure in MEASURES:
+            table.add_row(name, *(measure(one) for one in brains))
+        console.print(table)
+        print_line()
+    print_line(
+        f"{found.requests} requests, {found.answered} answered, {found.calls} calls; "
+        f"fallback {shown(found.fallback_rate, 'share')}; cost {shown(found.cost_usd, 'usd')}"
+    )
+    for limit in budget:
+        of = f" for {limit['brain']}" if limit["brain"] else ""
+        print_line(
+            f"budget of this {limit['period']}{of}: {shown(limit['spent_usd'], 'usd')} "
+            f"of {shown(limit['limit_usd'], 'usd')}"
+        )
+    if unknown := [one for one in found.brains if one.cost_unknown]:
+        note(f"note: The cost of {found.cost_unknown} calls is not known: {', '.join(map(_unpriced, unknown))}.")
+        note(
+            "help: [brains.NAME] usd_per_hour prices a machine of your own, [brains.NAME.price] an engine by the token."
+        )
+
+
+def _unpriced(one: BrainStatistics) -> str:
+    return f"{one.cost_unknown} of {one.brain}"

@@ -1,0 +1,77 @@
+"""What may be spent: limits by day and by month, for all brains or for one."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from cervella.errors import BudgetError, ConfigError
+
+__all__ = ["Limit", "limits_of"]
+
+Period = Literal["day", "month"]
+_PERIODS: tuple[Period, ...] = ("day", "month")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """So much and no more."""
+
+    usd: Decimal
+    period: Period
+    brain: str | None = None
+    """None for all brains together."""
+
+    def holds_for(self, brain: str) -> bool:
+        return self.brain is None or self.brain == brain
+
+    def since(self, now: datetime.datetime) -> datetime.datetime:
+        """When this period began, by the calendar of this machine."""
+        day = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        return (day.replace(day=1) if self.period == "month" else day).astimezone()
+
+    def check(self, spent: Decimal, running: Decimal, estimate: Decimal) -> None:
+        """Raises BudgetError where a call of this estimate could pass the limit."""
+        if spent + running + estimate <= self.usd:
+            return
+        of = "" if self.brain is None else f" of {self.brain!r}"
+        flight = f", {running:f} USD are set aside for calls that are running" if running else ""
+        section = "[budget]" if self.brain is None else f"[brains.{self.brain}]"
+        when = "tomorrow" if self.period == "day" else "next month"
+        raise BudgetError(
+            f"The budget{of} is {self.usd:f} USD a {self.period}: {spent:f} USD are spent{flight}, and this call may "
+            f"cost up to {estimate:f} USD.",
+            spent_usd=spent,
+            limit_usd=self.usd,
+            remedy=f"Raise usd_per_{self.period} in {section}, give a smaller max_output_tokens, ask a brain of your "
+            f"own, or wait until {when}.",
+        )
+
+
+def limits_of(
+    per_day: Decimal | None, per_month: Decimal | None, brains: Mapping[str, Mapping[str, Any]]
+) -> tuple[Limit, ...]:
+    """The limits of [budget] and of the [brains.NAME] tables. Raises ConfigError for one that is no amount."""
+    overall: dict[Period, Decimal | None] = {"day": per_day, "month": per_month}
+    found = [Limit(usd=usd, period=period) for period, usd in overall.items() if usd is not None]
+    for name, table in brains.items():
+        for period in _PERIODS:
+            if (given := table.get(f"usd_per_{period}")) is not None:
+                found.append(Limit(usd=amount(given, f"[brains.{name}] usd_per_{period}"), period=period, brain=name))
+    return tuple(found)
+
+
+def amount(given: Any, what: str) -> Decimal:
+    """US dollars as configured. Raises ConfigError where it is no number, or below 0."""
+    try:
+        usd = Decimal(str(given)) if not isinstance(given, bool) else Decimal("nan")
+    except InvalidOperation:
+        usd = Decimal("nan")
+    if not usd.is_finite() or usd < 0:
+        raise ConfigError(
+            f"{what} is {given!r:.40}.", remedy="It is US dollars: a number, 0 or more.", code="bad_value"
+        )
+    return usd
