@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import KnowledgeError
-from cervella.knowledge.embedding import BuiltWith, choose_embedder
+from cervella.knowledge.builder import Builder
+from cervella.knowledge.embedding import Choice, choose_embedder
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
@@ -76,20 +77,30 @@ class KnowledgeIndex:
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
         with self._storage.writing():
             former = self._sound_or_none() if rebuild else self._storage.latest()
-            with self._run(None if rebuild else former, former, replace=force or rebuild, progress=progress) as run:
-                run.thorough = verify or rebuild
-                run.check()
+            base = None if rebuild else former
+            choice = self._choice(base, replace=force or rebuild)
+            builder = Builder(
+                self._storage,
+                base=base,
+                former=former,
+                fingerprint=choice.built_with.fingerprint,
+                thorough=verify or rebuild,
+            )
+            with closing(builder):
+                builder.check()
+                run = self._run(builder, choice, progress)
                 reading = run.read(found, self._max_bytes)
                 if not force:
-                    _refuse_if_many_are_gone(_files(former) if rebuild else run.files(), reading, found)
+                    _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
                 run.write_words(plan, reading)
                 run.write_vectors(reading, partial=not rebuild)
-                run.publish()
+                builder.publish()
                 if purge:
-                    run.purge()
+                    builder.purge()
                 if verify:
-                    run.verify()
+                    builder.verify()
+                    run.notify("verify", count := builder.manifest.count(), count)
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return report
@@ -109,29 +120,29 @@ class KnowledgeIndex:
         """
         started = time.perf_counter()
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
-        with closing(self._storage.hold()) as held, self._run(held, None) as run:
-            reading = run.read(found, self._max_bytes)
-            plan = run.plan(reading, found, force=False)
-            report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
+        with closing(self._storage.hold()) as base:
+            choice = self._choice(base)
+            fingerprint = choice.built_with.fingerprint
+            with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
+                run = self._run(builder, choice, None)
+                reading = run.read(found, self._max_bytes)
+                plan = run.plan(reading, found, force=False)
+                report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
         seen = len(reading.sources) + len(reading.skipped)
         return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
 
-    def _run(
-        self,
-        base: Generation | None,
-        former: Generation | None,
-        *,
-        replace: bool = False,
-        progress: Progress | None = None,
-    ) -> Ingestion:
-        built = _built_with(base) if base else None  # from nothing: what "auto" stands for is chosen again too
+    def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
+        if base is None:  # from nothing: what "auto" stands for is chosen again too
+            return choose_embedder(self._asked, None, replace=replace)
+        with Manifest.open(base.path) as manifest:
+            return choose_embedder(self._asked, manifest.built_with, replace=replace)
+
+    def _run(self, builder: Builder, choice: Choice, progress: Progress | None) -> Ingestion:
         return Ingestion(
             folder=self._folder,
-            storage=self._storage,
-            base=base,
-            former=former,
+            builder=builder,
             language=language(self._language),
-            choice=choose_embedder(self._asked, built, replace=replace),
+            choice=choice,
             local_only=self._local_only,
             roles=self._roles,
             notify=progress or (lambda stage, done, total: None),
@@ -147,11 +158,6 @@ class KnowledgeIndex:
         except KnowledgeError:
             return None
         return latest
-
-
-def _built_with(generation: Generation) -> BuiltWith | None:
-    with Manifest.open(generation.path) as manifest:
-        return manifest.built_with
 
 
 def _files(generation: Generation | None) -> Mapping[str, FileRow]:
