@@ -1,1 +1,1 @@
-"""The index under torture: killed, refused the disk, damaged, and read by others while it is written. `make torture`."""
+"""The index under torture: killed, refused the disk, damaged, read while it is written. `make torture`."""

@@ -1,4 +1,4 @@
-"""Small folders of Italian markdown that follow each other, an embedder that costs nothing, and what an index answers."""
+"""Small folders of Italian markdown, each made from the last, an embedder that costs nothing, an index's answers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from cervella.language import words
 
 __all__ = ["QUERIES", "Answers", "HashEmbedder", "answers", "build", "write_versions"]
 
-_WORDS = (
-    "memoria sessione decisione regina pane lievito server fatturazione prenotazione cliente prezzo camera "
-    "ricerca vettore indice parola costo modello risposta domanda persona documento cartella lezione stato progetto"
-).split()
+_ITALIAN = """memoria sessione decisione regina pane lievito server fatturazione prenotazione cliente prezzo camera
+ricerca vettore indice parola costo modello risposta domanda persona documento cartella lezione stato progetto"""
+_WORDS = words(_ITALIAN)
 QUERIES = ("lievito madre", "decisione sul prezzo", "memoria della sessione", "prenotazione camera cliente", "xyzzy")
 
 

@@ -1,4 +1,4 @@
-"""What is done to the index. Each trial raises AssertionError where something was lost, invented or left without a cure."""
+"""What is done to the index. A trial raises Loss where something was lost, invented, or left without a cure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ from cervella.knowledge import HybridRetriever
 from tests.torture.children import Died, finish_child, run_in_child, start_child
 from tests.torture.corpus import QUERIES, Answers, HashEmbedder, answers, build
 
-__all__ = ["Arena"]
+__all__ = ["Arena", "Loss"]
+
+
+class Loss(Exception):
+    """What must never happen has happened."""
+
+
+def _hold(promise: bool, otherwise: str) -> None:
+    if not promise:
+        raise Loss(otherwise)
 
 
 @dataclass
@@ -69,15 +78,15 @@ class Arena:
             said = self.ask(0, index)
         except IndexMissingError:
             return
-        assert said.ids in {self.expected[version].ids for version in versions}, "it is of no version"
+        _hold(said.ids in {self.expected[version].ids for version in versions}, "it is of no version")
 
     def resumed(self, version: int, index: Path) -> None:
         """One more run, and it is equal to a clean build."""
         run_in_child(self.build(version, index))
         said = self.ask(version, index)
-        assert said.ids == self.expected[version].ids, "other chunks than a clean build"
-        assert said == self.expected[version], "other answers than a clean build"
-        assert not [path for path in index.iterdir() if path.name.startswith(("work-", "gone-"))], "left behind"
+        _hold(said.ids == self.expected[version].ids, "other chunks than a clean build")
+        _hold(said == self.expected[version], "other answers than a clean build")
+        _hold(not [path for path in index.iterdir() if path.name.startswith(("work-", "gone-"))], "left behind")
 
     def kill(self) -> bool:
         """Kill -9 at a random moment of a run, perhaps twice; whether a run was hit."""
@@ -90,7 +99,7 @@ class Arena:
             try:
                 run_in_child(self.build(after, index, **options), kill_after=self.rng.uniform(0, self.seconds))
             except Died as died:
-                assert died.signal == signal.SIGKILL, str(died)
+                _hold(died.signal == signal.SIGKILL, str(died))
                 hit = True
             self.readable(index, {after} if before is None else {before, after})
         self.resumed(after, index)
@@ -120,7 +129,7 @@ class Arena:
             try:
                 failed = run_in_child(lambda number=number, index=index: _fail_at(self.build(0, index), index, number))
             except CervellaError as error:
-                assert error.remedy, f"no cure: {error!r}"
+                _hold(error.remedy, f"no cure: {error!r}")
                 failed = True
             if not failed:
                 return (number - 1) // step
@@ -137,7 +146,7 @@ class Arena:
             try:
                 run_in_child(lambda limit=limit, index=index: _with_small_files(self.build(0, index), limit))
             except CervellaError as error:
-                assert error.remedy, f"no cure: {error!r}"
+                _hold(error.remedy, f"no cure: {error!r}")
                 hurt += 1
             self.readable(index, {0, 1})
             self.resumed(0, index)
@@ -172,17 +181,17 @@ class Arena:
 
     def _detected(self, index: Path, name: Path) -> bool:
         try:
-            assert self.ask(0, index) == self.expected[0], f"{name}: a silent difference"
+            _hold(self.ask(0, index) == self.expected[0], f"{name}: a silent difference")
             detected = False
         except (IndexDamagedError, IndexMissingError) as error:
-            assert error.remedy, f"{name}: no cure"
+            _hold(error.remedy, f"{name}: no cure")
             detected = True
         try:
             run_in_child(self.build(0, index))
         except IndexDamagedError as error:
-            assert "--rebuild" in (error.remedy or ""), f"{name}: no cure"
+            _hold("--rebuild" in (error.remedy or ""), f"{name}: no cure")
             run_in_child(self.build(0, index, rebuild=True))
-        assert self.ask(0, index) == self.expected[0], f"{name}: not cured"
+        _hold(self.ask(0, index) == self.expected[0], f"{name}: not cured")
         return detected
 
     def two_writers(self) -> float:
@@ -198,9 +207,9 @@ class Arena:
         try:
             run_in_child(self.build(1, index))
         except IndexLockedError as error:
-            assert error.pid == first, f"{error.pid} is not {first}"
+            _hold(error.pid == first, f"{error.pid} is not {first}")
         else:
-            raise AssertionError("two wrote at once")
+            raise Loss("two wrote at once")
         seconds = time.perf_counter() - started
         self.readable(index, {0})
         os.write(opened, b"." * 10_000)
@@ -230,10 +239,10 @@ class Arena:
                 place = count % len(QUERIES)
                 reply = retriever.retrieve(QUERIES[place], top_k=8)
                 ids = {one.id for one in reply.passages}
-                assert any(ids <= one.ids for one in self.expected), "passages of two generations"
+                _hold(any(ids <= one.ids for one in self.expected), "passages of two generations")
                 if reply.coverage == 1.0:
                     said = tuple((one.id, one.text, round(one.score, 4)) for one in reply.passages)
-                    assert said in by_query[place], "an answer of no version"
+                    _hold(said in by_query[place], "an answer of no version")
                 count += 1
                 time.sleep(0.005)
         return count
@@ -252,11 +261,9 @@ def _fail_at(work: Callable[[], None], index: Path, number: int) -> bool:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in ("os.mkdir", "os.rename", "sqlite3.connect") and str(args[0]).removeprefix("file://").startswith(
-            inside
-        ):
-            strike()
-        elif event == "open" and str(args[0]).startswith(inside) and args[2] & (os.O_WRONLY | os.O_RDWR):
+        makes = event in ("os.mkdir", "os.rename", "sqlite3.connect")
+        writes = makes or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR))
+        if writes and str(args[0]).removeprefix("file://").startswith(inside):
             strike()
 
     def fsync(descriptor: int) -> None:
