@@ -6,8 +6,9 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ FOLDER_NAME = "chroma"
 _TABLES = "chroma.sqlite3"
 _PAGE = 2_000  # ids per read
 _ASKED = 100  # vectors asked for at once
+_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds
 _SAME = 0.9999  # a cosine
 _FEW = 3  # vectors written again to have Chroma put its graph on disk
 _RHYTHM: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes between two looks at the queue, and at the disk
@@ -43,8 +45,9 @@ class VectorStore:
         with self._border():
             self._client = _open_client(self._where)
             try:
-                self._collection = self._client.get_or_create_collection(
-                    name,
+                self._collection = self._insist(
+                    self._client.get_or_create_collection,
+                    name=name,
                     embedding_function=None,
                     configuration={"hnsw": _HNSW},
                     metadata={"fingerprint": self._fingerprint},
@@ -106,6 +109,19 @@ class VectorStore:
                 "`cervella index --rebuild`.",
             ) from error
 
+    def _insist(self, call: Callable[..., Any], **values: Any) -> Any:
+        """Call again while Chroma's own threads lock its tables; all that is called so may be done twice."""
+        from chromadb.errors import InternalError
+
+        for wait in (*_WAITS, None):
+            try:
+                return call(**values)
+            except InternalError as error:
+                if wait is None or "database is locked" not in str(error):
+                    raise
+                time.sleep(wait)
+        return None
+
     def upsert(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
         """Put vectors in, by chunk id, over what was there."""
         import numpy as np
@@ -115,12 +131,12 @@ class VectorStore:
             for start in range(0, len(ids), self._batch):
                 part = ids[start : start + self._batch]
                 rows = np.asarray([vectors[one] for one in part], dtype=np.float32)
-                self._collection.upsert(ids=part, embeddings=rows)
+                self._insist(self._collection.upsert, ids=part, embeddings=rows)
 
     def delete(self, ids: Sequence[str]) -> None:
         with self._border():
             for start in range(0, len(ids), self._batch):
-                self._collection.delete(ids=list(ids[start : start + self._batch]))
+                self._insist(self._collection.delete, ids=list(ids[start : start + self._batch]))
 
     def ids(self) -> set[str]:
         """Every id that has a vector."""
@@ -194,7 +210,7 @@ class VectorStore:
     def _set_rhythm(self, rhythm: Any) -> None:
         with warnings.catch_warnings():  # Chroma warns of the way in which it wrote "no embedding function" itself
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._collection.modify(configuration={"hnsw": rhythm})
+            self._insist(self._collection.modify, configuration={"hnsw": rhythm})
 
     def compact(self) -> None:
         """Have all vectors in the graph on disk, and close: Chroma keeps up to a thousand in a queue beside it, twice.
@@ -208,7 +224,7 @@ class VectorStore:
             self._set_rhythm({"batch_size": 2, "sync_threshold": 2})
             few = self._collection.get(limit=_FEW, include=["embeddings"])
             if few["ids"]:
-                self._collection.upsert(ids=few["ids"], embeddings=few["embeddings"])
+                self._insist(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
             self._set_rhythm(_RHYTHM)
         self.close()
         with _sqlite_border(self._where):
