@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,13 +23,13 @@ __all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id"]
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.sqlite"
 
-# A file's text is kept once; a chunk is a range of its lines.
+# A file's text is kept once; a chunk is a range of its lines. `stems` are those of its chunks, for the next run.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
     number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, disk_path TEXT NOT NULL, sha256 TEXT NOT NULL,
     size INTEGER NOT NULL, title TEXT NOT NULL, role TEXT, project TEXT, date TEXT, status TEXT NOT NULL,
-    local_only INTEGER NOT NULL, text BLOB NOT NULL
+    local_only INTEGER NOT NULL, text BLOB NOT NULL, stems BLOB
 );
 CREATE TABLE chunks (
     file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
@@ -246,19 +246,32 @@ class Manifest:
                 self._texts[path] = held
         return held
 
-    def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
-        """All chunks in order of path and ordinal, or those of these ids, in no order."""
+    def chunks(self, ids: Sequence[str] | None = None, *, without: Container[str] = ()) -> list[ChunkRow]:
+        """All chunks but those of the files `without`, by path and ordinal, or those of these ids, in no order."""
         with self._guard() as connection:
             if ids is None:
                 rows = connection.execute(f"{_CHUNKS} ORDER BY path, ordinal").fetchall()
             else:
                 found = (connection.execute(f"{_CHUNKS} WHERE id = ?", (one,)).fetchone() for one in ids)
                 rows = [row for row in found if row]
-        return [self._row(row) for row in rows]
+        return [self._row(row) for row in rows if row[1] not in without]
 
     def _row(self, values: Sequence[Any]) -> ChunkRow:
         row = dict(zip(_CHUNK_COLUMNS, values, strict=True))
         return ChunkRow(**row, text=self.lines(row["path"], row["start_line"], row["end_line"]))
+
+    def stems(self) -> dict[str, list[list[str]]]:
+        """The stems of each chunk of each file that has them noted, by path, in order."""
+        with self._guard() as connection:
+            rows = connection.execute("SELECT path, stems FROM files WHERE stems IS NOT NULL").fetchall()
+            kept = {path: zlib.decompress(data).decode() for path, data in rows}
+        return {path: [line.split() for line in text.split("\n")] for path, text in kept.items()}
+
+    def put_stems(self, path: str, stems: Sequence[Sequence[str]]) -> None:
+        """Note the stems of a file's chunks."""
+        kept = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
+        with self._guard() as connection:
+            connection.execute("UPDATE files SET stems = ? WHERE path = ?", (kept, path))
 
     def places(self) -> list[tuple[str, str]]:
         """Id and path of every chunk, in order of path and ordinal: the order of the lexical index."""
