@@ -111,7 +111,13 @@ class Manifest:
                 raise _damaged(path, "it is gone")
             raise IndexMissingError(f"No index at {str(folder)!r}.", remedy="Build it with `cervella index`.")
         # Immutable: nobody writes it any more, so that SQLite needs no lock and no file beside it.
-        return cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
+        manifest = cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
+        try:
+            manifest.meta("rules")  # SQLite opens anything; it is the first look that tells
+        except BaseException:
+            manifest.close()
+            raise
+        return manifest
 
     @classmethod
     def copy(cls, source: Path, folder: Path) -> Manifest:

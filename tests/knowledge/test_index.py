@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 import shutil
 import subprocess
@@ -20,6 +18,7 @@ from cervella.knowledge.markdown import split_lines
 from cervella.knowledge.storage import IndexFolder
 from cervella.knowledge.vectors import VectorStore
 from cervella.types import IndexReport, Passage
+from tests.sealing import with_schema
 
 Write = Callable[[Path, str, str | bytes], Path]
 
@@ -243,14 +242,6 @@ def test_a_damaged_index_is_an_error_with_a_cure_that_works(notes: Path, index_d
         assert "--rebuild" in (caught.value.remedy or "")
     assert update(notes, index_dir, rebuild=True).added == 3
     assert found(notes, index_dir, "lievito madre")
-
-
-def with_schema(index_dir: Path, schema: int) -> None:
-    """Make the current generation one that another version sealed."""
-    seal = IndexFolder(index_dir).current() / "seal.json"
-    seal.write_text(json.dumps({**json.loads(seal.read_text()), "schema": schema}))
-    digest = hashlib.sha256(seal.read_bytes()).hexdigest()
-    (index_dir / "current").write_text(f"{seal.parent.name} {digest}\n")
 
 
 def test_a_newer_format_is_refused(notes: Path, index_dir: Path) -> None:
