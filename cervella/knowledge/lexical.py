@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +22,7 @@ _FORMAT = "2"  # changes with what is written
 
 
 def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
-    """Index documents given as lists of stems. Gives the name of the folder, durable on disk, under `parent`.
+    """Index documents given as lists of stems. Gives the name of the folder under `parent`.
 
     The name is empty where there is not one stem: there is nothing to write then.
     """
@@ -38,25 +36,9 @@ def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
         return name
     model = BM25(method="lucene", k1=_K1, b=_B)
     model.index([list(stems) for stems in documents], show_progress=False)
-    half_done = parent / f"{name}.part"
-    shutil.rmtree(half_done, ignore_errors=True)
-    model.save(half_done, show_progress=False)
-    LetterIndex.of(documents).save(half_done)
-    for file in half_done.iterdir():
-        _flush(file)
-    os.replace(half_done, parent / name)
-    _flush(parent)
+    model.save(parent / name, show_progress=False)
+    LetterIndex.of(documents).save(parent / name)
     return name
-
-
-def _flush(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():
-        return  # Windows can't open a folder
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:

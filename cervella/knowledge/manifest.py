@@ -5,37 +5,43 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.chunking import Chunk
 from cervella.knowledge.embedding import BuiltWith
+from cervella.knowledge.markdown import split_lines
 from cervella.types import Status
 
 __all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id"]
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = 2
 FILE_NAME = "manifest.sqlite"
 
+# A file's text is kept once; a chunk is a range of its lines. `stems` are those of its chunks, for the next run.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
-    path TEXT PRIMARY KEY, disk_path TEXT NOT NULL, sha256 TEXT NOT NULL, size INTEGER NOT NULL, title TEXT NOT NULL,
-    role TEXT, project TEXT, date TEXT, status TEXT NOT NULL, local_only INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE chunks (
-    id TEXT PRIMARY KEY, path TEXT NOT NULL REFERENCES files(path) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
-    start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL, lead TEXT NOT NULL,
-    text TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0
+    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, disk_path TEXT NOT NULL, sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL, title TEXT NOT NULL, role TEXT, project TEXT, date TEXT, status TEXT NOT NULL,
+    local_only INTEGER NOT NULL, text BLOB NOT NULL, stems BLOB
 );
-CREATE INDEX chunks_by_path ON chunks(path, ordinal);
-CREATE INDEX chunks_pending ON chunks(id) WHERE embedded = 0;
+CREATE TABLE chunks (
+    file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
+    parent INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
+    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (file, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
-_FILE_COLUMNS = "path, disk_path, sha256, size, title, role, project, date, status, local_only"
-_CHUNK_COLUMNS = "id, path, ordinal, start_line, end_line, heading, lead, text"
+_FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
+_CHUNK_COLUMNS = ("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead")
+_CHUNKS = f"SELECT {', '.join(_CHUNK_COLUMNS)} FROM chunks JOIN files ON file = number"
+_OPEN_TEXTS = 64  # files whose lines are kept at hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,8 @@ class ChunkRow:
     id: str
     path: str
     ordinal: int
+    parent: int
+    """The passage group of its file that it belongs to, from 0."""
     start_line: int
     end_line: int
     heading: str
@@ -71,54 +79,67 @@ class ChunkRow:
 def chunk_id(path: str, chunk: Chunk, *, chunker: str, embedder: str) -> str:
     """The same for the same text at the same place of a file, however often it is computed: writes can be repeated.
 
-    Line numbers are left out, so that a chunk that only moved keeps its vector.
+    32 hexadecimal digits. Line numbers are left out, so that a chunk that only moved keeps its vector.
     """
     parts = (path, str(chunk.ordinal), chunk.lead, chunk.text, chunker, embedder)
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class Manifest:
-    """An open manifest. Usable from several threads, one at a time. A write is durable once its `with` block ends."""
+    """An open manifest. Usable from several threads, one at a time."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
         self._lock = threading.RLock()
+        self._texts: dict[str, list[str]] = {}
 
     @classmethod
     def create(cls, folder: Path) -> Manifest:
-        """A new, empty one."""
-        manifest = cls(_connect(folder / FILE_NAME, create=True), folder / FILE_NAME)
+        """A new, empty one, to be written."""
+        manifest = cls._edit(folder)
         with manifest._guard():
             manifest._connection.executescript(_SCHEMA)
-            manifest.put_meta({"schema": SCHEMA_VERSION, "generation": "0"})
-            manifest._connection.commit()
         return manifest
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
-        """The one in a folder. Raises IndexMissingError, or IndexDamagedError where it is not one of ours."""
+        """The one of a published generation, to be read. Raises IndexMissingError, IndexDamagedError."""
         path = folder / FILE_NAME
-        if not path.is_file() and folder.is_dir():
-            raise IndexDamagedError(
-                f"The index at {str(folder)!r} has lost its manifest.",
-                remedy="Build it anew with `cervella index --rebuild`.",
-            )
         if not path.is_file():
+            if folder.is_dir():
+                raise _damaged(path, "it is gone")
             raise IndexMissingError(f"No index at {str(folder)!r}.", remedy="Build it with `cervella index`.")
-        manifest = cls(_connect(path, create=False), path)
+        # Immutable: nobody writes it any more, so that SQLite needs no lock and no file beside it.
+        manifest = cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
         try:
-            with manifest._guard():
-                version = manifest.meta("schema")
-                if version != SCHEMA_VERSION:
-                    raise IndexDamagedError(
-                        f"The index at {str(folder)!r} has format {version!r}; this version reads {SCHEMA_VERSION!r}.",
-                        remedy="Build it anew with `cervella index --rebuild`.",
-                    )
-        except KnowledgeError:
+            manifest.meta("rules")  # SQLite opens anything; it is the first look that tells
+        except BaseException:
             manifest.close()
             raise
         return manifest
+
+    @classmethod
+    def copy(cls, source: Path, folder: Path) -> Manifest:
+        """A copy in `folder` of the manifest in the folder `source`, to be written."""
+        manifest = cls._edit(folder)
+        try:
+            with cls.open(source) as original, original._guard(), manifest._guard():
+                original._connection.backup(manifest._connection)
+        except BaseException:
+            manifest.close()
+            raise
+        return manifest
+
+    @classmethod
+    def _edit(cls, folder: Path) -> Manifest:
+        path = folder / FILE_NAME
+        connection = _connect(f"{path.absolute().as_uri()}?mode=rwc", path)
+        # A generation that is being made is thrown away when its writer dies, and is made durable as a whole.
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA secure_delete = ON")
+        return cls(connection, path)
 
     def close(self) -> None:
         with self._lock:
@@ -135,22 +156,10 @@ class Manifest:
         with self._lock:
             try:
                 yield self._connection
-            except sqlite3.OperationalError as error:
-                if "no such table" not in str(error) and "malformed" not in str(error):
-                    raise KnowledgeError(
-                        f"The index at {str(self._path)!r} can't be used: {error}.",
-                        remedy="Check the free space and the rights of its folder, and that no other program holds it.",
-                        code="index_unusable",
-                    ) from error
-                raise self._damaged(error) from error
-            except sqlite3.DatabaseError as error:
-                raise self._damaged(error) from error
-
-    def _damaged(self, error: sqlite3.Error) -> IndexDamagedError:
-        return IndexDamagedError(
-            f"The index at {str(self._path)!r} is damaged: {error}.",
-            remedy="Build it anew with `cervella index --rebuild`.",
-        )
+            except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
+                if isinstance(error, sqlite3.OperationalError) and not _tells_damage(error):
+                    raise _unusable(self._path, error) from error
+                raise _damaged(self._path, str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -165,24 +174,6 @@ class Manifest:
                     connection.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """All that is read inside is of one moment."""
-        with self._guard() as connection:
-            connection.execute("BEGIN")
-            try:
-                yield
-            finally:
-                connection.execute("ROLLBACK")
-
-    @property
-    def generation(self) -> int:
-        """Grows whenever files or chunks change; a reader that loaded another one loads anew."""
-        return int(self.meta("generation") or 0)
-
-    def next_generation(self) -> None:
-        self.put_meta({"generation": str(self.generation + 1)})
-
     @property
     def built_with(self) -> BuiltWith | None:
         """The embedder that the index was built with; None before its first commit."""
@@ -194,53 +185,105 @@ class Manifest:
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
-    def put_meta(self, values: dict[str, str]) -> None:
+    def put_meta(self, values: Mapping[str, str]) -> None:
         with self._guard() as connection:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def files(self) -> dict[str, FileRow]:
         """The indexed files, by path."""
         with self._guard() as connection:
-            rows = connection.execute(f"SELECT {_FILE_COLUMNS} FROM files ORDER BY path").fetchall()
-        names = _FILE_COLUMNS.split(", ")
-        made = (FileRow(**{**dict(zip(names, row, strict=True)), "local_only": bool(row[-1])}) for row in rows)
+            rows = connection.execute(f"SELECT {', '.join(_FILE_COLUMNS)} FROM files ORDER BY path").fetchall()
+        made = (FileRow(**{**dict(zip(_FILE_COLUMNS, row, strict=True)), "local_only": bool(row[-1])}) for row in rows)
         return {row.path: row for row in made}
 
-    def replace_file(self, file: FileRow, chunks: Sequence[ChunkRow], *, embedded: Iterable[str] = ()) -> None:
-        """Put a file and its chunks in the place of what was there. Those in `embedded` have their vector already."""
+    def replace_file(
+        self, file: FileRow, text: str, chunks: Sequence[ChunkRow], *, embedded: Iterable[str] = ()
+    ) -> None:
+        """Put a file and its chunks in the place of what was there. Those in `embedded` have their vector already.
+
+        `text` is the file's, as it was cut.
+        """
         ready = frozenset(embedded)
         self.delete_file(file.path)
+        kept = zlib.compress("\n".join(split_lines(text)).encode())
+        names = (*_FILE_COLUMNS, "text")
         with self._guard() as connection:
-            connection.execute(
-                f"INSERT INTO files ({_FILE_COLUMNS}) VALUES ({', '.join('?' * 10)})",
-                [getattr(file, name) for name in _FILE_COLUMNS.split(", ")],
-            )
+            number = connection.execute(
+                f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+                [*(getattr(file, name) for name in _FILE_COLUMNS), kept],
+            ).lastrowid
             connection.executemany(
-                f"INSERT INTO chunks ({_CHUNK_COLUMNS}, embedded) VALUES ({', '.join('?' * 9)})",
-                [[*(getattr(row, name) for name in _CHUNK_COLUMNS.split(", ")), row.id in ready] for row in chunks],
+                "INSERT INTO chunks (file, id, ordinal, parent, start_line, end_line, heading, lead, embedded) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        number,
+                        row.id,
+                        row.ordinal,
+                        row.parent,
+                        row.start_line,
+                        row.end_line,
+                        row.heading,
+                        row.lead,
+                        row.id in ready,
+                    )
+                    for row in chunks
+                ],
             )
 
     def delete_file(self, path: str) -> None:
+        self._texts.pop(path, None)
         with self._guard() as connection:
-            connection.execute("DELETE FROM chunks WHERE path = ?", (path,))
+            connection.execute("DELETE FROM chunks WHERE file = (SELECT number FROM files WHERE path = ?)", (path,))
             connection.execute("DELETE FROM files WHERE path = ?", (path,))
 
-    def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
-        """All chunks in order of path and ordinal, or those of these ids, in no order."""
-        query = f"SELECT {_CHUNK_COLUMNS} FROM chunks"
+    def lines(self, path: str, start: int, end: int) -> str:
+        """Lines of an indexed file, 1-based, inclusive, joined by \\n. Empty where there is no such file or line."""
+        return "\n".join(self._lines(path)[start - 1 : end])
+
+    def _lines(self, path: str) -> list[str]:
+        with self._guard() as connection:
+            held = self._texts.get(path)
+            if held is None:
+                row = connection.execute("SELECT text FROM files WHERE path = ?", (path,)).fetchone()
+                held = zlib.decompress(row[0]).decode().split("\n") if row else []
+                if len(self._texts) >= _OPEN_TEXTS:
+                    del self._texts[next(iter(self._texts))]
+                self._texts[path] = held
+        return held
+
+    def chunks(self, ids: Sequence[str] | None = None, *, without: Container[str] = ()) -> list[ChunkRow]:
+        """All chunks but those of the files `without`, by path and ordinal, or those of these ids, in no order."""
         with self._guard() as connection:
             if ids is None:
-                rows = connection.execute(f"{query} ORDER BY path, ordinal").fetchall()
+                rows = connection.execute(f"{_CHUNKS} ORDER BY path, ordinal").fetchall()
             else:
-                found = (connection.execute(f"{query} WHERE id = ?", (one,)).fetchone() for one in ids)
+                found = (connection.execute(f"{_CHUNKS} WHERE id = ?", (one,)).fetchone() for one in ids)
                 rows = [row for row in found if row]
-        names = _CHUNK_COLUMNS.split(", ")
-        return [ChunkRow(**dict(zip(names, row, strict=True))) for row in rows]
+        return [self._row(row) for row in rows if row[1] not in without]
+
+    def _row(self, values: Sequence[Any]) -> ChunkRow:
+        row = dict(zip(_CHUNK_COLUMNS, values, strict=True))
+        return ChunkRow(**row, text=self.lines(row["path"], row["start_line"], row["end_line"]))
+
+    def stems(self) -> dict[str, list[list[str]]]:
+        """The stems of each chunk of each file that has them noted, by path, in order."""
+        with self._guard() as connection:
+            rows = connection.execute("SELECT path, stems FROM files WHERE stems IS NOT NULL").fetchall()
+            kept = {path: zlib.decompress(data).decode() for path, data in rows}
+        return {path: [line.split() for line in text.split("\n")] for path, text in kept.items()}
+
+    def put_stems(self, path: str, stems: Sequence[Sequence[str]]) -> None:
+        """Note the stems of a file's chunks."""
+        kept = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
+        with self._guard() as connection:
+            connection.execute("UPDATE files SET stems = ? WHERE path = ?", (kept, path))
 
     def places(self) -> list[tuple[str, str]]:
         """Id and path of every chunk, in order of path and ordinal: the order of the lexical index."""
         with self._guard() as connection:
-            return connection.execute("SELECT id, path FROM chunks ORDER BY path, ordinal").fetchall()
+            query = "SELECT id, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+            return connection.execute(query).fetchall()
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
         """The ids of all chunks, of those with a vector, or of those without."""
@@ -256,7 +299,7 @@ class Manifest:
     def pending_paths(self) -> list[str]:
         """The files with chunks that have no vector yet."""
         with self._guard() as connection:
-            query = "SELECT DISTINCT path FROM chunks WHERE embedded = 0 ORDER BY path"
+            query = "SELECT path FROM files WHERE number IN (SELECT file FROM chunks WHERE embedded = 0) ORDER BY path"
             return [row[0] for row in connection.execute(query)]
 
     def mark(self, ids: Iterable[str], *, embedded: bool) -> None:
@@ -269,35 +312,35 @@ class Manifest:
         with self._guard() as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if found != "ok":
-                raise self._damaged(sqlite3.DatabaseError(found))
+                raise _damaged(self._path, found)
 
-    def copy_to(self, folder: Path) -> None:
-        """A copy with nothing of what was deleted."""
+    def vacuum(self) -> None:
+        """Give back the space of what was deleted."""
         with self._guard() as connection:
-            connection.execute("VACUUM INTO ?", (str(folder / FILE_NAME),))
-        _connect(folder / FILE_NAME, create=True).close()
+            connection.execute("VACUUM")
 
 
-def _connect(path: Path, *, create: bool) -> sqlite3.Connection:
+def _tells_damage(error: sqlite3.Error) -> bool:
+    return any(sign in str(error) for sign in ("no such table", "no such column", "malformed"))
+
+
+def _damaged(path: Path, reason: str) -> IndexDamagedError:
+    return IndexDamagedError(
+        f"The manifest of the index at {str(path)!r} is damaged: {reason}.",
+        remedy="Build it anew with `cervella index --rebuild`.",
+    )
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> KnowledgeError:
+    return KnowledgeError(
+        f"The index at {str(path)!r} can't be used: {error}.",
+        remedy="Check the free space and the rights of its folder, and that no other program holds it.",
+        code="index_unusable",
+    )
+
+
+def _connect(uri: str, path: Path) -> sqlite3.Connection:
     try:
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-        try:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA secure_delete = ON")
-            if create:
-                connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.Error:
-            connection.close()
-            raise
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
     except sqlite3.Error as error:
-        if isinstance(error, sqlite3.OperationalError) and "disk" in str(error):  # it is full, or it fails
-            raise KnowledgeError(
-                f"The index at {str(path)!r} can't be opened: {error}.",
-                remedy="Check the free space and the rights of its folder, and that no other program holds it.",
-                code="index_unusable",
-            ) from error
-        raise IndexDamagedError(
-            f"The index at {str(path)!r} can't be opened: {error}.",
-            remedy="Build it anew with `cervella index --rebuild`.",
-        ) from error
-    return connection
+        raise _unusable(path, error) from error

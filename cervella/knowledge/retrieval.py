@@ -107,7 +107,7 @@ class HybridRetriever:
         build = self._storage.current()
         if self._loaded is None or not self._loaded.is_current(build):
             self.close()
-            self._loaded = load_snapshot(build, self._asked)
+            self._loaded = load_snapshot(self._storage, self._asked)
             self._standing = standing(self._loaded)
         return self._loaded
 

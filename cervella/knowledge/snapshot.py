@@ -10,6 +10,7 @@ from cervella.knowledge.embedding import NO_EMBEDDER, choose_embedder
 from cervella.knowledge.letters import LetterIndex
 from cervella.knowledge.lexical import LexicalIndex, load_lexical
 from cervella.knowledge.manifest import FileRow, Manifest
+from cervella.knowledge.storage import Generation, IndexFolder
 from cervella.knowledge.vectors import VectorStore
 from cervella.language import known_languages, language
 from cervella.protocols import Embedder
@@ -21,8 +22,8 @@ __all__ = ["Snapshot", "load_snapshot"]
 class Snapshot:
     """One generation of an index, in memory; texts stay on disk."""
 
-    build: Path
-    generation: int
+    generation: Generation
+    """Held, so that no writer removes it."""
     manifest: Manifest
     files: Mapping[str, FileRow]
     ids: Sequence[str]
@@ -37,42 +38,49 @@ class Snapshot:
     vectors: VectorStore | None
     """None while there is none, or none that can be asked here."""
     wants_vectors: bool
+    pending: int
+    """Chunks that have no vector yet."""
     warning: str | None
     """Why vectors are not searched although the index is made for them."""
 
-    def is_current(self, build: Path) -> bool:
-        return self.build == build and self.manifest.generation == self.generation
+    def is_current(self, path: Path) -> bool:
+        """Whether this is the generation in that folder."""
+        return self.generation.path == path
 
     def coverage(self) -> float:
-        """Chunks with vectors / chunks, now; 1.0 where no vectors are wanted."""
+        """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
         if not self.wants_vectors or not self.ids:
             return 1.0
-        return 1.0 - self.manifest.count(embedded=False) / len(self.ids)
+        return 1.0 - self.pending / len(self.ids)
 
     def close(self) -> None:
         if self.vectors is not None:
             self.vectors.close()
         self.manifest.close()
+        self.generation.close()
 
 
-def load_snapshot(build: Path, asked: str | Embedder | None) -> Snapshot:
-    """Load a build of the index. Raises IndexMissingError, IndexMismatchError, IndexDamagedError."""
-    manifest = Manifest.open(build)
+def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapshot:
+    """Load the current generation. Raises IndexMissingError, IndexMismatchError, IndexDamagedError."""
+    generation = storage.hold()
+    manifest = None
     try:
-        with manifest.snapshot():
-            generation, files, chunks = manifest.generation, manifest.files(), manifest.places()
-            built, lexical = manifest.built_with, manifest.meta("lexical") or ""
+        manifest = Manifest.open(generation.path)
+        chunks, built = manifest.places(), manifest.built_with
         choice = choose_embedder(asked, built)
-        words = load_lexical(build, lexical, len(chunks))
+        words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
         heads = _heads(manifest, [one for one, _ in chunks])
+        files, pending = manifest.files(), manifest.count(embedded=False)
         vectors = None
-        if choice.embedder is not None and VectorStore.exists(build):
-            vectors = VectorStore(build, choice.embedder.fingerprint)
+        if choice.embedder is not None and VectorStore.exists(generation.path):
+            generation.check_vectors()
+            vectors = VectorStore(generation.path, choice.embedder.fingerprint)
     except BaseException:
-        manifest.close()
+        if manifest is not None:
+            manifest.close()
+        generation.close()
         raise
     return Snapshot(
-        build=build,
         generation=generation,
         manifest=manifest,
         files=files,
@@ -84,6 +92,7 @@ def load_snapshot(build: Path, asked: str | Embedder | None) -> Snapshot:
         embedder=choice.embedder,
         vectors=vectors,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
+        pending=pending,
         warning=choice.warning,
     )
 

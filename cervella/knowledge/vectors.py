@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import shutil
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cervella.errors import IndexDamagedError
+from cervella.errors import IndexDamagedError, KnowledgeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,8 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["VectorStore"]
 
 FOLDER_NAME = "chroma"
+_TABLES = "chroma.sqlite3"
 _PAGE = 2_000  # ids per read
-_HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16}
+_ASKED = 100  # vectors asked for at once
+_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds
+_SAME = 0.9999  # a cosine
+_FEW = 3  # vectors written again to have Chroma put its graph on disk
+_RHYTHM: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes between two looks at the queue, and at the disk
+_HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16, **_RHYTHM}
 
 
 class VectorStore:
@@ -25,21 +36,48 @@ class VectorStore:
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._where = folder / FOLDER_NAME
+        self._fingerprint = fingerprint
+        self._open()
+
+    def _open(self) -> None:
         # Chroma takes 3 to 512 characters of [a-zA-Z0-9._-] as a name; a fingerprint may be anything.
-        self._name = f"cervella-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}"
+        name = f"cervella-{hashlib.sha256(self._fingerprint.encode()).hexdigest()[:16]}"
         with self._border():
             self._client = _open_client(self._where)
             try:
-                self._collection = self._client.get_or_create_collection(
-                    self._name,
+                self._collection = self._insist(
+                    self._client.get_or_create_collection,
+                    name=name,
                     embedding_function=None,
                     configuration={"hnsw": _HNSW},
-                    metadata={"fingerprint": fingerprint},
+                    metadata={"fingerprint": self._fingerprint},
                 )
                 self._batch = int(self._client.get_max_batch_size())
             except BaseException:
                 self._client.close()
                 raise
+
+    @staticmethod
+    def copy(source: Path, folder: Path) -> None:
+        """Copy the store under a folder, which readers may have open, to another."""
+        if not VectorStore.exists(source):
+            return
+        old, new = source / FOLDER_NAME, folder / FOLDER_NAME
+        tables = shutil.ignore_patterns(f"{_TABLES}*")
+        with _sqlite_border(old):
+            shutil.copytree(old, new, ignore=tables)
+            before, after = sqlite3.connect(old / _TABLES), sqlite3.connect(new / _TABLES)
+            try:
+                before.backup(after)
+            finally:
+                before.close()
+                after.close()
+
+    @staticmethod
+    def move(source: Path, folder: Path) -> None:
+        """Put the store under a folder, which is closed, in the place of another's."""
+        shutil.rmtree(folder / FOLDER_NAME)
+        os.replace(source / FOLDER_NAME, folder / FOLDER_NAME)
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -61,12 +99,28 @@ class VectorStore:
 
         try:
             yield
-        except (ChromaError, ValueError, RuntimeError, OSError) as error:
+        except BaseException as error:
+            panic = type(error).__name__ == "PanicException"  # Rust's, which is not even an Exception
+            if not panic and not isinstance(error, (ChromaError, ValueError, RuntimeError, OSError)):
+                raise
             raise IndexDamagedError(
                 f"Chroma can't use its store at {str(self._where)!r}: {error}",
                 remedy="Check the free space and the rights of the folder, then build it anew with "
                 "`cervella index --rebuild`.",
             ) from error
+
+    def _insist(self, call: Callable[..., Any], **values: Any) -> Any:
+        """Call again while Chroma's own threads lock its tables; all that is called so may be done twice."""
+        from chromadb.errors import InternalError
+
+        for wait in (*_WAITS, None):
+            try:
+                return call(**values)
+            except InternalError as error:
+                if wait is None or "database is locked" not in str(error):
+                    raise
+                time.sleep(wait)
+        return None
 
     def upsert(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
         """Put vectors in, by chunk id, over what was there."""
@@ -77,12 +131,12 @@ class VectorStore:
             for start in range(0, len(ids), self._batch):
                 part = ids[start : start + self._batch]
                 rows = np.asarray([vectors[one] for one in part], dtype=np.float32)
-                self._collection.upsert(ids=part, embeddings=rows)
+                self._insist(self._collection.upsert, ids=part, embeddings=rows)
 
     def delete(self, ids: Sequence[str]) -> None:
         with self._border():
             for start in range(0, len(ids), self._batch):
-                self._collection.delete(ids=list(ids[start : start + self._batch]))
+                self._insist(self._collection.delete, ids=list(ids[start : start + self._batch]))
 
     def ids(self) -> set[str]:
         """Every id that has a vector."""
@@ -125,23 +179,72 @@ class VectorStore:
         distances = (found["distances"] or [[]])[0]
         return {one: 1.0 - float(distance) for one, distance in zip(found["ids"][0], distances, strict=True)}
 
-    def unfindable(self) -> list[str]:
-        """The ids whose own vector, asked for, does not find them: Chroma can count and get what it never returns."""
+    def unfindable(self, ids: Collection[str] | None = None) -> list[str]:
+        """Those of the ids, of all where none are given, whose own vector, asked for, does not find them.
+
+        Chroma can count and get what it never returns.
+        """
+        import numpy as np
+
         lost = []
-        for page in self.items():
-            for one, vector in page.items():
-                best = self.query(vector, 10)
-                # Equal texts have equal vectors: any of them in its place is no loss.
-                if one not in best and max(best.values(), default=0.0) < 0.9999:
-                    lost.append(one)
+        for page in self.items() if ids is None else self._some(sorted(ids)):
+            names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
+            for start in range(0, len(names), _ASKED):
+                with self._border():
+                    found = self._collection.query(
+                        query_embeddings=rows[start : start + _ASKED], n_results=10, include=["distances"]
+                    )
+                answers = zip(found["ids"], found["distances"] or [], strict=True)
+                for one, (best, distances) in zip(names[start : start + _ASKED], answers, strict=True):
+                    # Equal texts have equal vectors: any of them in its place is no loss.
+                    if one not in best and 1 - min(distances, default=2.0) < _SAME:
+                        lost.append(one)
         return lost
 
-    def drop_others(self) -> None:
-        """Remove the vectors of other embedders."""
+    def _some(self, ids: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, len(ids), _PAGE):
+            with self._border():
+                page = self._collection.get(ids=list(ids[start : start + _PAGE]), include=["embeddings"])
+            yield dict(zip(page["ids"], page["embeddings"], strict=True))
+
+    def _set_rhythm(self, rhythm: Any) -> None:
+        with warnings.catch_warnings():  # Chroma warns of the way in which it wrote "no embedding function" itself
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._insist(self._collection.modify, configuration={"hnsw": rhythm})
+
+    def compact(self) -> None:
+        """Have all vectors in the graph on disk, and close: Chroma keeps up to a thousand in a queue beside it, twice.
+
+        It writes its graph when enough has been written since: so for a moment, a few are enough.
+        """
+        self.close()
+        self._open()
         with self._border():
-            for collection in self._client.list_collections():
-                if collection.name != self._name:
-                    self._client.delete_collection(collection.name)
+            # Before anything is looked at: with the first look Chroma opens its graph, and heeds this no more.
+            self._set_rhythm({"batch_size": 2, "sync_threshold": 2})
+            few = self._collection.get(limit=_FEW, include=["embeddings"])
+            if few["ids"]:
+                self._insist(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
+            self._set_rhythm(_RHYTHM)
+        self.close()
+        with _sqlite_border(self._where):
+            connection = sqlite3.connect(self._where / _TABLES, isolation_level=None)
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.close()
+
+
+@contextmanager
+def _sqlite_border(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise KnowledgeError(
+            f"Chroma's store at {str(where)!r} can't be copied or tidied: {error}.",
+            remedy="Check the free space and the rights of the index folder.",
+            code="index_unusable",
+        ) from error
 
 
 def _open_client(path: Path) -> Any:

@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import cervella.cli.doctor
 from cervella.brains.embedded import smollm2_path
 from cervella.cli import main
 from tests.conftest import SECRET
+from tests.sealing import change_manifest, manifest_of, with_schema
 
 TOML = """brain = "extractive"
 [soul]
@@ -79,20 +79,17 @@ def typed(*arguments: str) -> Mistake:
     return lambda home: list(arguments)
 
 
-def manifest_of(home: Path) -> Path:
-    [manifest] = (home / ".cervella/index").glob("build-*/manifest.sqlite")
-    return manifest
-
-
 def in_manifest(statement: str) -> Mistake:
     def make(home: Path) -> list[str]:
-        database = sqlite3.connect(manifest_of(home))
-        with database:
-            database.execute(statement)
-        database.close()
+        change_manifest(home / ".cervella/index", statement)
         return ["ask", QUESTION]
 
     return make
+
+
+def older_index(home: Path) -> list[str]:
+    with_schema(home / ".cervella/index", 1)
+    return ["ask", QUESTION]
 
 
 def no_index(home: Path) -> list[str]:
@@ -101,7 +98,7 @@ def no_index(home: Path) -> list[str]:
 
 
 def garbage_index(home: Path) -> list[str]:
-    manifest_of(home).write_bytes(b"non e' un indice\n" * 999)
+    manifest_of(home / ".cervella/index").write_bytes(b"non e' un indice\n" * 999)
     return ["ask", QUESTION]
 
 
@@ -194,9 +191,9 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
         1, "altro", "`cervella index --rebuild`",
     ),
     "index of another version": (
-        in_manifest("UPDATE meta SET value = '0' WHERE key = 'schema'"), 1, "'0'", "`cervella index --rebuild`",
+        older_index, 1, "older version", "`cervella index`",
     ),
-    "garbage for an index": (garbage_index, 1, "not a database", "`cervella index --rebuild`"),
+    "garbage for an index": (garbage_index, 1, "manifest.sqlite", "`cervella index --rebuild`"),
     "garbage for an index, and index": (
         lambda home: [*garbage_index(home)[:0], "index"], 1, "not a database", "`cervella index --rebuild`",
     ),

@@ -18,6 +18,7 @@ from cervella.knowledge.markdown import split_lines
 from cervella.knowledge.storage import IndexFolder
 from cervella.knowledge.vectors import VectorStore
 from cervella.types import IndexReport, Passage
+from tests.sealing import with_schema
 
 Write = Callable[[Path, str, str | bytes], Path]
 
@@ -33,6 +34,10 @@ def found(folder: Path, index_dir: Path, query: str, embedder: Any = "auto", top
 
 def counts(report: IndexReport) -> tuple[int, int, int, int]:
     return report.added, report.changed, report.removed, report.unchanged
+
+
+def folders(index_dir: Path) -> list[str]:
+    return sorted(path.name for path in index_dir.iterdir() if path.is_dir())
 
 
 def chunk_ids(index_dir: Path) -> set[str]:
@@ -145,7 +150,9 @@ def test_a_lost_vector_is_noticed_and_made_again(
     with pytest.raises(IndexDamagedError):
         update(notes, index_dir, make_embedder(), verify=True)
     write(notes, "nuovo.md", "# Nuovo\n")
-    assert update(notes, index_dir, make_embedder(), verify=True).pending_embeddings == 0
+    assert update(notes, index_dir, make_embedder()).pending_embeddings == 0
+    assert update(notes, index_dir, make_embedder(), verify=True).unchanged == 4
+    assert vector_ids(index_dir, "hash-1") == chunk_ids(index_dir)
 
 
 def test_another_embedder_is_refused_unless_it_is_meant(
@@ -204,7 +211,7 @@ def test_many_files_gone_at_once_are_refused_without_force(tmp_path: Path, index
     assert update(folder, index_dir, force=True).removed == 25
 
 
-def test_a_rebuild_gives_the_same_index_and_leaves_nothing_behind(
+def test_a_rebuild_gives_the_same_index_and_keeps_one_to_go_back_to(
     notes: Path, index_dir: Path, make_embedder: Callable[..., Any]
 ) -> None:
     update(notes, index_dir, make_embedder())
@@ -212,7 +219,7 @@ def test_a_rebuild_gives_the_same_index_and_leaves_nothing_behind(
     report = update(notes, index_dir, make_embedder(), rebuild=True, verify=True)
     assert report.added == 3
     assert chunk_ids(index_dir) == before == vector_ids(index_dir, "hash-1")
-    assert len(list(index_dir.glob("build-*"))) == 1
+    assert folders(index_dir) == ["gen-00000002", "gen-00000003"]
 
 
 def test_a_rebuild_that_fails_leaves_the_old_index(
@@ -222,8 +229,7 @@ def test_a_rebuild_that_fails_leaves_the_old_index(
     with pytest.raises(KeyboardInterrupt):
         update(notes, index_dir, make_embedder(fail_after=0), rebuild=True)
     assert found(notes, index_dir, "lievito madre", make_embedder())[0].path == "ricette/pane.md"
-    update(notes, index_dir, make_embedder())
-    assert len(list(index_dir.glob("build-*"))) == 1
+    assert folders(index_dir) == ["gen-00000002"]
 
 
 @pytest.mark.parametrize("damage", [b"not a database", b""])
@@ -240,10 +246,30 @@ def test_a_damaged_index_is_an_error_with_a_cure_that_works(notes: Path, index_d
 
 def test_a_newer_format_is_refused(notes: Path, index_dir: Path) -> None:
     update(notes, index_dir)
-    with Manifest.open(IndexFolder(index_dir).current()) as manifest:
-        manifest.put_meta({"schema": "99"})
-    with pytest.raises(IndexDamagedError):
-        update(notes, index_dir)
+    with_schema(index_dir, 99)
+    for action in (lambda: update(notes, index_dir), lambda: found(notes, index_dir, "pane")):
+        with pytest.raises(IndexDamagedError, match="99"):
+            action()
+
+
+def test_an_older_format_is_a_cache_that_is_built_anew(notes: Path, index_dir: Path) -> None:
+    update(notes, index_dir)
+    with_schema(index_dir, 1)
+    with pytest.raises(IndexDamagedError) as caught:
+        found(notes, index_dir, "pane")
+    assert caught.value.code == "index_outdated"
+    assert update(notes, index_dir).added == 3
+    assert found(notes, index_dir, "lievito madre")
+
+
+def test_the_folder_of_the_first_version_is_built_anew_and_swept(notes: Path, index_dir: Path) -> None:
+    (index_dir / "build-550162867f19").mkdir(parents=True)
+    (index_dir / "current").write_text("build-550162867f19\n")
+    with pytest.raises(IndexDamagedError) as caught:
+        found(notes, index_dir, "pane")
+    assert "`cervella index`" in (caught.value.remedy or "")
+    assert update(notes, index_dir).added == 3
+    assert folders(index_dir) == ["gen-00000001"]
 
 
 def test_after_a_purge_no_byte_of_deleted_text_is_left(

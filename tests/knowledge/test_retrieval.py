@@ -168,14 +168,6 @@ def test_other_endings_and_typos_are_found_by_their_letters(notes: Path, index_d
         assert retriever.retrieve(query)[0].path == "decisioni/20260110_hosting.md"
 
 
-def test_an_index_without_letters_is_searched_by_stems(notes: Path, index_dir: Path) -> None:
-    KnowledgeIndex(notes, index_dir, embedder="none").update()
-    for file in index_dir.rglob("letters.*"):
-        file.unlink()
-    with HybridRetriever(index_dir, folder=notes) as retriever:
-        assert retriever.retrieve("lievito madre")[0].path == "ricette/pane.md"
-
-
 def test_of_equal_passages_the_newer_comes_first_and_a_template_last(tmp_path: Path, write: Write) -> None:
     folder = tmp_path / "base"
     for name in ("20260108_a_template.md", "20260105_b.md", "20260120_c.md"):

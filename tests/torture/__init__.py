@@ -1,0 +1,1 @@
+"""The index under torture: killed, refused the disk, damaged, read while it is written. `make torture`."""

@@ -1,0 +1,69 @@
+"""Run the torture: `python -m tests.torture`, or `--short`. Prints what was done, and fails with the first loss."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tests.torture.corpus import write_versions
+from tests.torture.trials import Arena
+
+_SNCP = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "sncp-20260111"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a few of each, as in the tests")
+    parser.add_argument("--kills", type=int, help="runs that are killed over the small folder")
+    parser.add_argument("--seed", type=int, default=4)
+    options = parser.parse_args()
+    short = options.short
+    kills = options.kills if options.kills is not None else 2 if short else 190
+    _load_once()
+    with tempfile.TemporaryDirectory(prefix="cervella-torture-") as folder:
+        where = Path(folder)
+        versions = write_versions(where, files=6 if short else 36, seed=options.seed)
+        arena = Arena.of(where, versions, seed=options.seed)
+        _tell("kills", lambda: _count(arena.kill, kills))
+        if not short and _SNCP.is_dir():
+            large = where / "large"
+            large.mkdir()
+            real = Arena.of(large, [_SNCP, _SNCP / "memoria"], seed=options.seed, embedder="none")
+            _tell("kills over the 199 files", lambda: _count(real.kill, 10))
+        _tell("two writers, seconds", arena.two_writers)
+        _tell("answers of four readers", lambda: arena.readers(switches=2 if short else 40))
+        _tell("embedder failures", arena.fail_embedder)
+        _tell("failed writes", lambda: arena.fail_writes(step=40 if short else 1))
+        _tell("file size limits that hurt", lambda: arena.fill_disk(limits=2 if short else 40))
+        _tell("damaged files", lambda: arena.damage(rounds=1 if short else 6, every=4 if short else 1))
+
+
+def _load_once() -> None:
+    """What the children need is imported before they are made: a fork is then all that a run costs."""
+    warnings.simplefilter("ignore", DeprecationWarning)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    for name in ("bm25s", "chromadb", "cervella.knowledge.nodes"):
+        import_module(name)
+
+
+def _count(trial: Callable[[], bool], times: int) -> dict[str, int]:
+    return {"runs": times, "hit": sum(trial() for _ in range(times))}
+
+
+def _tell(what: str, trial: Callable[[], Any]) -> None:
+    started = time.perf_counter()
+    result = trial()
+    print(json.dumps({"trial": what, "result": result, "seconds": round(time.perf_counter() - started, 1)}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
