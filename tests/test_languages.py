@@ -61,3 +61,18 @@ def test_every_language_says_the_same_things(code: str) -> None:
     assert lang.abstains(lang.abstention)
     assert lang.asks_identity({"it": "Chi sei?", "en": "Who are you?", "pt": "Quem és tu?"}[code]) == ""
     assert lang.follows_up({"it": "E quanto costa?", "en": "And how much is it?", "pt": "E quanto custa?"}[code])
+
+
+@pytest.mark.parametrize("code", known_languages())
+def test_the_questions_of_a_starter_are_read_by_its_owner_and_not_by_every_engine(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "SOUL.md"
+    path.write_text(language(code).starter["constitution"].format(today="2026-01-09"), encoding="utf-8")
+    soul = cervella.Constitution.load(path, language=code)
+    [questions] = [section for section in soul.sections if not section.kept]
+    assert questions is soul.sections[-1]
+    assert questions.text.count("\n- ") == 5
+    assert questions.title not in soul.system_prompt()
+    assert "<!--" not in soul.system_prompt(), "nothing is paid for that says nothing"
+    bodies = [section.text.partition("\n")[2].strip() for section in soul.sections]
+    assert all(bodies), "no heading stands alone"
+    assert soul.name == "Cervella"

@@ -9,6 +9,7 @@ import typer
 
 from cervella.agent import Agent
 from cervella.cli.batch import run_batch
+from cervella.cli.manifest import warn_of_filters
 from cervella.cli.options import (
     AsJson,
     ConfigPath,
@@ -21,7 +22,7 @@ from cervella.cli.options import (
     TopK,
     filters_of,
 )
-from cervella.cli.output import note, print_json, print_line, print_text, reply_data, where
+from cervella.cli.output import Flow, note, print_json, print_line, print_wrapped, reply_data, where
 from cervella.errors import ConfigError
 from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, TextDelta
 
@@ -60,6 +61,7 @@ def ask(
             remedy="Ask one question, or a file of them with --batch IN --out OUT: see `cervella ask --help`.",
         )
     with Agent(config=config, brain=brain) as agent:
+        warn_of_filters(agent, filters)
         if batch is not None and out is not None:
             common = {"filters": filters, "top_k": top_k, "timeout": timeout}
             run_batch(agent, batch, out, concurrency=concurrency, as_json=as_json, **common)
@@ -74,14 +76,17 @@ def ask(
             _say_who_answers(agent)
             print_json(reply_data(reply))
         else:
+            answer = Flow()
             for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout):
                 if isinstance(event, Retrieved):
                     _say_who_answers(agent)
                 elif isinstance(event, TextDelta):
-                    print_text(event.text)
+                    answer.show(event.text)
                 elif isinstance(event, Answered):
+                    answer.end()
                     print_sources(event.reply, agent)
                 elif isinstance(event, Interrupted):
+                    answer.end()
                     print_line()
 
 
@@ -121,7 +126,9 @@ def print_sources(reply: Reply, agent: Agent) -> None:
         place = where(
             citation, agent.language, passage.date if passage else None, passage.status if passage else "current"
         )
-        print_line(f"[{citation.mark}] {place}{'' if citation.supported else '  not supported by these lines'}")
+        mark = f"[{citation.mark}]"
+        doubt = "" if citation.supported else "  not supported by these lines"
+        print_wrapped(f" {place}{doubt}", start=mark, style="cyan", indent=len(mark) + 1)
     if reply.invented_marks:
         note(f"warning: The answer holds {reply.invented_marks} marks that stand for no source.")
     if reply.flags.get("test_size"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +16,23 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.ask import print_sources
 from cervella.cli.options import ConfigPath
-from cervella.cli.output import note, print_line, print_passages, print_text, where
-from cervella.errors import CervellaError
+from cervella.cli.output import Flow, note, print_line, print_passages, where
+from cervella.cli.terminal import styled
+from cervella.errors import CervellaError, did_you_mean
 from cervella.session import Session
-from cervella.types import Answered, Passage, Reply, TextDelta
+from cervella.types import Answered, Interrupted, Passage, Reply, TextDelta
 
 _HELP = """\
-/sources      the sources of the last answer     /sources 2   the passage behind [F2], as it stands on disk
-/brain NAME   go on with another brain           /brain       which one answers
-/search WORDS find passages, ask nobody          /help        this list
-/quit         leave (or Ctrl-D)                  Ctrl-C       stop the answer"""
+/sources       the sources of the last answer
+/sources 2     the passage behind [F2], as it stands on disk
+/brain         which brain answers
+/brain NAME    go on with another one
+/search WORDS  find passages, ask nobody
+/help          this list
+/quit          leave (or Ctrl-D)
+Ctrl-C         stop the answer"""
+_COMMANDS = ("/sources", "/brain", "/search", "/help", "/quit")
+_LEAVE = ("/quit", "/exit", "quit", "exit")  # without the stroke too: that is what people type first
 
 
 def chat(
@@ -57,13 +65,15 @@ class _Talk:
     def run(self) -> None:
         while True:
             try:
-                line = input("\n> " if sys.stdin.isatty() else "").strip()
+                line = input(_prompt() if sys.stdin.isatty() else "").strip()
             except EOFError:
+                if sys.stdin.isatty():
+                    print_line()
                 return
             except KeyboardInterrupt:
                 note("\n(Ctrl-D or /quit to leave)")
                 continue
-            if line in ("/quit", "/exit"):
+            if line.lower() in _LEAVE:
                 return
             try:
                 self.answer(line)
@@ -83,26 +93,49 @@ class _Talk:
             self.ask(line)
         elif command == "/help":
             print_line(_HELP)
-        elif command == "/search" and argument:
-            print_passages(self.agent.search(argument), self.agent.language)
+        elif command == "/search":
+            self.search(argument)
         elif command == "/brain":
             self.swap(argument)
         elif command == "/sources":
             self.sources(argument)
         else:
-            note(f"error: There is no command {command!r}.\nhelp: /help lists them.")
+            note(f"error: There is no command {command!r}.")
+            note(f"help: {did_you_mean(command, _COMMANDS)}/help lists them.")
 
     def ask(self, question: str) -> None:
+        answer = Flow()
         for event in self.session.stream(question):
             if isinstance(event, TextDelta):
-                print_text(event.text)
+                answer.show(event.text)
             elif isinstance(event, Answered):
+                answer.end()
                 self.last = event.reply
                 print_sources(event.reply, self.agent)
+            elif isinstance(event, Interrupted):
+                answer.end()
+                print_line()
+
+    def search(self, words: str) -> None:
+        if not words:
+            note("error: There is nothing to search for.")
+            note("help: Put words after it: /search break-even.")
+        elif found := self.agent.search(words):
+            print_passages(found, self.agent.language)
+        else:
+            note("Nothing was found.")
 
     def swap(self, name: str) -> None:
         if name:
-            former, self.agent = self.agent, self.agent.with_brain(name)
+            new = self.agent.with_brain(name)
+            check = getattr(new.brain.brain, "check", None)
+            try:
+                if check is not None:
+                    check()  # who could not answer is not taken: the conversation stays with who can
+            except CervellaError:
+                new.close()
+                raise
+            former, self.agent = self.agent, new
             self.session = self.agent.session(self.session.id)
             former.close()  # a model of gigabytes does not stay loaded behind another
         print_line(f"{self.agent.brain.name} ({self.agent.brain.model}), {self.agent.brain.location}")
@@ -118,7 +151,8 @@ class _Talk:
         elif number.upper().lstrip("F").isdigit() and 1 <= int(number.upper().lstrip("F")) <= len(passages):
             self.open(passages[int(number.upper().lstrip("F")) - 1])
         else:
-            note(f"error: There is no source {number!r}.\nhelp: They go from 1 to {len(passages)}.")
+            note(f"error: There is no source {number!r}.")
+            note(f"help: They go from 1 to {len(passages)}.")
 
     def open(self, passage: Passage) -> None:
         print_line(where(passage, self.agent.language, passage.date, passage.status))
@@ -126,6 +160,12 @@ class _Talk:
         print_line(passage.text if now.text is None else now.text)
         if now.changed:
             note("note: These lines have changed since they were indexed." if now.text else "note: The file is gone.")
+
+
+def _prompt() -> str:
+    mark = styled(">", "green", sys.stdout)
+    # readline counts columns: what takes none has to be marked, or a long question overwrites its own line.
+    return "\n" + re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02" if "readline" in sys.modules else r"\1", mark) + " "
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,15 +18,15 @@ import typer
 from cervella import __version__
 from cervella.agent import Agent
 from cervella.brains.fallback import Shielded
+from cervella.cli.manifest import manifest_of
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import print_json, print_line
+from cervella.cli.output import print_json, print_wrapped
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.embedding import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
-from cervella.knowledge.manifest import Manifest
 from cervella.knowledge.storage import IndexFolder
 from cervella.types import IndexReport
 
-_SIGN = {"ok": "ok   ", "warning": "warn ", "fault": "FAULT"}
+_SIGN = {"ok": ("ok   ", "green"), "warning": ("warn ", "yellow"), "fault": ("FAULT", "red")}
 _LEAST_FREE = 200 * 2**20  # bytes: what an index of some thousand files and its copy take
 _CROWDED = 0.5  # share of a window: where the soul takes more, passages and answer are short of room
 
@@ -50,9 +49,10 @@ def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
         print_json({"sound": sound, "findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            print_line(f"{_SIGN[finding.state]} {finding.name}: {finding.detail}")
+            sign, colour = _SIGN[finding.state]
+            print_wrapped(f" {finding.name}: {finding.detail}", start=sign, style=colour, indent=6)
             if finding.cure:
-                print_line(f"      help: {finding.cure}")
+                print_wrapped(f"      help: {finding.cure}", indent=12)
     if not sound:
         raise typer.Exit(1)
 
@@ -149,7 +149,7 @@ def _remarks(drift: IndexReport, folder: Path) -> Iterator[Finding]:
 
 def _embedder(agent: Agent) -> Iterator[Finding]:
     asked = agent.config.knowledge.embedder
-    with _manifest(agent) as manifest:
+    with manifest_of(agent) as manifest:
         built = manifest.built_with if manifest else None
     waits: list[str] = []
 
@@ -187,20 +187,6 @@ def _on_disk(model: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(model, "config.json"), str)
-
-
-@contextmanager
-def _manifest(agent: Agent) -> Iterator[Manifest | None]:
-    """What the index holds; None where there is no index, or a damaged one, which is said of the index."""
-    build = IndexFolder(agent.config.knowledge.index).current_or_none()
-    manifest = None
-    with suppress(CervellaError):
-        manifest = Manifest.open(build) if build else None
-    try:
-        yield manifest
-    finally:
-        if manifest is not None:
-            manifest.close()
 
 
 # What thinks
@@ -250,7 +236,7 @@ def _window(agent: Agent, called: str, shield: Shielded) -> Iterator[Finding]:
 def _clock(agent: Agent) -> Iterator[Finding]:
     today = datetime.date.today().isoformat()
     newest = ("", "")
-    with _manifest(agent) as manifest:
+    with manifest_of(agent) as manifest:
         if manifest:
             newest = max(((file.date or "", file.path) for file in manifest.files().values()), default=newest)
     date, path = newest

@@ -11,20 +11,24 @@ from decimal import Decimal
 from typing import Any
 
 from cervella.agent import Progress
+from cervella.cli.terminal import WordWrap, styled, width_of, wrapped
 from cervella.grounding import best_unit
 from cervella.language import Language
 from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
 
 _SHOWN_LINES = 4
+_TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 __all__ = [
     "as_json_value",
+    "Flow",
     "note",
     "print_json",
     "print_line",
     "print_passages",
     "print_text",
+    "print_wrapped",
     "progress_bar",
     "reply_data",
     "report_data",
@@ -44,10 +48,33 @@ def print_line(text: str = "") -> None:
     print_text(f"{text}\n")
 
 
+class Flow:
+    """An answer as it comes, on stdout; on a terminal it is broken between words, and the last word waits."""
+
+    def __init__(self) -> None:
+        width = width_of(sys.stdout)
+        self._wrap = WordWrap(width) if width else None
+
+    def show(self, text: str) -> None:
+        print_text(self._wrap.feed(text) if self._wrap else text)
+
+    def end(self) -> None:
+        print_text(self._wrap.end() if self._wrap else "")
+
+
+def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: int = 0) -> None:
+    """A line of the result; on a terminal its `start` in a style, and broken between words, set in by `indent`."""
+    line = wrapped(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", start + text), width_of(sys.stdout), indent=indent)
+    sys.stdout.write(f"{styled(start, style, sys.stdout) if start else ''}{line[len(start) :]}\n")
+    sys.stdout.flush()
+
+
 def note(text: str) -> None:
     """A line that is not the result, on stderr."""
     sys.stdout.flush()
-    sys.stderr.write(f"{text}\n")
+    start = next((word for word in _TOLD if text.startswith(word)), "")
+    line = wrapped(text, width_of(sys.stderr))
+    sys.stderr.write(f"{styled(start, _TOLD[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
     sys.stderr.flush()
 
 
@@ -157,15 +184,15 @@ def where(source: Passage | Citation, lang: Language, date: str | None, status: 
 def print_passages(found: Retrieval, lang: Language) -> None:
     """Passages as people read them, each cut to its first lines."""
     for rank, passage in enumerate(found, 1):
-        print_line(f"{rank}. {where(passage, lang, passage.date, passage.status)}")
+        print_wrapped(f" {where(passage, lang, passage.date, passage.status)}", start=f"{rank}.", indent=3)
         if passage.lead or passage.heading:
-            print_line(f"   {(passage.lead or passage.heading).splitlines()[0]}")
+            print_wrapped(f"   {(passage.lead or passage.heading).splitlines()[0]}", indent=3)
         lines = [line for line in passage.text.split("\n") if line.strip()]
         best = best_unit([found.query], passage, lang).split("\n")[0]
         first = next((number for number, line in enumerate(lines) if best in line), 0)
         first = min(first, max(0, len(lines) - _SHOWN_LINES))
         for line in [*(["…"] if first else []), *lines[first : first + _SHOWN_LINES]]:
-            print_line(f"     {line}")
+            print_wrapped(f"     {line}", indent=5)
         if (more := len(lines) - first - _SHOWN_LINES) > 0:
             print_line(f"     … ({more} more lines)")
 

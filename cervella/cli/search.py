@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cervella.agent import Agent
+from cervella.cli.manifest import warn_of_filters
 from cervella.cli.options import (
     AsJson,
     ConfigPath,
@@ -39,11 +40,13 @@ def search(
     with Agent(config=config) as agent:
         found = agent.search(query, top_k=top_k, filters=filters)
         lang = agent.language
+        warned = warn_of_filters(agent, filters)
     if as_json:
         print_json(retrieval_data(found))
         return
     print_passages(found, lang)
-    if filters and not found:
-        note("note: No passage passes these filters: " + ", ".join(f"{key} {value}" for key, value in filters.items()))
-    elif found.abstain:
+    if filters and not found and not warned:
+        given = (f"{key} {value if isinstance(value, str) else ' or '.join(value)}" for key, value in filters.items())
+        note(f"note: No passage passes these filters: {', '.join(given)}.")
+    elif found.abstain and not warned:
         note("note: The base does not seem to answer this" + (": these are the nearest passages." if found else "."))

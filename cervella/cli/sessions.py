@@ -44,5 +44,8 @@ def sessions(
                 }
             )
         else:
-            for one in kept.list():
+            listed = kept.list()
+            for one in listed:
                 print_line(f"{one.id}  {one.turns} turns, last {one.updated[:16].replace('T', ' ')} UTC")
+            if not listed:
+                note("No conversation is kept yet: `cervella chat` starts one.")

@@ -145,6 +145,32 @@ def test_search_takes_filters_and_top_k(indexed: Path, cervella: Any) -> None:
     assert cervella("search", "--json", "--since", "2027-01-01", "lancio").data["passages"] == []
 
 
+@pytest.mark.parametrize("command", ["search", "ask"])
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--role", "decisioni", "Did you mean 'decision'? There are: decision, lesson, research."),
+        ("--project", "miracolo", "The documents here have no project."),
+        ("--path", "note/decisioni/**", "relative to"),
+    ],
+)
+def test_a_filter_that_no_document_passes_is_told_with_those_that_there_are(
+    indexed: Path, cervella: Any, command: str, option: str, value: str, words: str
+) -> None:
+    result = cervella(command, "--json", option, value, "perché il lancio è rinviato")
+    assert result.code == 0
+    assert result.data["passages"] == []
+    assert result.err.startswith("warning: No document")
+    assert repr(value) in result.err
+    assert words in result.err
+
+
+def test_a_filter_that_documents_pass_is_not_spoken_of(indexed: Path, cervella: Any) -> None:
+    result = cervella("search", "--role", "decision", "--path", "decisioni/**", "lancio")
+    assert "20260109_lancio.md" in result.out
+    assert "warning" not in result.err
+
+
 def test_search_in_words_names_each_place(indexed: Path, cervella: Any) -> None:
     result = cervella("search", "lancio rinviato")
     assert result.code == 0
