@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-torch torture check docs bench clean
+.PHONY: demo test test-torch check docs tutorial bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
@@ -19,11 +19,17 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The pages, into build/site: warnings are errors, and so is a reference that is not of this code.
+# The pages, into build/site: warnings are errors, and so is a reference that is not of this code. Opened from disk they
+# have no search; `python3 -m http.server -d build/site` serves them with it.
 docs: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python docs/generate.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The tutorial word for word, in an environment of its own and in a notebook; it prints the seconds of each step.
+tutorial: $(VENV)/.dev
+	$(BIN)/python -m tests.walk
+	$(BIN)/python -m tests.walk --notebook
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks
