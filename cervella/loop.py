@@ -25,15 +25,25 @@ class _Portal:
         self.lock = threading.Lock()
         self.manager: AbstractContextManager[BlockingPortal] | None = None
         self.portal: BlockingPortal | None = None
+        self.thread: int | None = None
 
     def stop(self) -> None:
         with self.lock:
             manager, portal, self.manager, self.portal = self.manager, self.portal, None, None
-        if manager is not None and portal is not None:
-            # Without this the exit would wait for every answer that is still being written.
-            with contextlib.suppress(RuntimeError):
-                portal.start_task_soon(portal.stop, True)
-            manager.__exit__(None, None, None)
+        if manager is None or portal is None:
+            return
+        if threading.get_ident() == self.thread:
+            # The last reference went in the loop's own thread, as garbage may; it can't wait for its own end.
+            threading.Thread(target=_end, args=(manager, portal), name="cervella-end").start()
+        else:
+            _end(manager, portal)
+
+
+def _end(manager: AbstractContextManager[BlockingPortal], portal: BlockingPortal) -> None:
+    # Without this the exit would wait for every answer that is still being written.
+    with contextlib.suppress(RuntimeError):
+        portal.start_task_soon(portal.stop, True)
+    manager.__exit__(None, None, None)
 
 
 class BackgroundLoop:
@@ -57,6 +67,7 @@ class BackgroundLoop:
                 manager = start_blocking_portal(name="cervella")
                 self._state.portal = manager.__enter__()
                 self._state.manager = manager
+                self._state.thread = self._state.portal.call(threading.get_ident)
             return self._state.portal
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
