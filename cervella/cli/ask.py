@@ -20,6 +20,7 @@ from cervella.cli.options import (
     FilterStatus,
     FilterUntil,
     TopK,
+    complete_brain,
     filters_of,
 )
 from cervella.cli.output import Flow, note, print_json, print_line, print_wrapped, reply_data, where
@@ -30,7 +31,10 @@ from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, Tex
 def ask(
     question: Annotated[str | None, typer.Argument(help="What you want to know.", show_default=False)] = None,
     config: ConfigPath = None,
-    brain: Annotated[str | None, typer.Option("--brain", help="Ask this brain, as `name` or `name:model`.")] = None,
+    brain: Annotated[
+        str | None,
+        typer.Option("--brain", help="Ask this brain, as `name` or `name:model`.", autocompletion=complete_brain),
+    ] = None,
     top_k: TopK = None,
     role: FilterRole = None,
     project: FilterProject = None,

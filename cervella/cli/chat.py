@@ -15,7 +15,7 @@ import typer
 
 from cervella.agent import Agent
 from cervella.cli.ask import print_sources
-from cervella.cli.options import ConfigPath
+from cervella.cli.options import ConfigPath, complete_brain
 from cervella.cli.output import Flow, note, print_line, print_passages, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
@@ -37,7 +37,9 @@ _LEAVE = ("/quit", "/exit", "quit", "exit")  # without the stroke too: that is w
 
 def chat(
     config: ConfigPath = None,
-    brain: Annotated[str | None, typer.Option("--brain", help="Start with this brain.")] = None,
+    brain: Annotated[
+        str | None, typer.Option("--brain", help="Start with this brain.", autocompletion=complete_brain)
+    ] = None,
     session: Annotated[
         str | None, typer.Option("--session", help="Go on with a conversation, or name a new one.")
     ] = None,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from cervella.brains import brain_names
+from cervella.config import load_config
+from cervella.errors import CervellaError
 
 __all__ = [
     "AsJson",
@@ -17,6 +22,7 @@ __all__ = [
     "FilterStatus",
     "FilterUntil",
     "TopK",
+    "complete_brain",
     "filters_of",
 ]
 
@@ -34,6 +40,14 @@ FilterStatus = Annotated[
 FilterPath = Annotated[list[str] | None, typer.Option("--path", help="Only files that match, as in 'progetti/**'.")]
 FilterSince = Annotated[str | None, typer.Option("--since", help="Only documents of this day or later, as 2026-01-31.")]
 FilterUntil = Annotated[str | None, typer.Option("--until", help="Only documents of this day or earlier.")]
+
+
+def complete_brain(incomplete: str) -> list[str]:
+    """The brains whose names begin so, for the shell's completion."""
+    options = {}
+    with contextlib.suppress(CervellaError):
+        options = dict(load_config().brains)
+    return [name for name in brain_names(options) if name.startswith(incomplete)]
 
 
 def filters_of(**given: Any) -> dict[str, Any] | None:

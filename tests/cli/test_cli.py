@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -374,3 +375,27 @@ def test_a_reader_that_leaves_early_is_no_traceback(indexed: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, cwd=indexed)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash completes there where it is installed")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("cervella se", {"search", "sessions"}),
+        ("cervella ask --sho", {"--show-prompt"}),
+        ("cervella ask --brain e", {"echo", "embedded", "extractive", "eco"}),
+    ],
+)
+def test_bash_completes_commands_options_and_brains(home: Path, words: str, offered: set[str]) -> None:
+    (home / "cervella.toml").write_text(TOML + '[brains.eco]\nkind = "echo"\n', encoding="utf-8")
+    script = "import sys; sys.argv[0] = 'cervella'; from cervella.cli import entry; entry()"
+    state = {
+        "_CERVELLA_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **state}, capture_output=True, check=False, encoding="utf-8"
+    )
+    assert done.stderr == ""
+    assert set(done.stdout.split()) == offered
