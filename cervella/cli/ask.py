@@ -134,7 +134,7 @@ def print_sources(reply: Reply, agent: Agent) -> None:
         doubt = "" if citation.supported else "  not supported by these lines"
         print_wrapped(f" {place}{doubt}", start=mark, style="cyan", indent=len(mark) + 1)
     if reply.invented_marks:
-        note(f"warning: The answer holds {reply.invented_marks} marks that stand for no source.")
+        note(f"warning: Marks in the answer that stand for no source: {reply.invented_marks}.")
     if reply.flags.get("test_size"):
         note(
             f"note: {reply.model} is a test-size model, and English: it shows that the engine runs, not what to think."

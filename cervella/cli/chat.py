@@ -16,7 +16,7 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.ask import print_sources
 from cervella.cli.options import ConfigPath, complete_brain
-from cervella.cli.output import Flow, note, print_line, print_passages, where
+from cervella.cli.output import Flow, counted, note, print_line, print_passages, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
 from cervella.session import Session
@@ -49,7 +49,8 @@ def chat(
         chosen = agent.brain.name  # a wrong name fails here, not at the first question
         name = session or datetime.datetime.now().strftime("chat-%Y%m%d-%H%M%S")
         talk = _Talk(agent, agent.session(name))
-        note(f"{agent.soul.name}, through {chosen}. Session {name}, {len(talk.session.turns())} turns. /help for help.")
+        turns = counted(len(talk.session.turns()), "turn")
+        note(f"{agent.soul.name}, through {chosen}. Session {name}, {turns}. /help for help.")
         try:
             talk.run()
         finally:

@@ -20,7 +20,7 @@ from cervella.agent import Agent
 from cervella.brains.fallback import Shielded
 from cervella.cli.manifest import manifest_of
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import print_json, print_wrapped
+from cervella.cli.output import counted, print_json, print_wrapped
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.embedding import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.storage import IndexFolder
@@ -76,7 +76,7 @@ def _findings(config: Any) -> Iterator[Finding]:
         yield from _embedder(agent)
         for name in [*sorted(agent.config.brains), None]:
             yield from _brain(agent, name, soul)
-        yield _looked("conversations", lambda: f"{len(agent.conversations.list())} sessions")
+        yield _looked("conversations", lambda: counted(len(agent.conversations.list()), "session"))
         yield from _clock(agent)
         yield from _disk(agent.config.knowledge.index)
 

@@ -23,6 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 __all__ = [
     "as_json_value",
     "Flow",
+    "counted",
     "note",
     "print_json",
     "print_line",
@@ -171,6 +172,11 @@ def reply_data(reply: Reply) -> dict[str, Any]:
         },
         "flags": dict(reply.flags),
     }
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 turn`, `2 turns`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def where(source: Passage | Citation, lang: Language, date: str | None, status: str = "current") -> str:

@@ -8,7 +8,7 @@ import typer
 
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import note, print_json, print_line
+from cervella.cli.output import counted, note, print_json, print_line
 from cervella.errors import ConfigError
 
 
@@ -46,6 +46,6 @@ def sessions(
         else:
             listed = kept.list()
             for one in listed:
-                print_line(f"{one.id}  {one.turns} turns, last {one.updated[:16].replace('T', ' ')} UTC")
+                print_line(f"{one.id}  {counted(one.turns, 'turn')}, last {one.updated[:16].replace('T', ' ')} UTC")
             if not listed:
                 note("No conversation is kept yet: `cervella chat` starts one.")

@@ -127,7 +127,7 @@ def test_an_unknown_command_is_not_a_question(talk: Any) -> None:
 def test_a_session_that_is_named_again_goes_on(talk: Any) -> None:
     talk(QUESTION)
     _, err = talk("/quit")
-    assert "Session prova, 1 turns" in err
+    assert "Session prova, 1 turn." in err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a child can't be sent Ctrl-C alone there")
