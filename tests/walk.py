@@ -98,7 +98,8 @@ def in_notebook() -> bool:
         elif what == "run":
             cells.append(f"!{name}")
         told += [None] * (len(cells) - len(told) - 1)
-        told += [text if what == "run" and "chat" not in name else None] * (len(cells) - len(told))
+        plain = what == "run" and not name.startswith(("cd ", "cervella chat"))  # %cd says where it is
+        told += [text if plain else None] * (len(cells) - len(told))
     os.environ["PATH"] = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     ran = subprocess.run(
         [python, "walk.py"], input=json.dumps(cells), capture_output=True, check=False, encoding="utf-8"

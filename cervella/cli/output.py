@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from cervella.agent import Progress
-from cervella.cli.terminal import WordWrap, styled, width_of, wrapped
+from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
 from cervella.grounding import best_unit
 from cervella.language import Language
 from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
@@ -206,7 +206,7 @@ def print_passages(found: Retrieval, lang: Language) -> None:
 @contextmanager
 def progress_bar() -> Iterator[Progress | None]:
     """Progress on a terminal, and none elsewhere."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield None
         return
     from rich.console import Console

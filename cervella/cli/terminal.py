@@ -8,21 +8,27 @@ import shutil
 import sys
 from typing import TextIO
 
-__all__ = ["WordWrap", "styled", "width_of", "wrapped"]
+__all__ = ["WordWrap", "is_terminal", "styled", "width_of", "wrapped"]
 
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _NARROWEST = 20  # columns: below this nothing is broken, there is no room for words
 
 
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person looks at the stream in a terminal. A notebook's cell says so too, and is none: it lays lines
+    out itself, and keeps every state of a progress bar."""
+    return stream.isatty() and "JPY_PARENT_PID" not in os.environ
+
+
 def width_of(stream: TextIO) -> int | None:
     """Columns of the terminal that the stream is; None for a file, a pipe, or a terminal too narrow to lay out."""
-    columns = shutil.get_terminal_size().columns if stream.isatty() else 0
+    columns = shutil.get_terminal_size().columns if is_terminal(stream) else 0
     return columns if columns >= _NARROWEST else None
 
 
 def styled(text: str, style: str, stream: TextIO) -> str:
     """The text in a style, where the stream is a terminal that shows it and the owner wants it (NO_COLOR unset)."""
-    shows = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    shows = is_terminal(stream) and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
     if not shows or (sys.platform == "win32" and "WT_SESSION" not in os.environ):
         return text
     return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"

@@ -48,12 +48,13 @@ def test_a_word_longer_than_the_line_is_left_whole() -> None:
         ({"NO_COLOR": "1"}, False),
         ({"NO_COLOR": ""}, True),  # as no-color.org has it: an empty one says nothing
         ({"TERM": "dumb"}, False),
+        ({"JPY_PARENT_PID": "1"}, False),  # a cell of a notebook
     ],
 )
 def test_colours_are_for_terminals_that_show_them(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], coloured: bool
 ) -> None:
-    for name in ("NO_COLOR", "TERM"):
+    for name in ("NO_COLOR", "TERM", "JPY_PARENT_PID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WT_SESSION", "1")
     for name, value in variables.items():
@@ -63,8 +64,12 @@ def test_colours_are_for_terminals_that_show_them(
 
 
 def test_what_is_no_terminal_has_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JPY_PARENT_PID", raising=False)
     monkeypatch.setenv("COLUMNS", "60")
     assert width_of(Terminal()) == 60
     assert width_of(io.StringIO()) is None
+    monkeypatch.setenv("JPY_PARENT_PID", "1")
+    assert width_of(Terminal()) is None, "a notebook lays its lines out itself"
+    monkeypatch.delenv("JPY_PARENT_PID")
     monkeypatch.setenv("COLUMNS", "12")
     assert width_of(Terminal()) is None
