@@ -117,6 +117,7 @@ class Parts:
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""
         from cervella.knowledge import KnowledgeIndex
+        from cervella.knowledge.embedding_cache import EmbeddingCache, default_cache_folder
 
         own = self.config.knowledge
         return KnowledgeIndex(
@@ -126,6 +127,9 @@ class Parts:
             language=self.config.knowledge_language,
             exclude=own.exclude,
             local_only=own.local_only,
+            cache=None
+            if own.embedding_cache is False
+            else EmbeddingCache(own.embedding_cache or default_cache_folder()),
         )
 
     def shield(self, brain: str | Brain | None) -> Shield:

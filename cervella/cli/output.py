@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ __all__ = [
     "reply_data",
     "report_data",
     "retrieval_data",
+    "warnings_shown",
     "where",
 ]
 
@@ -48,6 +50,23 @@ def note(text: str) -> None:
     sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """What the library warns of in its log meanwhile, on stderr: a download that starts, a cache that is damaged."""
+    handler = _NoteHandler(logging.WARNING)
+    logger = logging.getLogger("cervella")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _NoteHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"warning: {_CONTROL.sub('', record.getMessage())}")
 
 
 def print_json(data: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.embedding import BuiltWith, choose_embedder
+from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.scan import MAX_BYTES, Scan, scan
@@ -36,8 +37,10 @@ class KnowledgeIndex:
         exclude: Sequence[str] = (),
         local_only: Sequence[str] = (),
         max_bytes: int = MAX_BYTES,
+        cache: EmbeddingCache | None = None,
     ) -> None:
-        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it."""
+        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it.
+        Without a `cache` every chunk that is not in the index is embedded."""
         self._folder = Path(folder)
         self._storage = IndexFolder(Path(index_dir))
         self._asked = embedder
@@ -45,6 +48,7 @@ class KnowledgeIndex:
         self._exclude = tuple(exclude)
         self._local_only = tuple(pattern.rstrip("/") for pattern in local_only)
         self._max_bytes = max_bytes
+        self._cache = cache
 
     def update(
         self,
@@ -126,6 +130,7 @@ class KnowledgeIndex:
             language=language(self._language),
             choice=choose_embedder(self._asked, built, replace=replace),
             local_only=self._local_only,
+            cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
         )
 

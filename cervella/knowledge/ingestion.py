@@ -11,6 +11,7 @@ from typing import TypeAlias
 from cervella.errors import IndexDamagedError
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.embedding import Choice
+from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.lexical import load_lexical, write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
@@ -66,6 +67,7 @@ class Ingestion:
     language: Language
     choice: Choice
     local_only: tuple[str, ...]
+    cache: EmbeddingCache | None
     notify: Progress
 
     def read(self, found: Scan, max_bytes: int) -> Reading:
@@ -204,7 +206,7 @@ class Ingestion:
 
         done = 0
         texts = ((path, reading.sources[path].text) for path in paths)
-        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH):
+        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH, cache=self.cache):
             store.upsert(vectors)
             self.manifest.mark(vectors, embedded=True)
             done += len(vectors)
