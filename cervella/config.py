@@ -20,6 +20,7 @@ from cervella.settings import (
     ENV_PREFIX,
     PATHS,
     SECTIONS,
+    SWITCHABLE,
     Config,
     ConversationsConfig,
     KnowledgeConfig,
@@ -122,8 +123,10 @@ def _resolved(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
     out = dict(data)
     for section, key in PATHS:
         value = out[section].get(key) if isinstance(out.get(section), Mapping) else None
-        if isinstance(value, (str, Path)) and str(value):
-            resolved: Any = base / _at_home(value)
+        if (section, key) in SWITCHABLE and str(value).lower() == "false":  # the environment has no other way to say it
+            resolved: Any = False
+        elif isinstance(value, (str, Path)) and str(value):
+            resolved = base / _at_home(value)
         elif isinstance(value, (list, tuple)) and all(isinstance(item, (str, Path)) for item in value):
             resolved = [base / _at_home(item) for item in value]
         else:

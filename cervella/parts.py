@@ -130,6 +130,7 @@ class Parts:
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""
         from cervella.knowledge import KnowledgeIndex
+        from cervella.knowledge.embedding_cache import EmbeddingCache, default_cache_folder
 
         own = self.config.knowledge
         return KnowledgeIndex(
@@ -140,6 +141,9 @@ class Parts:
             exclude=own.exclude,
             local_only=own.local_only,
             roles=own.roles.model_dump(exclude_defaults=True),
+            cache=None
+            if own.embedding_cache is False
+            else EmbeddingCache(own.embedding_cache or default_cache_folder()),
         )
 
     def shield(self, brain: AnyBrain | None) -> Shielded:

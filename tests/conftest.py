@@ -103,6 +103,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.upper().startswith("CERVELLA_") or name in VENDOR_KEYS:
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CERVELLA_KNOWLEDGE__EMBEDDING_CACHE", str(tmp_path / "embeddings"))  # not the real user's
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)

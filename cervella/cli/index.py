@@ -8,7 +8,7 @@ import typer
 
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import note, print_json, print_line, progress_bar, report_data
+from cervella.cli.output import note, print_json, print_line, progress_bar, report_data, warnings_shown
 
 
 def index(
@@ -22,7 +22,7 @@ def index(
     as_json: AsJson = False,
 ) -> None:
     """Bring the index up to date with the folder."""
-    with Agent(config=config) as agent, progress_bar() as progress:
+    with Agent(config=config) as agent, warnings_shown(), progress_bar() as progress:
         report = agent.index(force=force, rebuild=rebuild, verify=verify, purge=purge, progress=progress)
     for warning in report.warnings:
         note(f"warning: {warning}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,8 +22,8 @@ _TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 __all__ = [
-    "as_json_value",
     "Flow",
+    "as_json_value",
     "counted",
     "note",
     "print_json",
@@ -34,6 +35,7 @@ __all__ = [
     "reply_data",
     "report_data",
     "retrieval_data",
+    "warnings_shown",
     "where",
 ]
 
@@ -77,6 +79,23 @@ def note(text: str) -> None:
     line = wrapped(text, width_of(sys.stderr))
     sys.stderr.write(f"{styled(start, _TOLD[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
     sys.stderr.flush()
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """What the library warns of in its log meanwhile, on stderr: a download that starts, a cache that is damaged."""
+    handler = _NoteHandler(logging.WARNING)
+    logger = logging.getLogger("cervella")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _NoteHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(f"warning: {_CONTROL.sub('', record.getMessage())}")
 
 
 def print_json(data: Mapping[str, Any]) -> None:

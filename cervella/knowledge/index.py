@@ -12,6 +12,7 @@ from typing import Any
 from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
 from cervella.knowledge.embedding import Choice, choose_embedder
+from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
@@ -41,10 +42,12 @@ class KnowledgeIndex:
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,
         max_bytes: int = MAX_BYTES,
+        cache: EmbeddingCache | None = None,
     ) -> None:
         """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it.
 
-        `roles` is what `[knowledge.roles]` holds, as a dict.
+        `roles` is what `[knowledge.roles]` holds, as a dict. Without a `cache` every chunk that is not in the index is
+        embedded.
         """
         self._folder = Path(folder)
         self._storage = IndexFolder(Path(index_dir))
@@ -54,6 +57,7 @@ class KnowledgeIndex:
         self._local_only = tuple(pattern.rstrip("/") for pattern in local_only)
         self._roles = Roles.of(roles)
         self._max_bytes = max_bytes
+        self._cache = cache
 
     def update(
         self,
@@ -145,6 +149,7 @@ class KnowledgeIndex:
             choice=choice,
             local_only=self._local_only,
             roles=self._roles,
+            cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
         )
 

@@ -14,6 +14,7 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.embedding import Choice
+from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.lexical import write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
@@ -73,6 +74,7 @@ class Ingestion:
         choice: Choice,
         local_only: tuple[str, ...],
         roles: Roles,
+        cache: EmbeddingCache | None,
         notify: Progress,
     ) -> None:
         self._folder = folder
@@ -81,6 +83,7 @@ class Ingestion:
         self._choice = choice
         self._local_only = local_only
         self._roles = roles
+        self._cache = cache
         self.notify = notify
 
     def read(self, found: Scan, max_bytes: int) -> Reading:
@@ -226,7 +229,7 @@ class Ingestion:
 
         done, until = 0, _FIRST
         texts = ((path, reading.sources[path].text) for path in self._by_use() if path in reading.sources)
-        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH):
+        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH, cache=self._cache):
             self._builder.add(vectors)
             done += len(vectors)
             self.notify("embed", done, len(pending))

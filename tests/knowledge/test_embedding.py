@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import sys
 from importlib import metadata
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import pytest
 
 from cervella.errors import ConfigError, KnowledgeError
 from cervella.knowledge import default_embedder, load_embedder
-from cervella.knowledge.embedding import SentenceTransformer, known_embedders
+from cervella.knowledge.embedding import known_embedders
 from cervella.protocols import Embedder
 
 
@@ -61,39 +59,3 @@ def test_other_packages_bring_embedders_but_shadow_none(
     assert isinstance(load_embedder("mio"), dict)
     assert load_embedder("none") is None
     assert "mio" in known_embedders()
-
-
-class FakeModel:
-    asked: ClassVar[list[tuple[str, bool]]] = []
-    texts: ClassVar[list[str]] = []
-
-    def __init__(self, where: str, *, device: Any, local_files_only: bool) -> None:
-        self.asked.append((where, local_files_only))
-        if where == "assente":
-            raise OSError("not found")
-
-    def encode(self, texts: list[str], **_: Any) -> np.ndarray:
-        self.texts.extend(texts)
-        return np.full((len(texts), 2), np.sqrt(0.5))
-
-
-def test_sentence_transformers_reaches_for_the_network_only_for_a_named_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = type(sys)("sentence_transformers")
-    module.SentenceTransformer = FakeModel  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    # The cache is looked into first, and never by way of the network.
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, *, local_files_only: f"{name}")
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    FakeModel.asked.clear()
-    assert SentenceTransformer().embed_query("ciao").dtype == np.float32
-    SentenceTransformer("altri/modello").embed_passages(["uno"])
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    SentenceTransformer("altri/modello").embed_passages(["due"])
-    assert FakeModel.asked == [
-        ("intfloat/multilingual-e5-small", True),
-        ("altri/modello", False),
-        ("altri/modello", True),
-    ]
-    assert FakeModel.texts == ["query: ciao", "uno", "due"]
-    with pytest.raises(KnowledgeError, match="assente"):
-        SentenceTransformer("assente").embed_query("x")
