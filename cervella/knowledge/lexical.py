@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LexicalIndex", "load_lexical", "write_lexical"]
 
 _K1, _B = 1.2, 0.75  # the values that Lucene ships
-_FORMAT = "2"  # changes with what is written
+_FORMAT = "3"  # changes with what is written
 
 
 def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:

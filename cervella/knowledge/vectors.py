@@ -24,7 +24,7 @@ FOLDER_NAME = "chroma"
 _TABLES = "chroma.sqlite3"
 _PAGE = 2_000  # ids per read
 _ASKED = 100  # vectors asked for at once
-_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0)  # seconds
+_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds
 _SAME = 0.9999  # a cosine
 _FEW = 3  # vectors written again to have Chroma put its graph on disk
 _RHYTHM: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes between two looks at the queue, and at the disk
@@ -151,7 +151,7 @@ class VectorStore:
         offset = 0
         while True:
             with self._border():
-                page = self._collection.get(include=include, limit=_PAGE, offset=offset)
+                page = self._insist(self._collection.get, include=include, limit=_PAGE, offset=offset)
             if not page["ids"]:
                 return
             yield page
@@ -167,10 +167,11 @@ class VectorStore:
         if narrow == []:
             return {}
         with self._border():
-            held = self._collection.count()
+            held = self._insist(self._collection.count)
             if not held:
                 return {}
-            found = self._collection.query(
+            found = self._insist(
+                self._collection.query,
                 query_embeddings=vector.reshape(1, -1),
                 n_results=min(count, held),
                 ids=narrow,
@@ -191,8 +192,11 @@ class VectorStore:
             names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
             for start in range(0, len(names), _ASKED):
                 with self._border():
-                    found = self._collection.query(
-                        query_embeddings=rows[start : start + _ASKED], n_results=10, include=["distances"]
+                    found = self._insist(
+                        self._collection.query,
+                        query_embeddings=rows[start : start + _ASKED],
+                        n_results=10,
+                        include=["distances"],
                     )
                 answers = zip(found["ids"], found["distances"] or [], strict=True)
                 for one, (best, distances) in zip(names[start : start + _ASKED], answers, strict=True):
@@ -204,7 +208,7 @@ class VectorStore:
     def _some(self, ids: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, len(ids), _PAGE):
             with self._border():
-                page = self._collection.get(ids=list(ids[start : start + _PAGE]), include=["embeddings"])
+                page = self._insist(self._collection.get, ids=list(ids[start : start + _PAGE]), include=["embeddings"])
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
 
     def _set_rhythm(self, rhythm: Any) -> None:
@@ -222,7 +226,7 @@ class VectorStore:
         with self._border():
             # Before anything is looked at: with the first look Chroma opens its graph, and heeds this no more.
             self._set_rhythm({"batch_size": 2, "sync_threshold": 2})
-            few = self._collection.get(limit=_FEW, include=["embeddings"])
+            few = self._insist(self._collection.get, limit=_FEW, include=["embeddings"])
             if few["ids"]:
                 self._insist(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
             self._set_rhythm(_RHYTHM)
