@@ -32,9 +32,10 @@ REDACTION_VERSION = "1"
 """Changes whenever other text would be masked: the next run of the indexer then reads every file anew."""
 
 _WINDOW, _OVERLAP = 8_000, 2_000  # characters of a longer line that are looked at together
+_JUDGED = 120  # characters of a value that are enough to tell
 _LINE = re.compile(r"[^\r\n]+")
 _END = re.compile(r"\r\n|\r|\n")
-# What a line must hold to be looked at. Most hold none of it, which one pass over the text finds out: redaction is cheap.
+# What a line must hold to be looked at. Most hold none of it, and one pass over the text finds that out.
 _RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # no shape of ours is shorter
 _RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # nor without a place such as these
 _DENSE = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # nor one of detect-secrets, and all of those mix letters and digits
@@ -156,10 +157,8 @@ def _windows(line: str) -> Iterator[tuple[int, str]]:
 def _in_line(line: str, named: bool) -> Iterator[Secret]:
     for at, piece in _windows(line):
         for secret in _in_piece(piece, named):
-            end = at + secret.end
-            if secret.end == _WINDOW:  # cut off by the piece: it goes on to its end
-                while end < len(line) and not line[end].isspace():
-                    end += 1
+            cut_off = secret.end == _WINDOW
+            end = _to_space(line, at + secret.end) if cut_off else at + secret.end
             yield Secret(secret.kind, at + secret.start, end)
 
 
@@ -188,24 +187,35 @@ def _matches(rules: Iterable[tuple[Kind, re.Pattern[str]]], piece: str) -> Itera
 def _beside_names(piece: str) -> Iterator[Secret]:
     """`NAME = value` and its like, however the name goes on before: DB_PASSWORD, dbPassword, «la password è …»."""
     for name in names():
+        done = 0
         for match in name.before.finditer(piece):
             separator, quote = match["separator"], match["quote"]
-            if not separator and match["said"]:
+            if match.start() < done or (match["said"] and not separator):
                 continue  # «la password del file `nota2`»: the quotation marks are another thing's
-            value = _value(piece, match.end(), quote, in_table="|" in separator)
+            value = _value(piece[match.end() : match.end() + _JUDGED], quote, in_table="|" in separator)
             if is_plausible(value, says_enough=name.says_enough, assigned="=" in separator or bool(quote)):
-                yield Secret(name.kind, match.end(), match.end() + len(value))
+                done = match.end() + len(value)
+                if len(value) == _JUDGED:
+                    done = _to_space(piece, done)
+                yield Secret(name.kind, match.end(), done)
 
 
-def _value(piece: str, start: int, quote: str, *, in_table: bool) -> str:
-    """What stands where a value starts: up to the quotation mark that closes it, or up to white space."""
-    end = re.compile(r"[\s|]" if in_table else r"\s").search(piece, start)
-    value = piece[start : end.start() if end else len(piece)]
+def _value(piece: str, quote: str, *, in_table: bool) -> str:
+    """What a piece starts with: up to the quotation mark that closes it, or up to white space."""
+    value = re.split(r"[\s|]" if in_table else r"\s", piece, maxsplit=1)[0]
     closing = value.find("»" if quote == "«" else quote[:1]) if quote else -1
     if closing >= 0:
         return value[:closing]
+    if len(value) == _JUDGED:
+        return value
     value = re.split(r"[;,&](?=\w+=)|</", value, maxsplit=1)[0]  # the next pair of a connection string or address
     return value.rstrip(_LEFTOVERS)
+
+
+def _to_space(text: str, position: int) -> int:
+    while position < len(text) and not text[position].isspace():
+        position += 1
+    return position
 
 
 def _after_name(line: str, following: Iterable[tuple[int, str]]) -> Iterator[Secret]:
@@ -233,7 +243,8 @@ def _in_columns(text: str, lines: Sequence[tuple[int, int]], number: int) -> Ite
     columns = [(place, name) for place, cell in enumerate(head) for name in names() if name.cell.fullmatch(cell)]
     if not columns:
         return
-    for start, end in lines[number + 2 :]:
+    for below in range(number + 2, len(lines)):
+        start, end = lines[below]
         row = text[start:end]
         if "|" not in row or _RULED.fullmatch(row):
             return

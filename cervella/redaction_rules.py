@@ -153,7 +153,8 @@ def names() -> tuple[Name, ...]:
     after = (
         r"(?:[_-]?(?:\d{1,3}|prod|dev|test|staging|admin|root|db|smtp|user))?(?![A-Za-z0-9_-])[\"'`*_)\]]{0,4}"
         r"(?P<said>(?:[ \t]{1,9}[^\s:=|\"'`«]{1,24}){0,5}?)"
-        rf"(?P<separator>[ \t]{{0,40}}(?::=|=>|->|→|:(?!//)|[=|])|[ \t]{{1,9}}(?:{verbs})(?=[ \t])|(?=[ \t]{{1,9}}[`\"'«]))"
+        rf"(?P<separator>[ \t]{{0,40}}(?::=|=>|->|→|:(?!//)|[=|])|[ \t]{{1,9}}(?:{verbs})(?=[ \t])"
+        r"|(?=[ \t]{1,9}[`\"'«]))"
         r"[ \t*_]{0,40}(?:<\w{1,9}>)?[(]?%s(?P<quote>[\"'`«]{0,3})[*]{0,2}"
     )
     user = r"[\"'`*]{0,3}[\w.@+-]{1,64}[\"'`*]{0,3}[ \t]{0,9}[/:|,][ \t]{0,9}"
@@ -196,20 +197,21 @@ def is_plausible(value: str, *, says_enough: bool, assigned: bool) -> bool:
     `says_enough`: the name is one of a password, not a word such as `token` or `chiave`, which also name other things.
     `assigned`: after `=` or in quotation marks, where prose does not stand.
     """
-    if len(value) < 6 or _PLACEHOLDER.search(value) or _ENV_NAME.fullmatch(value):
+    if len(value) < (6 if says_enough else 8):
         return False
-    letters, digits = any(c.isalpha() for c in value), any(c.isdigit() for c in value)
+    digits = any(c.isdigit() for c in value)
     if says_enough:
-        if digits:
-            return True
-        inner = any(not c.isalnum() and c not in "-_./':" for c in value)
-        return letters and len(value) >= 8 and (assigned or (inner and value.lower() != value))
-    if not (letters and digits) or len(value) < 8:
-        return False
-    parts = _PART.findall(value)
-    if assigned and not all(_WORD.fullmatch(part) for part in parts):
-        return True
-    return bool(_UUID.fullmatch(value)) or any(_is_random(part) for part in parts)
+        symbols = any(not c.isalnum() and c not in "-_./':" for c in value)
+        likely = digits or (len(value) >= 8 and (assigned or (symbols and value.lower() != value)))
+    else:
+        parts = _PART.findall(value)
+        likely = digits and any(c.isalpha() for c in value)
+        likely = likely and (
+            (assigned and not all(_WORD.fullmatch(part) for part in parts))
+            or bool(_UUID.fullmatch(value))
+            or any(_is_random(part) for part in parts)
+        )
+    return likely and not _PLACEHOLDER.search(value) and not _ENV_NAME.fullmatch(value)
 
 
 def _is_random(part: str) -> bool:
