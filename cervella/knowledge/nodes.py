@@ -17,6 +17,7 @@ from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.manifest import chunk_id
 from cervella.knowledge.markdown import parse
+from cervella.knowledge.parsing import plain
 from cervella.protocols import Embedder
 
 __all__ = ["ChunkParser", "EmbedTransform", "embedding_text", "vectors_of"]
@@ -32,12 +33,15 @@ class ChunkParser(NodeParser):
 
     fingerprint: str
     """The embedder's."""
+    plain: frozenset[str] = frozenset()
+    """The paths of files that are cut by their lines: parsing them takes too long."""
 
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **_: Any) -> list[BaseNode]:
         made: list[BaseNode] = []
         for node in nodes:
             path = node.metadata["path"]
-            for piece in chunk(parse(node.get_content())):
+            text = node.get_content()
+            for piece in chunk(plain(text) if path in self.plain else parse(text)):
                 own_id = chunk_id(path, piece, chunker=CHUNKER_VERSION, embedder=self.fingerprint)
                 lines = {"start_line": piece.start_line, "end_line": piece.end_line}
                 facts = {"path": path, "heading": piece.heading, "lead": piece.lead, **lines}
@@ -58,10 +62,14 @@ class EmbedTransform(TransformComponent):
 
 
 def vectors_of(
-    texts: Iterable[tuple[str, str]], embedder: Embedder, *, wanted: frozenset[str], batch: int
+    texts: Iterable[tuple[str, str]], embedder: Embedder, *, wanted: frozenset[str], batch: int, lines: frozenset[str]
 ) -> Iterator[Mapping[str, Sequence[float]]]:
-    """The vectors of the wanted chunks of `(path, text)` files, by id, at most `batch` at a time, as they are made."""
-    parsing = IngestionPipeline(transformations=[ChunkParser(fingerprint=embedder.fingerprint)], disable_cache=True)
+    """The vectors of the wanted chunks of `(path, text)` files, by id, at most `batch` at a time, as they are made.
+
+    `lines` are the paths of files that are cut by their lines, since parsing them takes too long.
+    """
+    parser = ChunkParser(fingerprint=embedder.fingerprint, plain=lines)
+    parsing = IngestionPipeline(transformations=[parser], disable_cache=True)
     embedding = IngestionPipeline(transformations=[EmbedTransform(embedder=embedder)], disable_cache=True)
     waiting: list[BaseNode] = []
     for path, text in texts:

@@ -14,7 +14,7 @@ import sys
 import threading
 from contextlib import suppress
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import IO
 
 from cervella.knowledge.markdown import Block, Document, parse, split_lines
 
@@ -100,7 +100,7 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError
