@@ -145,13 +145,17 @@ class Name:
     """Matches the head of a table's column, whole."""
 
 
+_OF_NAMES = r"(?i:hash|salt|min|max|len|polic|reset|field|file|path|url|env|manag|id|name|type|exp|conf|count|limit)"
+"""How a name goes on that is one of something about secrets: `password_hash`, `token_count`."""
+
+
 @lru_cache(maxsize=1)
 def names() -> tuple[Name, ...]:
     """The names of secrets in all known languages."""
     data = [language(code).redaction for code in known_languages()]
     verbs = "|".join(re.escape(verb) for one in data for verb in one["verbs"])
     after = (
-        r"(?:[_-]?(?:\d{1,3}|prod|dev|test|staging|admin|root|db|smtp|user))?(?![A-Za-z0-9_-])[\"'`*_)\]]{0,4}"
+        r"\d{0,3}(?:[_-](?!" + _OF_NAMES + r")[A-Za-z0-9]{1,12}){0,2}(?![A-Za-z0-9_-])[\"'`*_)\]]{0,4}"
         r"(?P<said>(?:[ \t]{1,9}[^\s:=|\"'`«]{1,24}){0,5}?)"
         rf"(?P<separator>[ \t]{{0,40}}(?::=|=>|->|→|:(?!//)|[=|])|[ \t]{{1,9}}(?:{verbs})(?=[ \t])"
         r"|(?=[ \t]{1,9}[`\"'«]))"
