@@ -190,6 +190,7 @@ _PLACEHOLDER = re.compile(
 )
 _ENV_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+_DIGIT, _LETTER, _SYMBOL = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"[^\w\-./':]")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _WORD = re.compile(r"[A-Za-z]+\d{0,4}|\d{1,4}")
 _CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Z])(?=[a-z])")
@@ -203,13 +204,13 @@ def is_plausible(value: str, *, says_enough: bool, assigned: bool) -> bool:
     """
     if len(value) < (6 if says_enough else 8):
         return False
-    digits = any(c.isdigit() for c in value)
+    digits = bool(_DIGIT.search(value))
     if says_enough:
-        symbols = any(not c.isalnum() and c not in "-_./':" for c in value)
-        likely = digits or (len(value) >= 8 and (assigned or (symbols and value.lower() != value)))
+        symbols = bool(_SYMBOL.search(value)) and value.lower() != value
+        likely = digits or (len(value) >= 8 and (assigned or symbols))
     else:
-        parts = _PART.findall(value)
-        likely = digits and any(c.isalpha() for c in value)
+        parts = _PART.findall(value) if digits else []
+        likely = digits and bool(_LETTER.search(value))
         likely = likely and (
             (assigned and not all(_WORD.fullmatch(part) for part in parts))
             or bool(_UUID.fullmatch(value))
@@ -221,7 +222,7 @@ def is_plausible(value: str, *, says_enough: bool, assigned: bool) -> bool:
 def _is_random(part: str) -> bool:
     """Letters and digits that no name has: `ab12cd34`, not `cervella2026` or `v2`."""
     changes = len(_CHANGE.findall(part))
-    return len(part) >= 8 and any(c.isdigit() for c in part) and (changes >= 3 or (len(part) >= 16 and changes >= 1))
+    return len(part) >= 8 and bool(_DIGIT.search(part)) and (changes >= 3 or (len(part) >= 16 and changes >= 1))
 
 
 _DETECTORS: dict[str, Kind] = {

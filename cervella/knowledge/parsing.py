@@ -21,7 +21,10 @@ from cervella.knowledge.markdown import Block, Document, parse, split_lines
 __all__ = ["SafeParser", "plain"]
 
 _ORDINARY = 50_000  # characters; what takes a parser longest takes well under a second up to here
-_SECONDS, _SECONDS_PER_MILLION = 0.3, 0.8  # of processor time; honest prose takes 0.1 s a million characters
+_SECONDS, _SECONDS_PER_MILLION = (
+    0.4,
+    1.1,
+)  # of processor time; prose takes 0.1 s a million characters, lists ten times that
 _PATIENCE = 60.0  # seconds on the wall, where the processor's time is counted
 _HEAD_LINES, _HEAD = 30, 4_000  # what is looked at for the title and the header of a file that is not parsed
 _LENGTH = struct.Struct(">Qd")
@@ -49,8 +52,8 @@ class SafeParser:
     def parse(self, text: str, *, budget_seconds: float | None = None) -> tuple[Document, str | None]:
         """A file's text parsed; where that takes too long, its plain lines, and why.
 
-        `budget_seconds` of processor time hold for texts of more than 50,000 characters; by default they are 0.3 and
-        0.8 for each million characters.
+        `budget_seconds` of processor time hold for texts of more than 50,000 characters; by default they are 0.4 and
+        1.1 for each million characters.
         """
         if len(text) <= _ORDINARY:
             return parse(text), None
