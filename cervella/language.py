@@ -74,6 +74,8 @@ class Language:
     """Folded words that stand for figures."""
     phrases: Mapping[str, str]
     """What the extractive brain knows of the language: its few own words, and patterns over folded text."""
+    redaction: Mapping[str, Any]
+    """How a masked secret is shown, and the words that stand before one: see redaction_rules.py."""
     _stemmer: str = field(repr=False)
     _date: str = field(repr=False)
     _abbreviations: frozenset[str] = field(repr=False)
@@ -287,6 +289,7 @@ def language(code: str) -> Language:
         status=MappingProxyType(data["status"]),
         numbers=MappingProxyType({fold(word): number for word, number in data["numbers"].items()}),
         phrases=MappingProxyType(data.get("extractive", {})),
+        redaction=MappingProxyType(data["redaction"]),
         _stemmer=data["stemmer"],
         _date=data["date"],
         _abbreviations=frozenset(data["abbreviations"]),

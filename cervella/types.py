@@ -28,6 +28,7 @@ __all__ = [
     "Passage",
     "Preview",
     "Prompt",
+    "Redaction",
     "Reply",
     "Retrieval",
     "Retrieved",
@@ -390,6 +391,17 @@ class SkippedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redaction:
+    """A secret that was masked in a file before it was indexed. Never the secret itself."""
+
+    path: str
+    line: int
+    """1-based, of its first character."""
+    kind: str
+    """`api_key`, `token`, `password`, `private_key` or `card`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexReport:
     """What one run of the indexer did. `files_seen` = `files_indexed` + the skipped."""
 
@@ -408,11 +420,13 @@ class IndexReport:
     seconds: float
     embedder: str = "none"
     warnings: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
+    """The secrets that are masked in the index, by path and line."""
 
     def _rows(self) -> list[tuple[object, ...]]:
         counts = ("files_seen", "files_indexed", "added", "changed", "removed", "unchanged", "chunks_total")
         rows: list[tuple[object, ...]] = [(name, getattr(self, name)) for name in (*counts, "pending_embeddings")]
-        rows += [("seconds", f"{self.seconds:.1f}"), ("embedder", self.embedder)]
+        rows += [("redactions", len(self.redactions)), ("seconds", f"{self.seconds:.1f}"), ("embedder", self.embedder)]
         return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
 
     def _repr_markdown_(self) -> str:

@@ -42,7 +42,7 @@ def test_a_secret_is_masked_whole_wherever_it_stands(secret: str, around: str) -
     [
         ("password: Segreta99!", "password: [REDATTO: password]"),
         ("PASSWORD = 'Segreta99'", "PASSWORD = '[REDATTO: password]'"),
-        ('"api_key": "abc12345"', '"api_key": "[REDATTO: password]"'),
+        ('"api_key": "abc12345"', '"api_key": "[REDATTO: chiave API]"'),
         ("**password**: Segreta99", "**password**: [REDATTO: password]"),
         ("postgres://utente:segreta@host/db", "postgres://utente:[REDATTO: password]@host/db"),
         ("Authorization: Bearer " + "aB3d" * 8, "Authorization: Bearer [REDATTO: token]"),

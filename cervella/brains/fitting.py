@@ -51,7 +51,7 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
 
     def masked(text: str) -> str:
         nonlocal secrets
-        text, found = mask_secrets(text)
+        text, found = mask_secrets(text, str(prompt.hints.get("language", "it")))
         secrets += found
         return text
 

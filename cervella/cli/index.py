@@ -31,6 +31,13 @@ def index(
         return
     for skipped in report.files_skipped:
         note(f"skipped: {skipped.path} ({skipped.reason})")
+    if report.redactions:
+        files = len({one.path for one in report.redactions})
+        first = report.redactions[0]
+        note(
+            f"note: {len(report.redactions)} secrets are masked in the index, in {files} files, at "
+            f"{first.path}:{first.line} for one; `cervella index --json` names every line."
+        )
     print_line(
         f"{report.files_indexed} of {report.files_seen} files indexed: {report.added} added, {report.changed} changed, "
         f"{report.removed} removed, {report.unchanged} unchanged."

@@ -124,6 +124,7 @@ def report_data(report: IndexReport) -> dict[str, Any]:
         "seconds": report.seconds,
         "embedder": report.embedder,
         "warnings": list(report.warnings),
+        "redactions": [{"path": one.path, "line": one.line, "kind": one.kind} for one in report.redactions],
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
@@ -18,12 +19,14 @@ from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.lexical import write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
-from cervella.knowledge.markdown import parse
+from cervella.knowledge.markdown import Document
+from cervella.knowledge.parsing import SafeParser
 from cervella.knowledge.roles import Roles, facts_of, is_local_only
 from cervella.knowledge.scan import Scan, Source, read
 from cervella.language import Language
 from cervella.protocols import Embedder
-from cervella.types import IndexReport, SkippedFile
+from cervella.redaction import REDACTION_VERSION
+from cervella.types import IndexReport, Redaction, SkippedFile
 
 __all__ = ["Ingestion", "Plan", "Progress", "Reading", "is_unknown"]
 
@@ -90,7 +93,7 @@ class Ingestion:
         sources: dict[str, Source] = {}
         skipped = list(found.skipped)
         for number, file in enumerate(found.found, start=1):
-            outcome = read(self._folder, file, max_bytes=max_bytes)
+            outcome = read(self._folder, file, max_bytes=max_bytes, language=self._language.code)
             if isinstance(outcome, Source):
                 sources[file.path] = outcome
             else:
@@ -116,7 +119,8 @@ class Ingestion:
     def _rules(self) -> str:
         """All that decides how a file is cut and described, but the file."""
         fingerprint = self._choice.built_with.fingerprint
-        return repr((CHUNKER_VERSION, self._roles.fingerprint, self._language.code, fingerprint, self._local_only))
+        versions = (CHUNKER_VERSION, REDACTION_VERSION, self._roles.fingerprint)
+        return repr((*versions, self._language.code, fingerprint, self._local_only))
 
     def write_words(self, plan: Plan, reading: Reading) -> None:
         """Make a generation of the files and chunks that are wanted, and of the index of their words."""
@@ -125,12 +129,17 @@ class Ingestion:
             return
         manifest, work = self._builder.begin(lexical=False)
         ready = manifest.ids(embedded=True)
-        with manifest.transaction(), _no_collector():
+        noted = self._noted()
+        with manifest.transaction(), _no_collector(), SafeParser() as parser:
             for path in plan.removed:
                 manifest.delete_file(path)
+                noted.pop(path, None)
             for number, path in enumerate(todo, start=1):
-                file, chunks = self._rows(reading.sources[path])
-                manifest.replace_file(file, reading.sources[path].text, chunks, embedded=ready)
+                source = reading.sources[path]
+                document, why = parser.parse(source.text)
+                file, chunks = self._rows(source, document)
+                manifest.replace_file(file, source.text, chunks, embedded=ready)
+                noted[path] = {"redactions": [(one.line, one.kind) for one in source.redactions], "plain": why}
                 self.notify("index", number, len(todo))
             stems = self._stems(manifest)
             embedder = self._choice.built_with
@@ -147,11 +156,16 @@ class Ingestion:
                     "embedder": embedder.name,
                     "fingerprint": embedder.fingerprint,
                     "vectors": "stale",
+                    "noted": json.dumps({path: notes for path, notes in noted.items() if any(notes.values())}),
                 }
             )
 
-    def _rows(self, source: Source) -> tuple[FileRow, list[ChunkRow]]:
-        document = parse(source.text)
+    def _noted(self) -> dict[str, dict[str, Any]]:
+        """By path what a report says of indexed files: their `redactions`, and why one is cut as `plain` lines."""
+        noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
+        return noted
+
+    def _rows(self, source: Source, document: Document) -> tuple[FileRow, list[ChunkRow]]:
         facts = facts_of(source.path, document, self._language, self._roles)
         file = FileRow(
             path=source.path,
@@ -228,8 +242,9 @@ class Ingestion:
         from cervella.knowledge.nodes import vectors_of  # LlamaIndex takes seconds to import
 
         done, until = 0, _FIRST
+        plain = frozenset(path for path, notes in self._noted().items() if notes["plain"])
         texts = ((path, reading.sources[path].text) for path in self._by_use() if path in reading.sources)
-        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH, cache=self._cache):
+        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH, cache=self._cache, plain_files=plain):
             self._builder.add(vectors)
             done += len(vectors)
             self.notify("embed", done, len(pending))
@@ -260,6 +275,8 @@ class Ingestion:
             )
         if self._choice.warning:
             warnings.append(self._choice.warning)
+        noted = sorted(self._noted().items())
+        warnings += (f"{path}: {notes['plain']}." for path, notes in noted if notes["plain"])
         wants_vectors = self._choice.embedder is not None or self._choice.warning is not None
         return IndexReport(
             files_seen=indexed + len(reading.skipped),
@@ -273,6 +290,11 @@ class Ingestion:
             pending_embeddings=manifest.count(embedded=False) if wants_vectors else 0,
             embedder=self._choice.built_with.name,
             warnings=tuple(warnings),
+            redactions=tuple(
+                Redaction(path=path, line=line, kind=kind)
+                for path, notes in noted
+                for line, kind in notes["redactions"]
+            ),
             seconds=seconds,
         )
 

@@ -41,14 +41,14 @@ _KINDS: dict[str, Kind] = {
 _CONTAINERS = ("list", "item", "quote")
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_BOX_LINE = re.compile(r"\s*(?:[|+].*[|+]\s*$|.*[\u2500-\u259f])")
-_BOX_BORDER = re.compile(r"\s*(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
+_BOX_LINE = re.compile(r"\s*+(?:[|+].*[|+]\s*$|.*[\u2500-\u259f])")
+_BOX_BORDER = re.compile(r"\s*+(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
 _TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
 _FRONT_MATTER_LINES = 100
 _FRONT_MATTER_PAIR = re.compile(r"([^\s:#][^:]*):\s*(.*)")
 _HEADER_LINES = 30
 _HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^)]{0,1000}\)")
 _EMPHASIS = re.compile(r"\*+|`+|~~|(?<!\w)_+|_+(?!\w)")
 
 

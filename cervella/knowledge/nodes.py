@@ -19,6 +19,7 @@ from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.manifest import chunk_id
 from cervella.knowledge.markdown import parse
+from cervella.knowledge.parsing import plain
 from cervella.protocols import Embedder
 
 __all__ = ["ChunkParser", "EmbedTransform", "embedding_text", "vectors_of"]
@@ -41,12 +42,16 @@ class ChunkParser(NodeParser):
     sizes: Any = None
     """`Sizes`, and what counts tokens, both as `chunk` takes them."""
     count: Any = None
+    plain: frozenset[str] = frozenset()
+    """The paths of files that are cut by their lines: parsing them takes too long."""
 
     def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **_: Any) -> list[BaseNode]:
         made: list[BaseNode] = []
         for node in nodes:
             path = node.metadata["path"]
-            for piece in chunk(parse(node.get_content()), self.sizes, count=self.count):
+            text = node.get_content()
+            document = plain(text) if path in self.plain else parse(text)
+            for piece in chunk(document, self.sizes, count=self.count):
                 own_id = chunk_id(path, piece, chunker=CHUNKER_VERSION, embedder=self.fingerprint)
                 lines = {"start_line": piece.start_line, "end_line": piece.end_line}
                 facts = {"path": path, "heading": piece.heading, "lead": piece.lead, **lines}
@@ -77,15 +82,17 @@ def vectors_of(
     wanted: frozenset[str],
     batch: int,
     cache: EmbeddingCache | None = None,
+    plain_files: frozenset[str] = frozenset(),
     sizes: Sizes | None = None,
     count: Callable[[str], int] | None = None,
 ) -> Iterator[Mapping[str, Sequence[float]]]:
     """The vectors of the wanted chunks of `(path, text)` files, by id, as they come, roughly in the order of the files.
 
     First those that the cache knows, then those that are made, at most `batch` texts at a time; a batch is in the cache
-    before it is yielded. Equal texts are embedded once. `sizes` and `count` are those that the chunks were cut by.
+    before it is yielded. Equal texts are embedded once. `plain_files`, `sizes` and `count` say how the chunks were cut:
+    `plain_files` are those that are cut by their lines, since parsing them takes too long.
     """
-    parser = ChunkParser(fingerprint=embedder.fingerprint, sizes=sizes, count=count)
+    parser = ChunkParser(fingerprint=embedder.fingerprint, plain=plain_files, sizes=sizes, count=count)
     parsing = IngestionPipeline(transformations=[parser], disable_cache=True)
     embedding = IngestionPipeline(transformations=[EmbedTransform(embedder=embedder, cache=cache)], disable_cache=True)
     waiting: list[BaseNode] = []

@@ -17,6 +17,7 @@ from cervella.knowledge.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.storage import IndexFolder
 from cervella.language import language, words
 from cervella.protocols import Embedder
+from cervella.redaction import mask_secrets
 from cervella.types import Filters, Passage, Retrieval
 
 if TYPE_CHECKING:
@@ -82,7 +83,10 @@ class HybridRetriever:
                 return self._search(self._current(), query, top_k, wanted)
 
     def lines(self, path: str, start: int, end: int) -> str | None:
-        """Lines of an indexed file as on disk now, 1-based, inclusive, joined by \\n; None where they are gone."""
+        """Lines of an indexed file as on disk now, secrets masked as when it was indexed; None where they are gone.
+
+        1-based, inclusive, joined by \\n.
+        """
         with self._lock:
             file = self._current().files.get(path)
         if file is None:
@@ -92,7 +96,7 @@ class HybridRetriever:
             where = (root / file.disk_path).resolve(strict=True)
             if not where.is_relative_to(root):
                 return None
-            lines = split_lines(where.read_bytes().decode("utf-8-sig"))
+            lines = split_lines(mask_secrets(where.read_bytes().decode("utf-8-sig"), self._spoken)[0])
         except (OSError, RuntimeError, UnicodeDecodeError):
             return None
         return "\n".join(lines[start - 1 : end]) if 1 <= start <= end <= len(lines) else None

@@ -8,11 +8,13 @@ import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cervella.errors import KnowledgeError
 from cervella.filters import path_matches
-from cervella.types import SkippedFile
+from cervella.redaction import redact
+from cervella.types import Redaction, SkippedFile
 
 __all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "read", "scan"]
 
@@ -45,17 +47,34 @@ class FoundFile:
     """The same, spelled as on disk."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)  # no slots: what is masked is found out once, when it is asked for
 class Source:
     """A file's text."""
 
     path: str
     disk_path: str
-    text: str = field(repr=False)
+    raw: str = field(repr=False)
+    """As on disk, secrets and all: for `text` alone."""
     sha256: str
-    """Of its bytes, in hexadecimal: the only sign of change. Never the time of modification."""
+    """Of its bytes on disk, in hexadecimal: the only sign of change. Never the time of modification."""
     size: int
     """Bytes."""
+    language: str = "it"
+    """Of the words that stand for a secret."""
+
+    @property
+    def text(self) -> str:
+        """The text with its secrets masked, line for line: all that is ever indexed."""
+        return self._redacted[0]
+
+    @property
+    def redactions(self) -> tuple[Redaction, ...]:
+        """Where the secrets stood."""
+        return self._redacted[1]
+
+    @cached_property
+    def _redacted(self) -> tuple[str, tuple[Redaction, ...]]:
+        return redact(self.raw, self.path, self.language)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +196,7 @@ class _Walk:
         return "linked" if target.is_relative_to(self._root) else "outside"
 
 
-def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES) -> Source | SkippedFile:
+def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language: str = "it") -> Source | SkippedFile:
     """A file's text, or why it can't be had. A byte order mark at the start is no part of the text."""
     try:
         data = _bytes(folder / file.disk_path, max_bytes)
@@ -194,7 +213,8 @@ def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES) -> Source
     if not text.strip():
         return SkippedFile(path=file.path, reason="empty")
     digest = hashlib.sha256(data).hexdigest()
-    return Source(path=file.path, disk_path=file.disk_path, text=text, sha256=digest, size=len(data))
+    size = len(data)
+    return Source(path=file.path, disk_path=file.disk_path, raw=text, sha256=digest, size=size, language=language)
 
 
 def _bytes(path: Path, max_bytes: int) -> bytes | None:

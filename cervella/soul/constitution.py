@@ -148,7 +148,7 @@ def _read(path: Path) -> tuple[str, str]:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     for secret in find_secrets(text):
         raise SoulError(
-            f"The Constitution {str(path)!r} holds a secret ({secret.kind}) at line "
+            f"The Constitution {str(path)!r} holds a secret ({secret.kind.replace('_', ' ')}) at line "
             f"{text.count(chr(10), 0, secret.start) + 1}.",
             remedy="Take it out: the Constitution is sent to every brain.",
             code="secret_in_soul",

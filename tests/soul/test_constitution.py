@@ -188,7 +188,7 @@ def test_the_budget_counts_kept_characters_and_its_edge_is_inside(page: Path) ->
 def test_a_secret_is_refused_and_never_printed(page: Path, tmp_path: Path, where: str, also: bool) -> None:
     further = tmp_path / "altro.md"
     further.write_text(where.format(SECRET), encoding="utf-8")
-    with pytest.raises(SoulError, match=r"holds a secret \(chiave API\) at line \d") as caught:
+    with pytest.raises(SoulError, match=r"holds a secret \(api key\) at line \d") as caught:
         load(page, "# A\n" if also else where.format(SECRET), also=[further] if also else [])
     assert caught.value.code == "secret_in_soul"
     assert SECRET not in f"{caught.value}{caught.value.remedy}{caught.value!r}"
