@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-torch check docs tutorial bench clean
+.PHONY: demo test test-torch torture check docs tutorial bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
