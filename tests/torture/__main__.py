@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shutil
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ def main() -> None:
         if not short and _SNCP.is_dir():
             large = where / "large"
             large.mkdir()
-            real = Arena.of(large, [_SNCP, _SNCP / "memoria"], seed=options.seed, embedder="none")
+            real = Arena.of(large, [_SNCP, _later(_SNCP, large / "later")], seed=options.seed, embedder="none")
             _tell("kills over the 199 files", lambda: _count(real.kill, 10))
         _tell("two writers, seconds", arena.two_writers)
         _tell("answers of four readers", lambda: arena.readers(switches=2 if short else 40))
@@ -45,6 +46,17 @@ def main() -> None:
         _tell("failed writes", lambda: arena.fail_writes(step=40 if short else 1))
         _tell("file size limits that hurt", lambda: arena.fill_disk(limits=2 if short else 40))
         _tell("damaged files", lambda: arena.damage(rounds=1 if short else 6, every=4 if short else 1))
+
+
+def _later(folder: Path, copy: Path) -> Path:
+    """A copy of a folder in which some files are gone and some have grown."""
+    shutil.copytree(folder, copy)
+    for number, path in enumerate(sorted(copy.rglob("*.md"))):
+        if number % 20 == 0:
+            path.unlink()
+        elif number % 20 == 1:
+            path.write_text(f"{path.read_text(encoding='utf-8')}\nUna riga in più.\n", encoding="utf-8")
+    return copy
 
 
 def _load_once() -> None:
