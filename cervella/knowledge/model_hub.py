@@ -23,12 +23,14 @@ def local_folder(model: str) -> Path | None:
     """The model's folder on this disk, named or in the hub's cache; None where there is none. It asks no network."""
     if Path(model).is_dir():
         return Path(model)
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import try_to_load_from_cache
 
     try:
-        return Path(snapshot_download(model, local_files_only=True))
-    except (OSError, ValueError):  # not there; no name of a model
+        # By any of its files: snapshot_download wants all of them, other engines' weights too.
+        found = [try_to_load_from_cache(model, name) for name in ("config.json", "modules.json")]
+    except ValueError:  # no name of a model
         return None
+    return next((Path(file).parent for file in found if isinstance(file, str)), None)
 
 
 def is_complete(folder: Path) -> bool:

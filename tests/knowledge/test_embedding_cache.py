@@ -141,9 +141,8 @@ def test_a_damaged_file_is_thrown_away_and_said(
         database.close()
     else:
         data = file.read_bytes()
-        file.write_bytes(
-            {"no database": b"non e' un database" * 500, "empty": b"", "cut": data[: len(data) // 2]}[damage]
-        )
+        kinds = {"no database": b"non e' un database" * 500, "empty": b"", "cut": data[: len(data) // 2]}
+        file.write_bytes(kinds[damage])
     with caplog.at_level(logging.WARNING, "cervella"):
         assert held(cache) == 0
     if damage != "empty":  # that is a cache that holds nothing
