@@ -40,6 +40,7 @@ _RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # no
 _RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # nor without a place such as these
 _DENSE = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # nor one of detect-secrets, and all of those mix letters and digits
 _MIXED = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]")
+_DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"(?<!\d)\d(?:[ \u00a0-]?\d){12}")
 _LEFTOVERS = "\"'`*_.,;:)]}>»"  # after a value, more likely the sentence's than its own
 _RULED = re.compile(r"[ \t]*\|?[ \t]*:?-[-:| \t]*")
@@ -192,6 +193,8 @@ def _beside_names(piece: str) -> Iterator[Secret]:
             separator, quote = match["separator"], match["quote"]
             if match.start() < done or (match["said"] and not separator):
                 continue  # «la password del file `nota2`»: the quotation marks are another thing's
+            if not name.says_enough and not _DIGIT.search(piece, match.end(), match.end() + _JUDGED):
+                continue
             value = _value(piece[match.end() : match.end() + _JUDGED], quote, in_table="|" in separator)
             if is_plausible(value, says_enough=name.says_enough, assigned="=" in separator or bool(quote)):
                 done = match.end() + len(value)

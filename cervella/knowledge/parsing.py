@@ -25,6 +25,7 @@ _SECONDS, _SECONDS_PER_MILLION = (
     0.4,
     1.1,
 )  # of processor time; prose takes 0.1 s a million characters, lists ten times that
+_MANY_LINES, _SHORT = 5_000, 10  # more lines than that, of fewer characters on average, are no document
 _PATIENCE = 60.0  # seconds on the wall, where the processor's time is counted
 _HEAD_LINES, _HEAD = 30, 4_000  # what is looked at for the title and the header of a file that is not parsed
 _LENGTH = struct.Struct(">Qd")
@@ -52,9 +53,12 @@ class SafeParser:
     def parse(self, text: str, *, budget_seconds: float | None = None) -> tuple[Document, str | None]:
         """A file's text parsed; where that takes too long, its plain lines, and why.
 
-        `budget_seconds` of processor time hold for texts of more than 50,000 characters; by default they are 0.4 and
-        1.1 for each million characters.
+        `budget_seconds` of processor time hold for texts of more than 50,000 characters; by default they are 0.25
+        and 0.95 for each million characters.
         """
+        lines = text.count("\n")
+        if lines > _MANY_LINES and len(text) < _SHORT * lines:
+            return plain(text), "it has too many short lines to be a document, so it is cut by its lines"
         if len(text) <= _ORDINARY:
             return parse(text), None
         budget = _SECONDS + _SECONDS_PER_MILLION * len(text) / 1e6 if budget_seconds is None else budget_seconds

@@ -22,7 +22,9 @@ from tests.conftest import PATIENCE
 
 Write = Callable[[Path, str, str | bytes], Path]
 
-WAITS = "# Attesa\n\n" + "".join(f"- voce {n}\n" for n in range(6_000))  # more than a hundredth of a second can parse
+WAITS = "# Attesa\n\n" + "".join(
+    f"- voce numero {n}\n" for n in range(4_000)
+)  # more than a hundredth of a second can parse
 PROSE = ("Parole, e ancora parole. " * 40 + "\n\n") * 100
 FILES: dict[str, str | bytes] = {
     "nul.md": b"# a\x00b",
@@ -149,6 +151,15 @@ def test_a_file_that_is_cut_by_its_lines_is_named_found_and_embedded(
     assert KnowledgeIndex(notes, index_dir, embedder=embedder).update().warnings == report.warnings
     with HybridRetriever(index_dir, folder=notes, embedder=embedder) as retriever:
         assert "lunga.md" in {passage.path for passage in retriever.retrieve("mongolfiera").passages}
+
+
+def test_many_lines_of_hardly_a_word_are_no_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parsing, "_start", lambda: pytest.fail("a process was started"))
+    text = "# Elenco\n" + "- a\n" * 6_000
+    with SafeParser() as parser:
+        document, why = parser.parse(text)
+    assert why
+    assert document == plain(text)
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "a", "# A\n\nb\n\n\n", "\r\r", " \n# T\n"])
