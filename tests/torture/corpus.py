@@ -65,7 +65,7 @@ def write_versions(where: Path, *, files: int, seed: int) -> list[Path]:
     """Folders of about `files` markdown files, each the one before with some changed, some new and some gone."""
     rng = random.Random(seed)
     texts = {f"n{number:03}.md": _text(rng, number) for number in range(files)}
-    made = []
+    made, some = [], max(1, files // 8)
     for version in range(4):
         folder = where / f"version_{version}"
         for name, text in texts.items():
@@ -73,11 +73,11 @@ def write_versions(where: Path, *, files: int, seed: int) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         made.append(folder)
-        for name in rng.sample(sorted(texts), max(2, files // 8)):
+        for name in rng.sample(sorted(texts), some):
             del texts[name]
-        for name in rng.sample(sorted(texts), max(2, files // 8)):
+        for name in rng.sample(sorted(texts), some):
             texts[name] += f"\n## Aggiunta {version}\n\n{_sentence(rng)}\n"
-        for number in range(files * (version + 1), files * (version + 1) + max(1, files // 8)):
+        for number in range(files * (version + 1), files * (version + 1) + some):
             texts[f"n{number:03}.md"] = _text(rng, number)
     return made
 
