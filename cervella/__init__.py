@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         TextDelta,
         Timings,
         Usage,
+        UsageUpdate,
     )
 
 __version__ = "0.1.0"
@@ -83,6 +84,7 @@ _HOME = {
     "Timings": "types",
     "Turn": "conversations",
     "Usage": "types",
+    "UsageUpdate": "types",
     "load_config": "config",
 }
 
@@ -119,6 +121,7 @@ __all__ = [
     "Timings",
     "Turn",
     "Usage",
+    "UsageUpdate",
     "__version__",
     "load_config",
 ]

@@ -212,6 +212,11 @@ class BrainUnavailableError(BrainError):
     code = "brain_unavailable"
     retryable = True
 
+    def __init__(self, message: str, *, retry_after: float | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.retry_after = retry_after
+        """Seconds to wait, as the engine says; None where it does not say."""
+
 
 class BrainRateLimitError(BrainError):
     """The engine asks for fewer requests."""

@@ -17,14 +17,17 @@ __all__ = ["Brain", "Embedder", "Retriever", "Soul"]
 class Brain(Protocol):
     """An engine that answers one prompt.
 
-    Yields any number of `TextDelta`, then one `Finished`, last. The deltas joined are `completion.text`.
-    Raises only `BrainError`; after the first delta, `StreamInterruptedError(partial=…)`. Closing the iterator stops
-    the engine. `stream` may be called from several event loops, one after the other or at once.
+    Yields any number of `TextDelta`, then one `Finished`, last. The deltas joined are `completion.text`. A
+    `UsageUpdate` may come at any time before: it is billed where the answer breaks off. Raises only `BrainError`;
+    after the first delta, `StreamInterruptedError(partial=…)`. Closing the iterator stops the engine. `stream` may be
+    called from several event loops, one after the other or at once.
 
     Optional, used by the shield where present: `location` (`"local"`, `"private"`, `"cloud"`; without it a brain is
     cloud), `context_tokens` (int: prompt and answer together), `capabilities` (frozenset: `"images"`, …),
     `async count_tokens(prompt) -> int` (without it: ceil(characters / 3)), `async aclose()`, and `check()`, which
-    raises a BrainError where it could not answer, and loads nothing.
+    raises a BrainError where it could not answer, and loads nothing. `async prepare()` is awaited before a prompt is
+    cut for this brain: what it learns there (`context_tokens`, …) counts. `remote = True` makes a brain cloud, whatever
+    the configuration says of its location. `thinks_aloud = False` says that a `<think>` in its text is no thought.
     """
 
     @property

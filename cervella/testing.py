@@ -27,6 +27,7 @@ from cervella.types import (
     Retrieval,
     TextDelta,
     Usage,
+    UsageUpdate,
 )
 
 __all__ = ["EchoBrain", "FixedRetriever", "ScriptedBrain", "check_brain", "check_retriever"]
@@ -37,6 +38,7 @@ class EchoBrain:
 
     location: Location = "local"
     capabilities = frozenset({"images"})
+    thinks_aloud = False
 
     def __init__(self, *, name: str = "echo", model: str = "echo") -> None:
         self.name = name
@@ -174,11 +176,12 @@ def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = N
     events = _run(whole, timeout, "answer a short question")
     assert events, "the stream is empty: it must end with one Finished"
     kinds = [type(event) for event in events]
-    assert all(kind in (TextDelta, Finished) for kind in kinds), f"unknown events: {set(kinds) - {TextDelta, Finished}}"
+    unknown = set(kinds) - {TextDelta, UsageUpdate, Finished}
+    assert not unknown, f"unknown events: {unknown}"
     assert kinds.count(Finished) == 1, f"{kinds.count(Finished)} Finished events: exactly one"
     assert kinds[-1] is Finished, "Finished must be the last event"
     completion = events[-1].completion
-    joined = "".join(event.text for event in events[:-1])
+    joined = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert joined == completion.text, (
         f"the deltas joined ({joined!r:.60}) are not completion.text ({completion.text!r:.60})"
     )

@@ -38,6 +38,7 @@ __all__ = [
     "TextDelta",
     "Timings",
     "Usage",
+    "UsageUpdate",
 ]
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
@@ -451,6 +452,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsageUpdate:
+    """What the call consumed so far, as the engine reports it: what is billed where the answer breaks off."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """A brain's last event."""
 
@@ -471,5 +479,5 @@ class Interrupted:
     reply: Reply
 
 
-BrainEvent: TypeAlias = TextDelta | Finished
+BrainEvent: TypeAlias = TextDelta | UsageUpdate | Finished
 Event: TypeAlias = Retrieved | TextDelta | Answered | Interrupted

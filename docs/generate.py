@@ -35,7 +35,10 @@ _PARTS = (
     ("What you get", ("Reply", "Citation", "Passage", "Retrieval", "Preview", "IndexReport", "Usage", "Timings")),
     ("What happens while an answer comes", ("Event", "Retrieved", "TextDelta", "Answered", "Interrupted")),
     ("What you keep to: the four protocols", ("Brain", "Soul", "Retriever", "Embedder")),
-    ("What a brain is given, and gives", ("Prompt", "Message", "Image", "Finished", "Completion", "Attempt")),
+    (
+        "What a brain is given, and gives",
+        ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
+    ),
     ("What a question may see", ("Filters",)),
 )
 _NOT_EXPORTED = (
@@ -366,6 +369,7 @@ def configuration() -> str:
         "first_token_timeout": ("number", "`300.0`", "Seconds until the first text."),
         "idle_timeout": ("number", "`60.0`", "Seconds between two pieces of text."),
         "retries": ("whole number", "`2`", "Further calls before the first text, for errors that are retryable."),
+        "remind_every": ("whole number", "none", "Every so many turns the soul is said once more, near the question."),
         "price": (
             "table",
             "the price list",

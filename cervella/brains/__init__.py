@@ -21,13 +21,16 @@ from cervella.protocols import Brain
 __all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "load_brain", "shield_options"]
 
 _BUILT_IN: Mapping[str, str] = {
+    "claude": "cervella.brains.claude:ClaudeBrain",
     "echo": "cervella.testing:EchoBrain",
     "embedded": "cervella.brains.embedded:EmbeddedBrain",
     "extractive": "cervella.brains.extractive:ExtractiveBrain",
+    "ollama": "cervella.brains.ollama:OllamaBrain",
     "scripted": "cervella.testing:ScriptedBrain",
+    "vllm": "cervella.brains.vllm:VllmBrain",
 }
 _GROUP = "cervella.brains"
-SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries")
+SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries", "remind_every")
 """Keys of [brains.NAME] that the shield reads, for every brain."""
 COST_OPTIONS = ("price", "usd_per_hour", "usd_per_day", "usd_per_month")
 """Keys of [brains.NAME] that the ledger reads, for every brain."""
@@ -146,6 +149,13 @@ def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = 
                 raise ConfigError(
                     f"[brains.{name}] retries is {value!r}.",
                     remedy="It is a whole number, 0 or more.",
+                    code="bad_value",
+                )
+        elif key == "remind_every":
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(
+                    f"[brains.{name}] remind_every is {value!r}.",
+                    remedy="It is a whole number of turns above 0.",
                     code="bad_value",
                 )
         elif key in SHIELD_OPTIONS:

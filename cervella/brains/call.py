@@ -6,15 +6,17 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import anyio
 
 from cervella.brains.fitting import Fitted
+from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
 from cervella.errors import BrainError, BrainResponseError, BrainTimeoutError, CervellaError, StreamInterruptedError
+from cervella.prompt import estimate_tokens
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
-from cervella.types import Attempt, BrainEvent, Finished, Location, TextDelta, Usage
+from cervella.types import Attempt, BrainEvent, Finished, Location, TextDelta, Usage, UsageUpdate
 
 __all__ = ["Call", "Patience"]
 
@@ -56,11 +58,18 @@ class Call:
         self._report = report
         self._started = time.monotonic()
         self._first_token: float | None = None
+        self._streamed: list[str] = []
+        """The brain's text as it came."""
         self._text: list[str] = []
+        """What was given out of it: the answer, without thoughts."""
+        self._thoughts = ThoughtFilter(inside=bool(getattr(brain, "opens_thinking", False)))
+        self._thinks_aloud = getattr(brain, "thinks_aloud", True)
+        self._usage = Usage()
+        self._finished: Finished | None = None
         self._ended = False
         self._events: AsyncIterator[BrainEvent] | None = None
 
-    async def open(self) -> BrainEvent:
+    async def open(self) -> TextDelta | Finished:
         """The first event. Whatever fails before it has ended this call."""
         try:
             return await self.next()
@@ -68,29 +77,44 @@ class Call:
             await self.close()
             raise
 
-    async def next(self) -> BrainEvent:
+    async def next(self) -> TextDelta | Finished:
         """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come."""
         wait = self._patience.idle if self._text else self._patience.first_token
         until = (time.monotonic() if self._text else self._started) + wait
         try:
             while True:
+                if self._finished is not None:
+                    return self._finish(self._finished)
                 event = await self._wait(wait, until)
-                if isinstance(event, Finished):
-                    return self._finish(event)
-                if not isinstance(event, TextDelta):
+                if isinstance(event, UsageUpdate):
+                    self._usage = event.usage
+                elif isinstance(event, TextDelta):
+                    if text := self._shown(event.text):
+                        return self._given(text)
+                    if event.text and self._text:
+                        until = time.monotonic() + wait  # a thought amid the answer is not silence
+                elif isinstance(event, Finished):
+                    self._finished = event
+                    if text := self._thoughts.end():
+                        return self._given(text)
+                else:
                     raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
-                if event.text:
-                    if self._first_token is None:
-                        self._first_token = time.monotonic() - self._started
-                    self._text.append(event.text)
-                    return event
         except StopAsyncIteration:
             error: BrainError = self._broken("ended its stream without Finished")
         except BrainError as raised:
             error = raised
+        except ThoughtLeakedError as raised:
+            error = self._leaked()
+            error.__cause__ = raised
         except Exception as raised:
             error = self._broken(f"raised {type(raised).__name__}: {mask_secrets(str(raised))[0]}")
             error.__cause__ = raised
+        if isinstance(error, StreamInterruptedError) and self._streamed:
+            error.partial = "".join(self._text)
+            if not self._text and isinstance(error.__cause__, BrainError):
+                error = (
+                    error.__cause__
+                )  # it broke off within a thought: nothing was given out, so it can be tried again
         # A vendor's message may hold the key that it refused.
         error.message = mask_secrets(error.message)[0]
         error.args = (error.message,)
@@ -108,8 +132,18 @@ class Call:
                 ),
             )
             error.__cause__ = cause
-        self._end("interrupted" if self._text else "error", error=error)
+        self._end("interrupted" if isinstance(error, StreamInterruptedError) else "error", error=error)
         raise error
+
+    def _shown(self, text: str) -> str:
+        self._streamed.append(text)
+        return self._thoughts.feed(text) if self._thinks_aloud else text
+
+    def _given(self, text: str) -> TextDelta:
+        if self._first_token is None:
+            self._first_token = time.monotonic() - self._started
+        self._text.append(text)
+        return TextDelta(text=text)
 
     async def _wait(self, wait: float, until: float) -> BrainEvent:
         left, own = self._patience.left(), until - time.monotonic()
@@ -135,21 +169,49 @@ class Call:
 
     def _finish(self, event: Finished) -> Finished:
         completion = event.completion
-        joined = "".join(self._text)
-        if completion.text != joined:
+        if completion.text != "".join(self._streamed):
             raise self._broken("gave a text that is not what it streamed")
-        if not joined.strip() and completion.finish_reason == "stop":
-            raise self._broken("answered nothing", code="empty_answer")
+        text = "".join(self._text)
+        if not text.strip():
+            if self._thoughts.removed:
+                raise self._broken(
+                    "thought, and answered nothing",
+                    code="thinking_unfinished",
+                    remedy=f"Raise max_output_tokens in [brains.{self._brain.name}], or let it think less.",
+                )
+            if completion.finish_reason == "stop":
+                raise self._broken("answered nothing", code="empty_answer")
         model = completion.model or self._brain.model
         self._end("ok", usage=completion.usage, model=model, load_seconds=completion.load_seconds)
-        return Finished(completion=replace(completion, model=model, flags={**completion.flags, **self._fitted.flags}))
+        removed = {"thoughts_removed": self._thoughts.removed} if self._thoughts.removed else {}
+        flags = {**completion.flags, **self._fitted.flags, **removed}
+        return Finished(completion=replace(completion, text=text, model=model, flags=flags))
 
-    def _broken(self, what: str, *, code: str | None = None) -> BrainResponseError:
+    def _leaked(self) -> BrainError:
+        """The model's template opens its thoughts: from now on nothing is given out before they end."""
+        name = self._brain.name
+        if hasattr(self._brain, "opens_thinking"):
+            with contextlib.suppress(Exception):
+                cast(Any, self._brain).opens_thinking = True
+            cure = f"Ask again: it is known now. Set opens_thinking = true in [brains.{name}], and it is known before."
+        else:
+            cure = "Let the server part thoughts from the answer, or turn them off there."
+        self._text.clear()  # it was a thought: it goes into no history
+        return StreamInterruptedError(
+            f"What the brain {name!r} gave out was a thought, not its answer.",
+            brain=name,
+            model=self._brain.model,
+            remedy=cure,
+            code="thoughts_leaked",
+        )
+
+    def _broken(self, what: str, *, code: str | None = None, remedy: str | None = None) -> BrainResponseError:
         return BrainResponseError(
             f"The brain {self._brain.name!r} {what}.",
             brain=self._brain.name,
             model=self._brain.model,
-            remedy="Ask again, or ask another brain; if it stays so, the brain does not keep its contract: "
+            remedy=remedy
+            or "Ask again, or ask another brain; if it stays so, the brain does not keep its contract: "
             "cervella.testing.check_brain shows where.",
             code=code,
         )
@@ -166,13 +228,17 @@ class Call:
         if self._ended:
             return
         self._ended = True
+        estimated = False
+        if usage is None:
+            usage, estimated = self._consumed() if outcome != "error" else (self._usage, False)
         self._report(
             Attempt(
                 brain=self._brain.name,
                 model=model or self._brain.model,
                 location=self._location,
                 outcome=outcome,
-                usage=usage or Usage(),
+                usage=usage,
+                estimated=estimated,
                 seconds=time.monotonic() - self._started,
                 first_token_seconds=self._first_token,
                 load_seconds=load_seconds,
@@ -184,6 +250,18 @@ class Call:
                 reason=self._fitted.prompt.hints.get("reason"),
             )
         )
+
+    def _consumed(self) -> tuple[Usage, bool]:
+        """What a call that broke off consumed: as the engine told, the rest reckoned; and whether anything was."""
+        told = self._usage
+        usage = replace(
+            told,
+            input_tokens=self._fitted.prompt_tokens if told.input_tokens is None else told.input_tokens,
+            output_tokens=estimate_tokens("".join(self._streamed))
+            if told.output_tokens is None
+            else told.output_tokens,
+        )
+        return usage, usage != told
 
     async def close(self) -> None:
         """Stop the engine, even where the caller was cancelled; a call that had not ended was cancelled."""

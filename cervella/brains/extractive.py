@@ -38,6 +38,7 @@ class ExtractiveBrain:
     """Answers with quotations: the sentences, rows and lines of the passages that fit the question best."""
 
     capabilities: frozenset[str] = frozenset()
+    thinks_aloud = False
     location: Location = "local"
     model = "extractive"
 

@@ -8,10 +8,14 @@ from typing import cast
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
 from cervella.history import turns
+from cervella.language import language
 from cervella.prompt import estimate_tokens, render, without
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
 from cervella.types import Location, Passage, Prompt
+
+_TEMPLATE_TOKENS = 64
+"""More than any template adds to a message."""
 
 __all__ = ["Fitted", "admit", "context_tokens_of", "count_tokens", "fit", "location_of"]
 
@@ -82,10 +86,14 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
     return admitted, {key: count for key, count in flags.items() if count}
 
 
-async def fit(prompt: Prompt, brain: Brain, location: Location) -> Fitted:
+async def fit(
+    prompt: Prompt, brain: Brain, location: Location, *, exact: bool = True, remind_every: int | None = None
+) -> Fitted:
     """Admit the prompt and cut it to the brain's window: the lowest passages first, then the oldest turns.
 
-    Never the soul: raises PromptTooLongError where soul, instructions and question alone do not fit.
+    Never the soul: raises PromptTooLongError where soul, instructions and question alone do not fit. Where `exact` is
+    false, a prompt that fits in any case is not counted: counting may be a call of the engine. Every `remind_every`
+    turns the soul is said again in the last user turn, if that fits too.
     """
     if prompt.images and "images" not in getattr(brain, "capabilities", ()):
         raise BrainResponseError(
@@ -98,7 +106,13 @@ async def fit(prompt: Prompt, brain: Brain, location: Location) -> Fitted:
     prompt, flags = admit(prompt, location)
     window = context_tokens_of(brain)
     limit = None if window is None else window - _room(prompt, brain, window)
-    tokens = await count_tokens(prompt, brain)
+    reminded = _reminded(prompt, remind_every)
+    if reminded is not None:
+        tokens = await _tokens(reminded, brain, limit, exact=exact)
+        if limit is None or tokens <= limit:
+            flags = {**flags, "soul_reminded": 1}
+            return Fitted(prompt=reminded, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
+    tokens = await _tokens(prompt, brain, limit, exact=exact)
     if window is None or limit is None or tokens <= limit:
         return Fitted(prompt=prompt, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
     # Halved, not counted one by one: counting may be a call of the engine.
@@ -124,6 +138,28 @@ async def fit(prompt: Prompt, brain: Brain, location: Location) -> Fitted:
         limit_tokens=limit,
         remedy="Ask a shorter question, shorten the Constitution, or use a brain with a larger window.",
     )
+
+
+async def _tokens(prompt: Prompt, brain: Brain, limit: int | None, *, exact: bool) -> int:
+    if exact or prompt.images:
+        return await count_tokens(prompt, brain)
+    messages = render(prompt)
+    # No vocabulary makes more tokens than a text has bytes; templates add some to each message.
+    most = sum(len(message.content.encode("utf-8", "replace")) + _TEMPLATE_TOKENS for message in messages)
+    return estimate_tokens(messages) if limit is None or most <= limit else await count_tokens(prompt, brain)
+
+
+def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
+    """The prompt with the soul once more, ahead of the instructions; None where it is not the turn for it."""
+    said = len(turns(prompt.history))
+    if not every or not said or said % every or not prompt.system:
+        return None
+    lead = language(str(prompt.hints.get("language", "it"))).prompt.get("reminder", "")
+    soul = f"{lead}\n\n{prompt.system.strip()}".strip()
+    hints = dict(prompt.hints)
+    if "instructions_without_passages" in hints:
+        hints["instructions_without_passages"] = f"{soul}\n\n{hints['instructions_without_passages']}"
+    return replace(prompt, instructions=f"{soul}\n\n{prompt.instructions}".strip(), hints=hints)
 
 
 async def count_tokens(prompt: Prompt, brain: Brain) -> int:

@@ -196,7 +196,7 @@ def test_a_brain_that_counts_is_believed() -> None:
 
 @pytest.mark.parametrize("count", [lambda p: 1 / 0, lambda p: 5, lambda p: None])
 def test_a_brain_that_can_not_count_is_a_brain_error(count: Any) -> None:
-    brain = EchoBrain()
+    brain = ScriptedBrain("ok", context_tokens=60)
     brain.count_tokens = count  # type: ignore[attr-defined]
     with pytest.raises(BrainResponseError, match="can't count"):
         run(Shield(brain))
@@ -388,7 +388,7 @@ def test_the_callers_time_bounds_the_counting_and_the_guard_too() -> None:
         await asyncio.sleep(30)
         return 1
 
-    counting = EchoBrain()
+    counting = ScriptedBrain("ok", context_tokens=60)
     counting.count_tokens = hang  # type: ignore[attr-defined]
     for shield in (Shield(counting), Shield(EchoBrain(), guard=hang)):  # type: ignore[arg-type]
         started = time.perf_counter()

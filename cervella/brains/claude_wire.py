@@ -1,0 +1,75 @@
+"""The Messages API as it goes over the wire: messages there, usage and errors back, and what is known of the models."""
+
+from __future__ import annotations
+
+import base64
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from cervella.brains.http_failures import Refusal
+from cervella.types import Message, Usage
+
+__all__ = ["model_facts", "refusal_of", "usage_of", "wire_message"]
+
+
+@cache
+def _models() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(resources.files("cervella.brains").joinpath("claude_models.toml").read_text(encoding="utf-8"))
+
+
+def model_facts(model: str) -> dict[str, Any]:
+    """What is known of a model; of a dated one, what is known of its name without the date."""
+    return _models().get(re.sub(r"-\d{8}$", "", model), {})
+
+
+def wire_message(message: Message, caching: dict[str, Any]) -> dict[str, Any]:
+    if not message.images and not (caching and message.content.strip()):
+        return {"role": message.role, "content": message.content}
+    blocks: list[dict[str, Any]] = [
+        {
+            "type": "image",
+            "source": {
+                "type": "base64",
+                "media_type": image.media_type,
+                "data": base64.b64encode(image.data).decode("ascii"),
+            },
+        }
+        for image in message.images
+    ]
+    if message.content.strip():
+        blocks.append({"type": "text", "text": message.content, **caching})
+    return {"role": message.role, "content": blocks}
+
+
+def usage_of(told: Any, before: Usage) -> Usage:
+    """The API's counts, in which cached tokens are no input tokens, as the house counts; what is not told stays."""
+    read = _count(told, "cache_read_input_tokens", before.cache_read_tokens)
+    write = _count(told, "cache_creation_input_tokens", before.cache_write_tokens)
+    fresh = _count(told, "input_tokens", None)
+    return Usage(
+        input_tokens=before.input_tokens if fresh is None else fresh + (read or 0) + (write or 0),
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=_count(told, "output_tokens", before.output_tokens),
+    )
+
+
+def _count(told: Any, name: str, before: int | None) -> int | None:
+    value = getattr(told, name, None)
+    return value if isinstance(value, int) else before
+
+
+def refusal_of(error: Any) -> Refusal:
+    body = error.body if isinstance(error.body, dict) else {}
+    facts: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
+    message = facts.get("message") or (error.body if isinstance(error.body, str) else error.message)
+    return Refusal(
+        status=error.status_code,
+        kind=str(facts.get("type") or ""),
+        message=str(message),
+        headers=error.response.headers,
+        facts=facts,
+    )

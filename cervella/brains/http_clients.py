@@ -1,0 +1,155 @@
+"""What the brains that speak HTTP share: where a url leads, a client for each event loop, a short look at a server."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from anyio.lowlevel import current_token
+
+from cervella.types import Location
+
+if TYPE_CHECKING:
+    import httpx2
+
+__all__ = [
+    "PerLoop",
+    "async_client",
+    "checked_url",
+    "checked_variable",
+    "get_json",
+    "is_loopback",
+    "key_from",
+    "location_of_url",
+    "shown_url",
+]
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MOST_CONNECTIONS = 1000
+_MOST_BYTES = 4 * 2**20
+
+T = TypeVar("T")
+
+
+def checked_url(url: str) -> str:
+    """The url without a slash at its end. Raises ValueError where it is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"url is {shown_url(url)!r}, and must begin with http:// or https:// and name a host")
+    return url.rstrip("/")
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a url leads to this machine.
+
+    >>> is_loopback("http://127.0.0.1:11434"), is_loopback("http://127.0.0.1.example.com")
+    (True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def location_of_url(url: str) -> Location:
+    """`local` for this machine, else `cloud`: that a machine is the owner's, only the owner can say."""
+    return "local" if is_loopback(url) else "cloud"
+
+
+def shown_url(url: str) -> str:
+    """The url without a user and a password, for a message."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+
+
+def key_from(*variables: str | None) -> str | None:
+    """What the first of these environment variables holds that holds anything: read where it is used, kept nowhere."""
+    return next((value for name in variables if name and (value := os.environ.get(name, "").strip())), None)
+
+
+def checked_variable(name: str | None) -> str | None:
+    """The name of an environment variable. Raises ValueError where it can't be one, without repeating it."""
+    if name is not None and not _VARIABLE.fullmatch(name):
+        raise ValueError("api_key_env must be the name of an environment variable, such as GPU_BOX_KEY, not a key")
+    return name
+
+
+def async_client(url: str, connect_timeout: float) -> httpx2.AsyncClient:
+    """A client for one server. How long an answer may take is the shield's to say: here only connecting is timed."""
+    import httpx2
+
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(None, connect=connect_timeout),
+        limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20),
+        follow_redirects=False,  # a server that is local may not send the question on to one that is not
+        trust_env=not is_loopback(url),  # a proxy for the rest of the world must not see what stays on this machine
+        verify=not url.startswith("http://"),  # certificates that nobody asks for would be read all the same
+    )
+
+
+class PerLoop(Generic[T]):
+    """One client for each event loop: a client's connections belong to the loop that opened them.
+
+    A client is closed on its loop: by `aclose` there, or when the loop ends. A copy, a pickled one too, has none.
+    """
+
+    def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
+        self._make = make
+        self._close = close
+        self._open: dict[Any, tuple[AsyncGenerator[T, None], T]] = {}
+
+    async def get(self) -> T:
+        """The client of the running loop."""
+        for loop in [loop for loop in self._open if getattr(loop, "is_closed", bool)()]:
+            self._open.pop(loop, None)
+        here = current_token()
+        if here not in self._open:
+            # A loop that ends closes the async generators that it began: that is what closes the client of a
+            # program that does not.
+            keeper = self._keep()
+            self._open[here] = (keeper, await anext(keeper))
+        return self._open[here][1]
+
+    async def _keep(self) -> AsyncGenerator[T, None]:
+        client = self._make()
+        try:
+            yield client
+        finally:
+            await self._close(client)
+
+    async def aclose(self) -> None:
+        """Close the client of the running loop."""
+        keeper, _ = self._open.pop(current_token(), (None, None))
+        if keeper is not None:
+            await keeper.aclose()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_make": self._make, "_close": self._close, "_open": {}}
+
+
+def get_json(url: str, *, timeout: float, key: str | None = None) -> Any:
+    """What a server says to one GET, in `timeout` seconds at most. Raises httpx2.HTTPError, ValueError."""
+    import httpx2
+
+    until = time.monotonic() + timeout
+    # Each step may take half of it: connecting, and then the wait for the answer.
+    with (
+        httpx2.Client(timeout=timeout / 2, trust_env=not is_loopback(url), follow_redirects=False) as client,
+        client.stream("GET", url, headers={"Authorization": f"Bearer {key}"} if key else {}) as response,
+    ):
+        body = b""
+        for piece in response.iter_bytes():
+            body += piece
+            if time.monotonic() > until:
+                raise httpx2.ReadTimeout(f"no whole answer within {timeout:g} s")
+            if len(body) > _MOST_BYTES:
+                raise ValueError("its answer is too long")
+        response.raise_for_status()
+        return json.loads(body)

@@ -1,0 +1,332 @@
+"""vLLM, and every server that speaks OpenAI's chat completions: llama.cpp, LM Studio, TGI, …"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from cervella.brains.control_tokens import defuse_control_tokens
+from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.http_clients import (
+    PerLoop,
+    async_client,
+    checked_url,
+    checked_variable,
+    get_json,
+    key_from,
+    location_of_url,
+)
+from cervella.brains.http_failures import HttpFailures, Refusal, translated, without_key
+from cervella.brains.vllm_wire import listed_models, refusal_of, usage_of, window_of, wire_message
+from cervella.errors import BrainError
+from cervella.prompt import estimate_tokens, render
+from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["VllmBrain"]
+
+_URL = "http://localhost:8000/v1"
+_KEY = "VLLM_API_KEY"
+_UNKNOWN_MODEL = "unknown"
+_LISTING_SECONDS = 5.0
+_CHECK_SECONDS = 2.0
+_FINISH_REASONS = {"content_filter": "refusal", "eos_token": "stop", "stop_sequence": "stop"}
+
+
+class VllmBrain:
+    """Answers with a model behind an OpenAI-compatible server, through OpenAI's own client.
+
+    Without `model` it takes the first that the server lists. The key is read from the variable that `api_key_env`
+    names; without one, no key is sent. `context_tokens` is the server's word where it gives one. `images` says that the
+    model can see. `thinking_tokens` is the room for thoughts beside that of the answer; `opens_thinking` says that the
+    model's template begins the thought, so that only its end is seen.
+
+    `chat_template_kwargs` go to the template (`{enable_thinking = false}`), `cache_salt` parts the server's prefix
+    cache from that of others, `extra_body` is added to the request as it stands.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "vllm",
+        model: str | None = None,
+        url: str | None = None,
+        api_key_env: str | None = None,
+        context_tokens: int | None = None,
+        max_output_tokens: int = 1024,
+        thinking_tokens: int = 0,
+        opens_thinking: bool = False,
+        images: bool = False,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        cache_salt: str | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        connect_timeout: float = 10.0,
+    ) -> None:
+        if max_output_tokens < 1 or thinking_tokens < 0 or (context_tokens is not None and context_tokens < 1):
+            raise ValueError("context_tokens and max_output_tokens must be above 0, thinking_tokens 0 or more")
+        self.name = name
+        self.model = model or _UNKNOWN_MODEL
+        self.capabilities: frozenset[str] = frozenset({"images"} if images else ())
+        self._url = checked_url(url or _URL)
+        self.location: Location = location_of_url(self._url)
+        self.max_output_tokens = max_output_tokens
+        self.opens_thinking = opens_thinking
+        self._named = model
+        self._thinking_tokens = thinking_tokens
+        self._window = context_tokens
+        self._key_variable = checked_variable(api_key_env) or _KEY
+        self._key_needed = api_key_env is not None
+        self._extra_body = {
+            **({"chat_template_kwargs": dict(chat_template_kwargs)} if chat_template_kwargs else {}),
+            **({"cache_salt": cache_salt} if cache_salt else {}),
+            **(extra_body or {}),
+        }
+        self._connect_timeout = connect_timeout
+        self._ready = False
+        self._folded = False
+        self._counts: bool | None = None
+        self._clients: PerLoop[AsyncOpenAI] = PerLoop(self._client, _close)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """What prompt and answer share: the window less the room for thoughts."""
+        return max(1, self._window - self._thinking_tokens) if self._window else None
+
+    async def prepare(self) -> None:
+        """Learn from the server, once, which model it has, how large its window is, and whether its template takes a
+        system role."""
+        if self._ready:
+            return
+        try:
+            client = await self._clients.get()
+            listed = await listed_models(client)
+            one = next((m for m in listed if m.get("id") == self._named or self._named in m.get("aliases", ())), None)
+            if self._named is None:
+                if not listed:
+                    raise self._failures().model_missing()
+                one = listed[0]
+                self.model = str(one.get("id"))
+            if self._window is None and one is not None:
+                self._window = window_of(one)
+            await self._try_system(client)
+            self._ready = True
+        except Exception as error:
+            failure = without_key(self._failure_of(error), error, self._key_variable)
+            raise failure from failure.__cause__
+
+    def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
+        """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
+        return translated(self._answer(prompt), self._failure_of, self._key_variable)
+
+    async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
+        import openai
+
+        await self.prepare()
+        client = await self._clients.get()
+        body, flags = self._request(prompt)
+        try:
+            chunks: Any = await client.chat.completions.create(**body)
+        except openai.APIStatusError as error:
+            if isinstance(error, openai.NotFoundError):
+                raise await self._model_missing(client, error) from error
+            if self._folded or not refuses_system(str(error)):
+                raise
+            self._folded = True
+            body, flags = self._request(prompt)
+            chunks = await client.chat.completions.create(**body)
+        texts: list[str] = []
+        usage, finish_reason, model = Usage(), None, self.model
+        try:
+            async for chunk in chunks:
+                model = getattr(chunk, "model", None) or model
+                if getattr(chunk, "usage", None) is not None:
+                    usage = usage_of(chunk.usage)
+                    yield UsageUpdate(usage=usage)
+                for choice in getattr(chunk, "choices", None) or ():
+                    finish_reason = choice.finish_reason or finish_reason
+                    text = getattr(choice.delta, "content", None)
+                    if text:
+                        texts.append(text)
+                        yield TextDelta(text=text)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await chunks.close()
+        if finish_reason is None:
+            raise self._failures().broken("ended its answer without a reason")
+        if finish_reason == "length" and not "".join(texts).strip():
+            raise self._failures().unfinished_thought()
+        yield Finished(
+            completion=Completion(
+                text="".join(texts),
+                finish_reason=_FINISH_REASONS.get(finish_reason, finish_reason),
+                usage=usage,
+                model=model,
+                flags={**flags, **({"soul_folded": 1} if self._folded else {})},
+            )
+        )
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        """The prompt's tokens: exactly, where the server counts them in the model's own template, as vLLM and llama.cpp
+        do; elsewhere ceil(characters / 3)."""
+        messages, _ = self._messages(prompt)
+        if self._counts is not False and not prompt.images:
+            try:
+                counted = await self._count(await self._clients.get(), messages)
+            except Exception as error:
+                failure = without_key(self._failure_of(error), error, self._key_variable)
+                raise failure from failure.__cause__
+            if counted is not None:
+                return counted
+        return estimate_tokens(messages)
+
+    def check(self) -> None:
+        """Whether its server is there, and has the model. Nobody is asked anything."""
+        import httpx2
+
+        failures = self._failures()
+        try:
+            listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=self._key())
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code in (401, 403):
+                raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
+            return
+        except httpx2.HTTPError as error:
+            raise failures.unreachable(error) from error
+        except ValueError:
+            return
+        there = [m for m in listed.get("data") or () if isinstance(m, dict)] if isinstance(listed, dict) else []
+        if self._named and there and not any(self._named in (m.get("id"), *m.get("aliases", ())) for m in there):
+            raise failures.model_missing(there=[str(m.get("id")) for m in there])
+
+    async def aclose(self) -> None:
+        """Close this loop's connections."""
+        await self._clients.aclose()
+
+    # The request
+
+    def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], int]:
+        messages, defused = defuse_control_tokens(render(prompt))
+        return fold_system(messages) if self._folded else messages, defused
+
+    def _request(self, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
+        messages, defused = self._messages(prompt)
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [wire_message(message) for message in messages],
+            "max_tokens": (prompt.max_output_tokens or self.max_output_tokens) + self._thinking_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "extra_body": self._extra_body,
+        }
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        return body, {"control_tokens_defused": defused} if defused else {}
+
+    # What the server is asked beside questions
+
+    async def _count(self, client: AsyncOpenAI, messages: tuple[Message, ...]) -> int | None:
+        """Tokens by the count of the Messages API, which vLLM and llama.cpp have; None where the server has none."""
+        import openai
+
+        system = "\n\n".join(message.content for message in messages if message.role == "system")
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in messages if m.role != "system"],
+            **({"system": system} if system else {}),
+        }
+        try:
+            counted = await client.post("/messages/count_tokens", body=body, cast_to=object)
+        except (openai.NotFoundError, openai.APIStatusError) as error:
+            if error.status_code not in (404, 405, 501):
+                raise
+            counted = None
+        tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
+        self._counts = isinstance(tokens, int)
+        return tokens if isinstance(tokens, int) else None
+
+    async def _try_system(self, client: AsyncOpenAI) -> None:
+        """Fold the soul into the first user turn where the template refuses a system role, or leaves it out."""
+        import openai
+
+        user = Message(role="user", content="a")
+        counts = []
+        try:
+            for words in (1, 64):  # a template may put a system text of its own where there is none
+                system = Message(role="system", content="a " * words)
+                counts.append(await self._count(client, (system, user)))
+        except openai.APIStatusError as error:
+            if not refuses_system(str(error)):
+                return  # it says so of every prompt, and the question will tell
+            self._folded = True
+            return
+        short, long = counts
+        if short is not None and long is not None and long - short < 8:
+            self._folded = True
+
+    async def _model_missing(self, client: AsyncOpenAI, error: Any) -> BrainError:
+        self._ready = False  # the server may have been started anew, with another model
+        there: list[str] = []
+        try:
+            with anyio.fail_after(_LISTING_SECONDS):
+                there = [str(model.get("id")) for model in await listed_models(client)]
+        except Exception:  # who can't list its models leaves the error as it is
+            there = []
+        return self._failures().model_missing(f": {refusal_of(error).message}", there=there)
+
+    # The client
+
+    def _key(self) -> str | None:
+        key = key_from(self._key_variable)
+        if key is None and self._key_needed:
+            raise self._failures().no_key()
+        return key
+
+    def _client(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI, Omit
+
+        # What the environment says of an organization is meant for OpenAI, not for this server.
+        headers: Any = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
+        return AsyncOpenAI(
+            api_key=self._key() or "none",
+            base_url=self._url,
+            default_headers=headers,
+            max_retries=0,  # the shield has the only retry loop
+            http_client=async_client(self._url, self._connect_timeout),
+        )
+
+    def _failures(self) -> HttpFailures:
+        return HttpFailures(
+            brain=self.name,
+            model=self.model,
+            url=self._url,
+            start=f"Start its server (`vllm serve MODEL`), or change url in [brains.{self.name}].",
+            key_cure=f"Set {self._key_variable} in the environment to a key that is valid there, or name another "
+            f"variable: api_key_env in [brains.{self.name}].",
+        )
+
+    def _failure_of(self, error: Exception) -> BrainError:
+        import httpx2
+        import openai
+
+        failures = self._failures()
+        if isinstance(error, BrainError):
+            return error
+        if isinstance(error, openai.APIStatusError):
+            return failures.refused(refusal_of(error))
+        if isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException)):
+            return failures.silent()
+        if isinstance(error, openai.APIConnectionError):
+            return failures.unreachable(error.__cause__ or error)
+        if isinstance(error, openai.APIError):
+            return failures.refused(refusal_of(error))
+        if isinstance(error, httpx2.HTTPError):
+            return failures.broken_off(error)
+        return failures.broken(f"answered what can't be read ({type(error).__name__})")
+
+
+async def _close(client: AsyncOpenAI) -> None:
+    await client.close()

@@ -1,0 +1,73 @@
+"""OpenAI's chat completions as they go over the wire: messages there, usage, models and errors back."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cervella.brains.http_failures import Refusal
+from cervella.types import Message, Usage
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+__all__ = ["listed_models", "refusal_of", "usage_of", "window_of", "wire_message"]
+
+_WINDOWS = ("max_model_len", "context_length", "max_context_length", "loaded_context_length")
+
+
+async def listed_models(client: AsyncOpenAI) -> list[dict[str, Any]]:
+    """What /models lists, as the server wrote it; nothing where it has no such list."""
+    import openai
+
+    try:
+        listed: Any = await client.get("/models", cast_to=object)
+    except openai.APIStatusError as error:
+        if error.status_code in (404, 405, 501):
+            return []
+        raise
+    data = listed.get("data") if isinstance(listed, dict) else listed
+    return [model for model in data or () if isinstance(model, dict) and model.get("id")]
+
+
+def window_of(model: Mapping[str, Any]) -> int | None:
+    meta = model.get("meta")
+    told = [model.get(key) for key in _WINDOWS] + ([meta.get("n_ctx")] if isinstance(meta, dict) else [])
+    return next((value for value in told if isinstance(value, int) and value > 0), None)
+
+
+def wire_message(message: Message) -> dict[str, Any]:
+    if not message.images:
+        return {"role": message.role, "content": message.content}
+    parts: list[dict[str, Any]] = [
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"},
+        }
+        for image in message.images
+    ]
+    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.content}]}
+
+
+def usage_of(told: Any) -> Usage:
+    details = getattr(told, "prompt_tokens_details", None)
+    return Usage(
+        input_tokens=getattr(told, "prompt_tokens", None),
+        cache_read_tokens=getattr(details, "cached_tokens", None),
+        output_tokens=getattr(told, "completion_tokens", None),
+    )
+
+
+def refusal_of(error: Any) -> Refusal:
+    body = error.body if isinstance(error.body, dict) else {}
+    facts: Any = body.get("error") if isinstance(body.get("error"), dict) else body
+    whole = error.body if isinstance(error.body, str) else error.message
+    response = getattr(error, "response", None)
+    return Refusal(
+        status=getattr(error, "status_code", 200),
+        kind=str(facts.get("type") or facts.get("code") or ""),
+        message=str(facts.get("message") or facts.get("detail") or whole),
+        headers=response.headers if response is not None else {},
+        facts=facts,
+    )
