@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
-from cervella.brains.claude_wire import model_facts, refusal_of, usage_of, wire_message
+from cervella.brains.claude_wire import failure_of, model_facts, refusal_of, usage_of, wire_message
 from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
@@ -87,7 +87,6 @@ class ClaudeBrain:
         self.name = name
         self.model = model
         self.location: Location = "cloud" if url is None else location_of_url(checked_url(url))
-        self.max_output_tokens = max_output_tokens
         self._thinking = thinking
         self._effort = effort
         thinks = thinking != "disabled" if thinking else url is None and facts.get("thinks") in ("always", "default")
@@ -95,6 +94,8 @@ class ClaudeBrain:
         window = context_tokens or (facts.get("context_tokens", _CONTEXT_TOKENS) if url is None else None)
         self.context_tokens: int | None = max(1, window - self._thinking_room) if window else None
         """Without the room for thoughts: what prompt and answer share."""
+        window = self.context_tokens
+        self.max_output_tokens = min(max_output_tokens, max(1, window // 4)) if window else max_output_tokens
         self._url = url and checked_url(url).removesuffix("/v1")
         self._key_variables = (checked_variable(api_key_env),) if url or api_key_env else _KEYS
         self._cache_ttl = cache_ttl
@@ -273,21 +274,7 @@ class ClaudeBrain:
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
-        import anthropic
-        import httpx2
-
-        failures = self._failures()
-        if isinstance(error, BrainError):
-            return error
-        if isinstance(error, anthropic.APIStatusError):
-            return failures.refused(refusal_of(error))
-        if isinstance(error, (anthropic.APITimeoutError, httpx2.TimeoutException)):
-            return failures.silent()
-        if isinstance(error, anthropic.APIConnectionError):
-            return failures.unreachable(error.__cause__ or error)
-        if isinstance(error, httpx2.HTTPError):
-            return failures.broken_off(error)
-        return failures.broken(f"answered what can't be read ({type(error).__name__})")
+        return error if isinstance(error, BrainError) else failure_of(error, self._failures())
 
     async def _model_missing(self, client: AsyncAnthropic, error: Any) -> BrainError:
         there: list[str] = []

@@ -9,10 +9,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from cervella.brains.http_failures import Refusal
+from cervella.brains.http_failures import HttpFailures, Refusal
+from cervella.errors import BrainError
 from cervella.types import Message, Usage
 
-__all__ = ["model_facts", "refusal_of", "usage_of", "wire_message"]
+__all__ = ["failure_of", "model_facts", "refusal_of", "usage_of", "wire_message"]
 
 
 @cache
@@ -73,3 +74,19 @@ def refusal_of(error: Any) -> Refusal:
         headers=error.response.headers,
         facts=facts,
     )
+
+
+def failure_of(error: Exception, failures: HttpFailures) -> BrainError:
+    """What a question came to, said as an error of the house."""
+    import anthropic
+    import httpx2
+
+    if isinstance(error, anthropic.APIStatusError):
+        return failures.refused(refusal_of(error))
+    if isinstance(error, (anthropic.APITimeoutError, httpx2.TimeoutException)):
+        return failures.silent()
+    if isinstance(error, anthropic.APIConnectionError):
+        return failures.unreachable(error.__cause__ or error)
+    if isinstance(error, httpx2.HTTPError):
+        return failures.broken_off(error)
+    return failures.broken(f"answered what can't be read ({type(error).__name__})")

@@ -19,7 +19,7 @@ from cervella.brains.http_clients import (
     location_of_url,
 )
 from cervella.brains.http_failures import HttpFailures, Refusal, translated, without_key
-from cervella.brains.vllm_wire import listed_models, refusal_of, usage_of, window_of, wire_message
+from cervella.brains.vllm_wire import failure_of, listed_models, refusal_of, usage_of, window_of, wire_message
 from cervella.errors import BrainError
 from cervella.prompt import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
@@ -73,7 +73,7 @@ class VllmBrain:
         self.capabilities: frozenset[str] = frozenset({"images"} if images else ())
         self._url = checked_url(url or _URL)
         self.location: Location = location_of_url(self._url)
-        self.max_output_tokens = max_output_tokens
+        self._max_output_tokens = max_output_tokens
         self.opens_thinking = opens_thinking
         self._named = model
         self._thinking_tokens = thinking_tokens
@@ -95,6 +95,12 @@ class VllmBrain:
     def context_tokens(self) -> int | None:
         """What prompt and answer share: the window less the room for thoughts."""
         return max(1, self._window - self._thinking_tokens) if self._window else None
+
+    @property
+    def max_output_tokens(self) -> int:
+        """Of an answer whose length nobody asked for; of a small window the prompt needs most."""
+        window = self.context_tokens
+        return min(self._max_output_tokens, max(1, window // 4)) if window else self._max_output_tokens
 
     async def prepare(self) -> None:
         """Learn from the server, once, which model it has, how large its window is, and whether its template takes a
@@ -309,23 +315,7 @@ class VllmBrain:
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
-        import httpx2
-        import openai
-
-        failures = self._failures()
-        if isinstance(error, BrainError):
-            return error
-        if isinstance(error, openai.APIStatusError):
-            return failures.refused(refusal_of(error))
-        if isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException)):
-            return failures.silent()
-        if isinstance(error, openai.APIConnectionError):
-            return failures.unreachable(error.__cause__ or error)
-        if isinstance(error, openai.APIError):
-            return failures.refused(refusal_of(error))
-        if isinstance(error, httpx2.HTTPError):
-            return failures.broken_off(error)
-        return failures.broken(f"answered what can't be read ({type(error).__name__})")
+        return error if isinstance(error, BrainError) else failure_of(error, self._failures())
 
 
 async def _close(client: AsyncOpenAI) -> None:

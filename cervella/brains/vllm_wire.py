@@ -6,13 +6,14 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cervella.brains.http_failures import Refusal
+from cervella.brains.http_failures import HttpFailures, Refusal
+from cervella.errors import BrainError
 from cervella.types import Message, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["listed_models", "refusal_of", "usage_of", "window_of", "wire_message"]
+__all__ = ["failure_of", "listed_models", "refusal_of", "usage_of", "window_of", "wire_message"]
 
 _WINDOWS = ("max_model_len", "context_length", "max_context_length", "loaded_context_length")
 
@@ -71,3 +72,21 @@ def refusal_of(error: Any) -> Refusal:
         headers=response.headers if response is not None else {},
         facts=facts,
     )
+
+
+def failure_of(error: Exception, failures: HttpFailures) -> BrainError:
+    """What a question came to, said as an error of the house."""
+    import httpx2
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        return failures.refused(refusal_of(error))
+    if isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException)):
+        return failures.silent()
+    if isinstance(error, openai.APIConnectionError):
+        return failures.unreachable(error.__cause__ or error)
+    if isinstance(error, openai.APIError):
+        return failures.refused(refusal_of(error))
+    if isinstance(error, httpx2.HTTPError):
+        return failures.broken_off(error)
+    return failures.broken(f"answered what can't be read ({type(error).__name__})")

@@ -1,0 +1,116 @@
+"""An Ollama server as it is found: where it is, which models it has, what a model is. The client is not imported."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from cervella.brains.http_clients import checked_url, get_json
+
+__all__ = [
+    "_URL",
+    "ModelFacts",
+    "chat_models",
+    "is_cloud_tag",
+    "listed",
+    "model_facts",
+    "same_model",
+    "server_url",
+]
+
+_URL = "http://127.0.0.1:11434"
+_PORT = 11434
+
+
+def server_url(url: str | None) -> str:
+    """Where the server is: `url`, or OLLAMA_HOST, or this machine. Raises ValueError where that is no address.
+
+    >>> server_url("gpu-box"), server_url("http://0.0.0.0:11434/")
+    ('http://gpu-box:11434', 'http://127.0.0.1:11434')
+    """
+    given = (url or os.environ.get("OLLAMA_HOST", "")).strip() or _URL
+    bare = "://" not in given
+    parts = urlsplit(f"http://{given}" if bare else given)
+    if bare and parts.port is None:
+        parts = parts._replace(netloc=f"{parts.netloc}:{_PORT}")
+    if parts.hostname == "0.0.0.0":  # where a server listens, not where one finds it
+        parts = parts._replace(netloc=f"127.0.0.1:{parts.port or 80}")
+    return checked_url(urlunsplit(parts))
+
+
+def is_cloud_tag(model: str) -> bool:
+    """Whether a model's tag says that Ollama's own service runs it.
+
+    >>> is_cloud_tag("gpt-oss:120b-cloud"), is_cloud_tag("cloudy:7b")
+    (True, False)
+    """
+    return ":" in model and model.rpartition(":")[2].endswith("cloud")
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names are of one model: without a tag it is `latest`."""
+    return _tagged(one) == _tagged(other)
+
+
+def _tagged(model: str) -> str:
+    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+
+
+def listed(url: str, *, timeout: float, key: str | None = None) -> list[dict[str, Any]]:
+    """The models of a server, as /api/tags tells them. Raises httpx2.HTTPError, ValueError."""
+    told = get_json(f"{url}/api/tags", timeout=timeout, key=key)
+    models = told.get("models") if isinstance(told, dict) else None
+    return [m for m in models or () if isinstance(m, dict) and (m.get("model") or m.get("name"))]
+
+
+def chat_models(models: list[dict[str, Any]]) -> list[str]:
+    """The names of those that can hold a conversation here: not those that embed, nor those that run elsewhere."""
+    return [
+        name
+        for model in models
+        if (name := str(model.get("model") or model.get("name")))
+        and not is_cloud_tag(name)
+        and not model.get("remote_host")
+        and "embed" not in name.lower()
+        and "bert" not in str((model.get("details") or {}).get("family", "")).lower()
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What /api/show says of a model."""
+
+    context_tokens: int | None
+    """What it was trained with."""
+    remote: bool
+    """Another server runs it."""
+    sees: bool
+    thinks: bool
+    takes_system: bool
+    """Whether its template shows a system message to it."""
+
+
+def model_facts(told: Mapping[str, Any]) -> ModelFacts:
+    info = told.get("model_info") or {}
+    lengths = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
+    own = info.get(f"{info.get('general.architecture')}.context_length")
+    capabilities = told.get("capabilities") or ()
+    return ModelFacts(
+        context_tokens=own if isinstance(own, int) and own > 0 else max(lengths, default=None),
+        remote=bool(told.get("remote_host") or told.get("remote_model")),
+        sees="vision" in capabilities,
+        thinks="thinking" in capabilities,
+        takes_system=_takes_system(str(told.get("template") or ""), str(told.get("modelfile") or "")),
+    )
+
+
+def _takes_system(template: str, modelfile: str) -> bool:
+    if not template.strip() or re.search(r"(?m)^RENDERER\b", modelfile):
+        return True  # laid out by the server's own code
+    if ".Messages" in template:
+        return ".System" in template or '"system"' in template or bool(re.search(r"\{\{-?\s*\.Role\s*-?\}\}", template))
+    return ".System" in template
