@@ -160,8 +160,9 @@ class ClaudeBrain:
             try:
                 client = await self._clients.get()
                 counted = await client.messages.count_tokens(**self._parts(prompt), model=self.model)
-                if isinstance(counted.input_tokens, int):
-                    return counted.input_tokens
+                tokens = getattr(counted, "input_tokens", None)
+                if isinstance(tokens, int):
+                    return tokens
                 self._counts = False
             except anthropic.NotFoundError:
                 self._counts = False

@@ -22,7 +22,7 @@ class OllamaFailures(HttpFailures):
             model=self.model,
             prompt_tokens=expected,
             seen_tokens=seen,
-            remedy=f"Let the server give the model a larger window, or lower context_tokens in [brains.{self.brain}] to "
+            remedy=f"Let the server give a larger window, or lower context_tokens in [brains.{self.brain}] to "
             "the one that it gives, so that passages are left out instead.",
         )
 

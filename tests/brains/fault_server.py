@@ -119,7 +119,11 @@ def fault_server() -> Iterator[FaultServer]:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    thread = threading.Thread(target=lambda: asyncio.Runner(loop_factory=lambda: loop).run(run()), daemon=True)
+    def serve() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     assert ready.wait(10)
     try:
