@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cervella.brains import load_brain, shield_options
+from cervella.brains import default_brain, load_brain, shield_options
 from cervella.brains.composed import COMPOSED, compose, kind_of
 from cervella.brains.cooldown import Cooldown
 from cervella.brains.fallback import Fallback, Shielded
@@ -60,6 +60,7 @@ class Parts:
         self.config = config
         self.embedder: str | Embedder = config.knowledge.embedder if embedder is None else embedder
         self._brain = brain
+        self._default_choice: tuple[str, str] | None = None
         self.brain_reason: str | None = None
         """Why this brain answers, where none was named; None before it is chosen, and where one was."""
         self._soul = soul
@@ -203,10 +204,10 @@ class Parts:
         return named
 
     def _default(self) -> tuple[str, str]:
-        """The brain that answers where none is named, and why."""
-        if self.config.brains.get("embedded", {}).get("model"):
-            return "embedded", "[brains.embedded] names a model"
-        return "extractive", "no brain is named, and this one quotes the sources and generates nothing"
+        """The brain that answers where none is named, and why; looked up once."""
+        if self._default_choice is None:
+            self._default_choice = default_brain(self.config.brains)
+        return self._default_choice
 
     def shields(self) -> list[Shielded]:
         """The brains that were asked so far."""

@@ -23,6 +23,8 @@ VENDOR_KEYS = (
     "OLLAMA_HOST",
     "OLLAMA_API_KEY",
     "HF_TOKEN",
+    "VLLM_API_KEY",
+    "ANTHROPIC_BASE_URL",
 )
 PATIENCE = 60.0
 """Seconds, far above what any machine needs: what takes longer hangs, or grows with the square of its input."""
@@ -104,6 +106,9 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.upper().startswith("CERVELLA_") or name in VENDOR_KEYS:
             monkeypatch.delenv(name)
     monkeypatch.setenv("CERVELLA_KNOWLEDGE__EMBEDDING_CACHE", str(tmp_path / "embeddings"))  # not the real user's
+    # What runs on this machine is no part of a test: nobody answers at these ports.
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setattr("cervella.brains.vllm._URL", "http://127.0.0.1:9/v1")
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
@@ -18,7 +19,7 @@ from cervella.errors import (
 )
 from cervella.protocols import Brain
 
-__all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "load_brain", "shield_options"]
+__all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "default_brain", "load_brain", "shield_options"]
 
 _BUILT_IN: Mapping[str, str] = {
     "claude": "cervella.brains.claude:ClaudeBrain",
@@ -30,6 +31,7 @@ _BUILT_IN: Mapping[str, str] = {
     "vllm": "cervella.brains.vllm:VllmBrain",
 }
 _GROUP = "cervella.brains"
+_PROBE_SECONDS = 0.5
 SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries", "remind_every")
 """Keys of [brains.NAME] that the shield reads, for every brain."""
 COST_OPTIONS = ("price", "usd_per_hour", "usd_per_day", "usd_per_month")
@@ -85,6 +87,26 @@ def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None
             remedy=f"Check the values of [brains.{name}].",
         ) from error
     return cast(Brain, brain)
+
+
+def default_brain(options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[str, str]:
+    """The brain that answers where none is named, and why: Claude, Ollama, the embedded one, or the quoting one.
+
+    Claude where its key is in the environment; Ollama where it answers within half a second and has a model that runs
+    there; the embedded brain where a model is configured. Third parties' brains are never a default.
+    """
+    options = options or {}
+    if os.environ.get("ANTHROPIC_API_KEY", "").strip():
+        return "claude", "ANTHROPIC_API_KEY is set"
+    own = options.get("ollama", {})
+    if own.get("kind", "ollama") == "ollama":
+        from cervella.brains.ollama_server import models_now
+
+        if there := models_now(own.get("url"), own.get("model"), timeout=_PROBE_SECONDS):
+            return "ollama", f"an Ollama server answers, and has {there}"
+    if options.get("embedded", {}).get("model"):
+        return "embedded", "[brains.embedded] names a model"
+    return "extractive", "no brain is named, and this one quotes the sources and generates nothing"
 
 
 def _load(kind: str, third_party: Mapping[str, EntryPoint]) -> Any:

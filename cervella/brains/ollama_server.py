@@ -12,12 +12,12 @@ from urllib.parse import urlsplit, urlunsplit
 from cervella.brains.http_clients import checked_url, get_json
 
 __all__ = [
-    "_URL",
     "ModelFacts",
     "chat_models",
     "is_cloud_tag",
     "listed",
     "model_facts",
+    "models_now",
     "same_model",
     "server_url",
 ]
@@ -65,6 +65,22 @@ def listed(url: str, *, timeout: float, key: str | None = None) -> list[dict[str
     told = get_json(f"{url}/api/tags", timeout=timeout, key=key)
     models = told.get("models") if isinstance(told, dict) else None
     return [m for m in models or () if isinstance(m, dict) and (m.get("model") or m.get("name"))]
+
+
+def models_now(url: str | None, model: str | None, *, timeout: float) -> str | None:
+    """The model that a server would answer with, if it answers in time: `model`, or the newest; None where it does not.
+
+    A model that runs elsewhere is none: nobody has chosen to send anything there.
+    """
+    import httpx2
+
+    try:
+        there = chat_models(listed(server_url(url), timeout=timeout))
+    except (httpx2.HTTPError, ValueError):
+        return None
+    if model is not None:
+        return next((name for name in there if same_model(name, model)), None)
+    return there[0] if there else None
 
 
 def chat_models(models: list[dict[str, Any]]) -> list[str]:
