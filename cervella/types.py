@@ -11,6 +11,7 @@ from cervella.display import html_answer, html_details, html_passage, html_table
 from cervella.filters import Filters
 
 __all__ = [
+    "AnswerEvent",
     "Answered",
     "Attempt",
     "BrainEvent",
@@ -480,4 +481,6 @@ class Interrupted:
 
 
 BrainEvent: TypeAlias = TextDelta | UsageUpdate | Finished
+AnswerEvent: TypeAlias = TextDelta | Finished
+"""What a shield lets through of a brain's events."""
 Event: TypeAlias = Retrieved | TextDelta | Answered | Interrupted

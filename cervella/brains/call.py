@@ -16,7 +16,7 @@ from cervella.errors import BrainError, BrainResponseError, BrainTimeoutError, C
 from cervella.prompt import estimate_tokens
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
-from cervella.types import Attempt, BrainEvent, Finished, Location, TextDelta, Usage, UsageUpdate
+from cervella.types import AnswerEvent, Attempt, BrainEvent, Finished, Location, TextDelta, Usage, UsageUpdate
 
 __all__ = ["Call", "Patience"]
 
@@ -69,7 +69,7 @@ class Call:
         self._ended = False
         self._events: AsyncIterator[BrainEvent] | None = None
 
-    async def open(self) -> TextDelta | Finished:
+    async def open(self) -> AnswerEvent:
         """The first event. Whatever fails before it has ended this call."""
         try:
             return await self.next()
@@ -77,7 +77,7 @@ class Call:
             await self.close()
             raise
 
-    async def next(self) -> TextDelta | Finished:
+    async def next(self) -> AnswerEvent:
         """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come."""
         wait = self._patience.idle if self._text else self._patience.first_token
         until = (time.monotonic() if self._text else self._started) + wait

@@ -22,7 +22,7 @@ from cervella.errors import (
     PromptTooLongError,
     StreamInterruptedError,
 )
-from cervella.types import Attempt, BrainEvent, Finished, Location, Prompt
+from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 
 __all__ = ["Fallback", "Shielded", "in_order"]
 
@@ -51,7 +51,7 @@ class Shielded(Protocol):
     async def fit(self, prompt: Prompt) -> Fitted: ...
     def stream(
         self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
-    ) -> AsyncGenerator[BrainEvent, None]: ...
+    ) -> AsyncGenerator[AnswerEvent, None]: ...
     async def aclose(self) -> None: ...
 
 
@@ -118,7 +118,7 @@ class Fallback:
 
     async def stream(
         self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
-    ) -> AsyncGenerator[BrainEvent, None]:
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """The events of the first member that answers. `timeout` bounds the whole answer, in seconds."""
         events = in_order(self.members, prompt, self._cooldown, timeout=timeout, first_token_within=first_token_within)
         async with aclosing(events):
@@ -136,7 +136,7 @@ async def in_order(
     *,
     timeout: float | None = None,
     first_token_within: float | None = None,
-) -> AsyncGenerator[BrainEvent, None]:
+) -> AsyncGenerator[AnswerEvent, None]:
     """Ask one after the other until one begins to answer.
 
     The Completion, or the error, carries the attempts of all; `fallbacks` among the flags counts who failed. Raises

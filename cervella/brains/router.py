@@ -23,7 +23,7 @@ from cervella.brains.fitting import Fitted
 from cervella.errors import BrainResponseError, ConfigError, did_you_mean
 from cervella.language import language
 from cervella.prompt import estimate_tokens, render
-from cervella.types import BrainEvent, Prompt
+from cervella.types import AnswerEvent, Prompt
 
 __all__ = ["RouteDecision", "Router", "Rule", "default_rules", "rules_of"]
 
@@ -136,7 +136,7 @@ class Router(Fallback):
 
     async def stream(
         self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
-    ) -> AsyncGenerator[BrainEvent, None]:
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """The events of the brain that is chosen, or of the next one where it fails before its first token."""
         decision = await anyio.to_thread.run_sync(self.decide, prompt)  # the budget is read from a file
         routed = replace(prompt, hints={**prompt.hints, "route": decision.rule, "reason": decision.reason})

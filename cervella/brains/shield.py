@@ -21,7 +21,7 @@ from cervella.brains.call import Call, Patience
 from cervella.brains.fitting import Fitted, context_tokens_of, fit, location_of
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.protocols import Brain
-from cervella.types import Attempt, Finished, Location, Prompt, TextDelta
+from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 
 __all__ = ["Guard", "Shield"]
 
@@ -104,7 +104,7 @@ class Shield:
 
     async def stream(
         self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
-    ) -> AsyncGenerator[TextDelta | Finished, None]:
+    ) -> AsyncGenerator[AnswerEvent, None]:
         """The brain's events for what it may see of the prompt. `timeout` bounds the whole answer, in seconds;
         `first_token_within` its first text, where that is less than the brain's own first_token_timeout."""
         import stamina  # with its hooks it costs some milliseconds: the first question pays them, not the import
