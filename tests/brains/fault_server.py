@@ -82,25 +82,31 @@ class FaultServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            method, path, _ = head[0].split(" ")
-            headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
-            raw = await reader.readexactly(int(headers.get("content-length", 0)))
-            request = Request(method=method, path=path, headers=headers, body=json.loads(raw) if raw else None)
-            connection = Connection(request, reader, writer)
-            beside = next((play for end, play in self.beside.items() if path.endswith(end)), None)
-            if beside is not None:
-                self.asked_beside.append(request)
-                await beside(connection)
-            else:
-                self.requests.append(request)
-                await self.scenes[min(len(self.requests), len(self.scenes)) - 1](connection)
-            if connection.left.is_set():
-                self.left.set()
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._answer(reader, writer)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        request = Request(method=method, path=path, headers=headers, body=json.loads(raw) if raw else None)
+        connection = Connection(request, reader, writer)
+        beside = next((play for end, play in self.beside.items() if path.endswith(end)), None)
+        if beside is not None:
+            self.asked_beside.append(request)
+            await beside(connection)
+        else:
+            self.requests.append(request)
+            await self.scenes[min(len(self.requests), len(self.scenes)) - 1](connection)
+        if connection.left.is_set():
+            self.left.set()
 
 
 @contextlib.contextmanager
@@ -114,10 +120,12 @@ def fault_server() -> Iterator[FaultServer]:
         ready.set()
         async with listening:
             await stopping.wait()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        open_still = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in open_still:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*open_still, return_exceptions=True)
+        await asyncio.sleep(0)  # a connection that was aborted is closed at the loop's next turn
+        await asyncio.sleep(0)
 
     def serve() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
