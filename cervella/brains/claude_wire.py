@@ -9,7 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from cervella.brains.http_failures import HttpFailures, Refusal
+from cervella.brains.http_failures import HttpFailures
+from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
 from cervella.types import Message, Usage
 

@@ -12,10 +12,11 @@ import anyio
 from cervella.brains.control_tokens import defuse_control_tokens
 from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import PerLoop, checked_variable, key_from, location_of_url
-from cervella.brains.http_failures import Refusal, translated, without_key
+from cervella.brains.http_failures import translated, without_key
 from cervella.brains.ollama_failures import OllamaFailures
 from cervella.brains.ollama_server import chat_models, is_cloud_tag, listed, model_facts, same_model, server_url
 from cervella.brains.ollama_window import PromptMeter
+from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
 from cervella.prompt import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage

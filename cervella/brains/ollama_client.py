@@ -9,7 +9,8 @@ import httpx
 import ollama
 
 from cervella.brains.http_clients import is_loopback
-from cervella.brains.http_failures import HttpFailures, Refusal
+from cervella.brains.http_failures import HttpFailures
+from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
 
 __all__ = ["OllamaClient", "failure_of", "refusal_of"]

@@ -18,8 +18,17 @@ from cervella.brains.http_clients import (
     key_from,
     location_of_url,
 )
-from cervella.brains.http_failures import HttpFailures, Refusal, translated, without_key
-from cervella.brains.vllm_wire import failure_of, listed_models, refusal_of, usage_of, window_of, wire_message
+from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.refusals import Refusal
+from cervella.brains.vllm_wire import (
+    counted_tokens,
+    failure_of,
+    listed_models,
+    refusal_of,
+    usage_of,
+    window_of,
+    wire_message,
+)
 from cervella.errors import BrainError
 from cervella.prompt import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
@@ -235,24 +244,9 @@ class VllmBrain:
     # What the server is asked beside questions
 
     async def _count(self, client: AsyncOpenAI, messages: tuple[Message, ...]) -> int | None:
-        """Tokens by the count of the Messages API, which vLLM and llama.cpp have; None where the server has none."""
-        import openai
-
-        system = "\n\n".join(message.content for message in messages if message.role == "system")
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [{"role": m.role, "content": m.content} for m in messages if m.role != "system"],
-            **({"system": system} if system else {}),
-        }
-        try:
-            counted = await client.post("/messages/count_tokens", body=body, cast_to=object)
-        except (openai.NotFoundError, openai.APIStatusError) as error:
-            if error.status_code not in (404, 405, 501):
-                raise
-            counted = None
-        tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
-        self._counts = isinstance(tokens, int)
-        return tokens if isinstance(tokens, int) else None
+        tokens = await counted_tokens(client, self.model, messages)
+        self._counts = tokens is not None
+        return tokens
 
     async def _try_system(self, client: AsyncOpenAI) -> None:
         """Fold the soul into the first user turn where the template refuses a system role, or leaves it out."""

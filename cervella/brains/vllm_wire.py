@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cervella.brains.http_failures import HttpFailures, Refusal
+from cervella.brains.http_failures import HttpFailures
+from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
 from cervella.types import Message, Usage
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["failure_of", "listed_models", "refusal_of", "usage_of", "window_of", "wire_message"]
+__all__ = ["counted_tokens", "failure_of", "listed_models", "refusal_of", "usage_of", "window_of", "wire_message"]
 
 _WINDOWS = ("max_model_len", "context_length", "max_context_length", "loaded_context_length")
 
@@ -30,6 +31,26 @@ async def listed_models(client: AsyncOpenAI) -> list[dict[str, Any]]:
         raise
     data = listed.get("data") if isinstance(listed, dict) else listed
     return [model for model in data or () if isinstance(model, dict) and model.get("id")]
+
+
+async def counted_tokens(client: AsyncOpenAI, model: str, messages: Sequence[Message]) -> int | None:
+    """Tokens by the count of the Messages API, which vLLM and llama.cpp have; None where the server has none."""
+    import openai
+
+    system = "\n\n".join(message.content for message in messages if message.role == "system")
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": m.role, "content": m.content} for m in messages if m.role != "system"],
+        **({"system": system} if system else {}),
+    }
+    try:
+        counted: Any = await client.post("/messages/count_tokens", body=body, cast_to=object)
+    except openai.APIStatusError as error:
+        if error.status_code not in (404, 405, 501):
+            raise
+        return None
+    tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
+    return tokens if isinstance(tokens, int) else None
 
 
 def window_of(model: Mapping[str, Any]) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.http_failures import retry_after
+from cervella.brains.refusals import retry_after
 from cervella.brains.shield import Shield
 from cervella.errors import (
     BrainAuthError,

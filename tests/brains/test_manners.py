@@ -19,11 +19,13 @@ from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import PerLoop, get_json, is_loopback, location_of_url, shown_url
 from cervella.brains.shield import Shield
 from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
+from cervella.brains.vllm import VllmBrain
 from cervella.errors import BrainError, BrainUnavailableError, ConfigError, StreamInterruptedError
 from cervella.prompt import render
 from cervella.testing import ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Message, Prompt, TextDelta, Usage, UsageUpdate
 from tests.brains.fault_server import Connection, fault_server
+from tests.brains.wires import VllmWire
 from tests.conftest import PlainSoul
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
@@ -233,6 +235,29 @@ def test_folding_keeps_every_word_and_makes_the_roles_alternate() -> None:
     assert [(m.role, m.content) for m in fold_system(messages)] == [("user", "S\n\na\n\nb"), ("assistant", "c")]
     led = fold_system([Message(role="system", content="S"), Message(role="assistant", content="c")])
     assert [m.role for m in led] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize(("each", "folded"), [(0, True), (1, False)])
+def test_a_template_that_leaves_the_system_text_out_is_found_by_counting(each: int, folded: bool) -> None:
+    async def counted(to: Connection) -> None:
+        body = to.request.body
+        await to.status(200, {"input_tokens": 9 + each * len(body.get("system", "").split())})
+
+    with fault_server() as server:
+        VllmWire().beside(server)
+        server.beside["/count_tokens"] = counted
+        server.scenes = [_well]
+        completion = answer(Shield(VllmBrain(url=f"{server.url}/v1", model="prova")))
+        roles = [message["role"] for message in server.requests[0].body["messages"]]
+    assert (completion.flags.get("soul_folded") == 1) is folded
+    assert roles == (["user"] if folded else ["system", "user"])
+
+
+async def _well(to: Connection) -> None:
+    wire = VllmWire()
+    await wire.begin(to)
+    await wire.word(to, "Ecco.")
+    await wire.end(to)
 
 
 @pytest.mark.parametrize(
