@@ -55,6 +55,9 @@ def usage_of(told: Any, before: Usage) -> Usage:
         input_tokens=before.input_tokens if fresh is None else fresh + (read or 0) + (write or 0),
         cache_read_tokens=read,
         cache_write_tokens=write,
+        cache_write_1h_tokens=_count(
+            getattr(told, "cache_creation", None), "ephemeral_1h_input_tokens", before.cache_write_1h_tokens
+        ),
         output_tokens=_count(told, "output_tokens", before.output_tokens),
     )
 

@@ -113,6 +113,13 @@ def test_caching_that_works_or_is_not_told_is_not_complained_of(server: FaultSer
     assert answer(ClaudeBrain(url=server.url)).flags == {}
 
 
+def test_what_is_written_for_an_hour_is_told_apart(server: FaultServer) -> None:
+    kinds = {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 20}
+    plays(server, input_tokens=9, cache_creation_input_tokens=25, cache_read_input_tokens=0, cache_creation=kinds)
+    usage = answer(ClaudeBrain(url=server.url, cache_ttl="1h")).usage
+    assert (usage.input_tokens, usage.cache_write_tokens, usage.cache_write_1h_tokens) == (34, 25, 20)
+
+
 def test_thinking_has_its_own_room_beside_the_answer(server: FaultServer) -> None:
     plays(server, input_tokens=9)
     options: dict[str, Any] = {"url": server.url, "thinking_tokens": 3000, "max_output_tokens": 100}
