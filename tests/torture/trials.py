@@ -40,7 +40,7 @@ class Arena:
     versions: list[Path]
     expected: list[Answers]
     seconds: float
-    """What building the first version took."""
+    """The latest moment of a run at which it is killed: about as long as a run takes."""
     rng: random.Random
     embedder: Any = None
     """None for the hash embedder, "none" for words alone."""
@@ -91,7 +91,7 @@ class Arena:
     def kill(self) -> bool:
         """Kill -9 at a random moment of a run, perhaps twice; whether a run was hit."""
         before = self.rng.choice([None, *range(len(self.versions))])
-        after = self.rng.randrange(len(self.versions))
+        after = self.rng.choice([version for version in range(len(self.versions)) if version != before])
         options = {"rebuild": True} if before is not None and self.rng.random() < 0.2 else {}
         index = self.start(before)
         hit = False
@@ -101,6 +101,9 @@ class Arena:
             except Died as died:
                 _hold(died.signal == signal.SIGKILL, str(died))
                 hit = True
+                self.seconds *= 1.1
+            else:
+                self.seconds *= 0.9  # it was done before: the next is killed sooner
             self.readable(index, {after} if before is None else {before, after})
         self.resumed(after, index)
         return hit
