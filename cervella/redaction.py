@@ -165,7 +165,7 @@ def _in_line(line: str, named: bool) -> Iterator[Secret]:
 
 def _in_piece(piece: str, named: bool) -> Iterator[Secret]:
     if _RUN.search(piece):
-        yield from _matches(SHAPES, piece)
+        yield from _matches(((kind, pattern) for kind, start, pattern in SHAPES if start in piece), piece)
         if any(_MIXED.search(run) for run in _DENSE.findall(piece)):
             yield from (one for one in _matches(known_shapes(), piece) if _MIXED.search(piece, one.start, one.end))
     if "://" in piece:

@@ -87,12 +87,13 @@ _PREFIXES: dict[Kind, tuple[str, ...]] = {
     ),
     "private_key": (r"AGE-SECRET-KEY-1[0-9A-Z]{50,}",),
 }
-SHAPES: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(r"(?<![A-Za-z0-9])(?:" + shape.replace("@", _BODY) + ")"))
+SHAPES: tuple[tuple[Kind, str, re.Pattern[str]], ...] = tuple(
+    (kind, re.split("[^A-Za-z0-9]", shape)[0], re.compile(r"(?<![A-Za-z0-9])(?:" + shape.replace("@", _BODY) + ")"))
     for kind, shapes in _PREFIXES.items()
     for shape in shapes
 )
-"""Keys and tokens that need no name beside them. A group `secret` is all of it that is masked."""
+"""Keys and tokens that need no name beside them, each with what it starts with. A group `secret` is all of it that is
+masked."""
 
 URL_PASSWORD = re.compile(r"://[^\s:/@|<>\"'`]{0,100}:(?P<secret>[^\s/|<>\"'`]{1,300})@(?=[\w.\[{$-])")
 COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
