@@ -147,6 +147,10 @@ class VectorStore:
         for page in self._pages(["embeddings"]):
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
 
+    def get(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The vectors of these chunks, by id; those that have none are left out."""
+        return {one: vector for page in self._some(ids) for one, vector in page.items()}
+
     def _pages(self, include: list[Any]) -> Iterator[Any]:
         offset = 0
         while True:
