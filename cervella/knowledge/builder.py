@@ -51,6 +51,8 @@ class Builder:
         self._store: VectorStore | None = None
         self._written: set[str] = set()
         self._vectors_sound = True
+        self.geometry_is_new = False
+        """Whether what all vectors have in common was measured anew."""
 
     def close(self) -> None:
         """Throw away what was not published."""
@@ -113,6 +115,10 @@ class Builder:
         manifest.put_meta({"vectors": "current", "dropped": str(dropped)})
         self._measure()
 
+    def nearest(self, query: np.ndarray, count: int) -> dict[str, float]:
+        """The ids of the chunks nearest to a query in the generation that is being made, and their cosine."""
+        return self._vectors().query(query, count)
+
     def _measure(self) -> None:
         """Note what all vectors have in common: anew when many have changed, else for the new ones by what is known."""
         import numpy as np
@@ -123,6 +129,7 @@ class Builder:
             vectors = {one: vector for page in store.items() for one, vector in page.items()}
             geometry = Geometry.of(np.asarray(list(vectors.values()), dtype=np.float32))
             manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
+            self.geometry_is_new = True
         else:
             vectors = store.get(new)
         if geometry is not None and vectors:

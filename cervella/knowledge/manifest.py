@@ -302,6 +302,12 @@ class Manifest:
         with self.transaction(), self._guard() as connection:
             connection.executemany("UPDATE chunks SET embedded = ? WHERE id = ?", [(embedded, one) for one in ids])
 
+    def headings(self) -> list[tuple[str, str]]:
+        """The headings of all chunks, each with its path, in order."""
+        with self._guard() as connection:
+            query = "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+            return connection.execute(query).fetchall()
+
     def without_lean(self) -> list[str]:
         """The ids of the chunks that have a vector, but no lean."""
         with self._guard() as connection:

@@ -24,6 +24,8 @@ __all__ = ["Standing", "by_vectors", "by_words", "newest_first", "standing", "wi
 
 _WORDS = 6.0
 """What a chunk gains that says all of the query, by stems and, once more, by letters. Best at 4 to 8 on both bases."""
+_WORDS_ALONE = 15.0
+"""The same where there are no vectors: what files are worth weighs less then."""
 _ALIKE = 1 / 3
 """A chunk without a stem of the query's must have this share of its runs of letters: less is chance."""
 _UNKNOWN = 3.0
@@ -90,14 +92,18 @@ def standing(loaded: Snapshot, roles: Roles) -> Standing:
     )
 
 
-def by_words(loaded: Snapshot, stems: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """What each chunk's words say for it, in spreads, and whether they say enough to count; shape (chunks,) both."""
+def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
+    """What each chunk's words say for it, in spreads, and whether they say enough to count; shape (chunks,) both.
+
+    `vectors` is how much of the base has any, 0 to 1.
+    """
+    weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
     whole = loaded.words.shares(stems)
     letters = loaded.words.letters
     if letters is None:
-        return 2 * _WORDS * whole, whole > 0
+        return 2 * weight * whole, whole > 0
     parts, alike = letters.shares(stems)
-    return _WORDS * (whole + parts), (whole > 0) | (alike >= _ALIKE)
+    return weight * (whole + parts), (whole > 0) | (alike >= _ALIKE)
 
 
 def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> np.ndarray:

@@ -123,11 +123,12 @@ class HybridRetriever:
         assert self._standing is not None
         base, spoken = self._standing, language(self._spoken)
         allowed = self._allowed(loaded, filters)
-        words, said = by_words(loaded, spoken.stems(query))
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
+        known = loaded.coverage() if cosines else 0.0
+        words, said = by_words(loaded, spoken.stems(query), vectors=known)
         scores = words + base.worth
         if vector is not None:
-            scores += loaded.coverage() * by_vectors(loaded, vector, cosines)
+            scores += known * by_vectors(loaded, vector, cosines)
             said[list(cosines)] = True
         beside = np.ones(len(scores), dtype=bool)
         beside[allowed] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -45,6 +46,8 @@ class Snapshot:
     """None while too few vectors were made to know it."""
     leans: np.ndarray
     """Of each chunk's vector, shape (chunks,); what is usual where it is not known."""
+    calibration: tuple[float, float] | None
+    """The usual best cosine of questions on other matters, and of the base's own headings."""
     vectors: VectorStore | None
     """None while there is none, or none that can be asked here."""
     wants_vectors: bool
@@ -107,6 +110,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         lines=[(start, end) for *_, start, end, _ in chunks],
         embedder=choice.embedder,
         geometry=geometry,
+        calibration=_pair(manifest.meta("calibration")),
         leans=_leans([lean for *_, lean in chunks]),
         vectors=vectors,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
@@ -130,3 +134,8 @@ def _leans(known: Sequence[float | None]) -> np.ndarray:
     missing = np.isnan(leans)
     leans[missing] = 0.0 if missing.all() else leans[~missing].mean()
     return leans
+
+
+def _pair(text: str | None) -> tuple[float, float] | None:
+    values = json.loads(text) if text else None
+    return (float(values[0]), float(values[1])) if values else None
