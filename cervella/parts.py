@@ -125,6 +125,7 @@ class Parts:
                     embedder=self.embedder,
                     language=self.config.knowledge_language,
                     local_only=own.local_only,
+                    roles=own.roles.model_dump(exclude_defaults=True),
                 )
             return self._retriever
 

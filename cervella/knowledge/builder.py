@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervella.errors import IndexDamagedError
+from cervella.knowledge.geometry import Geometry
 from cervella.knowledge.lexical import load_lexical
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.storage import Generation, IndexFolder
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Builder"]
 
 _SAMPLE = 200  # vectors asked for by themselves in every run, besides those that it wrote
+_MANY_NEW = 0.25  # of the chunks: then what all vectors have in common may have moved
 _SEED = 4  # of the sample: the same index is asked for the same
 
 
@@ -49,6 +51,8 @@ class Builder:
         self._store: VectorStore | None = None
         self._written: set[str] = set()
         self._vectors_sound = True
+        self.geometry_is_new = False
+        """Whether what all vectors have in common was measured anew."""
 
     def close(self) -> None:
         """Throw away what was not published."""
@@ -109,6 +113,28 @@ class Builder:
             self._refill(work, wanted)
             dropped = 0
         manifest.put_meta({"vectors": "current", "dropped": str(dropped)})
+        self._measure()
+
+    def nearest(self, query: np.ndarray, count: int) -> dict[str, float]:
+        """The ids of the chunks nearest to a query in the generation that is being made, and their cosine."""
+        return self._vectors().query(query, count)
+
+    def _measure(self) -> None:
+        """Note what all vectors have in common: anew when many have changed, else for the new ones by what is known."""
+        import numpy as np
+
+        manifest, store = self.manifest, self._vectors()
+        geometry, new = Geometry.from_json(manifest.meta("geometry")), manifest.without_lean()
+        if geometry is None or len(new) > _MANY_NEW * manifest.count():
+            vectors = {one: vector for page in store.items() for one, vector in page.items()}
+            geometry = Geometry.of(np.asarray(list(vectors.values()), dtype=np.float32))
+            manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
+            self.geometry_is_new = True
+        else:
+            vectors = store.get(new)
+        if geometry is not None and vectors:
+            leans = geometry.leans(np.asarray(list(vectors.values()), dtype=np.float32))
+            manifest.put_leans(dict(zip(vectors, leans.tolist(), strict=True)))
 
     def _vectors(self) -> VectorStore:
         """The vectors of the generation that is being made."""

@@ -35,7 +35,7 @@ class Sizes:
     """Sections are packed up to this."""
     cap: int = 512
     """A table, fence or box up to this stays whole; a longer one is split at its rows or lines."""
-    passage: int = 450
+    passage: int = 650
     """Chunks that follow each other are one passage up to this; a longer chunk is a passage of its own."""
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
+from cervella.knowledge.confidence import calibrated
 from cervella.knowledge.embedding import Choice
 from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.indexed_text import indexed_text
@@ -36,6 +37,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 _BATCH = 16  # chunks embedded between two looks at whether to publish
 _FIRST = 256  # chunks embedded before vectors are published for the first time; then each time twice as many
 _FIRST_ROLES = ("constitution", "resume", "state", "decision")
+_HEADINGS, _NEAR = 48, 60  # asked for to know what a cosine means, and how many chunks are looked at for each
 _LAST_ROLES = ("archive", "template")
 
 
@@ -235,6 +237,21 @@ class Ingestion:
                     builder.publish()
             raise
         builder.drop_stale()
+        if builder.geometry_is_new:
+            self._calibrate(embedder)
+
+    def _calibrate(self, embedder: Embedder) -> None:
+        """Note what a cosine means in this base: see confidence.py."""
+        manifest = self._builder.manifest
+        rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
+        some = rows[:: max(1, len(rows) // _HEADINGS)]
+        paths = {one: path for one, path, *_ in manifest.places()}
+
+        def nearest(question: str) -> list[tuple[str, float]]:
+            found = self._builder.nearest(embedder.embed_query(question), _NEAR)
+            return [(paths[one], cosine) for one, cosine in found.items() if one in paths]
+
+        manifest.put_meta({"calibration": json.dumps(calibrated(self._language.code, some, nearest) or "")})
 
     def _embed(self, embedder: Embedder, pending: frozenset[str], reading: Reading, *, partial: bool) -> None:
         if not pending:

@@ -7,7 +7,8 @@ ones and so weigh more, which is right more often than not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["LetterIndex", "runs_of"]
+__all__ = ["LetterIndex", "rarity", "runs_of"]
 
 _LENGTH = 4
 _K1, _B = 1.2, 0.75
@@ -31,6 +32,11 @@ def runs_of(stem: str) -> list[str]:
     """
     marked = f"_{stem}_"
     return [marked[n : n + _LENGTH] for n in range(max(1, len(marked) - _LENGTH + 1))]
+
+
+def rarity(size: int, holders: int) -> float:
+    """How much it tells that a document has what `holders` of `size` documents have: the idf of BM25."""
+    return math.log(1 + (size - holders + 0.5) / (holders + 0.5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +92,9 @@ class LetterIndex:
         import numpy as np
 
         size, holders = len(lengths), np.diff(starts)
-        rarity = np.log(1 + (size - holders + 0.5) / (holders + 0.5))
+        rarities = np.log(1 + (size - holders + 0.5) / (holders + 0.5))
         damping = _K1 * (1 - _B + _B * lengths / max(float(lengths.mean()) if size else 0.0, 1.0))
-        weights = np.repeat(rarity, holders) * counts / (counts + damping[places])
+        weights = np.repeat(rarities, holders) * counts / (counts + damping[places])
         return cls(
             size=size,
             columns=columns,
@@ -123,27 +129,19 @@ class LetterIndex:
         runs = json.loads((folder / _VOCABULARY).read_text(encoding="ascii"))
         return cls._weighed({run: column for column, run in enumerate(runs)}, places=places, **parts)
 
-    def scores(self, stems: Sequence[str]) -> np.ndarray:
-        """The score of every document, shape (size,), float32; 0 without a common run."""
+    def shares(self, stems: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """How much of what the runs of these stems could score each document scores, and how many of them it has; both
+        0 to 1, shape (size,)."""
         import numpy as np
 
-        out = np.zeros(self.size, dtype=np.float32)
-        for first, last in self._columns(stems):
-            out[self.places[first:last]] += self.weights[first:last]  # a document stands once in a column
-        return out
-
-    def _columns(self, stems: Sequence[str]) -> Iterator[tuple[int, int]]:
-        for stem in stems:
-            for run in runs_of(stem):
-                column = self.columns.get(run)
-                if column is not None:
-                    yield int(self.starts[column]), int(self.starts[column + 1])
-
-    def shares(self, stems: Sequence[str]) -> np.ndarray:
-        """How many of the runs of these stems each document has, 0 to 1, shape (size,)."""
-        import numpy as np
-
-        out = np.zeros(self.size, dtype=np.float32)
-        for first, last in self._columns(stems):
-            out[self.places[first:last]] += 1
-        return out / max(sum(len(runs_of(stem)) for stem in stems), 1)
+        scores, has = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
+        runs = [run for stem in dict.fromkeys(stems) for run in runs_of(stem)]
+        most = 0.0
+        for run in runs:
+            column = self.columns.get(run)
+            first, last = (0, 0) if column is None else (int(self.starts[column]), int(self.starts[column + 1]))
+            most += rarity(self.size, last - first)
+            where = self.places[first:last]  # a document stands once in a column
+            scores[where] += self.weights[first:last]
+            has[where] += 1
+        return scores / max(most, 1e-6), has / max(len(runs), 1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from cervella.errors import IndexDamagedError
-from cervella.knowledge.letters import LetterIndex
+from cervella.knowledge.letters import LetterIndex, rarity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,10 +83,15 @@ class LexicalIndex:
         scores: np.ndarray = self._model.get_scores_from_ids(known)
         return scores
 
+    def shares(self, stems: Sequence[str]) -> np.ndarray:
+        """How much of what these stems could score each document scores, 0 to 1, shape (size,)."""
+        once = list(dict.fromkeys(stems))
+        shares: np.ndarray = self.scores(once) / max(sum(map(self.idf, once)), 1e-6)
+        return shares
+
     def idf(self, stem: str) -> float:
         """How much a stem tells: log(1 + (N - n + 0.5) / (n + 0.5)), n of the N documents having it."""
-        holders = len(self.holders(stem))
-        return math.log(1 + (self._size - holders + 0.5) / (holders + 0.5))
+        return rarity(self._size, len(self.holders(stem)))
 
     def holders(self, stem: str) -> Sequence[int]:
         """The documents that have a stem."""

@@ -34,7 +34,7 @@ CREATE TABLE files (
 CREATE TABLE chunks (
     file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
     parent INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
-    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (file, ordinal)
+    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, lean REAL, PRIMARY KEY (file, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
@@ -279,10 +279,11 @@ class Manifest:
         with self._guard() as connection:
             connection.execute("UPDATE files SET stems = ? WHERE path = ?", (kept, path))
 
-    def places(self) -> list[tuple[str, str]]:
-        """Id and path of every chunk, in order of path and ordinal: the order of the lexical index."""
+    def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
+        """Id, path, parent, first and last line and lean of every chunk, in the order of the lexical index."""
         with self._guard() as connection:
-            query = "SELECT id, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+            columns = "id, path, parent, start_line, end_line, lean"
+            query = f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
             return connection.execute(query).fetchall()
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
@@ -306,6 +307,23 @@ class Manifest:
         """Note that these chunks have a vector, or have none."""
         with self.transaction(), self._guard() as connection:
             connection.executemany("UPDATE chunks SET embedded = ? WHERE id = ?", [(embedded, one) for one in ids])
+
+    def headings(self) -> list[tuple[str, str]]:
+        """The headings of all chunks, each with its path, in order."""
+        with self._guard() as connection:
+            query = "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+            return connection.execute(query).fetchall()
+
+    def without_lean(self) -> list[str]:
+        """The ids of the chunks that have a vector, but no lean."""
+        with self._guard() as connection:
+            return [row[0] for row in connection.execute("SELECT id FROM chunks WHERE embedded = 1 AND lean IS NULL")]
+
+    def put_leans(self, leans: Mapping[str, float]) -> None:
+        """Note the leans of chunks, by id."""
+        with self.transaction(), self._guard() as connection:
+            rows = [(lean, one) for one, lean in leans.items()]
+            connection.executemany("UPDATE chunks SET lean = ? WHERE id = ?", rows)
 
     def check(self) -> None:
         """Raises IndexDamagedError where SQLite finds its file broken."""

@@ -1,78 +1,159 @@
-"""From a query to a score for every chunk: words, letters, headings and vectors, and whose word holds.
+"""From a query to a score for every chunk: words, letters and vectors, what its file says besides, and what holds.
 
-Each signal is scaled to 0..1 before it is added. The numbers for words were picked with both question sets in view, and
-between neighbouring values the difference is noise. The weight of the vectors is the best on the shipped base only: 33
-questions over a fifth of the SNCP liked 0.7 better, by three answers.
+Scores are in spreads: the standard deviation of a question's cosines with the passages of the base. What the words
+say is a share of what the query could score at all, so that a question of rare words weighs them, and one whose words
+the base does not have leans on the vectors by itself. The few constants were chosen by cross-validation over the
+questions of docs/explanation/retrieval.md, which tells what each is worth and what was tried beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cervella.knowledge.manifest import FileRow
+from cervella.knowledge.roles import Roles
 from cervella.knowledge.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["by_words", "fused", "standing"]
+__all__ = ["Standing", "by_vectors", "by_words", "newest_first", "standing", "with_file"]
 
-_STEMS, _HEADS = 0.3, 0.2
-"""What whole stems, and the letters of headings and path, add to the letters of the whole chunk, which count 1."""
+_WORDS = 6.0
+"""What a chunk gains that says all of the query, by stems and, once more, by letters. Best at 4 to 8 on both bases."""
+_WORDS_ALONE = 15.0
+"""The same where there are no vectors: what files are worth weighs less then."""
 _ALIKE = 1 / 3
 """A chunk without a stem of the query's must have this share of its runs of letters: less is chance."""
-_DENSE = 0.5
-# Of two documents on one topic the one that holds comes first. Mild: an archived file is sometimes the only source.
-_STATUS = {"current": 1.0, "archived": 0.95, "deprecated": 0.8, "superseded": 0.8}
-_ROLE = {"template": 0.8}
-_NEWEST = 0.03
-"""What the newest document's chunks gain over the oldest's: it decides among those that match about equally."""
+_UNKNOWN = 3.0
+"""Spreads between the nearest chunk and the last that was found, where the spread is not known yet."""
+_SUPPORT, _BEST = 0.4, 3
+"""How much of the distance between a file's best chunk and the mean of its best three it loses."""
+_LENGTH = 0.3
+"""What a chunk loses with every e-fold of its file's: the best of many is better by chance."""
+_ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0}, 0.25
+"""Of a role's weight, its logarithm counts so much; what the status takes; what the newest gains over the oldest."""
+_OTHER_KIND = 1.2
+"""Roles whose weights are so far apart are of another kind: which one holds is not told by the date."""
+_AS_GOOD, _RIVALS = 0.5, 10
+"""Files this near to each other answer equally well, as far as scores can tell: of the first ones, what holds leads."""
 
 
-def by_words(loaded: Snapshot, stems: Sequence[str]) -> np.ndarray:
-    """How well each chunk's words fit, 0 to 1, shape (chunks,); 0 where none does."""
-    whole = loaded.words.scores(stems)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What is known of a loaded base whatever the query."""
+
+    homes: np.ndarray
+    """The number of each chunk's file, shape (chunks,); the chunks of a file stand together."""
+    starts: np.ndarray
+    """The place of each file's first chunk, shape (files,)."""
+    worth: np.ndarray
+    """What each chunk's file is worth, in spreads, shape (chunks,)."""
+    files: Sequence[FileRow]
+    roles: Roles
+
+    def holds(self, file: int, other: int) -> bool:
+        """Whether, of two files that answer equally well, it is this one that is true today."""
+        one, two = self.files[file], self.files[other]
+        if one.status != two.status and "current" in (one.status, two.status):
+            return one.status == "current"
+        kinds = self.roles.weight(one.role) / self.roles.weight(two.role)
+        if not 1 / _OTHER_KIND < kinds < _OTHER_KIND:  # today's decision, and yesterday's too, before research
+            return kinds > 1
+        return (one.date or "") > (two.date or "") > ""
+
+
+def standing(loaded: Snapshot, roles: Roles) -> Standing:
+    """What each file's length, role, status and date say for it, or against it."""
+    import numpy as np
+
+    paths = np.asarray(loaded.paths)
+    starts = np.flatnonzero(np.r_[True, paths[1:] != paths[:-1]]) if len(paths) else np.zeros(0, dtype=int)
+    lengths = np.diff(np.r_[starts, len(paths)])
+    files = [loaded.files[loaded.paths[int(start)]] for start in starts]
+    dates = sorted({file.date for file in files if file.date})
+    newness = {date: number / max(len(dates) - 1, 1) for number, date in enumerate(dates)}
+
+    def worth(file: FileRow, length: int) -> float:
+        role = _ROLE * math.log(roles.weight(file.role))
+        new = _NEWNESS * newness.get(file.date or "", 0.5)
+        return role - _NOT_CURRENT.get(file.status, 0.0) + new - _LENGTH * math.log(length)
+
+    each = np.asarray([worth(file, int(length)) for file, length in zip(files, lengths, strict=True)], dtype=np.float32)
+    return Standing(
+        homes=np.repeat(np.arange(len(starts)), lengths),
+        starts=starts,
+        worth=np.repeat(each, lengths),
+        files=files,
+        roles=roles,
+    )
+
+
+def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
+    """What each chunk's words say for it, in spreads, and whether they say enough to count; shape (chunks,) both.
+
+    `vectors` is how much of the base has any, 0 to 1.
+    """
+    weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
+    whole = loaded.words.shares(stems)
     letters = loaded.words.letters
     if letters is None:
-        return _scaled(whole)
-    parts = letters.scores(stems)
-    enough = (whole > 0) | (letters.shares(stems) >= _ALIKE)
-    return _scaled((_scaled(parts) + _STEMS * _scaled(whole) + _HEADS * _scaled(loaded.heads.scores(stems))) * enough)
+        return 2 * weight * whole, whole > 0
+    parts, alike = letters.shares(stems)
+    return weight * (whole + parts), (whole > 0) | (alike >= _ALIKE)
 
 
-def fused(words: np.ndarray, cosines: Mapping[int, float], coverage: float) -> np.ndarray:
-    """Words and vectors together. While vectors are still being made, chunks that have none are not to lose by it."""
-    if not cosines:
-        return words
-    weight = _DENSE * coverage
-    return (1 - weight) * words + weight * _scaled_cosines(cosines, len(words))
-
-
-def standing(loaded: Snapshot) -> np.ndarray:
-    """What each chunk's document is worth whatever the query: its status, its role and, mildly, its date."""
+def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> np.ndarray:
+    """What the vectors say for each chunk, in spreads, shape (chunks,); those not among the nearest have the least."""
     import numpy as np
 
-    dates = sorted({file.date for file in loaded.files.values() if file.date})
-    newness = {date: number / max(len(dates) - 1, 1) for number, date in enumerate(dates)}
-    worth = {
-        path: _STATUS[file.status] * _ROLE.get(file.role or "", 1.0) * (1 + _NEWEST * newness.get(file.date or "", 0.5))
-        for path, file in loaded.files.items()
-    }
-    return np.asarray([worth[path] for path in loaded.paths], dtype=np.float32)
+    out = np.zeros(len(loaded.ids), dtype=np.float32)
+    if not found:
+        return out
+    places = np.fromiter(found, dtype=np.int64, count=len(found))
+    cosines = np.fromiter(found.values(), dtype=np.float32, count=len(found))
+    if loaded.geometry is not None:
+        near = loaded.geometry.centred(query, cosines, loaded.leans[places])
+    else:  # the first vectors of a base: nothing is known of them yet
+        near = (cosines - cosines.min()) * (_UNKNOWN / max(float(cosines.max() - cosines.min()), 1e-6))
+    out += near.min()
+    out[places] = near
+    return out
 
 
-def _scaled(scores: np.ndarray) -> np.ndarray:
-    """Scores between 0 and 1: the lowest of a whole base is 0."""
-    highest = scores.max(initial=0.0)
-    return scores / highest if highest > 0 else scores
-
-
-def _scaled_cosines(cosines: Mapping[int, float], size: int) -> np.ndarray:
-    """Cosines between 0, the lowest that was found and all that were not, and 1, the highest."""
+def with_file(scores: np.ndarray, base: Standing) -> np.ndarray:
+    """Scores with what the rest of the file says: one lucky chunk in a file on something else is not the answer."""
     import numpy as np
 
-    out = np.zeros(size, dtype=np.float32)
-    lowest, highest = min(cosines.values()), max(cosines.values())
-    for place, cosine in cosines.items():
-        out[place] = (cosine - lowest) / (highest - lowest) if highest > lowest else 1.0
+    if not len(scores):
+        return scores
+    left, tops = scores.copy(), []
+    for _ in range(_BEST):
+        tops.append(np.maximum.reduceat(left, base.starts))
+        left[left == tops[-1][base.homes]] = -np.inf
+    best, there = np.stack(tops), np.isfinite(np.stack(tops))
+    mean = np.where(there, best, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    loss = np.where(there[0], best[0] - mean, 0)
+    out: np.ndarray = scores - _SUPPORT * loss[base.homes]
+    return out
+
+
+def newest_first(scores: np.ndarray, base: Standing) -> np.ndarray:
+    """Among the first files, those about as good as one before them are lifted above it where they hold and it does
+    not."""
+    import numpy as np
+
+    if not len(scores):
+        return scores
+    best = np.maximum.reduceat(scores, base.starts)
+    first = [file for file in np.argsort(-best, kind="stable")[:_RIVALS] if np.isfinite(best[file])]
+    lift = np.zeros(len(best), dtype=scores.dtype)
+    for place, file in enumerate(first):
+        for rival in first[:place]:
+            if best[rival] - best[file] <= _AS_GOOD and base.holds(file, rival):
+                lift[file] = max(lift[file], best[rival] - best[file] + 1e-3 * (place + 1))
+    out: np.ndarray = scores + lift[base.homes]
     return out

@@ -1,18 +1,19 @@
-"""Search over an index: BM25 and vectors, each scaled to 0..1, then added; filters before the cut."""
+"""Search over an index: small chunks are scored by words and by vectors, the passages that they belong to are shown."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.manifest import FileRow
 from cervella.knowledge.markdown import split_lines
-from cervella.knowledge.ranking import by_words, fused, standing
-from cervella.knowledge.roles import is_local_only
+from cervella.knowledge.ranking import Standing, by_vectors, by_words, newest_first, standing, with_file
+from cervella.knowledge.roles import Roles, is_local_only
+from cervella.knowledge.selection import selected
 from cervella.knowledge.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.storage import IndexFolder
 from cervella.language import language, words
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HybridRetriever"]
 
-_NEAREST = 100  # vectors that take part in the fusion
+_NEAREST = 200  # vectors that take part in the fusion
 
 
 class HybridRetriever:
@@ -39,8 +40,12 @@ class HybridRetriever:
         embedder: str | Embedder | None = "auto",
         language: str = "it",
         local_only: Sequence[str] = (),
+        roles: Mapping[str, Any] | None = None,
     ) -> None:
-        """`folder` is where the markdown lies, for `lines`. `local_only` adds to what the index has marked already."""
+        """`folder` is where the markdown lies, for `lines`. `local_only` adds to what the index has marked already.
+
+        `roles` is what `[knowledge.roles]` holds, as a dict.
+        """
         self._storage = IndexFolder(Path(index_dir))
         self._folder = Path(folder)
         self._asked = embedder
@@ -48,7 +53,8 @@ class HybridRetriever:
         self._local_only = tuple(local_only)
         self._lock = threading.RLock()
         self._loaded: Snapshot | None = None
-        self._standing: np.ndarray | None = None  # of what is loaded: the same for every query
+        self._roles = Roles.of(roles)
+        self._standing: Standing | None = None  # of what is loaded: the same for every query
 
     def close(self) -> None:
         """Let go of the index. A later search opens it again."""
@@ -112,74 +118,81 @@ class HybridRetriever:
         if self._loaded is None or not self._loaded.is_current(build):
             self.close()
             self._loaded = load_snapshot(self._storage, self._asked)
-            self._standing = standing(self._loaded)
+            self._standing = standing(self._loaded, self._roles)
         return self._loaded
 
     def _search(self, loaded: Snapshot, query: str, top_k: int, filters: Filters | None) -> Retrieval:
         import numpy as np
 
-        spoken = language(self._spoken)
-        stems = spoken.stems(query)
+        assert self._standing is not None
+        base, spoken = self._standing, language(self._spoken)
         allowed = self._allowed(loaded, filters)
-        cosines = self._cosines(loaded, query, allowed if filters else None)
-        coverage = loaded.coverage()
-        scores = fused(by_words(loaded, stems), cosines, coverage) * self._standing
+        vector, cosines = self._cosines(loaded, query, allowed if filters else None)
+        known = loaded.coverage() if cosines else 0.0
+        words, said = by_words(loaded, spoken.stems(query), vectors=known)
+        scores = words + base.worth
+        if vector is not None:
+            scores += known * by_vectors(loaded, vector, cosines)
+            said[list(cosines)] = True
+        beside = np.ones(len(scores), dtype=bool)
+        beside[allowed] = False
+        scores[beside | ~said] = -np.inf
+        scores = newest_first(with_file(scores, base), base)
         herself = _about_her(loaded, spoken.asks_identity(query), allowed)
-        scores[herself] = 2.0  # who she is, the Constitution says first and in its own order; the rest follows
-        candidates = [place for place in allowed if scores[place] > 0]
-        ranked = sorted(candidates, key=lambda place: (-scores[place], loaded.paths[place], place))
-        sure = 1.0 if herself else confidence(loaded, query, spoken, cosines, candidates)
-        best = ranked[:top_k]
+        # Who she is, the Constitution says first and in its own order; the rest follows.
+        scores[herself] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
+        candidates = np.flatnonzero(np.isfinite(scores))
+        sure = 1.0 if herself else confidence(loaded, query, spoken, cosines, candidates.tolist())
+        found = selected(loaded, base, scores, top_k, in_order=bool(herself))
         return Retrieval(
             query=query,
-            passages=tuple(self._passages(loaded, best, scores.astype(np.float64))),
+            passages=tuple(self._passage(loaded, place, float(scores[place])) for place in found),
             confidence=round(sure, 4),
             abstain=sure < ABSTAIN_BELOW,
-            coverage=coverage,
+            coverage=loaded.coverage(),
         )
 
     def _allowed(self, loaded: Snapshot, filters: Filters | None) -> Sequence[int]:
         if filters is None:
             return range(len(loaded.ids))
-        good = {path for path, file in loaded.files.items() if filters.match(_passage(file))}
+        good = {path for path, file in loaded.files.items() if filters.match(_as_passage(file))}
         return [place for place, path in enumerate(loaded.paths) if path in good]
 
-    def _cosines(self, loaded: Snapshot, query: str, allowed: Sequence[int] | None) -> dict[int, float]:
-        """The cosine of the nearest chunks, by place."""
+    def _cosines(
+        self, loaded: Snapshot, query: str, allowed: Sequence[int] | None
+    ) -> tuple[np.ndarray | None, dict[int, float]]:
+        """The vector of the query, and the cosine of the nearest chunks, by place."""
         if loaded.vectors is None or loaded.embedder is None:
-            return {}
+            return None, {}
         among = None if allowed is None else [loaded.ids[place] for place in allowed]
-        found = loaded.vectors.query(loaded.embedder.embed_query(query), _NEAREST, among=among)
+        vector = loaded.embedder.embed_query(query)
+        found = loaded.vectors.query(vector, _NEAREST, among=among)
         # A vector whose chunk is gone from the manifest is one that the next run of the indexer drops.
-        return {loaded.places[one]: cosine for one, cosine in found.items() if one in loaded.places}
+        return vector, {loaded.places[one]: cosine for one, cosine in found.items() if one in loaded.places}
 
-    def _passages(self, loaded: Snapshot, places: Sequence[int], scores: np.ndarray) -> list[Passage]:
-        rows = {row.id: row for row in loaded.manifest.chunks([loaded.ids[place] for place in places])}
-        if len(rows) != len(places):
-            raise IndexDamagedError("The index changed while it was read.", remedy="Ask again.")
-        out = []
-        for place in places:
-            row = rows[loaded.ids[place]]
-            file = loaded.files[row.path]
-            local_only = file.local_only or is_local_only(file.path, self._local_only)
-            out.append(
-                Passage(
-                    id=row.id,
-                    path=row.path,
-                    text=row.text,
-                    start_line=row.start_line,
-                    end_line=row.end_line,
-                    heading=row.heading,
-                    lead=row.lead,
-                    score=float(scores[place]),
-                    date=file.date,
-                    role=file.role,
-                    project=file.project,
-                    status=file.status,
-                    local_only=local_only,
-                )
-            )
-        return out
+    def _passage(self, loaded: Snapshot, place: int, score: float) -> Passage:
+        """The passage that a chunk belongs to, under the heading of that chunk."""
+        around = loaded.passages[place]
+        ids = [loaded.ids[around[0]], loaded.ids[place]]
+        rows = {row.id: row for row in loaded.manifest.chunks(ids)}
+        first, best = rows[ids[0]], rows[ids[1]]
+        file = loaded.files[best.path]
+        header = first.lead.partition("\n")[2]
+        return Passage(
+            id=first.id,
+            path=best.path,
+            text=loaded.text(around),
+            start_line=first.start_line,
+            end_line=loaded.lines[around[-1]][1],
+            heading=best.heading,
+            lead="\n".join(filter(None, [best.lead.partition("\n")[0], header])),
+            score=score,
+            date=file.date,
+            role=file.role,
+            project=file.project,
+            status=file.status,
+            local_only=file.local_only or is_local_only(file.path, self._local_only),
+        )
 
 
 def _about_her(loaded: Snapshot, name: str | None, allowed: Sequence[int]) -> list[int]:
@@ -194,7 +207,7 @@ def _about_her(loaded: Snapshot, name: str | None, allowed: Sequence[int]) -> li
     return [place for place in allowed if loaded.paths[place] in asked]
 
 
-def _passage(file: FileRow) -> Passage:
+def _as_passage(file: FileRow) -> Passage:
     """A file as the filters see it: they ask for nothing that differs within one."""
     return Passage(
         id="",

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cervella.knowledge.embedding import NO_EMBEDDER, choose_embedder
-from cervella.knowledge.letters import LetterIndex
+from cervella.knowledge.geometry import Geometry
 from cervella.knowledge.lexical import LexicalIndex, load_lexical
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.storage import Generation, IndexFolder
 from cervella.knowledge.vectors import VectorStore
-from cervella.language import known_languages, language
 from cervella.protocols import Embedder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Snapshot", "load_snapshot"]
 
@@ -32,9 +37,17 @@ class Snapshot:
     places: Mapping[str, int]
     """By id."""
     words: LexicalIndex
-    heads: LetterIndex
-    """The words of each chunk's path and headings alone."""
+    passages: Sequence[range]
+    """The places of the chunks that are one passage with the chunk at the same place."""
+    lines: Sequence[tuple[int, int]]
+    """The first and the last line of the chunk at the same place."""
     embedder: Embedder | None
+    geometry: Geometry | None
+    """None while too few vectors were made to know it."""
+    leans: np.ndarray
+    """Of each chunk's vector, shape (chunks,); what is usual where it is not known."""
+    calibration: tuple[float, float] | None
+    """The usual best cosine of questions on other matters, and of the base's own headings."""
     vectors: VectorStore | None
     """None while there is none, or none that can be asked here."""
     wants_vectors: bool
@@ -53,6 +66,11 @@ class Snapshot:
             return 1.0
         return 1.0 - self.pending / len(self.ids)
 
+    def text(self, passage: range) -> str:
+        """What a passage says: exactly its lines."""
+        start, end = self.lines[passage[0]][0], self.lines[passage[-1]][1]
+        return self.manifest.lines(self.paths[passage[0]], start, end)
+
     def close(self) -> None:
         if self.vectors is not None:
             self.vectors.close()
@@ -69,7 +87,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         chunks, built = manifest.places(), manifest.built_with
         choice = choose_embedder(asked, built)
         words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
-        heads = _heads(manifest, [one for one, _ in chunks])
+        geometry = Geometry.from_json(manifest.meta("geometry"))
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors = None
         if choice.embedder is not None and VectorStore.exists(generation.path):
@@ -84,12 +102,16 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         generation=generation,
         manifest=manifest,
         files=files,
-        ids=[one for one, _ in chunks],
-        paths=[path for _, path in chunks],
-        places={one: place for place, (one, _) in enumerate(chunks)},
+        ids=[one for one, *_ in chunks],
+        paths=[path for _, path, *_ in chunks],
+        places={one: place for place, (one, *_) in enumerate(chunks)},
         words=words,
-        heads=heads,
+        passages=_passages([(path, parent) for _, path, parent, *_ in chunks]),
+        lines=[(start, end) for *_, start, end, _ in chunks],
         embedder=choice.embedder,
+        geometry=geometry,
+        calibration=_pair(manifest.meta("calibration")),
+        leans=_leans([lean for *_, lean in chunks]),
         vectors=vectors,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
         pending=pending,
@@ -97,9 +119,23 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
     )
 
 
-def _heads(manifest: Manifest, ids: Sequence[str]) -> LetterIndex:
-    spoken = manifest.meta("language") or ""
-    lang = language(spoken if spoken in known_languages() else "it")
-    texts = {row.id: f"{row.path.removesuffix('.md')}\n{row.lead}" for row in manifest.chunks()}
-    stems = {text: lang.stems(text) for text in set(texts.values())}
-    return LetterIndex.of([stems[texts[one]] if one in texts else [] for one in ids])
+def _passages(parents: Sequence[tuple[str, int]]) -> list[range]:
+    out: list[range] = []
+    for _, group in groupby(parents):
+        size = len(list(group))
+        out += [range(len(out), len(out) + size)] * size
+    return out
+
+
+def _leans(known: Sequence[float | None]) -> np.ndarray:
+    import numpy as np
+
+    leans = np.asarray([np.nan if lean is None else lean for lean in known], dtype=np.float32)
+    missing = np.isnan(leans)
+    leans[missing] = 0.0 if missing.all() else leans[~missing].mean()
+    return leans
+
+
+def _pair(text: str | None) -> tuple[float, float] | None:
+    values = json.loads(text) if text else None
+    return (float(values[0]), float(values[1])) if values else None

@@ -53,6 +53,7 @@ class VectorStore:
                     metadata={"fingerprint": self._fingerprint},
                 )
                 self._batch = int(self._client.get_max_batch_size())
+                self._held: int | None = None  # counted at the first query, and again after a change: it is not cheap
             except BaseException:
                 self._client.close()
                 raise
@@ -127,6 +128,7 @@ class VectorStore:
         import numpy as np
 
         ids = list(vectors)
+        self._held = None
         with self._border():
             for start in range(0, len(ids), self._batch):
                 part = ids[start : start + self._batch]
@@ -134,6 +136,7 @@ class VectorStore:
                 self._insist(self._collection.upsert, ids=part, embeddings=rows)
 
     def delete(self, ids: Sequence[str]) -> None:
+        self._held = None
         with self._border():
             for start in range(0, len(ids), self._batch):
                 self._insist(self._collection.delete, ids=list(ids[start : start + self._batch]))
@@ -146,6 +149,10 @@ class VectorStore:
         """All vectors by id, page by page."""
         for page in self._pages(["embeddings"]):
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
+
+    def get(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The vectors of these chunks, by id; those that have none are left out."""
+        return {one: vector for page in self._some(ids) for one, vector in page.items()}
 
     def _pages(self, include: list[Any]) -> Iterator[Any]:
         offset = 0
@@ -167,13 +174,14 @@ class VectorStore:
         if narrow == []:
             return {}
         with self._border():
-            held = self._insist(self._collection.count)
-            if not held:
+            if self._held is None:
+                self._held = int(self._insist(self._collection.count))
+            if not self._held:
                 return {}
             found = self._insist(
                 self._collection.query,
                 query_embeddings=vector.reshape(1, -1),
-                n_results=min(count, held),
+                n_results=min(count, self._held),
                 ids=narrow,
                 include=["distances"],
             )

@@ -168,10 +168,19 @@ def test_other_endings_and_typos_are_found_by_their_letters(notes: Path, index_d
         assert retriever.retrieve(query)[0].path == "decisioni/20260110_hosting.md"
 
 
-def test_of_equal_passages_the_newer_comes_first_and_a_template_last(tmp_path: Path, write: Write) -> None:
+def test_of_equal_passages_only_that_which_holds_is_shown(tmp_path: Path, write: Write) -> None:
+    folder = tmp_path / "base"
+    for name in ("20260125_a_template.md", "20260105_b.md", "20260120_c.md", "archivio/20260121_d.md"):
+        write(folder, name, "# Nota\n\nIl contenitore riparte da solo.\n")
+    KnowledgeIndex(folder, tmp_path / "index", embedder="none", exclude=()).update()
+    with HybridRetriever(tmp_path / "index", folder=folder) as retriever:
+        assert [passage.path for passage in retriever.retrieve("contenitore riparte")] == ["20260120_c.md"]
+
+
+def test_of_passages_about_as_good_the_newer_comes_first_and_a_template_last(tmp_path: Path, write: Write) -> None:
     folder = tmp_path / "base"
     for name in ("20260108_a_template.md", "20260105_b.md", "20260120_c.md"):
-        write(folder, name, "# Nota\n\nIl contenitore riparte da solo.\n")
+        write(folder, name, f"# Nota\n\nIl contenitore riparte da solo. {name[9]}\n")
     KnowledgeIndex(folder, tmp_path / "index", embedder="none", exclude=()).update()
     with HybridRetriever(tmp_path / "index", folder=folder) as retriever:
         found = retriever.retrieve("contenitore riparte")

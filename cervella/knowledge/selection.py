@@ -1,0 +1,54 @@
+"""From scored chunks to the passages that are shown: each once, few of one file, of equal ones the newest."""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+from cervella.knowledge.ranking import Standing
+from cervella.knowledge.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["selected"]
+
+_AGAIN = 0.5
+"""What a passage loses, in spreads, with each that its file has shown before."""
+
+
+def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *, in_order: bool = False) -> list[int]:
+    """The best chunk of each of the best passages, best first. A chunk whose score is not finite is none.
+
+    With `in_order` files are not held back: what is one text is shown as one. The scores of the chunks that are given
+    back are set to what they were chosen by, so that they fall from first to last.
+    """
+    import numpy as np
+
+    waiting = [(-float(scores[place]), int(place)) for place in np.flatnonzero(np.isfinite(scores))]
+    heapq.heapify(waiting)
+    chosen: list[int] = []
+    texts: dict[str, int] = {}
+    done: set[range] = set()
+    shown: dict[int, int] = {}
+    while waiting and len(chosen) < count:
+        against, place = heapq.heappop(waiting)
+        passage, home = loaded.passages[place], int(base.homes[place])
+        if passage in done:
+            continue
+        now = float(scores[place]) - (0.0 if in_order else _AGAIN * shown.get(home, 0))
+        if now < -against:
+            heapq.heappush(waiting, (-now, place))
+            continue
+        done.add(passage)
+        text = " ".join(loaded.text(passage).split())
+        if (twin := texts.get(text)) is not None:
+            if base.holds(home, int(base.homes[chosen[twin]])):
+                scores[place] = scores[chosen[twin]]
+                chosen[twin] = place
+            continue
+        scores[place] = now
+        texts[text] = len(chosen)
+        shown[home] = shown.get(home, 0) + 1
+        chosen.append(place)
+    return chosen
