@@ -24,7 +24,7 @@ __all__ = ["Standing", "by_vectors", "by_words", "newest_first", "standing", "wi
 
 _WORDS = 6.0
 """What a chunk gains that says all of the query, by stems and, once more, by letters. Best at 4 to 8 on both bases."""
-_WORDS_ALONE = 15.0
+_WORDS_ALONE = 20.0
 """The same where there are no vectors: what files are worth weighs less then."""
 _ALIKE = 1 / 3
 """A chunk without a stem of the query's must have this share of its runs of letters: less is chance."""

@@ -171,21 +171,18 @@ class HybridRetriever:
         return vector, {loaded.places[one]: cosine for one, cosine in found.items() if one in loaded.places}
 
     def _passage(self, loaded: Snapshot, place: int, score: float) -> Passage:
-        """The passage that a chunk belongs to, under the heading of that chunk."""
+        """The passage that a chunk belongs to, under the headings that stand above its first line."""
         around = loaded.passages[place]
-        ids = [loaded.ids[around[0]], loaded.ids[place]]
-        rows = {row.id: row for row in loaded.manifest.chunks(ids)}
-        first, best = rows[ids[0]], rows[ids[1]]
-        file = loaded.files[best.path]
-        header = first.lead.partition("\n")[2]
+        first = loaded.manifest.chunks([loaded.ids[around[0]]])[0]
+        file = loaded.files[first.path]
         return Passage(
             id=first.id,
-            path=best.path,
+            path=first.path,
             text=loaded.text(around),
             start_line=first.start_line,
             end_line=loaded.lines[around[-1]][1],
-            heading=best.heading,
-            lead="\n".join(filter(None, [best.lead.partition("\n")[0], header])),
+            heading=first.heading,
+            lead=first.lead,
             score=score,
             date=file.date,
             role=file.role,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["selected"]
 
-_AGAIN = 0.5
+_AGAIN = 0.25
 """What a passage loses, in spreads, with each that its file has shown before."""
 
 

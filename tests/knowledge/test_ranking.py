@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.geometry import Geometry
+from cervella.knowledge.letters import LetterIndex
+from cervella.knowledge.manifest import Manifest
+from cervella.knowledge.ranking import Standing, newest_first, with_file
+from cervella.knowledge.roles import Roles
+from cervella.knowledge.storage import IndexFolder
+from tests.knowledge.conftest import HashEmbedder
+
+Write = Callable[[Path, str, str | bytes], Path]
+
+
+def unit(rows: Any) -> np.ndarray:
+    rows = np.asarray(rows, dtype=np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+@pytest.fixture
+def vectors() -> np.ndarray:
+    return unit(np.random.default_rng(7).normal(size=(200, 16)) + 1.5)
+
+
+def test_a_cosine_is_centred_without_the_vector_itself(vectors: np.ndarray) -> None:
+    geometry = Geometry.of(vectors)
+    assert geometry is not None
+    query = vectors[0]
+    told = geometry.centred(query, vectors @ query, geometry.leans(vectors))
+    exact = unit(vectors - geometry.mean) @ unit(query - geometry.mean) / geometry.spread
+    np.testing.assert_allclose(told, exact, atol=1e-3)
+
+
+def test_a_geometry_survives_being_written_down(vectors: np.ndarray) -> None:
+    geometry = Geometry.of(vectors)
+    assert geometry is not None
+    again = Geometry.from_json(geometry.to_json())
+    assert again is not None
+    np.testing.assert_array_equal(again.mean, geometry.mean)
+    assert again.spread == geometry.spread
+    assert Geometry.from_json(None) is None
+    assert Geometry.from_json("") is None
+
+
+def test_too_few_vectors_or_equal_ones_have_no_geometry(vectors: np.ndarray) -> None:
+    assert Geometry.of(vectors[:1]) is None
+    assert Geometry.of(np.repeat(vectors[:1], 5, axis=0)) is None
+
+
+def base(lengths: list[int], files: list[Any]) -> Standing:
+    homes = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum([0, *lengths[:-1]])
+    return Standing(homes=homes, starts=starts, worth=np.zeros(len(homes)), files=files, roles=Roles.of())
+
+
+def test_a_lucky_chunk_in_a_file_on_something_else_loses_to_one_that_its_file_supports() -> None:
+    standing = base([3, 3], [])
+    scores = with_file(np.array([5.0, 0.0, 0.0, 4.9, 4.8, 4.7]), standing)
+    assert scores.argmax() == 3
+    assert scores[3] > scores[4] > scores[5], "within a file the order stays"
+
+
+def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
+    standing = base([1, 3], [])
+    scores = with_file(np.array([4.0, -np.inf, 4.0, -np.inf]), standing)
+    assert scores[0] == scores[2] == 4.0
+    assert np.isneginf(scores[[1, 3]]).all()
+
+
+def test_how_much_of_a_query_letters_say_is_between_nothing_and_all() -> None:
+    letters = LetterIndex.of([["fattur"], ["fatturazion", "consum"], ["pan"]])
+    scores, has = letters.shares(["fatturazion"])
+    assert has.tolist() == [pytest.approx(4 / 10), 1.0, 0.0]
+    assert 0 == scores[2] < scores[0] < scores[1] < 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("20260120_nota.md", "20260110_nota.md"),
+        ("20260110_nota.md", "archivio/20260120_nota.md"),
+        ("decisioni/20260110_nota.md", "ricerche/20260120_nota.md"),
+    ],
+)
+def test_of_two_documents_about_as_good_that_which_holds_leads(
+    tmp_path: Path, write: Write, first: str, second: str
+) -> None:
+    folder = tmp_path / "base"
+    write(folder, first, "# Servizio\n\nIl servizio gira sulla porta 8002.\n")
+    write(folder, second, "# Servizio\n\nIl servizio gira sulla porta 8001.\n")
+    KnowledgeIndex(folder, tmp_path / "index", embedder="none").update()
+    with HybridRetriever(tmp_path / "index", folder=folder) as retriever:
+        assert [p.path for p in retriever.retrieve("Su quale porta gira il servizio?")] == [first, second]
+
+
+def test_what_holds_does_not_pass_what_answers_better() -> None:
+    files = [_file("2026-01-01"), _file("2026-01-20")]
+    standing = base([1, 1], files)
+    assert newest_first(np.array([5.0, 4.8]), standing).argmax() == 1
+    assert newest_first(np.array([5.0, 4.0]), standing).argmax() == 0
+
+
+def _file(date: str) -> Any:
+    from cervella.knowledge.manifest import FileRow
+
+    return FileRow(
+        path=date, disk_path=date, sha256="", size=1, title="", role=None, project=None, date=date, status="current",
+        local_only=False,
+    )  # fmt: skip
+
+
+def test_a_change_of_one_file_leaves_what_is_known_of_all_vectors(notes: Path, index_dir: Path, write: Write) -> None:
+    for number in range(12):
+        write(notes, f"n{number}.md", f"# Nota {number}\n\nparola{number} altra{number}\n")
+    embedder = HashEmbedder()
+    KnowledgeIndex(notes, index_dir, embedder=embedder).update()
+
+    def known() -> tuple[str | None, list[str]]:
+        with Manifest.open(IndexFolder(index_dir).current()) as manifest:
+            return manifest.meta("geometry"), manifest.without_lean()
+
+    before, missing = known()
+    assert before
+    assert not missing
+    write(notes, "n3.md", "# Nota 3\n\ntutt'altro\n")
+    KnowledgeIndex(notes, index_dir, embedder=embedder).update()
+    assert known() == (before, [])
