@@ -146,7 +146,7 @@ def _contents(path: Path) -> str | None:
         finally:
             connection.close()
     except sqlite3.OperationalError as error:
-        if "locked" in str(error) or "disk" in str(error):
+        if any(sign in str(error) for sign in ("locked", "disk", "unable to open")):
             raise KnowledgeError(
                 f"{str(path)!r} can't be read: {error}.",
                 remedy="Check its disk, and that no other program holds it.",

@@ -25,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few of each, as in the tests")
     parser.add_argument("--kills", type=int, help="runs that are killed over the small folder")
+    parser.add_argument("--only", help="one trial, by its name")
     parser.add_argument("--seed", type=int, default=4)
     options = parser.parse_args()
     short = options.short
@@ -34,18 +35,27 @@ def main() -> None:
         where = Path(folder)
         versions = write_versions(where, files=6 if short else 36, seed=options.seed)
         arena = Arena.of(where, versions, seed=options.seed)
-        _tell("kills", lambda: _kill(arena, kills))
-        if not short and _SNCP.is_dir():
-            large = where / "large"
-            large.mkdir()
-            real = Arena.of(large, [_SNCP, _later(_SNCP, large / "later")], seed=options.seed, embedder="none")
-            _tell("kills over the 199 files", lambda: _kill(real, 10))
-        _tell("two writers, seconds", arena.two_writers)
-        _tell("answers of four readers", lambda: arena.readers(switches=2 if short else 40))
-        _tell("embedder failures", arena.fail_embedder)
-        _tell("failed writes", lambda: arena.fail_writes(step=40 if short else 1))
-        _tell("file size limits that hurt", lambda: arena.fill_disk(limits=2 if short else 40))
-        _tell("damaged files", lambda: arena.damage(rounds=1 if short else 6, every=4 if short else 1))
+        trials: dict[str, Callable[[], Any]] = {
+            "kills": lambda: _kill(arena, kills),
+            "kills over the 199 files": lambda: _kill_large(where, options.seed),
+            "two writers, seconds": arena.two_writers,
+            "answers of four readers": lambda: arena.readers(switches=2 if short else 40),
+            "embedder failures": arena.fail_embedder,
+            "failed writes": lambda: arena.fail_writes(step=40 if short else 1),
+            "file size limits that hurt": lambda: arena.fill_disk(limits=2 if short else 40),
+            "damaged files": lambda: arena.damage(rounds=1 if short else 6, every=4 if short else 1),
+        }
+        if short or not _SNCP.is_dir():
+            del trials["kills over the 199 files"]
+        for name, trial in trials.items():
+            if options.only in (None, name):
+                _tell(name, trial)
+
+
+def _kill_large(where: Path, seed: int) -> dict[str, int]:
+    large = where / "large"
+    large.mkdir()
+    return _kill(Arena.of(large, [_SNCP, _later(_SNCP, large / "later")], seed=seed, embedder="none"), 10)
 
 
 def _later(folder: Path, copy: Path) -> Path:

@@ -8,6 +8,7 @@ import random
 import resource
 import shutil
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -112,7 +113,7 @@ class Arena:
         """The embedder fails at its n-th call, for every n; how many there were."""
         call = 1
         while True:
-            index = self.start(1)
+            index = self.start(None)
             broken = HashEmbedder(fail_at=call)
             try:
                 run_in_child(lambda broken=broken, index=index: build(self.versions[0], index, broken))
@@ -257,9 +258,11 @@ def _fail_at(work: Callable[[], None], index: Path, number: int) -> bool:
     inside = str(index)
     sync = os.fsync
 
-    def strike() -> None:
+    def strike(event: str = "") -> None:
         nonlocal count
         count += 1
+        if count == number and event == "sqlite3.connect":
+            raise sqlite3.OperationalError("unable to open database file")
         if count == number:
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -267,7 +270,7 @@ def _fail_at(work: Callable[[], None], index: Path, number: int) -> bool:
         makes = event in ("os.mkdir", "os.rename", "sqlite3.connect")
         writes = makes or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR))
         if writes and str(args[0]).removeprefix("file://").startswith(inside):
-            strike()
+            strike(event)
 
     def fsync(descriptor: int) -> None:
         strike()
