@@ -10,7 +10,8 @@ import typer
 
 from cervella.agent import Agent
 from cervella.brains import brain_names
-from cervella.brains.models import models_folder, pull_model, suggested_models
+from cervella.brains.models import models_folder, suggested_models
+from cervella.brains.pull import pull_model
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line, progress_bar
 from cervella.errors import CervellaError, ConfigError
