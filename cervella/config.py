@@ -133,16 +133,21 @@ def _resolved(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
             continue
         out[section] = {**out[section], key: resolved}
     brains = out.get("brains")
-    if isinstance(brains, Mapping):  # a model is a file where it is written like one
-        out["brains"] = {name: _with_model_path(own, base) for name, own in brains.items()}
+    if isinstance(brains, Mapping):
+        out["brains"] = {name: _with_brain_paths(own, base) for name, own in brains.items()}
     return out
 
 
-def _with_model_path(own: Any, base: Path) -> Any:
-    model = own.get("model") if isinstance(own, Mapping) else None
-    if isinstance(model, str) and model.endswith(".gguf"):
-        return {**own, "model": str(base / Path(model).expanduser())}
-    return own
+def _with_brain_paths(own: Any, base: Path) -> Any:
+    if not isinstance(own, Mapping):
+        return own
+    paths = {
+        key: str(base / Path(value).expanduser())
+        for key, value in own.items()
+        # a model is a file where it is written like one
+        if isinstance(value, str) and value and (key == "slots" or (key == "model" and value.endswith(".gguf")))
+    }
+    return {**own, **paths}
 
 
 def _at_home(path: str | Path) -> Path:

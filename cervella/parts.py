@@ -175,7 +175,8 @@ class Parts:
                 return compose(named, options, shield=self.shield, cooldown=self._cooldown, affordable=self._may_afford)
             finally:
                 self._composing.pop()
-        leaf = load_brain(named, options) if isinstance(named, str) else named
+        beside = {"slots": self.config.knowledge.index.parent / "slots"}
+        leaf = load_brain(named, options, defaults=beside) if isinstance(named, str) else named
         if not isinstance(leaf, Brain):
             raise ConfigError(
                 f"brain is {type(leaf).__name__}, which has no name, model and stream.",

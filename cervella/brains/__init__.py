@@ -47,10 +47,16 @@ def brain_names(options: Mapping[str, Mapping[str, Any]] | None = None) -> list[
     return sorted({*_BUILT_IN, *_third_party(), "router", *(options or {})})
 
 
-def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> Brain:
+def load_brain(
+    spec: str,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> Brain:
     """Make the brain that `name` or `name:model` stands for; it splits at the first colon.
 
-    `options` are the [brains.NAME] tables. Raises UnknownBrainError, ConfigError for an option that the brain does
+    `options` are the [brains.NAME] tables; `defaults` are for the brains that have such an option and whose table does
+    not name it. Raises UnknownBrainError, ConfigError for an option that the brain does
     not have, BrainNotInstalledError where its package is missing.
     """
     options = options or {}
@@ -75,8 +81,10 @@ def load_brain(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None
         own.pop(key, None)
     factory = _load(kind, third_party)
     _check(name, kind, factory, own)
+    parameters = inspect.signature(factory).parameters
+    given = {key: value for key, value in (defaults or {}).items() if key in parameters}
     try:
-        brain = factory(name=name, **own)
+        brain = factory(name=name, **{**given, **own})
     except CervellaError:
         raise
     except ImportError as error:

@@ -5,9 +5,9 @@ What follows was measured on xllamacpp 2026.10 and SmolLM2-135M, on two cores.
 - The server listens on a loopback port whether it is wanted or not. The port is random, and so is the key it asks for.
 - A request that is closed while its prompt is read is noticed at the next batch, and only because progress is asked
   for: without it the server looks once a second, and not at all while another request keeps it busy.
-- In batches of 64 tokens or more, flash attention takes another way through the numbers, and the same prompt at
-  temperature 0 gives another text when another part of it was in the prefix cache. In smaller ones it is the same to
-  the last bit, whatever was asked before.
+- Flash attention takes another way through the numbers in batches of 64 tokens or more, and for a single token behind
+  512 others: the same prompt at temperature 0 gives another text when another part of it was in the prefix cache, or
+  when another answer is written at once. Without it, and in batches of 32, every number is the same to the last bit.
 - Loading holds the interpreter's lock: no Python thread runs meanwhile.
 """
 
@@ -18,9 +18,15 @@ import importlib
 import os
 import re
 import secrets
+import shutil
+import tempfile
 import threading
 import weakref
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.brains.gguf import read_control_tokens
@@ -70,10 +76,20 @@ class Engine:
         self._key = secrets.token_urlsafe(32)
         spellings = sorted(read_control_tokens(options.path), key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, spellings))) if spellings else None
-        server = _start(options, self._key)
+        file = os.stat(options.path)
+        model = {"path": os.path.basename(options.path), "bytes": file.st_size, "written": file.st_mtime_ns}
+        self.facts = {**asdict(options), **model, "batch": _BATCH_TOKENS, "engine": version("xllamacpp")}
+        """What decides about the numbers that it computes."""
+        self.souls: list[str | None] = [None] * options.parallel
+        """Whose soul was brought into each slot last."""
+        self.turn = threading.Lock()
+        """Held by who brings one there."""
+        self._last = -1
+        self._links = tempfile.mkdtemp(prefix="cervella-")
+        server = _start(options, self._key, self._links)
         self.url: str = server.listening_address
         # Alive at exit with a request under way, the server brings the process down. It must be the holder's alone.
-        weakref.finalize(self, _stop, [server], os.getpid())
+        weakref.finalize(self, _stop, [server], os.getpid(), self._links)
 
     def client(self) -> httpx2.AsyncClient:
         """A client for one request: closing it is what stops the engine, and it is bound to one event loop."""
@@ -87,6 +103,27 @@ class Engine:
             verify=False,
         )
 
+    def next_slots(self) -> range:
+        """The slots that a new soul goes to: all of them the first time, then one after the other."""
+        if not any(self.souls):
+            return range(len(self.souls))
+        self._last = (self._last + 1) % len(self.souls)
+        return range(self._last, self._last + 1)
+
+    def warmed(self, slots: range, soul: str) -> None:
+        for slot in slots:
+            self.souls[slot] = soul
+
+    @contextmanager
+    def link(self, path: Path) -> Iterator[str]:
+        """A name that the server knows a file by: it reads and writes in one folder of its own only."""
+        link = Path(self._links) / secrets.token_hex(8)
+        link.symlink_to(path.absolute())
+        try:
+            yield link.name
+        finally:
+            link.unlink(missing_ok=True)
+
     def defuse(self, text: str) -> tuple[str, int]:
         """The text with the model's control tokens broken by a zero-width space, and how many there were.
 
@@ -97,7 +134,7 @@ class Engine:
         return self._control.subn(lambda found: f"{found[0][0]}\u200b{found[0][1:]}", text)
 
 
-def _start(options: EngineOptions, key: str) -> Any:
+def _start(options: EngineOptions, key: str, links: str) -> Any:
     xllamacpp = _import()
     params = xllamacpp.CommonParams()
     params.model.path = options.path
@@ -112,6 +149,8 @@ def _start(options: EngineOptions, key: str) -> Any:
     params.n_batch = params.n_ubatch = _BATCH_TOKENS
     params.cache_ram_mib = 0  # the common prefix stays in the slot; copies of old prompts would take up to 8 GB
     params.ui = params.endpoint_slots = False
+    params.slot_save_path = f"{links}/"
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.verbosity = -1
     if options.threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
@@ -133,10 +172,12 @@ def _import() -> Any:
             del os.environ["OMP_WAIT_POLICY"]
 
 
-def _stop(held: list[Any], pid: int) -> None:
+def _stop(held: list[Any], pid: int, links: str) -> None:
     if os.getpid() != pid:
         # A forked child has the object but none of its threads: to destroy it there is a crash.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(held[0]))
+    else:
+        shutil.rmtree(links, ignore_errors=True)
     held.clear()
 
 

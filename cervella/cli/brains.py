@@ -1,16 +1,20 @@
-"""`cervella brains`, `cervella brains route`"""
+"""`cervella brains`, `cervella brains route`, `cervella brains pull`"""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cervella.agent import Agent
 from cervella.brains import brain_names
+from cervella.brains.models import models_folder, suggested_models
+from cervella.brains.pull import pull_model
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import print_json, print_line
-from cervella.errors import CervellaError
+from cervella.cli.output import note, print_json, print_line, progress_bar
+from cervella.errors import CervellaError, ConfigError
 
 app = typer.Typer(invoke_without_command=True, help="Show which brains can run here, and who would be asked.")
 
@@ -71,3 +75,66 @@ def route(
         print_line(f"then, where it fails: {', '.join(decision.order[1:])}")
     for name, why in decision.excluded.items():
         print_line(f"not asked: {name} {why}")
+
+
+@app.command("pull")
+def pull(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A suggested name, or OWNER/REPOSITORY/FILE.gguf.", show_default=False),
+    ] = None,
+    suggested: Annotated[bool, typer.Option("--list", help="Show the suggested models, and fetch nothing.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--to", help="The folder to keep it in; by default your user's own.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a model for the brain `embedded` from the Hugging Face hub. Run again, it goes on where it was."""
+    if suggested:
+        _list_models(as_json)
+        return
+    if model is None:
+        raise ConfigError(
+            "No model was named.", remedy="Name one: `cervella brains pull --list` shows some.", code="model_unknown"
+        )
+    with progress_bar() as progress:
+        pulled = pull_model(model, folder, progress=progress)
+    if as_json:
+        print_json(
+            {
+                "path": str(pulled.path),
+                "repository": pulled.repository,
+                "bytes": pulled.size,
+                "fetched_bytes": pulled.fetched,
+                "sha256": pulled.sha256,
+            }
+        )
+        return
+    state = "verified" if pulled.fetched else "it was there already, and is sound"
+    note(f"{pulled.path.name}, {pulled.size / 1e9:.2f} GB, sha256 {pulled.sha256[:12]}…: {state}. For cervella.toml:")
+    print_line("[brains.embedded]")
+    print_line(f"model = {json.dumps(str(pulled.path), ensure_ascii=False)}")
+
+
+def _list_models(as_json: bool) -> None:
+    date, models = suggested_models()
+    if as_json:
+        rows = [
+            {
+                "name": model.name,
+                "repository": model.repository,
+                "file": model.file,
+                "gigabytes": model.gigabytes,
+                "ram_gigabytes": model.ram_gigabytes,
+                "licence": model.licence,
+            }
+            for model in models
+        ]
+        print_json({"date": date, "folder": str(models_folder()), "models": rows})
+        return
+    width = max(len(model.name) for model in models)
+    for model in models:
+        sizes = f"{model.gigabytes:5.2f} GB, {model.ram_gigabytes:4.1f} GB of memory"
+        print_line(f"{model.name:<{width}}  {sizes}  {model.licence:<18}  {model.repository}")
+    note(f"As of {date}. The memory is reckoned, for a window of 8192 tokens.")

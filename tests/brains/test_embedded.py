@@ -367,7 +367,7 @@ def test_an_engine_that_dies_in_the_middle_leaves_the_partial_answer(monkeypatch
     brain = EmbeddedBrain(context_tokens=768)
     held: list[list[Any]] = []
     monkeypatch.setattr(
-        "cervella.brains.embedded_engine.weakref.finalize", lambda _, __, server, ___: held.append(server)
+        "cervella.brains.embedded_engine.weakref.finalize", lambda _, __, server, *___: held.append(server)
     )
     texts: list[str] = []
 
