@@ -73,9 +73,9 @@ def write_versions(where: Path, *, files: int, seed: int) -> list[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         made.append(folder)
-        for name in rng.sample(sorted(texts), max(2, files // 8)):
+        for name in rng.sample(sorted(texts), max(1, files // 8)):
             del texts[name]
-        for name in rng.sample(sorted(texts), max(2, files // 8)):
+        for name in rng.sample(sorted(texts), max(1, files // 8)):
             texts[name] += f"\n## Aggiunta {version}\n\n{_sentence(rng)}\n"
         for number in range(files * (version + 1), files * (version + 1) + max(1, files // 8)):
             texts[f"n{number:03}.md"] = _text(rng, number)
