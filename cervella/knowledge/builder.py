@@ -22,6 +22,7 @@ __all__ = ["Builder"]
 
 _SAMPLE = 200  # vectors asked for by themselves in every run, besides those that it wrote
 _MANY_NEW = 0.25  # of the chunks: then what all vectors have in common may have moved
+_AT_ONCE = 256  # vectors stored in one write
 _SEED = 4  # of the sample: the same index is asked for the same
 
 
@@ -49,6 +50,7 @@ class Builder:
         self._manifest = Manifest.open(base.path) if base else None
         self._work: Path | None = None
         self._store: VectorStore | None = None
+        self._waiting: dict[str, Sequence[float] | np.ndarray] = {}
         self._written: set[str] = set()
         self._vectors_sound = True
         self.geometry_is_new = False
@@ -95,14 +97,23 @@ class Builder:
             self.begin()
 
     def add(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
-        """Store vectors by chunk id, then note that they are there."""
+        """Store vectors by chunk id: some at a time, since each write costs Chroma a commit."""
+        self._waiting.update(vectors)
+        if len(self._waiting) >= _AT_ONCE:
+            self._store_waiting()
+
+    def _store_waiting(self) -> None:
+        if not self._waiting:
+            return
         manifest, _ = self.begin()
-        self._vectors().upsert(vectors)
-        manifest.mark(vectors, embedded=True)
-        self._written.update(vectors)
+        self._vectors().upsert(self._waiting)
+        manifest.mark(self._waiting, embedded=True)
+        self._written.update(self._waiting)
+        self._waiting.clear()
 
     def drop_stale(self) -> None:
         """Remove the vectors of chunks that are gone, now that those of the new ones are there."""
+        self._store_waiting()
         manifest, work = self.begin()
         store, wanted = self._vectors(), manifest.ids()
         stale = store.ids() - wanted
@@ -180,6 +191,7 @@ class Builder:
 
     def publish(self) -> None:
         """Check the generation that was made, and show it to readers."""
+        self._store_waiting()
         if self._work is None or self._manifest is None:
             return
         written, self._written = self._written, set()

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the torture forks and kills")
 def test_nothing_is_lost_by_a_kill_a_full_disk_a_flipped_byte_or_a_second_process() -> None:
     command = [sys.executable, "-m", "tests.torture", "--short"]
