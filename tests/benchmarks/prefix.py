@@ -195,7 +195,12 @@ def main() -> None:
         rows += context_first(without, soul, many)
         size = sum(path.stat().st_size for path in (folder / "slots").iterdir())
     table = Table(
-        "what", "prompt", "computed", "changing", "of turn 1", title=f"A soul of {tokens} tokens, {brain.model}"
+        "what",
+        "prompt",
+        "computed",
+        "changing",
+        "of the first prompt",
+        title=f"A soul of {tokens} tokens, {brain.model}",
     )
     for one in rows:
         base = next(first for first in rows if first.what.split(",")[0] == one.what.split(",")[0])
@@ -204,7 +209,7 @@ def main() -> None:
             str(one.prompt),
             str(one.recomputed),
             str(one.changing or ""),
-            f"{one.recomputed / base.recomputed:.2f}",
+            f"{one.recomputed / base.prompt:.2f}",
         )
     Console(width=100).print(table)
     print(f"slot file: {size / 1e6:.1f} MB, {size / tokens / 1e3:.1f} KB a token; Python {sys.version.split()[0]}")
