@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class Row:
     """Tokens of the prompt, as the engine counts them."""
     recomputed: int
     """Of these, how many did not come from its cache."""
+    changing: int | None = None
+    """Of these, how many belong to passages, question and template."""
 
 
 def passages(count: int, *, lines: int) -> list[list[Passage]]:
@@ -80,6 +82,13 @@ async def soul_tokens(brain: EmbeddedBrain, text: str) -> int:
     """Of the system prompt in the model's template, without what every prompt has behind it."""
     bare = await brain.count_tokens(Prompt(system="", question="x"))
     return await brain.count_tokens(Prompt(system=text, question="x")) - bare
+
+
+async def changing_tokens(brain: EmbeddedBrain, agent: Agent, question: str) -> int:
+    """Of a question's prompt: passages, question and template; not the soul, nor the instructions of the day."""
+    asked = (await agent.apreview(question)).prompt
+    standing = replace(asked, passages=(), marks=(), hints={}, instructions="", question=asked.instructions)
+    return await brain.count_tokens(asked) - await brain.count_tokens(standing)
 
 
 def soul_of(brain: EmbeddedBrain, tokens: int) -> Soul:
@@ -127,7 +136,9 @@ def ours(brain: EmbeddedBrain, soul: Soul, few: Any, many: Any, folder: Path) ->
     with agent_over(brain, soul, few, folder) as agent:
         rows.append(row("few passages, new engine, saved slot", agent.ask(QUESTIONS[0])))
     with agent_over(brain, soul, many, folder) as agent:
-        rows += [row(f"default top_k, question {n + 1}", agent.ask(question)) for n, question in enumerate(QUESTIONS)]
+        for number, question in enumerate(QUESTIONS, 1):
+            changing = asyncio.run(changing_tokens(brain, agent, question))
+            rows.append(replace(row(f"default top_k, question {number}", agent.ask(question)), changing=changing))
     return rows
 
 
@@ -180,19 +191,28 @@ def main() -> None:
         rows = ours(brain, soul, few, many, folder)
         tokens = asyncio.run(soul_tokens(brain, soul.text))
         unload(brain)
-        rows += context_first(replace_slots(brain), soul, many)
+        without = EmbeddedBrain(context_tokens=brain.context_tokens, max_output_tokens=8)
+        rows += context_first(without, soul, many)
         size = sum(path.stat().st_size for path in (folder / "slots").iterdir())
-    table = Table("what", "prompt", "computed", "of turn 1", title=f"A soul of {tokens} tokens, {brain.model}")
+    table = Table(
+        "what",
+        "prompt",
+        "computed",
+        "changing",
+        "of the first prompt",
+        title=f"A soul of {tokens} tokens, {brain.model}",
+    )
     for one in rows:
         base = next(first for first in rows if first.what.split(",")[0] == one.what.split(",")[0])
-        table.add_row(one.what, str(one.prompt), str(one.recomputed), f"{one.recomputed / base.recomputed:.2f}")
+        table.add_row(
+            one.what,
+            str(one.prompt),
+            str(one.recomputed),
+            str(one.changing or ""),
+            f"{one.recomputed / base.prompt:.2f}",
+        )
     Console(width=100).print(table)
     print(f"slot file: {size / 1e6:.1f} MB, {size / tokens / 1e3:.1f} KB a token; Python {sys.version.split()[0]}")
-
-
-def replace_slots(brain: EmbeddedBrain) -> EmbeddedBrain:
-    """The same engine without slot files: what the peer would have of it."""
-    return EmbeddedBrain(context_tokens=brain.context_tokens, max_output_tokens=8)
 
 
 if __name__ == "__main__":
