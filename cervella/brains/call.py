@@ -112,9 +112,8 @@ class Call:
         if isinstance(error, StreamInterruptedError) and self._streamed:
             error.partial = "".join(self._text)
             if not self._text and isinstance(error.__cause__, BrainError):
-                error = (
-                    error.__cause__
-                )  # it broke off within a thought: nothing was given out, so it can be tried again
+                # It broke off within a thought: nothing was given out, so it can be tried again.
+                error = error.__cause__
         # A vendor's message may hold the key that it refused.
         error.message = mask_secrets(error.message)[0]
         error.args = (error.message,)

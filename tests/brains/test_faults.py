@@ -25,8 +25,9 @@ from cervella.errors import (
     PromptTooLongError,
     StreamInterruptedError,
 )
+from cervella.prompt import render
 from cervella.testing import check_brain
-from cervella.types import Attempt, Completion, Finished, Message, Prompt, TextDelta, Usage
+from cervella.types import Attempt, Completion, Finished, Message, Passage, Prompt, TextDelta, Usage
 from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
 from tests.brains.wires import TEXT, WIRES, WORDS
 
@@ -95,6 +96,23 @@ def test_an_answer_comes_as_it_is_written_with_the_engines_counts(wire: Any, ser
     assert (completion.usage.input_tokens, completion.usage.output_tokens) == (100, 3)
     read, write = {"claude": (70, 25), "vllm": (70, None), "ollama": (None, None)}[server.name]  # type: ignore[attr-defined]
     assert (completion.usage.cache_read_tokens, completion.usage.cache_write_tokens) == (read, write)
+
+
+def test_soul_history_and_question_go_over_the_wire_byte_for_byte(
+    wire: Any, server: FaultServer, passages: tuple[Passage, ...]
+) -> None:
+    server.scenes = [well(wire)]
+    soul = "# Chi sono\n\nSono Cervella, «calma» e precisa: perché no?\n"
+    history = (Message(role="user", content="Chi sei?"), Message(role="assistant", content="Cervella."))
+    prompt = Prompt(system=soul, question="Perché?", history=history, passages=passages, instructions="Cita.")
+    answer(Shield(wire.brain(server)), prompt)
+    sent = server.requests[0].body
+    messages = sent["messages"]
+    if server.name == "claude":  # type: ignore[attr-defined]
+        messages = [{"role": "system", "content": sent["system"]}, *messages]
+    told = [(m["role"], m["content"] if isinstance(m["content"], str) else m["content"][0]["text"]) for m in messages]
+    assert told == [(message.role, message.content) for message in render(prompt)]
+    assert "41 per cento" in told[-1][1], "a url of this machine is local"
 
 
 def test_counts_that_are_not_told_are_unknown_and_not_zero(wire: Any, server: FaultServer) -> None:
