@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-torch torture check docs tutorial bench clean
+.PHONY: demo test test-torch test-vllm torture check docs tutorial bench clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
@@ -41,6 +41,11 @@ torture: $(VENV)/.dev
 # sentence-transformers wants torch, which is large: it has its own environment, and its own tests.
 test-torch: .venv-torch/.installed
 	.venv-torch/bin/python -m pytest -m torch
+
+# The vllm brain against vLLM itself: name one that runs, `make test-vllm VLLM_URL=http://127.0.0.1:8000/v1`.
+test-vllm: $(VENV)/.dev
+	@test -n "$(VLLM_URL)" || { echo "Name a vLLM that runs: make test-vllm VLLM_URL=http://127.0.0.1:8000/v1"; exit 2; }
+	VLLM_URL="$(VLLM_URL)" $(BIN)/python -m pytest tests/brains/test_vllm_server.py
 
 clean:
 	rm -rf $(VENV) .venv-torch .cervella
