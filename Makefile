@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-torch test-vllm torture check docs tutorial bench clean
+.PHONY: demo test test-torch test-vllm torture check docs tutorial bench bench-knowledge clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
@@ -33,6 +33,10 @@ tutorial: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks
+
+# Does the search find what answers? Over the corpora beside the project: the first run embeds them, half an hour.
+bench-knowledge: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.knowledge
 
 # The index killed, refused the disk, damaged and read while it is written: half an hour of it.
 torture: $(VENV)/.dev

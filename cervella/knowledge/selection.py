@@ -16,6 +16,9 @@ __all__ = ["selected"]
 _AGAIN = 0.25
 """What a passage loses, in spreads, with each that its file has shown before."""
 
+_LOOKED_AT = 40
+"""Chunks looked at for each passage that is wanted: a passage has few chunks, and a file is not held back for ever."""
+
 
 def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *, in_order: bool = False) -> list[int]:
     """The best chunk of each of the best passages, best first. A chunk whose score is not finite is none.
@@ -25,8 +28,9 @@ def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *
     """
     import numpy as np
 
-    waiting = [(-float(scores[place]), int(place)) for place in np.flatnonzero(np.isfinite(scores))]
-    heapq.heapify(waiting)
+    enough = _LOOKED_AT * (count + 10)
+    order = np.argsort(-scores, kind="stable")[:enough]
+    waiting = [(-float(scores[place]), int(place)) for place in order if np.isfinite(scores[place])]  # a heap: sorted
     chosen: list[int] = []
     texts: dict[str, int] = {}
     done: set[range] = set()
