@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
 from cervella.knowledge.embedding import Choice, choose_embedder
 from cervella.knowledge.embedding_cache import EmbeddingCache
+from cervella.knowledge.indexed_text import embedding_text
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
@@ -72,7 +73,7 @@ class KnowledgeIndex:
 
         `force` cuts every file anew, lets another embedder take over, and accepts that many files are gone. `rebuild`
         builds from nothing beside the old index, then swaps. `verify` asks for every vector by itself. `purge` leaves
-        nothing of deleted text in the index folder.
+        nothing of deleted text in the index folder; the cache of embeddings forgets it too.
 
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
         (`too_many_removed`), IndexLockedError, IndexMismatchError, IndexDamagedError.
@@ -101,13 +102,21 @@ class KnowledgeIndex:
                 run.write_vectors(reading, partial=not rebuild)
                 builder.publish()
                 if purge:
+                    texts = {text for generation in self._storage.readable() for text in _texts(generation)}
                     builder.purge()
+                    self._forget(texts)
                 if verify:
                     builder.verify()
                     run.notify("verify", count := builder.manifest.count(), count)
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return report
+
+    def _forget(self, texts: Set[str]) -> None:
+        """Drop from the cache the vectors of texts that are in the index no more."""
+        latest = self._storage.latest()
+        if self._cache is not None and latest is not None:
+            self._cache.forget(sorted(texts - _texts(latest)))
 
     def roll_back(self) -> None:
         """Let readers have the generation before the current one again. The next `update` goes on from there.
@@ -170,6 +179,15 @@ def _files(generation: Generation | None) -> Mapping[str, FileRow]:
         return {}
     with Manifest.open(generation.path) as manifest:
         return manifest.files()
+
+
+def _texts(generation: Generation) -> set[str]:
+    """What was embedded of each chunk; nothing of a generation that can't be read any more."""
+    try:
+        with Manifest.open(generation.path) as manifest:
+            return {embedding_text(row.lead, row.text) for row in manifest.chunks()}
+    except KnowledgeError:
+        return set()
 
 
 def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, found: Scan) -> None:

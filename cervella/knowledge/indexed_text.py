@@ -50,6 +50,11 @@ def indexed_text(text: str, *, without: Container[str] = frozenset()) -> str:
     return "\n".join(line for line in indexed if line)
 
 
+def embedding_text(lead: str, text: str) -> str:
+    """What is embedded of a chunk: where it stands, then what it says."""
+    return indexed_text(f"{lead}\n{text}" if lead else text)
+
+
 def indexed_lines(lines: Sequence[str]) -> list[str]:
     """The same for each line of a text, in order; empty for a line that says nothing."""
     text = _LINE_START.sub("", "\n".join(lines))

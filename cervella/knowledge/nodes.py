@@ -16,22 +16,17 @@ from llama_index.core.schema import BaseNode, Document, TextNode, TransformCompo
 
 from cervella.knowledge.chunking import CHUNKER_VERSION, Sizes, chunk
 from cervella.knowledge.embedding_cache import EmbeddingCache
-from cervella.knowledge.indexed_text import indexed_text
+from cervella.knowledge.indexed_text import embedding_text
 from cervella.knowledge.manifest import chunk_id
 from cervella.knowledge.markdown import parse
 from cervella.knowledge.parsing import plain
 from cervella.protocols import Embedder
 
-__all__ = ["ChunkParser", "EmbedTransform", "embedding_text", "vectors_of"]
+__all__ = ["ChunkParser", "EmbedTransform", "vectors_of"]
 
 _WINDOW = 256
 """Chunks that are sorted by length before they are embedded: enough for batches of even lengths, few enough that what
 was asked for first comes first."""
-
-
-def embedding_text(lead: str, text: str) -> str:
-    """What is embedded of a chunk: where it stands, then what it says."""
-    return indexed_text(f"{lead}\n{text}" if lead else text)
 
 
 class ChunkParser(NodeParser):

@@ -100,6 +100,10 @@ class IndexFolder:
             raise
         return generation
 
+    def readable(self) -> list[Generation]:
+        """The current generation, and the one to go back to where there is one. Raises what `current` raises."""
+        return [generation for generation in self._generations(self._pointer()) if generation.path.is_dir()]
+
     def hold(self) -> Generation:
         """The current generation, as it was sealed but for the vectors, kept from being removed until it is closed.
 

@@ -11,9 +11,10 @@ import pytest
 
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.embedding_cache import EmbeddingCache
+from cervella.knowledge.indexed_text import embedding_text
 from cervella.knowledge.manifest import chunk_id
 from cervella.knowledge.markdown import parse
-from cervella.knowledge.nodes import embedding_text, vectors_of
+from cervella.knowledge.nodes import vectors_of
 
 
 class Counting:

@@ -11,6 +11,7 @@ import pytest
 
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.manifest import Manifest
 from cervella.knowledge.storage import IndexFolder
 from cervella.knowledge.vectors import VectorStore
@@ -257,3 +258,21 @@ def test_a_folder_that_refuses_is_an_error_with_a_cure(notes: Path, tmp_path: Pa
     with pytest.raises(KnowledgeError) as caught:
         update(notes, tmp_path / "index")
     assert caught.value.remedy
+
+
+def test_a_purge_forgets_the_vectors_of_deleted_text(
+    notes: Path, index_dir: Path, tmp_path: Path, write: Write, make_embedder: Callable[..., Any]
+) -> None:
+    cache = EmbeddingCache(tmp_path / "vectors")
+    write(notes, "segreto.md", "# Segreto\n\nzanzibarino\n")
+    first, second = make_embedder(), make_embedder()
+    KnowledgeIndex(notes, index_dir, embedder=first, cache=cache).update()
+    [secret] = [text for text in first.embedded if "zanzibarino" in text]
+    others = [text for text in first.embedded if text != secret]
+    (notes / "segreto.md").unlink()
+    KnowledgeIndex(notes, index_dir, embedder=second, cache=cache).update()
+    assert cache.get("hash-1", [secret])[0] is not None, "it may come back, without a purge"
+    KnowledgeIndex(notes, index_dir, embedder=second, cache=cache).update(purge=True)
+    assert cache.get("hash-1", [secret]) == [None]
+    assert all(vector is not None for vector in cache.get("hash-1", others))
+    assert second.embedded == []
