@@ -2,7 +2,7 @@
 
 Scores are in spreads: the standard deviation of a question's cosines with the passages of the base. What the words
 say is a share of what the query could score at all, so that a question of rare words weighs them, and one whose words
-the base does not have leans on the vectors by itself. The few constants were chosen by cross-validation over the
+the base does not have leans on the vectors by itself. The few constants were swept over the
 questions of docs/explanation/retrieval.md, which tells what each is worth and what was tried beside it.
 """
 
