@@ -6,8 +6,9 @@ What follows was measured on xllamacpp 2026.10 and SmolLM2-135M, on two cores.
 - A request that is closed while its prompt is read is noticed at the next batch, and only because progress is asked
   for: without it the server looks once a second, and not at all while another request keeps it busy.
 - Flash attention takes another way through the numbers in batches of 64 tokens or more, and for a single token behind
-  512 others: the same prompt at temperature 0 gives another text when another part of it was in the prefix cache, or
-  when another answer is written at once. Without it, and in batches of 32, every number is the same to the last bit.
+  some 500 others where keys and values are of 16 or 32 plain bits: the same prompt at temperature 0 gives another text
+  when another part of it was in the prefix cache. In batches of 32, and with values in bfloat16, every number is the
+  same to the last bit. Without flash attention a single token is apart at any length.
 - Loading holds the interpreter's lock: no Python thread runs meanwhile.
 """
 
@@ -150,7 +151,8 @@ def _start(options: EngineOptions, key: str, links: str) -> Any:
     params.cache_ram_mib = 0  # the common prefix stays in the slot; copies of old prompts would take up to 8 GB
     params.ui = params.endpoint_slots = False
     params.slot_save_path = f"{links}/"
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    if not any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info()):
+        params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16  # a graphics card wants keys and values of one kind
     params.verbosity = -1
     if options.threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
