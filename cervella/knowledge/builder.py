@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Builder"]
 
 _SAMPLE = 200  # vectors asked for by themselves in every run, besides those that it wrote
-_MANY_NEW = 0.25  # of the chunks: then what all vectors have in common may have moved
+_MANY_NEW = 0.25  # of the chunks: then confidence is calibrated anew
 _AT_ONCE = 256  # vectors stored in one write
 _SEED = 4  # of the sample: the same index is asked for the same
 
@@ -131,21 +131,19 @@ class Builder:
         return self._vectors().query(query, count)
 
     def _measure(self) -> None:
-        """Note what all vectors have in common: anew when many have changed, else for the new ones by what is known."""
+        """Note what all vectors have in common. Of all of them, in the order of their ids: an index that grew file by
+        file ranks as one that was built at once."""
         import numpy as np
 
-        manifest, store = self.manifest, self._vectors()
-        geometry, new = Geometry.from_json(manifest.meta("geometry")), manifest.without_lean()
-        if geometry is None or len(new) > _MANY_NEW * manifest.count():
-            vectors = {one: vector for page in store.items() for one, vector in page.items()}
-            geometry = Geometry.of(np.asarray(list(vectors.values()), dtype=np.float32))
-            manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
-            self.geometry_is_new = True
-        else:
-            vectors = store.get(new)
-        if geometry is not None and vectors:
-            leans = geometry.leans(np.asarray(list(vectors.values()), dtype=np.float32))
-            manifest.put_leans(dict(zip(vectors, leans.tolist(), strict=True)))
+        manifest = self.manifest
+        former, new = manifest.meta("geometry"), manifest.without_lean()
+        vectors = dict(sorted((one, vector) for page in self._vectors().items() for one, vector in page.items()))
+        rows = np.asarray(list(vectors.values()), dtype=np.float32)
+        geometry = Geometry.of(rows) if vectors else None
+        manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
+        self.geometry_is_new = self.geometry_is_new or not former or len(new) > _MANY_NEW * manifest.count()
+        if geometry is not None:
+            manifest.put_leans(dict(zip(vectors, geometry.leans(rows).tolist(), strict=True)))
 
     def _vectors(self) -> VectorStore:
         """The vectors of the generation that is being made."""

@@ -116,19 +116,24 @@ def _file(date: str) -> Any:
     )  # fmt: skip
 
 
-def test_a_change_of_one_file_leaves_what_is_known_of_all_vectors(notes: Path, index_dir: Path, write: Write) -> None:
+def test_an_index_that_grew_ranks_as_one_that_was_built_at_once(
+    notes: Path, index_dir: Path, tmp_path: Path, write: Write
+) -> None:
     for number in range(12):
         write(notes, f"n{number}.md", f"# Nota {number}\n\nparola{number} altra{number}\n")
     embedder = HashEmbedder()
     KnowledgeIndex(notes, index_dir, embedder=embedder).update()
-
-    def known() -> tuple[str | None, list[str]]:
-        with Manifest.open(IndexFolder(index_dir).current()) as manifest:
-            return manifest.meta("geometry"), manifest.without_lean()
-
-    before, missing = known()
-    assert before
-    assert not missing
     write(notes, "n3.md", "# Nota 3\n\ntutt'altro\n")
+    (notes / "n5.md").unlink()
     KnowledgeIndex(notes, index_dir, embedder=embedder).update()
-    assert known() == (before, [])
+    KnowledgeIndex(notes, tmp_path / "fresh", embedder=embedder).update()
+
+    def known(where: Path) -> tuple[str | None, list[str], list[tuple[str, float]]]:
+        with Manifest.open(IndexFolder(where).current()) as manifest:
+            geometry, missing = manifest.meta("geometry"), manifest.without_lean()
+        with HybridRetriever(where, folder=notes, embedder=embedder) as retriever:
+            found = retriever.retrieve("parola7 tutt'altro", top_k=8)
+        return geometry, missing, [(one.id, one.score) for one in found]
+
+    assert known(index_dir) == known(tmp_path / "fresh")
+    assert known(index_dir)[1] == []
