@@ -194,9 +194,13 @@ class Builder:
             return
         written, self._written = self._written, set()
         if self._store is not None:
-            self._store.compact()
-            self._store = None
-            self._prove(self._work, written)
+            self._compact()
+            if self._lost(self._work, written):
+                # It happens that Chroma's graph loses its way to a vector it holds: a new graph has all ways.
+                self._refill(self._work, self._manifest.ids())
+                self._vectors()
+                self._compact()
+                self._prove(self._work, written)
         if self._thorough:
             self._manifest.check()
             load_lexical(self._work, self._manifest.meta("lexical") or "", self._manifest.count())
@@ -215,21 +219,31 @@ class Builder:
         if VectorStore.exists(self._base.path):
             self._prove(self._base.path, set())
 
+    def _compact(self) -> None:
+        if self._store is not None:
+            self._store.compact()
+            self._store = None
+
     def _prove(self, folder: Path, written: Set[str]) -> None:
         """Raises IndexDamagedError where a vector that should be there is not, or does not find itself."""
+        lost = self._lost(folder, written)
+        if lost:
+            raise IndexDamagedError(
+                f"{len(lost)} chunks have no vector that can be found, though they were stored.",
+                remedy="Build it anew with `cervella index --rebuild`.",
+            )
+
+    def _lost(self, folder: Path, written: Set[str]) -> Set[str]:
+        """The chunks whose vector is not there, or, of those that are asked, does not find itself."""
         assert self._manifest is not None
         embedded = self._manifest.ids(embedded=True)
         with VectorStore(folder, self._fingerprint) as store:
             missing = embedded - store.ids()
-            if not missing:
-                sample = random.Random(_SEED).sample(sorted(embedded), min(_SAMPLE, len(embedded)))
-                asked = embedded if self._thorough else embedded & (written | set(sample))
-                missing = set(store.unfindable(asked))
-        if missing:
-            raise IndexDamagedError(
-                f"{len(missing)} chunks have no vector that can be found, though they were stored.",
-                remedy="Build it anew with `cervella index --rebuild`.",
-            )
+            if missing:
+                return missing
+            sample = random.Random(_SEED).sample(sorted(embedded), min(_SAMPLE, len(embedded)))
+            asked = embedded if self._thorough else embedded & (written | set(sample))
+            return set(store.unfindable(asked))
 
     def purge(self) -> None:
         """Publish the index once more with no byte of what was deleted, and remove all other generations."""

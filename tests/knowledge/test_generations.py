@@ -276,3 +276,22 @@ def test_a_purge_forgets_the_vectors_of_deleted_text(
     assert cache.get("hash-1", [secret]) == [None]
     assert all(vector is not None for vector in cache.get("hash-1", others))
     assert second.embedded == []
+
+
+def test_a_vector_that_chroma_holds_and_does_not_find_gets_a_new_graph(
+    notes: Path, index_dir: Path, make_embedder: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    find = VectorStore.unfindable
+
+    def lost_once(store: VectorStore, ids: set[str]) -> list[str]:
+        asked.append(len(ids))
+        return sorted(ids)[:1] if len(asked) == 1 else find(store, ids)
+
+    monkeypatch.setattr(VectorStore, "unfindable", lost_once)
+    update(notes, index_dir, make_embedder())
+    assert len(asked) == 2
+    monkeypatch.undo()
+    update(notes, index_dir, make_embedder(), verify=True)
+    with HybridRetriever(index_dir, folder=notes, embedder=make_embedder()) as retriever:
+        assert retriever.retrieve("lievito madre").coverage == 1.0
