@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import anyio.to_thread
 
@@ -165,7 +165,7 @@ class Recording:
         return True
 
     def _location(self, brain: Brain) -> Location:
-        return cast(Location, self._brains.get(brain.name, {}).get("location") or location_of(brain))
+        return location_of(brain, self._brains.get(brain.name, {}).get("location"))
 
     def _estimate(self, brain: Brain, prompt: Prompt, location: Location) -> Decimal | None:
         return self._prices.estimate(

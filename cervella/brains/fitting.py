@@ -20,9 +20,12 @@ _TEMPLATE_TOKENS = 64
 __all__ = ["Fitted", "admit", "context_tokens_of", "count_tokens", "fit", "location_of"]
 
 
-def location_of(brain: Brain) -> Location:
-    """Where a brain runs; one that does not say is taken for a cloud brain."""
-    location = getattr(brain, "location", None)
+def location_of(brain: Brain, configured: Location | None = None) -> Location:
+    """Where a brain runs. The owner's word counts more than the brain's, but one that says `remote` is a cloud brain
+    whatever they say, and so is one that says nothing."""
+    if getattr(brain, "remote", False):
+        return "cloud"
+    location = configured or getattr(brain, "location", None)
     return cast(Location, location) if location in ("local", "private") else "cloud"
 
 

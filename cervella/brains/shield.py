@@ -76,9 +76,7 @@ class Shield:
 
     @property
     def location(self) -> Location:
-        if getattr(self.brain, "remote", False):
-            return "cloud"
-        return self._location or location_of(self.brain)
+        return location_of(self.brain, self._location)
 
     @property
     def context_tokens(self) -> int | None:
