@@ -76,6 +76,10 @@ class SoulConfig(_Section):
     )
 
     lock: Path = Field(default=Path("soul.lock"), description="The file that pins the soul; kept with the sources.")
+    strict: bool | None = Field(
+        default=None,
+        description="Whether a soul that is not the locked one is an error; by default only where CI=true.",
+    )
     traits: TraitsConfig = TraitsConfig()
 
     _language = field_validator("language")(_known_language)
