@@ -20,6 +20,7 @@ from cervella.evaluation.drafting import Draft, Origin, candidates, templates
 from cervella.evaluation.indexed import manifest_of
 from cervella.knowledge.roles import is_local_only
 from cervella.language import known_languages, language
+from cervella.parts import AnyBrain
 from cervella.prompt import strip_marks
 from cervella.redaction import find_secrets
 from cervella.types import Passage, Prompt
@@ -107,7 +108,7 @@ def _is_clean(draft: Draft) -> bool:
     return not any(mark in text for text in texts for mark in marks) and not find_secrets("\n".join(texts))
 
 
-def phrased(agent: Agent, proposal: Proposal, brain: str, *, progress: Progress | None = None) -> Proposal:
+def phrased(agent: Agent, proposal: Proposal, brain: AnyBrain, *, progress: Progress | None = None) -> Proposal:
     """The answerable drafts as a brain words them, each asked about its own lines, through its shield.
 
     Where it gives no question the draft stays as it is. Raises BrainError, BudgetError.
@@ -115,8 +116,9 @@ def phrased(agent: Agent, proposal: Proposal, brain: str, *, progress: Progress 
     drafts = []
     for number, draft in enumerate(proposal.drafts, 1):
         if draft.file is not None:
-            said = agent.complete(_about(draft, proposal.language), brain=brain).text
-            worded = replace(draft, question=_question_in(said), why=f"{draft.why} Worded by the brain {brain}.")
+            reply = agent.complete(_about(draft, proposal.language), brain=brain)
+            why = f"{draft.why} Worded by {reply.brain} ({reply.model})."
+            worded = replace(draft, question=_question_in(reply.text), why=why)
             draft = worded if worded.question and _is_clean(worded) else draft
         drafts.append(draft)
         if progress is not None:
