@@ -111,15 +111,13 @@ def candidates(files: Mapping[str, FileRow], chunks: Sequence[ChunkRow], lang: L
 
 def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
     """Sentences of running text that could be evidence, and table rows, verbatim."""
-    from markdown_it import MarkdownIt
-
     lines = chunk.text.split("\n")
     sentences: list[str] = []
     rows: list[_TableRow] = []
     columns: tuple[str, ...] = ()
     cells: list[str] = []
     quoted = 0
-    tokens = MarkdownIt("commonmark").enable("table").parse(chunk.text)
+    tokens = _markdown().parse(chunk.text)
     for number, token in enumerate(tokens):
         quoted += (token.type == "blockquote_open") - (token.type == "blockquote_close")
         if token.type == "paragraph_open" and not quoted:
@@ -140,6 +138,13 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
         elif token.type == "table_close":
             columns, cells = (), []
     return sentences, rows
+
+
+@lru_cache(maxsize=1)
+def _markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table")
 
 
 def _could_be_evidence(sentence: str) -> bool:
@@ -257,7 +262,8 @@ def _unjoined(rows: Sequence[_TableRow], chunks: Sequence[ChunkRow], wording: Ma
     columns = sorted({column for row in rows for column in row.columns[1:] if _names_something(column)}, key=_shuffled)
 
     def said(name: str, column: str) -> bool:
-        return any(plain(name) in text and plain(column) in text for text in texts)
+        one, other = plain(name), plain(column)
+        return any(one in text and other in text for text in texts)
 
     pairs = ((name, columns[number % len(columns)]) for number, name in enumerate(names) if columns)
     for name, column in islice(pairs, _CROSSED):
