@@ -85,6 +85,8 @@ class Role:
 class Roles:
     """How documents are told apart."""
 
+    own: Mapping[str, Any] = field(repr=False)
+    """The owner's table, from which the same can be made elsewhere."""
     by_name: Mapping[str, Role]
     archived: tuple[str, ...]
     """Folded globs, as all of them here."""
@@ -117,6 +119,7 @@ class Roles:
         titles = tuple((fold(word), name) for name, entry in entries for word in entry.get("titles", ()))
         table = (ROLES_VERSION, roles, archived, deprecated, ended, replaced, openings, paths, titles)
         return cls(
+            own=dict(own or {}),
             by_name=MappingProxyType(roles),
             archived=archived,
             deprecated=deprecated,

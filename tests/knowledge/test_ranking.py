@@ -75,7 +75,7 @@ def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
 
 
 def test_how_much_of_a_query_letters_say_is_between_nothing_and_all() -> None:
-    letters = LetterIndex.of([["fattur"], ["fatturazion", "consum"], ["pan"]])
+    letters = LetterIndex.of(["fattur", "fatturazion", "consum", "pan"], [[0], [1, 2], [3]])
     scores, has = letters.shares(["fatturazion"])
     assert has.tolist() == [pytest.approx(4 / 10), 1.0, 0.0]
     assert 0 == scores[2] < scores[0] < scores[1] < 1
