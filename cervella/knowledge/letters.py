@@ -133,14 +133,15 @@ class LetterIndex:
         0 to 1, shape (size,)."""
         import numpy as np
 
-        scores, has = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
         runs = [run for stem in dict.fromkeys(stems) for run in runs_of(stem)]
-        most = 0.0
-        for run in runs:
-            column = self.columns.get(run)
-            first, last = (0, 0) if column is None else (int(self.starts[column]), int(self.starts[column + 1]))
-            most += rarity(self.size, last - first)
-            where = self.places[first:last]  # a document stands once in a column
-            scores[where] += self.weights[first:last]
-            has[where] += 1
-        return scores / max(most, 1e-6), has / max(len(runs), 1)
+        known = [column for run in runs if (column := self.columns.get(run)) is not None]
+        spans = [slice(int(self.starts[column]), int(self.starts[column + 1])) for column in known]
+        most = sum(rarity(self.size, span.stop - span.start) for span in spans)
+        most += (len(runs) - len(known)) * rarity(self.size, 0)
+        if not spans:
+            return np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
+        places = np.concatenate([self.places[span] for span in spans])
+        weights = np.concatenate([self.weights[span] for span in spans])
+        scores = np.bincount(places, weights, minlength=self.size) / max(most, 1e-6)
+        has = np.bincount(places, minlength=self.size) / len(runs)
+        return scores.astype(np.float32), has.astype(np.float32)
