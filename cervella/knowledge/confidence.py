@@ -60,9 +60,7 @@ def _off_topic() -> Mapping[str, Sequence[str]]:
     return tomllib.loads(text)
 
 
-def confidence(
-    loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray
-) -> float:
+def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:
     """0 to 1, by the chunks at `places`: by vectors where it is known what their cosines mean, else by words."""
     if not len(places):
         return 0.0
