@@ -19,9 +19,11 @@ __all__ = [
     "BudgetConfig",
     "Config",
     "ConversationsConfig",
+    "EvaluationConfig",
     "KnowledgeConfig",
     "LedgerConfig",
     "SoulConfig",
+    "TraitsConfig",
 ]
 
 ENV_PREFIX = "CERVELLA_"
@@ -37,6 +39,31 @@ def _known_language(value: str) -> str:
     return value
 
 
+class TraitsConfig(_Section):
+    """[soul.traits]: what a probe may ask of her, where the Constitution's section TRATTI does not say it."""
+
+    name: str | None = Field(default=None, min_length=1, description="Her name.")
+    gender: Literal["feminine", "masculine"] | None = Field(default=None, description="How she speaks of herself.")
+    language: str | None = Field(default=None, description="The language that she speaks, ISO 639-1.")
+    role: str | None = Field(default=None, min_length=1, description='What she is to the person: "partner".')
+    tone: tuple[str, ...] | None = Field(default=None, description="How she sounds.")
+    rules: tuple[str, ...] | None = Field(default=None, description="Her rules by name, in order.")
+    aim: str | None = Field(default=None, min_length=1, description="What the work is for in the end.")
+    person: str | None = Field(default=None, min_length=1, description="What the person who speaks with her does.")
+    address: str | None = Field(default=None, min_length=1, description="How she addresses the person.")
+    never_called: tuple[str, ...] | None = Field(default=None, description="What she never calls the person.")
+    emoji: bool | None = Field(default=None, description="Whether she uses any.")
+    says_unknown: bool | None = Field(default=None, description="Whether she says so when she does not know.")
+    empty_phrases: tuple[str, ...] | None = Field(default=None, description="What she never says.")
+    mottos: tuple[str, ...] | None = Field(default=None, description="Her mottos.")
+    max_tokens: int | None = Field(default=None, gt=0, description="The longest ordinary answer, in tokens.")
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return None if value is None else _known_language(value)
+
+
 class SoulConfig(_Section):
     """[soul]: who speaks."""
 
@@ -48,6 +75,13 @@ class SoulConfig(_Section):
     max_tokens: int = Field(
         default=3000, gt=0, description="Budget of the soul: ceil(characters / 3), the same for every brain."
     )
+
+    lock: Path = Field(default=Path("soul.lock"), description="The file that pins the soul; kept with the sources.")
+    strict: bool | None = Field(
+        default=None,
+        description="Whether a soul that is not the locked one is an error; by default only where CI=true.",
+    )
+    traits: TraitsConfig = TraitsConfig()
 
     _language = field_validator("language")(_known_language)
 
@@ -152,6 +186,37 @@ class BudgetConfig(_Section):
     )
 
 
+class EvaluationConfig(_Section):
+    """[evaluation]: soul tests and comparisons, and what they must come to."""
+
+    folder: Path = Field(default=Path(".cervella/evaluations"), description="Where runs and their reports are kept.")
+    margin: float = Field(
+        default=0.10,
+        gt=0,
+        lt=1,
+        description="How much worse than the reference a brain may be, as a share: 0.10 is ten points.",
+    )
+    soul_go: float = Field(default=0.90, ge=0, le=1, description="Soul score that GO wants.")
+    soul_conditional: float = Field(default=0.75, ge=0, le=1, description="Soul score under which it is NO-GO.")
+    answers_go: float = Field(
+        default=0.80, ge=0, le=1, description="Share of questions answered rightly, with a right source, that GO wants."
+    )
+    answers_conditional: float = Field(default=0.60, ge=0, le=1, description="Share of them under which it is NO-GO.")
+    latency_p95: float | None = Field(
+        default=60.0, gt=0, description="Seconds within which 95 of 100 answers must come for GO."
+    )
+    cost_per_1000: Decimal | None = Field(
+        default=None, ge=0, description="US dollars that 1,000 answers may cost for GO; by default no limit."
+    )
+    draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Draws of the bootstrap and of permutations.")
+    seed: int = Field(
+        default=20260109, ge=0, description="Of those draws, and of what is sent to engines that take one."
+    )
+    judge: str | None = Field(
+        default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
+    )
+
+
 class Config(BaseSettings):
     """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
 
@@ -169,6 +234,7 @@ class Config(BaseSettings):
     conversations: ConversationsConfig = ConversationsConfig()
     ledger: LedgerConfig = LedgerConfig()
     budget: BudgetConfig = BudgetConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     brains: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
     )
@@ -205,15 +271,18 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "conversations": ConversationsConfig,
     "ledger": LedgerConfig,
     "budget": BudgetConfig,
+    "evaluation": EvaluationConfig,
 }
 PATHS = (
     ("soul", "constitution"),
     ("soul", "also"),
+    ("soul", "lock"),
     ("knowledge", "folder"),
     ("knowledge", "index"),
     ("knowledge", "embedding_cache"),
     ("conversations", "path"),
     ("ledger", "path"),
+    ("evaluation", "folder"),
 )
 SWITCHABLE = frozenset({("knowledge", "embedding_cache")})
 """Paths that may be false: not at all."""
