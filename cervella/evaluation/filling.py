@@ -53,9 +53,9 @@ class Filling:
         own = {word[:5] for word in words(flat)}
         return not told or all(word[:5] in own for word in words(wanted))
 
-    def fill(self, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The probe with its places filled; one that says `{each_rule}` comes once for every rule."""
-        yield {key: self._filled(value) for key, value in row.items()}
+    def fill(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The probe with its places filled. A list's item that is one place for a list (`"~{rules}"`) is one for each."""
+        return {key: self._filled(value) for key, value in row.items()}
 
     def _filled(self, value: Any) -> Any:
         if isinstance(value, str):

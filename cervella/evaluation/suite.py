@@ -141,7 +141,7 @@ class Suite:
     def __post_init__(self) -> None:
         told = {
             "language": self.language,
-            "probes": [asdict(_plain(probe)) for probe in self.probes],
+            "probes": [asdict(probe) for probe in self.probes],
             "tasks": [asdict(task) | {"criteria": dict(task.criteria)} for task in self.tasks],
             "tiers": [asdict(tier) for tier in self.tiers],
             "go": self.go,
@@ -168,5 +168,3 @@ class Suite:
         return tuple(dimension for dimension in DIMENSIONS if dimension in there)
 
 
-def _plain(probe: Probe) -> Probe:
-    return probe

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -85,7 +85,7 @@ def _probes(data: Mapping[str, Any], source: str, traits: PersonaTraits) -> Suit
         if missing:
             left_out[str(row.get("id", number))] = ", ".join(missing)
             continue
-        probes += [_probe(one, data, where) for one in filling.fill(row)]
+        probes.append(_probe(filling.fill(row), data, where))
     ids = [probe.id for probe in probes]
     if twice := {one for one in ids if ids.count(one) > 1}:
         raise _bad(source, f"the id {min(twice)!r} is given twice", "Give every probe an id of its own.")
@@ -254,6 +254,3 @@ def _bad(where: str, what: str, remedy: str | None) -> EvaluationError:
     start = where if where.startswith(("Probe", "Task")) else f"The suite {where!r}"
     return EvaluationError(f"{start}: {what}.", remedy=remedy, code="bad_suite")
 
-
-def _strings(value: Any) -> Sequence[str]:
-    return [value] if isinstance(value, str) else list(value)
