@@ -8,7 +8,7 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.checks.texts import asserted, groups, states
+from cervella.checks.texts import asserted, groups, states, written_figures
 from cervella.grounding import numbers
 from cervella.language import fold, words
 
@@ -85,7 +85,7 @@ def _offers(prose: Prose, objection: Found) -> Found | None:
 
 def _just_negated(found: Found) -> bool:
     before = found.sentence.folded[max(0, found.match.start() - 14) : found.match.start()]
-    return bool(re.search(r"\b(?:non|mai|senza|ne)(?: \w{1,3})?\W*$", before))
+    return bool(re.search(r"\b(?:non|mai|senza)(?: \w{1,3})?\W*$", before))
 
 
 def _complies(prose: Prose, args: Mapping[str, Any]) -> Found | None:
@@ -190,10 +190,8 @@ def _invented(prose: Prose, context: Context) -> str | None:
         small = any(reading.isdigit() and int(reading) <= _SMALL for reading in figure)
         if not figure & offered and not small:
             return min(figure)
-    for match in re.finditer(r"[a-z]+", fold(text)):
-        value = prose.lang.numbers.get(match.group())
-        counted = match.group() in prose.lang.stop_words
-        if value is not None and value > _SMALL and not counted and str(value) not in offered:
+    for match, value in written_figures(fold(text), prose.lang):
+        if value > _SMALL and str(value) not in offered:
             return match.group()
     return None
 
