@@ -25,7 +25,7 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     if not own:
         return None, _UNDECLARED
     mine = rules.named("own_name", own)
-    named = next((found for found in (f for p in mine for f in prose.find(p)) if not prose.negated(found)), None)
+    named = next((found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None)
     for found in (f for pattern in rules.named("gone_name", own) for f in prose.find(pattern)):
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"

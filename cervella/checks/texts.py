@@ -57,9 +57,18 @@ def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
 
 def _stem_pattern(prose: Prose, word: str) -> re.Pattern[str]:
     wanted = set(prose.lang.stems(word)) or {fold(word)}
+    terms = [term for term in words(word) if term not in prose.lang.stop_words]
     said = {one for sentence in prose.sentences for one in words(sentence.folded)}
-    same = sorted(one for one in said if set(prose.lang.stems(one)) & wanted)
+    same = sorted(
+        one for one in said if set(prose.lang.stems(one)) & wanted or any(_akin(one, term) for term in terms)
+    )
     return re.compile(r"(?<![^\W_])(?:" + "|".join(map(re.escape, same)) + r")(?![^\W_])" if same else r"(?!)")
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two words begin alike: `ragiono` and `ragionare`, `liberi` and `libertà`."""
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return same >= 5 and same >= 0.6 * len(other)
 
 
 def _figure(prose: Prose, term: str, anyhow: bool) -> Found | None:
@@ -83,6 +92,9 @@ def _figure(prose: Prose, term: str, anyhow: bool) -> Found | None:
                 found_day = next((m for m in pattern.finditer(sentence.folded)), None)
                 if found_day and not prose.negated(Found(sentence, found_day)):
                     return Found(sentence, found_day)
+        if day and not any(prose.lang.find_months(s.folded) for s in prose.sentences):  # «il 17», no month at all
+            pattern = re.compile(rf"\b(?:il|al|del|dal|giorno) 0?{day[0]}\b(?![.,:/]?\d)")
+            return next((f for f in prose.find(pattern) if not prose.negated(f)), None)
     return None
 
 
@@ -97,7 +109,8 @@ def _figures(prose: Prose, text: str) -> Iterator[tuple[re.Match[str], frozenset
     for match in token.finditer(text):
         if not any(start <= match.start() < end for start, end in taken):
             for readings in numbers(match.group())[:1]:
-                yield match, readings
+                hours = {reading.split(":")[0] for reading in readings if reading.endswith(":00")}
+                yield match, readings | hours
     for match, value in written_figures(text, prose.lang):
         yield match, frozenset({str(value)})
 
@@ -127,7 +140,10 @@ def _written(word: str, lang: Language) -> int | None:
             tens = value % 10 == 0 and 10 < value <= 100 and rest.startswith(name[:-1])  # «trentotto», «centottanta»
             if rest.startswith(name) or (tens and rest[len(name) - 1 : len(name)] in ("u", "o")):
                 rest = rest[len(name) :] if rest.startswith(name) else rest[len(name) - 1 :]
-                part = part * 100 if value == 100 and part else part + value
+                if value == 1000:
+                    total, part = total + 1000 * (part or 1), 0
+                else:
+                    part = part * 100 if value == 100 and 1 < part < 10 else part + value
                 break
         else:
             return None
