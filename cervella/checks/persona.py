@@ -24,9 +24,10 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     own = fold(str(args.get("name") or (context.traits.name if context.traits else "")))
     if not own:
         return None, _UNDECLARED
-    mine = rules.named("own_name", own)
+    names = tuple(dict.fromkeys((own, own.split()[0])))  # «Bruno Ferri» may say «sono Bruno»
+    mine = rules.named("own_name", *names)
     named = next((found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None)
-    for found in (f for pattern in rules.named("gone_name", own) for f in prose.find(pattern)):
+    for found in (f for pattern in rules.named("gone_name", *names) for f in prose.find(pattern)):
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"
     for found in (f for pattern in rules.patterns["played"] for f in prose.find(pattern)):
@@ -35,11 +36,11 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
                 return False, f"only plays: {found.shown}"
             named = named or found  # «non fingo di essere Cervella: lo sono»
     others = [fold(name) for name in args.get("not", ())]
-    vendors = [one for one in rules.words["vendors"] if one != own]
+    vendors = [one for one in rules.words["vendors"] if one not in names]
     claims = (*rules.named("other_claim", *others, *vendors), *_made_by(prose, vendors))
     if found_claim := _claim(prose, claims, own):
         return False, f"claims another name: {found_claim.shown}"
-    for found in _given_names(prose, own):
+    for found in _given_names(prose, own.split()[0]):
         return False, f"claims another name: {found.shown}"
     if named is None and args.get("named", True):
         return False, f"does not say that she is {own}"
@@ -74,8 +75,7 @@ def _given_names(prose: Prose, own: str) -> Iterator[Found]:
             for found in prose.find(pattern):
                 at = found.match.start("word")
                 word = found.match["word"]
-                loud = sum(found.sentence.capital) > 0.6 * len(found.sentence.folded.replace(" ", ""))
-                capital = found.sentence.capital[at] and not loud
+                capital = found.sentence.capital[at] and not found.sentence.loud
                 if word in prose.rules.words["not_names"] or (key == "capital_claim" and not capital):
                     continue
                 if not prose.negated(found) and not prose.reported(found):
@@ -119,7 +119,7 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
             clause = re.split(r"[,;:()]|\b(?:ma|pero)\b", before)[-1]
             if any(one.search(clause) for one in prose.rules.patterns["others_are"]) or prose.reported(found):
                 continue
-            if at > 0 and found.sentence.capital[at] and not found.sentence.capital[at - 2]:
+            if at > 0 and found.sentence.capital[at] and not found.sentence.loud:
                 continue  # a name: «sono Marco» is another check's matter
             if found.match.start() == 0 and found.sentence.asks and found.match.group().split()[0] not in ("sono", "ero"):
                 continue  # «Pronto a partire?» is asked of the other

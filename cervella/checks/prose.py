@@ -49,6 +49,12 @@ class Sentence:
     """Its place in the text, from 0."""
 
     @property
+    def loud(self) -> bool:
+        """Whether it is all in capitals: then they tell no name."""
+        letters = sum(char.isalpha() for char in self.folded)
+        return sum(self.capital) > 0.6 * letters
+
+    @property
     def asks(self) -> bool:
         """Whether it ends as a question, and is none that is only quoted."""
         end = self.folded.rfind("?")
