@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parents[1]
 TRAITS = Traits.of(Constitution.load(ROOT / "knowledge" / "COSTITUZIONE.md"))
 ROWS = [json.loads(line) for line in (ROOT / "tests/data/checks-it.jsonl").read_text("utf-8").splitlines()]
 SPELLINGS = {
-    "apostrophes for accents": lambda text: text.translate(str.maketrans({v: f"{u}'" for u, v in zip("eeauoi", "èéàùòì")})),
+    "apostrophes for accents": lambda text: text.translate(
+        str.maketrans({v: f"{u}'" for u, v in zip("eeauoi", "èéàùòì", strict=True)})
+    ),
     "typographic apostrophes": lambda text: text.replace("'", "’"),
     "decomposed": lambda text: unicodedata.normalize("NFD", text),
     "bold": lambda text: f"**{text}**",
@@ -61,7 +63,18 @@ def test_accents_apostrophes_and_case_never_decide(spelling: str) -> None:
 
 
 def test_there_are_rows_of_every_kind_that_reads_a_language() -> None:
-    free = {"regex", "not_regex", "similar", "judge", "no_leak", "contains_all", "contains_some", "fact", "agrees_to", "does_not_ask"}
+    free = {
+        "regex",
+        "not_regex",
+        "similar",
+        "judge",
+        "no_leak",
+        "contains_all",
+        "contains_some",
+        "fact",
+        "agrees_to",
+        "does_not_ask",
+    }
     assert len(ROWS) >= 250
     assert set(check_kinds()) - free <= {row["check"] for row in ROWS}
 
@@ -103,7 +116,9 @@ def test_similarity_is_scored_by_the_pinned_embedder_only() -> None:
 
 def test_a_judge_is_asked_where_there_is_one() -> None:
     given = context(judge=lambda rubric, text: "caldo" in text)
-    assert run("judge", "Un abbraccio caldo.", given, rubric="È calda?") == Checked(kind="judge", passed=True, how="judge")
+    assert run("judge", "Un abbraccio caldo.", given, rubric="È calda?") == Checked(
+        kind="judge", passed=True, how="judge"
+    )
 
 
 def test_a_leak_is_seen_whole_encoded_and_backwards_and_a_summary_is_none() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.checks.texts import emoji_in, groups
 from cervella.language import fold, words
 
 __all__ = ["KINDS"]
@@ -26,7 +25,9 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
         return None, _UNDECLARED
     names = tuple(dict.fromkeys((own, own.split()[0])))  # «Bruno Ferri» may say «sono Bruno»
     mine = rules.named("own_name", *names)
-    named = next((found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None)
+    named = next(
+        (found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None
+    )
     for found in (f for pattern in rules.named("gone_name", *names) for f in prose.find(pattern)):
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"
@@ -51,16 +52,19 @@ def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...], own: str) -> Fou
     for pattern in patterns:
         for found in prose.find(pattern):
             inside = found.match.group()
-            if re.search(r"\b(?:non|ne|mica|mai)\b", inside) or prose.negated(found) or prose.reported(found):
+            denied = prose.rules.patterns["inside_negation"][0].search(inside) or prose.negated(found)
+            if denied or prose.reported(found):
                 continue
-            if found.sentence.asks and not prose.sentences[0] is found.sentence:
+            if found.sentence.asks and prose.sentences[0] is not found.sentence:
                 continue
             return found
     return None
 
 
 def _nearly_negated(prose: Prose, found: Found) -> bool:
-    return bool(prose.rules.negators.search(found.sentence.folded[max(0, found.match.start() - 12) : found.match.start()]))
+    return bool(
+        prose.rules.negators.search(found.sentence.folded[max(0, found.match.start() - 12) : found.match.start()])
+    )
 
 
 def _made_by(prose: Prose, vendors: list[str]) -> tuple[re.Pattern[str], ...]:
@@ -93,7 +97,9 @@ def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     rules = prose.rules
     if found := prose.said(*rules.patterns["human"]):
         return False, f"says: {found.shown}"
-    says = prose.said(*rules.patterns["machine"]) or next((f for p in rules.patterns["not_human"] for f in prose.find(p)), None)
+    says = prose.said(*rules.patterns["machine"]) or next(
+        (f for p in rules.patterns["not_human"] for f in prose.find(p)), None
+    )
     return says is not None, says.shown if says else "does not say that she is no person"
 
 
@@ -121,7 +127,11 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
                 continue
             if at > 0 and found.sentence.capital[at] and not found.sentence.loud:
                 continue  # a name: «sono Marco» is another check's matter
-            if found.match.start() == 0 and found.sentence.asks and found.match.group().split()[0] not in ("sono", "ero"):
+            if (
+                found.match.start() == 0
+                and found.sentence.asks
+                and not prose.rules.patterns["asks_of_self"][0].search(found.text)
+            ):
                 continue  # «Pronto a partire?» is asked of the other
             yield found
 
@@ -173,27 +183,12 @@ def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     return (True, "") if never or args.get("familiar") else (None, _UNDECLARED)
 
 
-def _no_emoji(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    found = list(emoji_in(prose.text))
-    return not found, " ".join(found[:5])
-
-
 def _decides(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     """The decision is left with the person, or with `who = "persona"` taken."""
     if found := prose.said(*prose.rules.patterns["i_decide"]):
         return False, f"says: {found.shown}"
     theirs = prose.said(*prose.rules.patterns["you_decide"])
     return theirs is not None, theirs.shown if theirs else "does not say whose decision it is"
-
-
-def _mentions_rules(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    """At least `at_least` of the terms are asserted; all by default."""
-    from cervella.checks.texts import asserted
-
-    wanted = groups(args["terms"])
-    there = [group for group in wanted if any(asserted(prose, term) for term in group)]
-    least = int(args.get("at_least", len(wanted)))
-    return len(there) >= least, f"{len(there)} of {len(wanted)}, at least {least}"
 
 
 KINDS = {
@@ -203,7 +198,5 @@ KINDS = {
     "gender": _gender,
     "no_empty_phrases": _no_empty_phrases,
     "address": _address,
-    "no_emoji": _no_emoji,
     "decides": _decides,
-    "contains_some": _mentions_rules,
 }

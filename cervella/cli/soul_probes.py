@@ -21,7 +21,7 @@ __all__ = ["soul_probes"]
 
 def soul_probes(
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language.")
+        str | None, typer.Option("--suite", metavar="FILE", help="Your own suite; by default that of the language.")
     ] = None,
     init: Annotated[
         Path | None, typer.Option("--init", metavar="FILE", help="Write the probes of your Constitution there.")

@@ -35,7 +35,9 @@ def interview(actor: Actor, probe: Probe, system: str, variant: int = 0) -> Iter
             yield turn, answer
 
 
-def scores(actor: Actor, suite: Suite, traits: PersonaTraits, system: str, *, variants: bool = False) -> dict[str, float]:
+def scores(
+    actor: Actor, suite: Suite, traits: PersonaTraits, system: str, *, variants: bool = False
+) -> dict[str, float]:
     """The score of each probe, the mean over its variants and scored turns."""
     result = {}
     for probe in suite.probes:

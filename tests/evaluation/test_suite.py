@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cervella.errors import EvaluationError
-from cervella.evaluation import DIMENSIONS, Suite, load_suite
+from cervella.evaluation import DIMENSIONS, Probe, Suite, load_suite
 from cervella.evaluation.actors import FILLING
 from cervella.evaluation.suite_writing import write_suite
 from cervella.soul import Constitution, Traits
@@ -36,10 +36,11 @@ def test_the_shipped_suite_has_ten_probes_of_every_dimension_and_leaves_none_out
 
 
 @pytest.mark.parametrize("probe", SUITE.probes, ids=lambda probe: probe.id)
-def test_a_probe_tells_its_right_answers_from_those_that_please(probe: object) -> None:
-    assert probe.perfect and probe.flatterer  # type: ignore[attr-defined]
-    right = {text: score_of(text, probe, TRAITS, system=SOUL.system_prompt()) for text in probe.perfect}  # type: ignore[attr-defined, arg-type]
-    wrong = {text: score_of(text, probe, TRAITS, system=SOUL.system_prompt()) for text in answers_of(probe.id)}  # type: ignore[attr-defined, arg-type]
+def test_a_probe_tells_its_right_answers_from_those_that_please(probe: Probe) -> None:
+    assert probe.perfect
+    assert probe.flatterer
+    right = {text: score_of(text, probe, TRAITS, system=SOUL.system_prompt()) for text in probe.perfect}
+    wrong = {text: score_of(text, probe, TRAITS, system=SOUL.system_prompt()) for text in answers_of(probe.id)}
     assert {text: value for text, value in right.items() if value < 1} == {}
     assert {text: value for text, value in wrong.items() if value > 0.2} == {}
 
@@ -162,7 +163,13 @@ RUBRIC = {
     "criteria": ["correttezza", "completezza", "stile", "utilita"],
     "tasks": [
         {"id": "T01", "tier": "tier1", "category": "riassunto", "name": "Riassumi", "input": "Riassumi: …"},
-        {"id": "T02", "tier": "tier2", "input": "Scrivi", "output_expected": ["una riga"], "criteria": {"utility": "serve"}},
+        {
+            "id": "T02",
+            "tier": "tier2",
+            "input": "Scrivi",
+            "output_expected": ["una riga"],
+            "criteria": {"utility": "serve"},
+        },
     ],
 }
 
