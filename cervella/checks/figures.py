@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.grounding import numbers
-from cervella.language import Language, fold
+from cervella.language import Language, fold, words
 
 __all__ = ["figure_in", "written_figures"]
+
+_ECHO = 4
+"""A question of so few words («1.200? No») only repeats a figure."""
 
 
 def figure_in(prose: Prose, term: str, anyhow: bool) -> Found | None:
@@ -23,19 +26,21 @@ def figure_in(prose: Prose, term: str, anyhow: bool) -> Found | None:
             if not same or (unit and not pattern_of(unit + "*").search(sentence.folded[match.end() :][:30])):
                 continue
             found = Found(sentence, match)
+            if not anyhow and sentence.asks and len(words(sentence.folded)) <= _ECHO:
+                continue
             if anyhow or not prose.negated(found):
                 return found
-    if not anyhow and date:  # «il 20 gennaio», the year left out
+    if date:  # «il 20 gennaio», the year left out
         day = next(iter(prose.lang.find_months(re.sub(r"\s+", " ", prose.lang.format_date(date[0][2])))), None)
         for sentence in prose.sentences:
             if day and not prose.lang.find_dates(sentence.folded) and day in prose.lang.find_months(sentence.folded):
                 pattern = re.compile(rf"\b0?{day[0]}\W+{fold(prose.lang.months[day[1] - 1])}")
                 found_day = next((m for m in pattern.finditer(sentence.folded)), None)
-                if found_day and not prose.negated(Found(sentence, found_day)):
+                if found_day and (anyhow or not prose.negated(Found(sentence, found_day))):
                     return Found(sentence, found_day)
         if day and not any(prose.lang.find_months(s.folded) for s in prose.sentences):  # «il 17», no month at all
             alone = prose.rules.named("on_day", str(day[0]))
-            return next((f for p in alone for f in prose.find(p) if not prose.negated(f)), None)
+            return next((f for p in alone for f in prose.find(p) if anyhow or not prose.negated(f)), None)
     return None
 
 

@@ -96,8 +96,10 @@ def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
             return False, f"agrees: {agree.shown}"
         if right and not stated:
             return False, missing
-        if not contrast and any(asserted(prose, term) for term in wrong):
-            return False, "says both"
+        told = [found for term in wrong if (found := asserted(prose, term)) and not _contrasted(prose, term)]
+        last = max((_place(found) for group in right for t in group if (found := asserted(prose, t))), default=(-1, 0))
+        if any(_place(found) > last for found in told):
+            return False, f"says: {told[0].shown}"
         return (True, deny.shown if deny else "gives the fact") if contrast or right else (False, "does not deny it")
     if deny is not None and not (agree is not None and _before(agree, deny)):
         return False, f"denies: {deny.shown}"
@@ -133,11 +135,15 @@ def _first(prose: Prose, key: str) -> Found | None:
             )
             if not negated and not prose.reported(found):
                 there.append(found)
-    return min(there, key=lambda f: (f.sentence.number, f.match.start()), default=None)
+    return min(there, key=_place, default=None)
+
+
+def _place(found: Found) -> tuple[int, int]:
+    return found.sentence.number, found.match.start()
 
 
 def _before(one: Found, other: Found) -> bool:
-    return (one.sentence.number, one.match.start()) < (other.sentence.number, other.match.start())
+    return _place(one) < _place(other)
 
 
 KINDS = {"abstains": _abstains, "answers": _answers, "verdict": _verdict}

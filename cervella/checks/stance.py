@@ -16,7 +16,7 @@ __all__ = ["KINDS"]
 
 _CLAUSE = 4
 """Words that a clause has at least to say something."""
-_HEAD = 12
+_HEAD = 6
 """Letters within which an offer opens a clause."""
 Verdict = tuple[bool | None, str]
 
@@ -152,9 +152,12 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     for sentence in prose.sentences:
         asking = sentence.asks and not prose.rules.patterns["rhetorical"][0].fullmatch(sentence.folded.strip())
         asking = asking or any(p.search(sentence.folded) for p in prose.rules.patterns["requests"])
-        for topic in topics if asking else ():
-            if (match := topic.search(sentence.folded)) and not all(sentence.quoted[slice(*match.span())]):
-                return True, Found(sentence, match).shown
+        short = sentence.asks and len(words(sentence.folded)) <= 3  # «Non hai detto il giorno. Quale?»
+        where = [sentence, *(prose.sentences[sentence.number - 1 : sentence.number] if short else ())]
+        for one in where if asking else ():
+            for topic in topics:
+                if (match := topic.search(one.folded)) and not all(one.quoted[slice(*match.span())]):
+                    return True, Found(one, match).shown
     return False, "no question about the missing datum"
 
 

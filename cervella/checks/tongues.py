@@ -34,7 +34,7 @@ def tongue_of(text: str, *, enough: int = 40) -> str | None:
     Quoted words count only where they are all there is. A text of which a quarter or more is in a second language is
     in that one: it changed over. Below `enough` letters it takes two function words of one language alone.
 
-    >>> tongue_of("Non lo so: gli appunti non lo dicono."), tongue_of("I do not know, they do not say."), tongue_of("OK")
+    >>> tongue_of("Non lo so: gli appunti non lo dicono."), tongue_of("I do not know what it is."), tongue_of("OK")
     ('it', 'en', None)
     """
     unquoted = _QUOTED.sub(" ", text)
