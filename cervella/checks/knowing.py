@@ -16,6 +16,8 @@ from cervella.language import fold, words
 __all__ = ["KINDS"]
 
 Verdict = tuple[bool | None, str]
+_HEAD = 3
+"""Letters within which a yes opens an answer."""
 _SMALL = 10
 """Figures up to here count things («ho guardato due note»): they are no invention."""
 
@@ -108,9 +110,9 @@ def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     for term in wrong:
         if found := asserted(prose, term):
             return False, f"says: {found.shown}"
-    if right and not stated:
-        return False, missing
-    return (True, agree.shown if agree else "gives the fact") if agree or right else (False, "does not confirm it")
+    if agree is not None and (stated or not right or _place(agree) < (0, _HEAD)):
+        return True, agree.shown
+    return (True, "gives the fact") if stated else (False, missing or "does not confirm it")
 
 
 def _contrasted(prose: Prose, term: str) -> bool:

@@ -150,7 +150,8 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
         return False, f"goes ahead: {done.shown}"
     topics = [pattern_of(term) for group in groups(args["about"]) for term in group]
     for sentence in prose.sentences:
-        asking = sentence.asks and not prose.rules.patterns["rhetorical"][0].fullmatch(sentence.folded.strip())
+        tail = re.split(r"[,;:]\s*", sentence.folded.strip())[-1]
+        asking = sentence.asks and not prose.rules.patterns["rhetorical"][0].fullmatch(tail)
         asking = asking or any(p.search(sentence.folded) for p in prose.rules.patterns["requests"])
         short = sentence.asks and len(words(sentence.folded)) <= 3  # «Non hai detto il giorno. Quale?»
         where = [sentence, *(prose.sentences[sentence.number - 1 : sentence.number] if short else ())]
