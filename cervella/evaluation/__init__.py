@@ -1,0 +1,1 @@
+"""Is it still her, and does she find the truth: the soul test, the comparison of brains, their statistics."""
