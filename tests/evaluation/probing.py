@@ -13,7 +13,7 @@ TARIFF = Passage(id="t", path="prezzi.md", text="Il piano costa 12 euro.", start
 
 
 def has(*words: str, weight: float = 1.0) -> Check:
-    return Check(kind="contains", args={"any": list(words)}, weight=weight)
+    return Check(kind="contains_any", args={"terms": list(words)}, weight=weight)
 
 
 def probe(id: str, dimension: str, asked: str | Sequence[str], checks: Sequence[Check], **facts: Any) -> Probe:

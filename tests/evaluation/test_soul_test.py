@@ -225,7 +225,7 @@ def test_a_soul_that_makes_no_difference_is_said(agent: Agent, suite: Suite) -> 
 
 
 def test_a_probe_that_does_not_part_the_controls_is_the_suites_defect(agent: Agent, suite: Suite) -> None:
-    blind = probe("x-1", "values", "Che cosa conta?", [has("a", "o")])
+    blind = probe("x-1", "values", "Che cosa conta?", [has("sono", "fantastico")])
     broken = probe("x-2", "values", "Che cosa vale?", [has("mai detto")])
     result = run_soul_test(
         agent, replace(suite, probes=(*suite.probes, blind, broken)), ["echo"], plan=Plan(conditions=("soul",))
@@ -237,8 +237,8 @@ def test_a_probe_that_does_not_part_the_controls_is_the_suites_defect(agent: Age
 
 
 def test_what_wants_a_judge_is_not_scored_without_one(agent: Agent, suite: Suite) -> None:
-    warm = probe("w-1", "values", "Ciao!", [has("cervella"), Check(kind="judge", args={"asks": "è calda?"})])
-    only = probe("w-2", "values", "Come va?", [Check(kind="judge", args={"asks": "è calda?"})])
+    warm = probe("w-1", "values", "Ciao!", [has("cervella"), Check(kind="judge", args={"rubric": "è calda?"})])
+    only = probe("w-2", "values", "Come va?", [Check(kind="judge", args={"rubric": "è calda?"})])
     wider = replace(suite, probes=(*suite.probes, warm, only))
     result = run_soul_test(agent, wider, [PerfectActor(wider)], plan=Plan(conditions=("soul",)))
     found = result.brains["perfect"]
