@@ -44,9 +44,10 @@ from cervella.settings import EvaluationConfig
 from cervella.soul.traits import Traits
 from cervella.types import Prompt, Reply
 
-__all__ = ["most_cost", "planned_calls", "probes_asked", "rescore", "run_soul_test", "systems_of"]
+__all__ = ["AnyOne", "most_cost", "name_of", "planned_calls", "probes_asked", "rescore", "run_soul_test", "systems_of"]
 
-AnyOne: TypeAlias = str | Brain
+AnyOne: TypeAlias = str | Brain | Sequence[str]
+"""A name, an object, or several names: the first that answers."""
 
 
 def run_soul_test(
@@ -278,12 +279,19 @@ def _check(plan: Plan) -> None:
         )
 
 
-def _named(agent: Agent, brains: Sequence[Any]) -> dict[str, AnyOne]:
+def name_of(brain: AnyOne) -> str:
+    """What a brain is called in a run."""
+    if isinstance(brain, str):
+        return brain
+    return brain.name if isinstance(brain, Brain) else ", ".join(brain)
+
+
+def _named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
     """The brains by name; one that is not known, or can't be made, fails here and not after the first hour."""
     named: dict[str, AnyOne] = {}
     for brain in brains:
         agent.brain_named(brain)
-        name = brain if isinstance(brain, str) else ", ".join(brain) if isinstance(brain, (list, tuple)) else brain.name
+        name = name_of(brain)
         if name in named:
             raise EvaluationError(f"The brain {name!r} is named twice.", remedy="Name each brain once.")
         named[name] = brain

@@ -144,3 +144,11 @@ def test_what_can_not_be_asked_says_why(run: Any, arguments: tuple[str, ...], to
     assert out == ""
     assert told in err
     assert "help:" in err
+
+
+def test_without_a_name_the_configured_brain_is_tested_several_as_one(run: Any, isolated: Path) -> None:
+    config = isolated / "cervella.toml"
+    config.write_text('brain = ["echo", "extractive"]\n' + config.read_text(encoding="utf-8"), encoding="utf-8")
+    data = json.loads(run("--json")[1])
+    assert list(data["brains"]) == ["echo, extractive"]
+    assert data["brains"]["echo, extractive"]["models"] == ["echo"]
