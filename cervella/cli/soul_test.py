@@ -21,17 +21,10 @@ from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.interview import MAX_OUTPUT_TOKENS, Plan
 from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
+from cervella.evaluation.preparation import AnyOne, most_cost, name_of, planned_calls, probes_asked
 from cervella.evaluation.records import CONDITIONS, Condition, Run
 from cervella.evaluation.results import SoulTestResult
-from cervella.evaluation.soul_test import (
-    AnyOne,
-    most_cost,
-    name_of,
-    planned_calls,
-    probes_asked,
-    rescore,
-    run_soul_test,
-)
+from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Suite
 from cervella.evaluation.suite_file import load_suite
 from cervella.prompt import LAYOUT_VERSION

@@ -15,9 +15,10 @@ from cervella.checks import Check
 from cervella.errors import BrainTimeoutError, EvaluationError
 from cervella.evaluation.actors import FlattererActor, PerfectActor
 from cervella.evaluation.interview import Plan, scrambled
+from cervella.evaluation.preparation import planned_calls
 from cervella.evaluation.records import Run
 from cervella.evaluation.results import SoulTestResult
-from cervella.evaluation.soul_test import planned_calls, rescore, run_soul_test
+from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Suite
 from cervella.evaluation.suite_file import load_suite
 from cervella.prompt import render
