@@ -66,6 +66,8 @@ def _print_brain(one: BrainResult) -> None:
     for what, counts in (("not scored", one.not_scored), ("prompts that were cut", one.cut)):
         if counts:
             print_line(f"{what}: {_list(f'{name} {count}' for name, count in counts.items())}")
+    if one.at_limit:
+        print_line(f"answers that broke off at the most tokens: {one.at_limit}")
     if one.empty:
         print_line(f"empty answers, which score 0: {one.empty}")
 

@@ -88,6 +88,7 @@ def brain_result(
         answered=sum(not one.failed for one in outputs),
         errors=dict(sorted(errors.items())),
         empty=sum(one.empty for one in outputs),
+        at_limit=sum(one.finish_reason == "length" for one in outputs),
         cut=dict(sorted(sum((Counter(_cut(one)) for one in outputs), Counter()).items())),
         not_scored=_not_scored(with_soul),
         numbers=dict(sorted(Counter(check.how for check in found if check.passed is not None).items())),

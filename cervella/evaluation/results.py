@@ -126,6 +126,8 @@ class BrainResult:
     """Errors by code, with the answer still missing: they are neither failed nor left out."""
     empty: int
     """Answers that say nothing: they score 0."""
+    at_limit: int
+    """Answers that broke off at the most tokens an answer may have: checks saw what was there."""
     cut: Mapping[str, int]
     """What a shield took out of prompts, counted: those answers are to less than was asked."""
     not_scored: Mapping[str, int]

@@ -15,12 +15,7 @@ from cervella.checks import Context, Judge
 from cervella.errors import EvaluationError
 from cervella.evaluation.actors import FlattererActor, PerfectActor
 from cervella.evaluation.controls import defects, scripted_scores
-from cervella.evaluation.interview import (
-    SESSION,
-    Plan,
-    interview,
-    sha256_of,
-)
+from cervella.evaluation.interview import SESSION, Plan, interview, sha256_of
 from cervella.evaluation.measures import brain_result, mean_of_dimensions
 from cervella.evaluation.preparation import (
     AnyOne,

@@ -38,7 +38,7 @@ KEYS = {"settings", "scored_with", "brains", "controls", "defects", "left_out", 
 BRAIN = {
     "brain", "models", "location", "verdict", "reasons", "total", "passed", "dimensions", "hard_failures",
     "discrimination", "self_agreement", "pair_consistency", "abstention", "drift", "planned", "answered", "errors",
-    "empty", "cut", "not_scored", "numbers", "input_tokens", "output_tokens",
+    "empty", "at_limit", "cut", "not_scored", "numbers", "input_tokens", "output_tokens",
 }  # fmt: skip
 
 

@@ -50,6 +50,17 @@ class Puppet:
         yield Finished(completion=Completion(text=said, model=self.model))
 
 
+class Chatterer(EchoBrain):
+    """Never comes to an end."""
+
+    def __init__(self) -> None:
+        super().__init__(name="chatterer")
+
+    async def stream(self, prompt: Prompt, /) -> AsyncIterator[BrainEvent]:
+        yield TextDelta(text="Dunque")
+        yield Finished(completion=Completion(text="Dunque", finish_reason="length", model=self.model))
+
+
 @pytest.fixture
 def suite() -> Suite:
     return small_suite()
@@ -249,6 +260,11 @@ def test_what_wants_a_judge_is_not_scored_without_one(agent: Agent, suite: Suite
     assert values.score is not None
     assert (values.score.n, values.score.estimate) == (1, 1.0)
     assert found.numbers == {"deterministic": 10}
+
+
+def test_answers_that_broke_off_at_the_limit_are_counted(agent: Agent, suite: Suite) -> None:
+    result = run_soul_test(agent, suite, [Chatterer()], plan=Plan(conditions=("soul",), paraphrases=0))
+    assert result.brains["chatterer"].at_limit == 9
 
 
 # Errors
