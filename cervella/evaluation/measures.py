@@ -36,6 +36,14 @@ class Drawing(TypedDict):
 
 
 _ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
+_TAKEN = (
+    "passages_withheld",
+    "turns_withheld",
+    "passages_dropped",
+    "turns_dropped",
+    "secrets_masked",
+    "temperature_not_sent",
+)
 
 
 def brain_result(
@@ -266,8 +274,7 @@ def _drift(scores: Iterable[ProbeScore], drawing: Drawing) -> Drift | None:
 
 
 def _cut(output: Output) -> dict[str, int]:
-    taken = ("passages_withheld", "turns_withheld", "passages_dropped", "turns_dropped", "secrets_masked")
-    return {name: 1 for name in taken if output.flags.get(name)}
+    return {name: 1 for name in _TAKEN if output.flags.get(name)}
 
 
 def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:

@@ -129,7 +129,7 @@ class BrainResult:
     at_limit: int
     """Answers that broke off at the most tokens an answer may have: checks saw what was there."""
     cut: Mapping[str, int]
-    """What a shield took out of prompts, counted: those answers are to less than was asked."""
+    """What was not sent as planned, by answers: what a shield took out of prompts, a temperature that was refused."""
     not_scored: Mapping[str, int]
     """Checks that nothing could score here (no embedder, no judge), and answers without a score, by why."""
     numbers: Mapping[str, int]

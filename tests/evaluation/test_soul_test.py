@@ -12,7 +12,7 @@ import pytest
 
 from cervella import Agent
 from cervella.checks import Check
-from cervella.errors import BrainTimeoutError, EvaluationError
+from cervella.errors import BrainResponseError, BrainTimeoutError, EvaluationError
 from cervella.evaluation.actors import FlattererActor, PerfectActor
 from cervella.evaluation.interview import Plan, scrambled
 from cervella.evaluation.preparation import planned_calls
@@ -286,6 +286,16 @@ def test_an_error_is_an_output_that_is_neither_failed_nor_dropped(agent: Agent, 
     assert (identity.score.n, identity.score.estimate) == (1, 1.0)
     assert "1 times brain_timeout" in " ".join(found.reasons)
     assert found.verdict == "INCOMPLETE"
+
+
+def test_an_engine_that_refuses_a_temperature_is_asked_without_and_that_is_said(agent: Agent, suite: Suite) -> None:
+    def say(prompt: Prompt) -> str | Exception:
+        refused = BrainResponseError("`temperature` may only be 1", brain="puppet")
+        return knows_itself(prompt) if prompt.temperature is None else refused
+
+    result = run_soul_test(agent, suite, [Puppet(say)], plan=Plan(conditions=("soul",), paraphrases=0))
+    found = result.brains["puppet"]
+    assert (found.answered, found.errors, found.cut) == (9, {}, {"temperature_not_sent": 9})
 
 
 def test_an_empty_answer_is_an_answer_that_scores_nothing(agent: Agent, suite: Suite) -> None:
