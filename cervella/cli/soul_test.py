@@ -163,7 +163,7 @@ def _rescore(agent: Agent, named: str, suite: str | None, judge: str | None) -> 
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
     soul = _KeptSoul(text=run.facts["system"], **run.settings["soul"])
     traits = _traits(soul, agent)
-    loaded = load_suite(suite or run.facts["suite"], traits)
+    loaded = load_suite(suite or run.facts["suite"]["source"], traits)
     marks = _judge(agent, judge, [])
     return rescore(run, loaded, traits, judge=marks, evaluation=agent.config.evaluation)
 

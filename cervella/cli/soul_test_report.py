@@ -21,8 +21,8 @@ def print_result(result: SoulTestResult) -> None:
     settings = result.settings
     soul, suite = settings["soul"], settings["suite"]
     print_line(
-        f"{soul['name']}, fingerprint {soul['fingerprint'][:12]}…; "
-        f"{len(settings['probes'])} of {suite['probes']} probes of the suite {suite['name']!r}, {suite['sha256'][:12]}…"
+        f"{soul['name']}, fingerprint {soul['fingerprint'][:12]}…; {len(settings['probes'])} of {suite['probes']} "
+        f"probes of the suite {suite['name']!r}, {result.scored_with[:12]}…"
     )
     for one in result.brains.values():
         print_line()

@@ -118,12 +118,16 @@ def scrambled(text: str, seed: int = 0) -> str:
 
 
 def conversations(probes: Sequence[Probe], plan: Plan) -> Iterator[Conversation]:
-    """All that is asked of one brain, in order: a condition's probes one after the other."""
-    for condition in plan.conditions:
-        for repeat in range(plan.repeats if condition == "soul" else 1):
-            for probe in probes:
-                for variant in range(_variants(probe, plan) if condition == "soul" else 1):
-                    yield Conversation(condition=condition, probe=probe, variant=variant, repeat=repeat)
+    """All that is asked of one brain, in order: a probe under every condition, then the next.
+
+    So a run that is broken off has asked the same probes with the soul and without it.
+    """
+    for repeat in range(plan.repeats):
+        for probe in probes:
+            for condition in plan.conditions:
+                if condition == "soul" or not repeat:
+                    for variant in range(_variants(probe, plan) if condition == "soul" else 1):
+                        yield Conversation(condition=condition, probe=probe, variant=variant, repeat=repeat)
 
 
 def _variants(probe: Probe, plan: Plan) -> int:

@@ -11,7 +11,15 @@ from typing import Any, TypeAlias
 from cervella import __version__
 from cervella.agent import Agent
 from cervella.errors import EvaluationError
-from cervella.evaluation.interview import Plan, conversations, prompt_of, scored_turns, scrambled, sha256_of
+from cervella.evaluation.interview import (
+    Plan,
+    asked_sha256,
+    conversations,
+    prompt_of,
+    scored_turns,
+    scrambled,
+    sha256_of,
+)
 from cervella.evaluation.records import CONDITIONS, Condition, Key, canonical_sha256
 from cervella.evaluation.selection import selected
 from cervella.evaluation.suite import Probe, Suite
@@ -144,8 +152,12 @@ def settings_of(
     """What makes a run the one that it is, and finds it again when it goes on."""
     own = agent.config.brains
     return {
-        "suite": {"name": suite.name, "language": suite.language, "sha256": suite.sha256, "probes": len(suite.probes)},
+        "suite": {"name": suite.name, "language": suite.language, "probes": len(suite.probes)},
         "probes": [probe.id for probe in probes],
+        # What is asked, not what is checked: an unfinished run goes on after a check was mended.
+        "asked_sha256": canonical_sha256(
+            [asked_sha256(probe, wording, len(probe.turns)) for probe in probes for wording in range(probe.variants)]
+        ),
         "soul": {"name": agent.soul.name, "language": agent.soul.language, "fingerprint": agent.soul.fingerprint},
         "systems": {condition: sha256_of(text) for condition, text in systems.items()},
         "layout_version": LAYOUT_VERSION,

@@ -165,7 +165,7 @@ class SoulTestResult:
     settings: Mapping[str, Any]
     """What was asked, of whom and how: as in the run's file."""
     scored_with: str
-    """sha256 of the suite whose checks gave the scores: another than that of the settings after a change."""
+    """sha256 of the suite whose checks gave the scores."""
     brains: Mapping[str, BrainResult]
     controls: Controls
     defects: tuple[Defect, ...]

@@ -77,7 +77,7 @@ def run_soul_test(
     root = folder or agent.config.evaluation.folder
     run = None if fresh else Run.unfinished(root, settings)
     if run is None:
-        run = Run.create(root, settings, suite=suite.source, system=systems["soul"])
+        run = Run.create(root, settings, suite={"source": suite.source, "sha256": suite.sha256}, system=systems["soul"])
     done = run.outputs()
     total = planned_calls(asked, plan)
     stopped: dict[str, str] = {}
