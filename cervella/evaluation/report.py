@@ -1,0 +1,321 @@
+"""The report of a comparison: one HTML file that asks for nothing outside itself. Whatever a brain said is escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import resources
+from typing import Any
+
+from cervella.evaluation.markup import percent, table, text
+from cervella.evaluation.plots import Dot, Row, drift_plot, intervals_plot, latency_plot, legend, marker
+from cervella.evaluation.report_answers import answers_section
+
+__all__ = ["report_html"]
+
+_MEANING = {
+    "GO": "everything that was measured holds",
+    "CONDITIONAL": "nothing speaks against it for sure; read the reasons",
+    "NO-GO": "it must not take her place",
+    "INCOMPLETE": "answers are missing; run it again to go on",
+}
+
+
+def report_html(data: Mapping[str, Any]) -> str:
+    """The page for a document of `cervella.evaluation.document`."""
+    style = _resource("report.css")
+    script = _resource("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
+    )
+    body = "\n".join(
+        part
+        for part in (
+            _head(data),
+            _soul(data),
+            _questions(data),
+            _speed(data),
+            _drift(data),
+            answers_section(data),
+            _settings(data),
+        )
+        if part
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<link rel="icon" href="data:,">
+<title>Is she still herself? {text(data["sentence"])}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+
+def _points(pair: Mapping[str, Any] | None) -> str:
+    if pair is None:
+        return '<span class="soft">reference</span>'
+    found = pair["difference"]
+    low, high = 100 * found["low"], 100 * found["high"]
+    p = pair["p_holm"]
+    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f'{100 * found["estimate"]:+.1f} <span class="range">{low:+.1f} to {high:+.1f}; {shown}</span>'
+
+
+def _equivalence(pair: Mapping[str, Any] | None) -> str:
+    if pair is None:
+        return ""
+    found = pair["tost"]
+    if found is None:
+        return '<span class="soft">too few</span>'
+    word = "equivalent" if found["equivalent"] else "not shown"
+    power = "no spread" if found["power"] is None else f"power {100 * found['power']:.0f} %"
+    return f'{word} <span class="range">within {100 * found["margin"]:g} points; {power}</span>'
+
+
+def _signed(data: Mapping[str, Any]) -> list[str]:
+    """The brains' names with their signs."""
+    return [f"{marker(place)} <bdi>{text(name)}</bdi>" for place, name in enumerate(data["brains"])]
+
+
+def _head(data: Mapping[str, Any]) -> str:
+    cards = []
+    for place, name in enumerate(data["brains"]):
+        one = data["verdicts"][name]
+        criteria = [*one["criteria"], *data["measured"]["latency"][name]]
+        items = "".join(
+            f'<li><span class="{criterion["word"]}">{"held" if criterion["word"] == "GO" else criterion["word"]}</span>: '
+            f"{text(criterion['text'])}</li>"
+            for criterion in criteria
+        )
+        role = " (reference)" if name == data["reference"] else ""
+        cards.append(
+            f'<article class="card"><h3>{marker(place)} <bdi>{text(name)}</bdi>{role}</h3>'
+            f'<p><span class="badge {one["verdict"]}">{one["verdict"]}</span> '
+            f'<span class="soft">{_MEANING[one["verdict"]]}</span></p><ul>{items}</ul></article>'
+        )
+    soul = data["settings"]["soul"]
+    return (
+        f"<header><h1>Is she still herself? {text(data['sentence'])}</h1>"
+        f'<p class="soft">The soul of {text(soul["name"])} ({text(soul["fingerprint"][:12])}) under '
+        f"{len(data['brains'])} brains, each held against {text(data['reference'])}. {text(_asked(data))}</p></header>"
+        f'<section aria-label="Verdicts"><div class="cards">{"".join(cards)}</div></section>'
+    )
+
+
+def _asked(data: Mapping[str, Any]) -> str:
+    parts = []
+    if data["soul"] is not None:
+        probes = len({one["id"] for one in data["probes"]})
+        parts.append(f"{probes} probes of the soul")
+    if data["questions"]:
+        parts.append(f"{len(data['questions'])} questions, each with the same passages for every brain")
+    return f"Asked: {' and '.join(parts)}." if parts else ""
+
+
+def _soul(data: Mapping[str, Any]) -> str:
+    soul = data["soul"]
+    if soul is None:
+        return ""
+    results = [soul["brains"][name] for name in data["brains"]]
+    dimensions = [one["dimension"] for one in results[0]["dimensions"]]
+    by_name = [{one["dimension"]: one for one in result["dimensions"]} for result in results]
+    first = by_name[0]
+    rows: list[tuple[str, list[str]]] = [
+        (text(name), [*(percent(own[name]["score"]) for own in by_name), _controls(first[name])]) for name in dimensions
+    ]
+    total = soul["controls"]
+    rows.append(
+        (
+            "all",
+            [*(percent(one["total"]) for one in results), _controls(total)],
+        )
+    )
+    pairs = [data["soul_pairs"].get(name) for name in data["brains"]]
+    rows.append((f"beside {text(data['reference'])}, points", [*map(_points, pairs), ""]))
+    rows.append(("equivalent to it?", [*map(_equivalence, pairs), ""]))
+    rows.append(("without the soul", [*(_control(one, "none") for one in results), ""]))
+    rows.append(("soul scrambled", [*(_control(one, "scrambled") for one in results), ""]))
+    rows.append(("same over wordings", [*(percent(one["self_agreement"]) for one in results), ""]))
+    rows.append(("hard failures", [*(str(len(one["hard_failures"])) for one in results), ""]))
+    plot = intervals_plot(
+        "Score of the soul by dimension, with 95 % intervals",
+        [_row(name, by_name, name) for name in dimensions],
+    )
+    defects = "".join(
+        f"<li>{text(one['probe'])} ({text(one['dimension'])}): {text(one['problem'])}</li>" for one in soul["defects"]
+    )
+    return (
+        "<section><h2>Soul, by dimension</h2>"
+        '<p class="soft">Mean score over probes, 0 to 100, with its 95 % interval. The grey band is what a test can tell '
+        "apart: from a scripted flatterer to a scripted perfect brain.</p>"
+        f"{legend(data['brains'], controls=True)}{plot}"
+        + table("Soul scores by dimension and brain", ["dimension", *_signed(data), "flatterer to perfect"], rows)
+        + (f"<h3>Probes that tell nothing apart: the suite's own defects</h3><ul>{defects}</ul>" if defects else "")
+        + "</section>"
+    )
+
+
+def _controls(one: Mapping[str, Any]) -> str:
+    ends = [one["flatterer"], one["perfect"]]
+    return "" if None in ends else f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f} %"
+
+
+def _control(result: Mapping[str, Any], condition: str) -> str:
+    found = result["discrimination"].get(condition)
+    if found is None:
+        return '<span class="soft">not asked</span>'
+    low, high = 100 * found["low"], 100 * found["high"]
+    return f'{-100 * found["estimate"]:+.1f} points <span class="range">{-high:+.1f} to {-low:+.1f}</span>'
+
+
+def _row(name: str, by_name: Sequence[Mapping[str, Any]], label: str) -> Row:
+    dots = [
+        Dot(
+            brain=place,
+            estimate=own[name]["score"]["estimate"],
+            low=own[name]["score"]["low"],
+            high=own[name]["score"]["high"],
+            control=own[name]["controls"].get("none"),
+        )
+        for place, own in enumerate(by_name)
+        if own[name]["score"] is not None
+    ]
+    ends = (by_name[0][name]["flatterer"], by_name[0][name]["perfect"])
+    return Row(label=label, dots=dots, band=None if None in ends else ends)
+
+
+_ANSWERS = (
+    ("grounded", "right, on a right source"),
+    ("right", "right"),
+    ("precision", "citations that are right and supported"),
+    ("recall", "right source cited"),
+    ("abstains_rightly", "says «non lo so» where it should"),
+    ("abstains_wrongly", "says «non lo so» where it should not"),
+)
+
+
+def _questions(data: Mapping[str, Any]) -> str:
+    if not data["questions"]:
+        return ""
+    results = [data["answers"][name] for name in data["brains"]]
+    rows = [(label, [percent(one[key]) for one in results]) for key, label in _ANSWERS]
+    rows.append(("marks without a source", [str(one["invented_marks"]) for one in results]))
+    rows.append(("answers missing", [str(one["missing"]) for one in results]))
+    pairs = [data["answer_pairs"].get(name) for name in data["brains"]]
+    rows.append((f"beside {text(data['reference'])}, points", [_points(pair) for pair in pairs]))
+    rows.append(("equivalent to it?", [_equivalence(pair) for pair in pairs]))
+    kinds = {kind["kind"]: None for one in results for kind in one["kinds"]}
+    found = [{kind["kind"]: kind for kind in one["kinds"]} for one in results]
+    by_kind = [
+        (text(kind), [f"{own[kind]['grounded']} of {own[kind]['questions']}" if kind in own else "" for own in found])
+        for kind in kinds
+    ]
+    plot = intervals_plot(
+        "Answers to the question file, with 95 % intervals",
+        [
+            Row(
+                label=label,
+                dots=[
+                    Dot(brain=place, estimate=one[key]["estimate"], low=one[key]["low"], high=one[key]["high"])
+                    for place, one in enumerate(results)
+                    if one[key] is not None
+                ],
+            )
+            for key, label in _ANSWERS
+        ],
+    )
+    return (
+        "<section><h2>Answers from the base</h2>"
+        '<p class="soft">By rule, no model judges: the expected figures, dates and words, and citations held against '
+        "their lines.</p>"
+        f"{legend(data['brains'])}{plot}"
+        + table("Answers to the question file, by brain", ["measure", *_signed(data)], rows)
+        + table("Right on a right source, by kind of question", ["kind", *_signed(data)], by_kind)
+        + "</section>"
+    )
+
+
+def _speed(data: Mapping[str, Any]) -> str:
+    speed = data["measured"]["speed"]
+    rows = []
+    for key, label, form in (
+        ("seconds_p50", "half of the answers within", "{:.2g} s"),
+        ("seconds_p95", "95 of 100 within", "{:.2g} s"),
+        ("first_token_p50", "first word, half within", "{:.2g} s"),
+        ("tokens_per_second", "tokens a second", "{:.1f}"),
+        ("cost_per_1000", "1,000 answers cost", "${}"),
+    ):
+        values = [speed[name][key] for name in data["brains"]]
+        rows.append((label, ["not known" if value is None else form.format(value) for value in values]))
+    known = [
+        (place, name, speed[name]["seconds_p50"], speed[name]["seconds_p95"])
+        for place, name in enumerate(data["brains"])
+        if speed[name]["seconds_p95"] is not None
+    ]
+    limit = data["settings"]["rules"]["latency_p95"]
+    plot = latency_plot("Seconds for an answer: half of them to 95 of 100", known, limit=limit) if known else ""
+    return (
+        f"<section><h2>Time and cost</h2>{plot}{table('Time and cost, by brain', ['', *_signed(data)], rows)}</section>"
+    )
+
+
+def _drift(data: Mapping[str, Any]) -> str:
+    series = {
+        place: [(one["turn"], one["score"]) for one in data["drift"].get(name, [])]
+        for place, name in enumerate(data["brains"])
+    }
+    series = {place: points for place, points in series.items() if points}
+    if not series:
+        return ""
+    results = [data["soul"]["brains"][name]["drift"] for name in data["brains"]]
+    rows = [
+        ("points a turn", [_slope(one) for one in results]),
+        ("last turn minus first", [_slope(one and one["delta"]) for one in results]),
+    ]
+    return (
+        "<section><h2>Does she last? Score by turn of a conversation</h2>"
+        f"{legend(data['brains'])}{drift_plot('Mean score by turn of a conversation', series)}"
+        f"{table('Drift, by brain', ['', *_signed(data)], rows)}</section>"
+    )
+
+
+def _slope(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return '<span class="soft">not scored</span>'
+    low, high = 100 * found["low"], 100 * found["high"]
+    return f'{100 * found["estimate"]:+.1f} <span class="range">{low:+.1f} to {high:+.1f}</span>'
+
+
+def _settings(data: Mapping[str, Any]) -> str:
+    flat = list(_flat({**data["settings"], "run": data["measured"]["run"], "started": data["measured"]["started"]}))
+    items = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in flat)
+    return f"<section><h2>What was asked, and how</h2><dl>{items}</dl></section>"
+
+
+def _flat(data: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name} ")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for number, one in enumerate(value, 1):
+                yield from _flat(one, f"{before}{name} {number} ")
+        elif value is not None:
+            yield f"{before}{name}".replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _resource(name: str) -> str:
+    return resources.files("cervella.evaluation").joinpath(name).read_text(encoding="utf-8").strip()
