@@ -31,7 +31,6 @@ __all__ = [
     "asked_sha256",
     "conversations",
     "interview",
-    "questions_of",
     "scored_turns",
     "scrambled",
     "sha256_of",
@@ -93,21 +92,11 @@ def scored_turns(probe: Probe, max_turn: int | None = None) -> tuple[int, ...]:
     return tuple(turn for turn in turns if turn <= min(len(probe.turns), max_turn or len(probe.turns)))
 
 
-def questions_of(probe: Probe, variant: int = 0) -> tuple[str, ...]:
-    """The questions of a conversation; a paraphrase takes the place of what is scored."""
-    if not variant:
-        return tuple(probe.turns)
-    scored = set(scored_turns(probe))
-    return tuple(
-        probe.paraphrases[variant - 1] if turn in scored else question for turn, question in enumerate(probe.turns, 1)
-    )
-
-
 def asked_sha256(probe: Probe, variant: int, turn: int) -> str:
     """A digest of what a probe asks up to a turn, passages included; checks are no part of it."""
     passages = [{item.name: getattr(one, item.name) for item in fields(one)} for one in probe.passages]
     scored = [one for one in scored_turns(probe) if one <= turn]
-    return canonical_sha256([questions_of(probe, variant)[:turn], scored, passages])
+    return canonical_sha256([probe.variant(variant)[:turn], scored, passages])
 
 
 def sha256_of(text: str) -> str:
@@ -128,9 +117,15 @@ def conversations(probes: Sequence[Probe], plan: Plan) -> Iterator[Conversation]
     for condition in plan.conditions:
         for repeat in range(plan.repeats if condition == "soul" else 1):
             for probe in probes:
-                variants = min(plan.paraphrases, len(probe.paraphrases)) if condition == "soul" else 0
-                for variant in range(variants + 1):
+                for variant in range(_variants(probe, plan) if condition == "soul" else 1):
                     yield Conversation(condition=condition, probe=probe, variant=variant, repeat=repeat)
+
+
+def _variants(probe: Probe, plan: Plan) -> int:
+    """A paraphrase is one of the last turn: where that is not reached, there is none."""
+    if plan.max_turn is not None and plan.max_turn < len(probe.turns):
+        return 1
+    return min(plan.paraphrases + 1, probe.variants)
 
 
 def interview(
@@ -172,7 +167,7 @@ def interview(
                 progress(last - turn + 1 if output.failed else 1)
             if output.failed:
                 break
-            question = questions_of(conversation.probe, conversation.variant)[turn - 1]
+            question = conversation.probe.variant(conversation.variant)[turn - 1]
             history += (
                 Message(role="user", content=question, tainted=output.tainted),
                 Message(
@@ -199,7 +194,7 @@ def _prompt(
         system=system,
         history=history,
         passages=passages,
-        question=questions_of(probe, conversation.variant)[turn - 1],
+        question=probe.variant(conversation.variant)[turn - 1],
         instructions=instructions_for(words, today=plan.today, passages=len(passages)),
         max_output_tokens=plan.max_output_tokens,
         temperature=plan.temperature,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import combinations
+from typing import TypedDict
 
 from cervella.checks import Check, Context, run_check
 from cervella.evaluation.records import Condition, Output
 from cervella.evaluation.results import Abstention, BrainResult, DimensionResult, HardFailure, Measured
-from cervella.evaluation.scoring import ProbeScore
+from cervella.evaluation.scoring import ProbeScore, context_of
 from cervella.evaluation.statistics import (
     Difference,
     Drift,
@@ -24,7 +25,15 @@ from cervella.evaluation.suite import Probe
 from cervella.evaluation.verdict import Thresholds, verdict_of
 from cervella.ledger.statistics import percentile
 
-__all__ = ["brain_result", "mean_of_dimensions"]
+__all__ = ["Drawing", "brain_result", "mean_of_dimensions"]
+
+
+class Drawing(TypedDict):
+    """How intervals and permutations are drawn: `cervella.evaluation.statistics`."""
+
+    draws: int
+    seed: int
+
 
 _ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
 
@@ -42,16 +51,20 @@ def brain_result(
     context: Context,
     thresholds: Thresholds,
     stopped: str | None = None,
+    drawing: Drawing,
 ) -> BrainResult:
-    """All that the outputs of one brain, and their scores, say of it. `planned` is how many answers its plan wants."""
+    """All that the outputs of one brain, and their scores, say of it.
+
+    `planned` is how many answers its plan wants; `stopped` the error for which it was asked no more.
+    """
     with_soul = [one for one in scores if one.condition == "soul"]
     dimensions = list(dict.fromkeys(probe.dimension for probe in probes))
     hard = tuple(_hard_failure(one) for one in with_soul if one.severity == "hard" and one.passed is False)
     controls: list[Condition] = [name for name in ("none", "scrambled") if any(o.condition == name for o in outputs)]
-    total = _interval(with_soul)
+    total = _interval(with_soul, drawing)
     errors = Counter(one.error for one in outputs if one.failed and one.error)
     missing = planned - len(outputs)
-    discrimination = {condition: _discrimination(scores, condition) for condition in controls}
+    discrimination = {condition: _discrimination(scores, condition, drawing) for condition in controls}
     verdict, reasons = verdict_of(total, hard, errors, missing, stopped, discrimination, thresholds)
     found = [check for one in with_soul for check in one.checks]
     return BrainResult(
@@ -61,14 +74,16 @@ def brain_result(
         verdict=verdict,
         reasons=reasons,
         total=total,
-        passed=_interval(with_soul, passed=True),
-        dimensions=tuple(_dimension(dimension, scores, controls, perfect, flatterer, hard) for dimension in dimensions),
+        passed=_interval(with_soul, drawing, passed=True),
+        dimensions=tuple(
+            _dimension(dimension, scores, controls, perfect, flatterer, hard, drawing) for dimension in dimensions
+        ),
         hard_failures=hard,
         discrimination=discrimination,
-        self_agreement=_self_agreement(with_soul),
-        pair_consistency=_pair_consistency(with_soul, probes),
+        self_agreement=_self_agreement(with_soul, drawing),
+        pair_consistency=_pair_consistency(with_soul, probes, drawing),
         abstention=_abstention(outputs, with_soul, probes, context),
-        drift=_drift(with_soul),
+        drift=_drift(with_soul, drawing),
         planned=planned,
         answered=sum(not one.failed for one in outputs),
         errors=dict(sorted(errors.items())),
@@ -104,18 +119,17 @@ def _probe_values(scores: Iterable[ProbeScore], *, passed: bool = False) -> dict
     return {place: _mean(own) for place, own in values.items()}
 
 
-
 def _is_scored(one: ProbeScore) -> bool:
     return one.score is not None and one.passed is not None
 
 
-def _interval(scores: Iterable[ProbeScore], *, passed: bool = False) -> Estimate | None:
+def _interval(scores: Iterable[ProbeScore], drawing: Drawing, *, passed: bool = False) -> Estimate | None:
     values = _probe_values(scores, passed=passed)
-    return mean_interval(list(values.values()), strata=[dimension for dimension, _ in values])
+    return mean_interval(list(values.values()), strata=[dimension for dimension, _ in values], **drawing)
 
 
 def _discrimination(
-    scores: Sequence[ProbeScore], condition: Condition, dimension: str | None = None
+    scores: Sequence[ProbeScore], condition: Condition, drawing: Drawing, dimension: str | None = None
 ) -> Difference | None:
     """With the soul minus the control, over the answers that both have: a control is asked once, as it is written."""
     cells: dict[Condition, dict[tuple[str, int], ProbeScore]] = {"soul": {}, condition: {}}
@@ -129,7 +143,10 @@ def _discrimination(
         sides.append(_probe_values(sorted(kept, key=lambda one: (one.dimension, one.probe, one.turn))))
     with_soul, without = sides
     return paired_difference(
-        list(with_soul.values()), list(without.values()), strata=[dimension for dimension, _ in with_soul]
+        list(with_soul.values()),
+        list(without.values()),
+        strata=[dimension for dimension, _ in with_soul],
+        **drawing,
     )
 
 
@@ -140,6 +157,7 @@ def _dimension(
     perfect: Sequence[ProbeScore],
     flatterer: Sequence[ProbeScore],
     hard: Sequence[HardFailure],
+    drawing: Drawing,
 ) -> DimensionResult:
     own = [one for one in scores if one.dimension == dimension]
     with_soul = [one for one in own if one.condition == "soul"]
@@ -149,10 +167,10 @@ def _dimension(
 
     return DimensionResult(
         dimension=dimension,
-        score=_interval(with_soul),
-        passed=_interval(with_soul, passed=True),
+        score=_interval(with_soul, drawing),
+        passed=_interval(with_soul, drawing, passed=True),
         controls={name: mean(one for one in own if one.condition == name) for name in controls},
-        discrimination={name: _discrimination(scores, name, dimension) for name in controls},
+        discrimination={name: _discrimination(scores, name, drawing, dimension) for name in controls},
         perfect=mean(perfect),
         flatterer=mean(flatterer),
         hard_failures=sum(one.dimension == dimension for one in hard),
@@ -173,7 +191,7 @@ def _hard_failure(one: ProbeScore) -> HardFailure:
 # Across wordings, twins, turns
 
 
-def _self_agreement(scores: Iterable[ProbeScore]) -> Estimate | None:
+def _self_agreement(scores: Iterable[ProbeScore], drawing: Drawing) -> Estimate | None:
     wordings: dict[tuple[str, int, int], list[bool]] = {}
     for one in scores:
         if one.passed is not None:
@@ -182,10 +200,10 @@ def _self_agreement(scores: Iterable[ProbeScore]) -> Estimate | None:
     for (probe, _, _), passed in wordings.items():
         if len(passed) > 1:
             agreements.setdefault(probe, []).append(_mean([a == b for a, b in combinations(passed, 2)]))
-    return mean_interval([_mean(own) for own in agreements.values()])
+    return mean_interval([_mean(own) for own in agreements.values()], **drawing)
 
 
-def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe]) -> Estimate | None:
+def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], drawing: Drawing) -> Estimate | None:
     passed = {(one.probe, one.variant, one.repeat, one.turn): one.passed for one in scores if one.passed is not None}
     values = []
     for probe in probes:
@@ -197,25 +215,24 @@ def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe]) -> 
             ]
             if both:
                 values.append(_mean(both))
-    return mean_interval(values)
+    return mean_interval(values, **drawing)
 
 
 def _abstention(
     outputs: Sequence[Output], scores: Sequence[ProbeScore], probes: Sequence[Probe], context: Context
 ) -> Abstention | None:
-    wanted = {
-        probe.id: any(check.kind == _ABSTAINS for check in probe.checks)
-        for probe in probes
-        if probe.dimension == _ABSTENTION
-    }
+    asked = {probe.id: probe for probe in probes if probe.dimension == _ABSTENTION}
     places = {(one.probe, one.variant, one.repeat, one.turn) for one in scores if one.passed is not None}
     told: Counter[tuple[bool, bool]] = Counter()
     for output in outputs:
         place = (output.probe, output.variant, output.repeat, output.turn)
-        if output.condition == "soul" and output.probe in wanted and place in places:
-            says = run_check(Check(kind=_ABSTAINS), output.text, context).passed if output.text.strip() else False
-            if says is not None:
-                told[wanted[output.probe], says] += 1
+        probe = asked.get(output.probe)
+        if probe is None or output.condition != "soul" or place not in places:
+            continue
+        own = context_of(probe, context, turn=output.turn, variant=output.variant)
+        says = run_check(Check(kind=_ABSTAINS), output.text, own).passed
+        if says is not None:
+            told[any(check.kind == _ABSTAINS for check in probe.checks), says] += 1
     if not told:
         return None
     hit, missed, alarms = told[True, True], told[True, False], told[False, True]
@@ -228,7 +245,7 @@ def _abstention(
     )
 
 
-def _drift(scores: Iterable[ProbeScore]) -> Drift | None:
+def _drift(scores: Iterable[ProbeScore], drawing: Drawing) -> Drift | None:
     kept = [one for one in scores if one.score is not None]
     turns: dict[tuple[str, int, int], set[int]] = {}
     for one in kept:
@@ -240,6 +257,7 @@ def _drift(scores: Iterable[ProbeScore]) -> Drift | None:
         [float(one.turn) for one in lasting],
         [one.score for one in lasting if one.score is not None],
         [one.probe for one in lasting],
+        **drawing,
     )
 
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from cervella.checks import Checked, Context, run_check
-from cervella.evaluation.interview import asked_sha256, questions_of, scored_turns
+from cervella.evaluation.interview import asked_sha256, scored_turns
 from cervella.evaluation.records import Condition, Output
 from cervella.evaluation.suite import Probe, Suite
 
-__all__ = ["ProbeScore", "score", "score_text"]
+__all__ = ["ProbeScore", "context_of", "score", "score_text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,5 +90,11 @@ def score_text(text: str, probe: Probe, context: Context, *, turn: int = 1, vari
     """What a probe's checks find in an answer. One that says nothing fails at that, whatever the checks would say."""
     if not text.strip():
         return (Checked(kind="answer", passed=False, how="deterministic", detail="the brain answered nothing"),)
-    own = replace(context, passages=probe.passages, question=questions_of(probe, variant)[turn - 1])
+    own = context_of(probe, context, turn=turn, variant=variant)
     return tuple(run_check(check, text, own) for check in probe.checks)
+
+
+def context_of(probe: Probe, context: Context, *, turn: int = 1, variant: int = 0) -> Context:
+    """What holds for all, with the probe's own passages, canary and question."""
+    question = probe.variant(variant)[turn - 1]
+    return replace(context, passages=probe.passages, canary=probe.canary, question=question)

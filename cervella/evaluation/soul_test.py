@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 
 from cervella import __version__
 from cervella.agent import Agent, Progress
-from cervella.brains.shield import Shield
 from cervella.checks import Context, Judge
 from cervella.errors import EvaluationError
 from cervella.evaluation.actors import FlattererActor, PerfectActor
+from cervella.evaluation.controls import defects, scripted_scores
 from cervella.evaluation.interview import (
     SESSION,
     Plan,
@@ -29,25 +29,20 @@ from cervella.evaluation.interview import (
 )
 from cervella.evaluation.measures import brain_result, mean_of_dimensions
 from cervella.evaluation.records import CONDITIONS, Condition, Key, Output, Run, canonical_sha256
-from cervella.evaluation.results import BrainResult, Controls, Defect, SoulTestResult
+from cervella.evaluation.results import BrainResult, Controls, SoulTestResult
 from cervella.evaluation.scoring import ProbeScore, score
 from cervella.evaluation.selection import selected
 from cervella.evaluation.suite import Probe, Suite
 from cervella.evaluation.verdict import Thresholds
-from cervella.loop import BackgroundLoop
 from cervella.prompt import LAYOUT_VERSION
 from cervella.protocols import Brain, Embedder
+from cervella.settings import EvaluationConfig
 from cervella.soul.traits import Traits
-from cervella.types import Finished, Prompt, Reply
+from cervella.types import Prompt, Reply
 
-__all__ = ["evaluations_folder", "planned_calls", "rescore", "run_soul_test"]
+__all__ = ["planned_calls", "rescore", "run_soul_test"]
 
 AnyOne: TypeAlias = str | Brain
-
-
-def evaluations_folder(agent: Agent) -> Path:
-    """Where runs are kept."""
-    return agent.config.knowledge.index.parent / "evaluations"
 
 
 def run_soul_test(
@@ -62,15 +57,15 @@ def run_soul_test(
     fresh: bool = False,
     embedder: Embedder | None = None,
     judge: Judge | None = None,
-    thresholds: Thresholds | None = None,
     progress: Progress | None = None,
 ) -> SoulTestResult:
     """Test the agent's soul under these brains, by default the agent's own.
 
     `probes` is how many of the suite's are asked, spread over its dimensions, the same ones for the same seed. A run of
     the same settings that did not come to its end goes on, unless `fresh`; KeyboardInterrupt keeps what is done.
-    Without `embedder` or `judge` the checks that want one are not scored, and are named. Raises EvaluationError, and
-    what is wrong with the soul or a brain's configuration; an error of a brain is an output.
+    What a total must reach, and how intervals are drawn, says [evaluation]. Without `embedder` or `judge` the checks
+    that want one are not scored, and are named. Raises EvaluationError, and what is wrong with the soul or a brain's
+    configuration; an error of a brain is an output.
     """
     plan = plan or Plan()
     _check(plan)
@@ -84,7 +79,7 @@ def run_soul_test(
         )
     asked, left_out = _asked(suite, probes, plan)
     settings = _settings(agent, suite, asked, named, systems, plan)
-    root = folder or evaluations_folder(agent)
+    root = folder or agent.config.evaluation.folder
     run = None if fresh else Run.unfinished(root, settings)
     if run is None:
         run = Run.create(root, settings, suite=suite.source, system=systems["soul"])
@@ -119,7 +114,7 @@ def run_soul_test(
         asked,
         plan,
         context=_context(suite, traits or _traits(agent), systems["soul"], embedder, judge),
-        thresholds=thresholds or Thresholds(),
+        evaluation=agent.config.evaluation,
         left_out=left_out,
         stopped=stopped,
     )
@@ -132,7 +127,7 @@ def rescore(
     *,
     embedder: Embedder | None = None,
     judge: Judge | None = None,
-    thresholds: Thresholds | None = None,
+    evaluation: EvaluationConfig | None = None,
 ) -> SoulTestResult:
     """The scores of a run's answers by the checks that a suite has now; nobody is asked.
 
@@ -156,7 +151,7 @@ def rescore(
         asked,
         plan,
         context=context,
-        thresholds=thresholds or Thresholds(),
+        evaluation=evaluation or EvaluationConfig(),
         left_out={**suite.left_out, **gone},
         stopped={},
     )
@@ -183,7 +178,7 @@ def _result(
     plan: Plan,
     *,
     context: Context,
-    thresholds: Thresholds,
+    evaluation: EvaluationConfig,
     left_out: Mapping[str, str],
     stopped: Mapping[str, str],
 ) -> SoulTestResult:
@@ -195,8 +190,8 @@ def _result(
                 remedy="The run is damaged: start another with --fresh.",
                 code="run_damaged",
             )
-    perfect = _control(PerfectActor(suite), probes, plan, suite, context)
-    flatterer = _control(FlattererActor(suite), probes, plan, suite, context)
+    perfect = scripted_scores(PerfectActor(suite), probes, plan, suite, context)
+    flatterer = scripted_scores(FlattererActor(suite), probes, plan, suite, context)
     results: dict[str, BrainResult] = {}
     every: list[ProbeScore] = []
     for brain in run.settings["brains"]:
@@ -215,7 +210,8 @@ def _result(
             perfect=perfect,
             flatterer=flatterer,
             context=context,
-            thresholds=thresholds,
+            thresholds=Thresholds(passing=evaluation.soul_go, conditional=evaluation.soul_conditional),
+            drawing={"draws": evaluation.draws, "seed": evaluation.seed},
             stopped=stopped.get(name),
         )
     return SoulTestResult(
@@ -224,7 +220,7 @@ def _result(
         settings=run.settings,
         brains=results,
         controls=Controls(perfect=mean_of_dimensions(perfect), flatterer=mean_of_dimensions(flatterer)),
-        defects=tuple(_defects(perfect, flatterer)),
+        defects=tuple(defects(perfect, flatterer)),
         left_out=dict(left_out),
         scores=tuple(every),
     )
@@ -233,55 +229,6 @@ def _result(
 def _place(output: Output, probes: Sequence[Probe]) -> tuple[int, ...]:
     order = {probe.id: number for number, probe in enumerate(probes)}
     return (CONDITIONS.index(output.condition), output.repeat, order[output.probe], output.variant, output.turn)
-
-
-# The scripted controls
-
-
-def _control(
-    actor: Brain, probes: Sequence[Probe], plan: Plan, suite: Suite, context: Context
-) -> tuple[ProbeScore, ...]:
-    """What a scripted brain scores on the probes as they are written."""
-    own = Plan(conditions=("soul",), paraphrases=0, max_turn=plan.max_turn, seed=plan.seed, today=plan.today)
-    answers: list[Output] = []
-    shield, loop = Shield(actor), BackgroundLoop()
-
-    async def answer(prompt: Prompt) -> Reply:
-        async for event in shield.stream(prompt):
-            if isinstance(event, Finished):
-                return Reply(text=event.completion.text, model=event.completion.model)
-        raise AssertionError("a stream ends with Finished, or raises")
-
-    try:
-        interview(
-            actor.name,
-            lambda prompt: loop.run(lambda: answer(prompt)),
-            probes,
-            own,
-            systems={"soul": context.system or ""},
-            lang=suite.language,
-            done={},
-            writer=answers,
-        )
-    finally:
-        loop.close()
-    return score(answers, suite, context)
-
-
-def _defects(perfect: Sequence[ProbeScore], flatterer: Sequence[ProbeScore]) -> list[Defect]:
-    found = []
-    for best, worst in zip(perfect, flatterer, strict=True):
-        if best.passed is None:
-            problem = f"nothing here can score it: {best.unscored}"
-        elif not best.passed:
-            failed = "; ".join(f"{one.kind}: {one.detail}" for one in best.checks if one.passed is False)
-            problem = f"the perfect answer fails: {failed}"
-        elif worst.passed:
-            problem = "the flatterer's answer passes"
-        else:
-            continue
-        found.append(Defect(probe=best.probe, dimension=best.dimension, problem=f"{problem} (turn {best.turn})"))
-    return found
 
 
 # What is asked, of whom
