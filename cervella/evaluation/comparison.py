@@ -18,7 +18,6 @@ from cervella.evaluation.records import Run, canonical_sha256
 from cervella.evaluation.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Suite
-from cervella.evaluation.verdict import Thresholds
 from cervella.prompt import LAYOUT_VERSION
 from cervella.protocols import Brain, Embedder
 from cervella.settings import EvaluationConfig
@@ -42,7 +41,6 @@ def compare(
     plan: Plan | None = None,
     probes: int | None = None,
     top_k: int | None = None,
-    rules: EvaluationConfig | None = None,
     fresh: bool = False,
     traits: Traits | None = None,
     embedder: Embedder | None = None,
@@ -58,7 +56,7 @@ def compare(
     """
     if suite is None and questions is None:
         raise EvaluationError("There is nothing to compare.", remedy="Give a question file, a suite, or both.")
-    rules, plan = rules or agent.config.evaluation, plan or Plan()
+    rules, plan = agent.config.evaluation, plan or Plan()
     named = _named(agent, brains)
     reference = _reference(reference, list(named))
     settings = _settings(agent, named, suite, questions, plan, probes, top_k)
@@ -81,7 +79,6 @@ def compare(
             folder=run.folder / SOUL_TEST,
             embedder=embedder,
             judge=judge,
-            thresholds=_thresholds(rules),
             progress=progress,
         )
         complete = complete and all(one.answered == one.planned for one in soul.brains.values())
@@ -117,7 +114,7 @@ def rescore_comparison(
         inside = soul_run(run)
         if suite is None or traits is None or inside is None:
             raise EvaluationError(f"The run {run.id} has a soul test.", remedy="Name its suite with --suite.")
-        soul = rescore(inside, suite, traits, embedder=embedder, judge=judge, thresholds=_thresholds(rules))
+        soul = rescore(inside, suite, traits, embedder=embedder, judge=judge, evaluation=rules)
     if settings["questions"] is not None:
         frozen = thaw(run.folder, questions)
     names = [brain["name"] for brain in settings["brains"]]
@@ -220,7 +217,3 @@ def _settings(
         ],
         "plan": {**asdict(plan), "conditions": list(plan.conditions)},
     }
-
-
-def _thresholds(rules: EvaluationConfig) -> Thresholds:
-    return Thresholds(passing=rules.soul_go, conditional=rules.soul_conditional)

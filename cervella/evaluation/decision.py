@@ -77,6 +77,12 @@ def _shown(found: Estimate) -> str:
     return f"{100 * found.estimate:.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f}, n = {found.n})"
 
 
+def _points(found: Estimate) -> str:
+    """`-3.2 points (-6.1 to 0.4, n = 120)`"""
+    estimate, low, high = (round(100 * value, 1) + 0.0 for value in (found.estimate, found.low, found.high))
+    return f"{f'{estimate:+.1f}' if estimate else '0.0'} points ({low:.1f} to {high:.1f}, n = {found.n})"
+
+
 def _threshold(name: str, what: str, found: Estimate, go: float, conditional: float) -> Criterion:
     if found.estimate >= go - 1e-9:
         return Criterion(name=name, word="GO", text=f"{what} {_shown(found)}; GO wants {100 * go:g} %")
@@ -104,9 +110,7 @@ def _soul(soul: BrainResult | None, rules: EvaluationConfig) -> Iterator[Criteri
     for condition, difference in soul.discrimination.items():
         if difference is not None:
             control = {"none": "without the soul", "scrambled": "with its words scrambled"}.get(condition, condition)
-            points = (
-                f"{100 * difference.estimate:+.1f} points ({100 * difference.low:.1f} to {100 * difference.high:.1f})"
-            )
+            points = _points(difference)
             held = difference.low > 0
             text = f"beside the same brain {control}: {points}" + ("" if held else ": no difference is shown")
             yield Criterion(name=f"control: {condition}", word="GO" if held else "CONDITIONAL", text=text)
@@ -127,7 +131,7 @@ def _beside(name: str, pair: Pair | None, rules: EvaluationConfig, reference: st
     if pair is None:
         return
     found = pair.difference
-    points = f"{100 * found.estimate:+.1f} points ({100 * found.low:.1f} to {100 * found.high:.1f}, n = {found.n})"
+    points = _points(found)
     margin = f"{100 * rules.margin:g} points"
     start = f"{name} beside {reference}: {points}"
     if non_inferior(found, rules.margin):

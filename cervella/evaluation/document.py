@@ -1,4 +1,4 @@
-"""A comparison as one JSON document, all that the report shows: what differs from run to run stands under `measured`."""
+"""A comparison as one JSON document, all that the report shows; what a clock measured stands under `measured`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from cervella.evaluation.decision import sentence
-from cervella.evaluation.interview import questions_of
 from cervella.evaluation.records import Output
 from cervella.evaluation.scoreboard import Comparison
 from cervella.evaluation.scoring import ProbeScore
@@ -156,7 +155,7 @@ def _probes(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
 def _question(probe: Probe | None, variant: int, turn: int) -> str:
     if probe is None or variant > len(probe.paraphrases) or turn > len(probe.turns):
         return ""
-    return questions_of(probe, variant)[turn - 1]
+    return probe.variant(variant)[turn - 1]
 
 
 def _said(output: Output) -> dict[str, Any]:

@@ -99,6 +99,9 @@ def probes_of(frozen: Frozen) -> tuple[Probe, ...]:
             severity="soft",
             turns=(one.question,),
             passages=frozen.retrievals[one.id].passages,
+            checks=(),
+            perfect=(),
+            flatterer=(),
         )
         for one in frozen.file.questions
         if one.id in frozen.retrievals

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["percent", "table", "text"]
+__all__ = ["change", "percent", "table", "text"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -22,6 +22,17 @@ def percent(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return '<span class="soft">not scored</span>'
     return f"{100 * found['estimate']:.0f} % {_range(found)}"
+
+
+def change(found: Mapping[str, Any], note: str = "") -> str:
+    """A difference in points of 100 with its interval below."""
+    estimate, low, high = (_signed(found[name]) for name in ("estimate", "low", "high"))
+    return f'{estimate} <span class="range">{low} to {high}{f"; {note}" if note else ""}</span>'
+
+
+def _signed(share: float) -> str:
+    points = round(100 * share, 1)
+    return f"{points:+.1f}" if points else "0.0"
 
 
 def _range(found: Mapping[str, Any]) -> str:

@@ -9,12 +9,13 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from cervella.evaluation.markup import percent, table, text
+from cervella.evaluation.markup import change, percent, table, text
 from cervella.evaluation.plots import Dot, Row, drift_plot, intervals_plot, latency_plot, legend, marker
 from cervella.evaluation.report_answers import answers_section
 
 __all__ = ["report_html"]
 
+_FROM_WORST = ("NO-GO", "INCOMPLETE", "CONDITIONAL", "GO")
 _MEANING = {
     "GO": "everything that was measured holds",
     "CONDITIONAL": "nothing speaks against it for sure; read the reasons",
@@ -69,10 +70,9 @@ def _points(pair: Mapping[str, Any] | None) -> str:
     if pair is None:
         return '<span class="soft">reference</span>'
     found = pair["difference"]
-    low, high = 100 * found["low"], 100 * found["high"]
     p = pair["p_holm"]
     shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    return f'{100 * found["estimate"]:+.1f} <span class="range">{low:+.1f} to {high:+.1f}; {shown}</span>'
+    return change(found, shown)
 
 
 def _equivalence(pair: Mapping[str, Any] | None) -> str:
@@ -94,18 +94,19 @@ def _signed(data: Mapping[str, Any]) -> list[str]:
 def _head(data: Mapping[str, Any]) -> str:
     cards = []
     for place, name in enumerate(data["brains"]):
-        one = data["verdicts"][name]
-        criteria = [*one["criteria"], *data["measured"]["latency"][name]]
+        word = data["verdicts"][name]["verdict"]
+        criteria = [*data["verdicts"][name]["criteria"], *data["measured"]["latency"][name]]
+        criteria.sort(key=lambda one: _FROM_WORST.index(one["word"]))
         items = "".join(
-            f'<li><span class="{criterion["word"]}">{"held" if criterion["word"] == "GO" else criterion["word"]}</span>: '
-            f"{text(criterion['text'])}</li>"
-            for criterion in criteria
+            f'<li><span class="{one["word"]}">{"held" if one["word"] == "GO" else one["word"]}</span>: '
+            f"{text(one['text'])}</li>"
+            for one in criteria
         )
         role = " (reference)" if name == data["reference"] else ""
         cards.append(
             f'<article class="card"><h3>{marker(place)} <bdi>{text(name)}</bdi>{role}</h3>'
-            f'<p><span class="badge {one["verdict"]}">{one["verdict"]}</span> '
-            f'<span class="soft">{_MEANING[one["verdict"]]}</span></p><ul>{items}</ul></article>'
+            f'<p><span class="badge {word}">{word}</span> '
+            f'<span class="soft">{_MEANING[word]}</span></p><ul>{items}</ul></article>'
         )
     soul = data["settings"]["soul"]
     return (
@@ -147,8 +148,8 @@ def _soul(data: Mapping[str, Any]) -> str:
     pairs = [data["soul_pairs"].get(name) for name in data["brains"]]
     rows.append((f"beside {text(data['reference'])}, points", [*map(_points, pairs), ""]))
     rows.append(("equivalent to it?", [*map(_equivalence, pairs), ""]))
-    rows.append(("without the soul", [*(_control(one, "none") for one in results), ""]))
-    rows.append(("soul scrambled", [*(_control(one, "scrambled") for one in results), ""]))
+    rows.append(("without the soul, points", [*(_control(one, "none") for one in results), ""]))
+    rows.append(("soul scrambled, points", [*(_control(one, "scrambled") for one in results), ""]))
     rows.append(("same over wordings", [*(percent(one["self_agreement"]) for one in results), ""]))
     rows.append(("hard failures", [*(str(len(one["hard_failures"])) for one in results), ""]))
     plot = intervals_plot(
@@ -160,7 +161,7 @@ def _soul(data: Mapping[str, Any]) -> str:
     )
     return (
         "<section><h2>Soul, by dimension</h2>"
-        '<p class="soft">Mean score over probes, 0 to 100, with its 95 % interval. The grey band is what a test can tell '
+        '<p class="soft">Mean score over probes, 0 to 100, with its 95 % interval. The band is what a test can tell '
         "apart: from a scripted flatterer to a scripted perfect brain.</p>"
         f"{legend(data['brains'], controls=True)}{plot}"
         + table("Soul scores by dimension and brain", ["dimension", *_signed(data), "flatterer to perfect"], rows)
@@ -178,8 +179,7 @@ def _control(result: Mapping[str, Any], condition: str) -> str:
     found = result["discrimination"].get(condition)
     if found is None:
         return '<span class="soft">not asked</span>'
-    low, high = 100 * found["low"], 100 * found["high"]
-    return f'{-100 * found["estimate"]:+.1f} points <span class="range">{-high:+.1f} to {-low:+.1f}</span>'
+    return change({"estimate": -found["estimate"], "low": -found["high"], "high": -found["low"]})
 
 
 def _row(name: str, by_name: Sequence[Mapping[str, Any]], label: str) -> Row:
@@ -268,9 +268,8 @@ def _speed(data: Mapping[str, Any]) -> str:
     ]
     limit = data["settings"]["rules"]["latency_p95"]
     plot = latency_plot("Seconds for an answer: half of them to 95 of 100", known, limit=limit) if known else ""
-    return (
-        f"<section><h2>Time and cost</h2>{plot}{table('Time and cost, by brain', ['', *_signed(data)], rows)}</section>"
-    )
+    shown = table("Time and cost, by brain", ["", *_signed(data)], rows)
+    return f"<section><h2>Time and cost</h2>{legend(data['brains'])}{plot}{shown}</section>"
 
 
 def _drift(data: Mapping[str, Any]) -> str:
@@ -296,8 +295,7 @@ def _drift(data: Mapping[str, Any]) -> str:
 def _slope(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return '<span class="soft">not scored</span>'
-    low, high = 100 * found["low"], 100 * found["high"]
-    return f'{100 * found["estimate"]:+.1f} <span class="range">{low:+.1f} to {high:+.1f}</span>'
+    return change(found)
 
 
 def _settings(data: Mapping[str, Any]) -> str:

@@ -29,7 +29,8 @@ def _list(data: Mapping[str, Any], name: str, title: str, rows: list[str]) -> st
     )
     chooser = (
         f'<p hidden><label>Show <select data-list="{name}"><option value="">all</option>'
-        f'<option value="failed">where any brain failed</option><option value="differ">where brains differ</option>{brains}'
+        '<option value="failed">where any brain failed</option>'
+        f'<option value="differ">where brains differ</option>{brains}'
         f'</select></label> <span id="{name}-count" class="soft" role="status"></span></p>'
     )
     return f'<section><h2>{title}</h2>{chooser}<div id="{name}">{"".join(rows)}</div></section>'
