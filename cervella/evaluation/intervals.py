@@ -172,7 +172,7 @@ def bootstrapped(
     # scipy takes no sample of one: a lone value is drawn as itself whatever its number of copies.
     data = [group if len(group) > 1 else np.repeat(group, 2) for group in data]
     for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
             warnings.simplefilter("ignore", DegenerateDataWarning)
             found = bootstrap(
                 data,

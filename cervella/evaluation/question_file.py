@@ -32,6 +32,12 @@ class Question:
     answerable: bool = True
     """False: the base does not hold it, and only «non lo so» is right."""
     kind: str = ""
+    language: str = ""
+    """That it is asked in, ISO 639-1; empty where the file does not say."""
+    superseded: tuple[str, ...] = ()
+    """Paths of the base that said it before: `files` must be found above them."""
+    draft: bool = False
+    """Proposed by a program, and not yet corrected by a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +50,15 @@ class QuestionFile:
     questions: tuple[Question, ...]
 
 
-def load_questions(path: Path) -> QuestionFile:
+def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
     """The questions of a file; raises EvaluationError, which names the line.
 
     Each line is an object with `question`, and with `answer`, `evidence` (a text or several) or both; `files`, `id` and
     `kind` are optional. A question that the base can't answer has an empty `files` and no evidence, or
-    `"kind": "unanswerable"`. Further keys are left alone.
+    `"kind": "unanswerable"`. `current` is another name of `files`, and `superseded` names those that they replace;
+    `lang` is the question's language, `draft` true where nobody has corrected it yet. Further keys are left alone.
+
+    `for_retrieval` asks for what a search is measured by: `files`, `evidence` or both, and no answer.
     """
     try:
         data = path.read_bytes()
@@ -62,7 +71,7 @@ def load_questions(path: Path) -> QuestionFile:
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         if not line.strip():
             continue
-        question = _question(line, number, path)
+        question = _question(line, number, path, for_retrieval)
         if question.id in seen:
             raise _bad(path, number, f"has the id {question.id!r} of line {seen[question.id]}", "Give each its own id.")
         seen[question.id] = number
@@ -72,7 +81,7 @@ def load_questions(path: Path) -> QuestionFile:
     return QuestionFile(source=path.name, sha256=hashlib.sha256(data).hexdigest(), questions=tuple(questions))
 
 
-def _question(line: bytes, number: int, path: Path) -> Question:
+def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> Question:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -84,11 +93,15 @@ def _question(line: bytes, number: int, path: Path) -> Question:
         raise _bad(path, number, "has no `question`", 'Write it as {"question": "…", "answer": "…"}.')
     answer = _text(row, "answer", number, path)
     evidence = _texts(row, "evidence", number, path)
-    files = _texts(row, "files", number, path)
+    files = _texts(row, "files" if "files" in row else "current", number, path)
+    superseded = _texts(row, "superseded", number, path)
     unanswerable = row.get("kind") == "unanswerable" or ("files" in row and not files and not evidence)
     if unanswerable and evidence:
         raise _bad(path, number, "is unanswerable and has evidence", "Take one of the two out.")
-    if not unanswerable and not answer and not evidence:
+    if for_retrieval and not unanswerable and not files and not evidence:
+        cure = 'Name the files that answer, or mark it "kind": "unanswerable".'
+        raise _bad(path, number, "has neither `files` nor `evidence`", cure)
+    if not for_retrieval and not unanswerable and not answer and not evidence:
         raise _bad(
             path, number, "has neither `answer` nor `evidence`", 'Say what is right, or mark it "kind": "unanswerable".'
         )
@@ -99,10 +112,17 @@ def _question(line: bytes, number: int, path: Path) -> Question:
         question=question,
         answer=answer,
         evidence=evidence,
-        files=tuple(unicodedata.normalize("NFC", file) for file in files),
+        files=_paths(files),
         answerable=not unanswerable,
         kind=_text(row, "kind", number, path),
+        language=_text(row, "lang", number, path),
+        superseded=_paths(superseded),
+        draft=row.get("draft") is True,
     )
+
+
+def _paths(files: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", file) for file in files)
 
 
 def _text(row: Mapping[str, Any], key: str, number: int, path: Path) -> str:
