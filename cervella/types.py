@@ -163,7 +163,8 @@ class Prompt:
     """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
     `instructions_without_passages` (str: for when none of the passages can be shown), `batch` (bool: nobody
     waits), `seed` (int: for engines that draw with one), `fresh` (bool: nothing that an earlier prompt left in the
-    engine's cache may be used, so that an answer does not depend on what was asked before). What chooses a brain adds `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
+    engine's cache may be used, so that an answer does not depend on what was asked before). What chooses a brain adds
+    `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
     reply: str = field(default="", repr=False, compare=False)
     """The id of the reply that it is for: a name for the books, no part of what is asked."""
 

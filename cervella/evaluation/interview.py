@@ -23,6 +23,7 @@ from cervella.prompt import instructions_for, render
 from cervella.types import Message, Prompt, Reply, Retrieval
 
 __all__ = [
+    "MAX_OUTPUT_TOKENS",
     "SESSION",
     "TODAY",
     "Ask",
@@ -31,6 +32,7 @@ __all__ = [
     "asked_sha256",
     "conversations",
     "interview",
+    "prompt_of",
     "scored_turns",
     "scrambled",
     "sha256_of",
@@ -40,6 +42,8 @@ SESSION = "soul-test"
 """What the ledger calls these questions."""
 TODAY = "2026-01-15"
 """The date that brains are told, so that a run of another day asks the same."""
+MAX_OUTPUT_TOKENS = 700
+"""Some more than an ordinary answer may take: what is too long shall be seen to be."""
 _FATAL = frozenset({"brain_auth", "brain_not_installed", "budget"})
 """Codes that every further call would end with too."""
 _MOST_FAILURES = 3
@@ -63,7 +67,8 @@ class Plan:
     seed: int = 0
     """Of the first repeat; the next has the next. It also chooses the probes, and scrambles the soul."""
     temperature: float = 0.0
-    max_output_tokens: int = 700
+    max_output_tokens: int = MAX_OUTPUT_TOKENS
+    """Of one answer."""
     max_turn: int | None = None
     """Conversations end with this turn; None: with their own last."""
     today: str = TODAY
@@ -143,7 +148,7 @@ def interview(
 ) -> str | None:
     """Ask one brain what `done` does not hold yet; put each answer there and give it to the writer.
 
-    A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
+    `retrievals` maps a probe to what a real search gave for it. A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
     brain is asked no more at all: one that every call would end with, or the last of several in a row.
     """
     failures = 0
@@ -155,7 +160,9 @@ def interview(
             key = conversation.key(brain, turn)
             output = done.get(key)
             if output is None or output.failed:
-                prompt = _prompt(conversation, turn, history, plan, systems[conversation.condition], lang, fresh=fresh)
+                prompt = prompt_of(
+                    conversation, turn, history, plan, systems[conversation.condition], lang, fresh=fresh
+                )
                 prompt = _as_retrieved(prompt, (retrievals or {}).get(conversation.probe.id), plan, lang)
                 fresh = False  # the conversation's own turns may stay in the engine's cache
                 output = done[key] = _answer(ask, prompt, conversation, brain, turn)
@@ -177,7 +184,7 @@ def interview(
     return None
 
 
-def _prompt(
+def prompt_of(
     conversation: Conversation,
     turn: int,
     history: tuple[Message, ...],
@@ -185,8 +192,9 @@ def _prompt(
     system: str,
     lang: str,
     *,
-    fresh: bool,
+    fresh: bool = True,
 ) -> Prompt:
+    """What is asked at one turn of a conversation."""
     probe = conversation.probe
     passages = probe.passages if turn in scored_turns(probe) else ()
     words = language(lang)

@@ -7,8 +7,10 @@ a test that was broken off goes on where it was.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +25,7 @@ from cervella.evaluation.interview import (
     Plan,
     conversations,
     interview,
+    prompt_of,
     scored_turns,
     scrambled,
     sha256_of,
@@ -34,13 +37,14 @@ from cervella.evaluation.scoring import ProbeScore, score
 from cervella.evaluation.selection import selected
 from cervella.evaluation.suite import Probe, Suite
 from cervella.evaluation.verdict import Thresholds
-from cervella.prompt import LAYOUT_VERSION
+from cervella.ledger.prices import Prices
+from cervella.prompt import LAYOUT_VERSION, estimate_tokens, render
 from cervella.protocols import Brain, Embedder
 from cervella.settings import EvaluationConfig
 from cervella.soul.traits import Traits
 from cervella.types import Prompt, Reply
 
-__all__ = ["planned_calls", "rescore", "run_soul_test"]
+__all__ = ["most_cost", "planned_calls", "probes_asked", "rescore", "run_soul_test", "systems_of"]
 
 AnyOne: TypeAlias = str | Brain
 
@@ -71,13 +75,13 @@ def run_soul_test(
     _check(plan)
     named = _named(agent, brains or (agent.config.brain or agent.brain_name,))
     soul = agent.soul
-    systems = _systems(soul.system_prompt(), plan)
+    systems = systems_of(soul.system_prompt(), plan)
     if systems["soul"] and sha256_of(systems["soul"]) != soul.fingerprint:
         raise EvaluationError(
             f"The soul {soul.name!r} has another fingerprint than its system prompt.",
             remedy="A Soul's fingerprint is the sha256 of system_prompt() in UTF-8.",
         )
-    asked, left_out = _asked(suite, probes, plan)
+    asked, left_out = probes_asked(suite, probes, plan)
     settings = _settings(agent, suite, asked, named, systems, plan)
     root = folder or agent.config.evaluation.folder
     run = None if fresh else Run.unfinished(root, settings)
@@ -160,6 +164,32 @@ def rescore(
 def planned_calls(probes: Sequence[Probe], plan: Plan) -> int:
     """How many answers one brain is asked for."""
     return sum(max(scored_turns(one.probe, plan.max_turn), default=0) for one in conversations(probes, plan))
+
+
+def most_cost(agent: Agent, brain: AnyOne, probes: Sequence[Probe], plan: Plan, lang: str) -> Decimal | None:
+    """What one brain may cost at most, in US dollars: every answer as long as it may be, nothing from a cache.
+
+    None where its price is not known, and for an engine of one's own that has none.
+    """
+    prices, shield = Prices(agent.config.brains), agent.brain_named(brain)
+    systems, now, most = systems_of(agent.soul.system_prompt(), plan), datetime.datetime.now(datetime.UTC), Decimal(0)
+    for one in conversations(probes, plan):
+        said = 0
+        for turn in range(1, max(scored_turns(one.probe, plan.max_turn), default=0) + 1):
+            prompt = prompt_of(one, turn, (), plan, systems[one.condition], lang)
+            usd = prices.estimate(
+                shield.name,
+                shield.model,
+                shield.location,
+                input_tokens=estimate_tokens(render(prompt)) + said,
+                output_tokens=plan.max_output_tokens,
+                at=now,
+            )
+            if usd is None:
+                return None
+            most += usd
+            said += estimate_tokens(prompt.question) + plan.max_output_tokens
+    return most
 
 
 def _planned(name: str, probes: Sequence[Probe], plan: Plan) -> set[Key]:
@@ -259,12 +289,14 @@ def _named(agent: Agent, brains: Sequence[Any]) -> dict[str, AnyOne]:
     return named
 
 
-def _systems(system: str, plan: Plan) -> dict[Condition, str]:
+def systems_of(system: str, plan: Plan) -> dict[Condition, str]:
+    """What stands in the system prompt, by condition."""
     every: dict[Condition, str] = {"soul": system, "none": "", "scrambled": scrambled(system, plan.seed)}
     return {condition: every[condition] for condition in plan.conditions}
 
 
-def _asked(suite: Suite, count: int | None, plan: Plan) -> tuple[tuple[Probe, ...], dict[str, str]]:
+def probes_asked(suite: Suite, count: int | None, plan: Plan) -> tuple[tuple[Probe, ...], dict[str, str]]:
+    """The probes that are asked, and why others are not. Raises EvaluationError where none is left."""
     left_out = dict(suite.left_out)
     reached = [probe for probe in suite.probes if scored_turns(probe, plan.max_turn)]
     left_out |= {
