@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,14 +17,14 @@ from cervella.evaluation.question_file import load_questions
 from cervella.evaluation.records import Run, canonical_sha256
 from cervella.evaluation.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.soul_test import rescore, run_soul_test
-from cervella.evaluation.suite import Suite
+from cervella.evaluation.suite import Probe, Suite
 from cervella.prompt import LAYOUT_VERSION
 from cervella.protocols import Brain, Embedder
 from cervella.settings import EvaluationConfig
 from cervella.soul.traits import Traits
 from cervella.types import Prompt, Reply
 
-__all__ = ["SESSION", "Comparison", "compare", "rescore_comparison"]
+__all__ = ["SESSION", "Comparison", "compare", "questions_plan", "rescore_comparison"]
 
 AnyOne: TypeAlias = str | Brain
 SESSION = "comparison"
@@ -45,14 +45,16 @@ def compare(
     traits: Traits | None = None,
     embedder: Embedder | None = None,
     judge: Judge | None = None,
+    before: Callable[[Sequence[Probe]], None] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Ask every brain the suite's probes, the question file, or both, and hold each against the reference, by default
     the first brain.
 
     Retrieval is done once; every brain is sent the same system bytes, passages and instructions, at temperature 0 with
-    a seed. A run of the same settings that did not come to its end goes on, unless `fresh`. Raises EvaluationError; an
-    error of a brain is part of the result.
+    a seed. A run of the same settings that did not come to its end goes on, unless `fresh`. `before` is called with the
+    questions and their passages, as probes, before any brain is asked. Raises EvaluationError; an error of a brain is
+    part of the result.
     """
     if suite is None and questions is None:
         raise EvaluationError("There is nothing to compare.", remedy="Give a question file, a suite, or both.")
@@ -66,6 +68,9 @@ def compare(
     if questions is not None:
         cloud = any(agent.brain_named(brain).location == "cloud" for brain in named.values())
         frozen = freeze(agent, questions, run.folder, top_k=top_k, cloud=cloud, progress=progress)
+    if before is not None:
+        before(probes_of(frozen) if frozen is not None else ())
+    if frozen is not None:
         complete = _ask(agent, named, frozen, run, plan, progress)
     soul = None
     if suite is not None:
@@ -129,7 +134,7 @@ def _ask(
 ) -> bool:
     """Ask every brain what the run does not hold yet; whether every answer is there in the end."""
     asked, done = probes_of(frozen), run.outputs()
-    once = _questions_plan(plan)
+    once = questions_plan(plan)
     with run.writing() as writer:
         for name, brain in named.items():
             count = 0
@@ -159,7 +164,7 @@ def _ask(
     return len(outputs) >= len(asked) * len(named) and not any(one.failed for one in outputs.values())
 
 
-def _questions_plan(plan: Plan) -> Plan:
+def questions_plan(plan: Plan) -> Plan:
     """Each question once, as it is written, with the soul."""
     return replace(plan, conditions=("soul",), repeats=1, paraphrases=0, max_turn=None)
 

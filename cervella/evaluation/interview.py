@@ -148,8 +148,9 @@ def interview(
 ) -> str | None:
     """Ask one brain what `done` does not hold yet; put each answer there and give it to the writer.
 
-    `retrievals` maps a probe to what a real search gave for it. A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
-    brain is asked no more at all: one that every call would end with, or the last of several in a row.
+    A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
+    brain is asked no more at all: one that every call would end with, or the last of several in a row. `retrievals`
+    maps a probe's id to the search that gave its passages: how sure that was is told as the agent tells it.
     """
     failures = 0
     for conversation in conversations(probes, plan):
