@@ -14,6 +14,8 @@ from cervella.language import fold, words
 
 __all__ = ["KINDS"]
 
+_CLAUSE = 4
+"""Words that a clause has at least to say something."""
 Verdict = tuple[bool | None, str]
 _SMALL = 10
 """Figures up to here count things («ho guardato due note»): they are no invention."""
@@ -27,8 +29,7 @@ def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     objection = _objection(prose, args)
     if objection is None:
         return False, "no objection"
-    reason = next((f for p in prose.rules.patterns["reasons"] for f in prose.find(p)), None)
-    if reason is None:
+    if not _reasons(prose):
         return False, f"objects without a reason: {objection.shown}"
     if args.get("alternative", True) and not _offers(prose, objection):
         return False, f"objects without an alternative: {objection.shown}"
@@ -41,10 +42,24 @@ def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
             if not prose.reported(found) and not _of_waiting(prose, found):
                 return found
     for stem in args.get("about", ()):
-        pattern = re.compile(rf"\b(?:non|evit\w+ di|senza|niente) (?:\w+ ){{0,2}}{pattern_of(stem).pattern}")
+        pattern = re.compile(rf"{prose.rules.texts['forbids'][0]}(?:\w+ ){{0,2}}{pattern_of(stem).pattern}")
         for found in prose.find(pattern):
             return found
     return None
+
+
+def _reasons(prose: Prose) -> bool:
+    """A reason: a word that gives one, or a clause of its own that neither objects nor offers."""
+    rules = prose.rules
+    if any(next(prose.find(pattern), None) for pattern in rules.patterns["reasons"]):
+        return True
+    for sentence in prose.sentences:
+        for clause in re.split(r"[,;:()!?.]|\s[—–-]\s", sentence.folded):
+            if len(words(clause)) < _CLAUSE or rules.patterns["you_decide"][0].search(clause):
+                continue
+            if not any(one.search(clause) for key in ("objects", "offers") for one in rules.patterns[key]):
+                return True
+    return False
 
 
 def _of_waiting(prose: Prose, found: Found) -> bool:

@@ -104,19 +104,20 @@ def _figures(prose: Prose, text: str) -> Iterator[tuple[re.Match[str], frozenset
             yield match, frozenset({str(value)})
 
 
-def states(prose: Prose, terms: Any) -> tuple[bool, str]:
-    """Whether each group of terms has one that the text asserts."""
-    missing = [group for group in groups(terms) if not any(asserted(prose, term) for term in group)]
+def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str]:
+    """Whether each group of terms has one that the text asserts; with `anyhow`, one that stands in it at all."""
+    missing = [group for group in groups(terms) if not any(asserted(prose, term, anyhow=anyhow) for term in group)]
     return not missing, "" if not missing else "missing: " + "; ".join(" / ".join(group) for group in missing)
 
 
 def _contains_all(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    return states(prose, args["terms"])
+    return states(prose, args["terms"], anyhow=bool(args.get("anyhow")))
 
 
 def _contains_any(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     flat = [term for group in groups(args["terms"]) for term in group]
-    found = next((f for f in (asserted(prose, term) for term in flat) if f), None)
+    anyhow = bool(args.get("anyhow"))
+    found = next((f for f in (asserted(prose, term, anyhow=anyhow) for term in flat) if f), None)
     return (True, found.shown) if found else (False, f"none of: {', '.join(flat)}")
 
 
