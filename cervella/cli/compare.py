@@ -37,7 +37,7 @@ def compare_brains(
     brains: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[BRAIN]...",
+            metavar="BRAIN",
             help="The brains to compare.",
             autocompletion=complete_brain,
             show_default=False,
@@ -158,7 +158,7 @@ def _rescore(
     path = Path(named)
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
     traits, loaded = None, None
-    if run.settings.get("suite") is not None:
+    if "comparison" in run.settings and run.settings["suite"] is not None:
         traits = _traits(_kept_soul(run), agent)
         loaded = load_suite(suite or run.facts["suite"], traits)
     comparison = rescore_comparison(

@@ -135,7 +135,8 @@ def _beside(name: str, pair: Pair | None, rules: EvaluationConfig, reference: st
     margin = f"{100 * rules.margin:g} points"
     start = f"{name} beside {reference}: {points}"
     if non_inferior(found, rules.margin):
-        yield Criterion(name=f"{name} beside reference", word="GO", text=f"{start}; at most {margin} worse")
+        text = f"{start}; {'better' if found.low > 0 else f'at most {margin} worse'}"
+        yield Criterion(name=f"{name} beside reference", word="GO", text=text)
     elif found.high < -rules.margin:
         yield Criterion(name=f"{name} beside reference", word="NO-GO", text=f"{start}; worse by more than {margin}")
     else:
