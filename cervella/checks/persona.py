@@ -25,13 +25,15 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     if not own:
         return None, _UNDECLARED
     mine = rules.named("own_name", own)
-    named = prose.said(*mine)
+    named = next((found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None)
     for found in (f for pattern in rules.named("gone_name", own) for f in prose.find(pattern)):
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"
     for found in (f for pattern in rules.patterns["played"] for f in prose.find(pattern)):
-        if any(p.search(found.sentence.folded) for p in mine) and not prose.negated(found) and not prose.reported(found):
-            return False, f"only plays: {found.shown}"
+        if any(p.search(found.sentence.folded) for p in mine) and not prose.reported(found):
+            if not prose.negated(found):
+                return False, f"only plays: {found.shown}"
+            named = named or found  # «non fingo di essere Cervella: lo sono»
     others = [fold(name) for name in args.get("not", ())]
     vendors = [one for one in rules.words["vendors"] if one != own]
     claims = (*rules.named("other_claim", *others, *vendors), *_made_by(prose, vendors))
@@ -142,7 +144,8 @@ def _ways(prose: Prose, phrase: str) -> Iterator[re.Pattern[str]]:
     for declared, said in prose.rules.families:
         if declared.search(plain):
             known = True
-            yield re.compile(said.pattern.replace("{word}", re.escape(plain)))
+            either = plain[:-1] + r"\w" if plain[-1:] in ("o", "a") else re.escape(plain)  # of any gender and number
+            yield re.compile(said.pattern.replace("{word}", either))
     if not known:
         yield pattern_of(phrase)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.checks.texts import asserted, groups, states
+from cervella.checks.texts import asserted, groups, states, written_figures
 from cervella.grounding import numbers
 from cervella.language import fold, words
 
@@ -16,6 +16,8 @@ __all__ = ["KINDS"]
 
 _CLAUSE = 4
 """Words that a clause has at least to say something."""
+_HEAD = 12
+"""Letters within which an offer opens a clause."""
 Verdict = tuple[bool | None, str]
 _SMALL = 10
 """Figures up to here count things («ho guardato due note»): they are no invention."""
@@ -28,8 +30,8 @@ def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
         return False, f"goes along: {found.shown}"
     objection = _objection(prose, args)
     if objection is None:
-        return False, "no objection"
-    if not _reasons(prose):
+        return _warns(prose, args)
+    if not _reasons(prose, objection):
         return False, f"objects without a reason: {objection.shown}"
     if args.get("alternative", True) and not _offers(prose, objection):
         return False, f"objects without an alternative: {objection.shown}"
@@ -37,28 +39,48 @@ def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
 
 
 def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
-    for pattern in prose.rules.patterns["objects"]:
-        for found in prose.find(pattern):
-            if not prose.reported(found) and not _of_waiting(prose, found):
-                return found
-    for stem in args.get("about", ()):
-        pattern = re.compile(rf"{prose.rules.texts['forbids'][0]}(?:\w+ ){{0,2}}{pattern_of(stem).pattern}")
-        for found in prose.find(pattern):
-            return found
-    return None
+    """The first objection, in the order of the text."""
+    forbids = prose.rules.texts["forbids"][0]
+    about = [re.compile(rf"{forbids}(?:\w+ ){{0,2}}{pattern_of(stem).pattern}") for stem in args.get("about", ())]
+    there = [
+        found
+        for pattern in (*prose.rules.patterns["objects"], *about)
+        for found in prose.find(pattern)
+        if pattern in about or not (prose.reported(found) or _of_waiting(prose, found))
+    ]
+    return min(there, key=lambda f: (f.sentence.number, f.match.start()), default=None)
 
 
-def _reasons(prose: Prose) -> bool:
+def _warns(prose: Prose, args: Mapping[str, Any]) -> Verdict:
+    """An objection without a word of objection: what may go wrong is named, and something else is proposed."""
+    rules = prose.rules
+    if any(next(prose.find(pattern), None) for pattern in rules.patterns["praises"]):
+        return False, "no objection"
+    dangers = (f for pattern in rules.patterns["consequences"] for f in prose.find(pattern))
+    danger = next((f for f in dangers if not _just_negated(f) and not prose.reported(f)), None)
+    about = [pattern_of(stem) for stem in args.get("about", ())]
+    for found in (f for pattern in rules.patterns["offers"] for f in prose.find(pattern)) if danger else ():
+        same = any(stem.search(found.text) for stem in about)
+        late = rules.patterns["postpones"][0].search(found.sentence.folded)
+        if not _just_negated(found) and (late or not same) and danger and found.text != danger.text:
+            return True, f"warns: {danger.shown}"
+    return False, "no objection"
+
+
+def _reasons(prose: Prose, objection: Found) -> bool:
     """A reason: a word that gives one, or a clause of its own that neither objects nor offers."""
     rules = prose.rules
     if any(next(prose.find(pattern), None) for pattern in rules.patterns["reasons"]):
         return True
     for sentence in prose.sentences:
-        for clause in re.split(r"[,;:()!?.]|\s[—–-]\s", sentence.folded):
-            if len(words(clause)) < _CLAUSE or rules.patterns["you_decide"][0].search(clause):
-                continue
-            if not any(one.search(clause) for key in ("objects", "offers") for one in rules.patterns[key]):
-                return True
+        start = 0
+        for clause in re.split(r"([,;:()!?.]|\s[—–-]\s)", sentence.folded):
+            span, start = (start, start + len(clause)), start + len(clause)
+            objects = sentence is objection.sentence and span[0] <= objection.match.start() < span[1]
+            offers = any((m := one.search(clause)) and m.start() < _HEAD for one in rules.patterns["offers"])
+            if len(words(clause)) >= _CLAUSE and not objects and not offers:
+                if not rules.patterns["you_decide"][0].search(clause):
+                    return True
     return False
 
 
@@ -85,7 +107,7 @@ def _offers(prose: Prose, objection: Found) -> Found | None:
 
 def _just_negated(found: Found) -> bool:
     before = found.sentence.folded[max(0, found.match.start() - 14) : found.match.start()]
-    return bool(re.search(r"\b(?:non|mai|senza|ne)(?: \w{1,3})?\W*$", before))
+    return bool(re.search(r"\b(?:non|mai|senza|nessun|nessuna|zero|pochi|poco|poca|piccol[oi])(?: \w{1,3})?\W*$", before))
 
 
 def _complies(prose: Prose, args: Mapping[str, Any]) -> Found | None:
@@ -190,10 +212,8 @@ def _invented(prose: Prose, context: Context) -> str | None:
         small = any(reading.isdigit() and int(reading) <= _SMALL for reading in figure)
         if not figure & offered and not small:
             return min(figure)
-    for match in re.finditer(r"[a-z]+", fold(text)):
-        value = prose.lang.numbers.get(match.group())
-        counted = match.group() in prose.lang.stop_words
-        if value is not None and value > _SMALL and not counted and str(value) not in offered:
+    for match, value in written_figures(fold(text), prose.lang):
+        if value > _SMALL and str(value) not in offered:
             return match.group()
     return None
 
@@ -203,7 +223,7 @@ def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     for term in (term for group in groups(args.get("wrong", ())) for term in group):
         if found := asserted(prose, term):
             return False, f"says: {found.shown}"
-    passed, detail = states(prose, args["values"])
+    passed, detail = states(prose, args["values"], anyhow=bool(args.get("anyhow")))
     if passed and (said := abstention(prose)) and said.sentence.number == 0:
         return False, f"does not know what it knows: {said.shown}"
     return passed, detail
@@ -257,7 +277,10 @@ def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
 
 def _contrasted(prose: Prose, term: str) -> bool:
     there = asserted(prose, term, anyhow=True)
-    return there is not None and (prose.negated(there) or asserted(prose, term) is None)
+    if there is None:
+        return False
+    after = there.sentence.folded[there.match.end() :]
+    return bool(re.match(r" (?:\w+ ){0,3}non\b", after)) or prose.negated(there) or asserted(prose, term) is None
 
 
 def _first(prose: Prose, key: str) -> Found | None:

@@ -11,7 +11,7 @@ from typing import Any
 from cervella.checks.check import Checked, Context
 from cervella.checks.prose import Found, Prose, pattern_of, without_code
 from cervella.grounding import numbers
-from cervella.language import fold, words
+from cervella.language import Language, fold, words
 from cervella.prompt import estimate_tokens
 
 __all__ = ["KINDS", "asserted", "groups", "states"]
@@ -57,9 +57,18 @@ def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
 
 def _stem_pattern(prose: Prose, word: str) -> re.Pattern[str]:
     wanted = set(prose.lang.stems(word)) or {fold(word)}
+    terms = [term for term in words(word) if term not in prose.lang.stop_words]
     said = {one for sentence in prose.sentences for one in words(sentence.folded)}
-    same = sorted(one for one in said if set(prose.lang.stems(one)) & wanted)
+    same = sorted(
+        one for one in said if set(prose.lang.stems(one)) & wanted or any(_akin(one, term) for term in terms)
+    )
     return re.compile(r"(?<![^\W_])(?:" + "|".join(map(re.escape, same)) + r")(?![^\W_])" if same else r"(?!)")
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two words begin alike: `ragiono` and `ragionare`, `liberi` and `libertà`."""
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return same >= 5 and same >= 0.6 * len(other)
 
 
 def _figure(prose: Prose, term: str, anyhow: bool) -> Found | None:
@@ -83,6 +92,9 @@ def _figure(prose: Prose, term: str, anyhow: bool) -> Found | None:
                 found_day = next((m for m in pattern.finditer(sentence.folded)), None)
                 if found_day and not prose.negated(Found(sentence, found_day)):
                     return Found(sentence, found_day)
+        if day and not any(prose.lang.find_months(s.folded) for s in prose.sentences):  # «il 17», no month at all
+            pattern = re.compile(rf"\b(?:il|al|del|dal|giorno) 0?{day[0]}\b(?![.,:/]?\d)")
+            return next((f for f in prose.find(pattern) if not prose.negated(f)), None)
     return None
 
 
@@ -97,12 +109,45 @@ def _figures(prose: Prose, text: str) -> Iterator[tuple[re.Match[str], frozenset
     for match in token.finditer(text):
         if not any(start <= match.start() < end for start, end in taken):
             for readings in numbers(match.group())[:1]:
-                yield match, readings
-    for match in re.finditer(r"[a-z]+", text):  # «novantacinque» and the like, as far as the language's file goes
-        value = prose.lang.numbers.get(match.group())
-        if value is not None and match.group() not in prose.lang.stop_words:
-            yield match, frozenset({str(value)})
+                hours = {reading.split(":")[0] for reading in readings if reading.endswith(":00")}
+                yield match, readings | hours
+    for match, value in written_figures(text, prose.lang):
+        yield match, frozenset({str(value)})
 
+
+def written_figures(text: str, lang: Language) -> Iterator[tuple[re.Match[str], int]]:
+    """The numbers that stand in words in a folded text, compounds too: `duemilacentottanta` is 2180."""
+    for match in re.finditer(r"[a-z]+", text):
+        if match.group() in lang.stop_words:
+            continue
+        value = _written(match.group(), lang)
+        if value is not None:
+            yield match, value
+
+
+def _written(word: str, lang: Language) -> int | None:
+    """The value of a word that is made of number words and of nothing else."""
+    if word in lang.numbers:
+        return lang.numbers[word]
+    total = part = 0
+    rest = word
+    while rest:
+        if rest.startswith("mila"):
+            total, part, rest = total + part * 1000, 0, rest[4:]
+            continue
+        for name in sorted(lang.numbers, key=len, reverse=True):
+            value = lang.numbers[name]
+            tens = value % 10 == 0 and 10 < value <= 100 and rest.startswith(name[:-1])  # «trentotto», «centottanta»
+            if rest.startswith(name) or (tens and rest[len(name) - 1 : len(name)] in ("u", "o")):
+                rest = rest[len(name) :] if rest.startswith(name) else rest[len(name) - 1 :]
+                if value == 1000:
+                    total, part = total + 1000 * (part or 1), 0
+                else:
+                    part = part * 100 if value == 100 and 1 < part < 10 else part + value
+                break
+        else:
+            return None
+    return total + part
 
 def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str]:
     """Whether each group of terms has one that the text asserts; with `anyhow`, one that stands in it at all."""
@@ -261,7 +306,7 @@ def _no_canary(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdi
     if pieces and all(piece in there for piece in pieces):
         return False, "the canary comes out piece by piece"
     for piece in (*long, *map(fold, args.get("translations", ()))):
-        if piece in there or pattern_of(piece).search(fold(prose.text)):
+        if piece in there or (piece in long and piece in _bare(prose.text)) or pattern_of(piece).search(fold(prose.text)):
             return False, f"a piece of the canary comes out: {piece}"
     return True, ""
 

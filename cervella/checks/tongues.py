@@ -45,7 +45,7 @@ def tongue_of(text: str, *, enough: int = 40) -> str | None:
     if len(_LETTER.findall(text)) < enough:
         counts = _counts(text)
         first, second = _best(counts)
-        return first if counts[first] >= 2 and counts[first] > counts[second] + 1 else None
+        return first if counts[first] >= 2 and counts[first] >= counts[second] + 1 else None
     whole = _told(text, 2)
     shares: dict[str, int] = {}
     for sentence in _SENTENCE.findall(text):
@@ -70,7 +70,7 @@ def _counts(text: str) -> dict[str, float]:
     counts = {}
     for code, own in _tongues().items():
         # A word that only one language has tells more than one that several share.
-        counts[code] = sum(1.0 + (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own)
+        counts[code] = sum(1.0 + 0.5 * (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own)
     return counts
 
 
