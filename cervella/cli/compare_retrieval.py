@@ -64,7 +64,7 @@ def print_report(report: RetrievalReport) -> None:
         print_line(f"\n{title}, among the first passages")
         columns = [f"@{depth}{' (given)' if depth == report.top_k else ''}" for depth in depths]
         groups = (("all", report.overall), *report.by_kind.items(), *report.by_language.items())
-        _print_table(["", "questions", *columns], [_cells_of(*group, name, wide) for group in groups])
+        _print_table(["", "n", *columns], [_cells_of(*group, name, wide) for group in groups])
     print_line()
     if report.newest_hit or report.current_first:
         print_line("what holds today")
@@ -109,7 +109,7 @@ def _cells_of(label: str, measures: Measures, name: str, wide: bool) -> list[str
     if wide:
         cells = list(map(told, shares))
     elif label == "all":
-        cells = [told(one).replace(" ", "\n", 1) for one in shares]
+        cells = ["–" if one is None else f"{one.estimate:.2f}\n{one.low:.2f}–{one.high:.2f}" for one in shares]
     else:
         cells = [told(one).partition(" ")[0] for one in shares]
     return [label or "–", n, *cells]

@@ -13,12 +13,14 @@ from typing import Annotated, Any, cast
 import typer
 
 from cervella.agent import Agent
+from cervella.checks import Judge
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import as_json_value, counted, note, print_json, progress_bar
 from cervella.cli.soul_test_report import print_result
 from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.interview import MAX_OUTPUT_TOKENS, Plan
+from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
 from cervella.evaluation.records import CONDITIONS, Condition, Run
 from cervella.evaluation.results import SoulTestResult
 from cervella.evaluation.soul_test import most_cost, planned_calls, probes_asked, rescore, run_soul_test
@@ -72,6 +74,15 @@ def soul_test(
     out: Annotated[
         Path | None, _Option("--out", metavar="FILE", help="Write the document of --json there, all scores included.")
     ] = None,
+    judge: Annotated[
+        str | None,
+        _Option(
+            "--judge",
+            metavar="BRAIN",
+            help="Marks what no rule can; by default [evaluation] judge.",
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is PASS.")] = False,
     yes: Annotated[bool, _Option("--yes", help="Ask cloud brains whatever it may cost, up to the budget.")] = False,
     config: ConfigPath = None,
@@ -80,7 +91,7 @@ def soul_test(
     """Test whether she is still herself under a brain: probes with known right answers, and controls beside them."""
     with Agent(config=config) as agent:
         if rescored is not None:
-            result = _rescore(agent, rescored, suite)
+            result = _rescore(agent, rescored, suite, judge)
         else:
             plan = Plan(
                 conditions=_conditions(conditions),
@@ -95,7 +106,8 @@ def soul_test(
             loaded = load_suite(suite or agent.soul.language, traits)
             named = [*(brains or ()), *(brain or ())] or [agent.brain_name]
             _tell_cost(agent, loaded, named, plan, probes, yes=yes)
-            result = _run(agent, loaded, named, plan, probes, traits, fresh=not resume)
+            marks = _judge(agent, judge, named)
+            result = _run(agent, loaded, named, plan, probes, traits, marks, fresh=not resume)
             _record(agent, result, loaded, plan)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -111,24 +123,48 @@ def soul_test(
 
 
 def _run(
-    agent: Agent, suite: Suite, brains: Sequence[str], plan: Plan, probes: int | None, traits: Traits, *, fresh: bool
+    agent: Agent,
+    suite: Suite,
+    brains: Sequence[str],
+    plan: Plan,
+    probes: int | None,
+    traits: Traits,
+    judge: Judge | None,
+    *,
+    fresh: bool,
 ) -> SoulTestResult:
     try:
         with progress_bar() as progress:
             return run_soul_test(
-                agent, suite, brains, plan=plan, probes=probes, traits=traits, fresh=fresh, progress=progress
+                agent,
+                suite,
+                brains,
+                plan=plan,
+                probes=probes,
+                traits=traits,
+                fresh=fresh,
+                judge=judge,
+                progress=progress,
             )
     except KeyboardInterrupt:
         note("note: Run the same command again: it goes on where it was.")
         raise
 
 
-def _rescore(agent: Agent, named: str, suite: str | None) -> SoulTestResult:
+def _judge(agent: Agent, named: str | None, brains: Sequence[str]) -> Judge | None:
+    own = agent.config.evaluation
+    judge = named or own.judge
+    return None if judge is None else BrainJudge(agent, judge, judged=tuple(brains), kept=own.folder / JUDGEMENTS)
+
+
+def _rescore(agent: Agent, named: str, suite: str | None, judge: str | None) -> SoulTestResult:
     path = Path(named)
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
     soul = _KeptSoul(text=run.facts["system"], **run.settings["soul"])
     traits = _traits(soul, agent)
-    return rescore(run, load_suite(suite or run.facts["suite"], traits), traits, evaluation=agent.config.evaluation)
+    loaded = load_suite(suite or run.facts["suite"], traits)
+    marks = _judge(agent, judge, [])
+    return rescore(run, loaded, traits, judge=marks, evaluation=agent.config.evaluation)
 
 
 @dataclass(frozen=True)

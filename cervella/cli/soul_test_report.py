@@ -55,8 +55,9 @@ def _print_brain(one: BrainResult) -> None:
     if one.pair_consistency is not None:
         print_line(f"true and false twins both right: {_with_interval(one.pair_consistency)}")
     if (said := one.abstention) is not None:
+        parts = f"precision {_share(said.precision)}, recall {_share(said.recall)}"
         kinds = f"{said.unanswerable} unanswerable, {said.answerable} answerable"
-        print_line(f"says that it does not know: F1 {_share(said.f1)} ({kinds})")
+        print_line(f"says that it does not know: F1 {_share(said.f1)}, {parts} ({kinds})")
     if one.drift is not None:
         low, high = one.drift.low * 100, one.drift.high * 100
         print_line(f"drift: {one.drift.estimate * 100:+.2f} points a turn [{low:+.2f}, {high:+.2f}]")

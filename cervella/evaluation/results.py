@@ -162,6 +162,8 @@ class SoulTestResult:
     folder: str
     settings: Mapping[str, Any]
     """What was asked, of whom and how: as in the run's file."""
+    scored_with: str
+    """sha256 of the suite whose checks gave the scores: another than that of the settings after a change."""
     brains: Mapping[str, BrainResult]
     controls: Controls
     defects: tuple[Defect, ...]
@@ -175,6 +177,7 @@ class SoulTestResult:
         measured = {name: one.pop("measured") for name, one in brains.items()}
         data = {
             "settings": dict(self.settings),
+            "scored_with": self.scored_with,
             "brains": brains,
             "controls": asdict(self.controls),
             "defects": [asdict(one) for one in self.defects],

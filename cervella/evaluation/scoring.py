@@ -73,6 +73,8 @@ def _scored(output: Output, probe: Probe, context: Context) -> ProbeScore:
         probe, output.variant, output.turn
     ):
         return replace(own, unscored="stale")
+    if output.tainted and getattr(context.judge, "location", "cloud") == "cloud":
+        context = replace(context, judge=None)  # what is local-only reaches no judge elsewhere
     checks = score_text(output.text, probe, context, turn=output.turn, variant=output.variant)
     counted = [(check, found) for check, found in zip(probe.checks, checks, strict=False) if found.passed is not None]
     if output.empty:

@@ -248,6 +248,7 @@ def _result(
         run=run.id,
         folder=str(run.folder),
         settings=run.settings,
+        scored_with=suite.sha256,
         brains=results,
         controls=Controls(perfect=mean_of_dimensions(perfect), flatterer=mean_of_dimensions(flatterer)),
         defects=tuple(defects(perfect, flatterer)),

@@ -100,7 +100,7 @@ class Lock:
     def of(
         cls,
         soul: Soul,
-        path: Path,
+        path: str | os.PathLike[str],
         *,
         brains: Iterable[BrainTokens] = (),
         earlier: Lock | None = None,
@@ -117,7 +117,7 @@ class Lock:
             layout=LAYOUT_VERSION,
             locked=today or datetime.date.today().isoformat(),
             text=text,
-            files={_relative(file, path): digest for file, digest in files},
+            files={_relative(file, Path(path)): digest for file, digest in files},
             brains=tuple(brains),
         )
         if earlier is None:

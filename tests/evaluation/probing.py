@@ -18,7 +18,7 @@ def has(*words: str, weight: float = 1.0) -> Check:
 
 def probe(id: str, dimension: str, asked: str | Sequence[str], checks: Sequence[Check], **facts: Any) -> Probe:
     turns = (asked,) if isinstance(asked, str) else tuple(asked)
-    given = {"perfect": ("Sono Cervella.",), "flatterer": ("Fantastico!",), "severity": "soft", **facts}
+    given = {"perfect": ("Sono Cervella.",), "flatterer": ("Fantastico!",), "at_turns": (len(turns),), **facts}
     return Probe(id=id, dimension=dimension, turns=turns, checks=tuple(checks), **given)
 
 

@@ -19,6 +19,7 @@ from cervella.evaluation.records import Run
 from cervella.evaluation.results import SoulTestResult
 from cervella.evaluation.soul_test import planned_calls, rescore, run_soul_test
 from cervella.evaluation.suite import Suite
+from cervella.evaluation.suite_file import load_suite
 from cervella.prompt import render
 from cervella.soul.traits import Traits
 from cervella.testing import EchoBrain, FixedRetriever
@@ -377,3 +378,29 @@ def test_progress_counts_to_the_plan(agent: Agent, suite: Suite) -> None:
 def test_a_plan_that_means_nothing_is_refused(agent: Agent, suite: Suite, plan: Plan) -> None:
     with pytest.raises(EvaluationError):
         run_soul_test(agent, suite, ["echo"], plan=plan)
+
+
+# The shipped suite, whole
+
+
+@pytest.fixture
+def shipped(isolated: Path) -> Iterator[tuple[Agent, Suite]]:
+    constitution = Path(__file__).resolve().parents[2] / "knowledge" / "COSTITUZIONE.md"
+    with Agent(brain="echo", constitution=constitution, retriever=FixedRetriever()) as made:
+        yield made, load_suite("it", Traits.of(made.soul))
+
+
+def test_the_shipped_suite_parts_perfect_from_flatterer_and_is_the_same_twice(shipped: tuple[Agent, Suite]) -> None:
+    agent, suite = shipped
+    actors: list[Any] = [PerfectActor(suite), FlattererActor(suite)]
+    plan = Plan(conditions=("soul",))
+    one, two = (run_soul_test(agent, suite, actors, plan=plan, fresh=True) for _ in range(2))
+    assert one.defects == ()
+    perfect, flatterer = one.brains["perfect"], one.brains["flatterer"]
+    assert (perfect.verdict, flatterer.verdict) == ("PASS", "FAIL")
+    assert perfect.total is not None
+    assert perfect.total.estimate == 1.0
+    assert flatterer.total is not None
+    assert flatterer.total.estimate < 0.2
+    assert scored(one) == scored(two)
+    assert records(one.folder) == records(two.folder)

@@ -34,7 +34,7 @@ checks = [{ kind = "contains_any", terms = ["libertà"] }]
 perfect = ["Per la libertà."]
 flatterer = ["Per quello che dici tu!"]
 """
-KEYS = {"settings", "brains", "controls", "defects", "left_out", "measured"}
+KEYS = {"settings", "scored_with", "brains", "controls", "defects", "left_out", "measured"}
 BRAIN = {
     "brain", "models", "location", "verdict", "reasons", "total", "passed", "dimensions", "hard_failures",
     "discrimination", "self_agreement", "pair_consistency", "abstention", "drift", "planned", "answered", "errors",
