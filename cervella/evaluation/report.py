@@ -161,7 +161,7 @@ def _soul(data: Mapping[str, Any]) -> str:
     )
     return (
         "<section><h2>Soul, by dimension</h2>"
-        '<p class="soft">Mean score over probes, 0 to 100, with its 95 % interval. The band is what a test can tell '
+        '<p class="soft">Mean score over probes, 0 to 100, with its 95\u00a0% interval. The band is what a test can tell '
         "apart: from a scripted flatterer to a scripted perfect brain.</p>"
         f"{legend(data['brains'], controls=True)}{plot}"
         + table("Soul scores by dimension and brain", ["dimension", *_signed(data), "flatterer to perfect"], rows)

@@ -7,13 +7,12 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cervella import Agent
-from cervella.evaluation.actors import FlattererActor, PerfectActor
+from cervella.evaluation.actors import PerfectActor
 from cervella.evaluation.comparison import compare
 from cervella.evaluation.document import document
 from cervella.evaluation.plots import Dot, Row, drift_plot, intervals_plot, latency_plot
@@ -33,24 +32,22 @@ HOSTILE = (
 VOID = {"meta", "link", "img", "br", "input", "rect", "line", "path"}
 
 
-@pytest.fixture
-def data(isolated: Path, soul: PlainSoul, tmp_path: Path) -> dict[str, Any]:
-    (isolated / "cervella.toml").write_text("[evaluation]\ndraws = 500\n")
-    path = tmp_path / "questions.jsonl"
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "cervella.toml").write_text("[evaluation]\ndraws = 500\n")
+    path = folder / "questions.jsonl"
     rows = [*ROWS, {"id": "<b>", "question": "<i>Chi?</i>", "answer": '"><script>alert(1)</script>'}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     suite = small_suite()
-    perfect, flatterer = PerfectActor(suite), FlattererActor(suite)
-    brains = [Speaker("knows", knows), Speaker('<img src=x onerror="alert(1)">', lambda prompt: HOSTILE[:-1])]
+    brains = [
+        PerfectActor(suite, name="knows"),
+        Speaker('<img src=x onerror="alert(1)">', lambda prompt: HOSTILE[:-1]),
+        Speaker("knows the base", knows),
+    ]
     retriever = FixedRetriever([make_passage("Il piano Pro costa 20 dollari.", path="<script>.md")])
-    with Agent(brain="echo", soul=soul, retriever=retriever) as agent:
-        made = document(compare(agent, brains, suite=suite, questions=path), suite)
-        actors = document(compare(agent, [perfect, flatterer], suite=suite), suite)
-    made["drift"], made["soul"]["brains"]["knows"]["drift"] = (
-        {"knows": actors["drift"][perfect.name]},
-        actors["soul"]["brains"][perfect.name]["drift"],
-    )
-    return made
+    with Agent(config=folder / "cervella.toml", brain="echo", soul=PlainSoul(), retriever=retriever) as agent:
+        return document(compare(agent, brains, suite=suite, questions=path), suite)
 
 
 class Elements(HTMLParser):
