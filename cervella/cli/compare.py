@@ -15,7 +15,7 @@ from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
 from cervella.cli.output import as_json_value, counted, note, print_json, print_line, print_wrapped, progress_bar
 from cervella.cli.terminal import is_terminal
-from cervella.errors import ConfigError, EvaluationError
+from cervella.errors import ConfigError
 
 if TYPE_CHECKING:
     from cervella.evaluation.comparison import Comparison
@@ -68,6 +68,13 @@ def compare_brains(
         Path | None,
         _Option("--retrieval", metavar="FILE", help="Instead of brains, hold the search against these questions."),
     ] = None,
+    judge: Annotated[
+        str | None,
+        _Option("--judge", metavar="BRAIN", help="Marks what no rule can; by default [evaluation] judge."),
+    ] = None,
+    marks: Annotated[
+        Path | None, _Option("--marks", metavar="FILE", help="A person's marks for the tasks of a rubric.")
+    ] = None,
     out: Annotated[
         Path | None, _Option("--out", metavar="DIR", help="Where report.html and comparison.json go; the run's folder.")
     ] = None,
@@ -95,13 +102,14 @@ def compare_brains(
         if rescored is not None:
             if brains:
                 raise ConfigError("--rescore asks no brain.", remedy="Leave the brains out: the run has its own.")
-            comparison, loaded = _rescore(agent, rescored, suite, questions, reference)
+            comparison, loaded = _rescore(agent, rescored, suite, questions, reference, judge, marks)
         else:
             if not brains:
                 raise ConfigError("No brain is named.", remedy="Name them, as in `cervella compare extractive claude`.")
             loaded = _suite(agent, suite)
             plan = Plan(paraphrases=paraphrases, max_turn=max_turn)
-            options = {"reference": reference, "probes": probes, "top_k": top_k, "fresh": not resume}
+            options = {"reference": reference, "probes": probes, "top_k": top_k, "fresh": not resume, "marks": marks}
+            options |= _judges(agent, judge, brains, loaded)
             comparison = _compare(agent, brains, questions, loaded, plan, yes=yes, **options)
     _show(comparison, loaded, out, as_json)
     if strict and any(one.word != "GO" for one in comparison.decisions.values()):
@@ -149,7 +157,13 @@ def _compare(
 
 
 def _rescore(
-    agent: Agent, named: str, suite: str | None, questions: Path | None, reference: str | None
+    agent: Agent,
+    named: str,
+    suite: str | None,
+    questions: Path | None,
+    reference: str | None,
+    judge: str | None,
+    marks: Path | None,
 ) -> tuple[Comparison, Suite | None]:
     from cervella.evaluation.comparison import rescore_comparison
     from cervella.evaluation.records import Run
@@ -159,25 +173,41 @@ def _rescore(
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
     traits, loaded = None, None
     if "comparison" in run.settings and run.settings["suite"] is not None:
-        traits = _traits(_kept_soul(run), agent)
+        traits = _traits(_kept_soul(run) or agent.soul, agent)
         loaded = load_suite(suite or run.facts["suite"], traits)
     comparison = rescore_comparison(
-        run, suite=loaded, traits=traits, questions=questions, reference=reference, rules=agent.config.evaluation
+        run,
+        suite=loaded,
+        traits=traits,
+        questions=questions,
+        reference=reference,
+        rules=agent.config.evaluation,
+        judge=_judges(agent, judge, [], loaded)["judge"],
+        marks=marks,
     )
     return comparison, loaded
 
 
 def _kept_soul(run: Run) -> Any:
-    """The soul that the run's test was made with, which need not be the soul of today."""
+    """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
     from cervella.cli.soul_test import _KeptSoul
     from cervella.evaluation.scoreboard import soul_run
 
     inside = soul_run(run)
-    if inside is None:
-        raise EvaluationError(
-            f"The soul test of the run {run.id} was never begun.", remedy="Run the same comparison again: it goes on."
-        )
-    return _KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
+    return None if inside is None else _KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
+
+
+def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
+    """Who marks a rubric's tasks, and who decides the checks of a soul test that no rule can."""
+    from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
+
+    own = agent.config.evaluation
+    name = named or own.judge
+    if name is None or suite is None:
+        return {"marker": None, "judge": None}
+    if suite.tasks:
+        return {"marker": name, "judge": None}  # a judge marks no answer of its own family
+    return {"marker": None, "judge": BrainJudge(agent, name, judged=tuple(brains), kept=own.folder / JUDGEMENTS)}
 
 
 def _traits(soul: Any, agent: Agent) -> Traits:
@@ -200,7 +230,7 @@ def _tell_cost(
     from cervella.evaluation.comparison import questions_plan
     from cervella.evaluation.soul_test import most_cost, planned_calls, probes_asked
 
-    asked = probes_asked(suite, probes, plan)[0] if suite is not None else ()
+    asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
     once = questions_plan(plan)
     calls = planned_calls(asked, plan) + planned_calls(questions, once)
     dear = False

@@ -15,6 +15,8 @@ from cervella.evaluation.frozen import Frozen, freeze, probes_of, thaw
 from cervella.evaluation.interview import Plan, interview, sha256_of
 from cervella.evaluation.question_file import load_questions
 from cervella.evaluation.records import Run, canonical_sha256
+from cervella.evaluation.rubric import load_marks
+from cervella.evaluation.rubric_run import HUMAN_MARKS, judged, rubric_probes
 from cervella.evaluation.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Probe, Suite
@@ -45,6 +47,8 @@ def compare(
     traits: Traits | None = None,
     embedder: Embedder | None = None,
     judge: Judge | None = None,
+    marker: AnyOne | None = None,
+    marks: Path | None = None,
     before: Callable[[Sequence[Probe]], None] | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -52,9 +56,10 @@ def compare(
     the first brain.
 
     Retrieval is done once; every brain is sent the same system bytes, passages and instructions, at temperature 0 with
-    a seed. A run of the same settings that did not come to its end goes on, unless `fresh`. `before` is called with the
-    questions and their passages, as probes, before any brain is asked. Raises EvaluationError; an error of a brain is
-    part of the result.
+    a seed. The tasks of a rubric suite are marked by the brain that `marker` names, by a person's `marks` (a file), or
+    not at all; `judge` decides those checks of a soul test that no rule can. A run of the same settings that did not
+    come to its end goes on, unless `fresh`. `before` is called with the questions and tasks, as probes, before any
+    brain is asked. Raises EvaluationError; an error of a brain is part of the result.
     """
     if suite is None and questions is None:
         raise EvaluationError("There is nothing to compare.", remedy="Give a question file, a suite, or both.")
@@ -64,16 +69,21 @@ def compare(
     settings = _settings(agent, named, suite, questions, plan, probes, top_k)
     run = None if fresh else Run.unfinished(rules.folder, settings)
     run = run or Run.create(rules.folder, settings, suite=suite.source if suite else None)
-    frozen, complete = None, True
+    frozen = None
     if questions is not None:
         cloud = any(agent.brain_named(brain).location == "cloud" for brain in named.values())
         frozen = freeze(agent, questions, run.folder, top_k=top_k, cloud=cloud, progress=progress)
+    asked = (*(probes_of(frozen) if frozen is not None else ()), *(rubric_probes(suite) if suite is not None else ()))
     if before is not None:
-        before(probes_of(frozen) if frozen is not None else ())
-    if frozen is not None:
-        complete = _ask(agent, named, frozen, run, plan, progress)
+        before(asked)
+    complete = _ask(agent, named, asked, frozen, run, plan, progress)
+    if marks is not None:
+        load_marks(marks)
+        (run.folder / HUMAN_MARKS).write_bytes(marks.read_bytes())
+    if marker is not None and suite is not None and suite.tasks:
+        _let_mark(agent, run, suite, named, reference, marker)
     soul = None
-    if suite is not None:
+    if suite is not None and suite.probes:
         soul = run_soul_test(
             agent,
             suite,
@@ -89,7 +99,7 @@ def compare(
         complete = complete and all(one.answered == one.planned for one in soul.brains.values())
     if complete:
         run.finish()
-    return compared(run, soul, frozen, reference, rules, agent.language.code)
+    return compared(run, soul, frozen, suite, reference, rules, agent.language.code)
 
 
 def rescore_comparison(
@@ -102,11 +112,12 @@ def rescore_comparison(
     rules: EvaluationConfig,
     embedder: Embedder | None = None,
     judge: Judge | None = None,
+    marks: Path | None = None,
 ) -> Comparison:
     """Derive every score of a run again from the answers that it keeps; nobody is asked.
 
-    `suite` and `questions` may hold corrected checks and expected answers; a probe or question that asks other words
-    now is not scored. Raises EvaluationError.
+    `suite`, `questions` and `marks` may hold corrected checks, expected answers and a person's marks; a probe or
+    question that asks other words now is not scored. Raises EvaluationError.
     """
     settings = run.settings
     if "comparison" not in settings:
@@ -115,26 +126,34 @@ def rescore_comparison(
             remedy="Derive a soul test again with `cervella soul test --rescore`.",
         )
     soul, frozen = None, None
-    if settings["suite"] is not None:
-        inside = soul_run(run)
-        if suite is None or traits is None or inside is None:
-            raise EvaluationError(f"The run {run.id} has a soul test.", remedy="Name its suite with --suite.")
+    if settings["suite"] is not None and suite is None:
+        raise EvaluationError(f"The run {run.id} was of a suite.", remedy="Name it with --suite.")
+    inside = soul_run(run)
+    if inside is not None and suite is not None and traits is not None:
         soul = rescore(inside, suite, traits, embedder=embedder, judge=judge, evaluation=rules)
     if settings["questions"] is not None:
         frozen = thaw(run.folder, questions)
+    if marks is not None:
+        load_marks(marks)
+        (run.folder / HUMAN_MARKS).write_bytes(marks.read_bytes())
     names = [brain["name"] for brain in settings["brains"]]
-    return compared(run, soul, frozen, _reference(reference, names), rules, settings["language"])
+    return compared(run, soul, frozen, suite, _reference(reference, names), rules, settings["language"])
 
 
 # Asking
 
 
 def _ask(
-    agent: Agent, named: Mapping[str, AnyOne], frozen: Frozen, run: Run, plan: Plan, progress: Progress | None
+    agent: Agent,
+    named: Mapping[str, AnyOne],
+    asked: Sequence[Probe],
+    frozen: Frozen | None,
+    run: Run,
+    plan: Plan,
+    progress: Progress | None,
 ) -> bool:
     """Ask every brain what the run does not hold yet; whether every answer is there in the end."""
-    asked, done = probes_of(frozen), run.outputs()
-    once = questions_plan(plan)
+    done, once = run.outputs(), questions_plan(plan)
     with run.writing() as writer:
         for name, brain in named.items():
             count = 0
@@ -158,10 +177,20 @@ def _ask(
                 done=done,
                 writer=writer,
                 progress=tell,
-                retrievals=frozen.retrievals,
+                retrievals=frozen.retrievals if frozen is not None else None,
             )
     outputs = run.outputs()
     return len(outputs) >= len(asked) * len(named) and not any(one.failed for one in outputs.values())
+
+
+def _let_mark(
+    agent: Agent, run: Run, suite: Suite, named: Mapping[str, AnyOne], reference: str, marker: AnyOne
+) -> None:
+    def ask(prompt: Prompt) -> Reply:
+        return agent.complete(prompt, brain=marker, session=SESSION)
+
+    shield = agent.brain_named(marker)
+    judged(run.folder, suite, run.outputs(), list(named), reference, shield.name, shield.model, ask)
 
 
 def questions_plan(plan: Plan) -> Plan:

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 from cervella.evaluation.answer_results import AnswersResult, Pair, Speed
 from cervella.evaluation.results import BrainResult
+from cervella.evaluation.rubric_run import RubricResult
 from cervella.evaluation.statistics import Estimate, non_inferior
 from cervella.settings import EvaluationConfig
 
@@ -51,6 +52,7 @@ def decide(
     soul_pair: Pair | None = None,
     answers: AnswersResult | None = None,
     answers_pair: Pair | None = None,
+    rubric: RubricResult | None = None,
     speed: Speed | None = None,
     reference: str | None = None,
 ) -> Decision:
@@ -64,6 +66,7 @@ def decide(
         *_beside("soul", soul_pair, rules, reference),
         *_answers(answers, rules),
         *_beside("answers", answers_pair, rules, reference),
+        *_rubric(rubric),
         *_speed(speed, rules),
     ]
     if not criteria:
@@ -125,6 +128,23 @@ def _answers(answers: AnswersResult | None, rules: EvaluationConfig) -> Iterator
     if answers.grounded is not None:
         what = "right answers on a right source"
         yield _threshold("answers", what, answers.grounded, rules.answers_go, rules.answers_conditional)
+
+
+def _rubric(rubric: RubricResult | None) -> Iterator[Criterion]:
+    if rubric is None:
+        return
+    count = len(rubric.tasks)
+    text = f"{rubric.passed} of {count} tasks of the rubric passed"
+    tiers = ", ".join(f"tier {one.tier}: {one.passed} of {one.tasks}" for one in rubric.tiers)
+    text += f" ({tiers})" if len(rubric.tiers) > 1 else ""
+    if rubric.go is False:
+        yield Criterion(name="rubric", word="NO-GO", text=f"{text}; too few")
+    elif rubric.scored < count:
+        why = f": {rubric.not_judged}" if rubric.not_judged else ""
+        text = f"{count - rubric.scored} of {count} tasks of the rubric are not scored{why}"
+        yield Criterion(name="rubric", word="INCOMPLETE", text=text)
+    else:
+        yield Criterion(name="rubric", word="GO", text=text)
 
 
 def _beside(name: str, pair: Pair | None, rules: EvaluationConfig, reference: str | None) -> Iterator[Criterion]:

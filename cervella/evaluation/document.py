@@ -8,6 +8,7 @@ from typing import Any
 
 from cervella.evaluation.decision import sentence
 from cervella.evaluation.records import Output
+from cervella.evaluation.rubric_run import rubric_probes
 from cervella.evaluation.scoreboard import Comparison
 from cervella.evaluation.scoring import ProbeScore
 from cervella.evaluation.suite import Probe, Suite
@@ -41,6 +42,8 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
         "answer_pairs": {name: pair and asdict(pair) for name, pair in c.answer_pairs.items()},
         "questions": list(_questions(c)),
         "probes": list(_probes(c, suite)),
+        "rubric": {name: asdict(one) for name, one in c.rubric.items()},
+        "tasks": list(_tasks(c, suite)),
         "settings": {
             **c.settings,
             "questions": c.frozen
@@ -111,6 +114,26 @@ def _questions(c: Comparison) -> Iterator[dict[str, Any]]:
                 name: {**_said(by_place[name, one.id]), "score": _score(c, name, one.id)}
                 for name in c.brains
                 if (name, one.id) in by_place
+            },
+        }
+
+
+def _tasks(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
+    """Each task of a rubric with all brains' answers side by side."""
+    if suite is None or not c.rubric:
+        return
+    scores = {(name, one.task): asdict(one) for name, result in c.rubric.items() for one in result.tasks}
+    for probe, task in zip(rubric_probes(suite), suite.tasks, strict=True):
+        yield {
+            "id": task.id,
+            "tier": task.tier,
+            "name": task.name,
+            "question": task.input,
+            "expected": task.expected,
+            "answers": {
+                name: {**_said(output), **scores[name, task.id]}
+                for name in c.brains
+                if (output := c.outputs.get((name, "soul", probe.id, 0, 0, 1))) is not None
             },
         }
 

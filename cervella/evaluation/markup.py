@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-__all__ = ["change", "percent", "table", "text"]
+from cervella.evaluation.plots import marker
+
+__all__ = ["change", "equivalence", "percent", "points", "signed", "table", "text"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -26,11 +28,11 @@ def percent(found: Mapping[str, Any] | None) -> str:
 
 def change(found: Mapping[str, Any], note: str = "") -> str:
     """A difference in points of 100 with its interval below."""
-    estimate, low, high = (_signed(found[name]) for name in ("estimate", "low", "high"))
+    estimate, low, high = (_with_sign(found[name]) for name in ("estimate", "low", "high"))
     return f'{estimate} <span class="range">{low} to {high}{f"; {note}" if note else ""}</span>'
 
 
-def _signed(share: float) -> str:
+def _with_sign(share: float) -> str:
     points = round(100 * share, 1)
     return f"{points:+.1f}" if points else "0.0"
 
@@ -49,3 +51,28 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequen
         f'<div class="scroll" role="region" tabindex="0" aria-label="{text(caption)}"><table><caption>{text(caption)}'
         f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def points(pair: Mapping[str, Any] | None) -> str:
+    if pair is None:
+        return '<span class="soft">reference</span>'
+    found = pair["difference"]
+    p = pair["p_holm"]
+    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return change(found, shown)
+
+
+def equivalence(pair: Mapping[str, Any] | None) -> str:
+    if pair is None:
+        return ""
+    found = pair["tost"]
+    if found is None:
+        return '<span class="soft">too few</span>'
+    word = "equivalent" if found["equivalent"] else "not shown"
+    power = "no spread" if found["power"] is None else f"power {100 * found['power']:.0f} %"
+    return f'{word} <span class="range">within {100 * found["margin"]:g} points; {power}</span>'
+
+
+def signed(data: Mapping[str, Any]) -> list[str]:
+    """The brains' names with their signs."""
+    return [f"{marker(place)} <bdi>{text(name)}</bdi>" for place, name in enumerate(data["brains"])]

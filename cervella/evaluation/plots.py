@@ -158,7 +158,8 @@ def _at(share: float) -> str:
 
 def _sign(brain: int, x: str, y: float) -> str:
     shape = _SHAPES[brain % len(_SHAPES)]
-    return f'<svg x="{x}" y="{y:.1f}" width="1" height="1" overflow="visible"><path class="b{brain % 6}" d="{shape}"/></svg>'
+    place = f'x="{x}" y="{y:.1f}" width="1" height="1" overflow="visible"'
+    return f'<svg {place}><path class="b{brain % 6}" d="{shape}"/></svg>'
 
 
 def _horizontal(low: float, high: float, y: float, kind: str) -> str:

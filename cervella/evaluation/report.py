@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from importlib import resources
 from typing import Any
 
-from cervella.evaluation.markup import change, percent, table, text
-from cervella.evaluation.plots import Dot, Row, drift_plot, intervals_plot, latency_plot, legend, marker
+from cervella.evaluation.markup import equivalence, percent, points, signed, table, text
+from cervella.evaluation.plots import Dot, Row, intervals_plot, latency_plot, legend, marker
 from cervella.evaluation.report_answers import answers_section
+from cervella.evaluation.report_soul import drift_section, soul_section
 
 __all__ = ["report_html"]
 
@@ -36,10 +37,11 @@ def report_html(data: Mapping[str, Any]) -> str:
         part
         for part in (
             _head(data),
-            _soul(data),
+            soul_section(data),
             _questions(data),
+            _rubric(data),
             _speed(data),
-            _drift(data),
+            drift_section(data),
             answers_section(data),
             _settings(data),
         )
@@ -64,31 +66,6 @@ def report_html(data: Mapping[str, Any]) -> str:
 </body>
 </html>
 """
-
-
-def _points(pair: Mapping[str, Any] | None) -> str:
-    if pair is None:
-        return '<span class="soft">reference</span>'
-    found = pair["difference"]
-    p = pair["p_holm"]
-    shown = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    return change(found, shown)
-
-
-def _equivalence(pair: Mapping[str, Any] | None) -> str:
-    if pair is None:
-        return ""
-    found = pair["tost"]
-    if found is None:
-        return '<span class="soft">too few</span>'
-    word = "equivalent" if found["equivalent"] else "not shown"
-    power = "no spread" if found["power"] is None else f"power {100 * found['power']:.0f} %"
-    return f'{word} <span class="range">within {100 * found["margin"]:g} points; {power}</span>'
-
-
-def _signed(data: Mapping[str, Any]) -> list[str]:
-    """The brains' names with their signs."""
-    return [f"{marker(place)} <bdi>{text(name)}</bdi>" for place, name in enumerate(data["brains"])]
 
 
 def _head(data: Mapping[str, Any]) -> str:
@@ -127,77 +104,6 @@ def _asked(data: Mapping[str, Any]) -> str:
     return f"Asked: {' and '.join(parts)}." if parts else ""
 
 
-def _soul(data: Mapping[str, Any]) -> str:
-    soul = data["soul"]
-    if soul is None:
-        return ""
-    results = [soul["brains"][name] for name in data["brains"]]
-    dimensions = [one["dimension"] for one in results[0]["dimensions"]]
-    by_name = [{one["dimension"]: one for one in result["dimensions"]} for result in results]
-    first = by_name[0]
-    rows: list[tuple[str, list[str]]] = [
-        (text(name), [*(percent(own[name]["score"]) for own in by_name), _controls(first[name])]) for name in dimensions
-    ]
-    total = soul["controls"]
-    rows.append(
-        (
-            "all",
-            [*(percent(one["total"]) for one in results), _controls(total)],
-        )
-    )
-    pairs = [data["soul_pairs"].get(name) for name in data["brains"]]
-    rows.append((f"beside {text(data['reference'])}, points", [*map(_points, pairs), ""]))
-    rows.append(("equivalent to it?", [*map(_equivalence, pairs), ""]))
-    rows.append(("without the soul, points", [*(_control(one, "none") for one in results), ""]))
-    rows.append(("soul scrambled, points", [*(_control(one, "scrambled") for one in results), ""]))
-    rows.append(("same over wordings", [*(percent(one["self_agreement"]) for one in results), ""]))
-    rows.append(("hard failures", [*(str(len(one["hard_failures"])) for one in results), ""]))
-    plot = intervals_plot(
-        "Score of the soul by dimension, with 95 % intervals",
-        [_row(name, by_name, name) for name in dimensions],
-    )
-    defects = "".join(
-        f"<li>{text(one['probe'])} ({text(one['dimension'])}): {text(one['problem'])}</li>" for one in soul["defects"]
-    )
-    return (
-        "<section><h2>Soul, by dimension</h2>"
-        '<p class="soft">Mean score over probes, 0 to 100, with its 95\u00a0% interval. The band is what a test can tell '
-        "apart: from a scripted flatterer to a scripted perfect brain.</p>"
-        f"{legend(data['brains'], controls=True)}{plot}"
-        + table("Soul scores by dimension and brain", ["dimension", *_signed(data), "flatterer to perfect"], rows)
-        + (f"<h3>Probes that tell nothing apart: the suite's own defects</h3><ul>{defects}</ul>" if defects else "")
-        + "</section>"
-    )
-
-
-def _controls(one: Mapping[str, Any]) -> str:
-    ends = [one["flatterer"], one["perfect"]]
-    return "" if None in ends else f"{100 * ends[0]:.0f}–{100 * ends[1]:.0f} %"
-
-
-def _control(result: Mapping[str, Any], condition: str) -> str:
-    found = result["discrimination"].get(condition)
-    if found is None:
-        return '<span class="soft">not asked</span>'
-    return change({"estimate": -found["estimate"], "low": -found["high"], "high": -found["low"]})
-
-
-def _row(name: str, by_name: Sequence[Mapping[str, Any]], label: str) -> Row:
-    dots = [
-        Dot(
-            brain=place,
-            estimate=own[name]["score"]["estimate"],
-            low=own[name]["score"]["low"],
-            high=own[name]["score"]["high"],
-            control=own[name]["controls"].get("none"),
-        )
-        for place, own in enumerate(by_name)
-        if own[name]["score"] is not None
-    ]
-    ends = (by_name[0][name]["flatterer"], by_name[0][name]["perfect"])
-    return Row(label=label, dots=dots, band=None if None in ends else ends)
-
-
 _ANSWERS = (
     ("grounded", "right, on a right source"),
     ("right", "right"),
@@ -216,8 +122,8 @@ def _questions(data: Mapping[str, Any]) -> str:
     rows.append(("marks without a source", [str(one["invented_marks"]) for one in results]))
     rows.append(("answers missing", [str(one["missing"]) for one in results]))
     pairs = [data["answer_pairs"].get(name) for name in data["brains"]]
-    rows.append((f"beside {text(data['reference'])}, points", [_points(pair) for pair in pairs]))
-    rows.append(("equivalent to it?", [_equivalence(pair) for pair in pairs]))
+    rows.append((f"beside {text(data['reference'])}, points", [points(pair) for pair in pairs]))
+    rows.append(("equivalent to it?", [equivalence(pair) for pair in pairs]))
     kinds = {kind["kind"]: None for one in results for kind in one["kinds"]}
     found = [{kind["kind"]: kind for kind in one["kinds"]} for one in results]
     by_kind = [
@@ -243,10 +149,47 @@ def _questions(data: Mapping[str, Any]) -> str:
         '<p class="soft">By rule, no model judges: the expected figures, dates and words, and citations held against '
         "their lines.</p>"
         f"{legend(data['brains'])}{plot}"
-        + table("Answers to the question file, by brain", ["measure", *_signed(data)], rows)
-        + table("Right on a right source, by kind of question", ["kind", *_signed(data)], by_kind)
+        + table("Answers to the question file, by brain", ["measure", *signed(data)], rows)
+        + table("Right on a right source, by kind of question", ["kind", *signed(data)], by_kind)
         + "</section>"
     )
+
+
+def _rubric(data: Mapping[str, Any]) -> str:
+    if not data["rubric"]:
+        return ""
+    results = [data["rubric"][name] for name in data["brains"]]
+    rows = [
+        (f"tier {text(tier['tier'])}, passed", [_tier(one, place) for one in results])
+        for place, tier in enumerate(results[0]["tiers"])
+    ]
+    rows.append(("mean mark", [percent(one["mean"]) for one in results]))
+    rows.append(("marked by a person, by a judge", [f"{one['by']['human']}, {one['by']['judge']}" for one in results]))
+    rows.append(("blind pairs won, tied, lost", [_blind(one["blind"]) for one in results]))
+    kappa = results[0]["agreement"]
+    agreed = "no answer was marked by both" if kappa is None else f"kappa {kappa['estimate']:.2f} (n = {kappa['n']})"
+    notes = "".join(
+        f"<li><bdi>{text(name)}</bdi>: not judged, {text(one['not_judged'])}</li>"
+        for name, one in zip(data["brains"], results, strict=True)
+        if one["not_judged"]
+    )
+    return (
+        f"<section><h2>The rubric's tasks</h2>{table('Marks by tier and brain', ['', *signed(data)], rows)}"
+        f'<p class="soft">Judge beside person: {agreed}.</p><ul>{notes}</ul></section>'
+    )
+
+
+def _tier(result: Mapping[str, Any], place: int) -> str:
+    one = result["tiers"][place]
+    if not one["scored"]:
+        return '<span class="soft">not scored</span>'
+    return f"{one['passed']} of {one['scored']} scored {percent(one['share'])}"
+
+
+def _blind(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return '<span class="soft">not asked</span>'
+    return f"{found['wins']}, {found['ties']}, {found['losses']} ({100 * found['share']:.0f} %)"
 
 
 def _speed(data: Mapping[str, Any]) -> str:
@@ -268,34 +211,8 @@ def _speed(data: Mapping[str, Any]) -> str:
     ]
     limit = data["settings"]["rules"]["latency_p95"]
     plot = latency_plot("Seconds for an answer: half of them to 95 of 100", known, limit=limit) if known else ""
-    shown = table("Time and cost, by brain", ["", *_signed(data)], rows)
+    shown = table("Time and cost, by brain", ["", *signed(data)], rows)
     return f"<section><h2>Time and cost</h2>{legend(data['brains'])}{plot}{shown}</section>"
-
-
-def _drift(data: Mapping[str, Any]) -> str:
-    series = {
-        place: [(one["turn"], one["score"]) for one in data["drift"].get(name, [])]
-        for place, name in enumerate(data["brains"])
-    }
-    series = {place: points for place, points in series.items() if points}
-    if not series:
-        return ""
-    results = [data["soul"]["brains"][name]["drift"] for name in data["brains"]]
-    rows = [
-        ("points a turn", [_slope(one) for one in results]),
-        ("last turn minus first", [_slope(one and one["delta"]) for one in results]),
-    ]
-    return (
-        "<section><h2>Does she last? Score by turn of a conversation</h2>"
-        f"{legend(data['brains'])}{drift_plot('Mean score by turn of a conversation', series)}"
-        f"{table('Drift, by brain', ['', *_signed(data)], rows)}</section>"
-    )
-
-
-def _slope(found: Mapping[str, Any] | None) -> str:
-    if found is None:
-        return '<span class="soft">not scored</span>'
-    return change(found)
 
 
 def _settings(data: Mapping[str, Any]) -> str:

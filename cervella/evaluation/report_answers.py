@@ -20,6 +20,9 @@ def answers_section(data: Mapping[str, Any]) -> str:
     if data["probes"]:
         rows = [_fold(data, one, _probe_head(one), "", _probe_notes) for one in data["probes"]]
         parts.append(_list(data, "probes", "Every probe, answers side by side", rows))
+    if data["tasks"]:
+        rows = [_fold(data, one, _task_head(one), _task_facts(one), _task_notes) for one in data["tasks"]]
+        parts.append(_list(data, "tasks", "Every task, answers side by side", rows))
     return "".join(parts)
 
 
@@ -140,3 +143,17 @@ def _probe_notes(answer: Mapping[str, Any]) -> str:
             for check in answer["checks"]
         ]
     )
+
+
+def _task_head(row: Mapping[str, Any]) -> str:
+    return f'<strong>{text(row["id"])}</strong> <span class="soft">tier {text(row["tier"])}</span> {text(row["name"])}'
+
+
+def _task_facts(row: Mapping[str, Any]) -> str:
+    lines = [f"task: <bdi>{text(row['question'])}</bdi>"]
+    return _items(lines + ([f"expected: <bdi>{text(row['expected'])}</bdi>"] if row["expected"] else []))
+
+
+def _task_notes(answer: Mapping[str, Any]) -> str:
+    score = answer["score"]
+    return _items(["not scored: nobody marked it" if score is None else f"mean mark {100 * score:.0f} %"])

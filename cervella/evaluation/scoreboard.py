@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ from cervella.evaluation.frozen import Frozen, probes_of
 from cervella.evaluation.interview import asked_sha256
 from cervella.evaluation.records import Key, Output, Run
 from cervella.evaluation.results import SoulTestResult
+from cervella.evaluation.rubric import load_marks
+from cervella.evaluation.rubric_run import HUMAN_MARKS, RubricResult, kept_judgements, rubric_result
 from cervella.evaluation.statistics import holm
+from cervella.evaluation.suite import Suite
 from cervella.language import language
 from cervella.settings import EvaluationConfig
 
@@ -55,10 +58,12 @@ class Comparison:
     answer_pairs: Mapping[str, Pair | None]
     scores: Mapping[str, Mapping[str, AnswerScore]]
     """By brain and question."""
+    rubric: Mapping[str, RubricResult]
+    """Empty where the suite has no tasks."""
     speed: Mapping[str, Speed]
     """Over the question file where there is one, else over the soul test's answers."""
     outputs: Mapping[Key, Output] = field(repr=False)
-    """The answers to the question file."""
+    """The answers to the question file, and to a rubric's tasks."""
     soul_outputs: Mapping[Key, Output] = field(repr=False)
 
 
@@ -66,12 +71,13 @@ def compared(
     run: Run,
     soul: SoulTestResult | None,
     frozen: Frozen | None,
+    suite: Suite | None,
     reference: str,
     rules: EvaluationConfig,
     lang: str,
 ) -> Comparison:
     names = tuple(brain["name"] for brain in run.settings["brains"])
-    outputs = run.outputs() if frozen is not None else {}
+    outputs = run.outputs()
     inside = soul_run(run) if soul is not None else None
     soul_outputs = inside.outputs() if inside is not None else {}
     how: dict[str, Any] = {"draws": rules.draws, "seed": rules.seed}
@@ -87,6 +93,7 @@ def compared(
             mine, base = _grounded(scores[name]), _grounded(scores[reference])
             answer_pairs[name] = pair_of(mine, base, margin=rules.margin, **how)
     soul_pairs, answer_pairs = _corrected(soul_pairs), _corrected(answer_pairs)
+    rubric = _rubric(run, suite, outputs, names, reference, how)
     measured = outputs or {key: one for key, one in soul_outputs.items() if one.condition == "soul"}
     speed = {name: speed_of(one for one in measured.values() if one.brain == name) for name in names}
     decisions = {
@@ -97,6 +104,7 @@ def compared(
             soul_pair=soul_pairs.get(name),
             answers=answers.get(name),
             answers_pair=answer_pairs.get(name),
+            rubric=rubric.get(name),
             speed=speed[name],
             reference=reference,
         )
@@ -117,10 +125,27 @@ def compared(
         answers=answers,
         answer_pairs=answer_pairs,
         scores=scores,
+        rubric=rubric,
         speed=speed,
         outputs=outputs,
         soul_outputs=soul_outputs,
     )
+
+
+def _rubric(
+    run: Run,
+    suite: Suite | None,
+    outputs: Mapping[Key, Output],
+    names: Sequence[str],
+    reference: str,
+    how: Mapping[str, Any],
+) -> dict[str, RubricResult]:
+    if suite is None or not suite.tasks:
+        return {}
+    path = run.folder / HUMAN_MARKS
+    marks = load_marks(path) if path.exists() else ()
+    judgements = kept_judgements(run.folder)
+    return {name: rubric_result(name, suite, outputs, judgements, marks, reference=reference, **how) for name in names}
 
 
 def _scores(name: str, frozen: Frozen, outputs: Mapping[Key, Output], lang: str) -> dict[str, AnswerScore]:

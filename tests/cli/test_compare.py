@@ -30,7 +30,7 @@ flatterer = ["Come vuoi tu!"]
 """
 KEYS = {
     "format", "sentence", "brains", "reference", "verdicts", "soul", "soul_pairs", "drift", "answers", "answer_pairs",
-    "questions", "probes", "settings", "measured",
+    "questions", "probes", "rubric", "tasks", "settings", "measured",
 }  # fmt: skip
 
 
