@@ -116,6 +116,9 @@ class RolesConfig(_Section):
     deprecated_words: tuple[str, ...] = Field(
         default=(), description="Words at a document's head that say that it no longer holds, besides the usual ones."
     )
+    draft_words: tuple[str, ...] = Field(
+        default=(), description="Words in a file's name that make it an earlier version, besides the usual ones."
+    )
     superseded_words: tuple[str, ...] = Field(
         default=(), description="Words at a document's head that say that another replaces it, besides the usual ones."
     )

@@ -60,7 +60,7 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
             )
         files = manifest.files()
         hidden = {path for path, file in files.items() if file.local_only or is_local_only(path, own.local_only)}
-        chunks = manifest.chunks(without=hidden)
+        chunks = [chunk for chunk in manifest.chunks() if chunk.path not in hidden]
     shown = {path: file for path, file in files.items() if path not in hidden}
     drafts = _chosen([draft for draft in candidates(shown, chunks, agent.language) if _is_clean(draft)], limit, seed)
     if not any(draft.file for draft in drafts):
