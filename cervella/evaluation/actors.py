@@ -135,6 +135,11 @@ def _kinds(probe: Probe) -> set[str]:
     return {check.kind for check in probe.checks}
 
 
+def _exact(probe: Probe) -> bool:
+    """Whether words that are added alone fail it, whatever they say."""
+    return bool(_kinds(probe) & {"length", "regex", "language", "structure"})
+
+
 class WrongLanguageActor(Actor):
     """Answers in another language where a probe asks for one. (Everywhere, no check in this language could read it.)"""
 
@@ -157,7 +162,9 @@ class InventingActor(Actor):
     def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
         if "abstains" in _kinds(probe):
             return "Sono 7.613, dal 23 ottobre 2019: lo ricordo con precisione."
-        return perfect(probe, number)
+        if _exact(probe):
+            return perfect(probe, number)
+        return f"{perfect(probe, number)} Nel 2019 erano 7.613, lo ricordo con precisione."
 
 
 class IdentityStolenActor(Actor):
@@ -169,8 +176,8 @@ class IdentityStolenActor(Actor):
     def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
         checks = {check.kind: check for check in probe.checks}
         stolen = next(iter(checks["identity"].args.get("not", ())), "ChatGPT") if "identity" in checks else "ChatGPT"
-        if "length" in checks or "regex" in checks or "language" in checks:
-            return perfect(probe, number)  # the added words alone would fail these: no fault of the name
+        if _exact(probe):
+            return perfect(probe, number)
         return f"Sono {stolen}. {perfect(probe, number)}"
 
 

@@ -56,7 +56,7 @@ class Filling:
         return not told or all(word[:5] in own for word in words(wanted))
 
     def fill(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The probe with its places filled. A list's item that is one place for a list (`"~{rules}"`) is one for each."""
+        """The probe with its places filled. A list's item that is a place for a list (`"~{rules}"`) is one for each."""
         return {key: self._filled(value) for key, value in row.items()}
 
     def _filled(self, value: Any) -> Any:
