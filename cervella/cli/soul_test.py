@@ -21,9 +21,10 @@ from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.interview import MAX_OUTPUT_TOKENS, Plan
 from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
+from cervella.evaluation.preparation import AnyOne, most_cost, name_of, planned_calls, probes_asked
 from cervella.evaluation.records import CONDITIONS, Condition, Run
 from cervella.evaluation.results import SoulTestResult
-from cervella.evaluation.soul_test import most_cost, planned_calls, probes_asked, rescore, run_soul_test
+from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Suite
 from cervella.evaluation.suite_file import load_suite
 from cervella.prompt import LAYOUT_VERSION
@@ -63,7 +64,7 @@ def soul_test(
     repeats: Annotated[int, _Option("--repeats", min=1, help="How often each probe is asked, each with a seed.")] = 1,
     paraphrases: Annotated[int, _Option("--paraphrases", min=0, help="Other wordings of each probe.")] = 1,
     seed: Annotated[int, _Option("--seed", help="Chooses the probes, and goes to engines that take one.")] = 0,
-    temperature: Annotated[float, _Option("--temperature", min=0.0)] = 0.0,
+    temperature: Annotated[float, _Option("--temperature", min=0.0, help="Of all answers.")] = 0.0,
     max_tokens: Annotated[int, _Option("--max-tokens", min=1, help="Of one answer.")] = MAX_OUTPUT_TOKENS,
     resume: Annotated[
         bool, _Option("--resume/--fresh", help="Go on with the same test where it was broken off, or start anew.")
@@ -104,7 +105,7 @@ def soul_test(
             )
             traits = _traits(agent.soul, agent)
             loaded = load_suite(suite or agent.soul.language, traits)
-            named = [*(brains or ()), *(brain or ())] or [agent.brain_name]
+            named: list[AnyOne] = [*(brains or ()), *(brain or ())] or [agent.config.brain or agent.brain_name]
             _tell_cost(agent, loaded, named, plan, probes, yes=yes)
             marks = _judge(agent, judge, named)
             result = _run(agent, loaded, named, plan, probes, traits, marks, fresh=not resume)
@@ -125,7 +126,7 @@ def soul_test(
 def _run(
     agent: Agent,
     suite: Suite,
-    brains: Sequence[str],
+    brains: Sequence[AnyOne],
     plan: Plan,
     probes: int | None,
     traits: Traits,
@@ -151,10 +152,10 @@ def _run(
         raise
 
 
-def _judge(agent: Agent, named: str | None, brains: Sequence[str]) -> Judge | None:
+def _judge(agent: Agent, named: str | None, brains: Sequence[AnyOne]) -> Judge | None:
     own = agent.config.evaluation
     judge = named or own.judge
-    return None if judge is None else BrainJudge(agent, judge, judged=tuple(brains), kept=own.folder / JUDGEMENTS)
+    return None if judge is None else BrainJudge(agent, judge, judged=brains, kept=own.folder / JUDGEMENTS)
 
 
 def _rescore(agent: Agent, named: str, suite: str | None, judge: str | None) -> SoulTestResult:
@@ -194,17 +195,19 @@ def _conditions(text: str) -> tuple[Condition, ...]:
     return cast(tuple[Condition, ...], tuple(name for name in CONDITIONS if name in named))
 
 
-def _tell_cost(agent: Agent, suite: Suite, brains: Sequence[str], plan: Plan, probes: int | None, *, yes: bool) -> None:
+def _tell_cost(
+    agent: Agent, suite: Suite, brains: Sequence[AnyOne], plan: Plan, probes: int | None, *, yes: bool
+) -> None:
     """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so."""
     asked = probes_asked(suite, probes, plan)[0]
     calls = planned_calls(asked, plan)
     dear = False
-    for name in brains:
-        shield = agent.brain_named(name)
+    for brain in brains:
+        name, shield = name_of(brain), agent.brain_named(brain)
         if shield.location != "cloud":
             note(f"note: {name}: {counted(calls, 'answer')} to {counted(len(asked), 'probe')}.")
             continue
-        usd = most_cost(agent, name, asked, plan, suite.language)
+        usd = most_cost(agent, brain, asked, plan, suite.language)
         dear |= usd is None or usd > _ASKED_BEFORE
         cost = "nobody knows at what cost" if usd is None else f"for at most ${usd:.2f}"
         note(f"note: {name} is a cloud brain: the soul and {counted(calls, 'prompt')} go there, {cost}.")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
-from cervella.errors import BrainError, BudgetError, CervellaError, StreamInterruptedError
+from cervella.errors import BrainError, BrainResponseError, BudgetError, CervellaError, StreamInterruptedError
 from cervella.evaluation.records import Condition, Key, Output, canonical_sha256
 from cervella.evaluation.suite import Probe
 from cervella.language import language
@@ -246,7 +246,7 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
     )
     started = time.monotonic()
     try:
-        reply = ask(prompt)
+        reply, flags = _asked(ask, prompt)
     except (BrainError, BudgetError) as error:
         return replace(asked, **_failure(error), seconds=time.monotonic() - started)
     return replace(
@@ -259,11 +259,21 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
         output_tokens=reply.usage.output_tokens,
         cost_usd=reply.cost_usd,
         tainted=reply.tainted,
-        flags=reply.flags,
+        flags={**reply.flags, **flags},
         error=None if reply.text.strip() else "empty_answer",
         seconds=reply.timings.total_seconds,
         first_token_seconds=reply.timings.first_token_seconds,
     )
+
+
+def _asked(ask: Ask, prompt: Prompt) -> tuple[Reply, dict[str, int]]:
+    """The reply, and what was not sent. An engine that thinks first may refuse every temperature but its own."""
+    try:
+        return ask(prompt), {}
+    except BrainResponseError as error:
+        if prompt.temperature is None or "temperature" not in error.message.casefold():
+            raise
+    return ask(replace(prompt, temperature=None)), {"temperature_not_sent": 1}
 
 
 def _failure(error: CervellaError) -> dict[str, Any]:

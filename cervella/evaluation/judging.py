@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class BrainJudge:
     not asked again, so that scores can be derived from it later. A judge that is one of the judged is refused.
     """
 
-    def __init__(self, agent: Agent, brain: str, *, judged: tuple[str, ...] = (), kept: Path | None = None) -> None:
+    def __init__(self, agent: Agent, brain: str, *, judged: Sequence[Any] = (), kept: Path | None = None) -> None:
         shield = agent.brain_named(brain)
         models = {agent.brain_named(name).model for name in judged}
         if brain in judged or shield.model in models:

@@ -36,6 +36,14 @@ class Drawing(TypedDict):
 
 
 _ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
+_TAKEN = (
+    "passages_withheld",
+    "turns_withheld",
+    "passages_dropped",
+    "turns_dropped",
+    "secrets_masked",
+    "temperature_not_sent",
+)
 
 
 def brain_result(
@@ -88,6 +96,7 @@ def brain_result(
         answered=sum(not one.failed for one in outputs),
         errors=dict(sorted(errors.items())),
         empty=sum(one.empty for one in outputs),
+        at_limit=sum(one.finish_reason == "length" for one in outputs),
         cut=dict(sorted(sum((Counter(_cut(one)) for one in outputs), Counter()).items())),
         not_scored=_not_scored(with_soul),
         numbers=dict(sorted(Counter(check.how for check in found if check.passed is not None).items())),
@@ -265,8 +274,7 @@ def _drift(scores: Iterable[ProbeScore], drawing: Drawing) -> Drift | None:
 
 
 def _cut(output: Output) -> dict[str, int]:
-    taken = ("passages_withheld", "turns_withheld", "passages_dropped", "turns_dropped", "secrets_masked")
-    return {name: 1 for name in taken if output.flags.get(name)}
+    return {name: 1 for name in _TAKEN if output.flags.get(name)}
 
 
 def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:

@@ -126,8 +126,10 @@ class BrainResult:
     """Errors by code, with the answer still missing: they are neither failed nor left out."""
     empty: int
     """Answers that say nothing: they score 0."""
+    at_limit: int
+    """Answers that broke off at the most tokens an answer may have: checks saw what was there."""
     cut: Mapping[str, int]
-    """What a shield took out of prompts, counted: those answers are to less than was asked."""
+    """What was not sent as planned, by answers: what a shield took out of prompts, a temperature that was refused."""
     not_scored: Mapping[str, int]
     """Checks that nothing could score here (no embedder, no judge), and answers without a score, by why."""
     numbers: Mapping[str, int]

@@ -38,7 +38,7 @@ KEYS = {"settings", "scored_with", "brains", "controls", "defects", "left_out", 
 BRAIN = {
     "brain", "models", "location", "verdict", "reasons", "total", "passed", "dimensions", "hard_failures",
     "discrimination", "self_agreement", "pair_consistency", "abstention", "drift", "planned", "answered", "errors",
-    "empty", "cut", "not_scored", "numbers", "input_tokens", "output_tokens",
+    "empty", "at_limit", "cut", "not_scored", "numbers", "input_tokens", "output_tokens",
 }  # fmt: skip
 
 
@@ -144,3 +144,11 @@ def test_what_can_not_be_asked_says_why(run: Any, arguments: tuple[str, ...], to
     assert out == ""
     assert told in err
     assert "help:" in err
+
+
+def test_without_a_name_the_configured_brain_is_tested_several_as_one(run: Any, isolated: Path) -> None:
+    config = isolated / "cervella.toml"
+    config.write_text('brain = ["echo", "extractive"]\n' + config.read_text(encoding="utf-8"), encoding="utf-8")
+    data = json.loads(run("--json")[1])
+    assert list(data["brains"]) == ["echo, extractive"]
+    assert data["brains"]["echo, extractive"]["models"] == ["echo"]

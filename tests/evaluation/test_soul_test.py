@@ -12,12 +12,13 @@ import pytest
 
 from cervella import Agent
 from cervella.checks import Check
-from cervella.errors import BrainTimeoutError, EvaluationError
+from cervella.errors import BrainResponseError, BrainTimeoutError, EvaluationError
 from cervella.evaluation.actors import FlattererActor, PerfectActor
 from cervella.evaluation.interview import Plan, scrambled
+from cervella.evaluation.preparation import planned_calls
 from cervella.evaluation.records import Run
 from cervella.evaluation.results import SoulTestResult
-from cervella.evaluation.soul_test import planned_calls, rescore, run_soul_test
+from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Suite
 from cervella.evaluation.suite_file import load_suite
 from cervella.prompt import render
@@ -47,6 +48,17 @@ class Puppet:
         if said:
             yield TextDelta(text=said)
         yield Finished(completion=Completion(text=said, model=self.model))
+
+
+class Chatterer(EchoBrain):
+    """Never comes to an end."""
+
+    def __init__(self) -> None:
+        super().__init__(name="chatterer")
+
+    async def stream(self, prompt: Prompt, /) -> AsyncIterator[BrainEvent]:
+        yield TextDelta(text="Dunque")
+        yield Finished(completion=Completion(text="Dunque", finish_reason="length", model=self.model))
 
 
 @pytest.fixture
@@ -250,6 +262,11 @@ def test_what_wants_a_judge_is_not_scored_without_one(agent: Agent, suite: Suite
     assert found.numbers == {"deterministic": 10}
 
 
+def test_answers_that_broke_off_at_the_limit_are_counted(agent: Agent, suite: Suite) -> None:
+    result = run_soul_test(agent, suite, [Chatterer()], plan=Plan(conditions=("soul",), paraphrases=0))
+    assert result.brains["chatterer"].at_limit == 9
+
+
 # Errors
 
 
@@ -269,6 +286,16 @@ def test_an_error_is_an_output_that_is_neither_failed_nor_dropped(agent: Agent, 
     assert (identity.score.n, identity.score.estimate) == (1, 1.0)
     assert "1 times brain_timeout" in " ".join(found.reasons)
     assert found.verdict == "INCOMPLETE"
+
+
+def test_an_engine_that_refuses_a_temperature_is_asked_without_and_that_is_said(agent: Agent, suite: Suite) -> None:
+    def say(prompt: Prompt) -> str | Exception:
+        refused = BrainResponseError("`temperature` may only be 1", brain="puppet")
+        return knows_itself(prompt) if prompt.temperature is None else refused
+
+    result = run_soul_test(agent, suite, [Puppet(say)], plan=Plan(conditions=("soul",), paraphrases=0))
+    found = result.brains["puppet"]
+    assert (found.answered, found.errors, found.cut) == (9, {}, {"temperature_not_sent": 9})
 
 
 def test_an_empty_answer_is_an_answer_that_scores_nothing(agent: Agent, suite: Suite) -> None:
