@@ -190,11 +190,11 @@ def _rescore(
 
 def _kept_soul(run: Run) -> Any:
     """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
-    from cervella.cli.soul_test import _KeptSoul
+    from cervella.cli.soul_test import KeptSoul
     from cervella.evaluation.scoreboard import soul_run
 
     inside = soul_run(run)
-    return None if inside is None else _KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
+    return None if inside is None else KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
 
 
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _tell_cost(
 ) -> None:
     """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so."""
     from cervella.evaluation.comparison import questions_plan
-    from cervella.evaluation.soul_test import most_cost, planned_calls, probes_asked
+    from cervella.evaluation.preparation import most_cost, planned_calls, probes_asked
 
     asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
     once = questions_plan(plan)

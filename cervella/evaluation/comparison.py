@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from cervella import __version__
 from cervella.agent import Agent, Progress
@@ -13,6 +13,7 @@ from cervella.checks import Judge
 from cervella.errors import EvaluationError
 from cervella.evaluation.frozen import Frozen, freeze, probes_of, thaw
 from cervella.evaluation.interview import Plan, interview, sha256_of
+from cervella.evaluation.preparation import AnyOne, brains_named
 from cervella.evaluation.question_file import load_questions
 from cervella.evaluation.records import Run, canonical_sha256
 from cervella.evaluation.rubric import load_marks
@@ -21,14 +22,13 @@ from cervella.evaluation.scoreboard import SOUL_TEST, Comparison, compared, soul
 from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Probe, Suite
 from cervella.prompt import LAYOUT_VERSION
-from cervella.protocols import Brain, Embedder
+from cervella.protocols import Embedder
 from cervella.settings import EvaluationConfig
 from cervella.soul.traits import Traits
 from cervella.types import Prompt, Reply
 
 __all__ = ["SESSION", "Comparison", "compare", "questions_plan", "rescore_comparison"]
 
-AnyOne: TypeAlias = str | Brain
 SESSION = "comparison"
 """What the ledger calls these questions."""
 
@@ -64,7 +64,9 @@ def compare(
     if suite is None and questions is None:
         raise EvaluationError("There is nothing to compare.", remedy="Give a question file, a suite, or both.")
     rules, plan = agent.config.evaluation, plan or Plan()
-    named = _named(agent, brains)
+    named = brains_named(agent, brains)
+    if not named:
+        raise EvaluationError("No brain is named.", remedy="Name the brains: cervella compare extractive claude.")
     reference = _reference(reference, list(named))
     settings = _settings(agent, named, suite, questions, plan, probes, top_k)
     run = None if fresh else Run.unfinished(rules.folder, settings)
@@ -196,19 +198,6 @@ def _let_mark(
 def questions_plan(plan: Plan) -> Plan:
     """Each question once, as it is written, with the soul."""
     return replace(plan, conditions=("soul",), repeats=1, paraphrases=0, max_turn=None)
-
-
-def _named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
-    named: dict[str, AnyOne] = {}
-    for brain in brains:
-        agent.brain_named(brain)  # one that can't be made fails here, not after the first hour
-        name = brain if isinstance(brain, str) else brain.name
-        if name in named:
-            raise EvaluationError(f"The brain {name!r} is named twice.", remedy="Name each brain once.")
-        named[name] = brain
-    if not named:
-        raise EvaluationError("No brain is named.", remedy="Name the brains: cervella compare extractive claude.")
-    return named
 
 
 def _reference(reference: str | None, names: Sequence[str]) -> str:
