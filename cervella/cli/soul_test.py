@@ -31,7 +31,7 @@ from cervella.prompt import LAYOUT_VERSION
 from cervella.soul.lock import record_verdict
 from cervella.soul.traits import Traits
 
-__all__ = ["soul_test"]
+__all__ = ["KeptSoul", "soul_test"]
 
 _ASKED_BEFORE = Decimal(1)
 """US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
@@ -161,7 +161,7 @@ def _judge(agent: Agent, named: str | None, brains: Sequence[AnyOne]) -> Judge |
 def _rescore(agent: Agent, named: str, suite: str | None, judge: str | None) -> SoulTestResult:
     path = Path(named)
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
-    soul = _KeptSoul(text=run.facts["system"], **run.settings["soul"])
+    soul = KeptSoul(text=run.facts["system"], **run.settings["soul"])
     traits = _traits(soul, agent)
     loaded = load_suite(suite or run.facts["suite"]["source"], traits)
     marks = _judge(agent, judge, [])
@@ -169,7 +169,7 @@ def _rescore(agent: Agent, named: str, suite: str | None, judge: str | None) -> 
 
 
 @dataclass(frozen=True)
-class _KeptSoul:
+class KeptSoul:
     """The soul of a run, which need not be the soul of today."""
 
     text: str

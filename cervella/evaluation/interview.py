@@ -20,7 +20,7 @@ from cervella.evaluation.records import Condition, Key, Output, canonical_sha256
 from cervella.evaluation.suite import Probe
 from cervella.language import language
 from cervella.prompt import instructions_for, render
-from cervella.types import Message, Prompt, Reply
+from cervella.types import Message, Prompt, Reply, Retrieval
 
 __all__ = [
     "MAX_OUTPUT_TOKENS",
@@ -148,11 +148,13 @@ def interview(
     done: dict[Key, Output],
     writer: Appending,
     progress: Callable[[int], None] | None = None,
+    retrievals: Mapping[str, Retrieval] | None = None,
 ) -> str | None:
     """Ask one brain what `done` does not hold yet; put each answer there and give it to the writer.
 
     A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
-    brain is asked no more at all: one that every call would end with, or the last of several in a row.
+    brain is asked no more at all: one that every call would end with, or the last of several in a row. `retrievals`
+    maps a probe's id to the search that gave its passages: how sure that was is told as the agent tells it.
     """
     failures = 0
     for conversation in conversations(probes, plan):
@@ -166,6 +168,7 @@ def interview(
                 prompt = prompt_of(
                     conversation, turn, history, plan, systems[conversation.condition], lang, fresh=fresh
                 )
+                prompt = _as_retrieved(prompt, (retrievals or {}).get(conversation.probe.id), plan, lang)
                 fresh = False  # the conversation's own turns may stay in the engine's cache
                 output = done[key] = _answer(ask, prompt, conversation, brain, turn)
                 writer.append(output)
@@ -216,6 +219,18 @@ def prompt_of(
             "fresh": fresh,
             "instructions_without_passages": instructions_for(words, today=plan.today, passages=0),
         },
+    )
+
+
+def _as_retrieved(prompt: Prompt, retrieval: Retrieval | None, plan: Plan, lang: str) -> Prompt:
+    """The prompt with what a real retrieval said beside its passages: how sure it was, and whether to abstain."""
+    if retrieval is None:
+        return prompt
+    count, doubt = len(prompt.passages), retrieval.abstain
+    return replace(
+        prompt,
+        instructions=instructions_for(language(lang), today=plan.today, passages=count, abstain=doubt),
+        hints={**prompt.hints, "abstain": doubt, "confidence": retrieval.confidence},
     )
 
 
