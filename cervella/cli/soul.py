@@ -1,4 +1,4 @@
-"""`cervella soul show | lock | diff | verify`"""
+"""`cervella soul show | lock | diff | verify | probes`"""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line, print_text, print_wrapped
+from cervella.cli.soul_probes import soul_probes
 from cervella.cli.soul_tokens import soul_tokens
 from cervella.config import Config, load_config
 from cervella.errors import SoulError
@@ -20,6 +21,7 @@ from cervella.soul.lock import Lock
 from cervella.soul.lock_check import is_strict, soul_changed, stale_told
 
 app = typer.Typer(no_args_is_help=True, help="Who speaks: show the soul, pin it, see what changed.")
+app.command("probes")(soul_probes)
 
 
 @app.command("show")

@@ -1,1 +1,8 @@
-"""Is it still her, and does she find the truth: the soul test, the comparison of brains, their statistics."""
+"""Is it still her, and does she find the truth: suites of probes, the soul test, the comparison of brains."""
+
+from __future__ import annotations
+
+from cervella.evaluation.suite import DIMENSIONS, Probe, RubricTask, Suite, Tier
+from cervella.evaluation.suite_file import known_suites, load_suite
+
+__all__ = ["DIMENSIONS", "Probe", "RubricTask", "Suite", "Tier", "known_suites", "load_suite"]

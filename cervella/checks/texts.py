@@ -1,0 +1,161 @@
+"""Checks of what a text says: words, patterns, language, facts, similarity, a judge's word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cervella.checks.check import Checked, Context
+from cervella.checks.figures import figure_in
+from cervella.checks.prose import Found, Prose, pattern_of
+from cervella.language import fold, words
+
+__all__ = ["KINDS", "asserted", "groups", "states"]
+
+_LETTERS_FOR_LANGUAGE = 40
+
+Verdict = tuple[bool | None, str]
+
+
+def groups(terms: Any) -> list[list[str]]:
+    """A list of terms, each alone or a list of which any will do."""
+    if isinstance(terms, str):
+        return [[terms]]
+    return [[term] if isinstance(term, str) else list(term) for term in terms]
+
+
+def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
+    """Where a text asserts a term: a word or phrase, `word*`, `~word` for all words of its stem, or a figure or date.
+
+    With `anyhow`, wherever the term stands: quoted, negated, reported.
+    """
+    if term.startswith("~"):
+        pattern = _stem_pattern(prose, term[1:])
+    elif re.search(r"\d", term) and not term.endswith("*"):
+        return figure_in(prose, term, anyhow)
+    else:
+        pattern = pattern_of(term)
+    if anyhow:
+        return next(prose.find(pattern, quoted=True), None)
+    found = prose.said(pattern)
+    if found is None:  # quoting is how facts are told: «"il lancio è il 20"», dice il verbale
+        quoted = (f for f in prose.find(pattern, quoted=True) if all(f.sentence.quoted[slice(*f.match.span())]))
+        found = next((f for f in quoted if not prose.negated(f)), None)
+    return found
+
+
+def _stem_pattern(prose: Prose, word: str) -> re.Pattern[str]:
+    wanted = set(prose.lang.stems(word)) or {fold(word)}
+    terms = [term for term in words(word) if term not in prose.lang.stop_words]
+    said = {one for sentence in prose.sentences for one in words(sentence.folded)}
+    same = sorted(one for one in said if set(prose.lang.stems(one)) & wanted or any(_akin(one, term) for term in terms))
+    return re.compile(r"(?<![^\W_])(?:" + "|".join(map(re.escape, same)) + r")(?![^\W_])" if same else r"(?!)")
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two words begin alike: `ragiono` and `ragionare`, `liberi` and `libertà`."""
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return same >= 5 and same >= 0.6 * len(other)
+
+
+def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str]:
+    """Whether each group of terms has one that the text asserts; with `anyhow`, one that stands in it at all."""
+    missing = [group for group in groups(terms) if not any(asserted(prose, term, anyhow=anyhow) for term in group)]
+    return not missing, "" if not missing else "missing: " + "; ".join(" / ".join(group) for group in missing)
+
+
+def _contains_all(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    return states(prose, args["terms"], anyhow=bool(args.get("anyhow")))
+
+
+def _contains_any(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    flat = [term for group in groups(args["terms"]) for term in group]
+    anyhow = bool(args.get("anyhow"))
+    found = next((f for f in (asserted(prose, term, anyhow=anyhow) for term in flat) if f), None)
+    return (True, found.shown) if found else (False, f"none of: {', '.join(flat)}")
+
+
+def _contains_some(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """At least `at_least` of the terms are asserted; all by default."""
+    wanted = groups(args["terms"])
+    there = [group for group in wanted if any(asserted(prose, term) for term in group)]
+    least = int(args.get("at_least", len(wanted)))
+    return len(there) >= least, f"{len(there)} of {len(wanted)}, at least {least}"
+
+
+def _not_contains(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """Forbidden where it is asserted; quoted, negated or reported it may stand."""
+    for group in groups(args["terms"]):
+        for term in group:
+            pattern = pattern_of(term)
+            found = prose.said(pattern) if not args.get("anyhow") else asserted(prose, term, anyhow=True)
+            if found:
+                return False, f"says: {found.shown}"
+    return True, ""
+
+
+def _regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    found = re.search(args["pattern"], fold(prose.text))
+    return bool(found), found.group()[:80] if found else "no match"
+
+
+def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    passed, detail = _regex(args, prose, context)
+    return not passed, detail if passed else ""
+
+
+def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """By function words; below 40 letters of prose, only where they leave no doubt. Code and quotations don't count."""
+    from cervella.checks.tongues import tongue_of
+
+    wanted = args.get("code", context.language)
+    told = tongue_of(prose.plain, enough=_LETTERS_FOR_LANGUAGE)
+    if told is None:
+        return True, "too little prose to tell"
+    return told == wanted, f"reads as {told}"
+
+
+def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """Facts of the base, asserted: every group of `values`; none of `wrong`. Figures and dates in any spelling."""
+    for term in (term for group in groups(args.get("wrong", ())) for term in group):
+        if found := asserted(prose, term):
+            return False, f"says: {found.shown}"
+    return states(prose, args["values"])
+
+
+def _similar(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked:
+    """The cosine with one of `texts` by the pinned embedder is `at_least`; a fingerprint may pin it further."""
+    embedder = context.embedder
+    pinned = args.get("embedder")
+    if embedder is None or (pinned and pinned not in (embedder.fingerprint, embedder.name)):
+        why = "no embedder" if embedder is None else f"the embedder is {embedder.name!r}, pinned is {pinned!r}"
+        return Checked(kind="similar", passed=None, how="embedder", detail=why)
+    texts = [text for group in groups(args["texts"]) for text in group]
+    vectors = embedder.embed_passages([prose.text, *texts])
+    best = float(max(vectors[1:] @ vectors[0]))
+    least = float(args["at_least"])
+    return Checked(
+        kind="similar", passed=best >= least, how="embedder", detail=f"cosine {best:.3f}, at least {least:g}"
+    )
+
+
+def _judge(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked:
+    """What a judge brain says of `rubric`; not scored without one."""
+    verdict = context.judge(str(args["rubric"]), prose.text) if context.judge is not None else None
+    why = "no judge" if context.judge is None else "" if verdict is not None else "the judge gave no verdict"
+    return Checked(kind="judge", passed=verdict, how="judge", detail=why)
+
+
+KINDS = {
+    "contains_all": _contains_all,
+    "contains_any": _contains_any,
+    "contains_some": _contains_some,
+    "not_contains": _not_contains,
+    "regex": _regex,
+    "not_regex": _not_regex,
+    "language": _language,
+    "fact": _fact,
+    "similar": _similar,
+    "judge": _judge,
+}
