@@ -326,3 +326,8 @@ def test_cost_of_a_thousand_is_unknown_where_one_is(agent, questions):
     assert found.speed["free"].cost_per_1000 is None
     assert found.speed["free"].tokens_per_second > 0
     assert found.speed["free"].answers == 3
+
+
+def test_conditional_wants_no_more_than_go():
+    with pytest.raises(ValueError, match="wants more for CONDITIONAL than for GO"):
+        EvaluationConfig(soul_go=0.5)
