@@ -1,0 +1,194 @@
+"""A passage line by line, with what each line gives, so that a claim can be laid beside the line that it is about."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cervella.language import Language, fold, words
+from cervella.pieces import normal, units
+from cervella.quantities import Quantity, quantities
+from cervella.types import Passage
+
+__all__ = ["Line", "Scale", "Source", "content_of", "negated", "source_of"]
+
+_ROW_CELL = re.compile(r"(?<!\\)\|")
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A sentence, a table row or a line of a fence, and what it gives."""
+
+    text: str
+    """Verbatim; of the lead, what is shown above the passage."""
+    kind: str
+    """As of `Unit`, or `lead`."""
+    block: int
+    stems: frozenset[str]
+    near: frozenset[str]
+    """The stems of what it stands under: its table's header, the heading, the sentence before."""
+    quantities: tuple[Quantity, ...]
+    dates: frozenset[str]
+    months: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A passage as claims are held against it."""
+
+    passage: Passage
+    lines: tuple[Line, ...]
+    """The lead first: it is shown with the lines, and so is the document's date."""
+    values: Mapping[str, tuple[tuple[Line, Quantity], ...]]
+    """Where each value is offered."""
+    measures: Mapping[object, tuple[tuple[Line, Quantity], ...]]
+    """The same by dimension and value."""
+    dates: frozenset[str]
+    months: frozenset[int]
+    words: str
+    """All of its words, folded, for quotations."""
+    stems: frozenset[str]
+    vocabulary: frozenset[str]
+    """Folded words of path, lead and text."""
+    items: frozenset[int]
+    """How many items its lists have, and how many rows its tables."""
+
+    def told(self, figure: Quantity) -> list[tuple[Line, Quantity]]:
+        """Where it gives the value of a figure, in whatever writing or unit."""
+        found = [pair for value in figure.asked() for pair in self.values.get(value, ())]
+        found += [pair for one in figure.measures() if one[0] for pair in self.measures.get(one, ())]
+        return list({id(told): (line, told) for line, told in found}.values())
+
+
+def content_of(text: str, lang: Language) -> frozenset[str]:
+    """The stems of a text's words, figures left out."""
+    return frozenset(stem for stem in lang.stems(text) if not stem.isdigit())
+
+
+@lru_cache(maxsize=512)
+def source_of(passage: Passage, lang: Language) -> Source:
+    """A passage read line by line."""
+    lead = "\n".join(filter(None, (passage.lead or passage.heading, (passage.date or "")[:4])))
+    shown = f"{passage.lead}\n{passage.text}"
+    above = content_of(f"{passage.lead} {passage.heading}", lang)
+    lines = [_line(lead, "lead", -1, frozenset(), lang, also=passage.date)]
+    header: frozenset[str] = above
+    before, block = frozenset[str](), -1
+    for unit in units(passage.text, lang):
+        text = passage.text[unit.start : unit.end]
+        stems = content_of(text, lang)
+        if unit.kind == "heading":
+            above, near = stems, above
+        elif unit.kind == "row":
+            if unit.block != block:
+                header = stems | above
+            near = header
+        else:
+            near = above | (before if unit.block == block or unit.kind == "sentence" else frozenset())
+        lines.append(_line(text, unit.kind, unit.block, near, lang))
+        before, block = stems, unit.block
+    values: dict[str, list[tuple[Line, Quantity]]] = {}
+    measures: dict[object, list[tuple[Line, Quantity]]] = {}
+    for line in lines:
+        for quantity in line.quantities:
+            for value in quantity.offered():
+                values.setdefault(value, []).append((line, quantity))
+            for measure in quantity.measures():
+                measures.setdefault(measure, []).append((line, quantity))
+    dates = frozenset(iso for line in lines for iso in line.dates) | frozenset(
+        iso for _, _, iso in lang.find_dates(shown)
+    )
+    return Source(
+        passage=passage,
+        lines=tuple(lines),
+        values={key: tuple(found) for key, found in values.items()},
+        measures={key: tuple(found) for key, found in measures.items()},
+        dates=dates,
+        months=frozenset(month for line in lines for month in line.months) | {int(iso[5:7]) for iso in dates},
+        words=normal(passage.text),
+        stems=frozenset(lang.stems(f"{passage.path} {shown}")),
+        vocabulary=frozenset(words(f"{passage.path} {passage.heading} {shown}")),
+        items=_items(passage.text, lines),
+    )
+
+
+def _line(text: str, kind: str, block: int, near: frozenset[str], lang: Language, *, also: str | None = None) -> Line:
+    dates = {iso for _, _, iso in lang.find_dates(text)} | ({also} if also else set())
+    return Line(
+        text=text,
+        kind=kind,
+        block=block,
+        stems=content_of(text, lang),
+        near=near,
+        quantities=tuple(quantities(text, lang)),
+        dates=frozenset(dates),
+        months=frozenset({month for _, month in lang.find_months(text)} | {int(iso[5:7]) for iso in dates}),
+    )
+
+
+_LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
+
+
+def _items(text: str, lines: Sequence[Line]) -> frozenset[int]:
+    rows = Counter(line.block for line in lines if line.kind == "row")
+    items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
+    runs = []  # lists that something else parts
+    for paragraph in re.split(r"\n[ \t]*\n", text):
+        runs.append(len(_LIST_ITEM.findall(paragraph)))
+    headings = sum(line.kind == "heading" for line in lines)
+    return frozenset({count - 1 for count in rows.values()} | set(items.values()) | set(runs) | {headings}) - {0, 1}
+
+
+class Scale:
+    """How much a word says, among the lines of some passages: the rarer, the more."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        count: Counter[str] = Counter()
+        total = 0
+        for source in sources:
+            for line in source.lines:
+                count.update(line.stems)
+                total += 1
+        self._weights = {stem: math.log(1.0 + total / times) for stem, times in count.items()}
+        self._rarest = math.log(1.0 + max(1, total))
+
+    def weight(self, stems: Collection[str]) -> float:
+        return sum(self._weights.get(stem, self._rarest) for stem in stems)
+
+    def cover(self, claim: frozenset[str], line: Line) -> float:
+        """The share of a claim's words that a line has, 0 to 1; what it stands under counts half."""
+        whole = self.weight(claim)
+        if not whole:
+            return 0.0
+        return (self.weight(claim & line.stems) + 0.5 * self.weight(claim & (line.near - line.stems))) / whole
+
+    def passage_cover(self, claim: frozenset[str], source: Source) -> float:
+        """The share of a claim's words that a passage has anywhere."""
+        whole = self.weight(claim)
+        return self.weight(claim & source.stems) / whole if whole else 0.0
+
+    def window_cover(self, claim: frozenset[str], source: Source) -> float:
+        """The share of a claim's words that two neighbouring lines of a passage have, at best."""
+        whole = self.weight(claim)
+        if not whole:
+            return 0.0
+        best = 0.0
+        above = source.lines[0].stems
+        for one, other in zip(source.lines, (*source.lines[1:], source.lines[0]), strict=True):
+            own = one.stems | other.stems
+            best = max(best, self.weight(claim & own) + 0.5 * self.weight(claim & ((one.near | above) - own)))
+        return best / whole
+
+
+def negated(text: str, lang: Language) -> bool:
+    """Whether there is a word of negation in it."""
+    return bool(_negations(lang) & set(words(text)))
+
+
+@lru_cache(maxsize=16)
+def _negations(lang: Language) -> frozenset[str]:
+    return frozenset(fold(word).replace("'", "") for word in lang.review["negations"])

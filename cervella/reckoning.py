@@ -1,0 +1,178 @@
+"""Figures that the lines do not give, and that follow from those that they do: rounded, added up, counted, compared.
+
+What is accepted is kept narrow, since a wrong figure may by chance be the sum of two others: the answer has to say that
+it rounds or reckons, and what it reckons with has to stand in one line, in one column, or in the claim itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from itertools import combinations, permutations
+
+from cervella.alignment import Line, Source
+from cervella.language import Language, fold
+from cervella.quantities import Quantity
+
+__all__ = ["counted", "reckoned", "rounded"]
+
+_MOST_TOGETHER = 5
+"""Figures in one line that are reckoned with: with more, chance alone gives almost any result."""
+_MOST_COUNTED = 30
+_ABOUT, _BOUND = Decimal("0.1"), Decimal("0.25")
+"""How far a rounded figure, and a bound, may be from what is told, as a share of it."""
+
+
+def rounded(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Language) -> bool:
+    """Whether a claim says that a figure is rounded or a bound, and what is told is near: "circa 95 mila" of 94.603."""
+    before, after = fold(claim[: figure.start]), fold(claim[figure.end : figure.end + 30])
+    words = lang.review
+    about = (
+        _ends(words["about"], before) or re.match(rf"\s?,?\s?{words['about_after']}\b", after) or before.endswith("~")
+    )
+    above, below = _ends(words["above"], before), _ends(words["below"], before)
+    if not (about or above or below or before.endswith("≈")):
+        return False
+    for value, dimension in _values(figure):
+        step = _step(figure, value)
+        for other in told:
+            for known, its in _values(other):
+                if dimension and its and dimension != its:
+                    continue
+                if (about or not (above or below)) and abs(known - value) <= min(step / 2, abs(value) * _ABOUT):
+                    return True
+                if above and value <= known <= value + max(min(step, value), value * _BOUND):
+                    return True
+                if below and value * (1 - _BOUND) <= known <= value:
+                    return True
+    return False
+
+
+def reckoned(
+    figure: Quantity,
+    claim: str,
+    beside: Sequence[Quantity],
+    lines: Sequence[Line],
+    sources: Sequence[Source],
+    lang: Language,
+) -> bool:
+    """Whether a figure follows from others: `beside` are those of the claim that stand in the lines, `lines` are those
+    that the claim is about."""
+    if _from_two(figure, beside[:_MOST_TOGETHER]):
+        return True
+    folded = fold(claim)
+    if not (figure.percent or re.search(lang.review["reckoned"], folded)):
+        return False
+    for line in lines:
+        own = [quantity for quantity in line.quantities if not _is_year(quantity)]
+        if len(own) <= _MOST_TOGETHER and _from_two(figure, own, few=figure.percent):
+            return True
+    for first, second in combinations(lines, 2):  # the same column of two rows
+        one, other = ([q for q in line.quantities if not _is_year(q)] for line in (first, second))
+        if len(one) == len(other) <= 4:
+            if any(_from_two(figure, pair, few=True) for pair in zip(one, other, strict=True)):
+                return True
+    if re.search(lang.review["total"], folded):
+        return any(total == value for source in sources for total in _totals(source) for value, _ in _values(figure))
+    return False
+
+
+def counted(figure: Quantity, claim: str, sources: Iterable[Source]) -> bool:
+    """Whether a figure is how many items a list of the sources has, or how many the claim itself goes on to name."""
+    value = _whole(figure)
+    if value is None or not 2 <= value <= _MOST_COUNTED:
+        return False
+    if any(dimension in ("time", "months", "%", "eur", "usd", "gbp", "bytes") for dimension, _ in figure.senses):
+        return False
+    after = claim[figure.end :]
+    if ":" in after and _named(after.partition(":")[2]) == value:
+        return True
+    for source in sources:
+        if value in source.items:
+            return True
+        if figure.worded and any(_named(line.text.rpartition(":")[2]) == value for line in source.lines):
+            return True
+    return False
+
+
+def _named(text: str) -> int:
+    """How many things a text lists."""
+    return len([piece for piece in re.split(r"[,;+]| (?:e|ed|and|&|o) |\n", text) if re.search(r"\w", piece)])
+
+
+def _whole(figure: Quantity) -> int | None:
+    values = {int(reading) for reading in figure.bare if reading.isdigit()}
+    return values.pop() if len(values) == 1 else None
+
+
+def _is_year(quantity: Quantity) -> bool:
+    value = _whole(quantity)
+    return value is not None and 1900 <= value <= 2100 and not quantity.senses
+
+
+def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False) -> bool:
+    operands = [(value, dimension) for quantity in known for value, dimension in _values(quantity)[:2]]
+    if few and len(operands) > 4:
+        return False
+    wanted = _values(figure)
+    decimals = max((len(reading.partition(".")[2]) for reading in figure.bare), default=0)
+    within = Decimal(1).scaleb(-decimals) / 2
+    for (one, its), (other, others) in permutations(operands, 2):
+        if figure.percent:
+            if other and its == others and _near(figure, (abs(one - other) / other * 100, one / other * 100), within):
+                return True
+            if its == others == "%" and _near(figure, (one + other, abs(one - other)), within):
+                return True
+            continue
+        for value, dimension in wanted:
+            if its == others and (not dimension or not its or dimension == its) and value in (one + other, one - other):
+                return True
+            if value == one * other and dimension in (its, others) and "" in (its, others):
+                return True
+            if not dimension and other and its == others and abs(one / other - value) <= within and value > 1:
+                return True
+    return False
+
+
+def _near(figure: Quantity, results: Iterable[Decimal], within: Decimal) -> bool:
+    values = [Decimal(reading) for reading in figure.bare if reading.count(".") <= 1 and ":" not in reading]
+    return any(abs(result - value) <= within for result in results for value in values)
+
+
+def _values(quantity: Quantity) -> list[tuple[Decimal, str]]:
+    """The values of a figure with what they measure: in the dimension's own unit, or as they are read."""
+    measures = [(value, dimension) for dimension, value in quantity.measures() if dimension]
+    if measures:
+        return measures
+    plain = quantity.readings - quantity.bare or quantity.readings
+    return [(Decimal(reading), "") for reading in sorted(plain) if reading.count(".") <= 1 and ":" not in reading]
+
+
+def _step(figure: Quantity, value: Decimal) -> Decimal:
+    """What the last digit that says something stands for: 1000 in "95 mila"."""
+    digits = value.normalize().as_tuple()
+    exponent = digits.exponent
+    return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
+
+
+@lru_cache(maxsize=256)
+def _totals(source: Source) -> frozenset[Decimal]:
+    """The sums of a table's columns, and of the figures of a list."""
+    columns: dict[tuple[int, int, str], list[Decimal]] = {}
+    for line in source.lines:
+        block = line.block if line.kind == "row" else -2
+        for number, quantity in enumerate(line.quantities):
+            for value, dimension in _values(quantity)[:1]:
+                columns.setdefault((block, number, dimension), []).append(value)
+    return frozenset(sum(values, Decimal(0)) for values in columns.values() if len(values) > 1)
+
+
+@lru_cache(maxsize=64)
+def _ending(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"\b{pattern}\s?(?:i |gli |le |a |ai |alle |di |the |os |as )?[€$£]?\s?$")
+
+
+def _ends(pattern: str, text: str) -> bool:
+    return _ending(pattern).search(text[-40:]) is not None

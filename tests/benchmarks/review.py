@@ -1,0 +1,730 @@
+"""`python -m tests.benchmarks.review`: does a review without a model find planted faults, and leave clean answers alone?
+
+Clean answers are made from the corpora's own sentences, rows and quotations: as they stand, shortened, with numbers and
+dates spelled otherwise, in words, in other units, rounded, added up; and from the question file's own short answers,
+which people wrote in their own words. Into copies of them one fault each is planted. Proportions come with Wilson's
+95 % interval; `-v` shows what was missed and what was wrongly found. Everything follows from the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import random
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cervella import Agent, Passage
+from cervella.language import language
+from cervella.pieces import units
+from cervella.review import review_text
+from cervella.testing import EchoBrain
+from cervella.verdict import ReviewVerdict
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPORA = ROOT.parent / "shared" / "corpora"
+SNCP, QUESTIONS, SQUAD = (
+    CORPORA / name for name in ("sncp-20260111", "questions-sncp-20260111.jsonl", "squad-it-dev.json.gz")
+)
+ASKED_FOR = ("number", "unit", "date", "quote", "figure", "source")
+"""The kinds of faults that the promise is about; the others are harder and told beside them."""
+BESIDE = ("row", "name", "negation")
+IT = language("it")
+
+Rng = random.Random
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A question with what was retrieved for it, and what somebody would answer."""
+
+    question: str
+    passages: tuple[Passage, ...]
+    corpus: str
+    answer: str = ""
+    right: int = 0
+    """The passage that the answer is in."""
+    lang: str = "it"
+
+
+@dataclass(frozen=True)
+class Said:
+    """One sentence of an answer."""
+
+    text: str
+    mark: int
+    how: str
+    """How it was made."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, clean or with one fault."""
+
+    said: tuple[Said, ...]
+    sample: Sample
+    fault: str = ""
+    hit: str = ""
+    """The sentence with the fault."""
+    notes: str = field(default="", compare=False)
+
+    @property
+    def text(self) -> str:
+        return " ".join(f"{one.text.rstrip(' .;:')} [F{one.mark + 1}]." for one in self.said)
+
+    @property
+    def how(self) -> str:
+        return "+".join(sorted({one.how for one in self.said}))
+
+    def review(self) -> ReviewVerdict:
+        sources = {f"F{n}": passage for n, passage in enumerate(self.sample.passages, 1)}
+        return review_text(self.text, sources, IT, question=self.sample.question)
+
+
+# The corpora
+
+
+class _Soul:
+    name, language, fingerprint = "bench", "it", "0" * 64
+
+    def system_prompt(self) -> str:
+        return "Sei Cervella.\n"
+
+
+def of_sncp(top_k: int = 6) -> list[Sample]:
+    """The question file over its knowledge base, as it is retrieved."""
+    samples = []
+    with tempfile.TemporaryDirectory() as folder:
+        agent = Agent(brain=EchoBrain(), soul=_Soul(), knowledge=SNCP, index=Path(folder) / "i", embedder="none")
+        with agent:
+            agent.index()
+            for line in QUESTIONS.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                if not row["files"]:
+                    continue
+                passages = list(agent.search(row["question"], top_k=top_k))
+                holding = [n for n, p in enumerate(passages) if row["evidence"] in p.text and p.path in row["files"]]
+                if not holding:
+                    found = agent.search(
+                        f"{row['evidence']} {row['heading']}", top_k=40, filters={"path": row["files"][0]}
+                    )
+                    passages = [*[p for p in found if row["evidence"] in p.text][:1], *passages][:top_k]
+                    holding = [0] if passages and row["evidence"] in passages[0].text else []
+                usable = bool(holding) and row["kind"] != "multi"
+                samples.append(
+                    Sample(
+                        question=row["question"],
+                        passages=tuple(passages),
+                        corpus="sncp",
+                        answer=row["answer"] if usable else "",
+                        right=holding[0] if holding else 0,
+                        lang=row["lang"],
+                    )
+                )
+    return samples
+
+
+def of_squad(rng: Rng, count: int = 150, top_k: int = 6) -> list[Sample]:
+    """Paragraphs of one article together, one of them asked about."""
+    articles = json.loads(gzip.decompress(SQUAD.read_bytes()))["data"]
+    samples = []
+    for number in range(count):
+        article = articles[number % len(articles)]
+        chosen = rng.sample(article["paragraphs"], min(top_k, len(article["paragraphs"])))
+        passages = tuple(
+            Passage(
+                id=f"{number}-{n}",
+                path=f"voci/{article['title'].lower()}.md",
+                text=" ".join(paragraph["context"].split()),
+                start_line=10 * n + 1,
+                end_line=10 * n + 1,
+                heading=article["title"].replace("_", " "),
+                lead=article["title"].replace("_", " "),
+            )
+            for n, paragraph in enumerate(chosen)
+        )
+        right = rng.randrange(len(chosen))
+        asked = rng.choice(chosen[right]["qas"]) if chosen[right]["qas"] else None
+        samples.append(Sample(asked["question"] if asked else "", passages, "squad"))
+    return samples
+
+
+# Clean answers
+
+_FIGURE = re.compile(
+    r"(?<![\w.,:/\\\-+#@=(€$£~])(\d{1,3}(?:\.\d{3})+|\d+(?:,\d{1,2})?)(?![\w.,:/\\\-+)]|\s?[-–x×]\s?\d)(?=[\s;!?…]|$| [%€$])"
+)
+_UNITS: dict[str, tuple[str, ...]] = {
+    "€": ("$",), "$": ("€",), "euro": ("dollari",), "dollari": ("euro", "sterline"), "%": ("euro", "GB"),
+    "giorni": ("ore", "settimane", "mesi"), "giorno": ("ora", "mese"), "ore": ("minuti", "giorni"), "ora": ("settimana", "giorno"),
+    "minuti": ("secondi", "ore"), "min": ("h", "s"), "secondi": ("minuti", "millisecondi"), "s": ("ms", "min"), "ms": ("s",),
+    "mesi": ("anni", "settimane"), "mese": ("anno", "giorno"), "anni": ("mesi", "giorni"), "anno": ("mese",),
+    "settimane": ("mesi", "giorni"), "settimana": ("mese",), "GB": ("MB", "TB"), "MB": ("GB", "KB"), "TB": ("GB",),
+    "K": ("M",), "mila": ("milioni",), "milioni": ("mila", "miliardi"), "miliardi": ("milioni",), "M": ("K",),
+    "km": ("m", "miglia"), "chilometri": ("metri", "miglia"), "metri": ("chilometri", "centimetri"), "miglia": ("metri",),
+    "kg": ("g",), "cm": ("m",), "righe": ("file",), "token": ("parametri",), "persone": ("pagine",), "h": ("min", "giorni"),
+}  # fmt: skip
+_WITH_UNIT = re.compile(
+    r"(?P<before>[€$])?(?P<number>(?<![\w.,])\d[\d.,]*\d|(?<![\w.,])\d)(?P<space>\s?)(?P<unit>%|€|\$|[^\W\d_]+)?(?![\w])"
+)
+_DATE = re.compile(
+    rf"(?<!\d)(\d{{1,2}})(\s+)({'|'.join(IT.months)})(\s+\d{{4}})?(?!\d)|(?<![\d-])(20\d\d)-(\d\d)-(\d\d)(?![\d-])",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"(?<![\w.,:/\-–])(1[0-9]\d\d|20[0-2]\d)(?![\w:/\-–]|[.,]\d)")
+_NUMBERS = {
+    2: "due", 3: "tre", 4: "quattro", 5: "cinque", 7: "sette", 8: "otto", 9: "nove", 10: "dieci", 11: "undici", 12: "dodici",
+    15: "quindici", 16: "sedici", 20: "venti", 21: "ventuno", 24: "ventiquattro", 30: "trenta", 40: "quaranta", 48: "quarantotto",
+    50: "cinquanta", 60: "sessanta", 100: "cento", 200: "duecento", 500: "cinquecento", 1000: "mille", 2000: "duemila",
+}  # fmt: skip
+_LEADS = (
+    "", "", "", "Secondo le note, ", "Dai documenti risulta questo: ", "In breve: ", "La fonte dice che ", "Sì: ", "Ti riassumo: ",
+)  # fmt: skip
+
+
+def sentences_of(passage: Passage) -> list[str]:
+    """Its sentences as somebody would repeat them: without emphasis and links, on one line."""
+    found = []
+    for unit in units(passage.text, IT):
+        if unit.kind != "sentence":
+            continue
+        text = plain(passage.text[unit.start : unit.end])
+        if 6 <= len(text.split()) <= 45 and not re.search(r"[`│└├┌→|{}<>]|https?:|\[F?\d", text):
+            found.append(text)
+    return found
+
+
+def plain(text: str) -> str:
+    text = re.sub(r"\*\*|__|(?<!\w)[*_]|[*_](?!\w)", "", " ".join(text.split()))
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+
+
+def rows_of(passage: Passage) -> list[tuple[list[str], list[list[str]]]]:
+    """Its tables: header and rows, cell by cell."""
+    tables: dict[int, list[list[str]]] = {}
+    for unit in units(passage.text, IT):
+        if unit.kind == "row":
+            cells = [plain(cell) for cell in passage.text[unit.start : unit.end].strip().strip("|").split("|")]
+            tables.setdefault(unit.block, []).append(cells)
+    return [(rows[0], rows[1:]) for rows in tables.values() if len(rows) > 2 and len(rows[0]) > 1]
+
+
+def lower_first(text: str) -> str:
+    return text[0].lower() + text[1:] if text[1:2].islower() and not text.split()[0].istitle() else text
+
+
+def as_it_stands(rng: Rng, text: str) -> str:
+    lead = rng.choice(_LEADS)
+    return f"{lead}{text}"
+
+
+def shortened(rng: Rng, text: str) -> str:
+    """Without what stands in brackets, and without some of its longer plain words."""
+    text = re.sub(r"\s*\([^)]*\)", "", text)
+    words = text.split()
+    kept = [
+        word
+        for n, word in enumerate(words)
+        if n == 0 or not word.isalpha() or not word.islower() or word in ("non", "mai", "senza") or rng.random() > 0.2
+    ]
+    return " ".join(kept)
+
+
+_SYNONYMS = {
+    "anche": "pure", "però": "tuttavia", "ma": "però", "perché": "poiché", "quando": "nel momento in cui", "tutti": "ciascuno di",
+    "solo": "soltanto", "molto": "assai", "usa": "adopera", "usare": "adoperare", "fare": "svolgere", "creare": "realizzare",
+    "creato": "realizzato", "nuovo": "inedito", "nuova": "inedita", "grande": "vasto", "prima": "in precedenza", "dopo": "in seguito",
+    "deve": "ha da", "era": "risultava", "furono": "vennero", "fu": "venne", "parte": "porzione", "circa": "all'incirca",
+    "importante": "rilevante", "inizia": "comincia", "iniziò": "cominciò", "finire": "terminare", "problema": "guaio",
+    "serve": "occorre", "servono": "occorrono", "più": "maggiormente", "durante": "nel corso di", "alcuni": "certi", "sono": "risultano",
+}  # fmt: skip
+
+
+def reworded(rng: Rng, text: str) -> str:
+    """With other words for some, and what was last first."""
+    words = [_SYNONYMS.get(word, word) if rng.random() < 0.8 else word for word in text.split()]
+    text = " ".join(words)
+    head, comma, tail = text.partition(", ")
+    if comma and len(head.split()) > 3 and len(tail.split()) > 3 and not re.search(r"\d$", head) and "," not in tail:
+        text = f"{tail.rstrip('.')}, {lower_first(head)}"
+        text = text[0].upper() + text[1:]
+    return text
+
+
+def respelled(rng: Rng, text: str) -> str | None:
+    """With its numbers and dates in another spelling."""
+    changed = text
+
+    def number(match: re.Match[str]) -> str:
+        token = match.group(1)
+        if "," in token:
+            return rng.choice([token.replace(",", "."), token + "0" if len(token.partition(",")[2]) == 1 else token])
+        value = int(token.replace(".", ""))
+        if 1000 <= value <= 2100 and "." not in token:
+            return token
+        spellings = [str(value), f"{value:,}".replace(",", "."), f"{value:,}".replace(",", " ")]
+        if value >= 1000 and value % 1000 == 0:
+            spellings += [f"{value // 1000} mila", f"{value // 1000}K"]
+        if value in _NUMBERS:
+            spellings += [_NUMBERS[value]] * 3
+        return rng.choice([one for one in spellings if one != token] or spellings)
+
+    def date(match: re.Match[str]) -> str:
+        if match.group(5):
+            year, month, day = match.group(5), int(match.group(6)), int(match.group(7))
+            if not 1 <= month <= 12:
+                return match.group()
+            return rng.choice([f"{day} {IT.months[month - 1]} {year}", f"{day:02}/{month:02}/{year}"])
+        if match.group(4):
+            month = [m.lower() for m in IT.months].index(match.group(3).lower()) + 1
+            return f"{match.group(4).strip()}-{month:02}-{int(match.group(1)):02}"
+        return match.group()
+
+    changed = _DATE.sub(date, changed)
+    if changed == text:
+        changed = _FIGURE.sub(number, changed)
+    return changed if changed != text else None
+
+
+_CONVERSIONS: tuple[tuple[str, float, str], ...] = (
+    ("ms", 0.001, "s"), ("secondi", 1000, "ms"), ("minuti", 60, "secondi"), ("ore", 60, "minuti"), ("GB", 1000, "MB"),
+    ("giorni", 24, "ore"), ("settimane", 7, "giorni"), ("km", 1000, "m"), ("anni", 12, "mesi"), ("chilometri", 1000, "metri"),
+)  # fmt: skip
+
+
+def converted(rng: Rng, text: str) -> str | None:
+    """With one measure in another unit, reckoned rightly."""
+    for unit, factor, other in rng.sample(_CONVERSIONS, len(_CONVERSIONS)):
+        match = re.search(rf"(?<![\w.,\-–/$€])(\d{{1,4}})\s?{unit}(?!\w)", text)
+        if match:
+            value = int(match.group(1)) * factor
+            told = f"{value:g}".replace(".", ",") if value < 1e5 else str(int(value))
+            return text[: match.start()] + f"{told} {other}" + text[match.end() :]
+    return None
+
+
+def approximate(rng: Rng, text: str) -> str | None:
+    """With one long number rounded, and said to be."""
+    for match in _FIGURE.finditer(text):
+        token = match.group(1).replace(".", "")
+        if token.isdigit() and len(token) >= 3 and int(token) % 100 and not 1000 <= int(token) <= 2100:
+            place = 10 ** (len(token) - 2)
+            value = round(int(token) / place) * place
+            told = rng.choice([f"circa {value}", f"circa {value:,}".replace(",", "."), f"all'incirca {value}"])
+            return text[: match.start()] + told + text[match.end() :]
+    return None
+
+
+def quoted(rng: Rng, text: str) -> str | None:
+    """A stretch of it in quotation marks."""
+    words = text.split()
+    if len(words) < 7 or re.search(r"[«»“”\"‘’]", text):
+        return None
+    size = rng.randint(4, min(14, len(words) - 1))
+    start = rng.randrange(len(words) - size + 1)
+    stretch = " ".join(words[start : start + size]).strip(" ,;:.()–—-")
+    marks = rng.choice(["«{}»", "“{}”", '"{}"'])
+    lead = rng.choice(["Il documento dice: ", "Testualmente: ", "C'è scritto ", "Le note lo dicono così: "])
+    return lead + marks.format(stretch)
+
+
+def told_row(rng: Rng, passage: Passage) -> str | None:
+    """A cell of a table, in a sentence."""
+    tables = rows_of(passage)
+    if not tables:
+        return None
+    header, rows = rng.choice(tables)
+    row = rng.choice(rows)
+    if len(row) != len(header) or not re.search(r"\w", row[0]):
+        return None
+    columns = [n for n in range(1, len(row)) if re.search(r"\d", row[n])] or list(range(1, len(row)))
+    column = rng.choice(columns)
+    if not re.search(r"\w", row[column]) or not re.search(r"\w", header[column]):
+        return None
+    shape = rng.choice(
+        [
+            "Per {key}, {head} è {cell}",
+            "{key}: {head} {cell}",
+            "{head} di {key}: {cell}",
+            "Il valore per {key} è {cell}",
+        ]
+    )
+    return shape.format(key=row[0], head=header[column], cell=row[column])
+
+
+def added_up(rng: Rng, passage: Passage) -> str | None:
+    """The sum or the difference of two rows of a table."""
+    for header, rows in rows_of(passage):
+        for column in range(1, len(header)):
+            cells = [
+                (row[0], float(match.group(2).replace(",", ".")), match.group(1) or "", match.group(3) or "")
+                for row in rows
+                if len(row) == len(header)
+                and (
+                    match := re.fullmatch(
+                        r"([€$])?(\d{1,3}(?:[.,]\d{1,2})?)\s?(€|%|GB|ms|s|ore|giorni|min)?", row[column]
+                    )
+                )
+            ]
+            if len(cells) >= 2:
+                (one, a, before, after), (other, b, before2, after2) = rng.sample(cells, 2)
+                if (before, after) != (before2, after2) or a == b:
+                    continue
+                value, word = (
+                    (a + b, "insieme fanno") if rng.random() < 0.5 else (abs(a - b), "hanno una differenza di")
+                )
+                told = f"{round(value, 2):g}".replace(".", ",")
+                return f"{one} e {other} {word} {before}{told}{' ' + after if after else ''}"
+    return None
+
+
+def one_said(rng: Rng, sample: Sample, *, with_figure: bool = False) -> Said | None:
+    """A clean sentence from one of the passages."""
+    mark = rng.randrange(len(sample.passages))
+    passage = sample.passages[mark]
+    if rng.random() < 0.25 and (text := told_row(rng, passage)):
+        return Said(text, mark, "row")
+    if rng.random() < 0.1 and (text := added_up(rng, passage)):
+        return Said(text, mark, "added up")
+    pool = sentences_of(passage)
+    if with_figure:
+        pool = [text for text in pool if re.search(r"\d", text)] or pool
+    if not pool:
+        return None
+    text = rng.choice(pool)
+    ways: list[tuple[str, Callable[[Rng, str], str | None]]] = [
+        ("as it stands", as_it_stands), ("shortened", shortened), ("reworded", reworded), ("respelled", respelled),
+        ("respelled", respelled), ("converted", converted), ("rounded", approximate), ("quoted", quoted),
+    ]  # fmt: skip
+    rng.shuffle(ways)
+    for how, way in ways:
+        made = way(rng, text)
+        if made and re.search(r"\w{3}", made):
+            return Said(made, mark, how)
+    return None
+
+
+def clean_answer(rng: Rng, samples: Sequence[Sample]) -> Answer:
+    """One to three sentences from one retrieval, or what people answered in their own words."""
+    while True:
+        sample = rng.choice(samples)
+        if sample.answer and rng.random() < 0.5:
+            return Answer((Said(sample.answer, sample.right, f"own words, {sample.lang}"),), sample)
+        said = [
+            one
+            for _ in range(rng.choice((1, 1, 2, 3)))
+            if (one := one_said(rng, sample, with_figure=rng.random() < 0.6))
+        ]
+        if said:
+            return Answer(tuple(said), sample)
+
+
+# Faults
+
+
+def wrong_number(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    found = [
+        m
+        for m in _WITH_UNIT.finditer(said.text)
+        if not _YEAR.fullmatch(m["number"]) and not _in_date(said.text, m.start("number"))
+    ]
+    if not found:
+        return None
+    match = rng.choice(found)
+    token = match["number"]
+    places = [n for n, letter in enumerate(token) if letter.isdigit()]
+    if len(places) > 1 and rng.random() < 0.4:
+        one, other = rng.sample(places, 2)
+        letters = list(token)
+        letters[one], letters[other] = letters[other], letters[one]
+        new = "".join(letters)
+    else:
+        place = rng.choice(places)
+        new = token[:place] + rng.choice([d for d in "123456789" if d != token[place]]) + token[place + 1 :]
+    if re.sub(r"\D", "", new).lstrip("0") == re.sub(r"\D", "", token).lstrip("0") or new[0] == "0":
+        return None
+    return replace(said, text=said.text[: match.start("number")] + new + said.text[match.end("number") :])
+
+
+def _in_date(text: str, position: int) -> bool:
+    return any(match.start() <= position < match.end() for match in _DATE.finditer(text))
+
+
+def wrong_unit(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    found = []
+    for match in _WITH_UNIT.finditer(said.text):
+        if match["before"] and match["before"] in _UNITS:
+            found.append((match.start("before"), match.end("before"), match["before"]))
+        elif match["unit"] in _UNITS:
+            found.append((match.start("unit"), match.end("unit"), match["unit"]))
+    if not found:
+        return None
+    start, end, unit = rng.choice(found)
+    return replace(said, text=said.text[:start] + rng.choice(_UNITS[unit]) + said.text[end:])
+
+
+def wrong_date(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    if match := _DATE.search(said.text):
+        if match.group(5):
+            year, month, day = match.group(5), int(match.group(6)), int(match.group(7))
+            new = rng.choice(
+                [
+                    f"{year}-{month % 12 + 1:02}-{day:02}",
+                    f"{year}-{month:02}-{day % 27 + 1:02}",
+                    f"{int(year) + 1}-{month:02}-{day:02}",
+                ]
+            )
+        else:
+            day, name, year = int(match.group(1)), match.group(3), match.group(4) or ""
+            month = [m.lower() for m in IT.months].index(name.lower())
+            new = rng.choice(
+                [f"{day} {IT.months[(month + rng.randint(1, 11)) % 12]}{year}", f"{day % 27 + 1} {name}{year}"]
+            )
+        return replace(said, text=said.text[: match.start()] + new + said.text[match.end() :])
+    if match := _YEAR.search(said.text):
+        new = str(int(match.group(1)) + rng.choice((-10, -3, -2, -1, 1, 2, 5, 10, 100)))
+        return replace(said, text=said.text[: match.start(1)] + new + said.text[match.end(1) :])
+    return None
+
+
+def wrong_quote(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    match = re.search(r"[«“\"]([^»”\"]+)[»”\"]", said.text)
+    if match is None:
+        pool = sentences_of(sample.passages[said.mark])
+        made = quoted(rng, rng.choice(pool)) if pool else None
+        if made is None:
+            return None
+        said, match = replace(said, text=made), re.search(r"[«“\"]([^»”\"]+)[»”\"]", made)
+        assert match is not None
+    words = match.group(1).split()
+    others = [word for passage in sample.passages for word in re.findall(r"[a-zà-ù]{5,}", passage.text)]
+    if not others:
+        return None
+    if rng.random() < 0.3:  # invented from end to end
+        words = rng.sample(others, min(len(others), rng.randint(4, 9)))
+    else:
+        place = rng.choice([n for n, word in enumerate(words) if len(word) > 3] or [0])
+        new = rng.choice(others)
+        if new.lower() in words[place].lower() or words[place].lower() in new.lower():
+            return None
+        words[place] = new
+    return replace(said, text=said.text[: match.start(1)] + " ".join(words) + said.text[match.end(1) :])
+
+
+def unsupported_figure(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    value = rng.choice([rng.randint(11, 99), rng.randint(101, 999), rng.randint(1001, 9999), rng.randint(3, 9)])
+    tail = rng.choice(
+        [", con un risparmio del {} %", ", in {} giorni", ", per {} €", " e riguarda {} persone", ", circa {} al mese", " ({} in tutto)",
+         ", che vale {} punti", ", dopo {} tentativi"]
+    )  # fmt: skip
+    if re.search(rf"(?<!\d){value}(?!\d)", sample.passages[said.mark].text):
+        return None
+    return replace(said, text=said.text.rstrip(" .") + tail.format(value))
+
+
+def swapped_source(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    words = {word for word in re.findall(r"\w{4,}", said.text.lower())}
+    if len(words) < 4:
+        return None
+
+    def share(number: int) -> float:
+        there = set(re.findall(r"\w{4,}", f"{sample.passages[number].lead} {sample.passages[number].text}".lower()))
+        return len(words & there) / len(words)
+
+    others = [n for n in range(len(sample.passages)) if n != said.mark and 0.05 < share(n) < 0.6]
+    return replace(said, mark=rng.choice(others)) if others else None
+
+
+def swapped_row(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    tables = [
+        (header, [row for row in rows if len(row) == len(header) and re.search(r"\w", row[0])])
+        for header, rows in rows_of(sample.passages[said.mark])
+    ]
+    for header, rows in tables:
+        for column in range(1, len(header)):
+            told = [row for row in rows if re.search(r"\d", row[column])]
+            if len(told) >= 2:
+                one, other = rng.sample(told, 2)
+                if one[column] == other[column] or one[0] == other[0]:
+                    continue
+                return replace(said, text=f"Per {one[0]}, {header[column]} è {other[column]}")
+    return None
+
+
+_PEOPLE = (
+    "Giuseppe Fontana",
+    "Marta Riccardi",
+    "Oracle",
+    "Siemens",
+    "Vodafone",
+    "Tiziano Bellini",
+    "Bratislava",
+    "Zanussi",
+)
+
+
+def invented_name(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    name = rng.choice(_PEOPLE)
+    if any(name.split()[0] in passage.text for passage in sample.passages):
+        return None
+    return replace(
+        said,
+        text=said.text.rstrip(" .")
+        + rng.choice([", come ha deciso {}", ", insieme a {}", " grazie a {}"]).format(name),
+    )
+
+
+def negated(rng: Rng, said: Said, sample: Sample) -> Said | None:
+    pool = [
+        text
+        for text in sentences_of(sample.passages[said.mark])
+        if re.search(r"(?<!\bnon) (?:è|sono|ha|fu|può) | non ", text)
+    ]
+    if not pool:
+        return None
+    text = rng.choice(pool)
+    if " non " in text:
+        return replace(said, text=text.replace(" non ", " ", 1), how="as it stands")
+    return replace(said, text=re.sub(r" (è|sono|ha|fu|può) ", r" non \1 ", text, count=1), how="as it stands")
+
+
+FAULTS: dict[str, Callable[[Rng, Said, Sample], Said | None]] = {
+    "number": wrong_number,
+    "unit": wrong_unit,
+    "date": wrong_date,
+    "quote": wrong_quote,
+    "figure": unsupported_figure,
+    "source": swapped_source,
+    "row": swapped_row,
+    "name": invented_name,
+    "negation": negated,
+}
+
+
+def faulty_answer(rng: Rng, samples: Sequence[Sample], kind: str) -> Answer:
+    """A clean answer with one fault of this kind in one of its sentences."""
+    while True:
+        clean = clean_answer(rng, samples)
+        place = rng.randrange(len(clean.said))
+        if kind != "source" and clean.said[place].how.startswith("own words, ") and clean.sample.lang != "it":
+            continue
+        broken = FAULTS[kind](rng, clean.said[place], clean.sample)
+        if broken is not None:
+            said = (*clean.said[:place], broken, *clean.said[place + 1 :])
+            return Answer(said, clean.sample, fault=kind, hit=broken.text)
+
+
+# Figures
+
+
+def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95 % interval of a proportion."""
+    if not count:
+        return 0.0, 1.0
+    share, over = hits / count, 1 + z * z / count
+    middle = (share + z * z / (2 * count)) / over
+    half = z / over * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def generated(seed: int, samples: Sequence[Sample], *, size: int = 60) -> tuple[list[Answer], list[Answer]]:
+    """Clean answers, and as many with a fault of the kinds that the promise is about, in turn."""
+    rng = random.Random(seed)
+    clean = [clean_answer(rng, samples) for _ in range(size)]
+    faulty = [faulty_answer(rng, samples, ASKED_FOR[n % len(ASKED_FOR)]) for n in range(size)]
+    return clean, faulty
+
+
+def corpora(seed: int = 0) -> list[Sample]:
+    """Retrievals over both corpora; SNCP and prose about in equal parts."""
+    return [*of_sncp(), *of_squad(random.Random(seed), 100)]
+
+
+@dataclass
+class Tally:
+    hits: int = 0
+    count: int = 0
+
+    def add(self, hit: bool) -> None:
+        self.hits += hit
+        self.count += 1
+
+    def __str__(self) -> str:
+        low, high = wilson(self.hits, self.count)
+        return f"{self.hits}/{self.count}  {self.hits / max(1, self.count):.3f}  ({low:.3f} to {high:.3f})"
+
+
+def measured(
+    seeds: Sequence[int], samples: Sequence[Sample], *, size: int = 60, verbose: bool = False
+) -> Iterator[str]:
+    """Recall by kind of fault, false alarms by the way an answer was made."""
+    caught: dict[str, Tally] = defaultdict(Tally)
+    alarms: dict[str, Tally] = defaultdict(Tally)
+    raised: dict[str, int] = defaultdict(int)
+    worst: list[tuple[float, float]] = []
+    for seed in seeds:
+        clean, faulty = generated(seed, samples, size=size)
+        rng = random.Random(f"beside {seed}")
+        beside = [faulty_answer(rng, samples, kind) for kind in BESIDE for _ in range(size // 6)]
+        run_alarms, run_hits = Tally(), Tally()
+        for answer in clean:
+            verdict = answer.review()
+            alarm = not verdict.approved
+            run_alarms.add(alarm)
+            for way in ("all", *{one.how for one in answer.said}, answer.sample.corpus):
+                alarms[way].add(alarm)
+            if alarm:
+                for issue in verdict.issues:
+                    raised[issue.kind] += 1
+                if verbose:
+                    yield _shown("FALSE ALARM", answer, verdict)
+        for answer in [*faulty, *beside]:
+            verdict = answer.review()
+            found = not verdict.approved
+            caught[answer.fault].add(found)
+            if answer.fault in ASKED_FOR:
+                run_hits.add(found)
+                caught["all that the promise is about"].add(found)
+            if not found and verbose:
+                yield _shown(f"MISSED {answer.fault}", answer, verdict)
+        worst.append((run_hits.hits / run_hits.count, run_alarms.hits / run_alarms.count))
+    yield "recall, by kind of fault"
+    for kind in ("all that the promise is about", *ASKED_FOR, *BESIDE):
+        yield f"  {kind:32} {caught[kind]}"
+    yield "false alarms, by the way a clean answer was made"
+    for way in sorted(alarms):
+        yield f"  {way:32} {alarms[way]}"
+    yield f"kinds of false alarms: {dict(sorted(raised.items(), key=lambda item: -item[1]))}"
+    good = sum(recall >= 0.95 and alarm <= 0.05 for recall, alarm in worst)
+    yield f"runs of {size} + {size} with recall >= 0.95 and false alarms <= 0.05: {good} of {len(worst)}"
+
+
+def _shown(what: str, answer: Answer, verdict: ReviewVerdict) -> str:
+    issues = "; ".join(f"{issue.kind}: {issue.text!r} ~ {issue.nearest[:120]!r}" for issue in verdict.issues)
+    return f"{what} ({answer.how})\n    {answer.text}\n    hit: {answer.hit}\n    {issues}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20, help="How many runs.")
+    parser.add_argument("--first", type=int, default=0, help="The first seed.")
+    parser.add_argument("--size", type=int, default=60, help="Clean answers a run, and faulty ones.")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="Show what was missed, and what was wrongly found."
+    )
+    options = parser.parse_args()
+    samples = corpora()
+    for line in measured(
+        range(options.first, options.first + options.seeds), samples, size=options.size, verbose=options.verbose
+    ):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
