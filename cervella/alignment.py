@@ -88,7 +88,7 @@ def source_of(passage: Passage, lang: Language) -> Source:
                 header = stems | above
             near = header
         else:
-            near = above | (before if unit.block == block or unit.kind == "sentence" else frozenset())
+            near = above | (before if unit.block == block else frozenset())
         lines.append(_line(text, unit.kind, unit.block, near, lang))
         before, block = stems, unit.block
     values: dict[str, list[tuple[Line, Quantity]]] = {}

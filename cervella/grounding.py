@@ -44,8 +44,8 @@ FindingKind: TypeAlias = Literal["figure", "date", "unit", "quote", "row", "name
 - `negation`: the lines say the same without the "not", or with one.
 """
 _ROW_ONLY, _PROSE_ONLY, _ROW_SHARE, _LISTED = 0.2, 0.35, 0.4, 12
-"""How much of a clause only the neighbour has to have to be the line that is meant, in lists and tables and in prose; how
-much less the line that gives the figure; stems of a line that is taken for one of a list."""
+"""How much of a clause only the neighbour has to have to be the line that is meant, in lists and tables and in prose;
+how much less the line that gives the figure; stems of a line that is taken for one of a list."""
 _SOURCE_COVER, _SOURCE_MARGIN = 0.5, 0.3
 """How much of a claim another passage has to have to be its source, and how much more than the cited one."""
 _SAME_WORDS = 0.75
@@ -92,6 +92,18 @@ class _Fact:
     iso: str = ""
 
 
+def _fitting(
+    figure: Quantity, found: Sequence[tuple[int, Line, Quantity]], about: frozenset[str]
+) -> list[tuple[int, Line]]:
+    """Of the places that give a figure's value those that give it in its unit, or in none that anybody knows."""
+    fitting = [(n, line, told) for n, line, told in found if same_unit(figure, told)]
+    if not figure.senses or len(fitting) == len(found) or any(told.senses for _, _, told in fitting):
+        return [(n, line) for n, line, _ in fitting]
+    # A bare 5 somewhere is no "5 secondi" where the line that is meant says "5 min".
+    meant = max(len(about & line.stems) for _, line, told in found if not same_unit(figure, told))
+    return [(n, line) for n, line, _ in fitting if len(about & line.stems) > meant]
+
+
 def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Language) -> list[_Fact]:
     """What of a claim can be held against the lines word by word."""
     dates = spoken.find_dates(claim)
@@ -100,6 +112,7 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
         rest[start:end] = " " * (end - start)
     left = "".join(rest)
     figures = quantities(left, spoken)
+    about = content_of(claim, lang)
     facts = []
     for start, end, iso in dates:
         holders = tuple(n for n, source in enumerate(sources) if iso in source.dates)
@@ -116,7 +129,7 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
             figures = [figure for figure in figures if figure is not same]
     for figure in figures:
         found = [(n, line, told) for n, source in enumerate(sources) for line, told in source.told(figure)]
-        fitting = [(n, line) for n, line, told in found if same_unit(figure, told)]
+        fitting = _fitting(figure, found, about)
         facts.append(
             _Fact(
                 "figure",
@@ -263,17 +276,21 @@ def _meant(
     clause = _clause(claim, fact, facts)
     about = content_of(clause, lang)
     within = [other for other in facts if other.text in clause]
+    whole = scale.weight(about)
     held = max(fact.lines, key=lambda line: scale.weight(about & _read_with(line)))
     for source in sources:
         for line in source.lines:
             if line.kind == "lead" or line in fact.lines or not _rivals(fact, line, within):
                 continue
             # What of the claim only this line has, beside what only the line has that gives the figure.
-            only = scale.weight((about & line.stems) - _read_with(held))
             other = scale.weight((about & held.stems) - line.stems)
+            only = scale.weight((about & line.stems) - _read_with(held))
             listed = max(len(line.stems), len(held.stems)) <= _LISTED or line.kind == held.kind == "row"
-            if only > scale.weight(about) * (_ROW_ONLY if listed else _PROSE_ONLY) and other <= only * _ROW_SHARE:
+            if only > whole * (_ROW_ONLY if listed else _PROSE_ONLY) and other <= only * _ROW_SHARE:
                 return line
+            only = scale.weight((about & line.stems) - held.stems)
+            if scale.weight(about & line.stems) >= whole * _SAME_WORDS and only > whole * _PROSE_ONLY and not other:
+                return line  # nearly the line itself, with the figure of the one after it
     return None
 
 
@@ -330,7 +347,7 @@ def _of_the_words(
     ]
     if elsewhere and len(about) >= _FEWEST_WORDS:
         yield Finding(kind="source", text=claim.strip(), nearest=nearest, elsewhere=tuple(elsewhere))
-    if best is not None and scale.cover(about, best) >= _SAME_WORDS and len(about) >= _FEWEST_WORDS:
+    if best is not None and scale.cover(about, best) >= _SAME_WORDS and len(about) >= _FEWEST_WORDS - 1:
         back = scale.weight(best.stems & about) / (scale.weight(best.stems) or 1.0)
         if back >= _SAME_WORDS and negated(claim, lang) != negated(best.text, lang):
             yield Finding(kind="negation", text=claim.strip(), nearest=nearest)

@@ -29,7 +29,7 @@ _MULTIPLES = {
 _SHORT_MULTIPLES = frozenset({"k", "m", "mil"})  # may be a unit of measure, or stand in a table's header
 _MULTIPLE = re.compile(rf"\s?({'|'.join(sorted(_MULTIPLES, key=len, reverse=True))})\b", re.IGNORECASE)
 _PERCENT = re.compile(r"\s?(?:%|per ?cento\b|percent\b|por cento\b)", re.IGNORECASE)
-_UNIT = re.compile(r"\s?(?:(?:di|de|of|d['’])\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+)", re.IGNORECASE)
+_UNIT = re.compile(r"\+?\s?(?:(?:di|de|of|d['’])\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+)", re.IGNORECASE)
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _RATE = re.compile(
     r"\s?(?:/|al |all['’]|alla |allo |per |ogni |a |por |ao |each |every |an? )\s?([^\W\d_]+)", re.IGNORECASE
@@ -128,6 +128,7 @@ class Quantity:
         """What a passage that holds it offers: less 5 is a 5 too; a bare 20 may stand in a column of percentages."""
         values = {f"{reading}%" for reading in self.readings}
         values |= set() if self.percent else self.readings
+        values |= {part for reading in self.readings if "." in reading for part in reading.split(":")}  # address:port
         return values | ({f"-{value}" for value in values} if self.negative else set())
 
     def measures(self) -> set[tuple[str, Decimal]]:
@@ -303,7 +304,7 @@ def _unit(
         return _times(senses, factor), stop, _rate(text, stop)
     after = multiple.end() if multiple else end
     match = _UNIT.match(text, after)
-    senses = () if match is None else _senses(match.group(1), glued=text[after : after + 1] not in " \u00a0\u202f\n")
+    senses = () if match is None else _senses(match.group(1), glued=text[after : after + 1].isalpha())
     if match is not None and senses:
         return _times(senses, factor), match.end(), _rate(text, match.end())
     if multiple:

@@ -71,9 +71,10 @@ def reckoned(
             return True
     for first, second in combinations(lines, 2):  # the same column of two rows
         one, other = ([q for q in line.quantities if not _is_year(q)] for line in (first, second))
-        if len(one) == len(other) <= 4:
-            if any(_from_two(figure, pair, few=True) for pair in zip(one, other, strict=True)):
-                return True
+        if len(one) == len(other) <= 4 and any(
+            _from_two(figure, pair, few=True) for pair in zip(one, other, strict=True)
+        ):
+            return True
     if re.search(lang.review["total"], folded):
         return any(total == value for source in sources for total in _totals(source) for value, _ in _values(figure))
     return False

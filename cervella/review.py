@@ -40,7 +40,7 @@ ISSUE_KINDS = {
     "cut": ("form", "The answer breaks off."),
     "opinion": ("facts", "The second hand finds this wrong."),
 }
-"""What can be wrong: the criterion that it counts for, and what it means. Kinds of the soul's rules come beside them."""
+"""What can be wrong: the criterion it counts for, and what it means. Kinds of the soul's rules come beside them."""
 
 
 class SoulCheck(Protocol):

@@ -210,9 +210,19 @@ def rows_of(passage: Passage) -> list[tuple[list[str], list[list[str]]]]:
     tables: dict[int, list[list[str]]] = {}
     for unit in units(passage.text, IT):
         if unit.kind == "row":
-            cells = [plain(cell) for cell in passage.text[unit.start : unit.end].strip().strip("|").split("|")]
-            tables.setdefault(unit.block, []).append(cells)
+            tables.setdefault(unit.block, []).append(_cells(passage.text[unit.start : unit.end]))
+    split = [line for line in passage.lead.splitlines() if line.count("|") > 1 and re.search(r"\w", line)]
+    for rows in tables.values():  # the header of a split table is in the lead; a table without one is left out
+        follows = passage.text.split("\n")[1:2] and re.search(r"^\|[\s:|-]+\|?$", passage.text, re.MULTILINE)
+        if split:
+            rows.insert(0, _cells(split[-1]))
+        elif not follows:
+            rows.clear()
     return [(rows[0], rows[1:]) for rows in tables.values() if len(rows) > 2 and len(rows[0]) > 1]
+
+
+def _cells(row: str) -> list[str]:
+    return [plain(cell) for cell in row.strip().strip("|").split("|")]
 
 
 def lower_first(text: str) -> str:
@@ -224,8 +234,13 @@ def as_it_stands(rng: Rng, text: str) -> str:
     return f"{lead}{text}"
 
 
-def shortened(rng: Rng, text: str) -> str:
+_HAS_QUOTE = re.compile(r"[«»“”\"‘]|(?<!\w)'")
+
+
+def shortened(rng: Rng, text: str) -> str | None:
     """Without what stands in brackets, and without some of its longer plain words."""
+    if _HAS_QUOTE.search(text):
+        return None
     text = re.sub(r"\s*\([^)]*\)", "", text)
     words = text.split()
     kept = [
@@ -246,8 +261,10 @@ _SYNONYMS = {
 }  # fmt: skip
 
 
-def reworded(rng: Rng, text: str) -> str:
+def reworded(rng: Rng, text: str) -> str | None:
     """With other words for some, and what was last first."""
+    if _HAS_QUOTE.search(text):
+        return None
     words = [_SYNONYMS.get(word, word) if rng.random() < 0.8 else word for word in text.split()]
     text = " ".join(words)
     head, comma, tail = text.partition(", ")
@@ -461,7 +478,7 @@ def wrong_unit(rng: Rng, said: Said, sample: Sample) -> Said | None:
     for match in _WITH_UNIT.finditer(said.text):
         if match["before"] and match["before"] in _UNITS:
             found.append((match.start("before"), match.end("before"), match["before"]))
-        elif match["unit"] in _UNITS:
+        elif match["unit"] in _UNITS and (match["space"] or len(match["unit"]) > 1 or match["unit"] in "%€$KM"):
             found.append((match.start("unit"), match.end("unit"), match["unit"]))
     if not found:
         return None
@@ -589,6 +606,8 @@ def negated(rng: Rng, said: Said, sample: Sample) -> Said | None:
     if not pool:
         return None
     text = rng.choice(pool)
+    if len(re.findall(r"\bnon\b|\bmai\b|\bness|\bsenza\b", text, re.IGNORECASE)) > 1:
+        return None
     if " non " in text:
         return replace(said, text=text.replace(" non ", " ", 1), how="as it stands")
     return replace(said, text=re.sub(r" (è|sono|ha|fu|può) ", r" non \1 ", text, count=1), how="as it stands")
