@@ -6,17 +6,16 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import lru_cache
 
 from cervella.language import Language, fold, words
 from cervella.pieces import normal, units
-from cervella.quantities import Quantity, quantities
+from cervella.quantities import Quantity, quantities, unit_of
 from cervella.types import Passage
 
 __all__ = ["Line", "Scale", "Source", "content_of", "negated", "source_of"]
-
-_ROW_CELL = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +53,8 @@ class Source:
     stems: frozenset[str]
     vocabulary: frozenset[str]
     """Folded words of path, lead and text."""
+    folded: str
+    """Path, lead and text as they stand, folded."""
     items: frozenset[int]
     """How many items its lists have, and how many rows its tables."""
 
@@ -77,6 +78,8 @@ def source_of(passage: Passage, lang: Language) -> Source:
     above = content_of(f"{passage.lead} {passage.heading}", lang)
     lines = [_line(lead, "lead", -1, frozenset(), lang, also=passage.date)]
     header: frozenset[str] = above
+    columns = _columns(passage.lead.splitlines()[-1] if "|" in passage.lead else "")  # the header of a split table
+    split = bool(columns)
     before, block = frozenset[str](), -1
     for unit in units(passage.text, lang):
         text = passage.text[unit.start : unit.end]
@@ -84,12 +87,13 @@ def source_of(passage: Passage, lang: Language) -> Source:
         if unit.kind == "heading":
             above, near = stems, above
         elif unit.kind == "row":
-            if unit.block != block:
-                header = stems | above
+            if unit.block != block and not split:
+                header, columns = stems | above, _columns(text)
             near = header
         else:
             near = above | (before if unit.block == block else frozenset())
-        lines.append(_line(text, unit.kind, unit.block, near, lang))
+        line = _line(text, unit.kind, unit.block, near, lang)
+        lines.append(_with_units(line, columns) if unit.kind == "row" else line)
         before, block = stems, unit.block
     values: dict[str, list[tuple[Line, Quantity]]] = {}
     measures: dict[object, list[tuple[Line, Quantity]]] = {}
@@ -112,8 +116,23 @@ def source_of(passage: Passage, lang: Language) -> Source:
         words=normal(passage.text),
         stems=frozenset(lang.stems(f"{passage.path} {shown}")),
         vocabulary=frozenset(words(f"{passage.path} {passage.heading} {shown}")),
+        folded=fold(f"{passage.path}\n{passage.heading}\n{shown}"),
         items=_items(passage.text, lines),
     )
+
+
+def _columns(header: str) -> list[tuple[tuple[str, Decimal], ...]]:
+    return [unit_of(cell) for cell in header.strip().strip("|").split("|")] if "|" in header else []
+
+
+def _with_units(row: Line, columns: Sequence[tuple[tuple[str, Decimal], ...]]) -> Line:
+    """A row whose bare figures have the unit that their column's header names."""
+    known = []
+    for quantity in row.quantities:
+        column = row.text.count("|", 0, quantity.start) - row.text.lstrip().startswith("|")
+        senses = columns[column] if not quantity.senses and 0 <= column < len(columns) else ()
+        known.append(replace(quantity, senses=senses) if senses else quantity)
+    return replace(row, quantities=tuple(known))
 
 
 def _line(text: str, kind: str, block: int, near: frozenset[str], lang: Language, *, also: str | None = None) -> Line:

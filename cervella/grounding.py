@@ -50,7 +50,7 @@ _SOURCE_COVER, _SOURCE_MARGIN = 0.5, 0.3
 """How much of a claim another passage has to have to be its source, and how much more than the cited one."""
 _SAME_WORDS = 0.75
 """How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
-_FEWEST_WORDS = 4
+_FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
 _ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
@@ -208,7 +208,7 @@ def findings(
     if spoken is not lang:
         return found
     nearest = best.text if best is not None else ""
-    for name in names(claim, lang):
+    for name in (*names(claim, lang), *codes(claim)):
         if not _known(name, [*sources, allowed], lang):
             elsewhere = tuple(n for n, source in enumerate(beside) if _known(name, [source], lang))
             found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
@@ -245,8 +245,14 @@ def _follows(
     figure = fact.figure
     if figure is None or fact.unit_only:
         return False
-    near = [quantity for source in sources for line in source.lines for quantity in line.quantities]
     about = content_of(claim, lang)
+    near = [
+        quantity
+        for source in sources
+        for line in source.lines
+        if not about or about & (line.stems | line.near)
+        for quantity in line.quantities
+    ]
     lines = sorted(
         (line for source in sources for line in source.lines if about & line.stems and line.quantities),
         key=lambda line: -len(about & line.stems),
@@ -273,18 +279,23 @@ def _meant(
     """The line that a figure or date seems to be about, where that line gives another one: the neighbour's row."""
     if not fact.lines:
         return None
-    clause = _clause(claim, fact, facts)
+    clause = _clause(claim, fact, facts, lang)
     about = content_of(clause, lang)
     within = [other for other in facts if other.text in clause]
     whole = scale.weight(about)
+    anchors = [other for other in within if other is not fact and other.lines]
+    for line in _anchored(fact, anchors):
+        if _rivals(fact, line, within, strictly=False):
+            return line
+    told = frozenset(stem for other in anchors for line in other.lines for stem in line.stems)
     held = max(fact.lines, key=lambda line: scale.weight(about & _read_with(line)))
     for source in sources:
         for line in source.lines:
-            if line.kind == "lead" or line in fact.lines or not _rivals(fact, line, within):
+            if line.kind in ("lead", "heading") or line in fact.lines or not _rivals(fact, line, within):
                 continue
             # What of the claim only this line has, beside what only the line has that gives the figure.
             other = scale.weight((about & held.stems) - line.stems)
-            only = scale.weight((about & line.stems) - _read_with(held))
+            only = scale.weight((about & line.stems) - _read_with(held) - told)
             listed = max(len(line.stems), len(held.stems)) <= _LISTED or line.kind == held.kind == "row"
             if only > whole * (_ROW_ONLY if listed else _PROSE_ONLY) and other <= only * _ROW_SHARE:
                 return line
@@ -294,12 +305,20 @@ def _meant(
     return None
 
 
+def _anchored(fact: _Fact, anchors: Sequence[_Fact]) -> list[Line]:
+    """The line that gives all other figures of a clause, two at least, where it is one and does not give this."""
+    if len(anchors) < _FEWEST_OF_A_CLAUSE:
+        return []
+    shared = [line for line in anchors[0].lines if all(line in other.lines for other in anchors[1:])]
+    return shared if len(shared) == 1 and not any(line in fact.lines for line in shared) else []
+
+
 def _read_with(line: Line) -> frozenset[str]:
     """The words that a reader takes a line to be about: of prose, those of the sentence before too."""
     return line.stems | line.near if line.kind != "row" else line.stems
 
 
-def _rivals(fact: _Fact, line: Line, facts: Sequence[_Fact]) -> bool:
+def _rivals(fact: _Fact, line: Line, facts: Sequence[_Fact], *, strictly: bool = True) -> bool:
     """Whether a line gives, in place of this figure or date, another of the kind that the claim does not give."""
     if fact.iso:
         return bool(line.dates - {other.iso for other in facts})
@@ -307,19 +326,29 @@ def _rivals(fact: _Fact, line: Line, facts: Sequence[_Fact]) -> bool:
     if figure is None:
         return False
     for other in line.quantities:
-        alike = figure.dimensions & other.dimensions if figure.senses else not other.senses
+        alike = figure.dimensions & other.dimensions if figure.senses else not (strictly and other.senses)
         if alike and not any(one.figure is not None and same_value(one.figure, other) for one in facts):
             return True
     return False
 
 
-def _clause(claim: str, fact: _Fact, facts: Sequence[_Fact]) -> str:
+def _clause(claim: str, fact: _Fact, facts: Sequence[_Fact], lang: Language) -> str:
     """The part of a claim that a figure belongs to, where it gives several: "A costa 3 e B costa 4"."""
     if sum(one.figure is not None or bool(one.iso) for one in facts) < 2:
         return claim
-    pieces = re.split(r"[;:]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b", claim)
-    holding = [piece for piece in pieces if fact.text in piece]
-    return holding[0] if len(holding) == 1 else claim
+    cuts = [
+        0,
+        *(m.end() for m in re.finditer(r"[;:]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b", claim)),
+    ]
+    pieces = [claim[start:end] for start, end in zip(cuts, [*cuts[1:], len(claim)], strict=True)]
+    holding = [n for n, piece in enumerate(pieces) if fact.text in piece]
+    if len(holding) != 1:
+        return claim
+    first = last = holding[0]
+    while first and len(content_of("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
+        first -= 1
+    clause = "".join(pieces[first : last + 1])
+    return clause if len(content_of(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim
 
 
 def _of_the_words(
@@ -338,7 +367,7 @@ def _of_the_words(
     own = max(scale.passage_cover(about, source) for source in sources)
     window = max(scale.window_cover(about, source) for source in sources)
     nearest = best.text if best is not None else ""
-    if not own and not has_facts:
+    if not own and not has_facts and len(about) >= _FEWEST_OF_A_CLAUSE:
         yield Finding(kind="words", text=claim.strip(), nearest=nearest)
     elsewhere = [
         n
@@ -347,7 +376,12 @@ def _of_the_words(
     ]
     if elsewhere and len(about) >= _FEWEST_WORDS:
         yield Finding(kind="source", text=claim.strip(), nearest=nearest, elsewhere=tuple(elsewhere))
-    if best is not None and scale.cover(about, best) >= _SAME_WORDS and len(about) >= _FEWEST_WORDS - 1:
+    if (
+        best is not None
+        and best.kind == "sentence"
+        and scale.cover(about, best) >= _SAME_WORDS
+        and len(about) >= _FEWEST_WORDS - 1
+    ):
         back = scale.weight(best.stems & about) / (scale.weight(best.stems) or 1.0)
         if back >= _SAME_WORDS and negated(claim, lang) != negated(best.text, lang):
             yield Finding(kind="negation", text=claim.strip(), nearest=nearest)
@@ -372,8 +406,18 @@ def names(claim: str, lang: Language) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_CODE = re.compile(r"(?<![\w./-])(?=[\w./-]*[^\W\d_])(?=[\w./-]*\d)[^\W\d_][\w./-]*\w")
+
+
+def codes(claim: str) -> list[str]:
+    """What a claim names by letters and digits together: `n1-standard-4`, `A100`; no figure with a unit."""
+    return [match.group() for match in _CODE.finditer(claim)]
+
+
 def _known(name: str, sources: Sequence[Source], lang: Language) -> bool:
     """Whether a passage has a name, or a word that begins like it."""
+    if any(letter.isdigit() for letter in name):
+        return any(fold(name) in source.folded for source in sources)
     for word in words(name):
         if not any(word in source.vocabulary for source in sources):
             root = word[: max(4, len(word) - 2)]
@@ -394,7 +438,7 @@ def language_of(text: str, lang: Language) -> Language:
         return lang
     counts = {code: sum(word in language(code).stop_words for word in spoken) for code in known_languages()}
     best = max(counts, key=counts.__getitem__)
-    return language(best) if counts[best] > counts.get(lang.code, 0) + len(spoken) * 0.1 else lang
+    return language(best) if counts[best] >= counts.get(lang.code, 0) + max(2, len(spoken) * 0.1) else lang
 
 
 def _without_places(claim: str, passages: Sequence[Passage]) -> str:

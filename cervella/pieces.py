@@ -57,6 +57,7 @@ def _units(text: str, lang: Language) -> Iterator[Unit]:
     block = 0
     paragraph: tuple[int, int] | None = None
     position = 0
+    in_table = False
     for line in text.split("\n"):
         start, end = position, position + len(line)
         position = end + 1
@@ -72,8 +73,10 @@ def _units(text: str, lang: Language) -> Iterator[Unit]:
         if paragraph and structural:
             yield from _sentences(text, paragraph, lang, block)
             paragraph = None
-        if structural:
+        row = fence is None and not opening and _is_row(line)
+        if structural and not (row and in_table):  # the rows of one table are one block
             block += 0 if (fence is not None and not opening) else 1
+        in_table = row
         if opening and fence is None:
             fence = opening.group(1)
         elif opening and fence is not None and opening.group(1).startswith(fence) and not line.strip(" `~"):
@@ -83,7 +86,6 @@ def _units(text: str, lang: Language) -> Iterator[Unit]:
         elif fence is not None:
             yield _trimmed(text, start, end, "line", block)
         elif _is_row(line):
-            block -= 1  # the rows of one table are one block
             if not _TABLE_RULE.match(line):
                 yield _trimmed(text, start, end, "row" if line.lstrip().startswith("|") else "line", block)
         elif match := _HEADING.match(line):

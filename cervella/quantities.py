@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from cervella.language import Language, fold, known_languages, language
 
-__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value"]
+__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value", "unit_of"]
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
@@ -207,6 +207,13 @@ def same_unit(claimed: Quantity, told: Quantity) -> bool:
     return any(one == other and not (own and its) for own, one in ours for its, other in theirs)
 
 
+def unit_of(header: str) -> tuple[tuple[str, Decimal], ...]:
+    """What the one unit that a column's header names measures: "Durata (giorni)"; none where it names none, or two."""
+    found = {name: senses for name in re.findall(r"[€$£%]|[^\W\d_]{2,}", header) if (senses := _senses(name))}
+    distinct = set(found.values())
+    return distinct.pop() if len(distinct) == 1 else ()
+
+
 def _in_digits(text: str) -> Iterator[Quantity]:
     for match in _NUMBER.finditer(text):
         token = match.group()
@@ -248,21 +255,39 @@ def _in_digits(text: str) -> Iterator[Quantity]:
 
 
 def _in_words(text: str, lang: Language) -> Iterator[Quantity]:
+    end = 0
     for match in _WORD.finditer(text):
         word = fold(match.group())
-        value = _number_word(word, lang)
+        value = _number_word(word, lang) if match.start() >= end else None  # "cinque per cento" has no hundred
         if value is None:
             continue
-        senses, stop, rate = _unit(text, match.start(), match.end(), None, Decimal(1))
-        # "una" and "sei" are figures and other words too: what is a stop word counts only before a unit.
-        if word in lang.stop_words and (not senses or value == 1):
-            continue
         reading = frozenset({str(value)})
+        if percent := _PERCENT.match(text, match.end()):
+            end = percent.end()
+            yield Quantity(
+                start=match.start(),
+                end=end,
+                number_end=match.end(),
+                readings=reading,
+                bare=reading,
+                percent=True,
+                senses=_SENSES["%"],
+                worded=True,
+            )
+            continue
+        multiple = _MULTIPLE.match(text, match.end())
+        if multiple is not None and multiple.group(1).lower() in _SHORT_MULTIPLES:
+            multiple = None
+        factor = _MULTIPLES[multiple.group(1).lower()] if multiple else Decimal(1)
+        senses, end, rate = _unit(text, match.start(), match.end(), multiple, factor)
+        # "una" and "sei" are figures and other words too: such a word counts only before a unit.
+        if word in lang.review["no_figures"].split() and (not senses or value == 1):
+            continue
         yield Quantity(
             start=match.start(),
-            end=stop,
+            end=end,
             number_end=match.end(),
-            readings=reading,
+            readings=frozenset({_plain(value * factor)}),
             bare=reading,
             senses=senses,
             rate=rate,

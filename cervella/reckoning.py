@@ -39,7 +39,7 @@ def rounded(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Langua
         step = _step(figure, value)
         for other in told:
             for known, its in _values(other):
-                if dimension and its and dimension != its:
+                if dimension != its and (its or not about):
                     continue
                 if (about or not (above or below)) and abs(known - value) <= min(step / 2, abs(value) * _ABOUT):
                     return True
