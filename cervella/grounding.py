@@ -98,7 +98,8 @@ def _fitting(
     """Of the places that give a figure's value those that give it in its unit, or in none that anybody knows."""
     fitting = [(n, line, told) for n, line, told in found if same_unit(figure, told)]
     if not figure.senses or len(fitting) == len(found) or any(told.senses for _, _, told in fitting):
-        return [(n, line) for n, line, _ in fitting]
+        measured = [(n, line) for n, line, told in fitting if told.senses]
+        return measured if figure.senses and measured else [(n, line) for n, line, _ in fitting]
     # A bare 5 somewhere is no "5 secondi" where the line that is meant says "5 min".
     meant = max(len(about & line.stems) for _, line, told in found if not same_unit(figure, told))
     return [(n, line) for n, line, _ in fitting if len(about & line.stems) > meant]
@@ -112,7 +113,7 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
         rest[start:end] = " " * (end - start)
     left = "".join(rest)
     figures = quantities(left, spoken)
-    about = content_of(claim, lang)
+    about = _about(claim, lang)
     facts = []
     for start, end, iso in dates:
         holders = tuple(n for n, source in enumerate(sources) if iso in source.dates)
@@ -185,7 +186,7 @@ def findings(
     sources = [source_of(passage, lang) for passage in passages]
     beside = [source_of(passage, lang) for passage in others]
     scale = Scale([*sources, *beside])
-    about = content_of(claim, lang)
+    about = _about(claim, lang)
     best = _best_line(about, sources, scale)
     allowed = source_of(Passage(id="", path="", text=given, start_line=1, end_line=1), spoken)
     found: list[Finding] = []
@@ -214,6 +215,14 @@ def findings(
             found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
     found += _of_the_words(claim, about, sources, beside, scale, lang, best, bool(told or found))
     return found
+
+
+def _about(claim: str, lang: Language) -> frozenset[str]:
+    """The stems of what a claim is about: its figures and their units left out."""
+    rest = list(claim)
+    for figure in quantities(claim, lang):
+        rest[figure.start : figure.end] = " " * (figure.end - figure.start)
+    return content_of("".join(rest), lang)
 
 
 def _best_line(about: frozenset[str], sources: Sequence[Source], scale: Scale) -> Line | None:
@@ -245,7 +254,7 @@ def _follows(
     figure = fact.figure
     if figure is None or fact.unit_only:
         return False
-    about = content_of(claim, lang)
+    about = _about(claim, lang)
     near = [
         quantity
         for source in sources
@@ -280,7 +289,7 @@ def _meant(
     if not fact.lines:
         return None
     clause = _clause(claim, fact, facts, lang)
-    about = content_of(clause, lang)
+    about = _about(clause, lang)
     within = [other for other in facts if other.text in clause]
     whole = scale.weight(about)
     anchors = [other for other in within if other is not fact and other.lines]
@@ -289,6 +298,7 @@ def _meant(
             return line
     told = frozenset(stem for other in anchors for line in other.lines for stem in line.stems)
     held = max(fact.lines, key=lambda line: scale.weight(about & _read_with(line)))
+    nearest = max(fact.lines, key=lambda line: scale.weight(about & line.stems))
     for source in sources:
         for line in source.lines:
             if line.kind in ("lead", "heading") or line in fact.lines or not _rivals(fact, line, within):
@@ -299,7 +309,7 @@ def _meant(
             listed = max(len(line.stems), len(held.stems)) <= _LISTED or line.kind == held.kind == "row"
             if only > whole * (_ROW_ONLY if listed else _PROSE_ONLY) and other <= only * _ROW_SHARE:
                 return line
-            only = scale.weight((about & line.stems) - held.stems)
+            only = scale.weight((about & line.stems) - nearest.stems)
             if scale.weight(about & line.stems) >= whole * _SAME_WORDS and only > whole * _PROSE_ONLY and not other:
                 return line  # nearly the line itself, with the figure of the one after it
     return None
@@ -345,10 +355,10 @@ def _clause(claim: str, fact: _Fact, facts: Sequence[_Fact], lang: Language) -> 
     if len(holding) != 1:
         return claim
     first = last = holding[0]
-    while first and len(content_of("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
+    while first and len(_about("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
         first -= 1
     clause = "".join(pieces[first : last + 1])
-    return clause if len(content_of(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim
+    return clause if len(_about(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim
 
 
 def _of_the_words(
