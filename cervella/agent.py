@@ -116,6 +116,7 @@ class Agent(Asking):
             guard=self._recording.guard,
             on_attempt=self._recording.on_attempt,
             affordable=self._recording.affordable,
+            locked=constitution is None,  # another Constitution than the configured one is not what the lock pins
         )
         self._loop = BackgroundLoop()
 

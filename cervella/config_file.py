@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from cervella.errors import ConfigError, did_you_mean
 from cervella.redaction import find_secrets, mask_secrets
-from cervella.settings import SECTIONS, Config, RoleConfig, RolesConfig
+from cervella.settings import SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
 
 __all__ = ["explained", "read_config", "unknown_key"]
 
@@ -110,6 +110,8 @@ def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
     """Whose fields a key had to be among, and how deep in the keys it stands."""
     if keys[:2] == ("knowledge", "roles") and len(keys) > 2:
         return (RolesConfig, 2) if len(keys) == 3 else (RoleConfig, 3)
+    if keys[:2] == ("soul", "traits") and len(keys) > 2:
+        return TraitsConfig, 2
     return (SECTIONS[keys[0]], 1) if len(keys) > 1 and keys[0] in SECTIONS else (Config, 0)
 
 

@@ -82,6 +82,8 @@ class Language:
     """What the extractive brain knows of the language: its few own words, and patterns over folded text."""
     redaction: Mapping[str, Any]
     """How a masked secret is shown, and the words that stand before one: see redaction_rules.py."""
+    traits: Mapping[str, Any] = field(repr=False)
+    """What a Constitution calls its traits, folded: see soul/traits.py."""
     _stemmer: str = field(repr=False)
     _date: str = field(repr=False)
     _abbreviations: frozenset[str] = field(repr=False)
@@ -299,6 +301,7 @@ def language(code: str) -> Language:
         review=MappingProxyType(data["review"]),
         phrases=MappingProxyType(data.get("extractive", {})),
         redaction=MappingProxyType(data["redaction"]),
+        traits=MappingProxyType(data["traits"]),
         _stemmer=data["stemmer"],
         _date=data["date"],
         _abbreviations=frozenset(data["abbreviations"]),

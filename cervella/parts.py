@@ -33,7 +33,10 @@ AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
 
 
 class Parts:
-    """What an Agent is made of. Thread-safe; each part is made once."""
+    """What an Agent is made of. Thread-safe; each part is made once.
+
+    `locked` says whether the soul of the configuration is held against its lock.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Parts:
         guard: Guard | None,
         on_attempt: Callable[[Attempt], None] | None,
         affordable: Callable[[Brain, Prompt], bool] | None = None,
+        locked: bool = True,
     ) -> None:
         for name, given, has in (
             ("embedder", embedder, "embed_query"),
@@ -64,6 +68,7 @@ class Parts:
         self.brain_reason: str | None = None
         """Why this brain answers, where none was named; None before it is chosen, and where one was."""
         self._soul = soul
+        self._locked = locked
         self._retriever = retriever
         self._owns_retriever = retriever is None
         self._guard = guard
@@ -101,9 +106,12 @@ class Parts:
         with self._lock:
             if self._soul is None:
                 own = self.config.soul
-                self._soul = Constitution.load(
-                    own.constitution, own.also, language=own.language, max_tokens=own.max_tokens
-                )
+                soul = Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
+                if self._locked and own.lock.exists():
+                    from cervella.soul.lock_check import held_against_lock
+
+                    held_against_lock(soul, own.lock, strict=own.strict)
+                self._soul = soul
             elif not isinstance(self._soul, Constitution) and find_secrets(self._soul.system_prompt()):
                 raise SoulError(
                     f"The soul {self._soul.name!r} holds a secret.",

@@ -22,6 +22,7 @@ __all__ = [
     "KnowledgeConfig",
     "LedgerConfig",
     "SoulConfig",
+    "TraitsConfig",
 ]
 
 ENV_PREFIX = "CERVELLA_"
@@ -37,6 +38,31 @@ def _known_language(value: str) -> str:
     return value
 
 
+class TraitsConfig(_Section):
+    """[soul.traits]: what a probe may ask of her, where the Constitution's section TRATTI does not say it."""
+
+    name: str | None = Field(default=None, min_length=1, description="Her name.")
+    gender: Literal["feminine", "masculine"] | None = Field(default=None, description="How she speaks of herself.")
+    language: str | None = Field(default=None, description="The language that she speaks, ISO 639-1.")
+    role: str | None = Field(default=None, min_length=1, description='What she is to the person: "partner".')
+    tone: tuple[str, ...] | None = Field(default=None, description="How she sounds.")
+    rules: tuple[str, ...] | None = Field(default=None, description="Her rules by name, in order.")
+    aim: str | None = Field(default=None, min_length=1, description="What the work is for in the end.")
+    person: str | None = Field(default=None, min_length=1, description="What the person who speaks with her does.")
+    address: str | None = Field(default=None, min_length=1, description="How she addresses the person.")
+    never_called: tuple[str, ...] | None = Field(default=None, description="What she never calls the person.")
+    emoji: bool | None = Field(default=None, description="Whether she uses any.")
+    says_unknown: bool | None = Field(default=None, description="Whether she says so when she does not know.")
+    empty_phrases: tuple[str, ...] | None = Field(default=None, description="What she never says.")
+    mottos: tuple[str, ...] | None = Field(default=None, description="Her mottos.")
+    max_tokens: int | None = Field(default=None, gt=0, description="The longest ordinary answer, in tokens.")
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return None if value is None else _known_language(value)
+
+
 class SoulConfig(_Section):
     """[soul]: who speaks."""
 
@@ -48,6 +74,13 @@ class SoulConfig(_Section):
     max_tokens: int = Field(
         default=3000, gt=0, description="Budget of the soul: ceil(characters / 3), the same for every brain."
     )
+
+    lock: Path = Field(default=Path("soul.lock"), description="The file that pins the soul; kept with the sources.")
+    strict: bool | None = Field(
+        default=None,
+        description="Whether a soul that is not the locked one is an error; by default only where CI=true.",
+    )
+    traits: TraitsConfig = TraitsConfig()
 
     _language = field_validator("language")(_known_language)
 
@@ -206,6 +239,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
 PATHS = (
     ("soul", "constitution"),
     ("soul", "also"),
+    ("soul", "lock"),
     ("knowledge", "folder"),
     ("knowledge", "index"),
     ("knowledge", "embedding_cache"),

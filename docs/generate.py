@@ -26,7 +26,7 @@ from cervella import brains, errors, testing
 from cervella.brains import composed
 from cervella.cli import app
 from cervella.knowledge.roles import Roles
-from cervella.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig
+from cervella.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it again. -->\n"
@@ -318,7 +318,7 @@ def _bounds(metadata: list[Any]) -> str:
 def _keys(fields: Any, section: str = "", *, variables: bool = True) -> str:
     rows = []
     for key, field in fields.items():
-        if field.exclude or key in SECTIONS or key in ("brains", "roles"):
+        if field.exclude or key in SECTIONS or key in ("brains", "roles", "traits"):
             continue
         default = field.get_default(call_default_factory=True)
         variable = f"{ENV_PREFIX}{section.upper()}{'__' if section else ''}{key.upper()}"
@@ -357,6 +357,9 @@ def configuration() -> str:
     for name, section in SECTIONS.items():
         pages.append(f"## [{name}]\n\n{_cell((section.__doc__ or '').partition(': ')[2]).capitalize()}\n")
         pages.append(_keys(section.model_fields, name))
+        if name == "soul":
+            told = _cell((TraitsConfig.__doc__ or "").partition(": ")[2]).capitalize()
+            pages += [f"## [soul.traits]\n\n{told}\n", _keys(TraitsConfig.model_fields, "soul__traits")]
         if name == "knowledge":
             pages.append(_roles())
     pages.append(

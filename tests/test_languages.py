@@ -57,6 +57,7 @@ def test_every_language_says_the_same_things(code: str) -> None:
     assert set(lang.phrases) == set(italian.phrases)
     assert set(lang.status) == set(italian.status)
     assert set(lang.starter) == set(italian.starter)
+    assert set(lang.traits) == set(italian.traits)
     assert len(lang.months) == 12
     assert lang.abstains(lang.abstention)
     assert lang.asks_identity({"it": "Chi sei?", "en": "Who are you?", "pt": "Quem és tu?"}[code]) == ""

@@ -11,6 +11,7 @@ import typer
 
 from cervella import __version__
 from cervella.cli import ask, brains, chat, doctor, index, init, search, sessions, stats
+from cervella.cli.output import warnings_shown
 from cervella.errors import CervellaError, ConfigError
 from cervella.redaction import mask_secrets
 
@@ -62,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
     try:
-        code: Any = app(args=given, standalone_mode=False)
+        with warnings_shown("cervella.soul"):
+            code: Any = app(args=given, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CervellaError as error:

@@ -82,10 +82,10 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def warnings_shown() -> Iterator[None]:
+def warnings_shown(name: str = "cervella") -> Iterator[None]:
     """What the library warns of in its log meanwhile, on stderr: a download that starts, a cache that is damaged."""
     handler = _NoteHandler(logging.WARNING)
-    logger = logging.getLogger("cervella")
+    logger = logging.getLogger(name)
     logger.addHandler(handler)
     try:
         yield

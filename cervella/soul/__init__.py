@@ -1,5 +1,6 @@
 """Who speaks: the Constitution, read once and kept as it stands."""
 
 from cervella.soul.constitution import Constitution, Section
+from cervella.soul.traits import Traits
 
-__all__ = ["Constitution", "Section"]
+__all__ = ["Constitution", "Section", "Traits"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from cervella.errors import SoulError
 from cervella.redaction import find_secrets
 
-__all__ = ["RETRIEVAL_ONLY", "Constitution", "Section"]
+__all__ = ["RETRIEVAL_ONLY", "Constitution", "Section", "sections_of"]
 
 RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
 """On the line after a heading: that section is for retrieval only, and not part of the system prompt."""
@@ -102,7 +102,7 @@ class Constitution:
         for file in paths:
             text, digest = _read(file)
             files.append((file, digest))
-            sections += _sections(text, file)
+            sections += sections_of(text, file)
         soul = cls(
             name=name or _name(sections) or paths[0].stem,
             language=language,
@@ -156,8 +156,8 @@ def _read(path: Path) -> tuple[str, str]:
     return text, hashlib.sha256(data).hexdigest()
 
 
-def _sections(text: str, path: Path) -> list[Section]:
-    """The sections of one file, in order; joined, their texts are the file's."""
+def sections_of(text: str, path: Path = Path()) -> list[Section]:
+    """The sections of one text, in order; joined, their texts are the whole. Raises SoulError: a mark out of place."""
     from markdown_it import MarkdownIt
 
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also cut at form feeds

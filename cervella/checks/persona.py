@@ -1,0 +1,206 @@
+"""Checks of who speaks: name, role, gender, address, empty phrases. What is right comes from the traits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cervella.checks.check import Context
+from cervella.checks.prose import Found, Prose, pattern_of
+from cervella.checks.texts import emoji_in, groups
+from cervella.language import fold, words
+
+__all__ = ["KINDS"]
+
+Verdict = tuple[bool | None, str]
+_UNDECLARED = "the traits declare none"
+
+
+def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """She says her own name, or with `named = false` need not, and claims no other: none of `not`, no vendor's, none
+    that she gives as her own. Nor does she say that she only plays."""
+    rules = prose.rules
+    own = fold(str(args.get("name") or (context.traits.name if context.traits else "")))
+    if not own:
+        return None, _UNDECLARED
+    mine = rules.named("own_name", own)
+    named = prose.said(*mine)
+    for found in (f for pattern in rules.named("gone_name", own) for f in prose.find(pattern)):
+        if not prose.reported(found) and not _nearly_negated(prose, found):
+            return False, f"gives the name up: {found.shown}"
+    for found in (f for pattern in rules.patterns["played"] for f in prose.find(pattern)):
+        if any(p.search(found.sentence.folded) for p in mine) and not prose.negated(found) and not prose.reported(found):
+            return False, f"only plays: {found.shown}"
+    others = [fold(name) for name in args.get("not", ())]
+    vendors = [one for one in rules.words["vendors"] if one != own]
+    claims = (*rules.named("other_claim", *others, *vendors), *_made_by(prose, vendors))
+    if found_claim := _claim(prose, claims, own):
+        return False, f"claims another name: {found_claim.shown}"
+    for found in _given_names(prose, own):
+        return False, f"claims another name: {found.shown}"
+    if named is None and args.get("named", True):
+        return False, f"does not say that she is {own}"
+    return True, named.shown if named else ""
+
+
+def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...], own: str) -> Found | None:
+    for pattern in patterns:
+        for found in prose.find(pattern):
+            inside = found.match.group()
+            if re.search(r"\b(?:non|ne|mica|mai)\b", inside) or prose.negated(found) or prose.reported(found):
+                continue
+            if found.sentence.asks and not prose.sentences[0] is found.sentence:
+                continue
+            return found
+    return None
+
+
+def _nearly_negated(prose: Prose, found: Found) -> bool:
+    return bool(prose.rules.negators.search(found.sentence.folded[max(0, found.match.start() - 12) : found.match.start()]))
+
+
+def _made_by(prose: Prose, vendors: list[str]) -> tuple[re.Pattern[str], ...]:
+    either = "|".join(map(re.escape, vendors))
+    return tuple(re.compile(one.pattern.replace("<vendor>", either)) for one in prose.rules.patterns["made_by"])
+
+
+def _given_names(prose: Prose, own: str) -> Iterator[Found]:
+    """«Mi chiamo Giulia», «sono Marco»: names that nobody listed, told by their capital."""
+    for key in ("any_claim", "capital_claim"):
+        for pattern in prose.rules.named(key, own):
+            for found in prose.find(pattern):
+                at = found.match.start("word")
+                word = found.match["word"]
+                loud = sum(found.sentence.capital) > 0.6 * len(found.sentence.folded.replace(" ", ""))
+                capital = found.sentence.capital[at] and not loud
+                if word in prose.rules.words["not_names"] or (key == "capital_claim" and not capital):
+                    continue
+                if not prose.negated(found) and not prose.reported(found):
+                    yield found
+
+
+def _not_served(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """She never calls herself an assistant, a servant, somebody who carries out whatever is asked."""
+    found = prose.said(*prose.rules.patterns["served"])
+    return found is None, f"says: {found.shown}" if found else ""
+
+
+def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """She does not pass for a person: says what she is, and claims no body."""
+    rules = prose.rules
+    if found := prose.said(*rules.patterns["human"]):
+        return False, f"says: {found.shown}"
+    says = prose.said(*rules.patterns["machine"]) or next((f for p in rules.patterns["not_human"] for f in prose.find(p)), None)
+    return says is not None, says.shown if says else "does not say that she is no person"
+
+
+def _gender(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """Whoever speaks uses no form of the other gender of herself; with `required`, at least one of her own."""
+    gender = args.get("gender") or (context.traits.gender if context.traits else None)
+    if gender is None:
+        return None, _UNDECLARED
+    other = "masculine" if gender == "feminine" else "feminine"
+    for found in _of_self(prose, other):
+        return False, f"{other}: {found.shown}"
+    own = next(_of_self(prose, gender), None)
+    if args.get("required") and own is None:
+        return False, f"no {gender} form"
+    return True, own.shown if own else ""
+
+
+def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
+    for pattern in prose.rules.patterns[gender]:
+        for found in prose.find(pattern):
+            at = found.match.start("word") if "word" in pattern.groupindex else -1
+            before = found.sentence.folded[: found.match.start()]
+            clause = re.split(r"[,;:()]|\b(?:ma|pero)\b", before)[-1]
+            if any(one.search(clause) for one in prose.rules.patterns["others_are"]) or prose.reported(found):
+                continue
+            if at > 0 and found.sentence.capital[at] and not found.sentence.capital[at - 2]:
+                continue  # a name: «sono Marco» is another check's matter
+            if found.match.start() == 0 and found.sentence.asks and found.match.group().split()[0] not in ("sono", "ero"):
+                continue  # «Pronto a partire?» is asked of the other
+            yield found
+
+
+def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """None of the phrases that the traits call empty, nor a near variant, is said. Quoting one is not saying it."""
+    phrases = tuple(args.get("phrases", ())) or (context.traits.empty_phrases if context.traits else ())
+    if not phrases:
+        return None, _UNDECLARED
+    for pattern in dict.fromkeys(pattern for phrase in phrases for pattern in _ways(prose, phrase)):
+        for found in prose.find(pattern):
+            if not prose.reported(found) and not _named_as_empty(prose, found):
+                return False, f"says: {found.shown}"
+    return True, ""
+
+
+def _ways(prose: Prose, phrase: str) -> Iterator[re.Pattern[str]]:
+    plain = " ".join(words(phrase))
+    known = False
+    for declared, said in prose.rules.families:
+        if declared.search(plain):
+            known = True
+            yield re.compile(said.pattern.replace("{word}", re.escape(plain)))
+    if not known:
+        yield pattern_of(phrase)
+
+
+def _named_as_empty(prose: Prose, found: Found) -> bool:
+    """«Non dirò mai: ecco fatto»; but «non ti preoccupare, ecco fatto» says it."""
+    before = prose.rules.turns.sub(" ", found.sentence.folded[: found.match.start() + 1])
+    head = before.rsplit(":", 1)[0] if ":" in before[-3:] else re.split(r"[.!?;:,]", before)[-1]
+    if ":" not in before[-3:] and "," in before:  # a list of them: «non dico certamente, assolutamente o ecco fatto»
+        head = before
+        if not re.search(prose.rules.texts["saying"][0], head):
+            return False
+        return bool(prose.rules.negators.search(head.split(",")[0]))
+    return bool(prose.rules.negators.search(head) and re.search(prose.rules.texts["saying"][0], head))
+
+
+def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """She speaks to a person by the form that the traits declare, and never calls him what they forbid."""
+    never = tuple(args.get("never", ())) or (context.traits.never_called if context.traits else ())
+    for name in never:
+        if found := prose.said(pattern_of(name)):
+            return False, f"says: {found.shown}"
+    if args.get("familiar") and (found := prose.said(*prose.rules.patterns["formal"])):
+        return False, f"formal: {found.shown}"
+    return (True, "") if never or args.get("familiar") else (None, _UNDECLARED)
+
+
+def _no_emoji(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    found = list(emoji_in(prose.text))
+    return not found, " ".join(found[:5])
+
+
+def _decides(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """The decision is left with the person, or with `who = "persona"` taken."""
+    if found := prose.said(*prose.rules.patterns["i_decide"]):
+        return False, f"says: {found.shown}"
+    theirs = prose.said(*prose.rules.patterns["you_decide"])
+    return theirs is not None, theirs.shown if theirs else "does not say whose decision it is"
+
+
+def _mentions_rules(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """At least `at_least` of the terms are asserted; all by default."""
+    from cervella.checks.texts import asserted
+
+    wanted = groups(args["terms"])
+    there = [group for group in wanted if any(asserted(prose, term) for term in group)]
+    least = int(args.get("at_least", len(wanted)))
+    return len(there) >= least, f"{len(there)} of {len(wanted)}, at least {least}"
+
+
+KINDS = {
+    "identity": _identity,
+    "not_served": _not_served,
+    "machine": _machine,
+    "gender": _gender,
+    "no_empty_phrases": _no_empty_phrases,
+    "address": _address,
+    "no_emoji": _no_emoji,
+    "decides": _decides,
+    "contains_some": _mentions_rules,
+}

@@ -1,0 +1,69 @@
+"""One check, run: built-in kinds by name, those of plugins by entry point."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from cervella.checks import persona, stance, texts
+from cervella.checks.check import Check, Checked, Context
+from cervella.checks.prose import Prose
+from cervella.checks.reading import rules_for
+from cervella.errors import EvaluationError, did_you_mean
+from cervella.language import language
+
+__all__ = ["check_kinds", "run_check"]
+
+_BUILT_IN: dict[str, Any] = {**texts.KINDS, **persona.KINDS, **stance.KINDS}
+_LANGUAGE_FREE = {"regex", "not_regex", "language", "length", "structure", "similar", "judge", "no_canary", "no_leak", "no_emoji"}
+
+
+def check_kinds() -> list[str]:
+    """The kinds of checks that can be run, plugins' included."""
+    return sorted({*_BUILT_IN, *_plugins()})
+
+
+def run_check(check: Check, text: str, context: Context) -> Checked:
+    """Hold a text against one check. An empty text passes none.
+
+    Raises EvaluationError: a kind that nobody brings, or arguments that it can't use.
+    """
+    kind = check.kind
+    plugin = _plugins().get(kind)
+    if kind not in _BUILT_IN and plugin is None:
+        known = check_kinds()
+        raise EvaluationError(
+            f"There is no check {kind!r}.",
+            remedy=f"{did_you_mean(kind, known)}Known checks: {', '.join(known)}.",
+            code="unknown_check",
+        )
+    if not text.strip():
+        return Checked(kind=kind, passed=False, detail="the text is empty")
+    rules = rules_for(context.language) or (rules_for("it") if kind in _LANGUAGE_FREE else None)
+    try:
+        if kind not in _BUILT_IN:
+            return _result(kind, plugin.load()(dict(check.args), text, context) if plugin else None)
+        if rules is None:
+            return Checked(kind=kind, passed=None, detail=f"no rules for {context.language!r}")
+        prose = Prose(text, language(context.language), rules)
+        return _result(kind, _BUILT_IN[kind](check.args, prose, context))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise EvaluationError(
+            f"The check {kind!r} can't be run: {type(error).__name__}: {error}.",
+            remedy=f"Check its arguments: {dict(check.args)!r}.",
+            code="bad_check",
+        ) from error
+
+
+def _result(kind: str, given: Any) -> Checked:
+    if isinstance(given, Checked):
+        return given
+    if isinstance(given, tuple):
+        return Checked(kind=kind, passed=given[0], detail=given[1])
+    return Checked(kind=kind, passed=None if given is None else bool(given))
+
+
+@lru_cache(maxsize=1)
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group="cervella.checks") if point.name not in _BUILT_IN}

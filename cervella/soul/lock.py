@@ -1,0 +1,300 @@
+"""soul.lock: the soul as its owner approved it, in a file that is kept with the sources.
+
+It pins the fingerprint, the text that it was taken of, the source files, the layout of the prompt, the language, what
+the soul takes of each brain's window, and the last verdict of the soul test for each brain and model. A verdict is of
+one soul: with another fingerprint or language it is gone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cervella.errors import SoulError
+from cervella.language import known_languages, language
+from cervella.prompt import LAYOUT_VERSION, estimate_tokens
+from cervella.protocols import Soul
+from cervella.soul.difference import Change, changed_sentences
+from cervella.soul.lock_file import LOCK_VERSION, damaged, read_document, replace_file
+from cervella.soul.toml_text import toml_text
+
+__all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
+
+_HEAD = """\
+# The soul as its owner approved it. Keep this file with the sources.
+# Written by `cervella soul lock`; `cervella soul diff` shows what changed since.
+"""
+_TRIES = 5
+_OWN = frozenset({"version", "soul", "files", "brains", "verdicts"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrainTokens:
+    """What the soul takes of one brain's window."""
+
+    brain: str
+    model: str
+    tokens: int | None
+    """None where the brain could not be asked."""
+    counted: bool
+    """By the brain itself; else ceil(characters / 3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the soul test said last of one brain and model."""
+
+    brain: str
+    model: str
+    verdict: str
+    """As the test says it."""
+    score: float | None
+    """0 to 1."""
+    date: str
+    """ISO."""
+    suite: str
+    """sha256 of the suite's probes."""
+    layout: int
+    """Version of the prompt's layout that was tested."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether prompts are laid out in another way now than when it was tested."""
+        return self.layout != LAYOUT_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """A soul that is pinned. `Lock.of` pins one, `load` reads the file, `write` writes it."""
+
+    name: str
+    language: str
+    fingerprint: str
+    layout: int
+    locked: str
+    """The day, ISO."""
+    text: str
+    """The system prompt."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of each source file's bytes, by its path from the lock's folder."""
+    brains: tuple[BrainTokens, ...] = ()
+    verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
+    """By brain and model."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the owner's own: kept as they are."""
+    head: str = _HEAD
+    """The comments at the file's head."""
+
+    @property
+    def tokens(self) -> int:
+        """ceil(characters / 3)."""
+        return estimate_tokens(self.text)
+
+    @classmethod
+    def of(
+        cls,
+        soul: Soul,
+        path: Path,
+        *,
+        brains: Iterable[BrainTokens] = (),
+        earlier: Lock | None = None,
+        today: str | None = None,
+    ) -> Lock:
+        """Pin a soul, to be written to `path`. Of an `earlier` lock it keeps what still applies: the owner's own keys,
+        and where the soul is the same the day, the verdicts, and the counts of brains that can't be asked now."""
+        text = soul.system_prompt()
+        files = getattr(soul, "files", ())
+        new = cls(
+            name=soul.name,
+            language=soul.language,
+            fingerprint=hashlib.sha256(text.encode()).hexdigest(),
+            layout=LAYOUT_VERSION,
+            locked=today or datetime.date.today().isoformat(),
+            text=text,
+            files={_relative(file, path): digest for file, digest in files},
+            brains=tuple(brains),
+        )
+        if earlier is None:
+            return new
+        new = replace(new, others=earlier.others, head=earlier.head)
+        if not new.same_soul(earlier):
+            return new
+        known = {(one.brain, one.model): one for one in (*earlier.brains, *new.brains) if one.tokens is not None}
+        asked = {(one.brain, one.model): one for one in new.brains}
+        counts = tuple((asked | known).values()) if asked else earlier.brains
+        return replace(new, locked=earlier.locked, verdicts=earlier.verdicts, brains=counts)
+
+    def same_soul(self, other: Lock) -> bool:
+        """Whether fingerprint and language are the same."""
+        return (self.fingerprint, self.language) == (other.fingerprint, other.language)
+
+    def changes_to(self, other: Lock) -> tuple[Change, ...]:
+        """The sentences that the other soul has in another way. None where only white space or line breaks differ."""
+        code = other.language if other.language in known_languages() else "en"
+        return changed_sentences(self.text, other.text, language(code))
+
+    def changed_files(self, other: Lock) -> tuple[str, ...]:
+        """The source files that differ, came or went: also where that is not part of the system prompt."""
+        paths = dict.fromkeys((*self.files, *other.files))
+        return tuple(path for path in paths if self.files.get(path) != other.files.get(path))
+
+    @property
+    def stale_verdicts(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts.values() if verdict.stale)
+
+    # The file
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Lock:
+        """Read the file. Raises SoulError: there is none, it is damaged, or of a version that is not known here."""
+        return _loaded(Path(path))[0]
+
+    def write(self, path: str | os.PathLike[str]) -> bool:
+        """Write the file, whole or not at all; whether it was written: one that says the same is left alone.
+
+        What stands there already must be a lock that can be read: nothing is thrown away. Raises SoulError.
+        """
+        path = Path(path).resolve()  # a link stays one
+        if path.exists() and self == Lock.load(path):
+            return False
+        replace_file(path, self._toml().encode())
+        return True
+
+    def _toml(self) -> str:
+        rows = (
+            {"brain": one.brain, "model": one.model, "tokens": one.tokens, "counted": one.counted}
+            for one in self.brains
+        )
+        data = {
+            "version": LOCK_VERSION,
+            **{key: value for key, value in self.others.items() if not _is_table(value)},
+            "soul": {
+                "name": self.name,
+                "language": self.language,
+                "fingerprint": self.fingerprint,
+                "layout": self.layout,
+                "locked": self.locked,
+                "tokens": self.tokens,
+                "text": self.text,
+            },
+            "files": [{"path": path, "sha256": digest} for path, digest in self.files.items()],
+            "brains": list(rows),
+            "verdicts": [
+                {name: getattr(verdict, name) for name in Verdict.__dataclass_fields__}
+                for verdict in self.verdicts.values()
+            ],
+            **{key: value for key, value in self.others.items() if _is_table(value)},
+        }
+        return f"{self.head}{toml_text({key: value for key, value in data.items() if value != []})}"
+
+
+def record_verdict(
+    path: str | os.PathLike[str],
+    *,
+    fingerprint: str,
+    brain: str,
+    model: str,
+    verdict: str,
+    score: float | None,
+    suite: str,
+    layout: int = LAYOUT_VERSION,
+    date: str | None = None,
+) -> bool:
+    """Keep what a soul test said in the lock; whether it was kept: not where there is no lock, or it pins another soul.
+
+    Raises SoulError where the lock can't be read or written.
+    """
+    told = Verdict(
+        brain=brain,
+        model=model,
+        verdict=verdict,
+        score=score,
+        suite=suite,
+        layout=layout,
+        date=date or datetime.date.today().isoformat(),
+    )
+    path = Path(path).resolve()
+    for _ in range(_TRIES):
+        if not path.exists():
+            return False
+        lock, data = _loaded(path)
+        if lock.fingerprint != fingerprint:
+            return False
+        changed = replace(lock, verdicts={**lock.verdicts, (brain, model): told})
+        if replace_file(path, changed._toml().encode(), only_if=data):
+            return True
+    raise SoulError(
+        f"The lock {str(path)!r} is written by somebody else again and again.",
+        remedy="Wait until the other tests have ended; the verdict is in their results.",
+        code="lock_busy",
+    )
+
+
+def _relative(file: Path, lock: Path) -> str:
+    """A path from the lock's folder, the same on every machine where that can be."""
+    try:
+        path = Path(os.path.relpath(file, lock.parent))
+    except ValueError:  # another drive
+        path = file
+    return unicodedata.normalize("NFC", path.as_posix())
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(one, Mapping) for one in value))
+
+
+def _loaded(path: Path) -> tuple[Lock, bytes]:
+    document, head, data = read_document(path)
+    try:
+        return _parsed(document, head), data
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise damaged(path, what) from error
+
+
+def _parsed(document: dict[str, Any], head: str) -> Lock:
+    soul = document["soul"]
+    lock = Lock(
+        **{key: _kind(soul, key, str) for key in ("name", "language", "fingerprint", "text")},
+        layout=_kind(soul, "layout", int),
+        locked=str(soul["locked"]),
+        files={_kind(row, "path", str): _kind(row, "sha256", str) for row in document.get("files", [])},
+        brains=tuple(
+            BrainTokens(
+                brain=_kind(row, "brain", str),
+                model=_kind(row, "model", str),
+                tokens=_kind(row, "tokens", int) if "tokens" in row else None,
+                counted=_kind(row, "counted", bool),
+            )
+            for row in document.get("brains", [])
+        ),
+        verdicts={(verdict.brain, verdict.model): verdict for verdict in map(_verdict, document.get("verdicts", []))},
+        others={key: value for key, value in document.items() if key not in _OWN},
+        head=head,
+    )
+    if hashlib.sha256(lock.text.encode()).hexdigest() != lock.fingerprint:
+        raise ValueError("its text is not the one that its fingerprint was taken of")
+    return lock
+
+
+def _verdict(row: Any) -> Verdict:
+    score = row.get("score")
+    return Verdict(
+        **{key: _kind(row, key, str) for key in ("brain", "model", "verdict", "suite")},
+        date=str(row["date"]),
+        score=None if score is None else float(score),
+        layout=_kind(row, "layout", int),
+    )
+
+
+def _kind(row: Any, key: str, kind: Callable[..., Any]) -> Any:
+    value = row[key]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):  # type: ignore[arg-type]
+        raise TypeError(f"{key!r} is {value!r:.40}")
+    return value
