@@ -45,6 +45,8 @@ class SecondHand:
     """0 to 10: the mean of its marks; None where it gave none that can be read."""
     marks: Mapping[str, float] = field(default_factory=dict)
     """0 to 10, by criterion, as it gave them."""
+    approved: bool | None = None
+    """Whether it lets the answer pass; None where it did not say."""
     error: str | None = None
     """Why it said nothing that counts: an error's code, `withheld` (it may not see this answer) or `unreadable`."""
 
@@ -76,8 +78,18 @@ class ReviewVerdict:
     error: str | None = None
     """Why there is no revision where one was wanted: an error's code."""
 
+    def headline(self) -> str:
+        """The verdict in one line: "Review: 8.5/10, not approved, 1 issue; claude: 7/10"."""
+        serious = sum(issue.serious for issue in self.issues)
+        parts = [f"{self.score:g}/10", "approved" if self.approved else "not approved"]
+        parts += [f"{serious} issue{'s' if serious > 1 else ''}"] if serious else []
+        parts += ["revised"] if self.revised else []
+        second = self.second
+        if second is not None:
+            said = "no opinion" if second.score is None else f"{second.score:g}/10"
+            parts.append(f"{second.brain}: {f'{said} ({second.error})' if second.error else said}")
+        return f"Review: {', '.join(parts)}"
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
-        data = asdict(self)
-        data["criteria"] = dict(self.criteria)
-        return data
+        return asdict(self)
