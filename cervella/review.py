@@ -8,16 +8,17 @@ issue of `facts`, `sources` or `soul` is enough for an answer not to be approved
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
+from cervella.checks.check import PersonaTraits
 from cervella.citations import claims_of
 from cervella.grounding import Claim, Finding, findings, units
-from cervella.language import Language, known_languages, language
+from cervella.language import Language
 from cervella.prompt import find_marks, strip_marks
+from cervella.soul_rules import SOUL_KINDS, soul_issues
 from cervella.types import Passage
 from cervella.verdict import ReviewIssue, ReviewVerdict
 
-__all__ = ["ISSUE_KINDS", "THRESHOLD", "WEIGHTS", "SoulCheck", "review_text"]
+__all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
 
 THRESHOLD = 9.0
 WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
@@ -35,18 +36,11 @@ ISSUE_KINDS = {
     "source": ("sources", "Another passage says this, the cited lines do not."),
     "invented_mark": ("sources", "This mark stands for no passage."),
     "uncited": ("sources", "This figure has no source, and stands in no passage."),
-    "unmarked": ("sources", "This stands in a passage, but carries no mark."),
     "empty": ("form", "There is no answer."),
     "cut": ("form", "The answer breaks off."),
     "opinion": ("facts", "The second hand finds this wrong."),
 }
-"""What can be wrong: the criterion it counts for, and what it means. Kinds of the soul's rules come beside them."""
-
-
-class SoulCheck(Protocol):
-    """Holds a text against the soul's rules: what is wrong, as kind, the words, and a sentence."""
-
-    def __call__(self, text: str, lang: Language, /) -> Sequence[tuple[str, str, str]]: ...
+"""What can be wrong: the criterion it counts for, and what it means. Those of the soul's rules are `SOUL_KINDS`."""
 
 
 def review_text(
@@ -58,12 +52,13 @@ def review_text(
     given: str = "",
     finish_reason: str = "stop",
     threshold: float = THRESHOLD,
-    soul: SoulCheck | None = None,
+    traits: PersonaTraits | None = None,
 ) -> ReviewVerdict:
     """Hold an answer against the passages that it was written from, by mark. No model is asked, nothing is loaded.
 
-    `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. An answer that
-    says that the base does not know needs no source.
+    `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
+    what the soul declares; without them its rules are not looked at. An answer that says that the base does not know
+    needs no source.
     """
     claims = claims_of(text, lang)
     repeated = f"{question}\n{given}"
@@ -75,12 +70,10 @@ def review_text(
         issues += _of_unmarked(piece, sources, lang, repeated)
     issues += _of_the_form(text, finish_reason)
     criteria = ["facts", "sources", "form"]
-    if soul is not None:
+    if traits is not None:
         criteria.append("soul")
-        issues += [
-            ReviewIssue(kind=kind, claim=words, text=words, problem=problem)
-            for kind, words, problem in soul(text, lang)
-        ]
+        against = soul_issues(text, traits, lang, passages=list(sources.values()), question=question)
+        issues += [ReviewIssue(kind=kind, claim=words, text=words, problem=SOUL_KINDS[kind]) for kind, words in against]
     count = len(claims) + len(bare)
     scored = {name: _mark(name, issues, count) for name in WEIGHTS if name in criteria}
     score = round(sum(WEIGHTS[name] * mark for name, mark in scored.items()) / sum(WEIGHTS[name] for name in scored), 2)
@@ -168,9 +161,3 @@ def _unmarked(text: str, lang: Language) -> list[str]:
         if not marked and unit.kind != "heading" and not any(words in claim for claim in claimed):
             pieces.append(words)
     return pieces
-
-
-def abstains(text: str) -> bool:
-    """Whether an answer says that the base does not know, in any language that is known."""
-    said = strip_marks(text)
-    return any(language(code).abstains(said) for code in known_languages())

@@ -13,24 +13,33 @@ from cervella.pieces import normal, units
 from cervella.prompt import strip_marks
 from cervella.types import Passage
 
-__all__ = ["soul_issues"]
+__all__ = ["SOUL_KINDS", "soul_issues"]
 
-_RULES: Mapping[str, tuple[str, str]] = {
-    "no_empty_phrases": ("empty_phrase", "An empty phrase that she never says."),
-    "gender": ("gender", "She speaks of herself in another gender."),
-    "address": ("address", "She does not address the person so."),
-    "no_emoji": ("emoji", "She uses no emoji."),
-    "not_served": ("served", "She is a partner, and calls herself something else."),
-    "identity": ("identity", "She gives herself another name."),
+SOUL_KINDS: Mapping[str, str] = {
+    "empty_phrase": "An empty phrase that she never says.",
+    "gender": "She speaks of herself in another gender.",
+    "address": "She does not address the person so.",
+    "emoji": "She uses no emoji.",
+    "served": "She is a partner, and calls herself something else.",
+    "identity": "She gives herself another name.",
+    "language": "The answer is in neither her language nor the question's.",
 }
-"""Each check, the kind of issue that it is, and what is wrong."""
+"""What can be wrong with how an answer is said, and what it means."""
+_CHECKS = {
+    "no_empty_phrases": "empty_phrase",
+    "gender": "gender",
+    "address": "address",
+    "no_emoji": "emoji",
+    "not_served": "served",
+    "identity": "identity",
+}
 _DECLARED = {"no_empty_phrases": "empty_phrases", "gender": "gender", "address": "address", "not_served": "role"}
 
 
 def soul_issues(
     text: str, traits: PersonaTraits, lang: Language, *, passages: Sequence[Passage] = (), question: str = ""
-) -> list[tuple[str, str, str]]:
-    """What of an answer is against the soul's rules: the kind, the words that decide, a sentence.
+) -> list[tuple[str, str]]:
+    """What of an answer is against the soul's rules: the kind, and the words that decide.
 
     What she repeats word for word from a passage is not hers. She may answer in the language of the question.
     """
@@ -38,16 +47,16 @@ def soul_issues(
     found = []
     if own.strip():
         context = Context(language=traits.language, traits=traits, passages=tuple(passages), question=question)
-        for kind, (issue, problem) in _RULES.items():
+        for kind, issue in _CHECKS.items():
             needs = _DECLARED.get(kind)
             if (needs and not getattr(traits, needs)) or (kind == "no_emoji" and traits.emoji is not False):
                 continue
             args = {"named": False} if kind == "identity" else {}
             checked = run_check(Check(kind=kind, args=args), own, context)
             if checked.passed is False:
-                found.append((issue, checked.detail, problem))
+                found.append((issue, checked.detail))
         if not _in_its_language(own, traits.language, question, context):
-            found.append(("language", own.strip()[:80], "The answer is in neither her language nor the question's."))
+            found.append(("language", own.strip()[:80]))
     return found
 
 
