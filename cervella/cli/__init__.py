@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cervella import __version__
-from cervella.cli import ask, brains, chat, doctor, index, init, search, sessions, stats
+from cervella.cli import ask, brains, chat, doctor, index, init, review, search, sessions, stats
 from cervella.cli.output import warnings_shown
 from cervella.errors import CervellaError, ConfigError
 from cervella.redaction import mask_secrets
@@ -47,6 +47,7 @@ app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
+app.command("review")(review.review)
 app.command("sessions")(sessions.sessions)
 app.command("stats")(stats.stats)
 app.add_typer(brains.app, name="brains")
