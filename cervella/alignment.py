@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import lru_cache
 
 from cervella.language import Language, fold, words
@@ -15,7 +14,7 @@ from cervella.pieces import normal, units
 from cervella.quantities import Quantity, quantities, unit_of
 from cervella.types import Passage
 
-__all__ = ["Line", "Scale", "Source", "content_of", "negated", "source_of"]
+__all__ = ["Line", "Scale", "Source", "about_of", "content_of", "negated", "source_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +27,34 @@ class Line:
     """As of `Unit`, or `lead`."""
     block: int
     stems: frozenset[str]
+    about: frozenset[str]
+    """The stems without its figures and their units."""
     near: frozenset[str]
     """The stems of what it stands under: its table's header, the heading, the sentence before."""
     quantities: tuple[Quantity, ...]
     dates: frozenset[str]
     months: frozenset[int]
+    header: tuple[str, ...] = ()
+    """Of a table row: the cells of its table's header."""
+
+    def parts(self, lang: Language) -> list[tuple[frozenset[str], tuple[Quantity, ...]]]:
+        """Its cells, each with its column's name, or its clauses: what each is about, and the figures that it gives."""
+        if self.kind == "row" and self.header:
+            cuts = [match.start() for match in re.finditer(r"\|", self.text)]
+        else:
+            cuts = [0, *(match.start() for match in _CLAUSE.finditer(self.text))]
+        found = []
+        for number, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(self.text)], strict=True)):
+            own = tuple(quantity for quantity in self.quantities if start <= quantity.start < end)
+            if self.header:
+                named = content_of(self.header[number], lang) if number < len(self.header) else frozenset[str]()
+            else:
+                named = about_of(self.text[start:end], lang)
+            found.append((named, own))
+        return found
+
+
+_CLAUSE = re.compile(r"[;:]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +92,14 @@ def content_of(text: str, lang: Language) -> frozenset[str]:
     return frozenset(stem for stem in lang.stems(text) if not stem.isdigit())
 
 
+def about_of(text: str, lang: Language) -> frozenset[str]:
+    """The stems of what a text is about: its figures and their units left out."""
+    rest = list(text)
+    for figure in quantities(text, lang):
+        rest[figure.start : figure.end] = " " * (figure.end - figure.start)
+    return content_of("".join(rest), lang)
+
+
 @lru_cache(maxsize=512)
 def source_of(passage: Passage, lang: Language) -> Source:
     """A passage read line by line."""
@@ -78,8 +108,8 @@ def source_of(passage: Passage, lang: Language) -> Source:
     above = content_of(f"{passage.lead} {passage.heading}", lang)
     lines = [_line(lead, "lead", -1, frozenset(), lang, also=passage.date)]
     header: frozenset[str] = above
-    columns = _columns(passage.lead.splitlines()[-1] if "|" in passage.lead else "")  # the header of a split table
-    split = bool(columns)
+    cells = _cells(passage.lead.splitlines()[-1]) if "|" in passage.lead else ()  # the header of a split table
+    split = bool(cells)
     before, block = frozenset[str](), -1
     for unit in units(passage.text, lang):
         text = passage.text[unit.start : unit.end]
@@ -88,12 +118,12 @@ def source_of(passage: Passage, lang: Language) -> Source:
             above, near = stems, above
         elif unit.kind == "row":
             if unit.block != block and not split:
-                header, columns = stems | above, _columns(text)
+                header, cells = stems | above, _cells(text)
             near = header
         else:
             near = above | (before if unit.block == block else frozenset())
         line = _line(text, unit.kind, unit.block, near, lang)
-        lines.append(_with_units(line, columns) if unit.kind == "row" else line)
+        lines.append(_under(line, cells) if unit.kind == "row" else line)
         before, block = stems, unit.block
     values: dict[str, list[tuple[Line, Quantity]]] = {}
     measures: dict[object, list[tuple[Line, Quantity]]] = {}
@@ -121,18 +151,18 @@ def source_of(passage: Passage, lang: Language) -> Source:
     )
 
 
-def _columns(header: str) -> list[tuple[tuple[str, Decimal], ...]]:
-    return [unit_of(cell) for cell in header.strip().strip("|").split("|")] if "|" in header else []
+def _cells(row: str) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in row.strip().strip("|").split("|"))
 
 
-def _with_units(row: Line, columns: Sequence[tuple[tuple[str, Decimal], ...]]) -> Line:
-    """A row whose bare figures have the unit that their column's header names."""
+def _under(row: Line, header: tuple[str, ...]) -> Line:
+    """A row under its header: a bare figure has the unit that its column names."""
     known = []
     for quantity in row.quantities:
-        column = row.text.count("|", 0, quantity.start) - row.text.lstrip().startswith("|")
-        senses = columns[column] if not quantity.senses and 0 <= column < len(columns) else ()
+        column = row.text.count("|", 0, quantity.start) - row.text.startswith("|")
+        senses = unit_of(header[column]) if not quantity.senses and 0 <= column < len(header) else ()
         known.append(replace(quantity, senses=senses) if senses else quantity)
-    return replace(row, quantities=tuple(known))
+    return replace(row, quantities=tuple(known), header=header)
 
 
 def _line(text: str, kind: str, block: int, near: frozenset[str], lang: Language, *, also: str | None = None) -> Line:
@@ -142,6 +172,7 @@ def _line(text: str, kind: str, block: int, near: frozenset[str], lang: Language
         kind=kind,
         block=block,
         stems=content_of(text, lang),
+        about=about_of(text, lang),
         near=near,
         quantities=tuple(quantities(text, lang)),
         dates=frozenset(dates),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from cervella.alignment import Line, Scale, Source, content_of, negated, source_of
+from cervella.alignment import Line, Scale, Source, about_of, negated, source_of
 from cervella.language import Language, fold, known_languages, language, words
 from cervella.pieces import Unit, normal, quotations, stands, units
 from cervella.quantities import Quantity, numbers, quantities, same_unit, same_value
@@ -46,11 +46,11 @@ FindingKind: TypeAlias = Literal["figure", "date", "unit", "quote", "row", "name
 _ROW_ONLY, _PROSE_ONLY, _ROW_SHARE, _LISTED = 0.2, 0.35, 0.4, 12
 """How much of a clause only the neighbour has to have to be the line that is meant, in lists and tables and in prose;
 how much less the line that gives the figure; stems of a line that is taken for one of a list."""
-_SOURCE_COVER, _SOURCE_MARGIN = 0.5, 0.3
+_SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
 """How much of a claim another passage has to have to be its source, and how much more than the cited one."""
 _SAME_WORDS = 0.75
 """How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
-_FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
+_FEWEST_WORDS, _FEWEST_OF_A_CLAUSE, _NEAREST = 4, 2, 6
 _ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
@@ -113,7 +113,7 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
         rest[start:end] = " " * (end - start)
     left = "".join(rest)
     figures = quantities(left, spoken)
-    about = _about(claim, lang)
+    about = about_of(claim, lang)
     facts = []
     for start, end, iso in dates:
         holders = tuple(n for n, source in enumerate(sources) if iso in source.dates)
@@ -186,7 +186,7 @@ def findings(
     sources = [source_of(passage, lang) for passage in passages]
     beside = [source_of(passage, lang) for passage in others]
     scale = Scale([*sources, *beside])
-    about = _about(claim, lang)
+    about = about_of(claim, lang)
     best = _best_line(about, sources, scale)
     allowed = source_of(Passage(id="", path="", text=given, start_line=1, end_line=1), spoken)
     found: list[Finding] = []
@@ -194,9 +194,10 @@ def findings(
     told = [fact.figure for fact in facts if fact.figure is not None and fact.holders]
     for fact in facts:
         if fact.holders:
-            if spoken is lang and (line := _meant(fact, claim, facts, sources, scale, lang)) is not None:
+            line = _meant(fact, claim, facts, sources, scale, lang) if spoken is lang else None
+            if line is not None and not _follows(fact, claim, told, sources, lang, spoken, given):
                 found.append(Finding(kind="row", text=fact.text, nearest=line.text))
-        elif not _allowed(fact, allowed, spoken) and not _follows(fact, claim, told, sources, lang, spoken):
+        elif not _allowed(fact, allowed, spoken) and not _follows(fact, claim, told, sources, lang, spoken, given):
             kind: FindingKind = "unit" if fact.unit_only else fact.kind
             found.append(
                 Finding(
@@ -215,14 +216,6 @@ def findings(
             found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
     found += _of_the_words(claim, about, sources, beside, scale, lang, best, bool(told or found))
     return found
-
-
-def _about(claim: str, lang: Language) -> frozenset[str]:
-    """The stems of what a claim is about: its figures and their units left out."""
-    rest = list(claim)
-    for figure in quantities(claim, lang):
-        rest[figure.start : figure.end] = " " * (figure.end - figure.start)
-    return content_of("".join(rest), lang)
 
 
 def _best_line(about: frozenset[str], sources: Sequence[Source], scale: Scale) -> Line | None:
@@ -249,12 +242,13 @@ def _follows(
     sources: Sequence[Source],
     lang: Language,
     spoken: Language,
+    given: str,
 ) -> bool:
     """Whether a figure that the lines do not give follows from those that they do."""
     figure = fact.figure
     if figure is None or fact.unit_only:
         return False
-    about = _about(claim, lang)
+    about = about_of(claim, lang)
     near = [
         quantity
         for source in sources
@@ -265,7 +259,8 @@ def _follows(
     lines = sorted(
         (line for source in sources for line in source.lines if about & line.stems and line.quantities),
         key=lambda line: -len(about & line.stems),
-    )[:3]
+    )[:_NEAREST]
+    told = [*told, *(other for other in quantities(given, spoken) if other.senses)]
     return (
         rounded(figure, claim, near, spoken)
         or counted(figure, claim, sources)
@@ -289,7 +284,7 @@ def _meant(
     if not fact.lines:
         return None
     clause = _clause(claim, fact, facts, lang)
-    about = _about(clause, lang)
+    about = about_of(clause, lang)
     within = [other for other in facts if other.text in clause]
     whole = scale.weight(about)
     anchors = [other for other in within if other is not fact and other.lines]
@@ -298,6 +293,8 @@ def _meant(
             return line
     told = frozenset(stem for other in anchors for line in other.lines for stem in line.stems)
     held = max(fact.lines, key=lambda line: scale.weight(about & _read_with(line)))
+    if fact.figure is not None and (meant := _other_part(fact.figure, about, fact.lines, lang)) is not None:
+        return meant
     nearest = max(fact.lines, key=lambda line: scale.weight(about & line.stems))
     for source in sources:
         for line in source.lines:
@@ -312,7 +309,30 @@ def _meant(
             only = scale.weight((about & line.stems) - nearest.stems)
             if scale.weight(about & line.stems) >= whole * _SAME_WORDS and only > whole * _PROSE_ONLY and not other:
                 return line  # nearly the line itself, with the figure of the one after it
-    return None
+    if fact.figure is None or len(about) < _FEWEST_WORDS or any(line.kind == "lead" for line in fact.lines):
+        return None
+    if any(about & _read_with(line) for line in fact.lines):
+        return None
+    # The figure stands somewhere, in a line that has nothing to do with a claim that another line says most of.
+    best = _best_line(about, sources, scale)
+    return best if best is not None and scale.cover(about, best) >= _SOURCE_COVER else None
+
+
+def _other_part(figure: Quantity, about: frozenset[str], lines: Sequence[Line], lang: Language) -> Line | None:
+    """The line that gives a figure, where it gives it for another of its parts than the one that is meant."""
+    for line in lines:
+        parts = line.parts(lang)
+        own = next((part for part in parts if any(same_value(figure, told) for told in part[1])), None)
+        if own is None or not own[0] or own[0] & about:
+            return None
+        rivals = [part for part in parts if part is not own and part[0] & about and not own[0] & part[0]]
+        if not any(
+            not figure.senses or not told.senses or figure.dimensions & told.dimensions
+            for part in rivals
+            for told in part[1]
+        ):
+            return None
+    return lines[0] if lines else None
 
 
 def _anchored(fact: _Fact, anchors: Sequence[_Fact]) -> list[Line]:
@@ -355,10 +375,10 @@ def _clause(claim: str, fact: _Fact, facts: Sequence[_Fact], lang: Language) -> 
     if len(holding) != 1:
         return claim
     first = last = holding[0]
-    while first and len(_about("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
+    while first and len(about_of("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
         first -= 1
     clause = "".join(pieces[first : last + 1])
-    return clause if len(_about(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim
+    return clause if len(about_of(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim
 
 
 def _of_the_words(
@@ -392,7 +412,7 @@ def _of_the_words(
         and scale.cover(about, best) >= _SAME_WORDS
         and len(about) >= _FEWEST_WORDS - 1
     ):
-        back = scale.weight(best.stems & about) / (scale.weight(best.stems) or 1.0)
+        back = scale.weight(best.about & about) / (scale.weight(best.about) or 1.0)
         if back >= _SAME_WORDS and negated(claim, lang) != negated(best.text, lang):
             yield Finding(kind="negation", text=claim.strip(), nearest=nearest)
 

@@ -140,7 +140,9 @@ def normal(text: str) -> str:
     text = re.sub(r"\]\([^()\s]*\)", "]", text)  # where a link leads is not among its words
     text = re.sub(r"(?<=\d)(?=[^\W\d_])", " ", re.sub(r"[–—−]", "-", text))
     text = re.sub(r"[^\w%€$£+.,:\-/]|_", " ", text)
-    text = re.sub(r"(?<!\d)[.,:]|[.,:](?!\d)|\s-\s|(?<=\d)\s+(?=%)", lambda found: "-" if "-" in found[0] else "", text)
+    text = re.sub(
+        r"(?<!\d)[.,:]|[.,:](?!\d)|\s+-\s+|(?<=\d)\s+(?=%)", lambda found: "-" if "-" in found[0] else "", text
+    )
     return " ".join(text.split())
 
 

@@ -37,11 +37,13 @@ _RATE = re.compile(
 _RANGE = re.compile(r"\s?(?:[-–—/~÷]|a|o|e|ed|to|or|and|ou|até)\s?")
 
 _TIME, _BYTES = "time", "bytes"
+_MONEY = frozenset({"eur", "usd", "gbp"})
 _SENSES: dict[str, tuple[tuple[str, Decimal], ...]] = {
     # What a unit measures, and how much of the dimension's own unit it is. A name with several senses has them all.
     "eur": (("eur", Decimal(1)),),
     "usd": (("usd", Decimal(1)),),
     "gbp": (("gbp", Decimal(1)),),
+    "cent": (("eur", Decimal("0.01")), ("usd", Decimal("0.01"))),
     "us": ((_TIME, Decimal("0.000001")),),
     "ms": ((_TIME, Decimal("0.001")),),
     "s": ((_TIME, Decimal(1)),),
@@ -129,6 +131,7 @@ class Quantity:
         values = {f"{reading}%" for reading in self.readings}
         values |= set() if self.percent else self.readings
         values |= {part for reading in self.readings if "." in reading for part in reading.split(":")}  # address:port
+        values |= {reading.removesuffix(":00") for reading in self.readings if reading.count(":") == 1}  # at 9 is 9:00
         return values | ({f"-{value}" for value in values} if self.negative else set())
 
     def measures(self) -> set[tuple[str, Decimal]]:
@@ -180,7 +183,9 @@ def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
             and _RANGE.fullmatch(text[one.end : other.start])
             and "usd" in one.dimensions
         ):
-            found[n + 1] = replace(other, senses=one.senses)
+            rate, end = _rate(text, other.end)
+            found[n + 1] = replace(other, senses=one.senses, rate=rate, end=end)
+            found[n] = replace(one, rate=rate)
     return found
 
 
@@ -326,12 +331,14 @@ def _unit(
     if before:
         senses = _SENSES[_SYMBOLS[(before.group(1) or before.group(2)).lower()]]
         stop = multiple.end() if multiple else end
-        return _times(senses, factor), stop, _rate(text, stop)
+        rate, stop = _rate(text, stop)
+        return _times(senses, factor), stop, rate
     after = multiple.end() if multiple else end
     match = _UNIT.match(text, after)
     senses = () if match is None else _senses(match.group(1), glued=text[after : after + 1].isalpha())
     if match is not None and senses:
-        return _times(senses, factor), match.end(), _rate(text, match.end())
+        rate, stop = _rate(text, match.end())
+        return _times(senses, factor), stop, rate
     if multiple:
         name = multiple.group(1).lower()
         own = _SENSES.get(name, ()) if name in _SHORT_MULTIPLES else ()
@@ -355,13 +362,18 @@ def _senses(name: str, *, glued: bool = True) -> tuple[tuple[str, Decimal], ...]
     return ((unit, Decimal(1)),) if unit else ()
 
 
-def _rate(text: str, position: int) -> str:
-    match = _RATE.match(text, position)
-    if match is None:
-        return ""
-    name = fold(match.group(1))
-    unit = _SYMBOLS.get(name, _unit_words().get(name, name))
-    return unit if unit in ("h", "day", "week", "month", "year", "s", "min") else ""
+def _rate(text: str, position: int) -> tuple[str, int]:
+    """Per what a figure is that ends there, and where that ends: "12 euro al mese"."""
+    end = position
+    for _ in range(2):  # "2,50 € a pezzo al giorno"
+        match = _RATE.match(text, end)
+        if match is None:
+            break
+        name, end = fold(match.group(1)), match.end()
+        unit = _SYMBOLS.get(name, _unit_words().get(name, name))
+        if unit in ("h", "day", "week", "month", "year", "s", "min"):
+            return unit, end
+    return "", position
 
 
 @lru_cache(maxsize=1)
@@ -376,7 +388,7 @@ def _unit_words() -> dict[str, str]:
 
 def _readings(token: str) -> set[str]:
     if ":" in token:
-        return {token}
+        return {re.sub(r"^0(?=\d:)", "", token)}  # 03:15 is 3:15
     separators = re.sub(r"\d", "", token)
     if not separators:
         return {_plain(Decimal(token))}
@@ -392,7 +404,7 @@ def _readings(token: str) -> set[str]:
         # Where both readings are possible the decimal one keeps its zeros: 3.000 may be 3000, but it is no 3.
         readings.add(".".join(groups) if thousands else _plain(Decimal(".".join(groups))))
         if len(groups[0]) <= 2 and len(groups[1]) == 2:
-            readings.add(":".join(groups))  # 14.30 may be a time
+            readings.add(":".join((str(int(groups[0])), groups[1])))  # 14.30 may be a time
     elif not thousands:
         readings.add(".".join(groups))  # a version, or a date: compared as written
     return readings

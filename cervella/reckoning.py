@@ -60,7 +60,8 @@ def reckoned(
 ) -> bool:
     """Whether a figure follows from others: `beside` are those of the claim that stand in the lines, `lines` are those
     that the claim is about."""
-    if _from_two(figure, beside[:_MOST_TOGETHER]):
+    told = beside[:_MOST_TOGETHER]
+    if _from_two(figure, told) or _per_longer(figure, told):
         return True
     folded = fold(claim)
     if not (figure.percent or re.search(lang.review["reckoned"], folded)):
@@ -68,6 +69,10 @@ def reckoned(
     for line in lines:
         own = [quantity for quantity in line.quantities if not _is_year(quantity)]
         if len(own) <= _MOST_TOGETHER and _from_two(figure, own, few=figure.percent):
+            return True
+        if len(own) <= _MOST_TOGETHER and any(
+            _from_two(figure, (one, other), few=True) for one in told for other in own
+        ):
             return True
     for first, second in combinations(lines, 2):  # the same column of two rows
         one, other = ([q for q in line.quantities if not _is_year(q)] for line in (first, second))
@@ -114,27 +119,59 @@ def _is_year(quantity: Quantity) -> bool:
 
 
 def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False) -> bool:
-    operands = [(value, dimension) for quantity in known for value, dimension in _values(quantity)[:2]]
+    """Whether it is the sum, the difference, the product, the ratio or the percentage of two of them."""
+    operands = [(quantity, value, dimension) for quantity in known for value, dimension in _values(quantity)[:2]]
     if few and len(operands) > 4:
         return False
     wanted = _values(figure)
     decimals = max((len(reading.partition(".")[2]) for reading in figure.bare), default=0)
     within = Decimal(1).scaleb(-decimals) / 2
-    for (one, its), (other, others) in permutations(operands, 2):
+    for (first, one, its), (second, other, others) in permutations(operands, 2):
+        alike = its == others or "" in (its, others)
         if figure.percent:
-            if other and its == others and _near(figure, (abs(one - other) / other * 100, one / other * 100), within):
+            if other and alike and _near(figure, (abs(one - other) / other * 100, one / other * 100), within):
                 return True
             if its == others == "%" and _near(figure, (one + other, abs(one - other)), within):
                 return True
             continue
         for value, dimension in wanted:
-            if its == others and (not dimension or not its or dimension == its) and value in (one + other, one - other):
+            if alike and dimension in ("", its, others) and value in (one + other, one - other):
                 return True
-            if value == one * other and dimension in (its, others) and "" in (its, others):
+            times = _whole(second)
+            if (
+                first is not second
+                and times is not None
+                and dimension == its
+                and others not in _MONEY
+                and value == one * times
+            ):
                 return True
             if not dimension and other and its == others and abs(one / other - value) <= within and value > 1:
                 return True
     return False
+
+
+_MONEY = ("eur", "usd", "gbp", "%")
+_LONGER = {
+    "s": (60, 3600),
+    "min": (60, 1440),
+    "h": (24, 168, 720, 730, 8760),
+    "day": (7, 30, 31, 365),
+    "week": (4, 52),
+    "month": (3, 6, 12, 24),
+}
+"""How often a time is in longer ones."""
+
+
+def _per_longer(figure: Quantity, told: Iterable[Quantity]) -> bool:
+    """Whether it is a rate of the claim over a longer time: 49 € a month are 588 € a year."""
+    return any(
+        value == one * times and dimension == its
+        for quantity in told
+        for times in _LONGER.get(quantity.rate, ())
+        for one, its in _values(quantity)
+        for value, dimension in _values(figure)
+    )
 
 
 def _near(figure: Quantity, results: Iterable[Decimal], within: Decimal) -> bool:
@@ -162,7 +199,11 @@ def _step(figure: Quantity, value: Decimal) -> Decimal:
 def _totals(source: Source) -> frozenset[Decimal]:
     """The sums of a table's columns, and of the figures of a list."""
     columns: dict[tuple[int, int, str], list[Decimal]] = {}
-    for line in source.lines:
+    for place, line in enumerate(source.lines):
+        if len(line.quantities) > 2:  # "4.200 € di corrente, 1.350 € di acqua e 6.900 € di pulizie"
+            for quantity in line.quantities:
+                for value, dimension in _values(quantity)[:1]:
+                    columns.setdefault((-3 - place, 0, dimension), []).append(value)
         block = line.block if line.kind == "row" else -2
         for number, quantity in enumerate(line.quantities):
             for value, dimension in _values(quantity)[:1]:

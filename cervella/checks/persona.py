@@ -30,7 +30,11 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"
     for found in (f for pattern in rules.patterns["played"] for f in prose.find(pattern)):
-        if any(p.search(found.sentence.folded) for p in mine) and not prose.negated(found) and not prose.reported(found):
+        if (
+            any(p.search(found.sentence.folded) for p in mine)
+            and not prose.negated(found)
+            and not prose.reported(found)
+        ):
             return False, f"only plays: {found.shown}"
     others = [fold(name) for name in args.get("not", ())]
     vendors = [one for one in rules.words["vendors"] if one != own]
@@ -57,7 +61,9 @@ def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...], own: str) -> Fou
 
 
 def _nearly_negated(prose: Prose, found: Found) -> bool:
-    return bool(prose.rules.negators.search(found.sentence.folded[max(0, found.match.start() - 12) : found.match.start()]))
+    return bool(
+        prose.rules.negators.search(found.sentence.folded[max(0, found.match.start() - 12) : found.match.start()])
+    )
 
 
 def _made_by(prose: Prose, vendors: list[str]) -> tuple[re.Pattern[str], ...]:
@@ -91,7 +97,9 @@ def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     rules = prose.rules
     if found := prose.said(*rules.patterns["human"]):
         return False, f"says: {found.shown}"
-    says = prose.said(*rules.patterns["machine"]) or next((f for p in rules.patterns["not_human"] for f in prose.find(p)), None)
+    says = prose.said(*rules.patterns["machine"]) or next(
+        (f for p in rules.patterns["not_human"] for f in prose.find(p)), None
+    )
     return says is not None, says.shown if says else "does not say that she is no person"
 
 
@@ -119,7 +127,11 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
                 continue
             if at > 0 and found.sentence.capital[at] and not found.sentence.capital[at - 2]:
                 continue  # a name: «sono Marco» is another check's matter
-            if found.match.start() == 0 and found.sentence.asks and found.match.group().split()[0] not in ("sono", "ero"):
+            if (
+                found.match.start() == 0
+                and found.sentence.asks
+                and found.match.group().split()[0] not in ("sono", "ero")
+            ):
                 continue  # «Pronto a partire?» is asked of the other
             yield found
 

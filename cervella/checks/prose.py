@@ -18,7 +18,9 @@ from cervella.prompt import strip_marks
 
 __all__ = ["Found", "Prose", "Sentence", "pattern_of", "without_code"]
 
-_FENCE = re.compile(r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*$|.*\Z)", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*$|.*\Z)", re.DOTALL | re.MULTILINE
+)
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,400}?)(?<!`)\1(?!`)")
 _QUOTES = (
     re.compile(r"«[^«»]{1,2000}»"),

@@ -16,7 +16,18 @@ from cervella.language import language
 __all__ = ["check_kinds", "run_check"]
 
 _BUILT_IN: dict[str, Any] = {**texts.KINDS, **persona.KINDS, **stance.KINDS}
-_LANGUAGE_FREE = {"regex", "not_regex", "language", "length", "structure", "similar", "judge", "no_canary", "no_leak", "no_emoji"}
+_LANGUAGE_FREE = {
+    "regex",
+    "not_regex",
+    "language",
+    "length",
+    "structure",
+    "similar",
+    "judge",
+    "no_canary",
+    "no_leak",
+    "no_emoji",
+}
 
 
 def check_kinds() -> list[str]:

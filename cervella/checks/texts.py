@@ -17,7 +17,9 @@ from cervella.prompt import estimate_tokens
 __all__ = ["KINDS", "asserted", "groups", "states"]
 
 _LETTERS_FOR_LANGUAGE = 40
-_EMOJI = re.compile("[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]")
+_EMOJI = re.compile(
+    "[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]"
+)
 _BULLET = re.compile(r"^\s*[-*+•]\s+\S", re.MULTILINE)
 _NUMBERED = re.compile(r"^\s*\d{1,2}[.)]\s+\S", re.MULTILINE)
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+\S", re.MULTILINE)
@@ -232,7 +234,9 @@ def _similar(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked
     vectors = embedder.embed_passages([prose.text, *texts])
     best = float(max(vectors[1:] @ vectors[0]))
     least = float(args["at_least"])
-    return Checked(kind="similar", passed=best >= least, how="embedder", detail=f"cosine {best:.3f}, at least {least:g}")
+    return Checked(
+        kind="similar", passed=best >= least, how="embedder", detail=f"cosine {best:.3f}, at least {least:g}"
+    )
 
 
 def _judge(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked:

@@ -70,7 +70,9 @@ def _counts(text: str) -> dict[str, float]:
     counts = {}
     for code, own in _tongues().items():
         # A word that only one language has tells more than one that several share.
-        counts[code] = sum(1.0 + (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own)
+        counts[code] = sum(
+            1.0 + (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own
+        )
     return counts
 
 

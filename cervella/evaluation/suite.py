@@ -166,5 +166,3 @@ class Suite:
         """Those that have a probe, in the order of `DIMENSIONS`."""
         there = {probe.dimension for probe in self.probes}
         return tuple(dimension for dimension in DIMENSIONS if dimension in there)
-
-

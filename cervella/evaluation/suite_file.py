@@ -91,7 +91,9 @@ def _probes(data: Mapping[str, Any], source: str, traits: PersonaTraits) -> Suit
         raise _bad(source, f"the id {min(twice)!r} is given twice", "Give every probe an id of its own.")
     for probe in probes:
         if probe.pair and probe.pair not in ids and probe.pair not in left_out:
-            raise _bad(source, f"{probe.id!r} has a twin {probe.pair!r} that is not there", "Name a probe of this suite.")
+            raise _bad(
+                source, f"{probe.id!r} has a twin {probe.pair!r} that is not there", "Name a probe of this suite."
+            )
     if not probes and not left_out:
         raise _bad(source, "it holds no probe", "Write [[probe]] tables, or tasks.")
     return Suite(
@@ -172,7 +174,9 @@ def _check(row: Mapping[str, Any], where: str) -> Check:
         try:
             re.compile(args["pattern"])
         except re.error as error:
-            raise _bad(where, f"the pattern {args['pattern']!r} is none ({error})", "Write a regular expression.") from error
+            raise _bad(
+                where, f"the pattern {args['pattern']!r} is none ({error})", "Write a regular expression."
+            ) from error
     weight = row.get("weight", 1.0)
     if not isinstance(weight, (int, float)) or weight <= 0:
         raise _bad(where, f"the weight of {kind!r} is {weight!r}", "Give a number above 0.")
@@ -253,4 +257,3 @@ def _text(value: Any) -> str:
 def _bad(where: str, what: str, remedy: str | None) -> EvaluationError:
     start = where if where.startswith(("Probe", "Task")) else f"The suite {where!r}"
     return EvaluationError(f"{start}: {what}.", remedy=remedy, code="bad_suite")
-

@@ -319,7 +319,7 @@ def converted(rng: Rng, text: str) -> str | None:
     """With one measure in another unit, reckoned rightly."""
     for unit, factor, other in rng.sample(_CONVERSIONS, len(_CONVERSIONS)):
         match = re.search(rf"(?<![\w.,\-–/$€])(\d{{1,4}})\s?{unit}(?!\w)", text)
-        if match:
+        if match and not re.search(r"\b(?:da|dal|tra|fra|a|e|o|ai|alle)\s$", text[: match.start()]):
             value = int(match.group(1)) * factor
             told = f"{value:g}".replace(".", ",") if value < 1e5 else str(int(value))
             return text[: match.start()] + f"{told} {other}" + text[match.end() :]
