@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import pairwise
 
 from cervella.language import Language, fold, words
 from cervella.pieces import normal, units
@@ -19,42 +20,61 @@ __all__ = ["Line", "Scale", "Source", "about_of", "content_of", "negated", "sour
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """A sentence, a table row or a line of a fence, and what it gives."""
+    """A sentence, a table row or a line of a fence, and what it gives. What a short look does not need is read late."""
 
     text: str
     """Verbatim; of the lead, what is shown above the passage."""
     kind: str
     """As of `Unit`, or `lead`."""
-    block: int
-    stems: frozenset[str]
-    about: frozenset[str]
-    """The stems without its figures and their units."""
-    near: frozenset[str]
-    """The stems of what it stands under: its table's header, the heading, the sentence before."""
+    lang: Language
     quantities: tuple[Quantity, ...]
-    dates: frozenset[str]
-    months: frozenset[int]
+    under: str = ""
+    """What it stands under: its table's header, the heading, the sentence before."""
     header: tuple[str, ...] = ()
     """Of a table row: the cells of its table's header."""
+    date: str | None = None
+    """Of the lead: the document's date."""
 
-    def parts(self, lang: Language) -> list[tuple[frozenset[str], tuple[Quantity, ...]]]:
-        """Its cells, each with its column's name, or its clauses: what each is about, and the figures that it gives."""
-        if self.kind == "row" and self.header:
-            cuts = [match.start() for match in re.finditer(r"\|", self.text)]
-        else:
-            cuts = [0, *(match.start() for match in _CLAUSE.finditer(self.text))]
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        return content_of(self.text, self.lang)
+
+    @cached_property
+    def about(self) -> frozenset[str]:
+        """The stems without its figures and their units."""
+        return _without(self.text, self.quantities, self.lang)
+
+    @cached_property
+    def near(self) -> frozenset[str]:
+        """The stems of what it stands under."""
+        return content_of(self.under, self.lang)
+
+    @cached_property
+    def dates(self) -> frozenset[str]:
+        found = {iso for _, _, iso in self.lang.find_dates(self.text)}
+        return frozenset(found | ({self.date} if self.date else set()))
+
+    @cached_property
+    def parts(self) -> tuple[tuple[frozenset[str], tuple[Quantity, ...]], ...]:
+        """Its cells, each with its column's name, or its clauses: what each is about, and the figures that it gives.
+
+        Of a row the first cell, which names it, is left out.
+        """
+        row = self.kind == "row" and bool(self.header)
+        cuts = [match.start() for match in (_CELL if row else _CLAUSE).finditer(self.text)]
+        cuts = cuts if row else [0, *cuts]
         found = []
-        for number, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(self.text)], strict=True)):
+        for number, (start, end) in enumerate(pairwise([*cuts, len(self.text)])):
             own = tuple(quantity for quantity in self.quantities if start <= quantity.start < end)
-            if self.header:
-                named = content_of(self.header[number], lang) if number < len(self.header) else frozenset[str]()
-            else:
-                named = about_of(self.text[start:end], lang)
-            found.append((named, own))
-        return found
+            if not row:
+                found.append((about_of(self.text[start:end], self.lang), own))
+            elif 0 < number < len(self.header):
+                found.append((content_of(self.header[number], self.lang), own))
+        return tuple(found)
 
 
-_CLAUSE = re.compile(r"[;:]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b")
+_CELL = re.compile(r"\|")
+_CLAUSE = re.compile(r"[;]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +93,22 @@ class Source:
     words: str
     """All of its words, folded, for quotations."""
     stems: frozenset[str]
-    vocabulary: frozenset[str]
-    """Folded words of path, lead and text."""
-    folded: str
-    """Path, lead and text as they stand, folded."""
-    items: frozenset[int]
-    """How many items its lists have, and how many rows its tables."""
+
+    @cached_property
+    def folded(self) -> str:
+        """Path, lead and text as they stand, folded."""
+        one = self.passage
+        return fold(f"{one.path}\n{one.heading}\n{one.lead}\n{one.text}")
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """Folded words of path, lead and text."""
+        return frozenset(words(self.folded))
+
+    @cached_property
+    def items(self) -> frozenset[int]:
+        """How many items its lists have, and how many rows its tables."""
+        return _items(self.passage.text, self.lines)
 
     def told(self, figure: Quantity) -> list[tuple[Line, Quantity]]:
         """Where it gives the value of a figure, in whatever writing or unit."""
@@ -94,8 +124,12 @@ def content_of(text: str, lang: Language) -> frozenset[str]:
 
 def about_of(text: str, lang: Language) -> frozenset[str]:
     """The stems of what a text is about: its figures and their units left out."""
+    return _without(text, quantities(text, lang), lang)
+
+
+def _without(text: str, figures: Iterable[Quantity], lang: Language) -> frozenset[str]:
     rest = list(text)
-    for figure in quantities(text, lang):
+    for figure in figures:
         rest[figure.start : figure.end] = " " * (figure.end - figure.start)
     return content_of("".join(rest), lang)
 
@@ -105,26 +139,7 @@ def source_of(passage: Passage, lang: Language) -> Source:
     """A passage read line by line."""
     lead = "\n".join(filter(None, (passage.lead or passage.heading, (passage.date or "")[:4])))
     shown = f"{passage.lead}\n{passage.text}"
-    above = content_of(f"{passage.lead} {passage.heading}", lang)
-    lines = [_line(lead, "lead", -1, frozenset(), lang, also=passage.date)]
-    header: frozenset[str] = above
-    cells = _cells(passage.lead.splitlines()[-1]) if "|" in passage.lead else ()  # the header of a split table
-    split = bool(cells)
-    before, block = frozenset[str](), -1
-    for unit in units(passage.text, lang):
-        text = passage.text[unit.start : unit.end]
-        stems = content_of(text, lang)
-        if unit.kind == "heading":
-            above, near = stems, above
-        elif unit.kind == "row":
-            if unit.block != block and not split:
-                header, cells = stems | above, _cells(text)
-            near = header
-        else:
-            near = above | (before if unit.block == block else frozenset())
-        line = _line(text, unit.kind, unit.block, near, lang)
-        lines.append(_under(line, cells) if unit.kind == "row" else line)
-        before, block = stems, unit.block
+    lines = [Line(lead, "lead", lang, tuple(quantities(lead, lang)), date=passage.date), *_lines(passage, lang)]
     values: dict[str, list[tuple[Line, Quantity]]] = {}
     measures: dict[object, list[tuple[Line, Quantity]]] = {}
     for line in lines:
@@ -133,58 +148,57 @@ def source_of(passage: Passage, lang: Language) -> Source:
                 values.setdefault(value, []).append((line, quantity))
             for measure in quantity.measures():
                 measures.setdefault(measure, []).append((line, quantity))
-    dates = frozenset(iso for line in lines for iso in line.dates) | frozenset(
-        iso for _, _, iso in lang.find_dates(shown)
-    )
+    dates = {iso for _, _, iso in lang.find_dates(shown)} | ({passage.date} if passage.date else set())
     return Source(
         passage=passage,
         lines=tuple(lines),
         values={key: tuple(found) for key, found in values.items()},
         measures={key: tuple(found) for key, found in measures.items()},
-        dates=dates,
-        months=frozenset(month for line in lines for month in line.months) | {int(iso[5:7]) for iso in dates},
+        dates=frozenset(dates),
+        months=frozenset({month for _, month in lang.find_months(shown)} | {int(iso[5:7]) for iso in dates}),
         words=normal(passage.text),
         stems=frozenset(lang.stems(f"{passage.path} {shown}")),
-        vocabulary=frozenset(words(f"{passage.path} {passage.heading} {shown}")),
-        folded=fold(f"{passage.path}\n{passage.heading}\n{shown}"),
-        items=_items(passage.text, lines),
     )
+
+
+def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
+    above = f"{passage.lead} {passage.heading}"
+    cells = _cells(passage.lead.splitlines()[-1]) if "|" in passage.lead else ()  # the header of a split table
+    split = bool(cells)
+    before, block = "", -1
+    for unit in units(passage.text, lang):
+        text = passage.text[unit.start : unit.end]
+        figures = tuple(quantities(text, lang))
+        if unit.kind == "row":
+            if unit.block != block and not split:
+                cells = _cells(text)
+            yield Line(text, "row", lang, _under(text, figures, cells), f"{above} {' '.join(cells)}", cells)
+        else:
+            yield Line(text, unit.kind, lang, figures, f"{above} {before}" if unit.block == block else above)
+        if unit.kind == "heading":
+            above = text
+        before, block = text, unit.block
 
 
 def _cells(row: str) -> tuple[str, ...]:
     return tuple(cell.strip() for cell in row.strip().strip("|").split("|"))
 
 
-def _under(row: Line, header: tuple[str, ...]) -> Line:
-    """A row under its header: a bare figure has the unit that its column names."""
+def _under(row: str, figures: Iterable[Quantity], header: tuple[str, ...]) -> tuple[Quantity, ...]:
+    """The figures of a row under its header: a bare one has the unit that its column names."""
     known = []
-    for quantity in row.quantities:
-        column = row.text.count("|", 0, quantity.start) - row.text.startswith("|")
+    for quantity in figures:
+        column = row.count("|", 0, quantity.start) - row.startswith("|")
         senses = unit_of(header[column]) if not quantity.senses and 0 <= column < len(header) else ()
         known.append(replace(quantity, senses=senses) if senses else quantity)
-    return replace(row, quantities=tuple(known), header=header)
-
-
-def _line(text: str, kind: str, block: int, near: frozenset[str], lang: Language, *, also: str | None = None) -> Line:
-    dates = {iso for _, _, iso in lang.find_dates(text)} | ({also} if also else set())
-    return Line(
-        text=text,
-        kind=kind,
-        block=block,
-        stems=content_of(text, lang),
-        about=about_of(text, lang),
-        near=near,
-        quantities=tuple(quantities(text, lang)),
-        dates=frozenset(dates),
-        months=frozenset({month for _, month in lang.find_months(text)} | {int(iso[5:7]) for iso in dates}),
-    )
+    return tuple(known)
 
 
 _LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 
 
 def _items(text: str, lines: Sequence[Line]) -> frozenset[int]:
-    rows = Counter(line.block for line in lines if line.kind == "row")
+    rows = Counter(line.header for line in lines if line.kind == "row")
     items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
     runs = []  # lists that something else parts
     for paragraph in re.split(r"\n[ \t]*\n", text):

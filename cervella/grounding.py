@@ -293,7 +293,7 @@ def _meant(
             return line
     told = frozenset(stem for other in anchors for line in other.lines for stem in line.stems)
     held = max(fact.lines, key=lambda line: scale.weight(about & _read_with(line)))
-    if fact.figure is not None and (meant := _other_part(fact.figure, about, fact.lines, lang)) is not None:
+    if (meant := _other_part(fact, about, facts)) is not None:
         return meant
     nearest = max(fact.lines, key=lambda line: scale.weight(about & line.stems))
     for source in sources:
@@ -318,21 +318,36 @@ def _meant(
     return best if best is not None and scale.cover(about, best) >= _SOURCE_COVER else None
 
 
-def _other_part(figure: Quantity, about: frozenset[str], lines: Sequence[Line], lang: Language) -> Line | None:
+def _other_part(fact: _Fact, about: frozenset[str], facts: Sequence[_Fact]) -> Line | None:
     """The line that gives a figure, where it gives it for another of its parts than the one that is meant."""
-    for line in lines:
-        parts = line.parts(lang)
-        own = next((part for part in parts if any(same_value(figure, told) for told in part[1])), None)
-        if own is None or not own[0] or own[0] & about:
+    figure = fact.figure
+    if figure is None or not about:
+        return None
+    for line in fact.lines:
+        parts = line.parts
+        holding = [n for n, (_, told) in enumerate(parts) if any(_gives(figure, one) for one in told)]
+        if not holding or any(not parts[n][0] or parts[n][0] & about for n in holding):
             return None
-        rivals = [part for part in parts if part is not own and part[0] & about and not own[0] & part[0]]
-        if not any(
-            not figure.senses or not told.senses or figure.dimensions & told.dimensions
-            for part in rivals
-            for told in part[1]
-        ):
+        own = frozenset(stem for n in holding for stem in parts[n][0])
+        rivals = [
+            one for n, (named, told) in enumerate(parts) if n not in holding and named & about - own for one in told
+        ]
+        if not any(_alike(figure, one) and not _claimed(one, facts) for one in rivals):
             return None
-    return lines[0] if lines else None
+    return fact.lines[0] if fact.lines else None
+
+
+def _gives(figure: Quantity, told: Quantity) -> bool:
+    return same_value(figure, told) and same_unit(figure, told)
+
+
+def _alike(figure: Quantity, other: Quantity) -> bool:
+    """Whether they measure the same thing, as far as their units say."""
+    return bool(figure.dimensions & other.dimensions) if figure.senses else not other.senses
+
+
+def _claimed(told: Quantity, facts: Sequence[_Fact]) -> bool:
+    return any(one.figure is not None and same_value(one.figure, told) for one in facts)
 
 
 def _anchored(fact: _Fact, anchors: Sequence[_Fact]) -> list[Line]:
@@ -355,11 +370,10 @@ def _rivals(fact: _Fact, line: Line, facts: Sequence[_Fact], *, strictly: bool =
     figure = fact.figure
     if figure is None:
         return False
-    for other in line.quantities:
-        alike = figure.dimensions & other.dimensions if figure.senses else not (strictly and other.senses)
-        if alike and not any(one.figure is not None and same_value(one.figure, other) for one in facts):
-            return True
-    return False
+    return any(
+        (_alike(figure, other) or not (strictly or figure.senses)) and not _claimed(other, facts)
+        for other in line.quantities
+    )
 
 
 def _clause(claim: str, fact: _Fact, facts: Sequence[_Fact], lang: Language) -> str:

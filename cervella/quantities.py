@@ -262,10 +262,10 @@ def _in_digits(text: str) -> Iterator[Quantity]:
 def _in_words(text: str, lang: Language) -> Iterator[Quantity]:
     end = 0
     for match in _WORD.finditer(text):
-        word = fold(match.group())
-        value = _number_word(word, lang) if match.start() >= end else None  # "cinque per cento" has no hundred
+        value = _stands_for(match.group(), lang) if match.start() >= end else None  # "cinque per cento" has no hundred
         if value is None:
             continue
+        word = fold(match.group())
         reading = frozenset({str(value)})
         if percent := _PERCENT.match(text, match.end()):
             end = percent.end()
@@ -300,7 +300,11 @@ def _in_words(text: str, lang: Language) -> Iterator[Quantity]:
         )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
+def _stands_for(word: str, lang: Language) -> int | None:
+    return _number_word(fold(word), lang)
+
+
 def _number_word(word: str, lang: Language) -> int | None:
     """What a word stands for, `trentasei` put together from its parts; None where it is no figure."""
     if word in lang.numbers:

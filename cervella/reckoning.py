@@ -204,7 +204,7 @@ def _totals(source: Source) -> frozenset[Decimal]:
             for quantity in line.quantities:
                 for value, dimension in _values(quantity)[:1]:
                     columns.setdefault((-3 - place, 0, dimension), []).append(value)
-        block = line.block if line.kind == "row" else -2
+        block = hash(line.header) if line.kind == "row" else -2
         for number, quantity in enumerate(line.quantities):
             for value, dimension in _values(quantity)[:1]:
                 columns.setdefault((block, number, dimension), []).append(value)
