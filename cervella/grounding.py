@@ -411,8 +411,6 @@ def _of_the_words(
     own = max(scale.passage_cover(about, source) for source in sources)
     window = max(scale.window_cover(about, source) for source in sources)
     nearest = best.text if best is not None else ""
-    if not own and not has_facts and len(about) >= _FEWEST_OF_A_CLAUSE:
-        yield Finding(kind="words", text=claim.strip(), nearest=nearest)
     elsewhere = [
         n
         for n, source in enumerate(beside)
@@ -420,6 +418,8 @@ def _of_the_words(
     ]
     if elsewhere and len(about) >= _FEWEST_WORDS:
         yield Finding(kind="source", text=claim.strip(), nearest=nearest, elsewhere=tuple(elsewhere))
+    elif not own and not has_facts and len(about) >= _FEWEST_OF_A_CLAUSE:
+        yield Finding(kind="words", text=claim.strip(), nearest=nearest)
     if (
         best is not None
         and best.kind == "sentence"
