@@ -11,11 +11,12 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from cervella.language import Language, fold, words
+from cervella.measures import unit_of
 from cervella.pieces import normal, units
-from cervella.quantities import Quantity, quantities, unit_of
+from cervella.quantities import Quantity, quantities
 from cervella.types import Passage
 
-__all__ = ["Line", "Scale", "Source", "about_of", "content_of", "negated", "source_of"]
+__all__ = ["Line", "Scale", "Source", "about_of", "content_of", "negated", "noun_after", "source_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,9 @@ class Line:
     lang: Language
     quantities: tuple[Quantity, ...]
     under: str = ""
-    """What it stands under: its table's header, the heading, the sentence before."""
+    """What it stands under: the heading, its table's header."""
+    before: str = ""
+    """The sentence before it, in the same paragraph."""
     header: tuple[str, ...] = ()
     """Of a table row: the cells of its table's header."""
     date: str | None = None
@@ -46,13 +49,28 @@ class Line:
 
     @cached_property
     def near(self) -> frozenset[str]:
-        """The stems of what it stands under."""
-        return content_of(self.under, self.lang)
+        """The stems of what it stands under, and of the sentence before."""
+        return content_of(f"{self.under} {self.before}", self.lang)
+
+    @cached_property
+    def read_with(self) -> frozenset[str]:
+        """The stems that a reader takes it to be about: of prose, those of the sentence before too."""
+        return self.stems | content_of(self.before, self.lang)
 
     @cached_property
     def dates(self) -> frozenset[str]:
         found = {iso for _, _, iso in self.lang.find_dates(self.text)}
         return frozenset(found | ({self.date} if self.date else set()))
+
+    @cached_property
+    def days(self) -> frozenset[str]:
+        """The days that it names, with or without a year: `01-20`."""
+        named = {f"{month:02}-{day:02}" for day, month in self.lang.find_months(self.text) if day}
+        return frozenset({iso[5:] for iso in self.dates} | named)
+
+    def counted(self, noun: str) -> tuple[Quantity, ...]:
+        """The figures in it that stand right before this noun: "16 agenti"."""
+        return tuple(quantity for quantity in self.quantities if noun_after(self.text, quantity, self.lang) == noun)
 
     @cached_property
     def parts(self) -> tuple[tuple[frozenset[str], tuple[Quantity, ...]], ...]:
@@ -134,6 +152,16 @@ def _without(text: str, figures: Iterable[Quantity], lang: Language) -> frozense
     return content_of("".join(rest), lang)
 
 
+def noun_after(text: str, figure: Quantity, lang: Language) -> str:
+    """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
+    match = None if figure.senses else _NEXT_WORD.match(text, figure.end)
+    stems = lang.stems(match.group(1)) if match else []
+    return stems[0] if stems else ""
+
+
+_NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?([^\W\d_]{3,})")
+
+
 @lru_cache(maxsize=512)
 def source_of(passage: Passage, lang: Language) -> Source:
     """A passage read line by line."""
@@ -172,9 +200,9 @@ def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
         if unit.kind == "row":
             if unit.block != block and not split:
                 cells = _cells(text)
-            yield Line(text, "row", lang, _under(text, figures, cells), f"{above} {' '.join(cells)}", cells)
+            yield Line(text, "row", lang, _under(text, figures, cells), f"{above} {' '.join(cells)}", header=cells)
         else:
-            yield Line(text, unit.kind, lang, figures, f"{above} {before}" if unit.block == block else above)
+            yield Line(text, unit.kind, lang, figures, above, before if unit.block == block else "")
         if unit.kind == "heading":
             above = text
         before, block = text, unit.block
@@ -229,6 +257,12 @@ class Scale:
         if not whole:
             return 0.0
         return (self.weight(claim & line.stems) + 0.5 * self.weight(claim & (line.near - line.stems))) / whole
+
+    def likeness(self, claim: frozenset[str], line: Line) -> float:
+        """How nearly a claim is the line itself: the smaller of the shares that each has of the other, 0 to 1."""
+        shared = self.weight(claim & line.about)
+        whole, back = self.weight(claim), self.weight(line.about)
+        return min(shared / whole, shared / back) if whole and back else 0.0
 
     def passage_cover(self, claim: frozenset[str], source: Source) -> float:
         """The share of a claim's words that a passage has anywhere."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from cervella.alignment import Line, Scale, Source, about_of, negated, source_of
-from cervella.language import Language, fold, known_languages, language, words
+from cervella.association import Fact, best_line, meant_line
+from cervella.language import Language
+from cervella.naming import codes, is_known, language_of, names
 from cervella.pieces import Unit, normal, quotations, stands, units
-from cervella.quantities import Quantity, numbers, quantities, same_unit, same_value
+from cervella.quantities import Quantity, numbers, quantities, same_unit
 from cervella.reckoning import counted, reckoned, rounded
 from cervella.types import Passage
 
@@ -43,9 +44,6 @@ FindingKind: TypeAlias = Literal["figure", "date", "unit", "quote", "row", "name
 - `words`: the claim and the lines have no word in common;
 - `negation`: the lines say the same without the "not", or with one.
 """
-_ROW_ONLY, _PROSE_ONLY, _ROW_SHARE, _LISTED = 0.2, 0.35, 0.4, 12
-"""How much of a clause only the neighbour has to have to be the line that is meant, in lists and tables and in prose;
-how much less the line that gives the figure; stems of a line that is taken for one of a list."""
 _SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
 """How much of a claim another passage has to have to be its source, and how much more than the cited one."""
 _SAME_WORDS = 0.75
@@ -77,21 +75,6 @@ class Finding:
     """The numbers of the `others` in which it stands."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Fact:
-    """A figure, a date or a quotation of a claim, and where it stands."""
-
-    kind: FindingKind
-    text: str
-    holders: tuple[int, ...]
-    """The numbers of the passages that give it."""
-    lines: tuple[Line, ...] = ()
-    figure: Quantity | None = None
-    unit_only: bool = False
-    """The value stands there, with another unit."""
-    iso: str = ""
-
-
 def _fitting(
     figure: Quantity, found: Sequence[tuple[int, Line, Quantity]], about: frozenset[str]
 ) -> list[tuple[int, Line]]:
@@ -105,7 +88,7 @@ def _fitting(
     return [(n, line) for n, line, _ in fitting if len(about & line.stems) > meant]
 
 
-def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Language) -> list[_Fact]:
+def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Language) -> list[Fact]:
     """What of a claim can be held against the lines word by word."""
     dates = spoken.find_dates(claim)
     rest = list(claim)
@@ -118,13 +101,15 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
     for start, end, iso in dates:
         holders = tuple(n for n, source in enumerate(sources) if iso in source.dates)
         lines = tuple(line for n in holders for line in sources[n].lines if iso in line.dates)
-        facts.append(_Fact("date", claim[start:end], holders, lines, iso=iso))
+        facts.append(Fact("date", claim[start:end], holders, lines, iso=iso, day=iso[5:]))
     for day, month in spoken.find_months(left):  # "20 gennaio", "gennaio 2026", "a gennaio"
         ending = f"-{month:02}-{day or 0:02}"
         whole = tuple(n for n, s in enumerate(sources) if any(iso.endswith(ending) for iso in s.dates))
         holders = whole or tuple(n for n, source in enumerate(sources) if month in source.months)
         name = spoken.months[month - 1]
-        facts.append(_Fact("date", f"{day} {name}" if day else name, holders))
+        named = f"{month:02}-{day:02}" if day else ""
+        lines = tuple(line for n in holders for line in sources[n].lines if named in line.days) if whole or day else ()
+        facts.append(Fact("date", f"{day} {name}" if day else name, holders, lines, day=named))
         if whole:  # the day of a date that is there, in whatever spelling
             same = next((f for f in figures if f.readings == {str(day)} and not f.senses), None)
             figures = [figure for figure in figures if figure is not same]
@@ -132,7 +117,7 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
         found = [(n, line, told) for n, source in enumerate(sources) for line, told in source.told(figure)]
         fitting = _fitting(figure, found, about)
         facts.append(
-            _Fact(
+            Fact(
                 "figure",
                 claim[figure.start : figure.end].strip(),
                 tuple(dict.fromkeys(n for n, _ in fitting)),
@@ -143,7 +128,7 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
         )
     for quote in quotations(claim):
         holders = tuple(n for n, source in enumerate(sources) if stands(normal(quote), source.words))
-        facts.append(_Fact("quote", quote, holders))
+        facts.append(Fact("quote", quote, holders))
     return facts
 
 
@@ -187,14 +172,14 @@ def findings(
     beside = [source_of(passage, lang) for passage in others]
     scale = Scale([*sources, *beside])
     about = about_of(claim, lang)
-    best = _best_line(about, sources, scale)
+    best = best_line(about, sources, scale)
     allowed = source_of(Passage(id="", path="", text=given, start_line=1, end_line=1), spoken)
     found: list[Finding] = []
     facts = _facts(claim, sources, lang, spoken)
     told = [fact.figure for fact in facts if fact.figure is not None and fact.holders]
     for fact in facts:
         if fact.holders:
-            line = _meant(fact, claim, facts, sources, scale, lang) if spoken is lang else None
+            line = meant_line(fact, claim, facts, sources, scale, lang) if spoken is lang else None
             if line is not None and not _follows(fact, claim, told, sources, lang, spoken, given):
                 found.append(Finding(kind="row", text=fact.text, nearest=line.text))
         elif not _allowed(fact, allowed, spoken) and not _follows(fact, claim, told, sources, lang, spoken, given):
@@ -211,20 +196,14 @@ def findings(
         return found
     nearest = best.text if best is not None else ""
     for name in (*names(claim, lang), *codes(claim)):
-        if not _known(name, [*sources, allowed], lang):
-            elsewhere = tuple(n for n, source in enumerate(beside) if _known(name, [source], lang))
+        if not is_known(name, [*sources, allowed], lang):
+            elsewhere = tuple(n for n, source in enumerate(beside) if is_known(name, [source], lang))
             found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
     found += _of_the_words(claim, about, sources, beside, scale, lang, best, bool(told or found))
     return found
 
 
-def _best_line(about: frozenset[str], sources: Sequence[Source], scale: Scale) -> Line | None:
-    lines = [line for source in sources for line in source.lines if line.kind != "lead"]
-    best = max(lines, key=lambda line: scale.cover(about, line), default=None)
-    return best if best is not None and scale.cover(about, best) > 0 else None
-
-
-def _allowed(fact: _Fact, allowed: Source, spoken: Language) -> bool:
+def _allowed(fact: Fact, allowed: Source, spoken: Language) -> bool:
     """Whether the question gives it already."""
     if fact.figure is not None:
         return any(same_unit(fact.figure, told) for _, told in allowed.told(fact.figure))
@@ -236,7 +215,7 @@ def _allowed(fact: _Fact, allowed: Source, spoken: Language) -> bool:
 
 
 def _follows(
-    fact: _Fact,
+    fact: Fact,
     claim: str,
     told: Sequence[Quantity],
     sources: Sequence[Source],
@@ -268,131 +247,13 @@ def _follows(
     )
 
 
-def _holding(fact: _Fact, claim: str, others: Sequence[Source], lang: Language, spoken: Language) -> Iterator[int]:
+def _holding(fact: Fact, claim: str, others: Sequence[Source], lang: Language, spoken: Language) -> Iterator[int]:
     for number, source in enumerate(others):
         if any(
             one.kind == fact.kind and one.text == fact.text and one.holders
             for one in _facts(claim, [source], lang, spoken)
         ):
             yield number
-
-
-def _meant(
-    fact: _Fact, claim: str, facts: Sequence[_Fact], sources: Sequence[Source], scale: Scale, lang: Language
-) -> Line | None:
-    """The line that a figure or date seems to be about, where that line gives another one: the neighbour's row."""
-    if not fact.lines:
-        return None
-    clause = _clause(claim, fact, facts, lang)
-    about = about_of(clause, lang)
-    within = [other for other in facts if other.text in clause]
-    whole = scale.weight(about)
-    anchors = [other for other in within if other is not fact and other.lines]
-    for line in _anchored(fact, anchors):
-        if _rivals(fact, line, within, strictly=False):
-            return line
-    told = frozenset(stem for other in anchors for line in other.lines for stem in line.stems)
-    held = max(fact.lines, key=lambda line: scale.weight(about & _read_with(line)))
-    if (meant := _other_part(fact, about, facts)) is not None:
-        return meant
-    nearest = max(fact.lines, key=lambda line: scale.weight(about & line.stems))
-    for source in sources:
-        for line in source.lines:
-            if line.kind in ("lead", "heading") or line in fact.lines or not _rivals(fact, line, within):
-                continue
-            # What of the claim only this line has, beside what only the line has that gives the figure.
-            other = scale.weight((about & held.stems) - line.stems)
-            only = scale.weight((about & line.stems) - _read_with(held) - told)
-            listed = max(len(line.stems), len(held.stems)) <= _LISTED or line.kind == held.kind == "row"
-            if only > whole * (_ROW_ONLY if listed else _PROSE_ONLY) and other <= only * _ROW_SHARE:
-                return line
-            only = scale.weight((about & line.stems) - nearest.stems)
-            if scale.weight(about & line.stems) >= whole * _SAME_WORDS and only > whole * _PROSE_ONLY and not other:
-                return line  # nearly the line itself, with the figure of the one after it
-    if fact.figure is None or len(about) < _FEWEST_WORDS or any(line.kind == "lead" for line in fact.lines):
-        return None
-    if any(about & _read_with(line) for line in fact.lines):
-        return None
-    # The figure stands somewhere, in a line that has nothing to do with a claim that another line says most of.
-    best = _best_line(about, sources, scale)
-    return best if best is not None and scale.cover(about, best) >= _SOURCE_COVER else None
-
-
-def _other_part(fact: _Fact, about: frozenset[str], facts: Sequence[_Fact]) -> Line | None:
-    """The line that gives a figure, where it gives it for another of its parts than the one that is meant."""
-    figure = fact.figure
-    if figure is None or not about:
-        return None
-    for line in fact.lines:
-        parts = line.parts
-        holding = [n for n, (_, told) in enumerate(parts) if any(_gives(figure, one) for one in told)]
-        if not holding or any(not parts[n][0] or parts[n][0] & about for n in holding):
-            return None
-        own = frozenset(stem for n in holding for stem in parts[n][0])
-        rivals = [
-            one for n, (named, told) in enumerate(parts) if n not in holding and named & about - own for one in told
-        ]
-        if not any(_alike(figure, one) and not _claimed(one, facts) for one in rivals):
-            return None
-    return fact.lines[0] if fact.lines else None
-
-
-def _gives(figure: Quantity, told: Quantity) -> bool:
-    return same_value(figure, told) and same_unit(figure, told)
-
-
-def _alike(figure: Quantity, other: Quantity) -> bool:
-    """Whether they measure the same thing, as far as their units say."""
-    return bool(figure.dimensions & other.dimensions) if figure.senses else not other.senses
-
-
-def _claimed(told: Quantity, facts: Sequence[_Fact]) -> bool:
-    return any(one.figure is not None and same_value(one.figure, told) for one in facts)
-
-
-def _anchored(fact: _Fact, anchors: Sequence[_Fact]) -> list[Line]:
-    """The line that gives all other figures of a clause, two at least, where it is one and does not give this."""
-    if len(anchors) < _FEWEST_OF_A_CLAUSE:
-        return []
-    shared = [line for line in anchors[0].lines if all(line in other.lines for other in anchors[1:])]
-    return shared if len(shared) == 1 and not any(line in fact.lines for line in shared) else []
-
-
-def _read_with(line: Line) -> frozenset[str]:
-    """The words that a reader takes a line to be about: of prose, those of the sentence before too."""
-    return line.stems | line.near if line.kind != "row" else line.stems
-
-
-def _rivals(fact: _Fact, line: Line, facts: Sequence[_Fact], *, strictly: bool = True) -> bool:
-    """Whether a line gives, in place of this figure or date, another of the kind that the claim does not give."""
-    if fact.iso:
-        return bool(line.dates - {other.iso for other in facts})
-    figure = fact.figure
-    if figure is None:
-        return False
-    return any(
-        (_alike(figure, other) or not (strictly or figure.senses)) and not _claimed(other, facts)
-        for other in line.quantities
-    )
-
-
-def _clause(claim: str, fact: _Fact, facts: Sequence[_Fact], lang: Language) -> str:
-    """The part of a claim that a figure belongs to, where it gives several: "A costa 3 e B costa 4"."""
-    if sum(one.figure is not None or bool(one.iso) for one in facts) < 2:
-        return claim
-    cuts = [
-        0,
-        *(m.end() for m in re.finditer(r"[;:]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b", claim)),
-    ]
-    pieces = [claim[start:end] for start, end in zip(cuts, [*cuts[1:], len(claim)], strict=True)]
-    holding = [n for n, piece in enumerate(pieces) if fact.text in piece]
-    if len(holding) != 1:
-        return claim
-    first = last = holding[0]
-    while first and len(about_of("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
-        first -= 1
-    clause = "".join(pieces[first : last + 1])
-    return clause if len(about_of(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim
 
 
 def _of_the_words(
@@ -429,60 +290,6 @@ def _of_the_words(
         back = scale.weight(best.about & about) / (scale.weight(best.about) or 1.0)
         if back >= _SAME_WORDS and negated(claim, lang) != negated(best.text, lang):
             yield Finding(kind="negation", text=claim.strip(), nearest=nearest)
-
-
-_NAME = re.compile(r"[^\W\d_][\w'’\-]*")
-_NO_NAME_BEFORE = re.compile(r"(?:^|[.!?…:;|>•]|\n|[«“\"„‘]|(?:^|\n)\s*[-*+]|\*\*|__)[\s*_]*$")
-
-
-def names(claim: str, lang: Language) -> list[str]:
-    """The words of a claim that its capital letters make names, those that begin a sentence left out."""
-    found = []
-    for match in _NAME.finditer(claim):
-        word = match.group()
-        bare = re.sub(r"^[^\W_]{1,5}['’](?=\w)", "", word)  # "dell'Olanda"
-        if len(bare) >= 3 and bare[0].isupper() and fold(bare) not in lang.stop_words:
-            if word is bare and _NO_NAME_BEFORE.search(claim[max(0, match.start() - 12) : match.start()]):
-                continue
-            if fold(bare) in _calendar(lang):
-                continue
-            found.append(bare)
-    return list(dict.fromkeys(found))
-
-
-_CODE = re.compile(r"(?<![\w./-])(?=[\w./-]*[^\W\d_])(?=[\w./-]*\d)[^\W\d_][\w./-]*\w")
-
-
-def codes(claim: str) -> list[str]:
-    """What a claim names by letters and digits together: `n1-standard-4`, `A100`; no figure with a unit."""
-    return [match.group() for match in _CODE.finditer(claim)]
-
-
-def _known(name: str, sources: Sequence[Source], lang: Language) -> bool:
-    """Whether a passage has a name, or a word that begins like it."""
-    if any(letter.isdigit() for letter in name):
-        return any(fold(name) in source.folded for source in sources)
-    for word in words(name):
-        if not any(word in source.vocabulary for source in sources):
-            root = word[: max(4, len(word) - 2)]
-            if not any(other.startswith(root) for source in sources for other in source.vocabulary):
-                return False
-    return True
-
-
-@lru_cache(maxsize=16)
-def _calendar(lang: Language) -> frozenset[str]:
-    return frozenset(map(fold, (*lang.months, *lang.review["weekdays"])))
-
-
-def language_of(text: str, lang: Language) -> Language:
-    """The language that a text is in, as far as its stop words tell; the base's where they do not."""
-    spoken = words(text)
-    if len(spoken) < _FEWEST_WORDS:
-        return lang
-    counts = {code: sum(word in language(code).stop_words for word in spoken) for code in known_languages()}
-    best = max(counts, key=counts.__getitem__)
-    return language(best) if counts[best] >= counts.get(lang.code, 0) + max(2, len(spoken) * 0.1) else lang
 
 
 def _without_places(claim: str, passages: Sequence[Passage]) -> str:

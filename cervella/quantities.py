@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 
-from cervella.language import Language, fold, known_languages, language
+from cervella.language import Language, fold
+from cervella.measures import PERCENT, Senses, named_unit, senses_of
 
-__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value", "unit_of"]
+__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value"]
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
@@ -36,69 +37,6 @@ _RATE = re.compile(
 )
 _RANGE = re.compile(r"\s?(?:[-–—/~÷]|a|o|e|ed|to|or|and|ou|até)\s?")
 
-_TIME, _BYTES = "time", "bytes"
-_MONEY = frozenset({"eur", "usd", "gbp"})
-_SENSES: dict[str, tuple[tuple[str, Decimal], ...]] = {
-    # What a unit measures, and how much of the dimension's own unit it is. A name with several senses has them all.
-    "eur": (("eur", Decimal(1)),),
-    "usd": (("usd", Decimal(1)),),
-    "gbp": (("gbp", Decimal(1)),),
-    "cent": (("eur", Decimal("0.01")), ("usd", Decimal("0.01"))),
-    "us": ((_TIME, Decimal("0.000001")),),
-    "ms": ((_TIME, Decimal("0.001")),),
-    "s": ((_TIME, Decimal(1)),),
-    "min": ((_TIME, Decimal(60)),),
-    "h": ((_TIME, Decimal(3600)),),
-    "day": ((_TIME, Decimal(86400)),),
-    "week": ((_TIME, Decimal(604800)),),
-    "month": (("months", Decimal(1)),),
-    "year": (("months", Decimal(12)),),
-    "decade": (("months", Decimal(120)),),
-    "century": (("months", Decimal(1200)),),
-    "b": ((_BYTES, Decimal(1)), ("", Decimal(10**9))),
-    "kb": ((_BYTES, Decimal(1000)), (_BYTES, Decimal(1024))),
-    "mb": ((_BYTES, Decimal(10**6)), (_BYTES, Decimal(1024**2))),
-    "gb": ((_BYTES, Decimal(10**9)), (_BYTES, Decimal(1024**3))),
-    "tb": ((_BYTES, Decimal(10**12)), (_BYTES, Decimal(1024**4))),
-    "mg": (("mass", Decimal("0.001")),),
-    "g": (("mass", Decimal(1)),),
-    "kg": (("mass", Decimal(1000)),),
-    "t": (("mass", Decimal(10**6)),),
-    "mm": (("length", Decimal("0.001")),),
-    "cm": (("length", Decimal("0.01")),),
-    "m": (("length", Decimal(1)), ("", Decimal(10**6)), (_TIME, Decimal(60))),
-    "km": (("length", Decimal(1000)),),
-    "mile": (("miles", Decimal(1)),),
-    "w": (("power", Decimal(1)),),
-    "kw": (("power", Decimal(1000)),),
-    "kwh": (("energy", Decimal(1)),),
-    "hz": (("frequency", Decimal(1)),),
-    "khz": (("frequency", Decimal(1000)),),
-    "mhz": (("frequency", Decimal(10**6)),),
-    "ghz": (("frequency", Decimal(10**9)),),
-    "celsius": (("temperature", Decimal(1)),),
-    "px": (("pixels", Decimal(1)),),
-    "%": (("%", Decimal(1)),),
-}
-_SYMBOLS = {
-    "€": "eur",
-    "eur": "eur",
-    "$": "usd",
-    "us$": "usd",
-    "usd": "usd",
-    "£": "gbp",
-    "gbp": "gbp",
-    "µs": "us",
-    "sec": "s",
-    "d": "day",
-    "°c": "celsius",
-    "gib": "gb",
-    "mib": "mb",
-    "kib": "kb",
-}
-_ALONE = frozenset("hmsgk€$£")
-"""One letter that is a unit also with a space before it."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
@@ -114,7 +52,7 @@ class Quantity:
     """Those of the digits alone."""
     negative: bool = False
     percent: bool = False
-    senses: tuple[tuple[str, Decimal], ...] = ()
+    senses: Senses = ()
     """Dimension and factor, for each thing that its unit may mean; none where it has no unit that is known."""
     rate: str = ""
     """Per what it is: `month` in "12 euro al mese"."""
@@ -212,13 +150,6 @@ def same_unit(claimed: Quantity, told: Quantity) -> bool:
     return any(one == other and not (own and its) for own, one in ours for its, other in theirs)
 
 
-def unit_of(header: str) -> tuple[tuple[str, Decimal], ...]:
-    """What the one unit that a column's header names measures: "Durata (giorni)"; none where it names none, or two."""
-    found = {name: senses for name in re.findall(r"[€$£%]|[^\W\d_]{2,}", header) if (senses := _senses(name))}
-    distinct = set(found.values())
-    return distinct.pop() if len(distinct) == 1 else ()
-
-
 def _in_digits(text: str) -> Iterator[Quantity]:
     for match in _NUMBER.finditer(text):
         token = match.group()
@@ -235,7 +166,7 @@ def _in_digits(text: str) -> Iterator[Quantity]:
                 bare=frozenset(bare),
                 negative=token[0] in "-−",
                 percent=True,
-                senses=_SENSES["%"],
+                senses=PERCENT,
             )
             continue
         multiple = _MULTIPLE.match(text, end)
@@ -276,7 +207,7 @@ def _in_words(text: str, lang: Language) -> Iterator[Quantity]:
                 readings=reading,
                 bare=reading,
                 percent=True,
-                senses=_SENSES["%"],
+                senses=PERCENT,
                 worded=True,
             )
             continue
@@ -327,43 +258,29 @@ def _number_word(word: str, lang: Language) -> int | None:
     return None
 
 
-def _unit(
-    text: str, start: int, end: int, multiple: re.Match[str] | None, factor: Decimal
-) -> tuple[tuple[tuple[str, Decimal], ...], int, str]:
+def _unit(text: str, start: int, end: int, multiple: re.Match[str] | None, factor: Decimal) -> tuple[Senses, int, str]:
     """The senses of the unit of a number at `text[start:end]`, where all of it ends, and per what it is."""
     before = _BEFORE.search(text, max(0, start - 6), start)
     if before:
-        senses = _SENSES[_SYMBOLS[(before.group(1) or before.group(2)).lower()]]
+        senses = senses_of(before.group(1) or before.group(2))
         stop = multiple.end() if multiple else end
         rate, stop = _rate(text, stop)
         return _times(senses, factor), stop, rate
     after = multiple.end() if multiple else end
     match = _UNIT.match(text, after)
-    senses = () if match is None else _senses(match.group(1), glued=text[after : after + 1].isalpha())
+    senses = () if match is None else senses_of(match.group(1), glued=text[after : after + 1].isalpha())
     if match is not None and senses:
         rate, stop = _rate(text, match.end())
         return _times(senses, factor), stop, rate
     if multiple:
         name = multiple.group(1).lower()
-        own = _SENSES.get(name, ()) if name in _SHORT_MULTIPLES else ()
+        own = senses_of(name) if name in _SHORT_MULTIPLES else ()
         return own or (("", factor),), multiple.end(), ""
     return (), end, ""
 
 
-def _times(senses: tuple[tuple[str, Decimal], ...], factor: Decimal) -> tuple[tuple[str, Decimal], ...]:
+def _times(senses: Senses, factor: Decimal) -> Senses:
     return senses if factor == 1 else tuple((dimension, own * factor) for dimension, own in senses)
-
-
-def _senses(name: str, *, glued: bool = True) -> tuple[tuple[str, Decimal], ...]:
-    folded = fold(name).replace(" ", "")
-    if not glued and len(folded) == 1 and folded not in _ALONE:
-        return ()
-    unit = _SYMBOLS.get(name.lower().replace(" ", ""), _SYMBOLS.get(folded, folded))
-    if unit not in _SENSES:
-        unit = _unit_words().get(folded, "")
-    if unit in _SENSES:
-        return _SENSES[unit]
-    return ((unit, Decimal(1)),) if unit else ()
 
 
 def _rate(text: str, position: int) -> tuple[str, int]:
@@ -374,20 +291,10 @@ def _rate(text: str, position: int) -> tuple[str, int]:
         if match is None:
             break
         name, end = fold(match.group(1)), match.end()
-        unit = _SYMBOLS.get(name, _unit_words().get(name, name))
+        unit = named_unit(name)
         if unit in ("h", "day", "week", "month", "year", "s", "min"):
             return unit, end
     return "", position
-
-
-@lru_cache(maxsize=1)
-def _unit_words() -> dict[str, str]:
-    """The words for units in all languages that are known: an answer may name them in another than the base's."""
-    found: dict[str, str] = {}
-    for code in known_languages():
-        for unit, names in language(code).units.items():
-            found |= {fold(name): unit for name in names.split()}
-    return found
 
 
 def _readings(token: str) -> set[str]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from cervella.checks import Check, Context, run_check
 from cervella.checks.check import PersonaTraits
-from cervella.grounding import language_of
 from cervella.language import Language, language
+from cervella.naming import language_of
 from cervella.pieces import normal, units
 from cervella.prompt import strip_marks
 from cervella.types import Passage

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.grounding import findings, names, supports
+from cervella.grounding import findings, supports
 from cervella.language import language
+from cervella.naming import names
 from cervella.review import ISSUE_KINDS, THRESHOLD, WEIGHTS, review_text
 from cervella.soul import Traits
 from cervella.types import Passage

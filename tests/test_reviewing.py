@@ -134,10 +134,9 @@ def test_reviewed_comes_before_answered_with_the_text_that_was_kept(make: Any) -
 
 def test_an_answer_that_breaks_off_is_not_reviewed(make: Any) -> None:
     agent = make(("Il lancio ", BrainUnavailableError("Gone.", brain="una", remedy="Wait.")))
-    events = []
+    events: list[Any] = []
     with pytest.raises(StreamInterruptedError):
-        for event in agent.stream("Quando?", review=True):
-            events.append(event)
+        events.extend(agent.stream("Quando?", review=True))
     assert not any(isinstance(event, Reviewed) for event in events)
 
 
