@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import functools
+import hashlib
 import logging
 import os
 import uuid
@@ -235,7 +236,51 @@ class Agent(Asking):
             prompt = replace(prompt, hints={**prompt.hints, "route": "explicit", "reason": "the caller named it"})
         clock.retrieved()
         yield Retrieved(retrieval=retrieval)
-        self._recording.begin(reply, session=session, soul=self.soul.fingerprint, question=question)
+        soul = self.soul.fingerprint
+        async with aclosing(self._answer(shield, prompt, retrieval, clock, session, soul, reviewing)) as events:
+            async for event in events:
+                yield event
+
+    async def acomplete(
+        self,
+        prompt: Prompt,
+        *,
+        brain: AnyBrain | None = None,
+        timeout: float | None = None,
+        session: str | None = None,
+    ) -> Reply:
+        """The answer to a prompt that is whole already: nothing is retrieved or added, the soul neither.
+
+        It goes through the brain's shield and into the ledger as a question does. `Reply.soul` is the fingerprint of
+        the prompt's own system text, empty where it has none. For evaluations, which ask every brain the same bytes.
+        """
+        clock = Clock(timeout)
+        shield = self._parts.shield(brain)
+        prompt = replace(prompt, reply=uuid.uuid4().hex)
+        given = Retrieval(query=prompt.question, passages=prompt.passages)
+        soul = hashlib.sha256(prompt.system.encode()).hexdigest() if prompt.system else ""
+        async with aclosing(self._answer(shield, prompt, given, clock, session, soul)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    return event.reply
+        raise AssertionError("an answer ends with Answered, or raises")
+
+    def complete(self, prompt: Prompt, **options: Any) -> Reply:
+        """The answer to a prompt that is whole already: see `acomplete`."""
+        return self._loop.run(functools.partial(self.acomplete, prompt, **options))
+
+    async def _answer(
+        self,
+        shield: Shielded,
+        prompt: Prompt,
+        retrieval: Retrieval,
+        clock: Clock,
+        session: str | None,
+        soul: str,
+        reviewing: Reviewing | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """`TextDelta`s, `Reviewed` where it is wanted, then `Answered`; in the books whatever becomes of it."""
+        self._recording.begin(prompt.reply, session=session, soul=soul, question=prompt.question)
         try:
             async with aclosing(shield.stream(prompt, timeout=clock.left())) as events:
                 async for event in events:
@@ -244,7 +289,7 @@ class Agent(Asking):
                     clock.token()
                     yield event
             assert isinstance(event, Finished)
-            answer = await self._reply(prompt, retrieval, event.completion, clock)
+            answer = await self._reply(prompt, retrieval, event.completion, clock, soul)
             if reviewing is not None:
                 answer = await self._reviewed(reviewing, prompt, retrieval, answer, shield, clock)
                 assert answer.review is not None
@@ -258,10 +303,10 @@ class Agent(Asking):
                 attempts=error.attempts,
                 flags=error.flags,
             )
-            yield Interrupted(reply=await self._reply(prompt, retrieval, partial, clock))
+            yield Interrupted(reply=await self._reply(prompt, retrieval, partial, clock, soul))
             raise
         finally:
-            self._recording.end(reply)
+            self._recording.end(prompt.reply)
 
     async def apreview(
         self, question: str, *, brain: AnyBrain | None = None, timeout: float | None = None, **options: Any
@@ -355,7 +400,9 @@ class Agent(Asking):
                 code="retrieval_timeout",
             ) from error
 
-    async def _reply(self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: Clock) -> Reply:
+    async def _reply(
+        self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: Clock, soul: str
+    ) -> Reply:
         id = prompt.reply
         await self._recording.written(id, completion.text)
         last = completion.attempts[-1] if completion.attempts else None
@@ -376,7 +423,7 @@ class Agent(Asking):
             cost_usd=self._recording.cost(id),
             brain=last.brain if last else "",
             model=completion.model,
-            soul=self.soul.fingerprint,
+            soul=soul,
             timings=clock.timings(),
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
@@ -404,7 +451,7 @@ class Agent(Asking):
         self, reviewing: Reviewing, prompt: Prompt, retrieval: Retrieval, answer: Reply, shield: Shielded, clock: Clock
     ) -> Reply:
         async def remade(_: Prompt, completion: Completion) -> Reply:
-            return await self._reply(prompt, retrieval, completion, clock)
+            return await self._reply(prompt, retrieval, completion, clock, answer.soul)
 
         kept = await reviewing.revised(prompt, answer, shield, clock, remade)
         await self._recording.written(prompt.reply, kept.text)
@@ -444,11 +491,12 @@ class Agent(Asking):
         prompt, retrieval = await self._prompt(
             asked, clock, filters=filters, top_k=top_k, query=query, reply=uuid.uuid4().hex, retrieval=found
         )
-        self._recording.begin(prompt.reply, session=None, soul=self.soul.fingerprint, question=asked)
+        soul = self.soul.fingerprint
+        self._recording.begin(prompt.reply, session=None, soul=soul, question=asked)
         try:
             if written is None:
                 completion = Completion(text=answer if isinstance(answer, str) else answer.text)
-                written = await self._reply(prompt, retrieval, completion, clock)
+                written = await self._reply(prompt, retrieval, completion, clock, soul)
                 written = replace(written, tainted=tainted or prompt.tainted)
             verdict, _ = await reviewing.review(prompt, written, clock)
             return verdict

@@ -23,7 +23,9 @@ from cervella.errors import ConfigError, did_you_mean
 __all__ = ["Language", "fold", "known_languages", "language", "words"]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
+_MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # no ASCII, or a backtick; what is between has nothing to fold
 _WORD = re.compile(r"[^\W_]+")
+_MANY_WORDS = 50_000  # whose stems are kept at hand
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
@@ -40,10 +42,11 @@ def fold(text: str) -> str:
     >>> fold("Perché"), words("Perche' è l’unica") == words("perché e' l'unica")
     ('perche', True)
     """
-    text = text.translate(_APOSTROPHES)
-    if not text.isascii():
-        text = "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", text)))
-    return text.casefold()
+    return _MARKED.sub(_unmarked, text).casefold()
+
+
+def _unmarked(match: re.Match[str]) -> str:
+    return "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", match[0].translate(_APOSTROPHES))))
 
 
 def words(text: str) -> list[str]:
@@ -95,6 +98,8 @@ class Language:
     _intents: Mapping[str, tuple[re.Pattern[str], ...]] = field(repr=False)
     starter: Mapping[str, str] = field(repr=False)
     """What `cervella init` writes: `constitution`, `note`."""
+    _stems_at_hand: list[dict[str, str]] = field(default_factory=lambda: [{}], init=False, repr=False)
+    """One dict, replaced by another and never emptied: who looks a word up in it finds what it put there."""
 
     @cached_property
     def _stem(self) -> Callable[[list[str]], list[str]]:
@@ -113,7 +118,14 @@ class Language:
         >>> language("it").stems("Le decisioni che abbiamo preso")
         ['decision', 'pres']
         """
-        return self._stem([word for word in words(text) if word not in self.stop_words])
+        wanted = [word for word in words(text) if word not in self.stop_words]
+        known = self._stems_at_hand[0]
+        if len(known) > _MANY_WORDS:
+            known = self._stems_at_hand[0] = {}
+        new = list({word for word in wanted if word not in known})
+        if new:
+            known.update(zip(new, self._stem(new), strict=True))
+        return [known[word] for word in wanted]
 
     def sentences(self, text: str) -> list[tuple[int, int]]:
         """Where each sentence of a running text starts and ends; white space between them belongs to none.

@@ -19,6 +19,7 @@ __all__ = [
     "BudgetConfig",
     "Config",
     "ConversationsConfig",
+    "EvaluationConfig",
     "KnowledgeConfig",
     "LedgerConfig",
     "ReviewConfig",
@@ -116,6 +117,9 @@ class RolesConfig(_Section):
     deprecated_words: tuple[str, ...] = Field(
         default=(), description="Words at a document's head that say that it no longer holds, besides the usual ones."
     )
+    draft_words: tuple[str, ...] = Field(
+        default=(), description="Words in a file's name that make it an earlier version, besides the usual ones."
+    )
     superseded_words: tuple[str, ...] = Field(
         default=(), description="Words at a document's head that say that another replaces it, besides the usual ones."
     )
@@ -196,6 +200,37 @@ class ReviewConfig(_Section):
     rounds: int = Field(default=1, ge=0, le=3, description="How often the first hand may revise an answer.")
 
 
+class EvaluationConfig(_Section):
+    """[evaluation]: soul tests and comparisons, and what they must come to."""
+
+    folder: Path = Field(default=Path(".cervella/evaluations"), description="Where runs and their reports are kept.")
+    margin: float = Field(
+        default=0.10,
+        gt=0,
+        lt=1,
+        description="How much worse than the reference a brain may be, as a share: 0.10 is ten points.",
+    )
+    soul_go: float = Field(default=0.90, ge=0, le=1, description="Soul score that GO wants.")
+    soul_conditional: float = Field(default=0.75, ge=0, le=1, description="Soul score under which it is NO-GO.")
+    answers_go: float = Field(
+        default=0.80, ge=0, le=1, description="Share of questions answered rightly, with a right source, that GO wants."
+    )
+    answers_conditional: float = Field(default=0.60, ge=0, le=1, description="Share of them under which it is NO-GO.")
+    latency_p95: float | None = Field(
+        default=60.0, gt=0, description="Seconds within which 95 of 100 answers must come for GO."
+    )
+    cost_per_1000: Decimal | None = Field(
+        default=None, ge=0, description="US dollars that 1,000 answers may cost for GO; by default no limit."
+    )
+    draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Draws of the bootstrap and of permutations.")
+    seed: int = Field(
+        default=20260109, ge=0, description="Of those draws, and of what is sent to engines that take one."
+    )
+    judge: str | None = Field(
+        default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
+    )
+
+
 class Config(BaseSettings):
     """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
 
@@ -214,6 +249,7 @@ class Config(BaseSettings):
     ledger: LedgerConfig = LedgerConfig()
     budget: BudgetConfig = BudgetConfig()
     review: ReviewConfig = ReviewConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     brains: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
     )
@@ -251,6 +287,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "ledger": LedgerConfig,
     "budget": BudgetConfig,
     "review": ReviewConfig,
+    "evaluation": EvaluationConfig,
 }
 PATHS = (
     ("soul", "constitution"),
@@ -261,6 +298,7 @@ PATHS = (
     ("knowledge", "embedding_cache"),
     ("conversations", "path"),
     ("ledger", "path"),
+    ("evaluation", "folder"),
 )
 SWITCHABLE = frozenset({("knowledge", "embedding_cache")})
 """Paths that may be false: not at all."""

@@ -444,19 +444,33 @@ def cli() -> str:
             ],
         ),
     ]
-    for command in app.registered_commands:
-        function = command.callback
+    for name, function in _commands():
         rows = list(_parameters(function))
         arguments = [row[0].strip("`") for row in rows if not row[0].startswith("`-")]
-        line = " ".join(["cervella", str(command.name), *arguments, "[OPTIONS]"])
-        pages.append(f"## cervella {command.name}\n\n`{line}`\n\n{_prose(function.__doc__)}")
+        line = " ".join(["cervella", name, *arguments, "[OPTIONS]"])
+        pages.append(f"## cervella {name}\n\n`{line}`\n\n{_prose(function.__doc__)}")
         pages.append(_table(("argument or option", "value", ""), rows))
     return "\n".join(pages)
+
+
+def _commands() -> Iterator[tuple[str, Any]]:
+    """Every command with its function; those of a group after the group's own."""
+    for command in app.registered_commands:
+        yield str(command.name), command.callback
+    for group in app.registered_groups:
+        inner = group.typer_instance
+        own = inner.registered_callback if inner is not None else None
+        if own is not None and own.callback is not None:
+            yield str(group.name), own.callback
+        for command in inner.registered_commands if inner is not None else ():
+            yield f"{group.name} {command.name}", command.callback
 
 
 def _parameters(function: Any) -> Iterator[tuple[str, ...]]:
     hints = typing.get_type_hints(function, include_extras=True)
     for parameter in inspect.signature(function).parameters.values():
+        if parameter.annotation in ("typer.Context", typer.Context):
+            continue
         annotated = hints[parameter.name]
         kind, info = typing.get_args(annotated)[0], annotated.__metadata__[0]
         default = parameter.default

@@ -13,6 +13,7 @@ import cervella
 
 HEAVY = (
     "numpy",
+    "scipy",
     "chromadb",
     "llama_index",
     "torch",
@@ -39,7 +40,7 @@ def loaded_after(code: str) -> list[str]:
         "import cervella",
         "import cervella; cervella.Agent",
         "import cervella; [getattr(cervella, name) for name in cervella.__all__]",
-        "import cervella.testing, cervella.brains, cervella.soul, cervella.cli",
+        "import cervella.testing, cervella.brains, cervella.soul, cervella.cli, cervella.evaluation.statistics",
         "import cervella; from cervella.testing import *\n"
         "class S:\n name='n'; language='it'; fingerprint='f'\n system_prompt=lambda s: 'Sono.'\n"
         "with cervella.Agent(brain=EchoBrain(), retriever=FixedRetriever(), soul=S()) as a: a.ask('ciao')",

@@ -14,7 +14,7 @@ import httpx2
 
 from cervella.brains.embedded_engine import Engine, EngineOptions, engine_for
 from cervella.brains.embedded_failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
-from cervella.brains.embedded_warmth import Warmth
+from cervella.brains.embedded_warmth import Warmth, forget
 from cervella.brains.gguf import GgufError, ModelFacts, read_facts
 from cervella.prompt import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
@@ -101,6 +101,8 @@ class EmbeddedBrain:
         engine = await self._loaded()
         body, flags = self._request(engine, prompt)
         computed = 0
+        if prompt.hints.get("fresh"):
+            await forget(engine)
         if self._warmth is not None and prompt.system:
             computed = await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
         texts: list[str] = []
@@ -185,7 +187,7 @@ class EmbeddedBrain:
         body: dict[str, Any] = {
             "messages": messages,
             "max_tokens": prompt.max_output_tokens or self._max_output_tokens,
-            "seed": self._seed,
+            "seed": int(prompt.hints.get("seed", self._seed)),
             "stream": True,
             "stream_options": {"include_usage": True},
             "return_progress": True,  # what lets the engine see, batch by batch, that the reader has left

@@ -24,7 +24,7 @@ from cervella.brains.slot_files import SlotFiles, slot_key
 if TYPE_CHECKING:
     from cervella.brains.embedded_engine import Engine
 
-__all__ = ["Warmth"]
+__all__ = ["Warmth", "forget"]
 
 _logger = logging.getLogger("cervella")
 _TURN_SECONDS = 0.05
@@ -87,6 +87,25 @@ class Warmth:
                 await server.restore(kept, slot)
 
 
+async def forget(engine: Engine) -> None:
+    """Empty every slot: the next prompt finds what a soul's file holds, and nothing that was asked before.
+
+    Where it fails the answer is given all the same: the engine computes the same numbers from a warm slot.
+    """
+    while not engine.turn.acquire(blocking=False):
+        await anyio.sleep(_TURN_SECONDS)
+    try:
+        async with engine.client() as client:
+            server = _Slots(client, engine)
+            for slot in range(len(engine.souls)):
+                await server.erase(slot)
+                engine.souls[slot] = None
+    except _FAILURES as error:
+        _logger.info("the engine's slots were not emptied: %s", error)
+    finally:
+        engine.turn.release()
+
+
 class _Slots:
     """What llama.cpp's server says and does about its slots."""
 
@@ -127,6 +146,9 @@ class _Slots:
         with self._engine.link(path) as name, contextlib.suppress(*_FAILURES):
             return bool((await self._post(f"/slots/{slot}?action=restore", filename=name))["n_restored"])
         return False
+
+    async def erase(self, slot: int) -> None:
+        await self._post(f"/slots/{slot}?action=erase")
 
     async def _post(self, url: str, **body: Any) -> dict[str, Any]:
         response = await self._client.post(url, content=_json(body))

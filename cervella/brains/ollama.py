@@ -229,6 +229,8 @@ class OllamaBrain:
         options: dict[str, Any] = {"num_ctx": window, "num_predict": room}
         if prompt.temperature is not None:
             options["temperature"] = prompt.temperature
+        if "seed" in prompt.hints:
+            options["seed"] = int(prompt.hints["seed"])
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [_wire(message) for message in messages],

@@ -239,6 +239,8 @@ class VllmBrain:
         }
         if prompt.temperature is not None:
             body["temperature"] = prompt.temperature
+        if "seed" in prompt.hints:
+            body["seed"] = int(prompt.hints["seed"])
         return body, {"control_tokens_defused": defused} if defused else {}
 
     # What the server is asked beside questions

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from cervella.agent import Agent
 from cervella.cli.output import note
 from cervella.errors import CervellaError, did_you_mean
+from cervella.evaluation.indexed import manifest_of
 from cervella.filters import path_matches
-from cervella.knowledge.manifest import FileRow, Manifest
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge.manifest import FileRow
 
 __all__ = ["manifest_of", "warn_of_filters"]
 
 _SHOWN = 12
-
-
-@contextmanager
-def manifest_of(agent: Agent) -> Iterator[Manifest | None]:
-    """What the index holds; None where there is no index, or a damaged one, which others say."""
-    build = IndexFolder(agent.config.knowledge.index).current_or_none()
-    manifest = None
-    with suppress(CervellaError):
-        manifest = Manifest.open(build) if build else None
-    try:
-        yield manifest
-    finally:
-        if manifest is not None:
-            manifest.close()
 
 
 def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:

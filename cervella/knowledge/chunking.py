@@ -57,6 +57,8 @@ class Chunk:
     """The heading that most of it stands under; empty before the first."""
     lead: str
     """The path of that heading, `Titolo > Sezione`; for a piece of a split table its header rows below."""
+    indexed: str
+    """The words of its text: what of it is indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,12 @@ def chunk(document: Document, sizes: Sizes | None = None, *, count: Callable[[st
     long as `sizes.cap`; all else is estimated, and without it those too.
     """
     sizes = sizes or Sizes()
-    runs = list(_Packer(document.lines, sizes, count).pack(document.blocks))
+    packer = _Packer(document.lines, sizes, count)
+    runs = list(packer.pack(document.blocks))
     paths = [_main_headings(run) for run in runs]
     shown = [_shown_tokens(document.lines, run) for run in runs]
     parents = _grouped(paths, shown, sizes.passage)
-    return [_finish(document.lines, ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
+    return [packer.finish(ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
 
 
 def _main_headings(pieces: Sequence[_Piece]) -> tuple[str, ...]:
@@ -141,24 +144,6 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     )
 
 
-def _finish(
-    lines: Sequence[str], ordinal: int, parent: int, pieces: Sequence[_Piece], headings: tuple[str, ...]
-) -> Chunk:
-    lead = " > ".join(headings)
-    if pieces[0].header:
-        lead = f"{lead}\n{pieces[0].header}".lstrip("\n")
-    start, end = pieces[0].start, pieces[-1].end
-    return Chunk(
-        ordinal=ordinal,
-        parent=parent,
-        start_line=start,
-        end_line=end,
-        text="\n".join(lines[start - 1 : end]),
-        heading=headings[-1] if headings else "",
-        lead=lead,
-    )
-
-
 class _Packer:
     def __init__(self, lines: Sequence[str], sizes: Sizes, count: Callable[[str], int] | None) -> None:
         self._lines = lines
@@ -179,6 +164,22 @@ class _Packer:
                 waiting.extend(run.pieces)
         if waiting.pieces:
             yield waiting.pieces
+
+    def finish(self, ordinal: int, parent: int, pieces: Sequence[_Piece], headings: tuple[str, ...]) -> Chunk:
+        lead = " > ".join(headings)
+        if pieces[0].header:
+            lead = f"{lead}\n{pieces[0].header}".lstrip("\n")
+        start, end = pieces[0].start, pieces[-1].end
+        return Chunk(
+            ordinal=ordinal,
+            parent=parent,
+            start_line=start,
+            end_line=end,
+            text="\n".join(self._lines[start - 1 : end]),
+            heading=headings[-1] if headings else "",
+            lead=lead,
+            indexed="\n".join(line for line in self._indexed[start - 1 : end] if line),
+        )
 
     def _may_join(self, before: _Run, after: _Run) -> bool:
         if after.pieces[0].header:

@@ -11,9 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
 from statistics import median
+from typing import TYPE_CHECKING
 
 from cervella.knowledge.snapshot import Snapshot
 from cervella.language import Language, known_languages, language, words
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["ABSTAIN_BELOW", "calibrated", "confidence"]
 
@@ -56,11 +60,9 @@ def _off_topic() -> Mapping[str, Sequence[str]]:
     return tomllib.loads(text)
 
 
-def confidence(
-    loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: Sequence[int]
-) -> float:
+def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:
     """0 to 1, by the chunks at `places`: by vectors where it is known what their cosines mean, else by words."""
-    if not places:
+    if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
     if cosines and high > low:
@@ -70,7 +72,7 @@ def confidence(
     return min(max(_OFFSET + said - _UNKNOWN * unknown, 0.0), 1.0) if said else 0.0
 
 
-def _words(loaded: Snapshot, query: str, lang: Language, places: Sequence[int]) -> tuple[float, float]:
+def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:
     """How much of the query the best chunk says, 0 to 1, and the share of its words that the base does not have.
 
     In a question of another language only what the languages share can be found, names, numbers and cognates: of the

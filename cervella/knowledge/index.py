@@ -99,7 +99,7 @@ class KnowledgeIndex:
                     _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
                 run.write_words(plan, reading)
-                run.write_vectors(reading, partial=not rebuild)
+                run.write_vectors(partial=not rebuild)
                 builder.publish()
                 if purge:
                     texts = {text for generation in self._storage.readable() for text in _texts(generation)}

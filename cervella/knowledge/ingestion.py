@@ -6,23 +6,21 @@ import gc
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
-from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
+from cervella.knowledge.chunking import CHUNKER_VERSION
 from cervella.knowledge.confidence import calibrated
+from cervella.knowledge.cutting import Cut, cut_all
 from cervella.knowledge.embedding import Choice
 from cervella.knowledge.embedding_cache import EmbeddingCache
-from cervella.knowledge.indexed_text import indexed_text
 from cervella.knowledge.lexical import write_lexical
-from cervella.knowledge.manifest import ChunkRow, FileRow, Manifest, chunk_id
-from cervella.knowledge.markdown import Document
-from cervella.knowledge.parsing import SafeParser
-from cervella.knowledge.roles import Roles, facts_of, is_local_only
+from cervella.knowledge.manifest import ChunkRow, FileRow, chunk_id
+from cervella.knowledge.roles import Roles, is_local_only
 from cervella.knowledge.scan import Scan, Source, read
 from cervella.language import Language
 from cervella.protocols import Embedder
@@ -132,18 +130,21 @@ class Ingestion:
         manifest, work = self._builder.begin(lexical=False)
         ready = manifest.ids(embedded=True)
         noted = self._noted()
-        with manifest.transaction(), _no_collector(), SafeParser() as parser:
+        sources = [reading.sources[path] for path in todo]
+        with manifest.transaction(), _no_collector():
             for path in plan.removed:
                 manifest.delete_file(path)
                 noted.pop(path, None)
-            for number, path in enumerate(todo, start=1):
-                source = reading.sources[path]
-                document, why = parser.parse(source.text)
-                file, chunks = self._rows(source, document)
-                manifest.replace_file(file, source.text, chunks, embedded=ready)
-                noted[path] = {"redactions": [(one.line, one.kind) for one in source.redactions], "plain": why}
-                self.notify("index", number, len(todo))
-            stems = self._stems(manifest)
+            with closing(cut_all(sources, self._language, self._roles)) as cuts:
+                for number, (source, made) in enumerate(zip(sources, cuts, strict=True), start=1):
+                    file, chunks = self._rows(source, made)
+                    manifest.replace_file(file, made.text, chunks, made.stems, embedded=ready)
+                    noted[source.path] = {
+                        "redactions": [(one.line, one.kind) for one in made.redactions],
+                        "plain": made.plain,
+                    }
+                    self.notify("index", number, len(todo))
+            stems = manifest.stems()
             embedder = self._choice.built_with
             with self._builder.storage.border():
                 lexical = write_lexical(work, stems)
@@ -167,8 +168,8 @@ class Ingestion:
         noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
         return noted
 
-    def _rows(self, source: Source, document: Document) -> tuple[FileRow, list[ChunkRow]]:
-        facts = facts_of(source.path, document, self._language, self._roles)
+    def _rows(self, source: Source, made: Cut) -> tuple[FileRow, list[ChunkRow]]:
+        facts = made.facts
         file = FileRow(
             path=source.path,
             disk_path=source.disk_path,
@@ -194,27 +195,11 @@ class Ingestion:
                 lead=piece.lead,
                 text=piece.text,
             )
-            for piece in chunk(document)
+            for piece in made.chunks
         ]
         return file, chunks
 
-    def _stems(self, manifest: Manifest) -> list[list[str]]:
-        """The stems of every chunk, in order; those of files that did not change as the last run noted them."""
-        known = manifest.stems()
-        rows: dict[str, list[ChunkRow]] = {}
-        for row in manifest.chunks(without=known):
-            rows.setdefault(row.path, []).append(row)
-        for path, chunks in rows.items():
-            known[path] = [self._stems_of(row) for row in chunks]
-            manifest.put_stems(path, known[path])
-        return [stems for path in sorted(known) for stems in known[path]]
-
-    def _stems_of(self, row: ChunkRow) -> list[str]:
-        """A chunk's own words, those of its headings and those of its path: all of them say what it is about."""
-        about = indexed_text(f"{row.lead}\n{row.text}")
-        return self._language.stems(f"{row.path.removesuffix('.md')}\n{about}")
-
-    def write_vectors(self, reading: Reading, *, partial: bool) -> None:
+    def write_vectors(self, *, partial: bool) -> None:
         """Embed what has no vector yet, and then drop the vectors of chunks that are gone.
 
         With `partial` the words are published first, and then vectors as they come: a search uses what is there.
@@ -222,13 +207,13 @@ class Ingestion:
         embedder, builder = self._choice.embedder, self._builder
         if embedder is None:
             return
-        pending = frozenset(builder.manifest.ids(embedded=False))
+        pending = builder.manifest.count(embedded=False)
         if not pending and builder.meta("vectors") == "current":
             return
         if partial and pending:
             builder.publish()
         try:
-            self._embed(embedder, pending, reading, partial=partial)
+            self._embed(embedder, pending, partial=partial)
         except KnowledgeError:
             raise
         except BaseException:  # whoever stopped it has what was made so far
@@ -253,21 +238,23 @@ class Ingestion:
 
         manifest.put_meta({"calibration": json.dumps(calibrated(self._language.code, some, nearest) or "")})
 
-    def _embed(self, embedder: Embedder, pending: frozenset[str], reading: Reading, *, partial: bool) -> None:
+    def _embed(self, embedder: Embedder, pending: int, *, partial: bool) -> None:
         if not pending:
             return
         from cervella.knowledge.nodes import vectors_of  # LlamaIndex takes seconds to import
 
         done, until = 0, _FIRST
-        plain = frozenset(path for path, notes in self._noted().items() if notes["plain"])
-        texts = ((path, reading.sources[path].text) for path in self._by_use() if path in reading.sources)
-        for vectors in vectors_of(texts, embedder, wanted=pending, batch=_BATCH, cache=self._cache, plain_files=plain):
+        for vectors in vectors_of(self._without_vectors(), embedder, batch=_BATCH, cache=self._cache):
             self._builder.add(vectors)
             done += len(vectors)
-            self.notify("embed", done, len(pending))
-            if partial and until <= done < len(pending):
+            self.notify("embed", done, pending)
+            if partial and until <= done < pending:
                 self._builder.publish()
                 until = 2 * done
+
+    def _without_vectors(self) -> Iterator[ChunkRow]:
+        for path in self._by_use():
+            yield from self._builder.manifest.pending(path)  # another one after each time that it was published
 
     def _by_use(self) -> list[str]:
         """The files with chunks that have no vector: those that are most asked for first, and the newest of them."""

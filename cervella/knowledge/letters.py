@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -57,19 +58,17 @@ class LetterIndex:
     """What the run adds to the score of the document at the same position, float32."""
 
     @classmethod
-    def of(cls, documents: Sequence[Sequence[str]]) -> LetterIndex:
-        """Index documents given as lists of stems."""
+    def of(cls, stems: Sequence[str], documents: Sequence[Sequence[int]]) -> LetterIndex:
+        """Index documents given as the places in `stems` of what they say."""
         import numpy as np
 
         size = len(documents)
-        stems: dict[str, int] = {}
-        said = [stems.setdefault(stem, len(stems)) for document in documents for stem in document]
         columns: dict[str, int] = {}
         runs = [[columns.setdefault(run, len(columns)) for run in runs_of(stem)] for stem in stems]
         counts = np.fromiter(map(len, runs), np.int64, len(runs))
-        flat = np.fromiter((run for some in runs for run in some), np.int64, int(counts.sum()))
+        flat = np.fromiter(chain.from_iterable(runs), np.int64, int(counts.sum()))
         firsts = np.cumsum(counts) - counts
-        spoken = np.asarray(said, dtype=np.int64)
+        spoken = np.fromiter(chain.from_iterable(documents), np.int64)
         homes = np.repeat(np.arange(size), [len(document) for document in documents])
         # Each stem that is said, replaced by its runs: the position of every run in `flat`.
         many = counts[spoken]
@@ -134,14 +133,15 @@ class LetterIndex:
         0 to 1, shape (size,)."""
         import numpy as np
 
-        scores, has = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
         runs = [run for stem in dict.fromkeys(stems) for run in runs_of(stem)]
-        most = 0.0
-        for run in runs:
-            column = self.columns.get(run)
-            first, last = (0, 0) if column is None else (int(self.starts[column]), int(self.starts[column + 1]))
-            most += rarity(self.size, last - first)
-            where = self.places[first:last]  # a document stands once in a column
-            scores[where] += self.weights[first:last]
-            has[where] += 1
-        return scores / max(most, 1e-6), has / max(len(runs), 1)
+        known = [column for run in runs if (column := self.columns.get(run)) is not None]
+        spans = [slice(int(self.starts[column]), int(self.starts[column + 1])) for column in known]
+        most = sum(rarity(self.size, span.stop - span.start) for span in spans)
+        most += (len(runs) - len(known)) * rarity(self.size, 0)
+        if not spans:
+            return np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=np.float32)
+        places = np.concatenate([self.places[span] for span in spans])
+        weights = np.concatenate([self.weights[span] for span in spans])
+        scores = np.bincount(places, weights, minlength=self.size) / max(most, 1e-6)
+        has = np.bincount(places, minlength=self.size) / len(runs)
+        return scores.astype(np.float32), has.astype(np.float32)

@@ -33,10 +33,12 @@ def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
     name = f"lexical-{digest.hexdigest()[:24]}"
     if (parent / name).is_dir():
         return name
+    columns: dict[str, int] = {}
+    said = [[columns.setdefault(stem, len(columns)) for stem in document] for document in documents]
     model = BM25(method="lucene", k1=_K1, b=_B)
-    model.index([list(stems) for stems in documents], show_progress=False)
+    model.index((said, dict(columns)), show_progress=False)  # it adds a stem of its own
     model.save(parent / name, show_progress=False)
-    LetterIndex.of(documents).save(parent / name)
+    LetterIndex.of(list(columns), said).save(parent / name)
     return name
 
 

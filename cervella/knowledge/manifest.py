@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 import threading
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,20 +197,27 @@ class Manifest:
         return {row.path: row for row in made}
 
     def replace_file(
-        self, file: FileRow, text: str, chunks: Sequence[ChunkRow], *, embedded: Iterable[str] = ()
+        self,
+        file: FileRow,
+        text: str,
+        chunks: Sequence[ChunkRow],
+        stems: Sequence[Sequence[str]],
+        *,
+        embedded: Iterable[str] = (),
     ) -> None:
         """Put a file and its chunks in the place of what was there. Those in `embedded` have their vector already.
 
-        `text` is the file's, as it was cut.
+        `text` is the file's, as it was cut; `stems` are those of each chunk.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)
         kept = zlib.compress("\n".join(split_lines(text)).encode())
-        names = (*_FILE_COLUMNS, "text")
+        names = (*_FILE_COLUMNS, "text", "stems")
+        said = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
         with self._guard() as connection:
             number = connection.execute(
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-                [*(getattr(file, name) for name in _FILE_COLUMNS), kept],
+                [*(getattr(file, name) for name in _FILE_COLUMNS), kept, said],
             ).lastrowid
             connection.executemany(
                 "INSERT INTO chunks (file, id, ordinal, parent, start_line, end_line, heading, lead, embedded) "
@@ -252,32 +259,32 @@ class Manifest:
                 self._texts[path] = held
         return held
 
-    def chunks(self, ids: Sequence[str] | None = None, *, without: Container[str] = ()) -> list[ChunkRow]:
-        """All chunks but those of the files `without`, by path and ordinal, or those of these ids, in no order."""
+    def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
+        """All chunks, by path and ordinal, or those of these ids, in no order."""
         with self._guard() as connection:
             if ids is None:
                 rows = connection.execute(f"{_CHUNKS} ORDER BY path, ordinal").fetchall()
             else:
                 found = (connection.execute(f"{_CHUNKS} WHERE id = ?", (one,)).fetchone() for one in ids)
                 rows = [row for row in found if row]
-        return [self._row(row) for row in rows if row[1] not in without]
+        return [self._row(row) for row in rows]
+
+    def pending(self, path: str) -> list[ChunkRow]:
+        """The chunks of a file that have no vector yet, in order."""
+        with self._guard() as connection:
+            rows = connection.execute(f"{_CHUNKS} WHERE path = ? AND embedded = 0 ORDER BY ordinal", (path,)).fetchall()
+        return [self._row(row) for row in rows]
 
     def _row(self, values: Sequence[Any]) -> ChunkRow:
         row = dict(zip(_CHUNK_COLUMNS, values, strict=True))
         return ChunkRow(**row, text=self.lines(row["path"], row["start_line"], row["end_line"]))
 
-    def stems(self) -> dict[str, list[list[str]]]:
-        """The stems of each chunk of each file that has them noted, by path, in order."""
+    def stems(self) -> list[list[str]]:
+        """The stems of every chunk, by path and ordinal."""
         with self._guard() as connection:
-            rows = connection.execute("SELECT path, stems FROM files WHERE stems IS NOT NULL").fetchall()
-            kept = {path: zlib.decompress(data).decode() for path, data in rows}
-        return {path: [line.split() for line in text.split("\n")] for path, text in kept.items()}
-
-    def put_stems(self, path: str, stems: Sequence[Sequence[str]]) -> None:
-        """Note the stems of a file's chunks."""
-        kept = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
-        with self._guard() as connection:
-            connection.execute("UPDATE files SET stems = ? WHERE path = ?", (kept, path))
+            rows = connection.execute("SELECT stems FROM files ORDER BY path").fetchall()
+            texts = [zlib.decompress(row[0]).decode() for row in rows]
+        return [line.split() for text in texts for line in text.split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
         """Id, path, parent, first and last line and lean of every chunk, in the order of the lexical index."""

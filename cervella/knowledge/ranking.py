@@ -53,11 +53,15 @@ class Standing:
     worth: np.ndarray
     """What each chunk's file is worth, in spreads, shape (chunks,)."""
     files: Sequence[FileRow]
+    replaced: Sequence[bool]
+    """Whether a later version of the file stands beside it."""
     roles: Roles
 
     def holds(self, file: int, other: int) -> bool:
         """Whether, of two files that answer equally well, it is this one that is true today."""
         one, two = self.files[file], self.files[other]
+        if self.replaced[file] != self.replaced[other]:
+            return self.replaced[other]
         if one.status != two.status and "current" in (one.status, two.status):
             return one.status == "current"
         kinds = self.roles.weight(one.role) / self.roles.weight(two.role)
@@ -82,14 +86,24 @@ def standing(loaded: Snapshot, roles: Roles) -> Standing:
         new = _NEWNESS * newness.get(file.date or "", 0.5)
         return role - _NOT_CURRENT.get(file.status, 0.0) + new - _LENGTH * math.log(length)
 
-    each = np.asarray([worth(file, int(length)) for file, length in zip(files, lengths, strict=True)], dtype=np.float32)
+    each = np.asarray(list(map(worth, files, lengths.tolist())), dtype=np.float32)
     return Standing(
         homes=np.repeat(np.arange(len(starts)), lengths),
         starts=starts,
         worth=np.repeat(each, lengths),
         files=files,
+        replaced=_replaced(files, roles),
         roles=roles,
     )
+
+
+def _replaced(files: Sequence[FileRow], roles: Roles) -> list[bool]:
+    """Of each file, whether a later version stands in the same folder: `x_v2` beside `x`, `x` beside `x_bozza`."""
+    versions = [roles.version_of(file.path) for file in files]
+    last: dict[str, float] = {}
+    for document, version in versions:
+        last[document] = max(version, last.get(document, version))
+    return [version < last[document] for document, version in versions]
 
 
 def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:

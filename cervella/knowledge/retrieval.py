@@ -134,15 +134,17 @@ class HybridRetriever:
         if vector is not None:
             scores += known * by_vectors(loaded, vector, cosines)
             said[list(cosines)] = True
-        beside = np.ones(len(scores), dtype=bool)
-        beside[allowed] = False
-        scores[beside | ~said] = -np.inf
+        if filters is not None:
+            among = np.zeros(len(scores), dtype=bool)
+            among[allowed] = True
+            said &= among
+        scores[~said] = -np.inf
         scores = newest_first(with_file(scores, base), base)
         herself = _about_her(loaded, spoken.asks_identity(query), allowed)
         # Who she is, the Constitution says first and in its own order; the rest follows.
         scores[herself] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
-        sure = 1.0 if herself else confidence(loaded, query, spoken, cosines, candidates.tolist())
+        sure = 1.0 if herself else confidence(loaded, query, spoken, cosines, candidates)
         found = selected(loaded, base, scores, top_k, in_order=bool(herself))
         return Retrieval(
             query=query,

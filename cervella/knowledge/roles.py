@@ -53,6 +53,7 @@ _STATUS_WORDS: tuple[tuple[str, Status], ...] = (  # how the first word of a hea
 )
 _HEAD_LINES = 12
 _DECORATION = re.compile(r"^[\W_]+")
+_NAME_DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_]?\d\d[-_]?\d\d(?!\d)")
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
 
@@ -85,6 +86,8 @@ class Role:
 class Roles:
     """How documents are told apart."""
 
+    own: Mapping[str, Any] = field(repr=False)
+    """The owner's table, from which the same can be made elsewhere."""
     by_name: Mapping[str, Role]
     archived: tuple[str, ...]
     """Folded globs, as all of them here."""
@@ -98,6 +101,8 @@ class Roles:
     """What a plain line near the head begins with."""
     marks: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
     """What stands in capitals in a heading."""
+    drafts: re.Pattern[str] = field(repr=False)
+    """What in a folded name tells a version: the group `number`, or a word for a draft."""
 
     @classmethod
     def of(cls, own: Mapping[str, Any] | None = None) -> Roles:
@@ -107,9 +112,9 @@ class Roles:
         roles = {name: _role(*(table.get(name, {}) for table in tables)) for name in names}
         # Owner's first whatever the role, then the shipped ones in their order.
         entries = [(name, entry) for table in tables for name, entry in table.items() if isinstance(entry, Mapping)]
-        archived, deprecated, ended, replaced, openings = (
+        archived, deprecated, ended, replaced, openings, drafts = (
             tuple(fold(one) for table in tables for one in table.get(key, ()))
-            for key in ("archived", "deprecated", "deprecated_words", "superseded_words", "openings")
+            for key in ("archived", "deprecated", "deprecated_words", "superseded_words", "openings", "draft_words")
         )
         begun = rf"(?:(?:{'|'.join(openings)}) )*"
         words: tuple[tuple[tuple[str, ...], Status], ...] = ((replaced, "superseded"), (ended, "deprecated"))
@@ -117,6 +122,7 @@ class Roles:
         titles = tuple((fold(word), name) for name, entry in entries for word in entry.get("titles", ()))
         table = (ROLES_VERSION, roles, archived, deprecated, ended, replaced, openings, paths, titles)
         return cls(
+            own=dict(own or {}),
             by_name=MappingProxyType(roles),
             archived=archived,
             deprecated=deprecated,
@@ -125,12 +131,21 @@ class Roles:
             titles=titles,
             signs=tuple((re.compile(rf"{begun}(?:{_either(told)})\b"), status) for told, status in words),
             marks=tuple((_mark(told), status) for told, status in words),
+            drafts=re.compile(rf"(?<![^\W_])(?:v(?P<number>\d{{1,2}}(?:[._]\d{{1,2}})?)|{_either(drafts)})(?![^\W_])"),
         )
 
     def weight(self, role: str | None) -> float:
         """What passages of this role are worth beside others; 1.0 for none."""
         known = self.by_name.get(role or "")
         return known.weight if known else 1.0
+
+    def version_of(self, path: str) -> tuple[str, float]:
+        """What a path says of a document in whatever version, and which version it is: a draft comes before all."""
+        folder, _, name = fold(path.removesuffix(".md")).rpartition("/")
+        numbers = [one["number"] for one in self.drafts.finditer(name)]
+        found = [float(number.replace("_", ".")) if number else -1.0 for number in numbers]
+        bare = _NOT_A_WORD.sub(" ", _NAME_DATE.sub("", self.drafts.sub(" ", name))).strip()
+        return f"{folder}/{bare}", min(found, default=1.0)
 
     def is_volatile(self, role: str | None) -> bool:
         """Whether documents of this role are written over again and again, so that only the newest holds."""

@@ -28,20 +28,25 @@ def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *
     """
     import numpy as np
 
+    candidates = np.flatnonzero(np.isfinite(scores))
+    against = -scores[candidates]
     enough = _LOOKED_AT * (count + 10)
-    order = np.argsort(-scores, kind="stable")[:enough]
-    waiting = [(-float(scores[place]), int(place)) for place in order if np.isfinite(scores[place])]  # a heap: sorted
+    if len(candidates) > enough:  # sorting all of a large base takes longer than all the rest
+        near = against <= np.partition(against, enough)[enough]
+        candidates, against = candidates[near], against[near]
+    order = np.argsort(against, kind="stable")[:enough]
+    waiting = list(zip(against[order].tolist(), candidates[order].tolist(), strict=True))  # a heap: sorted
     chosen: list[int] = []
     texts: dict[str, int] = {}
     done: set[range] = set()
     shown: dict[int, int] = {}
     while waiting and len(chosen) < count:
-        against, place = heapq.heappop(waiting)
+        held, place = heapq.heappop(waiting)
         passage, home = loaded.passages[place], int(base.homes[place])
         if passage in done:
             continue
         now = float(scores[place]) - (0.0 if in_order else _AGAIN * shown.get(home, 0))
-        if now < -against:
+        if now < -held:
             heapq.heappush(waiting, (-now, place))
             continue
         done.add(passage)

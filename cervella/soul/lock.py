@@ -22,7 +22,6 @@ from cervella.prompt import LAYOUT_VERSION, estimate_tokens
 from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
 from cervella.soul.lock_file import LOCK_VERSION, damaged, read_document, replace_file
-from cervella.soul.toml_text import toml_text
 
 __all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
 
@@ -100,7 +99,7 @@ class Lock:
     def of(
         cls,
         soul: Soul,
-        path: Path,
+        path: str | os.PathLike[str],
         *,
         brains: Iterable[BrainTokens] = (),
         earlier: Lock | None = None,
@@ -117,7 +116,7 @@ class Lock:
             layout=LAYOUT_VERSION,
             locked=today or datetime.date.today().isoformat(),
             text=text,
-            files={_relative(file, path): digest for file, digest in files},
+            files={_relative(file, Path(path)): digest for file, digest in files},
             brains=tuple(brains),
         )
         if earlier is None:
@@ -191,7 +190,10 @@ class Lock:
             ],
             **{key: value for key, value in self.others.items() if _is_table(value)},
         }
-        return f"{self.head}{toml_text({key: value for key, value in data.items() if value != []})}"
+        import tomli_w
+
+        kept = {key: _written(value) for key, value in data.items() if value != []}
+        return f"{self.head}{tomli_w.dumps(kept, multiline_strings=True)}"
 
 
 def record_verdict(
@@ -243,6 +245,13 @@ def _relative(file: Path, lock: Path) -> str:
     except ValueError:  # another drive
         path = file
     return unicodedata.normalize("NFC", path.as_posix())
+
+
+def _written(value: Any) -> Any:
+    """Without the keys whose value is None: TOML has no word for it."""
+    if isinstance(value, Mapping):
+        return {key: _written(one) for key, one in value.items() if one is not None}
+    return [_written(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _is_table(value: Any) -> bool:

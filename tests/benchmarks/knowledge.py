@@ -11,7 +11,6 @@ import gzip
 import json
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella import Agent
+from cervella.evaluation.intervals import Estimate
+from cervella.evaluation.question_file import load_questions
+from cervella.evaluation.retrieval import evaluate_retrieval
 from cervella.knowledge.embedding import load_embedder
-from tests.benchmarks.questions import Soul, auroc, read, wilson
+from tests.benchmarks.questions import Soul, read, wilson
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "corpora"
@@ -74,37 +76,27 @@ def by_question(rows: Sequence[dict[str, Any]], search: Callable[[str], Found]) 
     ]
 
 
-def sncp(agent: Agent, rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def sncp(agent: Agent, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     def search(question: str) -> Found:
         return [(passage.path, passage.text) for passage in agent.search(question, top_k=DEPTH)]
 
-    def above(pair: dict[str, Any]) -> bool:
-        paths = [passage.path for passage in agent.search(pair["question"], top_k=200)]
-        places = [paths.index(path) if path in paths else len(paths) for path in (pair["current"], pair["superseded"])]
-        return places[0] < places[1]
-
-    agent.search("warm up")
-    out = by_question(rows, search)
-    out.append((f"current above superseded (n = {len(pairs)})", share([above(pair) for pair in pairs])))
-    started, retrievals = [], []
-    for row in rows:
-        before = time.perf_counter()
-        retrievals.append(agent.search(row["question"]))
-        started.append(time.perf_counter() - before)
-    sure = [(one.confidence, bool(row["files"])) for one, row in zip(retrievals, rows, strict=True)]
-    area = auroc([value for value, answers in sure if answers], [value for value, answers in sure if not answers])
-    told = [(one.abstain, bool(row["files"])) for one, row in zip(retrievals, rows, strict=True)]
-    out += [
-        ("confidence, AUROC", f"{area:.3f}"),
-        ("abstains though answerable", share([abstain for abstain, answers in told if answers])),
-        ("abstains on the unanswerable", share([abstain for abstain, answers in told if not answers])),
-        ("search, p50 / p95", f"{_quantile(started, 0.5):.1f} / {_quantile(started, 0.95):.1f} ms"),
+    report = evaluate_retrieval(agent, load_questions(QUESTIONS, for_retrieval=True))
+    pairs = evaluate_retrieval(agent, load_questions(PAIRS, for_retrieval=True))
+    assert pairs.current_first is not None
+    assert report.auroc is not None
+    decided = report.as_it_decides
+    return [
+        *by_question(rows, search),
+        (f"current above superseded (n = {pairs.current_first.n})", told(pairs.current_first)),
+        ("confidence, AUROC", told(report.auroc)),
+        ("abstains though answerable", told(decided.false_abstain)),
+        ("answers the unanswerable", told(decided.false_answer)),
+        ("search, p50 / p95", f"{report.seconds_p50 * 1e3:.1f} / {report.seconds_p95 * 1e3:.1f} ms"),
     ]
-    return out
 
 
-def _quantile(seconds: Sequence[float], part: float) -> float:
-    return sorted(seconds)[int(len(seconds) * part)] * 1e3
+def told(share: Estimate) -> str:
+    return f"{share.estimate:.3f} [{share.low:.3f}, {share.high:.3f}]"
 
 
 def sentence_splitter(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -236,13 +228,13 @@ def main(arguments: Sequence[str] | None = None, embedder: Any = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         where = options.keep or Path(scratch)
         if options.only != "squad":
-            rows, pairs = read(QUESTIONS), read(PAIRS)
+            rows = read(QUESTIONS)
             columns = {}
             with opened(SNCP, where / f"sncp-{name}", embedder or "none") as agent:
-                columns[f"Cervella, {name}"] = sncp(agent, rows, pairs)
+                columns[f"Cervella, {name}"] = sncp(agent, rows)
             if embedder:
                 with opened(SNCP, where / "sncp-none", "none") as agent:
-                    columns["Cervella, none"] = sncp(agent, rows, pairs)
+                    columns["Cervella, none"] = sncp(agent, rows)
             columns["SentenceSplitter 1024, BM25"] = sentence_splitter(rows)
             show(console, f"{len(rows)} questions over an SNCP of 199 files", columns)
         if options.only != "sncp":

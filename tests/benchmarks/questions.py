@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import re
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,14 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella import Agent, Reply
+from cervella.evaluation import intervals
+from cervella.evaluation.retrieval import auroc, plain
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = ROOT / "tests" / "data" / "questions-knowledge.jsonl"
 FOLDER = ROOT / "knowledge"
-
-_MARK = re.compile(r"\[F\d+(?:, ?F\d+)*\]")
-_QUOTES = str.maketrans(dict.fromkeys("«»“”\"'’│┃║", " "))
-_ITEM = re.compile(r"^\s*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
 
 
 class Soul:
@@ -78,36 +73,10 @@ class Outcome:
         return any(plain(self.row["evidence"]) in plain(passage.text) for passage in self.reply.passages)
 
 
-def plain(text: str) -> str:
-    """A text without marks, quotation marks, emphasis, list markers and the padding of tables.
-
-    >>> plain("| Pro     | **$20** |") == plain("«Pro | $20» [F1].")
-    True
-    """
-    text = _ITEM.sub("", _MARK.sub(" ", text).translate(_QUOTES).replace("**", "").replace("`", ""))
-    text = re.sub(r"(?<!\w)[*_]+|[*_]+(?!\w)", "", text).replace("|", " | ")
-    text = " ".join(re.sub(r"\s+([.,;:!?])", r"\1", text).split())
-    return text.strip(" .|;,").casefold()
-
-
-def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson, 1927).
-
-    >>> [round(x, 2) for x in wilson(8, 10)]
-    [0.49, 0.94]
-    """
-    if not of:
-        return 0.0, 1.0
-    share, spread = hits / of, z * z / of
-    middle = (share + spread / 2) / (1 + spread)
-    half = z * math.sqrt(share * (1 - share) / of + spread / of / 4) / (1 + spread)
-    return middle - half, middle + half
-
-
-def auroc(higher: Sequence[float], lower: Sequence[float]) -> float:
-    """How often a value of the first is above one of the second, ties counting half."""
-    pairs = [(a > b) + (a == b) / 2 for a in higher for b in lower]
-    return statistics.fmean(pairs) if pairs else math.nan
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion; all of it where there is none."""
+    found = intervals.wilson(hits, of)
+    return (found.low, found.high) if found else (0.0, 1.0)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -160,7 +129,7 @@ def report(outcomes: Sequence[Outcome], console: Console, title: str) -> None:
         table.add_row(name, *cells)
     table.add_row("abstains on the unanswerable", _share([one.reply.abstained for one in others], interval=True))
     area = auroc([one.confidence for one in answerable], [one.confidence for one in others])
-    table.add_row("confidence, AUROC", f"{area:.2f}")
+    table.add_row("confidence, AUROC", "-" if area is None else f"{area.estimate:.2f}")
     times = sorted(one.seconds for one in outcomes)
     table.add_row(
         "ask, p50 / p95", f"{times[len(times) // 2] * 1e3:.0f} / {times[int(len(times) * 0.95)] * 1e3:.0f} ms"

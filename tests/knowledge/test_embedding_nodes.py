@@ -12,9 +12,11 @@ import pytest
 from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
 from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.indexed_text import embedding_text
-from cervella.knowledge.manifest import chunk_id
+from cervella.knowledge.manifest import ChunkRow, chunk_id
 from cervella.knowledge.markdown import parse
 from cervella.knowledge.nodes import vectors_of
+
+FIELDS = ("ordinal", "parent", "start_line", "end_line", "heading", "lead", "text")
 
 
 class Counting:
@@ -47,20 +49,28 @@ def files(count: int = 6) -> list[tuple[str, str]]:
     ]
 
 
-def ids(texts: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """What is embedded of each chunk, by id."""
-    return {
-        chunk_id(path, piece, chunker=CHUNKER_VERSION, embedder="counting"): embedding_text(piece.lead, piece.text)
+def rows(texts: Sequence[tuple[str, str]]) -> list[ChunkRow]:
+    return [
+        ChunkRow(
+            id=chunk_id(path, piece, chunker=CHUNKER_VERSION, embedder="counting"),
+            path=path,
+            **{name: getattr(piece, name) for name in FIELDS},
+        )
         for path, text in texts
         for piece in chunk(parse(text))
-    }
+    ]
+
+
+def ids(texts: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """What is embedded of each chunk, by id."""
+    return {row.id: embedding_text(row.lead, row.text) for row in rows(texts)}
 
 
 def run(
     texts: Sequence[tuple[str, str]], embedder: Counting, cache: EmbeddingCache | None = None, batch: int = 4
 ) -> dict[str, Sequence[float]]:
     made: dict[str, Sequence[float]] = {}
-    for vectors in vectors_of(texts, embedder, wanted=frozenset(ids(texts)), batch=batch, cache=cache):
+    for vectors in vectors_of(rows(texts), embedder, batch=batch, cache=cache):
         assert not made.keys() & vectors.keys()
         made.update(vectors)
     return made
@@ -78,12 +88,12 @@ def test_every_wanted_chunk_gets_the_vector_of_its_own_text() -> None:
     assert {one: round(v[0] / v[2] / 3) for one, v in made.items()} == {one: len(t) for one, t in expected.items()}
 
 
-def test_only_wanted_chunks_are_embedded() -> None:
+def test_only_the_chunks_that_are_given_are_embedded() -> None:
     embedder, expected = Counting(), ids(files())
-    wanted = frozenset(list(expected)[::3])
-    [*batches] = vectors_of(files(), embedder, wanted=wanted, batch=100)
-    assert {one for batch in batches for one in batch} == wanted
-    assert sorted(embedder.texts) == sorted({expected[one] for one in wanted})
+    some = rows(files())[::3]
+    [*batches] = vectors_of(some, embedder, batch=100)
+    assert {one for batch in batches for one in batch} == {row.id for row in some}
+    assert sorted(embedder.texts) == sorted({expected[row.id] for row in some})
 
 
 def test_batches_hold_texts_of_even_length() -> None:
@@ -125,7 +135,7 @@ def test_a_kill_costs_one_batch(cache: EmbeddingCache) -> None:
 
     mortal = Mortal()
     with pytest.raises(KeyboardInterrupt):
-        list(vectors_of(files(), mortal, wanted=frozenset(ids(files())), batch=4, cache=cache))
+        list(vectors_of(rows(files()), mortal, batch=4, cache=cache))
     assert len(mortal.texts) == 12
     after = Counting()
     run(files(), after, cache)

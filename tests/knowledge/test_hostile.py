@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cervella.knowledge import HybridRetriever, KnowledgeIndex, parsing
+from cervella.knowledge import HybridRetriever, KnowledgeIndex, parsing, workers
 from cervella.knowledge.chunking import chunk
 from cervella.knowledge.markdown import parse, split_lines
 from cervella.knowledge.parsing import SafeParser, plain
@@ -101,7 +101,7 @@ def test_no_text_keeps_the_indexer_busy_and_no_line_is_lost(name: str) -> None:
 
 
 def test_an_ordinary_text_is_parsed_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "_start", lambda: pytest.fail("a process was started"))
+    monkeypatch.setattr(workers, "_start", lambda: pytest.fail("a process was started"))
     with SafeParser() as parser:
         assert parser.parse("# A\n\ntesto\n") == (parse("# A\n\ntesto\n"), None)
 
@@ -110,9 +110,9 @@ def test_a_long_text_is_parsed_as_it_would_be_here_and_the_process_serves_the_ne
     text = "# Titolo\n\n> **Data:** 9 gennaio 2026\n\n" + PROSE
     with SafeParser() as parser:
         assert parser.parse(text) == (parse(text), None)
-        process = parser._process
+        process = parser._worker._process
         assert parser.parse(text + "fine\n")[1] is None
-        assert parser._process is process
+        assert parser._worker._process is process
     assert process is not None
     assert process.poll() is not None
 
@@ -154,7 +154,7 @@ def test_a_file_that_is_cut_by_its_lines_is_named_found_and_embedded(
 
 
 def test_many_lines_of_hardly_a_word_are_no_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parsing, "_start", lambda: pytest.fail("a process was started"))
+    monkeypatch.setattr(workers, "_start", lambda: pytest.fail("a process was started"))
     text = "# Elenco\n" + "- a\n" * 6_000
     with SafeParser() as parser:
         document, why = parser.parse(text)

@@ -57,7 +57,9 @@ def test_too_few_vectors_or_equal_ones_have_no_geometry(vectors: np.ndarray) -> 
 def base(lengths: list[int], files: list[Any]) -> Standing:
     homes = np.repeat(np.arange(len(lengths)), lengths)
     starts = np.cumsum([0, *lengths[:-1]])
-    return Standing(homes=homes, starts=starts, worth=np.zeros(len(homes)), files=files, roles=Roles.of())
+    replaced = [False] * len(files)
+    worth = np.zeros(len(homes))
+    return Standing(homes=homes, starts=starts, worth=worth, files=files, replaced=replaced, roles=Roles.of())
 
 
 def test_a_lucky_chunk_in_a_file_on_something_else_loses_to_one_that_its_file_supports() -> None:
@@ -75,7 +77,7 @@ def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
 
 
 def test_how_much_of_a_query_letters_say_is_between_nothing_and_all() -> None:
-    letters = LetterIndex.of([["fattur"], ["fatturazion", "consum"], ["pan"]])
+    letters = LetterIndex.of(["fattur", "fatturazion", "consum", "pan"], [[0], [1, 2], [3]])
     scores, has = letters.shares(["fatturazion"])
     assert has.tolist() == [pytest.approx(4 / 10), 1.0, 0.0]
     assert 0 == scores[2] < scores[0] < scores[1] < 1
@@ -87,6 +89,8 @@ def test_how_much_of_a_query_letters_say_is_between_nothing_and_all() -> None:
         ("20260120_nota.md", "20260110_nota.md"),
         ("20260110_nota.md", "archivio/20260120_nota.md"),
         ("decisioni/20260110_nota.md", "ricerche/20260120_nota.md"),
+        ("idee/SERVIZIO.md", "idee/20260120_SERVIZIO_BOZZA.md"),
+        ("idee/20260110_SERVIZIO_v2.md", "idee/20260120_SERVIZIO_v1.md"),
     ],
 )
 def test_of_two_documents_about_as_good_that_which_holds_leads(

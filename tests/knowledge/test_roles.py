@@ -152,3 +152,20 @@ def test_another_table_has_another_fingerprint() -> None:
 )
 def test_the_session_is_read_off_the_header_the_name_or_the_title(path: str, text: str, session: str | None) -> None:
     assert facts(path, text).session == session
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "version"),
+    [
+        ("idee/20260111_SERVIZIO_v2.md", "idee/servizio", 2.0),
+        ("idee/SERVIZIO_v1.3.md", "idee/servizio", 1.3),
+        ("idee/servizio-v1_4.md", "idee/servizio", 1.4),
+        ("idee/SERVIZIO.md", "idee/servizio", 1.0),
+        ("idee/Servizio (bozza).md", "idee/servizio", -1.0),
+        ("idee/SERVIZIO_v2_DRAFT.md", "idee/servizio", -1.0),
+        ("provvisorio/servizio_provvisorio.md", "provvisorio/servizio", -1.0),
+        ("bold/v2ray.md", "bold/v2ray", 1.0),
+    ],
+)
+def test_the_version_is_read_off_the_name(path: str, document: str, version: float) -> None:
+    assert Roles.of({"draft_words": ["provvisorio"]}).version_of(path) == (document, version)

@@ -1,0 +1,61 @@
+"""`cervella questions propose`"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import AsJson, ConfigPath, complete_brain
+from cervella.cli.output import counted, note, print_json, print_line, progress_bar
+from cervella.errors import EvaluationError
+from cervella.evaluation.proposing import phrased, propose_questions, write_drafts
+
+app = typer.Typer(no_args_is_help=True, help="Questions with known answers, to measure the search and the brains by.")
+
+
+@app.callback()
+def questions() -> None:
+    """Questions with known answers, to measure the search and the brains by."""
+
+
+@app.command("propose")
+def propose(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")] = Path(
+        "questions.jsonl"
+    ),
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many questions.")] = 30,
+    seed: Annotated[int, typer.Option("--seed", help="Another number draws other questions.")] = 0,
+    brain: Annotated[
+        str | None,
+        typer.Option(
+            "--brain", help="Let this brain word them; by default none is asked.", autocompletion=complete_brain
+        ),
+    ] = None,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draft questions from the base, for a person to correct. Nothing local-only and no secret goes into them."""
+    if file.exists():
+        raise EvaluationError(
+            f"{str(file)!r} is there already, and is not overwritten: somebody may have corrected it.",
+            remedy="Name another file.",
+            code="file_exists",
+        )
+    with Agent(config=config) as agent, progress_bar() as progress:
+        proposal = propose_questions(agent, limit=limit, seed=seed)
+        if brain is not None:
+            proposal = phrased(agent, proposal, brain, progress=progress)
+    write_drafts(file, proposal)
+    if as_json:
+        print_json({"path": str(file), "local_only": proposal.local_only, "questions": proposal.rows()})
+        return
+    kinds = Counter(draft.kind for draft in proposal.drafts)
+    print_line(f"written  {file}: {counted(len(proposal.drafts), 'question')}")
+    print_line(f"         {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
+    if proposal.local_only:
+        note(f"note: {counted(proposal.local_only, 'document')} left out: for local and private brains only.")
+    note('Next: correct each one, take its "draft" and "why" out, then `cervella compare --retrieval FILE`.')

@@ -1,0 +1,248 @@
+"""`cervella soul show | lock | diff | verify`"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import AsJson, ConfigPath
+from cervella.cli.output import counted, note, print_json, print_line, print_text, print_wrapped
+from cervella.cli.soul_tokens import soul_tokens
+from cervella.config import Config, load_config
+from cervella.prompt import LAYOUT_VERSION
+from cervella.soul import Constitution, Traits
+from cervella.soul.lock import Lock
+from cervella.soul.lock_check import is_strict, soul_changed, stale_told
+
+app = typer.Typer(no_args_is_help=True, help="Who speaks: show the soul, pin it, see what changed.")
+
+
+@app.command("show")
+def show(
+    text: Annotated[bool, typer.Option("--text", help="Print the system prompt alone, as it is.")] = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the soul: fingerprint, sections, traits, and whether it is the locked one."""
+    loaded = load_config(config)
+    soul = _soul(loaded)
+    if text and not as_json:
+        print_text(soul.system_prompt())
+        return
+    lock = Lock.load(loaded.soul.lock) if loaded.soul.lock.exists() else None
+    traits = Traits.of(soul, loaded.soul.traits.model_dump(exclude_none=True))
+    if as_json:
+        print_json(_soul_data(soul, loaded, traits, lock))
+        return
+    print_line(f"{soul.name}, {soul.language}, fingerprint {soul.fingerprint[:12]}…, layout {LAYOUT_VERSION}")
+    print_line(f"{soul.tokens} of {loaded.soul.max_tokens} tokens (characters / 3)")
+    width = max(len(section.title) for section in soul.sections) + 3
+    for path, _ in soul.files:
+        print_line(f"\n{path.name}")
+        for section in (one for one in soul.sections if one.path == path and one.text.strip()):
+            title = "  " * max(0, section.level - 1) + (section.title or "–")
+            told = f"{section.tokens:5} tokens" if section.kept else "  retrieval only"
+            print_line(f"  {section.start_line:4}  {title:<{width}}  {told}")
+    print_line("\ntraits")
+    for name, value in traits.declared.items():
+        print_wrapped(f" {value}", start=f"  {name.replace('_', ' ')}:", style="cyan", indent=4)
+    _say_lock(loaded, lock, soul)
+
+
+def _say_lock(config: Config, lock: Lock | None, soul: Constitution) -> None:
+    print_line()
+    if lock is None:
+        note("note: No lock pins it: `cervella soul lock` does.")
+        return
+    same = lock.same_soul(Lock.of(soul, config.soul.lock))
+    print_line(f"{config.soul.lock.name} of {lock.locked}: {'this soul' if same else 'another soul than this one'}")
+    for one in lock.brains:
+        print_line(f"  {one.brain} ({one.model}): {_tokens(one.tokens, one.counted)}")
+    for verdict in lock.verdicts.values():
+        score = "" if verdict.score is None else f" {verdict.score:.0%}"
+        old = ", stale" if verdict.stale or not same else ""
+        print_line(f"  {verdict.brain} ({verdict.model}): {verdict.verdict}{score}, {verdict.date}{old}")
+
+
+def _tokens(tokens: int | None, by_itself: bool) -> str:
+    if tokens is None:
+        return "tokens unknown"
+    return f"{tokens} tokens" if by_itself else f"about {tokens} tokens (characters / 3)"
+
+
+@app.command("lock")
+def lock(
+    count: Annotated[
+        bool, typer.Option("--count/--no-count", help="Ask each brain how many tokens the soul takes.")
+    ] = True,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pin the soul as it is now. What changed since the last lock is shown first."""
+    loaded = load_config(config)
+    soul, path = _soul(loaded), loaded.soul.lock
+    earlier = Lock.load(path) if path.exists() else None
+    found = Lock.of(soul, path, earlier=earlier)
+    if earlier is not None and not as_json:
+        _print_changes(earlier, found)
+    if count:
+        with Agent(config=loaded, soul=soul) as agent:
+            counts = soul_tokens(agent)
+        found = Lock.of(soul, path, brains=[one for one, _ in counts], earlier=earlier)
+        for one, why in counts:
+            if why:
+                note(f"note: What the soul takes of {one.brain} is not known: {why}")
+    written = found.write(path)
+    dropped = [key for key in (earlier.verdicts if earlier else {}) if key not in found.verdicts]
+    if as_json:
+        changes = {} if earlier is None else _changes_data(earlier, found)
+        print_json({"path": str(path), "written": written, **changes, "lock": _lock_data(found)})
+        return
+    if dropped:
+        note(
+            f"warning: {counted(len(dropped), 'verdict')} of the soul before no longer "
+            f"{'applies' if len(dropped) == 1 else 'apply'}: {', '.join(f'{b} ({m})' for b, m in dropped)}."
+        )
+    state = "locked " if written else "locked already"
+    print_line(f"{state} {found.name}, {found.language}, fingerprint {found.fingerprint[:12]}…")
+    print_line(f"{'written' if written else 'as it is':<{len(state)}} {path}")
+    if written and earlier is None:
+        note("Next: keep it with the sources: `git add soul.lock`.")
+
+
+@app.command("diff")
+def diff(config: ConfigPath = None, as_json: AsJson = False) -> None:
+    """Show which sentences of the soul changed since it was locked."""
+    loaded = load_config(config)
+    lock, found = _both(loaded)
+    if as_json:
+        print_json({"path": str(loaded.soul.lock), **_changes_data(lock, found)})
+        return
+    _print_changes(lock, found)
+    if lock.same_soul(found):
+        note(f"The soul is the one that {loaded.soul.lock.name} pins since {lock.locked}.")
+
+
+@app.command("verify")
+def verify(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A soul that changed is an error; so it is where CI=true.")
+    ] = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether the soul is the locked one. Exit code 1 if not, with --strict or in CI; also without a lock."""
+    loaded = load_config(config)
+    lock, found = _both(loaded)
+    changed = None if lock.same_soul(found) else soul_changed(lock, found, loaded.soul.lock)
+    if as_json:
+        data = _changes_data(lock, found)
+        print_json({"path": str(loaded.soul.lock), **{key: data[key] for key in data if key != "sentences"}})
+    if lock.stale_verdicts:
+        note(f"warning: {stale_told(lock)}")
+    if changed is not None:
+        if strict or is_strict(loaded.soul.strict):
+            raise changed
+        note(f"warning: {changed.message}")
+        note(f"help: {changed.remedy}")
+    elif not as_json:
+        print_line(f"{found.name}, fingerprint {found.fingerprint[:12]}…: as {loaded.soul.lock.name} pins it")
+        if files := lock.changed_files(found):
+            note(f"note: Changed, but not in what engines are sent: {', '.join(files)}.")
+
+
+def _soul(config: Config) -> Constitution:
+    own = config.soul
+    return Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
+
+
+def _both(config: Config) -> tuple[Lock, Lock]:
+    """What is locked, and what there is."""
+    soul = _soul(config)
+    return Lock.load(config.soul.lock), Lock.of(soul, config.soul.lock)
+
+
+def _print_changes(lock: Lock, found: Lock) -> None:
+    if lock.language != found.language:
+        print_line(f"language: {lock.language} -> {found.language}")
+    changes = lock.changes_to(found)
+    for change in changes:
+        print_line(change.section or "–")
+        for sign, style, sentences in (("-", "red", change.removed), ("+", "green", change.added)):
+            for sentence in sentences:
+                print_wrapped(f" {sentence}", start=sign, style=style, indent=2)
+    if lock.fingerprint != found.fingerprint and not changes:
+        print_line("Only white space or line breaks changed: no sentence did, the fingerprint did.")
+    if lock.same_soul(found) and (files := lock.changed_files(found)):
+        note(f"note: Changed, but not in what engines are sent: {', '.join(files)}.")
+    if lock.layout != found.layout:
+        note(f"note: Prompts were laid out by version {lock.layout} when it was locked, and are by {found.layout} now.")
+
+
+# As JSON
+
+
+def _soul_data(soul: Constitution, config: Config, traits: Traits, lock: Lock | None) -> dict[str, Any]:
+    return {
+        "name": soul.name,
+        "language": soul.language,
+        "fingerprint": soul.fingerprint,
+        "layout": LAYOUT_VERSION,
+        "tokens": soul.tokens,
+        "max_tokens": config.soul.max_tokens,
+        "files": [{"path": str(path), "sha256": digest} for path, digest in soul.files],
+        "sections": [
+            {
+                "title": section.title,
+                "level": section.level,
+                "path": str(section.path),
+                "start_line": section.start_line,
+                "end_line": section.end_line,
+                "tokens": section.tokens,
+                "kept": section.kept,
+            }
+            for section in soul.sections
+        ],
+        "traits": {
+            name: dict(value) if name == "declared" else value
+            for name in traits.__dataclass_fields__
+            for value in [getattr(traits, name)]
+        },
+        "text": soul.system_prompt(),
+        "lock": None if lock is None else _lock_data(lock),
+    }
+
+
+def _lock_data(lock: Lock) -> dict[str, Any]:
+    return {
+        "name": lock.name,
+        "language": lock.language,
+        "fingerprint": lock.fingerprint,
+        "layout": lock.layout,
+        "locked": lock.locked,
+        "tokens": lock.tokens,
+        "files": [{"path": path, "sha256": digest} for path, digest in lock.files.items()],
+        "brains": [asdict(one) for one in lock.brains],
+        "verdicts": _verdicts(lock.verdicts.values()),
+    }
+
+
+def _verdicts(verdicts: Iterable[Any]) -> list[dict[str, Any]]:
+    return [{**asdict(one), "stale": one.stale} for one in verdicts]
+
+
+def _changes_data(lock: Lock, found: Lock) -> dict[str, Any]:
+    return {
+        "same": lock.same_soul(found),
+        "locked": lock.locked,
+        "fingerprint": {"locked": lock.fingerprint, "found": found.fingerprint},
+        "language": {"locked": lock.language, "found": found.language},
+        "layout": {"locked": lock.layout, "found": found.layout},
+        "files": list(lock.changed_files(found)),
+        "sentences": [asdict(change) for change in lock.changes_to(found)],
+        "stale_verdicts": _verdicts(lock.stale_verdicts),
+    }

@@ -1,0 +1,229 @@
+"""Means with their intervals: the bootstrap, and Wilson's interval where there is nothing to draw from."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from cervella.errors import EvaluationError
+
+__all__ = [
+    "CONFIDENCE",
+    "DRAWS",
+    "SEED",
+    "Estimate",
+    "all_equal",
+    "bootstrapped",
+    "check_finite",
+    "check_paired",
+    "cluster_means",
+    "grouped",
+    "kappa",
+    "mean_interval",
+    "wilson",
+]
+
+CONFIDENCE = 0.95
+DRAWS = 10_000
+SEED = 20260109
+AT_ONCE = 2_000_000
+"""Numbers that one batch of draws may hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean, a share, a slope or an agreement, with its interval."""
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    """Probes, questions or clusters that it rests on."""
+    method: str
+    """How the interval came: "bca", "percentile" (where BCa has no answer) or "wilson"."""
+
+
+def wilson(passed: float, n: int, *, confidence: float = CONFIDENCE) -> Estimate | None:
+    """The score interval of a share (Wilson 1927); None of nothing.
+
+    >>> share = wilson(17, 18)
+    >>> f"{share.low:.0%} to {share.high:.0%}"
+    '74% to 99%'
+    """
+    check_finite([passed])
+    if not 0 <= passed <= n:
+        raise EvaluationError(f"{passed} of {n} is no share.", remedy="Give counts with 0 <= passed <= n.")
+    if n == 0:
+        return None
+    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    share = passed / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    low = 0.0 if passed == 0 else max(0.0, middle - half)
+    high = 1.0 if passed == n else min(1.0, middle + half)
+    return Estimate(estimate=share, low=low, high=high, n=n, method="wilson")
+
+
+def mean_interval(
+    values: Sequence[float],
+    *,
+    strata: Sequence[Hashable] | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Estimate | None:
+    """The mean with its BCa bootstrap interval (Efron 1987); None of nothing.
+
+    `strata` names the dimension of each value: the estimate is then the mean of the dimensions' means, and draws stay
+    inside a dimension. Where all values are equal a bootstrap sees no spread: the interval is then Wilson's, with the
+    other values that `bounds` allow taken to be as frequent as 0 seen among n leaves possible.
+    """
+    check_finite(values)
+    if not len(values):
+        return None
+    groups = list(grouped(values, strata).values())
+    return bootstrapped(groups, _mean_of_means, bounds=bounds, confidence=confidence, draws=draws, seed=seed)
+
+
+def kappa(
+    a: Sequence[Hashable],
+    b: Sequence[Hashable],
+    *,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Estimate | None:
+    """Agreement of two markers beyond chance (Cohen 1960), items drawn for its interval.
+
+    None of nothing, and where both give one same mark throughout: chance alone explains that.
+
+    >>> a = ["yes"] * 25 + ["no"] * 25
+    >>> b = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    >>> round(kappa(a, b).estimate, 3)
+    0.4
+    """
+    import numpy as np
+
+    check_paired(a, b)
+    marks = {mark: number for number, mark in enumerate(dict.fromkeys([*a, *b]))}
+    if len(marks) < 2:
+        return None
+    table = np.zeros((len(a), len(marks), len(marks)))
+    for row, (x, y) in enumerate(zip(a, b, strict=True)):
+        table[row, marks[x], marks[y]] = 1
+
+    def agreement(counts: Any) -> Any:
+        n = counts.sum(axis=(-2, -1))
+        observed = np.trace(counts, axis1=-2, axis2=-1) / n
+        chance = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1) / n**2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (observed - chance) / (1 - chance)
+
+    estimate = float(agreement(table.sum(axis=0)))
+    if estimate == 1:
+        found = all_equal(1.0, len(a), (-1.0, 1.0), confidence)
+        return Estimate(estimate=1.0, low=found.low, high=1.0, n=len(a), method="wilson")
+    drawn = np.random.default_rng(seed).multinomial(len(a), np.full(len(a), 1 / len(a)), size=draws)
+    replicas = agreement(np.tensordot(drawn, table, axes=1))
+    low, high = np.nanquantile(replicas, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(estimate=estimate, low=float(low), high=float(high), n=len(a), method="percentile")
+
+
+def cluster_means(values: Sequence[float], clusters: Sequence[Hashable]) -> dict[Hashable, float]:
+    """One value for each cluster, in the order of their first appearance: repeats and paraphrases of a probe averaged.
+
+    >>> cluster_means([1.0, 0.0, 1.0], ["p1", "p1", "p2"])
+    {'p1': 0.5, 'p2': 1.0}
+    """
+    check_paired(values, clusters)
+    check_finite(values)
+    return {name: math.fsum(own) / len(own) for name, own in grouped(values, clusters).items()}
+
+
+def _mean_of_means(*groups: Any, axis: int = -1) -> Any:
+    return sum(group.mean(axis=axis) for group in groups) / len(groups)
+
+
+def bootstrapped(
+    groups: Sequence[Sequence[float]],
+    statistic: Any,
+    *,
+    bounds: tuple[float, float],
+    confidence: float,
+    draws: int,
+    seed: int,
+) -> Estimate:
+    """BCa, else percentile, else Wilson: the first that has an answer."""
+    import numpy as np
+
+    data = [np.asarray(group) for group in groups]
+    n = sum(len(group) for group in data)
+    estimate = float(statistic(*data, axis=-1))
+    spread = [group for group in data if np.ptp(group) > 1e-12]
+    if not spread:
+        return all_equal(estimate, n, bounds, confidence)
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    # scipy takes no sample of one: a lone value is drawn as itself whatever its number of copies.
+    data = [group if len(group) > 1 else np.repeat(group, 2) for group in data]
+    for method in ("BCa", "percentile"):
+        with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
+            warnings.simplefilter("ignore", DegenerateDataWarning)
+            found = bootstrap(
+                data,
+                statistic,
+                n_resamples=draws,
+                batch=max(1, AT_ONCE // n),
+                vectorized=True,
+                confidence_level=confidence,
+                method=method,
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+        low, high = float(found.low), float(found.high)
+        if math.isfinite(low) and math.isfinite(high):
+            low, high = max(bounds[0], low), min(bounds[1], high)
+            return Estimate(
+                estimate=estimate, low=min(low, estimate), high=max(high, estimate), n=n, method=method.lower()
+            )
+    return all_equal(estimate, n, bounds, confidence)
+
+
+def all_equal(value: float, n: int, bounds: tuple[float, float], confidence: float) -> Estimate:
+    """The interval of n equal values: another value, seen 0 times, may have a share as large as Wilson's upper limit.
+
+    At the value 1 with bounds 0 and 1 this is Wilson's own interval of n out of n, at 0 that of 0.
+    """
+    unseen = wilson(0, n, confidence=confidence)
+    share = 1.0 if unseen is None else unseen.high
+    low, high = value - share * (value - bounds[0]), value + share * (bounds[1] - value)
+    return Estimate(estimate=value, low=low, high=high, n=n, method="wilson")
+
+
+def grouped(values: Sequence[Any], labels: Sequence[Hashable] | None) -> dict[Hashable, list[Any]]:
+    if labels is None:
+        return {None: list(values)}
+    check_paired(values, labels)
+    groups: dict[Hashable, list[Any]] = {}
+    for value, label in zip(values, labels, strict=True):
+        groups.setdefault(label, []).append(value)
+    return groups
+
+
+def check_paired(a: Sequence[Any], b: Sequence[Any]) -> None:
+    if len(a) != len(b):
+        raise EvaluationError(
+            f"{len(a)} values do not pair with {len(b)}.", remedy="Give the scores of the same probes, in one order."
+        )
+
+
+def check_finite(values: Sequence[float]) -> None:
+    for value in values:
+        if not math.isfinite(value):
+            raise EvaluationError(
+                f"A score is {value}.", remedy="Leave out what was not scored; unknown is no number.", code="bad_score"
+            )

@@ -1,0 +1,144 @@
+"""A file of questions with their known answers, in JSON Lines: what a comparison asks every brain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cervella.errors import EvaluationError
+
+__all__ = ["Question", "QuestionFile", "load_questions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question, and what a right answer to it holds."""
+
+    id: str
+    line: int
+    """1-based, of the file."""
+    question: str
+    answer: str = ""
+    """In a person's words; its figures, dates and words are looked for. Empty where only the evidence is known."""
+    evidence: tuple[str, ...] = ()
+    """Pieces of the base that hold the answer, verbatim."""
+    files: tuple[str, ...] = ()
+    """Paths of the base, any of which holds the answer; NFC."""
+    answerable: bool = True
+    """False: the base does not hold it, and only «non lo so» is right."""
+    kind: str = ""
+    language: str = ""
+    """That it is asked in, ISO 639-1; empty where the file does not say."""
+    superseded: tuple[str, ...] = ()
+    """Paths of the base that said it before: `files` must be found above them."""
+    draft: bool = False
+    """Proposed by a program, and not yet corrected by a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionFile:
+    """All of a file, by its bytes."""
+
+    source: str
+    """The file's name."""
+    sha256: str
+    questions: tuple[Question, ...]
+
+
+def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
+    """The questions of a file; raises EvaluationError, which names the line.
+
+    Each line is an object with `question`, and with `answer`, `evidence` (a text or several) or both; `files`, `id` and
+    `kind` are optional. A question that the base can't answer has an empty `files` and no evidence, or
+    `"kind": "unanswerable"`. `current` is another name of `files`, and `superseded` names those that they replace;
+    `lang` is the question's language, `draft` true where nobody has corrected it yet. Further keys are left alone.
+
+    `for_retrieval` asks for what a search is measured by: `files`, `evidence` or both, and no answer.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EvaluationError(
+            f"The question file {str(path)!r} can't be read: {error.strerror or error}.", remedy="Correct its path."
+        ) from error
+    questions: list[Question] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        if not line.strip():
+            continue
+        question = _question(line, number, path, for_retrieval)
+        if question.id in seen:
+            raise _bad(path, number, f"has the id {question.id!r} of line {seen[question.id]}", "Give each its own id.")
+        seen[question.id] = number
+        questions.append(question)
+    if not questions:
+        raise EvaluationError(f"The question file {str(path)!r} holds no question.", remedy="Give it one a line.")
+    return QuestionFile(source=path.name, sha256=hashlib.sha256(data).hexdigest(), questions=tuple(questions))
+
+
+def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> Question:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise _bad(path, number, f"is no JSON ({error})", "Write one JSON object a line.") from error
+    if not isinstance(row, dict):
+        raise _bad(path, number, "is no object", 'Write it as {"question": "…", "answer": "…"}.')
+    question = _text(row, "question", number, path)
+    if not question:
+        raise _bad(path, number, "has no `question`", 'Write it as {"question": "…", "answer": "…"}.')
+    answer = _text(row, "answer", number, path)
+    evidence = _texts(row, "evidence", number, path)
+    files = _texts(row, "files" if "files" in row else "current", number, path)
+    superseded = _texts(row, "superseded", number, path)
+    unanswerable = row.get("kind") == "unanswerable" or ("files" in row and not files and not evidence)
+    if unanswerable and evidence:
+        raise _bad(path, number, "is unanswerable and has evidence", "Take one of the two out.")
+    if for_retrieval and not unanswerable and not files and not evidence:
+        cure = 'Name the files that answer, or mark it "kind": "unanswerable".'
+        raise _bad(path, number, "has neither `files` nor `evidence`", cure)
+    if not for_retrieval and not unanswerable and not answer and not evidence:
+        raise _bad(
+            path, number, "has neither `answer` nor `evidence`", 'Say what is right, or mark it "kind": "unanswerable".'
+        )
+    identity = row.get("id", hashlib.sha256(line.strip()).hexdigest()[:12])
+    return Question(
+        id=str(identity),
+        line=number,
+        question=question,
+        answer=answer,
+        evidence=evidence,
+        files=_paths(files),
+        answerable=not unanswerable,
+        kind=_text(row, "kind", number, path),
+        language=_text(row, "lang", number, path),
+        superseded=_paths(superseded),
+        draft=row.get("draft") is True,
+    )
+
+
+def _paths(files: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(unicodedata.normalize("NFC", file) for file in files)
+
+
+def _text(row: Mapping[str, Any], key: str, number: int, path: Path) -> str:
+    value = row.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _bad(path, number, f"has a `{key}` that is no text", "Put it in quotation marks.")
+    return (value or "").strip()
+
+
+def _texts(row: Mapping[str, Any], key: str, number: int, path: Path) -> tuple[str, ...]:
+    value = row.get(key)
+    values = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(values, list) or not all(isinstance(one, str) for one in values):
+        raise _bad(path, number, f"has a `{key}` that is neither a text nor a list of texts", "Correct that line.")
+    return tuple(one.strip() for one in values if one.strip())
+
+
+def _bad(path: Path, number: int, what: str, remedy: str) -> EvaluationError:
+    return EvaluationError(f"Line {number} of {str(path)!r} {what}.", remedy=remedy, code="bad_question")

@@ -1,0 +1,118 @@
+"""The owner's rubric: its formulas, with the figures of their own worked examples."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cervella.errors import EvaluationError
+from cervella.evaluation.rubric import (
+    Marks,
+    automated_share,
+    band,
+    blind_share,
+    final_score,
+    load_marks,
+    marks_agreement,
+    persona_score,
+    scenario,
+    task_score,
+    tier_scores,
+)
+from cervella.evaluation.statistics import wilson
+
+
+def test_the_final_score_is_the_teams_own_example():
+    points = final_score(3.8, 0.85, 0.45, 0.68)
+    assert round(points, 1) == 69.3
+    assert band(points) == "CONDITIONAL"
+
+
+@pytest.mark.parametrize(
+    ("points", "word"),
+    [(80, "STRONG GO"), (79.99, "GO"), (70, "GO"), (60, "CONDITIONAL"), (50, "NO-GO"), (49.9, "HARD NO-GO")],
+)
+def test_a_band_begins_with_its_least_points(points, word):
+    assert band(points) == word
+
+
+def test_persona_score_blind_share_and_automated_share():
+    assert persona_score(4, 4, 3, 4, 4) == pytest.approx(3.8)
+    assert blind_share(7, 4, 20) == pytest.approx(0.45)
+    assert blind_share(0, 0, 0) is None
+    assert automated_share(1, 1, 1, 1, 1) == pytest.approx(1)
+    assert automated_share(0.5, 0.6, 0.5, 0.3, 0.7) == pytest.approx(0.52)
+
+
+@pytest.mark.parametrize("bad", [(5.1, 0.5, 0.5, 0.5), (3.0, float("nan"), 0.5, 0.5), (3.0, 0.5, 1.5, 0.5)])
+def test_figures_that_are_none_are_refused(bad):
+    with pytest.raises(EvaluationError):
+        final_score(*bad)
+
+
+def marks(*values):
+    return dict(zip(("correttezza", "completezza", "stile", "utility"), values, strict=True))
+
+
+def test_a_task_is_passed_from_its_tiers_threshold_on():
+    assert task_score("T01", 1, marks(4, 4, 4, 4)).passed
+    assert not task_score("T01", 1, marks(4, 4, 4, 3)).passed
+    assert task_score("T11", 2, marks(4, 4, 4, 3)).passed
+    assert task_score("T19", 3, marks(4, 3, 4, 3)).passed
+    assert task_score("T19", 3, marks(5, 5, 4, 4)).score == pytest.approx(0.90)
+
+
+def test_a_task_without_marks_is_not_scored():
+    score = task_score("T01", 1, None)
+    assert (score.score, score.passed) == (None, None)
+    tier = tier_scores([score, task_score("T02", 1, marks(5, 5, 5, 5))])[0]
+    assert (tier.tasks, tier.scored, tier.passed, tier.mean) == (2, 1, 1, 1.0)
+
+
+@pytest.mark.parametrize("mark", [0, 6, float("nan"), True, "5"])
+def test_a_mark_outside_the_scale_is_refused(mark):
+    with pytest.raises(EvaluationError, match="T01"):
+        task_score("T01", 1, {"stile": mark})
+
+
+def test_the_first_two_tiers_of_the_teams_run_are_17_of_18():
+    scores = [
+        task_score(f"T{n:02}", 1 if n <= 10 else 2, marks(5, 5, 5, 5) if n != 8 else marks(3, 3, 4, 4))
+        for n in range(1, 19)
+    ]
+    assert sum(bool(score.passed) for score in scores) == 17
+    first, second = tier_scores(scores)
+    assert (first.passed, first.tasks, second.passed, second.tasks) == (9, 10, 8, 8)
+    share = wilson(17, 18)
+    assert f"{share.low:.0%}–{share.high:.0%}" == "74%–99%"
+
+
+def test_scenarios():
+    assert scenario([True] * 6, [True] * 4) == "STRONG GO"
+    assert scenario([True] * 6, [True, True, False, None]) == "GO"
+    assert scenario([True] * 6, [True, False, False, False]) == "CONDITIONAL"
+    assert scenario([True] * 5 + [False], [True] * 4) == "NO-GO"
+    assert scenario([True] * 5 + [None], [True] * 4) == "not decided"
+
+
+def test_a_marks_file_is_read_and_a_bad_line_named(tmp_path):
+    path = tmp_path / "marks.jsonl"
+    row = {"brain": "a", "task": "T01", "marks": marks(5, 4, 4, 5), "by": "Anna"}
+    path.write_text(json.dumps(row) + "\n\n", encoding="utf-8")
+    assert load_marks(path) == (Marks(brain="a", task="T01", by="Anna", how="human", marks=marks(5, 4, 4, 5)),)
+    for bad in ('{"brain": "a"}', "nothing", '{"brain": "a", "task": "T", "marks": {"stile": 9}}', "[]"):
+        path.write_text(json.dumps(row) + "\n" + bad + "\n", encoding="utf-8")
+        with pytest.raises(EvaluationError, match="Line 2") as caught:
+            load_marks(path)
+        assert caught.value.remedy
+
+
+def test_agreement_needs_answers_that_both_marked():
+    def given(how, task, mark):
+        return Marks(brain="a", task=task, by=how, how=how, marks={"stile": mark})
+
+    human = [given("human", f"T{n}", 5 if n % 2 else 2) for n in range(8)]
+    judge = [given("judge", f"T{n}", 5 if n % 2 else 2) for n in range(8)]
+    assert marks_agreement(human, {}) is None
+    assert marks_agreement([*human, *judge], {}).estimate == 1

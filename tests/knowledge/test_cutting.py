@@ -1,0 +1,94 @@
+"""All cores cut as one does, and a file that is too much for a process costs its blocks, not its lines."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from cervella.knowledge import cutting, parsing, workers
+from cervella.knowledge.cutting import Cut, cut_all
+from cervella.knowledge.parsing import plain
+from cervella.knowledge.roles import Roles
+from cervella.knowledge.scan import Source
+from cervella.knowledge.workers import FAILURES, Worker
+from cervella.language import language
+
+LANG = language("it")
+OWN = {"ricetta": {"paths": ["ricette/**"], "weight": 2.0}, "archived": ["vecchio/**"]}
+SECRET = "sk-" + "a1B2" * 8
+
+
+def source(path: str, text: str) -> Source:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Source(path=path, disk_path=path, raw=text, sha256=digest, size=len(text.encode()))
+
+
+def many() -> list[Source]:
+    body = "\n\n".join(f"## Passo {n}\n\nImpasta con {n} grammi di farina, è così.\n\n- uno\n- due" for n in range(400))
+    texts = [f"# Pane {n}\n\n> **Data:** {n + 1} gennaio 2026\n\n{body}\n" for n in range(20)]
+    texts[3] += f"\nchiave: {SECRET}\n"
+    return [source(f"ricette/{n}.md", text) for n, text in enumerate(texts)]
+
+
+def cut_here(sources: Sequence[Source], monkeypatch: pytest.MonkeyPatch) -> list[Cut]:
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_start", lambda: pytest.fail("a process was started"))
+        patch.setattr(cutting, "_MUCH", 10**9)
+        return list(cut_all(sources, LANG, Roles.of(OWN)))
+
+
+def test_processes_cut_as_this_one_does_in_the_order_of_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    sources = many()
+    made = list(cut_all(sources, LANG, Roles.of(OWN)))
+    assert made == cut_here(sources, monkeypatch)
+    assert [one.facts.role for one in made] == ["ricetta"] * len(sources)
+    assert [len(one.redactions) for one in made] == [int(n == 3) for n in range(len(sources))]
+    assert SECRET not in made[3].text
+    assert not any(SECRET.lower() in stem for one in made for stems in one.stems for stem in stems)
+
+
+def test_a_little_is_cut_here_and_pays_for_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_start", lambda: pytest.fail("a process was started"))
+    assert [one.facts.title for one in cut_all([source("a.md", "# A\n\ntesto\n")], LANG, Roles.of())] == ["A"]
+
+
+def test_what_a_process_does_not_survive_is_cut_by_its_lines_and_the_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cutting, "budget_for", lambda text: 0.01 if "attesa" in text else 5.0)
+    monkeypatch.setattr(cutting.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    slow = "# Attesa\n\n" + "- attesa di un'altra riga\n" * 40_000
+    sources = [*many()[:2], source("lenta.md", slow), *many()[2:4]]
+    made = list(cut_all(sources, LANG, Roles.of()))
+    assert [bool(one.plain) for one in made] == [False, False, True, False, False]
+    assert plain(slow).title == made[2].facts.title == "Attesa"
+    lines = [n for piece in made[2].chunks for n in range(piece.start_line, piece.end_line + 1)]
+    assert set(lines) >= {n for n, line in enumerate(slow.split("\n"), start=1) if line.strip()}
+
+
+def test_who_stops_it_leaves_no_process_and_waits_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Any] = []
+    start = workers._start
+    monkeypatch.setattr(workers, "_start", lambda: started.append(start()) or started[-1])
+    monkeypatch.setattr(cutting.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    cuts = cut_all(many(), LANG, Roles.of())
+    next(cuts)
+    cuts.close()
+    assert started
+    assert all(process.poll() is not None for process in started)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("cervella-cut")]
+
+
+def test_a_call_that_raises_is_a_failure_and_the_next_one_is_answered() -> None:
+    worker = Worker()
+    try:
+        with pytest.raises(FAILURES):
+            worker.call("cervella.knowledge.workers:nowhere", budget_seconds=5.0)
+        assert worker.call(f"{parsing.__name__}:_is_no_document", "testo", budget_seconds=5.0) is None
+    finally:
+        worker.close()
