@@ -21,7 +21,10 @@ constitution = "anima.md"
 folder = "note"
 embedder = "none"
 """
-SOUL = "# Cervella\n\nCalma, precisa, in italiano.\n\n## TRATTI\n\n- nome: Cervella\n- emoji: mai\n- parole vuote: Ottima domanda!\n"
+SOUL = (
+    "# Cervella\n\nCalma, precisa, in italiano.\n\n"
+    "## TRATTI\n\n- nome: Cervella\n- emoji: mai\n- parole vuote: Ottima domanda!\n"
+)
 NOTE = (
     "# Decisione: rinvio del lancio\n\n> **Data:** 9 gennaio 2026\n\n"
     "Il lancio di Miracollo è rinviato al 20 gennaio 2026 perché mancano i test di carico.\n"
