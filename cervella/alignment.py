@@ -189,6 +189,9 @@ def source_of(passage: Passage, lang: Language) -> Source:
     )
 
 
+_ORDINAL = re.compile(r"\W*\d{1,3}[.)]\s")
+
+
 def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
     above = f"{passage.lead} {passage.heading}"
     cells = _cells(passage.lead.splitlines()[-1]) if "|" in passage.lead else ()  # the header of a split table
@@ -197,6 +200,8 @@ def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
     for unit in units(passage.text, lang):
         text = passage.text[unit.start : unit.end]
         figures = tuple(quantities(text, lang))
+        if unit.kind in ("heading", "line") and (ordinal := _ORDINAL.match(text)):  # "4. Simbiosi" gives no 4
+            figures = tuple(figure for figure in figures if figure.start >= ordinal.end())
         if unit.kind == "row":
             if unit.block != block and not split:
                 cells = _cells(text)

@@ -242,7 +242,7 @@ def _follows(
     told = [*told, *(other for other in quantities(given, spoken) if other.senses)]
     return (
         rounded(figure, claim, near, spoken)
-        or counted(figure, claim, sources)
+        or counted(figure, claim, sources, lang)
         or reckoned(figure, claim, told, lines, sources, spoken)
     )
 

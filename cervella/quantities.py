@@ -217,6 +217,9 @@ def _in_words(text: str, lang: Language) -> Iterator[Quantity]:
         factor = _MULTIPLES[multiple.group(1).lower()] if multiple else Decimal(1)
         senses, end, rate = _unit(text, match.start(), match.end(), multiple, factor)
         # "una" and "sei" are figures and other words too: such a word counts only before a unit.
+        following = _WORD.search(text, match.end())
+        if following and fold(following.group()) in lang.review["fractions"].split():
+            continue  # "tre quarti"
         if word in lang.review["no_figures"].split() and (not senses or value == 1):
             continue
         yield Quantity(

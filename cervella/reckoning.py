@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import combinations, permutations
 
-from cervella.alignment import Line, Source
+from cervella.alignment import Line, Source, noun_after
 from cervella.language import Language, fold
 from cervella.quantities import Quantity
 
@@ -85,22 +85,23 @@ def reckoned(
     return False
 
 
-def counted(figure: Quantity, claim: str, sources: Iterable[Source]) -> bool:
-    """Whether a figure is how many items a list of the sources has, or how many the claim itself goes on to name."""
+def counted(figure: Quantity, claim: str, sources: Iterable[Source], lang: Language) -> bool:
+    """Whether a figure is how many the claim goes on to name, or how many items a list has of what it counts.
+
+    The passage has to speak of what is counted, and give no other count of it.
+    """
     value = _whole(figure)
-    if value is None or not 2 <= value <= _MOST_COUNTED:
-        return False
-    if any(dimension in ("time", "months", "%", "eur", "usd", "gbp", "bytes") for dimension, _ in figure.senses):
+    if value is None or not 2 <= value <= _MOST_COUNTED or figure.dimensions & _MEASURED:
         return False
     after = claim[figure.end :]
     if ":" in after and _named(after.partition(":")[2]) == value:
         return True
-    for source in sources:
-        if value in source.items:
-            return True
-        if figure.worded and any(_named(line.text.rpartition(":")[2]) == value for line in source.lines):
-            return True
-    return False
+    noun = noun_after(claim, figure, lang)
+    return any(
+        value in source.items and noun in source.stems and not any(line.counted(noun) for line in source.lines)
+        for source in sources
+        if noun
+    )
 
 
 def _named(text: str) -> int:
@@ -151,6 +152,7 @@ def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False)
     return False
 
 
+_MEASURED = frozenset({"time", "months", "%", "eur", "usd", "gbp", "bytes"})
 _MONEY = ("eur", "usd", "gbp", "%")
 _LONGER = {
     "s": (60, 3600),
