@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cervella.language import known_languages
@@ -22,6 +22,7 @@ __all__ = [
     "EvaluationConfig",
     "KnowledgeConfig",
     "LedgerConfig",
+    "ReviewConfig",
     "SoulConfig",
     "TraitsConfig",
 ]
@@ -186,6 +187,19 @@ class BudgetConfig(_Section):
     )
 
 
+class ReviewConfig(_Section):
+    """[review]: a due mani, a second pair of hands on an answer."""
+
+    enabled: bool = Field(default=False, description="Whether every answer is reviewed; else only those asked so.")
+    brain: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The second hand; by default none, and the checks alone decide. Never the brain that answered.",
+    )
+    threshold: float = Field(default=9.0, ge=0, le=10, description="The score that an answer needs, 0 to 10.")
+    rounds: int = Field(default=1, ge=0, le=3, description="How often the first hand may revise an answer.")
+
+
 class EvaluationConfig(_Section):
     """[evaluation]: soul tests and comparisons, and what they must come to."""
 
@@ -214,6 +228,12 @@ class EvaluationConfig(_Section):
         default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
     )
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.soul_conditional > self.soul_go or self.answers_conditional > self.answers_go:
+            raise ValueError("wants more for CONDITIONAL than for GO: lower soul_conditional or answers_conditional")
+        return self
+
 
 class Config(BaseSettings):
     """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
@@ -232,6 +252,7 @@ class Config(BaseSettings):
     conversations: ConversationsConfig = ConversationsConfig()
     ledger: LedgerConfig = LedgerConfig()
     budget: BudgetConfig = BudgetConfig()
+    review: ReviewConfig = ReviewConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     brains: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
@@ -269,6 +290,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "conversations": ConversationsConfig,
     "ledger": LedgerConfig,
     "budget": BudgetConfig,
+    "review": ReviewConfig,
     "evaluation": EvaluationConfig,
 }
 PATHS = (
