@@ -37,7 +37,9 @@ from cervella.prompt import instructions_for, render, strip_marks
 from cervella.protocols import Embedder, Retriever, Soul
 from cervella.question import checked_options, checked_question
 from cervella.recording import Recording
+from cervella.reviewing import Reviewing
 from cervella.session import Session
+from cervella.soul import Traits
 from cervella.types import (
     Answered,
     Attempt,
@@ -55,7 +57,9 @@ from cervella.types import (
     Reply,
     Retrieval,
     Retrieved,
+    Reviewed,
 )
+from cervella.verdict import ReviewVerdict
 
 if TYPE_CHECKING:
     from typing import Self
@@ -162,6 +166,11 @@ class Agent(Asking):
         return self._parts.brain_reason
 
     @property
+    def traits(self) -> Traits:
+        """What the Constitution declares of her, `[soul.traits]` on top."""
+        return Traits.of(self.soul, self.config.soul.traits.model_dump(exclude_none=True))
+
+    @property
     def language(self) -> Language:
         """The language of the knowledge base."""
         return language(self.config.knowledge_language)
@@ -191,8 +200,14 @@ class Agent(Asking):
         query: str | None = None,
         batch: bool = False,
         session: str | None = None,
+        review: bool | AnyBrain | None = None,
     ) -> AsyncGenerator[Event, None]:
         """The answer as it comes: `Retrieved`, then `TextDelta`s, then `Answered`, last.
+
+        With `review` the answer is checked, and revised where it does not stand: `Reviewed` comes before `Answered`,
+        with the text that was kept; where `Reviewed.verdict.revised`, that text takes the place of all that was
+        streamed. True asks for the checks and the second hand of `[review]`, a brain for that one as second hand,
+        False for none; by default `[review] enabled` says.
 
         An answer that breaks off after its first text gives `Interrupted` with the partial reply, then raises
         StreamInterruptedError. `timeout` is in seconds, for all of it; `history` holds Messages, Replies,
@@ -203,6 +218,7 @@ class Agent(Asking):
         reply = uuid.uuid4().hex
         clock = Clock(timeout)
         shield = self._parts.shield(brain)
+        reviewing = self._reviewing(review)
         prompt, retrieval = await self._prompt(
             question,
             clock,
@@ -220,7 +236,8 @@ class Agent(Asking):
             prompt = replace(prompt, hints={**prompt.hints, "route": "explicit", "reason": "the caller named it"})
         clock.retrieved()
         yield Retrieved(retrieval=retrieval)
-        async with aclosing(self._answer(shield, prompt, retrieval, clock, session, self.soul.fingerprint)) as events:
+        soul = self.soul.fingerprint
+        async with aclosing(self._answer(shield, prompt, retrieval, clock, session, soul, reviewing)) as events:
             async for event in events:
                 yield event
 
@@ -253,9 +270,16 @@ class Agent(Asking):
         return self._loop.run(functools.partial(self.acomplete, prompt, **options))
 
     async def _answer(
-        self, shield: Shielded, prompt: Prompt, retrieval: Retrieval, clock: Clock, session: str | None, soul: str
+        self,
+        shield: Shielded,
+        prompt: Prompt,
+        retrieval: Retrieval,
+        clock: Clock,
+        session: str | None,
+        soul: str,
+        reviewing: Reviewing | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """`TextDelta`s, then `Answered`; written in the books whatever becomes of it."""
+        """`TextDelta`s, `Reviewed` where it is wanted, then `Answered`; in the books whatever becomes of it."""
         self._recording.begin(prompt.reply, session=session, soul=soul, question=prompt.question)
         try:
             async with aclosing(shield.stream(prompt, timeout=clock.left())) as events:
@@ -265,7 +289,12 @@ class Agent(Asking):
                     clock.token()
                     yield event
             assert isinstance(event, Finished)
-            yield Answered(reply=await self._reply(prompt, retrieval, event.completion, clock, soul))
+            answer = await self._reply(prompt, retrieval, event.completion, clock, soul)
+            if reviewing is not None:
+                answer = await self._reviewed(reviewing, prompt, retrieval, answer, shield, clock)
+                assert answer.review is not None
+                yield Reviewed(verdict=answer.review, text=answer.text)
+            yield Answered(reply=answer)
         except StreamInterruptedError as error:
             partial = Completion(
                 text=error.partial,
@@ -330,12 +359,14 @@ class Agent(Asking):
         query: str | None = None,
         batch: bool = False,
         reply: str = "",
+        retrieval: Retrieval | None = None,
     ) -> tuple[Prompt, Retrieval]:
         question = checked_question(question)
         checked_options(max_output_tokens, temperature, images)
         turns = history_of(history)
         soul = self.soul
-        retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
+        if retrieval is None:
+            retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
         lang, today = self.language, datetime.date.today().isoformat()
         prompt = Prompt(
             system=soul.system_prompt(),
@@ -400,6 +431,81 @@ class Agent(Asking):
             flags=completion.flags,
             attempts=completion.attempts,
         )
+
+    # A second pair of hands
+
+    def _reviewing(self, review: bool | AnyBrain | None) -> Reviewing | None:
+        own = self.config.review
+        if review is False or (review is None and not own.enabled):
+            return None
+        second = own.brain if review is None or review is True else review
+        return Reviewing(
+            lang=self.language,
+            traits=self.traits,
+            threshold=own.threshold,
+            rounds=own.rounds,
+            second=None if second is None else self._parts.shield(second),
+        )
+
+    async def _reviewed(
+        self, reviewing: Reviewing, prompt: Prompt, retrieval: Retrieval, answer: Reply, shield: Shielded, clock: Clock
+    ) -> Reply:
+        async def remade(_: Prompt, completion: Completion) -> Reply:
+            return await self._reply(prompt, retrieval, completion, clock, answer.soul)
+
+        kept = await reviewing.revised(prompt, answer, shield, clock, remade)
+        await self._recording.written(prompt.reply, kept.text)
+        return replace(kept, cost_usd=self._recording.cost(prompt.reply))
+
+    async def areview(
+        self,
+        answer: Reply | str,
+        *,
+        question: str | None = None,
+        brain: AnyBrain | None = None,
+        filters: AnyFilters = None,
+        query: str | None = None,
+        tainted: bool = False,
+        timeout: float | None = None,
+        top_k: int | None = None,
+    ) -> ReviewVerdict:
+        """The verdict on an answer; nothing is revised.
+
+        A Reply is held against the passages that it was written from, and `question` and the rest are its own. A text
+        is held against what the base gives for `question`, in that order: its `[F1]` is the first passage of
+        `search(query or question)`. `brain` is the second hand, by default that of `[review]`; `tainted` says that the
+        text was written with something local-only in sight, which no cloud brain may see.
+        """
+        clock = Clock(timeout)
+        reviewing = self._reviewing(True if brain is None else brain)
+        assert reviewing is not None
+        written = answer if isinstance(answer, Reply) else None
+        asked = written.question if written is not None else question
+        if not asked:
+            raise ConfigError(
+                "A text is reviewed beside the question that it answers.",
+                remedy="Give it as question=…",
+                code="no_question",
+            )
+        found = None if written is None else Retrieval(query=written.retrieval_query, passages=written.passages)
+        prompt, retrieval = await self._prompt(
+            asked, clock, filters=filters, top_k=top_k, query=query, reply=uuid.uuid4().hex, retrieval=found
+        )
+        soul = self.soul.fingerprint
+        self._recording.begin(prompt.reply, session=None, soul=soul, question=asked)
+        try:
+            if written is None:
+                completion = Completion(text=answer if isinstance(answer, str) else answer.text)
+                written = await self._reply(prompt, retrieval, completion, clock, soul)
+                written = replace(written, tainted=tainted or prompt.tainted)
+            verdict, _ = await reviewing.review(prompt, written, clock)
+            return verdict
+        finally:
+            self._recording.end(prompt.reply)
+
+    def review(self, answer: Reply | str, **options: Any) -> ReviewVerdict:
+        """The verdict on an answer; nothing is revised: see `areview`."""
+        return self._loop.run(functools.partial(self.areview, answer, **options))
 
     def read(self, passage: Passage) -> CitedLines:
         """A passage's lines as on disk now, and whether they changed since it was indexed."""

@@ -1,8 +1,9 @@
-"""Are these words and these numbers in the cited lines? Deterministic: no model is asked.
+"""Does a claim stand in the lines that it cites? Deterministic: no model is asked.
 
-A text is cut into units: the sentences of its prose and lists, the rows of its tables, the lines of its fences and
-boxes. A claim is held against the lines that it cites: every number and every date that it gives, and all words that
-it puts in quotation marks, must stand there.
+`findings` says what of a claim does not: a figure, a date or a unit that the lines do not give, words in quotation
+marks that they do not have, a figure that stands there for something else, another source that fits better.
+`supports` is the short answer: every number and date of the claim, and all words that it puts in quotation marks, must
+stand in the lines.
 """
 
 from __future__ import annotations
@@ -10,227 +11,45 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import lru_cache
+from typing import Literal, TypeAlias
 
-from cervella.language import Language, fold, words
+from cervella.alignment import Line, Scale, Source, about_of, negated, source_of
+from cervella.association import Fact, best_line, meant_line
+from cervella.language import Language
+from cervella.naming import codes, is_known, language_of, names
+from cervella.pieces import Unit, normal, quotations, stands, units
+from cervella.quantities import Quantity, numbers, quantities, same_unit
+from cervella.reckoning import counted, reckoned, rounded
 from cervella.types import Passage
 
-__all__ = ["Claim", "Unit", "best_unit", "numbers", "quotations", "supports", "units"]
+__all__ = [
+    "Claim",
+    "Finding",
+    "FindingKind",
+    "Unit",
+    "best_unit",
+    "findings",
+    "numbers",
+    "quotations",
+    "supports",
+    "units",
+]
 
-_FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})")
-_RULE = re.compile(r"^[^\w]*$")
-_TABLE_RULE = re.compile(r"^\s*\|?[\s:|+=-]+\|?\s*$")
-_ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
-_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
-_QUOTE_MARK = re.compile(r"^\s*(?:>\s?)+")
-_BOX_EDGE = re.compile(r"^[\s|│┃║+*]+|[\s|│┃║+*]+$")
-_BOX = re.compile(r"[│┃║┌┐└┘├┤═─╔╗╚╝]|^\s*[|+].*[|+]\s*$")
-_NUMBER = re.compile(
-    r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
-    r"(?:\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
-    r"(?P<percent>\s?(?:%|per ?cento\b|percent\b|por cento\b))?"
-)
-_MULTIPLE = re.compile(r"\s?(k|mila|thousand|mil)\b|\s?(m|mln|milion[ei]|million|milhões|milhão)\b", re.IGNORECASE)
-_SHORT_MULTIPLES = ("k", "m", "mil")  # may be a unit of measure, or stand in a table's header
-_QUOTATION = re.compile(r"«([^«»]+)»|“([^“”]+)”|„([^„“”]+)[“”]|\"([^\"]{1,400})\"|‘([^‘’]+)’(?!\w)")
-_ELLIPSIS = re.compile(r"\[\s*(?:…|\.{3})\s*\]|\(\s*(?:…|\.{3})\s*\)|…|\.{3}")
+FindingKind: TypeAlias = Literal["figure", "date", "unit", "quote", "row", "name", "source", "words", "negation"]
+"""What is wrong with a claim:
+
+- `figure`, `date`, `quote`, `name`: the lines do not give it; `unit`: they give the figure with another unit;
+- `row`: the figure or date stands there, but for something else;
+- `source`: the lines say little of it, and those of another source most;
+- `words`: the claim and the lines have no word in common;
+- `negation`: the lines say the same without the "not", or with one.
+"""
+_SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
+"""How much of a claim another passage has to have to be its source, and how much more than the cited one."""
+_SAME_WORDS = 0.75
+"""How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
+_FEWEST_WORDS, _FEWEST_OF_A_CLAUSE, _NEAREST = 4, 2, 6
 _ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A piece of a text that can be quoted: `text[start:end]`."""
-
-    start: int
-    end: int
-    kind: str
-    """`sentence`, `row`, `line` (of a fence or a box), `heading`."""
-    block: int
-    """Units of one paragraph, item, table or fence share a number."""
-
-
-def units(text: str, lang: Language) -> list[Unit]:
-    """The quotable pieces of a text, in order: sentences, table rows, lines of fences and boxes, headings.
-
-    Each is a stretch of the text as it stands; markers of lists and quotes, ruled lines and box edges belong to none.
-    """
-    return list(_cached_units(text, lang))
-
-
-@lru_cache(maxsize=512)
-def _cached_units(text: str, lang: Language) -> tuple[Unit, ...]:
-    return tuple(_units(text, lang))
-
-
-def _units(text: str, lang: Language) -> Iterator[Unit]:
-    fence: str | None = None
-    block = 0
-    paragraph: tuple[int, int] | None = None
-    position = 0
-    for line in text.split("\n"):
-        start, end = position, position + len(line)
-        position = end + 1
-        opening = _FENCE.match(line)
-        structural = (
-            fence is not None
-            or opening
-            or _RULE.match(line)
-            or _is_row(line)
-            or _HEADING.match(line)
-            or _ITEM.match(line)
-        )
-        if paragraph and structural:
-            yield from _sentences(text, paragraph, lang, block)
-            paragraph = None
-        if structural:
-            block += 0 if (fence is not None and not opening) else 1
-        if opening and fence is None:
-            fence = opening.group(1)
-        elif opening and fence is not None and opening.group(1).startswith(fence) and not line.strip(" `~"):
-            fence = None
-        elif _RULE.match(line):
-            continue
-        elif fence is not None:
-            yield _trimmed(text, start, end, "line", block)
-        elif _is_row(line):
-            block -= 1  # the rows of one table are one block
-            if not _TABLE_RULE.match(line):
-                yield _trimmed(text, start, end, "row" if line.lstrip().startswith("|") else "line", block)
-        elif match := _HEADING.match(line):
-            yield Unit(start + match.end(), start + len(line.rstrip(" #")), "heading", block)
-        elif match := _ITEM.match(line):
-            paragraph = (start + match.end(), end)
-        elif paragraph:
-            paragraph = (paragraph[0], end)
-        else:
-            block += 1
-            quote = _QUOTE_MARK.match(line)
-            paragraph = (start + (quote.end() if quote else 0), end)
-    if paragraph:
-        yield from _sentences(text, paragraph, lang, block)
-
-
-def _is_row(line: str) -> bool:
-    stripped = line.strip()
-    return (stripped.startswith("|") and stripped.count("|") >= 2) or bool(_BOX.search(line))
-
-
-def _trimmed(text: str, start: int, end: int, kind: str, block: int) -> Unit:
-    """The unit of one line; of a box line, what stands between its edges; of a table row, the whole row."""
-    line = text[start:end]
-    if kind == "row":
-        return Unit(start + len(line) - len(line.lstrip()), start + len(line.rstrip()), kind, block)
-    inner = _BOX_EDGE.sub("", line) if _BOX.search(line) else line.strip()
-    offset = line.find(inner)
-    return Unit(start + offset, start + offset + len(inner), kind, block)
-
-
-def _sentences(text: str, span: tuple[int, int], lang: Language, block: int) -> Iterator[Unit]:
-    start, end = span
-    for first, last in lang.sentences(text[start:end]):
-        yield Unit(start + first, start + last, "sentence", block)
-
-
-def numbers(text: str) -> list[frozenset[str]]:
-    """The figures in a text, each as the set of its possible readings: `94.603` is one number here, another there.
-
-    `95K` reads as 95 and as 95000, `95 mila` as 95000. Signs and percent signs are left out.
-
-    >>> [sorted(n) for n in numbers("94.603 o 97,6 %")]
-    [['94.603', '94603'], ['97.6']]
-    """
-    return [figure.readings for figure in _figures(text)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Figure:
-    """A number as it is written."""
-
-    readings: frozenset[str]
-    negative: bool = False
-    percent: bool = False
-
-    def asked(self) -> frozenset[str]:
-        """What must be offered for a claim that gives this figure."""
-        sign, unit = "-" if self.negative else "", "%" if self.percent else ""
-        return frozenset(f"{sign}{reading}{unit}" for reading in self.readings)
-
-    def offered(self) -> set[str]:
-        """What a passage that holds it offers: less 5 is a 5 too; a bare 20 may stand in a column of percentages."""
-        values = {f"{reading}%" for reading in self.readings}
-        values |= set() if self.percent else self.readings
-        return values | ({f"-{value}" for value in values} if self.negative else set())
-
-
-def _figures(text: str, lang: Language | None = None) -> list[_Figure]:
-    """The figures in a text; with a language also the words that stand for figures, and for nothing else."""
-    found = []
-    for match in _NUMBER.finditer(text):
-        percent = match["percent"] or ""
-        token = match.group().removesuffix(percent)
-        readings = _readings(token.lstrip("-−"))
-        multiple = _MULTIPLE.match(text, match.end())
-        if multiple:
-            factor = 1000 if multiple.group(1) else 1_000_000
-            times = {_plain(Decimal(r) * factor) for r in readings if r.count(".") <= 1 and ":" not in r}
-            short = multiple.group().strip().lower() in _SHORT_MULTIPLES
-            readings = readings | times if short or not times else times
-        found.append(_Figure(frozenset(readings), negative=token[0] in "-−", percent=bool(percent)))
-    if lang is not None:  # "una" and "sei" are figures and other words too: what is a stop word counts for none
-        known = (word for word in words(_NUMBER.sub(" ", text)) if word in lang.numbers and word not in lang.stop_words)
-        found += [_Figure(frozenset({str(lang.numbers[word])})) for word in known]
-    return found
-
-
-def _readings(token: str) -> set[str]:
-    if ":" in token:
-        return {token}
-    separators = re.sub(r"\d", "", token)
-    if not separators:
-        return {_plain(Decimal(token))}
-    if not separators.strip(" \u00a0\u202f'’"):  # 12 345 and 12'345
-        return {_plain(Decimal(re.sub(r"\D", "", token)))}
-    if len(set(separators)) > 1:  # 1.234,56 or 1,234.56: the last separator is the decimal one
-        whole, _, cents = token.rpartition(separators[-1])
-        return {_plain(Decimal(re.sub(r"\D", "", whole) + "." + cents))}
-    groups = re.split(r"[.,]", token)
-    thousands = 1 <= len(groups[0]) <= 3 and groups[0] != "0" and all(len(group) == 3 for group in groups[1:])
-    readings = {_plain(Decimal("".join(groups)))} if thousands else set()
-    if len(groups) == 2:
-        # Where both readings are possible the decimal one keeps its zeros: 3.000 may be 3000, but it is no 3.
-        readings.add(".".join(groups) if thousands else _plain(Decimal(".".join(groups))))
-        if len(groups[0]) <= 2 and len(groups[1]) == 2:
-            readings.add(":".join(groups))  # 14.30 may be a time
-    elif not thousands:
-        readings.add(".".join(groups))  # a version, or a date: compared as written
-    return readings
-
-
-def _plain(value: Decimal) -> str:
-    digits = format(value, "f")  # exact, however long: `normalize` would round to the context's precision
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
-
-
-def quotations(text: str) -> list[str]:
-    """What a text puts in quotation marks (« », “ ”, " "), cut at each ellipsis.
-
-    >>> quotations('Dice «mancano i test […] di carico».')
-    ['mancano i test', 'di carico']
-    """
-    quoted = [next(group for group in match.groups() if group is not None) for match in _QUOTATION.finditer(text)]
-    pieces = [piece for quote in quoted for piece in _ELLIPSIS.split(quote)]
-    return [piece.strip() for piece in pieces if _normal(piece)]
-
-
-def _normal(text: str) -> str:
-    """Folded words alone: no emphasis, no punctuation but inside figures, one space between; `24GB` is `24 GB`."""
-    text = fold(text)
-    text = re.sub(r"\]\([^()\s]*\)", "]", text)  # where a link leads is not among its words
-    text = re.sub(r"(?<=\d)(?=[^\W\d_])", " ", re.sub(r"[–—−]", "-", text))
-    text = re.sub(r"[^\w%€$£+.,:\-/]|_", " ", text)
-    text = re.sub(r"(?<!\d)[.,:]|[.,:](?!\d)|\s-\s|(?<=\d)\s+(?=%)", lambda found: "-" if "-" in found[0] else "", text)
-    return " ".join(text.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,31 +62,74 @@ class Claim:
     """All the marks that stand behind it together."""
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What a passage offers to hold a claim against."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a claim says and its lines do not."""
 
-    values: frozenset[str]
-    dates: frozenset[str]
-    months: frozenset[int]
-    words: str
-    stems: frozenset[str]
+    kind: FindingKind
+    text: str
+    """The words of the claim that it is about."""
+    nearest: str = ""
+    """The line that comes nearest, verbatim; empty where none does."""
+    elsewhere: tuple[int, ...] = ()
+    """The numbers of the `others` in which it stands."""
 
 
-@lru_cache(maxsize=128)
-def _facts(passage: Passage, lang: Language) -> _Facts:
-    # The date is shown with the passage, and the header of a split table belongs to its rows: both may be told.
-    shown = f"{passage.lead}\n{passage.text}"
-    dates = {iso for _, _, iso in lang.find_dates(shown)} | ({passage.date} if passage.date else set())
-    months = {month for _, month in lang.find_months(shown)} | {int(iso[5:7]) for iso in dates}
-    figures = _figures(f"{shown}\n{(passage.date or '')[:4]}", lang)  # of the document's date, the year stands alone
-    return _Facts(
-        values=frozenset(value for figure in figures for value in figure.offered()),
-        dates=frozenset(dates),
-        months=frozenset(months),
-        words=_normal(passage.text),
-        stems=frozenset(lang.stems(f"{passage.path} {shown}")),
-    )
+def _fitting(
+    figure: Quantity, found: Sequence[tuple[int, Line, Quantity]], about: frozenset[str]
+) -> list[tuple[int, Line]]:
+    """Of the places that give a figure's value those that give it in its unit, or in none that anybody knows."""
+    fitting = [(n, line, told) for n, line, told in found if same_unit(figure, told)]
+    if not figure.senses or len(fitting) == len(found) or any(told.senses for _, _, told in fitting):
+        measured = [(n, line) for n, line, told in fitting if told.senses]
+        return measured if figure.senses and measured else [(n, line) for n, line, _ in fitting]
+    # A bare 5 somewhere is no "5 secondi" where the line that is meant says "5 min".
+    meant = max(len(about & line.stems) for _, line, told in found if not same_unit(figure, told))
+    return [(n, line) for n, line, _ in fitting if len(about & line.stems) > meant]
+
+
+def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Language) -> list[Fact]:
+    """What of a claim can be held against the lines word by word."""
+    dates = spoken.find_dates(claim)
+    rest = list(claim)
+    for start, end, _ in dates:
+        rest[start:end] = " " * (end - start)
+    left = "".join(rest)
+    figures = quantities(left, spoken)
+    about = about_of(claim, lang)
+    facts = []
+    for start, end, iso in dates:
+        holders = tuple(n for n, source in enumerate(sources) if iso in source.dates)
+        lines = tuple(line for n in holders for line in sources[n].lines if iso in line.dates)
+        facts.append(Fact("date", claim[start:end], holders, lines, iso=iso, day=iso[5:]))
+    for day, month in spoken.find_months(left):  # "20 gennaio", "gennaio 2026", "a gennaio"
+        ending = f"-{month:02}-{day or 0:02}"
+        whole = tuple(n for n, s in enumerate(sources) if any(iso.endswith(ending) for iso in s.dates))
+        holders = whole or tuple(n for n, source in enumerate(sources) if month in source.months)
+        name = spoken.months[month - 1]
+        named = f"{month:02}-{day:02}" if day else ""
+        lines = tuple(line for n in holders for line in sources[n].lines if named in line.days) if whole or day else ()
+        facts.append(Fact("date", f"{day} {name}" if day else name, holders, lines, day=named))
+        if whole:  # the day of a date that is there, in whatever spelling
+            same = next((f for f in figures if f.readings == {str(day)} and not f.senses), None)
+            figures = [figure for figure in figures if figure is not same]
+    for figure in figures:
+        found = [(n, line, told) for n, source in enumerate(sources) for line, told in source.told(figure)]
+        fitting = _fitting(figure, found, about)
+        facts.append(
+            Fact(
+                "figure",
+                claim[figure.start : figure.end].strip(),
+                tuple(dict.fromkeys(n for n, _ in fitting)),
+                tuple(line for _, line in fitting),
+                figure=figure,
+                unit_only=bool(found) and not fitting,
+            )
+        )
+    for quote in quotations(claim):
+        holders = tuple(n for n, source in enumerate(sources) if stands(normal(quote), source.words))
+        facts.append(Fact("quote", quote, holders))
+    return facts
 
 
 def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool:
@@ -277,26 +139,157 @@ def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: i
     `passages[mark]`. A claim without such facts must share at least one content word with it, unless it has none.
     """
     claim = _without_places(_ORDINAL.sub("", claim), passages)
-    dates = lang.find_dates(claim)
-    rest = list(claim)
-    for start, end, _ in dates:
-        rest[start:end] = " " * (end - start)
-    offered = [_facts(passage, lang) for passage in passages]
-    own = offered[mark]
-
-    figures = [figure.asked() for figure in _figures("".join(rest), lang)]
-    holders: list[list[_Facts]] = [[f for f in offered if iso in f.dates] for _, _, iso in dates]
-    for day, month in lang.find_months("".join(rest)):  # "20 gennaio", "gennaio 2026", "a gennaio"
-        whole = [f for f in offered if any(iso.endswith(f"-{month:02}-{day or 0:02}") for iso in f.dates)]
-        holders.append(whole or [f for f in offered if month in f.months])
-        if whole and frozenset({str(day)}) in figures:
-            figures.remove(frozenset({str(day)}))  # the day of a date that is there, in whatever spelling
-    holders += [[f for f in offered if readings & f.values] for readings in figures]
-    holders += [[f for f in offered if _stands(_normal(quote), f.words)] for quote in quotations(claim)]
-    if holders:
-        return all(holders) and any(any(f is own for f in holder) for holder in holders)
+    sources = [source_of(passage, lang) for passage in passages]
+    facts = _facts(claim, sources, lang, lang)
+    if facts:
+        return all(fact.holders for fact in facts) and any(mark in fact.holders for fact in facts)
     stems = frozenset(lang.stems(claim))
-    return not stems or bool(stems & own.stems)
+    return not stems or bool(stems & sources[mark].stems)
+
+
+def findings(
+    claim: str,
+    passages: Sequence[Passage],
+    lang: Language,
+    *,
+    others: Sequence[Passage] = (),
+    given: str = "",
+) -> list[Finding]:
+    """What a claim says that the passages which it cites, all together, do not.
+
+    `others` are the passages that were shown and are not cited here: what stands in one of them tells a swapped source
+    from an invention. `given` is what the claim may repeat without a source: the question, today's date. A claim in
+    another language than the base's is held to its figures, dates and quotations alone.
+
+    >>> from cervella.language import language
+    >>> lines = Passage(id="1", path="a.md", text="La prova dura 3 giorni.", start_line=1, end_line=1)
+    >>> [(f.kind, f.text) for f in findings("La prova dura 3 ore", [lines], language("it"))]
+    [('unit', '3 ore')]
+    """
+    claim = _without_places(_ORDINAL.sub("", claim), passages)
+    spoken = language_of(claim, lang)
+    sources = [source_of(passage, lang) for passage in passages]
+    beside = [source_of(passage, lang) for passage in others]
+    scale = Scale([*sources, *beside])
+    about = about_of(claim, lang)
+    best = best_line(about, sources, scale)
+    allowed = source_of(Passage(id="", path="", text=given, start_line=1, end_line=1), spoken)
+    found: list[Finding] = []
+    facts = _facts(claim, sources, lang, spoken)
+    told = [fact.figure for fact in facts if fact.figure is not None and fact.holders]
+    for fact in facts:
+        if fact.holders:
+            line = meant_line(fact, claim, facts, sources, scale, lang) if spoken is lang else None
+            if line is not None and not _follows(fact, claim, told, sources, lang, spoken, given):
+                found.append(Finding(kind="row", text=fact.text, nearest=line.text))
+        elif not _allowed(fact, allowed, spoken) and not _follows(fact, claim, told, sources, lang, spoken, given):
+            kind: FindingKind = "unit" if fact.unit_only else fact.kind
+            found.append(
+                Finding(
+                    kind=kind,
+                    text=fact.text,
+                    nearest=best.text if best is not None else "",
+                    elsewhere=tuple(_holding(fact, claim, beside, lang, spoken)),
+                )
+            )
+    if spoken is not lang:
+        return found
+    nearest = best.text if best is not None else ""
+    for name in (*names(claim, lang), *codes(claim)):
+        if not is_known(name, [*sources, allowed], lang):
+            elsewhere = tuple(n for n, source in enumerate(beside) if is_known(name, [source], lang))
+            found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
+    found += _of_the_words(claim, about, sources, beside, scale, lang, best, bool(told or found))
+    return found
+
+
+def _allowed(fact: Fact, allowed: Source, spoken: Language) -> bool:
+    """Whether the question gives it already."""
+    if fact.figure is not None:
+        return any(same_unit(fact.figure, told) for _, told in allowed.told(fact.figure))
+    if fact.kind == "quote":
+        return stands(normal(fact.text), allowed.words)
+    if fact.iso:
+        return fact.iso in allowed.dates
+    return any(month in allowed.months for _, month in spoken.find_months(f"{fact.text} 1"))
+
+
+def _follows(
+    fact: Fact,
+    claim: str,
+    told: Sequence[Quantity],
+    sources: Sequence[Source],
+    lang: Language,
+    spoken: Language,
+    given: str,
+) -> bool:
+    """Whether a figure that the lines do not give follows from those that they do."""
+    figure = fact.figure
+    if figure is None or fact.unit_only:
+        return False
+    about = about_of(claim, lang)
+    near = [
+        quantity
+        for source in sources
+        for line in source.lines
+        if not about or about & (line.stems | line.near)
+        for quantity in line.quantities
+    ]
+    lines = sorted(
+        (line for source in sources for line in source.lines if about & line.stems and line.quantities),
+        key=lambda line: -len(about & line.stems),
+    )[:_NEAREST]
+    told = [*told, *(other for other in quantities(given, spoken) if other.senses)]
+    return (
+        rounded(figure, claim, near, spoken)
+        or counted(figure, claim, sources, lang)
+        or reckoned(figure, claim, told, lines, sources, spoken)
+    )
+
+
+def _holding(fact: Fact, claim: str, others: Sequence[Source], lang: Language, spoken: Language) -> Iterator[int]:
+    for number, source in enumerate(others):
+        if any(
+            one.kind == fact.kind and one.text == fact.text and one.holders
+            for one in _facts(claim, [source], lang, spoken)
+        ):
+            yield number
+
+
+def _of_the_words(
+    claim: str,
+    about: frozenset[str],
+    sources: Sequence[Source],
+    beside: Sequence[Source],
+    scale: Scale,
+    lang: Language,
+    best: Line | None,
+    has_facts: bool,
+) -> Iterator[Finding]:
+    """Whether the words of a claim are those of its lines at all, or of another passage, or say the contrary."""
+    if not about or not sources:
+        return
+    own = max(scale.passage_cover(about, source) for source in sources)
+    window = max(scale.window_cover(about, source) for source in sources)
+    nearest = best.text if best is not None else ""
+    elsewhere = [
+        n
+        for n, source in enumerate(beside)
+        if (there := scale.window_cover(about, source)) >= _SOURCE_COVER and there - window >= _SOURCE_MARGIN
+    ]
+    if elsewhere and len(about) >= _FEWEST_WORDS:
+        yield Finding(kind="source", text=claim.strip(), nearest=nearest, elsewhere=tuple(elsewhere))
+    elif not own and not has_facts and len(about) >= _FEWEST_OF_A_CLAUSE:
+        yield Finding(kind="words", text=claim.strip(), nearest=nearest)
+    if (
+        best is not None
+        and best.kind == "sentence"
+        and scale.cover(about, best) >= _SAME_WORDS
+        and len(about) >= _FEWEST_WORDS - 1
+    ):
+        back = scale.weight(best.about & about) / (scale.weight(best.about) or 1.0)
+        if back >= _SAME_WORDS and negated(claim, lang) != negated(best.text, lang):
+            yield Finding(kind="negation", text=claim.strip(), nearest=nearest)
 
 
 def _without_places(claim: str, passages: Sequence[Passage]) -> str:
@@ -310,23 +303,18 @@ def _without_places(claim: str, passages: Sequence[Passage]) -> str:
     return claim
 
 
-def _stands(quote: str, words: str) -> bool:
-    """Whether the words of a quote stand there as whole words."""
-    return re.search(rf"(?<!\w){re.escape(quote)}(?!\w)", words) is not None
-
-
 def best_unit(claims: Iterable[str], passage: Passage, lang: Language) -> str:
     """The sentence or row of a passage that fits the claims best, verbatim; its first one where nothing fits."""
     wanted = " ".join(claims)
     stems = set(lang.stems(wanted))
     values = {reading for figure in numbers(wanted) for reading in figure}
-    quoted = [_normal(quote) for quote in quotations(wanted)]
+    quoted = [normal(quote) for quote in quotations(wanted)]
     best, best_score = "", -1.0
     for unit in units(passage.text, lang):
         text = passage.text[unit.start : unit.end]
         own = set(lang.stems(text))
         score = len(stems & own) + 2.0 * sum(bool(figure & values) for figure in set(numbers(text)))
-        score += sum(3.0 + len(quote) / 50 for quote in quoted if quote in _normal(text) or _normal(text) in quote)
+        score += sum(3.0 + len(quote) / 50 for quote in quoted if quote in normal(text) or normal(text) in quote)
         score -= 0.01 * len(own) + (0.5 if unit.kind == "heading" else 0.0)
         if score > best_score and text.strip():
             best, best_score = text, score

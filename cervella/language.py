@@ -75,6 +75,12 @@ class Language:
     status: Mapping[str, str]
     numbers: Mapping[str, int]
     """Folded words that stand for figures."""
+    number_parts: Mapping[str, int]
+    """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
+    units: Mapping[str, str]
+    """The words for each unit of measure: see quantities.py."""
+    review: Mapping[str, Any]
+    """What a review knows of the language: words of negation, of rounding, of reckoning; what a reviewer is told."""
     phrases: Mapping[str, str]
     """What the extractive brain knows of the language: its few own words, and patterns over folded text."""
     redaction: Mapping[str, Any]
@@ -302,6 +308,9 @@ def language(code: str) -> Language:
         prompt=MappingProxyType({key: value.strip() for key, value in data["prompt"].items()}),
         status=MappingProxyType(data["status"]),
         numbers=MappingProxyType({fold(word): number for word, number in data["numbers"].items()}),
+        number_parts=MappingProxyType(data.get("number_parts", {})),
+        units=MappingProxyType(data["units"]),
+        review=MappingProxyType(data["review"]),
         phrases=MappingProxyType(data.get("extractive", {})),
         redaction=MappingProxyType(data["redaction"]),
         traits=MappingProxyType(data["traits"]),

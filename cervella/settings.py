@@ -22,6 +22,7 @@ __all__ = [
     "EvaluationConfig",
     "KnowledgeConfig",
     "LedgerConfig",
+    "ReviewConfig",
     "SoulConfig",
     "TraitsConfig",
 ]
@@ -186,6 +187,19 @@ class BudgetConfig(_Section):
     )
 
 
+class ReviewConfig(_Section):
+    """[review]: a due mani, a second pair of hands on an answer."""
+
+    enabled: bool = Field(default=False, description="Whether every answer is reviewed; else only those asked so.")
+    brain: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The second hand; by default none, and the checks alone decide. Never the brain that answered.",
+    )
+    threshold: float = Field(default=9.0, ge=0, le=10, description="The score that an answer needs, 0 to 10.")
+    rounds: int = Field(default=1, ge=0, le=3, description="How often the first hand may revise an answer.")
+
+
 class EvaluationConfig(_Section):
     """[evaluation]: soul tests and comparisons, and what they must come to."""
 
@@ -238,6 +252,7 @@ class Config(BaseSettings):
     conversations: ConversationsConfig = ConversationsConfig()
     ledger: LedgerConfig = LedgerConfig()
     budget: BudgetConfig = BudgetConfig()
+    review: ReviewConfig = ReviewConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     brains: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
@@ -275,6 +290,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "conversations": ConversationsConfig,
     "ledger": LedgerConfig,
     "budget": BudgetConfig,
+    "review": ReviewConfig,
     "evaluation": EvaluationConfig,
 }
 PATHS = (

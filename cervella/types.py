@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 from cervella.display import html_answer, html_details, html_passage, html_table, markdown_table
 from cervella.filters import Filters
+from cervella.verdict import ReviewIssue, ReviewVerdict, SecondHand
 
 __all__ = [
     "AnswerEvent",
@@ -33,7 +34,11 @@ __all__ = [
     "Reply",
     "Retrieval",
     "Retrieved",
+    "ReviewIssue",
+    "ReviewVerdict",
+    "Reviewed",
     "Role",
+    "SecondHand",
     "SkippedFile",
     "Status",
     "TextDelta",
@@ -165,6 +170,8 @@ class Prompt:
     waits), `seed` (int: for engines that draw with one), `fresh` (bool: nothing that an earlier prompt left in the
     engine's cache may be used, so that an answer does not depend on what was asked before). What chooses a brain adds
     `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
+    confidential: bool = False
+    """The question itself holds something local-only, as a review's does that shows such an answer."""
     reply: str = field(default="", repr=False, compare=False)
     """The id of the reply that it is for: a name for the books, no part of what is asked."""
 
@@ -184,7 +191,7 @@ class Prompt:
     @property
     def tainted(self) -> bool:
         """Whether it holds anything that must not reach a cloud brain."""
-        return any(p.local_only for p in self.passages) or any(m.tainted for m in self.history)
+        return self.confidential or any(p.local_only for p in self.passages) or any(m.tainted for m in self.history)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,7 +345,9 @@ class Reply:
     flags: Mapping[str, int] = field(default_factory=dict)
     """As on `Completion`."""
     attempts: tuple[Attempt, ...] = ()
-    """Every call of an engine that this answer took, in order."""
+    """Every call of an engine that this answer took, in order; those of a review too."""
+    review: ReviewVerdict | None = None
+    """What a review came to; None where there was none."""
     id: str = ""
 
     def _repr_markdown_(self) -> str:
@@ -348,6 +357,9 @@ class Reply:
             lines.append(
                 f"- **[{citation.mark}]** `{citation.path}:{citation.start_line}-{citation.end_line}`{warning}"
             )
+        if self.review is not None:
+            lines += ["", f"**{self.review.headline()}**"]
+            lines += [f"- «{issue.text}»: {issue.problem}" for issue in self.review.issues]
         return "\n".join([*lines, "", f"*{self.brain} ({self.model})*"])
 
     def _repr_html_(self) -> str:
@@ -359,6 +371,9 @@ class Reply:
             title = f"[{citation.mark}] {citation.path}:{citation.start_line}-{citation.end_line}{warning}"
             text = passage.text if passage else citation.quote
             parts.append(html_details(title, html_passage(text, citation.start_line, citation.quote)))
+        if self.review is not None:
+            rows = [(issue.kind, issue.text, issue.problem, issue.by) for issue in self.review.issues]
+            parts.append(html_details(self.review.headline(), html_table(("", "claim", "problem", "by"), rows)))
         return "".join(parts)
 
     def as_turn(self) -> tuple[Message, Message]:
@@ -469,6 +484,15 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewed:
+    """The answer was reviewed: comes after its text, before `Answered`, and only where a review was asked for."""
+
+    verdict: ReviewVerdict
+    text: str
+    """The answer that stands. Where `verdict.revised` it replaces all text that came before; else it is that text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """The agent's last event."""
 
@@ -485,4 +509,4 @@ class Interrupted:
 BrainEvent: TypeAlias = TextDelta | UsageUpdate | Finished
 AnswerEvent: TypeAlias = TextDelta | Finished
 """What a shield lets through of a brain's events."""
-Event: TypeAlias = Retrieved | TextDelta | Answered | Interrupted
+Event: TypeAlias = Retrieved | TextDelta | Reviewed | Answered | Interrupted

@@ -33,13 +33,14 @@ _NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then r
 _PARTS = (
     ("What you call", ("Agent", "Constitution", "load_config", "Config")),
     ("What you get", ("Reply", "Citation", "Passage", "Retrieval", "Preview", "IndexReport", "Usage", "Timings")),
-    ("What happens while an answer comes", ("Event", "Retrieved", "TextDelta", "Answered", "Interrupted")),
+    ("What happens while an answer comes", ("Event", "Retrieved", "TextDelta", "Reviewed", "Answered", "Interrupted")),
     ("What you keep to: the four protocols", ("Brain", "Soul", "Retriever", "Embedder")),
     (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
     ("What a question may see", ("Filters",)),
+    ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondHand")),
 )
 _NOT_EXPORTED = (
     ("cervella.session", "Session"),

@@ -39,6 +39,7 @@ class ExtractiveBrain:
 
     capabilities: frozenset[str] = frozenset()
     thinks_aloud = False
+    quotes_only = True
     location: Location = "local"
     model = "extractive"
 

@@ -106,6 +106,14 @@ async def fit(
             remedy="Ask without images, or ask a brain that can see.",
             code="images_unsupported",
         )
+    if prompt.confidential and location == "cloud":
+        raise BrainResponseError(
+            f"The brain {brain.name!r} may not see this: it holds what is local-only.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="Ask a brain that is local or private.",
+            code="withheld",
+        )
     prompt, flags = admit(prompt, location)
     window = context_tokens_of(brain)
     limit = None if window is None else window - _room(prompt, brain, window)

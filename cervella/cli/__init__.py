@@ -19,6 +19,7 @@ from cervella.cli import (
     index,
     init,
     questions,
+    review,
     search,
     sessions,
     soul,
@@ -61,6 +62,7 @@ app.command("index")(index.index)
 app.command("search")(search.search)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
+app.command("review")(review.review)
 app.command("sessions")(sessions.sessions)
 app.command("stats")(stats.stats)
 app.add_typer(brains.app, name="brains")

@@ -23,9 +23,9 @@ from cervella.cli.options import (
     complete_brain,
     filters_of,
 )
-from cervella.cli.output import Flow, note, print_json, print_line, print_wrapped, reply_data, where
+from cervella.cli.output import Flow, note, print_json, print_line, print_verdict, print_wrapped, reply_data, where
 from cervella.errors import ConfigError
-from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, TextDelta
+from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, Reviewed, TextDelta
 
 
 def ask(
@@ -43,6 +43,10 @@ def ask(
     since: FilterSince = None,
     until: FilterUntil = None,
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that the answer may take.")] = None,
+    review: Annotated[
+        bool | None,
+        typer.Option("--review/--no-review", help="Check the answer, and revise it once where it does not stand."),
+    ] = None,
     show_prompt: Annotated[bool, typer.Option("--show-prompt", help="Show the prompt, and ask nobody.")] = False,
     batch: Annotated[
         Path | None, typer.Option("--batch", metavar="FILE", help="Ask every line of this JSON Lines file.")
@@ -67,7 +71,7 @@ def ask(
     with Agent(config=config, brain=brain) as agent:
         warn_of_filters(agent, filters)
         if batch is not None and out is not None:
-            common = {"filters": filters, "top_k": top_k, "timeout": timeout}
+            common = {"filters": filters, "top_k": top_k, "timeout": timeout, "review": review}
             run_batch(agent, batch, out, concurrency=concurrency, as_json=as_json, **common)
             return
         assert question is not None
@@ -76,20 +80,24 @@ def ask(
             _say_who_answers(agent)
             _show(preview, as_json)
         elif as_json:
-            reply = agent.ask(question, filters=filters, top_k=top_k, timeout=timeout)
+            reply = agent.ask(question, filters=filters, top_k=top_k, timeout=timeout, review=review)
             _say_who_answers(agent)
             print_json(reply_data(reply))
         else:
             answer = Flow()
-            for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout):
+            # A draft that may be revised is not shown: what is printed is the text that stands.
+            waits = agent.config.review.enabled if review is None else review
+            for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout, review=review):
                 if isinstance(event, Retrieved):
                     _say_who_answers(agent)
-                elif isinstance(event, TextDelta):
+                elif (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
                     answer.show(event.text)
                 elif isinstance(event, Answered):
                     answer.end()
                     print_sources(event.reply, agent)
                 elif isinstance(event, Interrupted):
+                    if waits:
+                        answer.show(event.reply.text)
                     answer.end()
                     print_line()
 
@@ -133,7 +141,10 @@ def print_sources(reply: Reply, agent: Agent) -> None:
         mark = f"[{citation.mark}]"
         doubt = "" if citation.supported else "  not supported by these lines"
         print_wrapped(f" {place}{doubt}", start=mark, style="cyan", indent=len(mark) + 1)
-    if reply.invented_marks:
+    if reply.review is not None:
+        print_line()
+        print_verdict(reply.review)
+    if reply.invented_marks and reply.review is None:
         note(f"warning: Marks in the answer that stand for no source: {reply.invented_marks}.")
     if reply.flags.get("test_size"):
         note(

@@ -16,22 +16,24 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.ask import print_sources
 from cervella.cli.options import ConfigPath, complete_brain
-from cervella.cli.output import Flow, counted, note, print_line, print_passages, where
+from cervella.cli.output import Flow, counted, note, print_line, print_passages, print_verdict, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
 from cervella.session import Session
-from cervella.types import Answered, Interrupted, Passage, Reply, TextDelta
+from cervella.types import Answered, Interrupted, Passage, Reply, Reviewed, TextDelta
 
 _HELP = """\
 /sources       the sources of the last answer
 /sources 2     the passage behind [F2], as it stands on disk
+/review        does the last answer stand in its sources?
+/review NAME   the same, with another brain's opinion
 /brain         which brain answers
 /brain NAME    go on with another one
 /search WORDS  find passages, ask nobody
 /help          this list
 /quit          leave (or Ctrl-D)
 Ctrl-C         stop the answer"""
-_COMMANDS = ("/sources", "/brain", "/search", "/help", "/quit")
+_COMMANDS = ("/sources", "/review", "/brain", "/search", "/help", "/quit")
 _LEAVE = ("/quit", "/exit", "quit", "exit")  # without the stroke too: that is what people type first
 
 
@@ -102,22 +104,33 @@ class _Talk:
             self.swap(argument)
         elif command == "/sources":
             self.sources(argument)
+        elif command == "/review":
+            self.review(argument)
         else:
             note(f"error: There is no command {command!r}.")
             note(f"help: {did_you_mean(command, _COMMANDS)}/help lists them.")
 
     def ask(self, question: str) -> None:
         answer = Flow()
+        waits = self.agent.config.review.enabled  # what is shown is the text that stands
         for event in self.session.stream(question):
-            if isinstance(event, TextDelta):
+            if (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
                 answer.show(event.text)
             elif isinstance(event, Answered):
                 answer.end()
                 self.last = event.reply
                 print_sources(event.reply, self.agent)
             elif isinstance(event, Interrupted):
+                if waits:
+                    answer.show(event.reply.text)
                 answer.end()
                 print_line()
+
+    def review(self, brain: str) -> None:
+        if self.last is None:
+            note("There is no answer yet: ask something first.")
+        else:
+            print_verdict(self.agent.review(self.last, brain=brain or None))
 
     def search(self, words: str) -> None:
         if not words:

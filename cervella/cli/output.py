@@ -15,7 +15,7 @@ from cervella.agent import Progress
 from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
 from cervella.grounding import best_unit
 from cervella.language import Language
-from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval
+from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4
 _TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}
@@ -30,6 +30,7 @@ __all__ = [
     "print_line",
     "print_passages",
     "print_text",
+    "print_verdict",
     "print_wrapped",
     "progress_bar",
     "reply_data",
@@ -191,7 +192,21 @@ def reply_data(reply: Reply) -> dict[str, Any]:
             "total_seconds": timings.total_seconds,
         },
         "flags": dict(reply.flags),
+        **({} if reply.review is None else {"review": reply.review.as_dict()}),
     }
+
+
+def print_verdict(verdict: ReviewVerdict) -> None:
+    """A verdict as people read it: one line, and one for each issue with where it is."""
+    headline = verdict.headline()
+    start, _, rest = headline.partition(":")
+    print_wrapped(f":{rest}", start=start, style="green" if verdict.approved else "yellow", indent=2)
+    for issue in verdict.issues:
+        by = "" if issue.by == "checks" else f" ({issue.by})"
+        text = " ".join(issue.text.split())
+        place = f"  {', '.join(issue.lines)}" if issue.lines else ""
+        said = f" {text}{by}" if issue.kind == "opinion" else f" «{text}»: {issue.problem}{by}{place}"
+        print_wrapped(said, start=f"  {issue.kind}:", style="cyan", indent=4)
 
 
 def counted(number: int, noun: str) -> str:

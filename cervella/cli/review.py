@@ -1,0 +1,93 @@
+"""`cervella review`"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
+from cervella.cli.output import note, print_json, print_line, print_verdict
+from cervella.conversations import Turn
+from cervella.errors import ConfigError
+from cervella.types import Filters
+
+_FOUND_BY = "Name a session or a reply: `cervella sessions --export ID --json` shows them."
+
+
+def review(
+    answer: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ID]",
+            help="A kept answer: a reply's id, or a session's for its last one. By default the last of all.",
+        ),
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option("--text", metavar="FILE", help="Review this text instead; - for standard input.")
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option("--question", help="What the text of --text answers.", show_default=False)
+    ] = None,
+    brain: Annotated[
+        str | None,
+        typer.Option("--brain", help="The second hand, as `name` or `name:model`.", autocompletion=complete_brain),
+    ] = None,
+    top_k: TopK = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that it may take.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where the answer is not approved.")] = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an answer against the base: figures, dates, quotations, sources, the soul's rules. No model is needed."""
+    if (text is None) != (question is None) or (text is not None and answer is not None):
+        raise ConfigError(
+            "These arguments do not go together.",
+            remedy="Review a kept answer by its id, or a text with --text FILE --question QUESTION.",
+        )
+    with Agent(config=config) as agent:
+        options: dict[str, Any] = {"brain": brain, "top_k": top_k, "timeout": timeout}
+        if text is not None and question is not None:
+            words, asked, id = _read(text), question, None
+        else:
+            turn, filters = _kept(agent, answer)
+            words, asked, id = turn.answer, turn.question, turn.reply
+            options |= {"query": turn.query, "tainted": turn.tainted, "filters": filters}
+        verdict = agent.review(words, question=asked, **options)
+        if as_json:
+            print_json({"question": asked, "answer": words, "reply": id, **verdict.as_dict()})
+        else:
+            if id is not None:
+                print_line(f"> {asked}\n\n{words}\n")
+            print_verdict(verdict)
+            if id is not None:
+                note("note: Held against the base as it is now, not as it was when the answer was given.")
+    if strict and not verdict.approved:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> str:
+    if str(file) == "-":
+        return sys.stdin.read()
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The text {str(file)!r} can't be read: {error}.", remedy="Name a UTF-8 text file."
+        ) from error
+
+
+def _kept(agent: Agent, id: str | None) -> tuple[Turn, Filters | None]:
+    """The turn of a reply, or the last one of a session, with the filters that hold there."""
+    store = agent.conversations
+    for one in store.list():
+        turns = store.turns(one.id)
+        wanted = [turn for turn in turns if id in (None, one.id) or turn.reply == id]
+        if wanted:
+            return wanted[-1], one.filters
+    if id is None:
+        raise ConfigError("No answer is kept yet.", remedy="`cervella chat` keeps them; or give --text and --question.")
+    raise ConfigError(f"There is no session or reply {id!r}.", remedy=_FOUND_BY)

@@ -1,0 +1,163 @@
+"""A due mani, the part that needs no model: an answer held against its sources and against the soul's own rules.
+
+The score goes from 0 to 10: the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue has 10;
+with one, at most 5, and less the larger the share of claims that have one. With the default threshold of 9 one serious
+issue of `facts`, `sources` or `soul` is enough for an answer not to be approved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cervella.checks.check import PersonaTraits
+from cervella.citations import claims_of
+from cervella.grounding import Claim, Finding, findings, units
+from cervella.language import Language
+from cervella.prompt import find_marks, strip_marks
+from cervella.soul_rules import SOUL_KINDS, soul_issues
+from cervella.types import Passage
+from cervella.verdict import ReviewIssue, ReviewVerdict
+
+__all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
+
+THRESHOLD = 9.0
+WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
+"""What each criterion is worth."""
+ISSUE_KINDS = {
+    # Kind: criterion, and what is wrong.
+    "figure": ("facts", "The cited lines do not give this figure."),
+    "date": ("facts", "The cited lines do not give this date."),
+    "unit": ("facts", "The cited lines give this figure with another unit."),
+    "quote": ("facts", "These words do not stand in the cited lines as they are quoted."),
+    "row": ("facts", "The cited lines give this for something else."),
+    "name": ("facts", "This name does not stand in the cited lines."),
+    "negation": ("facts", "The cited line says the contrary."),
+    "words": ("sources", "The claim and its lines have no word in common."),
+    "source": ("sources", "Another passage says this, the cited lines do not."),
+    "invented_mark": ("sources", "This mark stands for no passage."),
+    "uncited": ("sources", "This figure has no source, and stands in no passage."),
+    "empty": ("form", "There is no answer."),
+    "cut": ("form", "The answer breaks off."),
+    "opinion": ("facts", "The second hand finds this wrong."),
+}
+"""What can be wrong: the criterion it counts for, and what it means. Those of the soul's rules are `SOUL_KINDS`."""
+
+
+def review_text(
+    text: str,
+    sources: Mapping[str, Passage],
+    lang: Language,
+    *,
+    question: str = "",
+    given: str = "",
+    finish_reason: str = "stop",
+    threshold: float = THRESHOLD,
+    traits: PersonaTraits | None = None,
+) -> ReviewVerdict:
+    """Hold an answer against the passages that it was written from, by mark. No model is asked, nothing is loaded.
+
+    `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
+    what the soul declares; without them its rules are not looked at. An answer that says that the base does not know
+    needs no source.
+    """
+    claims = claims_of(text, lang)
+    repeated = f"{question}\n{given}"
+    issues: list[ReviewIssue] = []
+    for claim in claims:
+        issues += _of_claim(claim, sources, lang, repeated)
+    bare = _unmarked(text, lang)
+    for piece in bare:
+        issues += _of_unmarked(piece, sources, lang, repeated)
+    issues += _of_the_form(text, finish_reason)
+    criteria = ["facts", "sources", "form"]
+    if traits is not None:
+        criteria.append("soul")
+        against = soul_issues(text, traits, lang, passages=list(sources.values()), question=question)
+        issues += [ReviewIssue(kind=kind, claim=words, text=words, problem=SOUL_KINDS[kind]) for kind, words in against]
+    count = len(claims) + len(bare)
+    scored = {name: _mark(name, issues, count) for name in WEIGHTS if name in criteria}
+    score = round(sum(WEIGHTS[name] * mark for name, mark in scored.items()) / sum(WEIGHTS[name] for name in scored), 2)
+    return ReviewVerdict(
+        approved=score >= threshold and not any(issue.serious for issue in issues),
+        score=score,
+        criteria=scored,
+        issues=tuple(issues),
+        threshold=threshold,
+        claims=count,
+    )
+
+
+def criterion_of(kind: str) -> str:
+    """What an issue counts for; the soul's rules bring their own kinds."""
+    return ISSUE_KINDS[kind][0] if kind in ISSUE_KINDS else "soul"
+
+
+def _mark(criterion: str, issues: Sequence[ReviewIssue], claims: int) -> float:
+    own = [issue for issue in issues if issue.serious and criterion_of(issue.kind) == criterion]
+    if not own:
+        return 10.0
+    share = min(1.0, len({issue.claim for issue in own}) / max(1, claims))
+    return round(5.0 * (1.0 - share), 2)
+
+
+def _of_claim(claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str) -> list[ReviewIssue]:
+    marks = tuple(dict.fromkeys(claim.group))
+    cited = {mark: sources[mark] for mark in marks if mark in sources}
+    others = {mark: passage for mark, passage in sources.items() if mark not in cited}
+    found = [_issue("invented_mark", claim.text, f"[{mark}]", marks, cited) for mark in marks if mark not in sources]
+    if cited:
+        names = list(others)
+        for finding in findings(claim.text, list(cited.values()), lang, others=list(others.values()), given=given):
+            elsewhere = tuple(names[number] for number in finding.elsewhere)
+            found.append(_issue(finding.kind, claim.text, finding.text, marks, cited, finding, elsewhere))
+    return found
+
+
+def _of_unmarked(text: str, sources: Mapping[str, Passage], lang: Language, given: str) -> list[ReviewIssue]:
+    """A sentence without a mark may say what it likes, but give no figure, date or quotation that stands nowhere."""
+    told = ("figure", "date", "unit", "quote")
+    wrong = [one for one in findings(text, list(sources.values()), lang, given=given) if one.kind in told]
+    return [_issue("uncited", text, finding.text, (), {}, finding) for finding in wrong]
+
+
+def _issue(
+    kind: str,
+    claim: str,
+    text: str,
+    marks: tuple[str, ...],
+    cited: Mapping[str, Passage],
+    finding: Finding | None = None,
+    elsewhere: tuple[str, ...] = (),
+) -> ReviewIssue:
+    return ReviewIssue(
+        kind=kind,
+        claim=claim,
+        text=text,
+        problem=ISSUE_KINDS[kind][1],
+        marks=marks,
+        lines=tuple(f"{passage.path}:{passage.start_line}-{passage.end_line}" for passage in cited.values()),
+        nearest=finding.nearest if finding is not None else "",
+        elsewhere=elsewhere,
+    )
+
+
+def _of_the_form(text: str, finish_reason: str) -> list[ReviewIssue]:
+    if not strip_marks(text).strip():
+        return [_issue("empty", "", "", (), {})]
+    if finish_reason in ("length", "interrupted"):
+        return [_issue("cut", text[-80:].strip(), text[-40:].strip(), (), {})]
+    return []
+
+
+def _unmarked(text: str, lang: Language) -> list[str]:
+    """The sentences of an answer that no mark belongs to."""
+    marks = find_marks(text)
+    claimed = {" ".join(claim.text.split()) for claim in claims_of(text, lang, marks)}
+    pieces = []
+    for unit in units(text, lang):
+        piece = text[unit.start : unit.end]
+        marked = any(unit.start <= mark.start < unit.end for mark in marks)
+        words = " ".join(strip_marks(piece).split())
+        if not marked and unit.kind != "heading" and not any(words in claim for claim in claimed):
+            pieces.append(words)
+    return pieces
