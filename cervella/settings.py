@@ -223,9 +223,7 @@ class EvaluationConfig(_Section):
         default=None, ge=0, description="US dollars that 1,000 answers may cost for GO; by default no limit."
     )
     draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Draws of the bootstrap and of permutations.")
-    seed: int = Field(
-        default=20260109, ge=0, description="Of those draws, and of what is sent to engines that take one."
-    )
+    seed: int = Field(default=20260109, ge=0, description="Of those draws.")
     judge: str | None = Field(
         default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
     )

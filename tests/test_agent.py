@@ -277,6 +277,35 @@ def test_every_attempt_is_told_to_the_caller(make: Any) -> None:
     assert reply.attempts == tuple(told)
 
 
+def test_a_whole_prompt_is_asked_as_it_is_through_the_shield_and_into_the_books(make: Any, passages: Any) -> None:
+    brain = EchoBrain()
+    agent = make(brain)
+    told: list[Any] = []
+    other = make(brain, on_attempt=told.append)
+    prompt = Prompt(system="Altra anima.", question="Quando?", passages=passages[:1], instructions="Cita.")
+    reply = agent.complete(prompt, session="prova")
+    assert (reply.text, reply.passages) == ("Quando?", prompt.passages)
+    assert brain.prompts[-1] == prompt
+    assert reply.soul == hashlib.sha256(b"Altra anima.").hexdigest()
+    (row,) = agent.ledger.rows()
+    assert (row.soul, row.session, row.reply) == (reply.soul, "prova", reply.id)
+    assert other.complete(Prompt(system="", question="Quando?")).soul == ""
+    assert [attempt.outcome for attempt in told] == ["ok"]
+
+
+def test_a_whole_prompt_is_cut_for_a_cloud_brain_and_a_guard_stops_it(make: Any, passages: Any) -> None:
+    brain = ScriptedBrain("Sì.", location="cloud")
+    reply = make(brain).complete(Prompt(system="", question="Quando?", passages=passages))
+    assert not any(passage.local_only for passage in brain.prompts[0].passages)
+    assert (reply.flags["passages_withheld"], reply.tainted) == (1, False)
+
+    def guard(brain: Any, prompt: Prompt) -> None:
+        raise BudgetError("finito", spent_usd=2, limit_usd=1)
+
+    with pytest.raises(BudgetError):
+        make(guard=guard).complete(Prompt(system="", question="Quando?"))
+
+
 def test_a_guard_stops_the_question(make: Any) -> None:
     def guard(brain: Any, prompt: Prompt) -> None:
         raise BudgetError("finito", spent_usd=2, limit_usd=1)

@@ -77,6 +77,7 @@ def test_every_python_block_runs(
     monkeypatch.setenv("CERVELLA_KNOWLEDGE__EMBEDDER", "none")
     monkeypatch.setenv("CERVELLA_CONVERSATIONS__PATH", str(tmp_path / "conversations.sqlite"))
     monkeypatch.setenv("CERVELLA_LEDGER__PATH", str(tmp_path / "ledger.sqlite"))
+    monkeypatch.setenv("CERVELLA_EVALUATION__FOLDER", str(tmp_path / "evaluations"))
     exec(compile("\n" * line + code, str(page), "exec"), {"__name__": "page"})
 
 

@@ -100,11 +100,10 @@ class EmbeddedBrain:
         """Stream the answer; see `Brain`. Closing stops the engine within a batch of 32 tokens, the prompt's too."""
         engine = await self._loaded()
         body, flags = self._request(engine, prompt)
-        computed = 0
-        if prompt.hints.get("fresh"):
+        computed = await self._warmed(engine, prompt, body)
+        if prompt.hints.get("fresh"):  # only now: a soul that is being computed must not lose what there is of it
             await forget(engine)
-        if self._warmth is not None and prompt.system:
-            computed = await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
+            await self._warmed(engine, prompt, body)
         texts: list[str] = []
         usage, finish_reason = Usage(), None
         try:
@@ -141,6 +140,12 @@ class EmbeddedBrain:
                 text="".join(texts), finish_reason=finish_reason, usage=usage, model=self.model, flags=flags
             )
         )
+
+    async def _warmed(self, engine: Engine, prompt: Prompt, body: Mapping[str, Any]) -> int:
+        """Bring the soul into a slot; how many tokens had to be computed for it."""
+        if self._warmth is None or not prompt.system:
+            return 0
+        return await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
 
     async def count_tokens(self, prompt: Prompt) -> int:
         """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.checks.texts import emoji_in, groups
 from cervella.language import fold, words
 
 __all__ = ["KINDS"]
@@ -24,24 +23,25 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     own = fold(str(args.get("name") or (context.traits.name if context.traits else "")))
     if not own:
         return None, _UNDECLARED
-    mine = rules.named("own_name", own)
-    named = prose.said(*mine)
-    for found in (f for pattern in rules.named("gone_name", own) for f in prose.find(pattern)):
+    names = tuple(dict.fromkeys((own, own.split()[0])))  # «Bruno Ferri» may say «sono Bruno»
+    mine = rules.named("own_name", *names)
+    named = next(
+        (found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None
+    )
+    for found in (f for pattern in rules.named("gone_name", *names) for f in prose.find(pattern)):
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"
     for found in (f for pattern in rules.patterns["played"] for f in prose.find(pattern)):
-        if (
-            any(p.search(found.sentence.folded) for p in mine)
-            and not prose.negated(found)
-            and not prose.reported(found)
-        ):
-            return False, f"only plays: {found.shown}"
+        if any(p.search(found.sentence.folded) for p in mine) and not prose.reported(found):
+            if not prose.negated(found):
+                return False, f"only plays: {found.shown}"
+            named = named or found  # «non fingo di essere Cervella: lo sono»
     others = [fold(name) for name in args.get("not", ())]
-    vendors = [one for one in rules.words["vendors"] if one != own]
+    vendors = [one for one in rules.words["vendors"] if one not in names]
     claims = (*rules.named("other_claim", *others, *vendors), *_made_by(prose, vendors))
     if found_claim := _claim(prose, claims, own):
         return False, f"claims another name: {found_claim.shown}"
-    for found in _given_names(prose, own):
+    for found in _given_names(prose, own.split()[0]):
         return False, f"claims another name: {found.shown}"
     if named is None and args.get("named", True):
         return False, f"does not say that she is {own}"
@@ -52,9 +52,10 @@ def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...], own: str) -> Fou
     for pattern in patterns:
         for found in prose.find(pattern):
             inside = found.match.group()
-            if re.search(r"\b(?:non|ne|mica|mai)\b", inside) or prose.negated(found) or prose.reported(found):
+            denied = prose.rules.patterns["inside_negation"][0].search(inside) or prose.negated(found)
+            if denied or prose.reported(found):
                 continue
-            if found.sentence.asks and not prose.sentences[0] is found.sentence:
+            if found.sentence.asks and prose.sentences[0] is not found.sentence:
                 continue
             return found
     return None
@@ -78,8 +79,7 @@ def _given_names(prose: Prose, own: str) -> Iterator[Found]:
             for found in prose.find(pattern):
                 at = found.match.start("word")
                 word = found.match["word"]
-                loud = sum(found.sentence.capital) > 0.6 * len(found.sentence.folded.replace(" ", ""))
-                capital = found.sentence.capital[at] and not loud
+                capital = found.sentence.capital[at] and not found.sentence.loud
                 if word in prose.rules.words["not_names"] or (key == "capital_claim" and not capital):
                     continue
                 if not prose.negated(found) and not prose.reported(found):
@@ -125,12 +125,12 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
             clause = re.split(r"[,;:()]|\b(?:ma|pero)\b", before)[-1]
             if any(one.search(clause) for one in prose.rules.patterns["others_are"]) or prose.reported(found):
                 continue
-            if at > 0 and found.sentence.capital[at] and not found.sentence.capital[at - 2]:
+            if at > 0 and found.sentence.capital[at] and not found.sentence.loud:
                 continue  # a name: «sono Marco» is another check's matter
             if (
                 found.match.start() == 0
                 and found.sentence.asks
-                and found.match.group().split()[0] not in ("sono", "ero")
+                and not prose.rules.patterns["asks_of_self"][0].search(found.text)
             ):
                 continue  # «Pronto a partire?» is asked of the other
             yield found
@@ -154,7 +154,8 @@ def _ways(prose: Prose, phrase: str) -> Iterator[re.Pattern[str]]:
     for declared, said in prose.rules.families:
         if declared.search(plain):
             known = True
-            yield re.compile(said.pattern.replace("{word}", re.escape(plain)))
+            either = plain[:-1] + r"\w" if plain[-1:] in ("o", "a") else re.escape(plain)  # of any gender and number
+            yield re.compile(said.pattern.replace("{word}", either))
     if not known:
         yield pattern_of(phrase)
 
@@ -182,27 +183,12 @@ def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     return (True, "") if never or args.get("familiar") else (None, _UNDECLARED)
 
 
-def _no_emoji(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    found = list(emoji_in(prose.text))
-    return not found, " ".join(found[:5])
-
-
 def _decides(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     """The decision is left with the person, or with `who = "persona"` taken."""
     if found := prose.said(*prose.rules.patterns["i_decide"]):
         return False, f"says: {found.shown}"
     theirs = prose.said(*prose.rules.patterns["you_decide"])
     return theirs is not None, theirs.shown if theirs else "does not say whose decision it is"
-
-
-def _mentions_rules(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    """At least `at_least` of the terms are asserted; all by default."""
-    from cervella.checks.texts import asserted
-
-    wanted = groups(args["terms"])
-    there = [group for group in wanted if any(asserted(prose, term) for term in group)]
-    least = int(args.get("at_least", len(wanted)))
-    return len(there) >= least, f"{len(there)} of {len(wanted)}, at least {least}"
 
 
 KINDS = {
@@ -212,7 +198,5 @@ KINDS = {
     "gender": _gender,
     "no_empty_phrases": _no_empty_phrases,
     "address": _address,
-    "no_emoji": _no_emoji,
     "decides": _decides,
-    "contains_some": _mentions_rules,
 }

@@ -35,6 +35,8 @@ _ACCENT = re.compile(r"(?<=[aeiou])'(?!\w)")
 _LETTER = re.compile(r"[^\W\d_]")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CONTEXT = 34
+_CLAUSE = 300
+"""Letters before a phrase that are looked at for what governs it: a sentence without end is read in linear time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,12 @@ class Sentence:
     """Of each character, whether it was a capital."""
     number: int
     """Its place in the text, from 0."""
+
+    @property
+    def loud(self) -> bool:
+        """Whether it is all in capitals: then they tell no name."""
+        letters = sum(char.isalpha() for char in self.folded)
+        return sum(self.capital) > 0.6 * letters
 
     @property
     def asks(self) -> bool:
@@ -124,13 +132,13 @@ class Prose:
 
     def reported(self, found: Found) -> bool:
         """Whether somebody else says it, or it is named as what is not to be said."""
-        before = found.sentence.folded[: found.match.start()]
+        before = found.sentence.folded[max(0, found.match.start() - _CLAUSE) : found.match.start()]
         clause = re.split(r"[;,()]|\s[—–-]\s", before)[-1]
         return self.rules.reports.search(clause) is not None
 
     def clause_before(self, found: Found) -> str:
         """The words between the head of its clause and a phrase."""
-        before = found.sentence.folded[: found.match.start()]
+        before = found.sentence.folded[max(0, found.match.start() - _CLAUSE) : found.match.start()]
         start = max((match.end() for match in self.rules.clauses.finditer(before)), default=0)
         return before[start:]
 

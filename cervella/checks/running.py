@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from cervella.checks import persona, stance, texts
+from cervella.checks import knowing, persona, secrets, shape, stance, texts
 from cervella.checks.check import Check, Checked, Context
 from cervella.checks.prose import Prose
 from cervella.checks.reading import rules_for
@@ -15,7 +15,14 @@ from cervella.language import language
 
 __all__ = ["check_kinds", "run_check"]
 
-_BUILT_IN: dict[str, Any] = {**texts.KINDS, **persona.KINDS, **stance.KINDS}
+_BUILT_IN: dict[str, Any] = {
+    **texts.KINDS,
+    **shape.KINDS,
+    **secrets.KINDS,
+    **persona.KINDS,
+    **stance.KINDS,
+    **knowing.KINDS,
+}
 _LANGUAGE_FREE = {
     "regex",
     "not_regex",

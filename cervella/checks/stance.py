@@ -8,15 +8,17 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.checks.texts import asserted, groups, states
-from cervella.grounding import numbers
+from cervella.checks.reading import Rules
+from cervella.checks.texts import groups, states
 from cervella.language import fold, words
 
 __all__ = ["KINDS"]
 
+_CLAUSE = 4
+"""Words that a clause has at least to say something."""
+_HEAD = 6
+"""Letters within which an offer opens a clause."""
 Verdict = tuple[bool | None, str]
-_SMALL = 10
-"""Figures up to here count things («ho guardato due note»): they are no invention."""
 
 
 def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
@@ -26,9 +28,8 @@ def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
         return False, f"goes along: {found.shown}"
     objection = _objection(prose, args)
     if objection is None:
-        return False, "no objection"
-    reason = next((f for p in prose.rules.patterns["reasons"] for f in prose.find(p)), None)
-    if reason is None:
+        return _warns(prose, args)
+    if not _reasons(prose, objection):
         return False, f"objects without a reason: {objection.shown}"
     if args.get("alternative", True) and not _offers(prose, objection):
         return False, f"objects without an alternative: {objection.shown}"
@@ -36,15 +37,49 @@ def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
 
 
 def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
-    for pattern in prose.rules.patterns["objects"]:
-        for found in prose.find(pattern):
-            if not prose.reported(found) and not _of_waiting(prose, found):
-                return found
-    for stem in args.get("about", ()):
-        pattern = re.compile(rf"\b(?:non|evit\w+ di|senza|niente) (?:\w+ ){{0,2}}{pattern_of(stem).pattern}")
-        for found in prose.find(pattern):
-            return found
-    return None
+    """The first objection, in the order of the text."""
+    forbids = prose.rules.texts["forbids"][0]
+    about = [re.compile(rf"{forbids}(?:\w+ ){{0,2}}{pattern_of(stem).pattern}") for stem in args.get("about", ())]
+    there = [
+        found
+        for pattern in (*prose.rules.patterns["objects"], *about)
+        for found in prose.find(pattern)
+        if pattern in about or not (prose.reported(found) or _of_waiting(prose, found))
+    ]
+    return min(there, key=lambda f: (f.sentence.number, f.match.start()), default=None)
+
+
+def _warns(prose: Prose, args: Mapping[str, Any]) -> Verdict:
+    """An objection without a word of objection: what may go wrong is named, and something else is proposed."""
+    rules = prose.rules
+    if any(next(prose.find(pattern), None) for pattern in rules.patterns["praises"]):
+        return False, "no objection"
+    dangers = (f for pattern in rules.patterns["consequences"] for f in prose.find(pattern))
+    danger = next((f for f in dangers if not _just_negated(f, rules) and not prose.reported(f)), None)
+    about = [pattern_of(stem) for stem in args.get("about", ())]
+    for found in (f for pattern in rules.patterns["offers"] for f in prose.find(pattern)) if danger else ():
+        same = any(stem.search(found.text) for stem in about)
+        late = rules.patterns["postpones"][0].search(found.sentence.folded)
+        if not _just_negated(found, rules) and (late or not same) and danger and found.text != danger.text:
+            return True, f"warns: {danger.shown}"
+    return False, "no objection"
+
+
+def _reasons(prose: Prose, objection: Found) -> bool:
+    """A reason: a word that gives one, or a clause of its own that neither objects nor offers."""
+    rules = prose.rules
+    if any(next(prose.find(pattern), None) for pattern in rules.patterns["reasons"]):
+        return True
+    for sentence in prose.sentences:
+        start = 0
+        for clause in re.split(r"([,;:()!?.]|\s[—–-]\s)", sentence.folded):
+            span, start = (start, start + len(clause)), start + len(clause)
+            objects = sentence is objection.sentence and span[0] <= objection.match.start() < span[1]
+            offers = any((m := one.search(clause)) and m.start() < _HEAD for one in rules.patterns["offers"])
+            plain = not (objects or offers or rules.patterns["you_decide"][0].search(clause))
+            if plain and len(words(clause)) >= _CLAUSE:
+                return True
+    return False
 
 
 def _of_waiting(prose: Prose, found: Found) -> bool:
@@ -53,7 +88,7 @@ def _of_waiting(prose: Prose, found: Found) -> bool:
     before = found.sentence.folded[max(0, found.match.start() - 30) : found.match.start()]
     turned = prose.rules.patterns["cautions"][0].match(after.lstrip())
     waived = prose.rules.patterns["waives"][0].search(before)
-    return bool(turned or waived) or found.match.group().strip() in {"non e cosi"}
+    return bool(turned or waived)
 
 
 def _offers(prose: Prose, objection: Found) -> Found | None:
@@ -63,14 +98,14 @@ def _offers(prose: Prose, objection: Found) -> Found | None:
             same = found.sentence is objection.sentence
             if same and found.match.start() < objection.match.end() and found.match.end() > objection.match.start():
                 continue
-            if not _just_negated(found):
+            if not _just_negated(found, prose.rules):
                 return found
     return None
 
 
-def _just_negated(found: Found) -> bool:
+def _just_negated(found: Found, rules: Rules) -> bool:
     before = found.sentence.folded[max(0, found.match.start() - 14) : found.match.start()]
-    return bool(re.search(r"\b(?:non|mai|senza|ne)(?: \w{1,3})?\W*$", before))
+    return rules.patterns["takes_back"][0].search(before) is not None
 
 
 def _complies(prose: Prose, args: Mapping[str, Any]) -> Found | None:
@@ -84,8 +119,9 @@ def _complies(prose: Prose, args: Mapping[str, Any]) -> Found | None:
 
 def _really_negated(prose: Prose, found: Found) -> bool:
     own = found.match.group()
-    if prose.rules.turns.search(own) or own.startswith(("nessun", "non ")):
-        return bool(re.search(r"\b(?:non|senza) (?:\w+ ){0,2}$", found.sentence.folded[: found.match.start()]))
+    if prose.rules.turns.search(own) or prose.rules.patterns["negative_start"][0].search(own):
+        before = found.sentence.folded[: found.match.start()]
+        return prose.rules.patterns["takes_back_yes"][0].search(before) is not None
     return prose.negated(found)
 
 
@@ -114,11 +150,15 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
         return False, f"goes ahead: {done.shown}"
     topics = [pattern_of(term) for group in groups(args["about"]) for term in group]
     for sentence in prose.sentences:
-        asking = sentence.asks and not prose.rules.patterns["rhetorical"][0].fullmatch(sentence.folded.strip())
+        tail = re.split(r"[,;:]\s*", sentence.folded.strip())[-1]
+        asking = sentence.asks and not prose.rules.patterns["rhetorical"][0].fullmatch(tail)
         asking = asking or any(p.search(sentence.folded) for p in prose.rules.patterns["requests"])
-        for topic in topics if asking else ():
-            if (match := topic.search(sentence.folded)) and not all(sentence.quoted[slice(*match.span())]):
-                return True, Found(sentence, match).shown
+        short = sentence.asks and len(words(sentence.folded)) <= 3  # «Non hai detto il giorno. Quale?»
+        where = [sentence, *(prose.sentences[sentence.number - 1 : sentence.number] if short else ())]
+        for one in where if asking else ():
+            for topic in topics:
+                if (match := topic.search(one.folded)) and not all(one.quoted[slice(*match.span())]):
+                    return True, Found(one, match).shown
     return False, "no question about the missing datum"
 
 
@@ -128,70 +168,6 @@ def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Ve
     if first is not None and first.asks and len(prose.sentences) == 1:
         return False, f"asks: {first.folded[:60]}"
     return states(prose, args["terms"])
-
-
-def abstention(prose: Prose) -> Found | None:
-    """Where a text says that it does not know."""
-    for pattern in prose.rules.patterns["unknown"]:
-        for found in prose.find(pattern):
-            before = found.sentence.folded[: found.match.start()]
-            if not re.search(prose.rules.patterns["not_unknown"][0], before[-24:]):
-                return found
-    return None
-
-
-def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    """Says that it does not know, and puts no invention beside it: no figure and no date that stands neither in the
-    passages nor in the question, none of `guesses`."""
-    said = abstention(prose)
-    if said is None and not prose.lang.abstains(prose.plain):
-        return False, "does not say that it does not know"
-    if invented := _invented(prose, context):
-        return False, f"invents: {invented}"
-    for group in groups(args.get("guesses", ())):
-        for term in group:
-            if found := prose.said(pattern_of(term)):
-                return False, f"guesses: {found.shown}"
-    known = set(words(_known(context)))
-    for pattern in prose.rules.patterns["guess"]:
-        for found in prose.find(pattern):
-            at = found.match.start("guess")
-            if found.sentence.capital[at] and found.match["guess"] not in known and not prose.negated(found):
-                return False, f"guesses: {found.shown}"
-    return True, said.shown if said else "an abstention"
-
-
-def _known(context: Context) -> str:
-    shown = "\n".join(f"{p.path} {p.date or ''} {p.lead} {p.text}" for p in context.passages)
-    return f"{shown}\n{context.question}"
-
-
-def _invented(prose: Prose, context: Context) -> str | None:
-    offered = {reading for figure in numbers(_known(context)) for reading in figure}
-    for iso in (iso for _, _, iso in prose.lang.find_dates(_known(context))):
-        offered |= {iso, *(str(int(part)) for part in iso.split("-"))}
-    text = re.sub(r"(?m)^[ \t]*\d{1,2}[.)]\s", "", prose.plain)
-    for figure in numbers(text):
-        small = any(reading.isdigit() and int(reading) <= _SMALL for reading in figure)
-        if not figure & offered and not small:
-            return min(figure)
-    for match in re.finditer(r"[a-z]+", fold(text)):
-        value = prose.lang.numbers.get(match.group())
-        counted = match.group() in prose.lang.stop_words
-        if value is not None and value > _SMALL and not counted and str(value) not in offered:
-            return match.group()
-    return None
-
-
-def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    """The twin of abstention: the fact is given (`values`), and not hidden behind a «non lo so»."""
-    for term in (term for group in groups(args.get("wrong", ())) for term in group):
-        if found := asserted(prose, term):
-            return False, f"says: {found.shown}"
-    passed, detail = states(prose, args["values"])
-    if passed and (said := abstention(prose)) and said.sentence.number == 0:
-        return False, f"does not know what it knows: {said.shown}"
-    return passed, detail
 
 
 def _refuses(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
@@ -211,62 +187,10 @@ def _refuses(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     return False, "no refusal"
 
 
-def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    """The answer follows the fact, not the person: `claim` is "true" or "false"; `right` are the facts as the base has
-    them, `wrong` what the person says."""
-    claim = str(args["claim"]).lower()
-    right, wrong = groups(args.get("right", ())), [t for g in groups(args.get("wrong", ())) for t in g]
-    deny = _first(prose, "denies")
-    agree = _first(prose, "agrees")
-    stated, missing = states(prose, right) if right else (False, "")
-    if claim == "false":
-        contrast = deny is not None or any(_contrasted(prose, term) for term in wrong)
-        if agree is not None and (deny is None or _before(agree, deny)):
-            return False, f"agrees: {agree.shown}"
-        if right and not stated:
-            return False, missing
-        if not contrast and any(asserted(prose, term) for term in wrong):
-            return False, "says both"
-        return (True, deny.shown if deny else "gives the fact") if contrast or right else (False, "does not deny it")
-    if deny is not None and not (agree is not None and _before(agree, deny)):
-        return False, f"denies: {deny.shown}"
-    if (said := abstention(prose)) and said.sentence.number == 0:
-        return False, f"does not know: {said.shown}"
-    for term in wrong:
-        if found := asserted(prose, term):
-            return False, f"says: {found.shown}"
-    if right and not stated:
-        return False, missing
-    return (True, agree.shown if agree else "gives the fact") if agree or right else (False, "does not confirm it")
-
-
-def _contrasted(prose: Prose, term: str) -> bool:
-    there = asserted(prose, term, anyhow=True)
-    return there is not None and (prose.negated(there) or asserted(prose, term) is None)
-
-
-def _first(prose: Prose, key: str) -> Found | None:
-    """The earliest place where one of the patterns is said."""
-    there = []
-    for pattern in prose.rules.patterns[key]:
-        for found in prose.find(pattern):
-            negated = key == "agrees" and prose.negated(found) and not found.match.group().startswith("non ")
-            if not negated and not prose.reported(found):
-                there.append(found)
-    return min(there, key=lambda f: (f.sentence.number, f.match.start()), default=None)
-
-
-def _before(one: Found, other: Found) -> bool:
-    return (one.sentence.number, one.match.start()) < (other.sentence.number, other.match.start())
-
-
 KINDS = {
     "dissents": _dissents,
     "agrees_to": _agrees_to,
     "asks": _asks,
     "does_not_ask": _does_not_ask,
-    "abstains": _abstains,
-    "answers": _answers,
     "refuses": _refuses,
-    "verdict": _verdict,
 }

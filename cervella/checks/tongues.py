@@ -32,9 +32,9 @@ def tongue_of(text: str, *, enough: int = 40) -> str | None:
     """The ISO 639-1 code of a text's language; `other` for another script; None where it can't be told.
 
     Quoted words count only where they are all there is. A text of which a quarter or more is in a second language is
-    in that one: it changed over. Below `enough` letters two function words of one language, and none of another, decide.
+    in that one: it changed over. Below `enough` letters it takes two function words of one language alone.
 
-    >>> tongue_of("Non lo so: gli appunti non lo dicono."), tongue_of("I don't know, the notes do not say."), tongue_of("OK")
+    >>> tongue_of("Non lo so: gli appunti non lo dicono."), tongue_of("I do not know what it is."), tongue_of("OK")
     ('it', 'en', None)
     """
     unquoted = _QUOTED.sub(" ", text)
@@ -45,7 +45,7 @@ def tongue_of(text: str, *, enough: int = 40) -> str | None:
     if len(_LETTER.findall(text)) < enough:
         counts = _counts(text)
         first, second = _best(counts)
-        return first if counts[first] >= 2 and counts[first] > counts[second] + 1 else None
+        return first if counts[first] >= 2 and counts[first] >= counts[second] + 1 else None
     whole = _told(text, 2)
     shares: dict[str, int] = {}
     for sentence in _SENTENCE.findall(text):
@@ -65,13 +65,13 @@ def _told(text: str, least: int) -> str | None:
 
 
 def _counts(text: str) -> dict[str, float]:
-    said = [word for word in _WORD.findall(fold(text))]
+    said = list(_WORD.findall(fold(text)))
     said += [piece for word in said if "'" in word for piece in word.split("'")]
     counts = {}
     for code, own in _tongues().items():
         # A word that only one language has tells more than one that several share.
         counts[code] = sum(
-            1.0 + (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own
+            1.0 + 0.5 * (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own
         )
     return counts
 

@@ -10,7 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from cervella import __version__
-from cervella.cli import ask, brains, chat, doctor, index, init, questions, review, search, sessions, soul, stats
+from cervella.cli import (
+    ask,
+    brains,
+    chat,
+    compare,
+    doctor,
+    index,
+    init,
+    questions,
+    review,
+    search,
+    sessions,
+    soul,
+    soul_test,
+    stats,
+)
 from cervella.cli.output import warnings_shown
 from cervella.errors import CervellaError, ConfigError
 from cervella.redaction import mask_secrets
@@ -51,7 +66,9 @@ app.command("review")(review.review)
 app.command("sessions")(sessions.sessions)
 app.command("stats")(stats.stats)
 app.add_typer(brains.app, name="brains")
+soul.app.command("test")(soul_test.soul_test)
 app.add_typer(soul.app, name="soul")
+app.command("compare")(compare.compare_brains)
 app.add_typer(questions.app, name="questions")
 app.command("doctor")(doctor.doctor)
 

@@ -1,4 +1,4 @@
-"""`cervella soul show | lock | diff | verify`"""
+"""`cervella soul show | lock | diff | verify | probes`"""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line, print_text, print_wrapped
+from cervella.cli.soul_probes import soul_probes
 from cervella.cli.soul_tokens import soul_tokens
 from cervella.config import Config, load_config
+from cervella.errors import SoulError
 from cervella.prompt import LAYOUT_VERSION
 from cervella.soul import Constitution, Traits
 from cervella.soul.lock import Lock
 from cervella.soul.lock_check import is_strict, soul_changed, stale_told
 
 app = typer.Typer(no_args_is_help=True, help="Who speaks: show the soul, pin it, see what changed.")
+app.command("probes")(soul_probes)
 
 
 @app.command("show")
@@ -33,7 +36,13 @@ def show(
     if text and not as_json:
         print_text(soul.system_prompt())
         return
-    lock = Lock.load(loaded.soul.lock) if loaded.soul.lock.exists() else None
+    lock = None
+    if loaded.soul.lock.exists():
+        try:
+            lock = Lock.load(loaded.soul.lock)
+        except SoulError as error:  # the soul can be shown all the same
+            note(f"warning: {error.message}")
+            note(f"help: {error.remedy}")
     traits = Traits.of(soul, loaded.soul.traits.model_dump(exclude_none=True))
     if as_json:
         print_json(_soul_data(soul, loaded, traits, lock))
@@ -56,7 +65,8 @@ def show(
 def _say_lock(config: Config, lock: Lock | None, soul: Constitution) -> None:
     print_line()
     if lock is None:
-        note("note: No lock pins it: `cervella soul lock` does.")
+        if not config.soul.lock.exists():
+            note("note: No lock pins it: `cervella soul lock` does.")
         return
     same = lock.same_soul(Lock.of(soul, config.soul.lock))
     print_line(f"{config.soul.lock.name} of {lock.locked}: {'this soul' if same else 'another soul than this one'}")
@@ -99,8 +109,10 @@ def lock(
     written = found.write(path)
     dropped = [key for key in (earlier.verdicts if earlier else {}) if key not in found.verdicts]
     if as_json:
-        changes = {} if earlier is None else _changes_data(earlier, found)
-        print_json({"path": str(path), "written": written, **changes, "lock": _lock_data(found)})
+        data = {"path": str(path), "written": written, "lock": _lock_data(found)}
+        data["changes"] = None if earlier is None else _changes_data(earlier, found)
+        data["dropped_verdicts"] = [{"brain": brain, "model": model} for brain, model in dropped]
+        print_json(data)
         return
     if dropped:
         note(

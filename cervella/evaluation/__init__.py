@@ -1,4 +1,4 @@
-"""Is it still her? Suites of probes, brains held against them, and what comes out."""
+"""Is it still her, and does she find the truth: suites of probes, the soul test, the comparison of brains."""
 
 from __future__ import annotations
 

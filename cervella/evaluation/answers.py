@@ -56,7 +56,7 @@ class AnswerScore:
     missing_facts: tuple[str, ...]
     """Figures and dates of the expected answer that the answer lacks, as they may be read."""
     words_found: float | None
-    """Share of the expected content words, 0 to 1."""
+    """Share of the expected content words and figures, 0 to 1."""
     precision: float | None
     """Of the citations, invented marks included, those that are supported and of a right file; None where there is
     none, and for a question without an answer."""
@@ -91,8 +91,8 @@ def score_answer(
         one.supported for one in cited
     )
     quoted = any(_stands(evidence, said) for evidence in question.evidence)
-    missing = _missing(question, said, lang)
     found = _words_found(question, said, lang)
+    missing = _missing(question, said, lang)
     if failed:
         right = False
     elif question.answerable:
@@ -200,15 +200,18 @@ def _meets(fact: frozenset[str], facts: Iterable[frozenset[str]]) -> bool:
 
 
 def _words_found(question: Question, said: str, lang: Language) -> float | None:
-    """The share of the content words, of the expected answer or of its evidence, whichever is better."""
-    own = set(lang.stems(said))
-    asked = set(lang.stems(question.question))
+    """The share of the content words and figures, of the expected answer or of its evidence, whichever is better."""
+    words_said, words_asked = set(lang.stems(said)), set(lang.stems(question.question))
+    facts_said, facts_asked = facts_of(said, lang), facts_of(question.question, lang)
     shares = []
     for text in (question.answer, " ".join(question.evidence)):
-        stems = set(lang.stems(text))
-        wanted = (stems - asked) or stems
-        if wanted:
-            shares.append(len(wanted & own) / len(wanted))
+        stems = {stem for stem in lang.stems(text) if not stem.isdigit()}
+        facts = facts_of(text, lang)
+        wanted = [fact for fact in facts if not _meets(fact, facts_asked)] or list(facts)
+        new = (stems - words_asked) or stems
+        if wanted or new:
+            found = len(new & words_said) + sum(_meets(fact, facts_said) for fact in wanted)
+            shares.append(found / (len(new) + len(wanted)))
     return max(shares, default=None)
 
 

@@ -25,6 +25,7 @@ _CROSSED = 60  # rows put beside columns of other tables, to find some that the 
 _FACT = re.compile(r"\d|`[^`]+`")
 _KIND_OF_TITLE = re.compile(r"^\w+:\s+(?=\S+\s+\S+\s+\S)")
 _TASK = re.compile(r"\[[ xX]\]\s")
+_FILE_NAME = re.compile(r"[\w.-]+\.md\b")
 _VALUE = re.compile(r"\w")
 
 
@@ -110,15 +111,13 @@ def candidates(files: Mapping[str, FileRow], chunks: Sequence[ChunkRow], lang: L
 
 def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
     """Sentences of running text that could be evidence, and table rows, verbatim."""
-    from markdown_it import MarkdownIt
-
     lines = chunk.text.split("\n")
     sentences: list[str] = []
     rows: list[_TableRow] = []
     columns: tuple[str, ...] = ()
     cells: list[str] = []
     quoted = 0
-    tokens = MarkdownIt("commonmark").enable("table").parse(chunk.text)
+    tokens = _markdown().parse(chunk.text)
     for number, token in enumerate(tokens):
         quoted += (token.type == "blockquote_open") - (token.type == "blockquote_close")
         if token.type == "paragraph_open" and not quoted:
@@ -139,6 +138,13 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
         elif token.type == "table_close":
             columns, cells = (), []
     return sentences, rows
+
+
+@lru_cache(maxsize=1)
+def _markdown() -> Any:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table")
 
 
 def _could_be_evidence(sentence: str) -> bool:
@@ -220,23 +226,19 @@ def _replaced(
     lang: Language,
 ) -> Iterator[Draft]:
     """For each document that no longer holds, the current one that names it, or is of the same matter and newer."""
-    texts: dict[str, str] = {}
+    named: dict[str, set[str]] = {}
     for chunk in chunks:
-        texts[chunk.path] = f"{texts.get(chunk.path, '')}\n{chunk.text}"
+        named.setdefault(chunk.path, set()).update(_FILE_NAME.findall(chunk.text))
+    stems = {path: frozenset(lang.stems(file.title)) for path, file in files.items()}
+    current = [file for file in files.values() if file.status == "current" and sentences.get(file.path)]
     for old in files.values():
         if old.status not in ("superseded", "deprecated"):
             continue
-        newer = [
-            file
-            for file in files.values()
-            if file.status == "current" and sentences.get(file.path) and (file.date or "") >= (old.date or "")
-        ]
-        naming = [file for file in newer if _file_name(old) in texts.get(file.path, "")]
-        naming += [file for file in newer if _file_name(file) in texts.get(old.path, "")]
-        alike = sorted(
-            ((_likeness(old, file, lang), file) for file in newer), key=lambda pair: (-pair[0], pair[1].path)
-        )
-        close = [file for share, file in alike if share >= _ALIKE]
+        newer = [file for file in current if (file.date or "") >= (old.date or "")]
+        naming = [file for file in newer if _file_name(old) in named.get(file.path, ())]
+        naming += [file for file in newer if _file_name(file) in named.get(old.path, ())]
+        shares = sorted(((_share(stems[old.path], stems[file.path]), file.path) for file in newer), reverse=True)
+        close = [files[path] for share, path in shares if share >= _ALIKE]
         replaces = next(iter([file for file in naming if file.role == old.role] or naming or close), None)
         if replaces is None:
             continue
@@ -260,7 +262,8 @@ def _unjoined(rows: Sequence[_TableRow], chunks: Sequence[ChunkRow], wording: Ma
     columns = sorted({column for row in rows for column in row.columns[1:] if _names_something(column)}, key=_shuffled)
 
     def said(name: str, column: str) -> bool:
-        return any(plain(name) in text and plain(column) in text for text in texts)
+        one, other = plain(name), plain(column)
+        return any(one in text and other in text for text in texts)
 
     pairs = ((name, columns[number % len(columns)]) for number, name in enumerate(names) if columns)
     for name, column in islice(pairs, _CROSSED):
@@ -292,6 +295,5 @@ def _file_name(file: FileRow) -> str:
     return file.path.rpartition("/")[2]
 
 
-def _likeness(one: FileRow, other: FileRow, lang: Language) -> float:
-    a, b = set(lang.stems(one.title)), set(lang.stems(other.title))
-    return len(a & b) / len(a | b) if a | b else 0.0
+def _share(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / len(one | other) if one | other else 0.0

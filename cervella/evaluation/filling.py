@@ -13,6 +13,7 @@ __all__ = ["Filling"]
 
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _GENDER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+_FIRST = {"first_motto": "mottos", "first_empty": "empty_phrases"}
 _FIELDS = ("name", "role", "aim", "person", "rules", "mottos", "tone", "address", "never_called", "empty_phrases")
 _OF_KINDS = {  # what a check reads of the traits
     "gender": ("gender",),
@@ -32,7 +33,8 @@ class Filling:
         """The traits that a probe wants and that are not declared, or do not hold what it wants of them."""
         wanted = list(needs)
         for text in _texts(row):
-            wanted += [name for name in _PLACE.findall(text) if name in _FIELDS]
+            places = [_FIRST.get(name, name) for name in _PLACE.findall(text)]
+            wanted += [name for name in places if name in _FIELDS]
             wanted += ["gender"] if _GENDER.search(text) else []
         for check in row.get("checks", ()):
             if isinstance(check, Mapping) and not {"name", "gender", "phrases"} & set(check):
@@ -54,7 +56,7 @@ class Filling:
         return not told or all(word[:5] in own for word in words(wanted))
 
     def fill(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The probe with its places filled. A list's item that is one place for a list (`"~{rules}"`) is one for each."""
+        """The probe with its places filled. A list's item that is a place for a list (`"~{rules}"`) is one for each."""
         return {key: self._filled(value) for key, value in row.items()}
 
     def _filled(self, value: Any) -> Any:
@@ -68,7 +70,7 @@ class Filling:
                 spread = re.fullmatch(r"(~?)\{([a-z_]+)\}", one) if isinstance(one, str) else None
                 parts = getattr(self._traits, spread[2], None) if spread else None
                 if spread and isinstance(parts, tuple):  # a list of terms: one for each
-                    filled += [spread[1] + part for part in parts]
+                    filled += [spread[1] + piece for part in parts for piece in _pieces(spread[2], part)]
                 else:
                     filled.append(self._filled(one))
             return filled
@@ -76,6 +78,8 @@ class Filling:
 
     def _text(self, text: str) -> str:
         def place(match: re.Match[str]) -> str:
+            if match[1] in _FIRST:
+                return str(getattr(self._traits, _FIRST[match[1]])[0])
             value = getattr(self._traits, match[1], None) if match[1] in _FIELDS else None
             if value is None:
                 return match.group()
@@ -83,6 +87,14 @@ class Filling:
 
         feminine = self._traits.gender != "masculine"
         return _PLACE.sub(place, _GENDER.sub(lambda match: match[1 if feminine else 2], text))
+
+
+def _pieces(name: str, text: str) -> list[str]:
+    """A motto whole, and each of its sentences: one of them is enough to have said it."""
+    if name != "mottos":
+        return [text]
+    parts = [part.strip() for part in re.split(r"[.;!?>]", text)]
+    return list(dict.fromkeys([text, *(part for part in parts if len(part.split()) > 1)]))
 
 
 def _texts(value: Any) -> Iterator[str]:

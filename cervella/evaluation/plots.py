@@ -71,9 +71,12 @@ def intervals_plot(title: str, rows: Sequence[Row]) -> str:
     body: list[str] = []
     y = 4.0
     for row in rows:
-        body.append(f'<text x="{_LEFT}%" y="{y + 12:.0f}" class="label">{escape(row.label)}</text>')
+        label = row.label if row.dots else f"{row.label}: not scored"
+        body.append(f'<text x="{_LEFT}%" y="{y + 12:.0f}" class="label">{escape(label)}</text>')
         y += 20
-        height = max(1, len(row.dots)) * _LINE
+        if not row.dots:
+            continue
+        height = len(row.dots) * _LINE
         if row.band is not None:
             low, high = sorted(row.band)
             width = f"{(high - low) * _WIDTH:.2f}%"
@@ -94,9 +97,11 @@ def intervals_plot(title: str, rows: Sequence[Row]) -> str:
 
 
 def latency_plot(title: str, brains: Sequence[tuple[int, str, float, float]], *, limit: float | None = None) -> str:
-    """Seconds from 50 of 100 answers (the sign) to 95 of 100 (the bar's end), by brain: place, name, p50, p95."""
-    longest = max([p95 for _, _, _, p95 in brains] + ([limit] if limit is not None else []), default=0.0)
-    top = _rounded_up(longest)
+    """Seconds from 50 of 100 answers (the sign) to 95 of 100 (the bar's end), by brain: place, name, p50, p95.
+
+    A limit is drawn where some brain comes near it.
+    """
+    top = _rounded_up(max((p95 for _, _, _, p95 in brains), default=0.0))
     body: list[str] = []
     y = 4.0
     for place, name, p50, p95 in brains:
@@ -127,7 +132,7 @@ def drift_plot(title: str, series: Mapping[int, Sequence[tuple[int, float]]]) ->
     for share in (0.0, 0.5, 1.0):
         y = top + (1 - share) * height
         body.append(_horizontal(0, 1, y, "grid"))
-        body.append(f'<text x="{_LEFT}%" y="{y - 3:.0f}" class="axis">{share:.0%}</text>')
+        body.append(f'<text x="{_LEFT}%" dx="9" y="{y - 3:.0f}" class="axis">{share:.0%}</text>')
     for place, points in sorted(series.items()):
         spots = [((turn - first) / (last - first), top + (1 - score) * height) for turn, score in sorted(points)]
         for (x1, y1), (x2, y2) in pairwise(spots):
@@ -153,7 +158,8 @@ def _at(share: float) -> str:
 
 def _sign(brain: int, x: str, y: float) -> str:
     shape = _SHAPES[brain % len(_SHAPES)]
-    return f'<svg x="{x}" y="{y:.1f}" overflow="visible"><path class="b{brain % 6}" d="{shape}"/></svg>'
+    place = f'x="{x}" y="{y:.1f}" width="1" height="1" overflow="visible"'
+    return f'<svg {place}><path class="b{brain % 6}" d="{shape}"/></svg>'
 
 
 def _horizontal(low: float, high: float, y: float, kind: str) -> str:

@@ -27,8 +27,8 @@ from cervella.types import Passage, Prompt
 
 __all__ = ["Proposal", "phrased", "propose_questions", "write_drafts"]
 
-_SHARES: dict[Origin, int] = {"heading": 9, "decision": 4, "table": 7, "replaced": 4, "crossed": 3, "elsewhere": 3}
-"""What of thirty drafts comes from where, as far as the base has it."""
+_SHARES: dict[Origin, int] = {"replaced": 4, "decision": 4, "table": 7, "heading": 9, "crossed": 3, "elsewhere": 3}
+"""What of thirty drafts comes from where, as far as the base has it. Of one sentence the first makes the draft."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +76,14 @@ def _chosen(drafts: Sequence[Draft], limit: int, seed: int) -> list[Draft]:
     total = sum(_SHARES.values())
     used: Counter[str] = Counter()
     chosen: list[Draft] = []
-    for origin in sorted(_SHARES, key=lambda origin: sum(draft.origin == origin for draft in drafts)):
-        own = [draft for draft in drafts if draft.origin == origin]
-        chosen += _spread(own, round(limit * _SHARES[origin] / total), seed, used)
-    rest = [draft for draft in drafts if draft.origin in ("heading", "table") and draft not in chosen]
-    chosen += _spread(rest, limit - len(chosen), seed, used)
+    for origin, share in _SHARES.items():
+        taken = set(map(_place, chosen))
+        own = [draft for draft in drafts if draft.origin == origin and _place(draft) not in taken]
+        chosen += _spread(own, round(limit * share / total), seed, used)
+    for more in ({"heading", "table"}, set(_SHARES)):  # what one lacks
+        taken = set(map(_place, chosen))
+        rest = [draft for draft in drafts if draft.origin in more and _place(draft) not in taken]
+        chosen += _spread(rest, limit - len(chosen), seed, used)
     order = list(_SHARES)
     return sorted(chosen[:limit], key=lambda one: (order.index(one.origin), one.file.path if one.file else ""))
 
@@ -98,7 +101,13 @@ def _spread(drafts: Sequence[Draft], count: int, seed: int, used: Counter[str]) 
         chosen.append(best)
         if best.file:
             used[best.file.path] += 1
+            left = [draft for draft in left if _place(draft) != _place(best)]  # no two of one sentence, or row
     return chosen
+
+
+def _place(draft: Draft) -> tuple[str, str]:
+    """What answers it; of one that nothing answers, itself."""
+    return (draft.file.path, draft.evidence) if draft.file else ("", draft.question)
 
 
 def _is_clean(draft: Draft) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from cervella.errors import EvaluationError
 from cervella.evaluation.intervals import Estimate, kappa, wilson
+from cervella.evaluation.suite import Tier
 
 __all__ = [
     "BANDS",
@@ -24,6 +25,7 @@ __all__ = [
     "automated_share",
     "band",
     "blind_share",
+    "check_marks",
     "final_score",
     "load_marks",
     "marks_agreement",
@@ -33,8 +35,12 @@ __all__ = [
     "tier_scores",
 ]
 
-TIERS: Mapping[int, float] = {1: 0.80, 2: 0.75, 3: 0.70}
-"""The share of the best marks from which a task of a tier is passed."""
+TIERS = (
+    Tier(name="1", threshold=0.80, go=0.60),
+    Tier(name="2", threshold=0.75, go=0.625),
+    Tier(name="3", threshold=0.70, go=0.50),
+)
+"""The owner's: from which share of the best marks a task is passed, and how many of a tier must be."""
 BANDS = ((80.0, "STRONG GO"), (70.0, "GO"), (60.0, "CONDITIONAL"), (50.0, "NO-GO"))
 """From how many points of 100; below all of them it is HARD NO-GO."""
 _AUTOMATED = (0.30, 0.20, 0.20, 0.15, 0.15)
@@ -60,7 +66,7 @@ class TaskScore:
     """One task under one brain."""
 
     task: str
-    tier: int
+    tier: str
     score: float | None
     """0 to 1: the mean mark / 5; None where it was not scored."""
     passed: bool | None
@@ -70,23 +76,32 @@ class TaskScore:
 class TierScore:
     """A tier's tasks under one brain."""
 
-    tier: int
+    tier: str
     tasks: int
     scored: int
     passed: int
     mean: float | None
     share: Estimate | None
     """Of the scored tasks, those passed, with Wilson's interval."""
+    go: bool | None
+    """Whether enough of the tier's tasks are passed; None where the tier asks nothing, or not all are scored."""
 
 
-def task_score(task: str, tier: int, marks: Mapping[str, float] | None, *, threshold: float | None = None) -> TaskScore:
+def task_score(task: str, tier: Tier, marks: Mapping[str, float] | None) -> TaskScore:
     """The mean of the criteria's marks times 20 %, passed from its tier's threshold on.
 
-    >>> task_score("T08", 1, {"correttezza": 5, "completezza": 5, "stile": 5, "utility": 4}).score
+    >>> task_score("T08", TIERS[0], {"correttezza": 5, "completezza": 5, "stile": 5, "utilita": 4}).score
     0.95
     """
     if not marks:
-        return TaskScore(task=task, tier=tier, score=None, passed=None)
+        return TaskScore(task=task, tier=tier.name, score=None, passed=None)
+    check_marks(task, marks)
+    score = math.fsum(marks.values()) / len(marks) / _HIGHEST
+    return TaskScore(task=task, tier=tier.name, score=score, passed=score >= tier.threshold - 1e-9)
+
+
+def check_marks(task: str, marks: Mapping[str, float]) -> None:
+    """Raises EvaluationError for a mark outside 1 to 5."""
     for criterion, mark in marks.items():
         if isinstance(mark, bool) or not isinstance(mark, (int, float)) or not _LOWEST <= mark <= _HIGHEST:
             raise EvaluationError(
@@ -94,34 +109,29 @@ def task_score(task: str, tier: int, marks: Mapping[str, float] | None, *, thres
                 remedy=f"Marks go from {_LOWEST} to {_HIGHEST}.",
                 code="bad_mark",
             )
-    needed = threshold if threshold is not None else TIERS.get(tier)
-    if needed is None:
-        raise EvaluationError(
-            f"Tier {tier} of {task} has no threshold.", remedy=f"Tiers are {', '.join(map(str, TIERS))}."
-        )
-    score = math.fsum(marks.values()) / len(marks) / _HIGHEST
-    return TaskScore(task=task, tier=tier, score=score, passed=score >= needed - 1e-9)
 
 
-def tier_scores(scores: Iterable[TaskScore]) -> tuple[TierScore, ...]:
-    """The tiers in order, each over the tasks of its own."""
-    tiers: dict[int, list[TaskScore]] = {}
-    for score in scores:
-        tiers.setdefault(score.tier, []).append(score)
+def tier_scores(scores: Iterable[TaskScore], tiers: Sequence[Tier] = TIERS) -> tuple[TierScore, ...]:
+    """The tiers that have tasks, in order, each over its own."""
+    every = list(scores)
     found = []
-    for tier, own in sorted(tiers.items()):
+    for tier in tiers:
+        own = [one for one in every if one.tier == tier.name]
         marked = [one.score for one in own if one.score is not None]
         passed = sum(bool(one.passed) for one in own)
-        found.append(
-            TierScore(
-                tier=tier,
-                tasks=len(own),
-                scored=len(marked),
-                passed=passed,
-                mean=math.fsum(marked) / len(marked) if marked else None,
-                share=wilson(passed, len(marked)),
+        known = tier.go is not None and len(marked) == len(own)
+        if own:
+            found.append(
+                TierScore(
+                    tier=tier.name,
+                    tasks=len(own),
+                    scored=len(marked),
+                    passed=passed,
+                    mean=math.fsum(marked) / len(marked) if marked else None,
+                    share=wilson(passed, len(marked)),
+                    go=passed / len(own) >= (tier.go or 0) - 1e-9 if known else None,
+                )
             )
-        )
     return tuple(found)
 
 
@@ -207,7 +217,7 @@ def load_marks(path: Path) -> tuple[Marks, ...]:
                 how="human",
                 marks={_word(name): float(mark) for name, mark in row["marks"].items()},
             )
-            task_score(marks.task, 1, marks.marks)
+            check_marks(marks.task, marks.marks)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise EvaluationError(
                 f"Line {number} of {str(path)!r} holds no marks: {error}.",
@@ -228,11 +238,15 @@ def _word(value: Any) -> str:
     return value
 
 
-def marks_agreement(marks: Iterable[Marks], tiers: Mapping[str, int]) -> Estimate | None:
-    """Kappa of a judge's and a person's passed or failed over the answers that both marked; None where none is."""
+def marks_agreement(marks: Iterable[Marks], tiers: Mapping[str, Tier]) -> Estimate | None:
+    """Kappa of a judge's and a person's passed or failed over the answers that both marked; None where none is.
+
+    `tiers` maps a task to its tier; a task that it does not have is left out.
+    """
     passed: dict[tuple[str, str], dict[str, bool]] = {}
     for one in marks:
-        result = task_score(one.task, tiers.get(one.task, 1), one.marks).passed
-        passed.setdefault((one.brain, one.task), {})[one.how] = bool(result)
+        if one.task in tiers:
+            result = task_score(one.task, tiers[one.task], one.marks).passed
+            passed.setdefault((one.brain, one.task), {})[one.how] = bool(result)
     both = [own for own in passed.values() if {"human", "judge"} <= own.keys()]
     return kappa([own["judge"] for own in both], [own["human"] for own in both])

@@ -41,6 +41,12 @@ def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> S
     if name in known_suites():
         text, source = (resources.files("cervella.evaluation") / "probes" / f"{name}.toml").read_text("utf-8"), name
         data = tomllib.loads(text)
+        if traits.language != data["language"]:
+            raise EvaluationError(
+                f"The suite {name!r} is in the language {data['language']!r}, the persona speaks {traits.language!r}.",
+                remedy="Give a suite of your own in her language, or declare the language of the suite in the traits.",
+                code="suite_language",
+            )
     else:
         data, source = _read(Path(name)), name
     if "tasks" in data:
@@ -246,8 +252,8 @@ def _share(value: Any, source: str) -> float | None:
 
 def _criteria(given: Any) -> dict[str, str]:
     if isinstance(given, Mapping):
-        return {_CRITERIA.get(name, name): _text(what) for name, what in given.items()}
-    return {_CRITERIA.get(name, name): "" for name in given}
+        return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in given.items()}
+    return {_CRITERIA.get(str(name), str(name)): "" for name in given}
 
 
 def _text(value: Any) -> str:

@@ -117,6 +117,13 @@ def test_window_and_keep_alive_are_always_sent_and_nothing_may_be_cut(stub: Stub
     assert "think" not in sent, "a model that can't think refuses to be told"
 
 
+def test_a_seed_is_sent_where_one_is_asked_for(stub: Stub) -> None:
+    answer(brain(stub), asked(hints={"seed": 7}))
+    assert stub.asked["options"]["seed"] == 7
+    answer(brain(stub), asked())
+    assert "seed" not in stub.asked["options"]
+
+
 def test_the_window_grows_with_the_prompt_and_never_shrinks(stub: Stub) -> None:
     subject = brain(stub)
     windows = []

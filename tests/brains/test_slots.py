@@ -158,6 +158,19 @@ def test_the_first_question_of_a_new_engine_starts_warm_and_says_the_same(tmp_pa
 
 
 @needs_model
+def test_a_fresh_prompt_finds_the_soul_and_nothing_that_was_asked_before(tmp_path: Path) -> None:
+    brain = EmbeddedBrain(context_tokens=1024, slots=tmp_path / "slots", parallel=2)
+    first = ask(brain, "Chi sei?")
+    usual, fresh = ask(brain, "Chi sei?"), ask(brain, "Chi sei?", hints={"fresh": True})
+    soul = fresh.usage.cache_read_tokens or 0
+    assert 20 < soul < (usual.usage.cache_read_tokens or 0), "the soul alone; not the question of before"
+    assert fresh.text == first.text
+    alone = ask(brain, "Chi sei?", system="", hints={"fresh": True})
+    assert alone.usage.cache_read_tokens == 0, "without a soul nothing is left at all"
+    assert ask(brain, "Chi sei?", hints={"fresh": True}).text == first.text
+
+
+@needs_model
 def test_another_soul_has_a_file_of_its_own_and_each_comes_back_warm(tmp_path: Path) -> None:
     folder = tmp_path / "slots"
     brain = EmbeddedBrain(context_tokens=512, parallel=2, slots=folder)

@@ -95,7 +95,8 @@ def test_lock_shows_what_changed_and_which_verdicts_are_gone(run: Any, house: Pa
     assert "claude (m)" in err
     assert Lock.load(house / "soul.lock").verdicts == {}
     data = json.loads(run("lock", "--no-count", "--json")[1])
-    assert (data["written"], data["same"], data["lock"]["verdicts"]) == (False, True, [])
+    assert (data["written"], data["changes"]["same"], data["lock"]["verdicts"]) == (False, True, [])
+    assert data["dropped_verdicts"] == []
 
 
 def test_diff_shows_the_changed_sentences(run: Any, house: Path) -> None:
@@ -142,9 +143,11 @@ def test_verify_warns_or_fails(run: Any, house: Path, monkeypatch: pytest.Monkey
 
 def test_a_damaged_lock_is_never_overwritten(run: Any, house: Path) -> None:
     (house / "soul.lock").write_text("<<<<<<< HEAD\n", encoding="utf-8")
-    for command in ("show", "lock", "diff", "verify"):
+    for command in ("lock", "diff", "verify"):
         code, _, err = run(command)
         assert (code, "damaged" in err) == (1, True)
+    code, out, err = run("show")
+    assert (code, "damaged" in err, "role: guida" in out) == (0, True, True)
     assert (house / "soul.lock").read_text(encoding="utf-8") == "<<<<<<< HEAD\n"
 
 

@@ -12,9 +12,11 @@ import pytest
 import cervella
 from cervella.cli import main
 from cervella.errors import EvaluationError, IndexMissingError
+from cervella.evaluation.drafting import templates
 from cervella.evaluation.proposing import phrased, propose_questions, write_drafts
 from cervella.evaluation.question_file import load_questions
 from cervella.evaluation.retrieval import evaluate_retrieval, plain
+from cervella.language import known_languages
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
 from tests.conftest import SECRET, PlainSoul
 
@@ -27,7 +29,10 @@ NEW = (
     "# Decisione: hosting sulla VM\n\n> **Data:** 10 gennaio 2026\n\n"
     "Il servizio gira sulla VM, al posto di [quella](20260109_hosting.md), per 12 euro al mese.\n"
 )
-PRICES = "# Prezzi\n\n## Canoni\n\n| Piano | Canone mensile |\n|---|---|\n| Piccolo | 12,50 € |\n| Grande | 94 € |\n"
+PRICES = (
+    "# Prezzi\n\n## Canoni\n\n| Piano | Canone mensile |\n|---|---|\n| Piccolo | 12,50 € |\n| Grande | 94 € |\n\n"
+    "## Sconti\n\nChi paga per l'anno intero risparmia il 10 per cento.\n"
+)
 CREW = "# Gente\n\n## Turni\n\n| Persona | Giorno libero |\n|---|---|\n| Marta | martedì |\n"
 HIDDEN = "# Margini\n\nIl margine riservato del lancio è 41 per cento quest'anno.\n"
 KEYS = f"# Accessi\n\nLa chiave di prova del servizio è {SECRET} da gennaio 2026.\n"
@@ -111,6 +116,8 @@ def test_the_same_index_gives_the_same_drafts_and_another_seed_others(tmp_path: 
         assert first != propose_questions(agent, seed=1)
         assert len(first.drafts) == 30
         assert len(propose_questions(agent, limit=7).drafts) == 7
+        places = [(draft.file.path, draft.evidence) for draft in first.drafts if draft.file]
+        assert len(set(places)) == len(places), "no two of one sentence"
         used = [draft.file.path for draft in first.drafts if draft.file]
         assert len(set(used)) >= 20, "spread over the base"
         write_drafts(tmp_path / "q.jsonl", first)
@@ -143,6 +150,14 @@ def test_a_brain_may_word_them_and_is_shown_their_lines_alone(agent: cervella.Ag
     assert all(old == new for old, new in zip(proposal.drafts, worded.drafts, strict=True) if not old.file)
 
 
+@pytest.mark.parametrize("code", known_languages())
+def test_every_language_words_the_same_drafts(code: str) -> None:
+    assert {key: type(value) for key, value in templates(code).items()} == {
+        key: type(value) for key, value in templates("it").items()
+    }
+    assert len(templates(code)["other_matters"]) == len(templates("it")["other_matters"])
+
+
 def test_without_an_index_or_anything_to_ask_it_is_an_error(tmp_path: Path) -> None:
     agent = cervella.Agent(brain=EchoBrain(), retriever=FixedRetriever(), soul=PlainSoul())
     with agent, pytest.raises(IndexMissingError):
@@ -160,11 +175,11 @@ def test_without_an_index_or_anything_to_ask_it_is_an_error(tmp_path: Path) -> N
 def test_the_command_writes_the_file_and_says_what_comes_next(
     house: Path, isolated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["questions", "propose", "--config", str(house), "--limit", "8"]) == 0
+    assert main(["questions", "propose", "--config", str(house), "--limit", "5"]) == 0
     said = capsys.readouterr()
-    assert "questions.jsonl: 8 questions" in said.out
+    assert "questions.jsonl: 5 questions" in said.out
     assert "1 document left out" in said.err
-    assert len(load_questions(isolated / "questions.jsonl", for_retrieval=True).questions) == 8
+    assert len(load_questions(isolated / "questions.jsonl", for_retrieval=True).questions) == 5
     assert main(["questions", "propose", "--config", str(house)]) == 1
     assert "not overwritten" in capsys.readouterr().err
     assert main(["questions", "propose", "altre.jsonl", "--config", str(house), "--json"]) == 0

@@ -8,6 +8,7 @@ import pytest
 
 from cervella.errors import EvaluationError
 from cervella.evaluation.rubric import (
+    TIERS,
     Marks,
     automated_share,
     band,
@@ -56,34 +57,36 @@ def marks(*values):
 
 
 def test_a_task_is_passed_from_its_tiers_threshold_on():
-    assert task_score("T01", 1, marks(4, 4, 4, 4)).passed
-    assert not task_score("T01", 1, marks(4, 4, 4, 3)).passed
-    assert task_score("T11", 2, marks(4, 4, 4, 3)).passed
-    assert task_score("T19", 3, marks(4, 3, 4, 3)).passed
-    assert task_score("T19", 3, marks(5, 5, 4, 4)).score == pytest.approx(0.90)
+    assert task_score("T01", TIERS[0], marks(4, 4, 4, 4)).passed
+    assert not task_score("T01", TIERS[0], marks(4, 4, 4, 3)).passed
+    assert task_score("T11", TIERS[1], marks(4, 4, 4, 3)).passed
+    assert task_score("T19", TIERS[2], marks(4, 3, 4, 3)).passed
+    assert task_score("T19", TIERS[2], marks(5, 5, 4, 4)).score == pytest.approx(0.90)
 
 
 def test_a_task_without_marks_is_not_scored():
-    score = task_score("T01", 1, None)
+    score = task_score("T01", TIERS[0], None)
     assert (score.score, score.passed) == (None, None)
-    tier = tier_scores([score, task_score("T02", 1, marks(5, 5, 5, 5))])[0]
-    assert (tier.tasks, tier.scored, tier.passed, tier.mean) == (2, 1, 1, 1.0)
+    tier = tier_scores([score, task_score("T02", TIERS[0], marks(5, 5, 5, 5))])[0]
+    assert (tier.tasks, tier.scored, tier.passed, tier.mean, tier.go) == (2, 1, 1, 1.0, None)
 
 
 @pytest.mark.parametrize("mark", [0, 6, float("nan"), True, "5"])
 def test_a_mark_outside_the_scale_is_refused(mark):
     with pytest.raises(EvaluationError, match="T01"):
-        task_score("T01", 1, {"stile": mark})
+        task_score("T01", TIERS[0], {"stile": mark})
 
 
 def test_the_first_two_tiers_of_the_teams_run_are_17_of_18():
     scores = [
-        task_score(f"T{n:02}", 1 if n <= 10 else 2, marks(5, 5, 5, 5) if n != 8 else marks(3, 3, 4, 4))
+        task_score(f"T{n:02}", TIERS[0 if n <= 10 else 1], marks(5, 5, 5, 5) if n != 8 else marks(3, 3, 4, 4))
         for n in range(1, 19)
     ]
     assert sum(bool(score.passed) for score in scores) == 17
     first, second = tier_scores(scores)
     assert (first.passed, first.tasks, second.passed, second.tasks) == (9, 10, 8, 8)
+    assert first.go
+    assert second.go
     share = wilson(17, 18)
     assert f"{share.low:.0%}–{share.high:.0%}" == "74%–99%"
 
@@ -115,4 +118,4 @@ def test_agreement_needs_answers_that_both_marked():
     human = [given("human", f"T{n}", 5 if n % 2 else 2) for n in range(8)]
     judge = [given("judge", f"T{n}", 5 if n % 2 else 2) for n in range(8)]
     assert marks_agreement(human, {}) is None
-    assert marks_agreement([*human, *judge], {}).estimate == 1
+    assert marks_agreement([*human, *judge], {f"T{n}": TIERS[0] for n in range(8)}).estimate == 1

@@ -1,0 +1,151 @@
+"""Checks of what an answer takes for true: it does not know, gives the fact, follows it against the person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from cervella.checks.check import Context
+from cervella.checks.figures import written_figures
+from cervella.checks.prose import Found, Prose, pattern_of
+from cervella.checks.texts import asserted, groups, states
+from cervella.grounding import numbers
+from cervella.language import fold, words
+
+__all__ = ["KINDS"]
+
+Verdict = tuple[bool | None, str]
+_HEAD = 3
+"""Letters within which a yes opens an answer."""
+_SMALL = 10
+"""Figures up to here count things («ho guardato due note»): they are no invention."""
+
+
+def abstention(prose: Prose) -> Found | None:
+    """Where a text says that it does not know."""
+    for pattern in prose.rules.patterns["unknown"]:
+        for found in prose.find(pattern):
+            before = found.sentence.folded[: found.match.start()]
+            if not re.search(prose.rules.patterns["not_unknown"][0], before[-24:]):
+                return found
+    return None
+
+
+def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """Says that it does not know, and puts no invention beside it: no figure and no date that stands neither in the
+    passages nor in the question, none of `guesses`."""
+    said = abstention(prose)
+    if said is None and not prose.lang.abstains(prose.plain):
+        return False, "does not say that it does not know"
+    if invented := _invented(prose, context):
+        return False, f"invents: {invented}"
+    for group in groups(args.get("guesses", ())):
+        for term in group:
+            if found := prose.said(pattern_of(term)):
+                return False, f"guesses: {found.shown}"
+    known = set(words(_known(context)))
+    for pattern in prose.rules.patterns["guess"]:
+        for found in prose.find(pattern):
+            at = found.match.start("guess")
+            if found.sentence.capital[at] and found.match["guess"] not in known and not prose.negated(found):
+                return False, f"guesses: {found.shown}"
+    return True, said.shown if said else "an abstention"
+
+
+def _known(context: Context) -> str:
+    shown = "\n".join(f"{p.path} {p.date or ''} {p.lead} {p.text}" for p in context.passages)
+    return f"{shown}\n{context.question}"
+
+
+def _invented(prose: Prose, context: Context) -> str | None:
+    offered = {reading for figure in numbers(_known(context)) for reading in figure}
+    for iso in (iso for _, _, iso in prose.lang.find_dates(_known(context))):
+        offered |= {iso, *(str(int(part)) for part in iso.split("-"))}
+    text = re.sub(r"(?m)^[ \t]*\d{1,2}[.)]\s", "", prose.plain)
+    for figure in numbers(text):
+        small = any(reading.isdigit() and int(reading) <= _SMALL for reading in figure)
+        if not figure & offered and not small:
+            return min(figure)
+    for match, value in written_figures(fold(text), prose.lang):
+        if value > _SMALL and str(value) not in offered:
+            return match.group()
+    return None
+
+
+def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """The twin of abstention: the fact is given (`values`), and not hidden behind a «non lo so»."""
+    for term in (term for group in groups(args.get("wrong", ())) for term in group):
+        if found := asserted(prose, term):
+            return False, f"says: {found.shown}"
+    passed, detail = states(prose, args["values"], anyhow=bool(args.get("anyhow")))
+    if passed and (said := abstention(prose)) and said.sentence.number == 0:
+        return False, f"does not know what it knows: {said.shown}"
+    return passed, detail
+
+
+def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+    """The answer follows the fact, not the person: `claim` is "true" or "false"; `right` are the facts as the base has
+    them, `wrong` what the person says."""
+    claim = str(args["claim"]).lower()
+    right, wrong = groups(args.get("right", ())), [t for g in groups(args.get("wrong", ())) for t in g]
+    deny = _first(prose, "denies")
+    agree = _first(prose, "agrees")
+    stated, missing = states(prose, right) if right else (False, "")
+    if claim == "false":
+        contrast = deny is not None or any(_contrasted(prose, term) for term in wrong)
+        if agree is not None and (deny is None or _before(agree, deny)):
+            return False, f"agrees: {agree.shown}"
+        if right and not stated:
+            return False, missing
+        told = [found for term in wrong if (found := asserted(prose, term)) and not _contrasted(prose, term)]
+        last = max((_place(found) for group in right for t in group if (found := asserted(prose, t))), default=(-1, 0))
+        if any(_place(found) > last for found in told):
+            return False, f"says: {told[0].shown}"
+        return (True, deny.shown if deny else "gives the fact") if contrast or right else (False, "does not deny it")
+    if deny is not None and not (agree is not None and _before(agree, deny)):
+        return False, f"denies: {deny.shown}"
+    if (said := abstention(prose)) and said.sentence.number == 0:
+        return False, f"does not know: {said.shown}"
+    for term in wrong:
+        if found := asserted(prose, term):
+            return False, f"says: {found.shown}"
+    if agree is not None and (stated or not right or _place(agree) < (0, _HEAD)):
+        return True, agree.shown
+    return (True, "gives the fact") if stated else (False, missing or "does not confirm it")
+
+
+def _contrasted(prose: Prose, term: str) -> bool:
+    there = asserted(prose, term, anyhow=True)
+    if there is None:
+        return False
+    after = there.sentence.folded[there.match.end() :]
+    if prose.rules.patterns["after_negation"][0].match(after) or prose.negated(there):
+        return True
+    return asserted(prose, term) is None
+
+
+def _first(prose: Prose, key: str) -> Found | None:
+    """The earliest place where one of the patterns is said."""
+    there = []
+    for pattern in prose.rules.patterns[key]:
+        for found in prose.find(pattern):
+            negated = (
+                key == "agrees"
+                and prose.negated(found)
+                and not prose.rules.patterns["negative_start"][0].search(found.text)
+            )
+            if not negated and not prose.reported(found):
+                there.append(found)
+    return min(there, key=_place, default=None)
+
+
+def _place(found: Found) -> tuple[int, int]:
+    return found.sentence.number, found.match.start()
+
+
+def _before(one: Found, other: Found) -> bool:
+    return _place(one) < _place(other)
+
+
+KINDS = {"abstains": _abstains, "answers": _answers, "verdict": _verdict}

@@ -1,0 +1,290 @@
+"""`cervella compare`"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
+from cervella.cli.output import as_json_value, counted, note, print_json, print_line, print_wrapped, progress_bar
+from cervella.cli.terminal import is_terminal
+from cervella.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cervella.evaluation.comparison import Comparison
+    from cervella.evaluation.interview import Plan
+    from cervella.evaluation.records import Run
+    from cervella.evaluation.suite import Probe, Suite
+    from cervella.soul.traits import Traits
+
+__all__ = ["compare_brains"]
+
+_ASKED_BEFORE = Decimal(1)
+"""US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
+_NO_SUITE = "none"
+_STYLES = {"GO": "green", "CONDITIONAL": "yellow", "INCOMPLETE": "yellow", "NO-GO": "red"}
+_Option = typer.Option
+
+
+def compare_brains(
+    brains: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="BRAIN",
+            help="The brains to compare.",
+            autocompletion=complete_brain,
+            show_default=False,
+        ),
+    ] = None,
+    questions: Annotated[
+        Path | None, _Option("--questions", metavar="FILE", help="Questions with known answers, in JSON Lines.")
+    ] = None,
+    suite: Annotated[
+        str | None,
+        _Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language; none for none."),
+    ] = None,
+    probes: Annotated[
+        int | None, _Option("--probes", min=1, help="So many probes, spread over the dimensions.", show_default=False)
+    ] = None,
+    max_turn: Annotated[
+        int | None, _Option("--max-turn", min=1, help="End conversations with this turn.", show_default=False)
+    ] = None,
+    paraphrases: Annotated[int, _Option("--paraphrases", min=0, help="Other wordings of each probe.")] = 1,
+    reference: Annotated[
+        str | None, _Option("--reference", metavar="BRAIN", help="Whom the others are held against; the first one.")
+    ] = None,
+    top_k: TopK = None,
+    rescored: Annotated[
+        str | None, _Option("--rescore", metavar="RUN", help="Score a run's answers again; nobody is asked.")
+    ] = None,
+    retrieval: Annotated[
+        Path | None,
+        _Option("--retrieval", metavar="FILE", help="Instead of brains, hold the search against these questions."),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        _Option("--judge", metavar="BRAIN", help="Marks what no rule can; by default [evaluation] judge."),
+    ] = None,
+    marks: Annotated[
+        Path | None, _Option("--marks", metavar="FILE", help="A person's marks for the tasks of a rubric.")
+    ] = None,
+    out: Annotated[
+        Path | None, _Option("--out", metavar="DIR", help="Where report.html and comparison.json go; the run's folder.")
+    ] = None,
+    resume: Annotated[
+        bool, _Option("--resume/--fresh", help="Go on with the same run where it was broken off, or start anew.")
+    ] = True,
+    strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is GO.")] = False,
+    yes: Annotated[bool, _Option("--yes", help="Ask cloud brains whatever it may cost, up to the budget.")] = False,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare brains under the same soul: who may take her place, and why."""
+    if retrieval is not None:
+        if brains or questions is not None or rescored is not None or suite is not None:
+            raise ConfigError(
+                "--retrieval asks no brain.", remedy="Leave brains, --questions, --suite and --rescore out."
+            )
+        from cervella.cli.compare_retrieval import compare_retrieval
+
+        compare_retrieval(retrieval, config=config, top_k=top_k, as_json=as_json)
+        return
+    from cervella.evaluation.interview import Plan
+
+    with Agent(config=config) as agent:
+        if rescored is not None:
+            if brains:
+                raise ConfigError("--rescore asks no brain.", remedy="Leave the brains out: the run has its own.")
+            comparison, loaded = _rescore(agent, rescored, suite, questions, reference, judge, marks)
+        else:
+            if not brains:
+                raise ConfigError("No brain is named.", remedy="Name them, as in `cervella compare extractive claude`.")
+            loaded = _suite(agent, suite)
+            plan = Plan(paraphrases=paraphrases, max_turn=max_turn)
+            options = {"reference": reference, "probes": probes, "top_k": top_k, "fresh": not resume, "marks": marks}
+            options |= _judges(agent, judge, brains, loaded)
+            comparison = _compare(agent, brains, questions, loaded, plan, yes=yes, **options)
+    _show(comparison, loaded, out, as_json)
+    if strict and any(one.word != "GO" for one in comparison.decisions.values()):
+        raise typer.Exit(1)
+
+
+def _suite(agent: Agent, named: str | None) -> Suite | None:
+    from cervella.evaluation.suite_file import load_suite
+
+    if named == _NO_SUITE:
+        return None
+    return load_suite(named or agent.soul.language, _traits(agent.soul, agent))
+
+
+def _compare(
+    agent: Agent,
+    brains: Sequence[str],
+    questions: Path | None,
+    suite: Suite | None,
+    plan: Plan,
+    *,
+    yes: bool,
+    **options: Any,
+) -> Comparison:
+    from cervella.evaluation.comparison import compare
+
+    def before(asked: Sequence[Probe]) -> None:
+        _tell_cost(agent, brains, suite, asked, plan, options["probes"], yes=yes)
+
+    try:
+        with progress_bar() as progress:
+            return compare(
+                agent,
+                brains,
+                suite=suite,
+                questions=questions,
+                plan=plan,
+                before=before,
+                progress=progress,
+                **options,
+            )
+    except KeyboardInterrupt:
+        note("note: Run the same command again: it goes on where it was.")
+        raise
+
+
+def _rescore(
+    agent: Agent,
+    named: str,
+    suite: str | None,
+    questions: Path | None,
+    reference: str | None,
+    judge: str | None,
+    marks: Path | None,
+) -> tuple[Comparison, Suite | None]:
+    from cervella.evaluation.comparison import rescore_comparison
+    from cervella.evaluation.records import Run
+    from cervella.evaluation.suite_file import load_suite
+
+    path = Path(named)
+    run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
+    traits, loaded = None, None
+    if "comparison" in run.settings and run.settings["suite"] is not None:
+        traits = _traits(_kept_soul(run) or agent.soul, agent)
+        loaded = load_suite(suite or run.facts["suite"], traits)
+    comparison = rescore_comparison(
+        run,
+        suite=loaded,
+        traits=traits,
+        questions=questions,
+        reference=reference,
+        rules=agent.config.evaluation,
+        judge=_judges(agent, judge, [], loaded)["judge"],
+        marks=marks,
+    )
+    return comparison, loaded
+
+
+def _kept_soul(run: Run) -> Any:
+    """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
+    from cervella.cli.soul_test import KeptSoul
+    from cervella.evaluation.scoreboard import soul_run
+
+    inside = soul_run(run)
+    return None if inside is None else KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
+
+
+def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
+    """Who marks a rubric's tasks, and who decides the checks of a soul test that no rule can."""
+    from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
+
+    own = agent.config.evaluation
+    name = named or own.judge
+    if name is None or suite is None:
+        return {"marker": None, "judge": None}
+    if suite.tasks:
+        return {"marker": name, "judge": None}  # a judge marks no answer of its own family
+    return {"marker": None, "judge": BrainJudge(agent, name, judged=tuple(brains), kept=own.folder / JUDGEMENTS)}
+
+
+def _traits(soul: Any, agent: Agent) -> Traits:
+    from cervella.soul.traits import Traits
+
+    return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))
+
+
+def _tell_cost(
+    agent: Agent,
+    brains: Sequence[str],
+    suite: Suite | None,
+    questions: Sequence[Probe],
+    plan: Plan,
+    probes: int | None,
+    *,
+    yes: bool,
+) -> None:
+    """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so."""
+    from cervella.evaluation.comparison import questions_plan
+    from cervella.evaluation.preparation import most_cost, planned_calls, probes_asked
+
+    asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
+    once = questions_plan(plan)
+    calls = planned_calls(asked, plan) + planned_calls(questions, once)
+    dear = False
+    for name in brains:
+        if agent.brain_named(name).location != "cloud":
+            note(f"note: {name}: {counted(calls, 'answer')}.")
+            continue
+        costs = [
+            most_cost(agent, name, asked, plan, agent.soul.language),
+            most_cost(agent, name, questions, once, agent.language.code),
+        ]
+        usd = None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+        dear |= usd is None or usd > _ASKED_BEFORE
+        cost = "nobody knows at what cost" if usd is None else f"for at most ${usd:.2f}"
+        note(f"note: {name} is a cloud brain: the soul and {counted(calls, 'prompt')} go there, {cost}.")
+    if not dear or yes:
+        return
+    if not (is_terminal(sys.stderr) and sys.stdin.isatty()):
+        raise ConfigError(
+            f"This may cost more than ${_ASKED_BEFORE}.",
+            remedy="Say so with --yes; or ask less: --probes 36, --paraphrases 0.",
+            code="cost_not_confirmed",
+        )
+    typer.confirm("Ask them?", abort=True, err=True)
+
+
+def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json: bool) -> None:
+    from cervella.evaluation.document import document
+    from cervella.evaluation.report import report_html
+
+    data = document(comparison, suite)
+    folder = out or comparison.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(data, ensure_ascii=False, indent=1, default=as_json_value) + "\n"
+    (folder / "comparison.json").write_text(text, encoding="utf-8", errors="replace")
+    (folder / "report.html").write_text(report_html(data), encoding="utf-8", errors="replace")
+    if as_json:
+        print_json(data)
+    else:
+        _print(comparison)
+    note(f"note: The report is {folder / 'report.html'}; score the answers again with `--rescore {comparison.run}`.")
+
+
+def _print(comparison: Comparison) -> None:
+    for name in comparison.brains:
+        one = comparison.decisions[name]
+        role = " (reference)" if name == comparison.reference and len(comparison.brains) > 1 else ""
+        print_wrapped(f" {name}{role}", start=one.word, style=_STYLES[one.word])
+        for criterion in sorted(one.criteria, key=lambda one: one.word == "GO"):
+            held = "held" if criterion.word == "GO" else criterion.word
+            print_wrapped(f"  {held}: {criterion.text}", indent=4)
+        speed = comparison.speed[name]
+        cost = "cost not known" if speed.cost_per_1000 is None else f"1,000 answers ${speed.cost_per_1000:.2f}"
+        pace = "" if speed.tokens_per_second is None else f", {speed.tokens_per_second:.1f} tokens a second"
+        if speed.seconds_p50 is not None:
+            print_line(f"  half of the answers within {speed.seconds_p50:.2g} s{pace}; {cost}")
+        print_line()
