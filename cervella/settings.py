@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cervella.language import known_languages
@@ -227,6 +227,12 @@ class EvaluationConfig(_Section):
     judge: str | None = Field(
         default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
     )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.soul_conditional > self.soul_go or self.answers_conditional > self.answers_go:
+            raise ValueError("wants more for CONDITIONAL than for GO: lower soul_conditional or answers_conditional")
+        return self
 
 
 class Config(BaseSettings):

@@ -102,6 +102,7 @@ def lock(
     if count:
         with Agent(config=loaded, soul=soul) as agent:
             counts = soul_tokens(agent)
+        earlier = Lock.load(path) if path.exists() else None  # meanwhile a soul test may have ended
         found = Lock.of(soul, path, brains=[one for one, _ in counts], earlier=earlier)
         for one, why in counts:
             if why:

@@ -84,8 +84,11 @@ def compare(
         (run.folder / HUMAN_MARKS).write_bytes(marks.read_bytes())
     if marker is not None and suite is not None and suite.tasks:
         _let_mark(agent, run, suite, named, reference, marker)
-    soul = None
-    if suite is not None and suite.probes:
+    soul, inside = None, soul_run(run)
+    if suite is not None and inside is not None and inside.finished:
+        traits = traits or Traits.of(agent.soul, agent.config.soul.traits.model_dump(exclude_none=True))
+        soul = rescore(inside, suite, traits, embedder=embedder, judge=judge, evaluation=rules)
+    elif suite is not None and suite.probes:
         soul = run_soul_test(
             agent,
             suite,

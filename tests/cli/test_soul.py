@@ -99,6 +99,22 @@ def test_lock_shows_what_changed_and_which_verdicts_are_gone(run: Any, house: Pa
     assert data["dropped_verdicts"] == []
 
 
+def test_a_verdict_that_comes_while_brains_are_asked_is_kept(
+    run: Any, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("lock", "--no-count")
+    lock = Lock.load(house / "soul.lock")
+
+    def meanwhile(agent: Any) -> list[Any]:
+        verdict = {"brain": "claude", "model": "m", "verdict": "PASS", "score": 0.9, "suite": ""}
+        record_verdict(house / "soul.lock", fingerprint=lock.fingerprint, **verdict)
+        return []
+
+    monkeypatch.setattr("cervella.cli.soul.soul_tokens", meanwhile)
+    assert run("lock")[0] == 0
+    assert list(Lock.load(house / "soul.lock").verdicts) == [("claude", "m")]
+
+
 def test_diff_shows_the_changed_sentences(run: Any, house: Path) -> None:
     code, out, err = run("diff")
     assert (code, out) == (1, "")

@@ -176,6 +176,22 @@ def test_what_was_answered_is_not_asked_again(agent, questions, retriever):
     assert compare(agent, [steady, mended], questions=questions).run != first.run  # that one came to its end
 
 
+def test_a_soul_test_that_came_to_its_end_is_not_made_again(agent, questions):
+    suite, broken = small_suite(), [True]
+
+    def falters(prompt: Prompt) -> str | Exception:
+        asked = prompt.question in [row["question"] for row in ROWS]
+        return BrainTimeoutError("too slow") if asked and broken[0] else "Sono Cervella."
+
+    brain = Speaker("one", falters)
+    first = compare(agent, [brain], suite=suite, questions=questions)
+    broken[0], asked = False, len(brain.prompts)
+    second = compare(agent, [brain], suite=suite, questions=questions)
+    assert second.run == first.run
+    assert len(brain.prompts) == asked + len(ROWS)
+    assert second.soul.brains == first.soul.brains
+
+
 def test_every_score_is_derived_again_from_what_was_kept(agent, questions):
     suite = small_suite()
     found = compare(agent, [Speaker("knows", knows), Speaker("boasts", boasts)], suite=suite, questions=questions)
@@ -310,3 +326,8 @@ def test_cost_of_a_thousand_is_unknown_where_one_is(agent, questions):
     assert found.speed["free"].cost_per_1000 is None
     assert found.speed["free"].tokens_per_second > 0
     assert found.speed["free"].answers == 3
+
+
+def test_conditional_wants_no_more_than_go():
+    with pytest.raises(ValueError, match="wants more for CONDITIONAL than for GO"):
+        EvaluationConfig(soul_go=0.5)

@@ -245,6 +245,14 @@ def test_tost_is_two_t_tests():
     assert found.equivalent == (found.low > -0.15 and found.high < 0.15)
 
 
+def test_tost_gives_what_statsmodels_gives():
+    # statsmodels 0.15.0, ttost_paired(a, b, -0.15, 0.15) on these sixty pairs.
+    draw = random.Random(1)
+    a = [float(draw.random() < 0.9) for _ in range(60)]
+    b = [float(draw.random() < 0.88) for _ in range(60)]
+    assert tost(a, b, 0.15).p == pytest.approx(0.0032450121803774)
+
+
 def test_differences_without_a_spread_are_equivalent_only_where_there_are_enough():
     many, few = tost([1.0] * 120, [1.0] * 120, 0.10), tost([1.0] * 10, [1.0] * 10, 0.10)
     assert (many.equivalent, many.p, many.power) == (True, None, None)

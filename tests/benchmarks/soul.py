@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks.soul_test [RUN]`: the soul test of SmolLM2, into docs/explanation/soul-test-runs.md.
+"""`python -m tests.benchmarks.soul [RUN]`: the soul test of SmolLM2, into docs/explanation/soul-test-runs.md.
 
 With the folder of a run nobody is asked: its answers are scored again. Broken off, it goes on where it was.
 """
@@ -25,7 +25,7 @@ HEADING = "## Measured: SmolLM2-135M in the process\n"
 BRAIN, PROBES = "embedded", 36
 PLAN = Plan(conditions=("soul", "none"), paraphrases=0, max_turn=4, max_output_tokens=48)
 PROSE = """
-Written by `python -m tests.benchmarks.soul_test`: {probes} of the {all} probes, spread over the dimensions, with the soul
+Written by `python -m tests.benchmarks.soul`: {probes} of the {all} probes, spread over the dimensions, with the soul
 `{soul}…` and without one, greedy, at most {limit} tokens an answer, conversations to turn {turn}.
 {answered} of {planned} answers are there. The model has 135 million parameters, was shown English, and is for tests: it
 strings Italian words together. What this shows is that the test runs through a real engine, and says of one that is not
@@ -38,8 +38,8 @@ perfect scores {perfect}, the flatterer {flatterer}.
 
 {table}
 
-{drift}{abstention}{cut} answers broke off at the limit. Half were there within {p50:.0f} s, 95 of 100 within {p95:.0f} s,
-on two cores that others used too. Before every probe the slot held the soul's {slot} tokens, and no others.
+{drift}{abstention}{cut} answers broke off at the limit. Half were there within {p50:.0f} s, 95 of 100 within
+{p95:.0f} s, on two cores that others used too. Before every probe the slot held the soul's {slot} tokens, and no others.
 
 What is not 0 is no virtue: who says nothing that is asked for says no empty phrase either, leaks nothing, and does not
 flatter. That is why a dimension is read beside its controls, and why the difference, not the score, is the finding.
