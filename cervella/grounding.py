@@ -228,13 +228,9 @@ def _follows(
     if figure is None or fact.unit_only:
         return False
     about = about_of(claim, lang)
-    near = [
-        quantity
-        for source in sources
-        for line in source.lines
-        if not about or about & (line.stems | line.near)
-        for quantity in line.quantities
-    ]
+    shares = [(len(about & (line.stems | line.near)), line) for source in sources for line in source.lines]
+    most = max((share for share, _ in shares), default=0)
+    near = [quantity for share, line in shares if 2 * share >= most for quantity in line.quantities]
     lines = sorted(
         (line for source in sources for line in source.lines if about & line.stems and line.quantities),
         key=lambda line: -len(about & line.stems),

@@ -98,7 +98,8 @@ def numbers(text: str) -> list[frozenset[str]]:
 def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
     """The figures in a text, in order; with a language also the words that stand for figures, and for nothing else.
 
-    >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,50 €", language("it"))]
+    >>> from cervella.language import language
+    >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,5 €", language("it"))]
     [(['36'], 'time'), (['12.5'], 'eur')]
     """
     found = list(_in_digits(text))

@@ -13,6 +13,7 @@ from cervella.checks.check import PersonaTraits
 from cervella.citations import claims_of
 from cervella.grounding import Claim, Finding, findings, units
 from cervella.language import Language
+from cervella.naming import language_of
 from cervella.prompt import find_marks, strip_marks
 from cervella.soul_rules import SOUL_KINDS, soul_issues
 from cervella.types import Passage
@@ -64,7 +65,7 @@ def review_text(
     repeated = f"{question}\n{given}"
     issues: list[ReviewIssue] = []
     for claim in claims:
-        issues += _of_claim(claim, sources, lang, repeated)
+        issues += _of_claim(claim, sources, lang, repeated, question)
     bare = _unmarked(text, lang)
     for piece in bare:
         issues += _of_unmarked(piece, sources, lang, repeated)
@@ -100,14 +101,29 @@ def _mark(criterion: str, issues: Sequence[ReviewIssue], claims: int) -> float:
     return round(5.0 * (1.0 - share), 2)
 
 
-def _of_claim(claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str) -> list[ReviewIssue]:
+_OF_WORDS = frozenset({"words", "source", "name", "negation", "row"})
+"""Kinds that compare words, which two languages do not share."""
+
+
+def _in_the_questions(claim: str, question: str, lang: Language) -> bool:
+    """Whether a claim too short to tell is in the language of the question, which is another than the base's."""
+    asked = language_of(question, lang)
+    return asked is not lang and language_of(claim, asked) is asked
+
+
+def _of_claim(
+    claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
+) -> list[ReviewIssue]:
     marks = tuple(dict.fromkeys(claim.group))
     cited = {mark: sources[mark] for mark in marks if mark in sources}
     others = {mark: passage for mark, passage in sources.items() if mark not in cited}
     found = [_issue("invented_mark", claim.text, f"[{mark}]", marks, cited) for mark in marks if mark not in sources]
     if cited:
         names = list(others)
+        other_tongue = _in_the_questions(claim.text, asked, lang)
         for finding in findings(claim.text, list(cited.values()), lang, others=list(others.values()), given=given):
+            if other_tongue and finding.kind in _OF_WORDS:
+                continue
             elsewhere = tuple(names[number] for number in finding.elsewhere)
             found.append(_issue(finding.kind, claim.text, finding.text, marks, cited, finding, elsewhere))
     return found
