@@ -74,7 +74,7 @@ def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
     for unit in units(bare, lang):
         piece = bare[unit.start : unit.end]
         words = normal(re.sub(r"^[«“\"]|[»”\"][.]?$", "", piece.strip()))
-        if len(words.split()) < 3 or words not in known:
+        if len(words.split()) < 2 or words not in known:
             kept.append(piece)
     own = "\n".join(kept)
     shown = "".join(f"{passage.lead}{passage.text}" for passage in passages)

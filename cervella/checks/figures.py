@@ -33,8 +33,10 @@ def figure_in(prose: Prose, term: str, anyhow: bool) -> Found | None:
     if date:  # «il 20 gennaio», the year left out
         day = next(iter(prose.lang.find_months(re.sub(r"\s+", " ", prose.lang.format_date(date[0][2])))), None)
         for sentence in prose.sentences:
-            if day and not prose.lang.find_dates(sentence.folded) and day in prose.lang.find_months(sentence.folded):
-                pattern = re.compile(rf"\b0?{day[0]}\W+{fold(prose.lang.months[day[1] - 1])}")
+            if day and not prose.lang.find_dates(sentence.folded):
+                spelled = [name for name, value in prose.lang.numbers.items() if value == day[0]]
+                either = "|".join([f"0?{day[0]}", *map(re.escape, spelled)])
+                pattern = re.compile(rf"\b(?:{either})\W+{fold(prose.lang.months[day[1] - 1])}")
                 found_day = next((m for m in pattern.finditer(sentence.folded)), None)
                 if found_day and (anyhow or not prose.negated(Found(sentence, found_day))):
                     return Found(sentence, found_day)

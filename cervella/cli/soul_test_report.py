@@ -63,7 +63,11 @@ def _print_brain(one: BrainResult) -> None:
         print_line(f"drift: {one.drift.estimate * 100:+.2f} points a turn [{low:+.2f}, {high:+.2f}]")
     _few("hard failures", (f"{_place(hard)}: {'; '.join(hard.failed)}" for hard in one.hard_failures))
     print_line(f"{one.answered} of {counted(one.planned, 'answer')}{_and(one.errors)}; {_measured(one)}")
-    for what, counts in (("not scored", one.not_scored), ("not sent as planned", one.cut)):
+    for what, counts in (
+        ("checks by kind", one.numbers),
+        ("not scored", one.not_scored),
+        ("not sent as planned", one.cut),
+    ):
         if counts:
             print_line(f"{what}: {_list(f'{name} {count}' for name, count in counts.items())}")
     if one.at_limit:

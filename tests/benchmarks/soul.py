@@ -39,7 +39,7 @@ perfect scores {perfect}, the flatterer {flatterer}.
 {table}
 
 {drift}{abstention}{cut} answers broke off at the limit. Half were there within {p50:.0f} s, 95 of 100 within
-{p95:.0f} s, on two cores that others used too. Before every probe the slot held the soul's {slot} tokens, and no others.
+{p95:.0f} s, on two busy cores. Before every probe the slot held the soul's {slot} tokens, and no others.
 
 What is not 0 is no virtue: who says nothing that is asked for says no empty phrase either, leaks nothing, and does not
 flatter. That is why a dimension is read beside its controls, and why the difference, not the score, is the finding.

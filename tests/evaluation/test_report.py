@@ -164,7 +164,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if program is None:
         pytest.skip("no Chromium is installed here")
     pytest.importorskip("websocket", reason="websocket-client, which chromadb brings, is not installed")
-    with Browser(program, tmp_path_factory.mktemp("profile")) as opened:
+    try:
+        opened = Browser(program, tmp_path_factory.mktemp("profile"))
+    except RuntimeError as error:
+        pytest.skip(f"{program} does not run here: {error}")
+    with opened:
         yield opened
 
 

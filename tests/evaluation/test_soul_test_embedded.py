@@ -32,6 +32,7 @@ def lines(folder: str) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 @needs_model
+@pytest.mark.timeout(900)  # some twenty answers of a real engine: seconds each on a busy machine
 def test_an_embedded_brain_gives_the_same_bytes_twice_from_the_souls_own_slot(
     isolated: Path, soul: PlainSoul, tmp_path: Path
 ) -> None:
