@@ -212,8 +212,8 @@ def test_she_may_answer_in_the_language_of_the_question() -> None:
 
 
 def test_what_a_source_says_is_not_her_own_word() -> None:
-    source = replace(LAUNCH, text="✅ Ottima domanda! Sono pronto a partire.")
-    text = "✅ Ottima domanda! Sono pronto a partire. [F1]"
+    source = replace(LAUNCH, text="✅ Sarà stata un'ottima domanda! Sono pronto a partire.")
+    text = "✅ Sarà stata un'ottima domanda! Sono pronto a partire. [F1]"
     assert review_text(text, {"F1": source}, IT, traits=TRAITS).approved
 
 
