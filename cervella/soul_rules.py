@@ -69,12 +69,14 @@ def _in_its_language(text: str, spoken: str, question: str, context: Context) ->
 def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
     """The answer without its marks, and without the sentences that stand in the passages as they are."""
     known = " ".join(normal(f"{passage.lead} {passage.text}") for passage in passages)
+    # A word or two may stand in any list of what she never says: only as a sentence of its own is it the passage's.
+    whole = {normal(p.text[unit.start : unit.end]) for p in passages for unit in units(p.text, lang)}
     bare = strip_marks(text)
     kept = []
     for unit in units(bare, lang):
         piece = bare[unit.start : unit.end]
         words = normal(re.sub(r"^[«“\"]|[»”\"][.]?$", "", piece.strip()))
-        if len(words.split()) < 2 or words not in known:
+        if words not in (known if len(words.split()) > 2 else whole):
             kept.append(piece)
     own = "\n".join(kept)
     shown = "".join(f"{passage.lead}{passage.text}" for passage in passages)

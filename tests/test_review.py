@@ -217,6 +217,12 @@ def test_what_a_source_says_is_not_her_own_word() -> None:
     assert review_text(text, {"F1": source}, IT, traits=TRAITS).approved
 
 
+def test_a_phrase_that_a_passage_only_lists_is_her_own() -> None:
+    source = replace(LAUNCH, text="Evito le frasi vuote: «Fantastico!», «Ottima domanda!».")
+    verdict = review_text("Ottima domanda! Evito le frasi vuote. [F1]", {"F1": source}, IT, traits=TRAITS)
+    assert [issue.kind for issue in verdict.issues] == ["empty_phrase"]
+
+
 def test_what_nobody_declared_is_not_asked_for() -> None:
     bare = Traits(name="Ada", language="it")
     assert review_text("Ottima domanda! Sono pronto 🎉", {}, IT, traits=bare).approved
