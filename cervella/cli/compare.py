@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +12,7 @@ import typer
 
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
-from cervella.cli.output import as_json_value, counted, note, print_json, print_line, print_wrapped, progress_bar
-from cervella.cli.terminal import is_terminal
+from cervella.cli.output import as_json_value, note, print_json, print_line, print_wrapped, progress_bar
 from cervella.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,12 +20,9 @@ if TYPE_CHECKING:
     from cervella.evaluation.interview import Plan
     from cervella.evaluation.records import Run
     from cervella.evaluation.suite import Probe, Suite
-    from cervella.soul.traits import Traits
 
 __all__ = ["compare_brains"]
 
-_ASKED_BEFORE = Decimal(1)
-"""US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
 _NO_SUITE = "none"
 _STYLES = {"GO": "green", "CONDITIONAL": "yellow", "INCOMPLETE": "yellow", "NO-GO": "red"}
 _Option = typer.Option
@@ -121,7 +116,7 @@ def _suite(agent: Agent, named: str | None) -> Suite | None:
 
     if named == _NO_SUITE:
         return None
-    return load_suite(named or agent.soul.language, _traits(agent.soul, agent))
+    return load_suite(named or agent.soul.language, agent.traits)
 
 
 def _compare(
@@ -165,6 +160,7 @@ def _rescore(
     judge: str | None,
     marks: Path | None,
 ) -> tuple[Comparison, Suite | None]:
+    from cervella.cli.before_asking import traits_of
     from cervella.evaluation.comparison import rescore_comparison
     from cervella.evaluation.records import Run
     from cervella.evaluation.suite_file import load_suite
@@ -173,7 +169,7 @@ def _rescore(
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
     traits, loaded = None, None
     if "comparison" in run.settings and run.settings["suite"] is not None:
-        traits = _traits(_kept_soul(run) or agent.soul, agent)
+        traits = traits_of(_kept_soul(run) or agent.soul, agent)
         loaded = load_suite(suite or run.facts["suite"], traits)
     comparison = rescore_comparison(
         run,
@@ -210,12 +206,6 @@ def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite
     return {"marker": None, "judge": BrainJudge(agent, name, judged=tuple(brains), kept=own.folder / JUDGEMENTS)}
 
 
-def _traits(soul: Any, agent: Agent) -> Traits:
-    from cervella.soul.traits import Traits
-
-    return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))
-
-
 def _tell_cost(
     agent: Agent,
     brains: Sequence[str],
@@ -226,35 +216,22 @@ def _tell_cost(
     *,
     yes: bool,
 ) -> None:
-    """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so."""
+    from cervella.cli.before_asking import tell_cost
     from cervella.evaluation.comparison import questions_plan
     from cervella.evaluation.preparation import most_cost, planned_calls, probes_asked
 
     asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
     once = questions_plan(plan)
-    calls = planned_calls(asked, plan) + planned_calls(questions, once)
-    dear = False
-    for name in brains:
-        if agent.brain_named(name).location != "cloud":
-            note(f"note: {name}: {counted(calls, 'answer')}.")
-            continue
+
+    def most(name: str) -> Decimal | None:
         costs = [
             most_cost(agent, name, asked, plan, agent.soul.language),
             most_cost(agent, name, questions, once, agent.language.code),
         ]
-        usd = None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
-        dear |= usd is None or usd > _ASKED_BEFORE
-        cost = "nobody knows at what cost" if usd is None else f"for at most ${usd:.2f}"
-        note(f"note: {name} is a cloud brain: the soul and {counted(calls, 'prompt')} go there, {cost}.")
-    if not dear or yes:
-        return
-    if not (is_terminal(sys.stderr) and sys.stdin.isatty()):
-        raise ConfigError(
-            f"This may cost more than ${_ASKED_BEFORE}.",
-            remedy="Say so with --yes; or ask less: --probes 36, --paraphrases 0.",
-            code="cost_not_confirmed",
-        )
-    typer.confirm("Ask them?", abort=True, err=True)
+        return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+
+    calls = planned_calls(asked, plan) + planned_calls(questions, once)
+    tell_cost(agent, brains, calls, most, less="--probes 36, --paraphrases 0", yes=yes)
 
 
 def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json: bool) -> None:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
 from cervella.agent import Agent
 from cervella.checks import Judge
+from cervella.cli.before_asking import tell_cost, traits_of
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import as_json_value, counted, note, print_json, progress_bar
 from cervella.cli.soul_test_report import print_result
-from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.interview import MAX_OUTPUT_TOKENS, Plan
 from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
-from cervella.evaluation.preparation import AnyOne, most_cost, name_of, planned_calls, probes_asked
+from cervella.evaluation.preparation import AnyOne, most_cost, planned_calls, probes_asked
 from cervella.evaluation.records import CONDITIONS, Condition, Run
 from cervella.evaluation.results import SoulTestResult
 from cervella.evaluation.soul_test import rescore, run_soul_test
@@ -33,8 +31,6 @@ from cervella.soul.traits import Traits
 
 __all__ = ["KeptSoul", "soul_test"]
 
-_ASKED_BEFORE = Decimal(1)
-"""US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
 _Option = typer.Option
 
 
@@ -103,7 +99,7 @@ def soul_test(
                 max_output_tokens=max_tokens,
                 max_turn=max_turn,
             )
-            traits = _traits(agent.soul, agent)
+            traits = agent.traits
             loaded = load_suite(suite or agent.soul.language, traits)
             named: list[AnyOne] = [*(brains or ()), *(brain or ())] or [agent.config.brain or agent.brain_name]
             _tell_cost(agent, loaded, named, plan, probes, yes=yes)
@@ -162,7 +158,7 @@ def _rescore(agent: Agent, named: str, suite: str | None, judge: str | None) -> 
     path = Path(named)
     run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
     soul = KeptSoul(text=run.facts["system"], **run.settings["soul"])
-    traits = _traits(soul, agent)
+    traits = traits_of(soul, agent)
     loaded = load_suite(suite or run.facts["suite"]["source"], traits)
     marks = _judge(agent, judge, [])
     return rescore(run, loaded, traits, judge=marks, evaluation=agent.config.evaluation)
@@ -181,10 +177,6 @@ class KeptSoul:
         return self.text
 
 
-def _traits(soul: Any, agent: Agent) -> Traits:
-    return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))
-
-
 def _conditions(text: str) -> tuple[Condition, ...]:
     named = [part.strip() for part in text.split(",") if part.strip()]
     if unknown := [name for name in named if name not in CONDITIONS]:
@@ -198,28 +190,16 @@ def _conditions(text: str) -> tuple[Condition, ...]:
 def _tell_cost(
     agent: Agent, suite: Suite, brains: Sequence[AnyOne], plan: Plan, probes: int | None, *, yes: bool
 ) -> None:
-    """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so."""
     asked = probes_asked(suite, probes, plan)[0]
-    calls = planned_calls(asked, plan)
-    dear = False
-    for brain in brains:
-        name, shield = name_of(brain), agent.brain_named(brain)
-        if shield.location != "cloud":
-            note(f"note: {name}: {counted(calls, 'answer')} to {counted(len(asked), 'probe')}.")
-            continue
-        usd = most_cost(agent, brain, asked, plan, suite.language)
-        dear |= usd is None or usd > _ASKED_BEFORE
-        cost = "nobody knows at what cost" if usd is None else f"for at most ${usd:.2f}"
-        note(f"note: {name} is a cloud brain: the soul and {counted(calls, 'prompt')} go there, {cost}.")
-    if not dear or yes:
-        return
-    if not (is_terminal(sys.stderr) and sys.stdin.isatty()):
-        raise ConfigError(
-            f"This may cost more than ${_ASKED_BEFORE}.",
-            remedy="Say so with --yes; or ask less: --probes 36, --conditions soul,none, --paraphrases 0.",
-            code="cost_not_confirmed",
-        )
-    typer.confirm("Ask them?", abort=True, err=True)
+    tell_cost(
+        agent,
+        brains,
+        planned_calls(asked, plan),
+        lambda brain: most_cost(agent, brain, asked, plan, suite.language),
+        less="--probes 36, --conditions soul,none, --paraphrases 0",
+        yes=yes,
+        of=f" to {counted(len(asked), 'probe')}",
+    )
 
 
 def _record(agent: Agent, result: SoulTestResult, suite: Suite, plan: Plan) -> None:

@@ -1,0 +1,65 @@
+"""What `soul test` and `compare` say before they ask many questions, and wait for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import TypeVar
+
+import typer
+
+from cervella.agent import Agent
+from cervella.cli.output import counted, note
+from cervella.cli.terminal import is_terminal
+from cervella.errors import ConfigError
+from cervella.evaluation.preparation import AnyOne, name_of
+from cervella.protocols import Soul
+from cervella.soul.traits import Traits
+
+__all__ = ["tell_cost", "traits_of"]
+
+_ASKED_BEFORE = Decimal(1)
+"""US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
+_Brain = TypeVar("_Brain", bound=AnyOne)
+
+
+def tell_cost(
+    agent: Agent,
+    brains: Iterable[_Brain],
+    calls: int,
+    most: Callable[[_Brain], Decimal | None],
+    *,
+    less: str,
+    yes: bool,
+    of: str = "",
+) -> None:
+    """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so.
+
+    `most` is what `calls` prompts to a brain cost at most, in dollars, None where nobody knows; `less` are the options
+    that ask less; `of` says what the answers are to.
+    """
+    dear = False
+    for brain in brains:
+        name = name_of(brain)
+        if agent.brain_named(brain).location != "cloud":
+            note(f"note: {name}: {counted(calls, 'answer')}{of}.")
+            continue
+        usd = most(brain)
+        dear |= usd is None or usd > _ASKED_BEFORE
+        cost = "nobody knows at what cost" if usd is None else f"for at most ${usd:.2f}"
+        note(f"note: {name} is a cloud brain: the soul and {counted(calls, 'prompt')} go there, {cost}.")
+    if not dear or yes:
+        return
+    if not (is_terminal(sys.stderr) and sys.stdin.isatty()):
+        raise ConfigError(
+            f"This may cost more than ${_ASKED_BEFORE}.",
+            remedy=f"Say so with --yes; or ask less: {less}.",
+            code="cost_not_confirmed",
+        )
+    typer.confirm("Ask them?", abort=True, err=True)
+
+
+def traits_of(soul: Soul, agent: Agent) -> Traits:
+    """What a soul declares, which need not be the agent's own; `[soul.traits]` on top."""
+    return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))
