@@ -48,8 +48,6 @@ class Standing:
 
     homes: np.ndarray
     """The number of each chunk's file, shape (chunks,); the chunks of a file stand together."""
-    starts: np.ndarray
-    """The place of each file's first chunk, shape (files,)."""
     worth: np.ndarray
     """What each chunk's file is worth, in spreads, shape (chunks,)."""
     files: Sequence[FileRow]
@@ -89,7 +87,6 @@ def standing(loaded: Snapshot, roles: Roles) -> Standing:
     each = np.asarray(list(map(worth, files, lengths.tolist())), dtype=np.float32)
     return Standing(
         homes=np.repeat(np.arange(len(starts)), lengths),
-        starts=starts,
         worth=np.repeat(each, lengths),
         files=files,
         replaced=_replaced(files, roles),
@@ -142,17 +139,29 @@ def with_file(scores: np.ndarray, base: Standing) -> np.ndarray:
     """Scores with what the rest of the file says: one lucky chunk in a file on something else is not the answer."""
     import numpy as np
 
-    if not len(scores):
+    places, homes, starts = _by_file(scores, base)
+    if not len(places):
         return scores
-    left, tops = scores.copy(), []
+    left, tops = scores[places], []
     for _ in range(_BEST):
-        tops.append(np.maximum.reduceat(left, base.starts))
-        left[left == tops[-1][base.homes]] = -np.inf
+        tops.append(np.maximum.reduceat(left, starts))
+        left[left == tops[-1][homes]] = -np.inf
     best, there = np.stack(tops), np.isfinite(np.stack(tops))
-    mean = np.where(there, best, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    loss = np.where(there[0], best[0] - mean, 0)
-    out: np.ndarray = scores - _SUPPORT * loss[base.homes]
+    mean = np.where(there, best, 0).sum(axis=0) / there.sum(axis=0)
+    out = scores.copy()
+    out[places] -= (_SUPPORT * (best[0] - mean)[homes]).astype(scores.dtype)
     return out
+
+
+def _by_file(scores: np.ndarray, base: Standing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The places of the chunks that count, mostly a few of the base's; for each the number of its file among those that
+    they are of; and where each of those files starts among them."""
+    import numpy as np
+
+    places = np.flatnonzero(np.isfinite(scores))
+    files = base.homes[places]
+    starts = np.flatnonzero(np.r_[True, files[1:] != files[:-1]]) if len(places) else places
+    return places, np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(places)])), starts
 
 
 def newest_first(scores: np.ndarray, base: Standing) -> np.ndarray:
@@ -160,14 +169,16 @@ def newest_first(scores: np.ndarray, base: Standing) -> np.ndarray:
     not."""
     import numpy as np
 
-    if not len(scores):
+    places, homes, starts = _by_file(scores, base)
+    if not len(places):
         return scores
-    best = np.maximum.reduceat(scores, base.starts)
-    first = [file for file in np.argsort(-best, kind="stable")[:_RIVALS] if np.isfinite(best[file])]
+    best, files = np.maximum.reduceat(scores[places], starts), base.homes[places[starts]].tolist()
+    first = np.argsort(-best, kind="stable")[:_RIVALS].tolist()
     lift = np.zeros(len(best), dtype=scores.dtype)
     for place, file in enumerate(first):
         for rival in first[:place]:
-            if best[rival] - best[file] <= _AS_GOOD and base.holds(file, rival):
+            if best[rival] - best[file] <= _AS_GOOD and base.holds(files[file], files[rival]):
                 lift[file] = max(lift[file], best[rival] - best[file] + 1e-3 * (place + 1))
-    out: np.ndarray = scores + lift[base.homes]
+    out = scores.copy()
+    out[places] += lift[homes]
     return out

@@ -56,10 +56,9 @@ def test_too_few_vectors_or_equal_ones_have_no_geometry(vectors: np.ndarray) -> 
 
 def base(lengths: list[int], files: list[Any]) -> Standing:
     homes = np.repeat(np.arange(len(lengths)), lengths)
-    starts = np.cumsum([0, *lengths[:-1]])
     replaced = [False] * len(files)
     worth = np.zeros(len(homes))
-    return Standing(homes=homes, starts=starts, worth=worth, files=files, replaced=replaced, roles=Roles.of())
+    return Standing(homes=homes, worth=worth, files=files, replaced=replaced, roles=Roles.of())
 
 
 def test_a_lucky_chunk_in_a_file_on_something_else_loses_to_one_that_its_file_supports() -> None:
