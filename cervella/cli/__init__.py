@@ -115,9 +115,11 @@ def _usage(error: Any) -> str:
     """What to do about a command that was typed wrongly."""
     if "unexpected extra argument" in error.format_message():
         return 'Put a text of several words in quotes: cervella ask "Perché abbiamo rimandato il lancio?".'
-    context = getattr(error, "ctx", None)
-    command = f" {context.info_name}" if context is not None and context.parent is not None else ""
-    return f"See `cervella{command} --help`."
+    context, names = getattr(error, "ctx", None), list[str]()
+    while context is not None and context.parent is not None:
+        names.insert(0, context.info_name)
+        context = context.parent
+    return f"See `{' '.join(['cervella', *names])} --help`."
 
 
 def _say(message: str, remedy: str | None) -> None:

@@ -217,6 +217,7 @@ def _record(agent: Agent, result: SoulTestResult, suite: Suite, plan: Plan) -> N
         kept = record_verdict(
             path,
             fingerprint=agent.soul.fingerprint,
+            language=agent.soul.language,
             brain=one.brain,
             model=", ".join(one.models),
             verdict=one.verdict,

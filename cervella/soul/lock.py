@@ -200,6 +200,7 @@ def record_verdict(
     path: str | os.PathLike[str],
     *,
     fingerprint: str,
+    language: str,
     brain: str,
     model: str,
     verdict: str,
@@ -226,7 +227,7 @@ def record_verdict(
         if not path.exists():
             return False
         lock, data = _loaded(path)
-        if lock.fingerprint != fingerprint:
+        if (lock.fingerprint, lock.language) != (fingerprint, language):
             return False
         changed = replace(lock, verdicts={**lock.verdicts, (brain, model): told})
         if replace_file(path, changed._toml().encode(), only_if=data):
@@ -294,6 +295,8 @@ def _parsed(document: dict[str, Any], head: str) -> Lock:
 
 def _verdict(row: Any) -> Verdict:
     score = row.get("score")
+    if score is not None and not 0 <= float(score) <= 1:  # no number is neither
+        raise ValueError(f"'score' is {score!r:.40}")
     return Verdict(
         **{key: _kind(row, key, str) for key in ("brain", "model", "verdict", "suite")},
         date=str(row["date"]),

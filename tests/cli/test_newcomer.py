@@ -182,6 +182,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "top_k 0 in the file": (configured(more="top_k = 0\n"), 2, "top_k", "Passages for a question"),
     "top_k in words": (typed("search", "--top-k", "tanti", "x"), 2, "valid integer", "search --help"),
     "unknown command": (typed("chiedi", "x"), 2, "chiedi", "cervella --help"),
+    "probes 0": (typed("soul", "test", "--probes", "0"), 2, "probes", "cervella soul test --help"),
     "unknown language": (
         lambda home: configured(soul='"anima.md"\nlanguage = "italiano"')(home), 2, "soul.language", "ISO 639-1",
     ),

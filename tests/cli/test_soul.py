@@ -79,6 +79,7 @@ def test_lock_shows_what_changed_and_which_verdicts_are_gone(run: Any, house: Pa
     record_verdict(
         house / "soul.lock",
         fingerprint=lock.fingerprint,
+        language="it",
         brain="claude",
         model="m",
         verdict="PASS",
@@ -107,7 +108,7 @@ def test_a_verdict_that_comes_while_brains_are_asked_is_kept(
 
     def meanwhile(agent: Any) -> list[Any]:
         verdict = {"brain": "claude", "model": "m", "verdict": "PASS", "score": 0.9, "suite": ""}
-        record_verdict(house / "soul.lock", fingerprint=lock.fingerprint, **verdict)
+        record_verdict(house / "soul.lock", fingerprint=lock.fingerprint, language="it", **verdict)
         return []
 
     monkeypatch.setattr("cervella.cli.soul.soul_tokens", meanwhile)

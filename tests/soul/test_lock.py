@@ -22,7 +22,8 @@ from cervella.testing import EchoBrain, FixedRetriever
 from tests.conftest import PlainSoul
 
 TEXT = "# Io\n\nSono Cervella. Parlo\npoco.\n\n## Regole\n\n- Una cosa alla volta.\n"
-TESTED = {"brain": "claude", "model": "m-1", "verdict": "PASS", "score": 0.94, "suite": "a" * 64, "date": "2026-01-20"}
+SAID = {"brain": "claude", "model": "m-1", "verdict": "PASS", "score": 0.94, "suite": "a" * 64, "date": "2026-01-20"}
+TESTED = {**SAID, "language": "it"}
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +170,8 @@ def test_a_verdict_of_another_soul_or_without_a_lock_is_not_kept(page: Path, pat
     pinned(page, path)
     before = path.read_bytes()
     assert not record_verdict(path, fingerprint="f" * 64, **TESTED)
+    other = {**TESTED, "language": "en"}
+    assert not record_verdict(path, fingerprint=Lock.load(path).fingerprint, **other)
     assert path.read_bytes() == before
 
 
@@ -247,6 +250,8 @@ def test_a_lock_that_can_not_be_read_is_an_error_and_is_not_overwritten(
         ("layout = 1", 'layout = "1"', "'layout' is '1'"),
         ("counted = true", "counted = 3", "'counted'"),
         ("score = 0.94", 'score = "alto"', "damaged"),
+        ("score = 0.94", "score = nan", "'score' is nan"),
+        ("score = 0.94", "score = 7.5", "'score' is 7.5"),
     ],
 )
 def test_a_lock_that_was_edited_by_hand_is_damaged(page: Path, path: Path, old: str, new: str, words: str) -> None:
