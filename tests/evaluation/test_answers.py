@@ -124,6 +124,7 @@ def test_the_shipped_questions_load():
     [
         ("{", "is no JSON"),
         ("[1]", "is no object"),
+        ("[" * 200_000, "is no JSON"),
         ('{"answer": "sì"}', "has no `question`"),
         ('{"question": 3}', "`question` that is no text"),
         ('{"question": "a?"}', "neither `answer` nor `evidence`"),
