@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +29,7 @@ _Option = typer.Option
 
 
 def compare_brains(
+    context: typer.Context,
     brains: Annotated[
         list[str] | None,
         typer.Argument(
@@ -83,10 +84,8 @@ def compare_brains(
 ) -> None:
     """Compare brains under the same soul: who may take her place, and why."""
     if retrieval is not None:
-        if brains or questions is not None or rescored is not None or suite is not None:
-            raise ConfigError(
-                "--retrieval asks no brain.", remedy="Leave brains, --questions, --suite and --rescore out."
-            )
+        if given := _given(context, besides={"retrieval", "config", "top_k", "as_json"}):
+            raise ConfigError("--retrieval asks no brain.", remedy=f"Leave out: {', '.join(given)}.")
         from cervella.cli.compare_retrieval import compare_retrieval
 
         compare_retrieval(retrieval, config=config, top_k=top_k, as_json=as_json)
@@ -109,6 +108,17 @@ def compare_brains(
     _show(comparison, loaded, out, as_json)
     if strict and any(one.word != "GO" for one in comparison.decisions.values()):
         raise typer.Exit(1)
+
+
+def _given(context: typer.Context, *, besides: Collection[str]) -> list[str]:
+    """The arguments and options of the command line, as they are called there."""
+    return [
+        "the brains" if one.param_type_name == "argument" else "/".join([one.opts[0], *one.secondary_opts])
+        for one in context.command.params
+        if one.name not in besides
+        and (source := context.get_parameter_source(str(one.name))) is not None
+        and source.name == "COMMANDLINE"
+    ]
 
 
 def _suite(agent: Agent, named: str | None) -> Suite | None:

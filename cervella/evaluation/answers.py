@@ -2,14 +2,18 @@
 
 An answer that says the right thing in wholly other words is missed, and one that holds the right figures in a wrong
 sentence passes: both are rare where questions ask for facts, and the report shows every answer beside its checks.
+Not knowing is held against the check `abstains`, where the language has rules.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
+from cervella.checks import Check, Context, run_check
 from cervella.citations import find_citations
 from cervella.evaluation.question_file import Question
 from cervella.grounding import numbers
@@ -20,6 +24,8 @@ from cervella.types import Passage
 __all__ = ["AnswerScore", "CitedPlace", "facts_of", "score_answer"]
 
 _IDENTIFIER = re.compile(r"(?<![^\W_])\w*[^\W_]_[^\W_]\w*")
+_FIRST_CLAUSE = re.compile(r"[^\w\n]*([^,.;:!?…—–\n*»”\")]*)")
+_ABSTAINS = Check(kind="abstains")
 _WORDS_SHARE = 0.5
 """Of the expected answer's content words that a right answer holds at least, in these or in the evidence's words."""
 
@@ -87,16 +93,21 @@ def score_answer(
         for one in read.citations
     )
     good = [one for one in cited if one.supported and one.right_file is not False]
-    abstained = any(language(code).abstains(said) for code in known_languages()) and not any(
-        one.supported for one in cited
-    )
+    if question.answerable:
+        abstained = any(language(code).abstains(said) for code in known_languages()) and not any(
+            one.supported for one in cited
+        )
+    else:
+        abstained = _only_abstains(question, said, tuple(passages.values()), bool(good))
     quoted = any(_stands(evidence, said) for evidence in question.evidence)
     found = _words_found(question, said, lang)
     missing = _missing(question, said, lang)
+    contrary = {_opening(question.answer), _opening(said)} == {"yes", "no"}
+    enough = _says_the_same(question.answer, said) if found is None else found >= _WORDS_SHARE
     if failed:
         right = False
     elif question.answerable:
-        right = not abstained and (quoted or (not missing and (found is None or found >= _WORDS_SHARE)))
+        right = not abstained and not contrary and (quoted or (not missing and enough))
     else:
         right = abstained
     grounded = right and (bool(good) or not question.answerable)
@@ -115,7 +126,9 @@ def score_answer(
         recall=float(bool(good)) if question.answerable and question.files else None,
         invented=read.invented_marks,
         cited=cited,
-        reasons=tuple(_reasons(question, failed, abstained, quoted, missing, found, cited, read.invented_marks)),
+        reasons=tuple(
+            _reasons(question, failed, abstained, contrary, quoted, missing, found, enough, cited, read.invented_marks)
+        ),
     )
 
 
@@ -123,9 +136,11 @@ def _reasons(
     question: Question,
     failed: bool,
     abstained: bool,
+    contrary: bool,
     quoted: bool,
     missing: tuple[str, ...],
     found: float | None,
+    enough: bool,
     cited: tuple[CitedPlace, ...],
     invented: int,
 ) -> Iterable[str]:
@@ -139,10 +154,12 @@ def _reasons(
     if abstained:
         yield "says that it does not know, and the base does"
         return
+    if contrary:
+        yield "says no where it is yes, or yes where it is no"
     if not quoted and missing:
         yield f"lacks {', '.join(missing)}"
-    if not quoted and found is not None and found < _WORDS_SHARE:
-        yield f"holds {found:.0%} of the expected words"
+    if not quoted and not enough and not contrary:
+        yield f"does not say «{question.answer}»" if found is None else f"holds {found:.0%} of the expected words"
     if not cited and not invented:
         yield "cites nothing"
     elif not any(one.supported for one in cited):
@@ -151,6 +168,39 @@ def _reasons(
         yield "cites other files"
     if invented:
         yield f"{invented} marks stand for no source"
+
+
+def _only_abstains(question: Question, said: str, shown: tuple[Passage, ...], cited: bool) -> bool:
+    """Says that it does not know, and gives no figure that stands neither in the passages nor in the question."""
+    base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
+    for lang in map(language, known_languages()):
+        dates = (frozenset(str(int(part)) for part in iso.split("-")) for *_, iso in lang.find_dates(base))
+        known = [*numbers(base), *dates]
+        if not lang.abstains(said) or not all(_meets(figure, known) for figure in numbers(said)):
+            continue
+        checked = run_check(_ABSTAINS, said, Context(language=lang.code, passages=shown, question=question.question))
+        # A language without rules has no check that reads what stands beside: a supported citation is an answer there.
+        if checked.passed or (checked.passed is None and not cited):
+            return True
+    return False
+
+
+def _opening(text: str) -> Literal["yes", "no"] | None:
+    """Whether a text opens with a yes or a no, as a clause of its own or with its accent: «Sì è», not «si trova»."""
+    match = _FIRST_CLAUSE.match(text)
+    clause = unicodedata.normalize("NFC", match[1]).casefold().split() if match else []
+    for traits in (language(code).traits for code in known_languages()):
+        for opening in ("yes", "no"):
+            whole = fold(" ".join(clause)) in traits[opening]
+            if whole or (clause and fold(clause[0]) != clause[0] and fold(clause[0]) in traits[opening]):
+                return opening
+    return None
+
+
+def _says_the_same(expected: str, said: str) -> bool:
+    """Of an expected answer without a word or figure to look for: «No», «Lei»."""
+    opening = _opening(expected)
+    return _opening(said) == opening if opening else _stands(expected, said)
 
 
 def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:

@@ -68,6 +68,7 @@ def compare(
     if not named:
         raise EvaluationError("No brain is named.", remedy="Name the brains: cervella compare extractive claude.")
     reference = _reference(reference, list(named))
+    marked = None if marks is None else _marks(marks, suite, list(named))
     settings = _settings(agent, named, suite, questions, plan, probes, top_k)
     run = None if fresh else Run.unfinished(rules.folder, settings)
     run = run or Run.create(rules.folder, settings, suite=suite.source if suite else None)
@@ -79,9 +80,8 @@ def compare(
     if before is not None:
         before(asked)
     complete = _ask(agent, named, asked, frozen, run, plan, progress)
-    if marks is not None:
-        load_marks(marks)
-        (run.folder / HUMAN_MARKS).write_bytes(marks.read_bytes())
+    if marked is not None:
+        (run.folder / HUMAN_MARKS).write_bytes(marked)
     if marker is not None and suite is not None and suite.tasks:
         _let_mark(agent, run, suite, named, reference, marker)
     soul, inside = None, soul_run(run)
@@ -130,6 +130,7 @@ def rescore_comparison(
             f"The run {run.id} is no comparison.",
             remedy="Derive a soul test again with `cervella soul test --rescore`.",
         )
+    names = [brain["name"] for brain in settings["brains"]]
     soul, frozen = None, None
     if settings["suite"] is not None and suite is None:
         raise EvaluationError(f"The run {run.id} was of a suite.", remedy="Name it with --suite.")
@@ -139,9 +140,7 @@ def rescore_comparison(
     if settings["questions"] is not None:
         frozen = thaw(run.folder, questions)
     if marks is not None:
-        load_marks(marks)
-        (run.folder / HUMAN_MARKS).write_bytes(marks.read_bytes())
-    names = [brain["name"] for brain in settings["brains"]]
+        (run.folder / HUMAN_MARKS).write_bytes(_marks(marks, suite, names))
     return compared(run, soul, frozen, suite, _reference(reference, names), rules, settings["language"])
 
 
@@ -196,6 +195,14 @@ def _let_mark(
 
     shield = agent.brain_named(marker)
     judged(run.folder, suite, run.outputs(), list(named), reference, shield.name, shield.model, ask)
+
+
+def _marks(path: Path, suite: Suite | None, brains: Sequence[str]) -> bytes:
+    """A person's marks as they are written, once they are known to be marks of these brains and tasks."""
+    if suite is None or not suite.tasks:
+        raise EvaluationError("Marks are for the tasks of a rubric, and there are none.", remedy="Leave --marks out.")
+    load_marks(path, brains=brains, tasks=suite.tasks)
+    return path.read_bytes()
 
 
 def questions_plan(plan: Plan) -> Plan:

@@ -143,6 +143,9 @@ def _rubric(rubric: RubricResult | None) -> Iterator[Criterion]:
         why = f": {rubric.not_judged}" if rubric.not_judged else ""
         text = f"{count - rubric.scored} of {count} tasks of the rubric are not scored{why}"
         yield Criterion(name="rubric", word="INCOMPLETE", text=text)
+    elif rubric.go is None:
+        text += "; the suite does not say how many must be (`go`)"
+        yield Criterion(name="rubric", word="CONDITIONAL", text=text)
     else:
         yield Criterion(name="rubric", word="GO", text=text)
 

@@ -84,7 +84,7 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
 def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> Question:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of a line that is nested too deep
         raise _bad(path, number, f"is no JSON ({error})", "Write one JSON object a line.") from error
     if not isinstance(row, dict):
         raise _bad(path, number, "is no object", 'Write it as {"question": "…", "answer": "…"}.')

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import EvaluationError
+from cervella.errors import EvaluationError, did_you_mean
 from cervella.evaluation.intervals import Estimate, kappa, wilson
-from cervella.evaluation.suite import Tier
+from cervella.evaluation.suite import RubricTask, Tier
 
 __all__ = [
     "BANDS",
@@ -195,11 +195,15 @@ def band(points: float) -> str:
     return next((word for least, word in BANDS if points >= least - 1e-9), "HARD NO-GO")
 
 
-def load_marks(path: Path) -> tuple[Marks, ...]:
+def load_marks(
+    path: Path, *, brains: Sequence[str] | None = None, tasks: Sequence[RubricTask] | None = None
+) -> tuple[Marks, ...]:
     """A person's marks, JSON Lines: `{"brain": "claude", "task": "T01", "marks": {"correttezza": 5, …}, "by": "Anna"}`.
 
+    With `brains` and `tasks`, a mark of none of them, or on a criterion that its task does not have, is an error too.
     Raises EvaluationError, which names the line.
     """
+    criteria = None if tasks is None else {task.id: list(task.criteria) for task in tasks}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -215,10 +219,16 @@ def load_marks(path: Path) -> tuple[Marks, ...]:
                 task=_word(row["task"]),
                 by=_word(row.get("by", "a person")),
                 how="human",
-                marks={_word(name): float(mark) for name, mark in row["marks"].items()},
+                marks={_word(name): mark for name, mark in row["marks"].items()},
             )
             check_marks(marks.task, marks.marks)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if brains is not None:
+                _known("brain", marks.brain, brains)
+            if criteria is not None:
+                _known("task", marks.task, list(criteria))
+                for criterion in marks.marks if criteria[marks.task] else ():
+                    _known(f"criterion of {marks.task}", criterion, criteria[marks.task])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise EvaluationError(
                 f"Line {number} of {str(path)!r} holds no marks: {error}.",
                 remedy='Write {"brain": "…", "task": "…", "marks": {"…": 4}}.',
@@ -230,6 +240,13 @@ def load_marks(path: Path) -> tuple[Marks, ...]:
             ) from error
         found.append(marks)
     return tuple(found)
+
+
+def _known(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise EvaluationError(
+            f"{name!r} is no {what}.", remedy=f"{did_you_mean(name, known)}Known: {', '.join(known) or 'none'}."
+        )
 
 
 def _word(value: Any) -> str:

@@ -134,7 +134,13 @@ def rubric_result(
     answers = _answers(outputs)
     tiers = {tier.name: tier for tier in suite.tiers or TIERS}
     of_task = {task.id: _tier(tiers, task.tier) for task in suite.tasks}
-    every = [*marks, *_judge_marks(judgements, answers)]
+    criteria = {task.id: task.criteria.keys() for task in suite.tasks}
+    # Some of the criteria alone say nothing of the whole: such an answer is not scored.
+    every = [
+        one
+        for one in (*marks, *_judge_marks(judgements, answers))
+        if one.task in criteria and one.marks.keys() >= criteria[one.task]
+    ]
     human = {one.task: one for one in every if one.brain == brain and one.how == "human"}
     judge = {one.task: one for one in every if one.brain == brain and one.how == "judge"}
     scores = []
@@ -152,7 +158,7 @@ def rubric_result(
         mean=mean_interval(marked, **how),
         scored=len(marked),
         passed=sum(bool(one.passed) for one in scores),
-        go=_go(scores, by_tier, suite),
+        go=_go(scores, by_tier, tiers, suite.go),
         by={"human": len(human), "judge": len(judge.keys() - human.keys())},
         blind=_blind(brain, reference, judgements, answers),
         agreement=marks_agreement(every, of_task),
@@ -219,13 +225,15 @@ def _blind(
     return BlindPairs(wins=wins, ties=ties, losses=len(won) - wins - ties, share=blind_share(wins, ties, len(won)))
 
 
-def _go(scores: Sequence[TaskScore], tiers: Sequence[TierScore], suite: Suite) -> bool | None:
-    asked = [one.go for one in tiers if any(tier.go is not None and tier.name == one.tier for tier in suite.tiers)]
+def _go(
+    scores: Sequence[TaskScore], by_tier: Sequence[TierScore], tiers: Mapping[str, Tier], go: float | None
+) -> bool | None:
+    asked = [one.go for one in by_tier if tiers[one.tier].go is not None]
     if any(one is False for one in asked):
         return False
-    if (suite.go is None and not asked) or any(one.score is None for one in scores):
+    if (go is None and not asked) or any(one.score is None for one in scores):
         return None
-    return suite.go is None or sum(bool(one.passed) for one in scores) / len(scores) >= suite.go - 1e-9
+    return go is None or sum(bool(one.passed) for one in scores) / len(scores) >= go - 1e-9
 
 
 def _tier(tiers: Mapping[str, Tier], name: str) -> Tier:

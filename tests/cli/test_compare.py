@@ -121,6 +121,20 @@ def test_what_can_not_be_done_says_why(run, arguments, code, words):
     assert "help: " in err
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("--strict", "--fresh", "--yes", "--out x", "--judge echo", "--marks m", "--probes 3", "--reference echo"),
+        *("--max-turn 2", "--paraphrases 1", "--suite none", "--rescore x"),
+    ],
+)
+def test_the_search_takes_no_option_of_a_comparison(run, given):
+    code, out, err = run("compare", "--retrieval", "questions.jsonl", *given.split())
+    assert (code, out) == (2, "")
+    assert "--retrieval asks no brain" in err
+    assert given.split()[0] in err
+
+
 def test_a_soul_test_is_sent_to_its_own_command(run):
     _, out, _ = run("soul", "test", "echo", "--suite", "due.toml", "--json")
     code, _, err = run("compare", "--rescore", json.loads(out)["measured"]["run"])

@@ -82,6 +82,52 @@ def test_not_knowing_is_right_only_where_nothing_is_known():
     assert scored("Non lo so.").abstained
 
 
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Non lo so, le camere sono 12.", False),
+        ("Non lo so quante siano, ma sono 12.", False),
+        ("Non lo so quante siano, ma sono 8.", False),
+        ("Non lo so, le camere sono dodici.", False),
+        ("I don't know, there are 12 rooms.", False),
+        ("Non lo so: le fonti parlano solo del parcheggio dell'albergo [F1].", True),
+        ("Non lo so: la nota del 20 gennaio 2026 parla solo del parcheggio [F1].", True),
+        ("Le fonti disponibili non indicano quante camere ha l'albergo [F1].", True),
+        ("I don't know.", True),
+        ("Não sei.", True),
+    ],
+)
+def test_not_knowing_and_nothing_else_is_right_where_nothing_is_known(text, right):
+    shown = {"F1": make_passage("Il parcheggio dell'albergo è vicino, nota del 20/01/2026.")}
+    found = score_answer(UNKNOWN, text, shown, IT)
+    assert (found.right, found.abstained, found.grounded) == (right, right, right)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text", "right"),
+    [
+        ("No", "Sì, l'officina il sabato è aperta [F1].", False),
+        ("No", "No, il sabato è chiusa [F1].", True),
+        ("No", "**No**: è chiusa [F1].", True),
+        ("No", "Não.", True),
+        ("Sì", "L'officina si trova in via Roma [F1].", False),
+        ("Sì", "Si trova in via Roma.", False),
+        ("Sì", "Sì [F1].", True),
+        ("Sì, è aperta", "No, non è aperta", False),
+        ("Sì, è aperta", "Sì è aperta", True),
+        ("Si, è aperta", "È aperta.", True),
+        ("Si trova in via Roma", "No, si trova in via Roma.", True),
+        ("Lei", "Giovanni", False),
+        ("Lei", "La apre lei.", True),
+    ],
+)
+def test_a_yes_a_no_and_words_that_carry_little_are_told_apart(expected, text, right):
+    question = Question(id="s", line=1, question="L'officina il sabato è aperta?", answer=expected)
+    found = score_answer(question, text, {"F1": make_passage("L'officina è chiusa il sabato.")}, IT)
+    assert found.right is right
+    assert right or any("says no where it is yes" in one or "does not say" in one for one in found.reasons)
+
+
 def test_an_engine_that_failed_gave_no_answer():
     found = scored("", UNKNOWN, failed=True)
     assert (found.right, found.abstained, found.failed) == (False, False, True)
@@ -124,6 +170,7 @@ def test_the_shipped_questions_load():
     [
         ("{", "is no JSON"),
         ("[1]", "is no object"),
+        ("[" * 200_000, "is no JSON"),
         ('{"answer": "sì"}', "has no `question`"),
         ('{"question": 3}', "`question` that is no text"),
         ('{"question": "a?"}', "neither `answer` nor `evidence`"),

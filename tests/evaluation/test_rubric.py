@@ -22,6 +22,7 @@ from cervella.evaluation.rubric import (
     tier_scores,
 )
 from cervella.evaluation.statistics import wilson
+from cervella.evaluation.suite import RubricTask
 
 
 def test_the_final_score_is_the_teams_own_example():
@@ -109,6 +110,33 @@ def test_a_marks_file_is_read_and_a_bad_line_named(tmp_path):
         with pytest.raises(EvaluationError, match="Line 2") as caught:
             load_marks(path)
         assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"brain": "b"}, "'b' is no brain"),
+        ({"task": "T1"}, "'T1' is no task"),
+        ({"marks": {"correteza": 5}}, "'correteza' is no criterion of T01"),
+        ({"marks": {"correttezza": True}}, "is True"),
+        ({"marks": {"correttezza": "5"}}, "is '5'"),
+    ],
+)
+def test_marks_of_nobody_and_of_nothing_are_errors(tmp_path, row, words):
+    path = tmp_path / "marks.jsonl"
+    path.write_text(json.dumps({"brain": "a", "task": "T01", "marks": marks(5, 4, 4, 5)} | row), encoding="utf-8")
+    task = RubricTask(id="T01", tier="1", input="x", criteria=dict.fromkeys(marks(1, 1, 1, 1), ""))
+    with pytest.raises(EvaluationError, match="Line 1") as caught:
+        load_marks(path, brains=["a"], tasks=[task])
+    assert words in caught.value.message
+    assert caught.value.remedy
+
+
+def test_marks_nested_too_deep_are_no_marks(tmp_path):
+    path = tmp_path / "marks.jsonl"
+    path.write_text("[" * 200_000)
+    with pytest.raises(EvaluationError, match="Line 1"):
+        load_marks(path)
 
 
 def test_agreement_needs_answers_that_both_marked():

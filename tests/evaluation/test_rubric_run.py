@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cervella import Agent
+from cervella.errors import EvaluationError
 from cervella.evaluation.comparison import compare, rescore_comparison
 from cervella.evaluation.document import document
 from cervella.evaluation.records import Run
@@ -153,3 +155,45 @@ def test_a_persons_marks_stand_before_a_judges_and_their_agreement_is_told(agent
     assert found.rubric["beta"].mean.estimate == pytest.approx(0.2)
     assert found.rubric["alfa"].agreement.estimate == 1
     assert found.rubric["alfa"].agreement.n == 4
+
+
+def marked(path: Path, brain: str, mark: int, *criteria: str) -> Path:
+    rows = [{"brain": brain, "task": task.id, "marks": dict.fromkeys(criteria, mark)} for task in TASKS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_suite_without_tiers_is_held_to_the_owners(agent, tmp_path):
+    path = marked(tmp_path / "marks.jsonl", "alfa", 1, *CRITERIA)
+    suite = replace(SUITE, tiers=(), go=None)
+    found = compare(agent, [Speaker("alfa", lambda prompt: "va male")], suite=suite, marks=path)
+    assert (found.rubric["alfa"].passed, found.rubric["alfa"].go) == (0, False)
+    assert found.decisions["alfa"].word == "NO-GO"
+
+
+def test_a_suite_that_asks_for_nothing_is_no_go(agent, tmp_path):
+    path = marked(tmp_path / "marks.jsonl", "alfa", 1, *CRITERIA)
+    suite = replace(SUITE, tiers=tuple(replace(tier, go=None) for tier in TIERS), go=None)
+    found = compare(agent, [Speaker("alfa", lambda prompt: "va male")], suite=suite, marks=path)
+    assert found.rubric["alfa"].go is None
+    assert found.decisions["alfa"].word == "CONDITIONAL"
+    assert "does not say how many" in found.decisions["alfa"].reasons[0]
+
+
+def test_some_of_the_criteria_are_no_score(agent, tmp_path):
+    path = marked(tmp_path / "marks.jsonl", "alfa", 5, "correttezza")
+    found = compare(agent, [Speaker("alfa", lambda prompt: "va bene")], suite=SUITE, marks=path)
+    assert (found.rubric["alfa"].scored, found.rubric["alfa"].mean) == (0, None)
+    assert found.rubric["alfa"].by == {"human": 0, "judge": 0}
+    assert found.decisions["alfa"].word == "INCOMPLETE"
+
+
+@pytest.mark.parametrize("brain", ["none", "beta"])
+def test_bad_marks_are_told_before_anybody_is_asked(agent, tmp_path, brain):
+    path = tmp_path / "marks.jsonl" if brain == "none" else marked(tmp_path / "marks.jsonl", brain, 5, *CRITERIA)
+    speaker = Speaker("alfa", lambda prompt: "va bene")
+    with pytest.raises(EvaluationError):
+        compare(agent, [speaker], suite=SUITE, marks=path)
+    assert speaker.prompts == []
+    with pytest.raises(EvaluationError, match="there are none"):
+        compare(agent, [speaker], suite=replace(SUITE, tasks=()), marks=path)
