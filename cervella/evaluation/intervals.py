@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -24,6 +25,7 @@ __all__ = [
     "grouped",
     "kappa",
     "mean_interval",
+    "stratum_weights",
     "wilson",
 ]
 
@@ -79,15 +81,23 @@ def mean_interval(
 ) -> Estimate | None:
     """The mean with its BCa bootstrap interval (Efron 1987); None of nothing.
 
-    `strata` names the dimension of each value: the estimate is then the mean of the dimensions' means, and draws stay
-    inside a dimension. Where all values are equal a bootstrap sees no spread: the interval is then Wilson's, with the
+    `strata` names the dimension of each value: the estimate is then the mean of the dimensions' means, and a value
+    weighs the more, the fewer its dimension has. Draws are from all dimensions together: two or three values of one
+    show too little of its spread, and one alone none. Where the dimensions differ the interval is wider than it need
+    be, never narrower. Where all values are equal a bootstrap sees no spread: the interval is then Wilson's, with the
     other values that `bounds` allow taken to be as frequent as 0 seen among n leaves possible.
     """
     check_finite(values)
     if not len(values):
         return None
-    groups = list(grouped(values, strata).values())
-    return bootstrapped(groups, _mean_of_means, bounds=bounds, confidence=confidence, draws=draws, seed=seed)
+    own = [float(value) for value in values]
+    if strata is not None:
+        check_paired(own, strata)
+        weights = stratum_weights(strata)
+        mean = math.fsum(weight * value for weight, value in zip(weights, own, strict=True)) / len(own)
+        # Around their mean, so that weights alone are no spread: equal values stay equal.
+        own = [mean + weight * (value - mean) for weight, value in zip(weights, own, strict=True)]
+    return bootstrapped([own], _mean, bounds=bounds, confidence=confidence, draws=draws, seed=seed)
 
 
 def kappa(
@@ -100,7 +110,8 @@ def kappa(
 ) -> Estimate | None:
     """Agreement of two markers beyond chance (Cohen 1960), items drawn for its interval.
 
-    None of nothing, and where both give one same mark throughout: chance alone explains that.
+    None of nothing, and where both give one same mark throughout: chance alone explains that. Where all draws agree
+    alike (full agreement, or a marker with one mark only) the interval is that of equal values, as in `mean_interval`.
 
     >>> a = ["yes"] * 25 + ["no"] * 25
     >>> b = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
@@ -125,12 +136,12 @@ def kappa(
             return (observed - chance) / (1 - chance)
 
     estimate = float(agreement(table.sum(axis=0)))
-    if estimate == 1:
-        found = all_equal(1.0, len(a), (-1.0, 1.0), confidence)
-        return Estimate(estimate=1.0, low=found.low, high=1.0, n=len(a), method="wilson")
     drawn = np.random.default_rng(seed).multinomial(len(a), np.full(len(a), 1 / len(a)), size=draws)
     replicas = agreement(np.tensordot(drawn, table, axes=1))
-    low, high = np.nanquantile(replicas, [(1 - confidence) / 2, (1 + confidence) / 2])
+    replicas = replicas[np.isfinite(replicas)]
+    if not replicas.size or np.ptp(replicas) < 1e-12:
+        return all_equal(estimate, len(a), (-1.0, 1.0), confidence)
+    low, high = np.quantile(replicas, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(estimate=estimate, low=float(low), high=float(high), n=len(a), method="percentile")
 
 
@@ -145,8 +156,19 @@ def cluster_means(values: Sequence[float], clusters: Sequence[Hashable]) -> dict
     return {name: math.fsum(own) / len(own) for name, own in grouped(values, clusters).items()}
 
 
-def _mean_of_means(*groups: Any, axis: int = -1) -> Any:
-    return sum(group.mean(axis=axis) for group in groups) / len(groups)
+def stratum_weights(strata: Sequence[Hashable]) -> list[float]:
+    """What each value weighs, 1 on average, so that the weighted mean is the mean of the strata's means.
+
+    >>> stratum_weights(["a", "a", "a", "b"])
+    [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
+    """
+    sizes = Counter(strata)
+    return [len(strata) / (len(sizes) * sizes[stratum]) for stratum in strata]
+
+
+def _mean(group: Any, axis: int = -1) -> Any:
+    # BCa counts the draws that are as high as the estimate: rounded, the order of a sum breaks no tie.
+    return group.mean(axis=axis).round(12)
 
 
 def bootstrapped(

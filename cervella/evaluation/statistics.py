@@ -27,6 +27,7 @@ from cervella.evaluation.intervals import (
     grouped,
     kappa,
     mean_interval,
+    stratum_weights,
     wilson,
 )
 
@@ -107,7 +108,7 @@ def paired_difference(
     `strata` as in `mean_interval`. The permutation test is exact where there are few enough ways to swap.
     """
     _paired(a, b)
-    differences = [x - y for x, y in zip(a, b, strict=True)]
+    differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
     found = mean_interval(differences, strata=strata, bounds=(-1.0, 1.0), confidence=confidence, draws=draws, seed=seed)
     if found is None:
         return None
@@ -259,9 +260,7 @@ def _permutation_p(differences: Sequence[float], strata: Sequence[Hashable] | No
     from scipy.stats import permutation_test
 
     labels = [None] * len(differences) if strata is None else list(strata)
-    sizes = {label: len(own) for label, own in grouped(labels, labels).items()}
-    weights = np.asarray([len(labels) / (len(sizes) * sizes[label]) for label in labels])
-    halves = np.asarray(differences) * weights / 2
+    halves = np.asarray(differences) * stratum_weights(labels) / 2
 
     def mean(a: Any, b: Any, axis: int) -> Any:
         return (a - b).mean(axis=axis)

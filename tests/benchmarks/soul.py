@@ -31,7 +31,7 @@ Written by `python -m tests.benchmarks.soul`: {probes} of the {all} probes, spre
 strings Italian words together. What this shows is that the test runs through a real engine, and says of one that is not
 her that it is not.
 
-**{verdict}, {total}** of 100 (95 %: BCa over the probes within their dimensions; Wilson where all are equal). All
+**{verdict}, {total}** of 100 (95 %: BCa over the probes, weighted by dimension; Wilson where all are equal). All
 checks pass in {passed}. Without the Constitution the same probes score {none}; the difference is **{difference}**
 points, permutation p {p:.2f}. {hard} answers fail a probe of which nothing may fail. On these probes the scripted
 perfect scores {perfect}, the flatterer {flatterer}.
@@ -63,7 +63,7 @@ def again(folder: Path) -> SoulTestResult:
 
 
 def points(value: float | None, sign: str = "") -> str:
-    return "–" if value is None else f"{value * 100:{sign}.0f}"
+    return "–" if value is None else f"{value * 100:{sign}z.0f}"
 
 
 def interval(value: Estimate | None, sign: str = "") -> str:

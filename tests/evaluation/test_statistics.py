@@ -99,6 +99,47 @@ def test_the_total_of_strata_is_the_mean_of_their_means():
     assert difference.estimate == pytest.approx(0.625)
 
 
+# Twelve dimensions, as alike as can be and very different, with as many probes each as a short run has.
+@pytest.mark.parametrize("shares", [np.full(12, 0.7), np.linspace(0.1, 0.9, 12)], ids=["alike", "different"])
+@pytest.mark.parametrize("probes", [1, 2, 3, 10])
+def test_intervals_of_strata_cover_the_truth_however_small_the_strata(probes, shares):
+    draw, rounds = np.random.default_rng(11), 150
+    strata = list(np.repeat(np.arange(12), probes))
+    inside = 0
+    for _ in range(rounds):
+        values = (draw.random((12, probes)) < shares[:, None]).ravel().astype(float)
+        found = mean_interval(values, strata=strata, draws=200)
+        inside += found.low <= shares.mean() <= found.high
+    assert inside / rounds >= 0.92
+
+
+def test_one_probe_a_stratum_has_the_spread_of_all():
+    values, strata = [1.0, 0.0] * 6, list(range(12))
+    found = mean_interval(values, strata=strata)
+    assert found == mean_interval(values)
+    assert found.high - found.low == pytest.approx(0.5, abs=0.1)
+    beside = paired_difference(values, [0.0] * 12, strata=strata)
+    assert (beside.low, beside.high) == pytest.approx((found.low, found.high))
+
+
+def test_strata_that_each_agree_with_themselves_still_have_a_spread():
+    found = mean_interval([1.0, 1.0, 0.0, 0.0] * 6, strata=[index // 2 for index in range(24)])
+    assert (found.method, found.estimate) == ("bca", 0.5)
+    assert found.high - found.low > 0.3
+
+
+def test_weights_alone_are_no_spread():
+    found = mean_interval([0.3] * 5, strata=["a", "a", "a", "a", "b"])
+    assert found == mean_interval([0.3] * 5)
+    assert found.method == "wilson"
+
+
+def test_passed_and_failed_are_values():
+    assert mean_interval([True, False]) == mean_interval([1.0, 0.0])
+    assert mean_interval(np.asarray([True, False])) == mean_interval([1.0, 0.0])
+    assert paired_difference([True, False], [False, False]) == paired_difference([1.0, 0.0], [0.0, 0.0])
+
+
 def test_strata_of_one_and_all_equal_strata_do_not_stop_it():
     found = mean_interval([1.0, 1.0, 0.0, 1.0, 0.5], strata=["a", "a", "b", "b", "c"], **FEW)
     assert found.low < found.estimate < found.high
@@ -281,6 +322,14 @@ def test_kappa_of_full_agreement_is_1_and_of_one_mark_alone_none():
     assert kappa([1, 2, 3], [1, 2, 3]).estimate == 1
     assert kappa([1, 2, 3], [1, 2, 3]).low < 1
     assert kappa([1, 1], [1, 1]) is None
+
+
+@pytest.mark.parametrize(("a", "b"), [([1, 1], [2, 2]), ([1], [2]), ([1, 1, 1, 1], [1, 2, 1, 2])])
+def test_kappa_of_a_marker_with_one_mark_is_0_and_unsure(a, b):
+    found = kappa(a, b)
+    assert found.estimate == 0
+    assert found.low < -0.4
+    assert found.high > 0.4
 
 
 def test_repeats_count_once():
