@@ -13,7 +13,7 @@ from itertools import pairwise
 from cervella.language import Language, fold, words
 from cervella.measures import unit_of
 from cervella.pieces import normal, units
-from cervella.quantities import Quantity, quantities
+from cervella.quantities import Quantity, quantities, same_value
 from cervella.types import Passage
 
 __all__ = ["Line", "Scale", "Source", "about_of", "content_of", "negated", "noun_after", "source_of"]
@@ -132,7 +132,7 @@ class Source:
         """Where it gives the value of a figure, in whatever writing or unit."""
         found = [pair for value in figure.asked() for pair in self.values.get(value, ())]
         found += [pair for one in figure.measures() if one[0] for pair in self.measures.get(one, ())]
-        return list({id(told): (line, told) for line, told in found}.values())
+        return list({id(told): (line, told) for line, told in found if same_value(figure, told)}.values())
 
 
 def content_of(text: str, lang: Language) -> frozenset[str]:
@@ -148,7 +148,8 @@ def about_of(text: str, lang: Language) -> frozenset[str]:
 def _without(text: str, figures: Iterable[Quantity], lang: Language) -> frozenset[str]:
     rest = list(text)
     for figure in figures:
-        rest[figure.start : figure.end] = " " * (figure.end - figure.start)
+        if not figure.named:  # "V3" says which row is meant
+            rest[figure.start : figure.end] = " " * (figure.end - figure.start)
     return content_of("".join(rest), lang)
 
 

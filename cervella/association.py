@@ -110,7 +110,7 @@ def _neighbour(
     """The line that has more of the claim than those that give the figure: a table's other row, another item."""
     whole = scale.weight(about)
     held = max(fact.lines, key=lambda line: scale.weight(about & line.read_with))
-    told = frozenset(stem for one in facts if one is not fact for line in one.lines for stem in line.stems)
+    told = frozenset(stem for one in facts if _tells(one, fact) for line in one.lines for stem in line.stems)
     for line in lines:
         # What of the claim only this line has, beside what only the line has that gives the figure.
         only = scale.weight((about & line.stems) - held.read_with - told)
@@ -120,6 +120,11 @@ def _neighbour(
         if scale.weight((about & held.stems) - line.stems) <= only * _ROW_SHARE and _rivals(fact, line, facts):
             return line
     return None
+
+
+def _tells(one: Fact, fact: Fact) -> bool:
+    """Whether another fact of the claim tells what its lines are about; the 3 of "V3" stands in all kinds of lines."""
+    return one is not fact and (one.figure is None or not one.figure.named)
 
 
 def _coincidence(fact: Fact, about: frozenset[str], sources: Sequence[Source], scale: Scale) -> Line | None:
@@ -174,7 +179,7 @@ def _rivals(fact: Fact, line: Line, facts: Sequence[Fact], *, strictly: bool = T
     if figure is None:
         return False
     return any(
-        (_alike(figure, other) or not (strictly or figure.senses)) and not _claimed(other, facts)
+        (_alike(figure, other) or not (strictly or figure.senses)) and not other.named and not _claimed(other, facts)
         for other in line.quantities
     )
 

@@ -49,6 +49,7 @@ _SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
 _SAME_WORDS = 0.75
 """How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE, _NEAREST = 4, 2, 6
+_DAY_AND_MONTH = re.compile(r"(?<![\w/.,])(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
@@ -98,6 +99,13 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
     figures = quantities(left, spoken)
     about = about_of(claim, lang)
     facts = []
+    for match in _DAY_AND_MONTH.finditer(left):  # a fraction or a mark, "9/10", but where the lines have that day
+        named = f"{int(match[2]):02}-{int(match[1]):02}"
+        holders = tuple(n for n, source in enumerate(sources) if any(named in line.days for line in source.lines))
+        if holders:
+            lines = tuple(line for n in holders for line in sources[n].lines if named in line.days)
+            facts.append(Fact("date", match.group(), holders, lines, day=named))
+            figures = [figure for figure in figures if not match.start() <= figure.start < match.end()]
     for start, end, iso in dates:
         holders = tuple(n for n, source in enumerate(sources) if iso in source.dates)
         lines = tuple(line for n in holders for line in sources[n].lines if iso in line.dates)
@@ -195,8 +203,9 @@ def findings(
     if spoken is not lang:
         return found
     nearest = best.text if best is not None else ""
+    measured = " ".join(fact.text for fact in facts if fact.figure is not None and fact.figure.senses)
     for name in (*names(claim, lang), *codes(claim)):
-        if not is_known(name, [*sources, allowed], lang):
+        if name not in measured and not is_known(name, [*sources, allowed], lang):
             elsewhere = tuple(n for n, source in enumerate(beside) if is_known(name, [source], lang))
             found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
     found += _of_the_words(claim, about, sources, beside, scale, lang, best, bool(told or found))

@@ -34,6 +34,7 @@ _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cu
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
 _DAY_FIRST_DATE = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.]((?:19|20)\d\d)(?!\d)")
+_SHORT_DATE = re.compile(r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d\d)(?![\w/])")
 
 
 def fold(text: str) -> str:
@@ -254,6 +255,8 @@ class Language:
         for pattern, order in ((_ISO_DATE, (1, 2, 3)), (_COMPACT_DATE, (1, 2, 3)), (_DAY_FIRST_DATE, (3, 2, 1))):
             for match in pattern.finditer(folded):
                 _note(found, match, *(match[group] for group in order))
+        for match in _SHORT_DATE.finditer(folded):
+            _note(found, match, f"20{match[3]}", match[2], match[1])
         return sorted(found)
 
     def find_date(self, text: str) -> str | None:

@@ -39,7 +39,13 @@ _SENSES: dict[str, Senses] = {
     "mg": (("mass", Decimal("0.001")),),
     "g": (("mass", Decimal(1)),),
     "kg": (("mass", Decimal(1000)),),
+    "q": (("mass", Decimal(10**5)),),
     "t": (("mass", Decimal(10**6)),),
+    "ml": (("volume", Decimal("0.001")),),
+    "cl": (("volume", Decimal("0.01")),),
+    "dl": (("volume", Decimal("0.1")),),
+    "l": (("volume", Decimal(1)),),
+    "hl": (("volume", Decimal(100)),),
     "mm": (("length", Decimal("0.001")),),
     "cm": (("length", Decimal("0.01")),),
     "m": (("length", Decimal(1)), ("", Decimal(10**6)), (_TIME, Decimal(60))),
@@ -53,9 +59,11 @@ _SENSES: dict[str, Senses] = {
     "mhz": (("frequency", Decimal(10**6)),),
     "ghz": (("frequency", Decimal(10**9)),),
     "celsius": (("temperature", Decimal(1)),),
+    "fahrenheit": (("fahrenheit", Decimal(1)),),
     "px": (("pixels", Decimal(1)),),
     "%": (("%", Decimal(1)),),
 }
+_DEGREES = ("gradi", "degree", "degrees", "grau", "graus")
 _SYMBOLS = {
     "€": "eur",
     "eur": "eur",
@@ -68,11 +76,13 @@ _SYMBOLS = {
     "sec": "s",
     "d": "day",
     "°c": "celsius",
+    "°f": "fahrenheit",
+    **{degrees + scale: scale for degrees in _DEGREES for scale in ("celsius", "fahrenheit")},
     "gib": "gb",
     "mib": "mb",
     "kib": "kb",
 }
-_ALONE = frozenset("hmsgk€$£")
+_ALONE = frozenset("hmsgklq€$£")
 """One letter that is a unit also with a space before it."""
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from cervella.language import Language, fold
-from cervella.measures import PERCENT, Senses, named_unit, senses_of
+from cervella.measures import MONEY, PERCENT, Senses, named_unit, senses_of
 
 __all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value"]
 
@@ -30,11 +30,25 @@ _MULTIPLES = {
 _SHORT_MULTIPLES = frozenset({"k", "m", "mil"})  # may be a unit of measure, or stand in a table's header
 _MULTIPLE = re.compile(rf"\s?({'|'.join(sorted(_MULTIPLES, key=len, reverse=True))})\b", re.IGNORECASE)
 _PERCENT = re.compile(r"\s?(?:%|per ?cento\b|percent\b|por cento\b)", re.IGNORECASE)
-_UNIT = re.compile(r"\+?\s?(?:(?:di|de|of|d['’])\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+)", re.IGNORECASE)
+_UNIT = re.compile(
+    r"\+?\s?(?:(?:di|de|of|d['’])\s?)?"
+    # The l of "49 l'anno" is no litre.
+    r"([€$£]|°\s?[CF]\b|µs|(?:gradi|degrees?|graus?) (?:fahrenheit|celsius)\b|(?!l['’])[^\W\d_]+)",
+    re.IGNORECASE,
+)
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _RATE = re.compile(
-    r"\s?(?:/|al |all['’]|alla |allo |per |ogni |a |por |ao |each |every |an? )\s?([^\W\d_]+)", re.IGNORECASE
+    r"\s?(?:/|al |all['’]|alla |allo |il |l['’]|la |per |ogni |a |por |ao |each |every |an? )\s?([^\W\d_]+)",
+    re.IGNORECASE,
 )
+_RATE_WORD = re.compile(
+    r"\s?(?:(?P<year>annu[oaie]|annual[ei]|annual|yearly|anual|anuais)|(?P<month>mensil[ei]|monthly|mensal|mensais)"
+    r"|(?P<week>settimanal[ei]|weekly|semanal|semanais)|(?P<day>giornalier[oaie]|daily|diári[oa]s?))\b",
+    re.IGNORECASE,
+)
+_SIGNED = frozenset({"temperature", "fahrenheit"})
+_LESS = re.compile(r"(?<!\bo )(?<!\bou )\b(?:meno|minus|menos) $", re.IGNORECASE)
+_BELOW_ZERO = re.compile(r"\s?(?:sotto (?:lo )?zero|below zero|abaixo de zero)\b", re.IGNORECASE)
 _RANGE = re.compile(r"\s?(?:[-–—/~÷]|a|o|e|ed|to|or|and|ou|até)\s?")
 
 
@@ -58,6 +72,8 @@ class Quantity:
     """Per what it is: `month` in "12 euro al mese"."""
     worded: bool = False
     """Written as a word."""
+    named: bool = False
+    """Part of a name: the 3 of "V3"."""
 
     def asked(self) -> frozenset[str]:
         """What must be offered for a claim that gives this figure."""
@@ -102,12 +118,13 @@ def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
     >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,5 €", language("it"))]
     [(['36'], 'time'), (['12.5'], 'eur')]
     """
-    found = list(_in_digits(text))
+    found = [_below_zero(text, quantity) for quantity in _in_digits(text)]
     if lang is not None:
         rest = list(text)
-        for quantity in found:  # the "cento" of "20 per cento" is no figure
+        for quantity in found:  # the "cento" of "20 per cento" is no figure, nor the "zero" of "5 gradi sotto zero"
             rest[quantity.start : quantity.end] = " " * (quantity.end - quantity.start)
         found = sorted([*found, *_in_words("".join(rest), lang)], key=lambda quantity: quantity.start)
+    found = _with_cents(text, [_below_zero(text, quantity) for quantity in found])
     # "5-6 giorni", "da 5 a 6 giorni", "$175-438": the unit is said once.
     for n in range(len(found) - 2, -1, -1):
         one, other = found[n], found[n + 1]
@@ -128,8 +145,44 @@ def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
     return found
 
 
+_AND = re.compile(r" (?:e|and) ")
+
+
+def _with_cents(text: str, found: list[Quantity]) -> list[Quantity]:
+    """The figures with "1 euro e 12 centesimi" as one."""
+    joined: list[Quantity] = []
+    for quantity in found:
+        last = joined[-1] if joined else None
+        cents = next(iter(quantity.bare)) if quantity.senses == senses_of("cent") and len(quantity.bare) == 1 else ""
+        whole = next((reading for reading in last.bare if reading.isdigit()), "") if last is not None else ""
+        if (
+            last is None
+            or not (whole and cents.isdigit() and int(cents) < 100 and last.dimensions & MONEY)
+            or last.readings != last.bare
+            or not _AND.fullmatch(text, last.end, quantity.start)
+        ):
+            joined.append(quantity)
+            continue
+        value = frozenset({_plain(Decimal(f"{whole}.{int(cents):02}"))})
+        joined[-1] = replace(
+            last, end=quantity.end, number_end=quantity.number_end, readings=value, bare=value, rate=quantity.rate
+        )
+    return joined
+
+
+def _below_zero(text: str, quantity: Quantity) -> Quantity:
+    """A temperature with the sign that words give it: "18 gradi sotto zero", "meno 18 °C"."""
+    if quantity.negative or not quantity.dimensions & _SIGNED:
+        return quantity
+    if below := _BELOW_ZERO.match(text, quantity.end):
+        return replace(quantity, negative=True, end=below.end())
+    return replace(quantity, negative=bool(_LESS.search(text[max(0, quantity.start - 8) : quantity.start])))
+
+
 def same_value(claimed: Quantity, told: Quantity) -> bool:
     """Whether two figures give the same number, in whatever writing or unit."""
+    if claimed.negative != told.negative and (claimed.dimensions | told.dimensions) & _SIGNED:
+        return False  # less 5 is a fall of 5, but -18 °C is no 18 °C
     if claimed.asked() & told.offered():
         return True
     shared = {pair for pair in claimed.measures() & told.measures() if pair[0]}
@@ -188,6 +241,7 @@ def _in_digits(text: str) -> Iterator[Quantity]:
             negative=token[0] in "-−",
             senses=senses,
             rate=rate,
+            named=not senses and text[max(0, match.start() - 1) : match.start()].isalpha(),
         )
 
 
@@ -289,6 +343,8 @@ def _times(senses: Senses, factor: Decimal) -> Senses:
 
 def _rate(text: str, position: int) -> tuple[str, int]:
     """Per what a figure is that ends there, and where that ends: "12 euro al mese"."""
+    if (word := _RATE_WORD.match(text, position)) is not None:
+        return word.lastgroup or "", word.end()
     end = position
     for _ in range(2):  # "2,50 € a pezzo al giorno"
         match = _RATE.match(text, end)

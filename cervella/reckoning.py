@@ -10,17 +10,18 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from itertools import combinations, permutations
+from itertools import combinations, pairwise, permutations
 
 from cervella.alignment import Line, Source, noun_after
 from cervella.language import Language, fold
-from cervella.quantities import Quantity
+from cervella.quantities import Quantity, quantities
 
 __all__ = ["counted", "reckoned", "rounded"]
 
 _MOST_TOGETHER = 5
 """Figures in one line that are reckoned with: with more, chance alone gives almost any result."""
 _MOST_COUNTED = 30
+_TO = re.compile(r"\s?(?:[-–—/]|o|or|ou)\s?")
 _ABOUT, _BOUND = Decimal("0.1"), Decimal("0.25")
 """How far a rounded figure, and a bound, may be from what is told, as a share of it."""
 
@@ -33,6 +34,9 @@ def rounded(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Langua
         _ends(words["about"], before) or re.match(rf"\s?,?\s?{words['about_after']}\b", after) or before.endswith("~")
     )
     above, below = _ends(words["above"], before), _ends(words["below"], before)
+    told = list(told)
+    if _within_range(figure, claim, told, lang):
+        return True
     if not (about or above or below or before.endswith("≈")):
         return False
     for value, dimension in _values(figure):
@@ -50,6 +54,24 @@ def rounded(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Langua
     return False
 
 
+def _within_range(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Language) -> bool:
+    """Whether it is an end of a range that is said to be rounded, and what is told lies in it: "circa 5-6 minuti"."""
+    both = next(
+        (pair for pair in pairwise(quantities(claim, lang)) if figure.start in (pair[0].start, pair[1].start)), None
+    )
+    if both is None or not _TO.fullmatch(claim, both[0].end, both[1].start):
+        return False
+    if not _ends(lang.review["about"], fold(claim[: both[0].start])):
+        return False
+    ends = zip(_values(both[0]), _values(both[1]), strict=False)
+    return any(
+        its == dimension and low <= known <= high
+        for (low, dimension), (high, _) in ends
+        for other in told
+        for known, its in _values(other)
+    )
+
+
 def reckoned(
     figure: Quantity,
     claim: str,
@@ -64,6 +86,8 @@ def reckoned(
     if _from_two(figure, told) or _per_longer(figure, told):
         return True
     folded = fold(claim)
+    if re.search(lang.review["divided"], folded) and _divided(figure, told):
+        return True
     if not (figure.percent or re.search(lang.review["reckoned"], folded)):
         return False
     for line in lines:
@@ -152,6 +176,17 @@ def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False)
     return False
 
 
+def _divided(figure: Quantity, told: Iterable[Quantity]) -> bool:
+    """Whether it is one figure of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)"."""
+    return any(
+        other and not others and its == dimension and one == value * other
+        for first, second in permutations(told, 2)
+        for one, its in _values(first)
+        for other, others in _values(second)
+        for value, dimension in _values(figure)
+    )
+
+
 _MEASURED = frozenset({"time", "months", "%", "eur", "usd", "gbp", "bytes"})
 _MONEY = ("eur", "usd", "gbp", "%")
 _LONGER = {
@@ -215,7 +250,7 @@ def _totals(source: Source) -> frozenset[Decimal]:
 
 @lru_cache(maxsize=64)
 def _ending(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{pattern}\s?(?:i |gli |le |a |ai |alle |di |the |os |as )?[€$£]?\s?$")
+    return re.compile(rf"\b{pattern}\s?(?:i |gli |le |il |la |l?l'|'|l |a |ai |alle |di |the |o |os |as )?[€$£]?\s?$")
 
 
 def _ends(pattern: str, text: str) -> bool:

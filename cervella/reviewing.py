@@ -6,6 +6,7 @@ said in the verdict.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -14,7 +15,8 @@ from cervella.brains.fallback import Fallback, Shielded
 from cervella.checks.check import PersonaTraits
 from cervella.clock import Clock
 from cervella.errors import BrainError, CervellaError
-from cervella.language import Language
+from cervella.language import Language, known_languages, language
+from cervella.prompt import strip_marks
 from cervella.review import review_text
 from cervella.second_hand import opinions, read_opinion, review_prompt, revision_prompt
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
@@ -48,7 +50,7 @@ class Reviewing:
             threshold=self.threshold,
             traits=self.traits,
         )
-        if reply.abstained or self.second is None or not reply.text.strip():
+        if self.second is None or not reply.text.strip() or (reply.abstained and _says_nothing_else(reply.text)):
             return verdict, ()  # an honest "I don't know" needs no second hand
         return await self._with_second(verdict, self.second, prompt, reply, clock)
 
@@ -107,6 +109,7 @@ class Reviewing:
             new = replace(new, tainted=new.tainted or kept.tainted)
             judged, calls = await self.review(prompt, new, clock)
             attempts += calls
+            judged = _still_refused(judged, verdict)
             if not _better(judged, new, verdict, kept):
                 break
             kept, verdict = new, judged
@@ -157,6 +160,33 @@ async def _answer(shielded: Shielded, prompt: Prompt, clock: Clock) -> Completio
             if isinstance(event, Finished):
                 return event.completion
     raise BrainError("The brain ended without an answer.", brain=shielded.name, model=shielded.model)
+
+
+_CLAUSE = re.compile(
+    r"[.,;:!?…()\n]+(?:\s*(?:e|ed|and|perché|because|porque)\s)?|\s[-–—]\s|\b(?:ma|però|but|however|mas|porém)\b",
+    re.IGNORECASE,
+)
+
+
+def _says_nothing_else(text: str) -> bool:
+    """Whether an answer that begins with "I don't know" goes on with nothing else, clause by clause."""
+    said = strip_marks(text)
+    ends = [*(match.start() for match in _CLAUSE.finditer(said)), len(said)]
+    for code in known_languages():
+        lang = language(code)
+        first = next((end for end in ends if lang.abstains(said[:end])), None)
+        if first is not None:
+            clauses = [clause.strip() for clause in _CLAUSE.split(said[first:])]
+            return all(lang.abstains(clause) for clause in clauses if re.search(r"\w", clause))
+    return False
+
+
+def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
+    """The verdict on a revision: a refusal of the second hand stands where it gives no opinion on the new text."""
+    if old.second is None or old.second.approved is not False or new.second is None or new.second.error is None:
+        return new
+    said = tuple(issue for issue in old.issues if issue.by != "checks")
+    return replace(new, approved=False, issues=(*new.issues, *said), second=replace(new.second, approved=False))
 
 
 def _better(new: ReviewVerdict, revision: Reply, old: ReviewVerdict, kept: Reply) -> bool:

@@ -46,7 +46,7 @@ class SecondHand:
     marks: Mapping[str, float] = field(default_factory=dict)
     """0 to 10, by criterion, as it gave them."""
     approved: bool | None = None
-    """Whether it lets the answer pass; None where it did not say."""
+    """Whether it lets the answer pass; None where it did not say. With an `error`: what it refused stays refused."""
     error: str | None = None
     """Why it said nothing that counts: an error's code, `withheld` (it may not see this answer) or `unreadable`."""
 

@@ -84,6 +84,66 @@ def test_planted_faults_are_found_and_clean_answers_let_pass(seed: int) -> None:
     assert alarms / len(clean) <= 0.05
 
 
+BASINS = "| Vasca | Capienza |\n|---|---|\n| V1 | 50 |\n| V2 | 75 |\n| V3 | 30 |"
+
+
+@pytest.mark.parametrize(
+    ("lines", "claim", "stands"),
+    [
+        ("Il canone è di 49 euro al mese.", "Il canone è di 49 euro l'anno", False),
+        ("Il canone è di 49 euro al mese.", "Il canone è di 49 euro annui", False),
+        ("Il canone è di 49 euro al mese.", "Il canone è di 49 euro la settimana", False),
+        ("Il canone è di 49 euro al mese.", "Il canone è di 49 euro mensili", True),
+        ("Il canone è di 49 euro al mese.", "Il canone è di 49 euro il mese", True),
+        ("La cella lavora a 220 °C.", "La cella lavora a -220 °C", False),
+        ("Il saldo è di 220 euro.", "Il saldo è di -220 euro", False),
+        ("La cella lavora a -18 °C.", "La cella lavora a 18 °C", False),
+        ("La cella lavora a -18 °C.", "La cella lavora a 18 gradi sotto zero", True),
+        ("La cella lavora a -18 °C.", "La cella lavora a meno 18 gradi", True),
+        ("La cella lavora a 18 °C.", "La cella lavora a più o meno 18 gradi", True),
+        ("La cella lavora a -18 °C.", "La cella lavora a −18 gradi", True),
+        ("La cella lavora tra -20 e -18 °C.", "La cella lavora tra -20 e -18 gradi", True),
+        ("La cella lavora tra 2-8 °C.", "La cella lavora tra 2 e 8 °C", True),
+        (BASINS, "La vasca V3 tiene 50", False),
+        (BASINS, "La vasca V3 tiene 30", True),
+        (BASINS, "La vasca V1 tiene 50 e la vasca V2 75", True),
+        ("L'82 % dei soci ha votato a favore.", "Oltre l'85 % dei soci ha votato a favore", False),
+        ("Il corso va dal 3 al 14 agosto 2026.", "Il corso va dal 3 al 14/8", True),
+        ("Il corso va dal 3 al 14 agosto.", "Il corso va dal 3 al 15/8", False),
+        ("Il corso va dal 3 al 14 agosto.", "Il corso va dal 3 al 14/9", False),
+        ("Il corso comincia il 3 febbraio 2026.", "Il corso comincia il 3/2/26", True),
+        ("Il corso comincia il 3/2/26.", "Il corso comincia il 3 febbraio 2026", True),
+        ("Il corso comincia il 3 febbraio 2026.", "Il corso comincia il 4/2/26", False),
+        ("Il giro dura 5 minuti e 30 secondi.", "Il giro dura circa 5-6 minuti", True),
+        ("Il giro dura 330 secondi.", "Il giro dura circa 5-6 minuti", True),
+        ("Il giro dura 5,5 minuti.", "Il giro dura circa 5-6 minuti", True),
+        ("Il giro dura 8 minuti.", "Il giro dura circa 5-6 minuti", False),
+        ("Il pane costa 1,12 euro.", "Il pane costa 1 euro e 12 centesimi", True),
+        ("Il pane costa 1 euro e 12 centesimi.", "Il pane costa 1,12 €", True),
+        ("Il pane costa 1,12 euro.", "Il pane costa 1 euro e 21 centesimi", False),
+        ("Il corso ha 40 ore e 10 lezioni.", "Ogni lezione dura 4 ore (40 ore diviso 10 lezioni)", True),
+        ("Il corso ha 40 ore e 10 lezioni.", "Ogni lezione dura 5 ore (40 ore diviso 10 lezioni)", False),
+        ("Il forno va a 350 °F.", "Il forno va a 350 °C", False),
+        ("Il forno va a 350 °F.", "Il forno va a 350 gradi Fahrenheit", True),
+        ("La cisterna tiene 50 litri.", "La cisterna tiene 50 ettolitri", False),
+        ("La cisterna tiene 50 litri.", "La cisterna tiene 50 l", True),
+        ("La cisterna tiene 500 litri.", "La cisterna tiene 5 hl", True),
+        ("Il raccolto è di 50 quintali.", "Il raccolto è di 50 tonnellate", False),
+        ("Il raccolto è di 50 quintali.", "Il raccolto è di 5 tonnellate", True),
+        ("Il canone è di 80 euro l'ora.", "Il canone è di 80 l'ora", True),
+        ("L'82 % dei soci ha votato a favore.", "Oltre l'80 % dei soci ha votato a favore", True),
+        ("L'82 % dei soci ha votato a favore.", "Circa l'80 % dei soci ha votato a favore", True),
+        ("L'82 % dei soci ha votato a favore.", "Più dell'80 % dei soci ha votato a favore", True),
+        ("L'82 % dei soci ha votato a favore.", "Intorno all'80 % dei soci ha votato a favore", True),
+    ],
+)
+def test_a_figure_is_read_with_its_rate_its_sign_its_name_and_its_spelling(
+    lines: str, claim: str, stands: bool
+) -> None:
+    verdict = review_text(f"{claim} [F1].", {"F1": make_passage(lines)}, IT)
+    assert verdict.approved is stands, verdict.issues
+
+
 # The score
 
 

@@ -101,7 +101,13 @@ def test_the_configuration_can_review_every_answer_and_a_question_can_refuse(mak
 
 
 @pytest.mark.parametrize(
-    "answer", ["Non lo so: la base di conoscenza non lo dice.", "Non ho trovato informazioni su questo."]
+    "answer",
+    [
+        "Non lo so: la base di conoscenza non lo dice.",
+        "Non ho trovato informazioni su questo.",
+        "Mi dispiace, ma non lo so.",
+        "Non lo so. Le fonti non parlano di caffè, e la base non lo dice.",
+    ],
 )
 def test_an_honest_i_do_not_know_passes_and_troubles_no_second_hand(make: Any, answer: str) -> None:
     second = hand(POOR)
@@ -167,6 +173,41 @@ def test_what_the_second_hand_refuses_is_not_approved_and_its_marks_stay_its_own
     assert dict(verdict.second.marks) == {"facts": 4.0, "sources": 9.0}
     (issue,) = verdict.issues
     assert (issue.by, issue.kind, issue.marks, issue.serious) == ("due", "opinion", ("F1",), True)
+
+
+@pytest.mark.parametrize("silent", ["Che bella risposta!", DOWN, ""])
+def test_a_refusal_is_not_undone_by_silence(make: Any, silent: Any) -> None:
+    agent = make(RIGHT, RIGHT + " Mancano i test di carico [F1].")
+    reply = agent.ask("Quando?", review=hand(POOR, silent))
+    assert (reply.text, reply.review.approved, reply.review.revised) == (RIGHT, False, False)
+    assert (reply.review.second.score, reply.review.second.approved) == (6.5, False)
+
+
+def test_a_revision_that_the_checks_find_better_is_kept_with_the_refusal(make: Any) -> None:
+    reply = make(WRONG, RIGHT).ask("Quando?", review=hand(POOR, "Che bella risposta!"))
+    assert (reply.text, reply.review.approved, reply.review.score) == (RIGHT, False, 10.0)
+    assert (reply.review.second.approved, reply.review.second.error) == (False, "unreadable")
+    assert [issue.by for issue in reply.review.issues] == ["due"]
+
+
+def test_the_second_hand_itself_can_take_its_refusal_back(make: Any) -> None:
+    agent = make(RIGHT, RIGHT + " Mancano i test di carico [F1].")
+    assert agent.ask("Quando?", review=hand(POOR, FINE)).review.approved
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Non lo so, le camere sono tante e il colore è rosso.",
+        "Non lo so. Le camere sono rosse.",
+        "Non saprei, ma le camere sono rosse.",
+    ],
+)
+def test_what_is_said_after_an_i_do_not_know_is_reviewed(make: Any, answer: str) -> None:
+    second = hand(POOR)
+    reply = make(answer, answer).ask("Di che colore sono le camere?", review=second)
+    assert second.prompts
+    assert not reply.review.approved
 
 
 def test_a_second_hand_that_only_ever_says_ten_lifts_nothing(make: Any) -> None:
