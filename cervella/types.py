@@ -295,12 +295,13 @@ class Citation:
             raise RuntimeError("This citation has no reader: it was unpickled, or built without an agent.")
         return self.reader()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reader"}
+    def __reduce__(self) -> tuple[Any, ...]:  # not __getstate__: early releases of Python 3.11 put their own over it
+        state = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reader"}
+        return _citation, (state,)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in {**state, "reader": None}.items():
-            object.__setattr__(self, name, value)
+
+def _citation(state: dict[str, Any]) -> Citation:
+    return Citation(**state)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
