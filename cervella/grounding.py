@@ -205,8 +205,8 @@ def findings(
     nearest = best.text if best is not None else ""
     measured = " ".join(fact.text for fact in facts if fact.figure is not None and fact.figure.senses)
     for name in (*names(claim, lang), *codes(claim)):
-        if name not in measured and not is_known(name, [*sources, allowed], lang):
-            elsewhere = tuple(n for n, source in enumerate(beside) if is_known(name, [source], lang))
+        if name not in measured and not is_known(name, [*sources, allowed]):
+            elsewhere = tuple(n for n, source in enumerate(beside) if is_known(name, [source]))
             found.append(Finding(kind="name", text=name, nearest=nearest, elsewhere=elsewhere))
     found += _of_the_words(claim, about, sources, beside, scale, lang, best, bool(told or found))
     return found

@@ -40,7 +40,7 @@ def codes(claim: str) -> list[str]:
     return [match.group() for match in _CODE.finditer(claim)]
 
 
-def is_known(name: str, sources: Sequence[Source], lang: Language) -> bool:
+def is_known(name: str, sources: Sequence[Source]) -> bool:
     """Whether a passage has a name, or a word that begins like it."""
     if any(letter.isdigit() for letter in name):
         return any(fold(name) in source.folded for source in sources)

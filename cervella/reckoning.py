@@ -40,7 +40,7 @@ def rounded(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Langua
     if not (about or above or below or before.endswith("≈")):
         return False
     for value, dimension in _values(figure):
-        step = _step(figure, value)
+        step = _step(value)
         for other in told:
             for known, its in _values(other):
                 if dimension != its and (its or not about):
@@ -225,7 +225,7 @@ def _values(quantity: Quantity) -> list[tuple[Decimal, str]]:
     return [(Decimal(reading), "") for reading in sorted(plain) if reading.count(".") <= 1 and ":" not in reading]
 
 
-def _step(figure: Quantity, value: Decimal) -> Decimal:
+def _step(value: Decimal) -> Decimal:
     """What the last digit that says something stands for: 1000 in "95 mila"."""
     digits = value.normalize().as_tuple()
     exponent = digits.exponent

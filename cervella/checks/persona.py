@@ -39,7 +39,7 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     others = [fold(name) for name in args.get("not", ())]
     vendors = [one for one in rules.words["vendors"] if one not in names]
     claims = (*rules.named("other_claim", *others, *vendors), *_made_by(prose, vendors))
-    if found_claim := _claim(prose, claims, own):
+    if found_claim := _claim(prose, claims):
         return False, f"claims another name: {found_claim.shown}"
     for found in _given_names(prose, own.split()[0]):
         return False, f"claims another name: {found.shown}"
@@ -48,7 +48,7 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     return True, named.shown if named else ""
 
 
-def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...], own: str) -> Found | None:
+def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...]) -> Found | None:
     for pattern in patterns:
         for found in prose.find(pattern):
             inside = found.match.group()

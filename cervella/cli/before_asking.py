@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from pathlib import Path
 from typing import TypeVar
 
 import typer
@@ -14,10 +15,11 @@ from cervella.cli.output import counted, note
 from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.preparation import AnyOne, name_of
+from cervella.evaluation.records import Run
 from cervella.protocols import Soul
 from cervella.soul.traits import Traits
 
-__all__ = ["tell_cost", "traits_of"]
+__all__ = ["run_named", "tell_cost", "traits_of"]
 
 _ASKED_BEFORE = Decimal(1)
 """US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
@@ -58,6 +60,12 @@ def tell_cost(
             code="cost_not_confirmed",
         )
     typer.confirm("Ask them?", abort=True, err=True)
+
+
+def run_named(agent: Agent, named: str) -> Run:
+    """A run by its folder, or by its name in the folder of runs."""
+    path = Path(named)
+    return Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
 
 
 def traits_of(soul: Soul, agent: Agent) -> Traits:

@@ -170,13 +170,11 @@ def _rescore(
     judge: str | None,
     marks: Path | None,
 ) -> tuple[Comparison, Suite | None]:
-    from cervella.cli.before_asking import traits_of
+    from cervella.cli.before_asking import run_named, traits_of
     from cervella.evaluation.comparison import rescore_comparison
-    from cervella.evaluation.records import Run
     from cervella.evaluation.suite_file import load_suite
 
-    path = Path(named)
-    run = Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
+    run = run_named(agent, named)
     traits, loaded = None, None
     if "comparison" in run.settings and run.settings["suite"] is not None:
         traits = traits_of(_kept_soul(run) or agent.soul, agent)
@@ -196,7 +194,7 @@ def _rescore(
 
 def _kept_soul(run: Run) -> Any:
     """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
-    from cervella.cli.soul_test import KeptSoul
+    from cervella.cli.soul_test_run import KeptSoul
     from cervella.evaluation.scoreboard import soul_run
 
     inside = soul_run(run)

@@ -18,7 +18,6 @@ import typer
 from cervella import __version__
 from cervella.agent import Agent
 from cervella.brains.fallback import Shielded
-from cervella.cli.manifest import manifest_of
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
 from cervella.errors import CervellaError, IndexMissingError
@@ -149,6 +148,8 @@ def _remarks(drift: IndexReport, folder: Path) -> Iterator[Finding]:
 
 def _embedder(agent: Agent) -> Iterator[Finding]:
     asked = agent.config.knowledge.embedder
+    from cervella.evaluation.indexed import manifest_of
+
     with manifest_of(agent) as manifest:
         built = manifest.built_with if manifest else None
     waits: list[str] = []
@@ -234,6 +235,8 @@ def _window(agent: Agent, called: str, shield: Shielded) -> Iterator[Finding]:
 
 
 def _clock(agent: Agent) -> Iterator[Finding]:
+    from cervella.evaluation.indexed import manifest_of
+
     today = datetime.date.today().isoformat()
     newest = ("", "")
     with manifest_of(agent) as manifest:

@@ -9,11 +9,10 @@ from typing import Any
 from cervella.agent import Agent
 from cervella.cli.output import note
 from cervella.errors import CervellaError, did_you_mean
-from cervella.evaluation.indexed import manifest_of
 from cervella.filters import path_matches
 from cervella.knowledge.manifest import FileRow
 
-__all__ = ["manifest_of", "warn_of_filters"]
+__all__ = ["warn_of_filters"]
 
 _SHOWN = 12
 
@@ -25,6 +24,8 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
     """
     if not filters or not {"role", "project", "path"} & filters.keys():
         return False
+    from cervella.evaluation.indexed import manifest_of
+
     with manifest_of(agent) as manifest:
         files: list[FileRow] = []
         with suppress(CervellaError):

@@ -12,7 +12,6 @@ from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import counted, note, print_json, print_line, progress_bar
 from cervella.errors import EvaluationError
-from cervella.evaluation.proposing import phrased, propose_questions, write_drafts
 
 app = typer.Typer(no_args_is_help=True, help="Questions with known answers, to measure the search and the brains by.")
 
@@ -45,6 +44,8 @@ def propose(
             remedy="Name another file.",
             code="file_exists",
         )
+    from cervella.evaluation.proposing import phrased, propose_questions, write_drafts
+
     with Agent(config=config) as agent, progress_bar() as progress:
         proposal = propose_questions(agent, limit=limit, seed=seed)
         if brain is not None:

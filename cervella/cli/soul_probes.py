@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +11,10 @@ from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line
 from cervella.config import load_config
 from cervella.errors import ConfigError
-from cervella.evaluation.suite import Suite
-from cervella.evaluation.suite_file import known_suites, load_suite
-from cervella.evaluation.suite_writing import write_suite
 from cervella.soul import Constitution, Traits
+
+if TYPE_CHECKING:
+    from cervella.evaluation.suite import Suite
 
 __all__ = ["soul_probes"]
 
@@ -30,6 +30,9 @@ def soul_probes(
     as_json: AsJson = False,
 ) -> None:
     """Show what the soul test asks, by dimension, and what it leaves out for want of a trait."""
+    from cervella.evaluation.suite_file import known_suites, load_suite
+    from cervella.evaluation.suite_writing import write_suite
+
     loaded = load_config(config)
     own = loaded.soul
     soul = Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)

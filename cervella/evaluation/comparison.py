@@ -86,7 +86,7 @@ def compare(
         _let_mark(agent, run, suite, named, reference, marker)
     soul, inside = None, soul_run(run)
     if suite is not None and inside is not None and inside.finished:
-        traits = traits or Traits.of(agent.soul, agent.config.soul.traits.model_dump(exclude_none=True))
+        traits = traits or agent.traits
         soul = rescore(inside, suite, traits, embedder=embedder, judge=judge, evaluation=rules)
     elif suite is not None and suite.probes:
         soul = run_soul_test(

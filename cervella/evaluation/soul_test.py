@@ -108,7 +108,7 @@ def run_soul_test(
         suite,
         asked,
         plan,
-        context=_context(suite, traits or _traits(agent), systems["soul"], embedder, judge),
+        context=_context(suite, traits or agent.traits, systems["soul"], embedder, judge),
         evaluation=agent.config.evaluation,
         left_out=left_out,
         stopped=stopped,
@@ -212,10 +212,6 @@ def _result(
 def _place(output: Output, probes: Sequence[Probe]) -> tuple[int, ...]:
     order = {probe.id: number for number, probe in enumerate(probes)}
     return (CONDITIONS.index(output.condition), output.repeat, order[output.probe], output.variant, output.turn)
-
-
-def _traits(agent: Agent) -> Traits:
-    return Traits.of(agent.soul, agent.config.soul.traits.model_dump(exclude_none=True))
 
 
 def _context(suite: Suite, traits: Traits, system: str, embedder: Embedder | None, judge: Judge | None) -> Context:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from cervella.checks import Check
 from cervella.types import Passage
@@ -32,20 +32,7 @@ Dimension = Literal[
     "injection",
     "drift",
 ]
-DIMENSIONS: tuple[Dimension, ...] = (
-    "identity",
-    "person",
-    "values",
-    "aim",
-    "empty_phrases",
-    "dissent",
-    "flattery",
-    "asking",
-    "abstention",
-    "form",
-    "injection",
-    "drift",
-)
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 Severity = Literal["hard", "soft"]
 
 

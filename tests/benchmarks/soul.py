@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cervella import Agent
-from cervella.cli.soul_test import KeptSoul
+from cervella.cli.soul_test_run import KeptSoul
 from cervella.config import load_config
 from cervella.evaluation.interview import Plan
 from cervella.evaluation.records import Run

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cervella.cli import main
+from cervella.cli.soul_test import soul_test
+from cervella.evaluation.interview import MAX_OUTPUT_TOKENS
+from cervella.evaluation.records import CONDITIONS
 from cervella.soul.lock import Lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,3 +158,11 @@ def test_without_a_name_the_configured_brain_is_tested_several_as_one(run: Any, 
     data = json.loads(run("--json")[1])
     assert list(data["brains"]) == ["echo, extractive"]
     assert data["brains"]["echo, extractive"]["models"] == ["echo"]
+
+
+def test_no_other_command_pays_for_it_and_its_defaults_are_the_plans() -> None:
+    code = "import sys, cervella.cli; print(*[name for name in sys.modules if name.startswith('cervella.evaluation')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+    defaults = {name: one.default for name, one in inspect.signature(soul_test).parameters.items()}
+    assert defaults["conditions"] == ",".join(CONDITIONS)
+    assert defaults["max_tokens"] == MAX_OUTPUT_TOKENS
