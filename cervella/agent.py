@@ -37,7 +37,6 @@ from cervella.prompt import instructions_for, render, strip_marks
 from cervella.protocols import Embedder, Retriever, Soul
 from cervella.question import checked_options, checked_question
 from cervella.recording import Recording
-from cervella.reviewing import Reviewing
 from cervella.session import Session
 from cervella.soul import Traits
 from cervella.types import (
@@ -63,6 +62,8 @@ from cervella.verdict import ReviewVerdict
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from cervella.reviewing import Reviewing
 
 __all__ = ["Agent"]
 
@@ -438,6 +439,8 @@ class Agent(Asking):
         own = self.config.review
         if review is False or (review is None and not own.enabled):
             return None
+        from cervella.reviewing import Reviewing  # the checks: most answers are not reviewed
+
         second = own.brain if review is None or review is True else review
         return Reviewing(
             lang=self.language,
