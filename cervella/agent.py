@@ -33,7 +33,7 @@ from cervella.language import Language, known_languages, language
 from cervella.ledger import Ledger
 from cervella.loop import BackgroundLoop
 from cervella.parts import AnyBrain, Parts
-from cervella.prompt import instructions_for, render, strip_marks
+from cervella.prompt import find_marks, instructions_for, render, strip_marks
 from cervella.protocols import Embedder, Retriever, Soul
 from cervella.question import checked_options, checked_question
 from cervella.recording import Recording
@@ -260,7 +260,7 @@ class Agent(Asking):
         prompt = replace(prompt, reply=uuid.uuid4().hex)
         given = Retrieval(query=prompt.question, passages=prompt.passages)
         soul = hashlib.sha256(prompt.system.encode()).hexdigest() if prompt.system else ""
-        async with aclosing(self._answer(shield, prompt, given, clock, session, soul)) as events:
+        async with aclosing(self._answer(shield, prompt, given, clock, session, soul, looked=False)) as events:
             async for event in events:
                 if isinstance(event, Answered):
                     return event.reply
@@ -279,6 +279,8 @@ class Agent(Asking):
         session: str | None,
         soul: str,
         reviewing: Reviewing | None = None,
+        *,
+        looked: bool = True,
     ) -> AsyncGenerator[Event, None]:
         """`TextDelta`s, `Reviewed` where it is wanted, then `Answered`; in the books whatever becomes of it."""
         self._recording.begin(prompt.reply, session=session, soul=soul, question=prompt.question)
@@ -290,7 +292,7 @@ class Agent(Asking):
                     clock.token()
                     yield event
             assert isinstance(event, Finished)
-            answer = await self._reply(prompt, retrieval, event.completion, clock, soul)
+            answer = await self._reply(prompt, retrieval, event.completion, clock, soul, looked=looked)
             if reviewing is not None:
                 answer = await self._reviewed(reviewing, prompt, retrieval, answer, shield, clock)
                 assert answer.review is not None
@@ -304,7 +306,7 @@ class Agent(Asking):
                 attempts=error.attempts,
                 flags=error.flags,
             )
-            yield Interrupted(reply=await self._reply(prompt, retrieval, partial, clock, soul))
+            yield Interrupted(reply=await self._reply(prompt, retrieval, partial, clock, soul, looked=looked))
             raise
         finally:
             self._recording.end(prompt.reply)
@@ -323,7 +325,7 @@ class Agent(Asking):
             limit_tokens=fitted.limit_tokens,
             brain=shield.name,
             retrieval=retrieval,
-            flags=fitted.flags,
+            flags={**fitted.flags, **retrieval.index_flags()},
         )
 
     async def aroute(
@@ -402,14 +404,24 @@ class Agent(Asking):
             ) from error
 
     async def _reply(
-        self, prompt: Prompt, retrieval: Retrieval, completion: Completion, clock: Clock, soul: str
+        self,
+        prompt: Prompt,
+        retrieval: Retrieval,
+        completion: Completion,
+        clock: Clock,
+        soul: str,
+        *,
+        looked: bool = True,
     ) -> Reply:
+        """`looked` is false for passages that no retriever gave: their files are not looked at."""
         id = prompt.reply
         await self._recording.written(id, completion.text)
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
-        read_back = find_citations(completion.text, shown, lang, reader=self._reader)
+        cited = {item.mark: shown[item.mark] for item in find_marks(completion.text) if item.mark in shown}
+        changed = await anyio.to_thread.run_sync(self._changed, cited) if looked and cited else {}
+        read_back = find_citations(completion.text, shown, lang, reader=self._reader, changed=changed)
         said = strip_marks(completion.text)  # an engine may say it in another language than the base's
         abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
@@ -429,9 +441,25 @@ class Agent(Asking):
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
-            flags=completion.flags,
+            flags={**completion.flags, **retrieval.index_flags()},
             attempts=completion.attempts,
         )
+
+    def _changed(self, cited: Mapping[str, Passage]) -> dict[str, bool | None]:
+        """By mark whether the file behind it has changed since it was indexed; None where nobody can tell."""
+        look: Callable[[Passage], bool | None] | None = getattr(self.retriever, "changed", None)
+        if look is None and hasattr(self.retriever, "lines"):
+            look = self._lines_changed
+        if look is None:
+            return {}
+        try:
+            return {mark: look(passage) for mark, passage in cited.items()}
+        except Exception:  # the answer is there, and is not lost for this
+            _logger.exception("whether the cited files have changed could not be looked at")
+            return {}
+
+    def _lines_changed(self, passage: Passage) -> bool:
+        return self.read(passage).changed
 
     # A second pair of hands
 

@@ -43,12 +43,15 @@ def find_citations(
     lang: Language,
     *,
     reader: Callable[[Passage], Callable[[], CitedLines]] | None = None,
+    changed: Mapping[str, bool | None] | None = None,
 ) -> Citations:
     """The citations of an answer, one for each mark that stands for a source, in order of first appearance.
 
     `sources` are the passages that the brain was shown, by mark. A citation is supported only if every claim that
-    carries its mark is. `reader` gives a citation the means to read its lines on disk.
+    carries its mark is. `reader` gives a citation the means to read its lines on disk. `changed` says by mark whether
+    the file has changed since it was indexed: such a citation is not supported.
     """
+    new = changed or {}
     found = find_marks(text)
     claims = claims_of(text, lang, found)
     citations = []
@@ -63,7 +66,10 @@ def find_citations(
                 start_line=passage.start_line,
                 end_line=passage.end_line,
                 quote=best_unit([claim.text for claim in own], passage, lang),
-                supported=bool(own) and all(_supported(mark, claim, sources, lang) for claim in own),
+                supported=not new.get(mark)
+                and bool(own)
+                and all(_supported(mark, claim, sources, lang) for claim in own),
+                changed=new.get(mark),
                 reader=reader(passage) if reader else None,
             )
         )

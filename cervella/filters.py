@@ -44,9 +44,10 @@ def _day(name: str, value: Any) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def _glob(pattern: str) -> tuple[str, ...]:
-    """A path glob cut into its wildcards, `**/`, `**`, `*` and `?`, and the literal text between them."""
-    return tuple(re.findall(r"\*\*/|\*\*+|\*|\?|[^*?]+", pattern))
+def _glob(pattern: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """A path glob cut into its wildcards, `**/`, `**`, `*` and `?`, and the text between them; and that text alone."""
+    pieces = tuple(re.findall(r"\*\*/|\*\*+|\*|\?|[^*?]+", pattern))
+    return pieces, tuple(piece for piece in pieces if piece[0] not in "*?")
 
 
 def path_matches(path: str, pattern: str) -> bool:
@@ -57,8 +58,12 @@ def path_matches(path: str, pattern: str) -> bool:
     >>> path_matches("progetti/miracollo/stato.md", "progetti/**"), path_matches("a/b.md", "*.md")
     (True, False)
     """
+    pieces, literals = _glob(pattern)
+    for literal in literals:
+        if literal not in path:  # most paths of a folder fail here, at a tenth of the time
+            return False
     ends = {0}
-    for piece in _glob(pattern):
+    for piece in pieces:
         if piece == "**/":
             ends |= {n + 1 for n in range(min(ends), len(path)) if path[n] == "/"}
         elif piece.startswith("**"):

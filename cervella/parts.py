@@ -134,6 +134,7 @@ class Parts:
                     language=self.config.knowledge_language,
                     local_only=own.local_only,
                     roles=own.roles.model_dump(exclude_defaults=True),
+                    exclude=own.exclude,
                 )
             return self._retriever
 

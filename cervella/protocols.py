@@ -67,7 +67,12 @@ class Soul(Protocol):
 
 @runtime_checkable
 class Retriever(Protocol):
-    """Finds the passages for a query. Thread-safe. An unanswerable query is no error: `abstain` is true then."""
+    """Finds the passages for a query. Thread-safe. An unanswerable query is no error: `abstain` is true then.
+
+    Optional, used by the agent where present: `lines(path, start, end) -> str | None`, the lines of a file as they are
+    now, None where they are gone; `changed(passage) -> bool | None`, whether the passage's file is another than it was
+    indexed, or gone, None where that can't be looked at.
+    """
 
     def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval: ...
 

@@ -7,7 +7,7 @@ issue of `facts`, `sources` or `soul` is enough for an answer not to be approved
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cervella.checks.check import PersonaTraits
 from cervella.citations import claims_of
@@ -36,6 +36,7 @@ ISSUE_KINDS = {
     "words": ("sources", "The claim and its lines have no word in common."),
     "source": ("sources", "Another passage says this, the cited lines do not."),
     "invented_mark": ("sources", "This mark stands for no passage."),
+    "stale": ("sources", "The cited file has changed, or is gone, since it was indexed."),
     "uncited": ("sources", "This figure has no source, and stands in no passage."),
     "empty": ("form", "There is no answer."),
     "cut": ("form", "The answer breaks off."),
@@ -54,18 +55,20 @@ def review_text(
     finish_reason: str = "stop",
     threshold: float = THRESHOLD,
     traits: PersonaTraits | None = None,
+    stale: Collection[str] = (),
 ) -> ReviewVerdict:
     """Hold an answer against the passages that it was written from, by mark. No model is asked, nothing is loaded.
 
     `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
-    what the soul declares; without them its rules are not looked at. An answer that says that the base does not know
-    needs no source.
+    what the soul declares; without them its rules are not looked at. `stale` are the marks of sources whose file has
+    changed, or is gone, since it was indexed. An answer that says that the base does not know needs no source.
     """
     claims = claims_of(text, lang)
     repeated = f"{question}\n{given}"
     issues: list[ReviewIssue] = []
     for claim in claims:
         issues += _of_claim(claim, sources, lang, repeated, question)
+        issues += _of_stale(claim, sources, stale)
     bare = _unmarked(text, lang)
     for piece in bare:
         issues += _of_unmarked(piece, sources, lang, repeated)
@@ -127,6 +130,12 @@ def _of_claim(
             elsewhere = tuple(names[number] for number in finding.elsewhere)
             found.append(_issue(finding.kind, claim.text, finding.text, marks, cited, finding, elsewhere))
     return found
+
+
+def _of_stale(claim: Claim, sources: Mapping[str, Passage], stale: Collection[str]) -> list[ReviewIssue]:
+    marks = tuple(mark for mark in dict.fromkeys(claim.group) if mark in stale and mark in sources)
+    cited = {mark: sources[mark] for mark in marks}
+    return [_issue("stale", claim.text, claim.text, marks, cited)] if marks else []
 
 
 def _of_unmarked(text: str, sources: Mapping[str, Passage], lang: Language, given: str) -> list[ReviewIssue]:

@@ -24,6 +24,7 @@ from cervella.verdict import ReviewVerdict, SecondHand
 
 __all__ = ["Reviewing", "sources_of"]
 
+_STALE = "stale"
 Remade = Callable[[Prompt, Completion], Awaitable[Reply]]
 """Makes a reply of what a brain answered."""
 
@@ -49,6 +50,7 @@ class Reviewing:
             finish_reason=reply.finish_reason,
             threshold=self.threshold,
             traits=self.traits,
+            stale=[citation.mark for citation in reply.citations if citation.changed],
         )
         if self.second is None or not reply.text.strip() or (reply.abstained and _says_nothing_else(reply.text)):
             return verdict, ()  # an honest "I don't know" needs no second hand
@@ -95,9 +97,10 @@ class Reviewing:
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
         rounds, error = 0, None
-        while not verdict.approved and rounds < self.rounds and not getattr(first.brain, "quotes_only", False):
+        while _can_be_mended(verdict) and rounds < self.rounds and not getattr(first.brain, "quotes_only", False):
             rounds += 1
-            asked = revision_prompt(prompt, kept.text, verdict.issues, self.lang, tainted=kept.tainted)
+            issues = [issue for issue in verdict.issues if issue.kind != _STALE]
+            asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
             try:
                 done = await _answer(first, asked, clock)
             except CervellaError as failure:
@@ -131,6 +134,13 @@ def sources_of(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
     if not answered:
         return prompt.sources
     return {mark: passage for mark, passage in prompt.sources.items() if mark in answered[-1].shown}
+
+
+def _can_be_mended(verdict: ReviewVerdict) -> bool:
+    """Whether an answer is refused for something that another answer could better: a stale source stays stale."""
+    refused = verdict.second is not None and verdict.second.approved is False
+    serious = {issue.kind for issue in verdict.issues if issue.serious}
+    return not verdict.approved and (refused or serious != {_STALE})
 
 
 def _leaves(shielded: Shielded) -> Iterator[Shielded]:

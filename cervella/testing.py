@@ -11,6 +11,7 @@ import datetime
 import inspect
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cervella.errors import BrainError, CervellaError, ConfigError
@@ -107,10 +108,18 @@ class ScriptedBrain:
 class FixedRetriever:
     """Gives the same passages for every query, filtered and cut."""
 
-    def __init__(self, passages: Iterable[Passage] = (), *, abstain: bool = False, confidence: float = 1.0) -> None:
+    def __init__(
+        self,
+        passages: Iterable[Passage] = (),
+        *,
+        abstain: bool = False,
+        confidence: float = 1.0,
+        behind: int = 0,
+    ) -> None:
         self._passages = tuple(passages)
         self._abstain = abstain
         self._confidence = confidence
+        self._behind = behind
 
     def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval:
         kept = tuple(passage for passage in self._passages if filters is None or filters.match(passage))[:top_k]
@@ -119,6 +128,7 @@ class FixedRetriever:
             passages=kept,
             confidence=self._confidence if kept else 0.0,
             abstain=self._abstain or not kept,
+            behind=self._behind,
         )
 
 
@@ -243,6 +253,10 @@ def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
         assert found.query == query, f"query is {found.query!r}, not the one asked"
         assert 0.0 <= found.confidence <= 1.0, f"confidence is {found.confidence}: 0 to 1"
         assert 0.0 <= found.coverage <= 1.0, f"coverage is {found.coverage}: 0 to 1"
+        for count in ("behind", "unchecked"):
+            value = getattr(found, count)
+            assert isinstance(value, int), f"{count} is {value!r}: a number of files"
+            assert value >= 0, f"{count} is {value}: a number of files"
         scores = [passage.score for passage in found]
         assert scores == sorted(scores, reverse=True), "the best passage must come first"
         assert len({passage.id for passage in found}) == len(found), "a passage comes twice"
@@ -253,7 +267,10 @@ def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
             assert _is_day(passage.date), f"{passage.path}: date is {passage.date!r}: ISO, as 2026-01-31, or None"
             assert "\\" not in passage.path, f"{passage.path}: paths are POSIX"
             assert not passage.path.startswith("/"), f"{passage.path}: paths are relative to the folder"
-        assert retriever.retrieve(query, top_k=top_k) == found, "the same query gave another answer"
+        again = retriever.retrieve(query, top_k=top_k)  # its folder may have gone on meanwhile
+        assert replace(again, behind=found.behind, unchecked=found.unchecked) == found, (
+            "the same query gave another answer"
+        )
     nothing = retriever.retrieve(query, filters=Filters(path="no/such/folder/**"))
     assert len(nothing) == 0, "a filter that nothing passes must give no passage"
     try:

@@ -117,12 +117,23 @@ class Retrieval(Sequence[Passage]):
     """The base does not seem to hold an answer. The passages are there all the same."""
     coverage: float = 1.0
     """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
+    behind: int = 0
+    """Files added, changed or removed since the index was built, as `cervella index` counts them: a renamed one is two.
+    A file that was only touched is none. The folder is looked at every five seconds at most."""
+    unchecked: int = 0
+    """Indexed files of which that is not known: their time of modification is new and there was no time to compare
+    what is in them, or their folder can't be listed or is not there."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passages", tuple(self.passages))
 
     def __len__(self) -> int:
         return len(self.passages)
+
+    def index_flags(self) -> dict[str, int]:
+        """What `Reply.flags` says of the index: `index_behind` and `index_unchecked`, each where it is not 0."""
+        counts = {"index_behind": self.behind, "index_unchecked": self.unchecked}
+        return {name: count for name, count in counts.items() if count}
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
@@ -282,9 +293,20 @@ class Citation:
     quote: str
     """The sentence or row of the passage that fits the answer best, verbatim."""
     supported: bool
-    """The numbers and the quoted words that the answer gives with this mark stand in these lines."""
+    """The numbers and the quoted words that the answer gives with this mark stand in these lines, and the file has not
+    changed since."""
+    changed: bool | None = None
+    """The cited file differs from what was indexed, or is gone. None where nobody looked: the retriever can't tell, or
+    the folder is not there."""
     reader: Callable[[], CitedLines] | None = field(default=None, repr=False, compare=False)
     """Put in by the agent; not pickled."""
+
+    @property
+    def doubt(self) -> str:
+        """Why not to rely on it, in a few words; empty where it is supported."""
+        if self.changed:
+            return "changed or gone since it was indexed"
+        return "" if self.supported else "not supported by these lines"
 
     def read(self) -> CitedLines:
         """The cited lines as on disk now, redacted as at ingest, and whether they changed since.
@@ -344,7 +366,8 @@ class Reply:
     invented_marks: int = 0
     """Marks in the text that stand for no passage shown to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """As on `Completion`."""
+    """As on `Completion`; and `index_behind` and `index_unchecked`, which are `Retrieval.behind` and `unchecked` where
+    they are not 0."""
     attempts: tuple[Attempt, ...] = ()
     """Every call of an engine that this answer took, in order; those of a review too."""
     review: ReviewVerdict | None = None
@@ -354,7 +377,7 @@ class Reply:
     def _repr_markdown_(self) -> str:
         lines = [self.text, ""]
         for citation in self.citations:
-            warning = "" if citation.supported else " *(not supported by these lines)*"
+            warning = f" *({citation.doubt})*" if citation.doubt else ""
             lines.append(
                 f"- **[{citation.mark}]** `{citation.path}:{citation.start_line}-{citation.end_line}`{warning}"
             )
@@ -368,7 +391,7 @@ class Reply:
         parts = [html_answer(self.text)]
         for citation in self.citations:
             passage = shown.get((citation.path, citation.start_line))
-            warning = "" if citation.supported else " (not supported by these lines)"
+            warning = f" ({citation.doubt})" if citation.doubt else ""
             title = f"[{citation.mark}] {citation.path}:{citation.start_line}-{citation.end_line}{warning}"
             text = passage.text if passage else citation.quote
             parts.append(html_details(title, html_passage(text, citation.start_line, citation.quote)))

@@ -23,7 +23,17 @@ from cervella.cli.options import (
     complete_brain,
     filters_of,
 )
-from cervella.cli.output import Flow, note, print_json, print_line, print_verdict, print_wrapped, reply_data, where
+from cervella.cli.output import (
+    Flow,
+    note,
+    print_json,
+    print_line,
+    print_verdict,
+    print_wrapped,
+    reply_data,
+    warn_of_index,
+    where,
+)
 from cervella.errors import ConfigError
 from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, Reviewed, TextDelta
 
@@ -78,10 +88,12 @@ def ask(
         if show_prompt:
             preview = agent.preview(question, filters=filters, top_k=top_k, timeout=timeout)
             _say_who_answers(agent)
+            warn_of_index(preview.flags)
             _show(preview, as_json)
         elif as_json:
             reply = agent.ask(question, filters=filters, top_k=top_k, timeout=timeout, review=review)
             _say_who_answers(agent)
+            warn_of_index(reply.flags)
             print_json(reply_data(reply))
         else:
             answer = Flow()
@@ -90,6 +102,7 @@ def ask(
             for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout, review=review):
                 if isinstance(event, Retrieved):
                     _say_who_answers(agent)
+                    warn_of_index(event.retrieval.index_flags())
                 elif (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
                     answer.show(event.text)
                 elif isinstance(event, Answered):
@@ -139,7 +152,7 @@ def print_sources(reply: Reply, agent: Agent) -> None:
             citation, agent.language, passage.date if passage else None, passage.status if passage else "current"
         )
         mark = f"[{citation.mark}]"
-        doubt = "" if citation.supported else "  not supported by these lines"
+        doubt = f"  {citation.doubt}" if citation.doubt else ""
         print_wrapped(f" {place}{doubt}", start=mark, style="cyan", indent=len(mark) + 1)
     if reply.review is not None:
         print_line()

@@ -10,7 +10,7 @@ from typing import Any
 
 from cervella.agent import Agent
 from cervella.batch import Asked, Question, answered_rows, questions_in
-from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data
+from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError
 from cervella.types import Reply
 
@@ -82,4 +82,4 @@ def _check(agent: Agent) -> None:
     """What would fail every question fails once, before the first."""
     _ = agent.soul
     _ = agent.brain
-    agent.search("?", top_k=1)
+    warn_of_index(agent.search("?", top_k=1).index_flags())

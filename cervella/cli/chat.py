@@ -16,11 +16,11 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.ask import print_sources
 from cervella.cli.options import ConfigPath, complete_brain
-from cervella.cli.output import Flow, counted, note, print_line, print_passages, print_verdict, where
+from cervella.cli.output import Flow, counted, note, print_line, print_passages, print_verdict, warn_of_index, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
 from cervella.session import Session
-from cervella.types import Answered, Interrupted, Passage, Reply, Reviewed, TextDelta
+from cervella.types import Answered, Interrupted, Passage, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
 _HELP = """\
 /sources       the sources of the last answer
@@ -66,6 +66,7 @@ class _Talk:
         self.agent = agent
         self.session = session
         self.last: Reply | None = None
+        self.told = (0, False)
 
     def run(self) -> None:
         while True:
@@ -116,6 +117,8 @@ class _Talk:
         for event in self.session.stream(question):
             if (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
                 answer.show(event.text)
+            elif isinstance(event, Retrieved):
+                self.tell(event.retrieval)
             elif isinstance(event, Answered):
                 answer.end()
                 self.last = event.reply
@@ -125,6 +128,13 @@ class _Talk:
                     answer.show(event.reply.text)
                 answer.end()
                 print_line()
+
+    def tell(self, found: Retrieval) -> None:
+        """How far the index is behind: once, and again when that has changed."""
+        now = (found.behind, bool(found.unchecked))
+        if now != self.told:
+            warn_of_index(found.index_flags())
+            self.told = now
 
     def review(self, brain: str) -> None:
         if self.last is None:
@@ -136,7 +146,10 @@ class _Talk:
         if not words:
             note("error: There is nothing to search for.")
             note("help: Put words after it: /search break-even.")
-        elif found := self.agent.search(words):
+            return
+        found = self.agent.search(words)
+        self.tell(found)
+        if found:
             print_passages(found, self.agent.language)
         else:
             note("Nothing was found.")

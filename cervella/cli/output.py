@@ -36,6 +36,7 @@ __all__ = [
     "reply_data",
     "report_data",
     "retrieval_data",
+    "warn_of_index",
     "warnings_shown",
     "where",
 ]
@@ -80,6 +81,16 @@ def note(text: str) -> None:
     line = wrapped(text, width_of(sys.stderr))
     sys.stderr.write(f"{styled(start, _TOLD[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
     sys.stderr.flush()
+
+
+def warn_of_index(flags: Mapping[str, int]) -> None:
+    """Say on one line of stderr how far the index is behind its folder, as the flags of a reply have it; or nothing."""
+    behind, unchecked = flags.get("index_behind", 0), flags.get("index_unchecked", 0)
+    if behind:
+        also = f", and {unchecked} could not be compared" if unchecked else ""
+        note(f"warning: {counted(behind, 'file')} changed since the index was built{also}; run `cervella index`.")
+    elif unchecked:
+        note(f"note: {counted(unchecked, 'file')} could not be compared with the index; run `cervella index`.")
 
 
 @contextmanager
@@ -151,6 +162,8 @@ def retrieval_data(found: Retrieval) -> dict[str, Any]:
         "confidence": found.confidence,
         "abstain": found.abstain,
         "coverage": found.coverage,
+        "behind": found.behind,
+        **({"unchecked": found.unchecked} if found.unchecked else {}),
         "passages": [_passage_data(rank, passage) for rank, passage in enumerate(found, 1)],
     }
 
@@ -164,6 +177,7 @@ def _citation_data(citation: Citation) -> dict[str, Any]:
         "end_line": citation.end_line,
         "quote": citation.quote,
         "supported": citation.supported,
+        "changed": citation.changed,
     }
 
 

@@ -20,7 +20,7 @@ from cervella.cli.options import (
     TopK,
     filters_of,
 )
-from cervella.cli.output import note, print_json, print_passages, retrieval_data
+from cervella.cli.output import note, print_json, print_passages, retrieval_data, warn_of_index
 
 
 def search(
@@ -41,6 +41,7 @@ def search(
         found = agent.search(query, top_k=top_k, filters=filters)
         lang = agent.language
         warned = warn_of_filters(agent, filters)
+    warn_of_index(found.index_flags())
     if as_json:
         print_json(retrieval_data(found))
         return

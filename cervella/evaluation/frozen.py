@@ -54,7 +54,8 @@ def freeze(
         found = agent.search(one.question, top_k=top_k)
         allowed = tuple(passage for passage in found.passages if not (cloud and passage.local_only))
         withheld += len(found) - len(allowed)
-        kept[one.id] = replace(found, passages=allowed, abstain=found.abstain or not allowed)
+        # How far the folder has gone on is no part of what was found, and differs from one run to the next.
+        kept[one.id] = replace(found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0)
         if progress is not None:
             progress("retrieval", number, len(file.questions))
     (folder / _QUESTIONS).write_bytes(path.read_bytes())

@@ -13,11 +13,12 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.builder import Builder
 from cervella.knowledge.embedding import Choice, choose_embedder
 from cervella.knowledge.embedding_cache import EmbeddingCache
+from cervella.knowledge.freshness import Stamp, Stamps, settled
 from cervella.knowledge.indexed_text import embedding_text
-from cervella.knowledge.ingestion import Ingestion, Progress, Reading, is_unknown
+from cervella.knowledge.ingestion import Ingestion, Progress, Reading
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
-from cervella.knowledge.scan import MAX_BYTES, Scan, scan
+from cervella.knowledge.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
 from cervella.knowledge.storage import Generation, IndexFolder
 from cervella.language import language
 from cervella.protocols import Embedder
@@ -94,13 +95,17 @@ class KnowledgeIndex:
             with closing(builder):
                 builder.check()
                 run = self._run(builder, choice, progress)
+                believed = settled(found)
                 reading = run.read(found, self._max_bytes)
                 if not force:
                     _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
+                stamps = self._stamps(believed, reading)
+                stamps.save(self._storage.path)
                 run.write_words(plan, reading)
                 run.write_vectors(partial=not rebuild)
                 builder.publish()
+                stamps.save(self._storage.path)  # as readable as what is published now
                 if purge:
                     texts = {text for generation in self._storage.readable() for text in _texts(generation)}
                     builder.purge()
@@ -111,6 +116,15 @@ class KnowledgeIndex:
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return report
+
+    def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
+        """What the files that were read looked like, so that a search can tell whether they changed since."""
+        digests: dict[str, str | None] = {path: source.sha256 for path, source in reading.sources.items()}
+        digests |= {item.path: None for item in reading.skipped if item.reason in ("empty", "not_text", "too_large")}
+        stamps = {
+            path: Stamp(file.size, file.mtime_ns, digests[path]) for path, file in files.items() if path in digests
+        }
+        return Stamps(files=stamps, exclude=self._exclude, max_bytes=self._max_bytes)
 
     def _forget(self, texts: Set[str]) -> None:
         """Drop from the cache the vectors of texts that are in the index no more."""

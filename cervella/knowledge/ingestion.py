@@ -21,13 +21,13 @@ from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.lexical import write_lexical
 from cervella.knowledge.manifest import ChunkRow, FileRow, chunk_id
 from cervella.knowledge.roles import Roles, is_local_only
-from cervella.knowledge.scan import Scan, Source, read
+from cervella.knowledge.scan import Scan, Source, is_unknown, read
 from cervella.language import Language
 from cervella.protocols import Embedder
 from cervella.redaction import REDACTION_VERSION
 from cervella.types import IndexReport, Redaction, SkippedFile
 
-__all__ = ["Ingestion", "Plan", "Progress", "Reading", "is_unknown"]
+__all__ = ["Ingestion", "Plan", "Progress", "Reading"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with a stage (`read`, `index`, `embed`, `verify`), how much of it is done, and how much there is."""
@@ -58,11 +58,6 @@ class Plan:
     unchanged: tuple[str, ...]
     redo: tuple[str, ...]
     """Unchanged, but cut or described by other rules than today's."""
-
-
-def is_unknown(path: str, found: Scan) -> bool:
-    """Whether a file lies in a folder that could not be listed: it is not known to be gone."""
-    return any(folder == "" or path.startswith(folder + "/") for folder, _ in found.unlisted)
 
 
 class Ingestion:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.confidence import ABSTAIN_BELOW, confidence
+from cervella.knowledge.freshness import Freshness
 from cervella.knowledge.manifest import FileRow
 from cervella.knowledge.markdown import split_lines
 from cervella.knowledge.ranking import Standing, by_vectors, by_words, newest_first, standing, with_file
 from cervella.knowledge.roles import Roles, is_local_only
+from cervella.knowledge.scan import digest
 from cervella.knowledge.selection import selected
 from cervella.knowledge.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.storage import IndexFolder
@@ -41,10 +44,13 @@ class HybridRetriever:
         language: str = "it",
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,
+        exclude: Sequence[str] | None = None,
     ) -> None:
-        """`folder` is where the markdown lies, for `lines`. `local_only` adds to what the index has marked already.
+        """`folder` is where the markdown lies, for `lines` and for `Retrieval.behind`. `local_only` adds to what the
+        index has marked already.
 
-        `roles` is what `[knowledge.roles]` holds, as a dict.
+        `roles` is what `[knowledge.roles]` holds, as a dict. `exclude` is what the index is kept with: by default what
+        it was last updated with.
         """
         self._storage = IndexFolder(Path(index_dir))
         self._folder = Path(folder)
@@ -54,6 +60,7 @@ class HybridRetriever:
         self._lock = threading.RLock()
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
+        self._freshness = Freshness(self._folder, self._storage.path, exclude=exclude)
         self._standing: Standing | None = None  # of what is loaded: the same for every query
 
     def close(self) -> None:
@@ -72,6 +79,8 @@ class HybridRetriever:
     def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval:
         """The passages that answer best, best first; `abstain` where none seems to.
 
+        `behind` comes from a look at the folder, at most every five seconds.
+
         Raises KnowledgeError for a query without a word, ConfigError for a top_k below 1, IndexMissingError,
         IndexMismatchError, IndexDamagedError.
         """
@@ -82,11 +91,16 @@ class HybridRetriever:
         wanted = Filters.of(filters)
         with self._lock:
             try:
-                return self._search(self._current(), query, top_k, wanted)
+                found = self._search(self._current(), query, top_k, wanted)
             except (IndexMissingError, IndexDamagedError):
                 # A writer may have swapped the index under this search: look once more before believing it.
                 self.close()
-                return self._search(self._current(), query, top_k, wanted)
+                found = self._search(self._current(), query, top_k, wanted)
+            assert self._loaded is not None
+            files, generation = self._loaded.files, self._loaded.generation.path
+        # Not under the lock: other threads search meanwhile.
+        distance = self._freshness.look(files, generation)
+        return replace(found, behind=distance.behind, unchecked=distance.unchecked)
 
     def lines(self, path: str, start: int, end: int) -> str | None:
         """Lines of an indexed file as on disk now, secrets masked as when it was indexed; None where they are gone.
@@ -106,6 +120,25 @@ class HybridRetriever:
         except (OSError, RuntimeError, UnicodeDecodeError):
             return None
         return "\n".join(lines[start - 1 : end]) if 1 <= start <= end <= len(lines) else None
+
+    def changed(self, passage: Passage, /) -> bool | None:
+        """Whether a passage's file is another than it was indexed, or gone; also where the index is a newer one that
+        has other lines there. None where it can't be looked at: the folder is not there, or the file can't be read.
+        """
+        with self._lock:
+            loaded = self._current()
+            file = loaded.files.get(passage.path)
+            lines = loaded.manifest.lines(passage.path, passage.start_line, passage.end_line)
+        if file is None or lines != passage.text:
+            return True
+        if not self._folder.is_dir():
+            return None
+        try:
+            return digest(self._folder / file.disk_path, file.size) != file.sha256
+        except PermissionError:
+            return None
+        except OSError:
+            return True
 
     @property
     def warning(self) -> str | None:

@@ -16,7 +16,7 @@ from cervella.filters import path_matches
 from cervella.redaction import redact
 from cervella.types import Redaction, SkippedFile
 
-__all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "read", "scan"]
+__all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "digest", "is_unknown", "read", "scan"]
 
 SKIP_REASONS: dict[str, str] = {
     "not_markdown": "its name does not end in .md or .markdown",
@@ -45,6 +45,10 @@ class FoundFile:
     """Relative to the folder, POSIX, NFC."""
     disk_path: str
     """The same, spelled as on disk."""
+    size: int
+    """Bytes, when the folder was listed."""
+    mtime_ns: int
+    """The time of its last modification, when the folder was listed: nanoseconds since 1970."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)  # no slots: what is masked is found out once, when it is asked for
@@ -56,7 +60,7 @@ class Source:
     raw: str = field(repr=False)
     """As on disk, secrets and all: for `text` alone."""
     sha256: str
-    """Of its bytes on disk, in hexadecimal: the only sign of change. Never the time of modification."""
+    """Of its bytes on disk, in hexadecimal: what decides whether it changed. Never the time of modification alone."""
     size: int
     """Bytes."""
     language: str = "it"
@@ -87,27 +91,42 @@ class Scan:
     """Folders that could not be listed, with the system's reason: what they hold is not known, not gone."""
 
 
-def scan(folder: Path, *, exclude: Sequence[str] = (), keep_out: Path | None = None) -> Scan:
+def is_unknown(path: str, found: Scan) -> bool:
+    """Whether a file lies in a folder that could not be listed: it is not known to be gone."""
+    return any(folder == "" or path.startswith(folder + "/") for folder, _ in found.unlisted)
+
+
+def scan(
+    folder: Path,
+    *,
+    exclude: Sequence[str] = (),
+    keep_out: Path | None = None,
+    indexable_only: bool = False,
+    judged: dict[str, bool] | None = None,
+) -> Scan:
     """Walk a folder. The folder itself may be hidden; hidden things below it are skipped.
 
     `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted.
+    With `indexable_only` nothing is reported as skipped, and folders of which nothing is indexed are not opened.
+    `judged` says of paths whether they are excluded, as an earlier walk with the same `exclude` found; this walk adds
+    to it.
     Raises KnowledgeError where the folder is missing, no folder, or can't be listed.
     """
     _check(folder)
     root = folder.resolve()
-    walk = _Walk(root, tuple(exclude), keep_out.resolve() if keep_out else None)
+    out = keep_out.resolve() if keep_out else None
+    walk = _Walk(root, tuple(exclude), out, indexable_only=indexable_only, judged=judged)
     walk.folder("")
-    found: list[FoundFile] = []
-    seen: set[str] = set()
+    found: dict[str, FoundFile] = {}
     for disk_path in sorted(walk.markdown):
         path = _display(disk_path)
-        if path in seen:
+        if path in found:
             walk.skip(disk_path, "name_clash")
         else:
-            seen.add(path)
-            found.append(FoundFile(path=path, disk_path=disk_path))
+            status = walk.markdown[disk_path]
+            found[path] = FoundFile(path=path, disk_path=disk_path, size=status.st_size, mtime_ns=status.st_mtime_ns)
     skipped = sorted(walk.skipped, key=lambda item: item.path)
-    return Scan(found=tuple(found), skipped=tuple(skipped), unlisted=tuple(walk.unlisted))
+    return Scan(found=tuple(found.values()), skipped=tuple(skipped), unlisted=tuple(walk.unlisted))
 
 
 def _check(folder: Path) -> None:
@@ -131,62 +150,90 @@ def _check(folder: Path) -> None:
 
 def _display(disk_path: str) -> str:
     """The path as people and JSON can have it: NFC, bytes that are no UTF-8 replaced."""
+    if disk_path.isascii():
+        return disk_path
     return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
 
 
 class _Walk:
-    def __init__(self, root: Path, exclude: tuple[str, ...], keep_out: Path | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        exclude: tuple[str, ...],
+        keep_out: Path | None,
+        *,
+        indexable_only: bool,
+        judged: dict[str, bool] | None,
+    ) -> None:
         self._root = root
-        self._exclude = tuple(pattern.rstrip("/") for pattern in exclude)
-        self._keep_out = keep_out
-        self.markdown: list[str] = []
+        patterns = [pattern.rstrip("/") for pattern in exclude]
+        self._exclude = [*patterns, *(pattern + "/**" for pattern in patterns)]
+        inside = keep_out is not None and keep_out != root and keep_out.is_relative_to(root)
+        self._keep_out = keep_out.relative_to(root).as_posix() if keep_out is not None and inside else None
+        self._indexable_only = indexable_only
+        self._judged = {} if judged is None else judged
+        self.markdown: dict[str, os.stat_result] = {}
         self.skipped: list[SkippedFile] = []
         self.unlisted: list[tuple[str, str]] = []
 
     def skip(self, disk_path: str, reason: str) -> None:
-        self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
+        if not self._indexable_only:
+            self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
 
     def folder(self, prefix: str) -> None:
         for entry in self._entries(prefix):
             disk_path = prefix + entry.name
             try:
                 if entry.is_symlink():
-                    self.skip(disk_path, self._link_reason(disk_path))
+                    if not self._indexable_only:
+                        self.skip(disk_path, self._link_reason(disk_path))
                 elif entry.is_dir(follow_symlinks=False):
-                    if self._keep_out is None or self._root / disk_path != self._keep_out:
+                    if not self._is_left_out(disk_path):
                         self.folder(disk_path + "/")
                 elif entry.is_file(follow_symlinks=False):
-                    self._file(disk_path)
+                    self._file(disk_path, entry)
                 # A pipe, a socket or a device is no regular file: opening it could wait for ever.
             except OSError:
                 self.skip(disk_path, "unreadable")
 
+    def _is_left_out(self, disk_path: str) -> bool:
+        """Whether nothing in a folder is looked at. What is excluded is, so that it is reported as skipped."""
+        if disk_path == self._keep_out:
+            return True
+        return self._indexable_only and self._is_excluded(_display(disk_path))
+
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         try:
-            with os.scandir(self._root / prefix) as entries:
+            with os.scandir(os.path.join(self._root, prefix)) as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             self.unlisted.append((_display(prefix).rstrip("/"), error.strerror or type(error).__name__))
             return
         yield from listed
 
-    def _file(self, disk_path: str) -> None:
+    def _file(self, disk_path: str, entry: os.DirEntry[str]) -> None:
         path = _display(disk_path)
         if self._is_excluded(path):
             self.skip(disk_path, "excluded")
         elif not path.casefold().endswith(_MARKDOWN):
             self.skip(disk_path, "not_markdown")
-        elif any("\udc80" <= character <= "\udcff" for character in disk_path):
+        elif not disk_path.isascii() and any("\udc80" <= character <= "\udcff" for character in disk_path):
             self.skip(disk_path, "unreadable")
         else:
-            self.markdown.append(disk_path)
+            self.markdown[disk_path] = entry.stat(follow_symlinks=False)
 
     def _is_excluded(self, path: str) -> bool:
-        if any(part.startswith(".") for part in path.split("/")):
+        known = self._judged.get(path)
+        if known is None:
+            known = self._judged[path] = self._judge(path)
+        return known
+
+    def _judge(self, path: str) -> bool:
+        if path.startswith(".") or "/." in path:
             return True
         if any(path_matches(path.casefold(), pattern) for pattern in _SECRET):
             return True
-        return any(path_matches(path, glob) or path_matches(path, glob + "/**") for glob in self._exclude)
+        return any(path_matches(path, pattern) for pattern in self._exclude)
 
     def _link_reason(self, disk_path: str) -> str:
         try:
@@ -225,3 +272,9 @@ def _bytes(path: Path, max_bytes: int) -> bytes | None:
             raise OSError("not a regular file")
         data = file.read(max_bytes + 1)
     return data if len(data) <= max_bytes else None
+
+
+def digest(path: Path, size: int) -> str | None:
+    """The SHA-256 of a regular file, in hexadecimal; None where it has more than `size` bytes. Raises OSError."""
+    data = _bytes(path, size)
+    return None if data is None else hashlib.sha256(data).hexdigest()
