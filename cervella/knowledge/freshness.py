@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import threading
 import time
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.manifest import FileRow
-from cervella.knowledge.scan import MAX_BYTES, FoundFile, Scan, Source, is_unknown, read, scan
+from cervella.knowledge.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
 
 __all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
 
@@ -27,9 +28,10 @@ _logger = logging.getLogger("cervella.knowledge")
 _FILE_NAME = "stamps.json"
 _EVERY = 5.0
 """Seconds between two looks."""
-_COMPARING = 0.006
-"""Seconds that one look spends on comparing contents."""
-_AT_LEAST_FILES, _AT_LEAST_BYTES = 32, 2**20
+_COMPARING, _FIRST_COMPARING = 0.008, 0.05
+"""Seconds that one look spends on comparing contents; the second for the first look at an index, whose loading took
+longer than that."""
+_AT_LEAST_FILES, _AT_LEAST_BYTES = 64, 2**20
 """What it compares however slow that is: whichever of the two is reached first."""
 _TICK, _COARSE_TICK = 20_000_000, 2_000_000_000
 """Nanoseconds within which two writes may get the same time; the second where times are whole seconds."""
@@ -129,11 +131,12 @@ class Freshness:
     def look(self, files: Mapping[str, FileRow], generation: Path) -> Distance:
         """How far the folder is from `files`, those of the index's `generation`; another one is looked at at once."""
         with self._lock:
-            if generation != self._generation:
+            first = generation != self._generation
+            if first:
                 self._begin(generation)
             elif time.monotonic() - self._seen_at < _EVERY:
                 return self._last
-            self._last = self._distance(files)
+            self._last = self._distance(files, _FIRST_COMPARING if first else _COMPARING)
             self._seen_at = time.monotonic()
             self._warn()
             return self._last
@@ -144,7 +147,7 @@ class Freshness:
         self._stamps.update(self._rules.files)
         self._judged.clear()
 
-    def _distance(self, files: Mapping[str, FileRow]) -> Distance:
+    def _distance(self, files: Mapping[str, FileRow], seconds: float) -> Distance:
         exclude = self._rules.exclude if self._given is None else self._given
         now = time.time_ns()
         try:
@@ -157,15 +160,11 @@ class Freshness:
         self._forget(there)
         gone = [path for path in files if path not in there]
         unknown = sum(is_unknown(path, found) for path in gone)
-        behind, open_ones = len(gone) - unknown, []
-        for path, file in there.items():
-            changed = self._is_changed(file, files.get(path))
-            if changed is None:
-                open_ones.append(file)
-            else:
-                behind += changed
-        changed_ones, unchecked = self._compared(open_ones, files, now)
-        return Distance(behind=behind + changed_ones, unchecked=unchecked + unknown)
+        verdicts = [(file, self._is_changed(file, files.get(path))) for path, file in there.items()]
+        behind = len(gone) - unknown + sum(changed is True for _, changed in verdicts)
+        open_ones = [file for file, changed in verdicts if changed is None]
+        more, unchecked = self._compared(open_ones, files, now, seconds)
+        return Distance(behind=behind + more, unchecked=unchecked + unknown)
 
     def _forget(self, there: Mapping[str, FoundFile]) -> None:
         """Keep what is known of files that are gone from growing without end."""
@@ -185,12 +184,14 @@ class Freshness:
             return False
         return None
 
-    def _compared(self, waiting: Sequence[FoundFile], files: Mapping[str, FileRow], now_ns: int) -> tuple[int, int]:
+    def _compared(
+        self, waiting: Sequence[FoundFile], files: Mapping[str, FileRow], now_ns: int, seconds: float
+    ) -> tuple[int, int]:
         """How many of these files are new or changed, by their content, and of how many that stays unknown.
 
         What was written last is compared first: it is what most likely changed.
         """
-        until, changed, taken = time.perf_counter() + _COMPARING, 0, 0
+        until, changed, taken = time.perf_counter() + seconds, 0, 0
         waiting = sorted(waiting, key=lambda file: file.mtime_ns, reverse=True)
         for number, file in enumerate(waiting):
             enough = number >= _AT_LEAST_FILES or taken >= _AT_LEAST_BYTES
@@ -199,20 +200,27 @@ class Freshness:
                 # A name that the index has never seen is new, whatever is in it.
                 new = sum(one.path not in files for one in rest)
                 return changed + new, len(rest) - new
-            sha256 = self._content(file, now_ns)
-            row = files.get(file.path)
-            changed += sha256 != (row.sha256 if row is not None else None)
+            changed += self._differs(file, files.get(file.path), now_ns)
             taken += file.size
         return changed, 0
 
-    def _content(self, file: FoundFile, now_ns: int) -> str | None:
-        """The hash of a file's content, which is kept as its stamp; None where there is nothing to index in it."""
-        outcome = read(self._folder, file, max_bytes=self._rules.max_bytes)
-        sha256 = outcome.sha256 if isinstance(outcome, Source) else None
-        readable = isinstance(outcome, Source) or outcome.reason != "unreadable"
+    def _differs(self, file: FoundFile, row: FileRow | None, now_ns: int) -> bool:
+        """Whether a file is new or changed, by its content; which is kept as its stamp."""
+        indexed = row.sha256 if row is not None else None
+        sha256, readable = self._content(file, indexed)
         if readable and _is_settled(file, now_ns):
             self._stamps[file.path] = Stamp(file.size, file.mtime_ns, sha256)
-        return sha256
+        return sha256 != indexed
+
+    def _content(self, file: FoundFile, indexed: str | None) -> tuple[str | None, bool]:
+        """The hash of a file's content, None where there is nothing to index in it; and whether it could be read."""
+        with suppress(OSError):  # what was indexed is text: comparing it needs less than reading it
+            if indexed is not None and digest(os.path.join(self._folder, file.disk_path), file.size) == indexed:
+                return indexed, True
+        outcome = read(self._folder, file, max_bytes=self._rules.max_bytes)
+        if isinstance(outcome, Source):
+            return outcome.sha256, True
+        return None, outcome.reason != "unreadable"
 
     def _warn(self) -> None:
         behind = self._last.behind

@@ -264,7 +264,7 @@ def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language:
     return Source(path=file.path, disk_path=file.disk_path, raw=text, sha256=digest, size=size, language=language)
 
 
-def _bytes(path: Path, max_bytes: int) -> bytes | None:
+def _bytes(path: str | Path, max_bytes: int) -> bytes | None:
     """The file's bytes; None where there are more than `max_bytes`. What is swapped for a link or a pipe is refused."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
@@ -274,7 +274,7 @@ def _bytes(path: Path, max_bytes: int) -> bytes | None:
     return data if len(data) <= max_bytes else None
 
 
-def digest(path: Path, size: int) -> str | None:
+def digest(path: str | Path, size: int) -> str | None:
     """The SHA-256 of a regular file, in hexadecimal; None where it has more than `size` bytes. Raises OSError."""
     data = _bytes(path, size)
     return None if data is None else hashlib.sha256(data).hexdigest()
