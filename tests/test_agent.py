@@ -387,6 +387,109 @@ def test_a_citation_reads_the_lines_as_they_are_now(make: Any, passages: Any) ->
     assert (fixed.text, fixed.changed) == (passages[0].text, False)
 
 
+# A folder that went on
+
+
+class Watched(FixedRetriever):
+    """Knows of some of its files whether they changed since they were indexed."""
+
+    def __init__(self, passages: Any, changed: dict[str, bool | None], *, behind: int = 0) -> None:
+        super().__init__(passages, behind=behind)
+        self._changed = changed
+
+    def changed(self, passage: Passage, /) -> bool | None:
+        return self._changed[passage.id]
+
+
+ANSWER = "Mancano i test di carico [F1]. Il piano Piccolo costa 12,50 € [F2]."
+
+
+def test_a_stale_index_is_in_the_flags_of_every_answer(make: Any, passages: Any) -> None:
+    agent = make(ScriptedBrain(ANSWER), retriever=FixedRetriever(passages, behind=3))
+    replies = [agent.ask("Perché?"), asyncio.run(agent.aask("Perché?")), agent.session("prova").ask("Perché?")]
+    first, *_, last = agent.stream("Perché?")
+    assert [reply.flags["index_behind"] for reply in [*replies, last.reply]] == [3] * 4
+    assert first.retrieval.behind == agent.search("Perché?").behind == agent.preview("Perché?").retrieval.behind == 3
+    assert agent.preview("Perché?").flags["index_behind"] == 3
+    assert next(agent.batch(["Perché?"])).flags["index_behind"] == 3
+    broken = make(
+        ScriptedBrain([("Il 20", BrainUnavailableError("giù"))]), retriever=FixedRetriever(passages, behind=3)
+    )
+    events: list[Any] = []
+    with pytest.raises(StreamInterruptedError):
+        events.extend(broken.stream("Perché?"))
+    assert events[-1].reply.flags["index_behind"] == 3
+
+
+def test_an_index_that_is_not_behind_has_no_flag(make: Any) -> None:
+    assert "index_behind" not in make(ScriptedBrain(ANSWER)).ask("Perché?").flags
+
+
+def test_a_citation_whose_file_has_changed_is_not_supported(make: Any, passages: Any) -> None:
+    retriever = Watched(passages, {"rinvio": True, "prezzi": False})
+    agent = make(ScriptedBrain(ANSWER), retriever=retriever)
+    first, second = agent.ask("Perché?").citations
+    assert (first.changed, first.supported) == (True, False)
+    assert (second.changed, second.supported) == (False, True)
+    assert "changed or gone since it was indexed" in agent.ask("Perché?")._repr_markdown_()
+    assert "changed or gone since it was indexed" in agent.ask("Perché?")._repr_html_()
+
+
+def test_where_nobody_can_look_changed_is_unknown_and_the_answer_is_not_lost(make: Any, passages: Any) -> None:
+    for retriever in (
+        FixedRetriever(passages),
+        Watched(passages, {"rinvio": None, "prezzi": None}),
+        Watched(passages, {}),
+    ):
+        citations = make(ScriptedBrain(ANSWER), retriever=retriever).ask("Perché?").citations
+        assert [(one.changed, one.supported) for one in citations] == [(None, True)] * 2
+
+
+def test_a_retriever_that_reads_lines_only_is_asked_for_them(make: Any, passages: Any) -> None:
+    class Live(FixedRetriever):
+        def lines(self, path: str, start: int, end: int) -> str | None:
+            return passages[1].text if path == passages[1].path else None
+
+    citations = make(ScriptedBrain(ANSWER), retriever=Live(passages)).ask("Perché?").citations
+    assert [(one.changed, one.supported) for one in citations] == [(True, False), (False, True)]
+    assert [one.read().changed for one in citations] == [True, False]
+
+
+def test_the_files_behind_a_whole_prompt_are_not_looked_at(make: Any, passages: Any) -> None:
+    agent = make(ScriptedBrain(ANSWER), retriever=Watched(passages, {"rinvio": True, "prezzi": True}, behind=3))
+    reply = agent.complete(Prompt(system="s", question="Perché?", passages=passages))
+    assert [(one.changed, one.supported) for one in reply.citations] == [(None, True)] * 2
+    assert "index_behind" not in reply.flags
+
+
+def test_what_changed_on_disk_after_the_index_is_seen_in_the_answer(tmp_path: Path, soul: PlainSoul) -> None:
+    page = tmp_path / "note/lancio.md"
+    page.parent.mkdir()
+    page.write_text("# Lancio\n\nIl lancio è rinviato: mancano i test di carico.\n", encoding="utf-8")
+    options: dict[str, Any] = {
+        "brain": ScriptedBrain("Mancano i test di carico [F1]."),
+        "knowledge": page.parent,
+        "index": tmp_path / "indice",
+        "embedder": "none",
+        "soul": soul,
+    }
+    with Agent(**options) as agent:
+        agent.index()
+        [citation] = agent.ask("Perché il lancio è rinviato?").citations
+        assert (citation.changed, citation.supported) == (False, True)
+        page.write_text("# Lancio\n\nIl lancio è confermato.\n", encoding="utf-8")
+        [citation] = agent.ask("Perché il lancio è rinviato?").citations
+        assert (citation.changed, citation.supported) == (True, False), "at once: a cited file is always looked at"
+        assert citation.read().changed
+    with Agent(**options) as agent:
+        assert agent.ask("Perché il lancio è rinviato?").flags == {"index_behind": 1}
+        page.unlink()
+        [citation] = agent.ask("Perché il lancio è rinviato?").citations
+        assert (citation.changed, citation.supported) == (True, False)
+        agent.index()
+        assert agent.ask("Perché il lancio è rinviato?").flags == {}
+
+
 # Privacy
 
 

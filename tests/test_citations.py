@@ -87,6 +87,15 @@ def test_a_mark_without_a_passage_is_not_a_citation() -> None:
     assert found.invented_marks == 3
 
 
+def test_a_citation_whose_file_has_changed_is_not_supported() -> None:
+    text = "Il lancio è il 20 gennaio 2026 [F1]. Il grande costa 40 € [F2]."
+    for changed, supported in ((True, False), (False, True), (None, True)):
+        one, other = find_citations(text, SOURCES, IT, changed={"F1": changed}).citations
+        assert (one.changed, one.supported) == (changed, supported)
+        assert (other.changed, other.supported) == (None, True)
+        assert bool(one.doubt) is (not supported)
+
+
 def test_citations_come_once_each_in_order_of_appearance() -> None:
     found = find_citations("B [F2]. A [F1]. C [F2].", SOURCES, IT)
     assert [citation.mark for citation in found.citations] == ["F2", "F1"]

@@ -170,6 +170,15 @@ def test_more_broken_claims_mean_a_lower_score() -> None:
     assert not one.approved
 
 
+def test_what_rests_on_a_stale_source_is_not_approved() -> None:
+    answer = "Il lancio è il 20 gennaio 2026 [F1]. Il piano Grande costa 99 € [F2]."
+    assert review_text(answer, SOURCES, IT).approved
+    verdict = review_text(answer, SOURCES, IT, stale=["F2", "F9"])
+    assert not verdict.approved
+    assert [(issue.kind, issue.marks, issue.serious) for issue in verdict.issues] == [("stale", ("F2",), True)]
+    assert dict(verdict.criteria) == {"facts": 10.0, "sources": 2.5, "form": 10.0}
+
+
 def test_an_issue_says_the_claim_the_lines_and_what_is_wrong() -> None:
     (issue,) = review_text("Il lancio è il 21 gennaio 2026 [F1].", SOURCES, IT).issues
     assert (issue.kind, issue.text, issue.marks) == ("date", "21 gennaio 2026", ("F1",))

@@ -49,6 +49,13 @@ def make(passages: Sequence[Passage], soul: PlainSoul, tmp_path: Path) -> Iterat
         one.close()
 
 
+class Stale(FixedRetriever):
+    """Whose files have all changed since they were indexed."""
+
+    def changed(self, passage: Passage, /) -> bool | None:
+        return True
+
+
 # With no second hand
 
 
@@ -56,6 +63,20 @@ def test_without_review_nothing_changes(make: Any) -> None:
     agent = make(WRONG)
     assert agent.ask("Quando?").review is None
     assert not any(isinstance(event, Reviewed) for event in agent.stream("Quando?"))
+
+
+def test_a_stale_source_is_an_issue_for_which_no_revision_is_asked(soul: PlainSoul, passages: Any) -> None:
+    brain = ScriptedBrain([RIGHT, WRONG, RIGHT])
+    with Agent(brain=brain, retriever=Stale(passages), soul=soul) as agent:
+        reply = agent.ask("Quando?", review=True)
+        assert (reply.text, reply.review.approved, reply.review.rounds) == (RIGHT, False, 0)
+        assert [issue.kind for issue in reply.review.issues] == ["stale"]
+        assert agent.review(reply).issues == agent.review(RIGHT, question="Quando?").issues == reply.review.issues
+        assert len(brain.prompts) == 1
+        mended = agent.ask("Quando?", review=True)  # another issue is mended, and only that one is told
+    assert (mended.text, mended.review.revised) == (RIGHT, True)
+    assert [issue.kind for issue in mended.review.issues] == ["stale"]
+    assert "indexed" not in brain.prompts[2].question
 
 
 def test_an_answer_that_does_not_stand_is_revised_once_and_the_better_kept(make: Any) -> None:

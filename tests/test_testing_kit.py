@@ -210,6 +210,8 @@ def _raise(error: Exception) -> Any:
         (lambda s, q, k, f: found(q.upper(), []), "not the one asked"),
         (lambda s, q, k, f: found(q, [], confidence=3), "confidence is 3"),
         (lambda s, q, k, f: found(q, [], coverage=-1), "coverage is -1"),
+        (lambda s, q, k, f: found(q, [], behind=-1), "behind is -1"),
+        (lambda s, q, k, f: found(q, [], behind=None), "behind is None"),
         (lambda s, q, k, f: found(q, [LOW, HIGH][:k]), "best passage must come first"),
         (lambda s, q, k, f: found(q, [HIGH, HIGH][:k]), "comes twice"),
         (lambda s, q, k, f: found(q, [replace(LOW, end_line=99)]), "is not its 88 lines"),
@@ -225,3 +227,7 @@ def _raise(error: Exception) -> Any:
 def test_a_bad_retriever_is_told_which_promise_it_breaks(make: Any, promise: str) -> None:
     with pytest.raises(AssertionError, match=promise):
         check_retriever(BadRetriever(make))
+
+
+def test_a_retriever_whose_folder_goes_on_meanwhile_keeps_the_contract() -> None:
+    check_retriever(BadRetriever(lambda s, q, k, f: found(q, [], behind=s.calls)))

@@ -218,6 +218,23 @@ def test_a_citation_reads_its_lines_until_it_is_pickled() -> None:
     assert "reader" not in repr(live)
 
 
+def test_a_citation_keeps_through_a_pickle_whether_its_file_has_changed() -> None:
+    assert [pickle.loads(pickle.dumps(citation(changed=one))).changed for one in (True, False, None)] == [
+        True,
+        False,
+        None,
+    ]
+    assert citation().changed is None
+    stale = Retrieval(query="x", passages=(), behind=3)
+    assert pickle.loads(pickle.dumps(stale)) == stale
+
+
+def test_the_flags_of_a_retrieval_are_those_that_are_not_zero() -> None:
+    assert Retrieval(query="x", passages=()).index_flags() == {}
+    assert Retrieval(query="x", passages=(), behind=3).index_flags() == {"index_behind": 3}
+    assert Retrieval(query="x", passages=(), unchecked=2).index_flags() == {"index_unchecked": 2}
+
+
 def test_a_reply_survives_pickling(passages: tuple[Passage, ...]) -> None:
     reply = Reply(text="x", citations=(citation(reader=lambda: CitedLines(text="", changed=False)),), passages=passages)
     assert pickle.loads(pickle.dumps(reply)) == reply

@@ -94,6 +94,21 @@ def test_the_brain_changes_and_the_conversation_goes_on(talk: Any) -> None:
     assert "2 turns" in err
 
 
+def test_a_folder_that_went_on_is_told_once_and_again_when_it_went_on_further(
+    home: Path, talk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervella.knowledge.freshness._EVERY", 0.0)
+    (home / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
+    _, err = talk(QUESTION, QUESTION, "/search lancio", "/brain echo", QUESTION)
+    assert err.count("warning: 1 file changed since the index was built; run `cervella index`.") == 1
+    (home / "note/decisioni/20260109_lancio.md").unlink()
+    out, err = talk("/search lancio", QUESTION)
+    assert err.count("warning: 2 files changed") == 1
+    assert f"{SOURCE}  changed or gone since it was indexed" in out
+    main(["index"])
+    assert "warning" not in talk("/search lancio", "ciao")[1]
+
+
 @pytest.mark.parametrize(("name", "words"), [("extractve", "'extractive'"), ("vuoto", "manca.gguf")])
 def test_a_brain_that_can_not_answer_is_not_taken(talk: Any, name: str, words: str) -> None:
     out, err = talk(f"/brain {name}", "/brain", QUESTION)

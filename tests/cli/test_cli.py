@@ -16,7 +16,7 @@ from cervella.cli import main
 from tests.conftest import SECRET
 
 PASSAGE = {"rank", "path", "heading", "start_line", "end_line", "score", "date", "role", "project", "status", "text"}
-CITATION = {"mark", "path", "heading", "start_line", "end_line", "quote", "supported"}
+CITATION = {"mark", "path", "heading", "start_line", "end_line", "quote", "supported", "changed"}
 REPORT = {
     "files_seen", "files_indexed", "files_skipped", "added", "changed", "removed", "unchanged", "chunks_total",
     "pending_embeddings", "seconds",
@@ -125,7 +125,8 @@ def test_index_in_words_says_what_it_did_and_what_it_skipped(home: Path, cervell
 
 def test_search_json_has_exactly_its_keys(indexed: Path, cervella: Any) -> None:
     found = cervella("search", "--json", "perché il lancio è rinviato").data
-    assert set(found) == {"query", "confidence", "abstain", "coverage", "passages"}
+    assert set(found) == {"query", "confidence", "abstain", "coverage", "behind", "passages"}
+    assert found["behind"] == 0
     assert found["query"] == "perché il lancio è rinviato"
     assert found["coverage"] == 1.0
     assert all(set(passage) == PASSAGE for passage in found["passages"])
@@ -246,6 +247,85 @@ def test_config_is_taken_by_every_command(
     for command in (["index"], ["search", "lancio"], ["ask", "lancio?"], ["doctor"]):
         assert cervella(*command, "--config", file).code == 0
         failed(cervella(*command, "--config", "manca.toml"), 2, "manca.toml") if command != ["doctor"] else None
+
+
+# A folder that went on
+
+
+QUESTION = "Perché il lancio è rinviato?"
+
+
+@pytest.fixture
+def stale(indexed: Path) -> Path:
+    """The cited page was written again after it was indexed, and another one was added."""
+    lancio = indexed / "note/decisioni/20260109_lancio.md"
+    lancio.write_text(lancio.read_text(encoding="utf-8").replace("20 gennaio", "27 gennaio"), encoding="utf-8")
+    (indexed / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
+    return indexed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["search", "lancio"],
+        ["search", "--json", "lancio"],
+        ["ask", QUESTION],
+        ["ask", "--json", QUESTION],
+        ["ask", "--show-prompt", QUESTION],
+        ["ask", "--show-prompt", "--json", QUESTION],
+    ],
+)
+def test_a_folder_that_went_on_is_told_on_one_line_of_stderr(stale: Path, cervella: Any, command: list[str]) -> None:
+    result = cervella(*command)
+    assert result.code == 0
+    told = [line for line in result.err.splitlines() if line.startswith("warning:")]
+    assert told == ["warning: 2 files changed since the index was built; run `cervella index`."]
+    assert "since the index was built" not in result.out
+    if "--json" in command:
+        assert result.data
+    cervella("index")
+    assert "warning" not in cervella(*command).err
+
+
+def test_one_file_that_changed_is_one_file(indexed: Path, cervella: Any) -> None:
+    (indexed / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
+    assert "warning: 1 file changed since the index was built" in cervella("search", "lancio").err
+
+
+def test_json_says_how_far_the_index_is_behind_and_which_citation_is_stale(stale: Path, cervella: Any) -> None:
+    assert cervella("search", "--json", "lancio").data["behind"] == 2
+    reply = cervella("ask", "--json", QUESTION).data
+    assert reply["flags"]["index_behind"] == 2
+    assert [(one["changed"], one["supported"]) for one in reply["citations"]] == [(True, False)]
+    cervella("index")
+    reply = cervella("ask", "--json", QUESTION).data
+    assert "index_behind" not in reply["flags"]
+    assert [(one["changed"], one["supported"]) for one in reply["citations"]] == [(False, True)]
+
+
+def test_a_stale_source_is_marked_under_the_answer(stale: Path, cervella: Any) -> None:
+    out = cervella("ask", QUESTION).out
+    assert "[F1] decisioni/20260109_lancio.md:1-5  (9 gennaio 2026)  changed or gone since it was indexed" in out
+    (stale / "note/decisioni/20260109_lancio.md").unlink()
+    assert "changed or gone since it was indexed" in cervella("ask", QUESTION).out
+
+
+def test_a_batch_says_it_once_and_each_of_its_rows_has_it(stale: Path, cervella: Any) -> None:
+    (stale / "domande.jsonl").write_text(f'"{QUESTION}"\n"Quanto costa il piano Piccolo?"\n', encoding="utf-8")
+    result = cervella("ask", "--batch", "domande.jsonl", "--out", "risposte.jsonl")
+    assert result.err.count("2 files changed") == 1
+    rows = [json.loads(line) for line in (stale / "risposte.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["flags"]["index_behind"] for row in rows] == [2, 2]
+
+
+def test_an_index_without_its_folder_is_searched_and_told(indexed: Path, cervella: Any) -> None:
+    (indexed / "note").rename(indexed / "altrove")
+    result = cervella("search", "--json", "lancio")
+    assert (result.data["behind"], result.data["unchecked"]) == (0, 3)
+    assert result.err == "note: 3 files could not be compared with the index; run `cervella index`.\n"
+    reply = cervella("ask", "--json", QUESTION).data
+    assert reply["flags"]["index_unchecked"] == 3
+    assert [(one["changed"], one["supported"]) for one in reply["citations"]] == [(None, True)]
 
 
 # doctor

@@ -24,7 +24,17 @@ from cervella.prompt import render
 from cervella.settings import EvaluationConfig
 from cervella.soul.traits import Traits
 from cervella.testing import FixedRetriever
-from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, Retrieval, TextDelta, Usage
+from cervella.types import (
+    BrainEvent,
+    Completion,
+    Finished,
+    Location,
+    Passage,
+    Prompt,
+    Retrieval,
+    TextDelta,
+    Usage,
+)
 from tests.conftest import PlainSoul, make_passage
 from tests.evaluation.probing import small_suite
 
@@ -61,9 +71,12 @@ class Speaker:
 
 
 class CountingRetriever(FixedRetriever):
-    def __init__(self) -> None:
-        super().__init__((PRICE, SECRET_PAGE))
+    def __init__(self, *, behind: int = 0) -> None:
+        super().__init__((PRICE, SECRET_PAGE), behind=behind)
         self.asked: list[str] = []
+
+    def changed(self, passage: Passage, /) -> bool | None:
+        raise AssertionError("an evaluation asks the same bytes, whatever has become of the files")
 
     def retrieve(self, query: str, /, **options: Any) -> Retrieval:
         self.asked.append(query)
@@ -156,6 +169,18 @@ def test_it_is_the_same_twice(agent, questions):
     )
     assert first.run != second.run
     assert without_measured(document(first, suite)) == without_measured(document(second, suite))
+
+
+def test_a_folder_that_went_on_changes_no_byte_of_what_is_kept_and_found(isolated, soul, questions):
+    (isolated / "cervella.toml").write_text("[evaluation]\ndraws = 500\n")
+    kept, found = [], []
+    for behind in (0, 3):
+        with Agent(brain="echo", soul=soul, retriever=CountingRetriever(behind=behind)) as agent:
+            run = compare(agent, [Speaker("knows", knows)], suite=small_suite(), questions=questions, fresh=True)
+            kept.append((run.folder / "retrievals.json").read_bytes())
+            found.append(without_measured(document(run, small_suite())))
+    assert kept[0] == kept[1]
+    assert found[0] == found[1]
 
 
 def test_what_was_answered_is_not_asked_again(agent, questions, retriever):
