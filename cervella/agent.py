@@ -422,6 +422,8 @@ class Agent(Asking):
         cited = {item.mark: shown[item.mark] for item in find_marks(completion.text) if item.mark in shown}
         changed = await anyio.to_thread.run_sync(self._changed, cited) if looked and cited else {}
         read_back = find_citations(completion.text, shown, lang, reader=self._reader, changed=changed)
+        stale = {citation.path for citation in read_back.citations if citation.changed}  # since the last look, maybe
+        behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
         said = strip_marks(completion.text)  # an engine may say it in another language than the base's
         abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
@@ -441,7 +443,7 @@ class Agent(Asking):
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
-            flags={**completion.flags, **retrieval.index_flags()},
+            flags={**completion.flags, **behind.index_flags()},
             attempts=completion.attempts,
         )
 

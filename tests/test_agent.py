@@ -478,8 +478,10 @@ def test_what_changed_on_disk_after_the_index_is_seen_in_the_answer(tmp_path: Pa
         [citation] = agent.ask("Perché il lancio è rinviato?").citations
         assert (citation.changed, citation.supported) == (False, True)
         page.write_text("# Lancio\n\nIl lancio è confermato.\n", encoding="utf-8")
-        [citation] = agent.ask("Perché il lancio è rinviato?").citations
+        reply = agent.ask("Perché il lancio è rinviato?")
+        [citation] = reply.citations
         assert (citation.changed, citation.supported) == (True, False), "at once: a cited file is always looked at"
+        assert reply.flags == {"index_behind": 1}
         assert citation.read().changed
     with Agent(**options) as agent:
         assert agent.ask("Perché il lancio è rinviato?").flags == {"index_behind": 1}
