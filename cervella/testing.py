@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
+from cervella.endings import WHOLE, ending_of
 from cervella.errors import BrainError, CervellaError, ConfigError
 from cervella.protocols import Brain, Retriever
 from cervella.types import (
@@ -185,7 +186,13 @@ def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = N
     assert joined == completion.text, (
         f"the deltas joined ({joined!r:.60}) are not completion.text ({completion.text!r:.60})"
     )
-    assert joined.strip() or completion.finish_reason != "stop", "the brain answered nothing: an empty text, and `stop`"
+    assert ending_of(completion.finish_reason) in (*WHOLE, "refusal"), (
+        f"the brain ended its answer with {completion.finish_reason!r}: stop, length or refusal; "
+        "raise StreamInterruptedError where it broke off"
+    )
+    assert joined.strip() or ending_of(completion.finish_reason) != "stop", (
+        "the brain answered nothing: an empty text, and `stop`"
+    )
     assert isinstance(completion.usage, Usage), "completion.usage must be a Usage"
     for count in ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"):
         value = getattr(completion.usage, count)
