@@ -409,8 +409,9 @@ class Agent(Asking):
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
-        read_back = find_citations(completion.text, shown, lang, reader=self._reader)
-        said = strip_marks(completion.text)  # an engine may say it in another language than the base's
+        answer = "" if completion.finish_reason == "refusal" else completion.text  # a refusal answers nothing
+        read_back = find_citations(answer, shown, lang, reader=self._reader)
+        said = strip_marks(answer)  # an engine may say it in another language than the base's
         abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
             id=id,

@@ -50,7 +50,9 @@ class Reviewing:
             threshold=self.threshold,
             traits=self.traits,
         )
-        if self.second is None or not reply.text.strip() or (reply.abstained and _says_nothing_else(reply.text)):
+        if reply.finish_reason == "refusal" or not reply.text.strip():
+            return verdict, ()
+        if self.second is None or (reply.abstained and _says_nothing_else(reply.text)):
             return verdict, ()  # an honest "I don't know" needs no second hand
         return await self._with_second(verdict, self.second, prompt, reply, clock)
 
@@ -74,6 +76,8 @@ class Reviewing:
             failed = SecondHand(brain=other.name, error=error.code)
             return replace(verdict, second=failed), tuple(getattr(error, "attempts", ()))
         by = done.attempts[-1].brain if done.attempts else other.name
+        if done.finish_reason == "refusal":
+            return replace(verdict, second=SecondHand(brain=by, model=done.model, error="refusal")), done.attempts
         opinion = read_opinion(done.text, self.lang)
         if not opinion.readable:
             return replace(verdict, second=SecondHand(brain=by, model=done.model, error="unreadable")), done.attempts
@@ -95,6 +99,8 @@ class Reviewing:
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
         rounds, error = 0, None
+        if reply.finish_reason == "refusal":  # a refused question is not sent again
+            return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
         while not verdict.approved and rounds < self.rounds and not getattr(first.brain, "quotes_only", False):
             rounds += 1
             asked = revision_prompt(prompt, kept.text, verdict.issues, self.lang, tainted=kept.tainted)
@@ -105,6 +111,9 @@ class Reviewing:
                 error = failure.code
                 break
             attempts += done.attempts
+            if done.finish_reason == "refusal":
+                error = "refusal"
+                break
             new = await remade(prompt, done)
             new = replace(new, tainted=new.tainted or kept.tainted)
             judged, calls = await self.review(prompt, new, clock)

@@ -56,14 +56,15 @@ class EchoBrain:
 class ScriptedBrain:
     """Answers from a list, in turn, the last one for ever: a string is an answer, an error is raised.
 
-    A pair `(text, error)` streams the text, then breaks off with the error. Keeps the prompts it was given.
+    A pair `(text, error)` streams the text, then breaks off with the error; a Completion ends as it says. Keeps the
+    prompts it was given.
     """
 
     capabilities: frozenset[str] = frozenset({"images"})
 
     def __init__(
         self,
-        answers: str | Sequence[str | BaseException | tuple[str, BaseException]] = ("Non lo so.",),
+        answers: str | Sequence[str | BaseException | Completion | tuple[str, BaseException]] = ("Non lo so.",),
         *,
         name: str = "scripted",
         model: str = "scripted",
@@ -89,9 +90,14 @@ class ScriptedBrain:
         turn = min(len(self.prompts), len(self._answers) - 1)
         self.prompts.append(prompt)
         answer = self._answers[turn]
-        text, error = answer if isinstance(answer, tuple) else (answer, None)
-        if isinstance(text, BaseException):
-            raise text
+        if isinstance(answer, BaseException):
+            raise answer
+        done = answer if isinstance(answer, Completion) else None
+        text, error = answer if isinstance(answer, tuple) else ("", None)
+        if isinstance(answer, str):
+            text = answer
+        elif done is not None:
+            text = done.text
         try:
             for piece in re.findall(r"\S+\s*|^\s+", text):
                 if self._delay:
@@ -102,7 +108,7 @@ class ScriptedBrain:
             raise
         if error is not None:
             raise error
-        yield Finished(completion=Completion(text=text, model=self.model, usage=self._usage))
+        yield Finished(completion=done or Completion(text=text, model=self.model, usage=self._usage))
 
 
 class FixedRetriever:

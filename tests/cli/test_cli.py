@@ -22,7 +22,7 @@ REPORT = {
     "pending_embeddings", "seconds",
 }  # fmt: skip
 REPLY = {
-    "question", "answer", "abstained", "citations", "passages", "invented_marks", "brain", "model", "soul", "usage",
+    "question", "answer", "finish_reason", "abstained", "citations", "passages", "invented_marks", "brain", "model", "soul", "usage",
     "cost_usd", "timings", "flags",
 }  # fmt: skip
 
