@@ -18,15 +18,14 @@ _ENDINGS = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
-    # OpenAI's word for a text that a classifier took away: what Claude calls a refusal. Sent again, it trips it again.
-    "content_filter": "refusal",
+    # Not `content_filter`: a filter took text away. That the model refused, OpenAI says with a `refusal` of its own.
 }
 
 
 def ending_of(word: Any) -> Any:
     """An engine's word for the end as `stop`, `length` or `refusal`; any other word as it is: that answer is not whole.
 
-    >>> ending_of("end_turn"), ending_of("content_filter"), ending_of("abort")
-    ('stop', 'refusal', 'abort')
+    >>> ending_of("end_turn"), ending_of("max_tokens"), ending_of("abort")
+    ('stop', 'length', 'abort')
     """
     return _ENDINGS.get(word, word) if isinstance(word, str) else word

@@ -1,4 +1,4 @@
-"""A refusal is no answer: what the reply says, that its turn is never sent again, and what books and reviews make of it."""
+"""A refusal is no answer: what the reply says, that its turn is not sent again, what ledger and review make of it."""
 
 from __future__ import annotations
 

@@ -237,7 +237,10 @@ class Call:
                 code="thinking_unfinished",
                 remedy=f"Raise max_output_tokens in [brains.{self._brain.name}], or let it think less.",
             )
-        if not self._text and ending == "stop":
+        if not self._text and ending == "length":
+            cure = f"Raise max_output_tokens in [brains.{self._brain.name}], or ask for more."
+            raise self._broken("answered nothing in the length that it may have", code="empty_answer", remedy=cure)
+        if not self._text:
             raise self._broken("answered nothing", code="empty_answer")
 
     def _leaked(self) -> BrainError:

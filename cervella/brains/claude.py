@@ -145,7 +145,7 @@ class ClaudeBrain:
                 await events.close()
         failures = self._failures()
         if stop_reason is None:
-            raise failures.broken("ended its answer without a reason")
+            raise failures.unended("ended its answer without a reason", "".join(texts))
         if stop_reason == "max_tokens" and not "".join(texts).strip():
             raise failures.unfinished_thought()
         flags = {**self._uncached(usage, prompt), **({"soul_folded": 1} if self._folded else {})}

@@ -172,7 +172,7 @@ class OllamaBrain:
                 return
             raise
         if last is None:
-            raise self._failures().broken("ended its answer without saying that it is done")
+            raise self._failures().unended("ended its answer without saying that it is done", "".join(texts))
         if not sure:
             await self._look_at_window(client, window)
         seen, expected = last.prompt_eval_count, self._meter.tokens(messages)

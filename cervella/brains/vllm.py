@@ -173,7 +173,7 @@ class VllmBrain:
             with anyio.CancelScope(shield=True):
                 await chunks.close()
         if finish_reason is None:
-            raise self._failures().broken("ended its answer without a reason")
+            raise self._failures().unended("ended its answer without a reason", "".join(texts))
         reason = "".join(refusal).strip()
         if finish_reason == "length" and not reason and not "".join(texts).strip():
             raise self._failures().unfinished_thought()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +25,7 @@ from tests.brains.wires import WIRES
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 HALF = [
     ("vllm", "abort"), ("vllm", "error"), ("vllm", "repetition"), ("vllm", "tool_calls"), ("vllm", "function_call"),
+    ("vllm", "content_filter"),
     ("claude", "pause_turn"), ("claude", "tool_use"), ("ollama", "load"), ("ollama", "unload"),
     *((wire, "mai_sentito") for wire in WIRES), *((wire, "STOPPED") for wire in WIRES),
 ]  # fmt: skip
@@ -131,6 +134,24 @@ def test_nothing_that_ends_otherwise_is_an_empty_answer(
     assert [(attempt.outcome, attempt.error) for attempt in error.attempts] == [("error", "empty_answer")]
 
 
+@pytest.mark.parametrize("name", ["claude", "vllm"])
+def test_an_answer_that_ends_without_a_word_for_it_is_half_or_empty(server: FaultServer, name: str) -> None:
+    server.scenes = [says(WIRES[name], None, "Ecco")]
+    half = events_of(Shield(WIRES[name].brain(server)))[-1]
+    assert (type(half), half.partial) == (StreamInterruptedError, "Ecco")
+    server.scenes = [says(WIRES[name], None, " ")]
+    [empty] = events_of(Shield(WIRES[name].brain(server)))
+    assert (type(empty), empty.code) == (BrainResponseError, "empty_answer")
+
+
+def test_an_answer_with_no_room_for_a_word_is_none(server: FaultServer) -> None:
+    server.scenes = [says(WIRES["claude"], "model_context_window_exceeded")]
+    for brain in (Shield(WIRES["claude"].brain(server)), Shield(Ends("", "length")), Shield(Ends(" ", "max_tokens"))):
+        [error] = events_of(brain)
+        assert (type(error), error.code) == (BrainResponseError, "empty_answer")
+        assert "max_output_tokens" in error.remedy
+
+
 @pytest.mark.parametrize("reason", ["abort", "", None, "tool_calls", 3])
 def test_a_brain_of_somebody_elses_is_held_to_the_same(reason: Any) -> None:
     half, empty = events_of(Shield(Ends("Ecco mezza", reason)))[-1], events_of(Shield(Ends("", reason)))[-1]
@@ -171,6 +192,35 @@ def test_the_contract_knows_an_answer_that_is_not_whole() -> None:
     for reason in ("abort", "", None):
         with pytest.raises(AssertionError, match="ended its answer with"):
             check_brain(Ends("Ecco.", reason))
+
+
+# Endings that somebody else collected, who did not know the rule
+
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parents[1] / "data" / "endings.jsonl").read_text(encoding="utf-8").splitlines()
+]
+_KINDS = {"stop": "whole", "length": "cut at length", "refusal": "refusal"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_an_ending_that_somebody_else_collected(server: FaultServer, case: dict[str, str]) -> None:
+    """`expect` is the collector's word, `held` ours where we differ, for the reason in `dispute`."""
+    wire = WIRES["vllm" if case["wire"] == "openai" else case["wire"]]
+    server.scenes = [says(wire, case["ending"], *filter(None, [case["text"]]))]
+    events = events_of(Shield(wire.brain(server)))
+    last = events[-1]
+    attempts = last.completion.attempts if isinstance(last, Finished) else last.attempts
+    kind = (
+        _KINDS[last.completion.finish_reason]
+        if isinstance(last, Finished)
+        else "interrupted"
+        if isinstance(last, StreamInterruptedError) and last.partial == case["text"] == text_of(events)
+        else last.code
+    )
+    assert kind == case.get("held", case["expect"])
+    assert (attempts[-1].outcome == "ok") == (kind in ("whole", "cut at length"))
 
 
 # Refusals
@@ -228,12 +278,6 @@ def test_a_refusal_of_openais_wire_says_so_and_why(server: FaultServer, reason: 
     assert (completion.text, completion.finish_reason) == (f"{REFUSED}: Non posso aiutare.", "refusal")
     assert text_of(events) == completion.text
     assert completion.attempts[0].outcome == "refused"
-
-
-def test_what_a_filter_took_away_is_a_refusal(server: FaultServer) -> None:
-    server.scenes = [says(WIRES["vllm"], "content_filter")]
-    completion = events_of(Shield(WIRES["vllm"].brain(server)))[-1].completion
-    assert (completion.text, completion.finish_reason) == (f"{REFUSED}.", "refusal")
 
 
 @pytest.mark.parametrize("wire", ["claude", "vllm"])
