@@ -19,7 +19,8 @@ STATISTICS = {
 BRAIN = {
     "brain", "models", "calls", "answered", "refused", "failed", "cancelled", "retries", "error_rate", "fallback_rate",
     "latency", "first_token", "tokens_per_second", "input_tokens", "cache_read_tokens", "cache_write_tokens",
-    "output_tokens", "cache_share", "cost_usd", "cost_unknown", "cost_estimated", "cost_per_request", "feedback_good", "feedback_bad",
+    "output_tokens", "cache_share", "cost_usd", "cost_unknown",
+    "cost_estimated", "cost_per_request", "feedback_good", "feedback_bad",
 }  # fmt: skip
 
 
