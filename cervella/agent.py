@@ -419,12 +419,13 @@ class Agent(Asking):
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
-        cited = {item.mark: shown[item.mark] for item in find_marks(completion.text) if item.mark in shown}
+        answer = "" if completion.finish_reason == "refusal" else completion.text  # a refusal answers nothing
+        cited = {item.mark: shown[item.mark] for item in find_marks(answer) if item.mark in shown}
         changed = await anyio.to_thread.run_sync(self._changed, cited) if looked and cited else {}
-        read_back = find_citations(completion.text, shown, lang, reader=self._reader, changed=changed)
+        read_back = find_citations(answer, shown, lang, reader=self._reader, changed=changed)
         stale = {citation.path for citation in read_back.citations if citation.changed}  # since the last look, maybe
         behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
-        said = strip_marks(completion.text)  # an engine may say it in another language than the base's
+        said = strip_marks(answer)  # an engine may say it in another language than the base's
         abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
             id=id,

@@ -53,8 +53,10 @@ class Turn:
     reply: str
     """The reply's id."""
 
-    def messages(self) -> tuple[Message, Message]:
-        """As history for the next question."""
+    def messages(self) -> tuple[Message, ...]:
+        """As history for the next question; nothing of a refusal, which is kept to be seen and never sent again."""
+        if self.finish_reason == "refusal":
+            return ()
         return (
             Message(role="user", content=self.question, tainted=self.tainted),
             Message(role="assistant", content=self.answer, tainted=self.tainted),

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cervella.errors import ConfigError
+from cervella.language import is_blank, says_refusal
 from cervella.types import Message, Reply
 
-__all__ = ["history_of", "turns"]
+__all__ = ["history_of", "sendable", "turns"]
 
 
 def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
-    """History as callers write it: Messages, Replies, `(question, answer)` pairs, or `{"role", "content"}` dicts."""
-    return tuple(_messages(turns or ()))
+    """History as callers write it: Messages, Replies, `(question, answer)` pairs, or `{"role", "content"}` dicts.
+
+    Turns that were refused, and blank ones, are left out.
+    """
+    return sendable(tuple(_messages(turns or ())))
 
 
 def _messages(turns: Iterable[Any]) -> Iterator[Message]:
@@ -27,7 +31,7 @@ def _messages(turns: Iterable[Any]) -> Iterator[Message]:
             yield from turn.as_turn()
         elif isinstance(turn, Mapping) and set(turn) >= {"role", "content"}:
             _check_role(turn["role"])
-            yield Message(role=turn["role"], content=str(turn["content"]), tainted=bool(turn.get("tainted", False)))
+            yield Message(role=turn["role"], content=_content(turn), tainted=bool(turn.get("tainted", False)))
         elif isinstance(turn, (tuple, list)) and len(turn) == 2 and all(isinstance(part, str) for part in turn):
             yield Message(role="user", content=turn[0])
             yield Message(role="assistant", content=turn[1])
@@ -36,6 +40,12 @@ def _messages(turns: Iterable[Any]) -> Iterator[Message]:
                 f"history holds {type(turn).__name__} {turn!r:.60}.",
                 remedy='Give Messages, Replies, (question, answer) pairs or {"role": …, "content": …} dicts.',
             )
+
+
+def _content(turn: Mapping[str, Any]) -> str:
+    """The text of a dict; of a refused answer none, which takes its question along."""
+    refused = turn.get("finish_reason") == "refusal" or turn.get("refusal")
+    return "" if refused or turn["content"] is None else str(turn["content"])
 
 
 def _check_role(role: Any) -> None:
@@ -55,3 +65,19 @@ def turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
         else:
             cut[-1].append(message)
     return [tuple(turn) for turn in cut]
+
+
+def sendable(history: Sequence[Message]) -> tuple[Message, ...]:
+    """A history without what no engine may be sent again: refused turns, and blank ones.
+
+    Engines refuse an empty message, and go on refusing while a refused turn is in sight. A question leaves with its
+    answer, so that the roles still alternate.
+    """
+    return tuple(message for turn in turns(history) for message in _sendable(turn))
+
+
+def _sendable(turn: tuple[Message, ...]) -> tuple[Message, ...]:
+    kept = tuple(message for message in turn if message.images or not is_blank(message.content))
+    refused = any(message.role == "assistant" and says_refusal(message.content) for message in kept)
+    whole = {message.role for message in kept} == {message.role for message in turn}
+    return kept if whole and not refused else ()

@@ -20,7 +20,7 @@ from typing import Any
 
 from cervella.errors import ConfigError, did_you_mean
 
-__all__ = ["Language", "fold", "known_languages", "language", "words"]
+__all__ = ["Language", "fold", "is_blank", "known_languages", "language", "says_refusal", "words"]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
 _MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # no ASCII, or a backtick; what is between has nothing to fold
@@ -30,6 +30,7 @@ _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
+_LONGEST_REASON = 500
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
@@ -59,6 +60,15 @@ def words(text: str) -> list[str]:
     return _WORD.findall(fold(text))
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing in a text can be seen: it is empty, or white space and invisible characters alone.
+
+    >>> is_blank(" \\n\\u200b"), is_blank(" .")
+    (True, False)
+    """
+    return not any(char.isprintable() and not char.isspace() for char in text)
+
+
 @dataclass(frozen=True, eq=False)  # one object a language: identity is equality
 class Language:
     """What Cervella knows of one language."""
@@ -71,6 +81,8 @@ class Language:
     months: tuple[str, ...]
     abstention: str
     """What she says when the base does not know."""
+    refusal: str
+    """What is said where a model refuses to answer: without a full stop, its reason may follow."""
     prompt: Mapping[str, str]
     """The words around the passages: see prompt.py."""
     status: Mapping[str, str]
@@ -166,6 +178,21 @@ class Language:
             return False
         first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”").split())
         return any(form.fullmatch(first) for form in self._forms)
+
+    def refused(self, reason: str | None = None) -> str:
+        """One line that says that the model refused, with its reason where it gave one.
+
+        >>> language("it").refused("È contro le regole.")
+        'Il modello ha rifiutato di rispondere: È contro le regole.'
+        """
+        said = " ".join((reason or "").split())
+        said = said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON].rstrip()}…"
+        return f"{self.refusal}: {said}" if said else f"{self.refusal}."
+
+    def says_refusal(self, text: str) -> bool:
+        """Whether the last line of an answer is what `refused` gives."""
+        last = text.rstrip().rpartition("\n")[2]
+        return last == f"{self.refusal}." or last.startswith(f"{self.refusal}: ")
 
     def asks_identity(self, question: str) -> str | None:
         """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
@@ -308,6 +335,7 @@ def language(code: str) -> Language:
         stop_words=frozenset(data["stop_words"].split()),
         months=tuple(data["months"]),
         abstention=data["abstention"]["text"],
+        refusal=data["refusal"]["text"],
         prompt=MappingProxyType({key: value.strip() for key, value in data["prompt"].items()}),
         status=MappingProxyType(data["status"]),
         numbers=MappingProxyType({fold(word): number for word, number in data["numbers"].items()}),
@@ -330,3 +358,8 @@ def language(code: str) -> Language:
         ),
         starter=MappingProxyType(data["starter"]),
     )
+
+
+def says_refusal(text: str) -> bool:
+    """Whether the last line of an answer says, in any language, that the model refused."""
+    return any(language(code).says_refusal(text) for code in known_languages())

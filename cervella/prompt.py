@@ -3,7 +3,7 @@
 A prompt becomes messages in this order, and what changes comes last, because prompt caches live on a common prefix:
 
 1. system: the soul and nothing else, the same bytes for ever;
-2. the bare history: questions and answers, never old passages;
+2. the bare history: questions and answers, never old passages, refused or blank turns;
 3. the last user turn: instructions, then the passages, fenced and numbered, then the question.
 
 ```text
@@ -31,7 +31,8 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from cervella.language import Language, language
+from cervella.history import sendable
+from cervella.language import Language, is_blank, language
 from cervella.types import Message, Passage, Prompt
 
 __all__ = [
@@ -147,7 +148,10 @@ def instructions_for(lang: Language, *, today: str, passages: int, abstain: bool
 
 
 def render(prompt: Prompt) -> tuple[Message, ...]:
-    """The messages of a prompt: system, history, and the last user turn with instructions, passages and question."""
+    """The messages of a prompt: system, history, and the last user turn with instructions, passages and question.
+
+    None is empty where the prompt asks something: an empty system and turns that can't be sent again are left out.
+    """
     lang = language(str(prompt.hints.get("language", "it")))
     instructions = prompt.instructions
     if not prompt.passages:  # all were withheld, or had no room: what is said of sources would be wrong
@@ -158,8 +162,8 @@ def render(prompt: Prompt) -> tuple[Message, ...]:
         parts += [_source(mark, passage, lang) for mark, passage in prompt.sources.items()]
     parts.append(f"{lang.prompt['question']} {prompt.question}" if parts else prompt.question)
     last = Message(role="user", content="\n\n".join(parts), images=prompt.images, tainted=prompt.tainted)
-    system = (Message(role="system", content=prompt.system),) if prompt.system else ()
-    return (*system, *map(_bare, prompt.history), last)
+    system = () if is_blank(prompt.system) else (Message(role="system", content=prompt.system),)
+    return (*system, *sendable([_bare(message) for message in prompt.history]), last)
 
 
 def _bare(message: Message) -> Message:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cervella.errors import ConfigError
+from cervella.language import is_blank
 from cervella.types import Image
 
 __all__ = ["checked_options", "checked_question"]
@@ -13,7 +14,7 @@ __all__ = ["checked_options", "checked_question"]
 
 def checked_question(question: Any) -> str:
     """The question, which is a text that is not empty; raises ConfigError."""
-    if not isinstance(question, str) or not question.strip():
+    if not isinstance(question, str) or is_blank(question):
         raise ConfigError(
             f"The question is {question!r:.40}.",
             remedy="Ask something: a text that is not empty.",

@@ -61,8 +61,11 @@ def review_text(
 
     `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
     what the soul declares; without them its rules are not looked at. `stale` are the marks of sources whose file has
-    changed, or is gone, since it was indexed. An answer that says that the base does not know needs no source.
+    changed, or is gone, since it was indexed. An answer that says that the base does not know needs no source. A
+    refusal is no answer, whatever came before it.
     """
+    if finish_reason == "refusal":
+        text = ""
     claims = claims_of(text, lang)
     repeated = f"{question}\n{given}"
     issues: list[ReviewIssue] = []

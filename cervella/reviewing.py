@@ -52,7 +52,9 @@ class Reviewing:
             traits=self.traits,
             stale=[citation.mark for citation in reply.citations if citation.changed],
         )
-        if self.second is None or not reply.text.strip() or (reply.abstained and _says_nothing_else(reply.text)):
+        if reply.finish_reason == "refusal" or not reply.text.strip():
+            return verdict, ()
+        if self.second is None or (reply.abstained and _says_nothing_else(reply.text)):
             return verdict, ()  # an honest "I don't know" needs no second hand
         return await self._with_second(verdict, self.second, prompt, reply, clock)
 
@@ -76,6 +78,8 @@ class Reviewing:
             failed = SecondHand(brain=other.name, error=error.code)
             return replace(verdict, second=failed), tuple(getattr(error, "attempts", ()))
         by = done.attempts[-1].brain if done.attempts else other.name
+        if done.finish_reason == "refusal":
+            return replace(verdict, second=SecondHand(brain=by, model=done.model, error="refusal")), done.attempts
         opinion = read_opinion(done.text, self.lang)
         if not opinion.readable:
             return replace(verdict, second=SecondHand(brain=by, model=done.model, error="unreadable")), done.attempts
@@ -97,6 +101,8 @@ class Reviewing:
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
         rounds, error = 0, None
+        if reply.finish_reason == "refusal":  # a refused question is not sent again
+            return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
         while _can_be_mended(verdict) and rounds < self.rounds and not getattr(first.brain, "quotes_only", False):
             rounds += 1
             issues = [issue for issue in verdict.issues if issue.kind != _STALE]
@@ -108,6 +114,9 @@ class Reviewing:
                 error = failure.code
                 break
             attempts += done.attempts
+            if done.finish_reason == "refusal":
+                error = "refusal"
+                break
             new = await remade(prompt, done)
             new = replace(new, tainted=new.tainted or kept.tainted)
             judged, calls = await self.review(prompt, new, clock)

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from cervella.endings import WHOLE, ending_of
 from cervella.errors import BrainError, CervellaError, ConfigError
 from cervella.protocols import Brain, Retriever
 from cervella.types import (
@@ -56,14 +57,15 @@ class EchoBrain:
 class ScriptedBrain:
     """Answers from a list, in turn, the last one for ever: a string is an answer, an error is raised.
 
-    A pair `(text, error)` streams the text, then breaks off with the error. Keeps the prompts it was given.
+    A pair `(text, error)` streams the text, then breaks off with the error; a Completion ends as it says. Keeps the
+    prompts it was given.
     """
 
     capabilities: frozenset[str] = frozenset({"images"})
 
     def __init__(
         self,
-        answers: str | Sequence[str | BaseException | tuple[str, BaseException]] = ("Non lo so.",),
+        answers: str | Sequence[str | BaseException | Completion | tuple[str, BaseException]] = ("Non lo so.",),
         *,
         name: str = "scripted",
         model: str = "scripted",
@@ -89,9 +91,14 @@ class ScriptedBrain:
         turn = min(len(self.prompts), len(self._answers) - 1)
         self.prompts.append(prompt)
         answer = self._answers[turn]
-        text, error = answer if isinstance(answer, tuple) else (answer, None)
-        if isinstance(text, BaseException):
-            raise text
+        if isinstance(answer, BaseException):
+            raise answer
+        done = answer if isinstance(answer, Completion) else None
+        text, error = answer if isinstance(answer, tuple) else ("", None)
+        if isinstance(answer, str):
+            text = answer
+        elif done is not None:
+            text = done.text
         try:
             for piece in re.findall(r"\S+\s*|^\s+", text):
                 if self._delay:
@@ -102,7 +109,7 @@ class ScriptedBrain:
             raise
         if error is not None:
             raise error
-        yield Finished(completion=Completion(text=text, model=self.model, usage=self._usage))
+        yield Finished(completion=done or Completion(text=text, model=self.model, usage=self._usage))
 
 
 class FixedRetriever:
@@ -195,7 +202,13 @@ def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = N
     assert joined == completion.text, (
         f"the deltas joined ({joined!r:.60}) are not completion.text ({completion.text!r:.60})"
     )
-    assert joined.strip() or completion.finish_reason != "stop", "the brain answered nothing: an empty text, and `stop`"
+    assert ending_of(completion.finish_reason) in (*WHOLE, "refusal"), (
+        f"the brain ended its answer with {completion.finish_reason!r}: stop, length or refusal; "
+        "raise StreamInterruptedError where it broke off"
+    )
+    assert joined.strip() or ending_of(completion.finish_reason) != "stop", (
+        "the brain answered nothing: an empty text, and `stop`"
+    )
     assert isinstance(completion.usage, Usage), "completion.usage must be a Usage"
     for count in ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"):
         value = getattr(completion.usage, count)

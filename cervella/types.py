@@ -228,8 +228,9 @@ class Attempt:
     brain: str
     model: str
     location: Location
-    outcome: Literal["ok", "error", "interrupted", "cancelled"]
-    """`error`: before the first token; `interrupted`: after it; `cancelled`: the caller left."""
+    outcome: Literal["ok", "refused", "error", "interrupted", "cancelled"]
+    """`refused`: the model would not answer, and said so; `error`: before the first token, or no answer at all;
+    `interrupted`: after it; `cancelled`: the caller left."""
     usage: Usage = field(default_factory=Usage)
     estimated: bool = False
     """The call broke off before the engine told its counts: those that it had not told are reckoned from the text."""
@@ -258,7 +259,10 @@ class Completion:
 
     text: str
     finish_reason: str = "stop"
-    """`stop`, `length` (cut at max_output_tokens), `refusal`, or the engine's own word."""
+    """`stop`, `length` (cut at max_output_tokens) or `refusal`. An engine's own word for these will do; any other word
+    says that the answer is not whole, and the shield raises StreamInterruptedError or `empty_answer` for it."""
+    refusal: str | None = None
+    """Why the model refused, in its engine's words; None where it did not say. The shield puts it behind the text."""
     usage: Usage = field(default_factory=Usage)
     model: str = ""
     """The weights that answered, as the engine reports them."""
@@ -359,6 +363,8 @@ class Reply:
     """The soul's fingerprint."""
     timings: Timings = field(default_factory=Timings)
     finish_reason: str = "stop"
+    """`stop`, `length`, `interrupted` (broke off), or `refusal`: the text says that the model refused, and why, behind
+    what came before it, if anything did."""
     abstained: bool = False
     """The answer says that the base does not know, and cites nothing that holds."""
     tainted: bool = False
@@ -400,8 +406,10 @@ class Reply:
             parts.append(html_details(self.review.headline(), html_table(("", "claim", "problem", "by"), rows)))
         return "".join(parts)
 
-    def as_turn(self) -> tuple[Message, Message]:
-        """The question and the answer as history for the next question, the taint kept."""
+    def as_turn(self) -> tuple[Message, ...]:
+        """The question and the answer as history for the next question, the taint kept; nothing of a refusal."""
+        if self.finish_reason == "refusal":
+            return ()
         return (
             Message(role="user", content=self.question, tainted=self.tainted),
             Message(role="assistant", content=self.text, tainted=self.tainted),

@@ -48,7 +48,8 @@ class SecondHand:
     approved: bool | None = None
     """Whether it lets the answer pass; None where it did not say. With an `error`: what it refused stays refused."""
     error: str | None = None
-    """Why it said nothing that counts: an error's code, `withheld` (it may not see this answer) or `unreadable`."""
+    """Why it said nothing that counts: an error's code, `withheld` (it may not see this answer), `refusal` (its model
+    would not answer) or `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +77,7 @@ class ReviewVerdict:
     """The first text, where a revision took its place."""
     draft_score: float | None = None
     error: str | None = None
-    """Why there is no revision where one was wanted: an error's code."""
+    """Why there is no revision where one was wanted: an error's code, or `refusal`."""
 
     def headline(self) -> str:
         """The verdict in one line: "Review: 8.5/10, not approved, 1 issue; claude: 7/10"."""

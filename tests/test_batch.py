@@ -176,7 +176,7 @@ def test_a_file_of_questions_becomes_a_file_of_answers(home: Path, capsys: pytes
     assert all(isinstance(row["id"], str) for row in rows[1:])
     assert {"question", "citations", "usage", "cost_usd", "brain"} <= rows[0].keys()
     assert json.loads(capsys.readouterr().out) == {
-        "rows": 3, "skipped": 0, "answered": 3, "failed": 0, "out": "out.jsonl",
+        "rows": 3, "skipped": 0, "answered": 3, "refused": 0, "failed": 0, "out": "out.jsonl",
     }  # fmt: skip
 
 

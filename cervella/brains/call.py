@@ -12,11 +12,23 @@ import anyio
 
 from cervella.brains.fitting import Fitted
 from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
+from cervella.endings import WHOLE, ending_of
 from cervella.errors import BrainError, BrainResponseError, BrainTimeoutError, CervellaError, StreamInterruptedError
+from cervella.language import is_blank, language
 from cervella.prompt import estimate_tokens
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
-from cervella.types import AnswerEvent, Attempt, BrainEvent, Finished, Location, TextDelta, Usage, UsageUpdate
+from cervella.types import (
+    AnswerEvent,
+    Attempt,
+    BrainEvent,
+    Completion,
+    Finished,
+    Location,
+    TextDelta,
+    Usage,
+    UsageUpdate,
+)
 
 __all__ = ["Call", "Patience"]
 
@@ -60,6 +72,8 @@ class Call:
         self._first_token: float | None = None
         self._streamed: list[str] = []
         """The brain's text as it came."""
+        self._held: list[str] = []
+        """White space that came before the first word: alone it is no answer."""
         self._text: list[str] = []
         """What was given out of it: the answer, without thoughts."""
         self._thoughts = ThoughtFilter(inside=bool(getattr(brain, "opens_thinking", False)))
@@ -95,8 +109,8 @@ class Call:
                         until = time.monotonic() + wait  # a thought amid the answer is not silence
                 elif isinstance(event, Finished):
                     self._finished = event
-                    if text := self._thoughts.end():
-                        return self._given(text)
+                    if text := self._rest(event.completion):
+                        return TextDelta(text=text)
                 else:
                     raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
         except StopAsyncIteration:
@@ -136,7 +150,29 @@ class Call:
 
     def _shown(self, text: str) -> str:
         self._streamed.append(text)
-        return self._thoughts.feed(text) if self._thinks_aloud else text
+        return self._begun(self._thoughts.feed(text) if self._thinks_aloud else text)
+
+    def _begun(self, text: str) -> str:
+        """The text, with the white space before it; nothing before the first word."""
+        if not self._text and is_blank(text):
+            self._held.append(text)
+            return ""
+        text = "".join((*self._held, text))
+        self._held.clear()
+        return text
+
+    def _rest(self, done: Completion) -> str:
+        """What is given out behind the last delta: what was held back, and of a refusal the words that say it."""
+        rest = self._begun(self._thoughts.end())
+        if rest:
+            self._given(rest)
+        if ending_of(done.finish_reason) != "refusal":
+            return rest
+        words = language(str(self._fitted.prompt.hints.get("language", "it")))
+        said = words.refused(mask_secrets(done.refusal or "")[0])
+        said = f"\n\n{said}" if self._text else said
+        self._text.append(said)
+        return rest + said
 
     def _given(self, text: str) -> TextDelta:
         if self._first_token is None:
@@ -170,21 +206,42 @@ class Call:
         completion = event.completion
         if completion.text != "".join(self._streamed):
             raise self._broken("gave a text that is not what it streamed")
-        text = "".join(self._text)
-        if not text.strip():
-            if self._thoughts.removed:
-                raise self._broken(
-                    "thought, and answered nothing",
-                    code="thinking_unfinished",
-                    remedy=f"Raise max_output_tokens in [brains.{self._brain.name}], or let it think less.",
-                )
-            if completion.finish_reason == "stop":
-                raise self._broken("answered nothing", code="empty_answer")
+        if completion.usage != Usage():
+            self._usage = completion.usage
+        ending = ending_of(completion.finish_reason)
+        if ending != "refusal":
+            self._check_whole(ending)
         model = completion.model or self._brain.model
-        self._end("ok", usage=completion.usage, model=model, load_seconds=completion.load_seconds)
+        outcome: Literal["ok", "refused"] = "refused" if ending == "refusal" else "ok"
+        self._end(outcome, usage=completion.usage, model=model, load_seconds=completion.load_seconds)
         removed = {"thoughts_removed": self._thoughts.removed} if self._thoughts.removed else {}
         flags = {**completion.flags, **self._fitted.flags, **removed}
-        return Finished(completion=replace(completion, text=text, model=model, flags=flags))
+        text = "".join(self._text)
+        return Finished(completion=replace(completion, text=text, finish_reason=ending, model=model, flags=flags))
+
+    def _check_whole(self, ending: Any) -> None:
+        """Raises for an answer that is none, and for one that its engine did not bring to its end."""
+        if ending not in WHOLE:
+            word = f"{ending!r:.60}"
+            if not self._text:
+                raise self._broken(f"answered nothing, and ended with {word}", code="empty_answer")
+            raise StreamInterruptedError(
+                f"The answer of {self._brain.name!r} is not whole: it ended with {word}.",
+                brain=self._brain.name,
+                model=self._brain.model,
+                remedy="Ask again, or ask another brain: the engine's log may say why it stopped there.",
+            )
+        if not self._text and self._thoughts.removed:
+            raise self._broken(
+                "thought, and answered nothing",
+                code="thinking_unfinished",
+                remedy=f"Raise max_output_tokens in [brains.{self._brain.name}], or let it think less.",
+            )
+        if not self._text and ending == "length":
+            cure = f"Raise max_output_tokens in [brains.{self._brain.name}], or ask for more."
+            raise self._broken("answered nothing in the length that it may have", code="empty_answer", remedy=cure)
+        if not self._text:
+            raise self._broken("answered nothing", code="empty_answer")
 
     def _leaked(self) -> BrainError:
         """The model's template opens its thoughts: from now on nothing is given out before they end."""
@@ -217,7 +274,7 @@ class Call:
 
     def _end(
         self,
-        outcome: Literal["ok", "error", "interrupted", "cancelled"],
+        outcome: Literal["ok", "refused", "error", "interrupted", "cancelled"],
         *,
         usage: Usage | None = None,
         model: str = "",

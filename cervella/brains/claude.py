@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
-from cervella.brains.claude_wire import failure_of, model_facts, refusal_of, usage_of, wire_message
+from cervella.brains.claude_wire import (
+    failure_of,
+    model_facts,
+    reason_of,
+    refusal_of,
+    text_of,
+    usage_of,
+    wire_message,
+)
 from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
@@ -21,6 +29,7 @@ from cervella.brains.http_clients import (
     location_of_url,
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.endings import ending_of
 from cervella.errors import BrainError
 from cervella.prompt import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage, UsageUpdate
@@ -37,12 +46,6 @@ _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _CONTEXT_TOKENS = 200_000
 _LISTING_SECONDS = 5.0
 _CHECK_SECONDS = 2.0
-_FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-}
 
 
 class ClaudeBrain:
@@ -125,30 +128,35 @@ class ClaudeBrain:
             events = await client.messages.create(**self._request(prompt), stream=True)
         texts: list[str] = []
         usage, stop_reason, model = Usage(), None, self.model
+        refusal: str | None = None
         try:
             async for event in events:
                 if event.type == "message_start":
                     usage, model = usage_of(event.message.usage, Usage()), event.message.model or model
                     yield UsageUpdate(usage=replace(usage, output_tokens=None))  # so far it has written next to none
-                elif event.type == "content_block_delta":
-                    if event.delta.type == "text_delta" and event.delta.text:
-                        texts.append(event.delta.text)
-                        yield TextDelta(text=event.delta.text)
+                elif text := text_of(event):
+                    texts.append(text)
+                    yield TextDelta(text=text)
                 elif event.type == "message_delta":
                     usage, stop_reason = usage_of(event.usage, usage), event.delta.stop_reason or stop_reason
+                    refusal = reason_of(event.delta) or refusal
         finally:
             with anyio.CancelScope(shield=True):
                 await events.close()
         failures = self._failures()
         if stop_reason is None:
-            raise failures.broken("ended its answer without a reason")
+            raise failures.unended("ended its answer without a reason", "".join(texts))
         if stop_reason == "max_tokens" and not "".join(texts).strip():
             raise failures.unfinished_thought()
         flags = {**self._uncached(usage, prompt), **({"soul_folded": 1} if self._folded else {})}
-        finish_reason = _FINISH_REASONS.get(stop_reason, stop_reason)
         yield Finished(
             completion=Completion(
-                text="".join(texts), finish_reason=finish_reason, usage=usage, model=model, flags=flags
+                text="".join(texts),
+                finish_reason=ending_of(stop_reason),
+                refusal=refusal,
+                usage=usage,
+                model=model,
+                flags=flags,
             )
         )
 

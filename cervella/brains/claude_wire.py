@@ -14,7 +14,7 @@ from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
 from cervella.types import Message, Usage
 
-__all__ = ["failure_of", "model_facts", "refusal_of", "usage_of", "wire_message"]
+__all__ = ["failure_of", "model_facts", "reason_of", "refusal_of", "text_of", "usage_of", "wire_message"]
 
 
 @cache
@@ -44,6 +44,20 @@ def wire_message(message: Message, caching: dict[str, Any]) -> dict[str, Any]:
     if message.content.strip():
         blocks.append({"type": "text", "text": message.content, **caching})
     return {"role": message.role, "content": blocks}
+
+
+def text_of(event: Any) -> str:
+    """The text that an event of the stream brings; a block of text may begin with some."""
+    if event.type == "content_block_delta":
+        return (event.delta.text or "") if event.delta.type == "text_delta" else ""
+    block = getattr(event, "content_block", None)
+    return (getattr(block, "text", None) or "") if getattr(block, "type", None) == "text" else ""
+
+
+def reason_of(delta: Any) -> str | None:
+    """Why the model refused: its explanation, or else the category."""
+    details = getattr(delta, "stop_details", None)
+    return getattr(details, "explanation", None) or getattr(details, "category", None)
 
 
 def usage_of(told: Any, before: Usage) -> Usage:

@@ -16,6 +16,7 @@ from cervella.brains.embedded_engine import Engine, EngineOptions, engine_for
 from cervella.brains.embedded_failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
 from cervella.brains.embedded_warmth import Warmth, forget
 from cervella.brains.gguf import GgufError, ModelFacts, read_facts
+from cervella.endings import ending_of
 from cervella.prompt import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 
@@ -137,7 +138,11 @@ class EmbeddedBrain:
             raise failure from error
         yield Finished(
             completion=Completion(
-                text="".join(texts), finish_reason=finish_reason, usage=usage, model=self.model, flags=flags
+                text="".join(texts),
+                finish_reason=ending_of(finish_reason),
+                usage=usage,
+                model=self.model,
+                flags=flags,
             )
         )
 

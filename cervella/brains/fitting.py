@@ -8,7 +8,7 @@ from typing import cast
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
 from cervella.history import turns
-from cervella.language import language
+from cervella.language import is_blank, language
 from cervella.prompt import estimate_tokens, render, without
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
@@ -105,6 +105,14 @@ async def fit(
             model=brain.model,
             remedy="Ask without images, or ask a brain that can see.",
             code="images_unsupported",
+        )
+    if is_blank(prompt.question) and not prompt.images:
+        raise BrainResponseError(
+            f"The brain {brain.name!r} is asked nothing.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="Ask something: a text that is not empty.",
+            code="empty_question",
         )
     if prompt.confidential and location == "cloud":
         raise BrainResponseError(

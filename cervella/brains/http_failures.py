@@ -132,6 +132,10 @@ class HttpFailures:
             **self._who,
         )
 
+    def unended(self, what: str, text: str) -> BrainResponseError:
+        """The stream ended before the answer did; where no text had come, that is an empty answer."""
+        return self.broken(what, code=None if text.strip() else "empty_answer")
+
     def unfinished_thought(self) -> BrainResponseError:
         return self.broken(
             "used up its room thinking, and answered nothing",

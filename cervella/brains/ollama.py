@@ -17,6 +17,7 @@ from cervella.brains.ollama_failures import OllamaFailures
 from cervella.brains.ollama_server import chat_models, is_cloud_tag, listed, model_facts, same_model, server_url
 from cervella.brains.ollama_window import PromptMeter
 from cervella.brains.refusals import Refusal
+from cervella.endings import ending_of
 from cervella.errors import BrainError
 from cervella.prompt import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage
@@ -171,7 +172,7 @@ class OllamaBrain:
                 return
             raise
         if last is None:
-            raise self._failures().broken("ended its answer without saying that it is done")
+            raise self._failures().unended("ended its answer without saying that it is done", "".join(texts))
         if not sure:
             await self._look_at_window(client, window)
         seen, expected = last.prompt_eval_count, self._meter.tokens(messages)
@@ -185,7 +186,7 @@ class OllamaBrain:
         yield Finished(
             completion=Completion(
                 text=text,
-                finish_reason=last.done_reason or "stop",
+                finish_reason=ending_of(last.done_reason or "stop"),
                 usage=Usage(input_tokens=last.prompt_eval_count, output_tokens=last.eval_count),
                 model=last.model or self.model,
                 load_seconds=None if last.load_duration is None else last.load_duration / 1e9,

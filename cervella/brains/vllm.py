@@ -29,6 +29,7 @@ from cervella.brains.vllm_wire import (
     window_of,
     wire_message,
 )
+from cervella.endings import ending_of
 from cervella.errors import BrainError
 from cervella.prompt import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
@@ -43,7 +44,6 @@ _KEY = "VLLM_API_KEY"
 _UNKNOWN_MODEL = "unknown"
 _LISTING_SECONDS = 5.0
 _CHECK_SECONDS = 2.0
-_FINISH_REASONS = {"content_filter": "refusal", "eos_token": "stop", "stop_sequence": "stop"}
 
 
 class VllmBrain:
@@ -154,6 +154,7 @@ class VllmBrain:
             body, flags = self._request(prompt)
             chunks = await client.chat.completions.create(**body)
         texts: list[str] = []
+        refusal: list[str] = []
         usage, finish_reason, model = Usage(), None, self.model
         try:
             async for chunk in chunks:
@@ -167,17 +168,20 @@ class VllmBrain:
                     if text:
                         texts.append(text)
                         yield TextDelta(text=text)
+                    refusal.append(getattr(choice.delta, "refusal", None) or "")
         finally:
             with anyio.CancelScope(shield=True):
                 await chunks.close()
         if finish_reason is None:
-            raise self._failures().broken("ended its answer without a reason")
-        if finish_reason == "length" and not "".join(texts).strip():
+            raise self._failures().unended("ended its answer without a reason", "".join(texts))
+        reason = "".join(refusal).strip()
+        if finish_reason == "length" and not reason and not "".join(texts).strip():
             raise self._failures().unfinished_thought()
         yield Finished(
             completion=Completion(
                 text="".join(texts),
-                finish_reason=_FINISH_REASONS.get(finish_reason, finish_reason),
+                finish_reason="refusal" if reason else ending_of(finish_reason),
+                refusal=reason or None,
                 usage=usage,
                 model=model,
                 flags={**flags, **({"soul_folded": 1} if self._folded else {})},

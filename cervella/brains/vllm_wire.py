@@ -69,7 +69,9 @@ def wire_message(message: Message) -> dict[str, Any]:
         }
         for image in message.images
     ]
-    return {"role": message.role, "content": [*parts, {"type": "text", "text": message.content}]}
+    if message.content.strip():
+        parts.append({"type": "text", "text": message.content})
+    return {"role": message.role, "content": parts}
 
 
 def usage_of(told: Any) -> Usage:

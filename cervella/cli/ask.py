@@ -163,5 +163,7 @@ def print_sources(reply: Reply, agent: Agent) -> None:
         note(
             f"note: {reply.model} is a test-size model, and English: it shows that the engine runs, not what to think."
         )
+    if reply.finish_reason == "refusal":
+        note("note: The model refused. Ask in other words or another brain; what was refused is not sent again.")
     if reply.finish_reason == "length":
         note("note: The answer was cut at its longest length.")

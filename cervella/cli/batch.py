@@ -32,7 +32,7 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
     _tell_what_is_left_out(todo)
     if todo:
         _check(agent)
-    failed = 0
+    failed = refused = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         progress_bar() as progress,
@@ -42,16 +42,24 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
         for number, row in enumerate(todo, 1):
             data = _unreadable(row) if row.asked is None else _answered(row, next(answers))
             failed += "error" in data
+            refused += data.get("finish_reason") == "refusal"
             # One write a row: what is cut off by a crash is the last row at most, and is asked again.
             file.write(json.dumps(data, ensure_ascii=False, default=as_json_value).encode("utf-8", "replace") + b"\n")
             if progress is not None:
                 progress("questions", number, len(todo))
-    summary = {"rows": len(rows), "skipped": len(rows) - len(todo), "answered": len(todo) - failed, "failed": failed}
+    answered = len(todo) - failed - refused
+    summary = {
+        "rows": len(rows),
+        "skipped": len(rows) - len(todo),
+        "answered": answered,
+        "refused": refused,
+        "failed": failed,
+    }
     if as_json:
         print_json({**summary, "out": str(out)})
     else:
         skipped = f", {summary['skipped']} were answered already" if summary["skipped"] else ""
-        note(f"{summary['answered']} answered, {failed} failed{skipped}: {out}")
+        note(f"{answered} answered, {f'{refused} refused, ' if refused else ''}{failed} failed{skipped}: {out}")
 
 
 def _asked(rows: list[Question]) -> Iterator[Asked]:

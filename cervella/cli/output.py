@@ -186,6 +186,7 @@ def reply_data(reply: Reply) -> dict[str, Any]:
     return {
         "question": reply.question,
         "answer": reply.text,
+        "finish_reason": reply.finish_reason,
         "abstained": reply.abstained,
         "citations": [_citation_data(citation) for citation in reply.citations],
         "passages": [_passage_data(rank, passage) for rank, passage in enumerate(reply.passages, 1)],

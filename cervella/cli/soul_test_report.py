@@ -73,7 +73,7 @@ def _print_brain(one: BrainResult) -> None:
     if one.at_limit:
         print_line(f"answers that broke off at the most tokens: {one.at_limit}")
     if one.empty:
-        print_line(f"empty answers, which score 0: {one.empty}")
+        print_line(f"empty or refused answers, which score 0: {one.empty}")
 
 
 def _print_table(dimensions: Iterable[DimensionResult]) -> None:

@@ -49,9 +49,6 @@ _FATAL = frozenset({"brain_auth", "brain_not_installed", "budget"})
 _MOST_FAILURES = 3
 """In a row, with one brain: then it is not asked any more."""
 
-_NOTHING = "…"
-"""What stands in the history for an empty answer: some engines refuse an empty message."""
-
 Ask = Callable[[Prompt], Reply]
 
 
@@ -179,12 +176,12 @@ def interview(
                 progress(last - turn + 1 if output.failed else 1)
             if output.failed:
                 break
+            if output.empty:
+                continue  # what was refused, or said nothing, is not sent again
             question = conversation.probe.variant(conversation.variant)[turn - 1]
             history += (
                 Message(role="user", content=question, tainted=output.tainted),
-                Message(
-                    role="assistant", content=output.text if output.text.strip() else _NOTHING, tainted=output.tainted
-                ),
+                Message(role="assistant", content=output.text, tainted=output.tainted),
             )
     return None
 
@@ -253,10 +250,11 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
         reply, flags = _asked(ask, prompt)
     except (BrainError, BudgetError) as error:
         return replace(asked, **_failure(error), seconds=time.monotonic() - started)
+    refused = reply.finish_reason == "refusal"
     return replace(
         asked,
         model=reply.model,
-        text=reply.text,
+        text="" if refused else reply.text,
         finish_reason=reply.finish_reason,
         input_tokens=reply.usage.input_tokens,
         cache_read_tokens=reply.usage.cache_read_tokens,
@@ -264,7 +262,7 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
         cost_usd=reply.cost_usd,
         tainted=reply.tainted,
         flags={**reply.flags, **flags},
-        error=None if reply.text.strip() else "empty_answer",
+        error="refusal" if refused else None if reply.text.strip() else "empty_answer",
         seconds=reply.timings.total_seconds,
         first_token_seconds=reply.timings.first_token_seconds,
     )

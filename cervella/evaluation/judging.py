@@ -74,12 +74,13 @@ class BrainJudge:
         question = _ASKED.format(rubric=rubric, text=defuse_marks(text), fence=fence, first=first, second=second)
         prompt = Prompt(system="", question=question, temperature=0.0, max_output_tokens=16, hints={"batch": True})
         try:
-            said = _LETTER.match(self._agent.complete(prompt, brain=self._brain, session="judge").text)
+            reply = self._agent.complete(prompt, brain=self._brain, session="judge")
         except BrainError as error:
             raise EvaluationError(
                 f"The judge {self._brain!r} did not answer: {error.message}",
                 remedy=error.remedy or "Score again later with --rescore: the answers are kept.",
             ) from error
+        said = None if reply.finish_reason == "refusal" else _LETTER.match(reply.text)
         return None if said is None else (said[1].upper() == "A") != swapped
 
     def _keep(self, key: str, verdict: bool | None) -> None:

@@ -127,7 +127,8 @@ def phrased(agent: Agent, proposal: Proposal, brain: AnyBrain, *, progress: Prog
         if draft.file is not None:
             reply = agent.complete(_about(draft, proposal.language), brain=brain)
             why = f"{draft.why} Worded by {reply.brain} ({reply.model})."
-            worded = replace(draft, question=_question_in(reply.text), why=why)
+            question = "" if reply.finish_reason == "refusal" else _question_in(reply.text)
+            worded = replace(draft, question=question, why=why)
             draft = worded if worded.question and _is_clean(worded) else draft
         drafts.append(draft)
         if progress is not None:

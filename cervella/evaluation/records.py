@@ -55,7 +55,7 @@ class Output:
     system_sha256: str
     """Of the system prompt's UTF-8 bytes; empty where there was none."""
     text: str
-    """Where an answer broke off, what had come of it."""
+    """Where an answer broke off, what had come of it; of a refusal nothing, it is not the brain's answer."""
     finish_reason: str = "stop"
     input_tokens: int | None = None
     cache_read_tokens: int | None = None
@@ -67,7 +67,7 @@ class Output:
     flags: Mapping[str, int] = field(default_factory=dict)
     """What the shield took away, counted: see `cervella.types.Completion`."""
     error: str | None = None
-    """The error's `code`; None for an answer."""
+    """The error's `code`, or `refusal`; None for an answer."""
     message: str | None = None
     """The error in words."""
     seconds: float | None = None
@@ -80,8 +80,8 @@ class Output:
 
     @property
     def empty(self) -> bool:
-        """The brain answered, and said nothing: a fact about it, not a failure to reach it."""
-        return self.error == "empty_answer"
+        """The brain said nothing, or refused: a fact about it, not a failure to reach it. It scores 0."""
+        return self.error in ("empty_answer", "refusal")
 
     @property
     def failed(self) -> bool:

@@ -125,7 +125,7 @@ class BrainResult:
     errors: Mapping[str, int]
     """Errors by code, with the answer still missing: they are neither failed nor left out."""
     empty: int
-    """Answers that say nothing: they score 0."""
+    """Answers that say nothing, refusals included: they score 0."""
     at_limit: int
     """Answers that broke off at the most tokens an answer may have: checks saw what was there."""
     cut: Mapping[str, int]

@@ -96,7 +96,7 @@ def _fenced(title: str, text: str) -> str:
 
 
 def _said(ask: Ask, instructions: str, text: str) -> str:
-    """The judge's reply; empty where it failed."""
+    """The judge's reply; empty where it failed or refused."""
     prompt = Prompt(
         system="",
         question=text,
@@ -106,6 +106,7 @@ def _said(ask: Ask, instructions: str, text: str) -> str:
         hints={"language": "en", "batch": True, "seed": 0, "fresh": True},
     )
     try:
-        return ask(prompt).text
+        reply = ask(prompt)
     except (BrainError, BudgetError):
         return ""
+    return "" if reply.finish_reason == "refusal" else reply.text

@@ -52,6 +52,7 @@ def _times(get: Callable[[BrainStatistics], Percentiles], part: str) -> Callable
 MEASURES: tuple[tuple[str, Callable[[BrainStatistics], str]], ...] = (
     ("calls", lambda one: shown(one.calls, "count")),
     ("answered", lambda one: shown(one.answered, "count")),
+    ("refused", lambda one: shown(one.refused, "count")),
     ("latency p50", _times(lambda one: one.latency, "p50")),
     ("latency p95", _times(lambda one: one.latency, "p95")),
     ("latency p99", _times(lambda one: one.latency, "p99")),

@@ -31,8 +31,10 @@ class BrainStatistics:
     brain: str
     models: tuple[str, ...]
     calls: int
-    """All of them: answered, failed, broken off, cancelled."""
+    """All of them: answered, refused, failed, broken off, cancelled."""
     answered: int
+    refused: int
+    """The model would not answer, and said so: billed, no answer, and no failure of the brain."""
     failed: int
     """Failed or broken off."""
     cancelled: int
@@ -175,6 +177,7 @@ def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions:
         models=tuple(sorted({call.model for call in calls})),
         calls=len(calls),
         answered=len(ok),
+        refused=sum(call.outcome == "refused" for call in calls),
         failed=failed,
         cancelled=cancelled,
         retries=sum(call.retries > 0 for call in calls),

@@ -142,7 +142,7 @@ def test_a_model_that_thinks_unasked_has_room_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "finish_reason"),
-    [("refusal", "refusal"), ("max_tokens", "length"), ("model_context_window_exceeded", "length"), ("pause", "pause")],
+    [("refusal", "refusal"), ("max_tokens", "length"), ("model_context_window_exceeded", "length")],
 )
 def test_why_it_ended_is_told_in_the_words_of_the_house(server: FaultServer, reason: str, finish_reason: str) -> None:
     plays(server, reason=reason, input_tokens=9)

@@ -475,7 +475,7 @@ BROKEN = {
     "deltas that are not the text": (Brain(_other_text), StreamInterruptedError, "interrupted"),
     "a text without deltas": (Brain(_only_finished), BrainResponseError, "error"),
     "an empty answer": (Brain(_empty), BrainResponseError, "error"),
-    "a blank answer": (Brain(_blank), StreamInterruptedError, "interrupted"),
+    "a blank answer": (Brain(_blank), BrainResponseError, "error"),
     "a string": (Brain(_string), BrainResponseError, "error"),
     "OSError": (Brain(_raises), BrainResponseError, "error"),
     "OSError midway": (Brain(_raises_midway), StreamInterruptedError, "interrupted"),

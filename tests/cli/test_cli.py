@@ -22,8 +22,8 @@ REPORT = {
     "pending_embeddings", "seconds",
 }  # fmt: skip
 REPLY = {
-    "question", "answer", "abstained", "citations", "passages", "invented_marks", "brain", "model", "soul", "usage",
-    "cost_usd", "timings", "flags",
+    "question", "answer", "finish_reason", "abstained", "citations", "passages", "invented_marks", "brain", "model",
+    "soul", "usage", "cost_usd", "timings", "flags",
 }  # fmt: skip
 
 TOML = """brain = "extractive"

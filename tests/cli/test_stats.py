@@ -17,9 +17,10 @@ STATISTICS = {
     "since", "requests", "calls", "answered", "cost_usd", "cost_unknown", "fallback_rate", "brains", "days", "budget",
 }  # fmt: skip
 BRAIN = {
-    "brain", "models", "calls", "answered", "failed", "cancelled", "retries", "error_rate", "fallback_rate", "latency",
-    "first_token", "tokens_per_second", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens",
-    "cache_share", "cost_usd", "cost_unknown", "cost_estimated", "cost_per_request", "feedback_good", "feedback_bad",
+    "brain", "models", "calls", "answered", "refused", "failed", "cancelled", "retries", "error_rate", "fallback_rate",
+    "latency", "first_token", "tokens_per_second", "input_tokens", "cache_read_tokens", "cache_write_tokens",
+    "output_tokens", "cache_share", "cost_usd", "cost_unknown",
+    "cost_estimated", "cost_per_request", "feedback_good", "feedback_bad",
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from cervella.evaluation.judging import BrainJudge
 from cervella.evaluation.scoring import score
 from cervella.evaluation.soul_test import run_soul_test
 from cervella.testing import FixedRetriever, ScriptedBrain
-from cervella.types import Prompt
+from cervella.types import Completion, Prompt
 from tests.conftest import PlainSoul
 from tests.evaluation.probing import TARIFF, probe, small_suite
 from tests.evaluation.test_soul_test import Puppet
@@ -52,6 +52,11 @@ def test_a_verdict_is_given_where_both_orders_agree(agent: Agent) -> None:
 @pytest.mark.parametrize("said", ["A", "B", "Both.", "I can't say."])
 def test_a_judge_that_follows_the_order_or_says_neither_gives_no_verdict(agent: Agent, said: str) -> None:
     assert judge_of(agent, ScriptedBrain(said))("È cortese?", "Sì.") is None
+
+
+def test_a_judge_that_refuses_gives_no_verdict(agent: Agent) -> None:
+    refusals = [Completion(text=letter, finish_reason="refusal") for letter in "AB"]
+    assert judge_of(agent, ScriptedBrain(refusals))("È cortese?", "Sì.") is None
 
 
 def test_a_text_can_not_close_its_own_fence(agent: Agent) -> None:

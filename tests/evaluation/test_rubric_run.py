@@ -39,6 +39,13 @@ def replying(text: str):
     return ask
 
 
+def refusing(text: str):
+    def ask(prompt: Prompt) -> Reply:
+        return Reply(text=text, finish_reason="refusal")
+
+    return ask
+
+
 def judging(prompt: Prompt) -> str:
     """Likes answers with «bene», whatever the order."""
     if "Answer A:" in prompt.question:
@@ -68,6 +75,11 @@ def agent(isolated: Path, soul: PlainSoul) -> Iterator[Agent]:
 )
 def test_families_are_told_by_their_names(one, other, same):
     assert same_family(one, other) is same
+
+
+def test_the_words_of_a_refusal_are_no_marks():
+    assert judge_marks(refusing('{"correttezza": 5, "stile": 5}'), TASKS[0], "Rinviato.") is None
+    assert judge_pair(refusing("The model refused to answer: it is a risk."), TASKS[0], "uno", "due") is None
 
 
 def test_a_path_is_no_family():

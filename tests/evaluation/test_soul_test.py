@@ -308,6 +308,32 @@ def test_an_empty_answer_is_an_answer_that_scores_nothing(agent: Agent, suite: S
     assert found.verdict == "FAIL"
 
 
+class Refuser(Puppet):
+    """Answers, but refuses the first question of a conversation."""
+
+    async def stream(self, prompt: Prompt, /) -> AsyncIterator[BrainEvent]:
+        self.prompts.append(prompt)
+        refused = not prompt.history and "Costa" not in prompt.question
+        text = "" if refused else "Sì, costa 12 euro."
+        if text:
+            yield TextDelta(text=text)
+        yield Finished(completion=Completion(text=text, finish_reason="refusal" if refused else "stop"))
+
+
+def test_a_refusal_scores_nothing_and_is_not_sent_again(agent: Agent, suite: Suite) -> None:
+    brain = Refuser(lambda prompt: "")
+    result = run_soul_test(agent, suite, [brain], plan=Plan(conditions=("soul",), paraphrases=0))
+    found = result.brains["puppet"]
+    assert found.empty
+    assert found.answered == found.planned
+    assert found.errors == {}
+    refused = [row for row in records(result.folder) if row["error"] == "refusal"]
+    assert len(refused) == found.empty
+    assert {(row["text"], row["finish_reason"]) for row in refused} == {("", "refusal")}
+    contents = [message.content for prompt in brain.prompts for message in render(prompt)]
+    assert all(content.strip() and "rifiutato" not in content and content != "…" for content in contents)
+
+
 def test_a_brain_that_fails_again_and_again_is_asked_no_more(agent: Agent, suite: Suite) -> None:
     brain = Puppet(lambda prompt: ValueError("kaputt"))
     result = run_soul_test(agent, suite, [brain, "echo"], plan=Plan(conditions=("soul",), paraphrases=0))
