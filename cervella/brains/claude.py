@@ -14,6 +14,7 @@ from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
+    checked_model,
     checked_url,
     checked_variable,
     get_json,
@@ -21,6 +22,7 @@ from cervella.brains.http_clients import (
     location_of_url,
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.ollama_server import is_ollamas_cloud
 from cervella.errors import BrainError
 from cervella.prompt import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage, UsageUpdate
@@ -32,6 +34,7 @@ __all__ = ["ClaudeBrain"]
 
 _logger = logging.getLogger("cervella")
 
+_MODEL = "claude-sonnet-5-5"
 _URL = "https://api.anthropic.com"
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _CONTEXT_TOKENS = 200_000
@@ -62,7 +65,7 @@ class ClaudeBrain:
         self,
         *,
         name: str = "claude",
-        model: str = "claude-sonnet-5-5",
+        model: str = _MODEL,
         url: str | None = None,
         api_key_env: str | None = None,
         context_tokens: int | None = None,
@@ -83,9 +86,11 @@ class ClaudeBrain:
         ):
             if word not in words:
                 raise ValueError(f"{option} is {word!r}, and must be one of {', '.join(w for w in words if w)}")
+        model = checked_model(model) or _MODEL
         facts = model_facts(model)
         self.name = name
         self.model = model
+        self.remote = is_ollamas_cloud(model)
         self.location: Location = "cloud" if url is None else location_of_url(checked_url(url))
         self._thinking = thinking
         self._effort = effort

@@ -11,7 +11,7 @@ import anyio
 
 from cervella.brains.control_tokens import defuse_control_tokens
 from cervella.brains.folding import fold_system, refuses_system
-from cervella.brains.http_clients import PerLoop, checked_variable, key_from, location_of_url
+from cervella.brains.http_clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
 from cervella.brains.http_failures import translated, without_key
 from cervella.brains.ollama_failures import OllamaFailures
 from cervella.brains.ollama_server import chat_models, is_cloud_tag, listed, model_facts, same_model, server_url
@@ -65,13 +65,13 @@ class OllamaBrain:
         if thinking not in (True, False, "low", "medium", "high", "max"):
             raise ValueError(f"thinking is {thinking!r}, and must be true, false, low, medium, high or max")
         self.name = name
-        self.model = model or _UNKNOWN_MODEL
+        self._named = checked_model(model)
+        self.model = self._named or _UNKNOWN_MODEL
         self._url = server_url(url)
         self.location: Location = location_of_url(self._url)
         self.remote = is_cloud_tag(self.model)
         self.capabilities: frozenset[str] = frozenset()
         self.opens_thinking = opens_thinking
-        self._named = model
         self._most_tokens = context_tokens
         self._window = context_tokens
         self._max_output_tokens = max_output_tokens

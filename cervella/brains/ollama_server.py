@@ -15,6 +15,7 @@ __all__ = [
     "ModelFacts",
     "chat_models",
     "is_cloud_tag",
+    "is_ollamas_cloud",
     "listed",
     "model_facts",
     "models_now",
@@ -43,17 +44,24 @@ def server_url(url: str | None) -> str:
 
 
 def is_cloud_tag(model: str) -> bool:
-    """Whether a model's tag says that Ollama's own service runs it.
+    """Whether a model's name says that Ollama's own service runs it, in any case and with blanks around it.
 
-    >>> is_cloud_tag("gpt-oss:120b-cloud"), is_cloud_tag("cloudy:7b")
+    >>> is_cloud_tag("gpt-oss:120B-CLOUD "), is_cloud_tag("cloudy:7b")
     (True, False)
     """
-    return ":" in model and model.rpartition(":")[2].endswith("cloud")
+    name = model.strip().lower()
+    _, tagged, tag = name.rpartition(":")
+    return tag.strip().endswith("cloud") if tagged else name.endswith("-cloud")
+
+
+def is_ollamas_cloud(model: str) -> bool:
+    """Whether a name is one of Ollama's cloud models, where the server may be another than Ollama: only with a tag."""
+    return ":" in model and is_cloud_tag(model)
 
 
 def same_model(one: str, other: str) -> bool:
     """Whether two names are of one model: without a tag it is `latest`."""
-    return _tagged(one) == _tagged(other)
+    return _tagged(one.strip()) == _tagged(other.strip())
 
 
 def _tagged(model: str) -> str:
@@ -78,7 +86,7 @@ def models_now(url: str | None, model: str | None, *, timeout: float) -> str | N
         there = chat_models(listed(server_url(url), timeout=timeout))
     except (httpx2.HTTPError, ValueError):
         return None
-    if model is not None:
+    if model is not None and model.strip():
         return next((name for name in there if same_model(name, model)), None)
     return there[0] if there else None
 

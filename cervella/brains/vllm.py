@@ -12,6 +12,7 @@ from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
+    checked_model,
     checked_url,
     checked_variable,
     get_json,
@@ -19,6 +20,7 @@ from cervella.brains.http_clients import (
     location_of_url,
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.ollama_server import is_ollamas_cloud
 from cervella.brains.refusals import Refusal
 from cervella.brains.vllm_wire import (
     counted_tokens,
@@ -78,13 +80,14 @@ class VllmBrain:
         if max_output_tokens < 1 or thinking_tokens < 0 or (context_tokens is not None and context_tokens < 1):
             raise ValueError("context_tokens and max_output_tokens must be above 0, thinking_tokens 0 or more")
         self.name = name
-        self.model = model or _UNKNOWN_MODEL
+        self._named = checked_model(model)
+        self.model = self._named or _UNKNOWN_MODEL
+        self.remote = is_ollamas_cloud(self.model)
         self.capabilities: frozenset[str] = frozenset({"images"} if images else ())
         self._url = checked_url(url or _URL)
         self.location: Location = location_of_url(self._url)
         self._max_output_tokens = max_output_tokens
         self.opens_thinking = opens_thinking
-        self._named = model
         self._thinking_tokens = thinking_tokens
         self._window = context_tokens
         self._key_variable = checked_variable(api_key_env) or _KEY
@@ -123,8 +126,9 @@ class VllmBrain:
             if self._named is None:
                 if not listed:
                     raise self._failures().model_missing()
-                one = listed[0]
-                self.model = str(one.get("id"))
+                one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
+                self.model = str(one["id"])
+                self.remote = is_ollamas_cloud(self.model)
             if self._window is None and one is not None:
                 self._window = window_of(one)
             await self._try_system(client)
@@ -140,7 +144,10 @@ class VllmBrain:
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         import openai
 
+        was_remote = self.remote
         await self.prepare()
+        if self.remote and not was_remote and prompt.tainted:
+            raise self._failures().broken("runs its model elsewhere, and was about to be shown what is local only")
         client = await self._clients.get()
         body, flags = self._request(prompt)
         try:

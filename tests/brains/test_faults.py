@@ -128,6 +128,30 @@ def test_an_answer_that_was_cut_says_so(wire: Any, server: FaultServer) -> None:
     assert answer(Shield(wire.brain(server))).finish_reason == "length"
 
 
+def test_without_a_model_a_cloud_model_is_the_last_choice_and_then_it_is_cloud(server: FaultServer) -> None:
+    wire, there = WIRES["vllm"], [{"id": "gpt-oss:120b-CLOUD"}, {"id": "prova"}]
+    wire.beside(server)
+
+    async def models(to: Connection) -> None:
+        await to.status(200, {"data": there})
+
+    server.beside["/models"] = models
+    server.scenes = [well(wire)]
+    subject = wire.brain(server, model=None)
+    answer(Shield(subject))
+    assert (subject.model, subject.remote) == ("prova", False)
+    del there[1]
+    shield = Shield(wire.brain(server, model=None), location="private")
+    secret = Passage(
+        id="a", path="a.md", heading="", text="Il margine è 41.", start_line=1, end_line=1, local_only=True
+    )
+    prompt = Prompt(system="Sono Cervella.", question="Quanto?", passages=(secret,))
+    with pytest.raises(BrainError, match="local only"):
+        asyncio.run(anext(wire.brain(server, model=None).stream(prompt)))
+    assert answer(shield, prompt).flags["passages_withheld"] == 1
+    assert "41" not in str([request.body for request in server.requests])
+
+
 # What is no use trying again
 
 

@@ -47,7 +47,7 @@ class Stub:
         self.tagged = [{"model": "prova:latest", "details": {"family": "qwen3"}}]
 
     async def shown(self, to: Connection) -> None:
-        if to.request.body["model"] not in ("prova", "prova:latest", "prova:120b-cloud"):
+        if not to.request.body["model"].lower().startswith("prova"):
             await to.status(404, {"error": f"model '{to.request.body['model']}' not found"})
         await to.status(200, self.show)
 
@@ -265,6 +265,25 @@ def test_a_model_that_ollamas_service_runs_is_cloud_at_any_url(stub: Stub) -> No
         assert completion.flags["passages_withheld"] == 1
         assert "41" not in json.dumps(stub.asked)
         assert completion.attempts[0].location == "cloud"
+
+
+@pytest.mark.parametrize(
+    "name", ["prova:120B-CLOUD", " prova:120b-cloud ", "prova:Cloud", "prova-cloud", "prova: 9b-Cloud\t", "PROVA:CLOUD"]
+)
+def test_a_cloud_model_is_cloud_in_any_spelling_before_anything_is_sent(stub: Stub, name: str) -> None:
+    subject = brain(stub, model=name)
+    assert Shield(subject, location="private").location == "cloud"
+    assert subject.model == name.strip()
+    assert chat_models([{"model": name}, {"model": "prova:latest"}]) == ["prova:latest"]
+    secret = make_passage("Il margine è 41.", local_only=True)
+    assert answer(Shield(subject, location="private"), asked(passages=(secret,))).flags["passages_withheld"] == 1
+    assert stub.asked["model"] == name.strip()
+    assert "41" not in json.dumps(stub.asked["messages"])
+
+
+@pytest.mark.parametrize("name", ["cloudy:7b", "cloud-atlas:7b", "prova-cloud:7b", "nuvola", "prova:cloudless"])
+def test_a_name_that_only_holds_the_word_is_of_no_cloud_model(name: str) -> None:
+    assert not is_cloud_tag(name)
 
 
 def test_a_remote_model_is_never_shown_what_is_local_only_without_a_shield_either(stub: Stub) -> None:
