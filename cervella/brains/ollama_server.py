@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from cervella.brains.chat_templates import is_jinja, takes_system
 from cervella.brains.http_clients import checked_url, get_json
 
 __all__ = [
@@ -115,7 +115,9 @@ class ModelFacts:
     sees: bool
     thinks: bool
     takes_system: bool
-    """Whether its template shows a system message to it."""
+    """Whether its template plainly shows a system message to it."""
+    jinja: bool
+    """Its template came with the model; else it is in Go's language, and Ollama's own."""
 
 
 def model_facts(told: Mapping[str, Any]) -> ModelFacts:
@@ -123,18 +125,12 @@ def model_facts(told: Mapping[str, Any]) -> ModelFacts:
     lengths = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
     own = info.get(f"{info.get('general.architecture')}.context_length")
     capabilities = told.get("capabilities") or ()
+    template = str(told.get("template") or "")
     return ModelFacts(
         context_tokens=own if isinstance(own, int) and own > 0 else max(lengths, default=None),
         remote=bool(told.get("remote_host") or told.get("remote_model")),
         sees="vision" in capabilities,
         thinks="thinking" in capabilities,
-        takes_system=_takes_system(str(told.get("template") or ""), str(told.get("modelfile") or "")),
+        takes_system=takes_system(template, str(told.get("modelfile") or "")),
+        jinja=is_jinja(template),
     )
-
-
-def _takes_system(template: str, modelfile: str) -> bool:
-    if not template.strip() or re.search(r"(?m)^RENDERER\b", modelfile):
-        return True  # laid out by the server's own code
-    if ".Messages" in template:
-        return ".System" in template or '"system"' in template or bool(re.search(r"\{\{-?\s*\.Role\s*-?\}\}", template))
-    return ".System" in template
