@@ -28,7 +28,13 @@ _OTHER_MESSAGE = re.compile(
     r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"
 )
 _JINJA_CONTENT = re.compile(r"\bcontent\b|\(\s*(?:message|msg|m)\s*[,)]")
-_GO_CONTENT = re.compile(r"\.(?:System|Content)\b")
+_GO_CONTENT = re.compile(r"\.Content\b")
+_GO_SYSTEM = re.compile(r"\.System\b")
+_TOOLS = re.compile(
+    r"(?:(?:else )?(?:el)?if\s+)?(?:and\s+)?[($]*\.?[tT]ools\b"
+    r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*\|?\s*(?:length\s*)?==)"
+)
+"""A condition that wants tools, and none are sent."""
 _FIRST = re.compile(r"messages\s*\[\s*0\s*\]")
 _REST = re.compile(r"messages\s*\[\s*1\s*:\s*\]")
 _SET_REST = re.compile(rf"set\s+([\w.]+)\s*=\s*{_REST.pattern}")
@@ -88,6 +94,7 @@ class _Reading:
     """Follows a system message, the first of a conversation, through a template."""
 
     def __init__(self, *, jinja: bool) -> None:
+        self._jinja = jinja
         self._content = _JINJA_CONTENT if jinja else _GO_CONTENT
         self._open: list[_Branch] = []
         self._without_first: set[str] = set()
@@ -99,10 +106,10 @@ class _Reading:
             words = tag[2:-2].strip("-~+ \t\r\n")
             word = words.split(None, 1)[0] if words else ""
             if word in _OPENS or word in _CLOSES or word in ("elif", "else", "continue"):
-                takes = takes or (word == "with" and self._shown(word, words))
+                takes = (word == "with" and self._shown(word, words)) or takes
                 self._step(word, words)
             elif "raise_exception(" not in words:
-                takes = takes or self._shown(word, words)
+                takes = self._shown(word, words) or takes
             elif self._here() and self._open and self._open[-1].sure:
                 return False  # a system message, or one role too many, is refused
         return takes
@@ -119,7 +126,7 @@ class _Reading:
         elif word in ("elif", "else"):
             before = self._open.pop() if self._open else _Branch(admits=True)
             taken = before.taken or (before.sure and before.named)
-            after = _conditional(words.removeprefix("else"))
+            after = _conditional(words.removeprefix("else").strip())
             self._open.append(replace(after, admits=after.admits and not taken, taken=taken))
         elif word in ("for", "range"):
             listed = words.partition(" in ")[2].strip()
@@ -130,7 +137,9 @@ class _Reading:
 
     def _shown(self, word: str, words: str) -> bool:
         """Whether a tag writes the content of the system message, or keeps it to write it later."""
-        if not self._here():
+        if _GO_SYSTEM.search(words) and not self._jinja:
+            return True  # it is there in every turn, whoever's it is
+        if not self._here() or _OTHER_MESSAGE.search(words):
             return False
         if found := _SET_REST.match(words):
             self._without_first.add(found[1])
@@ -153,6 +162,8 @@ def _conditional(words: str) -> _Branch:
 
 def _admits(words: str) -> bool:
     """Whether a condition lets a system message in, as far as it speaks of roles."""
+    if _TOOLS.match(words) and not re.search(r"\bor\b", words):
+        return False
     roles = list(_ROLES.finditer(words))
     if not roles or _ALTERNATION.search(words) or _OTHER_MESSAGE.search(words):
         return True

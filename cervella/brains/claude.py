@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from cervella.brains.claude_wire import failure_of, model_facts, refusal_of, usage_of, wire_message
-from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
@@ -107,6 +107,8 @@ class ClaudeBrain:
         self._cache_floor: int | None = facts.get("cache_floor_tokens")
         self._said_uncached = False
         self._folded = False
+        self._may_fold = url is not None
+        """Anthropic's own models take a system message, always."""
         self._counts = True
         self._connect_timeout = connect_timeout
         self._clients: PerLoop[AsyncAnthropic] = PerLoop(self._client, _close)
@@ -124,7 +126,7 @@ class ClaudeBrain:
         except anthropic.APIStatusError as error:
             if isinstance(error, anthropic.NotFoundError):
                 raise await self._model_missing(client, error) from error
-            if self._folded or not refuses_system(str(error)):
+            if self._folded or not self._may_fold or not self._refuses_system(error, prompt):
                 raise
             self._folded = True  # a server whose template knows no system role says so before the first token
             events = await client.messages.create(**self._request(prompt), stream=True)
@@ -210,7 +212,7 @@ class ClaudeBrain:
 
     def _parts(self, prompt: Prompt) -> dict[str, Any]:
         """System and messages, with a breakpoint on the soul and one on the last message of the history."""
-        messages = fold_system(render(prompt)) if self._folded else render(prompt)
+        messages = fold_system(render(prompt)) if self._folded else merge_neighbours(render(prompt))
         caching = {} if self._cache_ttl == "off" else {"cache_control": {"type": "ephemeral", "ttl": self._cache_ttl}}
         system = [m for m in messages if m.role == "system" and m.content.strip()]
         turns = [m for m in messages if m.role != "system"]
@@ -220,6 +222,11 @@ class ClaudeBrain:
         if system:
             body["system"] = [{"type": "text", "text": m.content, **caching} for m in system]
         return body
+
+    @staticmethod
+    def _refuses_system(error: Any, prompt: Prompt) -> bool:
+        refusal = refusal_of(error)
+        return refuses_system(refusal.message, merge_neighbours(render(prompt)), status=refusal.status)
 
     def _uncached(self, usage: Usage, prompt: Prompt) -> dict[str, int]:
         """What to flag where caching was asked for and did nothing; it is said once."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from cervella.brains.control_tokens import defuse_control_tokens
-from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
 from cervella.brains.http_failures import translated, without_key
 from cervella.brains.ollama_failures import OllamaFailures
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["OllamaBrain"]
 
 _UNKNOWN_MODEL = "unknown"
+_CANARY = "cervella-lantern"
 _CHECK_SECONDS = 2.0
 _LISTING_SECONDS = 5.0
 
@@ -80,7 +81,9 @@ class OllamaBrain:
         self._keep_alive = keep_alive
         self._key_variable = checked_variable(api_key_env)
         self._connect_timeout = connect_timeout
-        self._ready = self._folded = self._thinks = False
+        self._ready = self._folded = self._thinks = self._go_template = False
+        self._place_known = True
+        """Whether it is known where the soul goes."""
         self._meter = PromptMeter()
         self._clients: PerLoop[OllamaClient] = PerLoop(self._client, _close)
 
@@ -109,7 +112,9 @@ class OllamaBrain:
             self.remote = facts.remote or is_cloud_tag(self.model)
             self._window = min(self._most_tokens, facts.context_tokens or self._most_tokens)
             self.capabilities = frozenset({"images"} if facts.sees else ())
-            self._thinks, self._folded = facts.thinks, not facts.takes_system
+            self._thinks, self._folded = facts.thinks, False
+            self._go_template = not facts.jinja
+            self._place_known = facts.takes_system or self.remote
             self._ready = True
         except Exception as error:
             failure = without_key(self._failure_of(error), error, self._key_variable)
@@ -148,6 +153,10 @@ class OllamaBrain:
         if self._meter.tokens(messages) + room > self._window:
             raise self._failures().too_long(self._meter.tokens(messages), self._window - room)
         body = self._request(prompt, messages, room, window)
+        if not self._place_known:
+            self._folded, self._place_known = not await self._reads_system(client, body), True
+            messages, flags = self._messages(prompt)
+            body = self._request(prompt, messages, room, window)
         sure = self._meter.is_sure(messages, room, window)
         texts: list[str] = []
         last: Any = None
@@ -164,7 +173,7 @@ class OllamaBrain:
                 raise await self._model_missing() from error
             if refusal_of(error).sort == "too_long":
                 raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
-            if not self._folded and not texts and refuses_system(str(error)):
+            if not self._folded and not texts and _refuses_system(error, messages):
                 self._folded = True
                 async for event in self._answer(prompt):
                     yield event
@@ -223,7 +232,7 @@ class OllamaBrain:
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], dict[str, int]]:
         messages, defused = defuse_control_tokens(render(prompt))
         flags = {"control_tokens_defused": defused} if defused else {}
-        return fold_system(messages) if self._folded else messages, flags
+        return fold_system(messages) if self._folded else merge_neighbours(messages), flags
 
     def _request(self, prompt: Prompt, messages: Sequence[Message], room: int, window: int) -> dict[str, Any]:
         options: dict[str, Any] = {"num_ctx": window, "num_predict": room}
@@ -240,6 +249,24 @@ class OllamaBrain:
         if self._thinking or self._thinks:  # a model that can't think would refuse to be told
             body["think"] = self._thinking
         return body
+
+    async def _reads_system(self, client: OllamaClient, body: dict[str, Any]) -> bool:
+        """Whether a system message reaches the model, asked of the server where the template does not say so plainly.
+
+        With the options of the question, for which the model is loaded in any case.
+        """
+        import ollama
+
+        sent = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
+        options = {**body["options"], "num_predict": 1}  # an older server takes it for a question
+        try:
+            rendered = await client.rendered({**body, "messages": [_wire(m) for m in sent], "options": options})
+        except ollama.ResponseError as error:
+            return not _refuses_system(error, sent)
+        if rendered is None:
+            # It is Ollama's own engine that fills a template of Go: it leaves out what the template does not name.
+            return not self._go_template
+        return _CANARY in rendered
 
     # Was it read whole?
 
@@ -297,6 +324,13 @@ class OllamaBrain:
         from cervella.brains.ollama_client import failure_of
 
         return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+
+
+def _refuses_system(error: Any, sent: Sequence[Message]) -> bool:
+    from cervella.brains.ollama_client import refusal_of
+
+    refusal = refusal_of(error)
+    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 def _wire(message: Message) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from cervella.brains.control_tokens import defuse_control_tokens
-from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
@@ -155,7 +155,7 @@ class VllmBrain:
         except openai.APIStatusError as error:
             if isinstance(error, openai.NotFoundError):
                 raise await self._model_missing(client, error) from error
-            if self._folded or not refuses_system(str(error)):
+            if self._folded or not _refuses_system(error, self._messages(prompt)[0]):
                 raise
             self._folded = True
             body, flags = self._request(prompt)
@@ -232,7 +232,7 @@ class VllmBrain:
 
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], int]:
         messages, defused = defuse_control_tokens(render(prompt))
-        return fold_system(messages) if self._folded else messages, defused
+        return fold_system(messages) if self._folded else merge_neighbours(messages), defused
 
     def _request(self, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
         messages, defused = self._messages(prompt)
@@ -261,6 +261,7 @@ class VllmBrain:
         """Fold the soul into the first user turn where the template refuses a system role, or leaves it out."""
         import openai
 
+        self._folded = False  # it may be another model than before
         user = Message(role="user", content="a")
         counts = []
         try:
@@ -268,7 +269,7 @@ class VllmBrain:
                 system = Message(role="system", content="a " * words)
                 counts.append(await self._count(client, (system, user)))
         except openai.APIStatusError as error:
-            if not refuses_system(str(error)):
+            if not _refuses_system(error, (system, user)):
                 return  # it says so of every prompt, and the question will tell
             self._folded = True
             return
@@ -319,6 +320,11 @@ class VllmBrain:
 
     def _failure_of(self, error: Exception) -> BrainError:
         return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+
+
+def _refuses_system(error: Any, sent: tuple[Message, ...]) -> bool:
+    refusal = refusal_of(error)
+    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 async def _close(client: AsyncOpenAI) -> None:
