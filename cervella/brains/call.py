@@ -12,7 +12,14 @@ import anyio
 
 from cervella.brains.fitting import Fitted
 from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
-from cervella.errors import BrainError, BrainResponseError, BrainTimeoutError, CervellaError, StreamInterruptedError
+from cervella.errors import (
+    BrainError,
+    BrainResponseError,
+    BrainTimeoutError,
+    CervellaError,
+    PersonaTruncatedError,
+    StreamInterruptedError,
+)
 from cervella.prompt import estimate_tokens
 from cervella.protocols import Brain
 from cervella.redaction import mask_secrets
@@ -78,7 +85,8 @@ class Call:
             raise
 
     async def next(self) -> AnswerEvent:
-        """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come."""
+        """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come, or
+        PersonaTruncatedError, where the text was not hers and is no part of an answer."""
         wait = self._patience.idle if self._text else self._patience.first_token
         until = (time.monotonic() if self._text else self._started) + wait
         try:
@@ -119,7 +127,7 @@ class Call:
         error.args = (error.message,)
         error.brain = error.brain or self._brain.name
         error.model = error.model or self._brain.model
-        if self._text and not isinstance(error, StreamInterruptedError):
+        if self._text and not isinstance(error, (StreamInterruptedError, PersonaTruncatedError)):
             cause, error = (
                 error,
                 StreamInterruptedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,16 @@ from cervella.brains.folding import fold_system, merge_neighbours, refuses_syste
 from cervella.brains.http_clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
 from cervella.brains.http_failures import translated, without_key
 from cervella.brains.ollama_failures import OllamaFailures
-from cervella.brains.ollama_server import chat_models, is_cloud_tag, listed, model_facts, same_model, server_url
-from cervella.brains.ollama_window import PromptMeter
+from cervella.brains.ollama_server import (
+    chat_models,
+    is_cloud_tag,
+    listed,
+    model_facts,
+    same_model,
+    server_url,
+    window_given,
+)
+from cervella.brains.prompt_meter import PromptMeter
 from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
 from cervella.prompt import render
@@ -183,9 +192,11 @@ class OllamaBrain:
             raise self._failures().broken("ended its answer without saying that it is done")
         if not sure:
             await self._look_at_window(client, window)
-        seen, expected = last.prompt_eval_count, self._meter.tokens(messages)
-        if seen is not None and not self._meter.read_whole(messages, seen, room, window, learn=not prompt.images):
-            raise self._failures().cut(expected, seen)
+        seen = last.prompt_eval_count
+        if seen and self._meter.reading(messages, seen, room, window) != "whole":
+            raise self._failures().cut(self._meter.missed(messages, seen), seen)
+        if seen and not prompt.images:
+            self._meter.learn(messages, seen)
         text = "".join(texts)
         if last.done_reason == "length" and not text.strip():
             raise self._failures().unfinished_thought()
@@ -272,15 +283,10 @@ class OllamaBrain:
 
     async def _look_at_window(self, client: OllamaClient, window: int) -> None:
         """Learn which window the server really gave the model, where it tells."""
-        loaded: Any = None
-        try:
-            with anyio.fail_after(_LISTING_SECONDS):
-                running = (await client.told("GET", "/api/ps")).get("models") or []
-            mine = [m for m in running if same_model(str(m.get("model") or m.get("name")), self.model)]
-            loaded = mine[0].get("context_length") if mine else None
-        except Exception:  # an old server has no such list
-            loaded = None
-        if isinstance(loaded, int) and loaded > 0:
+        loaded = None
+        with contextlib.suppress(Exception), anyio.fail_after(_LISTING_SECONDS):  # an old server has no such list
+            loaded = window_given(await client.told("GET", "/api/ps"), self.model)
+        if loaded is not None:
             self._meter.loaded(loaded)
             if loaded < window:
                 self._window = min(self._window, loaded)

@@ -21,6 +21,7 @@ __all__ = [
     "models_now",
     "same_model",
     "server_url",
+    "window_given",
 ]
 
 _URL = "http://127.0.0.1:11434"
@@ -89,6 +90,14 @@ def models_now(url: str | None, model: str | None, *, timeout: float) -> str | N
     if model is not None and model.strip():
         return next((name for name in there if same_model(name, model)), None)
     return there[0] if there else None
+
+
+def window_given(running: Any, model: str) -> int | None:
+    """The window that a server gave a model, as /api/ps lists it; None where it does not."""
+    models = running.get("models") if isinstance(running, dict) else None
+    mine = [m for m in models or () if same_model(str(m.get("model") or m.get("name")), model)]
+    given = mine[0].get("context_length") if mine else None
+    return given if isinstance(given, int) and given > 0 else None
 
 
 def chat_models(models: list[dict[str, Any]]) -> list[str]:

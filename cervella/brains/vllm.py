@@ -21,6 +21,7 @@ from cervella.brains.http_clients import (
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
 from cervella.brains.ollama_server import is_ollamas_cloud
+from cervella.brains.prompt_reading import PromptReading
 from cervella.brains.refusals import Refusal
 from cervella.brains.vllm_wire import (
     counted_tokens,
@@ -100,6 +101,7 @@ class VllmBrain:
         self._connect_timeout = connect_timeout
         self._ready = False
         self._folded = False
+        self._reading = PromptReading(self._url)
         self._counts: bool | None = None
         self._clients: PerLoop[AsyncOpenAI] = PerLoop(self._client, _close)
 
@@ -131,6 +133,7 @@ class VllmBrain:
                 self.remote = is_ollamas_cloud(self.model)
             if self._window is None and one is not None:
                 self._window = window_of(one)
+            self._reading = PromptReading(self._url)  # it may be another model than before
             await self._try_system(client)
             self._ready = True
         except Exception as error:
@@ -162,8 +165,12 @@ class VllmBrain:
             chunks = await client.chat.completions.create(**body)
         texts: list[str] = []
         usage, finish_reason, model = Usage(), None, self.model
+        messages, room, held = self._messages(prompt)[0], int(body["max_tokens"]), False
         try:
             async for chunk in chunks:
+                if not texts:
+                    self._reading.begins(getattr(chunk, "system_fingerprint", None))
+                    held = self._reading.holds_back(messages, room)
                 model = getattr(chunk, "model", None) or model
                 if getattr(chunk, "usage", None) is not None:
                     usage = usage_of(chunk.usage)
@@ -173,14 +180,25 @@ class VllmBrain:
                     text = getattr(choice.delta, "content", None)
                     if text:
                         texts.append(text)
-                        yield TextDelta(text=text)
+                        if not held:
+                            yield TextDelta(text=text)
         finally:
             with anyio.CancelScope(shield=True):
                 await chunks.close()
         if finish_reason is None:
             raise self._failures().broken("ended its answer without a reason")
+        await self._reading.ends(
+            client,
+            messages,
+            usage.input_tokens,
+            room=room,
+            failures=self._failures(),
+            cached=usage.cache_read_tokens,
+        )
         if finish_reason == "length" and not "".join(texts).strip():
             raise self._failures().unfinished_thought()
+        if held and texts:
+            yield TextDelta(text="".join(texts))
         yield Finished(
             completion=Completion(
                 text="".join(texts),
@@ -206,20 +224,21 @@ class VllmBrain:
         return estimate_tokens(messages)
 
     def check(self) -> None:
-        """Whether its server is there, and has the model. Nobody is asked anything."""
+        """Whether its server is there, has the model, and is none that cuts. Nobody is asked anything."""
         import httpx2
 
-        failures = self._failures()
+        failures, key = self._failures(), self._key()
+        listed: Any = None
         try:
-            listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=self._key())
+            listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=key)
         except httpx2.HTTPStatusError as error:
             if error.response.status_code in (401, 403):
                 raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
-            return
         except httpx2.HTTPError as error:
             raise failures.unreachable(error) from error
         except ValueError:
-            return
+            pass  # it is there, and need not list its models
+        self._reading.check(failures, timeout=_CHECK_SECONDS, key=key)
         there = [m for m in listed.get("data") or () if isinstance(m, dict)] if isinstance(listed, dict) else []
         if self._named and there and not any(self._named in (m.get("id"), *m.get("aliases", ())) for m in there):
             raise failures.model_missing(there=[str(m.get("id")) for m in there])
