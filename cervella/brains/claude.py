@@ -35,7 +35,6 @@ __all__ = ["ClaudeBrain"]
 
 _logger = logging.getLogger("cervella")
 
-_MODEL = "claude-sonnet-5-5"
 _URL = "https://api.anthropic.com"
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _CONTEXT_TOKENS = 200_000
@@ -66,7 +65,7 @@ class ClaudeBrain:
         self,
         *,
         name: str = "claude",
-        model: str = _MODEL,
+        model: str = "claude-sonnet-5-5",
         url: str | None = None,
         api_key_env: str | None = None,
         context_tokens: int | None = None,
@@ -87,7 +86,7 @@ class ClaudeBrain:
         ):
             if word not in words:
                 raise ValueError(f"{option} is {word!r}, and must be one of {', '.join(w for w in words if w)}")
-        model = checked_model(model) or _MODEL
+        model = checked_model(model) or model
         facts = model_facts(model)
         self.name = name
         self.model = model
