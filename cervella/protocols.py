@@ -19,7 +19,8 @@ class Brain(Protocol):
 
     Yields any number of `TextDelta`, then one `Finished`, last. The deltas joined are `completion.text`. A
     `UsageUpdate` may come at any time before: it is billed where the answer breaks off. Raises only `BrainError`;
-    after the first delta, `StreamInterruptedError(partial=…)`. Closing the iterator stops the engine. `stream` may be
+    after the first delta, `StreamInterruptedError(partial=…)`, or `PersonaTruncatedError` where the engine turns out to
+    have read less than the prompt. Closing the iterator stops the engine. `stream` may be
     called from several event loops, one after the other or at once.
 
     Optional, used by the shield where present: `location` (`"local"`, `"private"`, `"cloud"`; without it a brain is

@@ -13,7 +13,14 @@ import anyio
 from cervella.brains.fitting import Fitted
 from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
 from cervella.endings import WHOLE, ending_of
-from cervella.errors import BrainError, BrainResponseError, BrainTimeoutError, CervellaError, StreamInterruptedError
+from cervella.errors import (
+    BrainError,
+    BrainResponseError,
+    BrainTimeoutError,
+    CervellaError,
+    PersonaTruncatedError,
+    StreamInterruptedError,
+)
 from cervella.language import is_blank, language
 from cervella.prompt import estimate_tokens
 from cervella.protocols import Brain
@@ -92,7 +99,8 @@ class Call:
             raise
 
     async def next(self) -> AnswerEvent:
-        """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come."""
+        """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come, or
+        PersonaTruncatedError, where the text was not hers and is no part of an answer."""
         wait = self._patience.idle if self._text else self._patience.first_token
         until = (time.monotonic() if self._text else self._started) + wait
         try:
@@ -133,7 +141,7 @@ class Call:
         error.args = (error.message,)
         error.brain = error.brain or self._brain.name
         error.model = error.model or self._brain.model
-        if self._text and not isinstance(error, StreamInterruptedError):
+        if self._text and not isinstance(error, (StreamInterruptedError, PersonaTruncatedError)):
             cause, error = (
                 error,
                 StreamInterruptedError(

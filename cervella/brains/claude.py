@@ -18,10 +18,11 @@ from cervella.brains.claude_wire import (
     usage_of,
     wire_message,
 )
-from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
+    checked_model,
     checked_url,
     checked_variable,
     get_json,
@@ -29,10 +30,12 @@ from cervella.brains.http_clients import (
     location_of_url,
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.ollama_server import is_ollamas_cloud
+from cervella.brains.prompt_reading import PromptReading
 from cervella.endings import ending_of
 from cervella.errors import BrainError
 from cervella.prompt import estimate_tokens, render
-from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage, UsageUpdate
+from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -86,9 +89,11 @@ class ClaudeBrain:
         ):
             if word not in words:
                 raise ValueError(f"{option} is {word!r}, and must be one of {', '.join(w for w in words if w)}")
+        model = checked_model(model) or model
         facts = model_facts(model)
         self.name = name
         self.model = model
+        self.remote = is_ollamas_cloud(model)
         self.location: Location = "cloud" if url is None else location_of_url(checked_url(url))
         self._thinking = thinking
         self._effort = effort
@@ -101,10 +106,14 @@ class ClaudeBrain:
         self.max_output_tokens = min(max_output_tokens, max(1, window // 4)) if window else max_output_tokens
         self._url = url and checked_url(url).removesuffix("/v1")
         self._key_variables = (checked_variable(api_key_env),) if url or api_key_env else _KEYS
+        self._reading = PromptReading(self._url) if self._url else None
+        """Of a server of one's own: Anthropic's never cuts."""
         self._cache_ttl = cache_ttl
         self._cache_floor: int | None = facts.get("cache_floor_tokens")
         self._said_uncached = False
         self._folded = False
+        self._may_fold = url is not None
+        """Anthropic's own models take a system message, always."""
         self._counts = True
         self._connect_timeout = connect_timeout
         self._clients: PerLoop[AsyncAnthropic] = PerLoop(self._client, _close)
@@ -122,7 +131,7 @@ class ClaudeBrain:
         except anthropic.APIStatusError as error:
             if isinstance(error, anthropic.NotFoundError):
                 raise await self._model_missing(client, error) from error
-            if self._folded or not refuses_system(str(error)):
+            if self._folded or not self._refuses_system(error, prompt):
                 raise
             self._folded = True  # a server whose template knows no system role says so before the first token
             events = await client.messages.create(**self._request(prompt), stream=True)
@@ -146,6 +155,10 @@ class ClaudeBrain:
         failures = self._failures()
         if stop_reason is None:
             raise failures.unended("ended its answer without a reason", "".join(texts))
+        if self._reading is not None:
+            yield UsageUpdate(usage=usage)
+            sent, room = self._messages(prompt), self._request(prompt)["max_tokens"]
+            await self._reading.ends(client, sent, usage.input_tokens, room=room, failures=failures)
         if stop_reason == "max_tokens" and not "".join(texts).strip():
             raise failures.unfinished_thought()
         flags = {**self._uncached(usage, prompt), **({"soul_folded": 1} if self._folded else {})}
@@ -191,6 +204,8 @@ class ClaudeBrain:
                 pass  # it is there, and need not list its models
             except httpx2.HTTPError as error:
                 raise self._failures().unreachable(error) from error
+            if self._reading is not None:
+                self._reading.check(self._failures(), timeout=_CHECK_SECONDS, key=key)
 
     async def aclose(self) -> None:
         """Close this loop's connections."""
@@ -211,9 +226,12 @@ class ClaudeBrain:
             body["output_config"] = {"effort": self._effort}
         return body
 
+    def _messages(self, prompt: Prompt) -> tuple[Message, ...]:
+        return fold_system(render(prompt)) if self._folded else merge_neighbours(render(prompt))
+
     def _parts(self, prompt: Prompt) -> dict[str, Any]:
         """System and messages, with a breakpoint on the soul and one on the last message of the history."""
-        messages = fold_system(render(prompt)) if self._folded else render(prompt)
+        messages = self._messages(prompt)
         caching = {} if self._cache_ttl == "off" else {"cache_control": {"type": "ephemeral", "ttl": self._cache_ttl}}
         system = [m for m in messages if m.role == "system" and m.content.strip()]
         turns = [m for m in messages if m.role != "system"]
@@ -223,6 +241,10 @@ class ClaudeBrain:
         if system:
             body["system"] = [{"type": "text", "text": m.content, **caching} for m in system]
         return body
+
+    def _refuses_system(self, error: Any, prompt: Prompt) -> bool:
+        refusal = refusal_of(error)
+        return self._may_fold and refuses_system(refusal.message, self._messages(prompt), status=refusal.status)
 
     def _uncached(self, usage: Usage, prompt: Prompt) -> dict[str, int]:
         """What to flag where caching was asked for and did nothing; it is said once."""

@@ -158,6 +158,7 @@ async def in_order(
         within = first_token_within
         if left is not None and number < len(waiting) - 1:
             within = min(left * _SHARE, within if within is not None else left)
+        begun = False
         try:
             events = member.stream(_routed(prompt, failures), timeout=left, first_token_within=within)
             async with aclosing(events):
@@ -165,6 +166,7 @@ async def in_order(
                     if isinstance(event, Finished):
                         event = _counted(event, attempts, len(failures))
                         cooldown.recovered(member.name)
+                    begun = True
                     yield event
             return
         except StreamInterruptedError as error:
@@ -176,6 +178,9 @@ async def in_order(
         except (BrainError, BudgetError) as error:
             _judge(cooldown, member.name, error)
             attempts += getattr(error, "attempts", ())
+            if begun and isinstance(error, BrainError):  # a cut soul shows at the end: the text was given out
+                error.attempts = tuple(attempts)
+                raise
             failures.append((member.name, error))
         except BaseException:  # the caller left
             cooldown.released(member.name)

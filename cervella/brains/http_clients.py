@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PerLoop",
     "async_client",
+    "checked_model",
     "checked_url",
     "checked_variable",
     "get_json",
@@ -79,6 +80,13 @@ def checked_variable(name: str | None) -> str | None:
     if name is not None and not _VARIABLE.fullmatch(name):
         raise ValueError("api_key_env must be the name of an environment variable, such as GPU_BOX_KEY, not a key")
     return name
+
+
+def checked_model(model: str | None) -> str | None:
+    """The name of a model without blanks around it; None where there is none. Raises ValueError where it is no name."""
+    if model is not None and not isinstance(model, str):
+        raise ValueError(f"model is {model!r}, and must be a name")
+    return (model or "").strip() or None
 
 
 def async_client(url: str, connect_timeout: float) -> httpx2.AsyncClient:

@@ -16,6 +16,7 @@ from cervella.errors import (
     BrainResponseError,
     BrainTimeoutError,
     BrainUnavailableError,
+    PersonaTruncatedError,
     PromptTooLongError,
     StreamInterruptedError,
 )
@@ -102,6 +103,19 @@ class HttpFailures:
             **self._who,
         )
 
+    def cut(self, prompt_tokens: int, seen_tokens: int, *, remedy: str | None = None) -> PersonaTruncatedError:
+        """The server read less than the whole prompt."""
+        return PersonaTruncatedError(
+            f"The brain {self.brain!r} read {seen_tokens} tokens of a prompt of about {prompt_tokens}: "
+            "the soul was cut.",
+            prompt_tokens=prompt_tokens,
+            seen_tokens=seen_tokens,
+            remedy=remedy
+            or f"Let the server give a larger window, or set context_tokens in [brains.{self.brain}] to "
+            "the one that it gives, so that passages are left out instead.",
+            **self._who,
+        )
+
     def unreachable(self, error: BaseException) -> BrainUnavailableError:
         """Nobody answers, or the connection broke."""
         said = f" ({type(error).__name__})" if type(error).__name__ not in ("ConnectError", "ConnectionError") else ""
@@ -172,6 +186,8 @@ async def translated(
 ) -> AsyncGenerator[BrainEvent, None]:
     """The events, and what breaks them as errors of the house: after the first text, StreamInterruptedError.
 
+    PersonaTruncatedError stays what it is: a text that was not hers is no part of an answer.
+
     The keys in these environment variables appear in none of them.
     """
     texts: list[str] = []
@@ -183,7 +199,7 @@ async def translated(
                 yield event
     except Exception as error:
         failure = without_key(failure_of(error), error, *variables)
-        if texts and not isinstance(failure, StreamInterruptedError):
+        if texts and not isinstance(failure, (StreamInterruptedError, PersonaTruncatedError)):
             raise StreamInterruptedError(
                 f"The answer broke off: {failure.message}",
                 partial="".join(texts),

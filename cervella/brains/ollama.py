@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from cervella.brains.control_tokens import defuse_control_tokens
-from cervella.brains.folding import fold_system, refuses_system
-from cervella.brains.http_clients import PerLoop, checked_variable, key_from, location_of_url
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
+from cervella.brains.http_clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
 from cervella.brains.http_failures import translated, without_key
 from cervella.brains.ollama_failures import OllamaFailures
-from cervella.brains.ollama_server import chat_models, is_cloud_tag, listed, model_facts, same_model, server_url
-from cervella.brains.ollama_window import PromptMeter
+from cervella.brains.ollama_server import (
+    chat_models,
+    is_cloud_tag,
+    listed,
+    model_facts,
+    same_model,
+    server_url,
+    window_given,
+)
+from cervella.brains.prompt_meter import PromptMeter
 from cervella.brains.refusals import Refusal
 from cervella.endings import ending_of
 from cervella.errors import BrainError
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["OllamaBrain"]
 
 _UNKNOWN_MODEL = "unknown"
+_CANARY = "cervella-lantern"
 _CHECK_SECONDS = 2.0
 _LISTING_SECONDS = 5.0
 
@@ -66,13 +76,13 @@ class OllamaBrain:
         if thinking not in (True, False, "low", "medium", "high", "max"):
             raise ValueError(f"thinking is {thinking!r}, and must be true, false, low, medium, high or max")
         self.name = name
-        self.model = model or _UNKNOWN_MODEL
+        self._named = checked_model(model)
+        self.model = self._named or _UNKNOWN_MODEL
         self._url = server_url(url)
         self.location: Location = location_of_url(self._url)
         self.remote = is_cloud_tag(self.model)
         self.capabilities: frozenset[str] = frozenset()
         self.opens_thinking = opens_thinking
-        self._named = model
         self._most_tokens = context_tokens
         self._window = context_tokens
         self._max_output_tokens = max_output_tokens
@@ -81,7 +91,9 @@ class OllamaBrain:
         self._keep_alive = keep_alive
         self._key_variable = checked_variable(api_key_env)
         self._connect_timeout = connect_timeout
-        self._ready = self._folded = self._thinks = False
+        self._ready = self._folded = self._thinks = self._go_template = False
+        self._place_known = True
+        """Whether it is known where the soul goes."""
         self._meter = PromptMeter()
         self._clients: PerLoop[OllamaClient] = PerLoop(self._client, _close)
 
@@ -110,7 +122,9 @@ class OllamaBrain:
             self.remote = facts.remote or is_cloud_tag(self.model)
             self._window = min(self._most_tokens, facts.context_tokens or self._most_tokens)
             self.capabilities = frozenset({"images"} if facts.sees else ())
-            self._thinks, self._folded = facts.thinks, not facts.takes_system
+            self._thinks, self._folded = facts.thinks, False
+            self._go_template = not facts.jinja
+            self._place_known = facts.takes_system or self.remote
             self._ready = True
         except Exception as error:
             failure = without_key(self._failure_of(error), error, self._key_variable)
@@ -149,6 +163,10 @@ class OllamaBrain:
         if self._meter.tokens(messages) + room > self._window:
             raise self._failures().too_long(self._meter.tokens(messages), self._window - room)
         body = self._request(prompt, messages, room, window)
+        if not self._place_known:
+            self._folded, self._place_known = not await self._reads_system(client, body), True
+            messages, flags = self._messages(prompt)
+            body = self._request(prompt, messages, room, window)
         sure = self._meter.is_sure(messages, room, window)
         texts: list[str] = []
         last: Any = None
@@ -165,7 +183,7 @@ class OllamaBrain:
                 raise await self._model_missing() from error
             if refusal_of(error).sort == "too_long":
                 raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
-            if not self._folded and not texts and refuses_system(str(error)):
+            if not self._folded and not texts and _refuses_system(error, messages):
                 self._folded = True
                 async for event in self._answer(prompt):
                     yield event
@@ -175,9 +193,11 @@ class OllamaBrain:
             raise self._failures().unended("ended its answer without saying that it is done", "".join(texts))
         if not sure:
             await self._look_at_window(client, window)
-        seen, expected = last.prompt_eval_count, self._meter.tokens(messages)
-        if seen is not None and not self._meter.read_whole(messages, seen, room, window, learn=not prompt.images):
-            raise self._failures().cut(expected, seen)
+        seen = last.prompt_eval_count
+        if seen and self._meter.reading(messages, seen, room, window) != "whole":
+            raise self._failures().cut(self._meter.missed(messages, seen), seen)
+        if seen and not prompt.images:
+            self._meter.learn(messages, seen)
         text = "".join(texts)
         if last.done_reason == "length" and not text.strip():
             raise self._failures().unfinished_thought()
@@ -224,7 +244,7 @@ class OllamaBrain:
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], dict[str, int]]:
         messages, defused = defuse_control_tokens(render(prompt))
         flags = {"control_tokens_defused": defused} if defused else {}
-        return fold_system(messages) if self._folded else messages, flags
+        return fold_system(messages) if self._folded else merge_neighbours(messages), flags
 
     def _request(self, prompt: Prompt, messages: Sequence[Message], room: int, window: int) -> dict[str, Any]:
         options: dict[str, Any] = {"num_ctx": window, "num_predict": room}
@@ -242,19 +262,32 @@ class OllamaBrain:
             body["think"] = self._thinking
         return body
 
+    async def _reads_system(self, client: OllamaClient, body: dict[str, Any]) -> bool:
+        """Whether a system message reaches the model, asked of the server where the template does not say so plainly.
+
+        With the options of the question, for which the model is loaded in any case.
+        """
+        import ollama
+
+        sent = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
+        options = {**body["options"], "num_predict": 1}  # an older server takes it for a question
+        try:
+            rendered = await client.rendered({**body, "messages": [_wire(m) for m in sent], "options": options})
+        except ollama.ResponseError as error:
+            return not _refuses_system(error, sent)
+        if rendered is None:
+            # It is Ollama's own engine that fills a template of Go: it leaves out what the template does not name.
+            return not self._go_template
+        return _CANARY in rendered
+
     # Was it read whole?
 
     async def _look_at_window(self, client: OllamaClient, window: int) -> None:
         """Learn which window the server really gave the model, where it tells."""
-        loaded: Any = None
-        try:
-            with anyio.fail_after(_LISTING_SECONDS):
-                running = (await client.told("GET", "/api/ps")).get("models") or []
-            mine = [m for m in running if same_model(str(m.get("model") or m.get("name")), self.model)]
-            loaded = mine[0].get("context_length") if mine else None
-        except Exception:  # an old server has no such list
-            loaded = None
-        if isinstance(loaded, int) and loaded > 0:
+        loaded = None
+        with contextlib.suppress(Exception), anyio.fail_after(_LISTING_SECONDS):  # an old server has no such list
+            loaded = window_given(await client.told("GET", "/api/ps"), self.model)
+        if loaded is not None:
             self._meter.loaded(loaded)
             if loaded < window:
                 self._window = min(self._window, loaded)
@@ -298,6 +331,13 @@ class OllamaBrain:
         from cervella.brains.ollama_client import failure_of
 
         return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+
+
+def _refuses_system(error: Any, sent: Sequence[Message]) -> bool:
+    from cervella.brains.ollama_client import refusal_of
+
+    refusal = refusal_of(error)
+    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 def _wire(message: Message) -> dict[str, Any]:

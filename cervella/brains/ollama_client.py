@@ -42,6 +42,19 @@ class OllamaClient(ollama.AsyncClient):
         body = {**body, "stream": True, "truncate": False, "shift": False}
         return await self._request(ollama.ChatResponse, "POST", "/api/chat", json=body, stream=True)  # type: ignore[return-value]
 
+    async def rendered(self, body: dict[str, Any]) -> str | None:
+        """The prompt as the server would lay it out, without an answer: since 0.12, and written down nowhere.
+
+        None where the server can't say. Raises what `told` raises, where the template refuses the messages.
+        """
+        body = {**body, "stream": False, "truncate": False, "shift": False, "_debug_render_only": True}
+        try:
+            info = (await self.told("POST", "/api/chat", **body)).get("_debug_info")
+        except ValueError:  # an older server answers, line by line
+            return None
+        told = info.get("rendered_template") if isinstance(info, dict) else None
+        return told if isinstance(told, str) else None
+
     async def told(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """What the server says, with the fields that the client's own types leave out."""
         ask: Any = self._request_raw

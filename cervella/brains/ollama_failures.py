@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cervella.brains.http_failures import HttpFailures
-from cervella.errors import BrainError, PersonaTruncatedError, PromptTooLongError
+from cervella.errors import BrainError, PromptTooLongError
 
 __all__ = ["OllamaFailures"]
 
@@ -14,17 +14,6 @@ class OllamaFailures(HttpFailures):
     """Makes the errors of one Ollama brain."""
 
     __slots__ = ()
-
-    def cut(self, expected: int, seen: int) -> PersonaTruncatedError:
-        return PersonaTruncatedError(
-            f"The brain {self.brain!r} read {seen} tokens of a prompt of about {expected}: the soul was cut.",
-            brain=self.brain,
-            model=self.model,
-            prompt_tokens=expected,
-            seen_tokens=seen,
-            remedy=f"Let the server give a larger window, or lower context_tokens in [brains.{self.brain}] to "
-            "the one that it gives, so that passages are left out instead.",
-        )
 
     def too_long(self, tokens: int, limit: int) -> PromptTooLongError:
         return PromptTooLongError(

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from cervella.brains.chat_templates import is_jinja, takes_system
 from cervella.brains.http_clients import checked_url, get_json
 
 __all__ = [
     "ModelFacts",
     "chat_models",
     "is_cloud_tag",
+    "is_ollamas_cloud",
     "listed",
     "model_facts",
     "models_now",
     "same_model",
     "server_url",
+    "window_given",
 ]
 
 _URL = "http://127.0.0.1:11434"
@@ -43,17 +45,24 @@ def server_url(url: str | None) -> str:
 
 
 def is_cloud_tag(model: str) -> bool:
-    """Whether a model's tag says that Ollama's own service runs it.
+    """Whether a model's name says that Ollama's own service runs it, in any case and with blanks around it.
 
-    >>> is_cloud_tag("gpt-oss:120b-cloud"), is_cloud_tag("cloudy:7b")
+    >>> is_cloud_tag("gpt-oss:120B-CLOUD "), is_cloud_tag("cloudy:7b")
     (True, False)
     """
-    return ":" in model and model.rpartition(":")[2].endswith("cloud")
+    name = model.strip().lower()
+    _, tagged, tag = name.rpartition(":")
+    return tag.strip().endswith("cloud") if tagged else name.endswith("-cloud")
+
+
+def is_ollamas_cloud(model: str) -> bool:
+    """Whether a name is one of Ollama's cloud models, where the server may be another than Ollama: only with a tag."""
+    return ":" in model and is_cloud_tag(model)
 
 
 def same_model(one: str, other: str) -> bool:
     """Whether two names are of one model: without a tag it is `latest`."""
-    return _tagged(one) == _tagged(other)
+    return _tagged(one.strip()) == _tagged(other.strip())
 
 
 def _tagged(model: str) -> str:
@@ -78,9 +87,17 @@ def models_now(url: str | None, model: str | None, *, timeout: float) -> str | N
         there = chat_models(listed(server_url(url), timeout=timeout))
     except (httpx2.HTTPError, ValueError):
         return None
-    if model is not None:
+    if model is not None and model.strip():
         return next((name for name in there if same_model(name, model)), None)
     return there[0] if there else None
+
+
+def window_given(running: Any, model: str) -> int | None:
+    """The window that a server gave a model, as /api/ps lists it; None where it does not."""
+    models = running.get("models") if isinstance(running, dict) else None
+    mine = [m for m in models or () if same_model(str(m.get("model") or m.get("name")), model)]
+    given = mine[0].get("context_length") if mine else None
+    return given if isinstance(given, int) and given > 0 else None
 
 
 def chat_models(models: list[dict[str, Any]]) -> list[str]:
@@ -107,7 +124,9 @@ class ModelFacts:
     sees: bool
     thinks: bool
     takes_system: bool
-    """Whether its template shows a system message to it."""
+    """Whether its template plainly shows a system message to it."""
+    jinja: bool
+    """Its template came with the model; else it is in Go's language, and Ollama's own."""
 
 
 def model_facts(told: Mapping[str, Any]) -> ModelFacts:
@@ -115,18 +134,12 @@ def model_facts(told: Mapping[str, Any]) -> ModelFacts:
     lengths = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
     own = info.get(f"{info.get('general.architecture')}.context_length")
     capabilities = told.get("capabilities") or ()
+    template = str(told.get("template") or "")
     return ModelFacts(
         context_tokens=own if isinstance(own, int) and own > 0 else max(lengths, default=None),
         remote=bool(told.get("remote_host") or told.get("remote_model")),
         sees="vision" in capabilities,
         thinks="thinking" in capabilities,
-        takes_system=_takes_system(str(told.get("template") or ""), str(told.get("modelfile") or "")),
+        takes_system=takes_system(template, str(told.get("modelfile") or "")),
+        jinja=is_jinja(template),
     )
-
-
-def _takes_system(template: str, modelfile: str) -> bool:
-    if not template.strip() or re.search(r"(?m)^RENDERER\b", modelfile):
-        return True  # laid out by the server's own code
-    if ".Messages" in template:
-        return ".System" in template or '"system"' in template or bool(re.search(r"\{\{-?\s*\.Role\s*-?\}\}", template))
-    return ".System" in template

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from cervella.brains.control_tokens import defuse_control_tokens
-from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
+    checked_model,
     checked_url,
     checked_variable,
     get_json,
@@ -19,6 +20,8 @@ from cervella.brains.http_clients import (
     location_of_url,
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.ollama_server import is_ollamas_cloud
+from cervella.brains.prompt_reading import PromptReading
 from cervella.brains.refusals import Refusal
 from cervella.brains.vllm_wire import (
     counted_tokens,
@@ -78,13 +81,14 @@ class VllmBrain:
         if max_output_tokens < 1 or thinking_tokens < 0 or (context_tokens is not None and context_tokens < 1):
             raise ValueError("context_tokens and max_output_tokens must be above 0, thinking_tokens 0 or more")
         self.name = name
-        self.model = model or _UNKNOWN_MODEL
+        self._named = checked_model(model)
+        self.model = self._named or _UNKNOWN_MODEL
+        self.remote = is_ollamas_cloud(self.model)
         self.capabilities: frozenset[str] = frozenset({"images"} if images else ())
         self._url = checked_url(url or _URL)
         self.location: Location = location_of_url(self._url)
         self._max_output_tokens = max_output_tokens
         self.opens_thinking = opens_thinking
-        self._named = model
         self._thinking_tokens = thinking_tokens
         self._window = context_tokens
         self._key_variable = checked_variable(api_key_env) or _KEY
@@ -97,6 +101,7 @@ class VllmBrain:
         self._connect_timeout = connect_timeout
         self._ready = False
         self._folded = False
+        self._reading = PromptReading(self._url)
         self._counts: bool | None = None
         self._clients: PerLoop[AsyncOpenAI] = PerLoop(self._client, _close)
 
@@ -123,10 +128,12 @@ class VllmBrain:
             if self._named is None:
                 if not listed:
                     raise self._failures().model_missing()
-                one = listed[0]
-                self.model = str(one.get("id"))
+                one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
+                self.model = str(one["id"])
+                self.remote = is_ollamas_cloud(self.model)
             if self._window is None and one is not None:
                 self._window = window_of(one)
+            self._reading = PromptReading(self._url)  # it may be another model than before
             await self._try_system(client)
             self._ready = True
         except Exception as error:
@@ -140,7 +147,10 @@ class VllmBrain:
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         import openai
 
+        was_remote = self.remote
         await self.prepare()
+        if self.remote and not was_remote and prompt.tainted:
+            raise self._failures().broken("runs its model elsewhere, and was about to be shown what is local only")
         client = await self._clients.get()
         body, flags = self._request(prompt)
         try:
@@ -148,7 +158,7 @@ class VllmBrain:
         except openai.APIStatusError as error:
             if isinstance(error, openai.NotFoundError):
                 raise await self._model_missing(client, error) from error
-            if self._folded or not refuses_system(str(error)):
+            if self._folded or not _refuses_system(error, self._messages(prompt)[0]):
                 raise
             self._folded = True
             body, flags = self._request(prompt)
@@ -156,8 +166,12 @@ class VllmBrain:
         texts: list[str] = []
         refusal: list[str] = []
         usage, finish_reason, model = Usage(), None, self.model
+        messages, room, held = self._messages(prompt)[0], int(body["max_tokens"]), False
         try:
             async for chunk in chunks:
+                if not texts:
+                    self._reading.begins(getattr(chunk, "system_fingerprint", None))
+                    held = self._reading.holds_back(messages, room)
                 model = getattr(chunk, "model", None) or model
                 if getattr(chunk, "usage", None) is not None:
                     usage = usage_of(chunk.usage)
@@ -167,16 +181,27 @@ class VllmBrain:
                     text = getattr(choice.delta, "content", None)
                     if text:
                         texts.append(text)
-                        yield TextDelta(text=text)
+                        if not held:
+                            yield TextDelta(text=text)
                     refusal.append(getattr(choice.delta, "refusal", None) or "")
         finally:
             with anyio.CancelScope(shield=True):
                 await chunks.close()
         if finish_reason is None:
             raise self._failures().unended("ended its answer without a reason", "".join(texts))
+        await self._reading.ends(
+            client,
+            messages,
+            usage.input_tokens,
+            room=room,
+            failures=self._failures(),
+            cached=usage.cache_read_tokens,
+        )
         reason = "".join(refusal).strip()
         if finish_reason == "length" and not reason and not "".join(texts).strip():
             raise self._failures().unfinished_thought()
+        if held and texts:
+            yield TextDelta(text="".join(texts))
         yield Finished(
             completion=Completion(
                 text="".join(texts),
@@ -203,20 +228,21 @@ class VllmBrain:
         return estimate_tokens(messages)
 
     def check(self) -> None:
-        """Whether its server is there, and has the model. Nobody is asked anything."""
+        """Whether its server is there, has the model, and is none that cuts. Nobody is asked anything."""
         import httpx2
 
-        failures = self._failures()
+        failures, key = self._failures(), self._key()
+        listed: Any = None
         try:
-            listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=self._key())
+            listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=key)
         except httpx2.HTTPStatusError as error:
             if error.response.status_code in (401, 403):
                 raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
-            return
         except httpx2.HTTPError as error:
             raise failures.unreachable(error) from error
         except ValueError:
-            return
+            pass  # it is there, and need not list its models
+        self._reading.check(failures, timeout=_CHECK_SECONDS, key=key)
         there = [m for m in listed.get("data") or () if isinstance(m, dict)] if isinstance(listed, dict) else []
         if self._named and there and not any(self._named in (m.get("id"), *m.get("aliases", ())) for m in there):
             raise failures.model_missing(there=[str(m.get("id")) for m in there])
@@ -229,7 +255,7 @@ class VllmBrain:
 
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], int]:
         messages, defused = defuse_control_tokens(render(prompt))
-        return fold_system(messages) if self._folded else messages, defused
+        return fold_system(messages) if self._folded else merge_neighbours(messages), defused
 
     def _request(self, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
         messages, defused = self._messages(prompt)
@@ -258,6 +284,7 @@ class VllmBrain:
         """Fold the soul into the first user turn where the template refuses a system role, or leaves it out."""
         import openai
 
+        self._folded = False  # it may be another model than before
         user = Message(role="user", content="a")
         counts = []
         try:
@@ -265,7 +292,7 @@ class VllmBrain:
                 system = Message(role="system", content="a " * words)
                 counts.append(await self._count(client, (system, user)))
         except openai.APIStatusError as error:
-            if not refuses_system(str(error)):
+            if not _refuses_system(error, (system, user)):
                 return  # it says so of every prompt, and the question will tell
             self._folded = True
             return
@@ -316,6 +343,11 @@ class VllmBrain:
 
     def _failure_of(self, error: Exception) -> BrainError:
         return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+
+
+def _refuses_system(error: Any, sent: tuple[Message, ...]) -> bool:
+    refusal = refusal_of(error)
+    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 async def _close(client: AsyncOpenAI) -> None:

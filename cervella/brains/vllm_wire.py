@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["counted_tokens", "failure_of", "listed_models", "refusal_of", "usage_of", "window_of", "wire_message"]
 
-_WINDOWS = ("max_model_len", "context_length", "max_context_length", "loaded_context_length")
+_WINDOWS = ("max_model_len", "loaded_context_length", "context_length", "max_context_length")
+"""What a server gives before what a model could have."""
 
 
 async def listed_models(client: AsyncOpenAI) -> list[dict[str, Any]]:
@@ -75,10 +76,13 @@ def wire_message(message: Message) -> dict[str, Any]:
 
 
 def usage_of(told: Any) -> Usage:
-    details = getattr(told, "prompt_tokens_details", None)
+    read = getattr(told, "prompt_tokens", None)
+    cached = getattr(getattr(told, "prompt_tokens_details", None), "cached_tokens", None)
+    if isinstance(read, int) and isinstance(cached, int) and cached > read:
+        read += cached  # this server counts apart what came from its cache
     return Usage(
-        input_tokens=getattr(told, "prompt_tokens", None),
-        cache_read_tokens=getattr(details, "cached_tokens", None),
+        input_tokens=read,
+        cache_read_tokens=cached,
         output_tokens=getattr(told, "completion_tokens", None),
     )
 

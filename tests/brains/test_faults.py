@@ -128,6 +128,30 @@ def test_an_answer_that_was_cut_says_so(wire: Any, server: FaultServer) -> None:
     assert answer(Shield(wire.brain(server))).finish_reason == "length"
 
 
+def test_without_a_model_a_cloud_model_is_the_last_choice_and_then_it_is_cloud(server: FaultServer) -> None:
+    wire, there = WIRES["vllm"], [{"id": "gpt-oss:120b-CLOUD"}, {"id": "prova"}]
+    wire.beside(server)
+
+    async def models(to: Connection) -> None:
+        await to.status(200, {"data": there})
+
+    server.beside["/models"] = models
+    server.scenes = [well(wire)]
+    subject = wire.brain(server, model=None)
+    answer(Shield(subject))
+    assert (subject.model, subject.remote) == ("prova", False)
+    del there[1]
+    shield = Shield(wire.brain(server, model=None), location="private")
+    secret = Passage(
+        id="a", path="a.md", heading="", text="Il margine è 41.", start_line=1, end_line=1, local_only=True
+    )
+    prompt = Prompt(system="Sono Cervella.", question="Quanto?", passages=(secret,))
+    with pytest.raises(BrainError, match="local only"):
+        asyncio.run(anext(wire.brain(server, model=None).stream(prompt)))
+    assert answer(shield, prompt).flags["passages_withheld"] == 1
+    assert "41" not in str([request.body for request in server.requests])
+
+
 # What is no use trying again
 
 
@@ -364,6 +388,55 @@ def test_a_template_without_a_system_role_gets_the_soul_in_the_first_turn(wire: 
     first = sent["messages"][0]["content"]
     assert first.startswith("Sono Cervella.")
     assert "Ciao" in first
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(400, "temperature is not supported; see the system prompt guide"), (401, "System role not supported"),
+     (404, "System role not supported"), (503, "System role not supported")],
+)  # fmt: skip
+def test_nothing_but_a_refusal_of_the_system_role_folds_the_soul(
+    wire: Any, server: FaultServer, status: int, said: str
+) -> None:
+    server.scenes = [says(status, wire.error("BadRequestError", said)), well(wire)]
+    shield = Shield(wire.brain(server), retries=0)
+    with pytest.raises(BrainError):
+        answer(shield)
+    assert "soul_folded" not in answer(shield).flags
+
+
+def test_an_error_that_repeats_the_question_folds_nothing(wire: Any, server: FaultServer) -> None:
+    words = "bad field " + "x" * 700 + " this model does not support system messages"
+    server.scenes = [says(422, wire.error("invalid_request_error", words)), well(wire)]
+    shield = Shield(wire.brain(server), retries=0)
+    with pytest.raises(BrainError):
+        answer(shield)
+    assert "soul_folded" not in answer(shield).flags
+
+
+def test_another_model_at_the_same_address_is_not_folded_for_the_first(server: FaultServer) -> None:
+    wire, there = WIRES["vllm"], ["prova"]
+    wire.beside(server)
+
+    async def models(to: Connection) -> None:
+        await to.status(200, {"data": [{"id": name} for name in there]})
+
+    server.beside["/models"] = models
+    refusal = says(400, wire.error("BadRequestError", "System role not supported"))
+    missing = says(404, wire.error("NotFoundError", "The model `prova` does not exist."))
+    server.scenes = [refusal, well(wire), missing, well(wire)]
+    shield = Shield(wire.brain(server, model=None), retries=0)
+    assert answer(shield).flags["soul_folded"] == 1
+    there[0] = "altra"
+    with pytest.raises(BrainResponseError):
+        answer(shield)
+    assert "soul_folded" not in answer(shield).flags
+    assert server.requests[-1].body["messages"][0]["role"] == "system"
+
+
+def test_anthropics_own_service_is_never_sent_a_folded_soul() -> None:
+    brain = WIRES["claude"].brain(FaultServer(), url=None)
+    assert not brain._may_fold
 
 
 # Thoughts

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cervella.agent import Agent
 from cervella.brains import default_brain, load_brain
 from cervella.brains.control_tokens import defuse_control_tokens
-from cervella.brains.folding import fold_system, refuses_system
+from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import PerLoop, get_json, is_loopback, location_of_url, shown_url
 from cervella.brains.shield import Shield
 from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
@@ -266,13 +266,51 @@ async def _well(to: Connection) -> None:
         "System role not supported",
         "Conversation roles must alternate user/assistant/user/assistant/...",
         "Error rendering prompt with jinja template: Only user and assistant roles are supported!",
-        "After the optional system message, conversation roles must alternate user/assistant",
         "This model does not support system messages",
+        "System messages are not allowed in this template.",
+        "Developer instruction is not enabled for models/gemma-3-4b-it",
+        "Unknown role: 'system'",
+        "Role 'system' is not supported by this model",
+        "While executing X in source:\n{{ raise_exception('x') }}\nError: System role not supported",
     ],
 )
 def test_a_refusal_of_the_system_role_is_known(said: str) -> None:
     assert refuses_system(said)
-    assert not refuses_system("The system is overloaded, roles and all")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The system is overloaded, roles and all",
+        "max_tokens is too large; this system role-plays no further",
+        "this backend does not support system_fingerprint",
+        "the operating system is not supported by this driver",
+        "temperature is not supported; see the system prompt guide",
+        "After the optional system message, conversation roles must alternate user/assistant/user/assistant/...",
+        "Only user and assistant roles are supported, with the exception of an initial optional system message!",
+        "Only the first message may be a system message",
+        "System message must be at the beginning.",
+        "unknown field at messages[0]: " + "x" * 600 + " System role not supported",
+        "While executing X in source:\n{{ raise_exception('System role not supported') }}\nError: no filter 'x'",
+    ],
+)
+def test_an_error_that_only_speaks_of_a_system_is_no_refusal_of_its_role(said: str) -> None:
+    assert not refuses_system(said)
+
+
+def test_roles_that_do_not_alternate_say_nothing_of_the_system_role() -> None:
+    said = "Conversation roles must alternate user/assistant/user/assistant/..."
+    parts: Any = (("system", "S"), ("assistant", "a"), ("user", "b"))
+    messages = [Message(role=role, content=content) for role, content in parts]
+    assert not refuses_system(said, messages)
+    assert refuses_system(said, [messages[0], messages[2]])
+
+
+def test_neighbours_of_one_role_are_one_message() -> None:
+    parts: Any = (("system", "S"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d"))
+    messages = tuple(Message(role=role, content=content) for role, content in parts)
+    assert [(m.role, m.content) for m in merge_neighbours(messages)] == [
+        ("system", "S"), ("user", "a\n\nb"), ("assistant", "c"), ("user", "d")]  # fmt: skip
 
 
 def test_a_documents_control_tokens_are_broken_and_the_soul_is_not_touched() -> None:

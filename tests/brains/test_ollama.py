@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -42,12 +42,15 @@ class Stub:
         self.knows_truncate = True
         self.characters_a_token = 3.6
         self.words = ("Ecco", "mi", ".")
+        self.layout: Callable[[list[Any]], Any] | None = None
+        """What a server since 0.12 says that it would read; None: an older one, which knows no such request."""
+        self.renderings: list[Any] = []
         server.scenes = [self.chat]
         server.beside = {"/api/show": self.shown, "/api/tags": self.tags, "/api/ps": self.running}
         self.tagged = [{"model": "prova:latest", "details": {"family": "qwen3"}}]
 
     async def shown(self, to: Connection) -> None:
-        if to.request.body["model"] not in ("prova", "prova:latest", "prova:120b-cloud"):
+        if not to.request.body["model"].lower().startswith("prova"):
             await to.status(404, {"error": f"model '{to.request.body['model']}' not found"})
         await to.status(200, self.show)
 
@@ -59,6 +62,15 @@ class Stub:
         await to.status(200, {"models": [{"model": "prova:latest", "context_length": given}]})
 
     async def chat(self, to: Connection) -> None:
+        if to.request.body.get("_debug_render_only"):
+            self.renderings.append(self.server.requests.pop().body)
+            if self.layout is not None:
+                said = self.layout(to.request.body["messages"])
+                if isinstance(said, tuple):
+                    await to.status(*said)
+                    return
+                await to.status(200, {"model": "prova", "_debug_info": {"rendered_template": said}})
+                return
         given = self.window or to.request.body["options"]["num_ctx"]
         tokens = int(sum(len(m["content"]) for m in to.request.body["messages"]) / self.characters_a_token)
         if tokens > given:
@@ -267,6 +279,25 @@ def test_a_model_that_ollamas_service_runs_is_cloud_at_any_url(stub: Stub) -> No
         assert completion.attempts[0].location == "cloud"
 
 
+@pytest.mark.parametrize(
+    "name", ["prova:120B-CLOUD", " prova:120b-cloud ", "prova:Cloud", "prova-cloud", "prova: 9b-Cloud\t", "PROVA:CLOUD"]
+)
+def test_a_cloud_model_is_cloud_in_any_spelling_before_anything_is_sent(stub: Stub, name: str) -> None:
+    subject = brain(stub, model=name)
+    assert Shield(subject, location="private").location == "cloud"
+    assert subject.model == name.strip()
+    assert chat_models([{"model": name}, {"model": "prova:latest"}]) == ["prova:latest"]
+    secret = make_passage("Il margine è 41.", local_only=True)
+    assert answer(Shield(subject, location="private"), asked(passages=(secret,))).flags["passages_withheld"] == 1
+    assert stub.asked["model"] == name.strip()
+    assert "41" not in json.dumps(stub.asked["messages"])
+
+
+@pytest.mark.parametrize("name", ["cloudy:7b", "cloud-atlas:7b", "prova-cloud:7b", "nuvola", "prova:cloudless"])
+def test_a_name_that_only_holds_the_word_is_of_no_cloud_model(name: str) -> None:
+    assert not is_cloud_tag(name)
+
+
 def test_a_remote_model_is_never_shown_what_is_local_only_without_a_shield_either(stub: Stub) -> None:
     stub.show = CLOUD
     with pytest.raises(BrainError, match="local only"):
@@ -293,6 +324,81 @@ def test_a_template_that_leaves_the_system_text_out_gets_it_in_the_first_turn(
     assert (completion.flags.get("soul_folded") == 1) is folded
     assert stub.asked["messages"][0]["role"] == ("user" if folded else "system")
     assert stub.asked["messages"][0]["content"].startswith(SOUL)
+
+
+# A template as Qwen's are built: where nobody says who speaks, it says so itself.
+QWEN = (
+    "{%- if messages[0]['role'] == 'system' %}{{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}"
+    "{%- else %}{{- '<|im_start|>system\\nYou are Qwen.<|im_end|>\\n' }}{%- endif %}"
+    "{%- for message in messages %}{%- if message.role == 'user' or message.role == 'assistant' %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{%- endif %}{%- endfor %}"
+)
+SILENT = "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}"
+GO_SILENT = "{{ .Prompt }}"
+
+
+def question_alone(messages: list[Any]) -> str:
+    return str(messages[-1]["content"])
+
+
+def every_message(messages: list[Any]) -> str:
+    return "".join(f"<|{message['role']}|>{message['content']}" for message in messages)
+
+
+def refusing(messages: list[Any]) -> tuple[int, Any]:
+    return 500, {"error": "Jinja Exception: System role not supported"}
+
+
+def test_the_soul_stands_in_the_system_role_of_a_jinja_template_that_names_it(stub: Stub) -> None:
+    stub.show |= {"template": QWEN, "modelfile": "FROM /x\nTEMPLATE {{ .Prompt }}\n"}
+    completion = answer(brain(stub), asked())
+    assert stub.asked["messages"][0] == {"role": "system", "content": SOUL}
+    assert "soul_folded" not in completion.flags
+    assert not stub.renderings, "it is plain, so nobody is asked"
+
+
+@pytest.mark.parametrize("template", [SILENT, GO_SILENT], ids=["jinja", "go"])
+@pytest.mark.parametrize(("layout", "folded"), [(question_alone, True), (every_message, False), (refusing, True)])
+def test_where_a_template_does_not_tell_the_servers_own_layout_does(
+    stub: Stub, template: str, layout: Any, folded: bool
+) -> None:
+    stub.show["template"], stub.layout = template, layout
+    subject = brain(stub)
+    for _ in range(2):
+        completion = answer(subject, asked())
+        assert (completion.flags.get("soul_folded") == 1) is folded
+        assert stub.asked["messages"][0]["role"] == ("user" if folded else "system")
+        assert SOUL in stub.asked["messages"][0]["content"]
+    [rendering] = stub.renderings
+    assert "Quando" not in json.dumps(rendering)
+    assert rendering["options"]["num_ctx"] == stub.asked["options"]["num_ctx"], "another would load the model twice"
+    assert (rendering["options"]["num_predict"], rendering["stream"]) == (1, False), "an old server would answer it"
+
+
+@pytest.mark.parametrize(("template", "folded"), [(SILENT, False), (GO_SILENT, True)], ids=["jinja", "go"])
+def test_a_server_that_can_not_say_what_it_reads_is_known_by_its_own_language_alone(
+    stub: Stub, template: str, folded: bool
+) -> None:
+    stub.show["template"] = template
+    completion = answer(brain(stub), asked())
+    assert (completion.flags.get("soul_folded") == 1) is folded
+    assert stub.asked["messages"][0]["role"] == ("user" if folded else "system")
+
+
+def test_a_system_role_that_is_refused_after_all_is_folded(stub: Stub) -> None:
+    async def refused(to: Connection) -> None:
+        if to.request.body["messages"][0]["role"] == "system":
+            await to.status(500, {"error": "Jinja Exception: System messages are not allowed in this template."})
+        await stub.chat(to)
+
+    stub.show["template"], stub.server.scenes = QWEN, [refused]
+    assert answer(brain(stub), asked()).flags["soul_folded"] == 1
+
+
+def test_a_model_that_runs_elsewhere_is_not_asked_what_it_reads(stub: Stub) -> None:
+    stub.show, stub.layout = {**CLOUD, "template": GO_SILENT}, question_alone
+    assert "soul_folded" not in answer(brain(stub), asked()).flags
+    assert not stub.renderings
 
 
 # Failures of its own

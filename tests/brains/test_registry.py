@@ -10,6 +10,7 @@ import pytest
 
 import cervella.brains as registry
 from cervella.brains import brain_names, load_brain, shield_options
+from cervella.brains.shield import Shield
 from cervella.errors import BrainAuthError, BrainNotInstalledError, ConfigError, UnknownBrainError
 from cervella.protocols import Brain
 from cervella.testing import EchoBrain, ScriptedBrain
@@ -178,3 +179,13 @@ def test_asking_for_one_brain_imports_no_other() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["ollama", "vllm", "claude"])
+@pytest.mark.parametrize("name", ["qwen3:480B-CLOUD", " qwen3:480b-cloud ", "qwen3:Cloud"])
+def test_a_cloud_model_is_cloud_under_every_kind_and_at_any_url(kind: str, name: str) -> None:
+    options = {"box": {"kind": kind, "url": "http://127.0.0.1:11434", "location": "private", "model": name}}
+    for spec, given in (("box", options), (f"box:{name}", {"box": {**options["box"], "model": "qwen3:4b"}})):
+        brain = load_brain(spec, given)
+        assert brain.model == name.strip()
+        assert Shield(brain, **shield_options(spec, given)).location == "cloud"

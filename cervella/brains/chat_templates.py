@@ -1,0 +1,171 @@
+"""Chat templates, read: whether the system message is shown to the model. Nothing of a template is executed.
+
+Two languages: Jinja, which models bring along, and Go's, which Ollama had before and still has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+__all__ = ["is_jinja", "takes_system"]
+
+_MOST_CHARACTERS = 100_000
+"""Models' templates have less than half of it; a longer one is not read."""
+_OPENING = re.compile(r"\{[{%#]")
+_CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
+_JINJA = re.compile(r"\{%|\{\{[^}]{0,200}\bmessages?\b")
+_ROLES = re.compile(r"""['"](system|developer|user|assistant|model|tool|function|human|ipython|observation)['"]""")
+_SYSTEM = re.compile(r"""['"]system['"]""")
+_EXCEPT = re.compile(
+    r"""(?:!=|\bne\b[^"']*|\bnot\s+in\s*[\[(][^\])]*|\brejectattr\([^)]*"""
+    r"""|\bnot\s*\(?\s*(?:eq\b[^"']*|[^=()]*==|[^()]*\bin\s*[\[(][^\])]*))\s*\(?$"""
+)
+"""What stands before a role that is excepted."""
+_ALTERNATION = re.compile(r"%\s*2")
+_OTHER_MESSAGE = re.compile(
+    r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"
+)
+_JINJA_CONTENT = re.compile(r"\bcontent\b|\(\s*(?:message|msg|m)\s*[,)]")
+_GO_CONTENT = re.compile(r"\.Content\b")
+_GO_SYSTEM = re.compile(r"\.System\b")
+_TOOLS = re.compile(
+    r"(?:(?:else )?(?:el)?if\s+)?(?:and\s+)?[($]*\.?[tT]ools\b"
+    r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*\|?\s*(?:length\s*)?==)"
+)
+"""A condition that wants tools, and none are sent."""
+_FIRST = re.compile(r"messages\s*\[\s*0\s*\]")
+_REST = re.compile(r"messages\s*\[\s*1\s*:\s*\]")
+_SET_REST = re.compile(rf"set\s+([\w.]+)\s*=\s*{_REST.pattern}")
+_FURTHER = re.compile(r"\band\b|\bloop\.(?!index0\s*%)")
+"""A condition that asks more than the role."""
+_OPENS = frozenset(("if", "for", "range", "with", "macro", "define", "block"))
+_CLOSES = frozenset(("end", "endif", "endfor", "endwith", "endmacro", "endblock"))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Branch:
+    """One `if`, loop or macro that is open."""
+
+    admits: bool
+    """Whether a system message may come in here."""
+    named: bool = False
+    """It comes in here because the condition names the system role."""
+    sure: bool = False
+    """It comes in here whatever else holds."""
+    taken: bool = False
+    """An earlier branch of the same `if` takes every system message."""
+
+
+def takes_system(template: str, modelfile: str = "") -> bool:
+    """Whether a template plainly shows the system message to the model; False also where its text leaves that open.
+
+    An empty template, or a RENDERER in Ollama's Modelfile: the server lays the messages out by its own code.
+
+    >>> takes_system("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}")
+    True
+    >>> takes_system("<start_of_turn>user\\n{{ .Prompt }}<end_of_turn>")
+    False
+    """
+    if not template.strip() or re.search(r"(?m)^RENDERER\b", modelfile):
+        return True
+    return len(template) <= _MOST_CHARACTERS and _Reading(jinja=is_jinja(template)).takes(template)
+
+
+def is_jinja(template: str) -> bool:
+    """Whether a template is written in Jinja, and not in Go's language."""
+    return _JINJA.search(template) is not None
+
+
+def _tags(template: str) -> Iterator[str]:
+    """The tags, their braces among them; comments left out."""
+    at = 0
+    while opening := _OPENING.search(template, at):
+        closing = template.find(_CLOSING[opening[0]], opening.end())
+        if closing < 0:
+            return
+        at = closing + 2
+        if opening[0] != "{#" and not template.startswith(("/*", "-/*", "- /*"), opening.end()):
+            yield template[opening.start() : at]
+
+
+class _Reading:
+    """Follows a system message, the first of a conversation, through a template."""
+
+    def __init__(self, *, jinja: bool) -> None:
+        self._jinja = jinja
+        self._content = _JINJA_CONTENT if jinja else _GO_CONTENT
+        self._open: list[_Branch] = []
+        self._without_first: set[str] = set()
+        """Names of lists that leave the first message out."""
+
+    def takes(self, template: str) -> bool:
+        takes = False
+        for tag in _tags(template):
+            words = tag[2:-2].strip("-~+ \t\r\n")
+            word = words.split(None, 1)[0] if words else ""
+            if word in _OPENS or word in _CLOSES or word in ("elif", "else", "continue"):
+                takes = (word == "with" and self._shown(word, words)) or takes
+                self._step(word, words)
+            elif "raise_exception(" not in words:
+                takes = self._shown(word, words) or takes
+            elif self._here() and self._open and self._open[-1].sure:
+                return False  # a system message, or one role too many, is refused
+        return takes
+
+    def _here(self) -> bool:
+        return all(branch.admits for branch in self._open)
+
+    def _step(self, word: str, words: str) -> None:
+        if word in _CLOSES:
+            del self._open[-1:]
+        elif word == "continue":
+            if len(self._open) > 1 and self._here() and self._open[-1].sure:
+                self._open[-2].admits = False
+        elif word in ("elif", "else"):
+            before = self._open.pop() if self._open else _Branch(admits=True)
+            taken = before.taken or (before.sure and before.named)
+            after = _conditional(words.removeprefix("else").strip())
+            self._open.append(replace(after, admits=after.admits and not taken, taken=taken))
+        elif word in ("for", "range"):
+            listed = words.partition(" in ")[2].strip()
+            rest = _REST.match(listed) or re.split(r"[\s|]", listed, maxsplit=1)[0] in self._without_first
+            self._open.append(replace(_conditional(words), sure=False, admits=not rest and _admits(words)))
+        else:
+            self._open.append(_Branch(admits=False) if word == "macro" else _conditional(words))
+
+    def _shown(self, word: str, words: str) -> bool:
+        """Whether a tag writes the content of the system message, or keeps it to write it later."""
+        if _GO_SYSTEM.search(words) and not self._jinja:
+            return True  # it is there in every turn, whoever's it is
+        if not self._here() or _OTHER_MESSAGE.search(words):
+            return False
+        if found := _SET_REST.match(words):
+            self._without_first.add(found[1])
+        told, _, condition = words.partition(" if ")
+        condition, _, otherwise = condition.partition(" else ")
+        if not self._content.search(f"({otherwise if condition and not _admits(condition) else told})"):
+            return False
+        if word != "set":
+            return True
+        first = any(branch.named for branch in self._open) or _FIRST.search(words) or _SYSTEM.search(words)
+        return bool(first) and _admits(words)
+
+
+def _conditional(words: str) -> _Branch:
+    admits = _admits(words)
+    named = admits and _SYSTEM.search(words) is not None and not _OTHER_MESSAGE.search(words)
+    sure = (named or _ALTERNATION.search(words) is not None) and not _FURTHER.search(words)
+    return _Branch(admits=admits, named=named, sure=sure)
+
+
+def _admits(words: str) -> bool:
+    """Whether a condition lets a system message in, as far as it speaks of roles."""
+    if _TOOLS.match(words) and not re.search(r"\bor\b", words):
+        return False
+    roles = list(_ROLES.finditer(words))
+    if not roles or _ALTERNATION.search(words) or _OTHER_MESSAGE.search(words):
+        return True
+    excepted = {role[1]: _EXCEPT.search(words[max(0, role.start() - 80) : role.start()]) is not None for role in roles}
+    return not excepted["system"] if "system" in excepted else all(excepted.values())
