@@ -323,7 +323,7 @@ class Agent(Asking):
             limit_tokens=fitted.limit_tokens,
             brain=shield.name,
             retrieval=retrieval,
-            flags=fitted.flags,
+            flags=_flagged(fitted.flags, retrieval),
         )
 
     async def aroute(
@@ -429,7 +429,7 @@ class Agent(Asking):
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
-            flags=completion.flags,
+            flags=_flagged(completion.flags, retrieval),
             attempts=completion.attempts,
         )
 
@@ -588,6 +588,7 @@ class Agent(Asking):
         rebuild: bool = False,
         verify: bool = False,
         purge: bool = False,
+        strict: bool = False,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Bring the index up to date with the folder: what was added, changed and removed, and nothing else.
@@ -595,9 +596,12 @@ class Agent(Asking):
         `force` reads every file again and accepts that many are gone; `rebuild` starts from nothing; `verify` holds
         the whole index against its manifest; `purge` leaves no byte of what was deleted. Interrupted, it goes on where
         it was.
+
+        Where a pattern of `[knowledge] local_only` names nothing, `strict` raises UnmatchedPatternError before anything
+        is written, as `cervella index` does. Else the log and the report warn of it, and what was marked stays marked.
         """
         index = self._parts.index()
-        return index.update(force=force, rebuild=rebuild, verify=verify, purge=purge, progress=progress)
+        return index.update(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=strict, progress=progress)
 
     def drift(self) -> IndexReport:
         """How far the index is from the folder: what `index` would do, none of it done."""
@@ -644,3 +648,9 @@ class Agent(Asking):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _flagged(flags: Mapping[str, int], retrieval: Retrieval) -> Mapping[str, int]:
+    """The flags of an engine's answer, with what is to be known of the search before it."""
+    unmatched = retrieval.local_only_unmatched
+    return {**flags, "local_only_unmatched": unmatched} if unmatched else flags

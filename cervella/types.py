@@ -117,6 +117,8 @@ class Retrieval(Sequence[Passage]):
     """The base does not seem to hold an answer. The passages are there all the same."""
     coverage: float = 1.0
     """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
+    local_only_unmatched: int = 0
+    """Patterns of `[knowledge] local_only` that name nothing: what they were to protect is not protected."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passages", tuple(self.passages))

@@ -18,7 +18,7 @@ from cervella.agent import Agent, Progress
 from cervella.errors import EvaluationError, IndexMissingError
 from cervella.evaluation.drafting import Draft, Origin, candidates, templates
 from cervella.evaluation.indexed import manifest_of
-from cervella.knowledge.roles import is_local_only
+from cervella.knowledge.local_only import local_only_of
 from cervella.language import known_languages, language
 from cervella.parts import AnyBrain
 from cervella.prompt import strip_marks
@@ -59,7 +59,8 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
                 remedy="Build it with `cervella index`.",
             )
         files = manifest.files()
-        hidden = {path for path, file in files.items() if file.local_only or is_local_only(path, own.local_only)}
+        marked = local_only_of(files, own.folder, own.local_only)
+        hidden = {path for path, file in files.items() if file.local_only or marked.covers(path)}
         chunks = [chunk for chunk in manifest.chunks() if chunk.path not in hidden]
     shown = {path: file for path, file in files.items() if path not in hidden}
     drafts = _chosen([draft for draft in candidates(shown, chunks, agent.language) if _is_clean(draft)], limit, seed)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError
 from cervella.filters import path_matches
+from cervella.knowledge.patterns import Glob, understood
 from cervella.redaction import redact
 from cervella.types import Redaction, SkippedFile
 
@@ -97,6 +98,7 @@ def scan(folder: Path, *, exclude: Sequence[str] = (), keep_out: Path | None = N
     root = folder.resolve()
     walk = _Walk(root, tuple(exclude), keep_out.resolve() if keep_out else None)
     walk.folder("")
+    walk.sort_out(folder)
     found: list[FoundFile] = []
     seen: set[str] = set()
     for disk_path in sorted(walk.markdown):
@@ -137,8 +139,10 @@ def _display(disk_path: str) -> str:
 class _Walk:
     def __init__(self, root: Path, exclude: tuple[str, ...], keep_out: Path | None) -> None:
         self._root = root
-        self._exclude = tuple(pattern.rstrip("/") for pattern in exclude)
+        self._exclude = exclude
+        self._globs: list[Glob] = []
         self._keep_out = keep_out
+        self._files: list[str] = []
         self.markdown: list[str] = []
         self.skipped: list[SkippedFile] = []
         self.unlisted: list[tuple[str, str]] = []
@@ -156,10 +160,21 @@ class _Walk:
                     if self._keep_out is None or self._root / disk_path != self._keep_out:
                         self.folder(disk_path + "/")
                 elif entry.is_file(follow_symlinks=False):
-                    self._file(disk_path)
+                    self._files.append(disk_path)
                 # A pipe, a socket or a device is no regular file: opening it could wait for ever.
             except OSError:
                 self.skip(disk_path, "unreadable")
+
+    def sort_out(self, folder: Path) -> None:
+        """Part the files into markdown and what is skipped; what `exclude` means is known when all have been seen."""
+        names = [_display(disk_path) for disk_path in self._files] if self._exclude else []
+        for pattern in self._exclude:
+            glob = understood(pattern, folder, names)
+            # A reading that leaves nothing is none, unless it is written so.
+            if glob is not None and (glob.text == pattern.rstrip("/") or not all(map(glob.covers, names))):
+                self._globs.append(glob)
+        for disk_path in self._files:
+            self._file(disk_path)
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         try:
@@ -186,7 +201,7 @@ class _Walk:
             return True
         if any(path_matches(path.casefold(), pattern) for pattern in _SECRET):
             return True
-        return any(path_matches(path, glob) or path_matches(path, glob + "/**") for glob in self._exclude)
+        return any(glob.covers(path) for glob in self._globs)
 
     def _link_reason(self, disk_path: str) -> str:
         try:
