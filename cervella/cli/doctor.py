@@ -44,7 +44,10 @@ class Finding:
 
 
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look whether everything stands: configuration, soul, index, brains, disk, clock. Exit code 1 on a fault."""
+    """Look whether everything stands: configuration, soul, index, brains, disk, clock. Exit code 1 on a fault.
+
+    Exit code 2 where a pattern of local_only names nothing.
+    """
     findings = list(_findings(config))
     sound = all(finding.state != "fault" for finding in findings)
     if as_json:

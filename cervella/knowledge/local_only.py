@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import KnowledgeError, UnmatchedPatternError
-from cervella.knowledge.patterns import Glob, forms_of, lies, nearest_paths, understood
+from cervella.knowledge.patterns import Glob, forms_of, lies, nearest_paths, understood, widened
 from cervella.knowledge.scan import Scan, scan
 
 __all__ = ["LocalOnly", "local_only_in", "local_only_of"]
@@ -34,7 +34,7 @@ class LocalOnly:
     @property
     def rules(self) -> tuple[str, ...]:
         """All that decides what is marked, but the files."""
-        readings = (f"{glob.text} in any case" if glob.folded else glob.text for glob in self.globs)
+        readings = (" or ".join(glob.texts) + " in any case" * glob.folded for glob in self.globs)
         return (*readings, *(f"{pattern} names nothing" for pattern in self.nearest))
 
     def error(self) -> UnmatchedPatternError:
@@ -61,13 +61,15 @@ def _nearest(paths: Sequence[str]) -> str:
 def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOnly:
     """The patterns held against the folder as it is."""
     files = [file.path for file in found.found]
-    readings = {one: understood(one, folder, files) or _elsewhere(one, folder, found, files) for one in patterns}
+    readings = {
+        one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns
+    }
     return _held(readings, folder, files)
 
 
 def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str]) -> LocalOnly:
     """The patterns held against the files of an index; only what names none of them is looked for in the folder."""
-    readings = {pattern: understood(pattern, folder, files) for pattern in patterns}
+    readings = {pattern: understood(pattern, folder, files, wide=True) for pattern in patterns}
     left = [pattern for pattern, glob in readings.items() if glob is None]
     if left:
         with suppress(KnowledgeError):  # an index may be used where its folder is not
@@ -92,12 +94,13 @@ def _elsewhere(pattern: str, folder: Path, found: Scan, files: Sequence[str]) ->
         forms = forms_of(pattern, folder, _folded(files, folded), folded=folded)
         for form in forms:
             for target in _led_to(form, folder, found, folded):
-                glob = Glob(target, folded)
+                glob = Glob((target,), folded)
                 if any(map(glob.covers, files)):
                     return glob
         for form in forms:
-            glob = Glob(form, folded)
-            skipped = any(glob.covers(one.path) for one in found.skipped)
+            glob = Glob(widened(form, pattern), folded)
+            # What is hidden is named outright or not at all: `index` is no name for `.git/index`.
+            skipped = any(glob.covers(one.path) for one in found.skipped if "/." not in f"/{one.path}")
             if form == "**" or skipped or lies(folder, form) or _is_unlisted(form, found):
                 return glob
     return None

@@ -171,7 +171,7 @@ class _Walk:
         for pattern in self._exclude:
             glob = understood(pattern, folder, names)
             # A reading that leaves nothing is none, unless it is written so.
-            if glob is not None and (glob.text == pattern.rstrip("/") or not all(map(glob.covers, names))):
+            if glob is not None and (glob.texts == (pattern.rstrip("/"),) or not all(map(glob.covers, names))):
                 self._globs.append(glob)
         for disk_path in self._files:
             self._file(disk_path)

@@ -106,6 +106,56 @@ def test_a_letter_with_its_accent_is_one_letter_however_it_is_encoded(
     assert marked(tmp_path / "KB", index_dir) == {"perché/città.md"}
 
 
+def test_a_name_without_a_slash_holds_at_any_depth_as_gitignore_reads_it(
+    base: Path, index_dir: Path, write: Write
+) -> None:
+    write(base, "archivio/personale/vecchio.md", "# Vecchio\n\nmongolfiera\n")
+    updated(base, index_dir, "personale")
+    assert marked(base, index_dir) == {*PERSONAL, "archivio/personale/vecchio.md"}
+    for anchored in ("/personale", "./personale/", "personale/**", "KB/personale"):
+        updated(base, index_dir, anchored)
+        assert marked(base, index_dir) == PERSONAL
+    updated(base, index_dir, "*.md")
+    assert marked(base, index_dir) == {*PAGES, "archivio/personale/vecchio.md"}
+
+
+def test_a_note_is_named_without_its_ending_too(base: Path, index_dir: Path, write: Write) -> None:
+    write(base, "personale.md", "# Personale\n\nmongolfiera\n")
+    write(base, "personale/diario-2025.md", "# Diario\n\nmongolfiera\n")
+    updated(base, index_dir, "personale/diario")
+    assert marked(base, index_dir) == {"personale/diario.md"}
+    updated(base, index_dir, "/personale")
+    assert marked(base, index_dir) == {*PERSONAL, "personale/diario-2025.md", "personale.md"}
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{personale/diario,nota}.md", "[np]*/**/*ia*.md", "{personale,nota.md}", "'personale/**'"]
+)
+def test_what_a_shell_spells_out_is_spelled_out(base: Path, index_dir: Path, pattern: str) -> None:
+    updated(base, index_dir, pattern)
+    assert "personale/diario.md" in marked(base, index_dir)
+    assert "lavoro/piano.md" not in marked(base, index_dir)
+
+
+def test_a_class_of_what_is_not_meant_marks_more_and_never_less(base: Path, index_dir: Path) -> None:
+    updated(base, index_dir, "[!l]*/**")
+    assert marked(base, index_dir) >= PERSONAL
+
+
+def test_a_file_with_brackets_in_its_name_is_itself(base: Path, index_dir: Path, write: Write) -> None:
+    write(base, "[bozza].md", "# Bozza\n\nmongolfiera\n")
+    write(base, "b.md", "# B\n\nmongolfiera\n")
+    updated(base, index_dir, "[bozza].md")
+    assert marked(base, index_dir) == {"[bozza].md"}
+
+
+def test_no_pattern_takes_long(base: Path, index_dir: Path) -> None:
+    updated(base, index_dir / "all", "**/" * 500)
+    for pattern in ("{a,b}" * 40, "[a-z]" * 40, "[\x00-\U0010ffff]", "{" * 5000, "[" * 5000, "../" * 5000):
+        with pytest.raises(UnmatchedPatternError):
+            updated(base, index_dir, pattern)
+
+
 def test_a_file_named_with_everything_below_it_is_the_file(base: Path, index_dir: Path) -> None:
     updated(base, index_dir, "nota.md/**")
     assert marked(base, index_dir) == {"nota.md"}
@@ -157,7 +207,8 @@ MEANT = {
     "persnale/**": "personale",
     "persnale": "personale",
     "lavoro/pano.md": "lavoro/piano.md",
-    "diario.md": "personale/diario.md",
+    "./diario.md": "personale/diario.md",
+    "{personale,persnale}/**": "personale",
     "citta/**": "personale/città",
     "personale/citta": "personale/città",
     "**/diaro.md": "personale/diario.md",
@@ -183,8 +234,15 @@ def test_what_is_named_as_nearest_is_never_hidden_or_secret(base: Path, index_di
     write(base, ".persnale/x.md", "# X\n")
     write(base, "secrets/persnal.md", "# X\n")
     with pytest.raises(UnmatchedPatternError) as caught:
-        updated(base, index_dir, "persnal.md")
-    assert not any("secrets" in path or path.startswith(".") for path in caught.value.nearest["persnal.md"])
+        updated(base, index_dir, "./persnal.md")
+    assert not any("secrets" in path or path.startswith(".") for path in caught.value.nearest["./persnal.md"])
+
+
+def test_a_name_is_not_taken_for_one_in_a_hidden_folder(base: Path, index_dir: Path, write: Write) -> None:
+    write(base, ".git/riservato", "x")
+    with pytest.raises(UnmatchedPatternError):
+        updated(base, index_dir, "riservato")
+    updated(base, index_dir, ".git/**")
 
 
 def test_the_name_of_a_folder_means_all_in_it_and_nothing_beside_it(base: Path) -> None:
