@@ -21,6 +21,7 @@ from cervella.evaluation.indexed import manifest_of
 from cervella.knowledge.local_only import local_only_of
 from cervella.language import known_languages, language
 from cervella.parts import AnyBrain
+from cervella.private_files import make_private_folder, open_private
 from cervella.prompt import strip_marks
 from cervella.redaction import find_secrets
 from cervella.types import Passage, Prompt
@@ -166,8 +167,8 @@ def write_drafts(path: Path, proposal: Proposal) -> None:
     """Write the drafts as a new file; one that is there is never overwritten. Raises EvaluationError."""
     text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in proposal.rows())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as file:
+        make_private_folder(path.parent)
+        with open_private(path, "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError as error:
         raise EvaluationError(

@@ -21,6 +21,7 @@ from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import MAX_BYTES, Scan, scan
 from cervella.knowledge.storage import Generation, IndexFolder
 from cervella.language import language
+from cervella.private_files import FILE_MODE
 from cervella.protocols import Embedder
 from cervella.types import IndexReport
 
@@ -45,15 +46,16 @@ class KnowledgeIndex:
         roles: Mapping[str, Any] | None = None,
         max_bytes: int = MAX_BYTES,
         cache: EmbeddingCache | None = None,
+        mode: int = FILE_MODE,
     ) -> None:
         """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it. What
         is plainly meant is understood: an absolute path, the folder's own name in front, backslashes, another case.
 
         `roles` is what `[knowledge.roles]` holds, as a dict. Without a `cache` every chunk that is not in the index is
-        embedded.
+        embedded. `mode` is that of the index's files: 0o640 where another user of the group reads them.
         """
         self._folder = Path(folder)
-        self._storage = IndexFolder(Path(index_dir))
+        self._storage = IndexFolder(Path(index_dir), mode)
         self._asked = embedder
         self._language = language
         self._exclude = tuple(exclude)
