@@ -346,7 +346,7 @@ class Reply:
     invented_marks: int = 0
     """Marks in the text that stand for no passage shown to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """As on `Completion`."""
+    """As on `Completion`; and `local_only_unmatched`, see `Retrieval`."""
     attempts: tuple[Attempt, ...] = ()
     """Every call of an engine that this answer took, in order; those of a review too."""
     review: ReviewVerdict | None = None

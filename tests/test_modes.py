@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import cervella
-from cervella.errors import ConfigError
+from cervella.errors import ConfigError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.private_files import make_private_folder, open_private
 
@@ -288,6 +288,22 @@ def test_an_index_that_may_only_be_read_is_searched_with_its_vectors(
     assert not os.listdir(tmp_path / "tmp")
     after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in read_only.rglob("*") if path.is_file()}
     assert before == after
+
+
+def test_an_index_that_this_user_may_not_read_is_said_to_be_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    KnowledgeIndex(home / "note", home / "index", embedder="none").update()
+
+    def refused(path: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    with (
+        HybridRetriever(home / "index", folder=home / "note", embedder="none") as retriever,
+        pytest.raises(KnowledgeError) as caught,
+    ):
+        retriever.retrieve("lancio")
+    assert caught.value.code == "index_unreadable"
+    assert "index_mode" in str(caught.value.remedy)
 
 
 def test_a_roll_back_keeps_the_modes(home: Path) -> None:

@@ -143,6 +143,13 @@ class IndexFolder:
             raise IndexMissingError(
                 f"No index at {str(self.path)!r}.", remedy="Point [knowledge] index at a folder."
             ) from None
+        except PermissionError as error:
+            raise KnowledgeError(
+                f"The index at {str(self.path)!r} is not for this user to read.",
+                remedy='Where it is written, set [knowledge] index_mode to "0640" (this user in the group of its files) '
+                'or "0644", run `cervella index`, and let this user pass (x) through the folders above it.',
+                code="index_unreadable",
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise _damaged(self.path, f"'current' can't be read: {error}") from error
 
