@@ -146,7 +146,7 @@ class IndexFolder:
         except PermissionError as error:
             raise KnowledgeError(
                 f"The index at {str(self.path)!r} is not for this user to read.",
-                remedy='Where it is written, set [knowledge] index_mode to "0640" (this user in the group of its files) '
+                remedy='Where it is written, set [knowledge] index_mode to "0640" (this user in its group) '
                 'or "0644", run `cervella index`, and let this user pass (x) through the folders above it.',
                 code="index_unreadable",
             ) from error
