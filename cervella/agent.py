@@ -619,6 +619,7 @@ class Agent(Asking):
         rebuild: bool = False,
         verify: bool = False,
         purge: bool = False,
+        strict: bool = False,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Bring the index up to date with the folder: what was added, changed and removed, and nothing else.
@@ -626,9 +627,12 @@ class Agent(Asking):
         `force` reads every file again and accepts that many are gone; `rebuild` starts from nothing; `verify` holds
         the whole index against its manifest; `purge` leaves no byte of what was deleted. Interrupted, it goes on where
         it was.
+
+        Where a pattern of `[knowledge] local_only` names nothing, `strict` raises UnmatchedPatternError before anything
+        is written, as `cervella index` does. Else the log and the report warn of it, and what was marked stays marked.
         """
         index = self._parts.index()
-        return index.update(force=force, rebuild=rebuild, verify=verify, purge=purge, progress=progress)
+        return index.update(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=strict, progress=progress)
 
     def drift(self) -> IndexReport:
         """How far the index is from the folder: what `index` would do, none of it done."""

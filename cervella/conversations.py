@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import ConfigError, ConversationError
+from cervella.private_files import make_private_folder
 from cervella.sqlite_file import create_whole
 from cervella.types import Filters, Message, Reply
 
@@ -216,6 +217,8 @@ class Conversations:
         try:
             if not self._path.exists():
                 create_whole(self._path, _lay_out, seconds=_BUSY_SECONDS)
+            if write:
+                make_private_folder(self._path.parent)
             connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             with contextlib.closing(connection) as database:
                 self._prepare(database)

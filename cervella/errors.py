@@ -3,7 +3,8 @@
 ```
 CervellaError
 ├── ConfigError
-│   └── UnknownBrainError
+│   ├── UnknownBrainError
+│   └── UnmatchedPatternError
 ├── SoulError
 │   └── SoulChangedError
 ├── KnowledgeError
@@ -61,6 +62,7 @@ __all__ = [
     "SoulError",
     "StreamInterruptedError",
     "UnknownBrainError",
+    "UnmatchedPatternError",
 ]
 
 
@@ -109,6 +111,17 @@ class UnknownBrainError(ConfigError):
         super().__init__(message, remedy=remedy)
         self.name = name
         self.known = tuple(known)
+
+
+class UnmatchedPatternError(ConfigError):
+    """Patterns of `[knowledge] local_only` name nothing in the folder: what they were to protect is not protected."""
+
+    code = "local_only_unmatched"
+
+    def __init__(self, message: str, *, nearest: Mapping[str, Sequence[str]], remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.nearest = {pattern: tuple(paths) for pattern, paths in nearest.items()}
+        """By pattern, the paths in the folder that are most like it, best first; at most three."""
 
 
 class SoulError(CervellaError):

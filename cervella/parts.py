@@ -155,6 +155,7 @@ class Parts:
             cache=None
             if own.embedding_cache is False
             else EmbeddingCache(own.embedding_cache or default_cache_folder()),
+            mode=int(own.index_mode, 8),
         )
 
     def shield(self, brain: AnyBrain | None) -> Shielded:

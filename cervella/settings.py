@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 ENV_PREFIX = "CERVELLA_"
+
+
+_MODE = re.compile(r"(?:0o|0)?6[04][04]")
 
 
 class _Section(BaseModel):
@@ -149,7 +153,21 @@ class KnowledgeConfig(_Section):
         default=(), description="Globs of files that only local and private brains may see."
     )
 
+    index_mode: str = Field(
+        default="0600",
+        description='The mode of the index\'s files, octal: "0640" where a user of the group reads it too, "0644" '
+        "where any does; who may read may enter its folders. It holds for nothing else that is kept.",
+    )
+
     roles: RolesConfig = RolesConfig()
+
+    @field_validator("index_mode", mode="before")
+    @classmethod
+    def _index_mode(cls, value: Any) -> str:
+        text = oct(value) if isinstance(value, int) and not isinstance(value, bool) else str(value).strip()
+        if not _MODE.fullmatch(text):
+            raise ValueError('is not "0600", "0640" or "0644": the owner reads and writes, others may read and no more')
+        return f"0{text[-3:]}"
 
     @field_validator("language")
     @classmethod

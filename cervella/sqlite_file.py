@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from cervella.private_files import FILE_MODE, make_private_folder
+
 __all__ = ["create_whole"]
 
 
@@ -19,15 +21,15 @@ def create_whole(path: Path, lay_out: Callable[[sqlite3.Connection], None], *, s
     """
     from filelock import FileLock  # 12 ms that only the first use pays
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(path.name + ".lock"), timeout=seconds, mode=0o600):
+    make_private_folder(path.parent)
+    with FileLock(path.with_name(path.name + ".lock"), timeout=seconds, mode=FILE_MODE):
         if path.exists():
             return
         for log in ("-wal", "-shm"):  # of a file that was moved away: SQLite would play it into this one
             path.with_name(path.name + log).unlink(missing_ok=True)
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)  # of one that was killed here
-        fresh.touch(mode=0o600)  # what people ask is nobody else's business; SQLite gives its logs the same rights
+        fresh.touch(mode=FILE_MODE)  # what people ask is nobody else's business; SQLite gives its logs the same rights
         with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as database:
             lay_out(database)
         fresh.replace(path)

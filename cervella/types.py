@@ -123,6 +123,8 @@ class Retrieval(Sequence[Passage]):
     unchecked: int = 0
     """Indexed files of which that is not known: their time of modification is new and there was no time to compare
     what is in them, or their folder can't be listed or is not there."""
+    local_only_unmatched: int = 0
+    """Patterns of `[knowledge] local_only` that name nothing: what they were to protect is not protected."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passages", tuple(self.passages))
@@ -131,8 +133,13 @@ class Retrieval(Sequence[Passage]):
         return len(self.passages)
 
     def index_flags(self) -> dict[str, int]:
-        """What `Reply.flags` says of the index: `index_behind` and `index_unchecked`, each where it is not 0."""
-        counts = {"index_behind": self.behind, "index_unchecked": self.unchecked}
+        """What `Reply.flags` says of the index, each where it is not 0: `index_behind`, `index_unchecked` and
+        `local_only_unmatched`."""
+        counts = {
+            "index_behind": self.behind,
+            "index_unchecked": self.unchecked,
+            "local_only_unmatched": self.local_only_unmatched,
+        }
         return {name: count for name, count in counts.items() if count}
 
     def _rows(self) -> list[tuple[object, ...]]:
@@ -372,8 +379,8 @@ class Reply:
     invented_marks: int = 0
     """Marks in the text that stand for no passage shown to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """As on `Completion`; and `index_behind` and `index_unchecked`, which are `Retrieval.behind` and `unchecked` where
-    they are not 0."""
+    """As on `Completion`; and what the Retrieval says where it is not 0: `index_behind`, `index_unchecked` and
+    `local_only_unmatched`."""
     attempts: tuple[Attempt, ...] = ()
     """Every call of an engine that this answer took, in order; those of a review too."""
     review: ReviewVerdict | None = None

@@ -22,6 +22,12 @@ TREE: dict[type[E.CervellaError], tuple[type, str, bool, dict[str, Any]]] = {
     E.CervellaError: (Exception, "cervella", False, {"remedy": "Cura."}),
     E.ConfigError: (E.CervellaError, "config", False, {"remedy": "Cura."}),
     E.UnknownBrainError: (E.ConfigError, "unknown_brain", False, {"name": "cluade", "known": ("claude", "echo")}),
+    E.UnmatchedPatternError: (
+        E.ConfigError,
+        "local_only_unmatched",
+        False,
+        {"nearest": {"persnale/**": ("personale",)}},
+    ),
     E.SoulError: (E.CervellaError, "soul", False, {"remedy": "Cura."}),
     E.SoulChangedError: (E.SoulError, "soul_changed", False, {"locked": "aa", "found": "bb"}),
     E.KnowledgeError: (E.CervellaError, "knowledge", False, {"remedy": None}),

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cervella.private_files import FILE_MODE, make_private_folder
+
 __all__ = ["SlotFiles", "slot_key"]
 
 _SUFFIX, _PARTIAL = ".slot", ".partial"
@@ -55,10 +57,10 @@ class SlotFiles:
     @contextlib.contextmanager
     def new(self) -> Iterator[Path]:
         """An empty file to write into; gone afterwards if it was not kept. Raises OSError."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         self._sweep()
         path = self.folder / f"{secrets.token_hex(8)}{_PARTIAL}"
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
         try:
             yield path
         finally:

@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
     try:
-        with warnings_shown("cervella.soul"):
+        with warnings_shown("cervella.soul"), warnings_shown("cervella.knowledge"):
             code: Any = app(args=given, standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

@@ -12,6 +12,7 @@ from cervella.agent import Agent
 from cervella.batch import Asked, Question, answered_rows, questions_in
 from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError
+from cervella.private_files import make_private_folder, open_private
 from cervella.types import Reply
 
 __all__ = ["run_batch"]
@@ -33,10 +34,10 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
     if todo:
         _check(agent)
     failed = refused = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(out.parent)
     with (
         progress_bar() as progress,
-        out.open("ab", buffering=0) as file,
+        open_private(out, "ab", buffering=0) as file,
         closing(agent.batch(_asked(todo), concurrency=concurrency, **options)) as answers,
     ):
         for number, row in enumerate(todo, 1):

@@ -19,6 +19,7 @@ from cervella.cli.options import ConfigPath, complete_brain
 from cervella.cli.output import Flow, counted, note, print_line, print_passages, print_verdict, warn_of_index, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
+from cervella.private_files import FILE_MODE, make_private_folder, open_private
 from cervella.session import Session
 from cervella.types import Answered, Interrupted, Passage, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
@@ -213,6 +214,7 @@ def _history() -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(file.parent)
+            open_private(file, "a").close()  # questions are nobody else's business
             readline.write_history_file(file)
-            file.chmod(0o600)  # questions are nobody else's business
+            file.chmod(FILE_MODE)

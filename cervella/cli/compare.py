@@ -14,6 +14,7 @@ from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
 from cervella.cli.output import as_json_value, note, print_json, print_line, print_wrapped, progress_bar
 from cervella.errors import ConfigError
+from cervella.private_files import make_private_folder, write_private
 
 if TYPE_CHECKING:
     from cervella.evaluation.comparison import Comparison
@@ -248,10 +249,10 @@ def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json
 
     data = document(comparison, suite)
     folder = out or comparison.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
     text = json.dumps(data, ensure_ascii=False, indent=1, default=as_json_value) + "\n"
-    (folder / "comparison.json").write_text(text, encoding="utf-8", errors="replace")
-    (folder / "report.html").write_text(report_html(data), encoding="utf-8", errors="replace")
+    write_private(folder / "comparison.json", text, errors="replace")
+    write_private(folder / "report.html", report_html(data), errors="replace")
     if as_json:
         print_json(data)
     else:

@@ -22,9 +22,12 @@ from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.embedding import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
+from cervella.knowledge.local_only import local_only_in
+from cervella.knowledge.scan import scan
 from cervella.knowledge.storage import IndexFolder
 from cervella.types import IndexReport
 
+_LOCAL_ONLY = "local_only"
 _SIGN = {"ok": ("ok   ", "green"), "warning": ("warn ", "yellow"), "fault": ("FAULT", "red")}
 _LEAST_FREE = 200 * 2**20  # bytes: what an index of some thousand files and its copy take
 _CROWDED = 0.5  # share of a window: where the soul takes more, passages and answer are short of room
@@ -41,7 +44,10 @@ class Finding:
 
 
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look whether everything stands: configuration, soul, index, brains, disk, clock. Exit code 1 on a fault."""
+    """Look whether everything stands: configuration, soul, index, brains, disk, clock. Exit code 1 on a fault.
+
+    Exit code 2 where a pattern of local_only names nothing.
+    """
     findings = list(_findings(config))
     sound = all(finding.state != "fault" for finding in findings)
     if as_json:
@@ -53,7 +59,8 @@ def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
             if finding.cure:
                 print_wrapped(f"      help: {finding.cure}", indent=12)
     if not sound:
-        raise typer.Exit(1)
+        patterns = any(finding.name == _LOCAL_ONLY and finding.state == "fault" for finding in findings)
+        raise typer.Exit(2 if patterns else 1)  # 2: the configuration is wrong
 
 
 def _findings(config: Any) -> Iterator[Finding]:
@@ -71,6 +78,7 @@ def _findings(config: Any) -> Iterator[Finding]:
         return
     with agent:
         yield (soul := _looked("soul", lambda: _soul(agent)))
+        yield from _local_only(agent)
         yield from _index(agent)
         yield from _embedder(agent)
         for name in [*sorted(agent.config.brains), None]:
@@ -100,6 +108,19 @@ def _soul(agent: Agent) -> str:
 
 
 # What is known
+
+
+def _local_only(agent: Agent) -> Iterator[Finding]:
+    own = agent.config.knowledge
+    if own.local_only and own.folder.is_dir():  # a folder that is not there is told of by the index
+
+        def look() -> str:
+            marks = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
+            if marks.nearest:
+                raise marks.error()
+            return f"{counted(len(own.local_only), 'pattern')}; each names something"
+
+        yield _looked(_LOCAL_ONLY, look)
 
 
 def _index(agent: Agent) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ def index(
 ) -> None:
     """Bring the index up to date with the folder."""
     with Agent(config=config) as agent, warnings_shown(), progress_bar() as progress:
-        report = agent.index(force=force, rebuild=rebuild, verify=verify, purge=purge, progress=progress)
+        report = agent.index(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=True, progress=progress)
     for warning in report.warnings:
         note(f"warning: {warning}")
     if as_json:

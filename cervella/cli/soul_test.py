@@ -11,6 +11,7 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import as_json_value, note, print_json
+from cervella.private_files import make_private_folder, write_private
 
 __all__ = ["soul_test"]
 
@@ -89,9 +90,9 @@ def soul_test(
             named = [*(brains or ()), *(brain or ())]
             result = tested(agent, named, suite, plan, probes, judge, fresh=not resume, yes=yes)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(out.parent)
         text = json.dumps(result.as_dict(scores=True), ensure_ascii=False, indent=2, default=as_json_value)
-        out.write_text(text + "\n", encoding="utf-8")
+        write_private(out, text + "\n")
         note(f"note: The scores are in {out}.")
     if as_json:
         print_json(result.as_dict())

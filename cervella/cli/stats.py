@@ -18,6 +18,7 @@ from cervella.errors import ConfigError
 from cervella.ledger import BrainStatistics, Ledger, Statistics, statistics_of
 from cervella.ledger.budget import limits_of
 from cervella.ledger.report import MEASURES, html_report, shown
+from cervella.private_files import make_private_folder, write_private
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -40,8 +41,8 @@ def stats(
     budget = _budget(loaded, ledger)
     ledger.close()
     if html is not None:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(html_report(found, budget), encoding="utf-8")
+        make_private_folder(html.parent)
+        write_private(html, html_report(found, budget))
         note(f"note: The page is {html}.")
     if as_json:
         print_json({**asdict(found), "budget": budget})

@@ -21,6 +21,7 @@ from cervella.evaluation.rubric_run import HUMAN_MARKS, judged, rubric_probes
 from cervella.evaluation.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.soul_test import rescore, run_soul_test
 from cervella.evaluation.suite import Probe, Suite
+from cervella.private_files import write_private
 from cervella.prompt import LAYOUT_VERSION
 from cervella.protocols import Embedder
 from cervella.settings import EvaluationConfig
@@ -81,7 +82,7 @@ def compare(
         before(asked)
     complete = _ask(agent, named, asked, frozen, run, plan, progress)
     if marked is not None:
-        (run.folder / HUMAN_MARKS).write_bytes(marked)
+        write_private(run.folder / HUMAN_MARKS, marked)
     if marker is not None and suite is not None and suite.tasks:
         _let_mark(agent, run, suite, named, reference, marker)
     soul, inside = None, soul_run(run)
@@ -140,7 +141,7 @@ def rescore_comparison(
     if settings["questions"] is not None:
         frozen = thaw(run.folder, questions)
     if marks is not None:
-        (run.folder / HUMAN_MARKS).write_bytes(_marks(marks, suite, names))
+        write_private(run.folder / HUMAN_MARKS, _marks(marks, suite, names))
     return compared(run, soul, frozen, suite, _reference(reference, names), rules, settings["language"])
 
 

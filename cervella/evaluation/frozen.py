@@ -13,6 +13,7 @@ from cervella.agent import Agent
 from cervella.errors import EvaluationError
 from cervella.evaluation.question_file import QuestionFile, load_questions
 from cervella.evaluation.suite import Probe
+from cervella.private_files import write_private
 from cervella.types import Passage, Retrieval
 
 __all__ = ["DIMENSION", "Frozen", "freeze", "probes_of", "thaw"]
@@ -58,11 +59,11 @@ def freeze(
         kept[one.id] = replace(found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0)
         if progress is not None:
             progress("retrieval", number, len(file.questions))
-    (folder / _QUESTIONS).write_bytes(path.read_bytes())
+    write_private(folder / _QUESTIONS, path.read_bytes())
     rows = {id: {**asdict(found), "passages": [asdict(one) for one in found.passages]} for id, found in kept.items()}
     partial = folder / f"{_RETRIEVALS}.partial"
     data = {"source": file.source, "withheld": withheld, "retrievals": rows}
-    partial.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", errors="replace")
+    write_private(partial, json.dumps(data, ensure_ascii=False, indent=1) + "\n", errors="replace")
     os.replace(partial, folder / _RETRIEVALS)
     return Frozen(file=file, retrievals=kept, withheld=withheld)
 

@@ -11,6 +11,7 @@ from typing import Any
 from cervella.agent import Agent
 from cervella.errors import BrainError, EvaluationError
 from cervella.evaluation.records import canonical_sha256
+from cervella.private_files import make_private_folder, open_private
 from cervella.prompt import defuse_marks
 from cervella.types import Location, Prompt
 
@@ -86,8 +87,8 @@ class BrainJudge:
     def _keep(self, key: str, verdict: bool | None) -> None:
         self._verdicts[key] = verdict
         if self._kept is not None:
-            self._kept.parent.mkdir(parents=True, exist_ok=True)
-            with self._kept.open("a", encoding="utf-8") as file:
+            make_private_folder(self._kept.parent)
+            with open_private(self._kept, "a", encoding="utf-8") as file:
                 file.write(json.dumps({"key": key, "verdict": verdict}) + "\n")
 
 

@@ -18,9 +18,10 @@ from cervella.agent import Agent, Progress
 from cervella.errors import EvaluationError, IndexMissingError
 from cervella.evaluation.drafting import Draft, Origin, candidates, templates
 from cervella.evaluation.indexed import manifest_of
-from cervella.knowledge.roles import is_local_only
+from cervella.knowledge.local_only import local_only_of
 from cervella.language import known_languages, language
 from cervella.parts import AnyBrain
+from cervella.private_files import make_private_folder, open_private
 from cervella.prompt import strip_marks
 from cervella.redaction import find_secrets
 from cervella.types import Passage, Prompt
@@ -59,7 +60,8 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
                 remedy="Build it with `cervella index`.",
             )
         files = manifest.files()
-        hidden = {path for path, file in files.items() if file.local_only or is_local_only(path, own.local_only)}
+        marked = local_only_of(files, own.folder, own.local_only)
+        hidden = {path for path, file in files.items() if file.local_only or marked.covers(path)}
         chunks = [chunk for chunk in manifest.chunks() if chunk.path not in hidden]
     shown = {path: file for path, file in files.items() if path not in hidden}
     drafts = _chosen([draft for draft in candidates(shown, chunks, agent.language) if _is_clean(draft)], limit, seed)
@@ -166,8 +168,8 @@ def write_drafts(path: Path, proposal: Proposal) -> None:
     """Write the drafts as a new file; one that is there is never overwritten. Raises EvaluationError."""
     text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in proposal.rows())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as file:
+        make_private_folder(path.parent)
+        with open_private(path, "x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError as error:
         raise EvaluationError(

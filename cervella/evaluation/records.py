@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError
+from cervella.private_files import FILE_MODE, make_private_folder, open_private, write_private
 
 __all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "canonical_sha256"]
 
@@ -134,7 +135,8 @@ class Run:
         folder = root / f"{now:%Y%m%d-%H%M%S}-{key[:8]}"
         while folder.exists():
             folder = root / f"{now:%Y%m%d-%H%M%S}-{key[:8]}-{secrets.token_hex(2)}"
-        folder.mkdir(mode=0o700, parents=True)
+        make_private_folder(root)
+        folder.mkdir(mode=0o700)
         run = cls(folder, {"format": _FORMAT, "key": key, "settings": dict(settings), **beside})
         run._write(started=now.isoformat(timespec="seconds"), finished=None)
         return run
@@ -175,7 +177,7 @@ class Run:
         self.facts.update(times)
         path = self.folder / _FACTS
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_private(partial, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
         os.replace(partial, path)
 
     def outputs(self) -> dict[Key, Output]:
@@ -207,7 +209,7 @@ class Run:
         """Append to the run, alone: raises EvaluationError where another process does."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.folder / _LOCK, timeout=0)
+        lock = FileLock(self.folder / _LOCK, timeout=0, mode=FILE_MODE)
         try:
             lock.acquire()
         except Timeout as error:
@@ -221,7 +223,7 @@ class Run:
             if lines and not lines[-1].endswith(b"\n"):  # cut off by a crash: asked again
                 with (self.folder / _OUTPUTS).open("r+b") as file:
                     file.truncate(sum(map(len, lines[:-1])))
-            with (self.folder / _OUTPUTS).open("ab", buffering=0) as file:
+            with open_private(self.folder / _OUTPUTS, "ab", buffering=0) as file:
                 yield Writer(file)
         finally:
             lock.release()

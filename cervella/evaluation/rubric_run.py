@@ -24,6 +24,7 @@ from cervella.evaluation.rubric import (
 from cervella.evaluation.rubric_judge import Ask, judge_marks, judge_pair, same_family
 from cervella.evaluation.statistics import Estimate, mean_interval
 from cervella.evaluation.suite import Probe, Suite, Tier
+from cervella.private_files import open_private
 
 __all__ = [
     "DIMENSION",
@@ -102,7 +103,7 @@ def judged(
     """
     known = {(row["what"], row["brain"], row["task"], row["text_sha256"]) for row in kept_judgements(folder)}
     answers = _answers(outputs)
-    with (folder / _FILE).open("ab", buffering=0) as file:
+    with open_private(folder / _FILE, "ab", buffering=0) as file:
         for task in suite.tasks:
             for brain in brains:
                 own, base = answers.get((brain, task.id)), answers.get((reference, task.id))

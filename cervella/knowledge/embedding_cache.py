@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from cervella.private_files import FILE_MODE, make_private_folder
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -130,8 +132,8 @@ class EmbeddingCache:
                 if not self._file.exists():
                     if not create:
                         return
-                    self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                    self._file.touch(mode=0o600)  # SQLite gives its journal the same rights
+                    make_private_folder(self.folder)
+                    self._file.touch(mode=FILE_MODE)  # SQLite gives its journal the same rights
                 with _opened(self._file) as database:
                     work(database)
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence, Set
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.freshness import Stamp, Stamps, settled
 from cervella.knowledge.indexed_text import embedding_text
 from cervella.knowledge.ingestion import Ingestion, Progress, Reading
+from cervella.knowledge.local_only import LocalOnly, local_only_in
 from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
 from cervella.knowledge.storage import Generation, IndexFolder
 from cervella.language import language
+from cervella.private_files import FILE_MODE
 from cervella.protocols import Embedder
 from cervella.types import IndexReport
 
@@ -45,18 +47,20 @@ class KnowledgeIndex:
         roles: Mapping[str, Any] | None = None,
         max_bytes: int = MAX_BYTES,
         cache: EmbeddingCache | None = None,
+        mode: int = FILE_MODE,
     ) -> None:
-        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it.
+        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it. What
+        is plainly meant is understood: an absolute path, the folder's own name in front, backslashes, another case.
 
         `roles` is what `[knowledge.roles]` holds, as a dict. Without a `cache` every chunk that is not in the index is
-        embedded.
+        embedded. `mode` is that of the index's files: 0o640 where another user of the group reads them.
         """
         self._folder = Path(folder)
-        self._storage = IndexFolder(Path(index_dir))
+        self._storage = IndexFolder(Path(index_dir), mode)
         self._asked = embedder
         self._language = language
         self._exclude = tuple(exclude)
-        self._local_only = tuple(pattern.rstrip("/") for pattern in local_only)
+        self._local_only = tuple(local_only)
         self._roles = Roles.of(roles)
         self._max_bytes = max_bytes
         self._cache = cache
@@ -68,6 +72,7 @@ class KnowledgeIndex:
         rebuild: bool = False,
         verify: bool = False,
         purge: bool = False,
+        strict: bool = False,
         progress: Progress | None = None,
     ) -> IndexReport:
         """Make the index equal to the folder. It can be stopped at any moment; the next run goes on from there.
@@ -76,11 +81,18 @@ class KnowledgeIndex:
         builds from nothing beside the old index, then swaps. `verify` asks for every vector by itself. `purge` leaves
         nothing of deleted text in the index folder; the cache of embeddings forgets it too.
 
+        Where a pattern of `local_only` names nothing, `strict` raises UnmatchedPatternError before anything is written.
+        Else it is a warning, and what was marked stays marked: by its path, and by its text where the file was moved.
+
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
         (`too_many_removed`), IndexLockedError, IndexMismatchError, IndexDamagedError.
         """
         started = time.perf_counter()
-        found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
+        found = self._scan()
+        local_only = local_only_in(found, self._folder, self._local_only)
+        if local_only.nearest and strict:
+            raise local_only.error()
+        warnings = [local_only.warn()] if local_only.nearest else []
         with self._storage.writing():
             former = self._sound_or_none() if rebuild else self._storage.latest()
             base = None if rebuild else former
@@ -94,7 +106,7 @@ class KnowledgeIndex:
             )
             with closing(builder):
                 builder.check()
-                run = self._run(builder, choice, progress)
+                run = self._run(builder, choice, local_only, progress)
                 believed = settled(found)
                 reading = run.read(found, self._max_bytes)
                 if not force:
@@ -115,7 +127,7 @@ class KnowledgeIndex:
                     run.notify("verify", count := builder.manifest.count(), count)
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
-        return report
+        return replace(report, warnings=(*report.warnings, *warnings))
 
     def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
         """What the files that were read looked like, so that a search can tell whether they changed since."""
@@ -146,12 +158,13 @@ class KnowledgeIndex:
         Raises what `update` raises, and IndexMissingError.
         """
         started = time.perf_counter()
-        found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
+        found = self._scan()
+        local_only = local_only_in(found, self._folder, self._local_only)
         with closing(self._storage.hold()) as base:
             choice = self._choice(base)
             fingerprint = choice.built_with.fingerprint
             with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
-                run = self._run(builder, choice, None)
+                run = self._run(builder, choice, local_only, None)
                 reading = run.read(found, self._max_bytes)
                 plan = run.plan(reading, found, force=False)
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
@@ -164,17 +177,31 @@ class KnowledgeIndex:
         with Manifest.open(base.path) as manifest:
             return choose_embedder(self._asked, manifest.built_with, replace=replace)
 
-    def _run(self, builder: Builder, choice: Choice, progress: Progress | None) -> Ingestion:
+    def _scan(self) -> Scan:
+        return scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
+
+    def _run(self, builder: Builder, choice: Choice, local_only: LocalOnly, progress: Progress | None) -> Ingestion:
         return Ingestion(
             folder=self._folder,
             builder=builder,
             language=language(self._language),
             choice=choice,
-            local_only=self._local_only,
+            local_only=local_only,
+            marked=self._marked() if local_only.nearest else frozenset(),
             roles=self._roles,
             cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
         )
+
+    def _marked(self) -> Set[str]:
+        """The paths and digests of what the index has marked; nothing where there is none that can be read."""
+        latest = self._storage.current_or_none()
+        if latest is None:
+            return frozenset()
+        with suppress(KnowledgeError), Manifest.open(latest) as manifest:
+            files = [file for file in manifest.files().values() if file.local_only]
+            return frozenset(fact for file in files for fact in (file.path, file.sha256))
+        return frozenset()
 
     def _sound_or_none(self) -> Generation | None:
         """The index that is about to be replaced, unless it is damaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from cervella.knowledge.cutting import Cut, cut_all
 from cervella.knowledge.embedding import Choice
 from cervella.knowledge.embedding_cache import EmbeddingCache
 from cervella.knowledge.lexical import write_lexical
+from cervella.knowledge.local_only import LocalOnly
 from cervella.knowledge.manifest import ChunkRow, FileRow, chunk_id
-from cervella.knowledge.roles import Roles, is_local_only
+from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import Scan, Source, is_unknown, read
 from cervella.language import Language
 from cervella.protocols import Embedder
@@ -70,16 +71,19 @@ class Ingestion:
         builder: Builder,
         language: Language,
         choice: Choice,
-        local_only: tuple[str, ...],
+        local_only: LocalOnly,
+        marked: Set[str],
         roles: Roles,
         cache: EmbeddingCache | None,
         notify: Progress,
     ) -> None:
+        """`marked` are paths and digests of files that stay local-only, whatever the patterns name."""
         self._folder = folder
         self._builder = builder
         self._language = language
         self._choice = choice
         self._local_only = local_only
+        self._marked = marked
         self._roles = roles
         self._cache = cache
         self.notify = notify
@@ -115,7 +119,7 @@ class Ingestion:
         """All that decides how a file is cut and described, but the file."""
         fingerprint = self._choice.built_with.fingerprint
         versions = (CHUNKER_VERSION, REDACTION_VERSION, self._roles.fingerprint)
-        return repr((*versions, self._language.code, fingerprint, self._local_only))
+        return repr((*versions, self._language.code, fingerprint, self._local_only.rules))
 
     def write_words(self, plan: Plan, reading: Reading) -> None:
         """Make a generation of the files and chunks that are wanted, and of the index of their words."""
@@ -175,7 +179,8 @@ class Ingestion:
             project=facts.project,
             date=facts.date,
             status=facts.status,
-            local_only=is_local_only(source.path, self._local_only),
+            local_only=self._local_only.covers(source.path)
+            or not self._marked.isdisjoint((source.path, source.sha256)),
         )
         fingerprint = self._choice.built_with.fingerprint
         chunks = [

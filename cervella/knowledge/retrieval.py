@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.freshness import Freshness
+from cervella.knowledge.local_only import LocalOnly, local_only_of
 from cervella.knowledge.manifest import FileRow
 from cervella.knowledge.markdown import split_lines
 from cervella.knowledge.ranking import Standing, by_vectors, by_words, newest_first, standing, with_file
-from cervella.knowledge.roles import Roles, is_local_only
+from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import digest
 from cervella.knowledge.selection import selected
 from cervella.knowledge.snapshot import Snapshot, load_snapshot
@@ -56,7 +57,9 @@ class HybridRetriever:
         self._folder = Path(folder)
         self._asked = embedder
         self._spoken = language
-        self._local_only = tuple(local_only)
+        self._patterns = tuple(local_only)
+        self._local_only = LocalOnly(self._folder)  # the patterns as they fit what is loaded
+        self._warned: set[str] = set()
         self._lock = threading.RLock()
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
@@ -152,6 +155,10 @@ class HybridRetriever:
             self.close()
             self._loaded = load_snapshot(self._storage, self._asked)
             self._standing = standing(self._loaded, self._roles)
+            self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
+            if not self._warned.issuperset(self._local_only.nearest):
+                self._local_only.warn()
+                self._warned.update(self._local_only.nearest)
         return self._loaded
 
     def _search(self, loaded: Snapshot, query: str, top_k: int, filters: Filters | None) -> Retrieval:
@@ -185,6 +192,7 @@ class HybridRetriever:
             confidence=round(sure, 4),
             abstain=sure < ABSTAIN_BELOW,
             coverage=loaded.coverage(),
+            local_only_unmatched=len(self._local_only.nearest),
         )
 
     def _allowed(self, loaded: Snapshot, filters: Filters | None) -> Sequence[int]:
@@ -223,7 +231,7 @@ class HybridRetriever:
             role=file.role,
             project=file.project,
             status=file.status,
-            local_only=file.local_only or is_local_only(file.path, self._local_only),
+            local_only=file.local_only or self._local_only.covers(file.path),
         )
 
 

@@ -20,7 +20,7 @@ from cervella.knowledge.markdown import Document
 from cervella.language import Language, fold
 from cervella.types import Status
 
-__all__ = ["ROLES_VERSION", "DocumentFacts", "Role", "Roles", "facts_of", "is_local_only"]
+__all__ = ["ROLES_VERSION", "DocumentFacts", "Role", "Roles", "facts_of"]
 
 ROLES_VERSION = "4"
 """Changes when documents are described by other rules: the next run of the indexer reads all of them anew."""
@@ -263,9 +263,3 @@ def _session(path: str, document: Document) -> str | None:
             return number[1]
     texts = (*document.header.values(), path.rsplit("/", 1)[-1], document.title)
     return next((match[1] for text in texts if (match := _SESSION.search(fold(text)))), None)
-
-
-def is_local_only(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a path is one that only local and private brains may see; a folder's name means all in it."""
-    names = (pattern.rstrip("/") for pattern in patterns)
-    return any(path_matches(path, name) or path_matches(path, name + "/**") for name in names)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError
 from cervella.filters import path_matches
+from cervella.knowledge.patterns import Glob, understood
 from cervella.redaction import redact
 from cervella.types import Redaction, SkippedFile
 
@@ -117,6 +118,7 @@ def scan(
     out = keep_out.resolve() if keep_out else None
     walk = _Walk(root, tuple(exclude), out, indexable_only=indexable_only, judged=judged)
     walk.folder("")
+    walk.sort_out(folder)
     found: dict[str, FoundFile] = {}
     for disk_path in sorted(walk.markdown):
         path = _display(disk_path)
@@ -155,6 +157,10 @@ def _display(disk_path: str) -> str:
     return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
 
 
+def _is_hidden(path: str) -> bool:
+    return path.startswith(".") or "/." in path
+
+
 class _Walk:
     def __init__(
         self,
@@ -166,12 +172,15 @@ class _Walk:
         judged: dict[str, bool] | None,
     ) -> None:
         self._root = root
-        patterns = [pattern.rstrip("/") for pattern in exclude]
-        self._exclude = [*patterns, *(pattern + "/**" for pattern in patterns)]
+        self._exclude = exclude
+        self._globs: list[Glob] = []
+        self._pruned: set[str] = set()
+        """Patterns that left out a folder which was not opened."""
         inside = keep_out is not None and keep_out != root and keep_out.is_relative_to(root)
         self._keep_out = keep_out.relative_to(root).as_posix() if keep_out is not None and inside else None
         self._indexable_only = indexable_only
         self._judged = {} if judged is None else judged
+        self._files: list[tuple[str, os.DirEntry[str]]] = []
         self.markdown: dict[str, os.stat_result] = {}
         self.skipped: list[SkippedFile] = []
         self.unlisted: list[tuple[str, str]] = []
@@ -191,7 +200,7 @@ class _Walk:
                     if not self._is_left_out(disk_path):
                         self.folder(disk_path + "/")
                 elif entry.is_file(follow_symlinks=False):
-                    self._file(disk_path, entry)
+                    self._files.append((disk_path, entry))
                 # A pipe, a socket or a device is no regular file: opening it could wait for ever.
             except OSError:
                 self.skip(disk_path, "unreadable")
@@ -200,7 +209,32 @@ class _Walk:
         """Whether nothing in a folder is looked at. What is excluded is, so that it is reported as skipped."""
         if disk_path == self._keep_out:
             return True
-        return self._indexable_only and self._is_excluded(_display(disk_path))
+        if not self._indexable_only:
+            return False
+        path = _display(disk_path)
+        pruned = {pattern for pattern in self._exclude if Glob((pattern.rstrip("/"),)).covers(path)}
+        self._pruned |= pruned
+        return bool(pruned) or _is_hidden(path)
+
+    def sort_out(self, folder: Path) -> None:
+        """Part the files into markdown and what is skipped; what `exclude` means is known when all have been seen."""
+        names = [_display(disk_path) for disk_path, _ in self._files]
+        if not all(name in self._judged for name in names):
+            self._judged.clear()
+            self._globs = list(self._understood(folder, names))
+        for disk_path, entry in self._files:
+            try:
+                self._file(disk_path, entry)
+            except OSError:
+                self.skip(disk_path, "unreadable")
+
+    def _understood(self, folder: Path, names: Sequence[str]) -> Iterator[Glob]:
+        for pattern in self._exclude:
+            written = (pattern.rstrip("/"),)
+            glob = Glob(written) if pattern in self._pruned else understood(pattern, folder, names)
+            # A reading that leaves nothing is none, unless it is written so.
+            if glob is not None and (glob.texts == written or not all(map(glob.covers, names))):
+                yield glob
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         try:
@@ -229,11 +263,11 @@ class _Walk:
         return known
 
     def _judge(self, path: str) -> bool:
-        if path.startswith(".") or "/." in path:
+        if _is_hidden(path):
             return True
         if any(path_matches(path.casefold(), pattern) for pattern in _SECRET):
             return True
-        return any(path_matches(path, pattern) for pattern in self._exclude)
+        return any(glob.covers(path) for glob in self._globs)
 
     def _link_reason(self, disk_path: str) -> str:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.embedding import NO_EMBEDDER, choose_embedder
@@ -50,6 +51,8 @@ class Snapshot:
     """The usual best cosine of questions on other matters, and of the base's own headings."""
     vectors: VectorStore | None
     """None while there is none, or none that can be asked here."""
+    copied: TemporaryDirectory[str] | None
+    """Where the vectors lie that are asked, if not in the generation."""
     wants_vectors: bool
     pending: int
     """Chunks that have no vector yet."""
@@ -74,6 +77,8 @@ class Snapshot:
     def close(self) -> None:
         if self.vectors is not None:
             self.vectors.close()
+        if self.copied is not None:
+            self.copied.cleanup()
         self.manifest.close()
         self.generation.close()
 
@@ -81,7 +86,7 @@ class Snapshot:
 def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapshot:
     """Load the current generation. Raises IndexMissingError, IndexMismatchError, IndexDamagedError."""
     generation = storage.hold()
-    manifest = None
+    manifest = copied = None
     try:
         manifest = Manifest.open(generation.path)
         chunks, built = manifest.places(), manifest.built_with
@@ -92,10 +97,14 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         vectors = None
         if choice.embedder is not None and VectorStore.exists(generation.path):
             generation.check_vectors()
-            vectors = VectorStore(generation.path, choice.embedder.fingerprint)
+            copied = None if VectorStore.writable(generation.path) else _copied(generation.path)
+            where = generation.path if copied is None else Path(copied.name)
+            vectors = VectorStore(where, choice.embedder.fingerprint)
     except BaseException:
         if manifest is not None:
             manifest.close()
+        if copied is not None:
+            copied.cleanup()
         generation.close()
         raise
     return Snapshot(
@@ -113,10 +122,22 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         calibration=_pair(manifest.meta("calibration")),
         leans=_leans([lean for *_, lean in chunks]),
         vectors=vectors,
+        copied=copied,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
         pending=pending,
         warning=choice.warning,
     )
+
+
+def _copied(generation: Path) -> TemporaryDirectory[str]:
+    """A copy of the vectors of an index that this user may only read: Chroma writes into its store to open it."""
+    folder = TemporaryDirectory(prefix="cervella-", ignore_cleanup_errors=True)
+    try:
+        VectorStore.copy(generation, Path(folder.name))
+    except BaseException:
+        folder.cleanup()
+        raise
+    return folder
 
 
 def _passages(parents: Sequence[tuple[str, int]]) -> list[range]:

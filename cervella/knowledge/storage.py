@@ -22,6 +22,7 @@ from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.seal import check_seal, check_vectors, flush, outdated, read_seal, write_seal
+from cervella.private_files import FILE_MODE, make_private_folder, open_private, set_modes, write_private
 
 try:
     import fcntl
@@ -32,6 +33,7 @@ __all__ = ["Generation", "IndexFolder"]
 
 _LOCK_SECONDS = 1.0  # long enough for a writer that is just leaving
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
+_ENTRY = re.compile(r"current(\.part)?|writer\.(lock|pid)|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
 _TRIES = 100  # a reader that is overtaken by a writer as often as this is not overtaken by a writer
 
@@ -66,8 +68,10 @@ class Generation:
 class IndexFolder:
     """The folder that holds an index."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: int = FILE_MODE) -> None:
+        """`mode` is that of the files which a writer makes; a folder's goes with it."""
         self.path = path
+        self._mode = mode
         self._seen: tuple[str, Path] | None = None
 
     def current(self) -> Path:
@@ -139,6 +143,13 @@ class IndexFolder:
             raise IndexMissingError(
                 f"No index at {str(self.path)!r}.", remedy="Point [knowledge] index at a folder."
             ) from None
+        except PermissionError as error:
+            raise KnowledgeError(
+                f"The index at {str(self.path)!r} is not for this user to read.",
+                remedy='Where it is written, set [knowledge] index_mode to "0640" (this user in its group) '
+                'or "0644", run `cervella index`, and let this user pass (x) through the folders above it.',
+                code="index_unreadable",
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise _damaged(self.path, f"'current' can't be read: {error}") from error
 
@@ -155,8 +166,8 @@ class IndexFolder:
         """An empty folder to make the next generation in."""
         with self.border():
             work = self.path / f"work-{uuid.uuid4().hex[:12]}"
-            work.mkdir()
-            (work / _READERS).touch()
+            work.mkdir(mode=0o700)  # until it is published nobody else comes to what is in it
+            (work / _READERS).touch(mode=FILE_MODE)
         return work
 
     def discard(self, work: Path) -> None:
@@ -167,6 +178,7 @@ class IndexFolder:
         """Seal a folder and make it the current generation, at once or not at all."""
         with self.border():
             digest = write_seal(work)
+            set_modes(work, self._mode)  # Chroma, bm25s and numpy make their files as the umask says
             taken = [int(path.name[4:]) for path in self.path.glob("gen-*") if path.name[4:].isdigit()]
             generation = Generation(self.path / f"gen-{max(taken, default=0) + 1:08}", digest)
             os.replace(work, generation.path)
@@ -194,12 +206,13 @@ class IndexFolder:
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
         draft = self.path / "current.part"
-        with draft.open("w", encoding="utf-8") as file:
+        with open_private(draft, "w", encoding="utf-8") as file:
             for one in (generation, former):
                 if one is not None:
                     file.write(f"{one.path.name} {one.digest}\n")
             file.flush()
             os.fsync(file.fileno())
+        set_modes(draft, self._mode)
         os.replace(draft, self.path / "current")
         flush(self.path)
 
@@ -233,6 +246,16 @@ class IndexFolder:
                 code="index_unwritable",
             ) from error
 
+    def _tidy(self) -> None:
+        """Give all of it the mode that it is to have: an earlier version left it to the umask."""
+        entries = list(self.path.iterdir())
+        own = [path for path in entries if _ENTRY.fullmatch(path.name)]
+        for path in [self.path] if len(own) == len(entries) else own:  # a folder that others use too is theirs
+            set_modes(path, self._mode)
+        for path in own:
+            if path.name.startswith("w"):  # of the one who writes
+                set_modes(path, FILE_MODE)
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only writer. Raises IndexLockedError where another one is at work."""
@@ -240,8 +263,8 @@ class IndexFolder:
 
         note = self.path / "writer.pid"
         with self.border():
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "writer.lock", timeout=_LOCK_SECONDS)
+            make_private_folder(self.path)
+            lock = FileLock(self.path / "writer.lock", timeout=_LOCK_SECONDS, mode=FILE_MODE)
             try:
                 lock.acquire()
             except Timeout:
@@ -253,7 +276,8 @@ class IndexFolder:
                 ) from None
         try:
             with self.border():
-                note.write_text(str(os.getpid()), encoding="utf-8")
+                write_private(note, str(os.getpid()))
+                self._tidy()
             yield
         finally:
             note.unlink(missing_ok=True)

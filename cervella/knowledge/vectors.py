@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import IndexDamagedError, KnowledgeError
+from cervella.private_files import FILE_MODE, set_modes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +68,7 @@ class VectorStore:
         tables = shutil.ignore_patterns(f"{_TABLES}*")
         with _sqlite_border(old):
             shutil.copytree(old, new, ignore=tables)
+            set_modes(new, FILE_MODE)  # what was for reading alone is written now
             before, after = sqlite3.connect(old / _TABLES), sqlite3.connect(new / _TABLES)
             try:
                 before.backup(after)
@@ -84,6 +86,11 @@ class VectorStore:
     def exists(folder: Path) -> bool:
         """Whether vectors were ever written under this folder."""
         return (folder / FOLDER_NAME).is_dir()
+
+    @staticmethod
+    def writable(folder: Path) -> bool:
+        """Whether this process may write to the store under a folder, which Chroma does even to read it."""
+        return all(os.access(folder / FOLDER_NAME / name, os.W_OK) for name in ("", _TABLES))
 
     def close(self) -> None:
         self._client.close()

@@ -26,6 +26,7 @@ from cervella.ledger.rows import (
     storable,
     stored,
 )
+from cervella.private_files import make_private_folder
 from cervella.sqlite_file import create_whole
 
 __all__ = ["Ledger"]
@@ -213,6 +214,7 @@ class Ledger:
                     self.close()
                     if not self.path.exists():
                         create_whole(self.path, lay_out, seconds=_BUSY_SECONDS)
+                    make_private_folder(self.path.parent)
                     self._open = self._opened()
                 database = self._open.database
                 if not write:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from cervella.knowledge.markdown import parse
-from cervella.knowledge.roles import DocumentFacts, Roles, facts_of, is_local_only
+from cervella.knowledge.roles import DocumentFacts, Roles, facts_of
 from cervella.language import language
 
 
@@ -70,12 +70,6 @@ def test_the_project_comes_from_its_folder_or_from_the_header() -> None:
 )
 def test_the_status_is_what_the_document_says_of_itself(path: str, text: str, status: str) -> None:
     assert facts(path, text).status == status
-
-
-def test_a_folder_named_local_only_means_all_in_it() -> None:
-    assert is_local_only("progetti/x/a/b.md", ["progetti/x/"])
-    assert is_local_only("progetti/x/a/b.md", ["progetti/x/**"])
-    assert not is_local_only("progetti/xy/a.md", ["progetti/x"])
 
 
 @pytest.mark.parametrize(
