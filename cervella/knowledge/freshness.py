@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from cervella.errors import KnowledgeError
 from cervella.knowledge.manifest import FileRow
 from cervella.knowledge.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
+from cervella.private_files import FILE_MODE, set_modes, write_private
 
 __all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
 
@@ -66,18 +66,16 @@ class Stamps:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None  # contents are compared then
 
-    def save(self, index_dir: Path) -> None:
-        """Put them into the folder of an index, for all who may read the index. Failing costs time, and no truth."""
+    def save(self, index_dir: Path, mode: int = FILE_MODE) -> None:
+        """Put them into the folder of an index, with the mode of its files. Failing costs time, and no truth."""
         file, draft = index_dir / _FILE_NAME, index_dir / f"{_FILE_NAME}.part"
         rows = {path: (stamp.size, stamp.mtime_ns, stamp.sha256) for path, stamp in self.files.items()}
         data = {"exclude": self.exclude, "max_bytes": self.max_bytes, "files": rows}
         try:
             if self != Stamps.load(index_dir):
-                draft.touch(mode=0o600)
-                draft.write_text(json.dumps(data), encoding="utf-8")
+                write_private(draft, json.dumps(data))
+                set_modes(draft, mode)
                 draft.replace(file)
-            if (index_dir / "current").exists():
-                shutil.copymode(index_dir / "current", file)
         except OSError as error:
             _logger.info("the stamps of the index can't be written: %s", error.strerror)
             with suppress(OSError):

@@ -113,11 +113,10 @@ class KnowledgeIndex:
                     _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
                 stamps = self._stamps(believed, reading)
-                stamps.save(self._storage.path)
+                stamps.save(self._storage.path, self._storage.mode)
                 run.write_words(plan, reading)
                 run.write_vectors(partial=not rebuild)
                 builder.publish()
-                stamps.save(self._storage.path)  # as readable as what is published now
                 if purge:
                     texts = {text for generation in self._storage.readable() for text in _texts(generation)}
                     builder.purge()

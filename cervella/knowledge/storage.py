@@ -33,7 +33,7 @@ __all__ = ["Generation", "IndexFolder"]
 
 _LOCK_SECONDS = 1.0  # long enough for a writer that is just leaving
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
-_ENTRY = re.compile(r"current(\.part)?|writer\.(lock|pid)|(gen|work|gone|build)-.+")
+_ENTRY = re.compile(r"current(\.part)?|stamps\.json(\.part)?|writer\.(lock|pid)|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
 _TRIES = 100  # a reader that is overtaken by a writer as often as this is not overtaken by a writer
 
@@ -245,6 +245,11 @@ class IndexFolder:
                 "somewhere else.",
                 code="index_unwritable",
             ) from error
+
+    @property
+    def mode(self) -> int:
+        """The mode of the index's files."""
+        return self._mode
 
     def _tidy(self) -> None:
         """Give all of it the mode that it is to have: an earlier version left it to the umask."""
