@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from cervella.brains.cooldown import Cooldown
 from cervella.brains.fitting import Fitted
+from cervella.causes import keyless
 from cervella.errors import (
     BrainError,
     BrainRateLimitError,
@@ -102,7 +103,7 @@ class Fallback:
                 if check is not None:
                     check()
             except BrainError as error:
-                failures.append((member.name, error))
+                failures.append((member.name, keyless(error)))
             else:
                 return
         raise _none_answered(failures, ())

@@ -12,7 +12,7 @@ import anyio
 from cervella.brains.control_tokens import defuse_control_tokens
 from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import PerLoop, checked_variable, key_from, location_of_url
-from cervella.brains.http_failures import translated, without_key
+from cervella.brains.http_failures import checked, translated
 from cervella.brains.ollama_failures import OllamaFailures
 from cervella.brains.ollama_server import chat_models, is_cloud_tag, listed, model_facts, same_model, server_url
 from cervella.brains.ollama_window import PromptMeter
@@ -111,9 +111,10 @@ class OllamaBrain:
             self.capabilities = frozenset({"images"} if facts.sees else ())
             self._thinks, self._folded = facts.thinks, not facts.takes_system
             self._ready = True
+            return
         except Exception as error:
-            failure = without_key(self._failure_of(error), error, self._key_variable)
-            raise failure from failure.__cause__
+            failure = self._failure_of(error)
+        raise failure
 
     async def _shown(self, client: OllamaClient) -> dict[str, Any]:
         """What /api/show tells of the model; nothing where the server has no such route."""
@@ -130,7 +131,7 @@ class OllamaBrain:
 
     def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
-        return translated(self._answer(prompt), self._failure_of, self._key_variable)
+        return translated(self._answer(prompt), self._failure_of)
 
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         import ollama
@@ -197,6 +198,7 @@ class OllamaBrain:
         """About how many tokens the prompt has: Ollama can't count, so it is reckoned from what its answers told."""
         return self._meter.tokens(self._messages(prompt)[0])
 
+    @checked
     def check(self) -> None:
         """Whether its server is there, and has the model. Nobody is asked anything."""
         import httpx2
@@ -291,12 +293,16 @@ class OllamaBrain:
             key_cure=f"Set {self._key_variable} in the environment to a key that is valid there."
             if self._key_variable
             else f"Name the environment variable that holds its key: api_key_env in [brains.{self.name}].",
+            key_variables=(self._key_variable, "OLLAMA_API_KEY"),
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
+        failures = self._failures()
+        if isinstance(error, BrainError):
+            return failures.keyless(error)
         from cervella.brains.ollama_client import failure_of
 
-        return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+        return failures.keyless(failure_of(error, failures), error)
 
 
 def _wire(message: Message) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import ollama
 
-from cervella.brains.http_clients import is_loopback
+from cervella.brains.http_clients import bare_url, is_loopback, login_of
 from cervella.brains.http_failures import HttpFailures
 from cervella.brains.refusals import Refusal
 from cervella.errors import BrainError
@@ -26,7 +26,8 @@ class OllamaClient(ollama.AsyncClient):
 
     def __init__(self, url: str, *, key: str | None, connect_timeout: float) -> None:
         super().__init__(
-            url,
+            bare_url(url),
+            auth=login_of(url),
             timeout=httpx.Timeout(None, connect=connect_timeout),
             limits=httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20),
             follow_redirects=False,  # a server that is local may not send the question on to one that is not
@@ -65,7 +66,7 @@ def failure_of(error: Exception, failures: HttpFailures) -> BrainError:
     if isinstance(error, ollama.ResponseError):
         if "system memory" in str(error):
             return failures.broken(
-                f"has too little memory for its model: {error.error}",
+                f"has too little memory for its model: {failures.said(error.error)}",
                 remedy=f"Lower context_tokens in [brains.{failures.brain}], or take a smaller model.",
                 code="model_not_loaded",
             )
