@@ -118,7 +118,7 @@ class ClaudeBrain:
         try:
             events: Any = await client.messages.create(**self._request(prompt), stream=True)
         except anthropic.APIStatusError as error:
-            if isinstance(error, anthropic.NotFoundError):
+            if refusal_of(error).sort == "missing":
                 raise await self._model_missing(client, error) from error
             if self._folded or not refuses_system(str(error)):
                 raise

@@ -27,6 +27,8 @@ from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 
 __all__ = ["Fallback", "Shielded", "in_order"]
 
+_THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
+"""Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
 _SHARE = 0.5
 """Of the caller's time left that a brain may take to its first token, where others wait behind it."""
 
@@ -169,7 +171,8 @@ async def in_order(
                     yield event
             return
         except StreamInterruptedError as error:
-            cooldown.failed(member.name)
+            broke_it = error.__cause__
+            _judge(cooldown, member.name, broke_it if isinstance(broke_it, CervellaError) else error)
             error.attempts = (*attempts, *error.attempts)
             if failures:
                 error.flags = {**error.flags, "fallbacks": len(failures)}
@@ -203,7 +206,7 @@ def _counted(event: Finished, attempts: Sequence[Attempt], failures: int) -> Fin
 def _judge(cooldown: Cooldown, name: str, error: CervellaError) -> None:
     """Whether a failure is the brain's own, so that the next question need not wait for it too."""
     of_the_prompt = isinstance(error, (PromptTooLongError, PersonaTruncatedError, BudgetError))
-    if of_the_prompt or (isinstance(error, BrainResponseError) and error.code != BrainResponseError.code):
+    if of_the_prompt or (isinstance(error, BrainResponseError) and error.code not in _THE_BRAINS_OWN):
         cooldown.released(name)
     else:
         cooldown.failed(name, seconds=error.retry_after if isinstance(error, BrainRateLimitError) else None)

@@ -117,6 +117,13 @@ class HttpFailures:
                     f"is not at {shown_url(self.url)}: the server there answers with a redirect",
                     remedy=f"Set url in [brains.{self.brain}] to where it leads, if you trust that place.",
                 )
+            case "request":
+                return self.broken(
+                    f"does not take this question (status {refusal.status}){said}",
+                    remedy=f"Change the question, or the options in [brains.{self.brain}] that it names; other "
+                    "questions may be answered as before.",
+                    code="bad_request",
+                )
             case _:
                 return self.broken(f"refused the question (status {refusal.status}){said}")
 

@@ -161,9 +161,10 @@ class OllamaBrain:
                             yield TextDelta(text=text)
                     last = part if part.done else last
         except ollama.ResponseError as error:
-            if error.status_code == 404:
+            sort = refusal_of(error).sort
+            if sort == "missing":
                 raise await self._model_missing() from error
-            if refusal_of(error).sort == "too_long":
+            if sort == "too_long":
                 raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
             if not self._folded and not texts and refuses_system(str(error)):
                 self._folded = True

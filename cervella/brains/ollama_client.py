@@ -10,7 +10,7 @@ import ollama
 
 from cervella.brains.http_clients import bare_url, is_loopback, login_of
 from cervella.brains.http_failures import HttpFailures
-from cervella.brains.refusals import Refusal
+from cervella.brains.refusals import Refusal, error_object
 from cervella.errors import BrainError
 
 __all__ = ["OllamaClient", "failure_of", "refusal_of"]
@@ -53,9 +53,9 @@ class OllamaClient(ollama.AsyncClient):
 def refusal_of(error: ollama.ResponseError) -> Refusal:
     response = getattr(error.__context__, "response", None)  # the client keeps the headers nowhere else
     headers = response.headers if response is not None else {}
-    return Refusal(
-        status=error.status_code if error.status_code > 0 else 200, message=str(error.error), headers=headers
-    )
+    facts = error_object(error.error)
+    status = error.status_code if error.status_code > 0 else 200
+    return Refusal(status=status, message=str(facts.get("message") or error.error), headers=headers, facts=facts)
 
 
 def failure_of(error: Exception, failures: HttpFailures) -> BrainError:

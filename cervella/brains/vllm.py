@@ -148,7 +148,7 @@ class VllmBrain:
         try:
             chunks: Any = await client.chat.completions.create(**body)
         except openai.APIStatusError as error:
-            if isinstance(error, openai.NotFoundError):
+            if refusal_of(error).sort == "missing":
                 raise await self._model_missing(client, error) from error
             if self._folded or not refuses_system(str(error)):
                 raise
