@@ -5,6 +5,8 @@ Its own word for what is wrong (`error.type`) counts more than the status: an ov
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import email.utils
 import functools
 import json
@@ -21,7 +23,7 @@ __all__ = ["Refusal", "counts", "error_object", "retry_after"]
 
 _TOO_LONG = re.compile(
     r"prompt (?:is )?too long|too many (?:input )?tokens|context[ _](?:length|size|window|limit)|input length"
-    r"|maximum (?:model|context) length|max_new_tokens`? must be",
+    r"|maximum (?:model|context) length|max_new_tokens`? must be|(?:input|prompt) tokens? .{0,40}exceeds?",
     re.IGNORECASE,
 )
 _COUNTS = (  # prompt, limit
@@ -34,6 +36,8 @@ _COUNTS = (  # prompt, limit
     ),
 )
 _FEW_WORDS = r"(?:\S*[^\s.;!?] ){0,5}?"
+_MODEL = "".join(f"(?<!{word} )(?<!{word} the )(?<!{word} this )" for word in ("for", "with", "of", "by"))
+_MODEL += r"\b(?:model|deployment|adapter|engine)"
 _READ_AT_MOST, _WORDS_AT_MOST = 4_000, 400
 _QUOTED = re.compile(
     r"\"([^\"\n]{0,2000})\"|`([^`\n]{0,2000})`|«([^»]{0,2000})»|“([^”]{0,2000})”|(?<!\w)'([^'\n]{0,2000})'(?!\w)"
@@ -61,12 +65,14 @@ _BY_STATUS = {
 }
 _OVERRULES = {
     "auth": ("billing", "request"),
-    "missing": ("billing", "auth"),
+    "missing": ("billing", "auth", "request"),
     "rate": ("billing",),
-    "unavailable": ("billing", "auth", "missing"),
+    "unavailable": ("billing", "auth", "request", "missing"),
     "too_long": ("billing",),
 }
 """What a server's words may say against its status."""
+_NEARER = (("rate", 413), ("unavailable", 429))
+"""Typed words that the status says more exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,8 @@ def _known() -> _Known:
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{one.replace('~', _FEW_WORDS)})" for one in patterns), re.IGNORECASE)
+    written = (one.replace("~", _FEW_WORDS).replace("@", _MODEL) for one in patterns)
+    return re.compile("|".join(f"(?:{one})" for one in written), re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +129,17 @@ class Refusal:
         words, by_status = _own_words(self.message, self.facts), self._by_status
         if _TOO_LONG.search(words) and self.status in (200, 400, 413, 422, 429, 500):
             return "too_long"
+        said = next((sort for sort, pattern in _known().words if pattern.search(words)), "")
         if typed not in ("", "generic", "request"):
-            return "too_long" if typed == "rate" and self.status == 413 else typed
+            if typed == "unavailable" and said == "request":
+                return said  # a server that fails for what this prompt holds
+            return _BY_STATUS[self.status] if (typed, self.status) in _NEARER else typed
         if self.status in (401, 402):
             return by_status
         if (about := _about(self.facts)) and by_status in ("request", "missing"):
             return about
         if typed == "request" or (_known().lead.search(words) and by_status in ("request", "response")):
             return "request"
-        said = next((sort for sort, pattern in _known().words if pattern.search(words)), "")
         if said and (by_status in ("request", "response", "redirect") or said in _OVERRULES.get(by_status, ())):
             return said
         return "request" if typed == "generic" and by_status in ("response", "unavailable") else by_status
@@ -138,7 +147,9 @@ class Refusal:
     @property
     def _typed_words(self) -> list[str]:
         names = ("code", "type", "error_type", "reason", "status", "error_code")
-        words = [self.facts.get(name) for name in names]
+        details = self.facts.get("details")
+        finer = details if isinstance(details, Mapping) else {}
+        words = [facts.get(name) for facts in (finer, self.facts) for name in names]
         return [word for word in (self.kind, *words) if isinstance(word, str) and word and not word.isdigit()]
 
     @property
@@ -172,7 +183,8 @@ def _typed(words: Iterable[str]) -> str:
 def _about(facts: Mapping[str, Any]) -> str:
     """What a validation says of the place that it does not like: `missing` for the model, `request` for the rest."""
     places = [facts.get("param"), *(one.get("loc") for one in _details(facts))]
-    named = [str(place[-1] if isinstance(place, (list, tuple)) and place else place) for place in places if place]
+    named = [str(place[-1] if isinstance(place, (list, tuple)) else place) for place in places if place]
+    named = [name for name in named if name.lower() not in ("none", "null")]
     if not named:
         return ""
     return "missing" if all(name == "model" for name in named) else "request"
@@ -204,15 +216,21 @@ def _inner(message: str, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for text in (raw, message):
         if not isinstance(text, str) or (start := text.find("{")) < 0 or start > _WORDS_AT_MOST:
             continue
-        try:
-            told, _ = json.JSONDecoder().raw_decode(text[start : start + _READ_AT_MOST])
-        except (ValueError, RecursionError):
-            continue
+        told = _read(text[start : start + _READ_AT_MOST])
         error = told.get("error", told) if isinstance(told, dict) else None
         if isinstance(error, dict) and isinstance(error.get("message"), str):
             return {key: value for key, value in error.items() if key != "metadata"}
         if isinstance(error, str):
             return {"message": error}
+    return None
+
+
+def _read(text: str) -> Any:
+    """What JSON, or the print of a Python dict, begins a text; None where none does."""
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.JSONDecoder().raw_decode(text)[0]
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+        return ast.literal_eval(text[: text.rfind("}") + 1])
     return None
 
 

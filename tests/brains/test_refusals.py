@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,27 @@ from cervella.types import Finished, Prompt
 from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
 from tests.brains.wires import TEXT, WIRES, WORDS
 
+DATA = Path(__file__).parents[1] / "data"
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
+CASES = [json.loads(line) for line in (DATA / "refusals.jsonl").read_text(encoding="utf-8").splitlines()]
+"""Refusals as servers send them, written by somebody who had not read the rule; `unsure` where one could disagree."""
+ALSO = {
+    "missing_model": {"brain_auth", "brain_unavailable"},
+    "unavailable": {"brain_rate_limit", "model_not_loaded", "brain_response"},
+    "timeout": {"brain_unavailable"},
+    "rate": {"brain_billing"},
+}
+"""Other codes that rest the brain all the same."""
+CODES = {
+    "auth": "brain_auth",
+    "bad_request": "bad_request",
+    "billing": "brain_billing",
+    "missing_model": "model_missing",
+    "rate": "brain_rate_limit",
+    "timeout": "brain_timeout",
+    "too_long": "prompt_too_long",
+    "unavailable": "brain_unavailable",
+}
 
 
 @pytest.fixture
@@ -188,6 +210,10 @@ def test_what_breaks_an_answer_off_is_judged_as_what_refuses_one(server: FaultSe
         (Refusal(status=429, message="Rate limit reached; add a payment method to raise it"), "rate"),
         (Refusal(status=400, message="This model does not support image input"), "request"),
         (Refusal(status=400, message="`temperature` is deprecated for this model"), "request"),
+        (Refusal(status=400, message="reasoning_effort for this model is not valid"), "request"),
+        (Refusal(status=400, message="Value error, could not parse message 3: insufficient credits"), "request"),
+        (Refusal(status=400, message="'prova' is not a supported model"), "missing"),
+        (Refusal(status=400, message="You have no credits left"), "billing"),
         (Refusal(status=405, message="Method Not Allowed"), "response"),
         (Refusal(status=503, message="Loading model", kind="unavailable_error"), "unavailable"),
     ],
@@ -201,3 +227,38 @@ def test_a_refusal_of_any_length_is_read_in_no_time(text: str) -> None:
     started = time.perf_counter()
     assert Refusal(status=400, message=text, facts={"message": text}).sort
     assert time.perf_counter() - started < 1.0
+
+
+def refused(wire: Any, case: dict[str, Any]) -> Play:
+    async def play(to: Connection) -> None:
+        if case["status"] != 200:
+            return await to.status(case["status"], case["body"])
+        await wire.begin(to)
+        text = json.dumps(case["body"])
+        event = "event: error\n" if wire is WIRES["claude"] else ""
+        return await to.send(f"{text}\n" if wire is WIRES["ollama"] else f"{event}data: {text}\n\n")
+
+    return play
+
+
+async def judged(wire: Any, server: FaultServer, case: dict[str, Any]) -> tuple[bool, str]:
+    """Whether the brain rests, and the code of its error."""
+    server.scenes = [refused(wire, case)]
+    cooldown = Cooldown()
+    shield = Shield(wire.brain(server), retries=0)
+    try:
+        with pytest.raises(BrainError) as caught:
+            await who(Fallback([shield], cooldown=cooldown))
+    finally:
+        await shield.brain.aclose()
+    return cooldown.left(shield.name) > 0, caught.value.code
+
+
+def test_refusals_as_servers_send_them_are_told_apart(wire: Any, server: FaultServer) -> None:
+    name = {"vllm": "openai"}.get(wire.brain(server).name, wire.brain(server).name)
+    wrong = []
+    for case in (case for case in CASES if case["wire"] == name):
+        rests, code = asyncio.run(judged(wire, server, case))
+        if rests != case["rests"] or code not in {CODES[case["kind"]], *ALSO.get(case["kind"], ())}:
+            wrong.append((case["id"], rests, code))
+    assert wrong == []
