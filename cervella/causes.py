@@ -27,7 +27,10 @@ _RUN = 8
 """Letters and digits of a key in a row that tell too much of it."""
 _LONGEST_TEXT, _LONGEST_CAUSE = 20_000, 500
 _DEEPEST, _FRAMES = 8, 3
+_NAMES = ("brain", "code", "partial")
+"""What an error says that is the owner's own, or was shown already."""
 _IS_SECRET = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_QUERY = re.compile(r"(?<=[\w/])\?[\w.%+~-]{1,200}=[^\s'\"<>]+")
 _ESCAPE = re.compile(
     r"%(?:25){0,3}(?P<percent>[0-9a-fA-F]{2})|\\+u00(?P<unicode>[0-9a-fA-F]{2})|\\+x(?P<hex>[0-9a-fA-F]{2})"
     r"|&#[xX](?P<entity>[0-9a-fA-F]{1,4});|&#(?P<decimal>\d{1,5});|\\+[nrtbf]|&[a-z]{2,6};|."
@@ -52,7 +55,7 @@ def keyless(error: E, keys: Collection[str] = ()) -> E:
 def _clean(error: CervellaError, keys: Collection[str], seen: set[int]) -> None:
     seen.add(id(error))
     for name, value in vars(error).items():
-        if isinstance(value, str) and name not in ("partial", "code"):
+        if isinstance(value, str) and name not in _NAMES:
             setattr(error, name, mask_keys(value, keys))
     error.args = (error.message,)
     behind = _behind(error)
@@ -60,7 +63,7 @@ def _clean(error: CervellaError, keys: Collection[str], seen: set[int]) -> None:
     if isinstance(behind, CervellaError):
         if id(behind) not in seen:
             _clean(behind, keys, seen)
-            cause = behind
+            cause = behind.with_traceback(None)  # the locals of its frames hold what the server said
     elif behind is not None:
         cause = _told(behind, keys, seen)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, None, True
@@ -85,7 +88,7 @@ def _told(error: BaseException, keys: Collection[str], seen: set[int]) -> BaseEx
     if isinstance(behind, CervellaError):
         if id(behind) not in seen:
             _clean(behind, keys, seen)
-            cause.__cause__ = behind
+            cause.__cause__ = behind.with_traceback(None)
     elif behind is not None:
         cause.__cause__ = _told(behind, keys, seen)
     return cause
@@ -117,7 +120,8 @@ def _frames(error: BaseException) -> list[str]:
 def known_keys(*variables: str | None, url: str | None = None) -> frozenset[str]:
     """The secrets that a message could repeat: what these environment variables hold, and those whose name says that
     they keep a secret; user, password and query of the url, and of the proxies."""
-    found = {os.environ.get(name, "") for name in variables if name}
+    named = (os.environ.get(name, "").strip() for name in variables if name)
+    found = {value for value in named if len(value) >= _RUN or not value.isalpha()}  # "EMPTY" and "ollama" are no keys
     for name, value in os.environ.items():
         if _IS_SECRET.search(name) and len(value) >= _RUN:
             found.add(value)
@@ -152,6 +156,8 @@ def mask_keys(text: str, keys: Iterable[str], *, parts: bool = False) -> str:
     'no such key: …, try again'
     """
     text = text[:_LONGEST_TEXT]
+    if parts:
+        text = _QUERY.sub("?…", text)  # a signed address is a key, too
     long: list[str] = []
     short: list[str] = []
     for key in keys:

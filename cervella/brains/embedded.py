@@ -16,6 +16,9 @@ from cervella.brains.embedded_engine import Engine, EngineOptions, engine_for
 from cervella.brains.embedded_failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
 from cervella.brains.embedded_warmth import Warmth, forget
 from cervella.brains.gguf import GgufError, ModelFacts, read_facts
+from cervella.brains.http_failures import checked, translated
+from cervella.causes import keyless
+from cervella.errors import BrainError
 from cervella.prompt import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 
@@ -96,8 +99,11 @@ class EmbeddedBrain:
         self._warmth = Warmth(Path(slots).expanduser().absolute()) if slots else None
         self._engine: Engine | None = None
 
-    async def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
+    def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing stops the engine within a batch of 32 tokens, the prompt's too."""
+        return translated(self._answer(prompt), self._failure_of)
+
+    async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         engine = await self._loaded()
         body, flags = self._request(engine, prompt)
         computed = await self._warmed(engine, prompt, body)
@@ -149,6 +155,13 @@ class EmbeddedBrain:
 
     async def count_tokens(self, prompt: Prompt) -> int:
         """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""
+        try:
+            return await self._counted(prompt)
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure
+
+    async def _counted(self, prompt: Prompt) -> int:
         engine = await self._loaded()
         body, _ = self._request(engine, prompt)
         try:
@@ -163,6 +176,7 @@ class EmbeddedBrain:
                 raise
             raise failure from error
 
+    @checked
     def check(self) -> None:
         """Whether it could answer: the package is there, the file is a sound GGUF. Nothing is loaded.
 
@@ -201,6 +215,13 @@ class EmbeddedBrain:
         if prompt.temperature is not None:
             body["temperature"] = prompt.temperature
         return body, {**self._flags, **({"control_tokens_defused": defused} if defused else {})}
+
+    def _failure_of(self, error: Exception) -> BrainError:
+        """Without the request that a cause holds: the engine's key is in it."""
+        failure = self._failures.answering(error)
+        if failure is not error:
+            failure.__cause__ = error
+        return keyless(failure).with_traceback(None)
 
     async def _loaded(self) -> Engine:
         engine = self._engine

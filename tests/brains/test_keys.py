@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -261,7 +263,7 @@ def test_an_agent_and_the_command_tell_no_key(
     assert main(["ask", "Quando?", "--json"]) == 1
     assert main(["brains", "--json"]) in (0, 1)
     said = capsys.readouterr()
-    assert "refused" in said.err or "no model" in said.err
+    assert "does not take" in said.err or "no model" in said.err
     assert all(leaks(f"{said.out}{said.err}{caplog.text}", key) is None for key in (KEY, OTHER))
 
 
@@ -286,6 +288,18 @@ def test_a_brain_of_somebody_else_tells_no_key_either() -> None:
     assert "VendorsError" in " ".join(map(str, reached(caught.value))), "what caused it is told all the same"
 
 
+def test_a_word_that_stands_where_a_key_is_wanted_hides_nothing(
+    wire: Any, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Servers that want no key are given "ollama" or "EMPTY"."""
+    monkeypatch.setenv("CANARY_KEY", "ollama")
+    server.scenes = [says(401, wire.error("authentication_error", "no such key"))]
+    error = failure("shield", wire.brain(server, api_key_env="CANARY_KEY", name="ollama"))
+    assert isinstance(error, BrainError)
+    assert error.brain == "ollama"
+    assert "'ollama'" in error.message
+
+
 def test_what_caused_a_failure_is_told_as_text(wire: Any, server: FaultServer) -> None:
     server.scenes = [says(404, wire.error("not_found_error", f"model 'prova' not found for {KEY}"))]
     error = failure("shield", wire.brain(server, api_key_env="CANARY_KEY"))
@@ -305,3 +319,71 @@ def test_an_interruption_keeps_what_broke_it_off(server: FaultServer) -> None:
     assert isinstance(error, StreamInterruptedError)
     assert isinstance(error.__cause__, BrainError)
     assert keys_in(error, KEY) == []
+
+
+class _Engine:
+    """Stands where a loaded model would: its server says what a scene says."""
+
+    souls = ()
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def defuse(self, text: str) -> tuple[str, int]:
+        return text, 0
+
+    def client(self) -> Any:
+        import httpx2
+
+        return httpx2.AsyncClient(base_url=self._url, headers={"Authorization": f"Bearer {KEY}"}, trust_env=False)
+
+
+@pytest.mark.parametrize("way", ["shield", "bare", "fit", "count_tokens", "check"])
+@pytest.mark.parametrize("scene", [*SCENES, 400, 401, 404, 500])
+def test_the_embedded_engines_own_key_is_in_no_error(server: FaultServer, scene: Any, way: str) -> None:
+    from cervella.brains.embedded import EmbeddedBrain
+
+    wire = WIRES["vllm"]
+    refusal = says(scene, wire.error("invalid_request_error", KEY)) if isinstance(scene, int) else None
+    server.scenes = [refusal or all_of(wire, KEY)[scene]]
+    brain = EmbeddedBrain(model="none.gguf", slots=False)
+    brain._engine = _Engine(server.url)  # type: ignore[assignment]
+    assert held(way, brain) == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+def test_a_download_tells_no_token(status: int, server: FaultServer, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="wants pip install 'cervella[embedded]'")
+    from cervella.brains.pull import pull_model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TOKEN", KEY)
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        server.scenes = [says(status, {"error": f"no {KEY} {server.url}/f?X-Amz-Signature={OTHER}"})]
+        hub.close_session()
+        with pytest.raises(BrainError) as caught:
+            pull_model("owner/small/a.gguf", tmp_path, endpoint=server.url)
+        hub.close_session()
+    assert KEY in str(server.requests[0].headers), "the hub itself gets it"
+    assert keys_in(caught.value, KEY, OTHER) == []
+
+
+def test_an_embedder_that_is_not_fetched_tells_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cervella.knowledge import embedding
+
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=None))
+
+    class HubError(OSError):
+        pass
+
+    def download(model: str) -> Path:
+        error = HubError(f"401 for {KEY}")
+        error.request = {"Authorization": f"Bearer {KEY}"}  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(embedding, "download", download)
+    monkeypatch.setattr(embedding, "local_folder", lambda _: None)
+    monkeypatch.setenv("HF_TOKEN", KEY)
+    with pytest.raises(CervellaError) as caught:
+        embedding.SentenceTransformer("owner/model").embed_passages(["ciao"])
+    assert keys_in(caught.value, KEY) == []
