@@ -16,7 +16,7 @@ from cervella.brains.embedded_engine import Engine, EngineOptions, engine_for
 from cervella.brains.embedded_failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
 from cervella.brains.embedded_warmth import Warmth, forget
 from cervella.brains.gguf import GgufError, ModelFacts, read_facts
-from cervella.brains.http_failures import checked, translated
+from cervella.brains.http_failures import checked
 from cervella.causes import keyless
 from cervella.errors import BrainError
 from cervella.prompt import render
@@ -99,11 +99,8 @@ class EmbeddedBrain:
         self._warmth = Warmth(Path(slots).expanduser().absolute()) if slots else None
         self._engine: Engine | None = None
 
-    def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
+    async def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing stops the engine within a batch of 32 tokens, the prompt's too."""
-        return translated(self._answer(prompt), self._failure_of)
-
-    async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         engine = await self._loaded()
         body, flags = self._request(engine, prompt)
         computed = await self._warmed(engine, prompt, body)
@@ -112,6 +109,7 @@ class EmbeddedBrain:
             await self._warmed(engine, prompt, body)
         texts: list[str] = []
         usage, finish_reason = Usage(), None
+        failure: BrainError | None = None
         try:
             async with (
                 engine.client() as client,
@@ -135,15 +133,15 @@ class EmbeddedBrain:
             if finish_reason is None:
                 raise self._failures.broken("ended its answer without a reason")
         except ANSWERING_ERRORS as error:
-            failure = self._failures.answering(error)
+            failure = self._failure_of(error)
+            rest, piece, lines, event, choice = b"", b"", [], {}, {}  # a traceback may be shown with its locals
+        if failure is not None:  # raised out here: within the handler the engine's error would be its context
             if texts:
-                raise self._failures.interrupted(failure, "".join(texts)) from error
-            if failure is error:
-                raise
-            raise failure from error
+                raise self._failures.interrupted(failure, "".join(texts)) from failure
+            raise failure
         yield Finished(
             completion=Completion(
-                text="".join(texts), finish_reason=finish_reason, usage=usage, model=self.model, flags=flags
+                text="".join(texts), finish_reason=str(finish_reason), usage=usage, model=self.model, flags=flags
             )
         )
 

@@ -29,6 +29,7 @@ __all__ = ["Fallback", "Shielded", "in_order"]
 
 _THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
 """Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
+_NONE_ANSWERED = "no_brain_answered"
 _SHARE = 0.5
 """Of the caller's time left that a brain may take to its first token, where others wait behind it."""
 
@@ -206,7 +207,8 @@ def _counted(event: Finished, attempts: Sequence[Attempt], failures: int) -> Fin
 def _judge(cooldown: Cooldown, name: str, error: CervellaError) -> None:
     """Whether a failure is the brain's own, so that the next question need not wait for it too."""
     of_the_prompt = isinstance(error, (PromptTooLongError, PersonaTruncatedError, BudgetError))
-    if of_the_prompt or (isinstance(error, BrainResponseError) and error.code not in _THE_BRAINS_OWN):
+    of_its_members = error.code == _NONE_ANSWERED  # a fallback within: each of them rests for itself
+    if of_the_prompt or of_its_members or (isinstance(error, BrainResponseError) and error.code not in _THE_BRAINS_OWN):
         cooldown.released(name)
     else:
         cooldown.failed(name, seconds=error.retry_after if isinstance(error, BrainRateLimitError) else None)
@@ -224,7 +226,7 @@ def _none_answered(failures: Sequence[tuple[str, CervellaError]], attempts: Sequ
         f"None of the brains answered. {said}",
         brain=", ".join(name for name, _ in failures),
         remedy=remedies or "See `cervella brains`.",
-        code="no_brain_answered",
+        code=_NONE_ANSWERED,
         attempts=attempts,
     )
     none.__cause__ = failures[-1][1]

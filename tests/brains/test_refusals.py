@@ -166,6 +166,22 @@ def test_a_brain_whose_model_was_put_right_comes_back_by_the_probe(wire: Any, se
     assert TEXT
 
 
+def test_a_fallback_within_a_router_does_not_rest_for_one_bad_question(wire: Any, server: FaultServer) -> None:
+    server.scenes = [says(400, wire.error("invalid_request_error", "max_tokens: too high")), well(wire)]
+    first = Shield(wire.brain(server, name="primo"), retries=0)
+    other = Shield(ScriptedBrain([BrainError("no", code="brain_billing")], name="altro"), retries=0)
+    cooldown = Cooldown()
+    within = Fallback([first, other], name="dentro", cooldown=cooldown)
+    fallback = Fallback([within, Shield(ScriptedBrain("Eccomi.", name="secondo"))], cooldown=cooldown)
+
+    async def both() -> tuple[str, str]:
+        told = await who(fallback), await who(fallback)
+        await first.brain.aclose()
+        return told
+
+    assert asyncio.run(both()) == ("secondo", "primo")
+
+
 def test_what_breaks_an_answer_off_is_judged_as_what_refuses_one(server: FaultServer) -> None:
     wire = WIRES["claude"]
     wire.beside(server)
