@@ -182,7 +182,11 @@ class IndexDamagedError(KnowledgeError):
 
 
 class BrainError(CervellaError):
-    """A brain could not answer. `attempts` says what was tried."""
+    """A brain could not answer. `attempts` says what was tried.
+
+    Its cause is another error of this tree or a `cervella.causes.Cause`: what another library raised, as text. That
+    library's own exception would hold the request, and with it the key.
+    """
 
     code = "brain"
 
@@ -277,7 +281,12 @@ class PersonaTruncatedError(BrainError):
 
 
 class BrainResponseError(BrainError):
-    """The engine answered something that is no answer."""
+    """The engine answered something that is no answer.
+
+    Finer codes: `bad_request` where this question or its parameters are refused and another may well be answered, so
+    that no fallback lets the brain rest; `model_missing` and `model_not_loaded` where every question meets the same;
+    `empty_answer` and `thinking_unfinished` where nothing was said.
+    """
 
     code = "brain_response"
 

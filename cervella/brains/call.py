@@ -12,6 +12,7 @@ import anyio
 
 from cervella.brains.fitting import Fitted
 from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
+from cervella.causes import keyless, known_keys, mask_keys
 from cervella.endings import WHOLE, ending_of
 from cervella.errors import (
     BrainError,
@@ -129,16 +130,17 @@ class Call:
             error = self._leaked()
             error.__cause__ = raised
         except Exception as raised:
-            error = self._broken(f"raised {type(raised).__name__}: {mask_secrets(str(raised))[0]}")
+            said = mask_keys(mask_secrets(str(raised))[0], known_keys(), parts=True)
+            error = self._broken(f"raised {type(raised).__name__}: {said}")
             error.__cause__ = raised
         if isinstance(error, StreamInterruptedError) and self._streamed:
             error.partial = "".join(self._text)
             if not self._text and isinstance(error.__cause__, BrainError):
                 # It broke off within a thought: nothing was given out, so it can be tried again.
                 error = error.__cause__
-        # A vendor's message may hold the key that it refused.
+        # A vendor's message may hold the key that it refused, and its exception the request.
         error.message = mask_secrets(error.message)[0]
-        error.args = (error.message,)
+        keyless(error)
         error.brain = error.brain or self._brain.name
         error.model = error.model or self._brain.model
         if self._text and not isinstance(error, (StreamInterruptedError, PersonaTruncatedError)):

@@ -22,6 +22,7 @@ from cervella.brains.folding import fold_system, merge_neighbours, refuses_syste
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
+    bare_url,
     checked_model,
     checked_url,
     checked_variable,
@@ -29,7 +30,7 @@ from cervella.brains.http_clients import (
     key_from,
     location_of_url,
 )
-from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.http_failures import HttpFailures, checked, translated
 from cervella.brains.ollama_server import is_ollamas_cloud
 from cervella.brains.prompt_reading import PromptReading
 from cervella.endings import ending_of
@@ -120,7 +121,7 @@ class ClaudeBrain:
 
     def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing it closes the connection, and Claude stops writing."""
-        return translated(self._answer(prompt), self._failure_of, *self._key_variables)
+        return translated(self._answer(prompt), self._failure_of)
 
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         import anthropic
@@ -129,7 +130,7 @@ class ClaudeBrain:
         try:
             events: Any = await client.messages.create(**self._request(prompt), stream=True)
         except anthropic.APIStatusError as error:
-            if isinstance(error, anthropic.NotFoundError):
+            if refusal_of(error).sort == "missing":
                 raise await self._model_missing(client, error) from error
             if self._folded or not self._refuses_system(error, prompt):
                 raise
@@ -177,6 +178,7 @@ class ClaudeBrain:
         """The prompt's tokens, as the API counts them; of a server that can't count, ceil(characters / 3)."""
         import anthropic
 
+        failure: BrainError | None = None
         if self._counts:
             try:
                 client = await self._clients.get()
@@ -188,24 +190,26 @@ class ClaudeBrain:
             except anthropic.NotFoundError:
                 self._counts = False
             except Exception as error:
-                failure = without_key(self._failure_of(error), error, *self._key_variables)
-                raise failure from failure.__cause__
+                failure = self._failure_of(error)
+        if failure is not None:
+            raise failure
         return estimate_tokens(render(prompt))
 
+    @checked
     def check(self) -> None:
         """Whether it could answer: there is a key, and a server of one's own is there. Nobody is asked anything."""
-        key = self._key()
+        self._key()
         if self._url is not None:
             import httpx2
 
             try:
-                get_json(f"{self._url}/v1/models", timeout=_CHECK_SECONDS, key=key)
+                get_json(f"{self._url}/v1/models", timeout=_CHECK_SECONDS, key=self._key())
             except (httpx2.HTTPStatusError, ValueError):
                 pass  # it is there, and need not list its models
             except httpx2.HTTPError as error:
                 raise self._failures().unreachable(error) from error
             if self._reading is not None:
-                self._reading.check(self._failures(), timeout=_CHECK_SECONDS, key=key)
+                self._reading.check(self._failures(), timeout=_CHECK_SECONDS, key=self._key())
 
     async def aclose(self) -> None:
         """Close this loop's connections."""
@@ -284,7 +288,7 @@ class ClaudeBrain:
         return AsyncAnthropic(
             api_key=None if bearer else key,
             auth_token=key if bearer else None,
-            base_url=url,
+            base_url=bare_url(url),
             max_retries=0,  # the shield has the only retry loop
             open_telemetry=False,
             http_client=async_client(url, self._connect_timeout),
@@ -302,10 +306,12 @@ class ClaudeBrain:
             key_cure=f"Set {variable} in the environment to a key that is valid there; never in a file."
             if any(self._key_variables)
             else f"Name the environment variable that holds its key: api_key_env in [brains.{self.name}].",
+            key_variables=self._key_variables,
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
-        return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+        failures = self._failures()
+        return failures.keyless(error if isinstance(error, BrainError) else failure_of(error, failures), error)
 
     async def _model_missing(self, client: AsyncAnthropic, error: Any) -> BrainError:
         there: list[str] = []
@@ -314,7 +320,8 @@ class ClaudeBrain:
                 there = [model.id for model in (await client.models.list()).data]
         except Exception:  # who can't list its models leaves the error as it is
             there = []
-        return self._failures().model_missing(f": {refusal_of(error).message}", there=there)
+        failures = self._failures()
+        return failures.model_missing(f": {failures.said(refusal_of(error).message)}", there=there)
 
 
 async def _close(client: AsyncAnthropic) -> None:

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Any
 
 from cervella.brains.http_failures import HttpFailures
-from cervella.brains.refusals import Refusal
+from cervella.brains.refusals import Refusal, error_object
 from cervella.errors import BrainError
 from cervella.types import Message, Usage
 
@@ -82,9 +82,8 @@ def _count(told: Any, name: str, before: int | None) -> int | None:
 
 
 def refusal_of(error: Any) -> Refusal:
-    body = error.body if isinstance(error.body, dict) else {}
-    facts: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
-    message = facts.get("message") or (error.body if isinstance(error.body, str) else error.message)
+    facts = error_object(error.body)
+    message = facts.get("message") or error.message
     return Refusal(
         status=error.status_code,
         kind=str(facts.get("type") or ""),

@@ -16,7 +16,10 @@ from cervella.brains.embedded_engine import Engine, EngineOptions, engine_for
 from cervella.brains.embedded_failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
 from cervella.brains.embedded_warmth import Warmth, forget
 from cervella.brains.gguf import GgufError, ModelFacts, read_facts
+from cervella.brains.http_failures import checked
+from cervella.causes import keyless
 from cervella.endings import ending_of
+from cervella.errors import BrainError
 from cervella.prompt import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 
@@ -107,6 +110,7 @@ class EmbeddedBrain:
             await self._warmed(engine, prompt, body)
         texts: list[str] = []
         usage, finish_reason = Usage(), None
+        failure: BrainError | None = None
         try:
             async with (
                 engine.client() as client,
@@ -130,12 +134,12 @@ class EmbeddedBrain:
             if finish_reason is None:
                 raise self._failures.broken("ended its answer without a reason")
         except ANSWERING_ERRORS as error:
-            failure = self._failures.answering(error)
+            failure = self._failure_of(error)
+            rest, piece, lines, event, choice = b"", b"", [], {}, {}  # a traceback may be shown with its locals
+        if failure is not None:  # raised out here: within the handler the engine's error would be its context
             if texts:
-                raise self._failures.interrupted(failure, "".join(texts)) from error
-            if failure is error:
-                raise
-            raise failure from error
+                raise self._failures.interrupted(failure, "".join(texts)) from failure
+            raise failure
         yield Finished(
             completion=Completion(
                 text="".join(texts),
@@ -154,6 +158,13 @@ class EmbeddedBrain:
 
     async def count_tokens(self, prompt: Prompt) -> int:
         """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""
+        try:
+            return await self._counted(prompt)
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure
+
+    async def _counted(self, prompt: Prompt) -> int:
         engine = await self._loaded()
         body, _ = self._request(engine, prompt)
         try:
@@ -168,6 +179,7 @@ class EmbeddedBrain:
                 raise
             raise failure from error
 
+    @checked
     def check(self) -> None:
         """Whether it could answer: the package is there, the file is a sound GGUF. Nothing is loaded.
 
@@ -206,6 +218,13 @@ class EmbeddedBrain:
         if prompt.temperature is not None:
             body["temperature"] = prompt.temperature
         return body, {**self._flags, **({"control_tokens_defused": defused} if defused else {})}
+
+    def _failure_of(self, error: Exception) -> BrainError:
+        """Without the request that a cause holds: the engine's key is in it."""
+        failure = self._failures.answering(error)
+        if failure is not error:
+            failure.__cause__ = error
+        return keyless(failure).with_traceback(None)
 
     async def _loaded(self) -> Engine:
         engine = self._engine

@@ -84,7 +84,7 @@ class Failures:
         except (ValueError, KeyError, TypeError):
             return self.broken(f"answered with status {status}")
         if kind != "exceed_context_size_error":
-            return self.broken(f"refused the prompt: {said}")
+            return self.broken(f"refused the prompt: {said}", code="bad_request" if status < 500 else None)
         tokens, limit = error.get("n_prompt_tokens"), error.get("n_ctx")
         return PromptTooLongError(
             f"The prompt has {tokens} tokens, and the brain {self.brain!r} a window of {limit}, the answer included.",
@@ -95,12 +95,13 @@ class Failures:
             remedy=f"Raise context_tokens in [brains.{self.brain}], shorten the Constitution, or ask another brain.",
         )
 
-    def broken(self, what: str) -> BrainResponseError:
+    def broken(self, what: str, *, code: str | None = None) -> BrainResponseError:
         return BrainResponseError(
             f"The brain {self.brain!r} {what}.",
             brain=self.brain,
             model=self.model,
             remedy="Ask again; if it stays so, take another model.",
+            code=code,
         )
 
     def answering(self, error: Exception) -> BrainError:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from cervella.brains.cooldown import Cooldown
 from cervella.brains.fitting import Fitted
+from cervella.causes import keyless
 from cervella.errors import (
     BrainError,
     BrainRateLimitError,
@@ -26,6 +27,9 @@ from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 
 __all__ = ["Fallback", "Shielded", "in_order"]
 
+_THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
+"""Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
+_NONE_ANSWERED = "no_brain_answered"
 _SHARE = 0.5
 """Of the caller's time left that a brain may take to its first token, where others wait behind it."""
 
@@ -102,7 +106,7 @@ class Fallback:
                 if check is not None:
                     check()
             except BrainError as error:
-                failures.append((member.name, error))
+                failures.append((member.name, keyless(error)))
             else:
                 return
         raise _none_answered(failures, ())
@@ -170,7 +174,8 @@ async def in_order(
                     yield event
             return
         except StreamInterruptedError as error:
-            cooldown.failed(member.name)
+            broke_it = error.__cause__
+            _judge(cooldown, member.name, broke_it if isinstance(broke_it, CervellaError) else error)
             error.attempts = (*attempts, *error.attempts)
             if failures:
                 error.flags = {**error.flags, "fallbacks": len(failures)}
@@ -207,7 +212,8 @@ def _counted(event: Finished, attempts: Sequence[Attempt], failures: int) -> Fin
 def _judge(cooldown: Cooldown, name: str, error: CervellaError) -> None:
     """Whether a failure is the brain's own, so that the next question need not wait for it too."""
     of_the_prompt = isinstance(error, (PromptTooLongError, PersonaTruncatedError, BudgetError))
-    if of_the_prompt or (isinstance(error, BrainResponseError) and error.code != BrainResponseError.code):
+    of_its_members = error.code == _NONE_ANSWERED  # a fallback within: each of them rests for itself
+    if of_the_prompt or of_its_members or (isinstance(error, BrainResponseError) and error.code not in _THE_BRAINS_OWN):
         cooldown.released(name)
     else:
         cooldown.failed(name, seconds=error.retry_after if isinstance(error, BrainRateLimitError) else None)
@@ -225,7 +231,7 @@ def _none_answered(failures: Sequence[tuple[str, CervellaError]], attempts: Sequ
         f"None of the brains answered. {said}",
         brain=", ".join(name for name, _ in failures),
         remedy=remedies or "See `cervella brains`.",
-        code="no_brain_answered",
+        code=_NONE_ANSWERED,
         attempts=attempts,
     )
     none.__cause__ = failures[-1][1]

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from anyio.lowlevel import current_token
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PerLoop",
     "async_client",
+    "bare_url",
     "checked_model",
     "checked_url",
     "checked_variable",
@@ -28,6 +29,7 @@ __all__ = [
     "is_loopback",
     "key_from",
     "location_of_url",
+    "login_of",
     "shown_url",
 ]
 
@@ -70,6 +72,22 @@ def shown_url(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
+def bare_url(url: str) -> str:
+    """The url without user, password and query: the one that goes to a client, which logs it."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def login_of(url: str) -> tuple[str, str] | None:
+    """User and password that stand in the url.
+
+    >>> login_of("http://io:so%40@gpu-box:8000/v1"), login_of("http://gpu-box:8000/v1")
+    (('io', 'so@'), None)
+    """
+    user, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+    return (unquote(user), unquote(password)) if user or password else None
+
+
 def key_from(*variables: str | None) -> str | None:
     """What the first of these environment variables holds that holds anything: read where it is used, kept nowhere."""
     return next((value for name in variables if name and (value := os.environ.get(name, "").strip())), None)
@@ -94,6 +112,7 @@ def async_client(url: str, connect_timeout: float) -> httpx2.AsyncClient:
     import httpx2
 
     return httpx2.AsyncClient(
+        auth=login_of(url),
         timeout=httpx2.Timeout(None, connect=connect_timeout),
         limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20),
         follow_redirects=False,  # a server that is local may not send the question on to one that is not
@@ -149,8 +168,10 @@ def get_json(url: str, *, timeout: float, key: str | None = None) -> Any:
     until = time.monotonic() + timeout
     # Each step may take half of it: connecting, and then the wait for the answer.
     with (
-        httpx2.Client(timeout=timeout / 2, trust_env=not is_loopback(url), follow_redirects=False) as client,
-        client.stream("GET", url, headers={"Authorization": f"Bearer {key}"} if key else {}) as response,
+        httpx2.Client(
+            auth=login_of(url), timeout=timeout / 2, trust_env=not is_loopback(url), follow_redirects=False
+        ) as client,
+        client.stream("GET", bare_url(url), headers={"Authorization": f"Bearer {key}"} if key else {}) as response,
     ):
         body = b""
         for piece in response.iter_bytes():

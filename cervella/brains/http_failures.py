@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from cervella.brains.http_clients import key_from, shown_url
+from cervella.brains.http_clients import shown_url
 from cervella.brains.refusals import Refusal, counts, retry_after
+from cervella.causes import keyless, known_keys, mask_keys
 from cervella.errors import (
     BrainAuthError,
     BrainError,
@@ -22,9 +24,18 @@ from cervella.errors import (
 )
 from cervella.types import BrainEvent, TextDelta
 
-__all__ = ["HttpFailures", "translated", "without_key"]
+__all__ = ["HttpFailures", "checked", "translated"]
 
-_SAID_AT_MOST = 500
+
+class _Translating(Protocol):
+    def _failure_of(self, error: Exception) -> BrainError:
+        """An error as one of the house, without keys."""
+        ...
+
+
+B = TypeVar("B", bound=_Translating)
+
+_SAID_AT_MOST, _NAME_AT_MOST = 500, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +44,32 @@ class HttpFailures:
 
     brain: str
     model: str
-    url: str
+    url: str = field(repr=False)
+    """It may hold a password."""
     start: str
     """How its server is started, or what else to do where it does not answer: a sentence."""
     key_cure: str
     """What to do where the key is missing or refused: a sentence."""
+    key_variables: tuple[str | None, ...] = ()
+    """The environment variables that its key may stand in."""
+
+    def keyless(self, failure: BrainError, error: BaseException | None = None) -> BrainError:
+        """The failure, with `error` as its cause, and no key in either. See `cervella.causes`.
+
+        The frames that it came through are left out: their locals hold what the server said.
+        """
+        if failure is not error and failure.__cause__ is None:
+            failure.__cause__ = error
+        return keyless(failure, known_keys(*self.key_variables, url=self.url)).with_traceback(None)
+
+    def said(self, text: object) -> str:
+        """What a server said, for a message: on one line, without keys, and no longer than is read."""
+        keys = known_keys(*self.key_variables, url=self.url)
+        return " ".join(mask_keys(str(text), keys, parts=True).split())[:_SAID_AT_MOST]
 
     def refused(self, refusal: Refusal) -> BrainError:
         """What an answer says that is none."""
-        said = f": {' '.join(refusal.message.split())[:_SAID_AT_MOST]}" if refusal.message.strip() else ""
+        said = f": {self.said(refusal.message)}" if refusal.message.strip() else ""
         wait = retry_after(refusal.headers)
         match refusal.sort:
             case "auth":
@@ -90,12 +118,19 @@ class HttpFailures:
                     f"is not at {shown_url(self.url)}: the server there answers with a redirect",
                     remedy=f"Set url in [brains.{self.brain}] to where it leads, if you trust that place.",
                 )
+            case "request":
+                return self.broken(
+                    f"does not take this question (status {refusal.status}){said}",
+                    remedy=f"Change the question, or the options in [brains.{self.brain}] that it names; other "
+                    "questions may be answered as before.",
+                    code="bad_request",
+                )
             case _:
                 return self.broken(f"refused the question (status {refusal.status}){said}")
 
     def model_missing(self, said: str = "", *, there: list[str] | None = None, cure: str | None = None) -> BrainError:
         """The model, or the whole address, is not there. `there` are the models that are."""
-        named = f" It has: {', '.join(there[:20])}." if there else ""
+        named = f" It has: {', '.join(self.said(name)[:_NAME_AT_MOST] for name in there[:20])}." if there else ""
         return BrainResponseError(
             f"The brain {self.brain!r} finds no model {self.model!r} at {shown_url(self.url)}{said}.{named}",
             remedy=cure or f"Set model in [brains.{self.brain}] to one that is there, or check its url.",
@@ -165,30 +200,14 @@ class HttpFailures:
         return {"brain": self.brain, "model": self.model}
 
 
-def without_key(failure: BrainError, error: Exception, *variables: str | None) -> BrainError:
-    """The failure with its cause, and without the keys in these environment variables, which a server may repeat.
-
-    Then the cause, which repeats them too, is not shown.
-    """
-    repeated = False
-    for key in filter(None, map(key_from, variables)):
-        if key in failure.message or key in str(error):
-            failure.message, repeated = failure.message.replace(key, "…"), True
-    failure.args = (failure.message,)
-    if failure is not error:
-        failure.__cause__ = None if repeated else error
-        failure.__suppress_context__ = True
-    return failure
-
-
 async def translated(
-    events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError], *variables: str | None
+    events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]
 ) -> AsyncGenerator[BrainEvent, None]:
     """The events, and what breaks them as errors of the house: after the first text, StreamInterruptedError.
 
     PersonaTruncatedError stays what it is: a text that was not hers is no part of an answer.
 
-    The keys in these environment variables appear in none of them.
+    `failure_of` makes them, without keys.
     """
     texts: list[str] = []
     try:
@@ -197,14 +216,30 @@ async def translated(
                 if isinstance(event, TextDelta):
                     texts.append(event.text)
                 yield event
+        return
     except Exception as error:
-        failure = without_key(failure_of(error), error, *variables)
-        if texts and not isinstance(failure, (StreamInterruptedError, PersonaTruncatedError)):
-            raise StreamInterruptedError(
-                f"The answer broke off: {failure.message}",
-                partial="".join(texts),
-                brain=failure.brain,
-                model=failure.model,
-                remedy="Ask again: part of the answer was shown already, so nothing is replayed on its own.",
-            ) from failure
-        raise failure from failure.__cause__
+        failure = failure_of(error)
+    # Raised out here: within the handler the vendor's error would be its context.
+    if texts and not isinstance(failure, (StreamInterruptedError, PersonaTruncatedError)):
+        raise StreamInterruptedError(
+            f"The answer broke off: {failure.message}",
+            partial="".join(texts),
+            brain=failure.brain,
+            model=failure.model,
+            remedy="Ask again: part of the answer was shown already, so nothing is replayed on its own.",
+        ) from failure
+    raise failure
+
+
+def checked(check: Callable[[B], None]) -> Callable[[B], None]:
+    """A brain's `check` whose errors hold no key."""
+
+    @functools.wraps(check)
+    def wrapped(self: B) -> None:
+        try:
+            return check(self)
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure
+
+    return wrapped

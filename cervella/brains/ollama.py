@@ -13,7 +13,7 @@ import anyio
 from cervella.brains.control_tokens import defuse_control_tokens
 from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
-from cervella.brains.http_failures import translated, without_key
+from cervella.brains.http_failures import checked, translated
 from cervella.brains.ollama_failures import OllamaFailures
 from cervella.brains.ollama_server import (
     chat_models,
@@ -126,9 +126,10 @@ class OllamaBrain:
             self._go_template = not facts.jinja
             self._place_known = facts.takes_system or self.remote
             self._ready = True
+            return
         except Exception as error:
-            failure = without_key(self._failure_of(error), error, self._key_variable)
-            raise failure from failure.__cause__
+            failure = self._failure_of(error)
+        raise failure
 
     async def _shown(self, client: OllamaClient) -> dict[str, Any]:
         """What /api/show tells of the model; nothing where the server has no such route."""
@@ -145,7 +146,7 @@ class OllamaBrain:
 
     def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
-        return translated(self._answer(prompt), self._failure_of, self._key_variable)
+        return translated(self._answer(prompt), self._failure_of)
 
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         import ollama
@@ -179,9 +180,10 @@ class OllamaBrain:
                             yield TextDelta(text=text)
                     last = part if part.done else last
         except ollama.ResponseError as error:
-            if error.status_code == 404:
+            sort = refusal_of(error).sort
+            if sort == "missing":
                 raise await self._model_missing() from error
-            if refusal_of(error).sort == "too_long":
+            if sort == "too_long":
                 raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
             if not self._folded and not texts and _refuses_system(error, messages):
                 self._folded = True
@@ -218,6 +220,7 @@ class OllamaBrain:
         """About how many tokens the prompt has: Ollama can't count, so it is reckoned from what its answers told."""
         return self._meter.tokens(self._messages(prompt)[0])
 
+    @checked
     def check(self) -> None:
         """Whether its server is there, and has the model. Nobody is asked anything."""
         import httpx2
@@ -325,12 +328,16 @@ class OllamaBrain:
             key_cure=f"Set {self._key_variable} in the environment to a key that is valid there."
             if self._key_variable
             else f"Name the environment variable that holds its key: api_key_env in [brains.{self.name}].",
+            key_variables=(self._key_variable, "OLLAMA_API_KEY"),
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
+        failures = self._failures()
+        if isinstance(error, BrainError):
+            return failures.keyless(error)
         from cervella.brains.ollama_client import failure_of
 
-        return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+        return failures.keyless(failure_of(error, failures), error)
 
 
 def _refuses_system(error: Any, sent: Sequence[Message]) -> bool:

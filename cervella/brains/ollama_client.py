@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import ollama
 
-from cervella.brains.http_clients import is_loopback
+from cervella.brains.http_clients import bare_url, is_loopback, login_of
 from cervella.brains.http_failures import HttpFailures
-from cervella.brains.refusals import Refusal
+from cervella.brains.refusals import Refusal, error_object
 from cervella.errors import BrainError
 
 __all__ = ["OllamaClient", "failure_of", "refusal_of"]
@@ -26,7 +26,8 @@ class OllamaClient(ollama.AsyncClient):
 
     def __init__(self, url: str, *, key: str | None, connect_timeout: float) -> None:
         super().__init__(
-            url,
+            bare_url(url),
+            auth=login_of(url),
             timeout=httpx.Timeout(None, connect=connect_timeout),
             limits=httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20),
             follow_redirects=False,  # a server that is local may not send the question on to one that is not
@@ -65,9 +66,9 @@ class OllamaClient(ollama.AsyncClient):
 def refusal_of(error: ollama.ResponseError) -> Refusal:
     response = getattr(error.__context__, "response", None)  # the client keeps the headers nowhere else
     headers = response.headers if response is not None else {}
-    return Refusal(
-        status=error.status_code if error.status_code > 0 else 200, message=str(error.error), headers=headers
-    )
+    facts = error_object(error.error)
+    status = error.status_code if error.status_code > 0 else 200
+    return Refusal(status=status, message=str(facts.get("message") or error.error), headers=headers, facts=facts)
 
 
 def failure_of(error: Exception, failures: HttpFailures) -> BrainError:
@@ -78,7 +79,7 @@ def failure_of(error: Exception, failures: HttpFailures) -> BrainError:
     if isinstance(error, ollama.ResponseError):
         if "system memory" in str(error):
             return failures.broken(
-                f"has too little memory for its model: {error.error}",
+                f"has too little memory for its model: {failures.said(error.error)}",
                 remedy=f"Lower context_tokens in [brains.{failures.brain}], or take a smaller model.",
                 code="model_not_loaded",
             )

@@ -21,6 +21,7 @@ import httpx2
 
 from cervella.brains.gguf import GgufError, read_facts
 from cervella.brains.models import models_folder, suggested_models
+from cervella.causes import keyless, known_keys, mask_keys
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError, did_you_mean
 
 __all__ = ["PulledModel", "pull_model"]
@@ -65,7 +66,15 @@ def pull_model(
     Raises BrainError: no such model, no room, a wrong checksum; BrainUnavailableError without a network, or where the
     download broke off; what came is kept, and the next call goes on.
     """
-    _hub()
+    hub = _hub()
+    try:
+        return _pull(model, folder, endpoint, progress)
+    except BrainError as error:
+        keyless(error, known_keys() | {hub.get_token() or ""} - {""})
+        raise
+
+
+def _pull(model: str, folder: Path | None, endpoint: str | None, progress: Progress | None) -> PulledModel:
     folder = (folder or models_folder()).expanduser().absolute()
     with _told(folder):
         remote = _find(model, endpoint)
@@ -226,8 +235,9 @@ def _told(folder: Path) -> Iterator[None]:
     except (httpx2.HTTPError, hub.errors.HfHubHTTPError, ConnectionError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise _full(folder) from error
+        said = mask_keys(str(error), known_keys(), parts=True).splitlines()
         raise BrainUnavailableError(
-            f"The download broke off: {str(error).splitlines()[0] if str(error) else type(error).__name__}.",
+            f"The download broke off: {said[0] if said else type(error).__name__}.",
             brain="embedded",
             remedy="Look at the network, then run it again: what came is kept, and it goes on there.",
             code="download_failed",

@@ -19,6 +19,7 @@ import anyio
 
 from cervella.brains.call import Call, Patience
 from cervella.brains.fitting import Fitted, context_tokens_of, fit, location_of
+from cervella.causes import keyless
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.protocols import Brain
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
@@ -90,7 +91,11 @@ class Shield:
         """The prompt as this brain would get it. Raises PromptTooLongError."""
         with contextlib.suppress(BrainError):  # what it can't learn now, it will say when it is asked
             await self._prepare()
-        return await self._fit(prompt, exact=True)
+        try:
+            return await self._fit(prompt, exact=True)
+        except BrainError as error:
+            keyless(error)
+            raise
 
     async def _fit(self, prompt: Prompt, *, exact: bool) -> Fitted:
         return await fit(prompt, self.brain, self.location, exact=exact, remind_every=self._remind_every)
@@ -156,6 +161,7 @@ class Shield:
             yield Finished(completion=replace(event.completion, attempts=tuple(attempts)))
         except BrainError as error:
             error.attempts = tuple(attempts)
+            keyless(error)
             if isinstance(error, StreamInterruptedError) and fitted is not None:
                 error.flags = dict(fitted.flags)
             raise

@@ -12,6 +12,7 @@ from cervella.brains.folding import fold_system, merge_neighbours, refuses_syste
 from cervella.brains.http_clients import (
     PerLoop,
     async_client,
+    bare_url,
     checked_model,
     checked_url,
     checked_variable,
@@ -19,7 +20,7 @@ from cervella.brains.http_clients import (
     key_from,
     location_of_url,
 )
-from cervella.brains.http_failures import HttpFailures, translated, without_key
+from cervella.brains.http_failures import HttpFailures, checked, translated
 from cervella.brains.ollama_server import is_ollamas_cloud
 from cervella.brains.prompt_reading import PromptReading
 from cervella.brains.refusals import Refusal
@@ -136,13 +137,14 @@ class VllmBrain:
             self._reading = PromptReading(self._url)  # it may be another model than before
             await self._try_system(client)
             self._ready = True
+            return
         except Exception as error:
-            failure = without_key(self._failure_of(error), error, self._key_variable)
-            raise failure from failure.__cause__
+            failure = self._failure_of(error)
+        raise failure
 
     def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
-        return translated(self._answer(prompt), self._failure_of, self._key_variable)
+        return translated(self._answer(prompt), self._failure_of)
 
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         import openai
@@ -156,7 +158,7 @@ class VllmBrain:
         try:
             chunks: Any = await client.chat.completions.create(**body)
         except openai.APIStatusError as error:
-            if isinstance(error, openai.NotFoundError):
+            if refusal_of(error).sort == "missing":
                 raise await self._model_missing(client, error) from error
             if self._folded or not _refuses_system(error, self._messages(prompt)[0]):
                 raise
@@ -217,16 +219,16 @@ class VllmBrain:
         """The prompt's tokens: exactly, where the server counts them in the model's own template, as vLLM and llama.cpp
         do; elsewhere ceil(characters / 3)."""
         messages, _ = self._messages(prompt)
-        if self._counts is not False and not prompt.images:
-            try:
+        counted: int | None = None
+        try:
+            if self._counts is not False and not prompt.images:
                 counted = await self._count(await self._clients.get(), messages)
-            except Exception as error:
-                failure = without_key(self._failure_of(error), error, self._key_variable)
-                raise failure from failure.__cause__
-            if counted is not None:
-                return counted
-        return estimate_tokens(messages)
+            return estimate_tokens(messages) if counted is None else counted
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure
 
+    @checked
     def check(self) -> None:
         """Whether its server is there, has the model, and is none that cuts. Nobody is asked anything."""
         import httpx2
@@ -308,7 +310,8 @@ class VllmBrain:
                 there = [str(model.get("id")) for model in await listed_models(client)]
         except Exception:  # who can't list its models leaves the error as it is
             there = []
-        return self._failures().model_missing(f": {refusal_of(error).message}", there=there)
+        failures = self._failures()
+        return failures.model_missing(f": {failures.said(refusal_of(error).message)}", there=there)
 
     # The client
 
@@ -325,7 +328,7 @@ class VllmBrain:
         headers: Any = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
         return AsyncOpenAI(
             api_key=self._key() or "none",
-            base_url=self._url,
+            base_url=bare_url(self._url),
             default_headers=headers,
             max_retries=0,  # the shield has the only retry loop
             http_client=async_client(self._url, self._connect_timeout),
@@ -339,10 +342,12 @@ class VllmBrain:
             start=f"Start its server (`vllm serve MODEL`), or change url in [brains.{self.name}].",
             key_cure=f"Set {self._key_variable} in the environment to a key that is valid there, or name another "
             f"variable: api_key_env in [brains.{self.name}].",
+            key_variables=(self._key_variable,),
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
-        return error if isinstance(error, BrainError) else failure_of(error, self._failures())
+        failures = self._failures()
+        return failures.keyless(error if isinstance(error, BrainError) else failure_of(error, failures), error)
 
 
 def _refuses_system(error: Any, sent: tuple[Message, ...]) -> bool:

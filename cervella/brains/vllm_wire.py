@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cervella.brains.http_failures import HttpFailures
-from cervella.brains.refusals import Refusal
+from cervella.brains.refusals import Refusal, error_object
 from cervella.errors import BrainError
 from cervella.types import Message, Usage
 
@@ -88,17 +88,23 @@ def usage_of(told: Any) -> Usage:
 
 
 def refusal_of(error: Any) -> Refusal:
-    body = error.body if isinstance(error.body, dict) else {}
-    facts: Any = body.get("error") if isinstance(body.get("error"), dict) else body
-    whole = error.body if isinstance(error.body, str) else error.message
     response = getattr(error, "response", None)
+    facts = error_object(_body(response)) or error_object(error.body)
     return Refusal(
         status=getattr(error, "status_code", 200),
         kind=str(facts.get("type") or facts.get("code") or ""),
-        message=str(facts.get("message") or facts.get("detail") or whole),
+        message=str(facts.get("message") or facts.get("detail") or error.message),
         headers=response.headers if response is not None else {},
         facts=facts,
     )
+
+
+def _body(response: Any) -> Any:
+    """The whole body: the client keeps only what stands under `error`."""
+    try:
+        return None if response is None else response.json()
+    except ValueError:
+        return None
 
 
 def failure_of(error: Exception, failures: HttpFailures) -> BrainError:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cervella.causes import keyless
 from cervella.errors import ConfigError, IndexMismatchError, KnowledgeError, did_you_mean
 from cervella.knowledge.e5_weights import TorchE5, torch_runs
 from cervella.knowledge.model_hub import download, is_complete, is_offline, local_folder
@@ -197,6 +198,13 @@ class SentenceTransformer:
         return np.asarray(vectors, dtype=np.float32)
 
     def _model(self) -> Any:
+        try:
+            return self._once()
+        except KnowledgeError as error:
+            keyless(error)  # of the hub's library, whose exceptions hold the request
+            raise
+
+    def _once(self) -> Any:
         with self._lock:
             if self._loaded is None:
                 import sentence_transformers

@@ -54,6 +54,10 @@ class ClaudeWire:
     def error(self, kind: str, message: str) -> Any:
         return {"type": "error", "error": {"type": kind, "message": message}}
 
+    def line(self, message: str) -> str:
+        """An error amid the answer."""
+        return f"event: error\ndata: {json.dumps(self.error('invalid_request_error', message))}\n\n"
+
 
 class VllmWire:
     """OpenAI's chat completions."""
@@ -104,6 +108,10 @@ class VllmWire:
     def error(self, kind: str, message: str) -> Any:
         return {"error": {"type": kind, "message": message, "code": None, "param": None}}
 
+    def line(self, message: str) -> str:
+        """An error amid the answer."""
+        return f"data: {json.dumps(self.error('invalid_request_error', message))}\n\n"
+
 
 class OllamaWire:
     """Ollama's own /api/chat: a stub from its documents, not verified against a real Ollama."""
@@ -148,6 +156,10 @@ class OllamaWire:
 
     def error(self, kind: str, message: str) -> Any:
         return {"error": message}
+
+    def line(self, message: str) -> str:
+        """An error amid the answer."""
+        return f"{json.dumps(self.error('', message))}\n"
 
 
 WIRES = {"claude": ClaudeWire(), "vllm": VllmWire(), "ollama": OllamaWire()}
