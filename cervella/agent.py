@@ -382,6 +382,7 @@ class Agent(Asking):
                 "abstain": retrieval.abstain,
                 "confidence": retrieval.confidence,
                 "language": lang.code,
+                "persona": self._parts.persona,
                 "batch": batch,
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
             },

@@ -10,7 +10,7 @@ import datetime
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -30,6 +30,8 @@ _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
+_LONGEST_IDENTITY = 200  # characters of a question about herself
+_SHORT_NAME = 3  # letters: a first word as short is no name by itself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
@@ -92,7 +94,7 @@ class Language:
     _date: str = field(repr=False)
     _abbreviations: frozenset[str] = field(repr=False)
     _forms: tuple[re.Pattern[str], ...] = field(repr=False)
-    _identity: tuple[re.Pattern[str], ...] = field(repr=False)
+    _identity: Mapping[str, Any] = field(repr=False)
     _follow_up_start: re.Pattern[str] = field(repr=False)
     _follow_up_points: re.Pattern[str] = field(repr=False)
     _follow_up_stems: int = field(repr=False)
@@ -167,16 +169,37 @@ class Language:
         first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”").split())
         return any(form.fullmatch(first) for form in self._forms)
 
-    def asks_identity(self, question: str) -> str | None:
+    def asks_identity(self, question: str, persona: str | None = None) -> str | None:
         """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
+
+        With `persona`, her name, no other name counts, and the question may call her by it or give it an article.
 
         >>> it = language("it")
         >>> it.asks_identity("Chi sei?"), it.asks_identity("Chi è Cervella?"), it.asks_identity("Chi sei per dirlo?")
         ('', 'cervella', None)
+        >>> it.asks_identity("Cervella, chi sei?", "Cervella"), it.asks_identity("Chi è Mistral?", "Cervella")
+        ('', None)
         """
-        folded = " ".join(fold(question).strip(" .!?¿…").split())
-        match = next((match for form in self._identity if (match := form.fullmatch(folded))), None)
-        return None if match is None else next((name for name in match.groups() if name), "")
+        if len(question) > _LONGEST_IDENTITY:
+            return None
+        said = " ".join(words(question))
+        names = None if persona is None else _names(persona, self._identity)
+        others = (language(code) for code in known_languages() if code != self.code)
+        known = (one._who(said, names) for one in (self, *others))
+        return next((name for name in known if name is not None), None)
+
+    def _who(self, said: str, names: tuple[str, ...] | None) -> str | None:
+        """`asks_identity` in this language alone: word by word from the left, nothing is tried twice."""
+        part = _identity_part(self, names)
+        place, found = 0, None
+        while place < len(said):
+            match = part.match(said, place)
+            if match is None:
+                return None
+            if match["about"]:
+                found = found or next((name for name in match.groups()[1:] if name), "")
+            place = match.end()
+        return found
 
     def intents(self, question: str) -> frozenset[str]:
         """What a question wants done, beyond an answer from the sources: `code`, `reasoning`, `planning`.
@@ -190,15 +213,15 @@ class Language:
             intent for intent, patterns in self._intents.items() if any(pattern.search(folded) for pattern in patterns)
         )
 
-    def follows_up(self, question: str) -> bool:
-        """Whether only the question before explains this one: «e quanto costa?».
+    def follows_up(self, question: str, persona: str | None = None) -> bool:
+        """Whether only the question before explains this one: «e quanto costa?». `persona` is as in `asks_identity`.
 
         >>> it = language("it")
         >>> [it.follows_up(q) for q in ("E quanto costa?", "e quello?", "Quanto costa la RTX 4090 di RunPod al mese?")]
         [True, True, False]
         """
         stems = len(set(self.stems(question)))
-        if stems > self._follow_up_stems or self.asks_identity(question) is not None:
+        if stems > self._follow_up_stems or self.asks_identity(question, persona) is not None:
             return False
         folded = fold(question).strip(" ¿¡\"'«")
         return stems == 0 or bool(self._follow_up_start.match(folded) or self._follow_up_points.search(folded))
@@ -270,6 +293,27 @@ class Language:
         return found[0][2] if found else None
 
 
+@lru_cache(maxsize=64)
+def _identity_part(lang: Language, names: tuple[str, ...] | None) -> re.Pattern[str]:
+    """What a question about the persona is made of, one part at a time; `about` is a part that asks for her.
+
+    `names` are what she is called; None: any one word, and nobody is called by it.
+    """
+    own, called = lang._identity, [re.escape(name) for name in names or ()]
+    name = rf"(?:(?:{own['articles']}) )?({'|'.join(called) or '(?!)'})" if names is not None else r"([^\W\d_]+)"
+    forms = "|".join((*own["named"], *own["herself"])).replace("{name}", name)
+    return re.compile(rf"(?:(?P<about>{forms})|{'|'.join((*called, own['around']))})(?: |$)")
+
+
+def _names(persona: str, own: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the persona is called: all words of her name, or the first; of a title, what follows «Costituzione di»."""
+    said, before = words(persona), {*own["articles"].split("|"), *own["titles"].split()}
+    while len(said) > 1 and said[0] in before:
+        del said[0]
+    first = said[:1] if said and len(said[0]) >= _SHORT_NAME else []
+    return tuple(dict.fromkeys(name for name in (" ".join(said), *first) if name))
+
+
 def _after_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
@@ -321,7 +365,7 @@ def language(code: str) -> Language:
         _date=data["date"],
         _abbreviations=frozenset(data["abbreviations"]),
         _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
-        _identity=tuple(re.compile(form.replace("{name}", r"([^\W\d_]+)")) for form in data["identity"]["forms"]),
+        _identity=MappingProxyType(data["identity"]),
         _follow_up_start=re.compile(data["follow_up"]["starts"]),
         _follow_up_points=re.compile(data["follow_up"]["points"]),
         _follow_up_stems=data["follow_up"]["most_stems"],

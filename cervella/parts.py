@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cervella.brains import default_brain, load_brain, shield_options
@@ -134,8 +135,27 @@ class Parts:
                     language=self.config.knowledge_language,
                     local_only=own.local_only,
                     roles=own.roles.model_dump(exclude_defaults=True),
+                    constitution=self._constitution(),
+                    persona=self.persona,
                 )
             return self._retriever
+
+    def _constitution(self) -> Path | None:
+        """The file that the soul is read from; None where the soul is an object that was read from none."""
+        if self._soul is None:
+            return self.config.soul.constitution
+        return self._soul.files[0][0] if isinstance(self._soul, Constitution) else None
+
+    @property
+    def persona(self) -> str | None:
+        """Her name; None where her Constitution can't be read, which a search says nothing of: an answer does."""
+        own = self.config.soul
+        if own.traits.name or self._soul is not None:
+            return own.traits.name or self.soul.name
+        try:
+            return Constitution.load(own.constitution, max_tokens=own.max_tokens).name
+        except SoulError:
+            return None
 
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""
