@@ -10,7 +10,7 @@ import datetime
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
@@ -30,6 +30,7 @@ _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
+_RUN = re.compile(r"(.)\1+")
 _LONGEST_IDENTITY = 200  # characters of a question about herself
 _SHORT_NAME = 3  # letters: a first word as short is no name by itself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
@@ -184,9 +185,25 @@ class Language:
             return None
         said = " ".join(words(question))
         names = None if persona is None else _names(persona, self._identity)
-        others = (language(code) for code in known_languages() if code != self.code)
-        known = (one._who(said, names) for one in (self, *others))
+        others = [language(code) for code in known_languages() if code != self.code]
+        readings = [(said, names), (_once(said), None if names is None else tuple(map(_once, names)))]  # «chi seiii»
+        known = (one._who(*reading) for reading in readings for one in (self, *others))
         return next((name for name in known if name is not None), None)
+
+    def own_name(self, text: str) -> str | None:
+        """The name that somebody gives herself in a text; None where it has none.
+
+        >>> language("it").own_name("Sono qui per aiutare. Mi chiamo Otto, e leggo gli appunti.")
+        'Otto'
+        """
+        own = self._identity
+        says = rf"(?m)(?:^|[.!?:] )[ >*_-]*(?:{own['own_name']}) (?:(?:{own['articles']}) )?\**([^\W\d_]+)"
+        names = (match[1] for match in re.finditer(says, text))
+        return next((name for name in names if name.istitle()), None)
+
+    def names_somebody(self, title: str) -> bool:
+        """Whether the title of a Constitution has more words than those that any has: «Costituzione di Otto»."""
+        return any(word not in self._identity["titles"].split() for word in words(title))
 
     def _who(self, said: str, names: tuple[str, ...] | None) -> str | None:
         """`asks_identity` in this language alone: word by word from the left, nothing is tried twice."""
@@ -291,6 +308,11 @@ class Language:
         """
         found = self.find_dates(text)
         return found[0][2] if found else None
+
+
+def _once(text: str) -> str:
+    """A text without its doubled letters."""
+    return _RUN.sub(r"\1", text)
 
 
 @lru_cache(maxsize=64)

@@ -18,6 +18,7 @@ from cervella.brains.fallback import Fallback, Shielded
 from cervella.brains.shield import Guard, Shield
 from cervella.config import Config
 from cervella.errors import ConfigError, SoulError
+from cervella.language import language
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.redaction import find_secrets
 from cervella.soul import Constitution
@@ -150,12 +151,13 @@ class Parts:
     def persona(self) -> str | None:
         """Her name; None where her Constitution can't be read, which a search says nothing of: an answer does."""
         own = self.config.soul
-        if own.traits.name or self._soul is not None:
-            return own.traits.name or self.soul.name
         try:
-            return Constitution.load(own.constitution, max_tokens=own.max_tokens).name
+            soul = self._soul or Constitution.load(own.constitution, max_tokens=own.max_tokens)
         except SoulError:
-            return None
+            return own.traits.name
+        words = language(own.language)
+        said = None if words.names_somebody(soul.name) else words.own_name(soul.system_prompt())
+        return own.traits.name or said or soul.name
 
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ ABOUT_HER = (
     "Come ti chiami?",
     "Sei Cervella?",
     "sei una persona o un robot?",
+    "Ciaooo Cervela, chi seiii?",
+    "ki sei",
+    "si può presentare?",
+    "Qual è il tuo scopo?",
     "con chi sto parlando?",
     "Who are you?",
     "Cervella, who are you?",
@@ -56,6 +61,9 @@ ABOUT_OTHERS = (
     "Cervella?",
     "Ciao Cervella!",
     "E tu?",
+    "Sei d'accordo con il rinvio?",
+    "Sei sicura?",
+    "Chi siete?",
     "Come si chiama il file?",
     "Chi sei e quanto costa il piano Pro?",
     "Who is the supplier?",
@@ -107,12 +115,11 @@ def base(folder: Path) -> Callable[[str, str], None]:
 SOUL = "# Nora\n\n## Chi sono\n\n{} la voce dell'officina.\n\n## Tratti\n\n- nome: Nora\n"
 
 
-def made(folder: Path, constitution: str, **options: Any) -> cervella.Agent:
+def made(folder: Path, constitution: str, *, language: str = "it", **options: Any) -> cervella.Agent:
     config = folder / "cervella.toml"
-    config.write_text(
-        f'brain = "extractive"\n[soul]\nconstitution = "{constitution}"\n[knowledge]\nfolder = "kb"\nembedder = "none"\n',
-        encoding="utf-8",
-    )
+    knowledge = '[knowledge]\nfolder = "kb"\nembedder = "none"\n'
+    soul = f'[soul]\nconstitution = "{constitution}"\nlanguage = "{language}"\n'
+    config.write_text(f'brain = "extractive"\n{soul}{knowledge}', encoding="utf-8")
     agent = cervella.Agent(config=config, **options)
     agent.index()
     return agent
@@ -177,3 +184,48 @@ def test_a_question_about_her_follows_up_on_nothing(drafts: Path) -> None:
 def test_a_retriever_of_somebody_else_is_asked_nothing_beyond_the_protocol(drafts: Path) -> None:
     with made(drafts, "kb/persona/anima.md", retriever=FixedRetriever(())) as agent:
         assert agent.ask("Nora, chi sei?").passages == ()
+
+
+# Questions that somebody else wrote
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "data" / "who-are-you.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, dict[str, Any], cervella.Reply]]:
+    """Every question of the eight bases, beside the path of their Constitution and the reply."""
+    out = []
+    for case in CASES:
+        folder = tmp_path_factory.mktemp(case["id"])
+        for name, text in case["files"].items():
+            base(folder)(f"kb/{name}", text)
+        with made(folder, f"kb/{case['constitution']}", language=case["language"]) as agent:
+            out += [(case["constitution"], asked, agent.ask(asked["q"])) for asked in case["questions"]]
+    return out
+
+
+def test_of_96_questions_about_her_the_constitution_answers_all(answered: list[Any]) -> None:
+    about_her = [(path, reply) for path, asked, reply in answered if asked["expect"] == "identity"]
+    right = [reply for path, reply in about_her if _first(reply) == path and not reply.abstained]
+    assert (len(about_her), len(right)) == (96, 96)
+
+
+def test_what_she_says_of_herself_is_what_the_constitution_says(answered: list[Any]) -> None:
+    about_her = [(asked, reply.text.lower()) for _, asked, reply in answered if asked["expect"] == "identity"]
+    unsaid = [asked["q"] for asked, text in about_her if not any(one.lower() in text for one in asked["must_say"])]
+    assert unsaid == []
+
+
+def test_of_98_questions_about_others_none_is_answered_by_the_constitution(answered: list[Any]) -> None:
+    others = [(path, asked, reply) for path, asked, reply in answered if asked["expect"] == "other"]
+    caught = [asked["q"] for path, asked, reply in others if _first(reply) == path != asked["answer_path"]]
+    right = [asked["q"] for _, asked, reply in others if _first(reply) == asked["answer_path"]]
+    assert (len(others), caught) == (98, [])
+    assert len(right) >= 78, "by words alone; 77 before there was a rule for her"
+
+
+def _first(reply: cervella.Reply) -> str | None:
+    return reply.citations[0].path if reply.citations else None

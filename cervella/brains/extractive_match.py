@@ -17,7 +17,7 @@ __all__ = ["Fit", "Question"]
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """What a stem counts that stands in the headings above, in the same paragraph, in the header of the table."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
-_CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 0.7, 0.1, 0.1, 0.05
+_CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _PATTERNS = ("asks_", "shows_", "metadata", "points_back")
 _SELF_PIECES = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
@@ -126,7 +126,7 @@ class Question:
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading that asks what the question asks: «Perché abbiamo cambiato idea»
             if number in told:
-                match += _SELF
+                match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(piece):
                 match += _METADATA * passages[piece.mark]
             score = match + _SAME_PASSAGE * passages[piece.mark] + _RANK * worth[piece.rank]
