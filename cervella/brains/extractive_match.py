@@ -56,7 +56,10 @@ class Question:
         if lang.asks_identity(question, persona) is not None:
             self.asks.add("self")
             found = _of_her(found)
-        asked = frozenset(lang.stems(question))
+        stems = list(dict.fromkeys(lang.stems(question)))
+        if "self" in self.asks:  # all of her Constitution is about her: her name tells no line from another
+            stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
+        asked = frozenset(stems)
         found = [piece for piece in found if not self._is_header(piece) or self._names_datum(piece, asked, lang)]
         found = list({piece.text: piece for piece in reversed(found)}.values())[::-1]  # of copies, the first
         self.pieces = found
@@ -67,7 +70,7 @@ class Question:
         self._headers = [cached[piece.header] for piece in found]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
-        related = {stem: _related(stem, known) for stem in dict.fromkeys(lang.stems(question))}
+        related = {stem: _related(stem, known) for stem in stems}
         self._related = {stem: others for stem, others in related.items() if others}
         light = frozenset(lang.stems(lang.phrases.get("light", "")))
         if light.issuperset(self._related):
