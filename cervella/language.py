@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.errors import ConfigError, did_you_mean
+from cervella.identity import Identity, once
 
 __all__ = ["Language", "fold", "known_languages", "language", "words"]
 
@@ -30,9 +31,7 @@ _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
-_RUN = re.compile(r"(.)\1+")
 _LONGEST_IDENTITY = 200  # characters of a question about herself
-_SHORT_NAME = 3  # letters: a first word as short is no name by itself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
@@ -95,7 +94,7 @@ class Language:
     _date: str = field(repr=False)
     _abbreviations: frozenset[str] = field(repr=False)
     _forms: tuple[re.Pattern[str], ...] = field(repr=False)
-    _identity: Mapping[str, Any] = field(repr=False)
+    _identity: Identity = field(repr=False)
     _follow_up_start: re.Pattern[str] = field(repr=False)
     _follow_up_points: re.Pattern[str] = field(repr=False)
     _follow_up_stems: int = field(repr=False)
@@ -184,11 +183,11 @@ class Language:
         if len(question) > _LONGEST_IDENTITY:
             return None
         said = " ".join(words(question))
-        names = None if persona is None else _names(persona, self._identity)
-        others = [language(code) for code in known_languages() if code != self.code]
-        readings = [(said, names), (_once(said), None if names is None else tuple(map(_once, names)))]  # «chi seiii»
-        known = (one._who(*reading) for reading in readings for one in (self, *others))
-        return next((name for name in known if name is not None), None)
+        names = None if persona is None else self._identity.names(words(persona))
+        every = [self._identity, *(language(code)._identity for code in known_languages() if code != self.code)]
+        readings = [(said, names), (once(said), None if names is None else tuple(map(once, names)))]
+        found = (identity.asked(*reading) for reading in readings for identity in every)
+        return next((name for name in found if name is not None), None)
 
     def own_name(self, text: str) -> str | None:
         """The name that somebody gives herself in a text; None where it has none.
@@ -196,27 +195,11 @@ class Language:
         >>> language("it").own_name("Sono qui per aiutare. Mi chiamo Otto, e leggo gli appunti.")
         'Otto'
         """
-        own = self._identity
-        says = rf"(?m)(?:^|[.!?:] )[ >*_-]*(?:{own['own_name']}) (?:(?:{own['articles']}) )?\**([^\W\d_]+)"
-        names = (match[1] for match in re.finditer(says, text))
-        return next((name for name in names if name.istitle()), None)
+        return self._identity.name_in(text)
 
     def names_somebody(self, title: str) -> bool:
         """Whether the title of a Constitution has more words than those that any has: «Costituzione di Otto»."""
-        return any(word not in self._identity["titles"].split() for word in words(title))
-
-    def _who(self, said: str, names: tuple[str, ...] | None) -> str | None:
-        """`asks_identity` in this language alone: word by word from the left, nothing is tried twice."""
-        part = _identity_part(self, names)
-        place, found = 0, None
-        while place < len(said):
-            match = part.match(said, place)
-            if match is None:
-                return None
-            if match["about"]:
-                found = found or next((name for name in match.groups()[1:] if name), "")
-            place = match.end()
-        return found
+        return self._identity.names_somebody(words(title))
 
     def intents(self, question: str) -> frozenset[str]:
         """What a question wants done, beyond an answer from the sources: `code`, `reasoning`, `planning`.
@@ -310,32 +293,6 @@ class Language:
         return found[0][2] if found else None
 
 
-def _once(text: str) -> str:
-    """A text without its doubled letters."""
-    return _RUN.sub(r"\1", text)
-
-
-@lru_cache(maxsize=64)
-def _identity_part(lang: Language, names: tuple[str, ...] | None) -> re.Pattern[str]:
-    """What a question about the persona is made of, one part at a time; `about` is a part that asks for her.
-
-    `names` are what she is called; None: any one word, and nobody is called by it.
-    """
-    own, called = lang._identity, [re.escape(name) for name in names or ()]
-    name = rf"(?:(?:{own['articles']}) )?({'|'.join(called) or '(?!)'})" if names is not None else r"([^\W\d_]+)"
-    forms = "|".join((*own["named"], *own["herself"])).replace("{name}", name)
-    return re.compile(rf"(?:(?P<about>{forms})|{'|'.join((*called, own['around']))})(?: |$)")
-
-
-def _names(persona: str, own: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the persona is called: all words of her name, or the first; of a title, what follows «Costituzione di»."""
-    said, before = words(persona), {*own["articles"].split("|"), *own["titles"].split()}
-    while len(said) > 1 and said[0] in before:
-        del said[0]
-    first = said[:1] if said and len(said[0]) >= _SHORT_NAME else []
-    return tuple(dict.fromkeys(name for name in (" ".join(said), *first) if name))
-
-
 def _after_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
@@ -387,7 +344,7 @@ def language(code: str) -> Language:
         _date=data["date"],
         _abbreviations=frozenset(data["abbreviations"]),
         _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
-        _identity=MappingProxyType(data["identity"]),
+        _identity=Identity.of(data["identity"]),
         _follow_up_start=re.compile(data["follow_up"]["starts"]),
         _follow_up_points=re.compile(data["follow_up"]["points"]),
         _follow_up_stems=data["follow_up"]["most_stems"],
