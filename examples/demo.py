@@ -25,8 +25,8 @@ QUESTIONS = (
     "Quanto costa all'ora la RTX 4090 di RunPod?",
     "Su che macchina gira Cervella AI? È andata su Cloud Run?",
 )
-SHORT = "Quanto costa al mese una GPU nostra?"
-"""Its first passage is short: the test-size model reads little besides the soul."""
+SHORT = "Quanto costa la RTX 4090 di RunPod al mese?"
+"""Its first passage is short, and gives a price: the test-size model reads little besides the soul, and tries its own."""
 LINE, CHANGED_LINE = 'brain = "extractive"', 'brain = "embedded"'
 NO_REVISION = {"CERVELLA_REVIEW__ROUNDS": "0"}
 """A review that only tells: a revision would have the slow model read everything again."""

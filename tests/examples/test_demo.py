@@ -47,12 +47,12 @@ def replies(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cal
 
 
 def test_an_invented_price_is_caught_and_is_not_the_last_word(demo: Any, replies: Any) -> None:
-    shown = list(demo.compared(*replies("Una GPU nostra costa $999 al mese [F1].")))
+    shown = list(demo.compared(*replies("La RTX 4090 di RunPod costa $999 al mese [F1].")))
     told, source = "\n".join(shown).split(SOURCE)
     assert "The review does not let the model's answer stand" in told
     assert "figure: «999" in told.partition("The review")[2]
     assert "$999" not in source
-    assert "una GPU nostra costa $298 al mese» [F1]" in source
+    assert "| RunPod    | RTX 4090 | 24 GB | $0,34      | $248 " in source
     assert "engine:   extractive (extractive) -> embedded" in told
     assert "soul:" in told
     assert told.count("the same") == 2
@@ -61,7 +61,7 @@ def test_an_invented_price_is_caught_and_is_not_the_last_word(demo: Any, replies
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [
-        ("Una GPU nostra costa $298 al mese [F1].", "found nothing that the lines do not say"),
+        ("La RTX 4090 di RunPod costa $248 al mese [F1].", "found nothing that the lines do not say"),
         ("Non lo so: la base di conoscenza non lo dice.", "found nothing that the lines do not say"),
         ("La GPU è la scheda che costa un mese, e un mese, e un mese", "The review"),
     ],
@@ -99,4 +99,4 @@ def test_the_configuration_changes_by_one_line(demo: Any, tmp_path: Path) -> Non
 def test_the_model_reads_little_besides_the_soul(demo: Any, replies: Any) -> None:
     before, _ = replies("Non lo so.")
     assert len(before["passages"]) == 1
-    assert len(before["passages"][0]["text"]) <= 800
+    assert len(before["passages"][0]["text"]) <= 1_400, "by words; with the embedder of the demo it is half of that"
