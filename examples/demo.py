@@ -26,7 +26,7 @@ QUESTIONS = (
     "Su che macchina gira Cervella AI? È andata su Cloud Run?",
 )
 SHORT = "Quanto costa la RTX 4090 di RunPod al mese?"
-"""Its first passage is short, and gives a price: the test-size model reads little besides the soul, and tries its own."""
+"""Its first passage is short and gives a price: the test-size model reads little besides the soul, and invents one."""
 LINE, CHANGED_LINE = 'brain = "extractive"', 'brain = "embedded"'
 NO_REVISION = {"CERVELLA_REVIEW__ROUNDS": "0"}
 """A review that only tells: a revision would have the slow model read everything again."""
