@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
@@ -28,7 +28,7 @@ from cervella.clock import Clock
 from cervella.config import Config, load_config
 from cervella.conversations import Conversations
 from cervella.errors import CervellaError, ConfigError, KnowledgeError, StreamInterruptedError
-from cervella.history import history_of
+from cervella.history import asked_before, history_of, query_after
 from cervella.language import Language, known_languages, language
 from cervella.ledger import Ledger
 from cervella.loop import BackgroundLoop
@@ -172,6 +172,11 @@ class Agent(Asking):
         return Traits.of(self.soul, self.config.soul.traits.model_dump(exclude_none=True))
 
     @property
+    def persona(self) -> str | None:
+        """Her name: the trait, else the title of the Constitution; None where that can't be read."""
+        return self._parts.persona
+
+    @property
     def language(self) -> Language:
         """The language of the knowledge base."""
         return language(self.config.knowledge_language)
@@ -191,7 +196,7 @@ class Agent(Asking):
         question: str,
         *,
         filters: AnyFilters = None,
-        history: Sequence[Any] | None = None,
+        history: Iterable[Any] | None = None,
         brain: AnyBrain | None = None,
         timeout: float | None = None,
         top_k: int | None = None,
@@ -212,9 +217,10 @@ class Agent(Asking):
 
         An answer that breaks off after its first text gives `Interrupted` with the partial reply, then raises
         StreamInterruptedError. `timeout` is in seconds, for all of it; `history` holds Messages, Replies,
-        `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first; `query` is what to search for, where
-        that is not the question; `session` is whose question the ledger says it is; `batch` says that nobody waits for
-        this answer, which a router looks at. Closing the generator stops the engine.
+        `(question, answer)` pairs or `{"role", "content"}` dicts, oldest first; `query` is what to search for, by
+        default the question, and a follow-up («e quanto costa?») together with the one before it; `session` is whose
+        question the ledger says it is; `batch` says that nobody waits for this answer, which a router looks at. Closing
+        the generator stops the engine.
         """
         reply = uuid.uuid4().hex
         clock = Clock(timeout)
@@ -354,7 +360,7 @@ class Agent(Asking):
         clock: Clock,
         *,
         filters: AnyFilters = None,
-        history: Sequence[Any] | None = None,
+        history: Iterable[Any] | None = None,
         top_k: int | None = None,
         max_output_tokens: int | None = None,
         temperature: float | None = None,
@@ -366,11 +372,12 @@ class Agent(Asking):
     ) -> tuple[Prompt, Retrieval]:
         question = checked_question(question)
         checked_options(max_output_tokens, temperature, images)
-        turns = history_of(history)
-        soul = self.soul
+        given = tuple(history) if isinstance(history, Iterable) else history  # an iterator is read once
+        turns = history_of(given)
+        soul, lang, today = self.soul, self.language, datetime.date.today().isoformat()
         if retrieval is None:
-            retrieval = await self._retrieve(query or question, clock, top_k=top_k, filters=Filters.of(filters))
-        lang, today = self.language, datetime.date.today().isoformat()
+            query = query or query_after(question, asked_before(given or ()), lang, self.persona) or question
+            retrieval = await self._retrieve(query, clock, top_k=top_k, filters=Filters.of(filters))
         prompt = Prompt(
             system=soul.system_prompt(),
             history=turns,
@@ -384,6 +391,7 @@ class Agent(Asking):
                 "abstain": retrieval.abstain,
                 "confidence": retrieval.confidence,
                 "language": lang.code,
+                "persona": self.persona,
                 "batch": batch,
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
             },

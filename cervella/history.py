@@ -1,4 +1,4 @@
-"""History as callers write it, made into messages; and messages cut into turns."""
+"""History as callers write it, made into messages and into the query of a follow-up; and messages cut into turns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cervella.errors import ConfigError
-from cervella.language import is_blank, says_refusal
+from cervella.language import Language, is_blank, says_refusal
 from cervella.types import Message, Reply
 
-__all__ = ["history_of", "sendable", "turns"]
+__all__ = ["asked_before", "history_of", "query_after", "sendable", "turns"]
+
+_LONGEST_QUERY = 500  # characters
 
 
 def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
@@ -46,6 +48,49 @@ def _content(turn: Mapping[str, Any]) -> str:
     """The text of a dict; of a refused answer none, which takes its question along."""
     refused = turn.get("finish_reason") == "refusal" or turn.get("refusal")
     return "" if refused or turn["content"] is None else str(turn["content"])
+
+
+def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:
+    """The questions of a history that `history_of` takes, oldest first, each with its query; None where it has none."""
+    asked: list[tuple[str, str | None]] = []
+    for turn in history:
+        if isinstance(turn, Reply):
+            asked.append((turn.question, turn.retrieval_query or None))
+        else:
+            asked += [(message.content, None) for message in _messages([turn]) if message.role == "user"]
+    return asked
+
+
+def query_after(
+    question: str, before: Sequence[tuple[str, str | None]], lang: Language, persona: str | None = None
+) -> str | None:
+    """What to search for where the question is a follow-up: it, after the query of the turn before; else None.
+
+    `before` are the earlier questions, oldest first, each with its query. Where a query is not kept it is made again
+    from the questions before that one. `persona` is her name: a question about herself follows up on nothing.
+    """
+    chain: list[str] = []
+    follows = lang.follows_up(question, persona)
+    for asked, query in reversed(before):
+        if not follows:
+            break
+        if asked.strip():  # a blank question is about nothing
+            chain.append(query or asked)
+            follows = query is None and lang.follows_up(asked, persona)
+    if not chain:
+        return None
+    found = chain.pop()
+    for asked in (*reversed(chain), question):
+        found = _shortened(f"{found} {asked}")
+    return found
+
+
+def _shortened(query: str) -> str:
+    """A query without its middle where it is long: what a chain of follow-ups is about came first."""
+    if len(query) <= _LONGEST_QUERY:
+        return query
+    head, tail = query[: _LONGEST_QUERY // 2], query[-_LONGEST_QUERY // 2 :]
+    return f"{head.rpartition(' ')[0] or head} {tail.partition(' ')[2] or tail}"
 
 
 def _check_role(role: Any) -> None:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.errors import ConfigError, did_you_mean
+from cervella.identity import Identity, once
 
 __all__ = ["Language", "fold", "is_blank", "known_languages", "language", "says_refusal", "words"]
 
@@ -31,6 +32,7 @@ _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
 _LONGEST_REASON = 500
+_LONGEST_IDENTITY = 200  # characters of a question about herself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
@@ -104,7 +106,7 @@ class Language:
     _date: str = field(repr=False)
     _abbreviations: frozenset[str] = field(repr=False)
     _forms: tuple[re.Pattern[str], ...] = field(repr=False)
-    _identity: tuple[re.Pattern[str], ...] = field(repr=False)
+    _identity: Identity = field(repr=False)
     _follow_up_start: re.Pattern[str] = field(repr=False)
     _follow_up_points: re.Pattern[str] = field(repr=False)
     _follow_up_stems: int = field(repr=False)
@@ -194,16 +196,37 @@ class Language:
         last = text.rstrip().rpartition("\n")[2]
         return last == f"{self.refusal}." or last.startswith(f"{self.refusal}: ")
 
-    def asks_identity(self, question: str) -> str | None:
+    def asks_identity(self, question: str, persona: str | None = None) -> str | None:
         """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
+
+        With `persona`, her name, no other name counts, and the question may call her by it or give it an article.
 
         >>> it = language("it")
         >>> it.asks_identity("Chi sei?"), it.asks_identity("Chi è Cervella?"), it.asks_identity("Chi sei per dirlo?")
         ('', 'cervella', None)
+        >>> it.asks_identity("Cervella, chi sei?", "Cervella"), it.asks_identity("Chi è Mistral?", "Cervella")
+        ('', None)
         """
-        folded = " ".join(fold(question).strip(" .!?¿…").split())
-        match = next((match for form in self._identity if (match := form.fullmatch(folded))), None)
-        return None if match is None else next((name for name in match.groups() if name), "")
+        if len(question) > _LONGEST_IDENTITY:
+            return None
+        said = " ".join(words(question))
+        names = None if persona is None else self._identity.names(words(persona))
+        every = [self._identity, *(language(code)._identity for code in known_languages() if code != self.code)]
+        readings = [(said, names), (once(said), None if names is None else tuple(map(once, names)))]
+        found = (identity.asked(*reading) for reading in readings for identity in every)
+        return next((name for name in found if name is not None), None)
+
+    def own_name(self, text: str) -> str | None:
+        """The name that somebody gives herself in a text; None where it has none.
+
+        >>> language("it").own_name("Sono qui per aiutare. Mi chiamo Otto, e leggo gli appunti.")
+        'Otto'
+        """
+        return self._identity.name_in(text)
+
+    def names_somebody(self, title: str) -> bool:
+        """Whether the title of a Constitution has more words than those that any has: «Costituzione di Otto»."""
+        return self._identity.names_somebody(words(title))
 
     def intents(self, question: str) -> frozenset[str]:
         """What a question wants done, beyond an answer from the sources: `code`, `reasoning`, `planning`.
@@ -217,15 +240,15 @@ class Language:
             intent for intent, patterns in self._intents.items() if any(pattern.search(folded) for pattern in patterns)
         )
 
-    def follows_up(self, question: str) -> bool:
-        """Whether only the question before explains this one: «e quanto costa?».
+    def follows_up(self, question: str, persona: str | None = None) -> bool:
+        """Whether only the question before explains this one: «e quanto costa?». `persona` is as in `asks_identity`.
 
         >>> it = language("it")
         >>> [it.follows_up(q) for q in ("E quanto costa?", "e quello?", "Quanto costa la RTX 4090 di RunPod al mese?")]
         [True, True, False]
         """
         stems = len(set(self.stems(question)))
-        if stems > self._follow_up_stems or self.asks_identity(question) is not None:
+        if stems > self._follow_up_stems or self.asks_identity(question, persona) is not None:
             return False
         folded = fold(question).strip(" ¿¡\"'«")
         return stems == 0 or bool(self._follow_up_start.match(folded) or self._follow_up_points.search(folded))
@@ -349,7 +372,7 @@ def language(code: str) -> Language:
         _date=data["date"],
         _abbreviations=frozenset(data["abbreviations"]),
         _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
-        _identity=tuple(re.compile(form.replace("{name}", r"([^\W\d_]+)")) for form in data["identity"]["forms"]),
+        _identity=Identity.of(data["identity"]),
         _follow_up_start=re.compile(data["follow_up"]["starts"]),
         _follow_up_points=re.compile(data["follow_up"]["points"]),
         _follow_up_stems=data["follow_up"]["most_stems"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cervella.brains import default_brain, load_brain, shield_options
@@ -17,6 +18,7 @@ from cervella.brains.fallback import Fallback, Shielded
 from cervella.brains.shield import Guard, Shield
 from cervella.config import Config
 from cervella.errors import ConfigError, SoulError
+from cervella.language import language
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.redaction import find_secrets
 from cervella.soul import Constitution
@@ -135,8 +137,28 @@ class Parts:
                     local_only=own.local_only,
                     roles=own.roles.model_dump(exclude_defaults=True),
                     exclude=own.exclude,
+                    constitution=self._constitution(),
+                    persona=self.persona,
                 )
             return self._retriever
+
+    def _constitution(self) -> Path | None:
+        """The file that the soul is read from; None where the soul is an object that was read from none."""
+        if self._soul is None:
+            return self.config.soul.constitution
+        return self._soul.files[0][0] if isinstance(self._soul, Constitution) else None
+
+    @property
+    def persona(self) -> str | None:
+        """Her name; None where her Constitution can't be read, which a search says nothing of: an answer does."""
+        own = self.config.soul
+        try:
+            soul = self._soul or Constitution.load(own.constitution, max_tokens=own.max_tokens)
+        except SoulError:
+            return own.traits.name
+        words = language(own.language)
+        said = None if words.names_somebody(soul.name) else words.own_name(soul.system_prompt())
+        return own.traits.name or said or soul.name
 
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""

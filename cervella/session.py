@@ -12,6 +12,7 @@ import anyio.to_thread
 from cervella.asking import Asking
 from cervella.conversations import Conversations, Turn
 from cervella.errors import ConfigError
+from cervella.history import query_after
 from cervella.loop import BackgroundLoop
 from cervella.types import Answered, Event, Filters, Interrupted
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 _REMEMBERED = 50
-_LONGEST_QUERY = 500
 
 
 class Session(Asking):
@@ -56,7 +56,8 @@ class Session(Asking):
         if self.filters is not None:
             narrowed = self.filters.narrowed(narrowed)
         history = [message for turn in turns for message in turn.messages()]
-        query = self._query(question, turns)
+        before = [(turn.question, turn.query) for turn in turns]
+        query = query_after(question, before, self._agent.language, self._agent.persona)
         stream = self._agent.astream(
             question, filters=narrowed, history=history, query=query, session=self.id, **options
         )
@@ -65,12 +66,3 @@ class Session(Asking):
                 if isinstance(event, (Answered, Interrupted)):
                     await anyio.to_thread.run_sync(self._store.append, self.id, event.reply)
                 yield event
-
-    def _query(self, question: str, turns: list[Turn]) -> str | None:
-        if not turns or not self._agent.language.follows_up(question):
-            return None
-        query = f"{turns[-1].query} {question}"
-        if len(query) > _LONGEST_QUERY:  # a chain of follow-ups: what it is about came first
-            head, tail = query[: _LONGEST_QUERY // 2], query[-_LONGEST_QUERY // 2 :]
-            query = f"{head.rpartition(' ')[0] or head} {tail.partition(' ')[2] or tail}"
-        return query

@@ -184,10 +184,10 @@ class Prompt:
     """None is not sent."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
-    `instructions_without_passages` (str: for when none of the passages can be shown), `batch` (bool: nobody
-    waits), `seed` (int: for engines that draw with one), `fresh` (bool: nothing that an earlier prompt left in the
-    engine's cache may be used, so that an answer does not depend on what was asked before). What chooses a brain adds
-    `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
+    `persona` (str: her name), `instructions_without_passages` (str: for when none of the passages can be shown),
+    `batch` (bool: nobody waits), `seed` (int: for engines that draw with one), `fresh` (bool: nothing that an earlier
+    prompt left in the engine's cache may be used, so that an answer does not depend on what was asked before). What
+    chooses a brain adds `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
     confidential: bool = False
     """The question itself holds something local-only, as a review's does that shows such an answer."""
     reply: str = field(default="", repr=False, compare=False)

@@ -1,6 +1,8 @@
 """The main job in one run: index, three questions with their sources, then another engine by one changed line.
 
-`make demo` calls it. No key is used: vendors' keys are taken out of the environment first, so it never bills.
+The other engine is a test-size model, which makes things up: its answer is reviewed without a model, and the last word
+is what the sources say. `make demo` calls it. No key is used: vendors' keys are taken out of the environment first, so
+it never bills.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +25,18 @@ QUESTIONS = (
     "Quanto costa all'ora la RTX 4090 di RunPod?",
     "Su che macchina gira Cervella AI? È andata su Cloud Run?",
 )
+SHORT = "Quanto costa la RTX 4090 di RunPod al mese?"
+"""Its first passage is short and gives a price: the test-size model reads little besides the soul, and invents one."""
+LINE, CHANGED_LINE = 'brain = "extractive"', 'brain = "embedded"'
+NO_REVISION = {"CERVELLA_REVIEW__ROUNDS": "0"}
+"""A review that only tells: a revision would have the slow model read everything again."""
 
 
-def cervella(*arguments: str, show: bool = True) -> str:
+def cervella(*arguments: str, show: bool = True, **settings: str) -> str:
     """Run one command as a person would, and give what it printed."""
     environment = {
         key: value for key, value in os.environ.items() if key not in KEYS and not key.startswith("CERVELLA_")
-    }
+    } | settings
     if show:
         print(f"\n$ cervella {shlex.join(arguments)}", flush=True)
     command = [sys.executable, "-m", "cervella", *arguments]
@@ -41,10 +49,56 @@ def cervella(*arguments: str, show: bool = True) -> str:
 
 
 def answer(config: Path, question: str) -> dict[str, Any]:
-    # Two passages: the test-size model reads forty tokens a second here, and the rest of the prompt is the soul.
-    command = ("ask", "--config", str(config), "--top-k", "2", "--json", question)
-    reply: dict[str, Any] = json.loads(cervella(*command, show=False))
+    command = ("ask", "--config", str(config), "--top-k", "1", "--review", "--json", question)
+    reply: dict[str, Any] = json.loads(cervella(*command, show=False, **NO_REVISION))
     return reply
+
+
+def changed(config: Path) -> Path:
+    """A copy of the configuration, beside it, with the one line that names the engine changed."""
+    text = config.read_text(encoding="utf-8")
+    if text.count(LINE) != 1:
+        sys.exit(f"{config} has no line {LINE!r}, or several.")
+    with tempfile.NamedTemporaryFile("w", suffix=".toml", dir=config.parent, delete=False, encoding="utf-8") as file:
+        file.write(text.replace(LINE, CHANGED_LINE))
+    return Path(file.name)
+
+
+def same(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether nothing but the engine changed."""
+    return bool(before["soul"] == after["soul"] and before["passages"] == after["passages"])
+
+
+def compared(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
+    """What the two replies share, what the review says of the second, and the first as the last word."""
+    tokens, seconds = after["usage"]["input_tokens"] or 0, after["timings"]["first_token_seconds"] or 0.0
+    yield f"[{after['brain']}, {after['model']}: test-size and English, it shows that the engine runs]"
+    yield after["answer"].strip() or "(it wrote nothing)"
+    yield ""
+    yield f"read {tokens} tokens, first text after {seconds:.0f} s"
+    yield ""
+    yield f"engine:   {before['brain']} ({before['model']}) -> {after['brain']} ({after['model']})"
+    yield f"soul:     {before['soul'][:16]}… {'the same' if before['soul'] == after['soul'] else 'CHANGED'}"
+    same_passages = before["passages"] == after["passages"]
+    yield f"passages: {len(before['passages'])}, {'the same' if same_passages else 'CHANGED'}"
+    yield ""
+    yield from reviewed(after["review"])
+    yield ""
+    yield "What the source says, in its own words:"
+    yield before["answer"].strip()
+    for source in before["citations"]:
+        yield f"[{source['mark']}] {source['path']}:{source['start_line']}-{source['end_line']}"
+
+
+def reviewed(review: dict[str, Any]) -> Iterator[str]:
+    """The verdict of the checks, which ask no model."""
+    issues = [issue for issue in review["issues"] if issue["serious"]]
+    if review["approved"]:
+        yield f"The review found nothing that the lines do not say: {review['score']:g}/10."
+        return
+    yield f"The review does not let the model's answer stand: {review['score']:g}/10."
+    for issue in issues:
+        yield f"  {issue['kind']}: «{' '.join(issue['text'].split())}»: {issue['problem']}"
 
 
 def main() -> None:
@@ -57,30 +111,18 @@ def main() -> None:
         "\n--- The same soul and the same sources, another engine: one line of the configuration changes.", flush=True
     )
     own = ROOT / "cervella.toml"
-    text = own.read_text(encoding="utf-8")
-    changed = text.replace('brain = "extractive"', 'brain = "embedded"')
-    with tempfile.NamedTemporaryFile("w", suffix=".toml", dir=ROOT, delete=False, encoding="utf-8") as file:
-        file.write(changed)
-    other = Path(file.name)
+    other = changed(own)
     try:
-        print('-brain = "extractive"\n+brain = "embedded"')
-        question = QUESTIONS[1]
-        before, after = answer(own, question), answer(other, question)
+        print(f"-{LINE}\n+{CHANGED_LINE}", flush=True)
+        settings = " ".join(f"{name}={value}" for name, value in NO_REVISION.items())
+        print(f"\n$ {settings} cervella ask --top-k 1 --review {shlex.quote(SHORT)}", flush=True)
+        before, after = answer(own, SHORT), answer(other, SHORT)
     finally:
         other.unlink()
-
-    same_soul = before["soul"] == after["soul"]
-    same_passages = before["passages"] == after["passages"]
-    print(f"\n$ cervella ask --top-k 2 {shlex.quote(question)}")
-    print(f"[{after['brain']}, {after['model']}: test-size and English, it shows that the engine runs]")
-    print(after["answer"].strip())
-    seconds, tokens = after["timings"]["first_token_seconds"], after["usage"]["input_tokens"]
-    print(f"\nread {tokens} tokens, first text after {seconds:.0f} s")
-    print(f"\nengine:   {before['brain']} ({before['model']}) -> {after['brain']} ({after['model']})")
-    print(f"soul:     {before['soul'][:16]}… {'the same' if same_soul else 'CHANGED'}")
-    print(f"passages: {len(before['passages'])}, {'the same' if same_passages else 'CHANGED'}")
+    for line in compared(before, after):
+        print(line)
     print(f"\nDone in {time.monotonic() - started:.0f} s.")
-    if not (same_soul and same_passages):
+    if not same(before, after):
         sys.exit("The engine changed more than the engine.")
 
 

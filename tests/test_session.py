@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cervella import Agent
 from cervella.errors import ConfigError, StreamInterruptedError
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
-from cervella.types import Answered, Filters, Interrupted, Passage, Retrieved, TextDelta
+from cervella.types import Answered, Filters, Interrupted, Message, Passage, Retrieved, TextDelta
 from tests.conftest import PlainSoul, make_passage
 
 PLACES = ("ospiti/camere.md", "ospiti/cucina/colazione.md", "staff/turni.md", "riservato/margine.md")
@@ -276,3 +276,82 @@ def test_whatever_is_asked_nothing_outside_the_filters_is_seen(
                 assert ids(again.ask("Quando?", filters=one, top_k=99)) == allowed(opened, reopened, one)
             assert ids(agent.session("a", filters=narrowed).ask("Quando?", top_k=99)) == allowed(opened, narrowed)
             assert ids(agent.session("a").ask("Quando?", top_k=99)) == allowed(opened)
+
+
+# History that a caller keeps himself
+
+CHAIN = (FIRST, "e quanto costa?", "e al mese?")
+
+
+def shapes(agent: Any) -> dict[str, Any]:
+    """The first two questions of the chain, as callers write their history."""
+    messages = [
+        Message(role=role, content=text) for q in CHAIN[:2] for role, text in (("user", q), ("assistant", "Ok."))
+    ]
+    first = agent.ask(CHAIN[0])
+    return {
+        "replies": [first, agent.ask(CHAIN[1], history=[first])],
+        "messages": messages,
+        "pairs": [(question, "Ok.") for question in CHAIN[:2]],
+        "dicts": [{"role": message.role, "content": message.content} for message in messages],
+        "mixed": [first, (CHAIN[1], "Ok.")],
+        "with a blank turn": [(CHAIN[0], "Ok."), (" ", ""), (CHAIN[1], "")],
+        "without answers": [message for message in messages if message.role == "user"],
+        "from an answer on": [Message(role="assistant", content="Eccomi."), *messages],
+    }
+
+
+SHAPES = (
+    "replies", "messages", "pairs", "dicts", "mixed", "with a blank turn", "without answers", "from an answer on"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_given_history_is_searched_as_a_session_is(make: Any, shape: str) -> None:
+    agent = make()
+    talk = agent.session("a")
+    for question in CHAIN:
+        in_session = talk.ask(question)
+    history = shapes(agent)[shape]
+    assert in_session.retrieval_query == " ".join(CHAIN)
+    assert agent.ask(CHAIN[2], history=history).retrieval_query == in_session.retrieval_query
+    assert agent.ask(CHAIN[2], history=(turn for turn in history)).retrieval_query == in_session.retrieval_query
+
+
+def test_every_face_searches_for_a_follow_up_with_its_history(make: Any) -> None:
+    agent, whole = make(), f"{FIRST} e quanto costa?"
+    asked: dict[str, Any] = {"question": "e quanto costa?", "history": [(FIRST, "24 GB.")]}
+    assert asyncio.run(make().aask(**asked)).retrieval_query == whole
+    assert next(iter(agent.stream(**asked))).retrieval.query == whole
+    assert agent.preview(**asked).retrieval.query == whole
+    assert next(iter(agent.batch([asked]))).retrieval_query == whole
+    assert agent.preview(**asked).prompt.question == "e quanto costa?"
+
+
+def test_a_query_that_is_given_wins_over_the_history(make: Any) -> None:
+    reply = make().ask("e quanto costa?", history=[(FIRST, "24 GB.")], query="listino")
+    assert reply.retrieval_query == "listino"
+
+
+@pytest.mark.parametrize("question", ["Perché il lancio di Miracollo è rinviato a gennaio?", "Chi sei?"])
+def test_a_question_that_stands_alone_is_searched_for_alone_whatever_the_history(make: Any, question: str) -> None:
+    assert make().ask(question, history=[(FIRST, "24 GB.")]).retrieval_query == question
+
+
+def test_a_long_history_of_follow_ups_gives_the_query_of_a_session(make: Any) -> None:
+    agent, history = make(), [(FIRST, "24 GB."), *[("e quanto costa quello?", "Ok.")] * 40]
+    talk = agent.session("a")
+    talk.ask(FIRST)
+    for _ in range(41):
+        in_session = talk.ask("e quanto costa quello?")
+    assert agent.ask("e quanto costa quello?", history=history).retrieval_query == in_session.retrieval_query
+
+
+def test_one_huge_question_before_does_not_make_a_huge_query(make: Any) -> None:
+    reply = make().ask("e quanto costa?", history=[("Quanta memoria " + "x " * 100_000, "Ok.")])
+    assert len(reply.retrieval_query) <= 600
+
+
+def test_a_history_that_is_no_list_is_an_error_as_before(make: Any) -> None:
+    with pytest.raises(ConfigError, match="history is int"):
+        make().ask("e quanto costa?", history=7)

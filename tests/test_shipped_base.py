@@ -36,6 +36,41 @@ def test_who_she_is_comes_from_the_constitution(agent: cervella.Agent) -> None:
     assert "Sono Cervella" in reply.text
 
 
+README = {
+    "Perché non c'è un piano intermedio?": "nelle prove interne tutti prendevano quella di mezzo",
+    "Quanto paga al mese una persona con il piano Pro?": "| Pro     | $20     | una persona",
+    "Quanta VRAM ha la RTX 4090 di RunPod e quanto costa al mese?": "| RTX 4090 | 24 GB | $0,34      | $248",
+    "Chi è Cervella?": "Sono Cervella, una partner",
+}
+
+
+def test_every_question_of_the_readme_gets_a_short_answer_that_its_lines_support(agent: cervella.Agent) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r'\bask\(?\s?"([^"]+)"', readme)) == set(README), "a question without its answer here"
+    for question, fact in README.items():
+        reply = agent.ask(question)
+        assert fact in reply.text, question
+        assert all(citation.supported for citation in reply.citations), question
+        assert len(reply.text.split()) <= 150, question
+
+
+def test_the_search_of_the_readme_finds_its_subject_first(agent: cervella.Agent) -> None:
+    [(query, project)] = re.findall(
+        r'cervella search "([^"]+)" --project (\S+)', (ROOT / "README.md").read_text(encoding="utf-8")
+    )
+    found = agent.search(query, filters={"project": project})
+    assert found[0].path == "idee/20260113_RICERCA_PAREGGIO_IN_DETTAGLIO.md"
+
+
+@pytest.mark.parametrize(
+    "question", ["Cervella, chi sei?", "chi è la Cervella?", "Presentati", "Ciao! Chi sei e cosa fai?"]
+)
+def test_who_she_is_is_answered_by_the_constitution_however_it_is_asked(agent: cervella.Agent, question: str) -> None:
+    reply = agent.ask(question)
+    assert {citation.path for citation in reply.citations} == {"COSTITUZIONE.md"}
+    assert "Sono Cervella, una partner e non un'assistente" in reply.text
+
+
 def test_a_table_cell_comes_with_its_header_and_its_row(agent: cervella.Agent) -> None:
     reply = agent.ask("Quanto costa all'ora la RTX 4090 di RunPod?")
     assert reply.citations[0].path == "idee/20260110_RICERCA_HOSTING_BREAK_EVEN.md"

@@ -70,7 +70,7 @@ def _blocks(prompt: Prompt, lang: Language) -> Iterator[Iterator[str]]:
         return
     sources = enumerate(prompt.sources.items())
     found = [piece for rank, (mark, passage) in sources for piece in pieces(mark, passage, rank, lang)]
-    question = Question(prompt.question, found, lang)
+    question = Question(prompt.question, found, lang, prompt.hints.get("persona"))
     groups: dict[tuple[str, int], list[Piece]] = {}
     for piece in question.pieces:
         groups.setdefault((piece.mark, piece.group), []).append(piece)

@@ -17,7 +17,7 @@ __all__ = ["Fit", "Question"]
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """What a stem counts that stands in the headings above, in the same paragraph, in the header of the table."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
-_CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 0.7, 0.1, 0.1, 0.05
+_CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _PATTERNS = ("asks_", "shows_", "metadata", "points_back")
 _SELF_PIECES = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
@@ -44,7 +44,8 @@ class Fit:
 class Question:
     """A question held against the pieces of all its passages."""
 
-    def __init__(self, question: str, found: Sequence[Piece], lang: Language) -> None:
+    def __init__(self, question: str, found: Sequence[Piece], lang: Language, persona: str | None = None) -> None:
+        """`persona` is the name of who is asked, where it is known."""
         folded = _folded(question)
         self._patterns = {name: re.compile(text) for name, text in lang.phrases.items() if name.startswith(_PATTERNS)}
         self.asks = {
@@ -52,9 +53,13 @@ class Question:
             for name, pattern in self._patterns.items()
             if name.startswith("asks_") and pattern.search(folded)
         }
-        if lang.asks_identity(question) is not None:
+        if lang.asks_identity(question, persona) is not None:
             self.asks.add("self")
-        asked = frozenset(lang.stems(question))
+            found = _of_her(found)
+        stems = list(dict.fromkeys(lang.stems(question)))
+        if "self" in self.asks:  # all of her Constitution is about her: her name tells no line from another
+            stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
+        asked = frozenset(stems)
         found = [piece for piece in found if not self._is_header(piece) or self._names_datum(piece, asked, lang)]
         found = list({piece.text: piece for piece in reversed(found)}.values())[::-1]  # of copies, the first
         self.pieces = found
@@ -65,7 +70,7 @@ class Question:
         self._headers = [cached[piece.header] for piece in found]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
-        related = {stem: _related(stem, known) for stem in dict.fromkeys(lang.stems(question))}
+        related = {stem: _related(stem, known) for stem in stems}
         self._related = {stem: others for stem, others in related.items() if others}
         light = frozenset(lang.stems(lang.phrases.get("light", "")))
         if light.issuperset(self._related):
@@ -124,7 +129,7 @@ class Question:
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading that asks what the question asks: «Perché abbiamo cambiato idea»
             if number in told:
-                match += _SELF
+                match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(piece):
                 match += _METADATA * passages[piece.mark]
             score = match + _SAME_PASSAGE * passages[piece.mark] + _RANK * worth[piece.rank]
@@ -137,13 +142,19 @@ class Question:
         return fits
 
     def _who_she_is(self) -> range:
-        """The pieces that tell who she is, where that is asked: the first that says «I am …», and what follows it."""
-        if "self" in self.asks:
-            for number, piece in enumerate(self.pieces):
-                if self._says("shows_self", _folded(piece.text)):
-                    same = [other.mark == piece.mark for other in self.pieces[number : number + _SELF_PIECES]]
-                    return range(number, number + sum(same))
-        return range(0)
+        """The pieces that tell who she is, where that is asked: the first that says «I am …», and what follows it.
+
+        A Constitution that speaks of her in the third person is quoted from its first sentence on.
+        """
+        if "self" not in self.asks:
+            return range(0)
+        says = (n for n, piece in enumerate(self.pieces) if self._says("shows_self", _folded(piece.text)))
+        opens = (n for n, piece in enumerate(self.pieces) if _is_hers(piece) and piece.kind == "sentence")
+        first = next(says, next(opens, None))
+        if first is None:
+            return range(0)
+        same = [other.mark == self.pieces[first].mark for other in self.pieces[first : first + _SELF_PIECES]]
+        return range(first, first + sum(same))
 
     def _merits(self, piece: Piece, stems: Collection[str]) -> float:
         """What a piece is worth whatever words it shares with the question."""
@@ -157,6 +168,17 @@ class Question:
     def points_back(self, piece: Piece) -> bool:
         """Whether a sentence starts with a word that only the one before explains."""
         return self._says("points_back", _folded(piece.text[:40]))
+
+
+def _is_hers(piece: Piece) -> bool:
+    return piece.passage.role == "constitution"
+
+
+def _of_her(found: Sequence[Piece]) -> Sequence[Piece]:
+    """Of a retrieval that puts the Constitution first, the pieces of that alone: others say «I am …» too."""
+    if not found or not _is_hers(found[0]):
+        return found
+    return [piece for piece in found if piece.passage.path == found[0].passage.path]
 
 
 def _worth(found: Sequence[Piece]) -> dict[int, float]:

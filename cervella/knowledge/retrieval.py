@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,12 +48,15 @@ class HybridRetriever:
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,
         exclude: Sequence[str] | None = None,
+        constitution: str | Path | None = None,
+        persona: str | None = None,
     ) -> None:
         """`folder` is where the markdown lies, for `lines` and for `Retrieval.behind`. `local_only` adds to what the
         index has marked already.
 
         `roles` is what `[knowledge.roles]` holds, as a dict. `exclude` is what the index is kept with: by default what
-        it was last updated with.
+        it was last updated with. `constitution` is the file that answers questions about the persona, and `persona` her
+        name; without the file it is each current document of the role `constitution`.
         """
         self._storage = IndexFolder(Path(index_dir))
         self._folder = Path(folder)
@@ -64,6 +69,8 @@ class HybridRetriever:
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
         self._freshness = Freshness(self._folder, self._storage.path, exclude=exclude)
+        self._constitution = None if constitution is None else _paths_within(Path(folder), Path(constitution))
+        self._persona = persona
         self._standing: Standing | None = None  # of what is loaded: the same for every query
 
     def close(self) -> None:
@@ -153,13 +160,21 @@ class HybridRetriever:
         build = self._storage.current()
         if self._loaded is None or not self._loaded.is_current(build):
             self.close()
-            self._loaded = load_snapshot(self._storage, self._asked)
+            self._loaded = self._with_her_role(load_snapshot(self._storage, self._asked))
             self._standing = standing(self._loaded, self._roles)
             self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
             if not self._warned.issuperset(self._local_only.nearest):
                 self._local_only.warn()
                 self._warned.update(self._local_only.nearest)
         return self._loaded
+
+    def _with_her_role(self, loaded: Snapshot) -> Snapshot:
+        """The Constitution has its role whatever its name is, where the owner's table gives it no other."""
+        own = {path: replace(file, role="constitution") for path, file in loaded.files.items() if self._is_hers(file)}
+        return replace(loaded, files={**loaded.files, **own}) if own else loaded
+
+    def _is_hers(self, file: FileRow) -> bool:
+        return self._constitution is not None and file.path in self._constitution and file.role is None
 
     def _search(self, loaded: Snapshot, query: str, top_k: int, filters: Filters | None) -> Retrieval:
         import numpy as np
@@ -180,11 +195,16 @@ class HybridRetriever:
             said &= among
         scores[~said] = -np.inf
         scores = newest_first(with_file(scores, base), base)
-        herself = _about_her(loaded, spoken.asks_identity(query), allowed)
-        # Who she is, the Constitution says first and in its own order; the rest follows.
-        scores[herself] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
+        asked = spoken.asks_identity(query, self._persona)
+        herself = self._about_her(loaded, base, asked, allowed)
+        if herself:
+            # Who she is, the Constitution says first and in its own order; the rest follows, its drafts do not.
+            scores[[place for place, path in enumerate(loaded.paths) if _is_constitution(loaded.files[path])]] = -np.inf
+            scores[herself] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
-        sure = 1.0 if herself else confidence(loaded, query, spoken, cosines, candidates)
+        # Without the Constitution nothing tells who "you" is, however near the words of the question come.
+        unknown = 0.0 if asked == "" else confidence(loaded, query, spoken, cosines, candidates)
+        sure = 1.0 if herself else unknown
         found = selected(loaded, base, scores, top_k, in_order=bool(herself))
         return Retrieval(
             query=query,
@@ -200,6 +220,17 @@ class HybridRetriever:
             return range(len(loaded.ids))
         good = {path for path, file in loaded.files.items() if filters.match(_as_passage(file))}
         return [place for place, path in enumerate(loaded.paths) if path in good]
+
+    def _about_her(self, loaded: Snapshot, base: Standing, name: str | None, allowed: Sequence[int]) -> list[int]:
+        """The places of the Constitution's chunks, where the question asks for the persona that it is about."""
+        if name is None:
+            return []
+        if self._constitution is not None:
+            hers = set(self._constitution)
+        else:
+            files = zip(base.files, base.replaced, strict=True)
+            hers = {file.path for file, replaced in files if not replaced and _is_about(file, name)}
+        return [place for place in allowed if loaded.paths[place] in hers]
 
     def _cosines(
         self, loaded: Snapshot, query: str, allowed: Sequence[int] | None
@@ -235,16 +266,21 @@ class HybridRetriever:
         )
 
 
-def _about_her(loaded: Snapshot, name: str | None, allowed: Sequence[int]) -> list[int]:
-    """The places of the Constitution's chunks, where the question asks for the persona that it is about."""
-    if name is None:
-        return []
-    asked = {
-        path
-        for path, file in loaded.files.items()
-        if file.role == "constitution" and file.status == "current" and (not name or name in words(file.title or ""))
-    }
-    return [place for place in allowed if loaded.paths[place] in asked]
+def _is_constitution(file: FileRow) -> bool:
+    return file.role == "constitution"
+
+
+def _is_about(file: FileRow, name: str) -> bool:
+    """Whether a file is a Constitution that holds, of the persona of this name; of any where it is empty."""
+    named = set(name.split()) <= set(words(file.title or ""))
+    return _is_constitution(file) and file.status == "current" and named
+
+
+def _paths_within(folder: Path, file: Path) -> frozenset[str]:
+    """How an index of the folder may name the file, as it is written and with links followed; none outside of it."""
+    places = ((Path(os.path.abspath(folder)), Path(os.path.abspath(file))), (folder.resolve(), file.resolve()))
+    inside = (file.relative_to(folder).as_posix() for folder, file in places if file.is_relative_to(folder))
+    return frozenset(unicodedata.normalize("NFC", path) for path in inside)
 
 
 def _as_passage(file: FileRow) -> Passage:
