@@ -27,8 +27,8 @@ _ALIKE = 1.2
 """Two texts are alike where neither tokens by the word nor bytes by the character differ by more than this factor."""
 _SAME = 1.05
 """A prompt that is estimated to be larger by no more than this factor is no larger."""
-_LEAST_COUNT = 64
-"""Tokens: no window is so small, so that a smaller count is not one of what was read."""
+_LEAST_COUNT = 256
+"""Tokens: no server in use cuts to so little, so a smaller count is a placeholder or leaves out what was cached."""
 _KEPT = 40
 """Tokens that a server may keep of a prompt's beginning, beside the half of its window: `num_keep`."""
 _HALVED = 1.4
