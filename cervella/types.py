@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
-from cervella.display import html_answer, html_details, html_passage, html_table, markdown_table
+from cervella.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
 from cervella.filters import Filters
 from cervella.verdict import ReviewIssue, ReviewVerdict, SecondHand
 
@@ -72,6 +73,9 @@ class Message:
     tainted: bool = False
     """Written with a local-only passage in sight: it reaches only brains that are local or private."""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "role", "content")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -101,7 +105,11 @@ class Passage:
     local_only: bool = False
     """Reaches only brains that are local or private."""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "path", "start_line", "end_line", "heading", "text")
 
+
+_MOST_NAMED = 10
 _RETRIEVAL_HEADER = ("", "score", "lines", "heading", "date", "status")
 
 
@@ -123,6 +131,13 @@ class Retrieval(Sequence[Passage]):
 
     def __len__(self) -> int:
         return len(self.passages)
+
+    def __repr__(self) -> str:
+        return short_repr(self, "query", "passages", "confidence", "abstain")
+
+    def __str__(self) -> str:
+        places = (f"{n}. {p.path}:{p.start_line}-{p.end_line}" for n, p in enumerate(self.passages, 1))
+        return "\n".join(places) or "no passages"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
@@ -182,6 +197,9 @@ class Prompt:
             object.__setattr__(self, "marks", tuple(f"F{n}" for n in range(1, len(self.passages) + 1)))
         if len(self.marks) != len(self.passages):
             raise ValueError(f"{len(self.passages)} passages, but {len(self.marks)} marks")
+
+    def __repr__(self) -> str:
+        return short_repr(self, "question", "history", "passages", "images", "system")
 
     @property
     def sources(self) -> dict[str, Passage]:
@@ -258,6 +276,9 @@ class Completion:
     flags: Mapping[str, int] = field(default_factory=dict)
     """What a reader should know, with a count: `{"secrets_masked": 2, "passages_dropped": 1, "test_size": 1}`."""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "text", "finish_reason", "model", "attempts", "flags")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitedLines:
@@ -281,10 +302,18 @@ class Citation:
     end_line: int
     quote: str
     """The sentence or row of the passage that fits the answer best, verbatim."""
-    supported: bool
-    """The numbers and the quoted words that the answer gives with this mark stand in these lines."""
+    supported: bool | None
+    """The numbers and the quoted words that the answer gives with this mark stand in these lines. None: not looked at,
+    or not whole, because the answer is too long or its time was over."""
     reader: Callable[[], CitedLines] | None = field(default=None, repr=False, compare=False)
     """Put in by the agent; not pickled."""
+
+    @property
+    def doubt(self) -> str:
+        """Why not to rely on it, in a few words; empty where it is supported."""
+        if self.supported is None:
+            return "not checked against these lines"
+        return "" if self.supported else "not supported by these lines"
 
     def read(self) -> CitedLines:
         """The cited lines as on disk now, redacted as at ingest, and whether they changed since.
@@ -344,17 +373,27 @@ class Reply:
     invented_marks: int = 0
     """Marks in the text that stand for no passage shown to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """As on `Completion`."""
+    """As on `Completion`; and `citations_unread`: citations of which `supported` is None."""
     attempts: tuple[Attempt, ...] = ()
     """Every call of an engine that this answer took, in order; those of a review too."""
     review: ReviewVerdict | None = None
     """What a review came to; None where there was none."""
     id: str = ""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "text", "citations", "passages", "brain", "model", "abstained", "flags", "id")
+
+    def __str__(self) -> str:
+        sources = [
+            f"[{one.mark}] {one.path}:{one.start_line}-{one.end_line}{f'  ({one.doubt})' if one.doubt else ''}"
+            for one in self.citations
+        ]
+        return "\n".join([self.text, *([""] if sources else []), *sources])
+
     def _repr_markdown_(self) -> str:
         lines = [self.text, ""]
         for citation in self.citations:
-            warning = "" if citation.supported else " *(not supported by these lines)*"
+            warning = f" *({citation.doubt})*" if citation.doubt else ""
             lines.append(
                 f"- **[{citation.mark}]** `{citation.path}:{citation.start_line}-{citation.end_line}`{warning}"
             )
@@ -368,7 +407,7 @@ class Reply:
         parts = [html_answer(self.text)]
         for citation in self.citations:
             passage = shown.get((citation.path, citation.start_line))
-            warning = "" if citation.supported else " (not supported by these lines)"
+            warning = f" ({citation.doubt})" if citation.doubt else ""
             title = f"[{citation.mark}] {citation.path}:{citation.start_line}-{citation.end_line}{warning}"
             text = passage.text if passage else citation.quote
             parts.append(html_details(title, html_passage(text, citation.start_line, citation.quote)))
@@ -400,6 +439,9 @@ class Preview:
     retrieval: Retrieval
     flags: Mapping[str, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return short_repr(self, "brain", "prompt_tokens", "limit_tokens", "messages")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedFile:
@@ -426,7 +468,7 @@ class IndexReport:
     """What one run of the indexer did. `files_seen` = `files_indexed` + the skipped."""
 
     files_seen: int
-    """Regular files under the folder."""
+    """Regular files under the folder; what lies in `.git`, in `.cervella` or in the index is not counted."""
     files_indexed: int
     """In the index after the run."""
     files_skipped: tuple[SkippedFile, ...]
@@ -443,11 +485,25 @@ class IndexReport:
     redactions: tuple[Redaction, ...] = ()
     """The secrets that are masked in the index, by path and line."""
 
+    def __repr__(self) -> str:
+        return short_repr(
+            self, "files_seen", "files_indexed", "files_skipped", "chunks_total", "warnings", "redactions"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files_indexed} of {self.files_seen} files indexed: {self.added} added, {self.changed} changed, "
+            f"{self.removed} removed, {self.unchanged} unchanged; {self.chunks_total} chunks"
+        )
+
     def _rows(self) -> list[tuple[object, ...]]:
         counts = ("files_seen", "files_indexed", "added", "changed", "removed", "unchanged", "chunks_total")
         rows: list[tuple[object, ...]] = [(name, getattr(self, name)) for name in (*counts, "pending_embeddings")]
         rows += [("redactions", len(self.redactions)), ("seconds", f"{self.seconds:.1f}"), ("embedder", self.embedder)]
-        return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
+        if len(self.files_skipped) <= _MOST_NAMED:
+            return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
+        reasons = Counter(one.reason for one in self.files_skipped)
+        return [*rows, *((f"skipped: {reason}", count) for reason, count in reasons.most_common())]
 
     def _repr_markdown_(self) -> str:
         return markdown_table(("", ""), self._rows())

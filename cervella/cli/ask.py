@@ -24,12 +24,15 @@ from cervella.cli.options import (
     filters_of,
 )
 from cervella.cli.output import Flow, note, print_json, print_line, print_verdict, print_wrapped, reply_data, where
+from cervella.cli.stdin import given_or_stdin
 from cervella.errors import ConfigError
 from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, Reviewed, TextDelta
 
 
 def ask(
-    question: Annotated[str | None, typer.Argument(help="What you want to know.", show_default=False)] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="What you want to know; - for standard input.", show_default=False)
+    ] = None,
     config: ConfigPath = None,
     brain: Annotated[
         str | None,
@@ -68,6 +71,8 @@ def ask(
             "Missing argument 'question'." if nothing else "These arguments do not go together.",
             remedy="Ask one question, or a file of them with --batch IN --out OUT: see `cervella ask --help`.",
         )
+    if question is not None:
+        question = given_or_stdin(question, "question")
     with Agent(config=config, brain=brain) as agent:
         warn_of_filters(agent, filters)
         if batch is not None and out is not None:
@@ -139,7 +144,7 @@ def print_sources(reply: Reply, agent: Agent) -> None:
             citation, agent.language, passage.date if passage else None, passage.status if passage else "current"
         )
         mark = f"[{citation.mark}]"
-        doubt = "" if citation.supported else "  not supported by these lines"
+        doubt = f"  {citation.doubt}" if citation.doubt else ""
         print_wrapped(f" {place}{doubt}", start=mark, style="cyan", indent=len(mark) + 1)
     if reply.review is not None:
         print_line()
