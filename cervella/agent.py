@@ -23,7 +23,7 @@ from cervella.batch import in_order
 from cervella.brains.fallback import Shielded
 from cervella.brains.router import RouteDecision, Router
 from cervella.brains.shield import Guard
-from cervella.citations import LinesReader, find_citations
+from cervella.citations import LinesReader, find_citations_within
 from cervella.clock import Clock
 from cervella.config import Config, load_config
 from cervella.conversations import Conversations
@@ -409,7 +409,7 @@ class Agent(Asking):
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
         lang = self.language
-        read_back = find_citations(completion.text, shown, lang, reader=self._reader)
+        read_back = await find_citations_within(clock.left(), completion.text, shown, lang, reader=self._reader)
         said = strip_marks(completion.text)  # an engine may say it in another language than the base's
         abstains = any(language(code).abstains(said) for code in known_languages())
         return Reply(
@@ -429,7 +429,7 @@ class Agent(Asking):
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
-            flags=completion.flags,
+            flags={**completion.flags, **({"citations_unread": read_back.unread} if read_back.unread else {})},
             attempts=completion.attempts,
         )
 

@@ -29,6 +29,7 @@ _COUNTS = (  # prompt, limit
         r"maximum context length (?:is|of) (?P<limit>\d+) tokens.*?(?P<prompt>\d+) (?:in the messages|input tokens)"
     ),
 )
+_READ = 2_000  # characters of a server's message: more are none
 _KINDS = {
     "authentication_error": "auth",
     "permission_error": "auth",
@@ -128,7 +129,7 @@ def counts(refusal: Refusal) -> tuple[int | None, int | None]:
     if isinstance(prompt, int) and isinstance(limit, int):
         return prompt, limit
     for pattern in _COUNTS:
-        if found := pattern.search(refusal.message):
+        if found := pattern.search(refusal.message[:_READ]):
             named = found.groupdict()
             return int(named.get("prompt") or found[1]), int(named.get("limit") or found[2])
     return None, None
