@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from cervella.brains.addresses import openai_address
 from cervella.brains.control_tokens import defuse_control_tokens
 from cervella.brains.folding import fold_system, refuses_system
 from cervella.brains.http_clients import (
@@ -17,6 +18,7 @@ from cervella.brains.http_clients import (
     get_json,
     key_from,
     location_of_url,
+    shown_url,
 )
 from cervella.brains.http_failures import HttpFailures, translated, without_key
 from cervella.brains.refusals import Refusal
@@ -122,7 +124,7 @@ class VllmBrain:
             one = next((m for m in listed if m.get("id") == self._named or self._named in m.get("aliases", ())), None)
             if self._named is None:
                 if not listed:
-                    raise self._failures().model_missing()
+                    raise self._wrong_address() if openai_address(self._url) else self._failures().model_missing()
                 one = listed[0]
                 self.model = str(one.get("id"))
             if self._window is None and one is not None:
@@ -208,10 +210,14 @@ class VllmBrain:
         except httpx2.HTTPStatusError as error:
             if error.response.status_code in (401, 403):
                 raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
+            if error.response.status_code == 404 and openai_address(self._url):
+                raise self._wrong_address() from None
             return
         except httpx2.HTTPError as error:
             raise failures.unreachable(error) from error
         except ValueError:
+            if openai_address(self._url):
+                raise self._wrong_address() from None
             return
         there = [m for m in listed.get("data") or () if isinstance(m, dict)] if isinstance(listed, dict) else []
         if self._named and there and not any(self._named in (m.get("id"), *m.get("aliases", ())) for m in there):
@@ -277,7 +283,17 @@ class VllmBrain:
                 there = [str(model.get("id")) for model in await listed_models(client)]
         except Exception:  # who can't list its models leaves the error as it is
             there = []
+        if not there and openai_address(self._url):
+            return self._wrong_address()
         return self._failures().model_missing(f": {refusal_of(error).message}", there=there)
+
+    def _wrong_address(self) -> BrainError:
+        right = shown_url(openai_address(self._url) or self._url)
+        return self._failures().broken(
+            f"finds no OpenAI-compatible server at {shown_url(self._url)}",
+            remedy=f'Such servers usually answer below /v1: set url = "{right}" in [brains.{self.name}].',
+            code="wrong_address",
+        )
 
     # The client
 
