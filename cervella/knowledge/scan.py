@@ -34,6 +34,8 @@ SKIP_REASONS: dict[str, str] = {
 MAX_BYTES = 5_000_000
 
 _MARKDOWN = (".md", ".markdown")
+_BOOKKEEPING = frozenset({".git", ".cervella"})
+"""Folders that no owner means when she asks how many of her files are indexed."""
 _SECRET = ("**/secrets/**", "**/*credenziali*", "**/*credenziali*/**", "**/.env*")
 
 
@@ -90,7 +92,8 @@ class Scan:
 def scan(folder: Path, *, exclude: Sequence[str] = (), keep_out: Path | None = None) -> Scan:
     """Walk a folder. The folder itself may be hidden; hidden things below it are skipped.
 
-    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted.
+    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted. Nor
+    is what lies in `.git` and `.cervella`.
     Raises KnowledgeError where the folder is missing, no folder, or can't be listed.
     """
     _check(folder)
@@ -149,6 +152,8 @@ class _Walk:
     def folder(self, prefix: str) -> None:
         for entry in self._entries(prefix):
             disk_path = prefix + entry.name
+            if entry.name in _BOOKKEEPING:
+                continue
             try:
                 if entry.is_symlink():
                     self.skip(disk_path, self._link_reason(disk_path))
