@@ -23,7 +23,7 @@ from cervella.batch import in_order
 from cervella.brains.fallback import Shielded
 from cervella.brains.router import RouteDecision, Router
 from cervella.brains.shield import Guard
-from cervella.citations import LinesReader, find_citations
+from cervella.citations import LinesReader, find_citations_within
 from cervella.clock import Clock
 from cervella.config import Config, load_config
 from cervella.conversations import Conversations
@@ -430,7 +430,7 @@ class Agent(Asking):
         answer = "" if completion.finish_reason == "refusal" else completion.text  # a refusal answers nothing
         cited = {item.mark: shown[item.mark] for item in find_marks(answer) if item.mark in shown}
         changed = await anyio.to_thread.run_sync(self._changed, cited) if looked and cited else {}
-        read_back = find_citations(answer, shown, lang, reader=self._reader, changed=changed)
+        read_back = await find_citations_within(clock.left(), answer, shown, lang, reader=self._reader, changed=changed)
         stale = {citation.path for citation in read_back.citations if citation.changed}  # since the last look, maybe
         behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
         said = strip_marks(answer)  # an engine may say it in another language than the base's
@@ -452,7 +452,11 @@ class Agent(Asking):
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
-            flags={**completion.flags, **behind.index_flags()},
+            flags={
+                **completion.flags,
+                **behind.index_flags(),
+                **({"citations_unread": read_back.unread} if read_back.unread else {}),
+            },
             attempts=completion.attempts,
         )
 

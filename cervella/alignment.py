@@ -140,6 +140,7 @@ def content_of(text: str, lang: Language) -> frozenset[str]:
     return frozenset(stem for stem in lang.stems(text) if not stem.isdigit())
 
 
+@lru_cache(maxsize=1024)  # one claim is looked at once for each of its figures
 def about_of(text: str, lang: Language) -> frozenset[str]:
     """The stems of what a text is about: its figures and their units left out."""
     return _without(text, quantities(text, lang), lang)
@@ -163,6 +164,10 @@ def noun_after(text: str, figure: Quantity, lang: Language) -> str:
 _NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?([^\W\d_]{3,})")
 
 
+_MOST_PLACES = 100
+"""Of one value in one passage: a passage that says "1" a thousand times is read in linear time too."""
+
+
 @lru_cache(maxsize=512)
 def source_of(passage: Passage, lang: Language) -> Source:
     """A passage read line by line."""
@@ -181,8 +186,8 @@ def source_of(passage: Passage, lang: Language) -> Source:
     return Source(
         passage=passage,
         lines=tuple(lines),
-        values={key: tuple(found) for key, found in values.items()},
-        measures={key: tuple(found) for key, found in measures.items()},
+        values={key: tuple(found[:_MOST_PLACES]) for key, found in values.items()},
+        measures={key: tuple(found[:_MOST_PLACES]) for key, found in measures.items()},
         dates=frozenset(dates),
         months=frozenset({month for _, month in lang.find_months(shown)} | {int(iso[5:7]) for iso in dates}),
         words=normal(passage.text),

@@ -24,6 +24,8 @@ how much less the line that gives the figure; stems of a line that is taken for 
 _ALIKE, _MOST_OF = 0.6, 0.4
 """How like a claim is to a line that it repeats; how much of a claim a line has that it is about."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
+_MOST_PIECES = 12
+"""Pieces of a claim before a figure that are looked at for the words that it belongs to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +199,8 @@ def _clause(claim: str, fact: Fact, facts: Sequence[Fact], lang: Language) -> st
     if len(holding) != 1:
         return claim
     first = last = holding[0]
-    while first and len(about_of("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
+    earliest = max(0, last - _MOST_PIECES)
+    while first > earliest and len(about_of("".join(pieces[first : last + 1]), lang)) < _FEWEST_OF_A_CLAUSE:
         first -= 1
     clause = "".join(pieces[first : last + 1])
     return clause if len(about_of(clause, lang)) >= _FEWEST_OF_A_CLAUSE else claim

@@ -6,7 +6,8 @@ An argument beats the environment, the environment beats the file, the file beat
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pydantic_settings import EnvSettingsSource
 from pydantic_settings.exceptions import SettingsError
 
 from cervella.config_file import explained, read_config
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError
 from cervella.settings import (
     ENV_PREFIX,
     PATHS,
@@ -89,14 +90,10 @@ def _environment() -> dict[str, Any]:
     known = [name for name in Config.model_fields if name != "file"]
     for variable in os.environ:
         if variable.upper().startswith(ENV_PREFIX):
-            first = variable[len(ENV_PREFIX) :].lower().split("__")[0]
-            if first not in known:
-                names = [f"{ENV_PREFIX}{name.upper()}" for name in known]
-                raise ConfigError(
-                    f"The environment variable {variable} sets nothing that Cervella knows.",
-                    remedy=f"{did_you_mean(variable, names)}Unset it, or use one of {', '.join(names)}.",
-                    code="unknown_key",
-                )
+            first, *deeper = variable[len(ENV_PREFIX) :].lower().split("__")
+            section = SECTIONS.get(first)
+            if first not in known or (deeper and section is not None and deeper[0] not in section.model_fields):
+                raise _unknown_variable(variable, known)
     try:
         return EnvSettingsSource(Config)()
     except SettingsError as error:
@@ -108,6 +105,26 @@ def _environment() -> dict[str, Any]:
             remedy='A section or a list is written there as JSON, such as ["a.md", "b.md"].',
             code="bad_value",
         ) from None
+
+
+def _unknown_variable(variable: str, known: Sequence[str]) -> ConfigError:
+    """What is said of a variable that sets nothing. A key without its section names the variables that have both."""
+    spelled: dict[str, list[str]] = {}
+    for section, model in SECTIONS.items():
+        for key in model.model_fields:
+            for wrong in (key, f"{section}_{key}", f"{section}__{key}"):
+                spelled.setdefault(wrong.upper(), []).append(f"{ENV_PREFIX}{section.upper()}__{key.upper()}")
+    spelled |= {key.upper(): [f"{ENV_PREFIX}BRAINS__NAME__{key.upper()}"] for key in ("kind", "model", "url")}
+    spelled |= {name.upper(): [f"{ENV_PREFIX}{name.upper()}"] for name in known}
+    near = get_close_matches(variable.upper().removeprefix(ENV_PREFIX), spelled, n=1, cutoff=0.6)
+    meant = f"Did you mean {' or '.join(spelled[near[0]])}? " if near else ""
+    names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in known)
+    return ConfigError(
+        f"The environment variable {variable} sets nothing that Cervella knows.",
+        remedy=f"{meant}Unset it, or use one of {names}; a key of a section stands after two "
+        "underscores, and the file is named with --config.",
+        code="unknown_key",
+    )
 
 
 def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

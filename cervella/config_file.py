@@ -12,10 +12,13 @@ from pydantic import BaseModel, ValidationError
 
 from cervella.errors import ConfigError, did_you_mean
 from cervella.redaction import find_secrets, mask_secrets
-from cervella.settings import SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
+from cervella.settings import PATHS, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
 
 __all__ = ["explained", "read_config", "unknown_key"]
 
+_WINDOWS_PATH = re.compile(r'"(?P<path>(?:[A-Za-z]:|\\|\.{1,2}\\|[\w.-]+\\)[^"\n]*)"')
+"""Text in double quotes that begins as paths of Windows do: `C:\\…`, `\\\\server\\…`, `.\\…`, `folder\\…`."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|passwd|auth_token)$")
 
 
@@ -36,8 +39,7 @@ def read_config(file: Path) -> dict[str, Any]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
-            f"The configuration {str(file)!r} is not valid TOML: {error}.",
-            remedy='Correct that line: text goes in quotes (brain = "claude"), a section is [knowledge].',
+            f"The configuration {str(file)!r} is not valid TOML: {error}.", remedy=_cure_of(error, text)
         ) from error
     for keys, value in _leaves(data):
         if (_SECRET_KEY.search(keys[-1]) and isinstance(value, str) and value) or (
@@ -49,9 +51,35 @@ def read_config(file: Path) -> dict[str, Any]:
                 "such as ANTHROPIC_API_KEY.",
                 code="secret_in_config",
             )
+        if isinstance(value, str) and _CONTROL.search(value) and _is_path(keys, value):
+            raise ConfigError(
+                f"The path at {'.'.join(keys)!r} in {str(file)!r}{_at_line(text, keys[-1])} holds a control character: "
+                r"in double quotes \n, \t and their like are escapes.",
+                remedy="Put a Windows path in single quotes, or write it with slashes.",
+                code="bad_value",
+            )
     if "file" in data:
         raise unknown_key(("file",), file, text)
     return data
+
+
+def _cure_of(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """What to do about a line that is no TOML; Windows paths in double quotes are the usual reason."""
+    at = re.search(r"line (\d+)", str(error))
+    lines = text.split("\n")
+    line = lines[int(at[1]) - 1] if at and int(at[1]) <= len(lines) else lines[-1]
+    if path := _WINDOWS_PATH.search(line):
+        start, end = path.span("path")
+        plain = line[start:end]
+        return (
+            "In double quotes a backslash begins an escape. Put a Windows path in single quotes, as "
+            f"'{mask_secrets(plain)[0]}', or write it with slashes: \"{mask_secrets(plain.replace(chr(92), '/'))[0]}\"."
+        )
+    return 'Correct that line: text goes in quotes (brain = "claude"), a section is [knowledge].'
+
+
+def _is_path(keys: tuple[str, ...], value: str) -> bool:
+    return keys[:2] in PATHS or keys[0] == "brains" or re.match(r"[A-Za-z]:", value) is not None
 
 
 def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -99,11 +127,22 @@ def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigEr
     known = [name for name in model.model_fields if name != "file"]
     place = f"[{section}] {key}" if section else key
     where = _where(file, text, key)
+    near = _elsewhere(key, section) or did_you_mean(key, known)
     return ConfigError(
         f"There is no configuration key {place!r}{where}.",
-        remedy=f"{did_you_mean(key, known)}Known keys{f' of [{section}]' if section else ''}: {', '.join(known)}.",
+        remedy=f"{near}Known keys{f' of [{section}]' if section else ''}: {', '.join(known)}.",
         code="unknown_key",
     )
+
+
+def _elsewhere(key: str, section: str) -> str:
+    """Where a key belongs that stands in the wrong section; empty where it belongs nowhere."""
+    if key in ("model", "url", "kind") and not section:
+        return f"It belongs in the table of a brain, as [brains.ollama] {key}. "
+    if section and key == "brain":
+        return "It belongs at the top of the file, before the first section. "
+    places = [f"[{name}]" for name, model in SECTIONS.items() if key in model.model_fields and name != section]
+    return f"It belongs in {' or '.join(places)}. " if places else ""
 
 
 def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:

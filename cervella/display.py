@@ -6,7 +6,37 @@ import html
 import re
 from collections.abc import Iterable
 
-__all__ = ["html_answer", "html_details", "html_passage", "html_table", "markdown_quote", "markdown_table"]
+__all__ = [
+    "html_answer",
+    "html_details",
+    "html_passage",
+    "html_table",
+    "markdown_quote",
+    "markdown_table",
+    "short_repr",
+]
+
+_LONGEST = 60
+
+
+def short_repr(value: object, *names: str) -> str:
+    """A value's class with some of its attributes: long texts cut, several things only counted.
+
+    >>> from types import SimpleNamespace
+    >>> short_repr(SimpleNamespace(text="a" * 99, marks=("F1", "F2")), "text", "marks")[-16:]
+    "aa…', marks=<2>)"
+    """
+    shown = ", ".join(f"{name}={_short(getattr(value, name))}" for name in names)
+    return f"{type(value).__name__}({shown})"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, str):
+        return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…")
+    if isinstance(value, (tuple, list, dict, frozenset)):
+        return f"<{len(value)}>"
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
 
 
 def markdown_quote(text: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeAlias
 
 from cervella.alignment import Line, Scale, Source, about_of, negated, source_of
@@ -35,14 +36,17 @@ __all__ = [
     "units",
 ]
 
-FindingKind: TypeAlias = Literal["figure", "date", "unit", "quote", "row", "name", "source", "words", "negation"]
+FindingKind: TypeAlias = Literal[
+    "figure", "date", "unit", "quote", "row", "name", "source", "words", "negation", "unread"
+]
 """What is wrong with a claim:
 
 - `figure`, `date`, `quote`, `name`: the lines do not give it; `unit`: they give the figure with another unit;
 - `row`: the figure or date stands there, but for something else;
 - `source`: the lines say little of it, and those of another source most;
 - `words`: the claim and the lines have no word in common;
-- `negation`: the lines say the same without the "not", or with one.
+- `negation`: the lines say the same without the "not", or with one;
+- `unread`: the claim is too long, and its end was not looked at.
 """
 _SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
 """How much of a claim another passage has to have to be its source, and how much more than the cited one."""
@@ -50,6 +54,10 @@ _SAME_WORDS = 0.75
 """How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE, _NEAREST = 4, 2, 6
 _DAY_AND_MONTH = re.compile(r"(?<![\w/.,])(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
+_LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
+"""Characters, and figures, dates and quotations, of one claim that are looked at: of a longer one the rest is not."""
+_LONGEST_GIVEN, _MOST_QUOTES, _SHOWN = 30_000, 50, 80
+"""Characters of the question with the earlier turns; quotations that choose a quote; characters of a claim shown."""
 _ORDINAL = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
@@ -61,6 +69,8 @@ class Claim:
     """The words, without the marks."""
     group: tuple[str, ...]
     """All the marks that stand behind it together."""
+    whole: bool = True
+    """Whether the words are all there; the first ones of a very long block are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,19 +150,32 @@ def _facts(claim: str, sources: Sequence[Source], lang: Language, spoken: Langua
     return facts
 
 
-def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool:
-    """Whether `passages[mark]` supports a claim that cites all of `passages` together.
+def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool | None:
+    """Whether `passages[mark]` supports a claim that cites all of `passages` together; None where the claim is too
+    long to be looked at whole, and what was looked at stands.
 
     Every number, date and quoted phrase of the claim must stand in the passages; where there are any, at least one in
     `passages[mark]`. A claim without such facts must share at least one content word with it, unless it has none.
     """
+    claim, whole = _looked_at(claim)
     claim = _without_places(_ORDINAL.sub("", claim), passages)
     sources = [source_of(passage, lang) for passage in passages]
     facts = _facts(claim, sources, lang, lang)
+    if len(facts) > _MOST_FACTS:
+        facts, whole = facts[:_MOST_FACTS], False
+    if not all(fact.holders for fact in facts):
+        return False
+    if not whole:
+        return None
     if facts:
-        return all(fact.holders for fact in facts) and any(mark in fact.holders for fact in facts)
+        return any(mark in fact.holders for fact in facts)
     stems = frozenset(lang.stems(claim))
     return not stems or bool(stems & sources[mark].stems)
+
+
+def _looked_at(claim: str) -> tuple[str, bool]:
+    """As much of a claim as is looked at, and whether that is all of it."""
+    return (claim, True) if len(claim) <= _LONGEST_CLAIM else (claim[:_LONGEST_CLAIM], False)
 
 
 def findings(
@@ -174,6 +197,8 @@ def findings(
     >>> [(f.kind, f.text) for f in findings("La prova dura 3 ore", [lines], language("it"))]
     [('unit', '3 ore')]
     """
+    written = claim
+    claim, whole = _looked_at(claim)
     claim = _without_places(_ORDINAL.sub("", claim), passages)
     spoken = language_of(claim, lang)
     sources = [source_of(passage, lang) for passage in passages]
@@ -181,9 +206,14 @@ def findings(
     scale = Scale([*sources, *beside])
     about = about_of(claim, lang)
     best = best_line(about, sources, scale)
-    allowed = source_of(Passage(id="", path="", text=given, start_line=1, end_line=1), spoken)
+    allowed = source_of(Passage(id="", path="", text=given[:_LONGEST_GIVEN], start_line=1, end_line=1), spoken)
     found: list[Finding] = []
     facts = _facts(claim, sources, lang, spoken)
+    if len(facts) > _MOST_FACTS:
+        facts, whole = facts[:_MOST_FACTS], False
+    if not whole:
+        found.append(Finding(kind="unread", text=written.strip()[:_SHOWN]))
+    holding = cache(lambda n: _held(claim, beside[n], lang, spoken))
     told = [fact.figure for fact in facts if fact.figure is not None and fact.holders]
     for fact in facts:
         if fact.holders:
@@ -197,7 +227,7 @@ def findings(
                     kind=kind,
                     text=fact.text,
                     nearest=best.text if best is not None else "",
-                    elsewhere=tuple(_holding(fact, claim, beside, lang, spoken)),
+                    elsewhere=tuple(n for n in range(len(beside)) if (fact.kind, fact.text) in holding(n)),
                 )
             )
     if spoken is not lang:
@@ -252,13 +282,9 @@ def _follows(
     )
 
 
-def _holding(fact: Fact, claim: str, others: Sequence[Source], lang: Language, spoken: Language) -> Iterator[int]:
-    for number, source in enumerate(others):
-        if any(
-            one.kind == fact.kind and one.text == fact.text and one.holders
-            for one in _facts(claim, [source], lang, spoken)
-        ):
-            yield number
+def _held(claim: str, source: Source, lang: Language, spoken: Language) -> frozenset[tuple[str, str]]:
+    """What of a claim another passage gives, by kind and words."""
+    return frozenset((fact.kind, fact.text) for fact in _facts(claim, [source], lang, spoken) if fact.holders)
 
 
 def _of_the_words(
@@ -310,16 +336,16 @@ def _without_places(claim: str, passages: Sequence[Passage]) -> str:
 
 def best_unit(claims: Iterable[str], passage: Passage, lang: Language) -> str:
     """The sentence or row of a passage that fits the claims best, verbatim; its first one where nothing fits."""
-    wanted = " ".join(claims)
+    wanted = " ".join(claims)[:_LONGEST_CLAIM]
     stems = set(lang.stems(wanted))
     values = {reading for figure in numbers(wanted) for reading in figure}
-    quoted = [normal(quote) for quote in quotations(wanted)]
+    quoted = [normal(quote) for quote in quotations(wanted)[:_MOST_QUOTES]]
     best, best_score = "", -1.0
     for unit in units(passage.text, lang):
         text = passage.text[unit.start : unit.end]
-        own = set(lang.stems(text))
+        own, plain = set(lang.stems(text)), normal(text) if quoted else ""
         score = len(stems & own) + 2.0 * sum(bool(figure & values) for figure in set(numbers(text)))
-        score += sum(3.0 + len(quote) / 50 for quote in quoted if quote in normal(text) or normal(text) in quote)
+        score += sum(3.0 + len(quote) / 50 for quote in quoted if quote in plain or plain in quote)
         score -= 0.01 * len(own) + (0.5 if unit.kind == "heading" else 0.0)
         if score > best_score and text.strip():
             best, best_score = text, score

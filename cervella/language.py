@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
-from itertools import filterfalse
+from itertools import filterfalse, islice
 from types import MappingProxyType
 from typing import Any
 
@@ -175,7 +175,7 @@ class Language:
         >>> language("it").abstains("Non lo so: le fonti non ne parlano."), language("it").abstains("Non costa nulla.")
         (True, False)
         """
-        sentences = [text[start:end] for start, end in self.sentences(text)]
+        sentences = [text[start:end] for start, end in islice(self._sentences(text), 5)]
         if not sentences or len(sentences) > 4:
             return False
         first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”").split())
@@ -266,6 +266,10 @@ class Language:
         return self._date.format(day=date.day, month=self.months[date.month - 1], year=date.year)
 
     @cached_property
+    def _month_starts(self) -> list[str]:
+        return [fold(month)[:3] for month in self.months]
+
+    @cached_property
     def _written_date(self) -> re.Pattern[str]:
         # Whole or by their first three letters, which tell them apart: "9 gennaio 2026", "9 Gen 2026".
         months = "|".join(f"{month[:3]}(?:{month[3:]}|\\.)?" for month in map(fold, self.months))
@@ -299,7 +303,7 @@ class Language:
         folded = fold(text)
         if len(folded) != len(text):
             folded = text.translate(_APOSTROPHES).lower()
-        months = [fold(month)[:3] for month in self.months]
+        months = self._month_starts
         for match in self._written_date.finditer(folded):
             _note(found, match, match[3], months.index(match[2][:3]) + 1, match[1])
         for pattern, order in ((_ISO_DATE, (1, 2, 3)), (_COMPACT_DATE, (1, 2, 3)), (_DAY_FIRST_DATE, (3, 2, 1))):

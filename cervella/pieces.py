@@ -139,10 +139,10 @@ def normal(text: str) -> str:
     text = fold(text)
     text = re.sub(r"\]\([^()\s]*\)", "]", text)  # where a link leads is not among its words
     text = re.sub(r"(?<=\d)(?=[^\W\d_])", " ", re.sub(r"[–—−]", "-", text))
-    text = re.sub(r"[^\w%€$£+.,:\-/]|_", " ", text)
-    text = re.sub(
-        r"(?<!\d)[.,:]|[.,:](?!\d)|\s+-\s+|(?<=\d)\s+(?=%)", lambda found: "-" if "-" in found[0] else "", text
-    )
+    text = " ".join(
+        re.sub(r"[^\w%€$£+.,:\-/]|_", " ", text).split()
+    )  # single spaces: `\s+` on runs of them is quadratic
+    text = re.sub(r"(?<!\d)[.,:]|[.,:](?!\d)| - |(?<=\d) (?=%)", lambda found: "-" if "-" in found[0] else "", text)
     return " ".join(text.split())
 
 

@@ -58,7 +58,8 @@ _CODE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _OTHER_CODE = re.compile(
-    r"<code\b[^>]*>.{0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+", re.DOTALL | re.MULTILINE
+    r"<code\b[^>]*>(?:(?!<code\b).){0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+",
+    re.DOTALL | re.MULTILINE,
 )
 _INDENTED = re.compile(r"^(?: {4}|\t)[^\n]*\[\s*[Ff]", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

@@ -15,7 +15,7 @@ from functools import lru_cache
 from cervella.language import Language, fold
 from cervella.measures import MONEY, PERCENT, Senses, named_unit, senses_of
 
-__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value"]
+__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value", "whole_number"]
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
@@ -46,6 +46,10 @@ _RATE_WORD = re.compile(
     r"|(?P<week>settimanal[ei]|weekly|semanal|semanais)|(?P<day>giornalier[oaie]|daily|diári[oa]s?))\b",
     re.IGNORECASE,
 )
+_LONGEST_WORD = 80
+"""Letters of a figure in words; 999,999 has fewer in every language here."""
+_MOST_DIGITS = 30
+"""A longer run of digits is a code: it is compared as written, and nobody calculates with it."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
 _LESS = re.compile(r"(?<!\bo )(?<!\bou )\b(?:meno|minus|menos) $", re.IGNORECASE)
 _BELOW_ZERO = re.compile(r"\s?(?:sotto (?:lo )?zero|below zero|abaixo de zero)\b", re.IGNORECASE)
@@ -100,6 +104,15 @@ class Quantity:
         return frozenset(dimension for dimension, _ in self.senses)
 
 
+def whole_number(reading: str) -> int | None:
+    """The value of a reading that is digits alone; None for any other, and for more digits than a figure has.
+
+    >>> whole_number("94603"), whole_number("94.603"), whole_number("9" * 5000)
+    (94603, None, None)
+    """
+    return int(reading) if reading.isdigit() and len(reading) <= _MOST_DIGITS else None
+
+
 def numbers(text: str) -> list[frozenset[str]]:
     """The figures in a text, each as the set of its possible readings: `94.603` is one number here, another there.
 
@@ -118,6 +131,11 @@ def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
     >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,5 €", language("it"))]
     [(['36'], 'time'), (['12.5'], 'eur')]
     """
+    return list(_quantities(text, lang))
+
+
+@lru_cache(maxsize=256)  # one claim is read once for each of its figures
+def _quantities(text: str, lang: Language | None) -> tuple[Quantity, ...]:
     found = [_below_zero(text, quantity) for quantity in _in_digits(text)]
     if lang is not None:
         rest = list(text)
@@ -142,7 +160,7 @@ def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
             rate, end = _rate(text, other.end)
             found[n + 1] = replace(other, senses=one.senses, rate=rate, end=end)
             found[n] = replace(one, rate=rate)
-    return found
+    return tuple(found)
 
 
 _AND = re.compile(r" (?:e|and) ")
@@ -157,7 +175,7 @@ def _with_cents(text: str, found: list[Quantity]) -> list[Quantity]:
         whole = next((reading for reading in last.bare if reading.isdigit()), "") if last is not None else ""
         if (
             last is None
-            or not (whole and cents.isdigit() and int(cents) < 100 and last.dimensions & MONEY)
+            or not (whole and whole_number(cents) in range(100) and last.dimensions & MONEY)
             or last.readings != last.bare
             or not _AND.fullmatch(text, last.end, quantity.start)
         ):
@@ -298,7 +316,7 @@ def _number_word(word: str, lang: Language) -> int | None:
     """What a word stands for, `trentasei` put together from its parts; None where it is no figure."""
     if word in lang.numbers:
         return lang.numbers[word]
-    if len(word) < 6 or not lang.number_parts:
+    if not 6 <= len(word) <= _LONGEST_WORD or not lang.number_parts:
         return None
     for part, factor in lang.number_parts.items():
         if part in word:

@@ -14,7 +14,7 @@ from itertools import combinations, pairwise, permutations
 
 from cervella.alignment import Line, Source, noun_after
 from cervella.language import Language, fold
-from cervella.quantities import Quantity, quantities
+from cervella.quantities import Quantity, quantities, whole_number
 
 __all__ = ["counted", "reckoned", "rounded"]
 
@@ -134,7 +134,7 @@ def _named(text: str) -> int:
 
 
 def _whole(figure: Quantity) -> int | None:
-    values = {int(reading) for reading in figure.bare if reading.isdigit()}
+    values = {value for reading in figure.bare if (value := whole_number(reading)) is not None}
     return values.pop() if len(values) == 1 else None
 
 

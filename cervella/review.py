@@ -7,14 +7,17 @@ issue of `facts`, `sources` or `soul` is enough for an answer not to be approved
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from cervella.checks import MOST_CHARACTERS
 from cervella.checks.check import PersonaTraits
-from cervella.citations import claims_of
+from cervella.citations import claims_of, looked_at
 from cervella.grounding import Claim, Finding, findings, units
 from cervella.language import Language
 from cervella.naming import language_of
-from cervella.prompt import find_marks, strip_marks
+from cervella.prompt import FoundMark, find_marks, strip_marks
 from cervella.soul_rules import SOUL_KINDS, soul_issues
 from cervella.types import Passage
 from cervella.verdict import ReviewIssue, ReviewVerdict
@@ -22,6 +25,9 @@ from cervella.verdict import ReviewIssue, ReviewVerdict
 __all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
 
 THRESHOLD = 9.0
+_MOST_CLAIMS, _MOST_CHARACTERS = 250, 30_000
+"""Different claims with a mark, and as many without, and characters of each, that are held against the passages."""
+_SHOWN, _MOST_SEARCHED = 80, 200_000
 WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
 """What each criterion is worth."""
 ISSUE_KINDS = {
@@ -38,6 +44,7 @@ ISSUE_KINDS = {
     "invented_mark": ("sources", "This mark stands for no passage."),
     "stale": ("sources", "The cited file has changed, or is gone, since it was indexed."),
     "uncited": ("sources", "This figure has no source, and stands in no passage."),
+    "unread": ("facts", "The answer is too long to be looked at whole: this and what follows was not."),
     "empty": ("form", "There is no answer."),
     "cut": ("form", "The answer breaks off."),
     "opinion": ("facts", "The second hand finds this wrong."),
@@ -56,30 +63,43 @@ def review_text(
     threshold: float = THRESHOLD,
     traits: PersonaTraits | None = None,
     stale: Collection[str] = (),
+    until: float | None = None,
 ) -> ReviewVerdict:
     """Hold an answer against the passages that it was written from, by mark. No model is asked, nothing is loaded.
 
     `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
     what the soul declares; without them its rules are not looked at. `stale` are the marks of sources whose file has
     changed, or is gone, since it was indexed. An answer that says that the base does not know needs no source. A
-    refusal is no answer, whatever came before it.
+    refusal is no answer, whatever came before it. Nothing more is looked at once `time.monotonic()` is past `until`;
+    what was not looked at is an issue, `unread`.
     """
     if finish_reason == "refusal":
         text = ""
-    claims = claims_of(text, lang)
+    marks = find_marks(text)
+    claims = claims_of(text, lang, marks)
+    bare = _unmarked(text, lang, claims, marks)
     repeated = f"{question}\n{given}"
     issues: list[ReviewIssue] = []
-    for claim in claims:
-        issues += _of_claim(claim, sources, lang, repeated, question)
-        issues += _of_stale(claim, sources, stale)
-    bare = _unmarked(text, lang)
-    for piece in bare:
-        issues += _of_unmarked(piece, sources, lang, repeated)
+    marked = list(dict.fromkeys(claims))
+    unmarked = [Claim(text=piece, group=()) for piece in dict.fromkeys(bare)]
+    for several in (marked, unmarked):
+        read = looked_at(several, most=_MOST_CLAIMS, characters=_MOST_CHARACTERS)
+        for claim in several:
+            issues += _of_stale(claim, sources, stale)
+            if claim not in read or _past(until):
+                issues.append(_unread(claim.text))
+                break
+            issues += (_of_claim if claim.group else _of_unmarked)(claim, sources, lang, repeated, question)
     issues += _of_the_form(text, finish_reason)
     criteria = ["facts", "sources", "form"]
-    if traits is not None:
+    if traits is not None and _past(until):
+        issues.append(_unread(text))
+    elif traits is not None:
         criteria.append("soul")
-        against = soul_issues(text, traits, lang, passages=list(sources.values()), question=question)
+        if len(text) > MOST_CHARACTERS:
+            issues.append(_unread(text[MOST_CHARACTERS:]))
+        head = text[:MOST_CHARACTERS]
+        against = soul_issues(head, traits, lang, passages=list(sources.values()), question=question)
         issues += [ReviewIssue(kind=kind, claim=words, text=words, problem=SOUL_KINDS[kind]) for kind, words in against]
     count = len(claims) + len(bare)
     scored = {name: _mark(name, issues, count) for name in WEIGHTS if name in criteria}
@@ -123,7 +143,8 @@ def _of_claim(
     marks = tuple(dict.fromkeys(claim.group))
     cited = {mark: sources[mark] for mark in marks if mark in sources}
     others = {mark: passage for mark, passage in sources.items() if mark not in cited}
-    found = [_issue("invented_mark", claim.text, f"[{mark}]", marks, cited) for mark in marks if mark not in sources]
+    found = [] if claim.whole else [_unread(claim.text)]
+    found += [_issue("invented_mark", claim.text, f"[{mark}]", marks, cited) for mark in marks if mark not in sources]
     if cited:
         names = list(others)
         other_tongue = _in_the_questions(claim.text, asked, lang)
@@ -141,11 +162,21 @@ def _of_stale(claim: Claim, sources: Mapping[str, Passage], stale: Collection[st
     return [_issue("stale", claim.text, claim.text, marks, cited)] if marks else []
 
 
-def _of_unmarked(text: str, sources: Mapping[str, Passage], lang: Language, given: str) -> list[ReviewIssue]:
+def _of_unmarked(
+    claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
+) -> list[ReviewIssue]:
     """A sentence without a mark may say what it likes, but give no figure, date or quotation that stands nowhere."""
-    told = ("figure", "date", "unit", "quote")
-    wrong = [one for one in findings(text, list(sources.values()), lang, given=given) if one.kind in told]
-    return [_issue("uncited", text, finding.text, (), {}, finding) for finding in wrong]
+    told = ("figure", "date", "unit", "quote", "unread")
+    wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in told]
+    return [_issue("unread" if one.kind == "unread" else "uncited", claim.text, one.text, (), {}, one) for one in wrong]
+
+
+def _past(until: float | None) -> bool:
+    return until is not None and time.monotonic() > until
+
+
+def _unread(text: str) -> ReviewIssue:
+    return _issue("unread", text[:_SHOWN].strip(), text[:_SHOWN].strip(), (), {})
 
 
 def _issue(
@@ -177,15 +208,14 @@ def _of_the_form(text: str, finish_reason: str) -> list[ReviewIssue]:
     return []
 
 
-def _unmarked(text: str, lang: Language) -> list[str]:
+def _unmarked(text: str, lang: Language, claims: Iterable[Claim], marks: Iterable[FoundMark]) -> list[str]:
     """The sentences of an answer that no mark belongs to."""
-    marks = find_marks(text)
-    claimed = {" ".join(claim.text.split()) for claim in claims_of(text, lang, marks)}
+    claimed = "\n".join({" ".join(claim.text.split()) for claim in claims})[:_MOST_SEARCHED]
+    starts = sorted(mark.start for mark in marks)
     pieces = []
     for unit in units(text, lang):
-        piece = text[unit.start : unit.end]
-        marked = any(unit.start <= mark.start < unit.end for mark in marks)
-        words = " ".join(strip_marks(piece).split())
-        if not marked and unit.kind != "heading" and not any(words in claim for claim in claimed):
+        marked = bisect_left(starts, unit.start) < bisect_left(starts, unit.end)
+        words = " ".join(strip_marks(text[unit.start : unit.end]).split())
+        if not marked and unit.kind != "heading" and words not in claimed:
             pieces.append(words)
     return pieces

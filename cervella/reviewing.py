@@ -7,9 +7,13 @@ said in the verdict.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+
+import anyio.to_thread
 
 from cervella.brains.fallback import Fallback, Shielded
 from cervella.checks.check import PersonaTraits
@@ -41,7 +45,9 @@ class Reviewing:
 
     async def review(self, prompt: Prompt, reply: Reply, clock: Clock) -> tuple[ReviewVerdict, tuple[Attempt, ...]]:
         """The verdict on an answer as it is, and the calls that it took. Raises nothing but a cancellation."""
-        verdict = review_text(
+        left = clock.left()
+        look = partial(
+            review_text,
             reply.text,
             sources_of(prompt, reply),
             self.lang,
@@ -51,7 +57,9 @@ class Reviewing:
             threshold=self.threshold,
             traits=self.traits,
             stale=[citation.mark for citation in reply.citations if citation.changed],
+            until=None if left is None else time.monotonic() + left,
         )
+        verdict = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
         if reply.finish_reason == "refusal" or not reply.text.strip():
             return verdict, ()
         if self.second is None or (reply.abstained and _says_nothing_else(reply.text)):
@@ -181,6 +189,8 @@ async def _answer(shielded: Shielded, prompt: Prompt, clock: Clock) -> Completio
     raise BrainError("The brain ended without an answer.", brain=shielded.name, model=shielded.model)
 
 
+_LONGEST_ABSTENTION = 2_000
+"""Characters: an answer that is longer says something else too."""
 _CLAUSE = re.compile(
     r"[.,;:!?…()\n]+(?:\s*(?:e|ed|and|perché|because|porque)\s)?|\s[-–—]\s|\b(?:ma|però|but|however|mas|porém)\b",
     re.IGNORECASE,
@@ -190,6 +200,8 @@ _CLAUSE = re.compile(
 def _says_nothing_else(text: str) -> bool:
     """Whether an answer that begins with "I don't know" goes on with nothing else, clause by clause."""
     said = strip_marks(text)
+    if len(said) > _LONGEST_ABSTENTION:
+        return False
     ends = [*(match.start() for match in _CLAUSE.finditer(said)), len(said)]
     for code in known_languages():
         lang = language(code)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from cervella.language import Language, fold, language
@@ -21,6 +22,8 @@ __all__ = ["Opinion", "read_opinion", "review_prompt", "revision_prompt"]
 
 _REVIEW_TOKENS = 700
 _LONGEST_ISSUE, _MOST_ISSUES = 400, 12
+_LONGEST_OPINION, _MOST_OBJECTS = 20_000, 50
+"""Characters of an opinion that are read, many times what is asked for, and places in it where JSON may begin."""
 _CRITERIA = ("facts", "sources", "soul", "form")
 _MARK = r"[*_ \t]*[:=\-–—]?[*_ \t]*(?P<mark>\d{1,3}(?:[.,]\d+)?)(?P<of>\s*(?:/|su|of|out of|de|em)\s*\d{1,3})?"
 
@@ -115,15 +118,16 @@ def read_opinion(text: str, lang: Language) -> Opinion:
     >>> opinion.score, opinion.problems
     (6.5, ('«3 ore»: la fonte dice 3 giorni',))
     """
+    text = text[:_LONGEST_OPINION]
     languages = (lang, *(language(code) for code in ("it", "en") if code != lang.code))
     told = _from_json(text, languages)
     return told if told.readable else _from_lines(text, languages)
 
 
 def _from_json(text: str, languages: Iterable[Language]) -> Opinion:
-    for match in re.finditer(r"\{", text):
+    for match in islice(re.finditer(r"\{", text), _MOST_OBJECTS):
         try:
-            data, _ = json.JSONDecoder().raw_decode(text[match.start() :])
+            data, _ = json.JSONDecoder().raw_decode(text, match.start())
         except (ValueError, RecursionError):
             continue
         if not isinstance(data, dict):
@@ -139,7 +143,8 @@ def _from_json(text: str, languages: Iterable[Language]) -> Opinion:
             elif isinstance(value, (int, float, str)):
                 lines.append(f"{key}: {value}")
             elif isinstance(value, list):
-                problems += [" ".join(map(str, one.values())) if isinstance(one, dict) else str(one) for one in value]
+                texts = (" ".join(map(str, one.values())) if isinstance(one, dict) else str(one) for one in value)
+                problems += map(_short, texts)
         read = _from_lines("\n".join(lines), languages)
         return replace(read, problems=(*read.problems, *(p for p in problems if p.strip()))[:_MOST_ISSUES])
     return Opinion()

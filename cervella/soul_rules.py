@@ -79,7 +79,7 @@ def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
         if words not in (known if len(words.split()) > 2 else whole):
             kept.append(piece)
     own = "\n".join(kept)
-    shown = "".join(f"{passage.lead}{passage.text}" for passage in passages)
+    shown = {letter for passage in passages for letter in f"{passage.lead}{passage.text}"}
     return "".join(
         letter for letter in own if ord(letter) < 0x2190 or letter not in shown
     )  # a source's ✅ is no emoji of hers

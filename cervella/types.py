@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
-from cervella.display import html_answer, html_details, html_passage, html_table, markdown_table
+from cervella.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
 from cervella.filters import Filters
 from cervella.verdict import ReviewIssue, ReviewVerdict, SecondHand
 
@@ -72,6 +73,9 @@ class Message:
     tainted: bool = False
     """Written with a local-only passage in sight: it reaches only brains that are local or private."""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "role", "content")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -101,7 +105,11 @@ class Passage:
     local_only: bool = False
     """Reaches only brains that are local or private."""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "path", "start_line", "end_line", "heading", "text")
 
+
+_MOST_NAMED = 10
 _RETRIEVAL_HEADER = ("", "score", "lines", "heading", "date", "status")
 
 
@@ -141,6 +149,13 @@ class Retrieval(Sequence[Passage]):
             "local_only_unmatched": self.local_only_unmatched,
         }
         return {name: count for name, count in counts.items() if count}
+
+    def __repr__(self) -> str:
+        return short_repr(self, "query", "passages", "confidence", "abstain")
+
+    def __str__(self) -> str:
+        places = (f"{n}. {p.path}:{p.start_line}-{p.end_line}" for n, p in enumerate(self.passages, 1))
+        return "\n".join(places) or "no passages"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
@@ -200,6 +215,9 @@ class Prompt:
             object.__setattr__(self, "marks", tuple(f"F{n}" for n in range(1, len(self.passages) + 1)))
         if len(self.marks) != len(self.passages):
             raise ValueError(f"{len(self.passages)} passages, but {len(self.marks)} marks")
+
+    def __repr__(self) -> str:
+        return short_repr(self, "question", "history", "passages", "images", "system")
 
     @property
     def sources(self) -> dict[str, Passage]:
@@ -280,6 +298,9 @@ class Completion:
     flags: Mapping[str, int] = field(default_factory=dict)
     """What a reader should know, with a count: `{"secrets_masked": 2, "passages_dropped": 1, "test_size": 1}`."""
 
+    def __repr__(self) -> str:
+        return short_repr(self, "text", "finish_reason", "model", "attempts", "flags")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitedLines:
@@ -303,9 +324,9 @@ class Citation:
     end_line: int
     quote: str
     """The sentence or row of the passage that fits the answer best, verbatim."""
-    supported: bool
+    supported: bool | None
     """The numbers and the quoted words that the answer gives with this mark stand in these lines, and the file has not
-    changed since."""
+    changed since. None: not looked at, or not whole, because the answer is too long or its time was over."""
     changed: bool | None = None
     """The cited file differs from what was indexed, or is gone. None where nobody looked: the retriever can't tell, or
     the folder is not there."""
@@ -317,6 +338,8 @@ class Citation:
         """Why not to rely on it, in a few words; empty where it is supported."""
         if self.changed:
             return "changed or gone since it was indexed"
+        if self.supported is None:
+            return "not checked against these lines"
         return "" if self.supported else "not supported by these lines"
 
     def read(self) -> CitedLines:
@@ -379,13 +402,23 @@ class Reply:
     invented_marks: int = 0
     """Marks in the text that stand for no passage shown to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """As on `Completion`; and what the Retrieval says where it is not 0: `index_behind`, `index_unchecked` and
-    `local_only_unmatched`."""
+    """As on `Completion`; what the Retrieval says where it is not 0, `index_behind`, `index_unchecked` and
+    `local_only_unmatched`; and `citations_unread`: citations of which `supported` is None."""
     attempts: tuple[Attempt, ...] = ()
     """Every call of an engine that this answer took, in order; those of a review too."""
     review: ReviewVerdict | None = None
     """What a review came to; None where there was none."""
     id: str = ""
+
+    def __repr__(self) -> str:
+        return short_repr(self, "text", "citations", "passages", "brain", "model", "abstained", "flags", "id")
+
+    def __str__(self) -> str:
+        sources = [
+            f"[{one.mark}] {one.path}:{one.start_line}-{one.end_line}{f'  ({one.doubt})' if one.doubt else ''}"
+            for one in self.citations
+        ]
+        return "\n".join([self.text, *([""] if sources else []), *sources])
 
     def _repr_markdown_(self) -> str:
         lines = [self.text, ""]
@@ -438,6 +471,9 @@ class Preview:
     retrieval: Retrieval
     flags: Mapping[str, int] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return short_repr(self, "brain", "prompt_tokens", "limit_tokens", "messages")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedFile:
@@ -464,7 +500,7 @@ class IndexReport:
     """What one run of the indexer did. `files_seen` = `files_indexed` + the skipped."""
 
     files_seen: int
-    """Regular files under the folder."""
+    """Regular files under the folder; what lies in `.git`, in `.cervella` or in the index is not counted."""
     files_indexed: int
     """In the index after the run."""
     files_skipped: tuple[SkippedFile, ...]
@@ -481,11 +517,25 @@ class IndexReport:
     redactions: tuple[Redaction, ...] = ()
     """The secrets that are masked in the index, by path and line."""
 
+    def __repr__(self) -> str:
+        return short_repr(
+            self, "files_seen", "files_indexed", "files_skipped", "chunks_total", "warnings", "redactions"
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files_indexed} of {self.files_seen} files indexed: {self.added} added, {self.changed} changed, "
+            f"{self.removed} removed, {self.unchanged} unchanged; {self.chunks_total} chunks"
+        )
+
     def _rows(self) -> list[tuple[object, ...]]:
         counts = ("files_seen", "files_indexed", "added", "changed", "removed", "unchanged", "chunks_total")
         rows: list[tuple[object, ...]] = [(name, getattr(self, name)) for name in (*counts, "pending_embeddings")]
         rows += [("redactions", len(self.redactions)), ("seconds", f"{self.seconds:.1f}"), ("embedder", self.embedder)]
-        return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
+        if len(self.files_skipped) <= _MOST_NAMED:
+            return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
+        reasons = Counter(one.reason for one in self.files_skipped)
+        return [*rows, *((f"skipped: {reason}", count) for reason, count in reasons.most_common())]
 
     def _repr_markdown_(self) -> str:
         return markdown_table(("", ""), self._rows())

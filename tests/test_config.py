@@ -242,7 +242,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
     [
         ("CERVELLA_BRIAN", "echo", "CERVELLA_BRIAN"),
         ("CERVELLA_FILE", "x", "CERVELLA_FILE"),
-        ("CERVELLA_KNOWLEDGE__TOPK", "3", "topk"),
+        ("CERVELLA_KNOWLEDGE__TOPK", "3", "CERVELLA_KNOWLEDGE__TOP_K?"),
         ("CERVELLA_KNOWLEDGE__TOP_K", "sei", "top_k"),
         ("CERVELLA_KNOWLEDGE", "non è json", "CERVELLA_KNOWLEDGE"),
         ("CERVELLA_SOUL__ALSO", "b.md", "CERVELLA_SOUL"),

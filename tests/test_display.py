@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from cervella.types import Citation, IndexReport, Reply, Retrieval, SkippedFile
+from cervella.types import (
+    Citation,
+    Completion,
+    IndexReport,
+    Message,
+    Passage,
+    Preview,
+    Prompt,
+    Reply,
+    Retrieval,
+    SkippedFile,
+)
 from tests.conftest import make_passage
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1))"
@@ -60,3 +71,53 @@ def test_a_report_shows_its_counts_and_what_was_skipped() -> None:
     )
     assert "not_markdown" in report._repr_html_()
     assert "a\\|b.bin" in report._repr_markdown_()
+
+
+PASSAGE = Passage(id="1", path="a.md", heading="Uno", text="parola " * 2_000, start_line=1, end_line=9)
+REPLY = Reply(
+    text="Costa 12 euro [F1] e 13 [F2].",
+    citations=tuple(
+        Citation(mark=mark, path="a.md", heading="", start_line=1, end_line=9, quote="q" * 500, supported=supported)
+        for mark, supported in (("F1", True), ("F2", False), ("F3", None))
+    ),
+    passages=(PASSAGE,) * 6,
+    brain="extractive",
+)
+
+
+def test_printing_a_reply_prints_the_answer_and_its_sources() -> None:
+    assert str(REPLY).splitlines() == [
+        "Costa 12 euro [F1] e 13 [F2].",
+        "",
+        "[F1] a.md:1-9",
+        "[F2] a.md:1-9  (not supported by these lines)",
+        "[F3] a.md:1-9  (not checked against these lines)",
+    ]
+    assert str(Reply(text="Ciao.")) == "Ciao."
+    assert "not checked" in REPLY._repr_markdown_()
+    assert "not checked" in REPLY._repr_html_()
+
+
+def test_printing_passages_prints_where_they_stand() -> None:
+    assert str(Retrieval(query="x", passages=(PASSAGE, PASSAGE))) == "1. a.md:1-9\n2. a.md:1-9"
+
+
+def test_no_repr_is_a_page_long() -> None:
+    prompt = Prompt(system="anima " * 2_000, question="parola " * 500, passages=(PASSAGE,) * 6)
+    retrieval = Retrieval(query="parola " * 500, passages=(PASSAGE,) * 6)
+    messages = tuple(Message(role="user", content="parola " * 500) for _ in range(9))
+    report = IndexReport(
+        files_seen=901, files_indexed=1, added=1, changed=0, removed=0, unchanged=0, chunks_total=3,
+        pending_embeddings=0, seconds=0.1,
+        files_skipped=tuple(SkippedFile(path=f"{n}.bin", reason="not_markdown") for n in range(900)),
+    )  # fmt: skip
+    preview = Preview(
+        prompt=prompt, messages=messages, prompt_tokens=9, limit_tokens=None, brain="echo", retrieval=retrieval
+    )
+    completion = Completion(text="parola " * 500)
+    for value in (PASSAGE, REPLY, prompt, retrieval, messages[0], report, preview, completion):
+        assert len(repr(value)) < 500, type(value).__name__
+        assert repr(value).startswith(type(value).__name__)
+    assert len(str(report)) < 200
+    assert report._repr_markdown_().count("\n") < 30
+    assert "900" in report._repr_markdown_()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
+from cervella.brains.other_names import known_elsewhere
 from cervella.errors import (
     BrainError,
     BrainNotInstalledError,
@@ -72,9 +73,12 @@ def load_brain(
             if kind == name
             else f"The brain {name!r} is of kind {kind!r}: there is none."
         )
-        raise UnknownBrainError(
-            what, name=kind, known=known, remedy=f"{did_you_mean(kind, known)}Known brains: {', '.join(known)}."
-        )
+        elsewhere = known_elsewhere(spec if kind == name else kind, table=None if kind == name else name)
+        elsewhere = elsewhere or (known_elsewhere(kind) if kind == name else None)
+        near = f"{elsewhere} " if elsewhere else did_you_mean(kind, known)
+        if model and not near:
+            near = f'A model of Ollama is named after its brain: "ollama:{spec}". '
+        raise UnknownBrainError(what, name=kind, known=known, remedy=f"{near}Known brains: {', '.join(known)}.")
     if model:
         own["model"] = model.strip()
     for key in (*SHIELD_OPTIONS, *COST_OPTIONS):

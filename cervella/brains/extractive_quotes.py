@@ -25,7 +25,7 @@ _WHOLE_BOX = 10
 
 _RULED_ROW = re.compile(r"^\s*\|?[\s:|+=-]*-[\s:|+=-]*$")
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
-_LABEL = re.compile(r"\n(?=\s*(?:>\s*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
+_LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
 _CLAUSE = re.compile(r"(?<=[;:,])\s+")
 _COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
@@ -201,7 +201,7 @@ def _holds(block: str, mark: str, passage: Passage, lang: Language) -> bool:
     return (
         bool(claims)
         and {item.mark for item in found} == {mark}
-        and supports("\n".join(claim.text for claim in claims), [passage], lang)
+        and supports("\n".join(claim.text for claim in claims), [passage], lang) is True
     )
 
 

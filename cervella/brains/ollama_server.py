@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from cervella.brains.addresses import without_openai_path
 from cervella.brains.chat_templates import is_jinja, takes_system
-from cervella.brains.http_clients import checked_url, get_json
+from cervella.brains.http_clients import checked_url, get_json, shown_url
 
 __all__ = [
     "ModelFacts",
@@ -29,7 +30,8 @@ _PORT = 11434
 
 
 def server_url(url: str | None) -> str:
-    """Where the server is: `url`, or OLLAMA_HOST, or this machine. Raises ValueError where that is no address.
+    """Where the server is: `url`, or OLLAMA_HOST, or this machine. Raises ValueError where that is no address of
+    Ollama's own API.
 
     >>> server_url("gpu-box"), server_url("http://0.0.0.0:11434/")
     ('http://gpu-box:11434', 'http://127.0.0.1:11434')
@@ -41,7 +43,13 @@ def server_url(url: str | None) -> str:
         parts = parts._replace(netloc=f"{parts.netloc}:{_PORT}")
     if parts.hostname == "0.0.0.0":  # where a server listens, not where one finds it
         parts = parts._replace(netloc=f"127.0.0.1:{parts.port or 80}")
-    return checked_url(urlunsplit(parts))
+    address = checked_url(urlunsplit(parts))
+    if own := without_openai_path(address):
+        raise ValueError(
+            f"url is {shown_url(address)!r}, and Ollama's own API is not below /v1: write {shown_url(own)!r}, or take "
+            'kind = "vllm" for the OpenAI-compatible one'
+        )
+    return address
 
 
 def is_cloud_tag(model: str) -> bool:

@@ -280,7 +280,7 @@ def counts(refusal: Refusal) -> tuple[int | None, int | None]:
     if isinstance(prompt, int) and isinstance(limit, int):
         return prompt, limit
     for pattern in _COUNTS:
-        if found := pattern.search(refusal.message):
+        if found := pattern.search(refusal.message[:_READ_AT_MOST]):
             named = found.groupdict()
             return int(named.get("prompt") or found[1]), int(named.get("limit") or found[2])
     return None, None

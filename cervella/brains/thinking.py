@@ -8,8 +8,9 @@ __all__ = ["ThoughtFilter", "ThoughtLeakedError"]
 
 _NAMES = ("think", "thinking", "thought")
 # A tag in backticks is one that the answer speaks of.
-_OPENER = re.compile(rf"(?<!`)(?:<(?:{'|'.join(_NAMES)})>|\[THINK\])")
-_CLOSER = re.compile(rf"(?<!`)(?:</(?:{'|'.join(_NAMES)})>|\[/THINK\])")
+_TAG = re.compile(
+    rf"(?<!`)(?:(?P<opener><(?:{'|'.join(_NAMES)})>|\[THINK\])|(?P<closer></(?:{'|'.join(_NAMES)})>|\[/THINK\]))"
+)
 _TAGS = [f"<{slash}{name}>" for name in _NAMES for slash in ("", "/")] + ["[THINK]", "[/THINK]"]
 _BEGINNINGS = {f"{tick}{tag[:n]}" for tag in _TAGS for n in range(1, len(tag)) for tick in ("", "`")} | {"`"}
 _LONGEST = max(map(len, _BEGINNINGS))
@@ -42,20 +43,17 @@ class ThoughtFilter:
 
     def feed(self, piece: str) -> str:
         """What of the text so far can be given out."""
-        text, out = self._held + piece, ""
-        while True:
-            opener = None if self.inside else _OPENER.search(text)
-            closer = _CLOSER.search(text)
-            if closer and (opener is None or closer.start() < opener.start()):
+        text, out, start = self._held + piece, "", 0
+        for tag in _TAG.finditer(text):
+            if tag["opener"] and not self.inside:
+                out += text[start : tag.start()]
+                start, self.inside = tag.end(), True
+            elif tag["closer"]:
                 if not self.inside and (self._given or out.strip()):
                     raise ThoughtLeakedError
-                text, out = text[closer.end() :], out if self.inside else ""
+                start, out = tag.end(), out if self.inside else ""
                 self.inside, self.removed = False, self.removed + 1
-            elif opener:
-                out += text[: opener.start()]
-                text, self.inside = text[opener.end() :], True
-            else:
-                break
+        text = text[start:]
         # What may be the beginning of a tag waits for the rest; nobody needs what stands in a thought.
         self._held = next((text[-n:] for n in range(min(_LONGEST, len(text)), 0, -1) if text[-n:] in _BEGINNINGS), "")
         if not self.inside:

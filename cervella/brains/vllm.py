@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from cervella.brains.addresses import openai_address
 from cervella.brains.control_tokens import defuse_control_tokens
 from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
 from cervella.brains.http_clients import (
@@ -19,6 +20,7 @@ from cervella.brains.http_clients import (
     get_json,
     key_from,
     location_of_url,
+    shown_url,
 )
 from cervella.brains.http_failures import HttpFailures, checked, translated
 from cervella.brains.ollama_server import is_ollamas_cloud
@@ -128,7 +130,7 @@ class VllmBrain:
             one = next((m for m in listed if m.get("id") == self._named or self._named in m.get("aliases", ())), None)
             if self._named is None:
                 if not listed:
-                    raise self._failures().model_missing()
+                    raise self._wrong_address() if openai_address(self._url) else self._failures().model_missing()
                 one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
                 self.model = str(one["id"])
                 self.remote = is_ollamas_cloud(self.model)
@@ -235,16 +237,20 @@ class VllmBrain:
 
         failures, key = self._failures(), self._key()
         listed: Any = None
+        lost = False
         try:
             listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=key)
         except httpx2.HTTPStatusError as error:
             if error.response.status_code in (401, 403):
                 raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
+            lost = error.response.status_code == 404
         except httpx2.HTTPError as error:
             raise failures.unreachable(error) from error
         except ValueError:
-            pass  # it is there, and need not list its models
+            lost = True  # it is there, and need not list its models
         self._reading.check(failures, timeout=_CHECK_SECONDS, key=key)
+        if lost and openai_address(self._url):
+            raise self._wrong_address()
         there = [m for m in listed.get("data") or () if isinstance(m, dict)] if isinstance(listed, dict) else []
         if self._named and there and not any(self._named in (m.get("id"), *m.get("aliases", ())) for m in there):
             raise failures.model_missing(there=[str(m.get("id")) for m in there])
@@ -310,8 +316,18 @@ class VllmBrain:
                 there = [str(model.get("id")) for model in await listed_models(client)]
         except Exception:  # who can't list its models leaves the error as it is
             there = []
+        if not there and openai_address(self._url):
+            return self._wrong_address()
         failures = self._failures()
         return failures.model_missing(f": {failures.said(refusal_of(error).message)}", there=there)
+
+    def _wrong_address(self) -> BrainError:
+        right = shown_url(openai_address(self._url) or self._url)
+        return self._failures().broken(
+            f"finds no OpenAI-compatible server at {shown_url(self._url)}",
+            remedy=f'Such servers usually answer below /v1: set url = "{right}" in [brains.{self.name}].',
+            code="wrong_address",
+        )
 
     # The client
 

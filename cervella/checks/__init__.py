@@ -7,6 +7,6 @@ args, the text and the context, and gives True, False, None (not scored) or a `C
 from __future__ import annotations
 
 from cervella.checks.check import Check, Checked, Context, Judge, PersonaTraits
-from cervella.checks.running import check_kinds, run_check
+from cervella.checks.running import MOST_CHARACTERS, check_kinds, run_check
 
-__all__ = ["Check", "Checked", "Context", "Judge", "PersonaTraits", "check_kinds", "run_check"]
+__all__ = ["MOST_CHARACTERS", "Check", "Checked", "Context", "Judge", "PersonaTraits", "check_kinds", "run_check"]

@@ -14,6 +14,9 @@ __all__ = ["figure_in", "written_figures"]
 _ECHO = 4
 """A question of so few words («1.200? No») only repeats a figure."""
 
+_LONGEST_WORD = 80
+"""Letters of a figure in words."""
+
 
 def figure_in(prose: Prose, term: str, anyhow: bool) -> Found | None:
     """Where a text gives a figure or a date (`1450`, `40 euro`, `17 aprile 2026`); not negated, unless `anyhow`."""
@@ -77,6 +80,8 @@ def _written(word: str, lang: Language) -> int | None:
     """The value of a word that is made of number words and of nothing else."""
     if word in lang.numbers:
         return lang.numbers[word]
+    if len(word) > _LONGEST_WORD:
+        return None
     total = part = 0
     rest = word
     while rest:

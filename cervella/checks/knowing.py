@@ -12,6 +12,7 @@ from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.texts import asserted, groups, states
 from cervella.grounding import numbers
 from cervella.language import fold, words
+from cervella.quantities import whole_number
 
 __all__ = ["KINDS"]
 
@@ -64,7 +65,7 @@ def _invented(prose: Prose, context: Context) -> str | None:
         offered |= {iso, *(str(int(part)) for part in iso.split("-"))}
     text = re.sub(r"(?m)^[ \t]*\d{1,2}[.)]\s", "", prose.plain)
     for figure in numbers(text):
-        small = any(reading.isdigit() and int(reading) <= _SMALL for reading in figure)
+        small = any((value := whole_number(reading)) is not None and value <= _SMALL for reading in figure)
         if not figure & offered and not small:
             return min(figure)
     for match, value in written_figures(fold(text), prose.lang):

@@ -19,7 +19,7 @@ from cervella.prompt import strip_marks
 __all__ = ["Found", "Prose", "Sentence", "pattern_of", "without_code"]
 
 _FENCE = re.compile(
-    r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*$|.*\Z)", re.DOTALL | re.MULTILINE
+    r"^[ \t]*+(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*$|.*\Z)", re.DOTALL | re.MULTILINE
 )
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,400}?)(?<!`)\1(?!`)")
 _QUOTES = (
@@ -37,6 +37,9 @@ _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CONTEXT = 34
 _CLAUSE = 300
 """Letters before a phrase that are looked at for what governs it: a sentence without end is read in linear time."""
+_LONGEST_SENTENCE, _OVERLAP = 1_200, 200
+"""Letters of a sentence that are read at once, since patterns take more than linear time. A longer one is read in parts
+that overlap, so that no phrase is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +170,16 @@ def _sentences(text: str, lang: Language) -> Iterator[Sentence]:
         inside[start:end] = b"\1" * (end - start)
     if not any(char.isalnum() and not inside[at] for at, char in enumerate(text)):
         inside = bytearray(len(text))  # the whole answer stands in quotation marks: then she says it
-    for number, unit in enumerate(units(text, lang)):
-        yield _sentence(text, unit.start, unit.end, inside, number)
+    spans = (span for unit in units(text, lang) for span in _parts(unit.start, unit.end))
+    for number, (start, end) in enumerate(spans):
+        yield _sentence(text, start, end, inside, number)
+
+
+def _parts(start: int, end: int) -> Iterator[tuple[int, int]]:
+    while end - start > _LONGEST_SENTENCE:
+        yield start, start + _LONGEST_SENTENCE
+        start += _LONGEST_SENTENCE - _OVERLAP
+    yield start, end
 
 
 def _quotations(text: str) -> Iterable[tuple[int, int]]:

@@ -9,11 +9,14 @@ from typing import Any
 from cervella.checks import knowing, persona, secrets, shape, stance, texts
 from cervella.checks.check import Check, Checked, Context
 from cervella.checks.prose import Prose
-from cervella.checks.reading import rules_for
+from cervella.checks.reading import Rules, rules_for
 from cervella.errors import EvaluationError, did_you_mean
-from cervella.language import language
+from cervella.language import Language, language
 
-__all__ = ["check_kinds", "run_check"]
+__all__ = ["MOST_CHARACTERS", "check_kinds", "run_check"]
+
+MOST_CHARACTERS = 40_000
+"""Of a text that is looked at: some 10,000 tokens, more than any answer that is asked for here."""
 
 _BUILT_IN: dict[str, Any] = {
     **texts.KINDS,
@@ -43,7 +46,7 @@ def check_kinds() -> list[str]:
 
 
 def run_check(check: Check, text: str, context: Context) -> Checked:
-    """Hold a text against one check. An empty text passes none.
+    """Hold a text against one check. An empty text passes none; one of more than `MOST_CHARACTERS` is not looked at.
 
     Raises EvaluationError: a kind that nobody brings, or arguments that it can't use.
     """
@@ -58,13 +61,15 @@ def run_check(check: Check, text: str, context: Context) -> Checked:
         )
     if not text.strip():
         return Checked(kind=kind, passed=False, detail="the text is empty")
+    if len(text) > MOST_CHARACTERS:
+        return Checked(kind=kind, passed=None, detail=f"{len(text)} characters: too long to be looked at")
     rules = rules_for(context.language) or (rules_for("it") if kind in _LANGUAGE_FREE else None)
     try:
         if kind not in _BUILT_IN:
             return _result(kind, plugin.load()(dict(check.args), text, context) if plugin else None)
         if rules is None:
             return Checked(kind=kind, passed=None, detail=f"no rules for {context.language!r}")
-        prose = Prose(text, language(context.language), rules)
+        prose = _prose(text, language(context.language), rules)
         return _result(kind, _BUILT_IN[kind](check.args, prose, context))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EvaluationError(
@@ -72,6 +77,11 @@ def run_check(check: Check, text: str, context: Context) -> Checked:
             remedy=f"Check its arguments: {dict(check.args)!r}.",
             code="bad_check",
         ) from error
+
+
+@lru_cache(maxsize=4)  # the checks of one answer follow one another
+def _prose(text: str, lang: Language, rules: Rules) -> Prose:
+    return Prose(text, lang, rules)
 
 
 def _result(kind: str, given: Any) -> Checked:

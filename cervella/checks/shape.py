@@ -16,12 +16,13 @@ __all__ = ["KINDS"]
 _EMOJI = re.compile(
     "[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]"
 )
-_BULLET = re.compile(r"^\s*[-*+•]\s+\S", re.MULTILINE)
-_NUMBERED = re.compile(r"^\s*\d{1,2}[.)]\s+\S", re.MULTILINE)
-_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+\S", re.MULTILINE)
-_ROW = re.compile(r"^\s*\|.*\|\s*$", re.MULTILINE)
-_RULE = re.compile(r"^\s*\|?[\s:|-]*-{2,}[\s:|-]*\|?\s*$")
-_FENCED = re.compile(r"^[ \t]*(`{3,}|~{3,})[^\n]*\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
+# No `\s*` at the start of a line: it runs on over blank lines, and from each of them again.
+_BULLET = re.compile(r"^[^\S\n]*[-*+•]\s+\S", re.MULTILINE)
+_NUMBERED = re.compile(r"^[^\S\n]*\d{1,2}[.)]\s+\S", re.MULTILINE)
+_HEADING = re.compile(r"^[^\S\n]{0,3}#{1,6}\s+\S", re.MULTILINE)
+_ROW = re.compile(r"^[^\S\n]*\|.*\|[^\S\n]*$", re.MULTILINE)
+_RULE = re.compile(r"[\s:|-]*")
+_FENCED = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[^\n]*+\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
 Verdict = tuple[bool | None, str]
 
@@ -51,7 +52,7 @@ def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdi
     """What the text must look like: `bullets`, `numbered`, `items`, `headings`, `rows`, `columns`: least counts;
     `no_list`, `no_heading`, `no_table`, `no_emoji`, `no_code`, `code`, `json`, `question`: true."""
     text = prose.text
-    rows = [row for row in _ROW.findall(text) if not _RULE.match(row)]
+    rows = [row for row in _ROW.findall(text) if not _is_rule(row)]
     counts = {
         "bullets": len(_BULLET.findall(text)),
         "numbered": len(_NUMBERED.findall(text)),
@@ -78,11 +79,16 @@ def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdi
     return True, ""
 
 
+def _is_rule(row: str) -> bool:
+    """Whether it is the line between a table's header and its rows."""
+    return "--" in row and _RULE.fullmatch(row) is not None
+
+
 def _is_json(text: str) -> bool:
     fenced = _FENCED.search(text)
     try:
         json.loads(fenced[2] if fenced else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

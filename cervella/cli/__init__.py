@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
+import re
 import sys
 from typing import Annotated, Any
 
@@ -26,7 +28,10 @@ from cervella.cli import (
     soul_test,
     stats,
 )
-from cervella.cli.output import warnings_shown
+from cervella.cli.once_a_day import first_today
+from cervella.cli.output import print_line, warnings_shown
+from cervella.cli.unconfigured import told_unconfigured
+from cervella.cli.usage import usage_help
 from cervella.errors import CervellaError, ConfigError
 from cervella.redaction import mask_secrets
 
@@ -38,6 +43,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # else "[evaluation] judge" in a help text is taken for markup, and left out
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -73,6 +80,19 @@ app.add_typer(questions.app, name="questions")
 app.command("doctor")(doctor.doctor)
 
 
+def _list_whole(commands: typer.Typer) -> None:
+    """List each command with the whole first sentence of its help, however narrow the terminal is."""
+    for command in commands.registered_commands:
+        command.short_help = re.split(r"(?<=[.]) ", inspect.getdoc(command.callback) or "")[0]
+    for group in commands.registered_groups:
+        assert group.typer_instance is not None
+        group.short_help = group.typer_instance.info.help
+        _list_whole(group.typer_instance)
+
+
+_list_whole(app)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 1 it failed, 2 configuration or usage."""
     for stream in (sys.stdout, sys.stderr):
@@ -83,14 +103,14 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
     try:
-        with warnings_shown("cervella.soul"), warnings_shown("cervella.knowledge"):
-            code: Any = app(args=given, standalone_mode=False)
+        with warnings_shown("cervella.soul", only=first_today), warnings_shown("cervella.knowledge"):
+            code: Any = app(args=given, prog_name="cervella", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CervellaError as error:
         if debug:
             raise
-        _say(error.message, error.remedy)
+        _say(*told_unconfigured(error, given))
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # The reader left (`cervella search … | head`): say nothing, and keep Python from saying it at exit.
@@ -102,24 +122,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own usage errors; it keeps their class to itself
-            if error.format_message():  # empty where no command was given: the help is printed then
-                _say(error.format_message(), _usage(error))
+            message, context = error.format_message(), getattr(error, "ctx", None)
+            if context is not None and message == context.get_help():  # no command was given
+                print_line(message)
+            else:
+                _say(message, usage_help(error))
             return 2
         if debug or not isinstance(error, OSError):
             raise
         _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), None)
         return 1
-
-
-def _usage(error: Any) -> str:
-    """What to do about a command that was typed wrongly."""
-    if "unexpected extra argument" in error.format_message():
-        return 'Put a text of several words in quotes: cervella ask "Perché abbiamo rimandato il lancio?".'
-    context, names = getattr(error, "ctx", None), list[str]()
-    while context is not None and context.parent is not None:
-        names.insert(0, context.info_name)
-        context = context.parent
-    return f"See `{' '.join(['cervella', *names])} --help`."
 
 
 def _say(message: str, remedy: str | None) -> None:

@@ -34,12 +34,15 @@ from cervella.cli.output import (
     warn_of_index,
     where,
 )
+from cervella.cli.stdin import given_or_stdin
 from cervella.errors import ConfigError
 from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, Reviewed, TextDelta
 
 
 def ask(
-    question: Annotated[str | None, typer.Argument(help="What you want to know.", show_default=False)] = None,
+    question: Annotated[
+        str | None, typer.Argument(help="What you want to know; - for standard input.", show_default=False)
+    ] = None,
     config: ConfigPath = None,
     brain: Annotated[
         str | None,
@@ -78,6 +81,8 @@ def ask(
             "Missing argument 'question'." if nothing else "These arguments do not go together.",
             remedy="Ask one question, or a file of them with --batch IN --out OUT: see `cervella ask --help`.",
         )
+    if question is not None:
+        question = given_or_stdin(question, "question")
     with Agent(config=config, brain=brain) as agent:
         warn_of_filters(agent, filters)
         if batch is not None and out is not None:

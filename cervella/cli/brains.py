@@ -14,6 +14,7 @@ from cervella.brains.models import models_folder, suggested_models
 from cervella.brains.pull import pull_model
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line, progress_bar
+from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError
 
 app = typer.Typer(invoke_without_command=True, help="Show which brains can run here, and who would be asked.")
@@ -59,12 +60,13 @@ def brains(context: typer.Context, config: ConfigPath = None, as_json: AsJson = 
 
 @app.command("route")
 def route(
-    question: Annotated[str, typer.Argument(help="The question.")],
+    question: Annotated[str, typer.Argument(help="The question; - for standard input.")],
     batch: Annotated[bool, typer.Option("--batch", help="As one of many, that nobody waits for.")] = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Say which brain would be asked a question, and why. Nobody is called."""
+    question = given_or_stdin(question, "question")
     with Agent(config=config) as agent:
         decision = agent.route(question, batch=batch)
     if as_json:

@@ -49,11 +49,11 @@ def chat(
 ) -> None:
     """Talk: answers as they come, with their sources; the conversation is kept."""
     with Agent(config=config, brain=brain) as agent, _history():
-        chosen = agent.brain.name  # a wrong name fails here, not at the first question
+        persona, chosen = agent.soul.name, agent.brain.name  # what is missing fails here, not at the first question
         name = session or datetime.datetime.now().strftime("chat-%Y%m%d-%H%M%S")
         talk = _Talk(agent, agent.session(name))
         turns = counted(len(talk.session.turns()), "turn")
-        note(f"{agent.soul.name}, through {chosen}. Session {name}, {turns}. /help for help.")
+        note(f"{persona}, through {chosen}. Session {name}, {turns}. /help for help.")
         try:
             talk.run()
         finally:

@@ -20,6 +20,7 @@ from cervella.agent import Agent
 from cervella.brains.fallback import Shielded
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
+from cervella.cli.unconfigured import cure_without_config
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.embedding import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.local_only import local_only_in
@@ -73,7 +74,10 @@ def _findings(config: Any) -> Iterator[Finding]:
         agent = Agent(config=config)
         return str(agent.config.file or "no cervella.toml here or above: the built-in defaults")
 
-    yield _looked("configuration", configuration)
+    finding = _looked("configuration", configuration)
+    if agent is not None and agent.config.file is None:
+        finding = replace(finding, state="warning", cure=cure_without_config())
+    yield finding
     if agent is None:
         return
     with agent:

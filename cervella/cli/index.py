@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -9,6 +11,9 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line, progress_bar, report_data, warnings_shown
+from cervella.types import SkippedFile
+
+_NAMED = 9  # of the skipped files: with the line before them that is ten
 
 
 def index(
@@ -19,6 +24,7 @@ def index(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index again from nothing.")] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Hold the whole index against its manifest.")] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Leave no trace of what was deleted.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every file that was skipped.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the index up to date with the folder."""
@@ -29,8 +35,7 @@ def index(
     if as_json:
         print_json(report_data(report))
         return
-    for skipped in report.files_skipped:
-        note(f"skipped: {skipped.path} ({skipped.reason})")
+    _tell_what_was_skipped(report.files_skipped, whole=verbose)
     if report.redactions:
         files = len({one.path for one in report.redactions})
         first = report.redactions[0]
@@ -45,3 +50,17 @@ def index(
     vectors = "words only" if report.embedder == "none" else f"embedder {report.embedder}"
     pending = f", {report.pending_embeddings} still without a vector" if report.pending_embeddings else ""
     print_line(f"{report.chunks_total} chunks, {vectors}{pending}, {report.seconds:.1f} s.")
+
+
+def _tell_what_was_skipped(skipped: Sequence[SkippedFile], *, whole: bool) -> None:
+    """How many files are left out for each reason, and some of them by name: those of the rarest reasons first."""
+    if not skipped:
+        return
+    reasons = Counter(one.reason for one in skipped)
+    named = sorted(skipped, key=lambda one: (reasons[one.reason], one.reason, one.path))
+    shown = named if whole else named[:_NAMED]
+    if len(named) > len(shown):
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        note(f"skipped: {len(skipped)} files ({counts}); some of them follow, --verbose names all:")
+    for one in shown:
+        note(f"skipped: {one.path} ({one.reason})")

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -94,9 +94,13 @@ def warn_of_index(flags: Mapping[str, int]) -> None:
 
 
 @contextmanager
-def warnings_shown(name: str = "cervella") -> Iterator[None]:
+def warnings_shown(
+    name: str = "cervella", *, only: Callable[[logging.LogRecord], bool] | None = None
+) -> Iterator[None]:
     """What the library warns of in its log meanwhile, on stderr: a download that starts, a cache that is damaged."""
     handler = _NoteHandler(logging.WARNING)
+    if only is not None:
+        handler.addFilter(only)
     logger = logging.getLogger(name)
     logger.addHandler(handler)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,8 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
 from cervella.cli.output import note, print_json, print_line, print_verdict
+from cervella.cli.stdin import read_stdin
+from cervella.cli.unconfigured import no_config_note
 from cervella.conversations import Turn
 from cervella.errors import ConfigError
 from cervella.types import Filters
@@ -23,7 +24,8 @@ def review(
         str | None,
         typer.Argument(
             metavar="[ID]",
-            help="A kept answer: a reply's id, or a session's for its last one. By default the last of all.",
+            help="A kept answer: a reply's id, or a session's for its last one. By default the last of all. "
+            "- for a text on standard input, as --text -.",
         ),
     ] = None,
     text: Annotated[
@@ -43,10 +45,19 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """Check an answer against the base: figures, dates, quotations, sources, the soul's rules. No model is needed."""
+    if answer == "-" and text is None:
+        answer, text = None, Path("-")
+    if text is not None and question is None and answer is None:
+        raise ConfigError(
+            "These arguments do not go together: a text needs the question that it answers.",
+            remedy='Add the question: --question "Perché abbiamo rimandato il lancio?".',
+            code="no_question",
+        )
     if (text is None) != (question is None) or (text is not None and answer is not None):
         raise ConfigError(
             "These arguments do not go together.",
-            remedy="Review a kept answer by its id, or a text with --text FILE --question QUESTION.",
+            remedy="Review a kept answer by its id, or a text with --text FILE --question QUESTION; "
+            "- in place of FILE is standard input.",
         )
     with Agent(config=config) as agent:
         options: dict[str, Any] = {"brain": brain, "top_k": top_k, "timeout": timeout}
@@ -71,7 +82,7 @@ def review(
 
 def _read(file: Path) -> str:
     if str(file) == "-":
-        return sys.stdin.read()
+        return read_stdin("text")
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -89,5 +100,8 @@ def _kept(agent: Agent, id: str | None) -> tuple[Turn, Filters | None]:
         if wanted:
             return wanted[-1], one.filters
     if id is None:
-        raise ConfigError("No answer is kept yet.", remedy="`cervella chat` keeps them; or give --text and --question.")
+        raise ConfigError(
+            "No answer is kept yet.",
+            remedy=f"`cervella chat` keeps them; or give --text and --question.{no_config_note(agent.config)}",
+        )
     raise ConfigError(f"There is no session or reply {id!r}.", remedy=_FOUND_BY)

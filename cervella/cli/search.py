@@ -21,10 +21,11 @@ from cervella.cli.options import (
     filters_of,
 )
 from cervella.cli.output import note, print_json, print_passages, retrieval_data, warn_of_index
+from cervella.cli.stdin import given_or_stdin
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for.")],
+    query: Annotated[str, typer.Argument(help="What to look for; - for standard input.")],
     config: ConfigPath = None,
     top_k: TopK = None,
     role: FilterRole = None,
@@ -37,6 +38,7 @@ def search(
 ) -> None:
     """Find the passages for a query; no brain is asked."""
     filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    query = given_or_stdin(query, "query")
     with Agent(config=config) as agent:
         found = agent.search(query, top_k=top_k, filters=filters)
         lang = agent.language

@@ -9,6 +9,7 @@ import typer
 from cervella.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line
+from cervella.cli.unconfigured import no_config_note
 from cervella.errors import ConfigError
 
 
@@ -48,4 +49,4 @@ def sessions(
             for one in listed:
                 print_line(f"{one.id}  {counted(one.turns, 'turn')}, last {one.updated[:16].replace('T', ' ')} UTC")
             if not listed:
-                note("No conversation is kept yet: `cervella chat` starts one.")
+                note(f"No conversation is kept yet: `cervella chat` starts one.{no_config_note(agent.config)}")

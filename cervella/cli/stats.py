@@ -13,6 +13,7 @@ import typer
 
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line
+from cervella.cli.unconfigured import no_config_note
 from cervella.config import Config, load_config
 from cervella.errors import ConfigError
 from cervella.ledger import BrainStatistics, Ledger, Statistics, statistics_of
@@ -47,7 +48,8 @@ def stats(
     if as_json:
         print_json({**asdict(found), "budget": budget})
     elif not found.calls:
-        note("Nothing is written down yet." if begin is None else f"Nothing is written down since {found.since}.")
+        when = "yet" if begin is None else f"since {found.since}"
+        note(f"Nothing is written down {when}.{no_config_note(loaded)}")
     else:
         _print(found, budget)
 

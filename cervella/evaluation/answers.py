@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from cervella.checks import Check, Context, run_check
+from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
 from cervella.citations import find_citations
 from cervella.evaluation.question_file import Question
 from cervella.grounding import numbers
@@ -23,7 +23,7 @@ from cervella.types import Passage
 
 __all__ = ["AnswerScore", "CitedPlace", "facts_of", "score_answer"]
 
-_IDENTIFIER = re.compile(r"(?<![^\W_])\w*[^\W_]_[^\W_]\w*")
+_IDENTIFIER = re.compile(r"(?<!\w)\w*[^\W_]_[^\W_]\w*")
 _FIRST_CLAUSE = re.compile(r"[^\w\n]*([^,.;:!?…—–\n*»”\")]*)")
 _ABSTAINS = Check(kind="abstains")
 _WORDS_SHARE = 0.5
@@ -39,7 +39,7 @@ class CitedPlace:
     start_line: int
     end_line: int
     quote: str
-    supported: bool
+    supported: bool | None
     right_file: bool | None
     """None where the question names no files."""
 
@@ -180,7 +180,7 @@ def _only_abstains(question: Question, said: str, shown: tuple[Passage, ...], ci
             continue
         checked = run_check(_ABSTAINS, said, Context(language=lang.code, passages=shown, question=question.question))
         # A language without rules has no check that reads what stands beside: a supported citation is an answer there.
-        if checked.passed or (checked.passed is None and not cited):
+        if len(said) <= MOST_CHARACTERS and (checked.passed or (checked.passed is None and not cited)):
             return True
     return False
 

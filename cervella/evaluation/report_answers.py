@@ -116,7 +116,8 @@ def _answer_notes(answer: Mapping[str, Any]) -> str:
     for cited in score["cited"]:
         place = f"{cited['mark']} {cited['path']}:{cited['start_line']}-{cited['end_line']}"
         good = cited["supported"] and cited["right_file"] is not False
-        doubt = "" if cited["supported"] else ", not supported by these lines"
+        doubts = {True: "", False: ", not supported by these lines", None: ", not checked against these lines"}
+        doubt = doubts[cited["supported"]]
         doubt += ", another file" if cited["right_file"] is False else ""
         lines.append(f'<span class="{"yes" if good else "no"}">{text(place)}{doubt}</span>')
     return _items(lines)

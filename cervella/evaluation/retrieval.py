@@ -31,7 +31,7 @@ _THRESHOLDS = tuple(number / 20 for number in range(21))
 
 _MARK = re.compile(r"\[F\d+(?:, ?F\d+)*\]")
 _QUOTES = str.maketrans(dict.fromkeys("«»“”\"'’│┃║", " "))
-_ITEM = re.compile(r"^\s*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
+_ITEM = re.compile(r"^[^\S\n]*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
 
 Progress = Callable[[str, int, int], None]
 
@@ -111,7 +111,7 @@ def plain(text: str) -> str:
     """
     text = _ITEM.sub("", _MARK.sub(" ", text).translate(_QUOTES).replace("**", "").replace("`", ""))
     text = re.sub(r"(?<!\w)[*_]+|[*_]+(?!\w)", "", text).replace("|", " | ")
-    text = " ".join(re.sub(r"\s+([.,;:!?])", r"\1", text).split())
+    text = re.sub(r" ([.,;:!?])", r"\1", " ".join(text.split()))
     return text.strip(" .|;,").casefold()
 
 

@@ -35,6 +35,8 @@ SKIP_REASONS: dict[str, str] = {
 MAX_BYTES = 5_000_000
 
 _MARKDOWN = (".md", ".markdown")
+_BOOKKEEPING = frozenset({".git", ".cervella"})
+"""Folders that no owner means when she asks how many of her files are indexed."""
 _SECRET = ("**/secrets/**", "**/*credenziali*", "**/*credenziali*/**", "**/.env*")
 
 
@@ -107,7 +109,8 @@ def scan(
 ) -> Scan:
     """Walk a folder. The folder itself may be hidden; hidden things below it are skipped.
 
-    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted.
+    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted. Nor
+    is what lies in `.git` and `.cervella`.
     With `indexable_only` nothing is reported as skipped, and folders of which nothing is indexed are not opened.
     `judged` says of paths whether they are excluded, as an earlier walk with the same `exclude` found; this walk adds
     to it.
@@ -192,6 +195,8 @@ class _Walk:
     def folder(self, prefix: str) -> None:
         for entry in self._entries(prefix):
             disk_path = prefix + entry.name
+            if entry.name in _BOOKKEEPING:
+                continue
             try:
                 if entry.is_symlink():
                     if not self._indexable_only:

@@ -19,6 +19,8 @@ _logger = logging.getLogger("cervella.soul")
 def held_against_lock(soul: Soul, path: str | os.PathLike[str], *, strict: bool | None = None) -> None:
     """Warn in the log where a soul is not the one that a lock pins; with `strict`, raise SoulChangedError.
 
+    The record's `lock` is the lock's path.
+
     Without `strict`, the environment decides: it is strict in CI (`CI=true`). Nothing is said where there is no lock. A
     lock that can't be read is an error where it is strict, else a warning.
     """
@@ -33,10 +35,10 @@ def held_against_lock(soul: Soul, path: str | os.PathLike[str], *, strict: bool 
     except SoulError as error:
         if is_strict(strict):
             raise
-        _logger.warning("%s %s", error.message, error.remedy)
+        _logger.warning("%s %s", error.message, error.remedy, extra={"lock": str(path.absolute())})
         return
     if lock.stale_verdicts:
-        _logger.warning("%s", stale_told(lock))
+        _logger.warning("%s", stale_told(lock), extra={"lock": str(path.absolute())})
 
 
 def is_strict(strict: bool | None) -> bool:

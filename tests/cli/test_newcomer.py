@@ -136,6 +136,16 @@ def elsewhere(*arguments: str) -> Mistake:
     return make
 
 
+def above(*arguments: str) -> Mistake:
+    """In the folder that holds the one that is set up."""
+
+    def make(home: Path) -> list[str]:
+        os.chdir(home.parent)
+        return list(arguments)
+
+    return make
+
+
 def environment(name: str, value: str) -> Mistake:
     def make(home: Path) -> list[str]:
         os.environ[name] = value
@@ -149,6 +159,15 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "nothing set up here, ask": (elsewhere("ask", QUESTION), 1, "Constitution", "`cervella init`"),
     "nothing set up here, index": (elsewhere("index"), 1, "knowledge", "`cervella init`"),
     "nothing set up here, search": (elsewhere("search", "x"), 1, "No index", "`cervella index`"),
+    "no configuration here or above": (elsewhere("ask", QUESTION), 1, "No cervella.toml here or above", "--config"),
+    "no configuration here or above, chat": (elsewhere("chat"), 1, "No cervella.toml here or above", "--config"),
+    "no configuration here or above, soul": (
+        elsewhere("soul", "show"), 1, "No cervella.toml here or above", "`cervella init`",
+    ),
+    "a folder above the configuration": (above("ask", QUESTION), 1, "No cervella.toml here or above", "'cwd'"),
+    "a folder above the configuration, index": (
+        above("index"), 1, "No cervella.toml here or above", "--config cwd/cervella.toml",
+    ),
     "wrong folder": (indexed(configured(folder='"appunti"')), 1, "appunti", "[knowledge] folder"),
     "the folder is a file": (indexed(configured(folder='"anima.md"')), 1, "anima.md", "[knowledge] folder"),
     "no index yet": (no_index, 1, "No index", "`cervella index`"),
@@ -158,7 +177,57 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "empty brain": (configured(brain='""'), 2, "brain", "which brain"),
     "typo in a key": (configured(more="top_kk = 3\n"), 2, "top_kk", "'top_k'"),
     "typo in a section": (configured(more="[knowlege]\n"), 2, "knowlege", "'knowledge'"),
-    "typo in a variable": (environment("CERVELLA_BRIAN", "echo"), 2, "CERVELLA_BRIAN", "CERVELLA_BRAIN"),
+    "typo in a variable": (environment("CERVELLA_BRIAN", "echo"), 2, "CERVELLA_BRIAN", "mean CERVELLA_BRAIN?"),
+    "a variable without its section": (
+        environment("CERVELLA_TOP_K", "8"), 2, "CERVELLA_TOP_K", "CERVELLA_KNOWLEDGE__TOP_K",
+    ),
+    "a variable with one underscore": (
+        environment("CERVELLA_KNOWLEDGE_TOP_K", "8"), 2, "CERVELLA_KNOWLEDGE_TOP_K", "mean CERVELLA_KNOWLEDGE__TOP_K?",
+    ),
+    "a variable of a section, misspelled": (
+        environment("CERVELLA_KNOWLEDGE__TOPK", "8"), 2, "CERVELLA_KNOWLEDGE__TOPK", "mean CERVELLA_KNOWLEDGE__TOP_K?",
+    ),
+    "a variable that two sections have": (
+        environment("CERVELLA_PATH", "x"), 2, "CERVELLA_PATH", "CERVELLA_CONVERSATIONS__PATH or CERVELLA_LEDGER__PATH",
+    ),
+    "a variable for the file": (environment("CERVELLA_CONFIG", "x.toml"), 2, "CERVELLA_CONFIG", "--config"),
+    "the brain is openai": (configured(brain='"openai"'), 2, "openai", 'kind = "vllm", url = "https://api.openai.com/v1"'),
+    "the brain is a model of OpenAI": (configured(brain='"openai:gpt-5"'), 2, "openai", 'kind = "vllm"'),
+    "the brain is anthropic": (configured(brain='"anthropic"'), 2, "anthropic", '"claude"'),
+    "the brain is LM Studio": (configured(brain='"LM-Studio"'), 2, "LM-Studio", "http://localhost:1234/v1"),
+    "the brain is llama.cpp": (configured(brain='"llama.cpp"'), 2, "llama.cpp", 'kind = "embedded"'),
+    "the brain is Gemini": (configured(brain='"gemini"'), 2, "gemini", "api_key_env"),
+    "the kind is openai": (
+        configured(brain='"mio"', more='[brains.mio]\nkind = "openai"\n'), 2, "openai", '[brains.mio] kind = "vllm"',
+    ),
+    "--brain openai": (typed("ask", "--brain", "openai", QUESTION), 2, "openai", 'kind = "vllm"'),
+    "a Windows path": (
+        configured(folder=r'"C:\Users\ada\note"'), 2, "line 5", r"single quotes, as 'C:\Users\ada\note'",
+    ),
+    "a Windows path that ends in a backslash": (configured(folder=r'"C:\note\"'), 2, "line 5", "single quotes"),
+    "a Windows path of escapes": (configured(folder=r'"C:\note\test"'), 2, "control character", "single quotes"),
+    "a Windows path from here": (configured(folder=r'"note\kb"'), 2, "line 5", '"note/kb"'),
+    "ollama below /v1": (
+        configured(brain='"ollama"', more='[brains.ollama]\nurl = "http://127.0.0.1:9/v1"\n'),
+        2, "write 'http://127.0.0.1:9'", "[brains.ollama]",
+    ),
+    "a question in place of a command": (typed("Quando è il lancio?"), 2, "No such command", 'cervella ask "…"'),
+    "an option before the command": (typed("--brain", "echo", "ask", "x"), 2, "--brain", "after its command"),
+    "a question to chat": (typed("chat", "ciao"), 2, "ciao", "`cervella ask"),
+    "a folder to index": (typed("index", "note"), 2, "note", "[knowledge] folder"),
+    "a session without an option": (typed("sessions", "guest-42"), 2, "guest-42", "--export ID"),
+    "the version as a command": (typed("version"), 2, "version", "`cervella --version`"),
+    "the help as a command": (typed("help"), 2, "help", "`cervella -h`"),
+    "a model as an option": (typed("ask", "--model", "qwen3:4b", "x"), 2, "--model", "--brain ollama:qwen3:4b"),
+    "a filter as an option": (typed("search", "--filter", "role=x", "x"), 2, "--filter", "--role"),
+    "a key without its section": (configured(brain='"extractive"\ntop_k = 3'), 2, "top_k", "belongs in [knowledge]"),
+    "a key in the wrong section": (configured(more='constitution = "x.md"\n'), 2, "constitution", "belongs in [soul]"),
+    "the brain in a section": (configured(more='brain = "echo"\n'), 2, "brain", "top of the file"),
+    "a model without a brain": (configured(brain='"extractive"\nmodel = "x"'), 2, "model", "[brains.ollama] model"),
+    "a model in place of a brain": (configured(brain='"qwen3:4b"'), 2, "qwen3", '"ollama:qwen3:4b"'),
+    "a file in place of a brain": (configured(brain='"models/x.gguf"'), 2, "x.gguf", 'brain = "embedded"'),
+    "an address in place of a brain": (configured(brain='"http://localhost:8000/v1"'), 2, "http", "and its url"),
+    "a text without its question": (typed("review", "-"), 2, "question", "--question"),
     "typo in an option of a brain": (
         configured(brain='"mio"', more='[brains.mio]\nkind = "echo"\nmodle = "x"\n'), 2, "modle", "'model'",
     ),

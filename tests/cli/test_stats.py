@@ -47,6 +47,10 @@ def kept(isolated: Path) -> Ledger:
 
 
 def test_an_empty_ledger_is_no_error(run: Any, isolated: Path) -> None:
+    code, out, err = run()
+    assert (code, out) == (0, "")
+    assert err.startswith("Nothing is written down yet. No cervella.toml here or above.")
+    (isolated / "cervella.toml").write_text("", encoding="utf-8")
     assert run() == (0, "", "Nothing is written down yet.\n")
     code, out, _ = run("--json", "--since", "7d")
     assert code == 0

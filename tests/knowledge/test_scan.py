@@ -42,7 +42,6 @@ def test_every_file_is_indexed_or_skipped_for_a_reason(notes: Path, index_dir: P
     report = index(notes, index_dir, exclude=["bozze/"], max_bytes=2_000)
     assert report.files_indexed == 3
     assert reasons(report) == {
-        ".git/config": "excluded",
         ".obsidian/nota.md": "excluded",
         "bianco.md": "empty",
         "binario.md": "not_text",
