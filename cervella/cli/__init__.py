@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
     try:
-        with warnings_shown("cervella.soul", only=first_today), warnings_shown("cervella.knowledge"):
+        with warnings_shown("cervella.soul", only=first_today), warnings_shown("cervella.knowledge.local_only"):
             code: Any = app(args=given, prog_name="cervella", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

@@ -15,7 +15,7 @@ from cervella.knowledge.scan import Scan, scan
 
 __all__ = ["LocalOnly", "local_only_in", "local_only_of"]
 
-_logger = logging.getLogger("cervella.knowledge")
+_logger = logging.getLogger("cervella.knowledge.local_only")
 
 
 @dataclass(frozen=True, slots=True)

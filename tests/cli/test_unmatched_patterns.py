@@ -127,7 +127,7 @@ def test_an_agent_warns_once_and_indexes_without_losing_a_mark(
             assert agent.ask("La mongolfiera segreta?", brain=far).flags["passages_withheld"] == 1
     assert report.warnings
     # The indexer's, and the search's.
-    assert len([one for one in caplog.records if one.name == "cervella.knowledge"]) == 2
+    assert len([one for one in caplog.records if one.name == "cervella.knowledge.local_only"]) == 2
     with pytest.raises(UnmatchedPatternError):
         agent.index(strict=True)
 
