@@ -6,7 +6,6 @@ Nothing is read before it is needed: the soul and the index at the first questio
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +16,7 @@ from cervella.brains.fallback import Fallback, Shielded
 from cervella.brains.shield import Guard, Shield
 from cervella.config import Config
 from cervella.errors import ConfigError, SoulError
+from cervella.forks import ForkLock
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.redaction import find_secrets
 from cervella.soul import Constitution
@@ -74,7 +74,7 @@ class Parts:
         self._guard = guard
         self._on_attempt = on_attempt
         self._affordable = affordable
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._shields: dict[object, Shielded] = {}
         self._cooldown = Cooldown()
         self._composing: list[str] = []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
+from cervella.forks import ForkLock
 from cervella.knowledge.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.manifest import FileRow
 from cervella.knowledge.markdown import split_lines
@@ -51,7 +51,7 @@ class HybridRetriever:
         self._asked = embedder
         self._spoken = language
         self._local_only = tuple(local_only)
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
         self._standing: Standing | None = None  # of what is loaded: the same for every query
