@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from cervella.forks import ForkLock
+from cervella.forks import ForkLock, immortal
 
 __all__ = ["BackgroundLoop"]
 
@@ -33,7 +33,8 @@ class _Portal:
 
     def stop(self) -> None:
         if self.pid != os.getpid():
-            return  # a fork: the thread is the parent's, and its end is not for a child to wait for
+            immortal(self.manager)  # a fork: what ends the loop would wait for the thread, which is the parent's
+            return
         with self.lock:
             manager, portal, self.manager, self.portal = self.manager, self.portal, None, None
         if manager is None or portal is None:
