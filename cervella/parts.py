@@ -5,6 +5,7 @@ Nothing is read before it is needed: the soul and the index at the first questio
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -75,7 +76,7 @@ class Parts:
         self._on_attempt = on_attempt
         self._affordable = affordable
         self._lock = ForkLock()
-        self._shields: dict[object, Shielded] = {}
+        self._shields: dict[tuple[object, bool], Shielded] = {}
         self._cooldown = Cooldown()
         self._composing: list[str] = []
 
@@ -156,21 +157,25 @@ class Parts:
             else EmbeddingCache(own.embedding_cache or default_cache_folder()),
         )
 
-    def shield(self, brain: AnyBrain | None) -> Shielded:
-        """The brain that was asked for, or the configured one, behind its shield."""
+    def shield(self, brain: AnyBrain | None, *, repeatable: bool = False) -> Shielded:
+        """The brain that was asked for, or the configured one, behind its shield.
+
+        `repeatable` sets that option of a brain that is made here, unless its configuration does.
+        """
         with self._lock:
             named = brain if brain is not None else self._brain if self._brain is not None else self._configured()
+            own = functools.partial(self.shield, repeatable=repeatable)
             if isinstance(named, (list, tuple)):
-                key: object = tuple(one if isinstance(one, str) else id(one) for one in named)
-                if key not in self._shields:
-                    self._shields[key] = Fallback([self.shield(one) for one in named], cooldown=self._cooldown)
-            else:
-                key = named if isinstance(named, str) else id(named)
-                if key not in self._shields:
-                    self._shields[key] = self._one(named)
+                names = tuple(one if isinstance(one, str) else id(one) for one in named)
+                if (names, repeatable) not in self._shields:
+                    self._shields[names, repeatable] = Fallback([own(one) for one in named], cooldown=self._cooldown)
+                return self._shields[names, repeatable]
+            key = (named if isinstance(named, str) else id(named), repeatable)
+            if key not in self._shields:
+                self._shields[key] = self._one(named, repeatable)
             return self._shields[key]
 
-    def _one(self, named: Any) -> Shielded:
+    def _one(self, named: Any, repeatable: bool) -> Shielded:
         options = self.config.brains
         if isinstance(named, str) and kind_of(named, options) in COMPOSED:
             if named in self._composing:
@@ -180,10 +185,13 @@ class Parts:
                 )
             self._composing.append(named)
             try:
-                return compose(named, options, shield=self.shield, cooldown=self._cooldown, affordable=self._may_afford)
+                own = functools.partial(self.shield, repeatable=repeatable)
+                return compose(named, options, shield=own, cooldown=self._cooldown, affordable=self._may_afford)
             finally:
                 self._composing.pop()
-        beside = {"slots": self.config.knowledge.index.parent / "slots"}
+        beside: dict[str, Any] = {"slots": self.config.knowledge.index.parent / "slots"}
+        if repeatable:
+            beside["repeatable"] = True
         leaf = load_brain(named, options, defaults=beside) if isinstance(named, str) else named
         if not isinstance(leaf, Brain):
             raise ConfigError(
