@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cervella.brains.embedded import smollm2_path
-from cervella.forks import ForkLock, LibraryThreads
+from cervella.forks import ForkLock, LibraryThreads, unforked
 from tests.conftest import PATIENCE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -333,6 +333,7 @@ print(json.dumps(children))
     assert "20 gennaio" in found[0]["gives"], found
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 and later warn of threads
 def test_a_child_gets_a_lock_that_its_parent_holds_and_the_parent_keeps_it() -> None:
     lock = ForkLock()
     with lock:
@@ -349,6 +350,34 @@ def test_a_child_gets_a_lock_that_its_parent_holds_and_the_parent_keeps_it() -> 
     assert entered.is_set()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_fork_waits_for_the_connections_of_other_threads_and_not_for_its_own() -> None:
+    inside, left = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with unforked, unforked:
+            inside.set()
+            left.wait(0.5)
+            left.set()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    with unforked:
+        child = os.fork()
+        if child == 0:
+            with unforked:
+                os._exit(0 if left.is_set() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join(PATIENCE)
+    entered = threading.Thread(target=lambda: [unforked.__enter__(), unforked.__exit__()])
+    entered.start()
+    entered.join(PATIENCE)
+    assert not entered.is_alive()
+    assert not unforked._inside
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_threads_are_lost_in_a_child_of_the_process_that_started_them_and_in_no_other() -> None:
     threads = LibraryThreads()
     before = os.fork()

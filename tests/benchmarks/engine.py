@@ -82,14 +82,27 @@ def worker(way: str, model: str, threads: int | None) -> None:
     url, key = plain(model, threads) if way == "plain" else ours(model, threads, repeatable=way == "repeatable")
     long = json.load(sys.stdin)
     short = [{"role": "user", "content": SHORT}]
-    read, _ = timings(url, key, long, 1)
-    _, written = timings(url, key, short, WRITTEN)
-    print(json.dumps({"tokens": read["prompt_n"], "read": read["prompt_per_second"], **written}))
+    read, written = timings(url, key, long, 1), timings(url, key, short, WRITTEN)
+    print(
+        json.dumps(
+            {
+                "tokens": read["prompt_n"],
+                "read": read["prompt_per_second"],
+                "processor": read["processor"],
+                "written": written["predicted_n"],
+                "write": written["predicted_per_second"],
+            }
+        )
+    )
 
 
-def timings(url: str, key: str, asked: Any, count: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the engine says of the times of one answer of so many tokens; nothing of it comes from the cache."""
+def timings(url: str, key: str, asked: Any, count: int) -> dict[str, Any]:
+    """What the engine says of the times of one answer of so many tokens; nothing of it comes from the cache.
+
+    `processor`: seconds of all its threads, which other programs on the same cores change less than the clock's.
+    """
     body = {"messages": asked, "max_tokens": count, "temperature": 0.0, "cache_prompt": False, "ignore_eos": True}
+    spent = time.process_time()
     answer = httpx2.post(
         f"{url}/v1/chat/completions",
         json=body,
@@ -97,8 +110,7 @@ def timings(url: str, key: str, asked: Any, count: int) -> tuple[dict[str, Any],
         timeout=3600,
         trust_env=False,
     ).json()
-    found = answer["timings"]
-    return found, {"write": found["predicted_per_second"], "written": found["predicted_n"]}
+    return {**answer["timings"], "processor": time.process_time() - spent}
 
 
 # All of them, in turns
@@ -151,14 +163,14 @@ def main() -> None:
         for number in range(given.rounds):
             for way in given.ways if number % 2 == 0 else given.ways[::-1]:
                 rows[way].append(measured(way, prompt, given.model, given.threads))
-    table = Table("way", "tokens", "read, tokens/s", "of plain", "written, tokens/s", "of plain")
+    table = Table("way", "tokens", "read, tokens/s", "of plain", "written, tokens/s", "of plain", "read, processor s")
     for way, found in rows.items():
         cells = [way, f"{found[0]['tokens']:.0f}"]
         for name in ("read", "write"):
             own = statistics.median(one[name] for one in found)
             peer = statistics.median(one[name] for one in rows[given.ways[0]])
             cells += [f"{own:.1f}", f"{own / peer:.2f}"]
-        table.add_row(*cells)
+        table.add_row(*cells, f"{statistics.median(one['processor'] for one in found):.0f}")
     table.title = f"{Path(given.model).stem}, {given.rounds} rounds, {given.busy} busy, first way is the peer"
     Console(width=100).print(table)
 
