@@ -11,7 +11,6 @@ import ctypes
 import os
 import threading
 import weakref
-from collections import Counter
 from typing import Any, Protocol
 
 __all__ = ["ForkLock", "LibraryThreads", "immortal", "unforked"]
@@ -71,22 +70,23 @@ class _Gate:
     def __init__(self) -> None:
         self.idle: weakref.WeakSet[_Closable] = weakref.WeakSet()
         self._changed = threading.Condition()
-        self._inside: Counter[int] = Counter()
+        self._inside: dict[int, int] = {}
+        """How often each thread has entered."""
         self._forking = False
 
     def __enter__(self) -> None:
         me = threading.get_ident()
         with self._changed:
-            while self._forking and not self._inside[me]:
+            while self._forking and me not in self._inside:
                 self._changed.wait()
-            self._inside[me] += 1
+            self._inside[me] = self._inside.get(me, 0) + 1
 
     def __exit__(self, *_: object) -> None:
         me = threading.get_ident()
         with self._changed:
-            self._inside[me] -= 1
-            if not self._inside[me]:
-                del self._inside[me]
+            count = self._inside.pop(me, 1) - 1
+            if count:
+                self._inside[me] = count
             if self._forking:
                 self._changed.notify_all()
 
@@ -105,7 +105,7 @@ class _Gate:
     def in_child(self) -> None:
         me = threading.get_ident()
         self._changed, self._forking = threading.Condition(), False
-        self._inside = Counter({me: self._inside[me]} if me in self._inside else {})
+        self._inside = {me: self._inside[me]} if me in self._inside else {}
 
     def _others(self) -> set[int]:
         return set(self._inside) - {threading.get_ident()}

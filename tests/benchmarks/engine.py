@@ -1,7 +1,8 @@
 """`python -m tests.benchmarks.engine`: the embedded brain beside its own engine with plain settings, in one run.
 
-Each way runs in a process of its own, because OpenMP reads its variables once; the processes take turns. Plain is
-xllamacpp as it comes, with the same window, threads and prompt. `--busy 2` keeps two cores busy meanwhile.
+Each way runs in a process of its own, because OpenMP reads its variables once; the processes take turns. `plain` is
+xllamacpp as it comes, with the same window, threads and prompt; `patient` the same with threads that wait as ours do,
+which is what can be compared while other programs have the cores. `--busy 2` keeps two cores busy meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from rich.table import Table
 
 from cervella import Agent
 from cervella.brains.embedded import EmbeddedBrain, smollm2_path
+from cervella.openmp import short_spin
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "Quanto costa all'ora la RTX 4090 di RunPod?"
-WAYS = ("plain", "embedded", "repeatable")
+WAYS = ("plain", "patient", "embedded", "repeatable")
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 WRITTEN = 128
 """Tokens of the answer whose writing is timed, behind a prompt of some 1,000 tokens."""
@@ -52,9 +54,10 @@ def messages() -> list[dict[str, str]]:
 # One process, one way
 
 
-def plain(model: str, threads: int | None) -> tuple[str, str]:
+def plain(model: str, threads: int | None, *, patient: bool) -> tuple[str, str]:
     """The url and the key of xllamacpp's server with its own settings."""
-    import xllamacpp
+    with short_spin() if patient else nullcontext():
+        import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = model
@@ -79,7 +82,10 @@ def ours(model: str, threads: int | None, *, repeatable: bool) -> tuple[str, str
 
 
 def worker(way: str, model: str, threads: int | None) -> None:
-    url, key = plain(model, threads) if way == "plain" else ours(model, threads, repeatable=way == "repeatable")
+    if way in ("plain", "patient"):
+        url, key = plain(model, threads, patient=way == "patient")
+    else:
+        url, key = ours(model, threads, repeatable=way == "repeatable")
     long = json.load(sys.stdin)
     short = [{"role": "user", "content": SHORT}]
     read, written = timings(url, key, long, 1), timings(url, key, short, WRITTEN)
