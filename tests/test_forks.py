@@ -243,6 +243,41 @@ def test_chroma_is_named_where_only_its_threads_are_lost(isolated: Path) -> None
     assert found[0]["seconds"] < 1
 
 
+def test_sentence_transformers_is_loaded_with_a_short_spin_and_named_in_a_child(isolated: Path) -> None:
+    """With a module in its place: torch is not installed where these tests run."""
+    (isolated / "sentence_transformers.py").write_text(
+        """
+import os
+import numpy as np
+SPIN = os.environ.get("GOMP_SPINCOUNT")
+class SentenceTransformer:
+    def __init__(self, *_, **__): pass
+    def encode(self, texts, **_): return np.ones((len(texts), 3), dtype=np.float32)
+""",
+        encoding="utf-8",
+    )
+    (isolated / "model").mkdir()
+    found = run(
+        isolated,
+        """
+sys.path.insert(0, os.getcwd())
+from cervella.knowledge.embedding import SentenceTransformer
+before = in_child(lambda: SentenceTransformer("model").embed_query("x").shape)
+mine = SentenceTransformer("model")
+mine.embed_query("x")
+import sentence_transformers
+after = in_child(lambda: mine.embed_query("x"), lambda: SentenceTransformer("model").embed_passages(["x"]))
+print(json.dumps([before, after, sentence_transformers.SPIN, os.environ.get("GOMP_SPINCOUNT")]))
+""",
+    )
+    before, after, spin, now = found
+    assert before[0]["gives"] == "(3,)"
+    assert [child.get("code") for child in after] == ["forked"] * 2
+    assert all("spawn" in child["remedy"] for child in after)
+    if "OMP_WAIT_POLICY" not in os.environ and "GOMP_SPINCOUNT" not in os.environ:
+        assert (spin, now) == ("1000", None)
+
+
 def test_a_child_that_never_asks_ends_by_itself(isolated: Path) -> None:
     ends = """
 child = os.fork()

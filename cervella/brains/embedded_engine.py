@@ -8,8 +8,8 @@ What follows was measured on xllamacpp 2026.10 and SmolLM2-135M, on two cores.
 - Flash attention takes another way through the numbers in batches of 64 tokens or more, and for a single token behind
   some 500 others where keys and values are of 16 or 32 plain bits: the same prompt at temperature 0 can give another
   text when another part of it was in the prefix cache. In batches of 32, and with values in bfloat16, every number is
-  the same to the last bit: that is what `repeatable` asks for, and a third of the speed is what it costs. Without flash
-  attention a single token is apart at any length.
+  the same to the last bit: that is what `repeatable` asks for, and prompts are then read at a third of the speed.
+  Without flash attention a single token is apart at any length.
 - A forked child has none of its threads: what it asked for would never come.
 - Loading holds the interpreter's lock: no Python thread runs meanwhile.
 """

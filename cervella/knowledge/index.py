@@ -19,6 +19,7 @@ from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import MAX_BYTES, Scan, scan
 from cervella.knowledge.storage import Generation, IndexFolder
+from cervella.knowledge.vectors import VectorStore
 from cervella.language import language
 from cervella.protocols import Embedder
 from cervella.types import IndexReport
@@ -76,7 +77,7 @@ class KnowledgeIndex:
         nothing of deleted text in the index folder; the cache of embeddings forgets it too.
 
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
-        (`too_many_removed`), IndexLockedError, IndexMismatchError, IndexDamagedError.
+        (`too_many_removed`), a forked process (`forked`), IndexLockedError, IndexMismatchError, IndexDamagedError.
         """
         started = time.perf_counter()
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
@@ -84,6 +85,8 @@ class KnowledgeIndex:
             former = self._sound_or_none() if rebuild else self._storage.latest()
             base = None if rebuild else former
             choice = self._choice(base, replace=force or rebuild)
+            if choice.embedder is not None:
+                VectorStore.check_fork()  # now, not after all files were read
             builder = Builder(
                 self._storage,
                 base=base,

@@ -64,6 +64,17 @@ class VectorStore:
                 raise
 
     @staticmethod
+    def check_fork() -> None:
+        """Raises KnowledgeError (`forked`) in a child of a process that has used Chroma: its threads are not here."""
+        if _THREADS.lost:
+            raise KnowledgeError(
+                "Chroma does not work in a process that was forked from one where it works.",
+                remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it "
+                "before the first search and the first run of the index.",
+                code="forked",
+            )
+
+    @staticmethod
     def copy(source: Path, folder: Path) -> None:
         """Copy the store under a folder, which readers may have open, to another."""
         if not VectorStore.exists(source):
@@ -102,13 +113,7 @@ class VectorStore:
 
     @contextmanager
     def _border(self) -> Iterator[None]:
-        if _THREADS.lost:
-            raise KnowledgeError(
-                "Chroma does not work in a process that was forked from one where it works.",
-                remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it "
-                "before the first search and the first run of the index.",
-                code="forked",
-            )
+        self.check_fork()
         from chromadb.errors import ChromaError
 
         try:
