@@ -156,9 +156,12 @@ class Agent(Asking):
         """What thinks, behind its shield."""
         return self._parts.shield(None)
 
-    def brain_named(self, brain: AnyBrain) -> Shielded:
-        """The brain of this name behind its shield, as a question would find it; nobody is asked."""
-        return self._parts.shield(brain)
+    def brain_named(self, brain: AnyBrain, *, repeatable: bool = False) -> Shielded:
+        """The brain of this name behind its shield, as a question would find it; nobody is asked.
+
+        `repeatable`: as `acomplete` finds it where that asks for one.
+        """
+        return self._parts.shield(brain, repeatable=repeatable)
 
     @property
     def brain_reason(self) -> str | None:
@@ -255,14 +258,18 @@ class Agent(Asking):
         brain: AnyBrain | None = None,
         timeout: float | None = None,
         session: str | None = None,
+        repeatable: bool = False,
     ) -> Reply:
         """The answer to a prompt that is whole already: nothing is retrieved or added, the soul neither.
 
         It goes through the brain's shield and into the ledger as a question does. `Reply.soul` is the fingerprint of
         the prompt's own system text, empty where it has none. For evaluations, which ask every brain the same bytes.
+
+        `repeatable` makes a brain that is asked for by name with its option `repeatable`, where it has one and the
+        configuration does not set it: the same prompt then gives the same bytes.
         """
         clock = Clock(timeout)
-        shield = self._parts.shield(brain)
+        shield = self._parts.shield(brain, repeatable=repeatable)
         prompt = replace(prompt, reply=uuid.uuid4().hex)
         given = Retrieval(query=prompt.question, passages=prompt.passages)
         soul = hashlib.sha256(prompt.system.encode()).hexdigest() if prompt.system else ""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import ConfigError, ConversationError
+from cervella.forks import unforked
 from cervella.private_files import make_private_folder
 from cervella.sqlite_file import create_whole
 from cervella.types import Filters, Message, Reply
@@ -219,8 +220,7 @@ class Conversations:
                 create_whole(self._path, _lay_out, seconds=_BUSY_SECONDS)
             if write:
                 make_private_folder(self._path.parent)
-            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-            with contextlib.closing(connection) as database:
+            with unforked, contextlib.closing(self._open()) as database:
                 self._prepare(database)
                 if not write:
                     yield database
@@ -233,6 +233,9 @@ class Conversations:
                 f"The conversations in {str(self._path)!r} can't be used: {error}.",
                 remedy="Check that the folder is writable and the disk not full; a damaged file can be moved away.",
             ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA foreign_keys = ON")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 import weakref
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from cervella.forks import ForkLock, immortal
+
 __all__ = ["BackgroundLoop"]
 
 T = TypeVar("T")
@@ -22,12 +25,16 @@ class _Portal:
     """What has to be stopped; it knows nothing of who uses it, so that a finalizer can hold it."""
 
     def __init__(self) -> None:
+        self.pid = os.getpid()
         self.lock = threading.Lock()
         self.manager: AbstractContextManager[BlockingPortal] | None = None
         self.portal: BlockingPortal | None = None
         self.thread: int | None = None
 
     def stop(self) -> None:
+        if self.pid != os.getpid():
+            immortal(self.manager)  # a fork: what ends the loop would wait for the thread, which is the parent's
+            return
         with self.lock:
             manager, portal, self.manager, self.portal = self.manager, self.portal, None, None
         if manager is None or portal is None:
@@ -50,25 +57,39 @@ class BackgroundLoop:
     """Runs coroutines and async generators for callers that have no event loop, or are inside one.
 
     The loop's thread starts with the first call and ends with `close`, or with the last reference. After `close` the
-    next call starts another.
+    next call starts another; so does the first call in a forked child.
     """
 
     def __init__(self) -> None:
-        self._state = _Portal()
-        self._finalizer = weakref.finalize(self, _Portal.stop, self._state)
+        self._renewing = ForkLock()
+        self._state = self._new_state()
+
+    def _new_state(self) -> _Portal:
+        state = _Portal()
+        weakref.finalize(self, _Portal.stop, state)
+        return state
+
+    def _here(self) -> _Portal:
+        """The state of this process: the thread stays behind in a fork."""
+        if self._state.pid != os.getpid():
+            with self._renewing:
+                if self._state.pid != os.getpid():
+                    self._state = self._new_state()
+        return self._state
 
     @property
     def running(self) -> bool:
-        return self._state.portal is not None
+        return self._here().portal is not None
 
     def _portal(self) -> BlockingPortal:
-        with self._state.lock:
-            if self._state.portal is None:
+        state = self._here()
+        with state.lock:
+            if state.portal is None:
                 manager = start_blocking_portal(name="cervella")
-                self._state.portal = manager.__enter__()
-                self._state.manager = manager
-                self._state.thread = self._state.portal.call(threading.get_ident)
-            return self._state.portal
+                state.portal = manager.__enter__()
+                state.manager = manager
+                state.thread = state.portal.call(threading.get_ident)
+            return state.portal
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of a coroutine. Whatever interrupts the caller, Ctrl-C too, cancels it."""
@@ -97,10 +118,12 @@ class BackgroundLoop:
             else:
                 items.put(("end", None))
 
-        future = self._portal().start_task_soon(pump)
+        future, pid = self._portal().start_task_soon(pump), os.getpid()
         kind = "start"
         try:
             while True:
+                if pid != os.getpid():
+                    raise RuntimeError("forked while the answer was being written: it is the parent's to read")
                 kind, value = items.get()
                 if kind == "end":
                     return
@@ -110,11 +133,12 @@ class BackgroundLoop:
                     raise value
                 yield value
         finally:
-            future.cancel()
-            # The engine must have stopped when the caller goes on, so that nothing runs on unseen.
-            while kind == "item":
-                kind, _ = items.get()
+            if pid == os.getpid():
+                future.cancel()
+                # The engine must have stopped when the caller goes on, so that nothing runs on unseen.
+                while kind == "item":
+                    kind, _ = items.get()
 
     def close(self) -> None:
         """Stop the loop and its thread."""
-        self._state.stop()
+        self._here().stop()

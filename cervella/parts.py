@@ -5,8 +5,8 @@ Nothing is read before it is needed: the soul and the index at the first questio
 
 from __future__ import annotations
 
+import functools
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,6 +18,7 @@ from cervella.brains.fallback import Fallback, Shielded
 from cervella.brains.shield import Guard, Shield
 from cervella.config import Config
 from cervella.errors import ConfigError, SoulError
+from cervella.forks import ForkLock
 from cervella.language import language
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.redaction import find_secrets
@@ -76,8 +77,8 @@ class Parts:
         self._guard = guard
         self._on_attempt = on_attempt
         self._affordable = affordable
-        self._lock = threading.RLock()
-        self._shields: dict[object, Shielded] = {}
+        self._lock = ForkLock()
+        self._shields: dict[tuple[object, bool], Shielded] = {}
         self._cooldown = Cooldown()
         self._composing: list[str] = []
 
@@ -180,21 +181,25 @@ class Parts:
             mode=int(own.index_mode, 8),
         )
 
-    def shield(self, brain: AnyBrain | None) -> Shielded:
-        """The brain that was asked for, or the configured one, behind its shield."""
+    def shield(self, brain: AnyBrain | None, *, repeatable: bool = False) -> Shielded:
+        """The brain that was asked for, or the configured one, behind its shield.
+
+        `repeatable` sets that option of a brain that is made here, unless its configuration does.
+        """
         with self._lock:
             named = brain if brain is not None else self._brain if self._brain is not None else self._configured()
+            own = functools.partial(self.shield, repeatable=repeatable)
             if isinstance(named, (list, tuple)):
-                key: object = tuple(one if isinstance(one, str) else id(one) for one in named)
-                if key not in self._shields:
-                    self._shields[key] = Fallback([self.shield(one) for one in named], cooldown=self._cooldown)
-            else:
-                key = named if isinstance(named, str) else id(named)
-                if key not in self._shields:
-                    self._shields[key] = self._one(named)
+                names = tuple(one if isinstance(one, str) else id(one) for one in named)
+                if (names, repeatable) not in self._shields:
+                    self._shields[names, repeatable] = Fallback([own(one) for one in named], cooldown=self._cooldown)
+                return self._shields[names, repeatable]
+            key = (named if isinstance(named, str) else id(named), repeatable)
+            if key not in self._shields:
+                self._shields[key] = self._one(named, repeatable)
             return self._shields[key]
 
-    def _one(self, named: Any) -> Shielded:
+    def _one(self, named: Any, repeatable: bool) -> Shielded:
         options = self.config.brains
         if isinstance(named, str) and kind_of(named, options) in COMPOSED:
             if named in self._composing:
@@ -204,10 +209,13 @@ class Parts:
                 )
             self._composing.append(named)
             try:
-                return compose(named, options, shield=self.shield, cooldown=self._cooldown, affordable=self._may_afford)
+                own = functools.partial(self.shield, repeatable=repeatable)
+                return compose(named, options, shield=own, cooldown=self._cooldown, affordable=self._may_afford)
             finally:
                 self._composing.pop()
-        beside = {"slots": self.config.knowledge.index.parent / "slots"}
+        beside: dict[str, Any] = {"slots": self.config.knowledge.index.parent / "slots"}
+        if repeatable:
+            beside["repeatable"] = True
         leaf = load_brain(named, options, defaults=beside) if isinstance(named, str) else named
         if not isinstance(leaf, Brain):
             raise ConfigError(

@@ -9,7 +9,6 @@ import datetime
 import inspect
 import logging
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from cervella.brains.fitting import location_of
 from cervella.brains.shield import Guard
 from cervella.config import Config
 from cervella.errors import BudgetError, CervellaError, ConfigError, LedgerError
+from cervella.forks import ForkLock
 from cervella.ledger import Ledger, Limit, Prices, Row
 from cervella.ledger.budget import limits_of
 from cervella.prompt import estimate_tokens, render
@@ -84,12 +84,12 @@ class Recording:
             )
         self._enabled = own.enabled
         self._ledger = Ledger(own.path, keep_days=own.keep_days)
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._replies: dict[str, _Open] = {}
         self._outside = _Open()
         self._unwritten: deque[tuple[Row, int | None]] = deque(maxlen=_MOST_UNWRITTEN)
         self._writer: ThreadPoolExecutor | None = None
-        self._writer_pid = 0
+        self._pid = os.getpid()
         self._again = 0.0
         self._said: set[str] = set()
 
@@ -257,12 +257,11 @@ class Recording:
 
     def _submit(self, work: Callable[[], None]) -> Future[None]:
         with self._lock:
-            if self._writer is not None and self._writer_pid != os.getpid():
-                self._writer = None  # a fork: threads stay behind, and what was unwritten is the parent's to write
+            if self._pid != os.getpid():  # a fork: threads stay behind, and what was unwritten is the parent's to write
+                self._pid, self._writer = os.getpid(), None
                 self._unwritten.clear()
             if self._writer is None:
                 self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cervella-ledger")
-                self._writer_pid = os.getpid()
             try:
                 return self._writer.submit(work)
             except RuntimeError:  # the interpreter is on its way out: it starts no thread any more

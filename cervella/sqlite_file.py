@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from cervella.forks import unforked
 from cervella.private_files import FILE_MODE, make_private_folder
 
 __all__ = ["create_whole"]
@@ -30,6 +31,6 @@ def create_whole(path: Path, lay_out: Callable[[sqlite3.Connection], None], *, s
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)  # of one that was killed here
         fresh.touch(mode=FILE_MODE)  # what people ask is nobody else's business; SQLite gives its logs the same rights
-        with contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as database:
+        with unforked, contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as database:
             lay_out(database)
         fresh.replace(path)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from cervella.forks import ForkLock
 
 __all__ = ["Cooldown"]
 
@@ -26,7 +27,7 @@ class Cooldown:
     def __init__(self, seconds: float = FIRST_REST, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._resting: dict[str, _Rest] = {}
 
     def may_try(self, name: str) -> bool:

@@ -6,15 +6,16 @@ What follows was measured on xllamacpp 2026.10 and SmolLM2-135M, on two cores.
 - A request that is closed while its prompt is read is noticed at the next batch, and only because progress is asked
   for: without it the server looks once a second, and not at all while another request keeps it busy.
 - Flash attention takes another way through the numbers in batches of 64 tokens or more, and for a single token behind
-  some 500 others where keys and values are of 16 or 32 plain bits: the same prompt at temperature 0 gives another text
-  when another part of it was in the prefix cache. In batches of 32, and with values in bfloat16, every number is the
-  same to the last bit. Without flash attention a single token is apart at any length.
+  some 500 others where keys and values are of 16 or 32 plain bits: the same prompt at temperature 0 can give another
+  text when another part of it was in the prefix cache. In batches of 32, and with values in bfloat16, every number is
+  the same to the last bit: that is what `repeatable` asks for, and prompts are then read at a third of the speed.
+  Without flash attention a single token is apart at any length.
+- A forked child has none of its threads: what it asked for would never come.
 - Loading holds the interpreter's lock: no Python thread runs meanwhile.
 """
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import re
@@ -31,14 +32,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.brains.gguf import read_control_tokens
+from cervella.forks import ForkLock, LibraryThreads, immortal
+from cervella.openmp import short_spin
 
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Engine", "EngineFailure", "EngineOptions", "ForkedError", "engine_for"]
+__all__ = ["Engine", "EngineFailure", "EngineOptions", "ForkedError", "check_fork", "engine_for"]
 
-# Small enough to be left within half a second on two slow cores, and for the same prompt to give the same numbers.
-_BATCH_TOKENS = 32
+_BATCH_TOKENS = 512
+"""Read at once: an answer that nobody waits for any more ends after as many."""
+_REPEATABLE_BATCH_TOKENS = 32
+"""Few enough for the same prompt to give the same numbers."""
 _HTTP_THREADS = 32
 _SILENCE_SECONDS = 600.0
 _CONNECT_SECONDS = 10.0
@@ -49,10 +54,10 @@ class EngineFailure(Exception):
 
 
 class ForkedError(EngineFailure):
-    """This process was forked from one that holds a model: to load another here would never end.
+    """This process was forked from one that holds a model: it can neither ask that one nor load another.
 
-    The one that is loaded still answers, from the parent, as long as the parent lives. Such a process must end by
-    os._exit, as those of multiprocessing do: llama.cpp's own exit waits for threads that it does not have.
+    Such a process must end by os._exit, as those of multiprocessing do: llama.cpp's own exit waits for threads that it
+    does not have.
     """
 
 
@@ -68,6 +73,12 @@ class EngineOptions:
     """Requests answered at once; each has a window of its own."""
     threads: int | None
     """None: one for each physical core."""
+    repeatable: bool = False
+    """Whether the same prompt gives the same numbers whatever was asked before, at a third of the reading speed."""
+
+    @property
+    def batch_tokens(self) -> int:
+        return _REPEATABLE_BATCH_TOKENS if self.repeatable else _BATCH_TOKENS
 
 
 class Engine:
@@ -79,7 +90,7 @@ class Engine:
         self._control = re.compile("|".join(map(re.escape, spellings))) if spellings else None
         file = os.stat(options.path)
         model = {"path": os.path.basename(options.path), "bytes": file.st_size, "written": file.st_mtime_ns}
-        self.facts = {**asdict(options), **model, "batch": _BATCH_TOKENS, "engine": version("xllamacpp")}
+        self.facts = {**asdict(options), **model, "batch": options.batch_tokens, "engine": version("xllamacpp")}
         """What decides about the numbers that it computes."""
         self.souls: list[str | None] = [None] * options.parallel
         """Whose soul was brought into each slot last."""
@@ -147,11 +158,11 @@ def _start(options: EngineOptions, key: str, links: str) -> Any:
     params.sse_ping_interval = 1  # also how long unloading waits for a request that was just left
     params.n_parallel = options.parallel
     params.n_ctx = options.context_tokens * options.parallel
-    params.n_batch = params.n_ubatch = _BATCH_TOKENS
+    params.n_batch = params.n_ubatch = options.batch_tokens
     params.cache_ram_mib = 0  # the common prefix stays in the slot; copies of old prompts would take up to 8 GB
     params.ui = params.endpoint_slots = False
     params.slot_save_path = f"{links}/"
-    if not any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info()):
+    if options.repeatable and not any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info()):
         params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16  # a graphics card wants keys and values of one kind
     params.verbosity = -1
     if options.threads is not None:
@@ -163,21 +174,13 @@ def _start(options: EngineOptions, key: str, links: str) -> Any:
 
 
 def _import() -> Any:
-    # Read once, when the library is loaded: waiting threads would otherwise spin on the cores that others need.
-    unset = "OMP_WAIT_POLICY" not in os.environ
-    if unset:
-        os.environ["OMP_WAIT_POLICY"] = "passive"
-    try:
+    with short_spin():
         return importlib.import_module("xllamacpp")
-    finally:
-        if unset:
-            del os.environ["OMP_WAIT_POLICY"]
 
 
 def _stop(held: list[Any], pid: int, links: str) -> None:
     if os.getpid() != pid:
-        # A forked child has the object but none of its threads: to destroy it there is a crash.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(held[0]))
+        immortal(held[0])  # a forked child has the object but none of its threads: to destroy it there is a crash
     else:
         shutil.rmtree(links, ignore_errors=True)
     held.clear()
@@ -185,21 +188,26 @@ def _stop(held: list[Any], pid: int, links: str) -> None:
 
 # The one thing of this package that a process shares: weights are too large to be held once for each brain.
 _engines: weakref.WeakValueDictionary[EngineOptions, Engine] = weakref.WeakValueDictionary()
-_loaders: set[int] = set()
-"""The processes that loaded one: this, or the one that it was forked from."""
-_loading = threading.Lock()
+_threads = LibraryThreads()
+_loading = ForkLock()
 
 
 def engine_for(options: EngineOptions) -> Engine:
     """The engine of these options, loaded where this process does not have it. Blocks while it loads.
 
-    Raises ImportError without xllamacpp, OSError and GgufError for the file, EngineFailure for the rest.
+    Raises ForkedError in a child of a process that has loaded one, ImportError without xllamacpp, OSError and GgufError
+    for the file, EngineFailure for the rest.
     """
     with _loading:
+        check_fork()
         engine = _engines.get(options)
         if engine is None:
-            if _loaders - {os.getpid()}:
-                raise ForkedError
             engine = _engines[options] = Engine(options)
-            _loaders.add(os.getpid())
+            _threads.started()
         return engine
+
+
+def check_fork() -> None:
+    """Raises ForkedError in a child of a process that has loaded an engine."""
+    if _threads.lost:
+        raise ForkedError

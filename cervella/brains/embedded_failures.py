@@ -65,8 +65,9 @@ class Failures:
             )
         if isinstance(error, ForkedError):
             return self._unusable(
-                "can't load a model in a process that was forked from one that holds a model",
-                "Start the process with the method 'spawn', or fork it before the first question.",
+                "does not work in a process that was forked from one that holds a model",
+                "Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
+                "the first question.",
                 code="forked",
             )
         return self._unusable(

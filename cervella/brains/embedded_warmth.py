@@ -90,7 +90,7 @@ class Warmth:
 async def forget(engine: Engine) -> None:
     """Empty every slot: the next prompt finds what a soul's file holds, and nothing that was asked before.
 
-    Where it fails the answer is given all the same: the engine computes the same numbers from a warm slot.
+    Where it fails the answer is given all the same: a repeatable engine computes the same numbers from a warm slot.
     """
     while not engine.turn.acquire(blocking=False):
         await anyio.sleep(_TURN_SECONDS)

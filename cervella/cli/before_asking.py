@@ -14,7 +14,7 @@ from cervella.agent import Agent
 from cervella.cli.output import counted, note
 from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
-from cervella.evaluation.preparation import AnyOne, name_of
+from cervella.evaluation.preparation import AnyOne, name_of, repeats
 from cervella.evaluation.records import Run
 from cervella.protocols import Soul
 from cervella.soul.traits import Traits
@@ -44,7 +44,9 @@ def tell_cost(
     dear = False
     for brain in brains:
         name = name_of(brain)
-        if agent.brain_named(brain).location != "cloud":
+        if repeats(agent, brain) is False:
+            note(f"note: {name}: repeatable is false, so the same question may get other words in another run.")
+        if agent.brain_named(brain, repeatable=True).location != "cloud":
             note(f"note: {name}: {counted(calls, 'answer')}{of}.")
             continue
         usd = most(brain)

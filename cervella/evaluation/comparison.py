@@ -13,9 +13,9 @@ from cervella.checks import Judge
 from cervella.errors import EvaluationError
 from cervella.evaluation.frozen import Frozen, freeze, probes_of, thaw
 from cervella.evaluation.interview import Plan, interview, sha256_of
-from cervella.evaluation.preparation import AnyOne, brains_named
+from cervella.evaluation.preparation import AnyOne, brains_named, settings_of_brains
 from cervella.evaluation.question_file import load_questions
-from cervella.evaluation.records import Run, canonical_sha256
+from cervella.evaluation.records import Run
 from cervella.evaluation.rubric import load_marks
 from cervella.evaluation.rubric_run import HUMAN_MARKS, judged, rubric_probes
 from cervella.evaluation.scoreboard import SOUL_TEST, Comparison, compared, soul_run
@@ -75,7 +75,7 @@ def compare(
     run = run or Run.create(rules.folder, settings, suite=suite.source if suite else None)
     frozen = None
     if questions is not None:
-        cloud = any(agent.brain_named(brain).location == "cloud" for brain in named.values())
+        cloud = any(agent.brain_named(brain, repeatable=True).location == "cloud" for brain in named.values())
         frozen = freeze(agent, questions, run.folder, top_k=top_k, cloud=cloud, progress=progress)
     asked = (*(probes_of(frozen) if frozen is not None else ()), *(rubric_probes(suite) if suite is not None else ()))
     if before is not None:
@@ -170,7 +170,7 @@ def _ask(
                     progress(f"{name}, questions", count, len(asked))
 
             def ask(prompt: Prompt, brain: AnyOne = brain) -> Reply:
-                return agent.complete(prompt, brain=brain, session=SESSION)
+                return agent.complete(prompt, brain=brain, session=SESSION, repeatable=True)
 
             interview(
                 name,
@@ -192,9 +192,9 @@ def _let_mark(
     agent: Agent, run: Run, suite: Suite, named: Mapping[str, AnyOne], reference: str, marker: AnyOne
 ) -> None:
     def ask(prompt: Prompt) -> Reply:
-        return agent.complete(prompt, brain=marker, session=SESSION)
+        return agent.complete(prompt, brain=marker, session=SESSION, repeatable=True)
 
-    shield = agent.brain_named(marker)
+    shield = agent.brain_named(marker, repeatable=True)
     judged(run.folder, suite, run.outputs(), list(named), reference, shield.name, shield.model, ask)
 
 
@@ -228,8 +228,6 @@ def _settings(
     probes: int | None,
     top_k: int | None,
 ) -> dict[str, Any]:
-    shields = {name: agent.brain_named(brain) for name, brain in named.items()}
-    own = agent.config.brains
     return {
         "comparison": 1,
         "language": agent.language.code,
@@ -240,14 +238,6 @@ def _settings(
         "top_k": top_k or agent.config.knowledge.top_k,
         "layout_version": LAYOUT_VERSION,
         "version": __version__,
-        "brains": [
-            {
-                "name": name,
-                "model": shield.model,
-                "location": shield.location,
-                "options_sha256": canonical_sha256(own.get(name.partition(":")[0], {})),
-            }
-            for name, shield in shields.items()
-        ],
+        "brains": settings_of_brains(agent, named),
         "plan": {**asdict(plan), "conditions": list(plan.conditions)},
     }

@@ -46,8 +46,8 @@ class BrainJudge:
     """
 
     def __init__(self, agent: Agent, brain: str, *, judged: Sequence[Any] = (), kept: Path | None = None) -> None:
-        shield = agent.brain_named(brain)
-        models = {agent.brain_named(name).model for name in judged}
+        shield = agent.brain_named(brain, repeatable=True)
+        models = {agent.brain_named(name, repeatable=True).model for name in judged}
         if brain in judged or shield.model in models:
             raise EvaluationError(
                 f"The judge {brain!r} is one of the brains that it would judge.",
@@ -75,7 +75,7 @@ class BrainJudge:
         question = _ASKED.format(rubric=rubric, text=defuse_marks(text), fence=fence, first=first, second=second)
         prompt = Prompt(system="", question=question, temperature=0.0, max_output_tokens=16, hints={"batch": True})
         try:
-            reply = self._agent.complete(prompt, brain=self._brain, session="judge")
+            reply = self._agent.complete(prompt, brain=self._brain, session="judge", repeatable=True)
         except BrainError as error:
             raise EvaluationError(
                 f"The judge {self._brain!r} did not answer: {error.message}",

@@ -36,7 +36,9 @@ __all__ = [
     "planned_calls",
     "planned_keys",
     "probes_asked",
+    "repeats",
     "settings_of",
+    "settings_of_brains",
     "systems_of",
 ]
 
@@ -54,7 +56,7 @@ def most_cost(agent: Agent, brain: AnyOne, probes: Sequence[Probe], plan: Plan, 
 
     None where its price is not known, and for an engine of one's own that has none.
     """
-    prices, shield = Prices(agent.config.brains), agent.brain_named(brain)
+    prices, shield = Prices(agent.config.brains), agent.brain_named(brain, repeatable=True)
     systems, now, most = systems_of(agent.soul.system_prompt(), plan), datetime.datetime.now(datetime.UTC), Decimal(0)
     for one in conversations(probes, plan):
         said = 0
@@ -109,7 +111,7 @@ def brains_named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
     """The brains by name; one that is not known, or can't be made, fails here and not after the first hour."""
     named: dict[str, AnyOne] = {}
     for brain in brains:
-        agent.brain_named(brain)
+        agent.brain_named(brain, repeatable=True)
         name = name_of(brain)
         if name in named:
             raise EvaluationError(f"The brain {name!r} is named twice.", remedy="Name each brain once.")
@@ -150,7 +152,6 @@ def settings_of(
     plan: Plan,
 ) -> dict[str, Any]:
     """What makes a run the one that it is, and finds it again when it goes on."""
-    own = agent.config.brains
     return {
         "suite": {"name": suite.name, "language": suite.language, "probes": len(suite.probes)},
         "probes": [probe.id for probe in probes],
@@ -162,14 +163,35 @@ def settings_of(
         "systems": {condition: sha256_of(text) for condition, text in systems.items()},
         "layout_version": LAYOUT_VERSION,
         "version": __version__,
-        "brains": [
-            {
-                "name": name,
-                "model": agent.brain_named(brain).model,
-                "location": agent.brain_named(brain).location,
-                "options_sha256": canonical_sha256(own.get(name.partition(":")[0], {})),
-            }
-            for name, brain in brains.items()
-        ],
+        "brains": settings_of_brains(agent, brains),
         "plan": {**asdict(plan), "conditions": list(plan.conditions)},
     }
+
+
+def settings_of_brains(agent: Agent, brains: Mapping[str, AnyOne]) -> list[dict[str, Any]]:
+    """What makes the brains of a run the ones that they are."""
+    own = agent.config.brains
+    return [
+        {
+            "name": name,
+            "model": agent.brain_named(brain, repeatable=True).model,
+            "location": agent.brain_named(brain, repeatable=True).location,
+            "options_sha256": canonical_sha256(own.get(name.partition(":")[0], {})),
+            "repeatable": repeats(agent, brain),
+        }
+        for name, brain in brains.items()
+    ]
+
+
+def repeats(agent: Agent, brain: AnyOne) -> bool | None:
+    """Whether a brain promises the same bytes for the same prompt; None where it says nothing of it."""
+    return _repeats(agent.brain_named(brain, repeatable=True))
+
+
+def _repeats(shield: Any) -> bool | None:
+    members = getattr(shield, "members", None)
+    if members is None:
+        found: bool | None = getattr(shield.brain, "repeatable", None)
+        return found
+    said = [_repeats(member) for member in members]
+    return False if False in said else None if None in said else True

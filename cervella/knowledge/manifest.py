@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
+from cervella.forks import ForkLock, unforked
 from cervella.knowledge.chunking import Chunk
 from cervella.knowledge.embedding import BuiltWith
 from cervella.knowledge.markdown import split_lines
@@ -91,7 +91,7 @@ class Manifest:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._texts: dict[str, list[str]] = {}
 
     @classmethod
@@ -153,7 +153,7 @@ class Manifest:
 
     @contextmanager
     def _guard(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with unforked, self._lock:
             try:
                 yield self._connection
             except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:

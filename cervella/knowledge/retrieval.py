@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
+from cervella.forks import ForkLock
 from cervella.knowledge.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.freshness import Freshness
 from cervella.knowledge.local_only import LocalOnly, local_only_of
@@ -65,7 +65,7 @@ class HybridRetriever:
         self._patterns = tuple(local_only)
         self._local_only = LocalOnly(self._folder)  # the patterns as they fit what is loaded
         self._warned: set[str] = set()
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
         self._freshness = Freshness(self._folder, self._storage.path, exclude=exclude)

@@ -8,12 +8,14 @@ import shutil
 import sqlite3
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import IndexDamagedError, KnowledgeError
+from cervella.forks import LibraryThreads, immortal
 from cervella.private_files import FILE_MODE, set_modes
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ _WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds
 _SAME = 0.9999  # a cosine
 _FEW = 3  # vectors written again to have Chroma put its graph on disk
 _RHYTHM: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes between two looks at the queue, and at the disk
+_THREADS = LibraryThreads()  # of Chroma: a closed store leaves some too
 _HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16, **_RHYTHM}
 
 
@@ -45,6 +48,8 @@ class VectorStore:
         name = f"cervella-{hashlib.sha256(self._fingerprint.encode()).hexdigest()[:16]}"
         with self._border():
             self._client = _open_client(self._where)
+            _THREADS.started()
+            _open.add(self)
             try:
                 self._collection = self._insist(
                     self._client.get_or_create_collection,
@@ -58,6 +63,17 @@ class VectorStore:
             except BaseException:
                 self._client.close()
                 raise
+
+    @staticmethod
+    def check_fork() -> None:
+        """Raises KnowledgeError (`forked`) in a child of a process that has used Chroma: its threads are not here."""
+        if _THREADS.lost:
+            raise KnowledgeError(
+                "Chroma does not work in a process that was forked from one where it works.",
+                remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it "
+                "before the first search and the first run of the index.",
+                code="forked",
+            )
 
     @staticmethod
     def copy(source: Path, folder: Path) -> None:
@@ -93,7 +109,8 @@ class VectorStore:
         return all(os.access(folder / FOLDER_NAME / name, os.W_OK) for name in ("", _TABLES))
 
     def close(self) -> None:
-        self._client.close()
+        if not _THREADS.lost:
+            self._client.close()
 
     def __enter__(self) -> VectorStore:
         return self
@@ -103,6 +120,7 @@ class VectorStore:
 
     @contextmanager
     def _border(self) -> Iterator[None]:
+        self.check_fork()
         from chromadb.errors import ChromaError
 
         try:
@@ -252,6 +270,19 @@ class VectorStore:
                 connection.execute("VACUUM")
             finally:
                 connection.close()
+
+
+_open: weakref.WeakSet[VectorStore] = weakref.WeakSet()
+
+
+def _outlive_a_fork() -> None:
+    """A child that ends would wait for ever while it destroys Chroma's client."""
+    for store in list(_open):
+        immortal(store)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_outlive_a_fork)
 
 
 @contextmanager

@@ -6,13 +6,13 @@ import contextlib
 import datetime
 import os
 import sqlite3
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 from cervella.errors import LedgerError
+from cervella.forks import ForkLock, immortal, unforked
 from cervella.ledger.budget import Limit
 from cervella.ledger.rows import (
     COLUMNS,
@@ -49,8 +49,9 @@ class Ledger:
     def __init__(self, path: str | Path, *, keep_days: int | None = None) -> None:
         self.path = Path(path)
         self._keep_days = keep_days
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._open: _Open | None = None
+        unforked.idle.add(self)
 
     def __repr__(self) -> str:
         return f"Ledger({str(self.path)!r})"
@@ -207,8 +208,8 @@ class Ledger:
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
         """The connection, for one caller at a time; with `write` in one transaction."""
         if self._open is not None and self._open.pid != os.getpid():
-            self._lock, self._open = threading.RLock(), None  # a fork: what it inherited is the parent's
-        with self._lock:
+            self._open = None  # forked by a program that calls no hook of Python's: this one is the parent's
+        with unforked, self._lock:
             try:
                 if self._open is None or not self._open.current():
                     self.close()
@@ -277,6 +278,8 @@ class _Open:
 def _close(database: sqlite3.Connection, pid: int) -> None:
     if os.getpid() == pid:
         database.close()
+    else:
+        immortal(database)  # to close it in a child takes the file's locks from under what else is open there
 
 
 def _purge(database: sqlite3.Connection, before: datetime.datetime) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import datetime
 import logging
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from cervella.errors import ConfigError, did_you_mean
+from cervella.forks import ForkLock
 from cervella.ledger.budget import amount
 from cervella.types import Attempt, Location, Usage
 
@@ -67,7 +67,7 @@ class Prices:
                 remedy="Give price for an engine that is paid by the token, usd_per_hour for a machine.",
             )
         self._warned: set[tuple[str, str]] = set()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def cost(self, attempt: Attempt, at: datetime.datetime) -> Cost:
         """What a call cost that was made at this time."""

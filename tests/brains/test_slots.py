@@ -136,7 +136,7 @@ def unload(brain: EmbeddedBrain) -> None:
 @needs_model
 def test_the_first_question_of_a_new_engine_starts_warm_and_says_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "slots"
-    brain = EmbeddedBrain(context_tokens=1024, slots=folder)
+    brain = EmbeddedBrain(context_tokens=1024, slots=folder, repeatable=True)
     cold = ask(brain, "Chi sei?", passages=(SECRET,))
     assert cold.usage.cache_read_tokens == 0, "what was computed for this very answer was not saved"
     (path,) = folder.iterdir()
@@ -152,14 +152,29 @@ def test_the_first_question_of_a_new_engine_starts_warm_and_says_the_same(tmp_pa
     # Whatever was asked before, the file is the same: it holds the soul and nothing else.
     unload(brain)
     path.unlink()
-    ask(EmbeddedBrain(context_tokens=1024), "Tutt'altro", passages=(SECRET,))  # the same engine, without files
+    same = EmbeddedBrain(context_tokens=1024, repeatable=True)  # the same engine, without files
+    ask(same, "Tutt'altro", passages=(SECRET,))
     ask(brain, "Dov'è?", passages=(SECRET,))
     assert (folder / path.name).read_bytes() == written
 
 
 @needs_model
+def test_a_slot_is_of_one_way_of_computing_and_the_other_does_not_load_it(tmp_path: Path) -> None:
+    folder = tmp_path / "slots"
+    brains = [EmbeddedBrain(context_tokens=256, slots=folder, repeatable=repeatable) for repeatable in (False, True)]
+    for brain in brains:
+        assert ask(brain, "Ciao").usage.cache_read_tokens == 0, "nothing of the other's"
+        unload(brain)
+    assert len({path.name.split("-")[0] for path in folder.iterdir()}) == 2
+    for brain in brains:
+        assert (ask(brain, "Ciao").usage.cache_read_tokens or 0) > 20, "its own is there"
+        unload(brain)
+    assert len(list(folder.iterdir())) == 2
+
+
+@needs_model
 def test_a_fresh_prompt_finds_the_soul_and_nothing_that_was_asked_before(tmp_path: Path) -> None:
-    brain = EmbeddedBrain(context_tokens=1024, slots=tmp_path / "slots", parallel=2)
+    brain = EmbeddedBrain(context_tokens=1024, slots=tmp_path / "slots", parallel=2, repeatable=True)
     first = ask(brain, "Chi sei?")
     usual, fresh = ask(brain, "Chi sei?"), ask(brain, "Chi sei?", hints={"fresh": True})
     soul = fresh.usage.cache_read_tokens or 0
@@ -173,7 +188,7 @@ def test_a_fresh_prompt_finds_the_soul_and_nothing_that_was_asked_before(tmp_pat
 @needs_model
 def test_another_soul_has_a_file_of_its_own_and_each_comes_back_warm(tmp_path: Path) -> None:
     folder = tmp_path / "slots"
-    brain = EmbeddedBrain(context_tokens=512, parallel=2, slots=folder)
+    brain = EmbeddedBrain(context_tokens=512, parallel=2, slots=folder, repeatable=True)
     other = "You are somebody else. " * 20
     first = ask(brain, "Ciao")
     assert (ask(brain, "Ciao", system=other).usage.cache_read_tokens or 0) < 5, "the template's own beginning"
@@ -217,7 +232,7 @@ def test_where_files_fail_the_question_is_answered_cold(tmp_path: Path, fault: s
 @needs_model
 def test_who_leaves_while_the_soul_is_read_leaves_no_file_and_the_next_is_not_kept_waiting(tmp_path: Path) -> None:
     folder = tmp_path / "slots"
-    brain = EmbeddedBrain(context_tokens=2048, slots=folder)
+    brain = EmbeddedBrain(context_tokens=2048, slots=folder, repeatable=True)
     long = SOUL * 30
 
     async def leave() -> None:

@@ -36,7 +36,7 @@ def lines(folder: str) -> tuple[list[str], list[dict[str, Any]]]:
 def test_an_embedded_brain_gives_the_same_bytes_twice_from_the_souls_own_slot(
     isolated: Path, soul: PlainSoul, tmp_path: Path
 ) -> None:
-    brain = EmbeddedBrain(context_tokens=1024, slots=tmp_path / "slots")
+    brain = EmbeddedBrain(context_tokens=1024, slots=tmp_path / "slots", repeatable=True)
     plan = Plan(conditions=("soul", "none"), paraphrases=0, max_output_tokens=6)
     suite = small_suite()
     suite = replace(suite, probes=(suite.probe("ab-2"), suite.probe("dr-1")))

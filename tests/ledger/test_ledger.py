@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime
 import multiprocessing
 import os
+import signal
 import sqlite3
 import threading
+import time
+import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +19,10 @@ import pytest
 
 from cervella.errors import BudgetError, LedgerError
 from cervella.ledger import Ledger, Limit, Row
+from cervella.ledger.rows import stored
 
 NOW = datetime.datetime.now(datetime.UTC)
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 A_DAY = (Limit(usd=Decimal("1.00"), period="day"),)
 
 
@@ -302,3 +307,104 @@ def test_a_file_that_can_not_be_used_is_an_error_with_its_cure(path: Path, spoil
             call()
         assert str(path) in caught.value.message
         assert caught.value.remedy
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Do it in a forked child; gives its number."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of threads
+        child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(30)
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+@needs_fork
+def test_what_a_forked_child_writes_stays_when_its_parent_closes_the_ledger(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.record([row(reply="padre")])
+    (said, tell), (heard, hear) = os.pipe(), os.pipe()
+
+    def write() -> None:
+        ledger.record([row(reply="figlio, prima")])
+        os.write(tell, b".")
+        os.read(heard, 1)
+        ledger.record([row(reply="figlio, dopo")])
+
+    child = fork(write)
+    os.read(said, 1)
+    ledger.close()
+    os.write(hear, b".")
+    assert os.waitpid(child, 0)[1] == 0
+    assert [one.reply for one in ledger.rows()] == ["padre", "figlio, prima", "figlio, dopo"]
+    for end in (said, tell, heard, hear):
+        os.close(end)
+
+
+@needs_fork
+@pytest.mark.parametrize("moment", ["opens it", "writes"])
+def test_a_fork_waits_while_another_thread_has_the_ledger(
+    path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(path)
+    if moment == "writes":
+        ledger.record([row(reply="prima")])
+    inside, parent = threading.Event(), os.getpid()
+
+    def slow(work: Callable[..., Any]) -> Callable[..., Any]:
+        def slowly(*arguments: Any) -> Any:
+            if os.getpid() == parent:
+                inside.set()
+                time.sleep(0.3)
+            return work(*arguments)
+
+        return slowly
+
+    if moment == "writes":
+        monkeypatch.setattr("cervella.ledger.ledger.stored", slow(stored))
+    else:
+        monkeypatch.setattr(ledger, "_opened", slow(ledger._opened))
+    thread = threading.Thread(target=lambda: ledger.record([row(reply="filo")]))
+    thread.start()
+    assert inside.wait(30)
+    child = fork(lambda: ledger.record([row(reply="figlio")]))
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert {one.reply for one in ledger.rows()} >= {"filo", "figlio"}
+
+
+@needs_fork
+def test_a_fork_closes_the_file_and_both_processes_open_it_again(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.record([row()])
+    assert ledger._open is not None
+    child = fork(lambda: os._exit(0 if ledger._open is None else 1))
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(ledger.rows()) == 1
+
+
+@needs_fork
+def test_a_call_that_never_ends_does_not_keep_a_fork_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cervella.forks._PATIENCE_SECONDS", 0.2)
+    ledger = Ledger(path)
+    ledger.record([row(reply="padre")])
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with ledger._connected():
+            inside.set()
+            leave.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    child = fork(lambda: ledger.record([row(reply="figlio")]))
+    assert os.waitpid(child, 0)[1] == 0
+    leave.set()
+    thread.join()
+    assert [one.reply for one in ledger.rows()] == ["padre", "figlio"]
