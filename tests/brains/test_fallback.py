@@ -29,6 +29,7 @@ from cervella.errors import (
 from cervella.testing import ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Location, Message, Passage, Prompt, TextDelta
 from tests.conftest import make_passage
+from tests.whole import whole
 
 LOCAL_WORDS = "il margine riservato"
 TAINTED = Prompt(
@@ -232,7 +233,7 @@ def test_tainted_text_never_reaches_a_cloud_brain_whatever_is_down(
     for brain in brains:
         for prompt in brain.prompts:
             if brain.location == "cloud":
-                assert LOCAL_WORDS not in repr(prompt)
+                assert LOCAL_WORDS not in whole(prompt)
 
 
 def passage_ids(prompt: Prompt) -> list[str]:

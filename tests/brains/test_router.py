@@ -21,6 +21,7 @@ from cervella.prompt import estimate_tokens, render
 from cervella.testing import ScriptedBrain
 from cervella.types import Completion, Finished, Image, Location, Prompt
 from tests.conftest import make_passage
+from tests.whole import whole
 
 PICTURE = Image(media_type="image/png", data=b"\x89PNG")
 
@@ -211,7 +212,7 @@ def test_a_local_passage_never_falls_back_to_the_cloud(
     for shield, brain in made:
         if shield.location == "cloud":
             assert not near or not brain.prompts
-            assert all("margine riservato" not in repr(one) for one in brain.prompts)
+            assert all("margine riservato" not in whole(one) for one in brain.prompts)
 
 
 # Asked

@@ -27,6 +27,7 @@ from cervella.prompt import estimate_tokens, render
 from cervella.testing import EchoBrain, ScriptedBrain
 from cervella.types import Attempt, BrainEvent, Completion, Finished, Image, Message, Passage, Prompt, TextDelta, Usage
 from tests.conftest import PATIENCE, SECRET, make_passage
+from tests.whole import whole
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 
@@ -263,7 +264,7 @@ def test_secrets_are_masked_and_counted_for_a_cloud_brain_only() -> None:
     cloud, home = ScriptedBrain("ok", location="cloud"), ScriptedBrain("ok", location="private")
     assert answer(Shield(cloud), prompt).flags["secrets_masked"] >= 4
     assert SECRET not in "".join(message.content for message in render(cloud.prompts[0]))
-    assert SECRET not in repr(cloud.prompts[0])
+    assert SECRET not in whole(cloud.prompts[0])
     assert answer(Shield(home), prompt).flags == {}
     assert home.prompts[0] == prompt
 

@@ -15,6 +15,7 @@ from cervella.cli import main
 from cervella.errors import UnmatchedPatternError
 from cervella.testing import ScriptedBrain
 from cervella.types import Answered
+from tests.whole import whole
 
 
 def configured(home: Path, *patterns: str) -> None:
@@ -113,7 +114,7 @@ def test_replies_say_how_many_patterns_name_nothing(agent: cervella.Agent) -> No
     assert agent.session("s").ask("La mongolfiera?", brain=far).flags["local_only_unmatched"] == 3
     assert agent.preview("La mongolfiera?", brain=far).flags["local_only_unmatched"] == 3
     assert agent.search("mongolfiera").local_only_unmatched == 3
-    assert all("segreta" not in str(prompt) for prompt in far.prompts)  # what was marked stays marked
+    assert all("segreta" not in whole(prompt) for prompt in far.prompts)  # what was marked stays marked
 
 
 def test_an_agent_warns_once_and_indexes_without_losing_a_mark(

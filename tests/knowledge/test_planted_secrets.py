@@ -26,6 +26,7 @@ from cervella.knowledge.chunking import chunk
 from cervella.knowledge.markdown import parse, split_lines
 from cervella.redaction import find_secrets, mask_secrets
 from cervella.testing import ScriptedBrain
+from tests.whole import whole
 
 LETTERS = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"
@@ -251,7 +252,7 @@ def test_no_secret_is_in_any_byte_of_the_index(planted: Path, index_dir: Path, m
     assert not [text for text in embedder.embedded if leaks(text)]
     assert report.pending_embeddings == 0
     assert len(report.redactions) == 100
-    assert not leaks(repr(report) + report._repr_html_())
+    assert not leaks(whole(report) + report._repr_html_())
     for one in report.redactions:
         line = split_lines((planted / one.path).read_text(encoding="utf-8"))[one.line - 1]
         assert mask_secrets(line)[1] == 1 or one.kind in ("private_key", "password")
@@ -296,8 +297,8 @@ def test_no_secret_is_in_an_answer_a_prompt_a_log_or_what_commands_print(
     with cervella.Agent(brain=near) as agent:
         reply = agent.ask("Qual è la password della VM?", top_k=50)
         again = reply.citations[0].read()
-    assert not leaks(repr(near.prompts) + repr(reply) + repr(again))
-    assert "[REDATTO: " in repr(near.prompts[0].passages)
+    assert not leaks(whole(near.prompts) + whole(reply) + whole(again))
+    assert "[REDATTO: " in whole(near.prompts[0].passages)
     assert not again.changed
     assert not leaks(caplog.text)
     assert not [name for name, text in stored(isolated) if leaks(text)]
