@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.grounding import numbers
+from cervella.quantities import numbers
 from cervella.language import Language, fold, words
 
 __all__ = ["figure_in", "written_figures"]

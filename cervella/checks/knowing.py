@@ -10,7 +10,7 @@ from cervella.checks.check import Context
 from cervella.checks.figures import written_figures
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.texts import asserted, groups, states
-from cervella.grounding import numbers
+from cervella.quantities import numbers
 from cervella.language import fold, words
 from cervella.quantities import whole_number
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cervella.checks.reading import Rules
-from cervella.grounding import units
+from cervella.pieces import units
 from cervella.language import Language, fold
 from cervella.prompt import strip_marks
 
