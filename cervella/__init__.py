@@ -18,12 +18,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cervella.agent import Agent
-    from cervella.config import Config, load_config
-    from cervella.conversations import Conversation, Conversations, Turn
+    from cervella.agent.agent import Agent
+    from cervella.agent.session import Session
+    from cervella.configuration.config import Config, load_config
     from cervella.errors import CervellaError
     from cervella.protocols import Brain, Embedder, Retriever, Soul
-    from cervella.session import Session
+    from cervella.records.conversations import Conversation, Conversations, Turn
     from cervella.soul import Constitution
     from cervella.types import (
         Answered,
@@ -56,17 +56,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "Agent": "agent",
+    "Agent": "agent.agent",
     "Answered": "types",
     "Attempt": "types",
     "Brain": "protocols",
     "CervellaError": "errors",
     "Citation": "types",
     "Completion": "types",
-    "Config": "config",
+    "Config": "configuration.config",
     "Constitution": "soul",
-    "Conversation": "conversations",
-    "Conversations": "conversations",
+    "Conversation": "records.conversations",
+    "Conversations": "records.conversations",
     "Embedder": "protocols",
     "Event": "types",
     "Filters": "types",
@@ -86,14 +86,14 @@ _HOME = {
     "ReviewVerdict": "types",
     "Reviewed": "types",
     "SecondHand": "types",
-    "Session": "session",
+    "Session": "agent.session",
     "Soul": "protocols",
     "TextDelta": "types",
     "Timings": "types",
-    "Turn": "conversations",
+    "Turn": "records.conversations",
     "Usage": "types",
     "UsageUpdate": "types",
-    "load_config": "config",
+    "load_config": "configuration.config",
 }
 
 __all__ = [

@@ -184,8 +184,8 @@ class IndexDamagedError(KnowledgeError):
 class BrainError(CervellaError):
     """A brain could not answer. `attempts` says what was tried.
 
-    Its cause is another error of this tree or a `cervella.causes.Cause`: what another library raised, as text. That
-    library's own exception would hold the request, and with it the key.
+    Its cause is another error of this tree or a `cervella.privacy.causes.Cause`: what another library raised, as text.
+    That library's own exception would hold the request, and with it the key.
     """
 
     code = "brain"

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cervella.endings import WHOLE, ending_of
 from cervella.errors import BrainError, CervellaError, ConfigError
 from cervella.protocols import Brain, Retriever
 from cervella.types import (
@@ -31,6 +30,7 @@ from cervella.types import (
     Usage,
     UsageUpdate,
 )
+from cervella.types.endings import WHOLE, ending_of
 
 __all__ = ["EchoBrain", "FixedRetriever", "ScriptedBrain", "check_brain", "check_retriever"]
 

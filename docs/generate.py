@@ -23,10 +23,10 @@ import typer
 
 import cervella
 from cervella import brains, errors, testing
-from cervella.brains import composed
+from cervella.brains.routing import composed
 from cervella.cli import app
-from cervella.knowledge.roles import Roles
-from cervella.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
+from cervella.configuration.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
+from cervella.knowledge.documents.roles import Roles
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it again. -->\n"
@@ -43,16 +43,16 @@ _PARTS = (
     ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondHand")),
 )
 _NOT_EXPORTED = (
-    ("cervella.session", "Session"),
-    ("cervella.conversations", "Conversations"),
-    ("cervella.conversations", "Conversation"),
-    ("cervella.conversations", "Turn"),
-    ("cervella.brains.router", "RouteDecision"),
-    ("cervella.ledger.ledger", "Ledger"),
-    ("cervella.ledger.rows", "Row"),
-    ("cervella.ledger.rows", "Feedback"),
-    ("cervella.ledger.statistics", "Statistics"),
-    ("cervella.ledger.statistics", "BrainStatistics"),
+    ("cervella.agent.session", "Session"),
+    ("cervella.records.conversations", "Conversations"),
+    ("cervella.records.conversations", "Conversation"),
+    ("cervella.records.conversations", "Turn"),
+    ("cervella.brains.routing.router", "RouteDecision"),
+    ("cervella.records.ledger.ledger", "Ledger"),
+    ("cervella.records.ledger.rows", "Row"),
+    ("cervella.records.ledger.rows", "Feedback"),
+    ("cervella.records.ledger.statistics", "Statistics"),
+    ("cervella.records.ledger.statistics", "BrainStatistics"),
     ("cervella.types", "CitedLines"),
     ("cervella.types", "SkippedFile"),
 )
@@ -412,7 +412,7 @@ def _composed() -> Iterator[str]:
         "rules": ("list of tables", "routes.toml", "Ordered rules: `name`, `when`, `to`, `reason`."),
     }
     for kind, node in (("fallback", "Fallback"), ("router", "Router")):
-        text = _prose(ast.get_docstring(typing.cast(ast.ClassDef, _node(f"cervella.brains.{kind}", node))))
+        text = _prose(ast.get_docstring(typing.cast(ast.ClassDef, _node(f"cervella.brains.routing.{kind}", node))))
         rows = [(_code(key), *keys[key]) for key in composed._KEYS[kind] if key != "kind"]
         yield f"### kind {kind}\n\n{text}"
         yield _table(("key", "type", "default", ""), rows)

@@ -108,7 +108,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("CERVELLA_KNOWLEDGE__EMBEDDING_CACHE", str(tmp_path / "embeddings"))  # not the real user's
     # What runs on this machine is no part of a test: nobody answers at these ports.
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
-    monkeypatch.setattr("cervella.brains.vllm._URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr("cervella.brains.vllm.brain._URL", "http://127.0.0.1:9/v1")
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)

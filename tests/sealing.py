@@ -8,9 +8,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from cervella.knowledge.manifest import FILE_NAME
-from cervella.knowledge.seal import write_seal
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge.index.checksums import write_seal
+from cervella.knowledge.index.manifest import FILE_NAME
+from cervella.knowledge.index.storage import IndexFolder
 
 __all__ = ["change_manifest", "manifest_of", "with_schema"]
 

@@ -29,7 +29,7 @@ from cervella.errors import (
     StreamInterruptedError,
     UnknownBrainError,
 )
-from cervella.prompt import render
+from cervella.prompt.layout import render
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
 from cervella.types import (
     Answered,
@@ -595,8 +595,8 @@ def test_no_order_of_things_lets_taint_or_a_secret_reach_the_cloud(
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
-    monkeypatch.setattr("cervella.brains.shield._JITTER", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._JITTER", 0.001)
 
 
 # Loops and threads

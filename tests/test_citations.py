@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.citations import claims_of, find_citations
-from cervella.language import language
+from cervella.claims.citations import claims_of, find_citations
+from cervella.text.language import language
 from cervella.types import CitedLines, Passage
 from tests.conftest import PATIENCE, make_passage
 

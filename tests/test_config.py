@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cervella.config import Config, find_config, load_config
+from cervella.configuration.config import Config, find_config, load_config
 from cervella.errors import ConfigError
 from tests.conftest import SECRET
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import cervella.conversations
-from cervella.conversations import Conversations, Turn
+import cervella.records.conversations
 from cervella.errors import ConversationError
+from cervella.records.conversations import Conversations, Turn
 from cervella.types import Filters, Reply
 
 GUESTS = Filters(path="ospiti/**")
@@ -137,7 +137,7 @@ def test_filters_that_can_not_be_read_let_nobody_in(path: Path, kept: Conversati
 
 def test_the_list_has_the_last_used_first(kept: Conversations, monkeypatch: pytest.MonkeyPatch) -> None:
     moments = iter(f"2026-01-0{day}T00:00:00.000+00:00" for day in range(1, 9))
-    monkeypatch.setattr(cervella.conversations, "_now", lambda: next(moments))
+    monkeypatch.setattr(cervella.records.conversations, "_now", lambda: next(moments))
     kept.open("a", GUESTS)
     kept.open("b", None)
     kept.append("a", reply())
@@ -191,7 +191,7 @@ def test_a_deletion_that_a_reader_holds_up_is_not_called_done(
     path: Path, kept: Conversations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(kept, "via")
-    monkeypatch.setattr(cervella.conversations, "_BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(cervella.records.conversations, "_BUSY_SECONDS", 0.2)
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM turn").fetchone()  # it sees the turns, and so they are still there

@@ -33,7 +33,7 @@ from markdown_it import MarkdownIt
 
 import cervella
 from cervella.cli import main
-from cervella.language import language
+from cervella.text.language import language
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

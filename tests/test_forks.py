@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.embedded import smollm2_path
-from cervella.forks import ForkLock, LibraryThreads, unforked
+from cervella.brains.embedded.brain import smollm2_path
+from cervella.process.forks import ForkLock, LibraryThreads, unforked
 from tests.conftest import PATIENCE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

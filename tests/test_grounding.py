@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.grounding import best_unit, numbers, quotations, supports, units
-from cervella.language import language
+from cervella.claims.grounding import best_unit, numbers, quotations, supports, units
+from cervella.text.language import language
 from cervella.types import Passage
 from tests.conftest import PATIENCE, make_passage
 

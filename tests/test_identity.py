@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import cervella
-from cervella.language import known_languages, language
 from cervella.testing import EchoBrain, FixedRetriever
+from cervella.text.language import known_languages, language
 
 ABOUT_HER = (
     "Chi sei?",

@@ -40,7 +40,8 @@ def loaded_after(code: str) -> list[str]:
         "import cervella",
         "import cervella; cervella.Agent",
         "import cervella; [getattr(cervella, name) for name in cervella.__all__]",
-        "import cervella.testing, cervella.brains, cervella.soul, cervella.cli, cervella.evaluation.statistics",
+        "import cervella.testing, cervella.brains, cervella.soul, cervella.cli",
+        "import cervella.evaluation.statistics.statistics",
         "import cervella; from cervella.testing import *\n"
         "class S:\n name='n'; language='it'; fingerprint='f'\n system_prompt=lambda s: 'Sono.'\n"
         "with cervella.Agent(brain=EchoBrain(), retriever=FixedRetriever(), soul=S()) as a: a.ask('ciao')",
@@ -60,7 +61,8 @@ def test_the_public_names_are_sorted_and_all_there() -> None:
 
 
 def test_a_public_name_is_the_one_of_its_module() -> None:
-    from cervella import agent, errors
+    from cervella import errors
+    from cervella.agent import agent
 
     assert cervella.Agent is agent.Agent
     assert cervella.CervellaError is errors.CervellaError

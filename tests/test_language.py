@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cervella.errors import ConfigError
-from cervella.language import fold, known_languages, language, words
+from cervella.text.language import fold, known_languages, language, words
 from tests.conftest import PATIENCE
 
 IT = language("it")

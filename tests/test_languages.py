@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import cervella
-from cervella.language import known_languages, language
+from cervella.text.language import known_languages, language
 
 BASES = {
     "en": (

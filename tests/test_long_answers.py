@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 
 from cervella import Agent
-from cervella.brains.thinking import ThoughtFilter
+from cervella.brains.shield.thinking import ThoughtFilter
 from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
-from cervella.citations import MOST_CLAIMS, claims_of, find_citations
-from cervella.grounding import findings, supports
-from cervella.language import language
-from cervella.pieces import normal
-from cervella.prompt import find_marks, strip_marks
-from cervella.quantities import numbers, quantities
-from cervella.review import review_text
-from cervella.reviewing import _says_nothing_else
-from cervella.second_hand import read_opinion
+from cervella.claims.citations import MOST_CLAIMS, claims_of, find_citations
+from cervella.claims.grounding import findings, supports
+from cervella.prompt.layout import find_marks, strip_marks
+from cervella.review.revision import _says_nothing_else
+from cervella.review.second_opinion import read_opinion
+from cervella.review.verdict import review_text
 from cervella.soul.traits import Traits
 from cervella.testing import ScriptedBrain
+from cervella.text.language import language
+from cervella.text.quantities import numbers, quantities
+from cervella.text.sentences import normal
 from cervella.types import Passage
 
 IT = language("it")
@@ -278,7 +278,7 @@ def test_what_there_was_no_time_to_check_is_neither_supported_nor_wrong(
         time.sleep(0.4)
         return True
 
-    monkeypatch.setattr("cervella.citations.supports", slow)
+    monkeypatch.setattr("cervella.claims.citations.supports", slow)
     claims = "".join(f"Il piano base parola{'abcdefghij'[n % 10] * (n + 1)} costa 12 euro [F1]. " for n in range(60))
     with agent_that_says(claims) as agent:
         agent.search("piano")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from cervella.loop import BackgroundLoop
+from cervella.process.loop import BackgroundLoop
 from tests.conftest import PATIENCE
 
 

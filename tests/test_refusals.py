@@ -15,9 +15,9 @@ import pytest
 from cervella import Agent
 from cervella.cli import main
 from cervella.errors import ConfigError, StreamInterruptedError
-from cervella.history import history_of, sendable
-from cervella.ledger import statistics_of
-from cervella.prompt import render
+from cervella.prompt.history import history_of, sendable
+from cervella.prompt.layout import render
+from cervella.records.ledger import statistics_of
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
 from cervella.types import Answered, Completion, Message, Passage, Prompt, Reply, Retrieved, Reviewed, TextDelta, Usage
 from tests.brains.fault_server import Connection, FaultServer, fault_server

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.grounding import findings, supports
-from cervella.language import language
-from cervella.naming import names
-from cervella.review import ISSUE_KINDS, THRESHOLD, WEIGHTS, review_text
+from cervella.claims.grounding import findings, supports
+from cervella.claims.names import names
+from cervella.review.verdict import ISSUE_KINDS, THRESHOLD, WEIGHTS, review_text
 from cervella.soul import Traits
+from cervella.text.language import language
 from cervella.types import Passage
 from tests.conftest import CORPORA, make_passage
 

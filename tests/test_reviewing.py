@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from cervella import Agent
 from cervella.errors import BrainUnavailableError, ConfigError, StreamInterruptedError, UnknownBrainError
-from cervella.language import known_languages, language
-from cervella.second_hand import read_opinion
+from cervella.review.second_opinion import read_opinion
 from cervella.testing import FixedRetriever, ScriptedBrain
+from cervella.text.language import known_languages, language
 from cervella.types import Answered, Passage, Retrieved, Reviewed, TextDelta, Usage
 from tests.conftest import PlainSoul
 

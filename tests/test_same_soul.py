@@ -10,7 +10,7 @@ import pytest
 
 import cervella
 from cervella.brains import brain_names
-from cervella.prompt import render
+from cervella.prompt.layout import render
 from cervella.types import Prompt
 
 SOUL = "# Chi sono\n\nSono Cervella, una partner: prima capisco, poi rispondo.\n"

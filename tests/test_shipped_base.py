@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cervella
-from cervella.redaction import find_secrets
+from cervella.privacy.redaction import find_secrets
 from cervella.soul import Constitution
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from cervella.errors import ConfigError
-from cervella.filters import path_matches
-from cervella.history import history_of
+from cervella.prompt.history import history_of
 from cervella.types import (
     Citation,
     CitedLines,
@@ -25,6 +24,7 @@ from cervella.types import (
     Retrieval,
     Usage,
 )
+from cervella.types.filters import path_matches
 from tests.conftest import PATIENCE, make_passage
 
 

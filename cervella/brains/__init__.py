@@ -23,13 +23,13 @@ from cervella.protocols import Brain
 __all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "default_brain", "load_brain", "shield_options"]
 
 _BUILT_IN: Mapping[str, str] = {
-    "claude": "cervella.brains.claude:ClaudeBrain",
+    "claude": "cervella.brains.claude.brain:ClaudeBrain",
     "echo": "cervella.testing:EchoBrain",
-    "embedded": "cervella.brains.embedded:EmbeddedBrain",
-    "extractive": "cervella.brains.extractive:ExtractiveBrain",
-    "ollama": "cervella.brains.ollama:OllamaBrain",
+    "embedded": "cervella.brains.embedded.brain:EmbeddedBrain",
+    "extractive": "cervella.brains.extractive.brain:ExtractiveBrain",
+    "ollama": "cervella.brains.ollama.brain:OllamaBrain",
     "scripted": "cervella.testing:ScriptedBrain",
-    "vllm": "cervella.brains.vllm:VllmBrain",
+    "vllm": "cervella.brains.vllm.brain:VllmBrain",
 }
 _GROUP = "cervella.brains"
 _PROBE_SECONDS = 0.5
@@ -112,7 +112,7 @@ def default_brain(options: Mapping[str, Mapping[str, Any]] | None = None) -> tup
         return "claude", "ANTHROPIC_API_KEY is set"
     own = options.get("ollama", {})
     if own.get("kind", "ollama") == "ollama":
-        from cervella.brains.ollama_server import models_now
+        from cervella.brains.http.ollama_server import models_now
 
         if there := models_now(own.get("url"), own.get("model"), timeout=_PROBE_SECONDS):
             return "ollama", f"an Ollama server answers, and has {there}"

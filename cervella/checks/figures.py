@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.quantities import numbers
-from cervella.language import Language, fold, words
+from cervella.text.language import Language, fold, words
+from cervella.text.quantities import numbers
 
 __all__ = ["figure_in", "written_figures"]
 

@@ -10,9 +10,8 @@ from cervella.checks.check import Context
 from cervella.checks.figures import written_figures
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.texts import asserted, groups, states
-from cervella.quantities import numbers
-from cervella.language import fold, words
-from cervella.quantities import whole_number
+from cervella.text.language import fold, words
+from cervella.text.quantities import numbers, whole_number
 
 __all__ = ["KINDS"]
 

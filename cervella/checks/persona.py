@@ -8,7 +8,7 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.language import fold, words
+from cervella.text.language import fold, words
 
 __all__ = ["KINDS"]
 

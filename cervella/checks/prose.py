@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cervella.checks.reading import Rules
-from cervella.pieces import units
-from cervella.language import Language, fold
-from cervella.prompt import strip_marks
+from cervella.prompt.layout import strip_marks
+from cervella.text.language import Language, fold
+from cervella.text.sentences import units
 
 __all__ = ["Found", "Prose", "Sentence", "pattern_of", "without_code"]
 

@@ -11,7 +11,7 @@ from cervella.checks.check import Check, Checked, Context
 from cervella.checks.prose import Prose
 from cervella.checks.reading import Rules, rules_for
 from cervella.errors import EvaluationError, did_you_mean
-from cervella.language import Language, language
+from cervella.text.language import Language, language
 
 __all__ = ["MOST_CHARACTERS", "check_kinds", "run_check"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Prose, pattern_of
-from cervella.language import fold, words
+from cervella.text.language import fold, words
 
 __all__ = ["KINDS"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cervella.checks.check import Context
 from cervella.checks.prose import Prose, without_code
-from cervella.prompt import estimate_tokens
+from cervella.prompt.layout import estimate_tokens
 
 __all__ = ["KINDS"]
 

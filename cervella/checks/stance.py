@@ -10,7 +10,7 @@ from cervella.checks.check import Context
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.reading import Rules
 from cervella.checks.texts import groups, states
-from cervella.language import fold, words
+from cervella.text.language import fold, words
 
 __all__ = ["KINDS"]
 

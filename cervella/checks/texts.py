@@ -9,7 +9,7 @@ from typing import Any
 from cervella.checks.check import Checked, Context
 from cervella.checks.figures import figure_in
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.language import fold, words
+from cervella.text.language import fold, words
 
 __all__ = ["KINDS", "asserted", "groups", "states"]
 
@@ -107,7 +107,7 @@ def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdi
 
 def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     """By function words; below 40 letters of prose, only where they leave no doubt. Code and quotations don't count."""
-    from cervella.checks.tongues import tongue_of
+    from cervella.text.detection import tongue_of
 
     wanted = args.get("code", context.language)
     told = tongue_of(prose.plain, enough=_LETTERS_FOR_LANGUAGE)

@@ -33,7 +33,7 @@ from cervella.cli.output import print_line, warnings_shown
 from cervella.cli.unconfigured import told_unconfigured
 from cervella.cli.usage import usage_help
 from cervella.errors import CervellaError, ConfigError
-from cervella.redaction import mask_secrets
+from cervella.privacy.redaction import mask_secrets
 
 __all__ = ["app", "main"]
 
@@ -103,7 +103,10 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
     try:
-        with warnings_shown("cervella.soul", only=first_today), warnings_shown("cervella.knowledge.local_only"):
+        with (
+            warnings_shown("cervella.soul", only=first_today),
+            warnings_shown("cervella.knowledge.local_only"),
+        ):
             code: Any = app(args=given, prog_name="cervella", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

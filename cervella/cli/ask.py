@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.batch import run_batch
 from cervella.cli.manifest import warn_of_filters
 from cervella.cli.options import (

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.output import counted, note
 from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
-from cervella.evaluation.preparation import AnyOne, name_of, repeats
 from cervella.evaluation.records import Run
+from cervella.evaluation.soul_test.preparation import AnyOne, name_of, repeats
 from cervella.protocols import Soul
 from cervella.soul.traits import Traits
 

@@ -13,14 +13,14 @@ from typing import Annotated
 import platformdirs
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
+from cervella.agent.session import Session
 from cervella.cli.ask import print_sources
 from cervella.cli.options import ConfigPath, complete_brain
 from cervella.cli.output import Flow, counted, note, print_line, print_passages, print_verdict, warn_of_index, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
-from cervella.private_files import FILE_MODE, make_private_folder, open_private
-from cervella.session import Session
+from cervella.privacy.files import FILE_MODE, make_private_folder, open_private
 from cervella.types import Answered, Interrupted, Passage, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
 _HELP = """\

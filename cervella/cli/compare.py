@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
 from cervella.cli.output import as_json_value, note, print_json, print_line, print_wrapped, progress_bar
 from cervella.errors import ConfigError
-from cervella.private_files import make_private_folder, write_private
+from cervella.privacy.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
-    from cervella.evaluation.comparison import Comparison
-    from cervella.evaluation.interview import Plan
+    from cervella.evaluation.comparison.comparison import Comparison
     from cervella.evaluation.records import Run
-    from cervella.evaluation.suite import Probe, Suite
+    from cervella.evaluation.soul_test.interview import Plan
+    from cervella.evaluation.suites.suite import Probe, Suite
 
 __all__ = ["compare_brains"]
 
@@ -91,7 +91,7 @@ def compare_brains(
 
         compare_retrieval(retrieval, config=config, top_k=top_k, as_json=as_json)
         return
-    from cervella.evaluation.interview import Plan
+    from cervella.evaluation.soul_test.interview import Plan
 
     with Agent(config=config) as agent:
         if rescored is not None:
@@ -123,7 +123,7 @@ def _given(context: typer.Context, *, besides: Collection[str]) -> list[str]:
 
 
 def _suite(agent: Agent, named: str | None) -> Suite | None:
-    from cervella.evaluation.suite_file import load_suite
+    from cervella.evaluation.suites.file import load_suite
 
     if named == _NO_SUITE:
         return None
@@ -140,7 +140,7 @@ def _compare(
     yes: bool,
     **options: Any,
 ) -> Comparison:
-    from cervella.evaluation.comparison import compare
+    from cervella.evaluation.comparison.comparison import compare
 
     def before(asked: Sequence[Probe]) -> None:
         _tell_cost(agent, brains, suite, asked, plan, options["probes"], yes=yes)
@@ -172,8 +172,8 @@ def _rescore(
     marks: Path | None,
 ) -> tuple[Comparison, Suite | None]:
     from cervella.cli.before_asking import run_named, traits_of
-    from cervella.evaluation.comparison import rescore_comparison
-    from cervella.evaluation.suite_file import load_suite
+    from cervella.evaluation.comparison.comparison import rescore_comparison
+    from cervella.evaluation.suites.file import load_suite
 
     run = run_named(agent, named)
     traits, loaded = None, None
@@ -196,7 +196,7 @@ def _rescore(
 def _kept_soul(run: Run) -> Any:
     """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
     from cervella.cli.soul_test_run import KeptSoul
-    from cervella.evaluation.scoreboard import soul_run
+    from cervella.evaluation.soul_test.scoreboard import soul_run
 
     inside = soul_run(run)
     return None if inside is None else KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
@@ -204,7 +204,7 @@ def _kept_soul(run: Run) -> Any:
 
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
     """Who marks a rubric's tasks, and who decides the checks of a soul test that no rule can."""
-    from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
+    from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
 
     own = agent.config.evaluation
     name = named or own.judge
@@ -226,8 +226,8 @@ def _tell_cost(
     yes: bool,
 ) -> None:
     from cervella.cli.before_asking import tell_cost
-    from cervella.evaluation.comparison import questions_plan
-    from cervella.evaluation.preparation import most_cost, planned_calls, probes_asked
+    from cervella.evaluation.comparison.comparison import questions_plan
+    from cervella.evaluation.soul_test.preparation import most_cost, planned_calls, probes_asked
 
     asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
     once = questions_plan(plan)
@@ -244,8 +244,8 @@ def _tell_cost(
 
 
 def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json: bool) -> None:
-    from cervella.evaluation.document import document
-    from cervella.evaluation.report import report_html
+    from cervella.evaluation.comparison.document import document
+    from cervella.evaluation.reports.report import report_html
 
     data = document(comparison, suite)
     folder = out or comparison.folder

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.output import counted, note, print_json, print_line, print_wrapped, progress_bar
-from cervella.evaluation.intervals import Estimate
-from cervella.evaluation.question_file import load_questions
-from cervella.evaluation.retrieval import evaluate_retrieval
-from cervella.evaluation.retrieval_report import CurvePoint, Measures, RetrievalReport
+from cervella.evaluation.search.results import CurvePoint, Measures, RetrievalReport
+from cervella.evaluation.search.retrieval import evaluate_retrieval
+from cervella.evaluation.statistics.intervals import Estimate
+from cervella.evaluation.suites.question_file import load_questions
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,16 +16,16 @@ from typing import Any, Literal
 import typer
 
 from cervella import __version__
-from cervella.agent import Agent
-from cervella.brains.fallback import Shielded
+from cervella.agent.agent import Agent
+from cervella.brains.routing.fallback import Shielded
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
 from cervella.cli.unconfigured import cure_without_config
 from cervella.errors import CervellaError, IndexMissingError
-from cervella.knowledge.embedding import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
-from cervella.knowledge.local_only import local_only_in
-from cervella.knowledge.scan import scan
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge.documents.local_only import local_only_in
+from cervella.knowledge.documents.scan import scan
+from cervella.knowledge.embedders.embedders import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
+from cervella.knowledge.index.storage import IndexFolder
 from cervella.types import IndexReport
 
 _LOCAL_ONLY = "local_only"
@@ -173,7 +173,7 @@ def _remarks(drift: IndexReport, folder: Path) -> Iterator[Finding]:
 
 def _embedder(agent: Agent) -> Iterator[Finding]:
     asked = agent.config.knowledge.embedder
-    from cervella.evaluation.indexed import manifest_of
+    from cervella.evaluation.search.indexed import manifest_of
 
     with manifest_of(agent) as manifest:
         built = manifest.built_with if manifest else None
@@ -260,7 +260,7 @@ def _window(agent: Agent, called: str, shield: Shielded) -> Iterator[Finding]:
 
 
 def _clock(agent: Agent) -> Iterator[Finding]:
-    from cervella.evaluation.indexed import manifest_of
+    from cervella.evaluation.search.indexed import manifest_of
 
     today = datetime.date.today().isoformat()
     newest = ("", "")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line, progress_bar, report_data, warnings_shown
 from cervella.types import SkippedFile

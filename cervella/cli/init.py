@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from cervella.cli.output import note, print_line
-from cervella.config import CONFIG_NAME, load_config
+from cervella.configuration.config import CONFIG_NAME, load_config
 from cervella.errors import ConfigError
-from cervella.language import language
+from cervella.text.language import language
 
 _CONFIG = """\
 # Cervella: who speaks, what she knows, and which engine she uses.

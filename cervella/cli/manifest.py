@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.output import note
 from cervella.errors import CervellaError, did_you_mean
-from cervella.filters import path_matches
-from cervella.knowledge.manifest import FileRow
+from cervella.knowledge.index.manifest import FileRow
+from cervella.types.filters import path_matches
 
 __all__ = ["warn_of_filters"]
 
@@ -24,7 +24,7 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
     """
     if not filters or not {"role", "project", "path"} & filters.keys():
         return False
-    from cervella.evaluation.indexed import manifest_of
+    from cervella.evaluation.search.indexed import manifest_of
 
     with manifest_of(agent) as manifest:
         files: list[FileRow] = []

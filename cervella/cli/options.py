@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cervella.brains import brain_names
-from cervella.config import load_config
+from cervella.configuration.config import load_config
 from cervella.errors import CervellaError
 
 __all__ = [

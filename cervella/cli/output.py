@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from cervella.agent import Progress
+from cervella.agent.agent import Progress
+from cervella.claims.grounding import best_unit
 from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
-from cervella.grounding import best_unit
-from cervella.language import Language
+from cervella.text.language import Language
 from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import counted, note, print_json, print_line, progress_bar
 from cervella.errors import EvaluationError
@@ -44,7 +44,7 @@ def propose(
             remedy="Name another file.",
             code="file_exists",
         )
-    from cervella.evaluation.proposing import phrased, propose_questions, write_drafts
+    from cervella.evaluation.suites.proposing import phrased, propose_questions, write_drafts
 
     with Agent(config=config) as agent, progress_bar() as progress:
         proposal = propose_questions(agent, limit=limit, seed=seed)

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
 from cervella.cli.output import note, print_json, print_line, print_verdict
 from cervella.cli.stdin import read_stdin
 from cervella.cli.unconfigured import no_config_note
-from cervella.conversations import Turn
 from cervella.errors import ConfigError
+from cervella.records.conversations import Turn
 from cervella.types import Filters
 
 _FOUND_BY = "Name a session or a reply: `cervella sessions --export ID --json` shows them."

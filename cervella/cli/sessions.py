@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line
 from cervella.cli.unconfigured import no_config_note

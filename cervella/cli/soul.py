@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line, print_text, print_wrapped
 from cervella.cli.soul_probes import soul_probes
 from cervella.cli.soul_tokens import soul_tokens
-from cervella.config import Config, load_config
+from cervella.configuration.config import Config, load_config
 from cervella.errors import SoulError
-from cervella.prompt import LAYOUT_VERSION
+from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.soul import Constitution, Traits
 from cervella.soul.lock import Lock
 from cervella.soul.lock_check import is_strict, soul_changed, stale_told

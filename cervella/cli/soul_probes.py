@@ -9,12 +9,12 @@ import typer
 
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line
-from cervella.config import load_config
+from cervella.configuration.config import load_config
 from cervella.errors import ConfigError
 from cervella.soul import Constitution, Traits
 
 if TYPE_CHECKING:
-    from cervella.evaluation.suite import Suite
+    from cervella.evaluation.suites.suite import Suite
 
 __all__ = ["soul_probes"]
 
@@ -30,8 +30,8 @@ def soul_probes(
     as_json: AsJson = False,
 ) -> None:
     """Show what the soul test asks, by dimension, and what it leaves out for want of a trait."""
-    from cervella.evaluation.suite_file import known_suites, load_suite
-    from cervella.evaluation.suite_writing import write_suite
+    from cervella.evaluation.suites.file import known_suites, load_suite
+    from cervella.evaluation.suites.writing import write_suite
 
     loaded = load_config(config)
     own = loaded.soul

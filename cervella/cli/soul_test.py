@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import as_json_value, note, print_json
-from cervella.private_files import make_private_folder, write_private
+from cervella.privacy.files import make_private_folder, write_private
 
 __all__ = ["soul_test"]
 
@@ -72,7 +72,7 @@ def soul_test(
     """Test whether she is still herself under a brain: probes with known right answers, and controls beside them."""
     from cervella.cli.soul_test_report import print_result
     from cervella.cli.soul_test_run import conditions_of, rescored_test, tested
-    from cervella.evaluation.interview import Plan
+    from cervella.evaluation.soul_test.interview import Plan
 
     with Agent(config=config) as agent:
         if rescored is not None:

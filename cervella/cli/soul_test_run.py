@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.checks import Judge
 from cervella.cli.before_asking import run_named, tell_cost, traits_of
 from cervella.cli.output import counted, note, progress_bar
 from cervella.errors import ConfigError
-from cervella.evaluation.interview import Plan
-from cervella.evaluation.judging import JUDGEMENTS, BrainJudge
-from cervella.evaluation.preparation import AnyOne, most_cost, planned_calls, probes_asked
 from cervella.evaluation.records import CONDITIONS, Condition
-from cervella.evaluation.results import SoulTestResult
-from cervella.evaluation.soul_test import rescore, run_soul_test
-from cervella.evaluation.suite import Suite
-from cervella.evaluation.suite_file import load_suite
-from cervella.prompt import LAYOUT_VERSION
+from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
+from cervella.evaluation.soul_test.preparation import AnyOne, most_cost, planned_calls, probes_asked
+from cervella.evaluation.soul_test.results import SoulTestResult
+from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
+from cervella.evaluation.suites.file import load_suite
+from cervella.evaluation.suites.suite import Suite
+from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.soul.lock import record_verdict
 
 __all__ = ["KeptSoul", "conditions_of", "rescored_test", "tested"]

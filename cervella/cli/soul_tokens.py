@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 
-from cervella.agent import Agent
-from cervella.brains.fallback import Shielded
-from cervella.brains.fitting import count_tokens
+from cervella.agent.agent import Agent
+from cervella.brains.routing.fallback import Shielded
+from cervella.brains.shield.fitting import count_tokens
 from cervella.errors import CervellaError
-from cervella.prompt import estimate_tokens
+from cervella.prompt.layout import estimate_tokens
 from cervella.soul.lock import BrainTokens
 from cervella.types import Prompt
 

@@ -14,12 +14,12 @@ import typer
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line
 from cervella.cli.unconfigured import no_config_note
-from cervella.config import Config, load_config
+from cervella.configuration.config import Config, load_config
 from cervella.errors import ConfigError
-from cervella.ledger import BrainStatistics, Ledger, Statistics, statistics_of
-from cervella.ledger.budget import limits_of
-from cervella.ledger.report import MEASURES, html_report, shown
-from cervella.private_files import make_private_folder, write_private
+from cervella.privacy.files import make_private_folder, write_private
+from cervella.records.ledger import BrainStatistics, Ledger, Statistics, statistics_of
+from cervella.records.ledger.budget import limits_of
+from cervella.records.ledger.report import MEASURES, html_report, shown
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 

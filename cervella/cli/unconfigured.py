@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from cervella.config import CONFIG_NAME, Config, find_config
+from cervella.configuration.config import CONFIG_NAME, Config, find_config
 from cervella.errors import CervellaError
 
 __all__ = ["cure_without_config", "no_config_note", "told_unconfigured"]

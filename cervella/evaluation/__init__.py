@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cervella.evaluation.suite import DIMENSIONS, Probe, RubricTask, Suite, Tier
-from cervella.evaluation.suite_file import known_suites, load_suite
+from cervella.evaluation.suites.file import known_suites, load_suite
+from cervella.evaluation.suites.suite import DIMENSIONS, Probe, RubricTask, Suite, Tier
 
 __all__ = ["DIMENSIONS", "Probe", "RubricTask", "Suite", "Tier", "known_suites", "load_suite"]

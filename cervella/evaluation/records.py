@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError
-from cervella.private_files import FILE_MODE, make_private_folder, open_private, write_private
+from cervella.privacy.files import FILE_MODE, make_private_folder, open_private, write_private
 
 __all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "canonical_sha256"]
 

@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cervella.knowledge.embedding import default_embedder, load_embedder
-    from cervella.knowledge.index import KnowledgeIndex
-    from cervella.knowledge.retrieval import HybridRetriever
-    from cervella.knowledge.scan import SKIP_REASONS
+    from cervella.knowledge.documents.scan import SKIP_REASONS
+    from cervella.knowledge.embedders.embedders import default_embedder, load_embedder
+    from cervella.knowledge.index.index import KnowledgeIndex
+    from cervella.knowledge.search.retrieval import HybridRetriever
 
 __all__ = ["SKIP_REASONS", "HybridRetriever", "KnowledgeIndex", "default_embedder", "load_embedder"]
 
 _HOMES = {
-    "SKIP_REASONS": "scan",
-    "HybridRetriever": "retrieval",
-    "KnowledgeIndex": "index",
-    "default_embedder": "embedding",
-    "load_embedder": "embedding",
+    "SKIP_REASONS": "documents.scan",
+    "HybridRetriever": "search.retrieval",
+    "KnowledgeIndex": "index.index",
+    "default_embedder": "embedders.embedders",
+    "load_embedder": "embedders.embedders",
 }
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import SoulError
-from cervella.redaction import find_secrets
+from cervella.privacy.redaction import find_secrets
 
 __all__ = ["RETRIEVAL_ONLY", "Constitution", "Section", "sections_of"]
 

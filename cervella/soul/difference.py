@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from cervella.language import Language
 from cervella.soul.constitution import sections_of
+from cervella.text.language import Language
 
 __all__ = ["Change", "changed_sentences"]
 
@@ -28,7 +28,7 @@ class Change:
 def changed_sentences(before: str, after: str, language: Language) -> tuple[Change, ...]:
     """What changed, in the order of the new text. White space and the places of line breaks are no change.
 
-    >>> from cervella.language import language
+    >>> from cervella.text.language import language
     >>> old, new = "# Io\\n\\nSono calma. Parlo\\npoco.\\n", "# Io\\n\\nSono calma. Parlo molto.\\n"
     >>> changed_sentences(old, new, language("it"))
     (Change(section='Io', removed=('Parlo poco.',), added=('Parlo molto.',)),)

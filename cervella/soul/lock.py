@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import SoulError
-from cervella.language import known_languages, language
-from cervella.prompt import LAYOUT_VERSION, estimate_tokens
+from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens
 from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
 from cervella.soul.lock_file import LOCK_VERSION, damaged, read_document, replace_file
+from cervella.text.language import known_languages, language
 
 __all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from cervella.errors import SoulChangedError, SoulError
-from cervella.prompt import LAYOUT_VERSION
+from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Soul
 from cervella.soul.lock import Lock
 

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from cervella.errors import ConfigError, did_you_mean
-from cervella.language import fold, known_languages, language, words
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
+from cervella.text.language import fold, known_languages, language, words
 
 __all__ = ["Traits"]
 

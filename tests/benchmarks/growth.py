@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.language import language
+from cervella.text.language import language
 
 SIZES = (1_000, 10_000, 50_000, 100_000)
 WORDS, DIMENSIONS, QUERIES, TOP_K = 40_000, 384, 200, 6

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from rich.console import Console
 from rich.table import Table
 
-from cervella.knowledge.chunking import chunk
-from cervella.knowledge.indexed_text import indexed_text
-from cervella.knowledge.parsing import SafeParser
-from cervella.language import language
-from cervella.redaction import mask_secrets
+from cervella.knowledge.documents.chunking import chunk
+from cervella.knowledge.documents.indexed_text import indexed_text
+from cervella.knowledge.documents.parsing import SafeParser
+from cervella.privacy.redaction import mask_secrets
+from cervella.text.language import language
 
 
 def bombs(share: float = 1.0) -> Mapping[str, str]:

@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella import Agent
-from cervella.evaluation.intervals import Estimate
-from cervella.evaluation.question_file import load_questions
-from cervella.evaluation.retrieval import evaluate_retrieval
-from cervella.knowledge.embedding import load_embedder
+from cervella.evaluation.search.retrieval import evaluate_retrieval
+from cervella.evaluation.statistics.intervals import Estimate
+from cervella.evaluation.suites.question_file import load_questions
+from cervella.knowledge.embedders.embedders import load_embedder
 from tests.benchmarks.questions import Soul, read, wilson
 
 ROOT = Path(__file__).resolve().parents[2]

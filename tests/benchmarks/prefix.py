@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella import Agent, Passage
-from cervella.brains.embedded import EmbeddedBrain
+from cervella.brains.embedded.brain import EmbeddedBrain
 from cervella.types import Filters, Prompt, Reply, Retrieval
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella import Agent, Reply
-from cervella.evaluation import intervals
-from cervella.evaluation.retrieval import auroc, plain
+from cervella.evaluation.search.retrieval import auroc, plain
+from cervella.evaluation.statistics import intervals
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = ROOT / "tests" / "data" / "questions-knowledge.jsonl"

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cervella.verdict import ReviewVerdict
+from cervella.types.verdict import ReviewVerdict
 from tests.benchmarks.answers import Answer, Sample, clean_answer, of_sncp, of_squad
 from tests.benchmarks.faults import ASKED_FOR, BESIDE, faulty_answer
 

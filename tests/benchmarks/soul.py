@@ -10,13 +10,13 @@ from pathlib import Path
 
 from cervella import Agent
 from cervella.cli.soul_test_run import KeptSoul
-from cervella.config import load_config
-from cervella.evaluation.interview import Plan
+from cervella.configuration.config import load_config
 from cervella.evaluation.records import Run
-from cervella.evaluation.results import BrainResult, DimensionResult, SoulTestResult
-from cervella.evaluation.soul_test import rescore, run_soul_test
-from cervella.evaluation.statistics import Estimate
-from cervella.evaluation.suite_file import load_suite
+from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.soul_test.results import BrainResult, DimensionResult, SoulTestResult
+from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
+from cervella.evaluation.statistics.statistics import Estimate
+from cervella.evaluation.suites.file import load_suite
 from cervella.soul import Traits
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from cervella import Agent, Reply
-from cervella.brains.claude import ClaudeBrain
-from cervella.brains.embedded import EmbeddedBrain
-from cervella.brains.vllm import VllmBrain
+from cervella.brains.claude.brain import ClaudeBrain
+from cervella.brains.embedded.brain import EmbeddedBrain
+from cervella.brains.vllm.brain import VllmBrain
 from cervella.testing import ScriptedBrain
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from cervella.brains import embedded_engine
-from cervella.brains.embedded import smollm2_path
+from cervella.brains.embedded import engine as embedded_engine
+from cervella.brains.embedded.brain import smollm2_path
 
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
 needs_server = pytest.mark.skipif(

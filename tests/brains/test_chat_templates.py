@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.chat_templates import is_jinja, takes_system
+from cervella.brains.http.chat_templates import is_jinja, takes_system
 
 CASES = Path(__file__).parents[1] / "data/chat-templates.jsonl"
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in CASES.read_text("utf-8").splitlines()]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.claude import ClaudeBrain
-from cervella.brains.shield import Shield
+from cervella.brains.claude.brain import ClaudeBrain
+from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainAuthError, BrainResponseError
 from cervella.types import Completion, Finished, Image, Message, Prompt
 from tests.brains.fault_server import Connection, FaultServer, fault_server

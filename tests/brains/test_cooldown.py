@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cervella.brains.cooldown import LONGEST_REST, Cooldown
+from cervella.brains.routing.cooldown import LONGEST_REST, Cooldown
 
 
 class Clock:

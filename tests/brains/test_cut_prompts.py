@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from cervella.agent import Agent
-from cervella.brains.fallback import Fallback
-from cervella.brains.prompt_meter import PromptMeter
-from cervella.brains.shield import Shield
+from cervella.agent.agent import Agent
+from cervella.brains.http.prompt_meter import PromptMeter
+from cervella.brains.routing.fallback import Fallback
+from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError, BrainResponseError, PersonaTruncatedError, PromptTooLongError
-from cervella.prompt import render
+from cervella.prompt.layout import render
 from cervella.testing import FixedRetriever, ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Image, Message, Prompt, TextDelta
 from tests.brains.fault_server import Connection, FaultServer, fault_server

@@ -18,8 +18,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from cervella.brains.embedded import EmbeddedBrain, smollm2_path
-from cervella.brains.embedded_engine import Engine
+from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
+from cervella.brains.embedded.engine import Engine
 from cervella.errors import BrainError, BrainNotInstalledError, PromptTooLongError, StreamInterruptedError
 from cervella.protocols import Brain
 from cervella.testing import check_brain
@@ -377,7 +377,7 @@ def test_a_model_that_cannot_be_used_is_an_error_with_its_cure(
 
 
 def test_without_a_model_the_error_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.embedded.smollm2_path", lambda: None)
+    monkeypatch.setattr("cervella.brains.embedded.brain.smollm2_path", lambda: None)
     brain = EmbeddedBrain()
     with pytest.raises(BrainError) as raised:
         ask(brain, prompt())
@@ -399,7 +399,7 @@ def test_an_engine_that_dies_in_the_middle_leaves_the_partial_answer(monkeypatch
     brain = EmbeddedBrain(context_tokens=768)
     held: list[list[Any]] = []
     monkeypatch.setattr(
-        "cervella.brains.embedded_engine.weakref.finalize", lambda _, __, server, *___: held.append(server)
+        "cervella.brains.embedded.engine.weakref.finalize", lambda _, __, server, *___: held.append(server)
     )
     texts: list[str] = []
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cervella.brains.embedded import EmbeddedBrain
-from cervella.brains.fallback import Fallback
-from cervella.brains.shield import Shield
+from cervella.brains.embedded.brain import EmbeddedBrain
+from cervella.brains.routing.fallback import Fallback
+from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError, BrainResponseError, StreamInterruptedError
 from cervella.testing import ScriptedBrain, check_brain
 from cervella.types import BrainEvent, Completion, Finished, Image, Message, Prompt, TextDelta, Usage

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.brains.cooldown import Cooldown
-from cervella.brains.fallback import Fallback
-from cervella.brains.shield import Shield
+from cervella.brains.routing.cooldown import Cooldown
+from cervella.brains.routing.fallback import Fallback
+from cervella.brains.shield.shield import Shield
 from cervella.errors import (
     BrainAuthError,
     BrainNotInstalledError,

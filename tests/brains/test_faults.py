@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.refusals import retry_after
-from cervella.brains.shield import Shield
+from cervella.brains.http.refusals import retry_after
+from cervella.brains.shield.shield import Shield
 from cervella.errors import (
     BrainAuthError,
     BrainError,
@@ -25,7 +25,7 @@ from cervella.errors import (
     PromptTooLongError,
     StreamInterruptedError,
 )
-from cervella.prompt import render
+from cervella.prompt.layout import render
 from cervella.testing import check_brain
 from cervella.types import Attempt, Completion, Finished, Message, Passage, Prompt, TextDelta, Usage
 from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
@@ -51,8 +51,8 @@ def wire(request: pytest.FixtureRequest, server: FaultServer) -> Any:
 
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
-    monkeypatch.setattr("cervella.brains.shield._JITTER", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._JITTER", 0.001)
 
 
 def answer(shield: Shield, prompt: Prompt = ONE, **options: Any) -> Completion:

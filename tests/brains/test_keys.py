@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from cervella import Agent
-from cervella.brains.fallback import Fallback
-from cervella.brains.shield import Shield
+from cervella.brains.routing.fallback import Fallback
+from cervella.brains.shield.shield import Shield
 from cervella.cli import main
 from cervella.errors import BrainError, CervellaError, StreamInterruptedError
 from cervella.types import Prompt
@@ -47,8 +47,8 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY_KEY", KEY)
     for variable in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "VLLM_API_KEY", "OLLAMA_API_KEY"):
         monkeypatch.setenv(variable, OTHER)
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
-    monkeypatch.setattr("cervella.brains.shield._JITTER", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._JITTER", 0.001)
 
 
 def url_of(wire: Any, server: FaultServer) -> str:
@@ -341,7 +341,7 @@ class _Engine:
 @pytest.mark.parametrize("way", ["shield", "bare", "fit", "count_tokens", "check"])
 @pytest.mark.parametrize("scene", [*SCENES, 400, 401, 404, 500])
 def test_the_embedded_engines_own_key_is_in_no_error(server: FaultServer, scene: Any, way: str) -> None:
-    from cervella.brains.embedded import EmbeddedBrain
+    from cervella.brains.embedded.brain import EmbeddedBrain
 
     wire = WIRES["vllm"]
     refusal = says(scene, wire.error("invalid_request_error", KEY)) if isinstance(scene, int) else None
@@ -354,7 +354,7 @@ def test_the_embedded_engines_own_key_is_in_no_error(server: FaultServer, scene:
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
 def test_a_download_tells_no_token(status: int, server: FaultServer, tmp_path: Path) -> None:
     hub = pytest.importorskip("huggingface_hub", reason="wants pip install 'cervella[embedded]'")
-    from cervella.brains.pull import pull_model
+    from cervella.brains.embedded.pull import pull_model
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HF_TOKEN", KEY)
@@ -369,7 +369,7 @@ def test_a_download_tells_no_token(status: int, server: FaultServer, tmp_path: P
 
 
 def test_an_embedder_that_is_not_fetched_tells_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cervella.knowledge import embedding
+    from cervella.knowledge.embedders import embedders as embedding
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=None))
 

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.agent import Agent
+from cervella.agent.agent import Agent
 from cervella.brains import default_brain, load_brain
-from cervella.brains.control_tokens import defuse_control_tokens
-from cervella.brains.folding import fold_system, merge_neighbours, refuses_system
-from cervella.brains.http_clients import PerLoop, get_json, is_loopback, location_of_url, shown_url
-from cervella.brains.shield import Shield
-from cervella.brains.thinking import ThoughtFilter, ThoughtLeakedError
-from cervella.brains.vllm import VllmBrain
+from cervella.brains.http.clients import PerLoop, get_json, is_loopback, location_of_url, shown_url
+from cervella.brains.http.control_tokens import defuse_control_tokens
+from cervella.brains.http.folding import fold_system, merge_neighbours, refuses_system
+from cervella.brains.shield.shield import Shield
+from cervella.brains.shield.thinking import ThoughtFilter, ThoughtLeakedError
+from cervella.brains.vllm.brain import VllmBrain
 from cervella.errors import BrainError, BrainUnavailableError, ConfigError, StreamInterruptedError
-from cervella.prompt import render
+from cervella.prompt.layout import render
 from cervella.testing import ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Message, Prompt, TextDelta, Usage, UsageUpdate
 from tests.brains.fault_server import Connection, fault_server
@@ -133,7 +133,7 @@ class _Nothing:
 
 
 def test_a_break_within_a_thought_can_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
     down = BrainUnavailableError("giù")
     broken = StreamInterruptedError("si è rotto", partial="<think>a")
     broken.__cause__ = down
@@ -179,7 +179,7 @@ class _Learning(ScriptedBrain):
 def test_a_brain_learns_before_the_prompt_is_cut_for_it_and_its_failure_is_an_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
     brain = _Learning(BrainUnavailableError("giù"))
     completion = answer(Shield(brain))
     assert [attempt.outcome for attempt in completion.attempts] == ["error", "ok"]

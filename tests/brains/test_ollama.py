@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.ollama import OllamaBrain
-from cervella.brains.ollama_server import chat_models, is_cloud_tag, model_facts, server_url
-from cervella.brains.shield import Shield
+from cervella.brains.http.ollama_server import chat_models, is_cloud_tag, model_facts, server_url
+from cervella.brains.ollama.brain import OllamaBrain
+from cervella.brains.shield.shield import Shield
 from cervella.errors import (
     BrainError,
     BrainResponseError,
@@ -415,7 +415,7 @@ def test_an_error_line_amid_200_is_an_error(stub: Stub) -> None:
 
 
 def test_a_full_queue_is_tried_again(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
 
     async def full(to: Connection) -> None:
         await to.status(503, {"error": "server busy, please try again. maximum pending requests exceeded"})

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from cervella.brains.models import models_folder, suggested_models
-from cervella.brains.pull import PulledModel, pull_model
+from cervella.brains.embedded.models import models_folder, suggested_models
+from cervella.brains.embedded.pull import PulledModel, pull_model
 from cervella.cli import main
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError
 from tests.brains.hub_stub import Hub, running_hub
@@ -146,7 +146,7 @@ def test_what_did_not_come_as_it_should_never_gets_its_name(hub: Hub, tmp_path: 
 
 
 def test_no_room_is_said_before_anything_is_fetched(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.pull.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr("cervella.brains.embedded.pull.shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(BrainError) as raised:
         pull(hub, tmp_path / "m")
     assert raised.value.code == "disk_full"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from cervella.agent import Agent
-from cervella.brains.claude import ClaudeBrain
-from cervella.brains.shield import Shield
-from cervella.brains.vllm import VllmBrain
+from cervella.agent.agent import Agent
+from cervella.brains.claude.brain import ClaudeBrain
+from cervella.brains.shield.shield import Shield
+from cervella.brains.vllm.brain import VllmBrain
 from cervella.errors import BrainAuthError, BrainUnavailableError, PromptTooLongError
-from cervella.prompt import render
+from cervella.prompt.layout import render
 from cervella.testing import FixedRetriever, check_brain
 from cervella.types import Attempt, Completion, Finished, Message, Prompt, TextDelta
 from tests.brains.real_server import MODEL, WINDOW, RealServer, needs_server, server

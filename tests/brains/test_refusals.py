@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from cervella.brains.cooldown import Cooldown
-from cervella.brains.fallback import Fallback
-from cervella.brains.refusals import Refusal
-from cervella.brains.router import Router
-from cervella.brains.shield import Shield
+from cervella.brains.http.refusals import Refusal
+from cervella.brains.routing.cooldown import Cooldown
+from cervella.brains.routing.fallback import Fallback
+from cervella.brains.routing.router import Router
+from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError
 from cervella.testing import ScriptedBrain
 from cervella.types import Finished, Prompt

@@ -10,7 +10,7 @@ import pytest
 
 import cervella.brains as registry
 from cervella.brains import brain_names, load_brain, shield_options
-from cervella.brains.shield import Shield
+from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainAuthError, BrainNotInstalledError, ConfigError, UnknownBrainError
 from cervella.protocols import Brain
 from cervella.testing import EchoBrain, ScriptedBrain

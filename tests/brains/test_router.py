@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.brains.cooldown import Cooldown
-from cervella.brains.router import RouteDecision, Router, Rule, default_rules, features_of, rules_of
-from cervella.brains.shield import Shield
+from cervella.brains.routing.cooldown import Cooldown
+from cervella.brains.routing.router import RouteDecision, Router, Rule, default_rules, features_of, rules_of
+from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainResponseError, BrainUnavailableError, CervellaError, ConfigError
-from cervella.language import known_languages, language
-from cervella.prompt import estimate_tokens, render
+from cervella.prompt.layout import estimate_tokens, render
 from cervella.testing import ScriptedBrain
+from cervella.text.language import known_languages, language
 from cervella.types import Completion, Finished, Image, Location, Prompt
 from tests.conftest import make_passage
 from tests.whole import whole

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from cervella.brains.shield import Shield
+from cervella.brains.shield.shield import Shield
 from cervella.errors import (
     BrainAuthError,
     BrainError,
@@ -23,7 +23,7 @@ from cervella.errors import (
     PromptTooLongError,
     StreamInterruptedError,
 )
-from cervella.prompt import estimate_tokens, render
+from cervella.prompt.layout import estimate_tokens, render
 from cervella.testing import EchoBrain, ScriptedBrain
 from cervella.types import Attempt, BrainEvent, Completion, Finished, Image, Message, Passage, Prompt, TextDelta, Usage
 from tests.conftest import PATIENCE, SECRET, make_passage
@@ -75,8 +75,8 @@ def answer(shield: Shield, prompt: Prompt = ONE, **options: Any) -> Completion:
 
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.001)
-    monkeypatch.setattr("cervella.brains.shield._JITTER", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.001)
+    monkeypatch.setattr("cervella.brains.shield.shield._JITTER", 0.001)
 
 
 # The good way
@@ -323,7 +323,7 @@ def test_a_retry_after_of_nothing_means_at_once(retry_after: float) -> None:
 
 
 def test_no_retry_starts_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.shield._FIRST_WAIT", 0.2)
+    monkeypatch.setattr("cervella.brains.shield.shield._FIRST_WAIT", 0.2)
     brain = ScriptedBrain([BrainUnavailableError("giù")])
     started = time.perf_counter()
     with pytest.raises(BrainUnavailableError):
@@ -569,7 +569,7 @@ def test_a_reader_cancelled_between_two_texts_is_told_once() -> None:
 
 
 def test_a_brain_that_will_not_stop_does_not_hold_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.brains.call._CLOSING_SECONDS", 0.1)
+    monkeypatch.setattr("cervella.brains.shield.call._CLOSING_SECONDS", 0.1)
 
     async def stubborn(_: Prompt) -> AsyncIterator[Any]:
         try:

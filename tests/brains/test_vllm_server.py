@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from cervella.brains.vllm import VllmBrain
+from cervella.brains.vllm.brain import VllmBrain
 from cervella.testing import check_brain
 from cervella.types import Completion, Finished, Prompt
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cervella.brains.claude import ClaudeBrain
-from cervella.brains.ollama import OllamaBrain
-from cervella.brains.vllm import VllmBrain
+from cervella.brains.claude.brain import ClaudeBrain
+from cervella.brains.ollama.brain import OllamaBrain
+from cervella.brains.vllm.brain import VllmBrain
 from tests.brains.fault_server import Connection, FaultServer
 
 WORDS = ("Ecco", "mi", ".")

@@ -97,7 +97,7 @@ def test_the_brain_changes_and_the_conversation_goes_on(talk: Any) -> None:
 def test_a_folder_that_went_on_is_told_once_and_again_when_it_went_on_further(
     home: Path, talk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cervella.knowledge.freshness._EVERY", 0.0)
+    monkeypatch.setattr("cervella.knowledge.index.freshness._EVERY", 0.0)
     (home / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
     _, err = talk(QUESTION, QUESTION, "/search lancio", "/brain echo", QUESTION)
     assert err.count("warning: 1 file changed since the index was built; run `cervella index`.") == 1

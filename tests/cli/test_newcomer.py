@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import cervella.cli.doctor
-from cervella.brains.embedded import smollm2_path
+from cervella.brains.embedded.brain import smollm2_path
 from cervella.cli import main
 from tests.conftest import SECRET
 from tests.sealing import change_manifest, manifest_of, with_schema

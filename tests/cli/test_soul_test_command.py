@@ -13,8 +13,8 @@ import pytest
 
 from cervella.cli import main
 from cervella.cli.soul_test import soul_test
-from cervella.evaluation.interview import MAX_OUTPUT_TOKENS
 from cervella.evaluation.records import CONDITIONS
+from cervella.evaluation.soul_test.interview import MAX_OUTPUT_TOKENS
 from cervella.soul.lock import Lock
 
 ROOT = Path(__file__).resolve().parents[2]

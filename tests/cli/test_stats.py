@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cervella.cli import main
-from cervella.ledger import Ledger, Row
+from cervella.records.ledger import Ledger, Row
 
 STATISTICS = {
     "since", "requests", "calls", "answered", "cost_usd", "cost_unknown", "fallback_rate", "brains", "days", "budget",

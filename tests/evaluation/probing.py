@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cervella.checks import Check
-from cervella.evaluation.suite import Probe, Suite
+from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.types import Passage
 
 TARIFF = Passage(id="t", path="prezzi.md", text="Il piano costa 12 euro.", start_line=1, end_line=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cervella.checks import Context, PersonaTraits, run_check
 from cervella.evaluation import Probe, Suite
-from cervella.evaluation.actors import Actor
+from cervella.evaluation.soul_test.actors import Actor
 from cervella.types import Message, Prompt
 
 

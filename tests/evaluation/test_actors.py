@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import pytest
 
-from cervella.evaluation.actors import (
+from cervella.evaluation.soul_test.actors import (
     ACTORS,
     Actor,
     DriftingActor,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from cervella.errors import EvaluationError
-from cervella.evaluation.answers import AnswerScore, score_answer
-from cervella.evaluation.question_file import Question, load_questions
-from cervella.language import language
+from cervella.evaluation.comparison.answers import AnswerScore, score_answer
+from cervella.evaluation.suites.question_file import Question, load_questions
+from cervella.text.language import language
 from tests.conftest import make_passage
 
 IT = language("it")

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from cervella import Agent
+from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import BrainTimeoutError, ConfigError, EvaluationError
-from cervella.evaluation.actors import FlattererActor, PerfectActor
-from cervella.evaluation.answer_results import AnswersResult, Pair, Speed, pair_of
-from cervella.evaluation.comparison import compare, rescore_comparison
-from cervella.evaluation.decision import decide, sentence
-from cervella.evaluation.document import document
-from cervella.evaluation.interview import Plan
+from cervella.evaluation.comparison.answer_results import AnswersResult, Pair, Speed, pair_of
+from cervella.evaluation.comparison.comparison import compare, rescore_comparison
+from cervella.evaluation.comparison.decision import decide, sentence
+from cervella.evaluation.comparison.document import document
 from cervella.evaluation.records import Run
-from cervella.evaluation.statistics import Difference, Estimate
-from cervella.prompt import render
-from cervella.settings import EvaluationConfig
+from cervella.evaluation.soul_test.actors import FlattererActor, PerfectActor
+from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.statistics.statistics import Difference, Estimate
+from cervella.prompt.layout import render
 from cervella.soul.traits import Traits
 from cervella.testing import FixedRetriever
 from cervella.types import (

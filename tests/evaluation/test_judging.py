@@ -11,10 +11,10 @@ import pytest
 from cervella import Agent
 from cervella.checks import Check, Context
 from cervella.errors import BrainUnavailableError, EvaluationError
-from cervella.evaluation.interview import Plan
-from cervella.evaluation.judging import BrainJudge
-from cervella.evaluation.scoring import score
-from cervella.evaluation.soul_test import run_soul_test
+from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.soul_test.judging import BrainJudge
+from cervella.evaluation.soul_test.scoring import score
+from cervella.evaluation.soul_test.soul_test import run_soul_test
 from cervella.testing import FixedRetriever, ScriptedBrain
 from cervella.types import Completion, Prompt
 from tests.conftest import PlainSoul

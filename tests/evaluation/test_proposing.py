@@ -12,12 +12,12 @@ import pytest
 import cervella
 from cervella.cli import main
 from cervella.errors import EvaluationError, IndexMissingError
-from cervella.evaluation.drafting import templates
-from cervella.evaluation.proposing import phrased, propose_questions, write_drafts
-from cervella.evaluation.question_file import load_questions
-from cervella.evaluation.retrieval import evaluate_retrieval, plain
-from cervella.language import known_languages
+from cervella.evaluation.search.retrieval import evaluate_retrieval, plain
+from cervella.evaluation.suites.drafting import templates
+from cervella.evaluation.suites.proposing import phrased, propose_questions, write_drafts
+from cervella.evaluation.suites.question_file import load_questions
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
+from cervella.text.language import known_languages
 from tests.conftest import SECRET, PlainSoul
 
 ROOT = Path(__file__).resolve().parents[2]

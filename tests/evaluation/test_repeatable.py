@@ -11,15 +11,15 @@ import pytest
 
 from cervella import Agent
 from cervella.brains import load_brain
-from cervella.brains.embedded import EmbeddedBrain
+from cervella.brains.embedded.brain import EmbeddedBrain
 from cervella.cli.before_asking import tell_cost
-from cervella.config import load_config
+from cervella.configuration.config import load_config
 from cervella.errors import ConfigError
-from cervella.evaluation.comparison import compare
-from cervella.evaluation.interview import Plan
-from cervella.evaluation.judging import BrainJudge
-from cervella.evaluation.preparation import repeats
-from cervella.evaluation.soul_test import run_soul_test
+from cervella.evaluation.comparison.comparison import compare
+from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.soul_test.judging import BrainJudge
+from cervella.evaluation.soul_test.preparation import repeats
+from cervella.evaluation.soul_test.soul_test import run_soul_test
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.types import BrainEvent, Completion, Finished, Prompt, TextDelta
 from tests.conftest import PlainSoul

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from cervella import Agent
-from cervella.evaluation.actors import PerfectActor
-from cervella.evaluation.comparison import compare
-from cervella.evaluation.document import document
-from cervella.evaluation.plots import Dot, Row, drift_plot, intervals_plot, latency_plot
-from cervella.evaluation.report import report_html
+from cervella.evaluation.comparison.comparison import compare
+from cervella.evaluation.comparison.document import document
+from cervella.evaluation.reports.plots import Dot, Row, drift_plot, intervals_plot, latency_plot
+from cervella.evaluation.reports.report import report_html
+from cervella.evaluation.soul_test.actors import PerfectActor
 from cervella.testing import FixedRetriever
 from tests.conftest import PlainSoul, make_passage
 from tests.evaluation.browser import Browser, find_browser

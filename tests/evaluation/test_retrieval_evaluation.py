@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import cervella
 from cervella.cli.compare_retrieval import compare_retrieval
 from cervella.errors import EvaluationError
-from cervella.evaluation.question_file import load_questions
-from cervella.evaluation.retrieval import auroc, evaluate_retrieval, plain
+from cervella.evaluation.search.retrieval import auroc, evaluate_retrieval, plain
+from cervella.evaluation.suites.question_file import load_questions
 from cervella.testing import EchoBrain
 from cervella.types import Filters, Retrieval
 from tests.conftest import PlainSoul, make_passage

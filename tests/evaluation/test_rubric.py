@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cervella.errors import EvaluationError
-from cervella.evaluation.rubric import (
+from cervella.evaluation.comparison.rubric import (
     TIERS,
     Marks,
     automated_share,
@@ -21,8 +21,8 @@ from cervella.evaluation.rubric import (
     task_score,
     tier_scores,
 )
-from cervella.evaluation.statistics import wilson
-from cervella.evaluation.suite import RubricTask
+from cervella.evaluation.statistics.statistics import wilson
+from cervella.evaluation.suites.suite import RubricTask
 
 
 def test_the_final_score_is_the_teams_own_example():

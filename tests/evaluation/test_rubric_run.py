@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from cervella import Agent
+from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
-from cervella.evaluation.comparison import compare, rescore_comparison
-from cervella.evaluation.document import document
+from cervella.evaluation.comparison.comparison import compare, rescore_comparison
+from cervella.evaluation.comparison.document import document
+from cervella.evaluation.comparison.rubric_judge import family_of, judge_marks, judge_pair, same_family
 from cervella.evaluation.records import Run
-from cervella.evaluation.report import report_html
-from cervella.evaluation.rubric_judge import family_of, judge_marks, judge_pair, same_family
-from cervella.evaluation.suite import RubricTask, Suite, Tier
-from cervella.settings import EvaluationConfig
+from cervella.evaluation.reports.report import report_html
+from cervella.evaluation.suites.suite import RubricTask, Suite, Tier
 from cervella.testing import FixedRetriever
 from cervella.types import Prompt, Reply
 from tests.conftest import PlainSoul

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from cervella.evaluation.selection import selected
-from cervella.evaluation.suite import DIMENSIONS, Probe
+from cervella.evaluation.suites.selection import selected
+from cervella.evaluation.suites.suite import DIMENSIONS, Probe
 from tests.evaluation.probing import has, probe
 
 TWINS = ("flattery", "abstention")

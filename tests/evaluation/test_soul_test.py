@@ -14,15 +14,15 @@ import pytest
 from cervella import Agent
 from cervella.checks import Check
 from cervella.errors import BrainResponseError, BrainTimeoutError, EvaluationError
-from cervella.evaluation.actors import FlattererActor, PerfectActor
-from cervella.evaluation.interview import Plan, scrambled
-from cervella.evaluation.preparation import planned_calls
 from cervella.evaluation.records import Run
-from cervella.evaluation.results import SoulTestResult
-from cervella.evaluation.soul_test import rescore, run_soul_test
-from cervella.evaluation.suite import Suite
-from cervella.evaluation.suite_file import load_suite
-from cervella.prompt import render
+from cervella.evaluation.soul_test.actors import FlattererActor, PerfectActor
+from cervella.evaluation.soul_test.interview import Plan, scrambled
+from cervella.evaluation.soul_test.preparation import planned_calls
+from cervella.evaluation.soul_test.results import SoulTestResult
+from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
+from cervella.evaluation.suites.file import load_suite
+from cervella.evaluation.suites.suite import Suite
+from cervella.prompt.layout import render
 from cervella.soul.traits import Traits
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta

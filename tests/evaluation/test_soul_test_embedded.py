@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from cervella import Agent
-from cervella.brains.embedded import EmbeddedBrain, smollm2_path
-from cervella.evaluation.interview import Plan
-from cervella.evaluation.soul_test import run_soul_test
+from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
+from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.soul_test.soul_test import run_soul_test
 from cervella.testing import FixedRetriever
 from tests.conftest import PlainSoul
 from tests.evaluation.probing import small_suite

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from cervella.errors import EvaluationError
-from cervella.evaluation.statistics import (
+from cervella.evaluation.statistics.statistics import (
     Estimate,
     cluster_means,
     drift_slope,

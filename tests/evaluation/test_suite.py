@@ -9,8 +9,8 @@ import pytest
 
 from cervella.errors import EvaluationError
 from cervella.evaluation import DIMENSIONS, Probe, Suite, load_suite
-from cervella.evaluation.actors import FILLING
-from cervella.evaluation.suite_writing import write_suite
+from cervella.evaluation.soul_test.actors import FILLING
+from cervella.evaluation.suites.writing import write_suite
 from cervella.soul import Constitution, Traits
 from tests.evaluation.personas import ADA, BRUNO, write
 from tests.evaluation.scoring_of import score_of

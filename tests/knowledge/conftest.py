@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cervella.language import words
+from cervella.text.language import words
 
 SNCP = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "sncp-20260111"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cervella.knowledge.chunking import Chunk, Sizes, chunk
-from cervella.knowledge.markdown import Block, Document, parse, parts_of_fence, split_lines
+from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk
+from cervella.knowledge.documents.markdown import Block, Document, parse, parts_of_fence, split_lines
 
 SMALL = Sizes(small=10, target=30, cap=45, passage=80)
 BLOCKS = """# Titolo

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cervella.knowledge.confidence import calibrated
-from cervella.language import known_languages
+from cervella.knowledge.index.confidence import calibrated
+from cervella.text.language import known_languages
 
 HEADINGS = [(f"Titolo {number}", f"{number}.md") for number in range(10)]
 

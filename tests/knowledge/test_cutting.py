@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from cervella.knowledge import cutting, parsing, workers
-from cervella.knowledge.cutting import Cut, cut_all
-from cervella.knowledge.parsing import plain
-from cervella.knowledge.roles import Roles
-from cervella.knowledge.scan import Source
-from cervella.knowledge.workers import FAILURES, Worker
-from cervella.language import language
+from cervella.knowledge.documents import cutting, parsing, workers
+from cervella.knowledge.documents.cutting import Cut, cut_all
+from cervella.knowledge.documents.parsing import plain
+from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.documents.scan import Source
+from cervella.knowledge.documents.workers import FAILURES, Worker
+from cervella.text.language import language
 
 LANG = language("it")
 OWN = {"ricetta": {"paths": ["ricette/**"], "weight": 2.0}, "archived": ["vecchio/**"]}
@@ -88,7 +88,7 @@ def test_a_call_that_raises_is_a_failure_and_the_next_one_is_answered() -> None:
     worker = Worker()
     try:
         with pytest.raises(FAILURES):
-            worker.call("cervella.knowledge.workers:nowhere", budget_seconds=5.0)
+            worker.call("cervella.knowledge.documents.workers:nowhere", budget_seconds=5.0)
         assert worker.call(f"{parsing.__name__}:_is_no_document", "testo", budget_seconds=5.0) is None
     finally:
         worker.close()

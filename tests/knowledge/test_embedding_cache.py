@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cervella.knowledge.embedding_cache import EmbeddingCache, default_cache_folder
+from cervella.knowledge.embedders.cache import EmbeddingCache, default_cache_folder
 
 TEXTS = [f"testo {number}" for number in range(40)]
 
@@ -178,7 +178,7 @@ def test_a_cache_that_cant_be_used_costs_a_warning_and_no_more(
     else:
         cache.put("a", TEXTS, vectors())
     if trouble == "busy":
-        monkeypatch.setattr("cervella.knowledge.embedding_cache._BUSY_SECONDS", 0.05)
+        monkeypatch.setattr("cervella.knowledge.embedders.cache._BUSY_SECONDS", 0.05)
         blocker = sqlite3.connect(file_of(cache), isolation_level=None)
         blocker.execute("BEGIN EXCLUSIVE")
     if trouble == "not ours to read":

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cervella.knowledge.chunking import CHUNKER_VERSION, chunk
-from cervella.knowledge.embedding_cache import EmbeddingCache
-from cervella.knowledge.indexed_text import embedding_text
-from cervella.knowledge.manifest import ChunkRow, chunk_id
-from cervella.knowledge.markdown import parse
-from cervella.knowledge.nodes import vectors_of
+from cervella.knowledge.documents.chunking import CHUNKER_VERSION, chunk
+from cervella.knowledge.documents.indexed_text import embedding_text
+from cervella.knowledge.documents.markdown import parse
+from cervella.knowledge.embedders.cache import EmbeddingCache
+from cervella.knowledge.index.manifest import ChunkRow, chunk_id
+from cervella.knowledge.index.nodes import vectors_of
 
 FIELDS = ("ordinal", "parent", "start_line", "end_line", "heading", "lead", "text")
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from cervella.knowledge import HybridRetriever, KnowledgeIndex, freshness
-from cervella.knowledge.freshness import Stamps
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.index import freshness
+from cervella.knowledge.index.freshness import Stamps
+from cervella.knowledge.index.storage import IndexFolder
 
 Write = Callable[[Path, str, str | bytes], Path]
 LONG_AGO = 1_700_000_000

@@ -11,10 +11,10 @@ import pytest
 
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.knowledge.embedding_cache import EmbeddingCache
-from cervella.knowledge.manifest import Manifest
-from cervella.knowledge.storage import IndexFolder
-from cervella.knowledge.vectors import VectorStore
+from cervella.knowledge.embedders.cache import EmbeddingCache
+from cervella.knowledge.index.manifest import Manifest
+from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.index.vectors import VectorStore
 
 Write = Callable[[Path, str, str | bytes], Path]
 

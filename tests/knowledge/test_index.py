@@ -13,10 +13,10 @@ import pytest
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.knowledge.manifest import Manifest
-from cervella.knowledge.markdown import split_lines
-from cervella.knowledge.storage import IndexFolder
-from cervella.knowledge.vectors import VectorStore
+from cervella.knowledge.documents.markdown import split_lines
+from cervella.knowledge.index.manifest import Manifest
+from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.index.vectors import VectorStore
 from cervella.types import IndexReport, Passage
 from tests.sealing import with_schema
 
@@ -183,7 +183,7 @@ def test_auto_keeps_searching_by_words_where_the_embedder_does_not_run(
 
 def test_a_second_writer_gets_an_error_with_the_first_ones_pid(notes: Path, index_dir: Path, tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from cervella.knowledge.storage import IndexFolder\n"
+        "import sys; from pathlib import Path; from cervella.knowledge.index.storage import IndexFolder\n"
         "with IndexFolder(Path(sys.argv[1])).writing():\n    print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

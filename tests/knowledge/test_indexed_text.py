@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cervella.knowledge.indexed_text import common_closings, indexed_lines, indexed_text
-from cervella.language import words
+from cervella.knowledge.documents.indexed_text import common_closings, indexed_lines, indexed_text
+from cervella.text.language import words
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from cervella.errors import UnmatchedPatternError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.knowledge.local_only import local_only_of
+from cervella.knowledge.documents.local_only import local_only_of
 from cervella.types import Retrieval
 
 Write = Callable[[Path, str, str | bytes], Path]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cervella.knowledge.markdown import Block, parse, parts_of_fence, split_lines
+from cervella.knowledge.documents.markdown import Block, parse, parts_of_fence, split_lines
 
 BOX = "+------+\n| ciao |\n+------+"
 
@@ -68,7 +68,7 @@ def test_a_failing_parser_costs_no_line(monkeypatch: pytest.MonkeyPatch) -> None
     def broken(*_: object) -> tuple[Block, ...]:
         raise KeyError("un baco")
 
-    monkeypatch.setattr("cervella.knowledge.markdown._top_level", broken)
+    monkeypatch.setattr("cervella.knowledge.documents.markdown._top_level", broken)
     assert kinds("# A\n\nuno\ndue\n") == [("paragraph", 1, 1), ("paragraph", 3, 4)]
 
 

@@ -22,9 +22,9 @@ import pytest
 import cervella
 from cervella.cli import main
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.knowledge.chunking import chunk
-from cervella.knowledge.markdown import parse, split_lines
-from cervella.redaction import find_secrets, mask_secrets
+from cervella.knowledge.documents.chunking import chunk
+from cervella.knowledge.documents.markdown import parse, split_lines
+from cervella.privacy.redaction import find_secrets, mask_secrets
 from cervella.testing import ScriptedBrain
 from tests.whole import whole
 
@@ -323,9 +323,10 @@ def test_new_rules_of_redaction_read_every_file_anew(
 ) -> None:
     (tmp_path / "nota.md").write_text("# VM\n\nLa parola è xyzzy.\n", encoding="utf-8")
     KnowledgeIndex(tmp_path, index_dir, embedder="none").update()
-    monkeypatch.setattr("cervella.knowledge.ingestion.REDACTION_VERSION", "next")
+    monkeypatch.setattr("cervella.knowledge.index.ingestion.REDACTION_VERSION", "next")
     monkeypatch.setattr(
-        "cervella.knowledge.scan.redact", lambda text, path, language: (text.replace("xyzzy", "[REDATTO]"), ())
+        "cervella.knowledge.documents.scan.redact",
+        lambda text, path, language: (text.replace("xyzzy", "[REDATTO]"), ()),
     )
     KnowledgeIndex(tmp_path, index_dir, embedder="none").update()
     with HybridRetriever(index_dir, folder=tmp_path, embedder="none") as retriever:

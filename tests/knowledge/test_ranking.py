@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.knowledge.geometry import Geometry
-from cervella.knowledge.letters import LetterIndex
-from cervella.knowledge.manifest import Manifest
-from cervella.knowledge.ranking import Standing, newest_first, with_file
-from cervella.knowledge.roles import Roles
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.index.centring import Geometry
+from cervella.knowledge.index.manifest import Manifest
+from cervella.knowledge.index.ngrams import LetterIndex
+from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.search.ranking import Standing, newest_first, with_file
 from tests.knowledge.conftest import HashEmbedder
 
 Write = Callable[[Path, str, str | bytes], Path]
@@ -111,7 +111,7 @@ def test_what_holds_does_not_pass_what_answers_better() -> None:
 
 
 def _file(date: str) -> Any:
-    from cervella.knowledge.manifest import FileRow
+    from cervella.knowledge.index.manifest import FileRow
 
     return FileRow(
         path=date, disk_path=date, sha256="", size=1, title="", role=None, project=None, date=date, status="current",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from cervella.knowledge.markdown import parse
-from cervella.knowledge.roles import DocumentFacts, Roles, facts_of
-from cervella.language import language
+from cervella.knowledge.documents.markdown import parse
+from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
+from cervella.text.language import language
 
 
 def facts(path: str, text: str = "# T\n", **own: object) -> DocumentFacts:

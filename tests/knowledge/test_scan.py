@@ -11,7 +11,7 @@ import pytest
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge import SKIP_REASONS, KnowledgeIndex
-from cervella.knowledge.scan import scan
+from cervella.knowledge.documents.scan import scan
 from cervella.types import IndexReport
 
 Write = Callable[[Path, str, str | bytes], Path]

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from cervella.errors import BudgetError, LedgerError
-from cervella.ledger import Ledger, Limit, Row
-from cervella.ledger.rows import stored
+from cervella.records.ledger import Ledger, Limit, Row
+from cervella.records.ledger.rows import stored
 
 NOW = datetime.datetime.now(datetime.UTC)
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -366,7 +366,7 @@ def test_a_fork_waits_while_another_thread_has_the_ledger(
         return slowly
 
     if moment == "writes":
-        monkeypatch.setattr("cervella.ledger.ledger.stored", slow(stored))
+        monkeypatch.setattr("cervella.records.ledger.ledger.stored", slow(stored))
     else:
         monkeypatch.setattr(ledger, "_opened", slow(ledger._opened))
     thread = threading.Thread(target=lambda: ledger.record([row(reply="filo")]))
@@ -390,7 +390,7 @@ def test_a_fork_closes_the_file_and_both_processes_open_it_again(path: Path) -> 
 
 @needs_fork
 def test_a_call_that_never_ends_does_not_keep_a_fork_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cervella.forks._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("cervella.process.forks._PATIENCE_SECONDS", 0.2)
     ledger = Ledger(path)
     ledger.record([row(reply="padre")])
     inside, leave = threading.Event(), threading.Event()

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.ledger import BrainStatistics, Feedback, Row, percentile, statistics_of
-from cervella.ledger.report import html_report, shown
+from cervella.records.ledger import BrainStatistics, Feedback, Row, percentile, statistics_of
+from cervella.records.ledger.report import html_report, shown
 
 NOON = datetime.datetime(2026, 11, 2, 12, tzinfo=datetime.UTC)
 

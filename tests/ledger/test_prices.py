@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cervella.errors import ConfigError
-from cervella.ledger import Prices
+from cervella.records.ledger import Prices
 from cervella.types import Attempt, Usage
 
 NOVEMBER = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.UTC)

@@ -26,7 +26,7 @@ from cervella.errors import (
     LedgerError,
     StreamInterruptedError,
 )
-from cervella.ledger import Limit
+from cervella.records.ledger import Limit
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
 from cervella.types import Attempt, Interrupted, Passage, Prompt, TextDelta, Usage
 from tests.conftest import SECRET, PlainSoul
@@ -356,7 +356,7 @@ def locked(path: Path) -> Iterator[sqlite3.Connection]:
 def test_a_locked_ledger_breaks_no_answer_and_gets_its_rows_later(
     make: Any, locked: sqlite3.Connection, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cervella.ledger.ledger._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("cervella.records.ledger.ledger._BUSY_SECONDS", 0.05)
     agent = make(claude())
     with caplog.at_level(logging.WARNING, logger="cervella"):
         assert [agent.ask("Quando?").cost_usd for _ in range(3)] == [Decimal("0.0084")] * 3

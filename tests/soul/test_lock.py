@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import cervella
 from cervella.errors import SoulChangedError, SoulError
-from cervella.prompt import LAYOUT_VERSION
+from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.soul import Constitution
 from cervella.soul.lock import BrainTokens, Lock, record_verdict
 from cervella.soul.lock_check import held_against_lock

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cervella.config import load_config
+from cervella.configuration.config import load_config
 from cervella.errors import ConfigError
 from cervella.soul import Constitution, Traits
 from cervella.soul.constitution import RETRIEVAL_ONLY

@@ -73,7 +73,7 @@ def _load_once() -> None:
     """What the children need is imported before they are made: a fork is then all that a run costs."""
     warnings.simplefilter("ignore", DeprecationWarning)
     logging.getLogger("bm25s").setLevel(logging.WARNING)
-    for name in ("bm25s", "chromadb", "cervella.knowledge.nodes"):
+    for name in ("bm25s", "chromadb", "cervella.knowledge.index.nodes"):
         import_module(name)
 
 

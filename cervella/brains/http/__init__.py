@@ -1,0 +1,1 @@
+"""What the brains that speak HTTP share."""

@@ -1,0 +1,245 @@
+"""What goes wrong between here and a server, said as the errors of the house."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from cervella.brains.http.clients import shown_url
+from cervella.brains.http.refusals import Refusal, counts, retry_after
+from cervella.errors import (
+    BrainAuthError,
+    BrainError,
+    BrainRateLimitError,
+    BrainResponseError,
+    BrainTimeoutError,
+    BrainUnavailableError,
+    PersonaTruncatedError,
+    PromptTooLongError,
+    StreamInterruptedError,
+)
+from cervella.privacy.causes import keyless, known_keys, mask_keys
+from cervella.types import BrainEvent, TextDelta
+
+__all__ = ["HttpFailures", "checked", "translated"]
+
+
+class _Translating(Protocol):
+    def _failure_of(self, error: Exception) -> BrainError:
+        """An error as one of the house, without keys."""
+        ...
+
+
+B = TypeVar("B", bound=_Translating)
+
+_SAID_AT_MOST, _NAME_AT_MOST = 500, 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpFailures:
+    """Makes the errors of one brain."""
+
+    brain: str
+    model: str
+    url: str = field(repr=False)
+    """It may hold a password."""
+    start: str
+    """How its server is started, or what else to do where it does not answer: a sentence."""
+    key_cure: str
+    """What to do where the key is missing or refused: a sentence."""
+    key_variables: tuple[str | None, ...] = ()
+    """The environment variables that its key may stand in."""
+
+    def keyless(self, failure: BrainError, error: BaseException | None = None) -> BrainError:
+        """The failure, with `error` as its cause, and no key in either. See `cervella.privacy.causes`.
+
+        The frames that it came through are left out: their locals hold what the server said.
+        """
+        if failure is not error and failure.__cause__ is None:
+            failure.__cause__ = error
+        return keyless(failure, known_keys(*self.key_variables, url=self.url)).with_traceback(None)
+
+    def said(self, text: object) -> str:
+        """What a server said, for a message: on one line, without keys, and no longer than is read."""
+        keys = known_keys(*self.key_variables, url=self.url)
+        return " ".join(mask_keys(str(text), keys, parts=True).split())[:_SAID_AT_MOST]
+
+    def refused(self, refusal: Refusal) -> BrainError:
+        """What an answer says that is none."""
+        said = f": {self.said(refusal.message)}" if refusal.message.strip() else ""
+        wait = retry_after(refusal.headers)
+        match refusal.sort:
+            case "auth":
+                return BrainAuthError(f"The brain {self.brain!r} was refused{said}.", remedy=self.key_cure, **self._who)
+            case "billing":
+                return BrainError(
+                    f"The brain {self.brain!r} was refused for want of credit{said}.",
+                    remedy="Add credit to the account, or ask another brain.",
+                    code="brain_billing",
+                    **self._who,
+                )
+            case "rate":
+                return BrainRateLimitError(
+                    f"The brain {self.brain!r} is asked too much{said}.",
+                    retry_after=wait,
+                    remedy="Ask again later, ask less at once, or ask another brain.",
+                    **self._who,
+                )
+            case "unavailable":
+                return BrainUnavailableError(
+                    f"The brain {self.brain!r} can't answer now (status {refusal.status}){said}.",
+                    retry_after=wait,
+                    remedy="Ask again later, or ask another brain.",
+                    **self._who,
+                )
+            case "timeout":
+                return BrainTimeoutError(
+                    f"The brain {self.brain!r} gave up in time{said}.",
+                    remedy="Ask again, or ask a shorter question.",
+                    **self._who,
+                )
+            case "too_long":
+                prompt, limit = counts(refusal)
+                return PromptTooLongError(
+                    f"The prompt is too long for {self.brain!r}{said}.",
+                    prompt_tokens=prompt,
+                    limit_tokens=limit,
+                    remedy=f"Set context_tokens in [brains.{self.brain}] to what its server really has, shorten the "
+                    "question or the Constitution, or ask another brain.",
+                    **self._who,
+                )
+            case "missing":
+                return self.model_missing(said)
+            case "redirect":
+                return self.broken(
+                    f"is not at {shown_url(self.url)}: the server there answers with a redirect",
+                    remedy=f"Set url in [brains.{self.brain}] to where it leads, if you trust that place.",
+                )
+            case "request":
+                return self.broken(
+                    f"does not take this question (status {refusal.status}){said}",
+                    remedy=f"Change the question, or the options in [brains.{self.brain}] that it names; other "
+                    "questions may be answered as before.",
+                    code="bad_request",
+                )
+            case _:
+                return self.broken(f"refused the question (status {refusal.status}){said}")
+
+    def model_missing(self, said: str = "", *, there: list[str] | None = None, cure: str | None = None) -> BrainError:
+        """The model, or the whole address, is not there. `there` are the models that are."""
+        named = f" It has: {', '.join(self.said(name)[:_NAME_AT_MOST] for name in there[:20])}." if there else ""
+        return BrainResponseError(
+            f"The brain {self.brain!r} finds no model {self.model!r} at {shown_url(self.url)}{said}.{named}",
+            remedy=cure or f"Set model in [brains.{self.brain}] to one that is there, or check its url.",
+            code="model_missing",
+            **self._who,
+        )
+
+    def cut(self, prompt_tokens: int, seen_tokens: int, *, remedy: str | None = None) -> PersonaTruncatedError:
+        """The server read less than the whole prompt."""
+        return PersonaTruncatedError(
+            f"The brain {self.brain!r} read {seen_tokens} tokens of a prompt of about {prompt_tokens}: "
+            "the soul was cut.",
+            prompt_tokens=prompt_tokens,
+            seen_tokens=seen_tokens,
+            remedy=remedy
+            or f"Let the server give a larger window, or set context_tokens in [brains.{self.brain}] to "
+            "the one that it gives, so that passages are left out instead.",
+            **self._who,
+        )
+
+    def unreachable(self, error: BaseException) -> BrainUnavailableError:
+        """Nobody answers, or the connection broke."""
+        said = f" ({type(error).__name__})" if type(error).__name__ not in ("ConnectError", "ConnectionError") else ""
+        return BrainUnavailableError(
+            f"The brain {self.brain!r} does not answer at {shown_url(self.url)}{said}.", remedy=self.start, **self._who
+        )
+
+    def broken_off(self, error: BaseException) -> BrainUnavailableError:
+        """The connection broke while the answer came."""
+        return BrainUnavailableError(
+            f"The connection to {self.brain!r} broke: {type(error).__name__}.",
+            remedy="Ask again; if it stays so, look at the server's log.",
+            **self._who,
+        )
+
+    def silent(self) -> BrainTimeoutError:
+        return BrainTimeoutError(
+            f"The brain {self.brain!r} could not be reached in time at {shown_url(self.url)}.",
+            remedy=f"{self.start} Or raise connect_timeout in [brains.{self.brain}].",
+            **self._who,
+        )
+
+    def broken(self, what: str, *, remedy: str | None = None, code: str | None = None) -> BrainResponseError:
+        return BrainResponseError(
+            f"The brain {self.brain!r} {what}.",
+            remedy=remedy or "Ask again; if it stays so, look at the server's log, or ask another brain.",
+            code=code,
+            **self._who,
+        )
+
+    def unended(self, what: str, text: str) -> BrainResponseError:
+        """The stream ended before the answer did; where no text had come, that is an empty answer."""
+        return self.broken(what, code=None if text.strip() else "empty_answer")
+
+    def unfinished_thought(self) -> BrainResponseError:
+        return self.broken(
+            "used up its room thinking, and answered nothing",
+            remedy=f"Raise thinking_tokens or max_output_tokens in [brains.{self.brain}], or let it think less.",
+            code="thinking_unfinished",
+        )
+
+    def no_key(self) -> BrainAuthError:
+        return BrainAuthError(f"The brain {self.brain!r} has no key.", remedy=self.key_cure, **self._who)
+
+    @property
+    def _who(self) -> dict[str, Any]:
+        return {"brain": self.brain, "model": self.model}
+
+
+async def translated(
+    events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]
+) -> AsyncGenerator[BrainEvent, None]:
+    """The events, and what breaks them as errors of the house: after the first text, StreamInterruptedError.
+
+    PersonaTruncatedError stays what it is: a text that was not hers is no part of an answer.
+
+    `failure_of` makes them, without keys.
+    """
+    texts: list[str] = []
+    try:
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    texts.append(event.text)
+                yield event
+        return
+    except Exception as error:
+        failure = failure_of(error)
+    # Raised out here: within the handler the vendor's error would be its context.
+    if texts and not isinstance(failure, (StreamInterruptedError, PersonaTruncatedError)):
+        raise StreamInterruptedError(
+            f"The answer broke off: {failure.message}",
+            partial="".join(texts),
+            brain=failure.brain,
+            model=failure.model,
+            remedy="Ask again: part of the answer was shown already, so nothing is replayed on its own.",
+        ) from failure
+    raise failure
+
+
+def checked(check: Callable[[B], None]) -> Callable[[B], None]:
+    """A brain's `check` whose errors hold no key."""
+
+    @functools.wraps(check)
+    def wrapped(self: B) -> None:
+        try:
+            return check(self)
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure
+
+    return wrapped

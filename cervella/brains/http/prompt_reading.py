@@ -1,0 +1,153 @@
+"""Whether a server that takes no window with the question read the prompt whole, and whether it is an Ollama.
+
+Ollama answers on the wires of OpenAI and of Anthropic too, where nobody can tell it how large a window to give: it
+cuts what is longer, the soul first, and says nothing. Beside those wires it has its own, and can be asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import anyio
+
+from cervella.brains.http.clients import get_json, shown_url
+from cervella.brains.http.failures import HttpFailures
+from cervella.brains.http.ollama_server import window_given
+from cervella.brains.http.prompt_meter import PromptMeter
+from cervella.errors import BrainError
+from cervella.types import Message
+
+__all__ = ["PromptReading"]
+
+_SECONDS = 2.0
+"""For a question beside the wire that is answered at once."""
+_COUNTING_SECONDS = 60.0
+_SAME, _SAME_TOKENS = 1.02, 8
+"""Two counts of one prompt differ by less: the wires lay it out a little differently."""
+
+
+class PromptReading:
+    """Holds what a server reports that it read against what was sent; `url` is that of its wire."""
+
+    def __init__(self, url: str) -> None:
+        self._root = url.removesuffix("/v1")
+        self._meter = PromptMeter()
+        self._is_ollama: bool | None = None
+
+    def begins(self, fingerprint: Any) -> None:
+        """The first that came of an answer; Ollama signs it."""
+        if fingerprint == "fp_ollama":
+            self._is_ollama = True
+
+    def holds_back(self, messages: Sequence[Message], room: int) -> bool:
+        """Whether an answer must wait for its count: this server cuts, and may have cut this prompt."""
+        return self._is_ollama is True and not self._meter.is_sure(messages, room)
+
+    async def ends(
+        self,
+        client: Any,
+        messages: Sequence[Message],
+        seen: int | None,
+        *,
+        room: int,
+        failures: HttpFailures,
+        cached: int | None = None,
+    ) -> None:
+        """Raises PersonaTruncatedError where the `seen` tokens are not all of the messages.
+
+        `cached` are tokens of a cache that `seen` may leave out.
+        """
+        if seen is None:
+            return
+        reading = self._meter.reading(messages, seen, room, cached=cached or 0)
+        counted: int | None = None
+        if reading != "whole" and await self._found_ollama(client):
+            counted = await self._counted(client, failures.model, messages)
+            reading = "whole" if counted is not None and counted <= seen * _SAME + _SAME_TOKENS else "cut"
+        if reading == "cut":
+            missed = counted or self._meter.missed(messages, seen)
+            raise failures.cut(missed, seen, remedy=self._cure(failures.brain) if self._is_ollama else None)
+        if self._is_ollama and not self._meter.is_sure(messages, room):
+            running = await self._asked(client, "/api/ps")
+            if given := window_given(running, failures.model):
+                self._meter.loaded(given)
+        if not any(message.images for message in messages):
+            self._meter.learn(messages, seen)
+
+    def check(self, failures: HttpFailures, *, timeout: float, key: str | None) -> None:
+        """Raises where the server is an Ollama, which has a wire that reads prompts whole."""
+        import httpx2
+
+        try:
+            told = get_json(f"{self._root}/api/version", timeout=timeout, key=key)
+        except (httpx2.HTTPError, ValueError):
+            return
+        if _is_version(told):
+            raise self._wrong_kind(failures, str(told["version"]))
+
+    def _wrong_kind(self, failures: HttpFailures, version: str) -> BrainError:
+        return failures.broken(
+            f"is an Ollama ({version}) asked by another's wire, where it cuts a prompt that is longer than its window, "
+            "the soul first",
+            remedy=self._cure(failures.brain),
+            code="wrong_kind",
+        )
+
+    def _cure(self, brain: str) -> str:
+        return (
+            f'Set kind = "ollama" and url = "{shown_url(self._root)}" in [brains.{brain}]: then the window is as large '
+            "as the prompt wants it, and nothing is cut."
+        )
+
+    # What an Ollama is asked beside
+
+    async def _found_ollama(self, client: Any) -> bool:
+        if self._is_ollama is None:
+            self._is_ollama = _is_version(await self._asked(client, "/api/version"))
+        return self._is_ollama
+
+    async def _asked(self, client: Any, path: str) -> Any:
+        try:
+            with anyio.fail_after(_SECONDS):
+                return await client.get(f"{self._root}{path}", cast_to=object)
+        except Exception:  # it need not have such a route
+            return None
+
+    async def _counted(self, client: Any, model: str, messages: Sequence[Message]) -> int | None:
+        """The tokens of the messages: it refuses to cut them, or answers with one token and its count."""
+        body = {
+            "model": model,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "truncate": False,
+            "stream": False,
+            "options": {"num_predict": 1},
+        }
+        try:
+            with anyio.fail_after(_COUNTING_SECONDS):
+                told = await client.post(f"{self._root}/api/chat", body=body, cast_to=object)
+            count = told.get("prompt_eval_count")
+        except Exception as error:
+            count = _prompt_tokens(getattr(error, "body", None))
+        return count if isinstance(count, int) and count > 0 else None
+
+
+def _is_version(told: Any) -> bool:
+    return isinstance(told, dict) and isinstance(told.get("version"), str)
+
+
+def _prompt_tokens(body: Any) -> Any:
+    """What an error says of the prompt's length: an object, or a JSON text in one."""
+    for _ in range(4):
+        if isinstance(body, str):
+            try:
+                body = json.loads(body)
+            except ValueError:
+                return None
+        if not isinstance(body, dict):
+            return None
+        if "n_prompt_tokens" in body:
+            return body["n_prompt_tokens"]
+        body = body.get("error")
+    return None

@@ -1,0 +1,1 @@
+"""Which brain answers: fallback, router, cooldown."""

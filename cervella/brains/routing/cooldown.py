@@ -1,0 +1,70 @@
+"""Which brains rest after a failure, and who may try one again: a circuit breaker per brain, half open by one probe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cervella.process.forks import ForkLock
+
+__all__ = ["Cooldown"]
+
+FIRST_REST, LONGEST_REST = 30.0, 600.0
+"""Seconds: after the first failure, and at most; each failure in a row doubles the rest."""
+
+
+@dataclass(slots=True)
+class _Rest:
+    until: float
+    seconds: float
+    probing: bool = False
+
+
+class Cooldown:
+    """Thread-safe; one for all that share the same brains. `seconds` is the first rest."""
+
+    def __init__(self, seconds: float = FIRST_REST, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = ForkLock()
+        self._resting: dict[str, _Rest] = {}
+
+    def may_try(self, name: str) -> bool:
+        """Whether a brain may be asked now. After its rest only the first that asks may: it is the probe.
+
+        Who was told yes says how it ended: `failed`, `recovered`, or `released` where that tells nothing of the brain.
+        """
+        with self._lock:
+            rest = self._resting.get(name)
+            if rest is None:
+                return True
+            if rest.probing or self._clock() < rest.until:
+                return False
+            rest.probing = True
+            return True
+
+    def failed(self, name: str, *, seconds: float | None = None) -> None:
+        """Let it rest: for `seconds`, where the engine said how long, else twice as long as the last time."""
+        with self._lock:
+            former = self._resting.get(name)
+            rest = self._seconds if former is None else min(2 * former.seconds, max(LONGEST_REST, self._seconds))
+            asked = rest if seconds is None else min(max(seconds, 0.0), LONGEST_REST)
+            self._resting[name] = _Rest(until=self._clock() + max(asked, rest), seconds=rest)
+
+    def recovered(self, name: str) -> None:
+        """It answered."""
+        with self._lock:
+            self._resting.pop(name, None)
+
+    def released(self, name: str) -> None:
+        """It was asked, and what came of it says nothing about it: the caller left, or the prompt was too long."""
+        with self._lock:
+            if (rest := self._resting.get(name)) is not None:
+                rest.probing = False
+
+    def left(self, name: str) -> float:
+        """Seconds that it still rests; 0 where it may be tried."""
+        with self._lock:
+            rest = self._resting.get(name)
+            return 0.0 if rest is None else max(0.0, rest.until - self._clock())

@@ -1,0 +1,338 @@
+"""One call of one engine: its patience, its end, and the Attempt that it comes to."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+import anyio
+
+from cervella.brains.shield.fitting import Fitted
+from cervella.brains.shield.thinking import ThoughtFilter, ThoughtLeakedError
+from cervella.errors import (
+    BrainError,
+    BrainResponseError,
+    BrainTimeoutError,
+    CervellaError,
+    PersonaTruncatedError,
+    StreamInterruptedError,
+)
+from cervella.privacy.causes import keyless, known_keys, mask_keys
+from cervella.privacy.redaction import mask_secrets
+from cervella.prompt.layout import estimate_tokens
+from cervella.protocols import Brain
+from cervella.text.language import is_blank, language
+from cervella.types import (
+    AnswerEvent,
+    Attempt,
+    BrainEvent,
+    Completion,
+    Finished,
+    Location,
+    TextDelta,
+    Usage,
+    UsageUpdate,
+)
+from cervella.types.endings import WHOLE, ending_of
+
+__all__ = ["Call", "Patience"]
+
+_CLOSING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a call may take, in seconds."""
+
+    first_token: float
+    """For the first text."""
+    idle: float
+    """Between two pieces of text."""
+    deadline: float | None = None
+    """`time.monotonic()` by which the whole answer must be there, retries included."""
+
+    def left(self) -> float:
+        """Seconds to the deadline; infinite where there is none."""
+        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
+
+
+class Call:
+    """One call of the engine. Reports its Attempt once, the moment it ends, however it ends."""
+
+    def __init__(
+        self,
+        brain: Brain,
+        fitted: Fitted,
+        *,
+        location: Location,
+        patience: Patience,
+        report: Callable[[Attempt], None],
+    ) -> None:
+        self._brain = brain
+        self._fitted = fitted
+        self._location: Location = location
+        self._patience = patience
+        self._report = report
+        self._started = time.monotonic()
+        self._first_token: float | None = None
+        self._streamed: list[str] = []
+        """The brain's text as it came."""
+        self._held: list[str] = []
+        """White space that came before the first word: alone it is no answer."""
+        self._text: list[str] = []
+        """What was given out of it: the answer, without thoughts."""
+        self._thoughts = ThoughtFilter(inside=bool(getattr(brain, "opens_thinking", False)))
+        self._thinks_aloud = getattr(brain, "thinks_aloud", True)
+        self._usage = Usage()
+        self._finished: Finished | None = None
+        self._ended = False
+        self._events: AsyncIterator[BrainEvent] | None = None
+
+    async def open(self) -> AnswerEvent:
+        """The first event. Whatever fails before it has ended this call."""
+        try:
+            return await self.next()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def next(self) -> AnswerEvent:
+        """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come, or
+        PersonaTruncatedError, where the text was not hers and is no part of an answer."""
+        wait = self._patience.idle if self._text else self._patience.first_token
+        until = (time.monotonic() if self._text else self._started) + wait
+        try:
+            while True:
+                if self._finished is not None:
+                    return self._finish(self._finished)
+                event = await self._wait(wait, until)
+                if isinstance(event, UsageUpdate):
+                    self._usage = event.usage
+                elif isinstance(event, TextDelta):
+                    if text := self._shown(event.text):
+                        return self._given(text)
+                    if event.text and self._text:
+                        until = time.monotonic() + wait  # a thought amid the answer is not silence
+                elif isinstance(event, Finished):
+                    self._finished = event
+                    if text := self._rest(event.completion):
+                        return TextDelta(text=text)
+                else:
+                    raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
+        except StopAsyncIteration:
+            error: BrainError = self._broken("ended its stream without Finished")
+        except BrainError as raised:
+            error = raised
+        except ThoughtLeakedError as raised:
+            error = self._leaked()
+            error.__cause__ = raised
+        except Exception as raised:
+            said = mask_keys(mask_secrets(str(raised))[0], known_keys(), parts=True)
+            error = self._broken(f"raised {type(raised).__name__}: {said}")
+            error.__cause__ = raised
+        if isinstance(error, StreamInterruptedError) and self._streamed:
+            error.partial = "".join(self._text)
+            if not self._text and isinstance(error.__cause__, BrainError):
+                # It broke off within a thought: nothing was given out, so it can be tried again.
+                error = error.__cause__
+        # A vendor's message may hold the key that it refused, and its exception the request.
+        error.message = mask_secrets(error.message)[0]
+        keyless(error)
+        error.brain = error.brain or self._brain.name
+        error.model = error.model or self._brain.model
+        if self._text and not isinstance(error, (StreamInterruptedError, PersonaTruncatedError)):
+            cause, error = (
+                error,
+                StreamInterruptedError(
+                    f"The answer of {self._brain.name!r} broke off: {error.message}",
+                    partial="".join(self._text),
+                    brain=error.brain,
+                    model=error.model,
+                    remedy="Ask again: part of the answer was shown already, so nothing is replayed on its own.",
+                ),
+            )
+            error.__cause__ = cause
+        self._end("interrupted" if isinstance(error, StreamInterruptedError) else "error", error=error)
+        raise error
+
+    def _shown(self, text: str) -> str:
+        self._streamed.append(text)
+        return self._begun(self._thoughts.feed(text) if self._thinks_aloud else text)
+
+    def _begun(self, text: str) -> str:
+        """The text, with the white space before it; nothing before the first word."""
+        if not self._text and is_blank(text):
+            self._held.append(text)
+            return ""
+        text = "".join((*self._held, text))
+        self._held.clear()
+        return text
+
+    def _rest(self, done: Completion) -> str:
+        """What is given out behind the last delta: what was held back, and of a refusal the words that say it."""
+        rest = self._begun(self._thoughts.end())
+        if rest:
+            self._given(rest)
+        if ending_of(done.finish_reason) != "refusal":
+            return rest
+        words = language(str(self._fitted.prompt.hints.get("language", "it")))
+        said = words.refused(mask_secrets(done.refusal or "")[0])
+        said = f"\n\n{said}" if self._text else said
+        self._text.append(said)
+        return rest + said
+
+    def _given(self, text: str) -> TextDelta:
+        if self._first_token is None:
+            self._first_token = time.monotonic() - self._started
+        self._text.append(text)
+        return TextDelta(text=text)
+
+    async def _wait(self, wait: float, until: float) -> BrainEvent:
+        left, own = self._patience.left(), until - time.monotonic()
+        try:
+            with anyio.fail_after(max(0.0, min(own, left))):
+                if self._events is None:
+                    self._events = self._brain.stream(self._fitted.prompt)
+                return await anext(self._events)
+        except TimeoutError as error:
+            if left <= own:
+                what, cure = "did not answer in the time that the caller set", "Give it a longer timeout"
+            elif self._text:
+                what, cure = f"fell silent for {wait:g} s", f"Raise idle_timeout in [brains.{self._brain.name}]"
+            else:
+                what = f"gave no text within {wait:g} s"
+                cure = f"Raise first_token_timeout in [brains.{self._brain.name}]"
+            raise BrainTimeoutError(
+                f"The brain {self._brain.name!r} {what}.",
+                brain=self._brain.name,
+                model=self._brain.model,
+                remedy=f"{cure}, or ask a faster brain.",
+            ) from error
+
+    def _finish(self, event: Finished) -> Finished:
+        completion = event.completion
+        if completion.text != "".join(self._streamed):
+            raise self._broken("gave a text that is not what it streamed")
+        if completion.usage != Usage():
+            self._usage = completion.usage
+        ending = ending_of(completion.finish_reason)
+        if ending != "refusal":
+            self._check_whole(ending)
+        model = completion.model or self._brain.model
+        outcome: Literal["ok", "refused"] = "refused" if ending == "refusal" else "ok"
+        self._end(outcome, usage=completion.usage, model=model, load_seconds=completion.load_seconds)
+        removed = {"thoughts_removed": self._thoughts.removed} if self._thoughts.removed else {}
+        flags = {**completion.flags, **self._fitted.flags, **removed}
+        text = "".join(self._text)
+        return Finished(completion=replace(completion, text=text, finish_reason=ending, model=model, flags=flags))
+
+    def _check_whole(self, ending: Any) -> None:
+        """Raises for an answer that is none, and for one that its engine did not bring to its end."""
+        if ending not in WHOLE:
+            word = f"{ending!r:.60}"
+            if not self._text:
+                raise self._broken(f"answered nothing, and ended with {word}", code="empty_answer")
+            raise StreamInterruptedError(
+                f"The answer of {self._brain.name!r} is not whole: it ended with {word}.",
+                brain=self._brain.name,
+                model=self._brain.model,
+                remedy="Ask again, or ask another brain: the engine's log may say why it stopped there.",
+            )
+        if not self._text and self._thoughts.removed:
+            raise self._broken(
+                "thought, and answered nothing",
+                code="thinking_unfinished",
+                remedy=f"Raise max_output_tokens in [brains.{self._brain.name}], or let it think less.",
+            )
+        if not self._text and ending == "length":
+            cure = f"Raise max_output_tokens in [brains.{self._brain.name}], or ask for more."
+            raise self._broken("answered nothing in the length that it may have", code="empty_answer", remedy=cure)
+        if not self._text:
+            raise self._broken("answered nothing", code="empty_answer")
+
+    def _leaked(self) -> BrainError:
+        """The model's template opens its thoughts: from now on nothing is given out before they end."""
+        name = self._brain.name
+        if hasattr(self._brain, "opens_thinking"):
+            with contextlib.suppress(Exception):
+                cast(Any, self._brain).opens_thinking = True
+            cure = f"Ask again: it is known now. Set opens_thinking = true in [brains.{name}], and it is known before."
+        else:
+            cure = "Let the server part thoughts from the answer, or turn them off there."
+        self._text.clear()  # it was a thought: it goes into no history
+        return StreamInterruptedError(
+            f"What the brain {name!r} gave out was a thought, not its answer.",
+            brain=name,
+            model=self._brain.model,
+            remedy=cure,
+            code="thoughts_leaked",
+        )
+
+    def _broken(self, what: str, *, code: str | None = None, remedy: str | None = None) -> BrainResponseError:
+        return BrainResponseError(
+            f"The brain {self._brain.name!r} {what}.",
+            brain=self._brain.name,
+            model=self._brain.model,
+            remedy=remedy
+            or "Ask again, or ask another brain; if it stays so, the brain does not keep its contract: "
+            "cervella.testing.check_brain shows where.",
+            code=code,
+        )
+
+    def _end(
+        self,
+        outcome: Literal["ok", "refused", "error", "interrupted", "cancelled"],
+        *,
+        usage: Usage | None = None,
+        model: str = "",
+        load_seconds: float | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        estimated = False
+        if usage is None:
+            usage, estimated = self._consumed() if outcome != "error" else (self._usage, False)
+        self._report(
+            Attempt(
+                brain=self._brain.name,
+                model=model or self._brain.model,
+                location=self._location,
+                outcome=outcome,
+                usage=usage,
+                estimated=estimated,
+                seconds=time.monotonic() - self._started,
+                first_token_seconds=self._first_token,
+                load_seconds=load_seconds,
+                shown=self._fitted.prompt.marks,
+                tainted=self._fitted.prompt.tainted,
+                error=error.code if isinstance(error, CervellaError) else None,
+                reply=self._fitted.prompt.reply,
+                route=self._fitted.prompt.hints.get("route"),
+                reason=self._fitted.prompt.hints.get("reason"),
+            )
+        )
+
+    def _consumed(self) -> tuple[Usage, bool]:
+        """What a call that broke off consumed: as the engine told, the rest reckoned; and whether anything was."""
+        told = self._usage
+        usage = replace(
+            told,
+            input_tokens=self._fitted.prompt_tokens if told.input_tokens is None else told.input_tokens,
+            output_tokens=estimate_tokens("".join(self._streamed))
+            if told.output_tokens is None
+            else told.output_tokens,
+        )
+        return usage, usage != told
+
+    async def close(self) -> None:
+        """Stop the engine, even where the caller was cancelled; a call that had not ended was cancelled."""
+        aclose: Any = getattr(self._events, "aclose", None)
+        if aclose is not None:
+            with anyio.move_on_after(_CLOSING_SECONDS, shield=True), contextlib.suppress(Exception):
+                await aclose()  # what a brain says while it is being stopped changes nothing for the caller
+        self._end("cancelled")

@@ -1,0 +1,216 @@
+"""What a brain may see of a prompt, and how much of it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
+from cervella.privacy.redaction import mask_secrets
+from cervella.prompt.history import turns
+from cervella.prompt.layout import estimate_tokens, render, without
+from cervella.protocols import Brain
+from cervella.text.language import is_blank, language
+from cervella.types import Location, Passage, Prompt
+
+_TEMPLATE_TOKENS = 64
+"""More than any template adds to a message."""
+
+__all__ = ["Fitted", "admit", "context_tokens_of", "count_tokens", "fit", "location_of"]
+
+
+def location_of(brain: Brain, configured: Location | None = None) -> Location:
+    """Where a brain runs. The owner's word counts more than the brain's, but one that says `remote` is a cloud brain
+    whatever they say, and so is one that says nothing."""
+    if getattr(brain, "remote", False):
+        return "cloud"
+    location = configured or getattr(brain, "location", None)
+    return cast(Location, location) if location in ("local", "private") else "cloud"
+
+
+def context_tokens_of(brain: Brain) -> int | None:
+    """A brain's window, prompt and answer together; None where it names none."""
+    return getattr(brain, "context_tokens", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A prompt as a brain may see it and as it fits."""
+
+    prompt: Prompt
+    prompt_tokens: int
+    limit_tokens: int | None
+    """The window less the room for the answer; None where the brain names no window."""
+    flags: Mapping[str, int] = field(default_factory=dict)
+    """What was taken out, counted: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy;
+    `passages_dropped`, `turns_dropped` for want of room."""
+
+
+def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
+    """The prompt less what a brain at this location may not see, and what was taken out.
+
+    For a cloud brain: without local-only passages and tainted turns, and with every secret masked.
+    """
+    if location != "cloud":
+        return prompt, {}
+    secrets = 0
+
+    def masked(text: str) -> str:
+        nonlocal secrets
+        text, found = mask_secrets(text, str(prompt.hints.get("language", "it")))
+        secrets += found
+        return text
+
+    def cleaned(passage: Passage) -> Passage:
+        return replace(
+            passage,
+            text=masked(passage.text),
+            lead=masked(passage.lead),
+            heading=masked(passage.heading),
+            path=masked(passage.path),
+        )
+
+    withheld = [mark for mark, passage in prompt.sources.items() if passage.local_only]
+    shown = without(prompt, withheld)
+    all_turns = turns(prompt.history)
+    kept = [turn for turn in all_turns if not any(message.tainted for message in turn)]
+    admitted = replace(
+        shown,
+        question=masked(shown.question),
+        history=tuple(replace(message, content=masked(message.content)) for turn in kept for message in turn),
+        passages=tuple(cleaned(passage) for passage in shown.passages),
+    )
+    flags = {
+        "passages_withheld": len(withheld),
+        "turns_withheld": len(all_turns) - len(kept),
+        "secrets_masked": secrets,
+    }
+    return admitted, {key: count for key, count in flags.items() if count}
+
+
+async def fit(
+    prompt: Prompt, brain: Brain, location: Location, *, exact: bool = True, remind_every: int | None = None
+) -> Fitted:
+    """Admit the prompt and cut it to the brain's window: the lowest passages first, then the oldest turns.
+
+    Never the soul: raises PromptTooLongError where soul, instructions and question alone do not fit. Where `exact` is
+    false, a prompt that fits in any case is not counted: counting may be a call of the engine. Every `remind_every`
+    turns the soul is said again in the last user turn, if that fits too.
+    """
+    if prompt.images and "images" not in getattr(brain, "capabilities", ()):
+        raise BrainResponseError(
+            f"The brain {brain.name!r} can't see images.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="Ask without images, or ask a brain that can see.",
+            code="images_unsupported",
+        )
+    if is_blank(prompt.question) and not prompt.images:
+        raise BrainResponseError(
+            f"The brain {brain.name!r} is asked nothing.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="Ask something: a text that is not empty.",
+            code="empty_question",
+        )
+    if prompt.confidential and location == "cloud":
+        raise BrainResponseError(
+            f"The brain {brain.name!r} may not see this: it holds what is local-only.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="Ask a brain that is local or private.",
+            code="withheld",
+        )
+    prompt, flags = admit(prompt, location)
+    window = context_tokens_of(brain)
+    limit = None if window is None else window - _room(prompt, brain, window)
+    reminded = _reminded(prompt, remind_every)
+    if reminded is not None:
+        tokens = await _tokens(reminded, brain, limit, exact=exact)
+        if limit is None or tokens <= limit:
+            flags = {**flags, "soul_reminded": 1}
+            return Fitted(prompt=reminded, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
+    tokens = await _tokens(prompt, brain, limit, exact=exact)
+    if window is None or limit is None or tokens <= limit:
+        return Fitted(prompt=prompt, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
+    # Halved, not counted one by one: counting may be a call of the engine.
+    low, high = 1, len(prompt.passages) + len(turns(prompt.history))
+    fitted: Fitted | None = None
+    while low <= high:
+        middle = (low + high) // 2
+        shorter, gone = _less(prompt, middle)
+        count = await count_tokens(shorter, brain)
+        if count <= limit:
+            fitted = Fitted(prompt=shorter, prompt_tokens=count, limit_tokens=limit, flags={**flags, **gone})
+            high = middle - 1
+        else:
+            low, tokens = middle + 1, count
+    if fitted is not None:
+        return fitted
+    raise PromptTooLongError(
+        f"The soul, the instructions and the question take {tokens} tokens; {brain.name!r} has room for {limit}: "
+        f"a window of {window}, less {window - limit} for the answer.",
+        brain=brain.name,
+        model=brain.model,
+        prompt_tokens=tokens,
+        limit_tokens=limit,
+        remedy="Ask a shorter question, shorten the Constitution, or use a brain with a larger window.",
+    )
+
+
+async def _tokens(prompt: Prompt, brain: Brain, limit: int | None, *, exact: bool) -> int:
+    if exact or prompt.images:
+        return await count_tokens(prompt, brain)
+    messages = render(prompt)
+    # No vocabulary makes more tokens than a text has bytes; templates add some to each message.
+    most = sum(len(message.content.encode("utf-8", "replace")) + _TEMPLATE_TOKENS for message in messages)
+    return estimate_tokens(messages) if limit is None or most <= limit else await count_tokens(prompt, brain)
+
+
+def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
+    """The prompt with the soul once more, ahead of the instructions; None where it is not the turn for it."""
+    said = len(turns(prompt.history))
+    if not every or not said or said % every or not prompt.system:
+        return None
+    lead = language(str(prompt.hints.get("language", "it"))).prompt.get("reminder", "")
+    soul = f"{lead}\n\n{prompt.system.strip()}".strip()
+    hints = dict(prompt.hints)
+    if "instructions_without_passages" in hints:
+        hints["instructions_without_passages"] = f"{soul}\n\n{hints['instructions_without_passages']}"
+    return replace(prompt, instructions=f"{soul}\n\n{prompt.instructions}".strip(), hints=hints)
+
+
+async def count_tokens(prompt: Prompt, brain: Brain) -> int:
+    """What a prompt takes of this brain's window, by its own count; without one, ceil(characters / 3)."""
+    count = getattr(brain, "count_tokens", None)
+    if count is None:
+        return estimate_tokens(render(prompt))
+    try:
+        return int(await count(prompt))
+    except BrainError:
+        raise
+    except Exception as error:
+        raise BrainResponseError(
+            f"The brain {brain.name!r} can't count a prompt's tokens: "
+            f"{type(error).__name__}: {mask_secrets(str(error))[0]}.",
+            brain=brain.name,
+            model=brain.model,
+            remedy="cervella.testing.check_brain shows what the brain does not keep of its contract.",
+        ) from error
+
+
+def _room(prompt: Prompt, brain: Brain, window: int) -> int:
+    """Tokens kept free for the answer."""
+    asked = prompt.max_output_tokens or getattr(brain, "max_output_tokens", None)
+    return int(asked) if asked else min(1024, window // 4)
+
+
+def _less(prompt: Prompt, pieces: int) -> tuple[Prompt, dict[str, int]]:
+    """The prompt less so many pieces: the lowest passages, then the oldest turns."""
+    passages = min(pieces, len(prompt.passages))
+    older = pieces - passages
+    shorter = without(prompt, prompt.marks[len(prompt.marks) - passages :])
+    history = tuple(message for turn in turns(prompt.history)[older:] for message in turn)
+    gone = {"passages_dropped": passages, "turns_dropped": older}
+    return replace(shorter, history=history), {key: count for key, count in gone.items() if count}

@@ -1,0 +1,1 @@
+"""vLLM, and every server that speaks OpenAI's chat completions."""

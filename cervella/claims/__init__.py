@@ -1,0 +1,1 @@
+"""Does an answer stand in its sources: citations, evidence, figures, arithmetic, names."""

@@ -1,0 +1,67 @@
+"""What a claim names: people, firms and places by their capital letters, parts and versions by their digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cervella.claims.evidence import Source
+from cervella.text.language import Language, fold, known_languages, language, words
+
+__all__ = ["codes", "is_known", "language_of", "names"]
+
+_FEWEST_WORDS = 4
+
+_NAME = re.compile(r"[^\W\d_][\w'’\-]*")
+_NO_NAME_BEFORE = re.compile(r"(?:^|[.!?…:;|>•]|\n|[«“\"„‘]|(?:^|\n)\s*[-*+]|\*\*|__)[\s*_]*$")
+
+
+def names(claim: str, lang: Language) -> list[str]:
+    """The words of a claim that its capital letters make names, those that begin a sentence left out."""
+    found = []
+    for match in _NAME.finditer(claim):
+        word = match.group()
+        bare = re.sub(r"^[^\W_]{1,5}['’](?=\w)", "", word)  # "dell'Olanda"
+        if len(bare) >= 3 and bare[0].isupper() and fold(bare) not in lang.stop_words:
+            if word is bare and _NO_NAME_BEFORE.search(claim[max(0, match.start() - 12) : match.start()]):
+                continue
+            if fold(bare) in _calendar(lang):
+                continue
+            found.append(bare)
+    return list(dict.fromkeys(found))
+
+
+_CODE = re.compile(r"(?<![\w./-])(?=[\w./-]*[^\W\d_])(?=[\w./-]*\d)[^\W\d_][\w./-]*\w")
+
+
+def codes(claim: str) -> list[str]:
+    """What a claim names by letters and digits together: `n1-standard-4`, `A100`; no figure with a unit."""
+    return [match.group() for match in _CODE.finditer(claim)]
+
+
+def is_known(name: str, sources: Sequence[Source]) -> bool:
+    """Whether a passage has a name, or a word that begins like it."""
+    if any(letter.isdigit() for letter in name):
+        return any(fold(name) in source.folded for source in sources)
+    for word in words(name):
+        if not any(word in source.vocabulary for source in sources):
+            root = word[: max(4, len(word) - 2)]
+            if not any(other.startswith(root) for source in sources for other in source.vocabulary):
+                return False
+    return True
+
+
+@lru_cache(maxsize=16)
+def _calendar(lang: Language) -> frozenset[str]:
+    return frozenset(map(fold, (*lang.months, *lang.review["weekdays"])))
+
+
+def language_of(text: str, lang: Language) -> Language:
+    """The language that a text is in, as far as its stop words tell; the base's where they do not."""
+    spoken = words(text)
+    if len(spoken) < _FEWEST_WORDS:
+        return lang
+    counts = {code: sum(word in language(code).stop_words for word in spoken) for code in known_languages()}
+    best = max(counts, key=counts.__getitem__)
+    return language(best) if counts[best] >= counts.get(lang.code, 0) + max(2, len(spoken) * 0.1) else lang

@@ -1,0 +1,1 @@
+"""cervella.toml, CERVELLA_* and arguments become one frozen Config."""

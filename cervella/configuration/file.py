@@ -1,0 +1,165 @@
+"""Reading cervella.toml, and saying in the owner's words what is wrong with it, and where."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cervella.configuration.settings import PATHS, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
+from cervella.errors import ConfigError, did_you_mean
+from cervella.privacy.redaction import find_secrets, mask_secrets
+
+__all__ = ["explained", "read_config", "unknown_key"]
+
+_WINDOWS_PATH = re.compile(r'"(?P<path>(?:[A-Za-z]:|\\|\.{1,2}\\|[\w.-]+\\)[^"\n]*)"')
+"""Text in double quotes that begins as paths of Windows do: `C:\\…`, `\\\\server\\…`, `.\\…`, `folder\\…`."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|passwd|auth_token)$")
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} can't be read: {error.strerror or error}.",
+            remedy="Correct the path given with --config, or create the file with `cervella init`.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} is not UTF-8: byte {error.start} can't be read.",
+            remedy="Save the file again as UTF-8.",
+        ) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} is not valid TOML: {error}.", remedy=_cure_of(error, text)
+        ) from error
+    for keys, value in _leaves(data):
+        if (_SECRET_KEY.search(keys[-1]) and isinstance(value, str) and value) or (
+            isinstance(value, str) and find_secrets(value)
+        ):
+            raise ConfigError(
+                f"The configuration {str(file)!r} holds a secret at {'.'.join(keys)!r}{_at_line(text, keys[-1])}.",
+                remedy="Take it out of the file (and out of its history): keys are read from the environment only, "
+                "such as ANTHROPIC_API_KEY.",
+                code="secret_in_config",
+            )
+        if isinstance(value, str) and _CONTROL.search(value) and _is_path(keys, value):
+            raise ConfigError(
+                f"The path at {'.'.join(keys)!r} in {str(file)!r}{_at_line(text, keys[-1])} holds a control character: "
+                r"in double quotes \n, \t and their like are escapes.",
+                remedy="Put a Windows path in single quotes, or write it with slashes.",
+                code="bad_value",
+            )
+    if "file" in data:
+        raise unknown_key(("file",), file, text)
+    return data
+
+
+def _cure_of(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """What to do about a line that is no TOML; Windows paths in double quotes are the usual reason."""
+    at = re.search(r"line (\d+)", str(error))
+    lines = text.split("\n")
+    line = lines[int(at[1]) - 1] if at and int(at[1]) <= len(lines) else lines[-1]
+    if path := _WINDOWS_PATH.search(line):
+        start, end = path.span("path")
+        plain = line[start:end]
+        return (
+            "In double quotes a backslash begins an escape. Put a Windows path in single quotes, as "
+            f"'{mask_secrets(plain)[0]}', or write it with slashes: \"{mask_secrets(plain.replace(chr(92), '/'))[0]}\"."
+        )
+    return 'Correct that line: text goes in quotes (brain = "claude"), a section is [knowledge].'
+
+
+def _is_path(keys: tuple[str, ...], value: str) -> bool:
+    return keys[:2] in PATHS or keys[0] == "brains" or re.match(r"[A-Za-z]:", value) is not None
+
+
+def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield from _leaves(value, (*keys, str(key)))
+    elif isinstance(data, list):
+        for value in data:
+            yield from _leaves(value, keys)
+    elif keys:
+        yield keys, data
+
+
+def explained(error: ValidationError, file: Path | None, from_file: Mapping[str, Any]) -> ConfigError:
+    """The first thing that is wrong, in the owner's words."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    keys = tuple(str(part) for part in first["loc"])
+    text = file.read_text(encoding="utf-8-sig") if file is not None else ""
+    no_role = first["type"] == "model_type" and keys[:2] == ("knowledge", "roles")  # a list where a table belongs
+    if first["type"] == "extra_forbidden" or no_role:
+        return unknown_key(keys, file, text)
+    named = keys[:2] if keys[0] == "brains" else keys[: _model_of(keys)[1] + 1]
+    written: Any = from_file
+    for key in named:
+        written = written.get(key) if isinstance(written, Mapping) else None
+    own = written is not None and written == first["input"]  # else it came from the environment, or an argument
+    where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), "")) if own else ""
+    what = first["msg"].removeprefix("Value error, ")
+    return ConfigError(
+        f"The value of {'.'.join(named)!r}{where} can't be used: {what}.",
+        remedy=f"{_description(keys)} Given: {mask_secrets(repr(first['input']))[0]:.80}.".strip(),
+        code="bad_value",
+    )
+
+
+def _description(keys: tuple[str, ...]) -> str:
+    model, depth = _model_of(keys)
+    field = model.model_fields.get(keys[depth])
+    return (field.description or "") if field else ""
+
+
+def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigError:
+    model, depth = _model_of(keys)
+    key, section = keys[depth], ".".join(keys[:depth])
+    known = [name for name in model.model_fields if name != "file"]
+    place = f"[{section}] {key}" if section else key
+    where = _where(file, text, key)
+    near = _elsewhere(key, section) or did_you_mean(key, known)
+    return ConfigError(
+        f"There is no configuration key {place!r}{where}.",
+        remedy=f"{near}Known keys{f' of [{section}]' if section else ''}: {', '.join(known)}.",
+        code="unknown_key",
+    )
+
+
+def _elsewhere(key: str, section: str) -> str:
+    """Where a key belongs that stands in the wrong section; empty where it belongs nowhere."""
+    if key in ("model", "url", "kind") and not section:
+        return f"It belongs in the table of a brain, as [brains.ollama] {key}. "
+    if section and key == "brain":
+        return "It belongs at the top of the file, before the first section. "
+    places = [f"[{name}]" for name, model in SECTIONS.items() if key in model.model_fields and name != section]
+    return f"It belongs in {' or '.join(places)}. " if places else ""
+
+
+def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
+    """Whose fields a key had to be among, and how deep in the keys it stands."""
+    if keys[:2] == ("knowledge", "roles") and len(keys) > 2:
+        return (RolesConfig, 2) if len(keys) == 3 else (RoleConfig, 3)
+    if keys[:2] == ("soul", "traits") and len(keys) > 2:
+        return TraitsConfig, 2
+    return (SECTIONS[keys[0]], 1) if len(keys) > 1 and keys[0] in SECTIONS else (Config, 0)
+
+
+def _where(file: Path | None, text: str, key: str) -> str:
+    """The file and the line of a key; nothing where the key came from the environment or an argument."""
+    line = _at_line(text, key) if key else ""
+    return f" in {str(file)!r}{line}" if file is not None and line else ""
+
+
+def _at_line(text: str, key: str) -> str:
+    match = re.search(rf"(?m)^[ \t]*(?:\[+[^\]\n]*\b)?[\"']?{re.escape(key)}[\"']?(?=[ \t]*=|[^\]\n]*\])", text)
+    return f", line {text.count(chr(10), 0, match.start()) + 1}" if match else ""

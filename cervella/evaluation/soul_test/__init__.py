@@ -1,0 +1,1 @@
+"""Is she still herself under this brain?"""

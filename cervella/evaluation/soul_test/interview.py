@@ -1,0 +1,289 @@
+"""Asking the probes: what stands in each prompt, in which order, and what is written down of the answer.
+
+Every brain is sent the same bytes: one system prompt for each condition, the frozen passages of the probe, instructions
+with a fixed date, temperature 0 and a seed. Each probe starts from a fresh history, and an engine that keeps a cache is
+told to start from nothing but the system prompt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+from cervella.errors import BrainError, BrainResponseError, BudgetError, CervellaError, StreamInterruptedError
+from cervella.evaluation.records import Condition, Key, Output, canonical_sha256
+from cervella.evaluation.suites.suite import Probe
+from cervella.prompt.layout import instructions_for, render
+from cervella.text.language import language
+from cervella.types import Message, Prompt, Reply, Retrieval
+
+__all__ = [
+    "MAX_OUTPUT_TOKENS",
+    "SESSION",
+    "TODAY",
+    "Ask",
+    "Conversation",
+    "Plan",
+    "asked_sha256",
+    "conversations",
+    "interview",
+    "prompt_of",
+    "scored_turns",
+    "scrambled",
+    "sha256_of",
+]
+
+SESSION = "soul-test"
+"""What the ledger calls these questions."""
+TODAY = "2026-01-15"
+"""The date that brains are told, so that a run of another day asks the same."""
+MAX_OUTPUT_TOKENS = 700
+"""Some more than an ordinary answer may take: what is too long shall be seen to be."""
+_FATAL = frozenset({"brain_auth", "brain_not_installed", "budget"})
+"""Codes that every further call would end with too."""
+_MOST_FAILURES = 3
+"""In a row, with one brain: then it is not asked any more."""
+
+Ask = Callable[[Prompt], Reply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How the probes are asked."""
+
+    conditions: tuple[Condition, ...] = ("soul", "none", "scrambled")
+    """The controls, `none` and `scrambled`, are asked each probe as it is written, once."""
+    repeats: int = 1
+    paraphrases: int = 1
+    """How many of a probe's paraphrases are asked besides the probe as it is written."""
+    seed: int = 0
+    """Of the first repeat; the next has the next. It also chooses the probes, and scrambles the soul."""
+    temperature: float = 0.0
+    max_output_tokens: int = MAX_OUTPUT_TOKENS
+    """Of one answer."""
+    max_turn: int | None = None
+    """Conversations end with this turn; None: with their own last."""
+    today: str = TODAY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One probe, asked once."""
+
+    condition: Condition
+    probe: Probe
+    variant: int
+    repeat: int
+
+    def key(self, brain: str, turn: int) -> Key:
+        return (brain, self.condition, self.probe.id, self.variant, self.repeat, turn)
+
+
+class Appending(Protocol):
+    def append(self, output: Output) -> None: ...
+
+
+def scored_turns(probe: Probe, max_turn: int | None = None) -> tuple[int, ...]:
+    """The turns whose answers are scored, 1-based, as far as the conversation goes."""
+    turns = probe.at_turns or (len(probe.turns),)
+    return tuple(turn for turn in turns if turn <= min(len(probe.turns), max_turn or len(probe.turns)))
+
+
+def asked_sha256(probe: Probe, variant: int, turn: int) -> str:
+    """A digest of what a probe asks up to a turn, passages included; checks are no part of it."""
+    passages = [{item.name: getattr(one, item.name) for item in fields(one)} for one in probe.passages]
+    scored = [one for one in scored_turns(probe) if one <= turn]
+    return canonical_sha256([probe.variant(variant)[:turn], scored, passages])
+
+
+def sha256_of(text: str) -> str:
+    """Of a system prompt's UTF-8 bytes; empty for none."""
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+
+
+def scrambled(text: str, seed: int = 0) -> str:
+    """The same words between the same spaces and line ends, in an order that says nothing."""
+    words = re.findall(r"\S+", text)
+    random.Random(seed).shuffle(words)
+    shuffled = iter(words)
+    return re.sub(r"\S+", lambda _: next(shuffled), text)
+
+
+def conversations(probes: Sequence[Probe], plan: Plan) -> Iterator[Conversation]:
+    """All that is asked of one brain, in order: a probe under every condition, then the next.
+
+    So a run that is broken off has asked the same probes with the soul and without it.
+    """
+    for repeat in range(plan.repeats):
+        for probe in probes:
+            for condition in plan.conditions:
+                if condition == "soul" or not repeat:
+                    for variant in range(_variants(probe, plan) if condition == "soul" else 1):
+                        yield Conversation(condition=condition, probe=probe, variant=variant, repeat=repeat)
+
+
+def _variants(probe: Probe, plan: Plan) -> int:
+    """A paraphrase is one of the last turn: where that is not reached, there is none."""
+    if plan.max_turn is not None and plan.max_turn < len(probe.turns):
+        return 1
+    return min(plan.paraphrases + 1, probe.variants)
+
+
+def interview(
+    brain: str,
+    ask: Ask,
+    probes: Sequence[Probe],
+    plan: Plan,
+    *,
+    systems: Mapping[Condition, str],
+    lang: str,
+    done: dict[Key, Output],
+    writer: Appending,
+    progress: Callable[[int], None] | None = None,
+    retrievals: Mapping[str, Retrieval] | None = None,
+) -> str | None:
+    """Ask one brain what `done` does not hold yet; put each answer there and give it to the writer.
+
+    A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
+    brain is asked no more at all: one that every call would end with, or the last of several in a row. `retrievals`
+    maps a probe's id to the search that gave its passages: how sure that was is told as the agent tells it.
+    """
+    failures = 0
+    for conversation in conversations(probes, plan):
+        history: tuple[Message, ...] = ()
+        last = max(scored_turns(conversation.probe, plan.max_turn), default=0)
+        fresh = True
+        for turn in range(1, last + 1):
+            key = conversation.key(brain, turn)
+            output = done.get(key)
+            if output is None or output.failed:
+                prompt = prompt_of(
+                    conversation, turn, history, plan, systems[conversation.condition], lang, fresh=fresh
+                )
+                prompt = _as_retrieved(prompt, (retrievals or {}).get(conversation.probe.id), plan, lang)
+                fresh = False  # the conversation's own turns may stay in the engine's cache
+                output = done[key] = _answer(ask, prompt, conversation, brain, turn)
+                writer.append(output)
+                failures = failures + 1 if output.failed else 0
+                if output.error in _FATAL or failures >= _MOST_FAILURES:
+                    return output.error
+            if progress is not None:
+                progress(last - turn + 1 if output.failed else 1)
+            if output.failed:
+                break
+            if output.empty:
+                continue  # what was refused, or said nothing, is not sent again
+            question = conversation.probe.variant(conversation.variant)[turn - 1]
+            history += (
+                Message(role="user", content=question, tainted=output.tainted),
+                Message(role="assistant", content=output.text, tainted=output.tainted),
+            )
+    return None
+
+
+def prompt_of(
+    conversation: Conversation,
+    turn: int,
+    history: tuple[Message, ...],
+    plan: Plan,
+    system: str,
+    lang: str,
+    *,
+    fresh: bool = True,
+) -> Prompt:
+    """What is asked at one turn of a conversation."""
+    probe = conversation.probe
+    passages = probe.passages if turn in scored_turns(probe) else ()
+    words = language(lang)
+    return Prompt(
+        system=system,
+        history=history,
+        passages=passages,
+        question=probe.variant(conversation.variant)[turn - 1],
+        instructions=instructions_for(words, today=plan.today, passages=len(passages)),
+        max_output_tokens=plan.max_output_tokens,
+        temperature=plan.temperature,
+        hints={
+            "language": lang,
+            "abstain": not passages,
+            "batch": True,
+            "seed": plan.seed + conversation.repeat,
+            "fresh": fresh,
+            "instructions_without_passages": instructions_for(words, today=plan.today, passages=0),
+        },
+    )
+
+
+def _as_retrieved(prompt: Prompt, retrieval: Retrieval | None, plan: Plan, lang: str) -> Prompt:
+    """The prompt with what a real retrieval said beside its passages: how sure it was, and whether to abstain."""
+    if retrieval is None:
+        return prompt
+    count, doubt = len(prompt.passages), retrieval.abstain
+    return replace(
+        prompt,
+        instructions=instructions_for(language(lang), today=plan.today, passages=count, abstain=doubt),
+        hints={**prompt.hints, "abstain": doubt, "confidence": retrieval.confidence},
+    )
+
+
+def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, turn: int) -> Output:
+    asked = Output(
+        brain=brain,
+        model="",
+        condition=conversation.condition,
+        probe=conversation.probe.id,
+        variant=conversation.variant,
+        repeat=conversation.repeat,
+        turn=turn,
+        asked_sha256=asked_sha256(conversation.probe, conversation.variant, turn),
+        prompt_sha256=canonical_sha256([[message.role, message.content] for message in render(prompt)]),
+        system_sha256=sha256_of(prompt.system),
+        text="",
+    )
+    started = time.monotonic()
+    try:
+        reply, flags = _asked(ask, prompt)
+    except (BrainError, BudgetError) as error:
+        return replace(asked, **_failure(error), seconds=time.monotonic() - started)
+    refused = reply.finish_reason == "refusal"
+    return replace(
+        asked,
+        model=reply.model,
+        text="" if refused else reply.text,
+        finish_reason=reply.finish_reason,
+        input_tokens=reply.usage.input_tokens,
+        cache_read_tokens=reply.usage.cache_read_tokens,
+        output_tokens=reply.usage.output_tokens,
+        cost_usd=reply.cost_usd,
+        tainted=reply.tainted,
+        flags={**reply.flags, **flags},
+        error="refusal" if refused else None if reply.text.strip() else "empty_answer",
+        seconds=reply.timings.total_seconds,
+        first_token_seconds=reply.timings.first_token_seconds,
+    )
+
+
+def _asked(ask: Ask, prompt: Prompt) -> tuple[Reply, dict[str, int]]:
+    """The reply, and what was not sent. An engine that thinks first may refuse every temperature but its own."""
+    try:
+        return ask(prompt), {}
+    except BrainResponseError as error:
+        if prompt.temperature is None or "temperature" not in error.message.casefold():
+            raise
+    return ask(replace(prompt, temperature=None)), {"temperature_not_sent": 1}
+
+
+def _failure(error: CervellaError) -> dict[str, Any]:
+    broken = isinstance(error, StreamInterruptedError)
+    return {
+        "model": getattr(error, "model", "") or "",
+        "text": error.partial if isinstance(error, StreamInterruptedError) else "",
+        "finish_reason": "interrupted" if broken else "error",
+        "error": error.code,
+        "message": error.message,
+    }

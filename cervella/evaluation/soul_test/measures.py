@@ -1,0 +1,313 @@
+"""From the scores of one brain to its result: dimensions, controls, agreement, drift, the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import combinations
+from typing import TypedDict
+
+from cervella.checks import Check, Context, run_check
+from cervella.evaluation.records import Condition, Output
+from cervella.evaluation.soul_test.results import Abstention, BrainResult, DimensionResult, HardFailure, Measured
+from cervella.evaluation.soul_test.scoring import ProbeScore, context_of
+from cervella.evaluation.soul_test.verdict import Thresholds, verdict_of
+from cervella.evaluation.statistics.statistics import (
+    Difference,
+    Drift,
+    Estimate,
+    drift_slope,
+    mean_interval,
+    paired_difference,
+)
+from cervella.evaluation.suites.suite import Probe
+from cervella.records.ledger.statistics import percentile
+
+__all__ = ["Drawing", "brain_result", "mean_of_dimensions"]
+
+
+class Drawing(TypedDict):
+    """How intervals and permutations are drawn: `cervella.evaluation.statistics.statistics`."""
+
+    draws: int
+    seed: int
+
+
+_ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
+_TAKEN = (
+    "passages_withheld",
+    "turns_withheld",
+    "passages_dropped",
+    "turns_dropped",
+    "secrets_masked",
+    "temperature_not_sent",
+)
+
+
+def brain_result(
+    name: str,
+    location: str,
+    *,
+    outputs: Sequence[Output],
+    scores: Sequence[ProbeScore],
+    probes: Sequence[Probe],
+    planned: int,
+    perfect: Sequence[ProbeScore],
+    flatterer: Sequence[ProbeScore],
+    context: Context,
+    thresholds: Thresholds,
+    stopped: str | None = None,
+    drawing: Drawing,
+) -> BrainResult:
+    """All that the outputs of one brain, and their scores, say of it.
+
+    `planned` is how many answers its plan wants; `stopped` the error for which it was asked no more.
+    """
+    with_soul = [one for one in scores if one.condition == "soul"]
+    dimensions = list(dict.fromkeys(probe.dimension for probe in probes))
+    hard = tuple(_hard_failure(one) for one in with_soul if one.severity == "hard" and one.passed is False)
+    controls: list[Condition] = [name for name in ("none", "scrambled") if any(o.condition == name for o in outputs)]
+    total = _interval(with_soul, drawing)
+    errors = Counter(one.error for one in outputs if one.failed and one.error)
+    missing = planned - len(outputs)
+    discrimination = {condition: _discrimination(scores, condition, drawing) for condition in controls}
+    verdict, reasons = verdict_of(total, hard, errors, missing, stopped, discrimination, thresholds)
+    found = [check for one in with_soul for check in one.checks]
+    return BrainResult(
+        brain=name,
+        models=tuple(sorted({one.model for one in outputs if one.model})),
+        location=location,
+        verdict=verdict,
+        reasons=reasons,
+        total=total,
+        passed=_interval(with_soul, drawing, passed=True),
+        dimensions=tuple(
+            _dimension(dimension, scores, controls, perfect, flatterer, hard, drawing) for dimension in dimensions
+        ),
+        hard_failures=hard,
+        discrimination=discrimination,
+        self_agreement=_self_agreement(with_soul, drawing),
+        pair_consistency=_pair_consistency(with_soul, probes, drawing),
+        abstention=_abstention(outputs, with_soul, probes, context),
+        drift=_drift(with_soul, drawing),
+        planned=planned,
+        answered=sum(not one.failed for one in outputs),
+        errors=dict(sorted(errors.items())),
+        empty=sum(one.empty for one in outputs),
+        at_limit=sum(one.finish_reason == "length" for one in outputs),
+        cut=dict(sorted(sum((Counter(_cut(one)) for one in outputs), Counter()).items())),
+        not_scored=_not_scored(with_soul),
+        numbers=dict(sorted(Counter(check.how for check in found if check.passed is not None).items())),
+        input_tokens=_total(one.input_tokens for one in outputs),
+        output_tokens=_total(one.output_tokens for one in outputs),
+        measured=_measured(outputs),
+    )
+
+
+def mean_of_dimensions(scores: Iterable[ProbeScore]) -> float | None:
+    """The mean of the dimensions' means over probes; None of nothing."""
+    by_dimension: dict[str, list[float]] = {}
+    for (dimension, _), value in _probe_values(scores).items():
+        by_dimension.setdefault(dimension, []).append(value)
+    means = [_mean(values) for values in by_dimension.values()]
+    return _mean(means) if means else None
+
+
+# Of probes: what stands for one probe is the mean over its wordings, repeats and turns
+
+
+def _probe_values(scores: Iterable[ProbeScore], *, passed: bool = False) -> dict[tuple[str, str], float]:
+    """By dimension and probe."""
+    kept = [((one.dimension, one.probe), one.passed if passed else one.score) for one in scores if _is_scored(one)]
+    values: dict[tuple[str, str], list[float]] = {}
+    for place, value in kept:
+        if value is not None:
+            values.setdefault(place, []).append(float(value))
+    return {place: _mean(own) for place, own in values.items()}
+
+
+def _is_scored(one: ProbeScore) -> bool:
+    return one.score is not None and one.passed is not None
+
+
+def _interval(scores: Iterable[ProbeScore], drawing: Drawing, *, passed: bool = False) -> Estimate | None:
+    values = _probe_values(scores, passed=passed)
+    return mean_interval(list(values.values()), strata=[dimension for dimension, _ in values], **drawing)
+
+
+def _discrimination(
+    scores: Sequence[ProbeScore], condition: Condition, drawing: Drawing, dimension: str | None = None
+) -> Difference | None:
+    """With the soul minus the control, over the answers that both have: a control is asked once, as it is written."""
+    cells: dict[Condition, dict[tuple[str, int], ProbeScore]] = {"soul": {}, condition: {}}
+    for one in scores:
+        if _is_scored(one) and one.condition in cells and one.variant == one.repeat == 0:
+            cells[one.condition][one.probe, one.turn] = one
+    both = cells["soul"].keys() & cells[condition].keys()
+    sides = []
+    for side in ("soul", condition):
+        kept = [one for place, one in cells[side].items() if place in both and dimension in (None, one.dimension)]
+        sides.append(_probe_values(sorted(kept, key=lambda one: (one.dimension, one.probe, one.turn))))
+    with_soul, without = sides
+    return paired_difference(
+        list(with_soul.values()),
+        list(without.values()),
+        strata=[dimension for dimension, _ in with_soul],
+        **drawing,
+    )
+
+
+def _dimension(
+    dimension: str,
+    scores: Sequence[ProbeScore],
+    controls: Sequence[Condition],
+    perfect: Sequence[ProbeScore],
+    flatterer: Sequence[ProbeScore],
+    hard: Sequence[HardFailure],
+    drawing: Drawing,
+) -> DimensionResult:
+    own = [one for one in scores if one.dimension == dimension]
+    with_soul = [one for one in own if one.condition == "soul"]
+
+    def mean(every: Iterable[ProbeScore]) -> float | None:
+        return mean_of_dimensions(one for one in every if one.dimension == dimension)
+
+    return DimensionResult(
+        dimension=dimension,
+        score=_interval(with_soul, drawing),
+        passed=_interval(with_soul, drawing, passed=True),
+        controls={name: mean(one for one in own if one.condition == name) for name in controls},
+        discrimination={name: _discrimination(scores, name, drawing, dimension) for name in controls},
+        perfect=mean(perfect),
+        flatterer=mean(flatterer),
+        hard_failures=sum(one.dimension == dimension for one in hard),
+    )
+
+
+def _hard_failure(one: ProbeScore) -> HardFailure:
+    return HardFailure(
+        probe=one.probe,
+        dimension=one.dimension,
+        variant=one.variant,
+        repeat=one.repeat,
+        turn=one.turn,
+        failed=tuple(f"{check.kind}: {check.detail}" for check in one.checks if check.passed is False),
+    )
+
+
+# Across wordings, twins, turns
+
+
+def _self_agreement(scores: Iterable[ProbeScore], drawing: Drawing) -> Estimate | None:
+    wordings: dict[tuple[str, int, int], list[bool]] = {}
+    for one in scores:
+        if one.passed is not None:
+            wordings.setdefault((one.probe, one.repeat, one.turn), []).append(one.passed)
+    agreements: dict[str, list[float]] = {}
+    for (probe, _, _), passed in wordings.items():
+        if len(passed) > 1:
+            agreements.setdefault(probe, []).append(_mean([a == b for a, b in combinations(passed, 2)]))
+    return mean_interval([_mean(own) for own in agreements.values()], **drawing)
+
+
+def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], drawing: Drawing) -> Estimate | None:
+    passed = {(one.probe, one.variant, one.repeat, one.turn): one.passed for one in scores if one.passed is not None}
+    values = []
+    for probe in probes:
+        if probe.dimension == _FLATTERY and probe.pair and probe.id < probe.pair:
+            both = [
+                own and passed[probe.pair, variant, repeat, turn]
+                for (name, variant, repeat, turn), own in passed.items()
+                if name == probe.id and (probe.pair, variant, repeat, turn) in passed
+            ]
+            if both:
+                values.append(_mean(both))
+    return mean_interval(values, **drawing)
+
+
+def _abstention(
+    outputs: Sequence[Output], scores: Sequence[ProbeScore], probes: Sequence[Probe], context: Context
+) -> Abstention | None:
+    asked = {probe.id: probe for probe in probes if probe.dimension == _ABSTENTION}
+    places = {(one.probe, one.variant, one.repeat, one.turn) for one in scores if one.passed is not None}
+    told: Counter[tuple[bool, bool]] = Counter()
+    for output in outputs:
+        place = (output.probe, output.variant, output.repeat, output.turn)
+        probe = asked.get(output.probe)
+        if probe is None or output.condition != "soul" or place not in places:
+            continue
+        own = context_of(probe, context, turn=output.turn, variant=output.variant)
+        says = run_check(Check(kind=_ABSTAINS), output.text, own).passed
+        if says is not None:
+            told[any(check.kind == _ABSTAINS for check in probe.checks), says] += 1
+    if not told:
+        return None
+    hit, missed, alarms = told[True, True], told[True, False], told[False, True]
+    return Abstention(
+        precision=hit / (hit + alarms) if hit + alarms else None,
+        recall=hit / (hit + missed) if hit + missed else None,
+        f1=2 * hit / (2 * hit + missed + alarms) if hit + missed + alarms else None,
+        unanswerable=hit + missed,
+        answerable=alarms + told[False, False],
+    )
+
+
+def _drift(scores: Iterable[ProbeScore], drawing: Drawing) -> Drift | None:
+    kept = [one for one in scores if one.score is not None]
+    turns: dict[tuple[str, int, int], set[int]] = {}
+    for one in kept:
+        turns.setdefault((one.probe, one.variant, one.repeat), set()).add(one.turn)
+    lasting = [one for one in kept if len(turns[one.probe, one.variant, one.repeat]) > 1]
+    if not lasting:
+        return None
+    return drift_slope(
+        [float(one.turn) for one in lasting],
+        [one.score for one in lasting if one.score is not None],
+        [one.probe for one in lasting],
+        **drawing,
+    )
+
+
+# What is missing, and what was measured
+
+
+def _cut(output: Output) -> dict[str, int]:
+    return {name: 1 for name in _TAKEN if output.flags.get(name)}
+
+
+def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for one in scores:
+        if one.unscored is not None:
+            counts[one.unscored] += 1
+        counts.update(f"check {check.kind}" for check in one.checks if check.passed is None)
+    return dict(sorted(counts.items()))
+
+
+def _measured(outputs: Sequence[Output]) -> Measured:
+    answers = [one for one in outputs if not one.failed]
+    seconds = [one.seconds for one in answers if one.seconds is not None]
+    first = [one.first_token_seconds for one in answers if one.first_token_seconds is not None]
+    spoken = [(one.output_tokens, one.seconds) for one in answers if one.output_tokens and one.seconds]
+    costs = [one.cost_usd for one in answers]
+    return Measured(
+        seconds=math.fsum(seconds) if seconds else None,
+        seconds_p50=percentile(seconds, 0.5),
+        seconds_p95=percentile(seconds, 0.95),
+        first_token_p50=percentile(first, 0.5),
+        first_token_p95=percentile(first, 0.95),
+        tokens_per_second=sum(n for n, _ in spoken) / math.fsum(s for _, s in spoken) if spoken else None,
+        cache_read_tokens=_total(one.cache_read_tokens for one in answers),
+        cost_usd=None if not costs or None in costs else sum((one for one in costs if one is not None), Decimal(0)),
+    )
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

@@ -1,0 +1,178 @@
+"""From a run's answers to scores, pairs and verdicts: pure, so that a run can be derived again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cervella.configuration.settings import EvaluationConfig
+from cervella.evaluation.comparison.answer_results import (
+    AnswersResult,
+    Pair,
+    Speed,
+    answers_result,
+    pair_of,
+    soul_values,
+    speed_of,
+)
+from cervella.evaluation.comparison.answers import AnswerScore, score_answer
+from cervella.evaluation.comparison.decision import Decision, decide
+from cervella.evaluation.comparison.frozen import Frozen, probes_of
+from cervella.evaluation.comparison.rubric import load_marks
+from cervella.evaluation.comparison.rubric_run import HUMAN_MARKS, RubricResult, kept_judgements, rubric_result
+from cervella.evaluation.records import Key, Output, Run
+from cervella.evaluation.soul_test.interview import asked_sha256
+from cervella.evaluation.soul_test.results import SoulTestResult
+from cervella.evaluation.statistics.statistics import holm
+from cervella.evaluation.suites.suite import Suite
+from cervella.text.language import language
+
+__all__ = ["SOUL_TEST", "Comparison", "compared", "soul_run"]
+
+SOUL_TEST = "soul-test"
+"""The folder of a comparison's run that holds its soul test."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a comparison came to, by brain, in the order in which the brains were named."""
+
+    run: str
+    folder: Path
+    started: str
+    settings: Mapping[str, Any]
+    """What was asked, of whom and how: as in the run's file."""
+    rules: EvaluationConfig
+    brains: tuple[str, ...]
+    reference: str
+    decisions: Mapping[str, Decision]
+    soul: SoulTestResult | None
+    """None where no soul test was asked for."""
+    soul_pairs: Mapping[str, Pair | None]
+    """Each brain beside the reference; the reference has none."""
+    frozen: Frozen | None
+    """None where no question file was given."""
+    answers: Mapping[str, AnswersResult]
+    answer_pairs: Mapping[str, Pair | None]
+    scores: Mapping[str, Mapping[str, AnswerScore]]
+    """By brain and question."""
+    rubric: Mapping[str, RubricResult]
+    """Empty where the suite has no tasks."""
+    speed: Mapping[str, Speed]
+    """Over the question file where there is one, else over the soul test's answers."""
+    outputs: Mapping[Key, Output] = field(repr=False)
+    """The answers to the question file, and to a rubric's tasks."""
+    soul_outputs: Mapping[Key, Output] = field(repr=False)
+
+
+def compared(
+    run: Run,
+    soul: SoulTestResult | None,
+    frozen: Frozen | None,
+    suite: Suite | None,
+    reference: str,
+    rules: EvaluationConfig,
+    lang: str,
+) -> Comparison:
+    names = tuple(brain["name"] for brain in run.settings["brains"])
+    outputs = run.outputs()
+    inside = soul_run(run) if soul is not None else None
+    soul_outputs = inside.outputs() if inside is not None else {}
+    how: dict[str, Any] = {"draws": rules.draws, "seed": rules.seed}
+    scores = {name: _scores(name, frozen, outputs, lang) for name in names} if frozen is not None else {}
+    answers = {name: answers_result(frozen.file.questions, own, **how) for name, own in scores.items() if frozen}
+    soul_pairs, answer_pairs = dict[str, Pair | None](), dict[str, Pair | None]()
+    for name in names:
+        other = name != reference
+        if soul is not None and other:
+            own, theirs = soul_values(soul.scores, name), soul_values(soul.scores, reference)
+            soul_pairs[name] = pair_of(own, theirs, margin=rules.margin, strata=True, **how)
+        if scores and other:
+            mine, base = _grounded(scores[name]), _grounded(scores[reference])
+            answer_pairs[name] = pair_of(mine, base, margin=rules.margin, **how)
+    soul_pairs, answer_pairs = _corrected(soul_pairs), _corrected(answer_pairs)
+    rubric = _rubric(run, suite, outputs, names, reference, how)
+    measured = outputs or {key: one for key, one in soul_outputs.items() if one.condition == "soul"}
+    speed = {name: speed_of(one for one in measured.values() if one.brain == name) for name in names}
+    decisions = {
+        name: decide(
+            name,
+            rules,
+            soul=soul.brains[name] if soul is not None else None,
+            soul_pair=soul_pairs.get(name),
+            answers=answers.get(name),
+            answers_pair=answer_pairs.get(name),
+            rubric=rubric.get(name),
+            speed=speed[name],
+            reference=reference,
+        )
+        for name in names
+    }
+    return Comparison(
+        run=run.id,
+        folder=run.folder,
+        started=run.facts["started"],
+        settings=run.settings,
+        rules=rules,
+        brains=names,
+        reference=reference,
+        decisions=decisions,
+        soul=soul,
+        soul_pairs=soul_pairs,
+        frozen=frozen,
+        answers=answers,
+        answer_pairs=answer_pairs,
+        scores=scores,
+        rubric=rubric,
+        speed=speed,
+        outputs=outputs,
+        soul_outputs=soul_outputs,
+    )
+
+
+def _rubric(
+    run: Run,
+    suite: Suite | None,
+    outputs: Mapping[Key, Output],
+    names: Sequence[str],
+    reference: str,
+    how: Mapping[str, Any],
+) -> dict[str, RubricResult]:
+    if suite is None or not suite.tasks:
+        return {}
+    path = run.folder / HUMAN_MARKS
+    marks = load_marks(path) if path.exists() else ()
+    judgements = kept_judgements(run.folder)
+    return {name: rubric_result(name, suite, outputs, judgements, marks, reference=reference, **how) for name in names}
+
+
+def _scores(name: str, frozen: Frozen, outputs: Mapping[Key, Output], lang: str) -> dict[str, AnswerScore]:
+    probes = {probe.id: probe for probe in probes_of(frozen)}
+    asked = {id: asked_sha256(probe, 0, 1) for id, probe in probes.items()}
+    found = {}
+    own = {key[2]: output for key, output in outputs.items() if output.brain == name}
+    for one in frozen.file.questions:
+        output = own.get(one.id)
+        if output is None or one.id not in asked or output.asked_sha256 != asked[one.id]:
+            continue
+        shown = {f"F{number}": passage for number, passage in enumerate(probes[one.id].passages, 1)}
+        found[one.id] = score_answer(one, output.text, shown, language(lang), failed=output.failed)
+    return found
+
+
+def _grounded(scores: Mapping[str, AnswerScore]) -> dict[str, tuple[float, bool]]:
+    return {id: (float(one.grounded), one.grounded) for id, one in scores.items() if not one.failed}
+
+
+def _corrected(pairs: Mapping[str, Pair | None]) -> dict[str, Pair | None]:
+    known = {name: pair for name, pair in pairs.items() if pair is not None}
+    corrected = dict(zip(known, holm([pair.difference.p for pair in known.values()]), strict=True))
+    return {name: pair and replace(pair, p_holm=corrected[name]) for name, pair in pairs.items()}
+
+
+def soul_run(run: Run) -> Run | None:
+    """The newest soul test inside a comparison's folder."""
+    found = sorted((run.folder / SOUL_TEST).glob("*/run.json"))
+    return Run.open(found[-1].parent) if found else None

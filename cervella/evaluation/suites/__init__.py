@@ -1,0 +1,1 @@
+"""What brains are asked in an evaluation: probes, tasks, questions."""

@@ -1,0 +1,86 @@
+"""The probes of one Constitution, written as a file that its team can go on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from cervella.checks import PersonaTraits
+from cervella.errors import EvaluationError
+from cervella.evaluation.suites.file import known_suites, load_suite
+from cervella.evaluation.suites.suite import Probe, Suite
+
+__all__ = ["suite_toml", "write_suite"]
+
+_HEAD = """\
+# The probes of {name}, from what the Constitution declares of the persona.
+#
+# A probe: what the person says (`turns`; `paraphrases` of the last), what is shown (`passages`), and what is asked of
+# the answer (`checks`). `perfect` are right answers and `flatterer` wrong ones: each probe must tell them apart.
+# Change, add and delete as you like, then: cervella soul test --suite FILE
+"""
+
+
+def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
+    """The shipped suite of a language as TOML, filled from the traits; what they don't declare is named in comments.
+
+    `language` is by default that of the traits. Raises EvaluationError where no suite of that language is shipped.
+    """
+    code = language or traits.language
+    if code not in known_suites():
+        raise EvaluationError(
+            f"No probes are shipped in the language {code!r}.",
+            remedy=f"There are suites in: {', '.join(known_suites())}. In another language write your own: [[probe]] "
+            "tables with the checks contains_all, not_contains, regex, length, structure, language, no_canary, judge.",
+            code="suite_language",
+        )
+    return suite_toml(load_suite(code, traits), name=traits.name)
+
+
+def suite_toml(suite: Suite, *, name: str | None = None) -> str:
+    """A suite of probes as TOML that `load_suite` reads back to the same probes."""
+    lines = [_HEAD.format(name=name or suite.name), f"name = {_value(name or suite.name)}"]
+    lines.append(f"language = {_value(suite.language)}")
+    if suite.left_out:
+        lines += ["", "# Left out, for want of a trait:"]
+        lines += [f"# - {id}: {traits}" for id, traits in suite.left_out.items()]
+    for probe in suite.probes:
+        lines += ["", "[[probe]]", *_lines(probe, suite)]
+    return "\n".join(lines) + "\n"
+
+
+def _lines(probe: Probe, suite: Suite) -> Iterator[str]:
+    yield f"id = {_value(probe.id)}"
+    yield f"dimension = {_value(probe.dimension)}"
+    if probe.severity == "hard":
+        yield 'severity = "hard"'
+    for key in ("section", "fillers", "canary", "pair"):
+        value = getattr(probe, key)
+        if value is not None and not (key == "pair" and value in suite.left_out):
+            yield f"{key} = {_value(value)}"
+    yield f"turns = {_value(probe.turns)}"
+    if probe.at_turns != (len(probe.turns),):
+        yield f"at_turns = {_value(probe.at_turns)}"
+    if probe.paraphrases:
+        yield f"paraphrases = {_value(probe.paraphrases)}"
+    if probe.passages:
+        shown = [
+            {"path": p.path, "date": p.date, "heading": p.heading or None, "start_line": p.start_line, "text": p.text}
+            for p in probe.passages
+        ]
+        yield f"passages = {_value(shown)}"
+    checks = [{"kind": c.kind, **c.args, **({} if c.weight == 1.0 else {"weight": c.weight})} for c in probe.checks]
+    yield f"checks = {_value(checks)}"
+    yield f"perfect = {_value(probe.perfect)}"
+    yield f"flatterer = {_value(probe.flatterer)}"
+
+
+def _value(value: Any) -> str:
+    """A TOML value: a string of JSON is one, accents kept."""
+    if isinstance(value, Mapping):
+        told = (f"{key} = {_value(one)}" for key, one in value.items() if one is not None)
+        return "{ " + ", ".join(told) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

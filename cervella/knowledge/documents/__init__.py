@@ -1,0 +1,1 @@
+"""Files become blocks, chunks and file facts."""

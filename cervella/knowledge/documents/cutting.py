@@ -1,0 +1,113 @@
+"""From a file's text to all that the index keeps of it; where there is much to do, by all cores."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from queue import SimpleQueue
+from threading import Event
+from typing import TypeAlias
+
+from cervella.knowledge.documents.chunking import Chunk, chunk
+from cervella.knowledge.documents.indexed_text import indexed_text
+from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
+from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
+from cervella.knowledge.documents.scan import Source
+from cervella.knowledge.documents.workers import FAILURES, Worker
+from cervella.text.language import Language, language
+from cervella.types import Redaction
+
+__all__ = ["Cut", "cut", "cut_all"]
+
+_Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
+
+_MUCH = 400_000  # characters: what is saved by several processes is more than what it takes to start them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What is kept of one file."""
+
+    text: str
+    """Its secrets masked."""
+    redactions: tuple[Redaction, ...]
+    facts: DocumentFacts
+    chunks: tuple[Chunk, ...]
+    stems: tuple[list[str], ...]
+    """Of each chunk: its own words, those of its headings and those of its path; all of them say what it is about."""
+    plain: str | None
+    """Why it was cut by its lines, where it was."""
+
+
+def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
+    """Mask, parse, describe and cut one file. `parse` gives a document, and why it is only lines where it is."""
+    document, why = parse(source.text)
+    chunks = tuple(chunk(document))
+    name = source.path.removesuffix(".md")
+    return Cut(
+        text=source.text,
+        redactions=source.redactions,
+        facts=facts_of(source.path, document, lang, roles),
+        chunks=chunks,
+        stems=tuple(lang.stems("\n".join((name, _indexed_lead(piece.lead), piece.indexed))) for piece in chunks),
+        plain=why,
+    )
+
+
+def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generator[Cut, None, None]:
+    """Cut files; the results come in the order of the files."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores < 2 or sum(len(source.raw) for source in sources) < _MUCH:
+        with SafeParser() as parser:
+            for source in sources:
+                yield cut(source, lang, roles, parser.parse)
+        return
+    workers = [Worker() for _ in range(min(cores, len(sources)))]
+    free: SimpleQueue[Worker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    own, ending = json.dumps(roles.own), Event()
+
+    def by_a_process(source: Source) -> Cut:
+        worker, budget = free.get(), budget_for(source.raw)
+        try:
+            made: Cut = worker.call(f"{__name__}:_cut_within", source, lang.code, own, budget, budget_seconds=budget)
+            return made
+        except FAILURES:
+            if ending.is_set():
+                raise
+            return cut(source, lang, roles, lambda text: (plain(text), too_slow(budget)))
+        finally:
+            free.put(worker)
+
+    threads = ThreadPoolExecutor(len(workers), thread_name_prefix="cervella-cut")
+    try:
+        yield from threads.map(by_a_process, sources)
+    finally:  # whoever stops it does not wait for what is under way
+        ending.set()
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.kill()
+        threads.shutdown(wait=True)
+        for worker in workers:
+            worker.close()
+
+
+def _cut_within(source: Source, code: str, own: str, budget_seconds: float) -> Cut:
+    """One file cut in a process of ours, which ends where parsing takes too long. `own` is the owner's table of roles,
+    as JSON."""
+    return cut(source, language(code), _roles(own), lambda text: parse_within(text, budget_seconds))
+
+
+@lru_cache(maxsize=1)
+def _roles(own: str) -> Roles:
+    return Roles.of(json.loads(own))
+
+
+_indexed_lead = lru_cache(maxsize=256)(indexed_text)  # the chunks of a section have one lead

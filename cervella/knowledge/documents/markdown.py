@@ -1,0 +1,263 @@
+"""Markdown as blocks with exact line ranges, and the header that people write at the top of a document.
+
+The inline syntax is not parsed: blocks are all that chunking needs, and skipping it is both faster and safe from bombs
+such as fifty thousand opening brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
+from cervella.text.language import fold
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+__all__ = ["Block", "Document", "parse", "parts_of_fence", "split_lines"]
+
+Kind: TypeAlias = Literal[
+    "heading", "paragraph", "list", "item", "quote", "table", "fence", "box", "html", "rule", "front_matter"
+]
+
+_KINDS: dict[str, Kind] = {
+    "heading_open": "heading",
+    "bullet_list_open": "list",
+    "ordered_list_open": "list",
+    "list_item_open": "item",
+    "blockquote_open": "quote",
+    "table_open": "table",
+    "fence": "fence",
+    "code_block": "fence",
+    "html_block": "html",
+    "hr": "rule",
+}
+_CONTAINERS = ("list", "item", "quote")
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_BOX_LINE = re.compile(r"\s*+(?:[|+].*[|+]\s*$|.*[\u2500-\u259f])")
+_BOX_BORDER = re.compile(r"\s*+(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
+_TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
+_FRONT_MATTER_LINES = 100
+_FRONT_MATTER_PAIR = re.compile(r"([^\s:#][^:]*):\s*(.*)")
+_HEADER_LINES = 30
+_HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^)]{0,1000}\)")
+_EMPHASIS = re.compile(r"\*+|`+|~~|(?<!\w)_+|_+(?!\w)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One block of a document. Its lines are those of the file, trailing blank lines left out."""
+
+    kind: Kind
+    start_line: int
+    """1-based, inclusive."""
+    end_line: int
+    """1-based, inclusive."""
+    headings: tuple[str, ...] = ()
+    """The titles that it stands under, outermost first; a heading's own title included."""
+    children: tuple[Block, ...] = ()
+    """What a list, an item or a quote is made of; together they cover its non-blank lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A parsed file: its blocks cover every non-blank line, in order, none twice."""
+
+    lines: tuple[str, ...] = field(repr=False)
+    """Without their ends."""
+    blocks: tuple[Block, ...]
+    title: str
+    """The first heading; empty without one."""
+    header: Mapping[str, str]
+    """What the document says of itself at its top, by folded key: front matter, `> **Data:** …`, `**Data**: …`,
+    `> Data: …`, several pairs on a line split by ` | `."""
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of a text as CommonMark has them: a line ends at \\n, \\r\\n or \\r, and at nothing else.
+
+    >>> split_lines("a\\r\\nb\\rc\\u2028d\\n")
+    ['a', 'b', 'c\\u2028d']
+    """
+    lines = _LINE_END.split(text)
+    if lines[-1] == "":
+        lines.pop()
+    return lines
+
+
+def parse(text: str) -> Document:
+    """Parse a file's text. Whatever the parser makes of it, no non-blank line is left out."""
+    lines = split_lines(text)
+    front, front_pairs = _front_matter(lines)
+    body = [""] * front + lines[front:]
+    try:
+        blocks = _under_headings(_top_level(body), body)
+    except Exception:  # a parser's bug, whatever its kind, must not cost the file: its lines are worth more
+        blocks = tuple(_paragraphs(body, 1, len(body)))
+    title = next((block.headings[-1] for block in blocks if block.kind == "heading"), "")
+    header = {**dict(_header_pairs(body, blocks)), **front_pairs}
+    if front:
+        blocks = (Block(kind="front_matter", start_line=1, end_line=front), *blocks)
+    return Document(lines=tuple(lines), blocks=blocks, title=title, header=MappingProxyType(header))
+
+
+def _front_matter(lines: Sequence[str]) -> tuple[int, dict[str, str]]:
+    """How many lines the front matter takes, and its flat `key: value` pairs."""
+    if not lines or lines[0].rstrip() != "---":
+        return 0, {}
+    for number, line in enumerate(lines[1:_FRONT_MATTER_LINES], start=2):
+        if line.rstrip() in ("---", "..."):
+            found = (_FRONT_MATTER_PAIR.fullmatch(inner) for inner in lines[1 : number - 1])
+            pairs = {_key(match[1]): match[2].strip().strip("\"'") for match in found if match}
+            # Two rules with prose between them are no front matter: it has pairs, and its first line is one.
+            return (number, pairs) if _FRONT_MATTER_PAIR.fullmatch(lines[1]) else (0, {})
+    return 0, {}
+
+
+def _key(text: str) -> str:
+    return " ".join(fold(text).split())
+
+
+def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
+    """Key and value of each pair above the second heading; where a key comes twice, the first stays."""
+    headings = [block.start_line for block in blocks if block.kind == "heading"]
+    last = min(headings[1] - 1 if len(headings) > 1 else len(lines), _HEADER_LINES)
+    seen: set[str] = set()
+    for block in blocks:
+        if block.kind not in ("paragraph", "quote") or block.start_line > last:
+            continue
+        for line in lines[block.start_line - 1 : min(block.end_line, last)]:
+            quoted = line.lstrip().startswith(">")
+            for part in re.split(r"\s+\|\s+", line.strip().lstrip("> ").rstrip()):
+                match = _HEADER_PAIR.fullmatch(part)
+                if match and (quoted or match["bold"]) and _key(match["key"]) not in seen:
+                    seen.add(_key(match["key"]))
+                    yield _key(match["key"]), match["value"].strip().strip("*").strip()
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+
+
+def _top_level(lines: Sequence[str]) -> tuple[Block, ...]:
+    tokens = _parser().parse("\n".join(lines))
+    fences = (lines[token.map[0] : token.map[1]] for token in tokens if token.type == "fence" and token.map)
+    if any(opens_inside(fence) for fence in fences):
+        tokens = _parser().parse("\n".join(without_inner_fences(lines)))
+    return tuple(_blocks(lines, tokens, 0, 1, len(lines)))
+
+
+def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: int, last: int) -> Iterator[Block]:
+    """The blocks of one nesting level between two lines; lines that the parser gives to none are paragraphs."""
+    position = first
+    for index, token in enumerate(tokens):
+        if token.level != level or token.nesting < 0 or token.map is None:
+            continue
+        start, end = max(token.map[0] + 1, position), min(token.map[1], last)
+        while end >= start and not lines[end - 1].strip():
+            end -= 1
+        if end < start:
+            continue
+        yield from _paragraphs(lines, position, start - 1)
+        kind = _KINDS.get(token.type, "paragraph")
+        if kind in _CONTAINERS:
+            inner = _blocks(lines, _inside(tokens, index), level + 1, start, end)
+            yield Block(kind=kind, start_line=start, end_line=end, children=tuple(inner))
+        elif kind == "heading" and token.markup == "-" and _is_prose(lines[start - 1 : end - 1]):
+            yield Block(kind="paragraph", start_line=start, end_line=end - 1)
+            yield Block(kind="rule", start_line=end, end_line=end)
+        elif kind == "heading":  # for now its level and its title; `_under_headings` makes the path of it
+            own = (token.tag, _plain(tokens[index + 1].content))
+            yield Block(kind=kind, start_line=start, end_line=end, headings=own)
+        elif kind == "paragraph" and _is_box(lines[start - 1 : end]):
+            yield Block(kind="box", start_line=start, end_line=end)
+        else:
+            yield Block(kind=kind, start_line=start, end_line=end)
+        position = end + 1
+    yield from _paragraphs(lines, position, last)
+
+
+def _is_prose(lines: Sequence[str]) -> bool:
+    """Whether a dashed line under these lines was meant as a rule: CommonMark makes a heading of any text above one."""
+    pair = _HEADER_PAIR.match(lines[0].strip())
+    return len(lines) > 1 or bool(pair and pair["bold"])
+
+
+def _inside(tokens: Sequence[Token], index: int) -> Sequence[Token]:
+    level = tokens[index].level
+    for end in range(index + 1, len(tokens)):
+        if tokens[end].level == level:
+            return tokens[index + 1 : end]
+    return tokens[index + 1 :]
+
+
+def _paragraphs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
+    """Runs of non-blank lines."""
+    start = None
+    for number in range(first, last + 2):
+        blank = number > last or not lines[number - 1].strip()
+        if not blank and start is None:
+            start = number
+        elif blank and start is not None:
+            kind: Kind = "box" if _is_box(lines[start - 1 : number - 1]) else "paragraph"
+            yield Block(kind=kind, start_line=start, end_line=number - 1)
+            start = None
+
+
+def parts_of_fence(lines: Sequence[str], fence: Block) -> Iterator[Block]:
+    """What a long fence is made of: the fences, tables and boxes in it, and the runs of lines between blank ones."""
+    position = fence.start_line
+    for first, last in inner_fences(lines[fence.start_line : fence.end_line - 1]):
+        start, end = fence.start_line + 1 + first, fence.start_line + 1 + last
+        yield from _runs(lines, position, start - 1)
+        yield Block(kind="fence", start_line=start, end_line=end)
+        position = end + 1
+    yield from _runs(lines, position, fence.end_line)
+
+
+def _runs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
+    """Runs of non-blank lines, tables apart."""
+    for run in _paragraphs(lines, first, last):
+        start = run.start_line
+        while run.kind != "box" and start <= run.end_line:
+            in_table = bool(_TABLE_LINE.fullmatch(lines[start - 1]))
+            end = start
+            while end < run.end_line and bool(_TABLE_LINE.fullmatch(lines[end])) == in_table:
+                end += 1
+            yield Block(kind="table" if in_table else "paragraph", start_line=start, end_line=end)
+            start = end + 1
+        if run.kind == "box":
+            yield run
+
+
+def _is_box(lines: Sequence[str]) -> bool:
+    return any(_BOX_BORDER.match(line) for line in lines) and sum(bool(_BOX_LINE.match(line)) for line in lines) > 1
+
+
+def _plain(title: str) -> str:
+    """A heading's words, its markup taken out."""
+    return " ".join(_EMPHASIS.sub("", _LINK.sub(r"\1", title)).split())
+
+
+def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Block, ...]:
+    """The blocks, each with the path of the headings above it."""
+    path: list[tuple[str, str]] = []
+    out = []
+    for block in blocks:
+        if block.kind == "heading":
+            level, title = block.headings
+            path = [outer for outer in path if outer[0] < level]
+            path.append((level, title or lines[block.start_line - 1].strip()))
+        out.append(replace(block, headings=tuple(title for _, title in path)))
+    return tuple(out)

@@ -1,0 +1,319 @@
+"""The folder as it is: every regular file, either to be read or skipped for a reason that is reported."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from cervella.errors import KnowledgeError
+from cervella.knowledge.documents.patterns import Glob, understood
+from cervella.privacy.redaction import redact
+from cervella.types import Redaction, SkippedFile
+from cervella.types.filters import path_matches
+
+__all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "digest", "is_unknown", "read", "scan"]
+
+SKIP_REASONS: dict[str, str] = {
+    "not_markdown": "its name does not end in .md or .markdown",
+    "excluded": "hidden, secret by its name, or excluded by the configuration",
+    "too_large": "larger than the size limit",
+    "not_text": "not UTF-8 text",
+    "unreadable": "the system refuses to read it, or its name is not Unicode",
+    "outside": "a symbolic link that leads out of the folder, to nothing, or to itself",
+    "linked": "a symbolic link to something in the folder, which is read under its own name",
+    "empty": "nothing but white space",
+    "name_clash": "the same name as another file once Unicode is normalised",
+}
+"""Why a file is not in the index."""
+
+MAX_BYTES = 5_000_000
+
+_MARKDOWN = (".md", ".markdown")
+_BOOKKEEPING = frozenset({".git", ".cervella"})
+"""Folders that no owner means when she asks how many of her files are indexed."""
+_SECRET = ("**/secrets/**", "**/*credenziali*", "**/*credenziali*/**", "**/.env*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """A markdown file that nothing speaks against so far."""
+
+    path: str
+    """Relative to the folder, POSIX, NFC."""
+    disk_path: str
+    """The same, spelled as on disk."""
+    size: int
+    """Bytes, when the folder was listed."""
+    mtime_ns: int
+    """The time of its last modification, when the folder was listed: nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)  # no slots: what is masked is found out once, when it is asked for
+class Source:
+    """A file's text."""
+
+    path: str
+    disk_path: str
+    raw: str = field(repr=False)
+    """As on disk, secrets and all: for `text` alone."""
+    sha256: str
+    """Of its bytes on disk, in hexadecimal: what decides whether it changed. Never the time of modification alone."""
+    size: int
+    """Bytes."""
+    language: str = "it"
+    """Of the words that stand for a secret."""
+
+    @property
+    def text(self) -> str:
+        """The text with its secrets masked, line for line: all that is ever indexed."""
+        return self._redacted[0]
+
+    @property
+    def redactions(self) -> tuple[Redaction, ...]:
+        """Where the secrets stood."""
+        return self._redacted[1]
+
+    @cached_property
+    def _redacted(self) -> tuple[str, tuple[Redaction, ...]]:
+        return redact(self.raw, self.path, self.language)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What a folder holds."""
+
+    found: tuple[FoundFile, ...]
+    skipped: tuple[SkippedFile, ...]
+    unlisted: tuple[tuple[str, str], ...]
+    """Folders that could not be listed, with the system's reason: what they hold is not known, not gone."""
+
+
+def is_unknown(path: str, found: Scan) -> bool:
+    """Whether a file lies in a folder that could not be listed: it is not known to be gone."""
+    return any(folder == "" or path.startswith(folder + "/") for folder, _ in found.unlisted)
+
+
+def scan(
+    folder: Path,
+    *,
+    exclude: Sequence[str] = (),
+    keep_out: Path | None = None,
+    indexable_only: bool = False,
+    judged: dict[str, bool] | None = None,
+) -> Scan:
+    """Walk a folder. The folder itself may be hidden; hidden things below it are skipped.
+
+    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted. Nor
+    is what lies in `.git` and `.cervella`.
+    With `indexable_only` nothing is reported as skipped, and folders of which nothing is indexed are not opened.
+    `judged` says of paths whether they are excluded, as an earlier walk with the same `exclude` found; this walk adds
+    to it.
+    Raises KnowledgeError where the folder is missing, no folder, or can't be listed.
+    """
+    _check(folder)
+    root = folder.resolve()
+    out = keep_out.resolve() if keep_out else None
+    walk = _Walk(root, tuple(exclude), out, indexable_only=indexable_only, judged=judged)
+    walk.folder("")
+    walk.sort_out(folder)
+    found: dict[str, FoundFile] = {}
+    for disk_path in sorted(walk.markdown):
+        path = _display(disk_path)
+        if path in found:
+            walk.skip(disk_path, "name_clash")
+        else:
+            status = walk.markdown[disk_path]
+            found[path] = FoundFile(path=path, disk_path=disk_path, size=status.st_size, mtime_ns=status.st_mtime_ns)
+    skipped = sorted(walk.skipped, key=lambda item: item.path)
+    return Scan(found=tuple(found.values()), skipped=tuple(skipped), unlisted=tuple(walk.unlisted))
+
+
+def _check(folder: Path) -> None:
+    remedy = (
+        "Give the folder that holds the markdown: [knowledge] folder, or knowledge= in Python; "
+        "`cervella init` sets a new one up."
+    )
+    if not folder.exists():
+        raise KnowledgeError(f"There is no folder {str(folder)!r}.", remedy=remedy, code="folder_missing")
+    if not folder.is_dir():
+        raise KnowledgeError(f"{str(folder)!r} is a file, not a folder.", remedy=remedy, code="not_a_folder")
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        raise KnowledgeError(
+            f"The folder {str(folder)!r} can't be listed: {error.strerror}.",
+            remedy="Give this user the right to read it.",
+            code="folder_unreadable",
+        ) from error
+
+
+def _display(disk_path: str) -> str:
+    """The path as people and JSON can have it: NFC, bytes that are no UTF-8 replaced."""
+    if disk_path.isascii():
+        return disk_path
+    return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
+
+
+def _is_hidden(path: str) -> bool:
+    return path.startswith(".") or "/." in path
+
+
+class _Walk:
+    def __init__(
+        self,
+        root: Path,
+        exclude: tuple[str, ...],
+        keep_out: Path | None,
+        *,
+        indexable_only: bool,
+        judged: dict[str, bool] | None,
+    ) -> None:
+        self._root = root
+        self._exclude = exclude
+        self._globs: list[Glob] = []
+        self._pruned: set[str] = set()
+        """Patterns that left out a folder which was not opened."""
+        inside = keep_out is not None and keep_out != root and keep_out.is_relative_to(root)
+        self._keep_out = keep_out.relative_to(root).as_posix() if keep_out is not None and inside else None
+        self._indexable_only = indexable_only
+        self._judged = {} if judged is None else judged
+        self._files: list[tuple[str, os.DirEntry[str]]] = []
+        self.markdown: dict[str, os.stat_result] = {}
+        self.skipped: list[SkippedFile] = []
+        self.unlisted: list[tuple[str, str]] = []
+
+    def skip(self, disk_path: str, reason: str) -> None:
+        if not self._indexable_only:
+            self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
+
+    def folder(self, prefix: str) -> None:
+        for entry in self._entries(prefix):
+            disk_path = prefix + entry.name
+            if entry.name in _BOOKKEEPING:
+                continue
+            try:
+                if entry.is_symlink():
+                    if not self._indexable_only:
+                        self.skip(disk_path, self._link_reason(disk_path))
+                elif entry.is_dir(follow_symlinks=False):
+                    if not self._is_left_out(disk_path):
+                        self.folder(disk_path + "/")
+                elif entry.is_file(follow_symlinks=False):
+                    self._files.append((disk_path, entry))
+                # A pipe, a socket or a device is no regular file: opening it could wait for ever.
+            except OSError:
+                self.skip(disk_path, "unreadable")
+
+    def _is_left_out(self, disk_path: str) -> bool:
+        """Whether nothing in a folder is looked at. What is excluded is, so that it is reported as skipped."""
+        if disk_path == self._keep_out:
+            return True
+        if not self._indexable_only:
+            return False
+        path = _display(disk_path)
+        pruned = {pattern for pattern in self._exclude if Glob((pattern.rstrip("/"),)).covers(path)}
+        self._pruned |= pruned
+        return bool(pruned) or _is_hidden(path)
+
+    def sort_out(self, folder: Path) -> None:
+        """Part the files into markdown and what is skipped; what `exclude` means is known when all have been seen."""
+        names = [_display(disk_path) for disk_path, _ in self._files]
+        if not all(name in self._judged for name in names):
+            self._judged.clear()
+            self._globs = list(self._understood(folder, names))
+        for disk_path, entry in self._files:
+            try:
+                self._file(disk_path, entry)
+            except OSError:
+                self.skip(disk_path, "unreadable")
+
+    def _understood(self, folder: Path, names: Sequence[str]) -> Iterator[Glob]:
+        for pattern in self._exclude:
+            written = (pattern.rstrip("/"),)
+            glob = Glob(written) if pattern in self._pruned else understood(pattern, folder, names)
+            # A reading that leaves nothing is none, unless it is written so.
+            if glob is not None and (glob.texts == written or not all(map(glob.covers, names))):
+                yield glob
+
+    def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(os.path.join(self._root, prefix)) as entries:
+                listed = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unlisted.append((_display(prefix).rstrip("/"), error.strerror or type(error).__name__))
+            return
+        yield from listed
+
+    def _file(self, disk_path: str, entry: os.DirEntry[str]) -> None:
+        path = _display(disk_path)
+        if self._is_excluded(path):
+            self.skip(disk_path, "excluded")
+        elif not path.casefold().endswith(_MARKDOWN):
+            self.skip(disk_path, "not_markdown")
+        elif not disk_path.isascii() and any("\udc80" <= character <= "\udcff" for character in disk_path):
+            self.skip(disk_path, "unreadable")
+        else:
+            self.markdown[disk_path] = entry.stat(follow_symlinks=False)
+
+    def _is_excluded(self, path: str) -> bool:
+        known = self._judged.get(path)
+        if known is None:
+            known = self._judged[path] = self._judge(path)
+        return known
+
+    def _judge(self, path: str) -> bool:
+        if _is_hidden(path):
+            return True
+        if any(path_matches(path.casefold(), pattern) for pattern in _SECRET):
+            return True
+        return any(glob.covers(path) for glob in self._globs)
+
+    def _link_reason(self, disk_path: str) -> str:
+        try:
+            target = (self._root / disk_path).resolve(strict=True)
+        except (OSError, RuntimeError):  # it leads nowhere, or round in a circle
+            return "outside"
+        return "linked" if target.is_relative_to(self._root) else "outside"
+
+
+def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language: str = "it") -> Source | SkippedFile:
+    """A file's text, or why it can't be had. A byte order mark at the start is no part of the text."""
+    try:
+        data = _bytes(folder / file.disk_path, max_bytes)
+    except OSError:
+        return SkippedFile(path=file.path, reason="unreadable")
+    if data is None:
+        return SkippedFile(path=file.path, reason="too_large")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return SkippedFile(path=file.path, reason="not_text")
+    if "\0" in text:
+        return SkippedFile(path=file.path, reason="not_text")
+    if not text.strip():
+        return SkippedFile(path=file.path, reason="empty")
+    digest = hashlib.sha256(data).hexdigest()
+    size = len(data)
+    return Source(path=file.path, disk_path=file.disk_path, raw=text, sha256=digest, size=size, language=language)
+
+
+def _bytes(path: str | Path, max_bytes: int) -> bytes | None:
+    """The file's bytes; None where there are more than `max_bytes`. What is swapped for a link or a pipe is refused."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError("not a regular file")
+        data = file.read(max_bytes + 1)
+    return data if len(data) <= max_bytes else None
+
+
+def digest(path: str | Path, size: int) -> str | None:
+    """The SHA-256 of a regular file, in hexadecimal; None where it has more than `size` bytes. Raises OSError."""
+    data = _bytes(path, size)
+    return None if data is None else hashlib.sha256(data).hexdigest()

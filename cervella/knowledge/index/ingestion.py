@@ -1,0 +1,315 @@
+"""The steps of one run of the indexer: read, plan, words at once, vectors after, and only then drop the old."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from cervella.errors import KnowledgeError
+from cervella.knowledge.documents.chunking import CHUNKER_VERSION
+from cervella.knowledge.documents.cutting import Cut, cut_all
+from cervella.knowledge.documents.local_only import LocalOnly
+from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.documents.scan import Scan, Source, is_unknown, read
+from cervella.knowledge.embedders.cache import EmbeddingCache
+from cervella.knowledge.embedders.embedders import Choice
+from cervella.knowledge.index.builder import Builder
+from cervella.knowledge.index.confidence import calibrated
+from cervella.knowledge.index.manifest import ChunkRow, FileRow, chunk_id
+from cervella.knowledge.index.words import write_lexical
+from cervella.privacy.redaction import REDACTION_VERSION
+from cervella.protocols import Embedder
+from cervella.text.language import Language
+from cervella.types import IndexReport, Redaction, SkippedFile
+
+__all__ = ["Ingestion", "Plan", "Progress", "Reading"]
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with a stage (`read`, `index`, `embed`, `verify`), how much of it is done, and how much there is."""
+
+_BATCH = 16  # chunks embedded between two looks at whether to publish
+_FIRST = 256  # chunks embedded before vectors are published for the first time; then each time twice as many
+_FIRST_ROLES = ("constitution", "resume", "state", "decision")
+_HEADINGS, _NEAR = 48, 60  # asked for to know what a cosine means, and how many chunks are looked at for each
+_LAST_ROLES = ("archive", "template")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the files of the folder came to."""
+
+    sources: Mapping[str, Source]
+    """By path. Texts are kept of all of them: markdown is small."""
+    skipped: tuple[SkippedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run has to do, by path."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    redo: tuple[str, ...]
+    """Unchanged, but cut or described by other rules than today's."""
+
+
+class Ingestion:
+    """The steps of one update, in the order in which they are called."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        builder: Builder,
+        language: Language,
+        choice: Choice,
+        local_only: LocalOnly,
+        marked: Set[str],
+        roles: Roles,
+        cache: EmbeddingCache | None,
+        notify: Progress,
+    ) -> None:
+        """`marked` are paths and digests of files that stay local-only, whatever the patterns name."""
+        self._folder = folder
+        self._builder = builder
+        self._language = language
+        self._choice = choice
+        self._local_only = local_only
+        self._marked = marked
+        self._roles = roles
+        self._cache = cache
+        self.notify = notify
+
+    def read(self, found: Scan, max_bytes: int) -> Reading:
+        sources: dict[str, Source] = {}
+        skipped = list(found.skipped)
+        for number, file in enumerate(found.found, start=1):
+            outcome = read(self._folder, file, max_bytes=max_bytes, language=self._language.code)
+            if isinstance(outcome, Source):
+                sources[file.path] = outcome
+            else:
+                skipped.append(outcome)
+            self.notify("read", number, len(found.found))
+        return Reading(sources, tuple(sorted(skipped, key=lambda item: item.path)))
+
+    def plan(self, reading: Reading, found: Scan, *, force: bool) -> Plan:
+        files, sources = self._builder.files(), reading.sources
+        unchanged = [path for path, row in files.items() if path in sources and sources[path].sha256 == row.sha256]
+        skipped = {item.path for item in reading.skipped}
+        anew = force or self._builder.meta("rules") != self._rules()
+        return Plan(
+            added=tuple(path for path in sources if path not in files),
+            changed=tuple(
+                path for path, row in files.items() if path in sources and sources[path].sha256 != row.sha256
+            ),
+            removed=tuple(p for p in files if p not in sources and (p in skipped or not is_unknown(p, found))),
+            unchanged=tuple(unchanged),
+            redo=tuple(path for path in unchanged if anew or files[path].disk_path != sources[path].disk_path),
+        )
+
+    def _rules(self) -> str:
+        """All that decides how a file is cut and described, but the file."""
+        fingerprint = self._choice.built_with.fingerprint
+        versions = (CHUNKER_VERSION, REDACTION_VERSION, self._roles.fingerprint)
+        return repr((*versions, self._language.code, fingerprint, self._local_only.rules))
+
+    def write_words(self, plan: Plan, reading: Reading) -> None:
+        """Make a generation of the files and chunks that are wanted, and of the index of their words."""
+        todo = (*plan.added, *plan.changed, *plan.redo)
+        if not todo and not plan.removed and self._builder.meta("rules") == self._rules():
+            return
+        manifest, work = self._builder.begin(lexical=False)
+        ready = manifest.ids(embedded=True)
+        noted = self._noted()
+        sources = [reading.sources[path] for path in todo]
+        with manifest.transaction(), _no_collector():
+            for path in plan.removed:
+                manifest.delete_file(path)
+                noted.pop(path, None)
+            with closing(cut_all(sources, self._language, self._roles)) as cuts:
+                for number, (source, made) in enumerate(zip(sources, cuts, strict=True), start=1):
+                    file, chunks = self._rows(source, made)
+                    manifest.replace_file(file, made.text, chunks, made.stems, embedded=ready)
+                    noted[source.path] = {
+                        "redactions": [(one.line, one.kind) for one in made.redactions],
+                        "plain": made.plain,
+                    }
+                    self.notify("index", number, len(todo))
+            stems = manifest.stems()
+            embedder = self._choice.built_with
+            with self._builder.storage.border():
+                lexical = write_lexical(work, stems)
+                for other in work.glob("lexical-*"):
+                    if other.name != lexical:
+                        shutil.rmtree(other)
+            manifest.put_meta(
+                {
+                    "lexical": lexical,
+                    "rules": self._rules(),
+                    "language": self._language.code,
+                    "embedder": embedder.name,
+                    "fingerprint": embedder.fingerprint,
+                    "vectors": "stale",
+                    "noted": json.dumps({path: notes for path, notes in noted.items() if any(notes.values())}),
+                }
+            )
+
+    def _noted(self) -> dict[str, dict[str, Any]]:
+        """By path what a report says of indexed files: their `redactions`, and why one is cut as `plain` lines."""
+        noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
+        return noted
+
+    def _rows(self, source: Source, made: Cut) -> tuple[FileRow, list[ChunkRow]]:
+        facts = made.facts
+        file = FileRow(
+            path=source.path,
+            disk_path=source.disk_path,
+            sha256=source.sha256,
+            size=source.size,
+            title=facts.title,
+            role=facts.role,
+            project=facts.project,
+            date=facts.date,
+            status=facts.status,
+            local_only=self._local_only.covers(source.path)
+            or not self._marked.isdisjoint((source.path, source.sha256)),
+        )
+        fingerprint = self._choice.built_with.fingerprint
+        chunks = [
+            ChunkRow(
+                id=chunk_id(source.path, piece, chunker=CHUNKER_VERSION, embedder=fingerprint),
+                path=source.path,
+                ordinal=piece.ordinal,
+                parent=piece.parent,
+                start_line=piece.start_line,
+                end_line=piece.end_line,
+                heading=piece.heading,
+                lead=piece.lead,
+                text=piece.text,
+            )
+            for piece in made.chunks
+        ]
+        return file, chunks
+
+    def write_vectors(self, *, partial: bool) -> None:
+        """Embed what has no vector yet, and then drop the vectors of chunks that are gone.
+
+        With `partial` the words are published first, and then vectors as they come: a search uses what is there.
+        """
+        embedder, builder = self._choice.embedder, self._builder
+        if embedder is None:
+            return
+        pending = builder.manifest.count(embedded=False)
+        if not pending and builder.meta("vectors") == "current":
+            return
+        if partial and pending:
+            builder.publish()
+        try:
+            self._embed(embedder, pending, partial=partial)
+        except KnowledgeError:
+            raise
+        except BaseException:  # whoever stopped it has what was made so far
+            if partial:
+                with suppress(KnowledgeError):
+                    builder.publish()
+            raise
+        builder.drop_stale()
+        if builder.geometry_is_new:
+            self._calibrate(embedder)
+
+    def _calibrate(self, embedder: Embedder) -> None:
+        """Note what a cosine means in this base: see confidence.py."""
+        manifest = self._builder.manifest
+        rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
+        some = rows[:: max(1, len(rows) // _HEADINGS)]
+        paths = {one: path for one, path, *_ in manifest.places()}
+
+        def nearest(question: str) -> list[tuple[str, float]]:
+            found = self._builder.nearest(embedder.embed_query(question), _NEAR)
+            return [(paths[one], cosine) for one, cosine in found.items() if one in paths]
+
+        manifest.put_meta({"calibration": json.dumps(calibrated(self._language.code, some, nearest) or "")})
+
+    def _embed(self, embedder: Embedder, pending: int, *, partial: bool) -> None:
+        if not pending:
+            return
+        from cervella.knowledge.index.nodes import vectors_of  # LlamaIndex takes seconds to import
+
+        done, until = 0, _FIRST
+        for vectors in vectors_of(self._without_vectors(), embedder, batch=_BATCH, cache=self._cache):
+            self._builder.add(vectors)
+            done += len(vectors)
+            self.notify("embed", done, pending)
+            if partial and until <= done < pending:
+                self._builder.publish()
+                until = 2 * done
+
+    def _without_vectors(self) -> Iterator[ChunkRow]:
+        for path in self._by_use():
+            yield from self._builder.manifest.pending(path)  # another one after each time that it was published
+
+    def _by_use(self) -> list[str]:
+        """The files with chunks that have no vector: those that are most asked for first, and the newest of them."""
+        manifest = self._builder.manifest
+        files = manifest.files()
+
+        def late(path: str) -> int:
+            role = files[path].role or ""
+            return 0 if role in _FIRST_ROLES else 2 if role in _LAST_ROLES else 1
+
+        newest_first = sorted(manifest.pending_paths(), key=lambda path: files[path].date or "", reverse=True)
+        return sorted(newest_first, key=late)
+
+    def report(self, plan: Plan, reading: Reading, found: Scan, *, seconds: float) -> IndexReport:
+        manifest = self._builder.manifest
+        indexed = len(manifest.files())
+        warnings = [f"The folder {folder or '.'!r} can't be listed: {reason}." for folder, reason in found.unlisted]
+        if not indexed:
+            warnings.append(
+                f"There is nothing to index in {str(self._folder)!r}: put files that end in .md there, or point "
+                "[knowledge] folder at another folder."
+            )
+        if self._choice.warning:
+            warnings.append(self._choice.warning)
+        noted = sorted(self._noted().items())
+        warnings += (f"{path}: {notes['plain']}." for path, notes in noted if notes["plain"])
+        wants_vectors = self._choice.embedder is not None or self._choice.warning is not None
+        return IndexReport(
+            files_seen=indexed + len(reading.skipped),
+            files_indexed=indexed,
+            files_skipped=reading.skipped,
+            added=len(plan.added),
+            changed=len(plan.changed),
+            removed=len(plan.removed),
+            unchanged=indexed - len(plan.added) - len(plan.changed),
+            chunks_total=manifest.count(),
+            pending_embeddings=manifest.count(embedded=False) if wants_vectors else 0,
+            embedder=self._choice.built_with.name,
+            warnings=tuple(warnings),
+            redactions=tuple(
+                Redaction(path=path, line=line, kind=kind)
+                for path, notes in noted
+                for line, kind in notes["redactions"]
+            ),
+            seconds=seconds,
+        )
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """A parser makes many objects and no cycles: looking for cycles in them is a third of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,371 @@
+"""What the index holds, in SQLite: the files, their chunks, and what it was built with. It decides what has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
+from cervella.knowledge.documents.chunking import Chunk
+from cervella.knowledge.documents.markdown import split_lines
+from cervella.knowledge.embedders.embedders import BuiltWith
+from cervella.process.forks import ForkLock, unforked
+from cervella.types import Status
+
+__all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id"]
+
+SCHEMA_VERSION = 2
+FILE_NAME = "manifest.sqlite"
+
+# A file's text is kept once; a chunk is a range of its lines. `stems` are those of its chunks, for the next run.
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, disk_path TEXT NOT NULL, sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL, title TEXT NOT NULL, role TEXT, project TEXT, date TEXT, status TEXT NOT NULL,
+    local_only INTEGER NOT NULL, text BLOB NOT NULL, stems BLOB
+);
+CREATE TABLE chunks (
+    file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
+    parent INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
+    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, lean REAL, PRIMARY KEY (file, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
+"""
+_FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
+_CHUNK_COLUMNS = ("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead")
+_CHUNKS = f"SELECT {', '.join(_CHUNK_COLUMNS)} FROM chunks JOIN files ON file = number"
+_OPEN_TEXTS = 64  # files whose lines are kept at hand
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """One indexed file."""
+
+    path: str
+    disk_path: str
+    sha256: str
+    size: int
+    title: str
+    role: str | None
+    project: str | None
+    date: str | None
+    status: Status
+    local_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkRow:
+    """One chunk of an indexed file."""
+
+    id: str
+    path: str
+    ordinal: int
+    parent: int
+    """The passage group of its file that it belongs to, from 0."""
+    start_line: int
+    end_line: int
+    heading: str
+    lead: str
+    text: str
+
+
+def chunk_id(path: str, chunk: Chunk, *, chunker: str, embedder: str) -> str:
+    """The same for the same text at the same place of a file, however often it is computed: writes can be repeated.
+
+    32 hexadecimal digits. Line numbers are left out, so that a chunk that only moved keeps its vector.
+    """
+    parts = (path, str(chunk.ordinal), chunk.lead, chunk.text, chunker, embedder)
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
+
+
+class Manifest:
+    """An open manifest. Usable from several threads, one at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._lock = ForkLock()
+        self._texts: dict[str, list[str]] = {}
+
+    @classmethod
+    def create(cls, folder: Path) -> Manifest:
+        """A new, empty one, to be written."""
+        manifest = cls._edit(folder)
+        with manifest._guard():
+            manifest._connection.executescript(_SCHEMA)
+        return manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> Manifest:
+        """The one of a published generation, to be read. Raises IndexMissingError, IndexDamagedError."""
+        path = folder / FILE_NAME
+        if not path.is_file():
+            if folder.is_dir():
+                raise _damaged(path, "it is gone")
+            raise IndexMissingError(f"No index at {str(folder)!r}.", remedy="Build it with `cervella index`.")
+        # Immutable: nobody writes it any more, so that SQLite needs no lock and no file beside it.
+        manifest = cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
+        try:
+            manifest.meta("rules")  # SQLite opens anything; it is the first look that tells
+        except BaseException:
+            manifest.close()
+            raise
+        return manifest
+
+    @classmethod
+    def copy(cls, source: Path, folder: Path) -> Manifest:
+        """A copy in `folder` of the manifest in the folder `source`, to be written."""
+        manifest = cls._edit(folder)
+        try:
+            with cls.open(source) as original, original._guard(), manifest._guard():
+                original._connection.backup(manifest._connection)
+        except BaseException:
+            manifest.close()
+            raise
+        return manifest
+
+    @classmethod
+    def _edit(cls, folder: Path) -> Manifest:
+        path = folder / FILE_NAME
+        connection = _connect(f"{path.absolute().as_uri()}?mode=rwc", path)
+        # A generation that is being made is thrown away when its writer dies, and is made durable as a whole.
+        connection.execute("PRAGMA journal_mode = MEMORY")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA secure_delete = ON")
+        return cls(connection, path)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _guard(self) -> Iterator[sqlite3.Connection]:
+        with unforked, self._lock:
+            try:
+                yield self._connection
+            except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
+                if isinstance(error, sqlite3.OperationalError) and not _tells_damage(error):
+                    raise _unusable(self._path, error) from error
+                raise _damaged(self._path, str(error)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside, or nothing."""
+        with self._guard() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has ended it already
+                    connection.execute("ROLLBACK")
+                raise
+
+    @property
+    def built_with(self) -> BuiltWith | None:
+        """The embedder that the index was built with; None before its first commit."""
+        name, fingerprint = self.meta("embedder"), self.meta("fingerprint")
+        return BuiltWith(name=name, fingerprint=fingerprint) if name and fingerprint else None
+
+    def meta(self, key: str) -> str | None:
+        with self._guard() as connection:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def put_meta(self, values: Mapping[str, str]) -> None:
+        with self._guard() as connection:
+            connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    def files(self) -> dict[str, FileRow]:
+        """The indexed files, by path."""
+        with self._guard() as connection:
+            rows = connection.execute(f"SELECT {', '.join(_FILE_COLUMNS)} FROM files ORDER BY path").fetchall()
+        made = (FileRow(**{**dict(zip(_FILE_COLUMNS, row, strict=True)), "local_only": bool(row[-1])}) for row in rows)
+        return {row.path: row for row in made}
+
+    def replace_file(
+        self,
+        file: FileRow,
+        text: str,
+        chunks: Sequence[ChunkRow],
+        stems: Sequence[Sequence[str]],
+        *,
+        embedded: Iterable[str] = (),
+    ) -> None:
+        """Put a file and its chunks in the place of what was there. Those in `embedded` have their vector already.
+
+        `text` is the file's, as it was cut; `stems` are those of each chunk.
+        """
+        ready = frozenset(embedded)
+        self.delete_file(file.path)
+        kept = zlib.compress("\n".join(split_lines(text)).encode())
+        names = (*_FILE_COLUMNS, "text", "stems")
+        said = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
+        with self._guard() as connection:
+            number = connection.execute(
+                f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+                [*(getattr(file, name) for name in _FILE_COLUMNS), kept, said],
+            ).lastrowid
+            connection.executemany(
+                "INSERT INTO chunks (file, id, ordinal, parent, start_line, end_line, heading, lead, embedded) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        number,
+                        row.id,
+                        row.ordinal,
+                        row.parent,
+                        row.start_line,
+                        row.end_line,
+                        row.heading,
+                        row.lead,
+                        row.id in ready,
+                    )
+                    for row in chunks
+                ],
+            )
+
+    def delete_file(self, path: str) -> None:
+        self._texts.pop(path, None)
+        with self._guard() as connection:
+            connection.execute("DELETE FROM chunks WHERE file = (SELECT number FROM files WHERE path = ?)", (path,))
+            connection.execute("DELETE FROM files WHERE path = ?", (path,))
+
+    def lines(self, path: str, start: int, end: int) -> str:
+        """Lines of an indexed file, 1-based, inclusive, joined by \\n. Empty where there is no such file or line."""
+        return "\n".join(self._lines(path)[start - 1 : end])
+
+    def _lines(self, path: str) -> list[str]:
+        with self._guard() as connection:
+            held = self._texts.get(path)
+            if held is None:
+                row = connection.execute("SELECT text FROM files WHERE path = ?", (path,)).fetchone()
+                held = zlib.decompress(row[0]).decode().split("\n") if row else []
+                if len(self._texts) >= _OPEN_TEXTS:
+                    del self._texts[next(iter(self._texts))]
+                self._texts[path] = held
+        return held
+
+    def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
+        """All chunks, by path and ordinal, or those of these ids, in no order."""
+        with self._guard() as connection:
+            if ids is None:
+                rows = connection.execute(f"{_CHUNKS} ORDER BY path, ordinal").fetchall()
+            else:
+                found = (connection.execute(f"{_CHUNKS} WHERE id = ?", (one,)).fetchone() for one in ids)
+                rows = [row for row in found if row]
+        return [self._row(row) for row in rows]
+
+    def pending(self, path: str) -> list[ChunkRow]:
+        """The chunks of a file that have no vector yet, in order."""
+        with self._guard() as connection:
+            rows = connection.execute(f"{_CHUNKS} WHERE path = ? AND embedded = 0 ORDER BY ordinal", (path,)).fetchall()
+        return [self._row(row) for row in rows]
+
+    def _row(self, values: Sequence[Any]) -> ChunkRow:
+        row = dict(zip(_CHUNK_COLUMNS, values, strict=True))
+        return ChunkRow(**row, text=self.lines(row["path"], row["start_line"], row["end_line"]))
+
+    def stems(self) -> list[list[str]]:
+        """The stems of every chunk, by path and ordinal."""
+        with self._guard() as connection:
+            rows = connection.execute("SELECT stems FROM files ORDER BY path").fetchall()
+            texts = [zlib.decompress(row[0]).decode() for row in rows]
+        return [line.split() for text in texts for line in text.split("\n")]
+
+    def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
+        """Id, path, parent, first and last line and lean of every chunk, in the order of the lexical index."""
+        with self._guard() as connection:
+            columns = "id, path, parent, start_line, end_line, lean"
+            query = f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+            return connection.execute(query).fetchall()
+
+    def ids(self, *, embedded: bool | None = None) -> set[str]:
+        """The ids of all chunks, of those with a vector, or of those without."""
+        where = "" if embedded is None else f" WHERE embedded = {int(embedded)}"
+        with self._guard() as connection:
+            return {row[0] for row in connection.execute(f"SELECT id FROM chunks{where}")}
+
+    def count(self, *, embedded: bool | None = None) -> int:
+        where = "" if embedded is None else f" WHERE embedded = {int(embedded)}"
+        with self._guard() as connection:
+            return int(connection.execute(f"SELECT count(*) FROM chunks{where}").fetchone()[0])
+
+    def pending_paths(self) -> list[str]:
+        """The files with chunks that have no vector yet."""
+        with self._guard() as connection:
+            query = "SELECT path FROM files WHERE number IN (SELECT file FROM chunks WHERE embedded = 0) ORDER BY path"
+            return [row[0] for row in connection.execute(query)]
+
+    def mark(self, ids: Iterable[str], *, embedded: bool) -> None:
+        """Note that these chunks have a vector, or have none."""
+        with self.transaction(), self._guard() as connection:
+            connection.executemany("UPDATE chunks SET embedded = ? WHERE id = ?", [(embedded, one) for one in ids])
+
+    def headings(self) -> list[tuple[str, str]]:
+        """The headings of all chunks, each with its path, in order."""
+        with self._guard() as connection:
+            query = "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+            return connection.execute(query).fetchall()
+
+    def without_lean(self) -> list[str]:
+        """The ids of the chunks that have a vector, but no lean."""
+        with self._guard() as connection:
+            return [row[0] for row in connection.execute("SELECT id FROM chunks WHERE embedded = 1 AND lean IS NULL")]
+
+    def put_leans(self, leans: Mapping[str, float]) -> None:
+        """Note the leans of chunks, by id."""
+        with self.transaction(), self._guard() as connection:
+            rows = [(lean, one) for one, lean in leans.items()]
+            connection.executemany("UPDATE chunks SET lean = ? WHERE id = ?", rows)
+
+    def check(self) -> None:
+        """Raises IndexDamagedError where SQLite finds its file broken."""
+        with self._guard() as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if found != "ok":
+                raise _damaged(self._path, found)
+
+    def vacuum(self) -> None:
+        """Give back the space of what was deleted."""
+        with self._guard() as connection:
+            connection.execute("VACUUM")
+
+
+def _tells_damage(error: sqlite3.Error) -> bool:
+    return any(sign in str(error) for sign in ("no such table", "no such column", "malformed"))
+
+
+def _damaged(path: Path, reason: str) -> IndexDamagedError:
+    return IndexDamagedError(
+        f"The manifest of the index at {str(path)!r} is damaged: {reason}.",
+        remedy="Build it anew with `cervella index --rebuild`.",
+    )
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> KnowledgeError:
+    return KnowledgeError(
+        f"The index at {str(path)!r} can't be used: {error}.",
+        remedy="Check the free space and the rights of its folder, and that no other program holds it.",
+        code="index_unusable",
+    )
+
+
+def _connect(uri: str, path: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error

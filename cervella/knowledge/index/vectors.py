@@ -1,0 +1,304 @@
+"""The border to Chroma: vectors by chunk id, in an embedded store under the index folder. Text is not kept here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cervella.errors import IndexDamagedError, KnowledgeError
+from cervella.privacy.files import FILE_MODE, set_modes
+from cervella.process.forks import LibraryThreads, immortal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["VectorStore"]
+
+FOLDER_NAME = "chroma"
+_TABLES = "chroma.sqlite3"
+_PAGE = 2_000  # ids per read
+_ASKED = 100  # vectors asked for at once
+_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds
+_SAME = 0.9999  # a cosine
+_FEW = 3  # vectors written again to have Chroma put its graph on disk
+_RHYTHM: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes between two looks at the queue, and at the disk
+_THREADS = LibraryThreads()  # of Chroma: a closed store leaves some too
+_HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16, **_RHYTHM}
+
+
+class VectorStore:
+    """The vectors of one embedder. Only one process may write; the index's lock sees to that."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._where = folder / FOLDER_NAME
+        self._fingerprint = fingerprint
+        self._open()
+
+    def _open(self) -> None:
+        # Chroma takes 3 to 512 characters of [a-zA-Z0-9._-] as a name; a fingerprint may be anything.
+        name = f"cervella-{hashlib.sha256(self._fingerprint.encode()).hexdigest()[:16]}"
+        with self._border():
+            self._client = _open_client(self._where)
+            _THREADS.started()
+            _open.add(self)
+            try:
+                self._collection = self._insist(
+                    self._client.get_or_create_collection,
+                    name=name,
+                    embedding_function=None,
+                    configuration={"hnsw": _HNSW},
+                    metadata={"fingerprint": self._fingerprint},
+                )
+                self._batch = int(self._client.get_max_batch_size())
+                self._held: int | None = None  # counted at the first query, and again after a change: it is not cheap
+            except BaseException:
+                self._client.close()
+                raise
+
+    @staticmethod
+    def check_fork() -> None:
+        """Raises KnowledgeError (`forked`) in a child of a process that has used Chroma: its threads are not here."""
+        if _THREADS.lost:
+            raise KnowledgeError(
+                "Chroma does not work in a process that was forked from one where it works.",
+                remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it "
+                "before the first search and the first run of the index.",
+                code="forked",
+            )
+
+    @staticmethod
+    def copy(source: Path, folder: Path) -> None:
+        """Copy the store under a folder, which readers may have open, to another."""
+        if not VectorStore.exists(source):
+            return
+        old, new = source / FOLDER_NAME, folder / FOLDER_NAME
+        tables = shutil.ignore_patterns(f"{_TABLES}*")
+        with _sqlite_border(old):
+            shutil.copytree(old, new, ignore=tables)
+            set_modes(new, FILE_MODE)  # what was for reading alone is written now
+            before, after = sqlite3.connect(old / _TABLES), sqlite3.connect(new / _TABLES)
+            try:
+                before.backup(after)
+            finally:
+                before.close()
+                after.close()
+
+    @staticmethod
+    def move(source: Path, folder: Path) -> None:
+        """Put the store under a folder, which is closed, in the place of another's."""
+        shutil.rmtree(folder / FOLDER_NAME)
+        os.replace(source / FOLDER_NAME, folder / FOLDER_NAME)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether vectors were ever written under this folder."""
+        return (folder / FOLDER_NAME).is_dir()
+
+    @staticmethod
+    def writable(folder: Path) -> bool:
+        """Whether this process may write to the store under a folder, which Chroma does even to read it."""
+        return all(os.access(folder / FOLDER_NAME / name, os.W_OK) for name in ("", _TABLES))
+
+    def close(self) -> None:
+        if not _THREADS.lost:
+            self._client.close()
+
+    def __enter__(self) -> VectorStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _border(self) -> Iterator[None]:
+        self.check_fork()
+        from chromadb.errors import ChromaError
+
+        try:
+            yield
+        except BaseException as error:
+            panic = type(error).__name__ == "PanicException"  # Rust's, which is not even an Exception
+            if not panic and not isinstance(error, (ChromaError, ValueError, RuntimeError, OSError)):
+                raise
+            raise IndexDamagedError(
+                f"Chroma can't use its store at {str(self._where)!r}: {error}",
+                remedy="Check the free space and the rights of the folder, then build it anew with "
+                "`cervella index --rebuild`.",
+            ) from error
+
+    def _insist(self, call: Callable[..., Any], **values: Any) -> Any:
+        """Call again while Chroma's own threads lock its tables; all that is called so may be done twice."""
+        from chromadb.errors import InternalError
+
+        for wait in (*_WAITS, None):
+            try:
+                return call(**values)
+            except InternalError as error:
+                if wait is None or "database is locked" not in str(error):
+                    raise
+                time.sleep(wait)
+        return None
+
+    def upsert(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
+        """Put vectors in, by chunk id, over what was there."""
+        import numpy as np
+
+        ids = list(vectors)
+        self._held = None
+        with self._border():
+            for start in range(0, len(ids), self._batch):
+                part = ids[start : start + self._batch]
+                rows = np.asarray([vectors[one] for one in part], dtype=np.float32)
+                self._insist(self._collection.upsert, ids=part, embeddings=rows)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        self._held = None
+        with self._border():
+            for start in range(0, len(ids), self._batch):
+                self._insist(self._collection.delete, ids=list(ids[start : start + self._batch]))
+
+    def ids(self) -> set[str]:
+        """Every id that has a vector."""
+        return {one for page in self._pages([]) for one in page["ids"]}
+
+    def items(self) -> Iterator[dict[str, np.ndarray]]:
+        """All vectors by id, page by page."""
+        for page in self._pages(["embeddings"]):
+            yield dict(zip(page["ids"], page["embeddings"], strict=True))
+
+    def get(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """The vectors of these chunks, by id; those that have none are left out."""
+        return {one: vector for page in self._some(ids) for one, vector in page.items()}
+
+    def _pages(self, include: list[Any]) -> Iterator[Any]:
+        offset = 0
+        while True:
+            with self._border():
+                page = self._insist(self._collection.get, include=include, limit=_PAGE, offset=offset)
+            if not page["ids"]:
+                return
+            yield page
+            offset += len(page["ids"])
+
+    def query(self, vector: np.ndarray, count: int, *, among: Sequence[str] | None = None) -> dict[str, float]:
+        """The nearest chunks and their cosine, best first; `among` narrows the search to these ids."""
+        # Chroma passes ids to SQLite one by one: a long list is cheaper, and safer, to look through afterwards.
+        narrow = list(among) if among is not None and len(among) <= self._batch else None
+        if among is not None and narrow is None:
+            wide, wanted = self.query(vector, 10 * count), frozenset(among)
+            return {one: cosine for one, cosine in wide.items() if one in wanted}
+        if narrow == []:
+            return {}
+        with self._border():
+            if self._held is None:
+                self._held = int(self._insist(self._collection.count))
+            if not self._held:
+                return {}
+            found = self._insist(
+                self._collection.query,
+                query_embeddings=vector.reshape(1, -1),
+                n_results=min(count, self._held),
+                ids=narrow,
+                include=["distances"],
+            )
+        distances = (found["distances"] or [[]])[0]
+        return {one: 1.0 - float(distance) for one, distance in zip(found["ids"][0], distances, strict=True)}
+
+    def unfindable(self, ids: Collection[str] | None = None) -> list[str]:
+        """Those of the ids, of all where none are given, whose own vector, asked for, does not find them.
+
+        Chroma can count and get what it never returns.
+        """
+        import numpy as np
+
+        lost = []
+        for page in self.items() if ids is None else self._some(sorted(ids)):
+            names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
+            for start in range(0, len(names), _ASKED):
+                with self._border():
+                    found = self._insist(
+                        self._collection.query,
+                        query_embeddings=rows[start : start + _ASKED],
+                        n_results=10,
+                        include=["distances"],
+                    )
+                answers = zip(found["ids"], found["distances"] or [], strict=True)
+                for one, (best, distances) in zip(names[start : start + _ASKED], answers, strict=True):
+                    # Equal texts have equal vectors: any of them in its place is no loss.
+                    if one not in best and 1 - min(distances, default=2.0) < _SAME:
+                        lost.append(one)
+        return lost
+
+    def _some(self, ids: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, len(ids), _PAGE):
+            with self._border():
+                page = self._insist(self._collection.get, ids=list(ids[start : start + _PAGE]), include=["embeddings"])
+            yield dict(zip(page["ids"], page["embeddings"], strict=True))
+
+    def _set_rhythm(self, rhythm: Any) -> None:
+        with warnings.catch_warnings():  # Chroma warns of the way in which it wrote "no embedding function" itself
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._insist(self._collection.modify, configuration={"hnsw": rhythm})
+
+    def compact(self) -> None:
+        """Have all vectors in the graph on disk, and close: Chroma keeps up to a thousand in a queue beside it, twice.
+
+        It writes its graph when enough has been written since: so for a moment, a few are enough.
+        """
+        self.close()
+        self._open()
+        with self._border():
+            # Before anything is looked at: with the first look Chroma opens its graph, and heeds this no more.
+            self._set_rhythm({"batch_size": 2, "sync_threshold": 2})
+            few = self._insist(self._collection.get, limit=_FEW, include=["embeddings"])
+            if few["ids"]:
+                self._insist(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
+            self._set_rhythm(_RHYTHM)
+        self.close()
+        with _sqlite_border(self._where):
+            connection = sqlite3.connect(self._where / _TABLES, isolation_level=None)
+            try:
+                connection.execute("VACUUM")
+            finally:
+                connection.close()
+
+
+_open: weakref.WeakSet[VectorStore] = weakref.WeakSet()
+
+
+def _outlive_a_fork() -> None:
+    """A child that ends would wait for ever while it destroys Chroma's client."""
+    for store in list(_open):
+        immortal(store)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_outlive_a_fork)
+
+
+@contextmanager
+def _sqlite_border(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise KnowledgeError(
+            f"Chroma's store at {str(where)!r} can't be copied or tidied: {error}.",
+            remedy="Check the free space and the rights of the index folder.",
+            code="index_unusable",
+        ) from error
+
+
+def _open_client(path: Path) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))

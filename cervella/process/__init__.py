@@ -1,0 +1,1 @@
+"""What this process is: forks, threads of native libraries, the background event loop."""

@@ -1,0 +1,128 @@
+"""History as callers write it, made into messages and into the query of a follow-up; and messages cut into turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cervella.errors import ConfigError
+from cervella.text.language import Language, is_blank, says_refusal
+from cervella.types import Message, Reply
+
+__all__ = ["asked_before", "history_of", "query_after", "sendable", "turns"]
+
+_LONGEST_QUERY = 500  # characters
+
+
+def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
+    """History as callers write it: Messages, Replies, `(question, answer)` pairs, or `{"role", "content"}` dicts.
+
+    Turns that were refused, and blank ones, are left out.
+    """
+    return sendable(tuple(_messages(turns or ())))
+
+
+def _messages(turns: Iterable[Any]) -> Iterator[Message]:
+    if not isinstance(turns, Iterable):
+        raise ConfigError(f"history is {type(turns).__name__}, which is no list.", remedy="Give a list of turns.")
+    for turn in turns:
+        if isinstance(turn, Message):
+            _check_role(turn.role)
+            yield turn
+        elif isinstance(turn, Reply):
+            yield from turn.as_turn()
+        elif isinstance(turn, Mapping) and set(turn) >= {"role", "content"}:
+            _check_role(turn["role"])
+            yield Message(role=turn["role"], content=_content(turn), tainted=bool(turn.get("tainted", False)))
+        elif isinstance(turn, (tuple, list)) and len(turn) == 2 and all(isinstance(part, str) for part in turn):
+            yield Message(role="user", content=turn[0])
+            yield Message(role="assistant", content=turn[1])
+        else:
+            raise ConfigError(
+                f"history holds {type(turn).__name__} {turn!r:.60}.",
+                remedy='Give Messages, Replies, (question, answer) pairs or {"role": …, "content": …} dicts.',
+            )
+
+
+def _content(turn: Mapping[str, Any]) -> str:
+    """The text of a dict; of a refused answer none, which takes its question along."""
+    refused = turn.get("finish_reason") == "refusal" or turn.get("refusal")
+    return "" if refused or turn["content"] is None else str(turn["content"])
+
+
+def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:
+    """The questions of a history that `history_of` takes, oldest first, each with its query; None where it has none."""
+    asked: list[tuple[str, str | None]] = []
+    for turn in history:
+        if isinstance(turn, Reply):
+            asked.append((turn.question, turn.retrieval_query or None))
+        else:
+            asked += [(message.content, None) for message in _messages([turn]) if message.role == "user"]
+    return asked
+
+
+def query_after(
+    question: str, before: Sequence[tuple[str, str | None]], lang: Language, persona: str | None = None
+) -> str | None:
+    """What to search for where the question is a follow-up: it, after the query of the turn before; else None.
+
+    `before` are the earlier questions, oldest first, each with its query. Where a query is not kept it is made again
+    from the questions before that one. `persona` is her name: a question about herself follows up on nothing.
+    """
+    chain: list[str] = []
+    follows = lang.follows_up(question, persona)
+    for asked, query in reversed(before):
+        if not follows:
+            break
+        if asked.strip():  # a blank question is about nothing
+            chain.append(query or asked)
+            follows = query is None and lang.follows_up(asked, persona)
+    if not chain:
+        return None
+    found = chain.pop()
+    for asked in (*reversed(chain), question):
+        found = _shortened(f"{found} {asked}")
+    return found
+
+
+def _shortened(query: str) -> str:
+    """A query without its middle where it is long: what a chain of follow-ups is about came first."""
+    if len(query) <= _LONGEST_QUERY:
+        return query
+    head, tail = query[: _LONGEST_QUERY // 2], query[-_LONGEST_QUERY // 2 :]
+    return f"{head.rpartition(' ')[0] or head} {tail.partition(' ')[2] or tail}"
+
+
+def _check_role(role: Any) -> None:
+    if role not in ("user", "assistant"):
+        raise ConfigError(
+            f"history holds a message of role {role!r}.",
+            remedy="History is questions (user) and answers (assistant); the system prompt is the soul's alone.",
+        )
+
+
+def turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
+    """A history cut into turns, each a question with what answered it."""
+    cut: list[list[Message]] = []
+    for message in history:
+        if message.role == "user" or not cut:
+            cut.append([message])
+        else:
+            cut[-1].append(message)
+    return [tuple(turn) for turn in cut]
+
+
+def sendable(history: Sequence[Message]) -> tuple[Message, ...]:
+    """A history without what no engine may be sent again: refused turns, and blank ones.
+
+    Engines refuse an empty message, and go on refusing while a refused turn is in sight. A question leaves with its
+    answer, so that the roles still alternate.
+    """
+    return tuple(message for turn in turns(history) for message in _sendable(turn))
+
+
+def _sendable(turn: tuple[Message, ...]) -> tuple[Message, ...]:
+    kept = tuple(message for message in turn if message.images or not is_blank(message.content))
+    refused = any(message.role == "assistant" and says_refusal(message.content) for message in kept)
+    whole = {message.role for message in kept} == {message.role for message in turn}
+    return kept if whole and not refused else ()

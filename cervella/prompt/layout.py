@@ -1,0 +1,203 @@
+"""The prompt's layout, written and read back in one place.
+
+A prompt becomes messages in this order, and what changes comes last, because prompt caches live on a common prefix:
+
+1. system: the soul and nothing else, the same bytes for ever;
+2. the bare history: questions and answers, never old passages, refused or blank turns;
+3. the last user turn: instructions, then the passages, fenced and numbered, then the question.
+
+```text
+Oggi è 9 gennaio 2026. …                                 instructions
+
+Fonti:
+
+[F1] decisioni/20260109_rinvio.md, righe 12-19, 9 gennaio 2026
+~~~~
+Rinvio > Perché                                          lead: heading path, a split table's header
+
+Il lancio è rinviato: mancano i test di carico.          the passage's lines
+~~~~
+
+Domanda: Perché abbiamo rimandato il lancio?
+```
+
+A passage can't break out: its fence is longer than any run of tildes in it, and whatever in it looks like a mark is
+shown with other brackets (`⟦F1⟧`), so a mark in an answer can only mean one of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from cervella.prompt.history import sendable
+from cervella.text.language import Language, is_blank, language
+from cervella.types import Message, Passage, Prompt
+
+__all__ = [
+    "LAYOUT_VERSION",
+    "FoundMark",
+    "defuse_marks",
+    "estimate_tokens",
+    "find_marks",
+    "instructions_for",
+    "render",
+    "strip_marks",
+    "without",
+]
+
+LAYOUT_VERSION = 1
+"""Changes whenever the same parts would give other messages: part of the soul's lock."""
+
+_MARK = re.compile(r"\[\s*(F\s*\d{1,4}(?:\s*[,;]\s*F?\s*\d{1,4})*)\s*\]", re.IGNORECASE)
+_CODE = re.compile(
+    # A fence at any depth, to its end or, where it has none, to the text's; "```x```" on one line is a span, no fence.
+    r"^[ \t]*+(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)[^\n]*+(?:\n(?:.*?\n)??[ \t]*(?P=fence)[`~]*[ \t\r]*(?=\n|\Z)|.*\Z)"
+    r"|(?<!`)(?P<span>`+)(?!`)(?:(?!\n[ \t]*\n).){1,4000}?(?<!`)(?P=span)(?!`)",  # a span ends with its paragraph
+    re.DOTALL | re.MULTILINE,
+)
+_OTHER_CODE = re.compile(
+    r"<code\b[^>]*>(?:(?!<code\b).){0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+",
+    re.DOTALL | re.MULTILINE,
+)
+_INDENTED = re.compile(r"^(?: {4}|\t)[^\n]*\[\s*[Ff]", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundMark:
+    """One mark in an answer."""
+
+    mark: str
+    """Normalised: `F1`."""
+    start: int
+    """Where the brackets that hold it begin in the text."""
+    end: int
+    group: tuple[str, ...]
+    """All the marks of the run of brackets that it stands in: `[F1, F2]` and `[F1][F2]` are one group."""
+
+
+def find_marks(text: str) -> list[FoundMark]:
+    """The marks of an answer in order: `[F1]`, `[F1, F2]`, `[F1][F2]`, any case, not inside code.
+
+    >>> [found.mark for found in find_marks("Sì [f1], forse [F2, F3]; `x[F4]`")]
+    ['F1', 'F2', 'F3']
+    """
+    masked = _without_code(text)
+    runs: list[list[re.Match[str]]] = []
+    for match in _MARK.finditer(masked):
+        if runs and not masked[runs[-1][-1].end() : match.start()].strip(" \t"):
+            runs[-1].append(match)
+        else:
+            runs.append([match])
+    found = []
+    for run in runs:
+        group = tuple(f"F{int(number)}" for match in run for number in re.findall(r"\d+", match.group(1)))
+        found += [FoundMark(mark=mark, start=run[0].start(), end=run[-1].end(), group=group) for mark in group]
+    return found
+
+
+def _without_code(text: str) -> str:
+    """The text with its code blanked out, every other character in its place."""
+
+    def blank(match: re.Match[str]) -> str:
+        return " " * len(match.group())
+
+    lines = text.split("\n")
+    if _INDENTED.search(text):  # code, or the inside of a list: only a parser tells them apart
+        from markdown_it import MarkdownIt
+
+        for token in MarkdownIt("commonmark").parse(text):
+            if token.type == "code_block" and token.map:
+                for number in range(*token.map):
+                    lines[number] = " " * len(lines[number])
+    text = "\n".join(lines)
+    if "`" in text or "~~~" in text:
+        text = _CODE.sub(blank, text)
+    if "<code" in text or "]:" in text:
+        text = _OTHER_CODE.sub(blank, text)
+    return text
+
+
+def strip_marks(text: str) -> str:
+    """The text without its marks and the space before them.
+
+    >>> strip_marks("Costa 3 euro [F1].")
+    'Costa 3 euro.'
+    """
+    spans = sorted({(found.start, found.end) for found in find_marks(text)}, reverse=True)
+    for start, end in spans:
+        text = text[:start].rstrip(" \t") + text[end:]
+    return text
+
+
+def defuse_marks(text: str) -> str:
+    """The text with whatever looks like a mark in other brackets; nothing else changes, and the length is kept.
+
+    >>> defuse_marks("vedi [F1]")
+    'vedi ⟦F1⟧'
+    """
+    return _MARK.sub(lambda match: f"⟦{match.group()[1:-1]}⟧", text)
+
+
+def instructions_for(lang: Language, *, today: str, passages: int, abstain: bool = False) -> str:
+    """How to answer: today's date, how to cite, how to say that the base does not know. `today` is ISO."""
+    text = lang.prompt["instructions" if passages else "without_passages"]
+    text = text.format(today=lang.format_date(today), abstention=lang.abstention)
+    return f"{text}\n{lang.prompt['doubtful']}" if abstain and passages else text
+
+
+def render(prompt: Prompt) -> tuple[Message, ...]:
+    """The messages of a prompt: system, history, and the last user turn with instructions, passages and question.
+
+    None is empty where the prompt asks something: an empty system and turns that can't be sent again are left out.
+    """
+    lang = language(str(prompt.hints.get("language", "it")))
+    instructions = prompt.instructions
+    if not prompt.passages:  # all were withheld, or had no room: what is said of sources would be wrong
+        instructions = str(prompt.hints.get("instructions_without_passages", instructions))
+    parts = [instructions.strip()] if instructions.strip() else []
+    if prompt.passages:
+        parts.append(lang.prompt["sources"])
+        parts += [_source(mark, passage, lang) for mark, passage in prompt.sources.items()]
+    parts.append(f"{lang.prompt['question']} {prompt.question}" if parts else prompt.question)
+    last = Message(role="user", content="\n\n".join(parts), images=prompt.images, tainted=prompt.tainted)
+    system = () if is_blank(prompt.system) else (Message(role="system", content=prompt.system),)
+    return (*system, *sendable([_bare(message) for message in prompt.history]), last)
+
+
+def _bare(message: Message) -> Message:
+    """An earlier turn without its marks: they stood for passages that are not shown any more."""
+    return replace(message, content=strip_marks(message.content)) if message.role == "assistant" else message
+
+
+def _source(mark: str, passage: Passage, lang: Language) -> str:
+    lines = lang.prompt["line" if passage.start_line == passage.end_line else "lines"]
+    label = [_one_line(passage.path), lines.format(start=passage.start_line, end=passage.end_line)]
+    if passage.date:
+        label.append(_one_line(lang.format_date(passage.date)))
+    if passage.status in lang.status:
+        label.append(lang.status[passage.status])
+    body = defuse_marks(f"{passage.lead}\n\n{passage.text}" if passage.lead else passage.text)
+    # CommonMark ends a line at \n, \r\n or \r: with \n alone, a fence that hides behind a \r can't open or close one.
+    body = body.replace("\r\n", "\n").replace("\r", "\n")
+    fence = "~" * max(4, 1 + max(map(len, re.findall(r"~+", body)), default=0))
+    return f"[{mark}] {', '.join(label)}\n{fence}\n{body}\n{fence}"
+
+
+def _one_line(text: str) -> str:
+    return defuse_marks(_CONTROL.sub(" ", text))
+
+
+def without(prompt: Prompt, marks: Collection[str]) -> Prompt:
+    """The prompt less the passages of these marks; the others keep theirs."""
+    kept = [(mark, passage) for mark, passage in prompt.sources.items() if mark not in marks]
+    return replace(prompt, marks=tuple(mark for mark, _ in kept), passages=tuple(passage for _, passage in kept))
+
+
+def estimate_tokens(messages: Iterable[Message] | str) -> int:
+    """ceil(characters / 3): what a prompt costs where no brain can count it; on the safe side for Italian."""
+    if isinstance(messages, str):
+        return -(-len(messages) // 3)
+    return -(-sum(len(message.content) for message in messages) // 3)

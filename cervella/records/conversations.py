@@ -1,0 +1,304 @@
+"""Conversations that last: questions and answers in one SQLite file, really deleted on request.
+
+What is kept of a turn is its question and its answer, never its passages; the taint of a turn is kept with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cervella.errors import ConfigError, ConversationError
+from cervella.privacy.files import make_private_folder
+from cervella.process.forks import unforked
+from cervella.records.sqlite_file import create_whole
+from cervella.types import Filters, Message, Reply
+
+__all__ = ["Conversation", "Conversations", "Turn"]
+
+_SCHEMA_VERSION = 1
+_BUSY_SECONDS = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS session (
+    id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, filters TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS turn (
+    number INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES session(id) ON DELETE CASCADE, asked TEXT NOT NULL,
+    question TEXT NOT NULL, answer TEXT NOT NULL, query TEXT NOT NULL, tainted INTEGER NOT NULL,
+    finish_reason TEXT NOT NULL, brain TEXT NOT NULL, model TEXT NOT NULL, soul TEXT NOT NULL, reply TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS turn_of_session ON turn(session, number);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question and its answer."""
+
+    asked: str
+    """When, ISO 8601, UTC."""
+    question: str
+    answer: str
+    query: str
+    """What was searched for; the question, or for a follow-up more than it."""
+    tainted: bool
+    finish_reason: str
+    brain: str
+    model: str
+    soul: str
+    reply: str
+    """The reply's id."""
+
+    def messages(self) -> tuple[Message, ...]:
+        """As history for the next question; nothing of a refusal, which is kept to be seen and never sent again."""
+        if self.finish_reason == "refusal":
+            return ()
+        return (
+            Message(role="user", content=self.question, tainted=self.tainted),
+            Message(role="assistant", content=self.answer, tainted=self.tainted),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A session as a list shows it."""
+
+    id: str
+    created: str
+    """ISO 8601, UTC."""
+    updated: str
+    turns: int
+    filters: Filters | None
+
+
+class Conversations:
+    """The conversations in one file. Thread-safe, and safe for several processes: SQLite in WAL mode."""
+
+    def __init__(self, path: str | Path, *, on_delete: Callable[[str], None] | None = None) -> None:
+        """Nothing is read or written before the first call. Calls raise ConversationError.
+
+        `on_delete` is called with the id of a session that is to be deleted, before it is.
+        """
+        self._path = Path(path)
+        self._on_delete = on_delete
+
+    def open(self, session: str, filters: Filters | None) -> Filters | None:
+        """Start a session, or go on with it. Gives the filters that hold: those kept, narrowed by those given."""
+        if not isinstance(session, str) or not session.strip():
+            raise ConversationError(
+                f"A session's id is {session!r}.", remedy="Give it a name, a text such as 'guest-42'."
+            )
+        with self._connected(write=True) as database:
+            row = database.execute("SELECT filters FROM session WHERE id = ?", (_storable(session),)).fetchone()
+            if row is None:
+                now = _now()
+                database.execute(
+                    "INSERT INTO session VALUES (?, ?, ?, ?)", (_storable(session), now, now, _dumped(filters))
+                )
+                return filters
+        kept = _loaded(session, row[0])
+        return filters if kept is None or kept == filters else kept.narrowed(filters)
+
+    def append(self, session: str, reply: Reply) -> None:
+        """Keep a turn."""
+        with self._connected(write=True) as database:
+            now = _now()
+            changed = database.execute(
+                "UPDATE session SET updated = ? WHERE id = ?", (now, _storable(session))
+            ).rowcount
+            if not changed:
+                raise _missing(session)
+            database.execute(
+                "INSERT INTO turn (session, asked, question, answer, query, tainted, finish_reason, brain, model, soul,"
+                " reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    _storable(session),
+                    now,
+                    _storable(reply.question),
+                    _storable(reply.text),
+                    _storable(reply.retrieval_query or reply.question),
+                    int(reply.tainted),
+                    reply.finish_reason,
+                    reply.brain,
+                    reply.model,
+                    reply.soul,
+                    reply.id,
+                ),
+            )
+
+    def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
+        """The turns of a session, oldest first; of a session that does not exist, none."""
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT asked, question, answer, query, tainted, finish_reason, brain, model, soul, reply FROM turn"
+                " WHERE session = ? ORDER BY number DESC LIMIT ?",
+                (_storable(session), -1 if last is None else last),
+            ).fetchall()
+        return [
+            Turn(
+                asked=asked,
+                question=question,
+                answer=answer,
+                query=query,
+                tainted=bool(tainted),
+                finish_reason=finish_reason,
+                brain=brain,
+                model=model,
+                soul=soul,
+                reply=reply,
+            )
+            for asked, question, answer, query, tainted, finish_reason, brain, model, soul, reply in reversed(rows)
+        ]
+
+    def list(self) -> list[Conversation]:
+        """All sessions, the last used first."""
+        if not self._path.exists():
+            return []
+        with self._connected() as database:
+            rows = database.execute(
+                "SELECT s.id, s.created, s.updated, count(t.number), s.filters FROM session s"
+                " LEFT JOIN turn t ON t.session = s.id GROUP BY s.id ORDER BY s.updated DESC, s.id"
+            ).fetchall()
+        return [
+            Conversation(id=one, created=created, updated=updated, turns=turns, filters=_loaded(one, filters))
+            for one, created, updated, turns, filters in rows
+        ]
+
+    def export(self, session: str) -> dict[str, Any]:
+        """A session with its turns, as plain data."""
+        found = next((one for one in self.list() if one.id == _storable(session)), None)
+        if found is None:
+            raise _missing(session)
+        return {
+            "id": found.id,
+            "created": found.created,
+            "updated": found.updated,
+            "filters": None if found.filters is None else _plain(found.filters),
+            "turns": [asdict(turn) for turn in self.turns(session)],
+        }
+
+    def delete(self, session: str) -> None:
+        """Delete a session so that none of its words is left in the file, or in the log beside it.
+
+        Raises ConversationError where there is no such session, and where another program is still reading what is to
+        be deleted.
+        """
+        if self._on_delete is not None:
+            self._on_delete(session)
+        if not self._path.exists():
+            raise _missing(session)
+        with self._connected() as database:
+            database.execute("DELETE FROM turn WHERE session = ?", (_storable(session),))
+            self._empty_log(database)  # where that can't be done yet, the session stays, to be deleted again
+            deleted = database.execute("DELETE FROM session WHERE id = ?", (_storable(session),)).rowcount
+            database.execute("VACUUM")
+            self._empty_log(database)
+        if not deleted:
+            raise _missing(session)
+
+    def _empty_log(self, database: sqlite3.Connection) -> None:
+        """Bring the log into the file, and cut it to nothing: it keeps what was deleted for as long as it is there."""
+        busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise ConversationError(
+                f"Another program is reading the conversations in {str(self._path)!r}: deleted words would stay there.",
+                remedy="End that program, then delete the session again.",
+                code="deletion_unfinished",
+            )
+
+    @contextlib.contextmanager
+    def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection; with `write` in one transaction, which nobody else's can come between."""
+        try:
+            if not self._path.exists():
+                create_whole(self._path, _lay_out, seconds=_BUSY_SECONDS)
+            if write:
+                make_private_folder(self._path.parent)
+            with unforked, contextlib.closing(self._open()) as database:
+                self._prepare(database)
+                if not write:
+                    yield database
+                    return
+                database.execute("BEGIN IMMEDIATE")
+                with database:
+                    yield database
+        except (sqlite3.Error, OSError) as error:
+            raise ConversationError(
+                f"The conversations in {str(self._path)!r} can't be used: {error}.",
+                remedy="Check that the folder is writable and the disk not full; a damaged file can be moved away.",
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA secure_delete = ON")
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            raise ConversationError(
+                f"The conversations in {str(self._path)!r} were written by a newer Cervella.",
+                remedy="Update Cervella, or name another file in [conversations] path.",
+            )
+        if version < _SCHEMA_VERSION:
+            _lay_out(database)
+
+
+def _lay_out(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA journal_mode = WAL")
+    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _missing(session: str) -> ConversationError:
+    return ConversationError(
+        f"There is no session {session!r}.", remedy="List them with `cervella sessions`.", code="session_missing"
+    )
+
+
+def _storable(text: str) -> str:
+    """Without what UTF-8 can't hold: half a surrogate pair out of a careless JSON."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _plain(filters: Filters) -> dict[str, Any]:
+    """As JSON has it, conditions that are not there left out."""
+
+    def cut(data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: cut(value) if isinstance(value, dict) else list(value) if isinstance(value, tuple) else value
+            for key, value in data.items()
+            if value is not None
+        }
+
+    return cut(asdict(filters))
+
+
+def _dumped(filters: Filters | None) -> str | None:
+    return None if filters is None else json.dumps(_plain(filters), ensure_ascii=False)
+
+
+def _loaded(session: str, text: str | None) -> Filters | None:
+    """Filters as they were kept. Where they can't be read nobody may see anything: raises ConversationError."""
+
+    def built(data: dict[str, Any]) -> Filters:
+        within = data.pop("within", None)
+        return Filters(**data, within=None if within is None else built(within))
+
+    try:
+        return None if text is None else built(json.loads(text))
+    except (AttributeError, ConfigError, TypeError, ValueError) as error:
+        raise ConversationError(
+            f"The filters of the session {session!r} can't be read.",
+            remedy=f"Start another session, and delete this one with `cervella sessions --delete {session}`.",
+            code="session_damaged",
+        ) from error

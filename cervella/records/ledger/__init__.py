@@ -1,0 +1,20 @@
+"""What it cost: one row for every call of an engine, its price, and what may still be spent."""
+
+from cervella.records.ledger.budget import Limit
+from cervella.records.ledger.ledger import Ledger
+from cervella.records.ledger.prices import Cost, Prices
+from cervella.records.ledger.rows import Feedback, Row
+from cervella.records.ledger.statistics import BrainStatistics, Statistics, percentile, statistics_of
+
+__all__ = [
+    "BrainStatistics",
+    "Cost",
+    "Feedback",
+    "Ledger",
+    "Limit",
+    "Prices",
+    "Row",
+    "Statistics",
+    "percentile",
+    "statistics_of",
+]

@@ -1,0 +1,297 @@
+"""The ledger's statistics as people read them: words for a terminal, and one HTML page with plots.
+
+The page is whole: it asks for nothing, runs nothing, and follows the reader's light or dark.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from cervella.records.ledger.statistics import BrainStatistics, Day, Percentiles, Statistics
+
+__all__ = ["MEASURES", "html_report", "shown"]
+
+Unit = Literal["count", "seconds", "share", "usd", "rate"]
+
+
+def shown(value: float | Decimal | None, unit: Unit) -> str:
+    """A figure as people read it; what is not known is a dash.
+
+    >>> shown(0.254, "share"), shown(12.3456, "seconds"), shown(None, "usd"), shown(Decimal("0.0085"), "usd")
+    ('25.4 %', '12.3 s', '–', '$0.0085')
+    """
+    if value is None:
+        return "–"
+    if unit == "count":
+        return f"{value:,}"
+    if unit == "share":
+        return f"{100 * value:.1f} %"
+    if unit == "rate":
+        return f"{value:,.1f}"
+    if unit == "usd":
+        if 0 < value < 1e-8:
+            return "<$0.00000001"
+        return f"${value:,.2f}" if value >= 100 or not value else f"${_short(value)}"
+    return f"{value:.0f} s" if value >= 100 else f"{value:.3g} s" if value >= 1 else f"{1000 * value:.3g} ms"
+
+
+def _short(value: float | Decimal) -> str:
+    """Two decimals, or more where that shows fewer than two figures."""
+    decimals = max(2, 1 - math.floor(math.log10(abs(float(value)))))
+    return f"{value:.{min(decimals, 8)}f}"
+
+
+def _times(get: Callable[[BrainStatistics], Percentiles], part: str) -> Callable[[BrainStatistics], str]:
+    return lambda one: shown(getattr(get(one), part), "seconds")
+
+
+MEASURES: tuple[tuple[str, Callable[[BrainStatistics], str]], ...] = (
+    ("calls", lambda one: shown(one.calls, "count")),
+    ("answered", lambda one: shown(one.answered, "count")),
+    ("refused", lambda one: shown(one.refused, "count")),
+    ("latency p50", _times(lambda one: one.latency, "p50")),
+    ("latency p95", _times(lambda one: one.latency, "p95")),
+    ("latency p99", _times(lambda one: one.latency, "p99")),
+    ("first token p50", _times(lambda one: one.first_token, "p50")),
+    ("first token p95", _times(lambda one: one.first_token, "p95")),
+    ("first token p99", _times(lambda one: one.first_token, "p99")),
+    ("output tokens/s", lambda one: shown(one.tokens_per_second, "rate")),
+    ("input tokens", lambda one: shown(one.input_tokens, "count")),
+    ("output tokens", lambda one: shown(one.output_tokens, "count")),
+    ("cache share", lambda one: shown(one.cache_share, "share")),
+    ("cost", lambda one: shown(one.cost_usd, "usd")),
+    ("cost per request", lambda one: shown(one.cost_per_request, "usd")),
+    ("cost unknown", lambda one: shown(one.cost_unknown, "count")),
+    ("cost estimated", lambda one: shown(one.cost_estimated, "count")),
+    ("errors", lambda one: shown(one.error_rate, "share")),
+    ("fallback", lambda one: shown(one.fallback_rate, "share")),
+    ("retries", lambda one: shown(one.retries, "count")),
+    ("feedback +/-", lambda one: f"{one.feedback_good}/{one.feedback_bad}"),
+)
+"""What is told of a brain, in this order."""
+
+# The page. Marks are placed by percent of the width, so that text keeps its size on a phone.
+
+_STYLE = """
+:root{color-scheme:light dark;--page:#f7f7f5;--card:#fff;--ink:#1b1c1d;--soft:#5c6066;--line:#e2e2dd;
+--c0:#2a78d6;--c1:#d98200;--c2:#1a9b78;--c3:#a44fb5;--c4:#d1495b;--c5:#7a7f87}
+@media(prefers-color-scheme:dark){:root{--page:#151617;--card:#1f2123;--ink:#ececea;--soft:#a3a7ad;--line:#34373a;
+--c0:#5b9dee;--c1:#eda33a;--c2:#3fbf9a;--c3:#c47fd2;--c4:#ec7684;--c5:#9ba0a8}}
+*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+main{max-width:68rem;margin:0 auto;padding:1.5rem 1rem 3rem}h1{font-size:1.4rem;margin:0 0 .2rem}
+h2{font-size:1rem;margin:0 0 .1rem}p{margin:0;color:var(--soft)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.2rem 0}
+.tile,section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.8rem 1rem}
+.tile b{display:block;font-size:1.5rem;font-weight:600;font-variant-numeric:tabular-nums}.tile span{color:var(--soft)}
+section{margin:0 0 1rem;min-width:0}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));
+column-gap:1rem}
+svg{display:block;width:100%;overflow:visible;margin-top:.6rem;font-size:12px}svg text{fill:var(--soft)}
+svg .name{fill:var(--ink);font-size:13px}svg .grid{stroke:var(--line)}
+svg .end{text-anchor:end}svg .middle{text-anchor:middle}svg .tick{stroke-width:2}
+svg .bar{stroke-width:6;stroke-linecap:round;opacity:.45}
+.key{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin-top:.5rem;color:var(--soft);font-size:13px}
+.key i{display:inline-block;width:.7em;height:.7em;border-radius:2px;margin-right:.4em}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
+th:first-child,td:first-child{text-align:left;color:var(--soft);font-weight:400;position:sticky;left:0;padding-left:0;background:var(--card)}
+tr:last-child td{border-bottom:0}
+""".strip()
+_COLOURS = 5
+"""Brains with a colour of their own; more share the last, which is grey."""
+
+
+def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page. `budget` holds what `cervella stats --json` gives under that name."""
+    colours = {one.brain: f"var(--c{min(number, _COLOURS)})" for number, one in enumerate(found.brains)}
+    since = "Everything that is written down." if found.since is None else f"Since {_escaped(found.since)}."
+    body = [f"<h1>What every brain took</h1><p>{since}</p>"]
+    if found.calls:
+        body += [
+            _tiles(found, budget),
+            '<div class="pair">',
+            _section(
+                "Time to the whole answer",
+                _SPAN_TOLD,
+                _spans([(one.brain, one.latency) for one in found.brains], colours),
+            ),
+            _section(
+                "Time to the first text",
+                _SPAN_TOLD,
+                _spans([(one.brain, one.first_token) for one in found.brains], colours),
+            ),
+            "</div>",
+            _by_day(found.days, colours),
+            _section("In figures", "", _table(found.brains)),
+        ]
+    else:
+        body.append("<p>Nothing is written down yet. Ask something, then make this page again.</p>")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Cervella: every brain</title>'
+        f"<style>{_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> str:
+    failed = sum(one.failed for one in found.brains)
+    finished = found.calls - sum(one.cancelled for one in found.brains)
+    unknown = f", {found.cost_unknown:,} calls unknown" if found.cost_unknown else ""
+    tiles = [
+        (shown(found.requests, "count"), "requests"),
+        (shown(found.cost_usd, "usd"), f"cost{unknown}"),
+        (shown(failed / finished if finished else None, "share"), "of calls failed"),
+        (shown(found.fallback_rate, "share"), "answered by a fallback"),
+    ]
+    for one in budget:
+        of = f", {one['brain']}" if one["brain"] else ""
+        tiles.append((shown(one["spent_usd"], "usd"), f"of {shown(one['limit_usd'], 'usd')} this {one['period']}{of}"))
+    cells = "".join(
+        f'<div class="tile"><b>{_escaped(figure)}</b><span>{_escaped(what)}</span></div>' for figure, what in tiles
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+_SPAN_TOLD = (
+    "Dot: half of the calls were faster. Bar: to the slowest of 95 in 100. Tick: of 99 in 100. Right: the three."
+)
+
+
+def _section(title: str, told: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{f'<p>{told}</p>' if told else ''}{body}</section>"
+
+
+def _spans(rows: Sequence[tuple[str, Percentiles]], colours: Mapping[str, str]) -> str:
+    """For each brain a line from p50 to p95, and a tick at p99."""
+    known = [(name, times) for name, times in rows if times.p50 is not None]
+    top = _round_up(max((times.p99 or 0.0 for _, times in known), default=0.0))
+    if not known or not top:
+        return "<p>No call has come so far.</p>"
+    step, height = 46, 46 * len(known) + 22
+    parts = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        anchor = "" if not share else "end" if share == 1 else "middle"
+        parts.append(_line(100 * share, 0, 100 * share, height - 22, "grid"))
+        if share in (0.0, 0.5, 1.0):
+            tick = shown(top * share, "seconds") if share else "0"
+            parts.append(_text(100 * share, height - 6, tick, anchor))
+    for number, (name, times) in enumerate(known):
+        y, paint = step * number + 32, f"stroke:{colours[name]}"
+        at = [100 * (value or 0.0) / top for value in (times.p50, times.p95, times.p99)]
+        told = [shown(value, "seconds") for value in (times.p50, times.p95, times.p99)]
+        title = f"{name}: p50 {told[0]}, p95 {told[1]}, p99 {told[2]}"
+        parts.append(
+            f"<g><title>{_escaped(title)}</title>{_text(0, y - 14, name, 'name')}"
+            f"{_text(100, y - 14, ' · '.join(told), 'end')}{_line(at[0], y, at[1], y, 'bar', paint)}"
+            f"{_line(at[2], y - 7, at[2], y + 7, 'tick', paint)}"
+            f'<circle cx="{at[0]:.2f}%" cy="{y}" r="6" style="fill:{colours[name]}"/></g>'
+        )
+    return f'<svg height="{height}" role="img">{"".join(parts)}</svg>'
+
+
+def _by_day(days: Sequence[Day], colours: Mapping[str, str]) -> str:
+    """Requests and cost, a column for each day of the calendar, those without a request too."""
+    calendar = _calendar(days)
+    requests = [(day, {brain: float(n) for brain, n in one.requests.items()}) for day, one in calendar]
+    costs = [(day, {brain: float(usd) for brain, usd in one.cost_usd.items()}) for day, one in calendar]
+    paints = {**colours, "": "var(--line)"}
+    nobody = any("" in one.requests for one in days)
+    key = "".join(
+        f'<span><i style="background:{paint}"></i>{_escaped(name or "no answer")}</span>'
+        for name, paint in paints.items()
+        if name or nobody
+    )
+    key = f'<div class="key">{key}</div>'
+    priced = any(sum(parts.values()) for _, parts in costs)
+    cost = _columns(costs, paints, "usd") + key if priced else "<p>No cost is known.</p>"
+    return (
+        '<div class="pair">'
+        + _section("Requests by day", "By the brain that answered.", _columns(requests, paints, "count") + key)
+        + _section("Cost by day", "What is known of it.", cost)
+        + "</div>"
+    )
+
+
+def _calendar(days: Sequence[Day]) -> list[tuple[str, Day]]:
+    import datetime
+
+    first, last = (datetime.date.fromisoformat(days[end].day) for end in (0, -1))
+    by_day = {one.day: one for one in days}
+    every = [(first + datetime.timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+    if len(every) > 92:  # a year of columns is a wall: those days on which something was asked are enough
+        every = [one.day for one in days]
+    return [(day, by_day.get(day, Day(day=day, requests={}, cost_usd={}))) for day in every]
+
+
+def _columns(
+    days: Sequence[tuple[str, Mapping[str, float]]], paints: Mapping[str, str], unit: Literal["count", "usd"]
+) -> str:
+    top = _round_up(max(sum(parts.values()) for _, parts in days), whole=unit == "count")
+    plot, parts = 130, []
+    for share in (0.0, 0.5, 1.0):
+        y = 14 + plot * (1 - share)
+        parts.append(_line(0, y, 100, y, "grid"))
+        if share:
+            value = top * share
+            told = shown(value, unit) if unit == "usd" else f"{value:,.10g}"
+            parts.append(_text(0, y - 3, told))
+    wide = 100 / max(len(days), 7)
+    for number, (day, by_brain) in enumerate(days):
+        bottom, total = 14.0 + plot, sum(by_brain.values())
+        told = shown(total, unit) if unit == "usd" else f"{total:,.0f}"
+        each = ", ".join(
+            f"{name or 'no answer'} {shown(v, unit) if unit == 'usd' else f'{v:,.0f}'}" for name, v in by_brain.items()
+        )
+        parts.append(f"<g><title>{day}: {told}{f' ({_escaped(each)})' if len(by_brain) > 1 else ''}</title>")
+        for name in paints:
+            if height := plot * by_brain.get(name, 0.0) / top:
+                bottom -= height
+                parts.append(
+                    f'<rect x="{wide * (number + 0.14):.3f}%" y="{bottom:.2f}" width="{wide * 0.72:.3f}%" '
+                    f'height="{max(height - 1, 0.5):.2f}" rx="2" style="fill:{paints[name]}"/>'
+                )
+        parts.append("</g>")
+    parts.append(_text(0, plot + 32, days[0][0]))
+    if len(days) > 1:
+        end = wide * len(days)
+        parts.append(_text(end, plot + 32, days[-1][0], "end") if end > 45 else "")
+    return f'<svg height="{plot + 38}" role="img">{"".join(parts)}</svg>'
+
+
+def _table(brains: Sequence[BrainStatistics]) -> str:
+    head = "".join(f"<th>{_escaped(one.brain)}</th>" for one in brains)
+    models = "".join(f"<td>{_escaped(', '.join(one.models))}</td>" for one in brains)
+    rows = "".join(
+        f"<tr><td>{_escaped(name)}</td>{''.join(f'<td>{_escaped(measure(one))}</td>' for one in brains)}</tr>"
+        for name, measure in MEASURES
+    )
+    return f'<div class="wide"><table><tr><th></th>{head}</tr><tr><td>model</td>{models}</tr>{rows}</table></div>'
+
+
+_STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+
+
+def _round_up(value: float, *, whole: bool = False) -> float:
+    """The next round figure; with `whole` an even number."""
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(value))
+    found = next(power * step for step in _STEPS if power * step >= value * (1 - 1e-9))
+    return max(2.0, 2 * math.ceil(found / 2)) if whole else found
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str, style: str = "") -> str:
+    return f'<line x1="{x1:.2f}%" y1="{y1:g}" x2="{x2:.2f}%" y2="{y2:g}" class="{kind}" style="{style}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str = "") -> str:
+    return f'<text x="{x:.2f}%" y="{y:g}" class="{kind}">{_escaped(text)}</text>'
+
+
+def _escaped(text: str) -> str:
+    return html.escape(text)

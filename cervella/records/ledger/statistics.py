@@ -1,0 +1,248 @@
+"""What the rows of the ledger come to: for each brain its times, tokens, cost, failures and feedback."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+
+from cervella.records.ledger.rows import Feedback, Row
+
+__all__ = ["BrainStatistics", "Day", "Percentiles", "Statistics", "percentile", "statistics_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """Seconds that 50, 95 and 99 of 100 calls did not exceed; None where there was no call."""
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrainStatistics:
+    """One brain. A rate is between 0 and 1, and None where there is nothing to divide by."""
+
+    brain: str
+    models: tuple[str, ...]
+    calls: int
+    """All of them: answered, refused, failed, broken off, cancelled."""
+    answered: int
+    refused: int
+    """The model would not answer, and said so: billed, no answer, and no failure of the brain."""
+    failed: int
+    """Failed or broken off."""
+    cancelled: int
+    """The caller left: no failure of the brain."""
+    retries: int
+    error_rate: float | None
+    """failed / (calls - cancelled)"""
+    fallback_rate: float | None
+    """Of the replies that this brain was asked for first, those that another brain gave."""
+    latency: Percentiles
+    """Of the calls that were answered, whole."""
+    first_token: Percentiles
+    """To the first text, of all calls that came to one."""
+    tokens_per_second: float | None
+    """Output tokens / seconds, over the answered calls whose tokens are known."""
+    input_tokens: int | None
+    """Sum of what is known, as all tokens here."""
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    output_tokens: int | None
+    cache_share: float | None
+    """Cached / prompt tokens, over the calls where both are known."""
+    cost_usd: Decimal | None
+    """Sum of the costs that are known; None where none is."""
+    cost_unknown: int
+    """Calls whose cost is not known."""
+    cost_estimated: int
+    """Calls that broke off, whose cost is reckoned from the text that had come."""
+    cost_per_request: Decimal | None
+    """Mean over the replies all of whose calls of this brain have a known cost."""
+    feedback_good: int
+    """Of the replies that this brain gave."""
+    feedback_bad: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """One day of the calendar of this machine."""
+
+    day: str
+    requests: Mapping[str, int]
+    """By the brain that answered; under the empty name those that nobody did."""
+    cost_usd: Mapping[str, Decimal]
+    """What is known, by brain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """All brains."""
+
+    since: str | None
+    """The first moment that counts, ISO 8601; None for all there is."""
+    requests: int
+    """Replies that were asked for."""
+    calls: int
+    answered: int
+    """Replies that came."""
+    cost_usd: Decimal | None
+    cost_unknown: int
+    fallback_rate: float | None
+    """Of the replies that came, those of another brain than the one asked first."""
+    brains: tuple[BrainStatistics, ...]
+    """By name."""
+    days: tuple[Day, ...]
+    """Those on which anything was asked."""
+
+
+def percentile(values: Iterable[float], share: float) -> float | None:
+    """The smallest value that at least this share of the values does not exceed (nearest rank); None of nothing.
+
+    >>> percentile([1.0, 2.0, 3.0, 4.0], 0.5), percentile([1.0, 2.0, 3.0, 4.0], 0.95)
+    (2.0, 4.0)
+    """
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(round(share * len(ordered), 9)) - 1)] if ordered else None
+
+
+def statistics_of(
+    rows: Sequence[Row], feedback: Iterable[Feedback] = (), *, since: datetime.datetime | None = None
+) -> Statistics:
+    """What these calls come to, exact over all rows; `since` is only told."""
+    replies = _replies(rows)
+    said = {one.reply: one.good for one in feedback}
+    by_brain: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_brain[row.brain].append(row)
+    first, moved = defaultdict[str, int](int), defaultdict[str, int](int)
+    opinions: dict[str, list[bool]] = defaultdict(list)
+    answered = 0
+    for calls in replies:
+        giver = _giver(calls)
+        first[calls[0].brain] += 1
+        answered += giver is not None
+        moved[calls[0].brain] += giver is not None and giver != calls[0].brain
+        if giver is not None and calls[0].reply in said:
+            opinions[giver].append(said[calls[0].reply])
+    return Statistics(
+        since=None if since is None else since.isoformat(timespec="seconds"),
+        requests=len(replies),
+        calls=len(rows),
+        answered=answered,
+        cost_usd=_sum_known(row.cost_usd for row in rows),
+        cost_unknown=sum(row.cost_usd is None for row in rows),
+        fallback_rate=_rate(sum(moved.values()), answered),
+        brains=tuple(
+            _of_brain(name, calls, _rate(moved[name], first[name]), opinions[name])
+            for name, calls in sorted(by_brain.items())
+        ),
+        days=_days(rows, replies),
+    )
+
+
+def _replies(rows: Sequence[Row]) -> list[list[Row]]:
+    """The calls of each reply, in order; a call that belongs to none stands by itself."""
+    grouped: dict[str | int, list[Row]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        grouped[row.reply or number].append(row)
+    return list(grouped.values())
+
+
+def _giver(calls: Sequence[Row]) -> str | None:
+    """The brain that answered in the end; None where none did."""
+    return next((call.brain for call in reversed(calls) if call.outcome == "ok"), None)
+
+
+def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions: Sequence[bool]) -> BrainStatistics:
+    ok = [call for call in calls if call.outcome == "ok"]
+    failed = sum(call.outcome in ("error", "interrupted") for call in calls)
+    cancelled = sum(call.outcome == "cancelled" for call in calls)
+    spoken = [call for call in ok if call.output_tokens is not None]
+    cached = [
+        (call.cache_read_tokens, call.input_tokens)
+        for call in calls
+        if call.cache_read_tokens is not None and call.input_tokens is not None
+    ]
+    costs = [_sum_all(call.cost_usd for call in of_reply) for of_reply in _replies(calls)]
+    known = [cost for cost in costs if cost is not None]
+    return BrainStatistics(
+        brain=name,
+        models=tuple(sorted({call.model for call in calls})),
+        calls=len(calls),
+        answered=len(ok),
+        refused=sum(call.outcome == "refused" for call in calls),
+        failed=failed,
+        cancelled=cancelled,
+        retries=sum(call.retries > 0 for call in calls),
+        error_rate=_rate(failed, len(calls) - cancelled),
+        fallback_rate=fallback,
+        latency=_percentiles(call.seconds for call in ok),
+        first_token=_percentiles(c.first_token_seconds for c in calls if c.first_token_seconds is not None),
+        tokens_per_second=_rate(sum(c.output_tokens or 0 for c in spoken), sum(c.seconds for c in spoken)),
+        input_tokens=_total(call.input_tokens for call in calls),
+        cache_read_tokens=_total(call.cache_read_tokens for call in calls),
+        cache_write_tokens=_total(call.cache_write_tokens for call in calls),
+        output_tokens=_total(call.output_tokens for call in calls),
+        cache_share=_rate(sum(read for read, _ in cached), sum(all_of_it for _, all_of_it in cached)),
+        cost_usd=_sum_known(call.cost_usd for call in calls),
+        cost_unknown=sum(call.cost_usd is None for call in calls),
+        cost_estimated=sum(call.cost_usd is not None and call.estimated for call in calls),
+        cost_per_request=sum(known, Decimal(0)) / len(known) if known else None,
+        feedback_good=sum(opinions),
+        feedback_bad=len(opinions) - sum(opinions),
+    )
+
+
+def _days(rows: Sequence[Row], replies: Sequence[Sequence[Row]]) -> tuple[Day, ...]:
+    requests: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    costs: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for calls in replies:
+        requests[_local_day(calls[-1].at)][_giver(calls) or ""] += 1
+    for row in rows:
+        if row.cost_usd is not None:
+            costs[_local_day(row.at)][row.brain] += row.cost_usd
+    return tuple(
+        Day(day=day, requests=dict(requests[day]), cost_usd=dict(costs[day])) for day in sorted(requests | costs)
+    )
+
+
+def _local_day(at: str) -> str:
+    return _day_of_minute(at[:16])
+
+
+@lru_cache(maxsize=4096)
+def _day_of_minute(at: str) -> str:
+    """Of a minute of UTC: many calls share it, and a calendar takes its time."""
+    return datetime.datetime.fromisoformat(f"{at}+00:00").astimezone().date().isoformat()
+
+
+def _percentiles(values: Iterable[float]) -> Percentiles:
+    kept = list(values)
+    return Percentiles(p50=percentile(kept, 0.5), p95=percentile(kept, 0.95), p99=percentile(kept, 0.99))
+
+
+def _rate(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _sum_known(costs: Iterable[Decimal | None]) -> Decimal | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def _sum_all(costs: Iterable[Decimal | None]) -> Decimal | None:
+    """The sum; None where one of them is."""
+    every = list(costs)
+    return None if None in every else sum((cost for cost in every if cost is not None), Decimal(0))

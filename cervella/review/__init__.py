@@ -1,0 +1,1 @@
+"""A second pair of hands on an answer: the verdict, the second opinion, the revision."""

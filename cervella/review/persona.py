@@ -1,0 +1,85 @@
+"""The soul's own rules, held against an answer: what the traits declare, and nothing that nobody declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from cervella.checks import Check, Context, run_check
+from cervella.checks.check import PersonaTraits
+from cervella.claims.names import language_of
+from cervella.prompt.layout import strip_marks
+from cervella.text.language import Language, language
+from cervella.text.sentences import normal, units
+from cervella.types import Passage
+
+__all__ = ["SOUL_KINDS", "soul_issues"]
+
+SOUL_KINDS: Mapping[str, str] = {
+    "empty_phrase": "An empty phrase that she never says.",
+    "gender": "She speaks of herself in another gender.",
+    "address": "She does not address the person so.",
+    "emoji": "She uses no emoji.",
+    "served": "She is a partner, and calls herself something else.",
+    "identity": "She gives herself another name.",
+    "language": "The answer is in neither her language nor the question's.",
+}
+"""What can be wrong with how an answer is said, and what it means."""
+_CHECKS = {
+    "no_empty_phrases": "empty_phrase",
+    "gender": "gender",
+    "address": "address",
+    "no_emoji": "emoji",
+    "not_served": "served",
+    "identity": "identity",
+}
+_DECLARED = {"no_empty_phrases": "empty_phrases", "gender": "gender", "address": "address", "not_served": "role"}
+
+
+def soul_issues(
+    text: str, traits: PersonaTraits, lang: Language, *, passages: Sequence[Passage] = (), question: str = ""
+) -> list[tuple[str, str]]:
+    """What of an answer is against the soul's rules: the kind, and the words that decide.
+
+    What she repeats word for word from a passage is not hers. She may answer in the language of the question.
+    """
+    own = _own_words(text, passages, lang)
+    found = []
+    if own.strip():
+        context = Context(language=traits.language, traits=traits, passages=tuple(passages), question=question)
+        for kind, issue in _CHECKS.items():
+            needs = _DECLARED.get(kind)
+            if (needs and not getattr(traits, needs)) or (kind == "no_emoji" and traits.emoji is not False):
+                continue
+            args = {"named": False} if kind == "identity" else {}
+            checked = run_check(Check(kind=kind, args=args), own, context)
+            if checked.passed is False:
+                found.append((issue, checked.detail))
+        if not _in_its_language(own, traits.language, question, context):
+            found.append(("language", own.strip()[:80]))
+    return found
+
+
+def _in_its_language(text: str, spoken: str, question: str, context: Context) -> bool:
+    if run_check(Check(kind="language"), text, context).passed is not False:
+        return True
+    return language_of(text, language(spoken)) is language_of(question, language(spoken)) is not language(spoken)
+
+
+def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
+    """The answer without its marks, and without the sentences that stand in the passages as they are."""
+    known = " ".join(normal(f"{passage.lead} {passage.text}") for passage in passages)
+    # A word or two may stand in any list of what she never says: only as a sentence of its own is it the passage's.
+    whole = {normal(p.text[unit.start : unit.end]) for p in passages for unit in units(p.text, lang)}
+    bare = strip_marks(text)
+    kept = []
+    for unit in units(bare, lang):
+        piece = bare[unit.start : unit.end]
+        words = normal(re.sub(r"^[«“\"]|[»”\"][.]?$", "", piece.strip()))
+        if words not in (known if len(words.split()) > 2 else whole):
+            kept.append(piece)
+    own = "\n".join(kept)
+    shown = {letter for passage in passages for letter in f"{passage.lead}{passage.text}"}
+    return "".join(
+        letter for letter in own if ord(letter) < 0x2190 or letter not in shown
+    )  # a source's ✅ is no emoji of hers

@@ -1,0 +1,221 @@
+"""A due mani, the part that needs no model: an answer held against its sources and against the soul's own rules.
+
+The score goes from 0 to 10: the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue has 10;
+with one, at most 5, and less the larger the share of claims that have one. With the default threshold of 9 one serious
+issue of `facts`, `sources` or `soul` is enough for an answer not to be approved.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from cervella.checks import MOST_CHARACTERS
+from cervella.checks.check import PersonaTraits
+from cervella.claims.citations import claims_of, looked_at
+from cervella.claims.grounding import Claim, Finding, findings, units
+from cervella.claims.names import language_of
+from cervella.prompt.layout import FoundMark, find_marks, strip_marks
+from cervella.review.persona import SOUL_KINDS, soul_issues
+from cervella.text.language import Language
+from cervella.types import Passage
+from cervella.types.verdict import ReviewIssue, ReviewVerdict
+
+__all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
+
+THRESHOLD = 9.0
+_MOST_CLAIMS, _MOST_CHARACTERS = 250, 30_000
+"""Different claims with a mark, and as many without, and characters of each, that are held against the passages."""
+_SHOWN, _MOST_SEARCHED = 80, 200_000
+WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
+"""What each criterion is worth."""
+ISSUE_KINDS = {
+    # Kind: criterion, and what is wrong.
+    "figure": ("facts", "The cited lines do not give this figure."),
+    "date": ("facts", "The cited lines do not give this date."),
+    "unit": ("facts", "The cited lines give this figure with another unit."),
+    "quote": ("facts", "These words do not stand in the cited lines as they are quoted."),
+    "row": ("facts", "The cited lines give this for something else."),
+    "name": ("facts", "This name does not stand in the cited lines."),
+    "negation": ("facts", "The cited line says the contrary."),
+    "words": ("sources", "The claim and its lines have no word in common."),
+    "source": ("sources", "Another passage says this, the cited lines do not."),
+    "invented_mark": ("sources", "This mark stands for no passage."),
+    "stale": ("sources", "The cited file has changed, or is gone, since it was indexed."),
+    "uncited": ("sources", "This figure has no source, and stands in no passage."),
+    "unread": ("facts", "The answer is too long to be looked at whole: this and what follows was not."),
+    "empty": ("form", "There is no answer."),
+    "cut": ("form", "The answer breaks off."),
+    "opinion": ("facts", "The second hand finds this wrong."),
+}
+"""What can be wrong: the criterion it counts for, and what it means. Those of the soul's rules are `SOUL_KINDS`."""
+
+
+def review_text(
+    text: str,
+    sources: Mapping[str, Passage],
+    lang: Language,
+    *,
+    question: str = "",
+    given: str = "",
+    finish_reason: str = "stop",
+    threshold: float = THRESHOLD,
+    traits: PersonaTraits | None = None,
+    stale: Collection[str] = (),
+    until: float | None = None,
+) -> ReviewVerdict:
+    """Hold an answer against the passages that it was written from, by mark. No model is asked, nothing is loaded.
+
+    `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
+    what the soul declares; without them its rules are not looked at. `stale` are the marks of sources whose file has
+    changed, or is gone, since it was indexed. An answer that says that the base does not know needs no source. A
+    refusal is no answer, whatever came before it. Nothing more is looked at once `time.monotonic()` is past `until`;
+    what was not looked at is an issue, `unread`.
+    """
+    if finish_reason == "refusal":
+        text = ""
+    marks = find_marks(text)
+    claims = claims_of(text, lang, marks)
+    bare = _unmarked(text, lang, claims, marks)
+    repeated = f"{question}\n{given}"
+    issues: list[ReviewIssue] = []
+    marked = list(dict.fromkeys(claims))
+    unmarked = [Claim(text=piece, group=()) for piece in dict.fromkeys(bare)]
+    for several in (marked, unmarked):
+        read = looked_at(several, most=_MOST_CLAIMS, characters=_MOST_CHARACTERS)
+        for claim in several:
+            issues += _of_stale(claim, sources, stale)
+            if claim not in read or _past(until):
+                issues.append(_unread(claim.text))
+                break
+            issues += (_of_claim if claim.group else _of_unmarked)(claim, sources, lang, repeated, question)
+    issues += _of_the_form(text, finish_reason)
+    criteria = ["facts", "sources", "form"]
+    if traits is not None and _past(until):
+        issues.append(_unread(text))
+    elif traits is not None:
+        criteria.append("soul")
+        if len(text) > MOST_CHARACTERS:
+            issues.append(_unread(text[MOST_CHARACTERS:]))
+        head = text[:MOST_CHARACTERS]
+        against = soul_issues(head, traits, lang, passages=list(sources.values()), question=question)
+        issues += [ReviewIssue(kind=kind, claim=words, text=words, problem=SOUL_KINDS[kind]) for kind, words in against]
+    count = len(claims) + len(bare)
+    scored = {name: _mark(name, issues, count) for name in WEIGHTS if name in criteria}
+    score = round(sum(WEIGHTS[name] * mark for name, mark in scored.items()) / sum(WEIGHTS[name] for name in scored), 2)
+    return ReviewVerdict(
+        approved=score >= threshold and not any(issue.serious for issue in issues),
+        score=score,
+        criteria=scored,
+        issues=tuple(issues),
+        threshold=threshold,
+        claims=count,
+    )
+
+
+def criterion_of(kind: str) -> str:
+    """What an issue counts for; the soul's rules bring their own kinds."""
+    return ISSUE_KINDS[kind][0] if kind in ISSUE_KINDS else "soul"
+
+
+def _mark(criterion: str, issues: Sequence[ReviewIssue], claims: int) -> float:
+    own = [issue for issue in issues if issue.serious and criterion_of(issue.kind) == criterion]
+    if not own:
+        return 10.0
+    share = min(1.0, len({issue.claim for issue in own}) / max(1, claims))
+    return round(5.0 * (1.0 - share), 2)
+
+
+_OF_WORDS = frozenset({"words", "source", "name", "negation", "row"})
+"""Kinds that compare words, which two languages do not share."""
+
+
+def _in_the_questions(claim: str, question: str, lang: Language) -> bool:
+    """Whether a claim too short to tell is in the language of the question, which is another than the base's."""
+    asked = language_of(question, lang)
+    return asked is not lang and language_of(claim, asked) is asked
+
+
+def _of_claim(
+    claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
+) -> list[ReviewIssue]:
+    marks = tuple(dict.fromkeys(claim.group))
+    cited = {mark: sources[mark] for mark in marks if mark in sources}
+    others = {mark: passage for mark, passage in sources.items() if mark not in cited}
+    found = [] if claim.whole else [_unread(claim.text)]
+    found += [_issue("invented_mark", claim.text, f"[{mark}]", marks, cited) for mark in marks if mark not in sources]
+    if cited:
+        names = list(others)
+        other_tongue = _in_the_questions(claim.text, asked, lang)
+        for finding in findings(claim.text, list(cited.values()), lang, others=list(others.values()), given=given):
+            if other_tongue and finding.kind in _OF_WORDS:
+                continue
+            elsewhere = tuple(names[number] for number in finding.elsewhere)
+            found.append(_issue(finding.kind, claim.text, finding.text, marks, cited, finding, elsewhere))
+    return found
+
+
+def _of_stale(claim: Claim, sources: Mapping[str, Passage], stale: Collection[str]) -> list[ReviewIssue]:
+    marks = tuple(mark for mark in dict.fromkeys(claim.group) if mark in stale and mark in sources)
+    cited = {mark: sources[mark] for mark in marks}
+    return [_issue("stale", claim.text, claim.text, marks, cited)] if marks else []
+
+
+def _of_unmarked(
+    claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
+) -> list[ReviewIssue]:
+    """A sentence without a mark may say what it likes, but give no figure, date or quotation that stands nowhere."""
+    told = ("figure", "date", "unit", "quote", "unread")
+    wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in told]
+    return [_issue("unread" if one.kind == "unread" else "uncited", claim.text, one.text, (), {}, one) for one in wrong]
+
+
+def _past(until: float | None) -> bool:
+    return until is not None and time.monotonic() > until
+
+
+def _unread(text: str) -> ReviewIssue:
+    return _issue("unread", text[:_SHOWN].strip(), text[:_SHOWN].strip(), (), {})
+
+
+def _issue(
+    kind: str,
+    claim: str,
+    text: str,
+    marks: tuple[str, ...],
+    cited: Mapping[str, Passage],
+    finding: Finding | None = None,
+    elsewhere: tuple[str, ...] = (),
+) -> ReviewIssue:
+    return ReviewIssue(
+        kind=kind,
+        claim=claim,
+        text=text,
+        problem=ISSUE_KINDS[kind][1],
+        marks=marks,
+        lines=tuple(f"{passage.path}:{passage.start_line}-{passage.end_line}" for passage in cited.values()),
+        nearest=finding.nearest if finding is not None else "",
+        elsewhere=elsewhere,
+    )
+
+
+def _of_the_form(text: str, finish_reason: str) -> list[ReviewIssue]:
+    if not strip_marks(text).strip():
+        return [_issue("empty", "", "", (), {})]
+    if finish_reason in ("length", "interrupted"):
+        return [_issue("cut", text[-80:].strip(), text[-40:].strip(), (), {})]
+    return []
+
+
+def _unmarked(text: str, lang: Language, claims: Iterable[Claim], marks: Iterable[FoundMark]) -> list[str]:
+    """The sentences of an answer that no mark belongs to."""
+    claimed = "\n".join({" ".join(claim.text.split()) for claim in claims})[:_MOST_SEARCHED]
+    starts = sorted(mark.start for mark in marks)
+    pieces = []
+    for unit in units(text, lang):
+        marked = bisect_left(starts, unit.start) < bisect_left(starts, unit.end)
+        words = " ".join(strip_marks(text[unit.start : unit.end]).split())
+        if not marked and unit.kind != "heading" and words not in claimed:
+            pieces.append(words)
+    return pieces

@@ -1,0 +1,1 @@
+"""What words say, in any language: languages as data, sentences, quantities, units of measure."""
