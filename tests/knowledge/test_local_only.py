@@ -230,7 +230,9 @@ def test_a_pattern_that_names_nothing_is_refused_before_anything_is_written(
         assert repr(MEANT[pattern]) in str(caught.value)
 
 
-@pytest.mark.parametrize("leads", ["..", "../", "../cervella.toml", "../altro/**", "{above}", "{above}/altro", "{root}"])
+@pytest.mark.parametrize(
+    "leads", ["..", "../", "../cervella.toml", "../altro/**", "{above}", "{above}/altro", "{root}"]
+)
 def test_what_is_there_outside_the_folder_is_not_named_by_a_pattern(
     base: Path, index_dir: Path, write: Write, leads: str
 ) -> None:
