@@ -231,3 +231,17 @@ def test_of_98_questions_about_others_none_is_answered_by_the_constitution(answe
 
 def _first(reply: cervella.Reply) -> str | None:
     return reply.citations[0].path if reply.citations else None
+
+
+@pytest.mark.parametrize(
+    "question", ["Cervella, chi sei?", "cervella , CHI SEI", "Otto, presentati", "Bot, who are you?"]
+)
+def test_who_is_spoken_to_by_another_name_is_still_she(question: str) -> None:
+    assert language("it").asks_identity(question, "Nina") == ""
+
+
+@pytest.mark.parametrize(
+    "question", ["Otto, chi è Cervella?", "Otto, quanto costa il listino?", "Chi è Otto, chi era?"]
+)
+def test_a_name_in_front_makes_no_question_about_her(question: str) -> None:
+    assert language("it").asks_identity(question, "Nina") is None
