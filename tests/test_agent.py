@@ -172,6 +172,14 @@ def test_history_of_every_form_reaches_the_brain_bare(make: Any) -> None:
         agent.ask("E poi?", history="ciao")
 
 
+@pytest.mark.parametrize("content", [[{"type": "text", "text": "Quando?"}], b"Quando?", 7])
+def test_a_message_whose_content_is_no_text_is_refused_and_not_written_out(make: Any, content: Any) -> None:
+    brain = ScriptedBrain(["Bene."])
+    with pytest.raises(ConfigError, match="content"):
+        make(brain).ask("E poi?", history=[{"role": "user", "content": content}])
+    assert not brain.prompts
+
+
 # Another engine
 
 

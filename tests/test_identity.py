@@ -152,12 +152,14 @@ def test_whatever_brain_answers_the_passages_are_the_constitutions(drafts: Path)
         assert agent.search("Nora, chi sei?")[0].path == "persona/anima.md"
 
 
-def test_where_no_document_says_who_she_is_nothing_else_is_sure_to(drafts: Path) -> None:
+@pytest.mark.parametrize("question", ["Nora, chi sei?", "Chi è Nora?", "chi è la Nora?", "Presentati"])
+def test_where_no_document_says_who_she_is_nothing_else_is_sure_to(drafts: Path, question: str) -> None:
     base(drafts)("fuori.md", SOUL.format("Io sono"))
     with made(drafts, "fuori.md") as agent:
-        found = agent.search("Nora, chi sei?")
+        found = agent.search(question)
         assert (found.confidence, found.abstain) == (0.0, True)
-        assert agent.ask("Presentati").abstained
+        assert {passage.role for passage in found}.isdisjoint({"constitution"}), "a draft says who she was to be"
+        assert agent.ask(question).abstained
 
 
 def test_within_filters_that_leave_the_constitution_out_nobody_says_who_she_is(drafts: Path) -> None:
@@ -229,3 +231,17 @@ def test_of_98_questions_about_others_none_is_answered_by_the_constitution(answe
 
 def _first(reply: cervella.Reply) -> str | None:
     return reply.citations[0].path if reply.citations else None
+
+
+@pytest.mark.parametrize(
+    "question", ["Cervella, chi sei?", "cervella , CHI SEI", "Otto, presentati", "Bot, who are you?"]
+)
+def test_who_is_spoken_to_by_another_name_is_still_she(question: str) -> None:
+    assert language("it").asks_identity(question, "Nina") == ""
+
+
+@pytest.mark.parametrize(
+    "question", ["Otto, chi è Cervella?", "Otto, quanto costa il listino?", "Chi è Otto, chi era?"]
+)
+def test_a_name_in_front_makes_no_question_about_her(question: str) -> None:
+    assert language("it").asks_identity(question, "Nina") is None

@@ -156,6 +156,11 @@ def test_marks_by_the_hundred_thousand_are_one_look() -> None:
     assert [one.supported for one in found.citations] == [True]
 
 
+@pytest.mark.timeout(40)
+def test_taking_marks_out_copies_the_text_once() -> None:
+    assert strip_marks("Costa 12 euro [F1]. " * 150_000) == "Costa 12 euro. " * 150_000
+
+
 def test_a_citation_whose_claims_are_too_many_is_not_called_supported() -> None:
     right = "".join(f"Il piano base {n} costa 12 euro [F1]. " for n in ("pro", "uno"))
     many = "".join(f"Il piano base parola{'abcdefghij'[n % 10] * (n + 1)} [F1]. " for n in range(MOST_CLAIMS + 20))

@@ -38,6 +38,7 @@ _OTHER_NAMES: Mapping[str, str] = {
     "llamaserver": "llamacpp",
 }
 _KINDS: Mapping[str, str] = {
+    "claude": "claude",
     "anthropic": "claude",
     "sonnet": "claude",
     "opus": "claude",
@@ -45,6 +46,9 @@ _KINDS: Mapping[str, str] = {
     "gguf": "embedded",
     "llamacpppython": "embedded",
 }
+
+_FAMILY = re.compile(r"(openai|chatgpt|gpt|gemini|anthropic|claude)\b(?!-oss)")
+"""Models that one maker alone serves begin with these; gpt-oss runs anywhere."""
 
 
 def _model_alone(spec: str) -> str | None:
@@ -64,7 +68,8 @@ def known_elsewhere(name: str, *, table: str | None = None) -> str | None:
     """
     if alone := _model_alone(name):
         return alone
-    bare = re.sub(r"[^a-z]", "", name.lower())
+    family = _FAMILY.match(name.lower())
+    bare = family[1] if family else re.sub(r"[^a-z]", "", name.lower())
     if bare in _KINDS:
         return f'That engine is the kind "{_KINDS[bare]}" here.'
     server = _OTHER_NAMES.get(bare, bare)

@@ -59,8 +59,10 @@ def _tell_what_was_skipped(skipped: Sequence[SkippedFile], *, whole: bool) -> No
     reasons = Counter(one.reason for one in skipped)
     named = sorted(skipped, key=lambda one: (reasons[one.reason], one.reason, one.path))
     shown = named if whole else named[:_NAMED]
-    if len(named) > len(shown):
+    if len(named) > 1:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        note(f"skipped: {len(skipped)} files ({counts}); some of them follow, --verbose names all:")
+        more = "; some of them follow, --verbose names all" if len(named) > len(shown) else ""
+        note(f"skipped: {len(skipped)} files ({counts}){more}:")
     for one in shown:
-        note(f"skipped: {one.path} ({one.reason})")
+        path = "".join(letter if letter.isprintable() else "�" for letter in one.path)  # one line each
+        note(f"skipped: {path} ({one.reason})")

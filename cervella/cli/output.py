@@ -90,7 +90,7 @@ def warn_of_index(flags: Mapping[str, int]) -> None:
         also = f", and {unchecked} could not be compared" if unchecked else ""
         note(f"warning: {counted(behind, 'file')} changed since the index was built{also}; run `cervella index`.")
     elif unchecked:
-        note(f"note: {counted(unchecked, 'file')} could not be compared with the index; run `cervella index`.")
+        note(f"note: {counted(unchecked, 'file')} could not be compared with the index.")
 
 
 @contextmanager

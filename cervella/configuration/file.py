@@ -107,10 +107,15 @@ def explained(error: ValidationError, file: Path | None, from_file: Mapping[str,
         written = written.get(key) if isinstance(written, Mapping) else None
     own = written is not None and written == first["input"]  # else it came from the environment, or an argument
     where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), "")) if own else ""
-    what = first["msg"].removeprefix("Value error, ")
+    what, given = first["msg"].removeprefix("Value error, "), mask_secrets(repr(first["input"]))[0]
+    listed = ""
+    if first["type"] == "tuple_type":
+        what = "it is no list"
+        if isinstance(first["input"], str):
+            listed = f" Write [{given.replace(chr(39), chr(34)):.80}]."
     return ConfigError(
         f"The value of {'.'.join(named)!r}{where} can't be used: {what}.",
-        remedy=f"{_description(keys)} Given: {mask_secrets(repr(first['input']))[0]:.80}.".strip(),
+        remedy=f"{_description(keys)} Given: {given:.80}.{listed}".strip(),
         code="bad_value",
     )
 

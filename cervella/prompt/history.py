@@ -46,8 +46,15 @@ def _messages(turns: Iterable[Any]) -> Iterator[Message]:
 
 def _content(turn: Mapping[str, Any]) -> str:
     """The text of a dict; of a refused answer none, which takes its question along."""
-    refused = turn.get("finish_reason") == "refusal" or turn.get("refusal")
-    return "" if refused or turn["content"] is None else str(turn["content"])
+    content = turn["content"]
+    if turn.get("finish_reason") == "refusal" or turn.get("refusal") or content is None:
+        return ""
+    if not isinstance(content, str):
+        raise ConfigError(
+            f"history holds a message whose content is {type(content).__name__} {content!r:.60}.",
+            remedy="Give its text, as a string.",
+        )
+    return content
 
 
 def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:

@@ -62,6 +62,7 @@ _OTHER_CODE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _INDENTED = re.compile(r"^(?: {4}|\t)[^\n]*\[\s*[Ff]", re.MULTILINE)
+_NUMBER = re.compile(r"\d+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -93,7 +94,7 @@ def find_marks(text: str) -> list[FoundMark]:
             runs.append([match])
     found = []
     for run in runs:
-        group = tuple(f"F{int(number)}" for match in run for number in re.findall(r"\d+", match.group(1)))
+        group = tuple(f"F{int(number)}" for match in run for number in _NUMBER.findall(match[1]))
         found += [FoundMark(mark=mark, start=run[0].start(), end=run[-1].end(), group=group) for mark in group]
     return found
 
@@ -126,10 +127,11 @@ def strip_marks(text: str) -> str:
     >>> strip_marks("Costa 3 euro [F1].")
     'Costa 3 euro.'
     """
-    spans = sorted({(found.start, found.end) for found in find_marks(text)}, reverse=True)
-    for start, end in spans:
-        text = text[:start].rstrip(" \t") + text[end:]
-    return text
+    kept, done = [], 0
+    for start, end in sorted({(found.start, found.end) for found in find_marks(text)}):
+        kept.append(text[done:start].rstrip(" \t"))
+        done = end
+    return "".join([*kept, text[done:]])
 
 
 def defuse_marks(text: str) -> str:

@@ -32,6 +32,7 @@ _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
 _LONGEST_REASON = 500
+_ADDRESS = re.compile(r"\s*[^\W\d_]+\s*,(?=\s*[^\W\d_])")  # «Cervella, …»
 _LONGEST_IDENTITY = 200  # characters of a question about herself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 _ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
@@ -199,12 +200,15 @@ class Language:
     def asks_identity(self, question: str, persona: str | None = None) -> str | None:
         """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
 
-        With `persona`, her name, no other name counts, and the question may call her by it or give it an article.
+        With `persona`, her name, no other name counts, and the question may call her by it or give it an article. Who
+        is spoken to by another name («Cervella, chi sei?») is still she.
 
         >>> it = language("it")
         >>> it.asks_identity("Chi sei?"), it.asks_identity("Chi è Cervella?"), it.asks_identity("Chi sei per dirlo?")
         ('', 'cervella', None)
         >>> it.asks_identity("Cervella, chi sei?", "Cervella"), it.asks_identity("Chi è Mistral?", "Cervella")
+        ('', None)
+        >>> it.asks_identity("Cervella, chi sei?", "Nina"), it.asks_identity("Nina, chi è Cervella?", "Otto")
         ('', None)
         """
         if len(question) > _LONGEST_IDENTITY:
@@ -214,7 +218,10 @@ class Language:
         every = [self._identity, *(language(code)._identity for code in known_languages() if code != self.code)]
         readings = [(said, names), (once(said), None if names is None else tuple(map(once, names)))]
         found = (identity.asked(*reading) for reading in readings for identity in every)
-        return next((name for name in found if name is not None), None)
+        asked = next((name for name in found if name is not None), None)
+        if asked is None and persona is not None and (address := _ADDRESS.match(question)):
+            return "" if self.asks_identity(question[address.end() :], persona) == "" else None  # by a name not hers
+        return asked
 
     def own_name(self, text: str) -> str | None:
         """The name that somebody gives herself in a text; None where it has none.

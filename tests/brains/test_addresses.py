@@ -48,6 +48,16 @@ def test_a_url_without_v1_is_told_with_the_right_one(server: FaultServer, model:
         assert f'url = "{server.url}/v1"' in str(caught.value.remedy)
 
 
+@pytest.mark.parametrize("end", ["/v1/chat/completions", "/v1/models/", "/chat/completions"])
+def test_the_address_of_an_endpoint_is_told_with_that_of_the_server(server: FaultServer, end: str) -> None:
+    brain = load_brain("vllm", {"vllm": {"url": server.url + end, "model": "prova"}})
+    for look in (brain.check, lambda: asked(brain)):  # type: ignore[attr-defined]
+        with pytest.raises(BrainError) as caught:
+            look()
+        assert caught.value.code == "wrong_address"
+        assert f'url = "{server.url}/v1"' in str(caught.value.remedy)
+
+
 def test_a_page_in_place_of_an_api_is_told_too(server: FaultServer) -> None:
     async def page(to: Connection) -> None:
         await to.status(200, "<html></html>")
@@ -65,7 +75,16 @@ def test_the_right_address_is_no_mistake(server: FaultServer) -> None:
     assert caught.value.code == "model_missing"
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1/", "127.0.0.1/v1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:11434/v1",
+        "http://127.0.0.1:11434/v1/",
+        "127.0.0.1/v1",
+        "http://127.0.0.1:11434/v1/chat/completions",
+        "http://127.0.0.1:11434/api/chat",
+    ],
+)
 def test_ollama_below_v1_is_told_with_the_right_one(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"write 'http://127\.0\.0\.1:11434'"):
         load_brain("ollama", {"ollama": {"url": url}})
@@ -75,7 +94,8 @@ def test_ollama_below_v1_is_told_with_the_right_one(url: str, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "name", ["openai", "OpenAI", "gpt-5", "lmstudio", "llama.cpp", "mistral", "groq", "hugging-face"]
+    "name",
+    ["openai", "OpenAI", "openai-api", "gpt-5", "gpt-4o", "lmstudio", "llama.cpp", "mistral", "groq", "hugging-face"],
 )
 def test_an_engine_that_is_known_by_another_name_says_how(name: str) -> None:
     with pytest.raises(UnknownBrainError) as caught:
@@ -84,3 +104,9 @@ def test_an_engine_that_is_known_by_another_name_says_how(name: str) -> None:
     with pytest.raises(UnknownBrainError) as caught:
         load_brain("mio", {"mio": {"kind": name}})
     assert '[brains.mio] kind = "vllm"' in str(caught.value.remedy)
+
+
+def test_a_model_that_runs_anywhere_is_not_sent_to_one_maker() -> None:
+    with pytest.raises(UnknownBrainError) as caught:
+        load_brain("gpt-oss")
+    assert "api.openai.com" not in str(caught.value.remedy)

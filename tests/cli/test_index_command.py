@@ -42,6 +42,7 @@ def test_many_skipped_files_are_a_summary_and_at_most_ten_lines(home: Path, caps
 @pytest.mark.parametrize("option", ["--verbose", "-v"])
 def test_verbose_names_every_skipped_file(home: Path, capsys: Any, option: str) -> None:
     lines = [line for line in run(capsys, option)[1].splitlines() if line.startswith("skipped:")]
+    assert lines.pop(0) == "skipped: 41 files (40 not_markdown, 1 not_text):"
     assert len(lines) == 41
     assert all(line.endswith(")") for line in lines)
 
@@ -52,12 +53,19 @@ def test_json_names_every_skipped_file(home: Path, capsys: Any) -> None:
     assert "skipped:" not in err
 
 
-def test_few_skipped_files_are_named_without_a_summary(home: Path, capsys: Any) -> None:
+def test_few_skipped_files_are_all_named_behind_the_summary(home: Path, capsys: Any) -> None:
     for path in sorted(home.glob("note/foto-*.png"))[8:]:
         path.unlink()
     lines = [line for line in run(capsys)[1].splitlines() if line.startswith("skipped:")]
-    assert len(lines) == 9
-    assert "files (" not in lines[0]
+    assert lines[0] == "skipped: 9 files (8 not_markdown, 1 not_text):"
+    assert len(lines) == 10
+
+
+def test_one_skipped_file_is_its_own_summary(home: Path, capsys: Any) -> None:
+    for path in home.glob("note/foto-*.png"):
+        path.unlink()
+    lines = [line for line in run(capsys)[1].splitlines() if line.startswith("skipped:")]
+    assert lines == ["skipped: zz.md (not_text)"]
 
 
 def test_what_lies_in_git_and_in_our_own_folder_is_not_counted(home: Path, capsys: Any) -> None:

@@ -211,6 +211,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
         configured(brain='"ollama"', more='[brains.ollama]\nurl = "http://127.0.0.1:9/v1"\n'),
         2, "write 'http://127.0.0.1:9'", "[brains.ollama]",
     ),
+    "one pattern without its list": (configured(more='local_only = "note"\n'), 2, "knowledge.local_only", '["note"]'),
     "a question in place of a command": (typed("Quando è il lancio?"), 2, "No such command", 'cervella ask "…"'),
     "an option before the command": (typed("--brain", "echo", "ask", "x"), 2, "--brain", "after its command"),
     "a question to chat": (typed("chat", "ciao"), 2, "ciao", "`cervella ask"),

@@ -230,6 +230,38 @@ def test_a_pattern_that_names_nothing_is_refused_before_anything_is_written(
         assert repr(MEANT[pattern]) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "leads", ["..", "../", "../cervella.toml", "../altro/**", "{above}", "{above}/altro", "{root}"]
+)
+def test_what_is_there_outside_the_folder_is_not_named_by_a_pattern(
+    base: Path, index_dir: Path, write: Write, leads: str
+) -> None:
+    write(base.parent, "cervella.toml", "")
+    write(base.parent, "altro/nota.md", "# X\n")
+    pattern = leads.format(above=base.parent, root=f"/{base.parts[1]}")
+    with pytest.raises(UnmatchedPatternError):
+        updated(base, index_dir, pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "nearest"),
+    [
+        ("stipendi", "riservato/premi e stipendi.md"),
+        ("stipendi/**", "riservato/premi e stipendi.md"),
+        ("*equipe*", "riservato/2026-05-06 équipe.md"),
+        ("premi", "riservato/premi e stipendi.md"),
+    ],
+)
+def test_a_name_that_has_the_patterns_name_in_it_is_near(
+    base: Path, index_dir: Path, write: Write, pattern: str, nearest: str
+) -> None:
+    write(base, "riservato/premi e stipendi.md", "# X\n")
+    write(base, "riservato/2026-05-06 équipe.md", "# X\n")
+    with pytest.raises(UnmatchedPatternError) as caught:
+        updated(base, index_dir, pattern)
+    assert nearest in caught.value.nearest[pattern]
+
+
 def test_what_is_named_as_nearest_is_never_hidden_or_secret(base: Path, index_dir: Path, write: Write) -> None:
     write(base, ".persnale/x.md", "# X\n")
     write(base, "secrets/persnal.md", "# X\n")

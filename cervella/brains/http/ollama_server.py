@@ -46,8 +46,8 @@ def server_url(url: str | None) -> str:
     address = checked_url(urlunsplit(parts))
     if own := without_openai_path(address):
         raise ValueError(
-            f"url is {shown_url(address)!r}, and Ollama's own API is not below /v1: write {shown_url(own)!r}, or take "
-            'kind = "vllm" for the OpenAI-compatible one'
+            f"url is {shown_url(address)!r}, and Ollama is found at its address alone, not below /v1: write "
+            f'{shown_url(own)!r}, or take kind = "vllm" for its OpenAI-compatible API'
         )
     return address
 

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cervella.text.language import fold
 from cervella.types.filters import path_matches
@@ -23,6 +23,7 @@ __all__ = ["Glob", "forms_of", "lies", "nearest_paths", "understood", "widened"]
 
 _SHOWN = 3  # nearest paths
 _NEAR = 0.6  # the ratio of difflib from which two names are near
+_LONG = 4  # letters from which a name that is part of another is near it
 _SPELLED = 64  # patterns that braces and classes of letters may come to
 _ENDINGS = (".md", ".markdown")
 _BLANKS = "\u200b\ufeff"  # of no width; str.strip knows the others
@@ -187,6 +188,7 @@ def _likeness(wanted: Sequence[str], names: Sequence[str]) -> float:
         _ratio("/".join(wanted), "/".join(names)),
         0.98 * _ratio("/".join(wanted[-both:]), "/".join(names[-both:])),
         0.9 * _ratio(wanted[-1], names[-1]),
+        _NEAR if len(wanted[-1]) >= _LONG and wanted[-1] in names[-1] else 0.0,
     )
 
 
@@ -199,5 +201,7 @@ def _ratio(one: str, other: str) -> float:
 
 def lies(folder: Path, form: str) -> bool:
     """Whether something of this name is in the folder, read or not; of a pattern with wildcards, never."""
-    spellings = (unicodedata.normalize(kind, form) for kind in ("NFC", "NFD"))
-    return not _WILD.search(form) and any(os.path.lexists(folder / one) for one in spellings)
+    path = PurePath(form)
+    if _WILD.search(form) or path.drive or path.root or ".." in path.parts:  # that would be looked for outside
+        return False
+    return any(os.path.lexists(folder / unicodedata.normalize(kind, form)) for kind in ("NFC", "NFD"))

@@ -197,13 +197,14 @@ class HybridRetriever:
         scores = newest_first(with_file(scores, base), base)
         asked = spoken.asks_identity(query, self._persona)
         herself = self._about_her(loaded, base, asked, allowed)
-        if herself:
+        hers = asked == "" or (asked is not None and self._persona is not None)
+        if herself or (hers and self._constitution is not None):
             # Who she is, the Constitution says first and in its own order; the rest follows, its drafts do not.
             scores[[place for place, path in enumerate(loaded.paths) if _is_constitution(loaded.files[path])]] = -np.inf
             scores[herself] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
-        # Without the Constitution nothing tells who "you" is, however near the words of the question come.
-        unknown = 0.0 if asked == "" else confidence(loaded, query, spoken, cosines, candidates)
+        # Without the Constitution nothing says who she is, however near the words of the question come.
+        unknown = 0.0 if hers else confidence(loaded, query, spoken, cosines, candidates)
         sure = 1.0 if herself else unknown
         found = selected(loaded, base, scores, top_k, in_order=bool(herself))
         return Retrieval(
