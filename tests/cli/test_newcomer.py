@@ -355,7 +355,7 @@ def test_an_empty_folder_is_said_to_be_empty_and_what_to_put_there(
 HOLD = """
 import sys, time
 from pathlib import Path
-from cervella.knowledge.storage import IndexFolder
+from cervella.knowledge.index.storage import IndexFolder
 with IndexFolder(Path(sys.argv[1])).writing():
     print("held", flush=True)
     sys.stdin.read()

@@ -159,7 +159,7 @@ def hub() -> Iterator[str]:
 SCRIPT = """
 import logging, sys, types
 import numpy as np
-from cervella.knowledge.embedding import SentenceTransformer
+from cervella.knowledge.embedders.embedders import SentenceTransformer
 
 class Model:
     def __init__(self, where, *, device, local_files_only):
