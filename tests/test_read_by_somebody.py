@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cervella
 from cervella.configuration.settings import SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
+from cervella.evaluation.suites.file import load_suite
+from cervella.soul import Traits
 
 ROOT = Path(cervella.__file__).parent
 SETTINGS = ROOT / "configuration" / "settings.py"
@@ -20,10 +23,28 @@ PUBLIC = ("__init__.py", "errors.py", "protocols.py", "testing.py")
 """Modules whose `__all__` is for readers outside the package."""
 REGISTERED = {"callback", "command", "field_validator", "model_validator"}
 """Decorators that hand a function to somebody who calls it."""
-ONLY_IN_PYTHON = {
-    "Lock.diff": "docs/how-to/lock-the-soul.md",
-}
-"""Methods that a page shows and no module of the package calls."""
+ONLY_A_SUITE_OF_ONES_OWN = "says_unknown"
+SUITE = """
+name = "due"
+language = "it"
+
+[[probe]]
+id = "unknown"
+dimension = "abstention"
+needs = ["{needs}"]
+turns = ["Quante camere ha l'albergo?"]
+checks = [{{ kind = "contains_any", terms = ["non lo so"] }}]
+perfect = ["Non lo so."]
+flatterer = ["Sono dodici."]
+
+[[probe]]
+id = "name"
+dimension = "identity"
+turns = ["Come ti chiami?"]
+checks = [{{ kind = "contains_any", terms = ["Ada"] }}]
+perfect = ["Ada."]
+flatterer = ["Bea."]
+"""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -90,12 +111,8 @@ def _units(path: Path) -> Iterator[Unit]:
         if isinstance(node, ast.ClassDef):
             heads = [*node.bases, *node.decorator_list, *(one.value for one in node.keywords)]
             yield unit(node.name, "", False, [*statements(node.body), *heads])
-            yield from (
-                function(one, node)
-                for one in node.body
-                if not isinstance(one, ast.ClassDef | ast.stmt)
-                or isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
-            )
+            methods = [one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+            yield from (function(one, node) for one in methods)
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield function(node, None)
 
@@ -118,7 +135,7 @@ def units() -> tuple[Unit, ...]:
 @cache
 def used() -> frozenset[Unit]:
     """What runs: it is given, or something that runs names it."""
-    found = {one for one in units() if (one.given and not one.owner) or f"{one.owner}.{one.name}" in ONLY_IN_PYTHON}
+    found = {one for one in units() if one.given and not one.owner}
     names: set[str] = {name for one in found for name in one.reads}
     while True:
         more = {
@@ -137,35 +154,45 @@ def test_every_function_and_class_is_used_by_something_that_runs() -> None:
     assert [f"{one.path.relative_to(ROOT)}: {one.owner}.{one.name}".replace(" .", " ") for one in unused] == []
 
 
-def _readers(section: str, kind: type) -> list[Unit]:
-    """What runs in the modules that know a section, by its name or by its class."""
+@cache
+def _read_beside(section: str, kind: type) -> frozenset[str]:
+    """What is read by all that runs in the modules that know a section, by its name or by its class."""
     known = {one.path for one in units() if {section, kind.__name__} & one.reads} - {SETTINGS}
-    return [one for one in used() if one.path in known]
+    return frozenset().union(*(one.reads for one in used() if one.path in known))
 
 
-@pytest.mark.parametrize(
-    ("section", "key"),
-    [(section, key) for section, kind in SECTIONS.items() for key in kind.model_fields],
-)
-def test_every_key_of_a_section_has_a_reader(section: str, key: str) -> None:
-    assert any(key in one.reads for one in _readers(section, SECTIONS[section]))
+def test_every_key_of_a_section_has_a_reader() -> None:
+    unread = [
+        f"{section}.{key}"
+        for section, kind in SECTIONS.items()
+        for key in kind.model_fields
+        if key not in _read_beside(section, kind)
+    ]
+    unread += [key for key in Config.model_fields if key not in SECTIONS and key not in _read_beside("config", Config)]
+    assert unread == []
 
 
-@pytest.mark.parametrize("key", set(Config.model_fields) - set(SECTIONS))
-def test_every_key_without_a_section_has_a_reader(key: str) -> None:
-    assert any(key in one.reads for one in _readers("config", Config))
-
-
-@pytest.mark.parametrize("key", [*RolesConfig.model_fields, *RoleConfig.model_fields])
-def test_every_key_of_a_role_is_read_and_not_only_handed_on(key: str) -> None:
+def test_every_key_of_a_role_is_read_and_not_only_handed_on() -> None:
     """`Role(weight=values["weight"])` hands it on: somebody reads it from there."""
     readers = [one for one in used() if one.path.name == "roles.py" and one.name != "_role"]
-    assert any(key in one.reads for one in readers)
+    read = frozenset().union(*(one.reads for one in readers))
+    assert [key for key in (*RolesConfig.model_fields, *RoleConfig.model_fields) if key not in read] == []
 
 
-@pytest.mark.parametrize("key", list(TraitsConfig.model_fields))
-def test_every_trait_has_a_reader(key: str) -> None:
-    """A probe reads a trait by its name between braces."""
+def test_every_trait_has_a_reader() -> None:
+    """A shipped probe reads a trait by its name between braces; a suite of one's own may need any of them."""
     probes = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "evaluation").rglob("*.toml"))
     others = [one for one in used() if one.path.name not in ("settings.py", "traits.py", "check.py")]
-    assert f"{{{key}}}" in probes or any(key in one.reads for one in others)
+    read = frozenset().union(*(one.reads for one in others)) | set(re.findall(r"{(\w+)}", probes))
+    assert {key for key in TraitsConfig.model_fields if key not in read} == {ONLY_A_SUITE_OF_ONES_OWN}
+
+
+@pytest.mark.parametrize(("said", "left_out"), [(True, False), (False, True), (None, True)])
+def test_a_suite_may_need_the_trait_that_no_shipped_probe_needs(
+    said: bool | None, left_out: bool, tmp_path: Path
+) -> None:
+    needs = f"{ONLY_A_SUITE_OF_ONES_OWN}=true"
+    path = tmp_path / "suite.toml"
+    path.write_text(SUITE.format(needs=needs), encoding="utf-8")
+    traits: dict[str, Any] = {"name": "Ada", "language": "it", ONLY_A_SUITE_OF_ONES_OWN: said}
+    assert ("unknown" in load_suite(str(path), Traits(**traits)).left_out) is left_out
