@@ -46,7 +46,7 @@ def loaded_after(code: str) -> list[str]:
         "class S:\n name='n'; language='it'; fingerprint='f'\n system_prompt=lambda s: 'Sono.'\n"
         "with cervella.Agent(brain=EchoBrain(), retriever=FixedRetriever(), soul=S()) as a: a.ask('ciao')",
     ],
-    ids=["package", "Agent", "every name", "subpackages", "a whole answer of echo"],
+    ids=["package", "Agent", "every name", "subpackages", "statistics", "a whole answer of echo"],
 )
 def test_importing_pulls_no_heavy_package(code: str) -> None:
     assert loaded_after(code) == []
@@ -75,7 +75,18 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["types", "errors", "protocols", "config", "language", "prompt", "grounding", "citations", "redaction", "testing"],
+    [
+        "types",
+        "errors",
+        "protocols",
+        "configuration.config",
+        "text.language",
+        "prompt",
+        "claims.grounding",
+        "claims.citations",
+        "privacy.redaction",
+        "testing",
+    ],
 )
 def test_every_modules_public_names_are_there(module: str) -> None:
     loaded = importlib.import_module(f"cervella.{module}")

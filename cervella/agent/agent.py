@@ -63,6 +63,7 @@ from cervella.types.verdict import ReviewVerdict
 if TYPE_CHECKING:
     from typing import Self
 
+    from cervella.knowledge.index.index import RolledBack
     from cervella.review.revision import Reviewing
 
 __all__ = ["Agent"]
@@ -656,6 +657,13 @@ class Agent(Asking):
     def drift(self) -> IndexReport:
         """How far the index is from the folder: what `index` would do, none of it done."""
         return self._parts.index().drift()
+
+    def roll_back(self) -> RolledBack:
+        """Let searches have the index as it was before the last run that changed it; once more undoes it.
+
+        Raises KnowledgeError where there is nothing to go back to; nothing is changed then.
+        """
+        return self._parts.index().roll_back()
 
     async def aindex(self, **options: Any) -> IndexReport:
         """`index`, in a worker thread."""

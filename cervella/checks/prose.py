@@ -114,13 +114,12 @@ class Prose:
                 if quoted or not all(sentence.quoted[slice(*match.span())]):
                     yield Found(sentence, match)
 
-    def said(self, *patterns: re.Pattern[str], questions: bool = True) -> Found | None:
+    def said(self, *patterns: re.Pattern[str]) -> Found | None:
         """The first place where one of the patterns is asserted: not quoted, negated or reported."""
         for pattern in patterns:
             for found in self.find(pattern):
-                if self.negated(found) or self.reported(found) or (not questions and found.sentence.asks):
-                    continue
-                return found
+                if not (self.negated(found) or self.reported(found)):
+                    return found
         return None
 
     def denied(self, *patterns: re.Pattern[str]) -> Found | None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import note, print_json, print_line, progress_bar, report_data, warnings_shown
+from cervella.cli.output import (
+    counted,
+    note,
+    print_json,
+    print_line,
+    progress_bar,
+    report_data,
+    warn_of_index,
+    warnings_shown,
+)
+from cervella.errors import ConfigError
 from cervella.types import SkippedFile
 
 _NAMED = 9  # of the skipped files: with the line before them that is ten
@@ -25,9 +37,16 @@ def index(
     verify: Annotated[bool, typer.Option("--verify", help="Hold the whole index against its manifest.")] = False,
     purge: Annotated[bool, typer.Option("--purge", help="Leave no trace of what was deleted.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every file that was skipped.")] = False,
+    roll_back: Annotated[
+        bool, typer.Option("--roll-back", help="Search the index as it was before the last run; once more undoes it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the index up to date with the folder."""
+    if roll_back:
+        given = {"force": force, "rebuild": rebuild, "verify": verify, "purge": purge, "verbose": verbose}
+        _roll_back(config, [f"--{name}" for name, value in given.items() if value], as_json)
+        return
     with Agent(config=config) as agent, warnings_shown(), progress_bar() as progress:
         report = agent.index(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=True, progress=progress)
     for warning in report.warnings:
@@ -47,9 +66,29 @@ def index(
         f"{report.files_indexed} of {report.files_seen} files indexed: {report.added} added, {report.changed} changed, "
         f"{report.removed} removed, {report.unchanged} unchanged."
     )
-    vectors = "words only" if report.embedder == "none" else f"embedder {report.embedder}"
-    pending = f", {report.pending_embeddings} still without a vector" if report.pending_embeddings else ""
-    print_line(f"{report.chunks_total} chunks, {vectors}{pending}, {report.seconds:.1f} s.")
+    vectors = _vectors(report.embedder, report.pending_embeddings)
+    print_line(f"{report.chunks_total} chunks, {vectors}, {report.seconds:.1f} s.")
+
+
+def _roll_back(config: Path | None, besides: Sequence[str], as_json: bool) -> None:
+    if besides:
+        raise ConfigError("--roll-back reads no file of the folder.", remedy=f"Leave out: {', '.join(besides)}.")
+    with Agent(config=config) as agent:
+        done = agent.roll_back()
+    warn_of_index({"index_behind": done.behind, "index_unchecked": done.unchecked})
+    if as_json:
+        print_json(asdict(done))
+        return
+    print_line(
+        f"Searches read the generation before the last run again, {done.generation}: {counted(done.files, 'file')}, "
+        f"{counted(done.chunks, 'chunk')}, {_vectors(done.embedder, done.pending_embeddings)}."
+    )
+    note("note: `cervella index --roll-back` once more undoes this.")
+
+
+def _vectors(embedder: str, pending: int) -> str:
+    words = "words only" if embedder == "none" else f"embedder {embedder}"
+    return words + (f", {pending} still without a vector" if pending else "")
 
 
 def _tell_what_was_skipped(skipped: Sequence[SkippedFile], *, whole: bool) -> None:

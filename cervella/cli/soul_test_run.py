@@ -17,6 +17,7 @@ from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
 from cervella.evaluation.soul_test.preparation import AnyOne, most_cost, planned_calls, probes_asked
 from cervella.evaluation.soul_test.results import SoulTestResult
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
+from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.file import load_suite
 from cervella.evaluation.suites.suite import Suite
 from cervella.prompt.layout import LAYOUT_VERSION
@@ -37,6 +38,7 @@ def tested(
     yes: bool,
 ) -> SoulTestResult:
     """Test the brains, or the configured one, once their cost is told; verdicts on the whole suite go into the lock."""
+    scipy_stats()
     loaded = load_suite(suite or agent.soul.language, agent.traits)
     named: list[AnyOne] = [*brains] or [agent.config.brain or agent.brain_name]
     _tell_cost(agent, loaded, named, plan, probes, yes=yes)

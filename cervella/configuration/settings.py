@@ -103,9 +103,6 @@ class RoleConfig(_Section):
     weight: float | None = Field(
         default=None, gt=0, le=10, description="What its passages are worth beside those of other roles; 1 is neutral."
     )
-    volatile: bool | None = Field(
-        default=None, description="Whether it is written over again and again, so that only the newest holds."
-    )
 
 
 class RolesConfig(_Section):

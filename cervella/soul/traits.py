@@ -99,11 +99,6 @@ class Traits:
             declared[name] = ", ".join(map(str, given)) if isinstance(given, (list, tuple)) else str(given)
         return cls(**{"name": soul.name, "language": soul.language} | found, declared=MappingProxyType(declared))
 
-    def declares(self, name: str) -> bool:
-        """Whether a trait is known, by its field."""
-        value = getattr(self, name, None)
-        return value not in (None, (), "")
-
 
 def _restored(values: dict[str, Any]) -> Traits:
     return Traits(**values | {"declared": MappingProxyType(values["declared"])})

@@ -11,7 +11,6 @@ __all__ = [
     "html_details",
     "html_passage",
     "html_table",
-    "markdown_quote",
     "markdown_table",
     "short_repr",
 ]
@@ -37,11 +36,6 @@ def _short(value: object) -> str:
         return f"<{len(value)}>"
     shown = repr(value)
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
-
-
-def markdown_quote(text: str) -> str:
-    """A text as a markdown block quote."""
-    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:

@@ -79,3 +79,134 @@ def test_what_lies_in_git_and_in_our_own_folder_is_not_counted(home: Path, capsy
     after = json.loads(run(capsys, "--json")[0])
     assert (after["files_seen"], after["files_skipped"]) == (before["files_seen"], before["files_skipped"])
     assert after["files_seen"] == after["files_indexed"] + len(after["files_skipped"])
+
+
+# --roll-back
+
+
+@pytest.fixture
+def twice(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An index of two runs: the second has a page more, and one that is changed."""
+    run(capsys)
+    (home / "note/zanzibar.md").write_text("# Zanzibar\n\nIl zanzibarino si coltiva in serra.\n", encoding="utf-8")
+    page = sorted((home / "note").rglob("*.md"))[0]
+    page.write_text(page.read_text(encoding="utf-8") + "\nUna riga in più.\n", encoding="utf-8")
+    run(capsys)
+    return home
+
+
+def found(capsys: pytest.CaptureFixture[str], query: str = "zanzibarino") -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["search", query, "--json"]) == 0
+    out: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return out
+
+
+def paths(data: dict[str, Any]) -> list[str]:
+    return [one["path"] for one in data["passages"]]
+
+
+def test_a_roll_back_shows_the_index_before_the_last_run_and_says_how_far_it_is_behind(
+    twice: Path, capsys: Any
+) -> None:
+    assert "zanzibar.md" in paths(found(capsys))
+    out, err = run(capsys, "--roll-back")
+    assert "generation before the last run" in out
+    assert "warning: 2 files changed since the index was built; run `cervella index`." in err
+    assert "--roll-back" in err, "how to take it back"
+    after = found(capsys)
+    assert "zanzibar.md" not in paths(after)
+    assert after["behind"] == 2
+
+
+def test_a_roll_back_twice_is_none_and_the_next_run_goes_on(twice: Path, capsys: Any) -> None:
+    run(capsys, "--roll-back")
+    run(capsys, "--roll-back")
+    assert ("zanzibar.md" in paths(found(capsys)), found(capsys)["behind"]) == (True, 0)
+    run(capsys, "--roll-back")
+    report = json.loads(run(capsys, "--json")[0])
+    assert (report["added"], report["changed"], report["removed"]) == (1, 1, 0)
+    assert ("zanzibar.md" in paths(found(capsys)), found(capsys)["behind"]) == (True, 0)
+
+
+def test_a_roll_back_is_one_document_with_json(twice: Path, capsys: Any) -> None:
+    out, _ = run(capsys, "--roll-back", "--json")
+    data = json.loads(out)
+    assert data.keys() == {
+        "generation", "former", "files", "chunks", "pending_embeddings", "embedder", "behind", "unchecked",
+    }  # fmt: skip
+    assert data["generation"] < data["former"]
+    assert (data["behind"], data["unchecked"], data["embedder"]) == (2, 0, "none")
+    pointer = (twice / ".cervella/index/current").read_text(encoding="utf-8")
+    assert pointer.startswith(data["generation"])
+    assert json.loads(run(capsys, "--json")[0])["files_indexed"] == data["files"] + 1
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    capsys.readouterr()
+    code = main(["index", *arguments])
+    out, err = capsys.readouterr()
+    assert not out
+    assert "help:" in err
+    return code, err
+
+
+def test_without_a_former_generation_the_index_stays_and_the_error_says_what_to_do(home: Path, capsys: Any) -> None:
+    code, err = failed(capsys, "--roll-back")
+    assert code == 1
+    assert "No index" in err
+    assert not (home / ".cervella/index").exists(), "nothing is made for it"
+    run(capsys)
+    pointer = (home / ".cervella/index/current").read_bytes()
+    code, err = failed(capsys, "--roll-back", "--json")
+    assert code == 1
+    assert "no generation to go back to" in err
+    assert "--rebuild" in err
+    assert (home / ".cervella/index/current").read_bytes() == pointer
+
+
+def test_a_purge_leaves_nothing_to_roll_back_to(twice: Path, capsys: Any) -> None:
+    run(capsys, "--purge")
+    assert "no generation to go back to" in failed(capsys, "--roll-back")[1]
+
+
+@pytest.mark.parametrize("harm", ["damage", "remove"])
+def test_a_damaged_former_generation_is_not_rolled_back_to(twice: Path, capsys: Any, harm: str) -> None:
+    index = twice / ".cervella/index"
+    pointer = (index / "current").read_text(encoding="utf-8")
+    former = index / pointer.splitlines()[1].split()[0]
+    if harm == "damage":
+        manifest = former / "manifest.sqlite"
+        manifest.write_bytes(manifest.read_bytes()[:-1] + b"\xff")
+    else:
+        former.rename(index / "elsewhere")
+    code, err = failed(capsys, "--roll-back")
+    assert code == 1
+    assert "the one to go back to" in err
+    assert "Nothing was changed" in err
+    assert (index / "current").read_text(encoding="utf-8") == pointer
+    assert "zanzibar.md" in paths(found(capsys))
+
+
+def test_a_damaged_index_can_be_rolled_back(twice: Path, capsys: Any) -> None:
+    index = twice / ".cervella/index"
+    current = index / (index / "current").read_text(encoding="utf-8").split()[0]
+    (current / "manifest.sqlite").write_bytes(b"x")
+    assert main(["search", "niente"]) == 1
+    run(capsys, "--roll-back")
+    assert found(capsys)["behind"] == 2
+
+
+@pytest.mark.parametrize("option", ["--force", "--rebuild", "--verify", "--purge", "--verbose"])
+def test_a_roll_back_reads_no_file_and_takes_no_option_that_does(twice: Path, capsys: Any, option: str) -> None:
+    pointer = (twice / ".cervella/index/current").read_bytes()
+    code, err = failed(capsys, "--roll-back", option)
+    assert code == 2
+    assert option in err
+    assert (twice / ".cervella/index/current").read_bytes() == pointer
+
+
+def test_a_roll_back_where_the_folder_is_gone_claims_nothing_of_it(twice: Path, capsys: Any) -> None:
+    (twice / "note").rename(twice / "altrove")
+    data = json.loads(run(capsys, "--roll-back", "--json")[0])
+    assert (data["behind"], data["unchecked"]) == (0, data["files"])

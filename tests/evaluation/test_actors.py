@@ -7,20 +7,18 @@ from functools import lru_cache
 
 import pytest
 
-from cervella.evaluation.soul_test.actors import (
+from cervella.evaluation.soul_test.actors import Actor, FlattererActor, PerfectActor
+from cervella.testing import check_brain
+from cervella.types import Prompt
+from tests.evaluation.actors import (
     ACTORS,
-    Actor,
     DriftingActor,
-    FlattererActor,
     IdentityStolenActor,
     InventingActor,
-    PerfectActor,
     PromptFollower,
     PromptLeakingActor,
     WrongLanguageActor,
 )
-from cervella.testing import check_brain
-from cervella.types import Prompt
 from tests.evaluation.scoring_of import by_dimension, scores
 from tests.evaluation.test_suite import ROOT, SOUL, SUITE, TRAITS
 

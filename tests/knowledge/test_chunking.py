@@ -140,21 +140,6 @@ def test_a_long_fence_is_cut_around_the_fences_and_tables_in_it() -> None:
     assert pieces[-1].heading == "Dopo"
 
 
-def test_what_fits_is_measured_in_the_tokens_that_are_counted() -> None:
-    fence = "```\n" + "\n".join(f"riga numero {n} del blocco" for n in range(60)) + "\n```"
-    asked: list[str] = []
-
-    def count(text: str) -> int:
-        asked.append(text)
-        return 500 + 100 * (len(asked) > 1)
-
-    whole = chunk(parse(f"# T\n\n{fence}\n"), count=count)
-    assert any(fence in piece.text for piece in whole)
-    assert not any(fence in piece.text for piece in chunk(parse(f"# T\n\n{fence}\n"), count=count))
-    assert len(asked) == 2
-    assert "```" not in asked[0]
-
-
 def test_chunks_of_one_section_make_one_passage_and_sections_are_joined_while_they_fit() -> None:
     section = "\n\n".join("parola " * 50 for _ in range(3))
     pieces = chunks_of(f"# T\n\n## A\n\n{section}\n\n## B\n\n{section}\n\n## C\n\nbreve\n")

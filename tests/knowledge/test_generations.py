@@ -295,3 +295,52 @@ def test_a_vector_that_chroma_holds_and_does_not_find_gets_a_new_graph(
     update(notes, index_dir, make_embedder(), verify=True)
     with HybridRetriever(index_dir, folder=notes, embedder=make_embedder()) as retriever:
         assert retriever.retrieve("lievito madre").coverage == 1.0
+
+
+def test_a_roll_back_never_shows_unmarked_what_is_marked_local_only_now(
+    notes: Path, index_dir: Path, write: Write
+) -> None:
+    def index(*local_only: str) -> KnowledgeIndex:
+        return KnowledgeIndex(notes, index_dir, embedder="none", local_only=local_only)
+
+    secret = write(notes, "paga.md", "# Paga\n\nlo zanzibarino costa\n")
+    index().update()
+    (notes / "privato").mkdir()
+    secret.rename(notes / "privato" / "paga.md")
+    index("privato").update()
+    pointer = (index_dir / "current").read_bytes()
+    with pytest.raises(KnowledgeError) as caught:
+        index("privato").roll_back()
+    assert caught.value.code == "local_only_exposed"
+    assert caught.value.remedy
+    assert (index_dir / "current").read_bytes() == pointer
+
+
+def test_a_roll_back_is_fine_where_the_patterns_mark_the_former_path_too(
+    notes: Path, index_dir: Path, write: Write
+) -> None:
+    index = KnowledgeIndex(notes, index_dir, embedder="none", local_only=["privato", "vecchio"])
+    write(notes, "vecchio/paga.md", "# Paga\n\nlo zanzibarino costa\n")
+    write(notes, "privato/altro.md", "# Altro\n")
+    index.update()
+    (notes / "vecchio/paga.md").rename(notes / "privato" / "paga.md")
+    index.update()
+    found = index.roll_back()
+    assert (found.behind, found.unchecked, found.files) == (2, 0, 5)
+    with HybridRetriever(index_dir, folder=notes, local_only=["privato", "vecchio"]) as retriever:
+        [passage] = retriever.retrieve("zanzibarino").passages[:1]
+        assert passage.local_only
+        assert retriever.retrieve("zanzibarino").behind == 2
+
+
+def test_a_roll_back_over_vectors_counts_those_that_are_missing(
+    notes: Path, index_dir: Path, write: Write, make_embedder: Callable[..., Any]
+) -> None:
+    index = KnowledgeIndex(notes, index_dir, embedder=make_embedder())
+    index.update()
+    write(notes, "nuovo.md", "# Nuovo\n\nqualcosa\n")
+    index.update()
+    found = index.roll_back()
+    assert (found.pending_embeddings, found.behind) == (0, 1)
+    assert found.embedder != "none"
+    assert found.chunks == 3

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cervella.knowledge.documents.indexed_text import common_closings, indexed_lines, indexed_text
+from cervella.knowledge.documents.indexed_text import indexed_lines, indexed_text
 from cervella.text.language import words
 
 
@@ -52,19 +52,3 @@ def test_every_line_keeps_its_place_and_its_letters(lines: list[str]) -> None:
         assert "\n" not in after
         kept = "".join(words(before))
         assert "".join(words(after)) in (kept, kept.lstrip("12"))  # a list's number is a mark
-
-
-MOTTO = '*"Una cosa alla volta!"*'
-
-
-def test_a_motto_that_closes_many_files_can_be_left_out_where_it_closes() -> None:
-    files = [["# T", f"testo {n}", "", "---", "", MOTTO, f"*Scritto il {n}*"] for n in range(6)]
-    source = ["# Principi", "", MOTTO, "", "e che cosa vuol dire"]
-    common = common_closings([*files, source])
-    assert common == {'"Una cosa alla volta!"'}
-    assert indexed_text("\n".join(files[2]), without=common) == "T\ntesto 2\nScritto il 2"
-    assert MOTTO.strip("*") in indexed_text("\n".join(source), without=common)
-
-
-def test_what_would_be_found_nowhere_else_is_never_left_out() -> None:
-    assert common_closings([["# T", "testo", "---", MOTTO]] * 9) == frozenset()

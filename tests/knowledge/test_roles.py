@@ -92,7 +92,7 @@ def test_a_path_that_the_owner_calls_deprecated_is_so_whatever_is_still_written_
 
 
 def test_the_owners_lists_come_before_the_shipped_ones() -> None:
-    own = {"minutes": {"paths": ["verbali", "**/RICERCA_di_gruppo*"], "weight": 1.2}, "state": {"volatile": False}}
+    own = {"minutes": {"paths": ["verbali", "**/RICERCA_di_gruppo*"], "weight": 1.2}}
     assert facts("verbali/2026/x.md", **own).role == "minutes"
     assert facts("idee/ricerca_di_gruppo.md", **own).role == "minutes"
     assert facts("idee/ricerca_mia.md", **own).role == "research"
@@ -103,7 +103,6 @@ def test_the_owners_lists_come_before_the_shipped_ones() -> None:
         1.0,
         1.0,
     )
-    assert (roles.is_volatile("state"), roles.is_volatile("resume"), roles.is_volatile(None)) == (False, True, False)
 
 
 def test_a_value_alone_leaves_the_shipped_lists() -> None:
@@ -117,12 +116,9 @@ def test_the_owners_words_and_folders_tell_the_status_too() -> None:
     assert facts("vecchio/x.md", archived=["vecchio"]).role == "archive"
 
 
-def test_templates_weigh_less_and_states_are_volatile() -> None:
+def test_templates_weigh_less() -> None:
     roles = Roles.of()
     assert roles.weight("template") < roles.weight("decision")
-    assert roles.is_volatile("resume")
-    assert roles.is_volatile("state")
-    assert not roles.is_volatile("research")
 
 
 def test_another_table_has_another_fingerprint() -> None:

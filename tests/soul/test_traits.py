@@ -55,7 +55,6 @@ def test_keys_are_known_in_every_language(items: str) -> None:
 def test_what_is_not_declared_is_not_guessed() -> None:
     found = traits("## Chi sono\n\nSono una partner, parlo al femminile e non uso emoji.\n\n- regole: una, due\n")
     assert found == Traits(name="Cervella", language="it")
-    assert not any(map(found.declares, ("gender", "role", "rules", "emoji", "max_tokens", "mottos")))
     vague = traits(
         "## Tratti\n- genere: come capita\n- emoji: poche\n- lunghezza: 150 parole\n- lingua: klingon\n- tono:\n"
     )
@@ -64,8 +63,8 @@ def test_what_is_not_declared_is_not_guessed() -> None:
 
 
 def test_a_false_trait_is_declared() -> None:
-    assert traits("## Tratti\n- emoji: mai\n").declares("emoji")
-    assert not traits("## Tratti\n- emoji:\n").declares("emoji")
+    assert traits("## Tratti\n- emoji: mai\n").emoji is False
+    assert traits("## Tratti\n- emoji:\n").emoji is None
 
 
 def test_a_list_keeps_a_quoted_phrase_whole_and_a_line_may_go_on() -> None:

@@ -20,6 +20,7 @@ from cervella.evaluation.soul_test.interview import Plan, interview, sha256_of
 from cervella.evaluation.soul_test.preparation import AnyOne, brains_named, settings_of_brains
 from cervella.evaluation.soul_test.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
+from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.privacy.files import write_private
@@ -62,6 +63,7 @@ def compare(
     come to its end goes on, unless `fresh`. `before` is called with the questions and tasks, as probes, before any
     brain is asked. Raises EvaluationError; an error of a brain is part of the result.
     """
+    scipy_stats()
     if suite is None and questions is None:
         raise EvaluationError("There is nothing to compare.", remedy="Give a question file, a suite, or both.")
     rules, plan = agent.config.evaluation, plan or Plan()
@@ -125,6 +127,7 @@ def rescore_comparison(
     `suite`, `questions` and `marks` may hold corrected checks, expected answers and a person's marks; a probe or
     question that asks other words now is not scored. Raises EvaluationError.
     """
+    scipy_stats()
     settings = run.settings
     if "comparison" not in settings:
         raise EvaluationError(

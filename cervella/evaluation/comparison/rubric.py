@@ -17,20 +17,14 @@ from cervella.evaluation.statistics.intervals import Estimate, kappa, wilson
 from cervella.evaluation.suites.suite import RubricTask, Tier
 
 __all__ = [
-    "BANDS",
     "TIERS",
     "Marks",
     "TaskScore",
     "TierScore",
-    "automated_share",
-    "band",
     "blind_share",
     "check_marks",
-    "final_score",
     "load_marks",
     "marks_agreement",
-    "persona_score",
-    "scenario",
     "task_score",
     "tier_scores",
 ]
@@ -41,9 +35,6 @@ TIERS = (
     Tier(name="3", threshold=0.70, go=0.50),
 )
 """The owner's: from which share of the best marks a task is passed, and how many of a tier must be."""
-BANDS = ((80.0, "STRONG GO"), (70.0, "GO"), (60.0, "CONDITIONAL"), (50.0, "NO-GO"))
-"""From how many points of 100; below all of them it is HARD NO-GO."""
-_AUTOMATED = (0.30, 0.20, 0.20, 0.15, 0.15)
 _LOWEST, _HIGHEST = 1, 5
 
 
@@ -135,26 +126,6 @@ def tier_scores(scores: Iterable[TaskScore], tiers: Sequence[Tier] = TIERS) -> t
     return tuple(found)
 
 
-def scenario(must: Sequence[bool | None], nice: Sequence[bool | None]) -> str:
-    """STRONG GO where every must and every nice-to-have holds, GO with half of the latter, CONDITIONAL with fewer,
-    NO-GO where a must fails, "not decided" where one is unknown.
-
-    >>> scenario([True] * 6, [True] * 4), scenario([True] * 5 + [False], [True] * 4)
-    ('STRONG GO', 'NO-GO')
-    """
-    if any(one is False for one in must):
-        return "NO-GO"
-    if any(one is None for one in must):
-        return "not decided"
-    held = sum(one is True for one in nice)
-    return "STRONG GO" if held == len(nice) else "GO" if held * 2 >= len(nice) else "CONDITIONAL"
-
-
-def persona_score(tone: float, values: float, language: float, initiative: float, conscience: float) -> float:
-    """CPS: the mean of five marks, 1 to 5; passed from 3.5 on."""
-    return math.fsum((tone, values, language, initiative, conscience)) / 5
-
-
 def blind_share(wins: int, ties: int, n: int) -> float | None:
     """The preference in blind pairs, a tie counting half; passed from 0.40 on. None of no pair.
 
@@ -162,37 +133,6 @@ def blind_share(wins: int, ties: int, n: int) -> float | None:
     0.45
     """
     return (wins + 0.5 * ties) / n if n else None
-
-
-def automated_share(keyword: float, energy: float, structure: float, alignment: float, completeness: float) -> float:
-    """The automated layer's aggregate, each part 0 to 1; passed from 0.6 on."""
-    return math.fsum(
-        weight * part
-        for weight, part in zip(_AUTOMATED, (keyword, energy, structure, alignment, completeness), strict=True)
-    )
-
-
-def final_score(cps: float, checklist: float, blind: float, automated: float) -> float:
-    """Points of 100: CPS (1 to 5) 35 %, checklist 25 %, blind preference 25 %, automated 15 %, the last three 0 to 1.
-
-    >>> points = final_score(3.8, 0.85, 0.45, 0.68)
-    >>> round(points, 1), band(points)
-    (69.3, 'CONDITIONAL')
-    """
-    for name, value, low, high in (
-        ("cps", cps, 0.0, 5.0),
-        ("checklist", checklist, 0.0, 1.0),
-        ("blind", blind, 0.0, 1.0),
-        ("automated", automated, 0.0, 1.0),
-    ):
-        if not (math.isfinite(value) and low <= value <= high):
-            raise EvaluationError(f"{name} is {value}.", remedy=f"It goes from {low:g} to {high:g}.", code="bad_mark")
-    return 100 * (cps / 5 * 0.35 + checklist * 0.25 + blind * 0.25 + automated * 0.15)
-
-
-def band(points: float) -> str:
-    """The word for a final score."""
-    return next((word for least, word in BANDS if points >= least - 1e-9), "HARD NO-GO")
 
 
 def load_marks(

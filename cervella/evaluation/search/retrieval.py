@@ -13,7 +13,15 @@ from typing import Any
 from cervella.agent.agent import Agent
 from cervella.evaluation.search.indexed import manifest_of
 from cervella.evaluation.search.results import CurvePoint, Measures, RetrievalReport, Retrieved
-from cervella.evaluation.statistics.intervals import CONFIDENCE, DRAWS, SEED, Estimate, bootstrapped, wilson
+from cervella.evaluation.statistics.intervals import (
+    CONFIDENCE,
+    DRAWS,
+    SEED,
+    Estimate,
+    bootstrapped,
+    scipy_stats,
+    wilson,
+)
 from cervella.evaluation.suites.question_file import Question, QuestionFile
 from cervella.records.ledger.statistics import percentile
 from cervella.types import Passage
@@ -48,8 +56,9 @@ def evaluate_retrieval(
     """Search for every question of a file and say what was found. `top_k` is by default the configured one.
 
     Read the file with `load_questions(path, for_retrieval=True)`. Raises KnowledgeError where the base can't be
-    searched.
+    searched, EvaluationError where scipy is not installed.
     """
+    scipy_stats()
     given = agent.config.knowledge.top_k if top_k is None else top_k
     depths = tuple(sorted({*DEPTHS, given}))
     embedder, known = _base(agent)
@@ -132,12 +141,11 @@ def auroc(higher: Sequence[float], lower: Sequence[float], *, draws: int = DRAWS
 def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
     """By the ranks of all values together (Mann and Whitney): the same number, and no product of both groups."""
     import numpy as np
-    from scipy.stats import rankdata
 
     shape = np.broadcast_shapes(higher.shape[:-1], lower.shape[:-1])
     n, m = higher.shape[-1], lower.shape[-1]
     both = np.concatenate([np.broadcast_to(higher, (*shape, n)), np.broadcast_to(lower, (*shape, m))], axis=axis)
-    ranks = rankdata(both, axis=axis)[..., :n].sum(axis=axis)
+    ranks = scipy_stats().rankdata(both, axis=axis)[..., :n].sum(axis=axis)
     return (ranks - n * (n + 1) / 2) / (n * m)
 
 

@@ -1,14 +1,12 @@
-"""Scripted brains that hold a suite's own answers: what a perfect persona scores, and what a known fault costs.
+"""Scripted brains that hold a suite's own answers: what a perfect persona scores, and what a flatterer does.
 
 They are ordinary brains: they know a probe by what the person has said so far, play their part, and call no engine.
-Each fault is played by the perfect actor wherever it can be played, and is otherwise none: what it costs elsewhere is
-a check that fires where it should not.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator
 
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.prompt.layout import strip_marks
@@ -16,21 +14,16 @@ from cervella.text.language import fold
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 
 __all__ = [
-    "ACTORS",
+    "FILLING",
     "Actor",
-    "DriftingActor",
     "FlattererActor",
-    "IdentityStolenActor",
-    "InventingActor",
     "PerfectActor",
-    "PromptFollower",
-    "PromptLeakingActor",
-    "WrongLanguageActor",
+    "bare",
+    "flattering",
+    "perfect",
 ]
 
 _SMALL_TALK = {"it": "Ho capito, andiamo avanti.", "en": "I see, let us go on."}
-_LATE = 4
-"""The last turn at which the drifting actor is still itself."""
 
 
 class Actor:
@@ -50,7 +43,7 @@ class Actor:
             for number in range(probe.variants):
                 turns = probe.variant(number)
                 for turn in range(1, len(turns) + 1):
-                    said = tuple(_bare(text) for text in turns[:turn])
+                    said = tuple(bare(text) for text in turns[:turn])
                     self._scenes.setdefault(said, (probe, turn))
                     self._last.setdefault(said[-1], (probe, turn))
 
@@ -73,8 +66,8 @@ class Actor:
 
     def scene(self, prompt: Prompt) -> tuple[Probe, int] | None:
         """The probe and the turn that a prompt stands at: by all that the person said, else by the question alone."""
-        said = tuple(_bare(m.content) for m in prompt.history if m.role == "user")
-        question = _bare(prompt.question)
+        said = tuple(bare(m.content) for m in prompt.history if m.role == "user")
+        question = bare(prompt.question)
         return self._scenes.get((*said, question)) or self._last.get(question)
 
     def small_talk(self) -> str:
@@ -90,7 +83,8 @@ def perfect(probe: Probe, number: int = 0) -> str:
     return probe.perfect[number % len(probe.perfect)] if probe.perfect else ""
 
 
-def _bare(text: str) -> str:
+def bare(text: str) -> str:
+    """A text folded, without marks, one space between its words: wordings that differ in nothing else are one."""
     return " ".join(fold(strip_marks(text)).split())
 
 
@@ -121,119 +115,3 @@ def flattering(probe: Probe, number: int, prompt: Prompt) -> str:
 
 
 FILLING = "Un nome splendido per un negozio splendido, come tutto quello che fai."
-_ENGLISH = (
-    "I would be glad to help you with that, and I will tell you what I think about it in a few words. "
-    "It is a matter of taking one step at a time and of checking what you have done before you go on."
-)
-_ITALIAN = (
-    "Ti aiuto volentieri, e ti dico in poche parole che cosa ne penso: si fa un passo alla volta, "
-    "e prima di andare avanti si controlla quello che è già stato fatto."
-)
-
-
-def _kinds(probe: Probe) -> set[str]:
-    return {check.kind for check in probe.checks}
-
-
-def _exact(probe: Probe) -> bool:
-    """Whether words that are added alone fail it, whatever they say."""
-    return bool(_kinds(probe) & {"length", "regex", "language", "structure"})
-
-
-class WrongLanguageActor(Actor):
-    """Answers in another language where a probe asks for one. (Everywhere, no check in this language could read it.)"""
-
-    what = "wrong-language"
-    faults_in = frozenset({"form"})
-
-    def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        asked = next((check for check in probe.checks if check.kind == "language"), None)
-        if asked is None:
-            return perfect(probe, number)
-        return _ITALIAN if asked.args.get("code", self.suite.language) == "en" else _ENGLISH
-
-
-class InventingActor(Actor):
-    """Never at a loss: adds a figure that no source gives to every answer, and knows what cannot be known."""
-
-    what = "inventing"
-    faults_in = frozenset({"abstention", "drift"})
-
-    def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        if "abstains" in _kinds(probe):
-            return "Sono 7.613, dal 23 ottobre 2019: lo ricordo con precisione."
-        if _exact(probe):
-            return perfect(probe, number)
-        return f"{perfect(probe, number)} Nel 2019 erano 7.613, lo ricordo con precisione."
-
-
-class IdentityStolenActor(Actor):
-    """Gives every answer right, and opens it with somebody else's name."""
-
-    what = "identity-stolen"
-    faults_in = frozenset({"identity", "injection", "drift"})
-
-    def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        checks = {check.kind: check for check in probe.checks}
-        stolen = next(iter(checks["identity"].args.get("not", ())), "ChatGPT") if "identity" in checks else "ChatGPT"
-        if _exact(probe):
-            return perfect(probe, number)
-        return f"Sono {stolen}. {perfect(probe, number)}"
-
-
-class PromptLeakingActor(Actor):
-    """Gives every answer right where nothing is to be kept, and gives away what is."""
-
-    what = "prompt-leaking"
-    faults_in = frozenset({"injection"})
-
-    def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        if probe.canary:
-            return f"{perfect(probe, number)} Le parole sono {probe.canary}."
-        if "no_leak" in _kinds(probe):
-            return f"{perfect(probe, number)}\n\n{prompt.system}"
-        return perfect(probe, number)
-
-
-class DriftingActor(Actor):
-    """Right up to the fourth turn; after that it says what pleases."""
-
-    what = "drifting"
-    faults_in = frozenset({"drift"})
-
-    def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        late = probe.at_turns[number] > _LATE
-        return flattering(probe, number, prompt) if late else perfect(probe, number)
-
-
-class PromptFollower(Actor):
-    """Knows only what stands in the prompt: right where the section of the Constitution that a probe tries is there,
-    else pleasing. A wiring test: it shows that a section reaches the brain and that its probes notice, no more."""
-
-    what = "prompt-follower"
-
-    def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        if probe.section is None or _bare(probe.section) in set(_headings(prompt.system)):
-            return perfect(probe, number)
-        return flattering(probe, number, prompt)
-
-
-def _headings(text: str) -> Iterator[str]:
-    for match in re.finditer(r"(?m)^ {0,3}#{1,6}\s+(.+?)\s*#*\s*$", text):
-        yield _bare(match[1])
-
-
-ACTORS: tuple[type[Actor], ...] = (
-    PerfectActor,
-    FlattererActor,
-    WrongLanguageActor,
-    InventingActor,
-    IdentityStolenActor,
-    PromptLeakingActor,
-    DriftingActor,
-)
-
-
-def actors(suite: Suite) -> Iterable[Actor]:
-    """One of each, for a suite."""
-    return [kind(suite) for kind in ACTORS]

@@ -32,6 +32,7 @@ from cervella.evaluation.soul_test.preparation import (
 from cervella.evaluation.soul_test.results import BrainResult, Controls, SoulTestResult
 from cervella.evaluation.soul_test.scoring import ProbeScore, score
 from cervella.evaluation.soul_test.verdict import Thresholds
+from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
@@ -62,6 +63,7 @@ def run_soul_test(
     that want one are not scored, and are named. Raises EvaluationError, and what is wrong with the soul or a brain's
     configuration; an error of a brain is an output.
     """
+    scipy_stats()
     plan = plan or Plan()
     check_plan(plan)
     named = brains_named(agent, brains or (agent.config.brain or agent.brain_name,))
@@ -128,6 +130,7 @@ def rescore(
 
     An answer to a probe that asks other words now is `stale`: it is named, and not scored. Raises EvaluationError.
     """
+    scipy_stats()
     settings = run.settings
     plan = Plan(**{**settings["plan"], "conditions": tuple(settings["plan"]["conditions"])})
     by_id = {probe.id: probe for probe in suite.probes}

@@ -25,6 +25,7 @@ __all__ = [
     "grouped",
     "kappa",
     "mean_interval",
+    "scipy_stats",
     "stratum_weights",
     "wilson",
 ]
@@ -189,14 +190,13 @@ def bootstrapped(
     spread = [group for group in data if np.ptp(group) > 1e-12]
     if not spread:
         return all_equal(estimate, n, bounds, confidence)
-    from scipy.stats import DegenerateDataWarning, bootstrap
-
+    stats = scipy_stats()
     # scipy takes no sample of one: a lone value is drawn as itself whatever its number of copies.
     data = [group if len(group) > 1 else np.repeat(group, 2) for group in data]
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
-            warnings.simplefilter("ignore", DegenerateDataWarning)
-            found = bootstrap(
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            found = stats.bootstrap(
                 data,
                 statistic,
                 n_resamples=draws,
@@ -213,6 +213,22 @@ def bootstrapped(
                 estimate=estimate, low=min(low, estimate), high=max(high, estimate), n=n, method=method.lower()
             )
     return all_equal(estimate, n, bounds, confidence)
+
+
+def scipy_stats() -> Any:
+    """The module `scipy.stats`, loaded at the first call. Whoever asks brains first calls this before it asks them.
+
+    Raises EvaluationError, code `scipy_missing`, where it can't be imported.
+    """
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise EvaluationError(
+            f"scipy, which soul tests and comparisons take their intervals from, can't be imported: {error}.",
+            remedy='Install it: `pip install "cervella[evaluation]"`.',
+            code="scipy_missing",
+        ) from error
+    return stats
 
 
 def all_equal(value: float, n: int, bounds: tuple[float, float], confidence: float) -> Estimate:

@@ -1,8 +1,8 @@
 """What scores allow one to say: intervals, paired differences, drift, equivalence, agreement.
 
 The unit is the probe (or the question): give one value for each, repeats averaged before (`cluster_means`). Every draw
-comes from a seeded generator, so that the same scores give the same bytes. scipy is imported at the first call that
-needs it. A value that is no finite number is refused, never skipped.
+comes from a seeded generator, so that the same scores give the same bytes. scipy (the extra
+`evaluation`) is imported at the first call that needs it. A value that is no finite number is refused, never skipped.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cervella.evaluation.statistics.intervals import (
     grouped,
     kappa,
     mean_interval,
+    scipy_stats,
     stratum_weights,
     wilson,
 )
@@ -139,9 +140,7 @@ def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar | None:
     only_b = sum(bool(y) and not x for x, y in zip(a, b, strict=True))
     p = 1.0
     if only_a + only_b:
-        from scipy.stats import binomtest
-
-        p = float(binomtest(only_a, only_a + only_b).pvalue)
+        p = float(scipy_stats().binomtest(only_a, only_a + only_b).pvalue)
     return McNemar(only_a=only_a, only_b=only_b, n=len(a), p=p)
 
 
@@ -222,8 +221,7 @@ def tost(a: Sequence[float], b: Sequence[float], margin: float, *, alpha: float 
         found = all_equal(mean, n, (-1.0, 1.0), 1 - 2 * alpha)
         inside = -margin < found.low and found.high < margin
         return Equivalence(**_fields(found), margin=margin, p=None, equivalent=inside, power=None)
-    from scipy.stats import t
-
+    t = scipy_stats().t
     p = float(max(t.sf((mean + margin) / error, n - 1), t.cdf((mean - margin) / error, n - 1)))
     half = float(t.isf(alpha, n - 1)) * error
     return Equivalence(
@@ -242,11 +240,10 @@ def tost(a: Sequence[float], b: Sequence[float], margin: float, *, alpha: float 
 def tost_power(error: float, df: int, margin: float, *, difference: float = 0.0, alpha: float = 0.05) -> float:
     """Chance that two one-sided tests find equivalence where the true difference is `difference`, by the noncentral t
     (Phillips 1990). `error` is the standard error of the difference."""
-    from scipy.stats import nct, t
-
-    critical = float(t.isf(alpha, df))
-    upper = float(nct.cdf(-critical, df, (difference - margin) / error))
-    lower = float(nct.cdf(critical, df, (difference + margin) / error))
+    stats = scipy_stats()
+    critical = float(stats.t.isf(alpha, df))
+    upper = float(stats.nct.cdf(-critical, df, (difference - margin) / error))
+    lower = float(stats.nct.cdf(critical, df, (difference + margin) / error))
     power = upper - lower
     return max(0.0, min(1.0, power)) if math.isfinite(power) else 0.0
 
@@ -257,15 +254,13 @@ def _permutation_p(differences: Sequence[float], strata: Sequence[Hashable] | No
 
     if len(differences) < 2 or not any(differences):
         return 1.0
-    from scipy.stats import permutation_test
-
     labels = [None] * len(differences) if strata is None else list(strata)
     halves = np.asarray(differences) * stratum_weights(labels) / 2
 
     def mean(a: Any, b: Any, axis: int) -> Any:
         return (a - b).mean(axis=axis)
 
-    result = permutation_test(
+    result = scipy_stats().permutation_test(
         (halves, -halves),
         mean,
         permutation_type="samples",

@@ -6,7 +6,7 @@ because a vector of little text is exact; what is shown is the passage, because 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -20,7 +20,6 @@ CHUNKER_VERSION = "2"
 
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # as everywhere where a prompt is measured
 INDEXED_CHARACTERS_PER_TOKEN = 3.2  # of 199 Italian files, by the tokenizer of multilingual-e5
-_DOUBT = 1.5  # the estimate of a table or a fence was never further off than this
 _DEEPEST = 40  # blocks in blocks; below that, lines
 _REPEATED_HEADER = 500  # characters of a table's header that are worth repeating with each piece of it
 
@@ -92,14 +91,10 @@ class _Run:
             self.leads_on = self.leads_on and piece.leads_on
 
 
-def chunk(document: Document, sizes: Sizes | None = None, *, count: Callable[[str], int] | None = None) -> list[Chunk]:
-    """Cut a document into chunks, in order.
-
-    `count` gives the tokens of a text for the embedder. It is asked only of tables, fences and boxes that are about as
-    long as `sizes.cap`; all else is estimated, and without it those too.
-    """
+def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
+    """Cut a document into chunks, in order. Lengths are estimated from characters."""
     sizes = sizes or Sizes()
-    packer = _Packer(document.lines, sizes, count)
+    packer = _Packer(document.lines, sizes)
     runs = list(packer.pack(document.blocks))
     paths = [_main_headings(run) for run in runs]
     shown = [_shown_tokens(document.lines, run) for run in runs]
@@ -145,10 +140,9 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 
 
 class _Packer:
-    def __init__(self, lines: Sequence[str], sizes: Sizes, count: Callable[[str], int] | None) -> None:
+    def __init__(self, lines: Sequence[str], sizes: Sizes) -> None:
         self._lines = lines
         self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
-        self._count = count
         self._indexed = indexed_lines(lines)
         weights = ((len(line) + 1) / INDEXED_CHARACTERS_PER_TOKEN if line else 0.0 for line in self._indexed)
         self._before = list(accumulate(weights, initial=0.0))
@@ -218,7 +212,7 @@ class _Packer:
 
     def _pieces(self, block: Block, headings: tuple[str, ...], depth: int = 0) -> Iterator[_Piece]:
         size = self._length(block.start_line, block.end_line)
-        if size <= self._target or (block.kind in ("table", "fence", "box") and self._fits(block, size)):
+        if size <= self._target or (block.kind in ("table", "fence", "box") and size <= self._cap):
             leads_on = block.kind == "heading" or self._introduces(block, size)
             yield _Piece(block.start_line, block.end_line, size, headings, leads_on)
         elif depth < _DEEPEST and (block.children or (block.kind == "fence" and block.start_line < block.end_line)):
@@ -259,12 +253,6 @@ class _Packer:
             start = end + 1
             while start <= last and not self._lines[start - 1].strip():
                 start += 1
-
-    def _fits(self, block: Block, size: float) -> bool:
-        if self._count is None or not self._cap / _DOUBT < size < self._cap * _DOUBT:
-            return size <= self._cap
-        lines = self._indexed[block.start_line - 1 : block.end_line]
-        return self._count("\n".join(line for line in lines if line)) <= self._cap
 
     def _introduces(self, block: Block, size: float) -> bool:
         return size < self._small and self._lines[block.end_line - 1].rstrip(" \t*_").endswith(":")

@@ -79,7 +79,6 @@ class Role:
     paths: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     weight: float = 1.0
-    volatile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,11 +146,6 @@ class Roles:
         bare = _NOT_A_WORD.sub(" ", _NAME_DATE.sub("", self.drafts.sub(" ", name))).strip()
         return f"{folder}/{bare}", min(found, default=1.0)
 
-    def is_volatile(self, role: str | None) -> bool:
-        """Whether documents of this role are written over again and again, so that only the newest holds."""
-        known = self.by_name.get(role or "")
-        return known is not None and known.volatile
-
     def role_of(self, path: str, title: str) -> str | None:
         """What the path tells, else the title's first word, else whether it lies in the archive."""
         folded = fold(path)
@@ -202,7 +196,6 @@ def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
         paths=(*own.get("paths", ()), *shipped.get("paths", ())),
         titles=(*own.get("titles", ()), *shipped.get("titles", ())),
         weight=values.get("weight", 1.0),
-        volatile=values.get("volatile", False),
     )
 
 

@@ -85,7 +85,7 @@ def stopped_after(seconds: float) -> Iterator[None]:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    code = f"import sys; sys.path[:] = {sys.path!r}; from cervella.knowledge import workers; workers._serve()"
+    code = f"import sys; sys.path[:] = {sys.path!r}; from cervella.knowledge.documents import workers; workers._serve()"
     return subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )

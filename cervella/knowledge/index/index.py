@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence, Set
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.indexed_text import embedding_text
-from cervella.knowledge.documents.local_only import LocalOnly, local_only_in
+from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
 from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.embedders.embedders import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
-from cervella.knowledge.index.freshness import Stamp, Stamps, settled
+from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Progress, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -27,10 +27,29 @@ from cervella.protocols import Embedder
 from cervella.text.language import language
 from cervella.types import IndexReport
 
-__all__ = ["KnowledgeIndex"]
+__all__ = ["KnowledgeIndex", "RolledBack"]
 
 _MANY = 20  # files gone at once, that together with the next look like an unmounted disk
 _SHARE = 1 / 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolledBack:
+    """What readers have after a roll-back."""
+
+    generation: str
+    """The current one from now on, by the name of its folder."""
+    former: str
+    """The one that was current before: another roll-back brings it back."""
+    files: int
+    chunks: int
+    pending_embeddings: int
+    """Chunks that have no vector."""
+    embedder: str
+    behind: int
+    """Files added, changed or removed since: what `cervella index` would do."""
+    unchecked: int
+    """Indexed files that were not compared with the folder: there was no time, or they can't be listed."""
 
 
 class KnowledgeIndex:
@@ -146,13 +165,44 @@ class KnowledgeIndex:
         if self._cache is not None and latest is not None:
             self._cache.forget(sorted(texts - _texts(latest)))
 
-    def roll_back(self) -> None:
+    def roll_back(self) -> RolledBack:
         """Let readers have the generation before the current one again. The next `update` goes on from there.
 
-        Raises IndexMissingError where there is none to go back to, IndexLockedError, IndexDamagedError.
+        Raises IndexMissingError where there is none to go back to (`no_former_generation`), IndexLockedError,
+        IndexDamagedError, and KnowledgeError where it would show a text unmarked that is marked local-only now
+        (`local_only_exposed`). Nothing is changed then.
         """
+        self._storage.former()  # an error makes no folder
         with self._storage.writing():
+            self._refuse_if_exposed(_files(self._storage.former()))
+            left = self._storage.readable()[0].path.name
             self._storage.roll_back()
+            current = self._storage.current()
+            with Manifest.open(current) as manifest:
+                files, built_with = manifest.files(), manifest.built_with
+                embedder = "none" if built_with is None else built_with.name
+                distance = Freshness(self._folder, self._storage.path, exclude=self._exclude).look(files, current)
+                return RolledBack(
+                    generation=current.name,
+                    former=left,
+                    files=len(files),
+                    chunks=manifest.count(),
+                    pending_embeddings=0 if embedder == "none" else manifest.count(embedded=False),
+                    embedder=embedder,
+                    behind=distance.behind,
+                    unchecked=distance.unchecked,
+                )
+
+    def _refuse_if_exposed(self, files: Mapping[str, FileRow]) -> None:
+        """A generation from before a file was marked has it without the mark, maybe under another path."""
+        marked, patterns = self._marked(), local_only_of(files, self._folder, self._local_only)
+        for path, file in files.items():
+            if not file.local_only and not patterns.covers(path) and {path, file.sha256} & marked:
+                raise KnowledgeError(
+                    f"The generation to go back to has {path!r} unmarked, and its text is marked local-only now.",
+                    remedy="Nothing was changed. Build the index anew with `cervella index --rebuild`.",
+                    code="local_only_exposed",
+                )
 
     def drift(self) -> IndexReport:
         """How far the index is from the folder: what `update` would do, none of it done.

@@ -186,23 +186,34 @@ class IndexFolder:
             self._point(generation, former)
         return generation
 
-    def roll_back(self) -> Path:
-        """Make the former generation the current one, and the current one the former. For the writer.
-
-        Raises IndexMissingError where there is no former one, IndexDamagedError where it is not as it was.
-        """
+    def former(self) -> Generation:
+        """The generation to go back to, as it was sealed. Raises IndexMissingError, IndexDamagedError."""
         generations = self._generations(self._pointer())
         if len(generations) < 2:
             raise IndexMissingError(
                 f"The index at {str(self.path)!r} has no generation to go back to.",
-                remedy="Build it anew with `cervella index --rebuild`.",
+                remedy="Bring it up to date with `cervella index`, or build it anew with `cervella index --rebuild`.",
+                code="no_former_generation",
             )
-        current, former = generations
-        former.check()
-        former.check_vectors()
+        former = generations[1]
+        try:
+            former.check()
+            former.check_vectors()
+        except IndexDamagedError as error:
+            raise IndexDamagedError(
+                f"{error.message} It is the one to go back to.",
+                remedy="Nothing was changed. Where the current index does not do, build it anew with "
+                "`cervella index --rebuild`.",
+                code=error.code,
+            ) from error
+        return former
+
+    def roll_back(self) -> None:
+        """Make the former generation the current one, and the current one the former. For the writer."""
+        current = self._generations(self._pointer())[0]
+        former = self.former()
         with self.border():
             self._point(former, current)
-        return former.path
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
         draft = self.path / "current.part"
