@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 
-from cervella.agent.assembly import AnyBrain, Parts
+from cervella.agent.assembly import Parts
 from cervella.agent.batch import in_order
 from cervella.agent.bookkeeping import Recording
 from cervella.agent.faces import Asking
-from cervella.agent.question import checked_options, checked_question
+from cervella.agent.question import AnyBrain, AnyFilters, checked_options, checked_question
 from cervella.agent.session import Session
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
@@ -52,6 +52,7 @@ from cervella.types import (
     Interrupted,
     Passage,
     Preview,
+    Progress,
     Prompt,
     Reply,
     Retrieval,
@@ -68,9 +69,6 @@ if TYPE_CHECKING:
 __all__ = ["Agent"]
 
 _logger = logging.getLogger("cervella")
-AnyFilters = Filters | Mapping[str, Any] | None
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 class Agent(Asking):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from cervella.agent.question import AnyBrain
 from cervella.brains import default_brain, load_brain, shield_options
 from cervella.brains.routing.composed import COMPOSED, compose, kind_of
 from cervella.brains.routing.cooldown import Cooldown
@@ -28,11 +29,9 @@ from cervella.types import Attempt, Prompt
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
 
-__all__ = ["AnyBrain", "Parts"]
+__all__ = ["Parts"]
 
 _logger = logging.getLogger("cervella")
-AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
-"""A name, an object, or several of them: the first that answers."""
 
 
 class Parts:

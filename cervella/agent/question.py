@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from cervella.errors import ConfigError
+from cervella.protocols import Brain
 from cervella.text.language import is_blank
-from cervella.types import Image
+from cervella.types import Filters, Image
 
-__all__ = ["checked_options", "checked_question"]
+__all__ = ["AnyBrain", "AnyFilters", "checked_options", "checked_question"]
+
+AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
+"""A name, an object, or several of them: the first that answers."""
+AnyFilters: TypeAlias = Filters | Mapping[str, Any] | None
+"""Filters, or their fields as a mapping."""
 
 
 def checked_question(question: Any) -> str:
