@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from cervella.agent.question import (
         AnyBrain,
         AnyFilters,
+        AskOptions,
+        ReviewOptions,
     )
     from cervella.agent.session import (
         Session,
@@ -158,6 +160,7 @@ _HOME = {
     "Answered": "types",
     "AnyBrain": "agent.question",
     "AnyFilters": "agent.question",
+    "AskOptions": "agent.question",
     "Attempt": "types",
     "Brain": "protocols",
     "BrainAuthError": "errors",
@@ -220,6 +223,7 @@ _HOME = {
     "Retriever": "protocols",
     "ReviewConfig": "configuration.settings",
     "ReviewIssue": "types",
+    "ReviewOptions": "agent.question",
     "ReviewVerdict": "types",
     "Reviewed": "types",
     "Role": "types",
@@ -256,6 +260,7 @@ __all__ = [
     "Answered",
     "AnyBrain",
     "AnyFilters",
+    "AskOptions",
     "Attempt",
     "Brain",
     "BrainAuthError",
@@ -318,6 +323,7 @@ __all__ = [
     "Retriever",
     "ReviewConfig",
     "ReviewIssue",
+    "ReviewOptions",
     "ReviewVerdict",
     "Reviewed",
     "Role",

@@ -40,7 +40,7 @@ _PARTS = (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
-    ("What a question may see", ("Filters",)),
+    ("What a question can have", ("AskOptions", "ReviewOptions", "Filters")),
     ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondHand")),
     (
         "What methods give",

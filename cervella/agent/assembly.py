@@ -22,8 +22,8 @@ from cervella.errors import ConfigError, SoulError
 from cervella.privacy.redaction import find_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Brain, Embedder, Retriever, Soul
-from cervella.soul import Constitution
-from cervella.text.language import language
+from cervella.soul import Constitution, Traits
+from cervella.text.language import Language, language
 from cervella.types import Attempt, Prompt
 
 if TYPE_CHECKING:
@@ -159,6 +159,16 @@ class Parts:
         words = language(own.language)
         said = None if words.names_somebody(soul.name) else words.own_name(soul.system_prompt())
         return own.traits.name or said or soul.name
+
+    @property
+    def traits(self) -> Traits:
+        """What the Constitution declares of her, `[soul.traits]` on top."""
+        return Traits.of(self.soul, self.config.soul.traits.model_dump(exclude_none=True))
+
+    @property
+    def language(self) -> Language:
+        """The language of the knowledge base."""
+        return language(self.config.knowledge_language)
 
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""
