@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from cervella.protocols import (
         Brain,
         Embedder,
+        OptionalMembers,
         Retriever,
         Soul,
     )
@@ -209,6 +210,7 @@ _HOME = {
     "Limit": "records.ledger.budget",
     "Location": "types",
     "Message": "types",
+    "OptionalMembers": "protocols",
     "Passage": "types",
     "Period": "records.ledger.budget",
     "PersonaTruncatedError": "errors",
@@ -309,6 +311,7 @@ __all__ = [
     "Limit",
     "Location",
     "Message",
+    "OptionalMembers",
     "Passage",
     "Period",
     "PersonaTruncatedError",

@@ -35,7 +35,7 @@ _PARTS = (
     ("What you call", ("Agent", "Session", "Constitution", "load_config", "Config")),
     ("What you get", ("Reply", "Citation", "Passage", "Retrieval", "Preview", "IndexReport", "Usage", "Timings")),
     ("What happens while an answer comes", ("Event", "Retrieved", "TextDelta", "Reviewed", "Answered", "Interrupted")),
-    ("What you keep to: the four protocols", ("Brain", "Soul", "Retriever", "Embedder")),
+    ("What you keep to: the four protocols", ("Brain", "OptionalMembers", "Soul", "Retriever", "Embedder")),
     (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
