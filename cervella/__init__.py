@@ -361,12 +361,14 @@ __all__ = [
 logging.getLogger("cervella").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(f"cervella.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'cervella' has no attribute {name!r}")
+if not TYPE_CHECKING:  # else every misspelt name of the package would be known to a type checker
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            value = getattr(importlib.import_module(f"cervella.{_HOME[name]}"), name)
+            globals()[name] = value
+            return value
+        raise AttributeError(f"module 'cervella' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

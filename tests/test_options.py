@@ -73,6 +73,7 @@ def mypy(place: Path, *lines: str) -> list[str]:
         text=True,
         cwd=ROOT,
     )
+    assert done.returncode in (0, 1), done.stderr  # 2: mypy itself failed
     return done.stdout.splitlines()
 
 
@@ -90,6 +91,11 @@ def test_mypy_knows_every_option_in_every_way_of_asking(place: Path) -> None:
     told = mypy(place, *bad, *good)
     lines = {int(line.split(":")[1]) for line in told if ": error:" in line}
     assert lines == set(range(4, 4 + len(bad))), told
+
+
+def test_mypy_knows_the_names_of_the_package(place: Path) -> None:
+    (line,) = mypy(place, "cervella.Agnet()", "cervella.BudgetError('no')")
+    assert 'has no attribute "Agnet"' in line
 
 
 def test_mypy_takes_every_right_option(place: Path) -> None:
