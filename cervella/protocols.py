@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from cervella.types import BrainEvent, Filters, Prompt, Retrieval
+from cervella.types import BrainEvent, Filters, Location, Prompt, Retrieval
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Brain", "Embedder", "Retriever", "Soul"]
+__all__ = ["Brain", "Embedder", "OptionalMembers", "Retriever", "Soul", "optional_members"]
 
 
 @runtime_checkable
@@ -23,12 +23,7 @@ class Brain(Protocol):
     have read less than the prompt. Closing the iterator stops the engine. `stream` may be
     called from several event loops, one after the other or at once.
 
-    Optional, used by the shield where present: `location` (`"local"`, `"private"`, `"cloud"`; without it a brain is
-    cloud), `context_tokens` (int: prompt and answer together), `capabilities` (frozenset: `"images"`, …),
-    `async count_tokens(prompt) -> int` (without it: ceil(characters / 3)), `async aclose()`, and `check()`, which
-    raises a BrainError where it could not answer, and loads nothing. `async prepare()` is awaited before a prompt is
-    cut for this brain: what it learns there (`context_tokens`, …) counts. `remote = True` makes a brain cloud, whatever
-    the configuration says of its location. `thinks_aloud = False` says that a `<think>` in its text is no thought.
+    What it may have besides is in `OptionalMembers`.
     """
 
     @property
@@ -42,6 +37,71 @@ class Brain(Protocol):
         ...
 
     def stream(self, prompt: Prompt, /) -> AsyncIterator[BrainEvent]: ...
+
+
+class OptionalMembers(Protocol):
+    """What a brain may have besides the members of `Brain`. It needs none of them, and each is looked for by itself."""
+
+    location: Location | None
+    """Where its weights run, for `[brains.NAME] location` to overrule; without it a brain is cloud."""
+    remote: bool
+    """True makes a brain cloud, whatever the configuration says of its location; without it false."""
+    context_tokens: int | None
+    """Its window, prompt and answer together; without it nothing is cut."""
+    max_output_tokens: int | None
+    """The longest answer, where the question does not say; without it 1024 tokens or a quarter of the window are kept
+    free."""
+    capabilities: Collection[str]
+    """What it can do besides text: `"images"`; without it nothing."""
+    thinks_aloud: bool
+    """False says that a `<think>` in its text is no thought; without it true."""
+    opens_thinking: bool
+    """True says that its text begins inside a thought; without it false. The shield sets it where it learns so."""
+    quotes_only: bool
+    """True says that it quotes and does not write, so that a review asks for no revision; without it false."""
+    repeatable: bool | None
+    """Whether the same prompt gives the same bytes; without it nobody knows."""
+    check: Callable[[], None] | None
+    """Raises a BrainError where it could not answer, and loads nothing."""
+    prepare: Callable[[], Awaitable[None]] | None
+    """Awaited before a prompt is cut for this brain: what it learns there (`context_tokens`, …) counts."""
+    count_tokens: Callable[[Prompt], Awaitable[int]] | None
+    """What a prompt takes of its window; without it ceil(characters / 3)."""
+    aclose: Callable[[], Awaitable[None]] | None
+    """Releases what it holds on the running loop."""
+
+
+_WITHOUT: Mapping[str, Any] = {
+    "location": None,
+    "remote": False,
+    "context_tokens": None,
+    "max_output_tokens": None,
+    "capabilities": (),
+    "thinks_aloud": True,
+    "opens_thinking": False,
+    "quotes_only": False,
+    "repeatable": None,
+    "check": None,
+    "prepare": None,
+    "count_tokens": None,
+    "aclose": None,
+}
+"""What holds where a brain has no such member."""
+
+
+class _Members:
+    """The optional members of a brain, read when they are asked for: what it learns later counts."""
+
+    def __init__(self, brain: object) -> None:
+        self._brain = brain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._brain, name, _WITHOUT[name])
+
+
+def optional_members(brain: object) -> OptionalMembers:
+    """The optional members of a brain, each with what holds where the brain has it not."""
+    return cast(OptionalMembers, _Members(brain))
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import itertools
 import re
 import sys
 import typing
@@ -31,32 +32,38 @@ from cervella.knowledge.documents.roles import Roles
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it again. -->\n"
 _PARTS = (
-    ("What you call", ("Agent", "Constitution", "load_config", "Config")),
+    ("What you call", ("Agent", "Session", "Constitution", "load_config", "Config")),
     ("What you get", ("Reply", "Citation", "Passage", "Retrieval", "Preview", "IndexReport", "Usage", "Timings")),
     ("What happens while an answer comes", ("Event", "Retrieved", "TextDelta", "Reviewed", "Answered", "Interrupted")),
-    ("What you keep to: the four protocols", ("Brain", "Soul", "Retriever", "Embedder")),
+    ("What you keep to: the four protocols", ("Brain", "OptionalMembers", "Soul", "Retriever", "Embedder")),
     (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
-    ("What a question may see", ("Filters",)),
+    ("What a question can have", ("AskOptions", "ReviewOptions", "Filters")),
     ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondHand")),
+    (
+        "What methods give",
+        (
+            *("Conversations", "Conversation", "Turn", "RouteDecision", "Ledger", "Row", "Feedback", "CitedLines"),
+            *("SkippedFile", "Redaction", "Traits", "Section", "Language", "Shielded", "Fitted"),
+        ),
+    ),
+    (
+        "Names of types",
+        (
+            *("AnyBrain", "AnyFilters", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
+            *("Location", "Role", "Status", "Period", "Limit"),
+        ),
+    ),
 )
+_SECTIONS = tuple(name for name in cervella.__all__ if name.endswith("Config") and name != "Config")
+"""Sections of the configuration: their keys are on its page."""
 _NOT_EXPORTED = (
-    ("cervella.agent.session", "Session"),
-    ("cervella.records.conversations", "Conversations"),
-    ("cervella.records.conversations", "Conversation"),
-    ("cervella.records.conversations", "Turn"),
-    ("cervella.brains.routing.router", "RouteDecision"),
-    ("cervella.records.ledger.ledger", "Ledger"),
-    ("cervella.records.ledger.rows", "Row"),
-    ("cervella.records.ledger.rows", "Feedback"),
     ("cervella.records.ledger.statistics", "Statistics"),
     ("cervella.records.ledger.statistics", "BrainStatistics"),
-    ("cervella.types", "CitedLines"),
-    ("cervella.types", "SkippedFile"),
 )
-"""Not names of the package, but what its methods give."""
+"""Not names of the package, but what the functions of `cervella.records.ledger` give."""
 
 
 # Markdown
@@ -102,7 +109,7 @@ def _source(module: str) -> tuple[str, ast.Module]:
 def _node(module: str, name: str) -> ast.AST:
     """The statement of a module that makes a name."""
     for node in _source(module)[1].body:
-        target = node.target if isinstance(node, ast.AnnAssign) else node
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", node)
         if getattr(target, "name", getattr(target, "id", None)) == name:
             return node
     raise LookupError(f"{module} does not define {name}")
@@ -112,7 +119,7 @@ def _home(name: str) -> str:
     """The module that defines a public name."""
     value = getattr(cervella, name)
     module = getattr(value, "__module__", "")
-    return module if module.startswith("cervella.") else "cervella.types"
+    return module if module.startswith("cervella.") else f"cervella.{cervella._HOME[name]}"
 
 
 def _segment(module: str, node: ast.AST | None) -> str:
@@ -136,6 +143,14 @@ def _fields(module: str, node: ast.ClassDef) -> list[_Field]:
             default = given[1] if given else ""
         found.append(_Field(item.target.id, _segment(module, item.annotation), default, str(doc)))
     return found
+
+
+def _below(module: str, node: ast.AST) -> str:
+    """The string below a statement of a module; empty where there is none."""
+    body = _source(module)[1].body
+    below = next((two for one, two in itertools.pairwise(body) if one is node), None)
+    told = below.value if isinstance(below, ast.Expr) else None
+    return str(told.value) if isinstance(told, ast.Constant) else ""
 
 
 def _functions(module: str, name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -174,6 +189,9 @@ def _entry(module: str, name: str, level: int = 3) -> str:
     """One public name: its signature, what it says of itself, its fields and methods."""
     node = _node(module, name)
     mark = "#" * level
+    if name in _SECTIONS:
+        told = _prose(ast.get_docstring(typing.cast(ast.ClassDef, node)))
+        return f"{mark} {name}\n\n{told}\nIts fields: the keys of its [section](configuration.md).\n"
     if name == "Config":
         told = _prose(ast.get_docstring(typing.cast(ast.ClassDef, node)))
         return f"{mark} {name}\n\n{told}\nIts fields: the sections and keys of the [configuration](configuration.md).\n"
@@ -181,7 +199,7 @@ def _entry(module: str, name: str, level: int = 3) -> str:
         return f"{mark} {name}\n\n```py\n{_signature(node, name)}\n```\n\n{_prose(ast.get_docstring(node))}"
     if not isinstance(node, ast.ClassDef):
         value = _segment(module, getattr(node, "value", None))
-        return f"{mark} {name}\n\n`{value}`\n"
+        return f"{mark} {name}\n\n`{value}`\n\n{_prose(_below(module, node))}"
     parts = [f"{mark} {name}\n"]
     made = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     if made is not None:
@@ -211,16 +229,16 @@ def _entry(module: str, name: str, level: int = 3) -> str:
 
 def api() -> str:
     placed = {name for _, names in _PARTS for name in names}
-    rest = tuple(name for name in cervella.__all__ if name not in placed | {"CervellaError", "__version__"})
+    rest = tuple(name for name in cervella.__all__ if name not in {*placed, *_SECTIONS, *errors.__all__, "__version__"})
     pages = [
         f"# Python\n\n{_NOTE}\nThe names of `cervella`, those of `cervella.testing`, and the values that their methods "
         "give. Everything else may change. The errors have [their own page](errors.md).\n"
     ]
-    for title, names in (*_PARTS, ("More", rest)):
+    for title, names in (*_PARTS, ("Sections of the configuration", _SECTIONS), ("More", rest)):
         if names:
             pages.append(f"## {title}\n")
             pages += [_entry(_home(name), name) for name in names]
-    pages.append("## What methods give\n\nNot names of `cervella`: you get them, you don't make them.\n")
+    pages.append("## What the ledger gives\n\nNames of `cervella.records.ledger`.\n")
     pages += [_entry(module, name) for module, name in _NOT_EXPORTED]
     pages.append("## cervella.testing\n\n" + _prose(testing.__doc__))
     pages += [_entry("cervella.testing", name) for name in testing.__all__]

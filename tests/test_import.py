@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.resources
+import importlib.util
+import inspect
+import pkgutil
 import subprocess
 import sys
+import textwrap
+from collections.abc import Iterator
 
 import pytest
 
 import cervella
+from cervella import errors
 
 HEAVY = (
     "numpy",
@@ -60,8 +67,61 @@ def test_the_public_names_are_sorted_and_all_there() -> None:
         assert name in dir(cervella)
 
 
+def test_every_error_is_exported() -> None:
+    assert set(errors.__all__) <= set(cervella.__all__)
+    for name in errors.__all__:
+        assert getattr(cervella, name) is getattr(errors, name)
+
+
+NOT_MADE_BY_CALLERS = {"Session"}
+"""What `Agent` makes: the arguments of `__init__` are its own affair."""
+
+
+def defined_in_the_package() -> set[str]:
+    """The names of all classes and of all module-level aliases in capitals and small letters."""
+    found = set()
+    for module in pkgutil.walk_packages(cervella.__path__, "cervella."):
+        spec = importlib.util.find_spec(module.name)
+        assert spec is not None
+        assert spec.origin is not None
+        with open(spec.origin, encoding="utf-8") as source:
+            for node in ast.parse(source.read()).body:
+                targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", node)]
+                found |= {getattr(one, "name", None) or getattr(one, "id", None) for one in targets}
+    return {name for name in found if name and not name.startswith("_") and name != name.upper()}
+
+
+def annotations(node: ast.AST) -> Iterator[ast.expr]:
+    """The annotations of public fields and of public methods, or of one function."""
+    if isinstance(node, ast.ClassDef):
+        for item in node.body:
+            name = getattr(item, "name", None) or getattr(getattr(item, "target", None), "id", "_")
+            if not name.startswith("_") or (name == "__init__" and node.name not in NOT_MADE_BY_CALLERS):
+                yield from annotations(item)
+    elif isinstance(node, ast.AnnAssign):
+        yield node.annotation
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg)
+        yield from (one.annotation for one in arguments if one is not None and one.annotation is not None)
+        if node.returns is not None:
+            yield node.returns
+
+
+def test_every_type_in_a_public_signature_is_exported() -> None:
+    ours, missing = defined_in_the_package(), set()
+    for name in cervella.__all__:
+        value = getattr(cervella, name)
+        kinds = [kind for kind in getattr(value, "__mro__", [value]) if kind.__class__ is not str]
+        for kind in kinds:
+            if not getattr(kind, "__module__", "").startswith("cervella") or not hasattr(kind, "__qualname__"):
+                continue
+            node = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+            used = {part.id for found in annotations(node) for part in ast.walk(found) if isinstance(part, ast.Name)}
+            missing |= {f"{one} (in {name})" for one in (used & ours) - set(cervella.__all__)}
+    assert not missing
+
+
 def test_a_public_name_is_the_one_of_its_module() -> None:
-    from cervella import errors
     from cervella.agent import agent
 
     assert cervella.Agent is agent.Agent

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
+from cervella.agent.question import AnyBrain
 from cervella.brains import default_brain, load_brain, shield_options
 from cervella.brains.routing.composed import COMPOSED, compose, kind_of
 from cervella.brains.routing.cooldown import Cooldown
@@ -21,18 +22,16 @@ from cervella.errors import ConfigError, SoulError
 from cervella.privacy.redaction import find_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Brain, Embedder, Retriever, Soul
-from cervella.soul import Constitution
-from cervella.text.language import language
+from cervella.soul import Constitution, Traits
+from cervella.text.language import Language, language
 from cervella.types import Attempt, Prompt
 
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
 
-__all__ = ["AnyBrain", "Parts"]
+__all__ = ["Parts"]
 
 _logger = logging.getLogger("cervella")
-AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
-"""A name, an object, or several of them: the first that answers."""
 
 
 class Parts:
@@ -160,6 +159,16 @@ class Parts:
         words = language(own.language)
         said = None if words.names_somebody(soul.name) else words.own_name(soul.system_prompt())
         return own.traits.name or said or soul.name
+
+    @property
+    def traits(self) -> Traits:
+        """What the Constitution declares of her, `[soul.traits]` on top."""
+        return Traits.of(self.soul, self.config.soul.traits.model_dump(exclude_none=True))
+
+    @property
+    def language(self) -> Language:
+        """The language of the knowledge base."""
+        return language(self.config.knowledge_language)
 
     def index(self) -> KnowledgeIndex:
         """The writer of the index."""

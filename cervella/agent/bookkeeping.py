@@ -26,7 +26,7 @@ from cervella.errors import BudgetError, CervellaError, ConfigError, LedgerError
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.prompt.layout import estimate_tokens, render
-from cervella.protocols import Brain
+from cervella.protocols import Brain, optional_members
 from cervella.records.ledger import Ledger, Limit, Prices, Row
 from cervella.records.ledger.budget import limits_of
 from cervella.types import Attempt, Location, Prompt
@@ -173,7 +173,7 @@ class Recording:
             brain.model,
             location,
             input_tokens=estimate_tokens(render(prompt)) + _IMAGE_TOKENS * len(prompt.images),
-            output_tokens=int(prompt.max_output_tokens or getattr(brain, "max_output_tokens", None) or _LONGEST_ANSWER),
+            output_tokens=int(prompt.max_output_tokens or optional_members(brain).max_output_tokens or _LONGEST_ANSWER),
             at=_now(),
         )
 

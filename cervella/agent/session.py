@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import anyio.to_thread
 
 from cervella.agent.faces import Asking
+from cervella.agent.question import AskOptions, checked_names
 from cervella.errors import ConfigError
 from cervella.process.loop import BackgroundLoop
 from cervella.prompt.history import query_after
@@ -45,23 +46,26 @@ class Session(Asking):
         """All turns, oldest first."""
         return self._store.turns(self.id)
 
-    async def astream(
-        self, question: str, *, filters: Filters | Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncGenerator[Event, None]:
+    def astream(self, question: str, **options: Unpack[AskOptions]) -> AsyncGenerator[Event, None]:
         """The answer as it comes: see `Agent.astream`. The turn is kept when it ends, one that broke off too."""
-        if "history" in options or "query" in options:
-            raise ConfigError("A session has its own history and query.", remedy="Use Agent.ask to give others.")
+        checked_names(options, AskOptions)
+        if not options.keys().isdisjoint(("history", "query", "session")):
+            raise ConfigError(
+                "A session has its own history, query and session.", remedy="Use Agent.ask to give others."
+            )
+        return self._astream(question, options)
+
+    async def _astream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
         turns = await anyio.to_thread.run_sync(functools.partial(self._store.turns, self.id, last=_REMEMBERED))
-        narrowed = Filters.of(filters)
+        narrowed = Filters.of(options.get("filters"))
         if self.filters is not None:
             narrowed = self.filters.narrowed(narrowed)
         history = [message for turn in turns for message in turn.messages()]
         before = [(turn.question, turn.query) for turn in turns]
         query = query_after(question, before, self._agent.language, self._agent.persona)
-        stream = self._agent.astream(
-            question, filters=narrowed, history=history, query=query, session=self.id, **options
-        )
-        async with aclosing(stream) as events:
+        own = AskOptions(filters=narrowed, history=history, query=query, session=self.id)
+        asked = AskOptions(**{**options, **own})
+        async with aclosing(self._agent.astream(question, **asked)) as events:
             async for event in events:
                 if isinstance(event, (Answered, Interrupted)):
                     await anyio.to_thread.run_sync(self._store.append, self.id, event.reply)

@@ -16,6 +16,7 @@ from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, print_json, print_line, progress_bar
 from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError
+from cervella.protocols import optional_members
 
 app = typer.Typer(invoke_without_command=True, help="Show which brains can run here, and who would be asked.")
 
@@ -40,7 +41,7 @@ def brains(context: typer.Context, config: ConfigPath = None, as_json: AsJson = 
             try:
                 shield = agent.brain_named(name)
                 row |= {"model": shield.model, "location": shield.location}
-                check = getattr(shield.brain, "check", None)
+                check = optional_members(shield.brain).check
                 if check is not None:
                     check()
             except CervellaError as error:

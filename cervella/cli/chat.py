@@ -21,6 +21,7 @@ from cervella.cli.output import Flow, counted, note, print_line, print_passages,
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
 from cervella.privacy.files import FILE_MODE, make_private_folder, open_private
+from cervella.protocols import optional_members
 from cervella.types import Answered, Interrupted, Passage, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
 _HELP = """\
@@ -158,7 +159,7 @@ class _Talk:
     def swap(self, name: str) -> None:
         if name:
             new = self.agent.with_brain(name)
-            check = getattr(new.brain.brain, "check", None)
+            check = optional_members(new.brain.brain).check
             try:
                 if check is not None:
                     check()  # who could not answer is not taken: the conversation stays with who can

@@ -26,6 +26,7 @@ from cervella.knowledge.documents.local_only import local_only_in
 from cervella.knowledge.documents.scan import scan
 from cervella.knowledge.embedders.embedders import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.storage import IndexFolder
+from cervella.protocols import optional_members
 from cervella.types import IndexReport
 
 _LOCAL_ONLY = "local_only"
@@ -225,7 +226,7 @@ def _brain(agent: Agent, name: str | None, soul: Finding) -> Iterator[Finding]:
     def look() -> str:
         # Not agent.with_brain: it wants the soul too, and a soul that can't be read is said once.
         shield = agent.brain if name is None else agent.brain_named(name)
-        check = getattr(shield.brain, "check", None)
+        check = optional_members(shield.brain).check
         if check is not None:
             check()
         found.append(shield)

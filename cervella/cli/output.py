@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from cervella.agent.agent import Progress
 from cervella.claims.grounding import best_unit
 from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
 from cervella.text.language import Language
-from cervella.types import Citation, IndexReport, Passage, Reply, Retrieval, ReviewVerdict
+from cervella.types import Citation, IndexReport, Passage, Progress, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4
 _TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}

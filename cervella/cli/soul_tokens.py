@@ -12,6 +12,7 @@ from cervella.brains.routing.fallback import Shielded
 from cervella.brains.shield.fitting import count_tokens
 from cervella.errors import CervellaError
 from cervella.prompt.layout import estimate_tokens
+from cervella.protocols import optional_members
 from cervella.soul.lock import BrainTokens
 from cervella.types import Prompt
 
@@ -47,9 +48,9 @@ async def _counted(agent: Agent) -> list[tuple[BrainTokens, str]]:
 
 async def _of(brain: Any, system: str) -> int | None:
     """The soul alone: the prompt with it, less the prompt without."""
-    if not hasattr(brain, "count_tokens"):
+    if optional_members(brain).count_tokens is None:
         return estimate_tokens(system)
-    prepare = getattr(brain, "prepare", None)
+    prepare = optional_members(brain).prepare
     if prepare is not None:
         await prepare()
     with_soul = await count_tokens(Prompt(system=system, question="?"), brain)

@@ -20,6 +20,7 @@ from cervella.brains.shield.deadline import Clock
 from cervella.checks.check import PersonaTraits
 from cervella.errors import BrainError, CervellaError
 from cervella.prompt.layout import strip_marks
+from cervella.protocols import optional_members
 from cervella.review.second_opinion import opinions, read_opinion, review_prompt, revision_prompt
 from cervella.review.verdict import review_text
 from cervella.text.language import Language, known_languages, language
@@ -111,7 +112,7 @@ class Reviewing:
         rounds, error = 0, None
         if reply.finish_reason == "refusal":  # a refused question is not sent again
             return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
-        while _can_be_mended(verdict) and rounds < self.rounds and not getattr(first.brain, "quotes_only", False):
+        while _can_be_mended(verdict) and rounds < self.rounds and not optional_members(first.brain).quotes_only:
             rounds += 1
             issues = [issue for issue in verdict.issues if issue.kind != _STALE]
             asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)

@@ -23,6 +23,7 @@ from cervella.errors import (
     StreamInterruptedError,
 )
 from cervella.privacy.causes import keyless
+from cervella.protocols import optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 
 __all__ = ["Fallback", "Shielded", "in_order"]
@@ -101,7 +102,7 @@ class Fallback:
         """Raise where none of the members could answer."""
         failures = []
         for member in self.members:
-            check = getattr(member.brain, "check", None)
+            check = optional_members(member.brain).check
             try:
                 if check is not None:
                     check()

@@ -23,7 +23,7 @@ from cervella.errors import (
 from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.layout import estimate_tokens
-from cervella.protocols import Brain
+from cervella.protocols import Brain, optional_members
 from cervella.text.language import is_blank, language
 from cervella.types import (
     AnswerEvent,
@@ -84,8 +84,8 @@ class Call:
         """White space that came before the first word: alone it is no answer."""
         self._text: list[str] = []
         """What was given out of it: the answer, without thoughts."""
-        self._thoughts = ThoughtFilter(inside=bool(getattr(brain, "opens_thinking", False)))
-        self._thinks_aloud = getattr(brain, "thinks_aloud", True)
+        self._thoughts = ThoughtFilter(inside=bool(optional_members(brain).opens_thinking))
+        self._thinks_aloud = optional_members(brain).thinks_aloud
         self._usage = Usage()
         self._finished: Finished | None = None
         self._ended = False

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
 from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.history import turns
 from cervella.prompt.layout import estimate_tokens, render, without
-from cervella.protocols import Brain
+from cervella.protocols import Brain, optional_members
 from cervella.text.language import is_blank, language
 from cervella.types import Location, Passage, Prompt
 
@@ -23,15 +22,15 @@ __all__ = ["Fitted", "admit", "context_tokens_of", "count_tokens", "fit", "locat
 def location_of(brain: Brain, configured: Location | None = None) -> Location:
     """Where a brain runs. The owner's word counts more than the brain's, but one that says `remote` is a cloud brain
     whatever they say, and so is one that says nothing."""
-    if getattr(brain, "remote", False):
+    if optional_members(brain).remote:
         return "cloud"
-    location = configured or getattr(brain, "location", None)
-    return cast(Location, location) if location in ("local", "private") else "cloud"
+    location = configured or optional_members(brain).location
+    return location if location in ("local", "private") else "cloud"
 
 
 def context_tokens_of(brain: Brain) -> int | None:
     """A brain's window, prompt and answer together; None where it names none."""
-    return getattr(brain, "context_tokens", None)
+    return optional_members(brain).context_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ async def fit(
     false, a prompt that fits in any case is not counted: counting may be a call of the engine. Every `remind_every`
     turns the soul is said again in the last user turn, if that fits too.
     """
-    if prompt.images and "images" not in getattr(brain, "capabilities", ()):
+    if prompt.images and "images" not in optional_members(brain).capabilities:
         raise BrainResponseError(
             f"The brain {brain.name!r} can't see images.",
             brain=brain.name,
@@ -183,7 +182,7 @@ def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
 
 async def count_tokens(prompt: Prompt, brain: Brain) -> int:
     """What a prompt takes of this brain's window, by its own count; without one, ceil(characters / 3)."""
-    count = getattr(brain, "count_tokens", None)
+    count = optional_members(brain).count_tokens
     if count is None:
         return estimate_tokens(render(prompt))
     try:
@@ -202,7 +201,7 @@ async def count_tokens(prompt: Prompt, brain: Brain) -> int:
 
 def _room(prompt: Prompt, brain: Brain, window: int) -> int:
     """Tokens kept free for the answer."""
-    asked = prompt.max_output_tokens or getattr(brain, "max_output_tokens", None)
+    asked = prompt.max_output_tokens or optional_members(brain).max_output_tokens
     return int(asked) if asked else min(1024, window // 4)
 
 

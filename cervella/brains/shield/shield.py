@@ -21,7 +21,7 @@ from cervella.brains.shield.call import Call, Patience
 from cervella.brains.shield.fitting import Fitted, context_tokens_of, fit, location_of
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.privacy.causes import keyless
-from cervella.protocols import Brain
+from cervella.protocols import Brain, optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 
 __all__ = ["Guard", "Shield"]
@@ -85,7 +85,7 @@ class Shield:
 
     @property
     def capabilities(self) -> frozenset[str]:
-        return frozenset(getattr(self.brain, "capabilities", ()))
+        return frozenset(optional_members(self.brain).capabilities)
 
     async def fit(self, prompt: Prompt) -> Fitted:
         """The prompt as this brain would get it. Raises PromptTooLongError."""
@@ -101,7 +101,7 @@ class Shield:
         return await fit(prompt, self.brain, self.location, exact=exact, remind_every=self._remind_every)
 
     async def _prepare(self) -> None:
-        prepare = getattr(self.brain, "prepare", None)
+        prepare = optional_members(self.brain).prepare
         if prepare is not None:
             await prepare()
 
@@ -168,7 +168,7 @@ class Shield:
 
     async def aclose(self) -> None:
         """Release what the brain holds, where it holds anything."""
-        close = getattr(self.brain, "aclose", None)
+        close = optional_members(self.brain).aclose
         if close is not None:
             await close()
 

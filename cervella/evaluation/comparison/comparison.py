@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella import __version__
-from cervella.agent.agent import Agent, Progress
+from cervella.agent.agent import Agent
 from cervella.checks import Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
@@ -27,7 +27,7 @@ from cervella.privacy.files import write_private
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
-from cervella.types import Prompt, Reply
+from cervella.types import Progress, Prompt, Reply
 
 __all__ = ["SESSION", "Comparison", "compare", "questions_plan", "rescore_comparison"]
 

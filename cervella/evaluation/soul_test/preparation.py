@@ -24,7 +24,7 @@ from cervella.evaluation.soul_test.interview import (
 from cervella.evaluation.suites.selection import selected
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens, render
-from cervella.protocols import Brain
+from cervella.protocols import Brain, optional_members
 from cervella.records.ledger.prices import Prices
 
 __all__ = [
@@ -191,7 +191,6 @@ def repeats(agent: Agent, brain: AnyOne) -> bool | None:
 def _repeats(shield: Any) -> bool | None:
     members = getattr(shield, "members", None)
     if members is None:
-        found: bool | None = getattr(shield.brain, "repeatable", None)
-        return found
+        return optional_members(shield.brain).repeatable
     said = [_repeats(member) for member in members]
     return False if False in said else None if None in said else True

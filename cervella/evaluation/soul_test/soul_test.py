@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cervella.agent.agent import Agent, Progress
+from cervella.agent.agent import Agent
 from cervella.checks import Context, Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
@@ -36,7 +36,7 @@ from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
-from cervella.types import Prompt, Reply
+from cervella.types import Progress, Prompt, Reply
 
 __all__ = ["rescore", "run_soul_test"]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cervella.agent.agent import Agent, Progress
-from cervella.agent.assembly import AnyBrain
+from cervella.agent.agent import Agent
+from cervella.agent.question import AnyBrain
 from cervella.errors import EvaluationError, IndexMissingError
 from cervella.evaluation.search.indexed import manifest_of
 from cervella.evaluation.suites.drafting import Draft, Origin, candidates, templates
@@ -24,7 +24,7 @@ from cervella.privacy.files import make_private_folder, open_private
 from cervella.privacy.redaction import find_secrets
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import known_languages, language
-from cervella.types import Passage, Prompt
+from cervella.types import Passage, Progress, Prompt
 
 __all__ = ["Proposal", "phrased", "propose_questions", "write_drafts"]
 
