@@ -4,14 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
+# Processes that pass the tests: `make test WORKERS=8`, or 0 for one process that a debugger can stop.
+WORKERS ?= 2
 
 .PHONY: demo test test-torch test-vllm torture check docs tutorial bench bench-knowledge clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python examples/demo.py
 
+# A file of tests stays in one process: its tests share an index, a model's server or an agent, made once for the file.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

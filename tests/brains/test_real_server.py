@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
+import socket
+import stat
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from cervella.agent.agent import Agent
@@ -167,10 +175,68 @@ def test_an_agent_speaks_through_it_with_the_same_soul(
         assert reply.usage.input_tokens
 
 
+@pytest.mark.parametrize(("temperature", "alike"), [(0.0, True), (1.5, False)])
+def test_the_server_gets_the_temperature_that_was_asked_for(make: Make, temperature: float, alike: bool) -> None:
+    brain = make()
+    prompt = asked("Tell me a story about the sea.", temperature=temperature, max_output_tokens=24)
+    answer(brain, prompt)  # the others all read the prompt from the cache
+    assert (len({answer(brain, prompt).text for _ in range(3)}) == 1) is alike
+
+
+def connections(server: RealServer) -> int:
+    """The open connections of this process to the server, whatever holds them."""
+    port, count = urlsplit(server.url).port, 0
+    for descriptor in map(int, os.listdir("/dev/fd")):
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                with socket.socket(fileno=os.dup(descriptor)) as one:
+                    count += one.family == socket.AF_INET and one.getpeername()[1] == port
+    return count
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="counts open files")
+def test_a_closed_answer_leaves_no_connection_to_the_garbage_collector(make: Make, server: RealServer) -> None:
+    uncollected: list[Any] = []
+
+    async def leave() -> int:
+        brain = make()
+        sys.set_asyncgen_hooks(finalizer=uncollected.append)  # for this loop: the collector closes nothing
+        await collect(brain, asked(max_output_tokens=1))
+        stream = brain.stream(asked("Write a long story.", max_output_tokens=600))
+        while not isinstance(await anext(stream), TextDelta):
+            pass
+        assert connections(server) > before, "else this test sees nothing"
+        await stream.aclose()
+        until = time.monotonic() + 10
+        while (left := connections(server) - before) and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        for one in uncollected:
+            await one.aclose()
+        return left
+
+    before = connections(server)
+    assert asyncio.run(leave()) == 0
+
+
 def test_what_does_not_answer_names_its_address_and_the_cure(make: Make) -> None:
     with pytest.raises(BrainUnavailableError, match=r"127\.0\.0\.1:1") as caught:
         answer(make(url="http://127.0.0.1:1"), asked())
     assert caught.value.remedy
+
+
+def posted(server: RealServer, path: str, body: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {server.key}"}
+    return httpx2.post(f"{server.url}{path}", json=body, headers=headers, trust_env=False).raise_for_status().json()
+
+
+def test_the_soul_is_the_system_turn_of_the_models_template_and_nothing_else(make: Make, server: RealServer) -> None:
+    turns = [{"role": "system", "content": SOUL}, {"role": "user", "content": "Say hello in five words."}]
+    template = posted(server, "/apply-template", {"messages": turns})["prompt"]
+    assert template.count(SOUL.strip()) == template.count("<|im_start|>system") == 1
+    tokens = posted(server, "/tokenize", {"content": template, "parse_special": True})["tokens"]
+    completion = answer(make(), asked(max_output_tokens=1))
+    assert completion.usage.input_tokens == len(tokens)
+    assert "soul_folded" not in completion.flags
 
 
 # What only one of them does

@@ -115,6 +115,24 @@ def test_a_file_that_becomes_shorter_leaves_no_old_chunk(
     assert vector_ids(index_dir, "hash-1") == chunk_ids(index_dir)
 
 
+def test_a_chunk_whose_heading_alone_changes_is_another_chunk_with_a_vector_of_its_own(
+    notes: Path, index_dir: Path, write: Write, make_embedder: Callable[..., Any]
+) -> None:
+    update(notes, index_dir, make_embedder())
+    before = chunk_ids(index_dir)
+    section = "\n\n".join(f"{'parola ' * 140}{number}" for number in range(3))
+    write(notes, "piano.md", f"# Piano\n\n## Pane\n\n{section}\n")
+    update(notes, index_dir, make_embedder())
+    first = chunk_ids(index_dir) - before
+    write(notes, "piano.md", f"# Piano\n\n## Vino\n\n{section}\n")
+    again = make_embedder()
+    update(notes, index_dir, again)
+    assert len(first) == 3
+    assert chunk_ids(index_dir) & first == set()
+    assert sum("Vino" in text for text in again.embedded) == 3, "also those without the heading's own line"
+    assert vector_ids(index_dir, "hash-1") == chunk_ids(index_dir)
+
+
 def test_with_no_embedder_nothing_of_chroma_is_written(notes: Path, index_dir: Path) -> None:
     report = update(notes, index_dir)
     assert (report.embedder, report.pending_embeddings) == ("none", 0)
