@@ -26,6 +26,7 @@ import cervella
 from cervella import brains, errors, testing
 from cervella.brains.routing import composed
 from cervella.cli import app
+from cervella.cli.commands import COMMANDS, typer_of
 from cervella.configuration.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
 from cervella.knowledge.documents.roles import Roles
 
@@ -473,9 +474,14 @@ def cli() -> str:
 
 def _commands() -> Iterator[tuple[str, Any]]:
     """Every command with its function; those of a group after the group's own."""
-    for command in app.registered_commands:
+    for alone in map(typer_of, COMMANDS):
+        yield from _commands_of(alone)
+
+
+def _commands_of(alone: typer.Typer) -> Iterator[tuple[str, Any]]:
+    for command in alone.registered_commands:
         yield str(command.name), command.callback
-    for group in app.registered_groups:
+    for group in alone.registered_groups:
         inner = group.typer_instance
         own = inner.registered_callback if inner is not None else None
         if own is not None and own.callback is not None:

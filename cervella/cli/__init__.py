@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
-import re
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from cervella import __version__
-from cervella.cli import (
-    ask,
-    brains,
-    chat,
-    compare,
-    doctor,
-    index,
-    init,
-    questions,
-    review,
-    search,
-    sessions,
-    soul,
-    soul_test,
-    stats,
-)
+from cervella.cli.commands import Commands
 from cervella.cli.once_a_day import first_today
 from cervella.cli.output import print_line, warnings_shown
-from cervella.cli.unconfigured import told_unconfigured
-from cervella.cli.usage import usage_help
 from cervella.errors import CervellaError, ConfigError
-from cervella.privacy.redaction import mask_secrets
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="cervella",
+    cls=Commands,
     help="A persona that knows your knowledge base. The soul stays, the engine changes.",
     no_args_is_help=True,
     add_completion=True,
@@ -64,35 +45,6 @@ def _options(
     pass
 
 
-app.command("init")(init.init)
-app.command("index")(index.index)
-app.command("search")(search.search)
-app.command("ask")(ask.ask)
-app.command("chat")(chat.chat)
-app.command("review")(review.review)
-app.command("sessions")(sessions.sessions)
-app.command("stats")(stats.stats)
-app.add_typer(brains.app, name="brains")
-soul.app.command("test")(soul_test.soul_test)
-app.add_typer(soul.app, name="soul")
-app.command("compare")(compare.compare_brains)
-app.add_typer(questions.app, name="questions")
-app.command("doctor")(doctor.doctor)
-
-
-def _list_whole(commands: typer.Typer) -> None:
-    """List each command with the whole first sentence of its help, however narrow the terminal is."""
-    for command in commands.registered_commands:
-        command.short_help = re.split(r"(?<=[.]) ", inspect.getdoc(command.callback) or "")[0]
-    for group in commands.registered_groups:
-        assert group.typer_instance is not None
-        group.short_help = group.typer_instance.info.help
-        _list_whole(group.typer_instance)
-
-
-_list_whole(app)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and give its exit code: 0 done, 1 it failed, 2 configuration or usage."""
     for stream in (sys.stdout, sys.stderr):
@@ -113,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
     except CervellaError as error:
         if debug:
             raise
+        from cervella.cli.unconfigured import told_unconfigured
+
         _say(*told_unconfigured(error, given))
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
@@ -129,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
             if context is not None and message == context.get_help():  # no command was given
                 print_line(message)
             else:
+                from cervella.cli.usage import usage_help
+
                 _say(message, usage_help(error))
             return 2
         if debug or not isinstance(error, OSError):
@@ -138,6 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _say(message: str, remedy: str | None) -> None:
+    from cervella.privacy.redaction import mask_secrets
+
     for name, text in (("error", message), ("help", remedy or "Run it again with --debug to see where it happened.")):
         print(f"{name}: {' '.join(mask_secrets(text)[0].split())}", file=sys.stderr)  # noqa: T201
 

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from cervella.brains import brain_names
-from cervella.configuration.config import load_config
 from cervella.errors import CervellaError
 
 __all__ = [
@@ -44,6 +42,9 @@ FilterUntil = Annotated[str | None, typer.Option("--until", help="Only documents
 
 def complete_brain(incomplete: str) -> list[str]:
     """The brains whose names begin so, for the shell's completion."""
+    from cervella.brains import brain_names
+    from cervella.configuration.config import load_config
+
     options = {}
     with contextlib.suppress(CervellaError):
         options = dict(load_config().brains)

@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cervella.claims.grounding import best_unit
 from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
-from cervella.text.language import Language
-from cervella.types import Citation, IndexReport, Passage, Progress, Reply, Retrieval, ReviewVerdict
+
+if TYPE_CHECKING:
+    from cervella.text.language import Language
+    from cervella.types import Citation, IndexReport, Passage, Progress, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4
 _TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}
@@ -242,6 +243,8 @@ def where(source: Passage | Citation, lang: Language, date: str | None, status: 
 
 def print_passages(found: Retrieval, lang: Language) -> None:
     """Passages as people read them, each cut to its first lines."""
+    from cervella.claims.grounding import best_unit
+
     for rank, passage in enumerate(found, 1):
         print_wrapped(f" {where(passage, lang, passage.date, passage.status)}", start=f"{rank}.", indent=3)
         if passage.lead or passage.heading:

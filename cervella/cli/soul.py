@@ -12,6 +12,7 @@ from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line, print_text, print_wrapped
 from cervella.cli.soul_probes import soul_probes
+from cervella.cli.soul_test import soul_test
 from cervella.cli.soul_tokens import soul_tokens
 from cervella.configuration.config import Config, load_config
 from cervella.errors import SoulError
@@ -259,3 +260,6 @@ def _changes_data(lock: Lock, found: Lock) -> dict[str, Any]:
         "sentences": [asdict(change) for change in lock.changes_to(found)],
         "stale_verdicts": _verdicts(lock.stale_verdicts),
     }
+
+
+app.command("test")(soul_test)

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
-from pydantic_settings.exceptions import SettingsError
 
 from cervella.configuration.file import explained, read_config
 from cervella.configuration.settings import (
@@ -88,14 +86,27 @@ def _without_none(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _environment() -> dict[str, Any]:
     known = [name for name in Config.model_fields if name != "file"]
-    for variable in os.environ:
-        if variable.upper().startswith(ENV_PREFIX):
-            first, *deeper = variable[len(ENV_PREFIX) :].lower().split("__")
-            section = SECTIONS.get(first)
-            if first not in known or (deeper and section is not None and deeper[0] not in section.model_fields):
-                raise _unknown_variable(variable, known)
+    variables = [variable for variable in os.environ if variable.upper().startswith(ENV_PREFIX)]
+    for variable in variables:
+        first, *deeper = variable[len(ENV_PREFIX) :].lower().split("__")
+        section = SECTIONS.get(first)
+        if first not in known or (deeper and section is not None and deeper[0] not in section.model_fields):
+            raise _unknown_variable(variable, known)
+    return _read_variables(known) if variables else {}
+
+
+def _read_variables(known: Sequence[str]) -> dict[str, Any]:
+    # Imported here: most starts have no such variable, and it takes as long as the rest of the configuration.
+    from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+    from pydantic_settings.exceptions import SettingsError
+
+    class Variables(Config, BaseSettings):
+        model_config = SettingsConfigDict(
+            env_prefix=ENV_PREFIX, env_nested_delimiter="__", nested_model_default_partial_update=True
+        )
+
     try:
-        return EnvSettingsSource(Config)()
+        return EnvSettingsSource(Variables)()
     except SettingsError as error:
         # Its cause holds the value, which may be a secret: the variable's name is enough.
         field = next((name for name in known if f'"{name}"' in str(error)), "")

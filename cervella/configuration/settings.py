@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from cervella.text.language import known_languages
 
@@ -250,16 +249,10 @@ class EvaluationConfig(_Section):
         return self
 
 
-class Config(BaseSettings):
+class Config(BaseModel):
     """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter="__",
-        nested_model_default_partial_update=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     brain: str | tuple[str, ...] | None = Field(default=None, description="The one line: which brain answers.")
     soul: SoulConfig = SoulConfig()
@@ -285,18 +278,6 @@ class Config(BaseSettings):
     @property
     def knowledge_language(self) -> str:
         return self.knowledge.language or self.soul.language
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        # The loader merges file, environment and arguments itself, so that paths resolve where each came from.
-        return (init_settings,)
 
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -10,18 +10,32 @@ import pytest
 import typer
 
 from cervella.cli import app, main
+from cervella.cli.commands import COMMANDS
 
 
-def commands(group: typer.Typer = app, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def commands(group: Any = None, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of every command and of every group of commands."""
+    group = typer.main.get_command(app) if group is None else group
     yield before
-    for command in group.registered_commands:
-        assert command.name is not None
-        yield (*before, command.name)
-    for inner in group.registered_groups:
-        assert inner.typer_instance is not None
-        assert inner.name is not None
-        yield from commands(inner.typer_instance, (*before, inner.name))
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*before, name))
+
+
+def test_every_command_is_walked_through() -> None:
+    assert {words for words in commands() if len(words) == 1} == {(name,) for name in COMMANDS}
+    assert {("soul", "test"), ("soul", "lock"), ("brains", "pull"), ("questions", "propose")} <= set(commands())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_that_lists_a_command_is_the_first_sentence_of_its_help(name: str) -> None:
+    built = typer.main.get_command(app).commands[name]
+    assert COMMANDS[name][1] == built.short_help
+    assert " ".join(built.help.split()).startswith(built.short_help)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_name_of_a_command_is_that_of_its_module(name: str) -> None:
+    assert COMMANDS[name][0].partition(":")[0] == name
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
