@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         UnknownBrainError,
         UnmatchedPatternError,
     )
+    from cervella.knowledge.index.index import RolledBack
     from cervella.protocols import (
         Brain,
         Embedder,
@@ -231,6 +232,7 @@ _HOME = {
     "Role": "types",
     "RoleConfig": "configuration.settings",
     "RolesConfig": "configuration.settings",
+    "RolledBack": "knowledge.index.index",
     "RouteDecision": "brains.routing.router",
     "Row": "records.ledger.rows",
     "SecondHand": "types",
@@ -332,6 +334,7 @@ __all__ = [
     "Role",
     "RoleConfig",
     "RolesConfig",
+    "RolledBack",
     "RouteDecision",
     "Row",
     "SecondHand",
