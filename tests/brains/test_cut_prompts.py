@@ -159,6 +159,17 @@ def test_a_soul_that_was_cut_is_no_answer(stub: Stub, window: int, kept: int) ->
         assert "window" in str(caught.value.remedy)
 
 
+@pytest.mark.parametrize(("count", "cut"), [(2048, True), (2049, False), (2100, False)])
+def test_a_count_that_is_a_whole_window_is_all_that_was_left(stub: Stub, count: int, cut: bool) -> None:
+    stub.counts = {"prompt_tokens" if stub.kind == "vllm" else "input_tokens": count, "completion_tokens": 3}
+    if cut:
+        with pytest.raises(PersonaTruncatedError) as caught:
+            stream(stub.brain(), asked(system=SOUL[: len(SOUL) // 60 * 42]))
+        assert caught.value.seen_tokens == count
+    else:
+        assert answer(stub.brain(), asked(system=SOUL[: len(SOUL) // 60 * 42])).text == TEXT
+
+
 def test_every_way_of_asking_an_agent_finds_it_and_keeps_nothing(stub: Stub, soul: PlainSoul) -> None:
     told: list[Any] = []
     soul = replace(soul, text=SOUL)
@@ -268,6 +279,16 @@ def test_a_count_that_is_not_told_or_is_none_is_not_judged(stub: Stub, count: in
     name = "prompt_tokens" if stub.kind == "vllm" else "input_tokens"
     stub.counts = {} if count is None else {name: count, "completion_tokens": 3}
     assert answer(stub.brain(), asked()).text == TEXT
+
+
+@pytest.mark.parametrize("count", ["3600", 3600.0, "molti", [], True])
+def test_a_count_of_another_type_loses_no_answer(count: Any) -> None:
+    with fault_server() as server:
+        stub = Stub(server, "vllm")
+        stub.counts = {"prompt_tokens": count, "completion_tokens": "3"}
+        done = answer(stub.brain(), asked())
+    assert (done.text, done.usage.output_tokens) == (TEXT, 3)
+    assert done.usage.input_tokens == (3600 if count in ("3600", 3600.0) else None)
 
 
 def test_a_server_that_does_not_cut_streams_from_its_first_word(stub: Stub) -> None:

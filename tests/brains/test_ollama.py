@@ -385,6 +385,30 @@ def test_a_server_that_can_not_say_what_it_reads_is_known_by_its_own_language_al
     assert stub.asked["messages"][0]["role"] == ("user" if folded else "system")
 
 
+@pytest.mark.parametrize("status", [404, 400, 503])
+def test_a_template_of_go_that_leaves_the_soul_out_gets_it_where_the_layout_can_not_be_asked(
+    stub: Stub, status: int
+) -> None:
+    stub.show["template"], stub.layout = GO_SILENT, lambda _: (status, {"error": "no"})
+    assert answer(brain(stub), asked()).flags["soul_folded"] == 1
+
+
+def test_a_server_that_failed_to_say_what_it_reads_is_asked_again(stub: Stub) -> None:
+    stub.show["template"], stub.layout = SILENT, lambda _: (503, {"error": "server busy"})
+    subject = brain(stub)
+    assert "soul_folded" not in answer(subject, asked()).flags
+    stub.layout = question_alone
+    for _ in range(2):
+        assert answer(subject, asked()).flags["soul_folded"] == 1
+    assert len(stub.renderings) == 2
+
+
+def test_a_short_talk_streams_from_its_second_answer(stub: Stub) -> None:
+    subject, short = brain(stub), asked(system="Sono Cervella, calma e precisa. " * 12)
+    parts = [[e.text for e in stream(subject, short) if isinstance(e, TextDelta)] for _ in range(2)]
+    assert parts == [["Eccomi."], ["Ecco", "mi", "."]]
+
+
 def test_a_system_role_that_is_refused_after_all_is_folded(stub: Stub) -> None:
     async def refused(to: Connection) -> None:
         if to.request.body["messages"][0]["role"] == "system":

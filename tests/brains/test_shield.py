@@ -384,6 +384,20 @@ def test_the_callers_time_bounds_the_whole_answer(stream: Any, kind: type[BrainE
     assert brain.closed == 1
 
 
+def test_the_callers_time_bounds_a_brain_that_never_waits_for_anything() -> None:
+    async def without_a_pause(_: Prompt) -> AsyncIterator[Any]:
+        for _number in range(10_000):
+            time.sleep(0.001)
+            yield TextDelta(text="a ")
+        yield done("a " * 10_000)
+
+    started = time.monotonic()
+    with pytest.raises(StreamInterruptedError) as caught:
+        answer(Shield(Brain(without_a_pause)), timeout=0.2)
+    assert caught.value.partial.startswith("a a")
+    assert time.monotonic() - started < 5
+
+
 def test_the_callers_time_bounds_the_counting_and_the_guard_too() -> None:
     async def hang(*_: Any) -> int:
         await asyncio.sleep(30)

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from cervella.prompt.layout import estimate_tokens
 from cervella.types import Message
 
-__all__ = ["PromptMeter", "Reading"]
+__all__ = ["PromptMeter", "Reading", "is_full_window"]
 
 _TEMPLATE_TOKENS = 8
 """Of one message."""
@@ -29,6 +29,7 @@ _SAME = 1.05
 """A prompt that is estimated to be larger by no more than this factor is no larger."""
 _LEAST_COUNT = 256
 """Tokens: no server in use cuts to so little, so a smaller count is a placeholder or leaves out what was cached."""
+_WINDOWS = tuple(2**n for n in range(11, 19))
 _KEPT = 40
 """Tokens that a server may keep of a prompt's beginning, beside the half of its window: `num_keep`."""
 _HALVED = 1.4
@@ -146,7 +147,7 @@ class PromptMeter:
     def learn(self, messages: Sequence[Message], seen: int) -> None:
         """A prompt was read whole."""
         text = _text(messages)
-        if self._leaves_out_cached or seen < _LEAST_COUNT:
+        if self._leaves_out_cached or (seen < _LEAST_COUNT and seen < text.least):
             return
         self._largest = max(self._largest, seen)
         if text.characters >= _LEARNT_FROM and text.words:
@@ -177,9 +178,14 @@ def _text(messages: Sequence[Message]) -> _Text:
     )
 
 
+def is_full_window(seen: int) -> bool:
+    """Whether `seen` is the size of a common window: what a server has read that cuts a prompt to all that it has."""
+    return seen in _WINDOWS
+
+
 def _is_a_window(seen: int, expected: float) -> bool:
     """Whether `seen` is the size of a window, or what is left of one that was cut to its half and a little."""
-    for size in (2**n for n in range(11, 19)):
+    for size in _WINDOWS:
         if seen in (size, size - 1) and expected > seen * 1.1:
             return True
         if size // 2 <= seen <= size // 2 + _KEPT and expected > seen * _HALVED:

@@ -15,7 +15,7 @@ import anyio
 from cervella.brains.http.clients import get_json, shown_url
 from cervella.brains.http.failures import HttpFailures
 from cervella.brains.http.ollama_server import window_given
-from cervella.brains.http.prompt_meter import PromptMeter
+from cervella.brains.http.prompt_meter import PromptMeter, is_full_window
 from cervella.errors import BrainError
 from cervella.types import Message
 
@@ -66,6 +66,8 @@ class PromptReading:
         if reading != "whole" and await self._found_ollama(client):
             counted = await self._counted(client, failures.model, messages)
             reading = "whole" if counted is not None and counted <= seen * _SAME + _SAME_TOKENS else "cut"
+        elif reading == "doubtful" and is_full_window(seen):
+            reading = "cut"
         if reading == "cut":
             missed = counted or self._meter.missed(messages, seen)
             raise failures.cut(missed, seen, remedy=self._cure(failures.brain) if self._is_ollama else None)

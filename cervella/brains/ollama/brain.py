@@ -165,7 +165,7 @@ class OllamaBrain:
             raise self._failures().too_long(self._meter.tokens(messages), self._window - room)
         body = self._request(prompt, messages, room, window)
         if not self._place_known:
-            self._folded, self._place_known = not await self._reads_system(client, body), True
+            self._folded = not await self._reads_system(client, body)
             messages, flags = self._messages(prompt)
             body = self._request(prompt, messages, room, window)
         sure = self._meter.is_sure(messages, room, window)
@@ -186,7 +186,7 @@ class OllamaBrain:
             if sort == "too_long":
                 raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
             if not self._folded and not texts and _refuses_system(error, messages):
-                self._folded = True
+                self._folded = self._place_known = True
                 async for event in self._answer(prompt):
                     yield event
                 return
@@ -274,10 +274,15 @@ class OllamaBrain:
 
         sent = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
         options = {**body["options"], "num_predict": 1}  # an older server takes it for a question
+        rendered = None
         try:
             rendered = await client.rendered({**body, "messages": [_wire(m) for m in sent], "options": options})
+            self._place_known = True
         except ollama.ResponseError as error:
-            return not _refuses_system(error, sent)
+            refused = _refuses_system(error, sent)
+            self._place_known = refused or error.status_code < 500  # one that failed may know it the next time
+            if refused:
+                return False
         if rendered is None:
             # It is Ollama's own engine that fills a template of Go: it leaves out what the template does not name.
             return not self._go_template

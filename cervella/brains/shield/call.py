@@ -193,6 +193,8 @@ class Call:
     async def _wait(self, wait: float, until: float) -> BrainEvent:
         left, own = self._patience.left(), until - time.monotonic()
         try:
+            if left <= 0:  # a brain that never waits for anything would not notice
+                raise TimeoutError
             with anyio.fail_after(max(0.0, min(own, left))):
                 if self._events is None:
                     self._events = self._brain.stream(self._fitted.prompt)

@@ -76,15 +76,20 @@ def wire_message(message: Message) -> dict[str, Any]:
 
 
 def usage_of(told: Any) -> Usage:
-    read = getattr(told, "prompt_tokens", None)
-    cached = getattr(getattr(told, "prompt_tokens_details", None), "cached_tokens", None)
-    if isinstance(read, int) and isinstance(cached, int) and cached > read:
+    read = _count(told, "prompt_tokens")
+    cached = _count(getattr(told, "prompt_tokens_details", None), "cached_tokens")
+    if read is not None and cached is not None and cached > read:
         read += cached  # this server counts apart what came from its cache
-    return Usage(
-        input_tokens=read,
-        cache_read_tokens=cached,
-        output_tokens=getattr(told, "completion_tokens", None),
-    )
+    return Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=_count(told, "completion_tokens"))
+
+
+def _count(told: Any, name: str) -> int | None:
+    """A number of tokens, which some servers write as a text or with a decimal point."""
+    value = getattr(told, name, None)
+    try:
+        return None if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def refusal_of(error: Any) -> Refusal:
