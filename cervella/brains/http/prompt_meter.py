@@ -27,7 +27,7 @@ _ALIKE = 1.2
 """Two texts are alike where neither tokens by the word nor bytes by the character differ by more than this factor."""
 _SAME = 1.05
 """A prompt that is estimated to be larger by no more than this factor is no larger."""
-_LEAST_COUNT = 256
+_LEAST_COUNT = 512
 """Tokens: no server in use cuts to so little, so a smaller count is a placeholder or leaves out what was cached."""
 _WINDOWS = tuple(2**n for n in range(11, 19))
 _KEPT = 40
