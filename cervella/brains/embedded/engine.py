@@ -114,6 +114,8 @@ class Engine:
             base_url=self.url,
             headers={"Authorization": f"Bearer {self._key}"},
             timeout=httpx2.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
+            # After a stream the server may close a connection in the moment in which it is used again.
+            limits=httpx2.Limits(max_keepalive_connections=0),
             trust_env=False,  # a proxy for the rest of the world must not see this
             verify=False,
         )

@@ -111,10 +111,13 @@ def async_client(url: str, connect_timeout: float) -> httpx2.AsyncClient:
     """A client for one server. How long an answer may take is the shield's to say: here only connecting is timed."""
     import httpx2
 
+    # After a stream llama.cpp's server may close a connection in the moment in which it is used again; on this machine
+    # a new one costs nothing.
+    kept = 0 if is_loopback(url) else 20
     return httpx2.AsyncClient(
         auth=login_of(url),
         timeout=httpx2.Timeout(None, connect=connect_timeout),
-        limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=20),
+        limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=kept),
         follow_redirects=False,  # a server that is local may not send the question on to one that is not
         trust_env=not is_loopback(url),  # a proxy for the rest of the world must not see what stays on this machine
         verify=not url.startswith("http://"),  # certificates that nobody asks for would be read all the same
