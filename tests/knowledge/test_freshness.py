@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import stat
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -397,3 +399,28 @@ def test_stamps_are_as_readable_as_the_index_and_hold_no_trace_of_what_is_gone(n
     written = kept.stat().st_mtime_ns
     update(notes, index_dir)
     assert kept.stat().st_mtime_ns == written
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_looks_though_another_thread_was_looking(tmp_path: Path) -> None:
+    looking = freshness.Freshness(tmp_path, tmp_path / "index")
+    held, done = threading.Event(), threading.Event()
+
+    def look() -> None:
+        with looking._lock:
+            held.set()
+            done.wait(60.0)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    assert held.wait(10.0)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # a child that waits for a thread which it does not have is ended
+        looking.look({}, tmp_path / "generation")
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
 from cervella.knowledge.index.manifest import FileRow
 from cervella.privacy.files import FILE_MODE, set_modes, write_private
+from cervella.process.forks import ForkLock
 
 __all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
 
@@ -117,7 +117,7 @@ class Freshness:
         self._folder = folder
         self._index_dir = index_dir
         self._given = None if exclude is None else tuple(exclude)
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._generation: Path | None = None
         self._seen_at = 0.0
         self._last = Distance(behind=0, unchecked=0)
