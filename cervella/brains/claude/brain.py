@@ -21,8 +21,8 @@ from cervella.brains.http.clients import (
     key_from,
     location_of_url,
 )
-from cervella.brains.http.failures import HttpFailures, checked, translated
-from cervella.brains.http.folding import fold_system, merge_neighbours, refuses_system
+from cervella.brains.http.failures import HttpFailures, checked, checked_async, translated
+from cervella.brains.http.folding import fold_system, merge_neighbours, system_refused
 from cervella.brains.http.ollama_server import is_ollamas_cloud
 from cervella.brains.http.prompt_reading import PromptReading
 from cervella.errors import BrainError
@@ -166,14 +166,14 @@ class ClaudeBrain:
             )
         )
 
+    @checked_async
     async def count_tokens(self, prompt: Prompt) -> int:
         """The prompt's tokens, as the API counts them; of a server that can't count, ceil(characters / 3)."""
         import anthropic
 
-        failure: BrainError | None = None
         if self._counts:
+            client = await self._clients.get()
             try:
-                client = await self._clients.get()
                 counted = await client.messages.count_tokens(**self._parts(prompt), model=self.model)
                 tokens = getattr(counted, "input_tokens", None)
                 if isinstance(tokens, int):
@@ -181,10 +181,6 @@ class ClaudeBrain:
                 self._counts = False
             except anthropic.NotFoundError:
                 self._counts = False
-            except Exception as error:
-                failure = self._failure_of(error)
-        if failure is not None:
-            raise failure
         return estimate_tokens(render(prompt))
 
     @checked
@@ -239,8 +235,7 @@ class ClaudeBrain:
         return body
 
     def _refuses_system(self, error: Any, prompt: Prompt) -> bool:
-        refusal = refusal_of(error)
-        return self._may_fold and refuses_system(refusal.message, self._messages(prompt), status=refusal.status)
+        return self._may_fold and system_refused(refusal_of(error), self._messages(prompt))
 
     def _uncached(self, usage: Usage, prompt: Prompt) -> dict[str, int]:
         """What to flag where caching was asked for and did nothing; it is said once."""

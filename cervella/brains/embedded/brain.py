@@ -16,7 +16,7 @@ from cervella.brains.embedded.engine import Engine, EngineFailure, EngineOptions
 from cervella.brains.embedded.failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
 from cervella.brains.embedded.gguf import GgufError, ModelFacts, read_facts
 from cervella.brains.embedded.warmth import Warmth, forget
-from cervella.brains.http.failures import checked
+from cervella.brains.http.failures import checked, checked_async
 from cervella.errors import BrainError
 from cervella.privacy.causes import keyless
 from cervella.prompt.layout import render
@@ -165,15 +165,9 @@ class EmbeddedBrain:
             return 0
         return await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
 
+    @checked_async
     async def count_tokens(self, prompt: Prompt) -> int:
         """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""
-        try:
-            return await self._counted(prompt)
-        except Exception as error:
-            failure = self._failure_of(error)
-        raise failure
-
-    async def _counted(self, prompt: Prompt) -> int:
         engine = await self._loaded()
         body, _ = self._request(engine, prompt)
         try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from cervella.brains.http.clients import shown_url
 from cervella.brains.http.refusals import Refusal, counts, retry_after
@@ -24,7 +24,7 @@ from cervella.errors import (
 from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.types import BrainEvent, TextDelta
 
-__all__ = ["HttpFailures", "checked", "translated"]
+__all__ = ["HttpFailures", "checked", "checked_async", "translated"]
 
 
 class _Translating(Protocol):
@@ -34,6 +34,8 @@ class _Translating(Protocol):
 
 
 B = TypeVar("B", bound=_Translating)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _SAID_AT_MOST, _NAME_AT_MOST = 500, 200
 
@@ -181,6 +183,10 @@ class HttpFailures:
             **self._who,
         )
 
+    def moved(self) -> BrainResponseError:
+        """It turned out, after the prompt was made for a local brain, that the model runs elsewhere."""
+        return self.broken("runs its model elsewhere, and was about to be shown what is local only")
+
     def unended(self, what: str, text: str) -> BrainResponseError:
         """The stream ended before the answer did; where no text had come, that is an empty answer."""
         return self.broken(what, code=None if text.strip() else "empty_answer")
@@ -238,6 +244,22 @@ def checked(check: Callable[[B], None]) -> Callable[[B], None]:
     def wrapped(self: B) -> None:
         try:
             return check(self)
+        except Exception as error:
+            failure = self._failure_of(error)
+        raise failure  # out here: within the handler the vendor's error would be its context
+
+    return wrapped
+
+
+def checked_async(
+    method: Callable[Concatenate[B, P], Awaitable[R]],
+) -> Callable[Concatenate[B, P], Coroutine[Any, Any, R]]:
+    """An async method of a brain whose errors hold no key: see `checked`."""
+
+    @functools.wraps(method)
+    async def wrapped(self: B, /, *args: P.args, **options: P.kwargs) -> R:
+        try:
+            return await method(self, *args, **options)
         except Exception as error:
             failure = self._failure_of(error)
         raise failure

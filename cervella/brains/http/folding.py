@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from cervella.brains.http.refusals import Refusal
 from cervella.types import Message
 
-__all__ = ["fold_system", "merge_neighbours", "refuses_system"]
+__all__ = ["fold_system", "merge_neighbours", "refuses_system", "system_refused"]
 
 _NO = r"(?:not|un|n't) ?(?:be )?(?:support|allow|permit|accept|enabl|implement)"
 _REFUSAL = re.compile(
@@ -47,6 +48,11 @@ def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 
     if _REFUSAL.search(said):
         return True
     return bool(_ORDER.search(said)) and not _OPTIONAL.search(said) and _alternate(sent)
+
+
+def system_refused(refusal: Refusal, sent: Sequence[Message]) -> bool:
+    """Whether a server said of these messages that its template takes no system role: see `refuses_system`."""
+    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 def _alternate(messages: Sequence[Message]) -> bool:

@@ -12,8 +12,8 @@ import anyio
 
 from cervella.brains.http.clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
 from cervella.brains.http.control_tokens import defuse_control_tokens
-from cervella.brains.http.failures import checked, translated
-from cervella.brains.http.folding import fold_system, merge_neighbours, refuses_system
+from cervella.brains.http.failures import checked, checked_async, translated
+from cervella.brains.http.folding import fold_system, merge_neighbours, system_refused
 from cervella.brains.http.ollama_server import (
     chat_models,
     is_cloud_tag,
@@ -107,29 +107,25 @@ class OllamaBrain:
         """Of an answer whose length nobody asked for; of a small window the prompt needs most."""
         return min(self._max_output_tokens, max(1, self.context_tokens // 4))
 
+    @checked_async
     async def prepare(self) -> None:
         """Learn from the server, once, which model it has, how large a window it can have, and who runs it."""
         if self._ready:
             return
-        try:
-            client = await self._clients.get()
-            if self._named is None:
-                there = chat_models((await client.told("GET", "/api/tags")).get("models") or [])
-                if not there:
-                    raise self._failures().no_model()
-                self.model = there[0]
-            facts = model_facts(await self._shown(client))
-            self.remote = facts.remote or is_cloud_tag(self.model)
-            self._window = min(self._most_tokens, facts.context_tokens or self._most_tokens)
-            self.capabilities = frozenset({"images"} if facts.sees else ())
-            self._thinks, self._folded = facts.thinks, False
-            self._go_template = not facts.jinja
-            self._place_known = facts.takes_system or self.remote
-            self._ready = True
-            return
-        except Exception as error:
-            failure = self._failure_of(error)
-        raise failure
+        client = await self._clients.get()
+        if self._named is None:
+            there = chat_models((await client.told("GET", "/api/tags")).get("models") or [])
+            if not there:
+                raise self._failures().no_model()
+            self.model = there[0]
+        facts = model_facts(await self._shown(client))
+        self.remote = facts.remote or is_cloud_tag(self.model)
+        self._window = min(self._most_tokens, facts.context_tokens or self._most_tokens)
+        self.capabilities = frozenset({"images"} if facts.sees else ())
+        self._thinks, self._folded = facts.thinks, False
+        self._go_template = not facts.jinja
+        self._place_known = facts.takes_system or self.remote
+        self._ready = True
 
     async def _shown(self, client: OllamaClient) -> dict[str, Any]:
         """What /api/show tells of the model; nothing where the server has no such route."""
@@ -156,7 +152,7 @@ class OllamaBrain:
         was_remote = self.remote
         await self.prepare()
         if self.remote and not was_remote and prompt.tainted:
-            raise self._failures().broken("runs its model elsewhere, and was about to be shown what is local only")
+            raise self._failures().moved()
         client = await self._clients.get()
         messages, flags = self._messages(prompt)
         room = (prompt.max_output_tokens or self.max_output_tokens) + self._thinking_room
@@ -185,7 +181,7 @@ class OllamaBrain:
                 raise await self._model_missing() from error
             if sort == "too_long":
                 raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
-            if not self._folded and not texts and _refuses_system(error, messages):
+            if not self._folded and not texts and system_refused(refusal_of(error), messages):
                 self._folded = self._place_known = True
                 async for event in self._answer(prompt):
                     yield event
@@ -272,6 +268,8 @@ class OllamaBrain:
         """
         import ollama
 
+        from cervella.brains.ollama.client import refusal_of
+
         sent = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
         options = {**body["options"], "num_predict": 1}  # an older server takes it for a question
         rendered = None
@@ -279,7 +277,7 @@ class OllamaBrain:
             rendered = await client.rendered({**body, "messages": [_wire(m) for m in sent], "options": options})
             self._place_known = True
         except ollama.ResponseError as error:
-            refused = _refuses_system(error, sent)
+            refused = system_refused(refusal_of(error), sent)
             self._place_known = refused or error.status_code < 500  # one that failed may know it the next time
             if refused:
                 return False
@@ -343,13 +341,6 @@ class OllamaBrain:
         from cervella.brains.ollama.client import failure_of
 
         return failures.keyless(failure_of(error, failures), error)
-
-
-def _refuses_system(error: Any, sent: Sequence[Message]) -> bool:
-    from cervella.brains.ollama.client import refusal_of
-
-    refusal = refusal_of(error)
-    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 def _wire(message: Message) -> dict[str, Any]:

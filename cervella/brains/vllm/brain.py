@@ -21,8 +21,8 @@ from cervella.brains.http.clients import (
     shown_url,
 )
 from cervella.brains.http.control_tokens import defuse_control_tokens
-from cervella.brains.http.failures import HttpFailures, checked, translated
-from cervella.brains.http.folding import fold_system, merge_neighbours, refuses_system
+from cervella.brains.http.failures import HttpFailures, checked, checked_async, translated
+from cervella.brains.http.folding import fold_system, merge_neighbours, system_refused
 from cervella.brains.http.ollama_server import is_ollamas_cloud
 from cervella.brains.http.prompt_reading import PromptReading
 from cervella.brains.http.refusals import Refusal
@@ -119,30 +119,26 @@ class VllmBrain:
         window = self.context_tokens
         return min(self._max_output_tokens, max(1, window // 4)) if window else self._max_output_tokens
 
+    @checked_async
     async def prepare(self) -> None:
         """Learn from the server, once, which model it has, how large its window is, and whether its template takes a
         system role."""
         if self._ready:
             return
-        try:
-            client = await self._clients.get()
-            listed = await listed_models(client)
-            one = next((m for m in listed if m.get("id") == self._named or self._named in m.get("aliases", ())), None)
-            if self._named is None:
-                if not listed:
-                    raise self._wrong_address() if openai_address(self._url) else self._failures().model_missing()
-                one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
-                self.model = str(one["id"])
-                self.remote = is_ollamas_cloud(self.model)
-            if self._window is None and one is not None:
-                self._window = window_of(one)
-            self._reading = PromptReading(self._url)  # it may be another model than before
-            await self._try_system(client)
-            self._ready = True
-            return
-        except Exception as error:
-            failure = self._failure_of(error)
-        raise failure
+        client = await self._clients.get()
+        listed = await listed_models(client)
+        one = next((m for m in listed if m.get("id") == self._named or self._named in m.get("aliases", ())), None)
+        if self._named is None:
+            if not listed:
+                raise self._wrong_address() if openai_address(self._url) else self._failures().model_missing()
+            one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
+            self.model = str(one["id"])
+            self.remote = is_ollamas_cloud(self.model)
+        if self._window is None and one is not None:
+            self._window = window_of(one)
+        self._reading = PromptReading(self._url)  # it may be another model than before
+        await self._try_system(client)
+        self._ready = True
 
     def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
         """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
@@ -154,7 +150,7 @@ class VllmBrain:
         was_remote = self.remote
         await self.prepare()
         if self.remote and not was_remote and prompt.tainted:
-            raise self._failures().broken("runs its model elsewhere, and was about to be shown what is local only")
+            raise self._failures().moved()
         client = await self._clients.get()
         body, flags = self._request(prompt)
         try:
@@ -162,7 +158,7 @@ class VllmBrain:
         except openai.APIStatusError as error:
             if refusal_of(error).sort == "missing":
                 raise await self._model_missing(client, error) from error
-            if self._folded or not _refuses_system(error, self._messages(prompt)[0]):
+            if self._folded or not system_refused(refusal_of(error), self._messages(prompt)[0]):
                 raise
             self._folded = True
             body, flags = self._request(prompt)
@@ -217,18 +213,15 @@ class VllmBrain:
             )
         )
 
+    @checked_async
     async def count_tokens(self, prompt: Prompt) -> int:
         """The prompt's tokens: exactly, where the server counts them in the model's own template, as vLLM and llama.cpp
         do; elsewhere ceil(characters / 3)."""
         messages, _ = self._messages(prompt)
         counted: int | None = None
-        try:
-            if self._counts is not False and not prompt.images:
-                counted = await self._count(await self._clients.get(), messages)
-            return estimate_tokens(messages) if counted is None else counted
-        except Exception as error:
-            failure = self._failure_of(error)
-        raise failure
+        if self._counts is not False and not prompt.images:
+            counted = await self._count(await self._clients.get(), messages)
+        return estimate_tokens(messages) if counted is None else counted
 
     @checked
     def check(self) -> None:
@@ -300,7 +293,7 @@ class VllmBrain:
                 system = Message(role="system", content="a " * words)
                 counts.append(await self._count(client, (system, user)))
         except openai.APIStatusError as error:
-            if not _refuses_system(error, (system, user)):
+            if not system_refused(refusal_of(error), (system, user)):
                 return  # it says so of every prompt, and the question will tell
             self._folded = True
             return
@@ -364,11 +357,6 @@ class VllmBrain:
     def _failure_of(self, error: Exception) -> BrainError:
         failures = self._failures()
         return failures.keyless(error if isinstance(error, BrainError) else failure_of(error, failures), error)
-
-
-def _refuses_system(error: Any, sent: tuple[Message, ...]) -> bool:
-    refusal = refusal_of(error)
-    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 async def _close(client: AsyncOpenAI) -> None:

@@ -175,7 +175,8 @@ class _Walk:
         judged: dict[str, bool] | None,
     ) -> None:
         self._root = root
-        self._exclude = exclude
+        self._written = {pattern: Glob((pattern.rstrip("/"),)) for pattern in exclude}
+        """The patterns of `exclude`, as they are written."""
         self._globs: list[Glob] = []
         self._pruned: set[str] = set()
         """Patterns that left out a folder which was not opened."""
@@ -217,7 +218,7 @@ class _Walk:
         if not self._indexable_only:
             return False
         path = _display(disk_path)
-        pruned = {pattern for pattern in self._exclude if Glob((pattern.rstrip("/"),)).covers(path)}
+        pruned = {pattern for pattern, glob in self._written.items() if glob.covers(path)}
         self._pruned |= pruned
         return bool(pruned) or _is_hidden(path)
 
@@ -234,11 +235,10 @@ class _Walk:
                 self.skip(disk_path, "unreadable")
 
     def _understood(self, folder: Path, names: Sequence[str]) -> Iterator[Glob]:
-        for pattern in self._exclude:
-            written = (pattern.rstrip("/"),)
-            glob = Glob(written) if pattern in self._pruned else understood(pattern, folder, names)
+        for pattern, written in self._written.items():
+            glob = written if pattern in self._pruned else understood(pattern, folder, names)
             # A reading that leaves nothing is none, unless it is written so.
-            if glob is not None and (glob.texts == written or not all(map(glob.covers, names))):
+            if glob is not None and (glob.texts == written.texts or not all(map(glob.covers, names))):
                 yield glob
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
