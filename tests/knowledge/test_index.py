@@ -18,7 +18,7 @@ from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.types import IndexReport, Passage
-from tests.sealing import with_schema
+from tests.fixtures.sealing import with_schema
 
 Write = Callable[[Path, str, str | bytes], Path]
 

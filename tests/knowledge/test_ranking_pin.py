@@ -1,6 +1,6 @@
 """What the search is: the passages that it gives for 40 questions over chunks and vectors frozen in tests/data.
 
-A change of the ranking that is meant is frozen anew with `python -m tests.benchmarks.freeze_ranking --answers`, and its
+A change of the ranking that is meant is frozen anew with `python -m bench.freeze_ranking --answers`, and its
 note gives the figures before and after.
 """
 
@@ -13,7 +13,7 @@ import pytest
 
 from cervella.knowledge.index import vectors as vector_store
 from cervella.knowledge.search import ranking, retrieval
-from tests.knowledge.frozen_ranking import (
+from tests.fixtures.frozen_ranking import (
     QUESTIONS,
     WAYS,
     Answer,
