@@ -1,7 +1,7 @@
 """The vectors of a small index once more, as one matrix in one file: a search over it needs no Chroma.
 
-Chroma keeps the vectors, and this is a cache of them. Loading Chroma takes almost half of a cold search; a product with a
-few thousand vectors takes a millisecond, and is exact.
+Chroma keeps the vectors, and this is a cache of them. Loading Chroma takes almost half of a cold search; a product
+with a few thousand vectors takes a millisecond, and is exact.
 """
 
 from __future__ import annotations
