@@ -50,6 +50,14 @@ def test_an_id_without_a_vector_is_left_out(tmp_path: Path) -> None:
     assert list(matrix_of(vectors_of(5), tmp_path).query(vectors_of(1)["0000"], 5, among=["gone", "0001"])) == ["0001"]
 
 
+def test_vectors_of_other_chunks_than_the_manifests_are_not_read(tmp_path: Path) -> None:
+    matrix_of(vectors_of(5), tmp_path)
+    generation = Generation(tmp_path, write_seal(tmp_path))
+    assert VectorMatrix.read(generation, set(vectors_of(5))) is not None
+    assert VectorMatrix.read(generation, set(vectors_of(4))) is None
+    assert VectorMatrix.read(generation, set(vectors_of(6))) is None
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kind of each thing that was opened to be asked for vectors, in order."""

@@ -38,8 +38,6 @@ class VectorMatrix:
 
         if 0 < len(ids) <= _MOST:
             np.savez(folder / MATRIX, ids=np.asarray(ids), rows=rows)
-        else:
-            (folder / MATRIX).unlink(missing_ok=True)
 
     @classmethod
     def read(cls, generation: Generation, ids: Set[str]) -> VectorMatrix | None:
