@@ -17,17 +17,7 @@ from typing import Any
 from cervella.errors import IndexDamagedError, KnowledgeError
 from cervella.knowledge.index.manifest import SCHEMA_VERSION
 
-__all__ = [
-    "FILE_NAME",
-    "MATRIX",
-    "check_seal",
-    "check_vectors",
-    "flush",
-    "outdated",
-    "read_seal",
-    "sealed_bytes",
-    "write_seal",
-]
+__all__ = ["FILE_NAME", "MATRIX", "check_seal", "check_vectors", "flush", "outdated", "read_seal", "write_seal"]
 
 FILE_NAME = "seal.json"
 MATRIX = "vectors.npz"
@@ -97,15 +87,6 @@ def check_vectors(generation: Path, seal: Mapping[str, Any]) -> None:
     _compare(generation, {name: digest for name, digest in seal["files"].items() if _is_vectors(name)})
     if seal["chroma"] != _contents(generation / _TABLES):
         raise _damaged(generation, f"{_TABLES!r} does not say what was stored")
-
-
-def sealed_bytes(generation: Path, name: str, seal: Mapping[str, Any]) -> bytes | None:
-    """A file as it was sealed; None where it is missing, was never sealed, or has changed."""
-    try:
-        data = (generation / name).read_bytes()
-    except OSError:
-        return None
-    return data if hashlib.sha256(data).hexdigest() == seal["files"].get(name) else None
 
 
 def flush(path: Path) -> None:
