@@ -42,7 +42,7 @@ _PARTS = (
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
     ("What a question can have", ("AskOptions", "ReviewOptions", "Filters")),
-    ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondHand")),
+    ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondOpinion")),
     (
         "What methods give",
         (

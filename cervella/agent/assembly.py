@@ -1,22 +1,23 @@
-"""From a configuration, and the objects that stand in for parts of it, to a soul, a retriever and brains.
+"""Soul, retriever and brains, made of a configuration and of the objects that stand in for parts of it.
 
 Nothing is read before it is needed: the soul and the index at the first question, a brain at its first answer.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cervella.agent.question import AnyBrain
+from cervella.agent.bookkeeping import Bookkeeping
+from cervella.agent.faces import AnyBrain
 from cervella.brains import default_brain, load_brain, shield_options
 from cervella.brains.routing.composed import COMPOSED, compose, kind_of
 from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.fallback import Fallback, Shielded
-from cervella.brains.shield.shield import Guard, Shield
+from cervella.brains.shield.shield import Shield
 from cervella.configuration.config import Config
 from cervella.errors import ConfigError, SoulError
 from cervella.privacy.redaction import find_secrets
@@ -24,34 +25,32 @@ from cervella.process.forks import ForkLock
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.soul import Constitution, Traits
 from cervella.text.language import Language, language
-from cervella.types import Attempt, Prompt
+from cervella.types import Prompt
 
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
 
-__all__ = ["Parts"]
+__all__ = ["Assembly"]
 
 _logger = logging.getLogger("cervella")
 
 
-class Parts:
-    """What an Agent is made of. Thread-safe; each part is made once.
+class Assembly:
+    """The parts of an Agent. Thread-safe; each part is made once.
 
-    `locked` says whether the soul of the configuration is held against its lock.
+    `locked`: the soul of the configuration is compared with its lock.
     """
 
     def __init__(
         self,
         config: Config,
+        books: Bookkeeping,
         *,
         brain: AnyBrain | None,
         embedder: str | Embedder | None,
         soul: Soul | None,
         retriever: Retriever | None,
-        guard: Guard | None,
-        on_attempt: Callable[[Attempt], None] | None,
-        affordable: Callable[[Brain, Prompt], bool] | None = None,
-        locked: bool = True,
+        locked: bool,
     ) -> None:
         for name, given, has in (
             ("embedder", embedder, "embed_query"),
@@ -65,34 +64,31 @@ class Parts:
                 )
         self.config = config
         self.embedder: str | Embedder = config.knowledge.embedder if embedder is None else embedder
-        self._brain = brain
-        self._default_choice: tuple[str, str] | None = None
-        self.brain_reason: str | None = None
-        """Why this brain answers, where none was named; None before it is chosen, and where one was."""
+        self._books = books
         self._soul = soul
+        self._checked_soul: Soul | None = None
         self._locked = locked
         self._retriever = retriever
         self._owns_retriever = retriever is None
-        self._guard = guard
-        self._on_attempt = on_attempt
-        self._affordable = affordable
+        self._default_choice: tuple[str, str] | None = None
+        self._answer_with(brain)
+
+    def _answer_with(self, brain: AnyBrain | None) -> None:
+        self._brain = brain
+        self.brain_reason: str | None = None
+        """Why this brain answers, where none was named; None before it is chosen, and where one was."""
         self._lock = ForkLock()
         self._shields: dict[tuple[object, bool], Shielded] = {}
         self._cooldown = Cooldown()
         self._composing: list[str] = []
 
-    def with_brain(self, brain: AnyBrain) -> Parts:
+    def with_brain(self, brain: AnyBrain) -> Assembly:
         """The same soul and knowledge, and another brain."""
-        return Parts(
-            self.config,
-            brain=brain,
-            embedder=self.embedder,
-            soul=self.soul,
-            retriever=self.retriever,
-            guard=self._guard,
-            on_attempt=self._on_attempt,
-            affordable=self._affordable,
-        )
+        _ = self.soul, self.retriever
+        other = copy.copy(self)
+        other._owns_retriever = False
+        other._answer_with(brain)
+        return other
 
     @property
     def brain_name(self) -> str:
@@ -105,22 +101,28 @@ class Parts:
 
     @property
     def soul(self) -> Soul:
+        """Read, checked and compared with its lock at the first use. Raises SoulError."""
         with self._lock:
-            if self._soul is None:
-                own = self.config.soul
-                soul = Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
-                if self._locked and own.lock.exists():
-                    from cervella.soul.lock_check import held_against_lock
+            if self._checked_soul is None:
+                self._checked_soul = self._soul = self._soul_to_check()
+            return self._checked_soul
 
-                    held_against_lock(soul, own.lock, strict=own.strict)
-                self._soul = soul
-            elif not isinstance(self._soul, Constitution) and find_secrets(self._soul.system_prompt()):
-                raise SoulError(
-                    f"The soul {self._soul.name!r} holds a secret.",
-                    remedy="Take it out: the soul is sent to every brain.",
-                    code="secret_in_soul",
-                )
-            return self._soul
+    def _soul_to_check(self) -> Soul:
+        own = self.config.soul
+        if self._soul is None:
+            soul = Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
+            if self._locked and own.lock.exists():
+                from cervella.soul.lock_check import held_against_lock
+
+                held_against_lock(soul, own.lock, strict=own.strict)
+            return soul
+        if not isinstance(self._soul, Constitution) and find_secrets(self._soul.system_prompt()):
+            raise SoulError(
+                f"The soul {self._soul.name!r} holds a secret.",
+                remedy="Take it out: the soul is sent to every brain.",
+                code="secret_in_soul",
+            )
+        return self._soul
 
     @property
     def retriever(self) -> Retriever:
@@ -150,7 +152,7 @@ class Parts:
 
     @property
     def persona(self) -> str | None:
-        """Her name; None where her Constitution can't be read, which a search says nothing of: an answer does."""
+        """Her name; None where her Constitution can't be read: an answer then raises SoulError, a search need not."""
         own = self.config.soul
         try:
             soul = self._soul or Constitution.load(own.constitution, max_tokens=own.max_tokens)
@@ -234,17 +236,15 @@ class Parts:
         return Shield(
             leaf,
             **shield_options(named if isinstance(named, str) else leaf.name, options),
-            guard=self._guard,
-            on_attempt=self._on_attempt,
+            guard=self._books.guard,
+            on_attempt=self._books.on_attempt,
         )
 
     def _may_afford(self, shielded: Shielded, prompt: Prompt) -> bool:
         """Whether the budget allows a brain this prompt; of several brains, one of them."""
-        if self._affordable is None:
-            return True
         if isinstance(shielded, Fallback):
             return any(self._may_afford(member, prompt) for member in shielded.members)
-        return self._affordable(shielded.brain, prompt)
+        return self._books.affordable(shielded.brain, prompt)
 
     def _configured(self) -> str | tuple[str, ...]:
         named = self.config.brain
@@ -266,7 +266,7 @@ class Parts:
             return list(self._shields.values())
 
     def close(self) -> None:
-        """Let go of the index; brains are closed by who ran them, on their loop."""
+        """Close the index. The agent closes the brains, each on the loop that it ran on."""
         with self._lock:
             self._shields.clear()
             close = getattr(self._retriever, "close", None)

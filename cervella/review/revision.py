@@ -16,7 +16,7 @@ from functools import partial
 import anyio.to_thread
 
 from cervella.brains.routing.fallback import Fallback, Shielded
-from cervella.brains.shield.deadline import Clock
+from cervella.brains.shield.deadline import Deadline
 from cervella.checks.check import PersonaTraits
 from cervella.errors import BrainError, CervellaError
 from cervella.prompt.layout import strip_marks
@@ -25,17 +25,17 @@ from cervella.review.second_opinion import opinions, read_opinion, review_prompt
 from cervella.review.verdict import review_text
 from cervella.text.language import Language, known_languages, language
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
-from cervella.types.verdict import ReviewVerdict, SecondHand
+from cervella.types.verdict import ReviewVerdict, SecondOpinion
 
-__all__ = ["Reviewing", "sources_of"]
+__all__ = ["Review", "sources_of"]
 
 _STALE = "stale"
-Remade = Callable[[Prompt, Completion], Awaitable[Reply]]
+Remade = Callable[[Completion], Awaitable[Reply]]
 """Makes a reply of what a brain answered."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reviewing:
+class Review:
     """How answers are reviewed. `second` is None where the checks alone decide."""
 
     lang: Language
@@ -44,9 +44,11 @@ class Reviewing:
     rounds: int
     second: Shielded | None = None
 
-    async def review(self, prompt: Prompt, reply: Reply, clock: Clock) -> tuple[ReviewVerdict, tuple[Attempt, ...]]:
+    async def review(
+        self, prompt: Prompt, reply: Reply, deadline: Deadline
+    ) -> tuple[ReviewVerdict, tuple[Attempt, ...]]:
         """The verdict on an answer as it is, and the calls that it took. Raises nothing but a cancellation."""
-        left = clock.left()
+        left = deadline.left()
         look = partial(
             review_text,
             reply.text,
@@ -65,14 +67,14 @@ class Reviewing:
             return verdict, ()
         if self.second is None or (reply.abstained and _says_nothing_else(reply.text)):
             return verdict, ()  # an honest "I don't know" needs no second hand
-        return await self._with_second(verdict, self.second, prompt, reply, clock)
+        return await self._with_second(verdict, self.second, prompt, reply, deadline)
 
     async def _with_second(
-        self, verdict: ReviewVerdict, second: Shielded, prompt: Prompt, reply: Reply, clock: Clock
+        self, verdict: ReviewVerdict, second: Shielded, prompt: Prompt, reply: Reply, deadline: Deadline
     ) -> tuple[ReviewVerdict, tuple[Attempt, ...]]:
         other = _another(second, reply)
         if other is None:
-            return replace(verdict, second=SecondHand(brain=second.name, error="same_brain")), ()
+            return replace(verdict, second=SecondOpinion(brain=second.name, error="same_brain")), ()
         shown = sources_of(prompt, reply)
         asked = review_prompt(
             replace(prompt, passages=tuple(shown.values()), marks=tuple(shown)),
@@ -82,18 +84,18 @@ class Reviewing:
             reason=f"second hand of {reply.brain}",
         )
         try:
-            done = await _answer(other, asked, clock)
+            done = await _answer(other, asked, deadline)
         except CervellaError as error:
-            failed = SecondHand(brain=other.name, error=error.code)
+            failed = SecondOpinion(brain=other.name, error=error.code)
             return replace(verdict, second=failed), tuple(getattr(error, "attempts", ()))
         by = done.attempts[-1].brain if done.attempts else other.name
         if done.finish_reason == "refusal":
-            return replace(verdict, second=SecondHand(brain=by, model=done.model, error="refusal")), done.attempts
+            return replace(verdict, second=SecondOpinion(brain=by, model=done.model, error="refusal")), done.attempts
         opinion = read_opinion(done.text, self.lang)
         if not opinion.readable:
-            return replace(verdict, second=SecondHand(brain=by, model=done.model, error="unreadable")), done.attempts
+            return replace(verdict, second=SecondOpinion(brain=by, model=done.model, error="unreadable")), done.attempts
         refused = opinion.approved is False or (opinion.score is not None and opinion.score < self.threshold)
-        hand = SecondHand(brain=by, model=done.model, score=opinion.score, marks=opinion.marks, approved=not refused)
+        hand = SecondOpinion(brain=by, model=done.model, score=opinion.score, marks=opinion.marks, approved=not refused)
         return (
             replace(
                 verdict,
@@ -104,20 +106,20 @@ class Reviewing:
             done.attempts,
         )
 
-    async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, clock: Clock, remade: Remade) -> Reply:
+    async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, deadline: Deadline, remade: Remade) -> Reply:
         """The answer with its verdict: the first, or a revision of it where that is the better one."""
-        verdict, calls = await self.review(prompt, reply, clock)
+        verdict, calls = await self.review(prompt, reply, deadline)
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
         rounds, error = 0, None
         if reply.finish_reason == "refusal":  # a refused question is not sent again
-            return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
+            return replace(kept, review=verdict, attempts=tuple(attempts))
         while _can_be_mended(verdict) and rounds < self.rounds and not optional_members(first.brain).quotes_only:
             rounds += 1
             issues = [issue for issue in verdict.issues if issue.kind != _STALE]
             asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
             try:
-                done = await _answer(first, asked, clock)
+                done = await _answer(first, asked, deadline)
             except CervellaError as failure:
                 attempts += getattr(failure, "attempts", ())
                 error = failure.code
@@ -126,9 +128,9 @@ class Reviewing:
             if done.finish_reason == "refusal":
                 error = "refusal"
                 break
-            new = await remade(prompt, done)
+            new = await remade(done)
             new = replace(new, tainted=new.tainted or kept.tainted)
-            judged, calls = await self.review(prompt, new, clock)
+            judged, calls = await self.review(prompt, new, deadline)
             attempts += calls
             judged = _still_refused(judged, verdict)
             if not _better(judged, new, verdict, kept):
@@ -143,7 +145,7 @@ class Reviewing:
             draft_score=score if changed else None,
             error=error,
         )
-        return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
+        return replace(kept, review=verdict, attempts=tuple(attempts))
 
 
 def sources_of(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
@@ -181,9 +183,9 @@ def _another(second: Shielded, reply: Reply) -> Shielded | None:
     return Fallback(others) if len(others) > 1 else others[0] if others else None
 
 
-async def _answer(shielded: Shielded, prompt: Prompt, clock: Clock) -> Completion:
+async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Completion:
     """What a brain answers, whole."""
-    async with aclosing(shielded.stream(prompt, timeout=clock.left())) as events:
+    async with aclosing(shielded.stream(prompt, timeout=deadline.left())) as events:
         async for event in events:
             if isinstance(event, Finished):
                 return event.completion

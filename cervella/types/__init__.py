@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 from cervella.types.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
 from cervella.types.filters import Filters
-from cervella.types.verdict import ReviewIssue, ReviewVerdict, SecondHand
+from cervella.types.verdict import ReviewIssue, ReviewVerdict, SecondOpinion
 
 __all__ = [
     "AnswerEvent",
@@ -40,7 +40,7 @@ __all__ = [
     "ReviewVerdict",
     "Reviewed",
     "Role",
-    "SecondHand",
+    "SecondOpinion",
     "SkippedFile",
     "Status",
     "TextDelta",

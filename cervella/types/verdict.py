@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["ReviewIssue", "ReviewVerdict", "SecondHand"]
+__all__ = ["ReviewIssue", "ReviewVerdict", "SecondOpinion"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class ReviewIssue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecondHand:
+class SecondOpinion:
     """What another brain says of an answer: beside the checks, never in their place."""
 
     brain: str
@@ -67,7 +67,7 @@ class ReviewVerdict:
     threshold: float = 9.0
     claims: int = 0
     """How many claims of the answer were held against lines."""
-    second: SecondHand | None = None
+    second: SecondOpinion | None = None
     """None where there is no second hand, or an honest "I don't know" needs none."""
     rounds: int = 0
     """How many revisions were asked for."""
