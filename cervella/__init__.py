@@ -140,6 +140,7 @@ if TYPE_CHECKING:  # each name under its own name, so that type checkers take it
         Usage as Usage,
         UsageUpdate as UsageUpdate,
     )
+    from cervella.types.deadline import Deadline as Deadline
 
 __version__ = "0.1.0"
 
@@ -175,6 +176,7 @@ _HOME = {
     "ConversationError": "errors",
     "Conversations": "records.conversations",
     "ConversationsConfig": "configuration.settings",
+    "Deadline": "types.deadline",
     "Embedder": "protocols",
     "EvaluationConfig": "configuration.settings",
     "EvaluationError": "errors",

@@ -6,11 +6,10 @@ import datetime
 import functools
 import hashlib
 import logging
-import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -21,7 +20,6 @@ from cervella.agent.bookkeeping import Bookkeeping
 from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, answered
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
-from cervella.brains.shield.deadline import Deadline
 from cervella.claims.citations import LinesReader, find_citations_within
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.prompt.history import asked_before, history_of, query_after
@@ -44,8 +42,8 @@ from cervella.types import (
     Retrieved,
     Reviewed,
     ReviewVerdict,
-    Timings,
 )
+from cervella.types.deadline import Deadline
 
 if TYPE_CHECKING:
     from cervella.review.revision import Review
@@ -55,9 +53,9 @@ __all__ = ["Answering"]
 _logger = logging.getLogger("cervella")
 
 
-@dataclass(eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Asked:
-    """A question on its way: what its answer is read back with, and its times by `time.monotonic()`."""
+    """A question on its way: what its answer is read back with."""
 
     prompt: Prompt
     retrieval: Retrieval
@@ -67,19 +65,6 @@ class _Asked:
     session: str | None = None
     searched: bool = True
     """False for passages that no retriever gave: their files are not looked at."""
-    started: float = field(default_factory=time.monotonic)
-    retrieved: float | None = None
-    first_token: float | None = None
-
-    def timings(self) -> Timings:
-        def since(moment: float | None) -> float | None:
-            return None if moment is None else moment - self.started
-
-        return Timings(
-            retrieval_seconds=since(self.retrieved),
-            first_token_seconds=since(self.first_token),
-            total_seconds=since(time.monotonic()),
-        )
 
 
 class Answering:
@@ -91,18 +76,17 @@ class Answering:
 
     async def stream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
         """See `Agent.astream`."""
-        started, deadline = time.monotonic(), Deadline(options.get("timeout"))
+        deadline = Deadline(options.get("timeout"))
         shield = self._assembly.shield(options.get("brain"))
         review = self._review(options.get("review"))
         prompt, retrieval = await self._prompt(question, options, deadline)
+        deadline.retrieved()
         asked = _Asked(
             prompt=prompt,
             retrieval=retrieval,
             deadline=deadline,
             soul=self._assembly.soul.fingerprint,
             session=options.get("session"),
-            started=started,
-            retrieved=time.monotonic(),
         )
         yield Retrieved(retrieval=retrieval)
         async with aclosing(self._answer(asked, shield, review)) as events:
@@ -182,11 +166,11 @@ class Answering:
         prompt = asked.prompt
         with self._books.reply(prompt.reply, session=asked.session, soul=asked.soul, question=prompt.question):
             try:
-                async with aclosing(shield.stream(prompt, timeout=asked.deadline.left())) as events:
+                async with aclosing(shield.stream(prompt, timeout=asked.deadline)) as events:
                     async for event in events:
                         if isinstance(event, Finished):
                             break
-                        asked.first_token = asked.first_token or time.monotonic()
+                        asked.deadline.token()
                         yield event
                 assert isinstance(event, Finished)
                 reply = await self._reply(asked, event.completion)
@@ -236,7 +220,7 @@ class Answering:
             brain=last.brain if last else "",
             model=completion.model,
             soul=asked.soul,
-            timings=asked.timings(),
+            timings=asked.deadline.timings(),
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
@@ -296,7 +280,7 @@ class Answering:
         remade = functools.partial(self._reply, asked)
         kept = await review.revised(asked.prompt, reply, shield, asked.deadline, remade)
         await self._books.written(asked.prompt.reply, kept.text)
-        return replace(kept, cost_usd=self._books.cost(asked.prompt.reply), timings=asked.timings())
+        return replace(kept, cost_usd=self._books.cost(asked.prompt.reply), timings=asked.deadline.timings())
 
     async def review(self, answer: Reply | str, options: ReviewOptions) -> ReviewVerdict:
         """See `Agent.areview`."""

@@ -16,7 +16,6 @@ from functools import partial
 import anyio.to_thread
 
 from cervella.brains.routing.fallback import Fallback, Shielded
-from cervella.brains.shield.deadline import Deadline
 from cervella.checks.check import PersonaTraits
 from cervella.errors import BrainError, CervellaError
 from cervella.prompt.layout import strip_marks
@@ -25,6 +24,7 @@ from cervella.review.second_opinion import opinions, read_opinion, review_prompt
 from cervella.review.verdict import review_text
 from cervella.text.language import Language, known_languages, language
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
+from cervella.types.deadline import Deadline
 from cervella.types.verdict import ReviewVerdict, SecondOpinion
 
 __all__ = ["Review", "sources_of"]
@@ -185,7 +185,7 @@ def _another(second: Shielded, reply: Reply) -> Shielded | None:
 
 async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Completion:
     """What a brain answers, whole."""
-    async with aclosing(shielded.stream(prompt, timeout=deadline.left())) as events:
+    async with aclosing(shielded.stream(prompt, timeout=deadline)) as events:
         async for event in events:
             if isinstance(event, Finished):
                 return event.completion
