@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+AGENT = "import cervella; cervella.Agent"
 HELP = "from cervella.cli import main; main(['--help'])"
 VERSION = "from cervella.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass"
 
@@ -34,6 +35,16 @@ def of(package: str, modules: set[str]) -> set[str]:
     return {name for name in modules if name == package or name.startswith(f"{package}.")}
 
 
+def test_the_agents_name_loads_what_describes_a_question_and_no_more() -> None:
+    loaded = modules_after(AGENT)
+    unneeded = {"pydantic", "pydantic_settings", "typer", "rich", "httpx2", "anyio", "asyncio", "sqlite3", "email"}
+    assert not packages(loaded) & unneeded
+    rooms = ("brains", "checks", "claims", "cli", "configuration", "evaluation", "knowledge", "records", "soul", "text")
+    assert [room for room in rooms if of(f"cervella.{room}", loaded)] == []
+    assert "importlib.metadata" not in loaded
+    assert len(loaded) <= 100
+
+
 @pytest.mark.parametrize("code", [HELP, VERSION], ids=["help", "version"])
 def test_help_and_version_load_no_command(code: str) -> None:
     loaded = modules_after(code)
@@ -41,7 +52,7 @@ def test_help_and_version_load_no_command(code: str) -> None:
     rooms = ("agent", "brains", "checks", "claims", "configuration", "evaluation", "knowledge", "records", "soul")
     assert [room for room in rooms if of(f"cervella.{room}", loaded)] == []
     assert not loaded & {f"cervella.cli.{name}" for name in ("ask", "brains", "chat", "compare", "doctor", "soul")}
-    assert len(loaded) <= 200
+    assert len(loaded) <= 170
 
 
 def test_a_command_loads_itself_and_not_the_others(tmp_path: Path) -> None:

@@ -9,16 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-import anyio.to_thread
-
-from cervella.agent.answering import Answering, checked_question
-from cervella.agent.assembly import Assembly
-from cervella.agent.bookkeeping import Bookkeeping
 from cervella.agent.faces import (
-    AnyBrain,
-    AnyFilters,
     AskOptions,
-    BatchQuestion,
     CompleteOptions,
     Faces,
     IndexOptions,
@@ -26,36 +18,27 @@ from cervella.agent.faces import (
     checked_names,
     in_order,
 )
-from cervella.agent.session import Session
-from cervella.brains.routing.fallback import Shielded
-from cervella.brains.routing.router import RouteDecision
-from cervella.brains.shield.shield import Guard
-from cervella.configuration.config import Config, load_config
 from cervella.errors import CervellaError, ConfigError
 from cervella.process.loop import BackgroundLoop
-from cervella.protocols import Embedder, Retriever, Soul
-from cervella.records.conversations import Conversations
-from cervella.records.ledger import Ledger
-from cervella.soul import Traits
-from cervella.text.language import Language
-from cervella.types import (
-    Attempt,
-    CitedLines,
-    Event,
-    Filters,
-    IndexReport,
-    Passage,
-    Preview,
-    Prompt,
-    Reply,
-    Retrieval,
-    ReviewVerdict,
-)
+from cervella.types import Filters
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from cervella.agent.faces import AnyBrain, AnyFilters, BatchQuestion
+    from cervella.agent.session import Session
+    from cervella.brains.routing.fallback import Shielded
+    from cervella.brains.routing.router import RouteDecision
+    from cervella.brains.shield.shield import Guard
+    from cervella.configuration.config import Config
     from cervella.knowledge.index.index import RolledBack
+    from cervella.protocols import Embedder, Retriever, Soul
+    from cervella.records.conversations import Conversations
+    from cervella.records.ledger import Ledger
+    from cervella.soul import Traits
+    from cervella.text.language import Language
+    from cervella.types import Attempt, CitedLines, Event, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
+    from cervella.types.verdict import ReviewVerdict
 
 __all__ = ["Agent"]
 
@@ -89,6 +72,11 @@ class Agent(Faces):
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
+        from cervella.agent.answering import Answering
+        from cervella.agent.assembly import Assembly
+        from cervella.agent.bookkeeping import Bookkeeping
+        from cervella.configuration.config import load_config
+
         if soul is not None and constitution is not None:
             raise ConfigError("Both soul and constitution are given.", remedy="Give the object or the path, not both.")
         arguments = {
@@ -176,7 +164,7 @@ class Agent(Faces):
         """An agent with the same soul and knowledge, and another engine."""
         other = copy.copy(self)
         other._assembly = self._assembly.with_brain(brain)
-        other._answering = Answering(other._assembly, other._books)
+        other._answering = self._answering.of(other._assembly)
         other._loop = BackgroundLoop()
         other._assembly.shield(None)  # an unknown name fails here, not at the first question
         return other
@@ -292,22 +280,26 @@ class Agent(Faces):
 
     def session(self, id: str, *, filters: AnyFilters = None) -> Session:
         """A conversation that is kept across restarts, by its id. `filters` hold for all its questions, for ever."""
+        from cervella.agent.session import Session
+
         return Session(self, id, Filters.of(filters), self.conversations, self._loop)
 
     @property
     def conversations(self) -> Conversations:
         """All sessions: list, export, delete. A deleted one leaves the ledger too."""
+        from cervella.records.conversations import Conversations
+
         return Conversations(self.config.conversations.path, on_delete=lambda id: self.ledger.forget(id))
 
     # The knowledge, without a brain
 
     def search(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first. Raises IndexMissingError where nothing is indexed yet."""
-        return self._answering.search(checked_question(query), top_k=top_k, filters=filters)
+        return self._answering.search(query, top_k=top_k, filters=filters)
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first, found in a worker thread."""
-        return await self._answering.retrieve(checked_question(query), top_k=top_k, filters=filters)
+        return await self._answering.retrieve(query, top_k=top_k, filters=filters)
 
     def index(self, **options: Unpack[IndexOptions]) -> IndexReport:
         """Bring the index up to date with the folder: what was added, changed and removed, and nothing else.
@@ -319,6 +311,8 @@ class Agent(Faces):
 
     async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:
         """`index`, in a worker thread."""
+        import anyio.to_thread
+
         return await anyio.to_thread.run_sync(lambda: self.index(**options))
 
     def drift(self) -> IndexReport:
@@ -336,6 +330,8 @@ class Agent(Faces):
 
     async def aclose(self) -> None:
         """Release what the brains hold on this loop, then everything else."""
+        import anyio.to_thread
+
         await self._close_brains()
         await anyio.to_thread.run_sync(self.close)
 

@@ -74,6 +74,10 @@ class Answering:
         self._assembly = assembly
         self._books = books
 
+    def of(self, assembly: Assembly) -> Answering:
+        """The same with other parts, and the same books."""
+        return Answering(assembly, self._books)
+
     async def stream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
         """See `Agent.astream`."""
         deadline = Deadline(options.get("timeout"))
@@ -111,7 +115,8 @@ class Answering:
             ) from error
 
     def search(self, query: str, *, top_k: int | None, filters: AnyFilters) -> Retrieval:
-        """The passages for a query."""
+        """The passages for a query. Raises ConfigError where it is empty."""
+        _check_text(query, "question")
         top_k = self._assembly.config.knowledge.top_k if top_k is None else top_k
         return self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
 
@@ -121,7 +126,7 @@ class Answering:
         self, question: str, options: AskOptions, deadline: Deadline, retrieval: Retrieval | None = None
     ) -> tuple[Prompt, Retrieval]:
         """The prompt for a question, with what is retrieved for it, or with `retrieval` where that is given."""
-        checked_question(question)
+        _check_text(question, "question")
         images = _checked_images(options.get("images", ()))
         max_output_tokens, temperature = options.get("max_output_tokens"), options.get("temperature")
         _check_numbers(max_output_tokens, temperature)
@@ -130,7 +135,11 @@ class Answering:
         turns, today = history_of(given), datetime.date.today().isoformat()
         soul, lang, persona = self._assembly.soul, self._assembly.language, self._assembly.persona
         if retrieval is None:
-            query = options.get("query") or query_after(question, asked_before(given or ()), lang, persona)
+            query = options.get("query")
+            if query:
+                _check_text(query, "query")
+            else:
+                query = query_after(question, asked_before(given or ()), lang, persona)
             retrieval = await self.retrieve(
                 query or question, deadline, top_k=options.get("top_k"), filters=options.get("filters")
             )
@@ -360,15 +369,12 @@ class Answering:
 # What can be asked
 
 
-def checked_question(question: Any) -> str:
-    """The question, which is a text that is not empty; raises ConfigError."""
-    if not isinstance(question, str) or is_blank(question):
+def _check_text(text: Any, called: str) -> None:
+    """Raises ConfigError for what is no text, and for one that is empty."""
+    if not isinstance(text, str) or is_blank(text):
         raise ConfigError(
-            f"The question is {question!r:.40}.",
-            remedy="Ask something: a text that is not empty.",
-            code="empty_question",
+            f"The {called} is {text!r:.40}.", remedy="Ask something: a text that is not empty.", code="empty_question"
         )
-    return question
 
 
 def _check_numbers(max_output_tokens: Any, temperature: Any) -> None:

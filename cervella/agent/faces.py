@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -177,6 +176,8 @@ async def in_order(
 
     The questions are taken as they are needed. Closing the generator cancels what is still being asked.
     """
+    import asyncio
+
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigError(f"concurrency is {concurrency!r}.", remedy="Give a whole number above 0.", code="bad_value")
     if isinstance(questions, (str, Mapping)):
