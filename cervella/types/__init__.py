@@ -51,7 +51,7 @@ __all__ = [
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with a stage (of an index: `read`, `index`, `embed`, `verify`), how much is done, and how much there is."""
 Location: TypeAlias = Literal["local", "private", "cloud"]
 """Where a brain's weights run: this machine, a machine of the owner's, or somebody else's."""
 Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived"]
