@@ -13,7 +13,7 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.agent.faces import BATCH_OPTIONS, BatchQuestion
-from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data, warn_of_index
+from cervella.cli.output import json_text, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError
 from cervella.privacy.files import make_private_folder, open_private
 from cervella.types import Reply
@@ -48,7 +48,7 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
             failed += "error" in data
             refused += data.get("finish_reason") == "refusal"
             # One write a row: what is cut off by a crash is the last row at most, and is asked again.
-            file.write(json.dumps(data, ensure_ascii=False, default=as_json_value).encode("utf-8", "replace") + b"\n")
+            file.write(json_text(data, indent=None).encode("utf-8", "replace"))
             if progress is not None:
                 progress("questions", number, len(todo))
     answered = len(todo) - failed - refused

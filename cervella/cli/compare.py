@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
-from cervella.cli.output import as_json_value, note, print_json, print_line, print_wrapped, progress_bar
+from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, TopK, Yes, complete_brain
+from cervella.cli.output import json_text, note, print_json, print_line, print_wrapped, progress_bar
 from cervella.errors import ConfigError
 from cervella.privacy.files import make_private_folder, write_private
 
@@ -47,20 +46,14 @@ def compare_brains(
         str | None,
         _Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language; none for none."),
     ] = None,
-    probes: Annotated[
-        int | None, _Option("--probes", min=1, help="So many probes, spread over the dimensions.", show_default=False)
-    ] = None,
-    max_turn: Annotated[
-        int | None, _Option("--max-turn", min=1, help="End conversations with this turn.", show_default=False)
-    ] = None,
-    paraphrases: Annotated[int, _Option("--paraphrases", min=0, help="Other wordings of each probe.")] = 1,
+    probes: Probes = None,
+    max_turn: MaxTurn = None,
+    paraphrases: Paraphrases = 1,
     reference: Annotated[
         str | None, _Option("--reference", metavar="BRAIN", help="Whom the others are held against; the first one.")
     ] = None,
     top_k: TopK = None,
-    rescored: Annotated[
-        str | None, _Option("--rescore", metavar="RUN", help="Score a run's answers again; nobody is asked.")
-    ] = None,
+    rescored: Rescore = None,
     retrieval: Annotated[
         Path | None,
         _Option("--retrieval", metavar="FILE", help="Instead of brains, hold the search against these questions."),
@@ -79,7 +72,7 @@ def compare_brains(
         bool, _Option("--resume/--fresh", help="Go on with the same run where it was broken off, or start anew.")
     ] = True,
     strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is GO.")] = False,
-    yes: Annotated[bool, _Option("--yes", help="Ask cloud brains whatever it may cost, up to the budget.")] = False,
+    yes: Yes = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -250,8 +243,7 @@ def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json
     data = document(comparison, suite)
     folder = out or comparison.folder
     make_private_folder(folder)
-    text = json.dumps(data, ensure_ascii=False, indent=1, default=as_json_value) + "\n"
-    write_private(folder / "comparison.json", text, errors="replace")
+    write_private(folder / "comparison.json", json_text(data, indent=1), errors="replace")
     write_private(folder / "report.html", report_html(data), errors="replace")
     if as_json:
         print_json(data)

@@ -18,9 +18,9 @@ import typer
 from cervella import __version__
 from cervella.agent.agent import Agent
 from cervella.brains.routing.fallback import Shielded
+from cervella.cli.failures import cure_without_config
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
-from cervella.cli.unconfigured import cure_without_config
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.documents.local_only import local_only_in
 from cervella.knowledge.documents.scan import scan

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import counted, note, print_json, print_line
+from cervella.cli.output import counted, note, picked, print_json, print_line
 from cervella.configuration.config import load_config
 from cervella.errors import ConfigError
 from cervella.soul import Constitution, Traits
@@ -71,11 +71,7 @@ def _data(suite: Suite, written: Path | None) -> dict[str, Any]:
         "written": None if written is None else str(written),
         "probes": [
             {
-                "id": probe.id,
-                "dimension": probe.dimension,
-                "severity": probe.severity,
-                "section": probe.section,
-                "pair": probe.pair,
+                **picked(probe, "id", "dimension", "severity", "section", "pair"),
                 "turns": len(probe.turns),
                 "at_turns": list(probe.at_turns),
                 "paraphrases": len(probe.paraphrases),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 
-from cervella.cli.output import counted, note, print_line, print_wrapped
+from cervella.cli.output import counted, note, print_line, print_table, print_wrapped
 from cervella.evaluation.soul_test.results import BrainResult, DimensionResult, HardFailure, SoulTestResult
 from cervella.evaluation.statistics.statistics import Estimate
 
@@ -13,6 +12,7 @@ __all__ = ["print_result"]
 
 _STYLES = {"PASS": "green", "CONDITIONAL": "yellow", "INCOMPLETE": "yellow", "FAIL": "red"}
 _MOST_SHOWN = 5
+_COLUMNS = ("", "score", "95 %", "all", "none", "mixed", "perfect", "flat.", "n")
 _WITHOUT = {"none": "no Constitution", "scrambled": "a scrambled one"}
 
 
@@ -42,7 +42,7 @@ def _print_brain(one: BrainResult) -> None:
     print_wrapped(f" {one.brain}{models}: {_with_interval(one.total)}", start=one.verdict, style=_STYLES[one.verdict])
     for reason in one.reasons:
         print_wrapped(f"  {reason}", start="", indent=2)
-    _print_table(one.dimensions)
+    print_table(_COLUMNS, map(_row, one.dimensions))
     for condition, difference in one.discrimination.items():
         if difference is not None:
             told = (
@@ -76,28 +76,19 @@ def _print_brain(one: BrainResult) -> None:
         print_line(f"empty or refused answers, which score 0: {one.empty}")
 
 
-def _print_table(dimensions: Iterable[DimensionResult]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", no_wrap=True)
-    for name in ("score", "95 %", "all", "none", "mixed", "perfect", "flat.", "n"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in dimensions:
-        score = one.score
-        table.add_row(
-            one.dimension,
-            _share(None if score is None else score.estimate),
-            "–" if score is None else f"{score.low * 100:.0f}–{score.high * 100:.0f}",
-            _share(None if one.passed is None else one.passed.estimate),
-            _share(one.controls.get("none")),
-            _share(one.controls.get("scrambled")),
-            _share(one.perfect),
-            _share(one.flatterer),
-            str(0 if score is None else score.n),
-        )
-    Console(file=sys.stdout, highlight=False, emoji=False, markup=False).print(table)
+def _row(one: DimensionResult) -> tuple[str, ...]:
+    score = one.score
+    return (
+        one.dimension,
+        _share(None if score is None else score.estimate),
+        "–" if score is None else f"{score.low * 100:.0f}–{score.high * 100:.0f}",
+        _share(None if one.passed is None else one.passed.estimate),
+        _share(one.controls.get("none")),
+        _share(one.controls.get("scrambled")),
+        _share(one.perfect),
+        _share(one.flatterer),
+        str(0 if score is None else score.n),
+    )
 
 
 def _measured(one: BrainResult) -> str:

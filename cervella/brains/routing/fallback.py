@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
@@ -26,7 +26,7 @@ from cervella.protocols import optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["Fallback", "Shielded", "in_order"]
+__all__ = ["Fallback", "Shielded", "in_order", "leaves"]
 
 _THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
 """Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
@@ -129,6 +129,15 @@ class Fallback:
 
     async def aclose(self) -> None:
         """The members are closed by who made them."""
+
+
+def leaves(shielded: Shielded) -> Iterator[Shielded]:
+    """The brains that it is made of, each behind its own shield; a single brain is its own leaf."""
+    members: Sequence[Shielded] = getattr(shielded, "members", ())
+    if not members:
+        yield shielded
+    for member in members:
+        yield from leaves(member)
 
 
 async def in_order(

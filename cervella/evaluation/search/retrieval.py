@@ -24,7 +24,7 @@ from cervella.evaluation.statistics.intervals import (
 )
 from cervella.evaluation.suites.question_file import KnownQuestion, QuestionFile
 from cervella.records.ledger.statistics import percentile
-from cervella.types import Passage
+from cervella.types import Passage, Progress
 
 __all__ = ["DEPTHS", "NEWEST_WINS", "auroc", "evaluate_retrieval", "plain"]
 
@@ -40,8 +40,6 @@ _THRESHOLDS = tuple(number / 20 for number in range(21))
 _MARK = re.compile(r"\[F\d+(?:, ?F\d+)*\]")
 _QUOTES = str.maketrans(dict.fromkeys("«»“”\"'’│┃║", " "))
 _ITEM = re.compile(r"^[^\S\n]*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
-
-Progress = Callable[[str, int, int], None]
 
 
 def evaluate_retrieval(
