@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from cervella.agent.agent import Agent
-from cervella.checks import Judge
-from cervella.cli.before_asking import run_named, tell_cost, traits_of
-from cervella.cli.output import counted, note, progress_bar
+from cervella.cli.before_asking import judge_of, resumable, run_named, soul_of, tell_cost, traits_of
+from cervella.cli.output import counted, note
 from cervella.errors import ConfigError
 from cervella.evaluation.records import CONDITIONS, Condition
 from cervella.evaluation.soul_test.interview import Plan
-from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
 from cervella.evaluation.soul_test.preparation import AnyOne, most_cost, planned_calls, probes_asked
 from cervella.evaluation.soul_test.results import SoulTestResult
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
@@ -23,7 +20,7 @@ from cervella.evaluation.suites.suite import Suite
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.soul.lock import record_verdict
 
-__all__ = ["KeptSoul", "conditions_of", "rescored_test", "tested"]
+__all__ = ["conditions_of", "rescored_test", "tested"]
 
 
 def tested(
@@ -42,65 +39,20 @@ def tested(
     loaded = load_suite(suite or agent.soul.language, agent.traits)
     named: list[AnyOne] = [*brains] or [agent.config.brain or agent.brain_name]
     _tell_cost(agent, loaded, named, plan, probes, yes=yes)
-    marks = _judge(agent, judge, named)
-    result = _run(agent, loaded, named, plan, probes, marks, fresh=fresh)
+    marks = judge_of(agent, judge, named)
+    with resumable() as progress:
+        result = run_soul_test(
+            agent, loaded, named, plan=plan, probes=probes, fresh=fresh, judge=marks, progress=progress
+        )
     _record(agent, result, loaded, plan)
     return result
 
 
-def _run(
-    agent: Agent,
-    suite: Suite,
-    brains: Sequence[AnyOne],
-    plan: Plan,
-    probes: int | None,
-    judge: Judge | None,
-    *,
-    fresh: bool,
-) -> SoulTestResult:
-    try:
-        with progress_bar() as progress:
-            return run_soul_test(
-                agent,
-                suite,
-                brains,
-                plan=plan,
-                probes=probes,
-                fresh=fresh,
-                judge=judge,
-                progress=progress,
-            )
-    except KeyboardInterrupt:
-        note("note: Run the same command again: it goes on where it was.")
-        raise
-
-
-def _judge(agent: Agent, named: str | None, brains: Sequence[AnyOne]) -> Judge | None:
-    own = agent.config.evaluation
-    judge = named or own.judge
-    return None if judge is None else BrainJudge(agent, judge, judged=brains, kept=own.folder / JUDGEMENTS)
-
-
 def rescored_test(agent: Agent, named: str, suite: str | None, judge: str | None) -> SoulTestResult:
     run = run_named(agent, named)
-    soul = KeptSoul(text=run.facts["system"], **run.settings["soul"])
-    traits = traits_of(soul, agent)
+    traits = traits_of(soul_of(run), agent)
     loaded = load_suite(suite or run.facts["suite"]["source"], traits)
-    marks = _judge(agent, judge, [])
-    return rescore(run, loaded, traits, judge=marks, evaluation=agent.config.evaluation)
-
-
-@dataclass(frozen=True)
-class KeptSoul:
-    """The soul of a run, which need not be the soul of today."""
-
-    text: str
-    name: str
-    language: str
-    fingerprint: str
-
-    def system_prompt(self) -> str:
-        return self.text
+    return rescore(run, loaded, traits, judge=judge_of(agent, judge, []), evaluation=agent.config.evaluation)
 
 
 def conditions_of(text: str) -> tuple[Condition, ...]:
