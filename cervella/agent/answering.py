@@ -210,7 +210,12 @@ class Answering:
         cited = {item.mark: shown[item.mark] for item in find_marks(answer) if item.mark in shown}
         changed = await anyio.to_thread.run_sync(self._changed, cited) if asked.searched and cited else {}
         read_back = await find_citations_within(
-            asked.deadline.left(), answer, shown, lang, reader=self._reader, changed=changed
+            asked.deadline.left(),
+            answer,
+            shown,
+            lang,
+            reader=functools.partial(LinesReader, self.read),
+            changed=changed,
         )
         stale = {citation.path for citation in read_back.citations if citation.changed}  # since the last look, maybe
         behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
@@ -246,7 +251,10 @@ class Answering:
         retriever = self._assembly.retriever
         look: Callable[[Passage], bool | None] | None = getattr(retriever, "changed", None)
         if look is None and hasattr(retriever, "lines"):
-            look = self._lines_changed
+
+            def look(passage: Passage) -> bool | None:
+                return self.read(passage).changed
+
         if look is None:
             return {}
         try:
@@ -255,17 +263,11 @@ class Answering:
             _logger.exception("whether the cited files have changed could not be looked at")
             return {}
 
-    def _lines_changed(self, passage: Passage) -> bool:
-        return self.read(passage).changed
-
     def read(self, passage: Passage) -> CitedLines:
         """See `Agent.read`."""
         lines: Callable[[str, int, int], str | None] | None = getattr(self._assembly.retriever, "lines", None)
         text = passage.text if lines is None else lines(passage.path, passage.start_line, passage.end_line)
         return CitedLines(text=text, changed=text != passage.text)
-
-    def _reader(self, passage: Passage) -> Callable[[], CitedLines]:
-        return LinesReader(self.read, passage)
 
     # Review
 

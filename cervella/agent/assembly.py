@@ -16,7 +16,7 @@ from cervella.agent.faces import AnyBrain
 from cervella.brains import default_brain, load_brain, shield_options
 from cervella.brains.routing.composed import COMPOSED, compose, kind_of
 from cervella.brains.routing.cooldown import Cooldown
-from cervella.brains.routing.fallback import Fallback, Shielded
+from cervella.brains.routing.fallback import Fallback, Shielded, leaves
 from cervella.brains.shield.shield import Shield
 from cervella.configuration.config import Config
 from cervella.errors import ConfigError, SoulError
@@ -67,6 +67,7 @@ class Assembly:
         self._books = books
         self._soul = soul
         self._checked_soul: Soul | None = None
+        self._persona: str | None = None
         self._locked = locked
         self._retriever = retriever
         self._owns_retriever = retriever is None
@@ -130,17 +131,12 @@ class Assembly:
             if self._retriever is None:
                 from cervella.knowledge import HybridRetriever
 
-                own = self.config.knowledge
                 self._retriever = HybridRetriever(
-                    own.index,
-                    folder=own.folder,
-                    embedder=self.embedder,
-                    language=self.config.knowledge_language,
-                    local_only=own.local_only,
-                    roles=own.roles.model_dump(exclude_defaults=True),
-                    exclude=own.exclude,
+                    self.config.knowledge.index,
+                    folder=self.config.knowledge.folder,
                     constitution=self._constitution(),
                     persona=self.persona,
+                    **self._of_the_base(),
                 )
             return self._retriever
 
@@ -153,21 +149,23 @@ class Assembly:
     @property
     def persona(self) -> str | None:
         """Her name; None where her Constitution can't be read: an answer then raises SoulError, a search need not."""
-        own = self.config.soul
-        try:
-            soul = self._soul or Constitution.load(own.constitution, max_tokens=own.max_tokens)
-        except SoulError:
-            return own.traits.name
-        words = language(own.language)
-        said = None if words.names_somebody(soul.name) else words.own_name(soul.system_prompt())
-        return own.traits.name or said or soul.name
+        if self._persona is None:
+            own = self.config.soul
+            try:
+                soul = self._soul or Constitution.load(own.constitution, max_tokens=own.max_tokens)
+            except SoulError:
+                return own.traits.name
+            words = language(own.language)
+            name = None if words.names_somebody(soul.name) else words.own_name(soul.system_prompt())
+            self._persona = own.traits.name or name or soul.name
+        return self._persona
 
     @property
     def traits(self) -> Traits:
         """What the Constitution declares of her, `[soul.traits]` on top."""
         return Traits.of(self.soul, self.config.soul.traits.model_dump(exclude_none=True))
 
-    @property
+    @functools.cached_property
     def language(self) -> Language:
         """The language of the knowledge base."""
         return language(self.config.knowledge_language)
@@ -178,19 +176,19 @@ class Assembly:
         from cervella.knowledge.embedders.cache import EmbeddingCache, default_cache_folder
 
         own = self.config.knowledge
-        return KnowledgeIndex(
-            own.folder,
-            own.index,
-            embedder=self.embedder,
-            language=self.config.knowledge_language,
-            exclude=own.exclude,
-            local_only=own.local_only,
-            roles=own.roles.model_dump(exclude_defaults=True),
-            cache=None
-            if own.embedding_cache is False
-            else EmbeddingCache(own.embedding_cache or default_cache_folder()),
-            mode=int(own.index_mode, 8),
-        )
+        cache = None if own.embedding_cache is False else EmbeddingCache(own.embedding_cache or default_cache_folder())
+        return KnowledgeIndex(own.folder, own.index, cache=cache, mode=int(own.index_mode, 8), **self._of_the_base())
+
+    def _of_the_base(self) -> dict[str, Any]:
+        """What the writer of the index and its reader must agree on."""
+        own = self.config.knowledge
+        return {
+            "embedder": self.embedder,
+            "language": self.config.knowledge_language,
+            "exclude": own.exclude,
+            "local_only": own.local_only,
+            "roles": own.roles.model_dump(exclude_defaults=True),
+        }
 
     def shield(self, brain: AnyBrain | None, *, repeatable: bool = False) -> Shielded:
         """The brain that was asked for, or the configured one, behind its shield.
@@ -199,19 +197,15 @@ class Assembly:
         """
         with self._lock:
             named = brain if brain is not None else self._brain if self._brain is not None else self._configured()
-            own = functools.partial(self.shield, repeatable=repeatable)
-            if isinstance(named, (list, tuple)):
-                names = tuple(one if isinstance(one, str) else id(one) for one in named)
-                if (names, repeatable) not in self._shields:
-                    self._shields[names, repeatable] = Fallback([own(one) for one in named], cooldown=self._cooldown)
-                return self._shields[names, repeatable]
-            key = (named if isinstance(named, str) else id(named), repeatable)
+            key = (_key(named), repeatable)
             if key not in self._shields:
-                self._shields[key] = self._one(named, repeatable)
+                self._shields[key] = self._made(named, repeatable)
             return self._shields[key]
 
-    def _one(self, named: Any, repeatable: bool) -> Shielded:
-        options = self.config.brains
+    def _made(self, named: Any, repeatable: bool) -> Shielded:
+        own, options = functools.partial(self.shield, repeatable=repeatable), self.config.brains
+        if isinstance(named, (list, tuple)):
+            return Fallback([own(one) for one in named], cooldown=self._cooldown)
         if isinstance(named, str) and kind_of(named, options) in COMPOSED:
             if named in self._composing:
                 raise ConfigError(
@@ -220,7 +214,6 @@ class Assembly:
                 )
             self._composing.append(named)
             try:
-                own = functools.partial(self.shield, repeatable=repeatable)
                 return compose(named, options, shield=own, cooldown=self._cooldown, affordable=self._may_afford)
             finally:
                 self._composing.pop()
@@ -242,9 +235,7 @@ class Assembly:
 
     def _may_afford(self, shielded: Shielded, prompt: Prompt) -> bool:
         """Whether the budget allows a brain this prompt; of several brains, one of them."""
-        if isinstance(shielded, Fallback):
-            return any(self._may_afford(member, prompt) for member in shielded.members)
-        return self._books.affordable(shielded.brain, prompt)
+        return any(self._books.affordable(leaf.brain, prompt) for leaf in leaves(shielded))
 
     def _configured(self) -> str | tuple[str, ...]:
         named = self.config.brain
@@ -272,3 +263,10 @@ class Assembly:
             close = getattr(self._retriever, "close", None)
         if self._owns_retriever and close is not None:
             close()
+
+
+def _key(brain: Any) -> object:
+    """A name, or which object it is; of several, of each."""
+    if isinstance(brain, (list, tuple)):
+        return tuple(map(_key, brain))
+    return brain if isinstance(brain, str) else id(brain)
