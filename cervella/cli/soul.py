@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 import typer
@@ -15,10 +16,9 @@ from cervella.brains.routing.fallback import Shielded, leaves
 from cervella.brains.shield.fitting import count_tokens
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, picked, print_json, print_line, print_text, print_wrapped
-from cervella.cli.soul_probes import soul_probes
 from cervella.cli.soul_test import soul_test
 from cervella.configuration.config import Config, load_config
-from cervella.errors import CervellaError, SoulError
+from cervella.errors import CervellaError, ConfigError, SoulError
 from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens
 from cervella.protocols import optional_members
 from cervella.soul import Constitution, Traits
@@ -26,10 +26,55 @@ from cervella.soul.lock import BrainTokens, Lock
 from cervella.soul.lock_check import is_strict, soul_changed, stale_told
 from cervella.types import Prompt
 
+if TYPE_CHECKING:
+    from cervella.evaluation.suites.suite import Suite
+
 _SECONDS = 30.0  # for one brain: a model may have to be loaded
 
 app = typer.Typer(no_args_is_help=True, help="Who speaks: show the soul, pin it, see what changed.")
-app.command("probes")(soul_probes)
+
+
+@app.command("probes")
+def probes(
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="FILE", help="Your own suite; by default that of the language.")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="FILE", help="Write the probes of your Constitution there.")
+    ] = None,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the soul test asks, by dimension, and what it leaves out for want of a trait."""
+    from cervella.evaluation.suites.file import known_suites, load_suite
+    from cervella.evaluation.suites.writing import write_suite
+
+    loaded = load_config(config)
+    traits = _traits(_soul(loaded), loaded)
+    if init is not None:
+        text = write_suite(traits)
+        if init.exists():
+            raise ConfigError(f"{str(init)!r} is there already.", remedy="Name another file, or move that one away.")
+        init.parent.mkdir(parents=True, exist_ok=True)
+        init.write_text(text, encoding="utf-8")
+        suite = str(init)
+    if suite is None and traits.language not in known_suites():
+        write_suite(traits)  # says which languages there are
+    found = load_suite(suite or traits.language, traits)
+    if as_json:
+        print_json(_suite_data(found, init))
+        return
+    if init is not None:
+        print_line(f"written {init}")
+    for dimension in found.dimensions:
+        asked = found.of(dimension)
+        hard = sum(probe.severity == "hard" for probe in asked)
+        print_line(f"  {dimension:<14} {counted(len(asked), 'probe'):<10} {f'{hard} hard' if hard else ''}".rstrip())
+    if found.tasks:
+        print_line(f"  {counted(len(found.tasks), 'rubric task')}")
+    print_line(f"{counted(len(found.probes), 'probe')}, suite {found.sha256[:12]}…")
+    for id, missing in found.left_out.items():
+        note(f"note: Left out: {id} (the traits say nothing of {missing}).")
 
 
 @app.command("show")
@@ -51,7 +96,7 @@ def show(
         except SoulError as error:  # the soul can be shown all the same
             note(f"warning: {error.message}")
             note(f"help: {error.remedy}")
-    traits = Traits.of(soul, loaded.soul.traits.model_dump(exclude_none=True))
+    traits = _traits(soul, loaded)
     if as_json:
         print_json(_soul_data(soul, loaded, traits, lock))
         return
@@ -176,6 +221,10 @@ def verify(
             note(f"note: Changed, but not in what engines are sent: {', '.join(files)}.")
 
 
+def _traits(soul: Constitution, config: Config) -> Traits:
+    return Traits.of(soul, config.soul.traits.model_dump(exclude_none=True))
+
+
 def _soul(config: Config) -> Constitution:
     own = config.soul
     return Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
@@ -292,6 +341,27 @@ def _changes_data(lock: Lock, found: Lock) -> dict[str, Any]:
         "files": list(lock.changed_files(found)),
         "sentences": [asdict(change) for change in lock.changes_to(found)],
         "stale_verdicts": _verdicts(lock.stale_verdicts),
+    }
+
+
+def _suite_data(suite: Suite, written: Path | None) -> dict[str, Any]:
+    return {
+        "name": suite.name,
+        "language": suite.language,
+        "sha256": suite.sha256,
+        "written": None if written is None else str(written),
+        "probes": [
+            {
+                **picked(probe, "id", "dimension", "severity", "section", "pair"),
+                "turns": len(probe.turns),
+                "at_turns": list(probe.at_turns),
+                "paraphrases": len(probe.paraphrases),
+                "checks": [check.kind for check in probe.checks],
+            }
+            for probe in suite.probes
+        ],
+        "tasks": [task.id for task in suite.tasks],
+        "left_out": dict(suite.left_out),
     }
 
 

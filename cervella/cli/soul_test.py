@@ -61,8 +61,7 @@ def soul_test(
     as_json: AsJson = False,
 ) -> None:
     """Test whether she is still herself under a brain: probes with known right answers, and controls beside them."""
-    from cervella.cli.soul_test_report import print_result
-    from cervella.cli.soul_test_run import conditions_of, rescored_test, tested
+    from cervella.cli.soul_test_run import conditions_of, print_result, rescored_test, tested
     from cervella.evaluation.soul_test.interview import Plan
 
     with Agent(config=config) as agent:
