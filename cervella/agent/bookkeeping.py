@@ -47,7 +47,7 @@ _SHARED = tuple({one.name for one in fields(Attempt)} & {one.name for one in fie
 
 @dataclass(eq=False)
 class _Open:
-    """A reply that is being made."""
+    """The books of a reply that is being made."""
 
     session: str | None = None
     soul: str = ""
@@ -80,7 +80,8 @@ class Bookkeeping:
         self._refuse_unknown = budget.unknown == "refuse"
         if self._limits and not own.enabled:
             raise ConfigError(
-                "There is a budget, and [ledger] enabled is false.", remedy="A budget is reckoned from the ledger."
+                "There is a budget, and [ledger] enabled is false.",
+                remedy="A budget is computed from the ledger: enable it, or delete [budget].",
             )
         self._enabled = own.enabled
         self._ledger = Ledger(own.path, keep_days=own.keep_days)
@@ -149,7 +150,7 @@ class Bookkeeping:
             await anyio.to_thread.run_sync(self._set_aside, brain, prompt, location, limits)
 
     def affordable(self, brain: Brain, prompt: Prompt) -> bool:
-        """Whether the budget would let this call pass now; nothing is set aside for it."""
+        """Whether the budget allows this call now; nothing is set aside for it."""
         limits = [limit for limit in self._limits if limit.holds_for(brain.name)]
         if not limits:
             return True
@@ -189,7 +190,7 @@ class Bookkeeping:
         try:
             number = self._ledger.reserve(brain.name, estimate, limits)
         except LedgerError as error:
-            self._unknown(f"The budget can't be reckoned: {error.message.rstrip('.')}", brain.name)
+            self._unknown(f"The budget can't be computed: {error.message.rstrip('.')}", brain.name)
             return
         with self._lock:
             self._reply(prompt.reply).reserved.append((brain.name, number, estimate))
@@ -203,7 +204,7 @@ class Bookkeeping:
         self._warn(f"{what}: the call is made all the same, as [budget] unknown says")
 
     def on_attempt(self, attempt: Attempt) -> None:
-        """Price a call, and have it written."""
+        """Price a call, and write it in the background."""
         at = _now()
         cost = self._prices.cost(attempt, at)
         with self._lock:

@@ -1,4 +1,4 @@
-"""What `soul test` and `compare` share: the cost that is told first, the progress, the judge, and an earlier run."""
+"""What `soul test` and `compare` share: the cost shown first, the progress, the judge, and earlier runs."""
 
 from __future__ import annotations
 

@@ -124,4 +124,4 @@ def _list_models(as_json: bool) -> None:
     for model in models:
         sizes = f"{model.gigabytes:5.2f} GB, {model.ram_gigabytes:4.1f} GB of memory"
         print_line(f"{model.name:<{width}}  {sizes}  {model.licence:<18}  {model.repository}")
-    note(f"As of {date}. The memory is reckoned, for a window of 8192 tokens.")
+    note(f"As of {date}. The memory is an estimate, for a window of 8192 tokens.")

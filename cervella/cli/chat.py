@@ -66,7 +66,7 @@ class _Talk:
         self.agent = agent
         self.session = session
         self.last: Reply | None = None
-        self.told = (0, False)
+        self.warned = (0, False)
 
     def run(self) -> None:
         while True:
@@ -117,11 +117,11 @@ class _Talk:
         self.last = reply or self.last
 
     def tell(self, found: Retrieval) -> None:
-        """How far the index is behind: once, and again when that has changed."""
+        """Warn of an index that is behind: once, and again when that has changed."""
         now = (found.behind, bool(found.unchecked))
-        if now != self.told:
+        if now != self.warned:
             warn_of_index(found.index_flags())
-            self.told = now
+            self.warned = now
 
     def review(self, brain: str) -> None:
         if self.last is None:
@@ -179,9 +179,9 @@ class _Talk:
 
 
 def _prompt() -> str:
-    mark = styled(">", "green", sys.stdout)
+    sign = styled(">", "green", sys.stdout)
     # readline counts columns: what takes none has to be marked, or a long question overwrites its own line.
-    return "\n" + re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02" if "readline" in sys.modules else r"\1", mark) + " "
+    return "\n" + re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02" if "readline" in sys.modules else r"\1", sign) + " "
 
 
 @contextlib.contextmanager

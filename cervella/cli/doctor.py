@@ -118,12 +118,12 @@ def _soul(agent: Agent) -> str:
 
 def _local_only(agent: Agent) -> Iterator[Finding]:
     own = agent.config.knowledge
-    if own.local_only and own.folder.is_dir():  # a folder that is not there is told of by the index
+    if own.local_only and own.folder.is_dir():  # the index reports a folder that is missing
 
         def look() -> str:
-            marks = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
-            if marks.nearest:
-                raise marks.error()
+            found = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
+            if found.nearest:
+                raise found.error()
             return f"{counted(len(own.local_only), 'pattern')}; each names something"
 
         yield _looked(_LOCAL_ONLY, look)

@@ -76,7 +76,7 @@ _COMMANDS = {
 
 
 def usage_help(error: Any) -> str:
-    """One sentence that cures a usage error of typer: what was meant, where that can be told, else where to look."""
+    """One sentence that cures a usage error of typer: what was meant, if that can be recognised, else where to look."""
     context, names = getattr(error, "ctx", None), list[str]()
     while context is not None and context.parent is not None:
         names.insert(0, context.info_name)

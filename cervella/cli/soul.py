@@ -107,8 +107,8 @@ def show(
         print_line(f"\n{path.name}")
         for section in (one for one in soul.sections if one.path == path and one.text.strip()):
             title = "  " * max(0, section.level - 1) + (section.title or "–")
-            told = f"{section.tokens:5} tokens" if section.kept else "  retrieval only"
-            print_line(f"  {section.start_line:4}  {title:<{width}}  {told}")
+            size = f"{section.tokens:5} tokens" if section.kept else "  retrieval only"
+            print_line(f"  {section.start_line:4}  {title:<{width}}  {size}")
     print_line("\ntraits")
     for name, value in traits.declared.items():
         print_wrapped(f" {value}", start=f"  {name.replace('_', ' ')}:", style="cyan", indent=4)

@@ -39,15 +39,15 @@ def tested(
     fresh: bool,
     yes: bool,
 ) -> SoulTestResult:
-    """Test the brains, or the configured one, once their cost is told; verdicts on the whole suite go into the lock."""
+    """Test the brains, by default the configured one, after showing the cost; whole verdicts go into the lock."""
     scipy_stats()
     loaded = load_suite(suite or agent.soul.language, agent.traits)
     named: list[AnyOne] = [*brains] or [agent.config.brain or agent.brain_name]
     _tell_cost(agent, loaded, named, plan, probes, yes=yes)
-    marks = judge_of(agent, judge, named)
+    decides = judge_of(agent, judge, named)
     with resumable() as progress:
         result = run_soul_test(
-            agent, loaded, named, plan=plan, probes=probes, fresh=fresh, judge=marks, progress=progress
+            agent, loaded, named, plan=plan, probes=probes, fresh=fresh, judge=decides, progress=progress
         )
     _record(agent, result, loaded, plan)
     return result
@@ -116,7 +116,7 @@ def _record(agent: Agent, result: SoulTestResult, suite: Suite, plan: Plan) -> N
 
 
 def print_result(result: SoulTestResult) -> None:
-    """Every brain, then what the suite itself has to be told."""
+    """Every brain, then the defects of the suite itself."""
     settings = result.settings
     soul, suite = settings["soul"], settings["suite"]
     print_line(
@@ -192,13 +192,13 @@ def _row(one: DimensionResult) -> tuple[str, ...]:
 
 def _measured(one: BrainResult) -> str:
     found = one.measured
-    told = []
+    parts = []
     if found.seconds is not None:
-        told.append(f"{found.seconds:.1f} s, half within {found.seconds_p50:.2f} s")
+        parts.append(f"{found.seconds:.1f} s, half within {found.seconds_p50:.2f} s")
     if one.output_tokens is not None:
-        told.append(f"{one.input_tokens or 0} tokens in, {one.output_tokens} out")
-    told.append("cost unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}")
-    return "; ".join(told)
+        parts.append(f"{one.input_tokens or 0} tokens in, {one.output_tokens} out")
+    parts.append("cost unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}")
+    return "; ".join(parts)
 
 
 def _place(hard: HardFailure) -> str:

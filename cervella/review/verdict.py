@@ -160,8 +160,8 @@ def _of_unmarked(
     claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
 ) -> list[ReviewIssue]:
     """A sentence without a mark may say what it likes, but give no figure, date or quotation that stands nowhere."""
-    told = ("figure", "date", "unit", "quote", "unread")
-    wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in told]
+    kinds = ("figure", "date", "unit", "quote", "unread")
+    wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in kinds]
     return [_issue("unread" if one.kind == "unread" else "uncited", claim.text, one.text, (), {}, one) for one in wrong]
 
 

@@ -261,7 +261,7 @@ class Attempt:
     `interrupted`: after it; `cancelled`: the caller left."""
     usage: Usage = field(default_factory=Usage)
     estimated: bool = False
-    """The call broke off before the engine told its counts: those that it had not told are reckoned from the text."""
+    """The call broke off before the engine reported its counts: those that are missing are estimated from the text."""
     seconds: float = 0.0
     """Wall time of the call."""
     first_token_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""What a review comes to: frozen values, for replies, JSON and pickles."""
+"""The verdict of a review: frozen values, for replies, JSON and pickles."""
 
 from __future__ import annotations
 
