@@ -358,7 +358,7 @@ mine.index()
 mine.ask({QUESTION!r})
 held, done = threading.Event(), threading.Event()
 def hold():
-    with mine._parts._lock, mine.retriever._lock, mine._recording._lock, mine._recording._prices._lock:
+    with mine._assembly._lock, mine.retriever._lock, mine._books._lock, mine._books._prices._lock:
         held.set()
         done.wait()
 thread = threading.Thread(target=hold)

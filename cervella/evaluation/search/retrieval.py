@@ -22,9 +22,9 @@ from cervella.evaluation.statistics.intervals import (
     scipy_stats,
     wilson,
 )
-from cervella.evaluation.suites.question_file import Question, QuestionFile
+from cervella.evaluation.suites.question_file import KnownQuestion, QuestionFile
 from cervella.records.ledger.statistics import percentile
-from cervella.types import Passage
+from cervella.types import Passage, Progress
 
 __all__ = ["DEPTHS", "NEWEST_WINS", "auroc", "evaluate_retrieval", "plain"]
 
@@ -40,8 +40,6 @@ _THRESHOLDS = tuple(number / 20 for number in range(21))
 _MARK = re.compile(r"\[F\d+(?:, ?F\d+)*\]")
 _QUOTES = str.maketrans(dict.fromkeys("«»“”\"'’│┃║", " "))
 _ITEM = re.compile(r"^[^\S\n]*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
-
-Progress = Callable[[str, int, int], None]
 
 
 def evaluate_retrieval(
@@ -152,7 +150,7 @@ def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
 # One question
 
 
-def _retrieved(agent: Agent, question: Question, depth: int) -> Retrieved:
+def _retrieved(agent: Agent, question: KnownQuestion, depth: int) -> Retrieved:
     before = time.perf_counter()
     found = agent.search(question.question, top_k=depth)
     seconds = time.perf_counter() - before
@@ -169,7 +167,7 @@ def _retrieved(agent: Agent, question: Question, depth: int) -> Retrieved:
     )
 
 
-def _evidence_rank(question: Question, passages: Sequence[Passage]) -> int | None:
+def _evidence_rank(question: KnownQuestion, passages: Sequence[Passage]) -> int | None:
     texts = [plain(f"{passage.lead}\n\n{passage.text}") for passage in passages]
     ranks = [
         next((rank for rank, text in enumerate(texts, 1) if wanted in text), None)
@@ -179,7 +177,7 @@ def _evidence_rank(question: Question, passages: Sequence[Passage]) -> int | Non
     return max(found) if found and len(found) == len(ranks) else None
 
 
-def _current_first(agent: Agent, question: Question) -> bool:
+def _current_first(agent: Agent, question: KnownQuestion) -> bool:
     paths = [passage.path for passage in agent.search(question.question, top_k=_DEEP)]
 
     def place(files: Iterable[str]) -> int:
