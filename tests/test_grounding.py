@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.claims.grounding import best_unit, numbers, quotations, supports, units
+from cervella.claims.grounding import best_quote, numbers, quotations, supports, units
 from cervella.text.language import language
 from cervella.types import Passage
 from tests.conftest import PATIENCE, make_passage
@@ -120,7 +120,7 @@ def test_numbers_too_long_for_arithmetic_are_compared_whole() -> None:
 @given(st.text(max_size=80))
 def test_no_claim_makes_it_fail(text: str) -> None:
     supports(text, [RINVIO, PREZZI], IT, mark=1)
-    best_unit([text], make_passage(text), IT)
+    best_quote([text], make_passage(text), IT)
 
 
 @given(st.integers(0, 10**9))
@@ -194,15 +194,15 @@ def test_units_are_in_order_and_never_overlap(text: str) -> None:
 
 
 @given(markdown_like, st.text(max_size=40))
-def test_the_best_unit_is_verbatim(text: str, claim: str) -> None:
-    quote = best_unit([claim], Passage(id="1", path="a", text=text, start_line=1, end_line=9), IT)
+def test_the_best_quote_is_verbatim(text: str, claim: str) -> None:
+    quote = best_quote([claim], Passage(id="1", path="a", text=text, start_line=1, end_line=9), IT)
     assert quote in text
     assert quote.strip() or not text.strip()
 
 
-def test_the_best_unit_is_the_row_or_sentence_that_answers() -> None:
-    assert best_unit(["Il grande costa 1.299,99"], PREZZI, IT) == "| Grande | $1,299.99 |"
-    assert best_unit(["tre prove su quattro"], RINVIO, IT) == "Tre prove su quattro sono passate, 95K in tutto."
+def test_the_best_quote_is_the_row_or_sentence_that_answers() -> None:
+    assert best_quote(["Il grande costa 1.299,99"], PREZZI, IT) == "| Grande | $1,299.99 |"
+    assert best_quote(["tre prove su quattro"], RINVIO, IT) == "Tre prove su quattro sono passate, 95K in tutto."
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_the_best_unit_is_the_row_or_sentence_that_answers() -> None:
 def test_grounding_takes_linear_time(text: str) -> None:
     started = time.perf_counter()
     supports(text, [make_passage(text)], IT)
-    best_unit([text], make_passage(text), IT)
+    best_quote([text], make_passage(text), IT)
     assert time.perf_counter() - started < PATIENCE
 
 

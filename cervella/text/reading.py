@@ -1,0 +1,203 @@
+"""A text, read once: its words and stems, figures, dates, quotations, clauses and negations.
+
+Whoever compares texts passes these values on. What is not asked for is never read, what was read is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from itertools import pairwise
+
+from cervella.text.language import Language, fold
+from cervella.text.quantities import NumberWord, Quantity, number_words, quantities, words_around
+from cervella.text.sentences import normal, quotations
+
+__all__ = ["ReadText"]
+
+_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
+_LONGEST_MONTH = 31
+_CELL = re.compile(r"\|")
+_NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?(?=[^\W\d_]{3})")
+
+
+class ReadText:
+    """A text in one language. Figures and dates may be read in another one, `spoken`, as people mix them."""
+
+    def __init__(self, text: str, lang: Language, spoken: Language | None = None) -> None:
+        self.text = text
+        self.lang = lang
+        self.spoken = spoken or lang
+
+    @cached_property
+    def words(self) -> tuple[tuple[int, str], ...]:
+        """Its folded words with where they start."""
+        found = ((match.start(), fold(match.group())) for match in _WORD.finditer(self.text))
+        return tuple((start, part) for start, word in found for part in _parts(word))
+
+    @cached_property
+    def _in_words(self) -> list[NumberWord]:
+        return number_words(self.text, self.spoken)
+
+    @cached_property
+    def dated(self) -> str:
+        """The text with the days of dates in digits, at the same places: "20    gennaio"."""
+        rest = list(self.text)
+        month = _month_after(self.spoken)
+        for word in self._in_words:
+            if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH and month.match(self.text, word.end):
+                rest[word.start : word.end] = word.value.ljust(word.end - word.start)
+        return "".join(rest)
+
+    @cached_property
+    def date_spans(self) -> tuple[tuple[int, int, str], ...]:
+        """Where each date starts and ends, and its ISO form."""
+        return tuple(self.spoken.find_dates(self.dated))
+
+    @cached_property
+    def dates(self) -> frozenset[str]:
+        """Its dates, ISO."""
+        return frozenset(iso for _, _, iso in self.date_spans)
+
+    @cached_property
+    def months(self) -> tuple[tuple[int | None, int], ...]:
+        """The months that it names outside dates, each with its day or None."""
+        rest = list(self.dated)
+        for start, end, _ in self.date_spans:
+            rest[start:end] = " " * (end - start)
+        return tuple(self.spoken.find_months("".join(rest)))
+
+    @cached_property
+    def days(self) -> frozenset[str]:
+        """The days that it names, with or without a year: `01-20`."""
+        return frozenset(
+            {f"{month:02}-{day:02}" for day, month in self.months if day} | {iso[5:] for iso in self.dates}
+        )
+
+    @cached_property
+    def figures(self) -> tuple[Quantity, ...]:
+        """Its figures in order, those of its dates too."""
+        return tuple(
+            quantities(
+                self.text,
+                self.spoken,
+                apart=[(start, end) for start, end, _ in self.date_spans],
+                in_words=self._in_words,
+            )
+        )
+
+    @cached_property
+    def undated(self) -> tuple[Quantity, ...]:
+        """The figures outside its dates."""
+        return tuple(
+            figure
+            for figure in self.figures
+            if not any(start <= figure.start < end for start, end, _ in self.date_spans)
+        )
+
+    @cached_property
+    def readings(self) -> frozenset[str]:
+        """All values that its figures may have."""
+        return frozenset(reading for figure in self.figures for reading in figure.readings)
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The same with its dates and their parts: what an answer may repeat."""
+        return self.readings | self.dates | {str(int(part)) for iso in self.dates for part in iso.split("-")}
+
+    @cached_property
+    def quotations(self) -> tuple[tuple[str, str], ...]:
+        """What it puts in quotation marks, as it stands and as words alone."""
+        return tuple((quote, normal(quote)) for quote in quotations(self.text))
+
+    @cached_property
+    def normal(self) -> str:
+        return normal(self.text)
+
+    @cached_property
+    def folded(self) -> str:
+        return fold(self.text)
+
+    @cached_property
+    def negated(self) -> bool:
+        """Whether there is a word of negation in it."""
+        return _negations(self.spoken).search(self.folded) is not None
+
+    @cached_property
+    def clauses(self) -> tuple[tuple[int, int], ...]:
+        """Where each clause starts and ends: they are parted by `;`, `:`, a comma, or a word that opens another."""
+        cuts = [match.start() for match in _joins().finditer(self.text)]
+        return tuple(pairwise([0, *cuts, len(self.text)]))
+
+    @cached_property
+    def cells(self) -> tuple[tuple[int, int], ...]:
+        """Where each cell of a table row starts and ends."""
+        bare, cuts = self.text.strip(), [match.start() for match in _CELL.finditer(self.text)]
+        cuts = [*([] if bare.startswith("|") else [-1]), *cuts, *([] if bare.endswith("|") else [len(self.text)])]
+        return tuple((start + 1, end) for start, end in pairwise(cuts))
+
+    # Stems
+
+    @cached_property
+    def _stems(self) -> tuple[tuple[int, str], ...]:
+        kept = [(start, word) for start, word in self.words if word not in self.lang.stop_words]
+        stems = self.lang.stems(" ".join(word for _, word in kept))
+        # A letter that folds to two words, a rarity, moves the places of the rest by one.
+        return tuple((start, stem) for (start, _), stem in zip(kept, stems, strict=False))
+
+    @cached_property
+    def all_stems(self) -> frozenset[str]:
+        return frozenset(stem for _, stem in self._stems)
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """The stems of its words, figures left out."""
+        return frozenset(stem for stem in self.all_stems if not stem.isdigit())
+
+    @cached_property
+    def _about(self) -> tuple[tuple[int, str], ...]:
+        spans = [(figure.start, figure.end) for figure in self.figures if not figure.named]  # "V3" says which row
+        starts = [start for start, _ in self._stems]
+        taken = {n for start, end in spans for n in range(bisect_left(starts, start), bisect_left(starts, end))}
+        return tuple(one for n, one in enumerate(self._stems) if n not in taken and not one[1].isdigit())
+
+    @cached_property
+    def about(self) -> frozenset[str]:
+        """The stems of what it is about: its figures and their units left out."""
+        return frozenset(stem for _, stem in self._about)
+
+    def about_in(self, start: int, end: int) -> frozenset[str]:
+        """The same of a stretch of it."""
+        return frozenset(stem for at, stem in self._about if start <= at < end)
+
+    def stems_in(self, start: int, end: int) -> frozenset[str]:
+        return frozenset(stem for at, stem in self._stems if start <= at < end and not stem.isdigit())
+
+    def noun_after(self, figure: Quantity) -> str:
+        """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
+        match = None if figure.senses else _NEXT_WORD.match(self.text, figure.end)
+        return next((stem for at, stem in self._stems if match and at == match.end()), "")
+
+
+def _parts(word: str) -> Iterable[str]:
+    return (word,) if word.isalnum() else re.findall(r"[^\W_]+", word)
+
+
+@lru_cache(maxsize=16)
+def _negations(lang: Language) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(fold(word)) for word in lang.review['negations'])})(?!\w)")
+
+
+@lru_cache(maxsize=16)
+def _month_after(lang: Language) -> re.Pattern[str]:
+    """A month right after its day; capitals count where the language writes months so: "one may say" is no date."""
+    flags = re.IGNORECASE if lang.months[0].islower() else 0
+    links = words_around(lang.code).get("of", "-")
+    return re.compile(rf"\s+(?:(?:{links})\s+)?(?:{'|'.join(map(re.escape, lang.months))})\b", flags)
+
+
+@lru_cache(maxsize=1)
+def _joins() -> re.Pattern[str]:
+    return re.compile(rf"[;]|[,:](?!\d)|\b(?:{words_around()['joins']})\b")
