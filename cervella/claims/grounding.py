@@ -42,6 +42,8 @@ _SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
 """How much of a claim another passage has to have to be its source, and how much more than the cited one."""
 _SAME_WORDS = 0.75
 """How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
+_ALL_WORDS = 0.99
+"""The same of a clause of two words."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
 _LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
 """Characters, and figures, dates and quotations, of one claim that are looked at: of a longer one the rest is not."""
@@ -179,12 +181,19 @@ class Grounding:
 
     def _contradicts(self) -> bool:
         """Whether the line that a claim repeats says the same without the "not", or with one."""
-        about, best, scale = self.claim.about, self._evidence.best, self._scale
-        if best is None or best.kind != "sentence" or len(about) < _FEWEST_WORDS - 1:
+        line, weight = self._evidence.best, self._scale.weight
+        if line is None or line.kind != "sentence":
             return False
-        back = scale.weight(best.about & about) / (scale.weight(best.about) or 1.0)
-        alike = scale.cover(about, best) >= _SAME_WORDS and back >= _SAME_WORDS
-        return alike and self.claim.negated != best.negated
+        for said in self.claim.statements:
+            cover = self._scale.cover(said.about, line)
+            shared = [(weight(one.about & said.about), one) for one in line.statements]
+            backs = [(share, share / (weight(one.about) or 1.0), one) for share, one in shared]
+            _, back, told = max(backs, key=lambda found: found[:2])
+            least = _SAME_WORDS if len(said.about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
+            alike = len(said.about) >= _FEWEST_OF_A_CLAUSE and min(cover, back) >= least
+            if alike and said.denies != told.denies and not (said.unsure or told.unsure):
+                return True
+        return False
 
 
 def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool | None:

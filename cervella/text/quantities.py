@@ -2,7 +2,7 @@
 
 `94.603` is one number in one country and another in the next; `95K`, `95 mila` and `95000` are one; `1,5 s` and
 `1500 ms` too; `3 giorni` and `3 ore` are not. What units measure stands in units.toml, the words around figures in
-figures.toml.
+wording.toml.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _MOST_DIGITS = 30
 """A longer run of digits is a code: it is compared as written, and nobody calculates with it."""
-_SMALL = 12
+_SMALL, _THOUSAND = 12, 1000
 _SIGNED = frozenset({"temperature", "fahrenheit"})
 _MONEY = frozenset({"eur", "usd", "gbp"})
 _ALONE = frozenset("hmsgklq€$£")
@@ -50,7 +50,7 @@ _ALONE = frozenset("hmsgklq€$£")
 _RATES = ("yearly", "monthly", "weekly", "daily")
 _RATE_UNITS = dict(zip(_RATES, ("year", "month", "week", "day"), strict=True))
 _PATTERNS = {
-    # {words} are those of all languages, from figures.toml.
+    # {words} are those of all languages, from wording.toml.
     "multiple": r"\s?({thousand}|{million}|{billion})\b",
     "percent": r"\s?(?:%|(?:{percent})\b)",
     "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+ (?:celsius|fahrenheit)\b"
@@ -61,6 +61,11 @@ _PATTERNS = {
     "below_zero": r"\s?(?:{below_zero})\b",
     "range": r"[^\S\n]?[-–—/~÷][^\S\n]?|\s?(?:{range})\s?",
     "cents": r" (?:{cents}) ",
+    "and_half": r"\s(?:{and_half})\b",
+    "half_of": r"(?<!\w)(?:{half_of})(?!\w)\s?",
+    "dozen": r"(?<!\w)(?:{dozen})(?!\w)",
+    "idioms": r"(?<!\w)(?:{idioms})(?!\w)",
+    "out_of": r" [^\W\d_]+ (?:{out_of}) ",
 }
 
 
@@ -130,6 +135,8 @@ class NumberWord(NamedTuple):
     end: int
     value: str
     ordinal: bool = False
+    unsure: bool = False
+    """Whether it counts only before a unit."""
 
 
 def whole_number(reading: str) -> int | None:
@@ -200,14 +207,22 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
         return Quantity(
             start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
         )
-    multiple, factor, readings = _pattern("multiple").match(text, end), Decimal(1), bare
-    if multiple and (short := multiple.group(1).lower() in words_around()["short"].split("|")) and worded:
-        multiple = None
-    if multiple:
-        factor = _multiples()[multiple.group(1).lower()]
+    bare, after = _with_half(text, end, bare)
+    multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
+    name = multiple.group(1).lower() if multiple else ""
+    short = name in words_around()["short"].split("|")
+    if multiple and not (short and worded):
+        factor = _multiples()[name]
+        bare, after = _with_half(text, multiple.end(), bare)
         times = frozenset(_plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
         readings = bare | times if short or not times else times
-    senses, stop, rate = _unit(text, start, end, multiple, factor)
+    senses, stop, rate = _unit(text, start, after)
+    if senses and factor == 1:
+        bare, stop = _with_half(text, stop, bare)
+        readings = bare
+    if factor != 1:
+        own = tuple((dimension, one * factor) for dimension, one in senses)
+        senses = own or (senses_of(name) if short else ()) or (("", factor),)
     named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
     if not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
         below = _pattern("below_zero").match(text, stop)
@@ -216,6 +231,15 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     return Quantity(
         start=start, end=stop, readings=readings, bare=bare, negative=negative, senses=senses, rate=rate, named=named
     )
+
+
+def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str], int]:
+    """A whole figure that ends there with the half that follows it: "due e mezzo"; of millions, half a million."""
+    half, whole = _pattern("and_half").match(text, end), whole_number(next(iter(bare)))
+    if half is None or whole is None or len(bare) > 1:
+        return bare, end
+    step = next((step for step in (10**6, 1000) if whole and not whole % step), 1)
+    return frozenset({_plain(whole + Decimal(step) / 2)}), half.end()
 
 
 def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
@@ -276,7 +300,7 @@ class _Token:
 
 
 def _in_words(
-    text: str, lang: Language, words: Iterable[NumberWord], taken: Sequence[tuple[int, int]]
+    text: str, lang: Language, words: Sequence[NumberWord], taken: Sequence[tuple[int, int]]
 ) -> Iterator[Quantity]:
     """The figures in words outside the stretches that are taken."""
     end = 0
@@ -287,8 +311,12 @@ def _in_words(
         quantity = _quantity(text, word.start, word.end, frozenset({word.value}), worded=True)
         following = _WORD.search(text, word.end)
         # "una" and "sei" are figures and other words too: such a word counts only before a unit. "tre quarti" is no 3.
-        unsure = fold(text[word.start : word.end]) in lang.review.get("no_figures", "").split()
+        unsure = word.unsure or fold(text[word.start : word.end]) in lang.review.get("no_figures", "").split()
+        ratio = _pattern("out_of").match(text, word.end)
+        if ratio and any(other.start == ratio.end() for other in words):
+            unsure = unsure and word.value == "1"  # "sei pazienti su dieci"
         parted = following is not None and fold(following.group()) in lang.review.get("fractions", "").split()
+        parted = parted and len(word.value) == 1
         if not parted and not (unsure and (not quantity.senses or word.value == "1")):
             yield quantity
         end = quantity.end
@@ -309,14 +337,37 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
     except ValueError:  # a language that the library does not know has a table of its own
         values = ((token, lang.numbers.get(fold(token.text()))) for token in tokens)
         return [NumberWord(one.start, one.end, str(value)) for one, value in values if value is not None]
-    vague, words = words_around(lang.code).get("vague", "").split("|"), []
+    vague = words_around(lang.code).get("vague", "").split("|")
+    words: list[NumberWord] = []
     for one in found:
         single = fold(tokens[one.start].text()) if one.end == one.start + 1 else None
         # The library reads "ones" and "os" too: a small number is one of the words that the language lists.
         listed = single is None or one.is_ordinal or one.value > _SMALL or single in lang.numbers
         if listed and single not in vague:
-            value = str(int(one.value)) if one.is_ordinal else _plain(Decimal(one.text.replace(",", ".")))
-            words.append(NumberWord(tokens[one.start].start, tokens[one.end - 1].end, value, one.is_ordinal))
+            value = Decimal(int(one.value)) if one.is_ordinal else Decimal(one.text.replace(",", "."))
+            last = one.end - 1
+            factor = _multiples().get(tokens[last].text_lowercase(), Decimal(0))
+            if factor > _THOUSAND and value > factor:  # "da dieci a quindici milioni": both are millions
+                value, last = value / factor, last - 1
+            words.append(NumberWord(tokens[one.start].start, tokens[last].end, _plain(value), one.is_ordinal))
+    words += (
+        NumberWord(match.start(), match.end(), "0.5", unsure=True) for match in _pattern("half_of").finditer(text)
+    )
+    idioms = [match.span() for match in _pattern("idioms").finditer(text)]
+    words = [word for word in words if not any(a <= word.start < b for a, b in idioms)]
+    return sorted(_dozens(text, words))
+
+
+def _dozens(text: str, words: list[NumberWord]) -> list[NumberWord]:
+    """The number words, with "due dozzine" as one."""
+    for match in _pattern("dozen").finditer(text):
+        before = next(
+            (word for word in words if text[word.end : match.start()].isspace() and word.end < match.start()), None
+        )
+        if before is not None:
+            words.remove(before)
+        start, times = (match.start(), 1) if before is None else (before.start, Decimal(before.value))
+        words.append(NumberWord(start, match.end(), _plain(12 * Decimal(times))))
     return words
 
 
@@ -325,22 +376,16 @@ def _elided(lang: Language) -> Mapping[str, str]:
     return {word[:-1]: word for word, value in lang.numbers.items() if value >= 20}
 
 
-def _unit(text: str, start: int, end: int, multiple: re.Match[str] | None, factor: Decimal) -> tuple[Senses, int, str]:
+def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
     """The senses of the unit of a number at `text[start:end]`, where all of it ends, and per what it is."""
-    after = multiple.end() if multiple else end
-    match, stop = _pattern("unit").match(text, after), 0
     if before := _BEFORE.search(text, max(0, start - 6), start):
-        senses, stop = senses_of(before.group(1) or before.group(2)), after
+        senses, stop = senses_of(before.group(1) or before.group(2)), end
     else:
-        senses = senses_of(match.group(1), glued=text[after : after + 1].isalpha()) if match else ()
-        stop = match.end() if match else after
-    if senses:
-        rate, stop = _rate(text, stop)
-        return tuple((dimension, own * factor) for dimension, own in senses), stop, rate
-    if multiple:
-        name = multiple.group(1).lower()
-        return (senses_of(name) if name in words_around()["short"].split("|") else ()) or (("", factor),), after, ""
-    return (), end, ""
+        match = _pattern("unit").match(text, end)
+        senses = senses_of(match.group(1), glued=text[end : end + 1].isalpha()) if match else ()
+        stop = match.end() if match else end
+    rate, stop = _rate(text, stop) if senses else ("", end)
+    return senses, stop, rate
 
 
 def _rate(text: str, position: int) -> tuple[str, int]:
@@ -434,7 +479,7 @@ def _data(name: str) -> dict[str, Any]:
 @lru_cache(maxsize=32)
 def words_around(code: str = "") -> Mapping[str, str]:
     """The words around figures: of one language, or of all of them, as alternatives of a regular expression."""
-    data = _data("figures.toml")
+    data = _data("wording.toml")
     if code:
         return dict(data.get(code, {}))
     every: dict[str, list[str]] = {}

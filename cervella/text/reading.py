@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
+from typing import NamedTuple
 
 from cervella.text.language import Language, fold
 from cervella.text.quantities import NumberWord, Quantity, number_words, quantities, words_around
@@ -18,9 +19,19 @@ from cervella.text.sentences import normal, quotations
 __all__ = ["ReadText"]
 
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
-_LONGEST_MONTH = 31
+_LONGEST_MONTH, _SHORT_MONTH = 31, 3
+"""Days, and letters of a month cut short."""
 _CELL = re.compile(r"\|")
 _NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?(?=[^\W\d_]{3})")
+
+
+class Statement(NamedTuple):
+    """One clause of a text."""
+
+    about: frozenset[str]
+    denies: bool
+    unsure: bool
+    """Whether a "not" before it may reach it: "non servono A, B"."""
 
 
 class ReadText:
@@ -43,12 +54,23 @@ class ReadText:
 
     @cached_property
     def dated(self) -> str:
-        """The text with the days of dates in digits, at the same places: "20    gennaio"."""
+        """The text with its dates as day, month and year, in digits, at the same places: "May 3rd, 2026".
+
+        Only what stands beside a month is written anew.
+        """
         rest = list(self.text)
-        month = _month_after(self.spoken)
         for word in self._in_words:
-            if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH and month.match(self.text, word.end):
+            if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH:
                 rest[word.start : word.end] = word.value.ljust(word.end - word.start)
+        spelled = "".join(rest)
+        rest = list(self.text)
+        for match in _dates(self.spoken).finditer(spelled):
+            day, month, year = (match[name] or match[name + "2"] or "" for name in ("day", "month", "year"))
+            whole = fold(month) in map(fold, self.spoken.months)
+            written = f"{day} {month if whole else month[:_SHORT_MONTH]} "
+            room = len(match.group()) - len(year)
+            if len(written) - (not year) <= room:
+                rest[match.start() : match.end()] = written.ljust(room)[:room] + year
         return "".join(rest)
 
     @cached_property
@@ -121,9 +143,22 @@ class ReadText:
         return fold(self.text)
 
     @cached_property
-    def negated(self) -> bool:
-        """Whether there is a word of negation in it."""
-        return _negations(self.spoken).search(self.folded) is not None
+    def statements(self) -> tuple[Statement, ...]:
+        """What it says, clause by clause, as far as the reach of a "not" goes: up to a comma, or a "but"."""
+        turns = _turns(self.spoken)
+        cuts = [0, *(match.start() for match in turns.finditer(self.text)), len(self.text)]
+        negations, denials = _negations(self.spoken)
+        found, before = [], False
+        for start, end in pairwise(cuts):
+            text = self.text[start:end]
+            # "Non è impossibile" denies nothing.
+            words = [[match.span() for match in pattern.finditer(text)] for pattern in (negations, denials)]
+            denies = bool(words[0]) is not bool(words[1])
+            about = self.about_in(start, end, [(start + a, start + b) for a, b in chain(*words)])
+            carried = before and not (start and turns.match(self.text, start)["turn"])
+            found.append(Statement(about, denies, carried and not denies))
+            before = before or denies
+        return tuple(found)
 
     @cached_property
     def clauses(self) -> tuple[tuple[int, int], ...]:
@@ -168,9 +203,10 @@ class ReadText:
         """The stems of what it is about: its figures and their units left out."""
         return frozenset(stem for _, stem in self._about)
 
-    def about_in(self, start: int, end: int) -> frozenset[str]:
-        """The same of a stretch of it."""
-        return frozenset(stem for at, stem in self._about if start <= at < end)
+    def about_in(self, start: int, end: int, without: Sequence[tuple[int, int]] = ()) -> frozenset[str]:
+        """The same of a stretch of it, without other stretches."""
+        own = (one for one in self._about if start <= one[0] < end)
+        return frozenset(stem for at, stem in own if not any(a <= at < b for a, b in without))
 
     def stems_in(self, start: int, end: int) -> frozenset[str]:
         return frozenset(stem for at, stem in self._stems if start <= at < end and not stem.isdigit())
@@ -186,16 +222,33 @@ def _parts(word: str) -> Iterable[str]:
 
 
 @lru_cache(maxsize=16)
-def _negations(lang: Language) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w)(?:{'|'.join(re.escape(fold(word)) for word in lang.review['negations'])})(?!\w)")
+def _negations(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Words of negation, turns of speech with one left out ("not only"), and words that deny without one."""
+    around = words_around(lang.code)
+    denying = re.compile(around.get("denials") or "(?!)", re.IGNORECASE)
+    plain = [word for word in lang.review["negations"] if not denying.fullmatch(word)]
+    spelled = "|".join(re.escape(word).replace("'", "['’]") for word in plain)
+    negations = rf"(?<!\w)(?:{spelled})(?!\w)(?! (?:{around.get('not_only', '-')})(?!\w))"
+    denials = rf"(?<!\w)(?:{denying.pattern})(?!\w)"
+    return re.compile(negations, re.IGNORECASE), re.compile(denials, re.IGNORECASE)
 
 
 @lru_cache(maxsize=16)
-def _month_after(lang: Language) -> re.Pattern[str]:
-    """A month right after its day; capitals count where the language writes months so: "one may say" is no date."""
+def _dates(lang: Language) -> re.Pattern[str]:
+    """A month beside its day; capitals count where the language writes months so: "one may say" is no date."""
     flags = re.IGNORECASE if lang.months[0].islower() else 0
-    links = words_around(lang.code).get("of", "-")
-    return re.compile(rf"\s+(?:(?:{links})\s+)?(?:{'|'.join(map(re.escape, lang.months))})\b", flags)
+    months = "|".join(rf"{month[:3]}(?:{month[3:]}|[^\W\d_]?\.?(?!\w))" for month in lang.months)
+    link = rf"(?:(?:{words_around(lang.code).get('of', '-')})\s+)?"
+    day, year = r"(?<![\w/.,-])(?P<day{n}>\d{{1,2}})(?:st|nd|rd|th|[°ºª.])?", r"(?P<year{n}>(?:19|20)\d\d)(?!\d)"
+    first = rf"{day.format(n='')}\s+{link}(?P<month>{months})(?:,?\s+{link}{year.format(n='')})?"
+    after = rf"(?<!\w)(?P<month2>{months})\s+{day.format(n=2)}(?!\w)(?:,?\s+{year.format(n=2)})?"
+    return re.compile(f"{first}|{after}", flags)
+
+
+@lru_cache(maxsize=16)
+def _turns(lang: Language) -> re.Pattern[str]:
+    turns = words_around(lang.code).get("turns") or "(?!)"
+    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s*(?<!\w)(?:{turns})(?!\w))|,(?!\d)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
