@@ -25,7 +25,7 @@ from cervella.review.verdict import review_text
 from cervella.soul.traits import Traits
 from cervella.testing import ScriptedBrain
 from cervella.text.language import language
-from cervella.text.quantities import numbers, quantities
+from cervella.text.quantities import quantities
 from cervella.text.sentences import normal
 from cervella.types import Passage
 
@@ -207,7 +207,7 @@ def test_a_number_of_five_thousand_digits_is_a_figure_like_any_other() -> None:
     long = "9" * 5_000
     verdict = review_text(f"Costa {long} euro [F1].", SOURCES, IT)
     assert {issue.kind for issue in verdict.issues} == {"figure"}
-    assert numbers(long) == [frozenset({long})]
+    assert [figure.readings for figure in quantities(long)] == [frozenset({long})]
     checked = run_check(Check(kind="abstains"), f"Non lo so: {long}.", Context(language="it"))
     assert checked.passed is False
     assert run_check(

@@ -440,6 +440,7 @@ def _plain(value: Decimal) -> str:
 # Units of measure
 
 
+@lru_cache(maxsize=4096)
 def senses_of(name: str, *, glued: bool = True) -> Senses:
     """What the name of a unit means; nothing where it is none. A letter that is not glued to a figure is rarely one."""
     if not glued and len(name) == 1 and fold(name) not in _ALONE:

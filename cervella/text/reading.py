@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
@@ -21,6 +21,7 @@ __all__ = ["ReadText"]
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
 _LONGEST_MONTH, _SHORT_MONTH = 31, 3
 """Days, and letters of a month cut short."""
+_FOLDED_WORD = re.compile(r"[^\W_]+")
 _CELL = re.compile(r"\|")
 _NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?(?=[^\W\d_]{3})")
 
@@ -45,8 +46,10 @@ class ReadText:
     @cached_property
     def words(self) -> tuple[tuple[int, str], ...]:
         """Its folded words with where they start."""
+        if len(self.folded) == len(self.text):
+            return tuple((match.start(), match.group()) for match in _FOLDED_WORD.finditer(self.folded))
         found = ((match.start(), fold(match.group())) for match in _WORD.finditer(self.text))
-        return tuple((start, part) for start, word in found for part in _parts(word))
+        return tuple((start, part) for start, word in found for part in _FOLDED_WORD.findall(word))
 
     @cached_property
     def _in_words(self) -> list[NumberWord]:
@@ -215,10 +218,6 @@ class ReadText:
         """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
         match = None if figure.senses else _NEXT_WORD.match(self.text, figure.end)
         return next((stem for at, stem in self._stems if match and at == match.end()), "")
-
-
-def _parts(word: str) -> Iterable[str]:
-    return (word,) if word.isalnum() else re.findall(r"[^\W_]+", word)
 
 
 @lru_cache(maxsize=16)
