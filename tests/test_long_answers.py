@@ -276,14 +276,14 @@ def test_an_answer_of_hostile_marks_keeps_nobody_waiting(agent_that_says: Callab
 def test_what_there_was_no_time_to_check_is_neither_supported_nor_wrong(
     agent_that_says: Callable[[str], Agent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[str] = []
+    looks: list[object] = []
 
-    def slow(claim: str, *others: Any, **options: Any) -> bool:
+    def slow(claim: object, number: int) -> bool:
         looks.append(claim)
         time.sleep(0.4)
         return True
 
-    monkeypatch.setattr("cervella.claims.citations.supports", slow)
+    monkeypatch.setattr("cervella.claims.grounding.Grounding.supports", slow)
     claims = "".join(f"Il piano base parola{'abcdefghij'[n % 10] * (n + 1)} costa 12 euro [F1]. " for n in range(60))
     with agent_that_says(claims) as agent:
         agent.search("piano")

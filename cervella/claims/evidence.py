@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -38,7 +38,6 @@ class Line(ReadText):
         *,
         under: Sequence[ReadText] = (),
         before: Line | None = None,
-        header: ReadText | None = None,
         date: str | None = None,
     ) -> None:
         super().__init__(text, lang)
@@ -46,7 +45,7 @@ class Line(ReadText):
         """As of `Quotable`, or `lead`: what is shown above the passage."""
         self._under = under
         self._before = before
-        self.header = header
+        self.header: ReadText | None = None
         """Of a table row: the header of its table."""
         self._date = date
 
@@ -68,7 +67,8 @@ class Line(ReadText):
     @cached_property
     def near(self) -> frozenset[str]:
         """The stems of what it stands under, a heading or its table's header, and of the sentence before."""
-        return frozenset().union(*(one.stems for one in self._under), self._stems_before)
+        header = frozenset() if self.header is None else self.header.stems
+        return header.union(*(one.stems for one in self._under), self._stems_before)
 
     @property
     def _stems_before(self) -> frozenset[str]:
@@ -193,13 +193,15 @@ def source_of(passage: Passage, lang: Language) -> Source:
 def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
     above = ReadText(f"{passage.lead} {passage.heading}", lang)
     split = ReadText(passage.lead.splitlines()[-1], lang) if "|" in passage.lead else None  # a split table's header
-    header, before, block = split, None, -1
+    header: ReadText | None = split
+    before: Line | None = None
+    block = -1
     for piece in quotables(passage.text, lang):
         text, neighbour = passage.text[piece.start : piece.end], before if piece.block == block else None
         if piece.kind == "row":
-            header = header if piece.block == block or split else ReadText(text, lang)
-            assert header is not None
-            line = Line(text, "row", lang, under=(above, header), header=header)
+            line = Line(text, "row", lang, under=(above,))
+            header = header if piece.block == block or split else line
+            line.header = header
         else:
             line = Line(text, piece.kind, lang, under=(above,), before=neighbour)
         if piece.kind == "heading":
@@ -214,11 +216,12 @@ class Scale:
     def __init__(self, sources: Iterable[Source]) -> None:
         lines = [line for source in sources for line in source.lines]
         count = Counter(stem for line in lines for stem in line.stems)
-        self._weights = {stem: math.log(1.0 + len(lines) / times) for stem, times in count.items()}
-        self._rarest = math.log(1.0 + max(1, len(lines)))
+        rarest = math.log(1.0 + max(1, len(lines)))
+        self._weights: dict[str, float] = defaultdict(lambda: rarest)
+        self._weights |= {stem: math.log(1.0 + len(lines) / times) for stem, times in count.items()}
 
     def weight(self, stems: Collection[str]) -> float:
-        return sum(self._weights.get(stem, self._rarest) for stem in stems)
+        return sum(map(self._weights.__getitem__, stems), 0.0)
 
     def cover(self, claim: frozenset[str], line: Line) -> float:
         """The share of a claim's words that a line has, 0 to 1; what it stands under counts half."""

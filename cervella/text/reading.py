@@ -158,7 +158,8 @@ class ReadText:
             words = [[match.span() for match in pattern.finditer(text)] for pattern in (negations, denials)]
             denies = bool(words[0]) is not bool(words[1])
             about = self.about_in(start, end, [(start + a, start + b) for a, b in chain(*words)])
-            carried = before and not (start and turns.match(self.text, start)["turn"])
+            opening = turns.match(self.text, start) if start else None
+            carried = before and not (opening and opening["turn"])
             found.append(Statement(about, denies, carried and not denies))
             before = before or denies
         return tuple(found)
