@@ -8,16 +8,15 @@ wording.toml.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
-from importlib import resources
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from cervella.text.language import Language, fold, known_languages, language
+from cervella.text.number_words import NumberWord, data_of, multiples, number_words, plain, words_around
 
 __all__ = [
     "NumberWord",
@@ -42,7 +41,6 @@ _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _MOST_DIGITS = 30
 """A longer run of digits is a code: it is compared as written, and nobody calculates with it."""
-_SMALL, _THOUSAND = 12, 1000
 _SIGNED = frozenset({"temperature", "fahrenheit"})
 _MONEY = frozenset({"eur", "usd", "gbp"})
 _ALONE = frozenset("hmsgklq€$£")
@@ -62,9 +60,6 @@ _PATTERNS = {
     "range": r"[^\S\n]?[-–—/~÷][^\S\n]?|\s?(?:{range})\s?",
     "cents": r" (?:{cents}) ",
     "and_half": r"\s(?:{and_half})\b",
-    "half_of": r"(?<!\w)(?:{half_of})(?!\w)\s?",
-    "dozen": r"(?<!\w)(?:{dozen})(?!\w)",
-    "idioms": r"(?<!\w)(?:{idioms})(?!\w)",
     "out_of": r" [^\W\d_]+ (?:{out_of}) ",
 }
 
@@ -126,17 +121,6 @@ class Quantity:
         """Its value where it has one whole reading; None for any other."""
         values = {value for reading in self.bare if (value := whole_number(reading)) is not None}
         return values.pop() if len(values) == 1 else None
-
-
-class NumberWord(NamedTuple):
-    """Words that stand for a number: `text[start:end]`."""
-
-    start: int
-    end: int
-    value: str
-    ordinal: bool = False
-    unsure: bool = False
-    """Whether it counts only before a unit."""
 
 
 def whole_number(reading: str) -> int | None:
@@ -212,9 +196,9 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     name = multiple.group(1).lower() if multiple else ""
     short = name in words_around()["short"].split("|")
     if multiple and not (short and worded):
-        factor = _multiples()[name]
+        factor = multiples()[name]
         bare, after = _with_half(text, multiple.end(), bare)
-        times = frozenset(_plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
+        times = frozenset(plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
         readings = bare | times if short or not times else times
     senses, stop, rate = _unit(text, start, after)
     if senses and factor == 1:
@@ -239,7 +223,7 @@ def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str
     if half is None or whole is None or len(bare) > 1:
         return bare, end
     step = next((step for step in (10**6, 1000) if whole and not whole % step), 1)
-    return frozenset({_plain(whole + Decimal(step) / 2)}), half.end()
+    return frozenset({plain(whole + Decimal(step) / 2)}), half.end()
 
 
 def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
@@ -257,7 +241,7 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
         ):
             joined.append(quantity)
             continue
-        value = frozenset({_plain(Decimal(f"{whole}.{cents:02}"))})
+        value = frozenset({plain(Decimal(f"{whole}.{cents:02}"))})
         joined[-1] = replace(last, end=quantity.end, readings=value, bare=value, rate=quantity.rate)
     return joined
 
@@ -277,103 +261,28 @@ def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
     return found
 
 
-class _Token:
-    """One word, as the reader of number words wants it."""
-
-    __slots__ = ("_apart", "_word", "end", "start")
-
-    def __init__(self, word: str, start: int, end: int, apart: bool) -> None:
-        self._word, self.start, self.end, self._apart = word, start, end, apart
-
-    def text(self) -> str:
-        return self._word
-
-    def text_lowercase(self) -> str:
-        return self._word.lower()
-
-    def nt_separated(self, before: object) -> bool:
-        """Whether more than a space or a hyphen parts it from the word before."""
-        return self._apart
-
-    def not_a_number_part(self) -> bool:
-        return False
-
-
 def _in_words(
     text: str, lang: Language, words: Sequence[NumberWord], taken: Sequence[tuple[int, int]]
 ) -> Iterator[Quantity]:
     """The figures in words outside the stretches that are taken."""
-    end = 0
+    covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
+    starts = {word.start for word in words}
     for word in words:
         # The "cento" of "20 per cento" is no figure, nor is the "zero" of "5 gradi sotto zero".
-        if word.ordinal or word.start < end or any(a < word.end and word.start < b for a, b in taken):
+        if word.ordinal or word.start < end or not covered.isdisjoint((word.start, word.end - 1)):
             continue
         quantity = _quantity(text, word.start, word.end, frozenset({word.value}), worded=True)
         following = _WORD.search(text, word.end)
         # "una" and "sei" are figures and other words too: such a word counts only before a unit. "tre quarti" is no 3.
         unsure = word.unsure or fold(text[word.start : word.end]) in lang.review.get("no_figures", "").split()
         ratio = _pattern("out_of").match(text, word.end)
-        if ratio and any(other.start == ratio.end() for other in words):
+        if ratio and ratio.end() in starts:
             unsure = unsure and word.value == "1"  # "sei pazienti su dieci"
         parted = following is not None and fold(following.group()) in lang.review.get("fractions", "").split()
         parted = parted and len(word.value) == 1
         if not parted and not (unsure and (not quantity.senses or word.value == "1")):
             yield quantity
         end = quantity.end
-
-
-def number_words(text: str, lang: Language) -> list[NumberWord]:
-    """The words of a text that stand for numbers, put together: "vinte e cinco" is 25."""
-    import text_to_num  # a C extension: loaded when the first text is read for number words
-
-    tokens, last, elided = [], 0, _elided(lang)
-    for match in _WORD.finditer(text):
-        word, apart, last = match.group(), bool(text[last : match.start()].strip(" \n-")), match.end()
-        if text[last : last + 1] in ("'", "’") and fold(word) in elided:  # "vent'anni"
-            word, last = elided[fold(word)], last + 1
-        tokens.append(_Token(word, match.start(), last, apart))
-    try:
-        found = text_to_num.find_numbers(tokens, lang.code, threshold=-1.0)
-    except ValueError:  # a language that the library does not know has a table of its own
-        values = ((token, lang.numbers.get(fold(token.text()))) for token in tokens)
-        return [NumberWord(one.start, one.end, str(value)) for one, value in values if value is not None]
-    vague = words_around(lang.code).get("vague", "").split("|")
-    words: list[NumberWord] = []
-    for one in found:
-        single = fold(tokens[one.start].text()) if one.end == one.start + 1 else None
-        # The library reads "ones" and "os" too: a small number is one of the words that the language lists.
-        listed = single is None or one.is_ordinal or one.value > _SMALL or single in lang.numbers
-        if listed and single not in vague:
-            value = Decimal(int(one.value)) if one.is_ordinal else Decimal(one.text.replace(",", "."))
-            last = one.end - 1
-            factor = _multiples().get(tokens[last].text_lowercase(), Decimal(0))
-            if factor > _THOUSAND and value > factor:  # "da dieci a quindici milioni": both are millions
-                value, last = value / factor, last - 1
-            words.append(NumberWord(tokens[one.start].start, tokens[last].end, _plain(value), one.is_ordinal))
-    words += (
-        NumberWord(match.start(), match.end(), "0.5", unsure=True) for match in _pattern("half_of").finditer(text)
-    )
-    idioms = [match.span() for match in _pattern("idioms").finditer(text)]
-    words = [word for word in words if not any(a <= word.start < b for a, b in idioms)]
-    return sorted(_dozens(text, words))
-
-
-def _dozens(text: str, words: list[NumberWord]) -> list[NumberWord]:
-    """The number words, with "due dozzine" as one."""
-    for match in _pattern("dozen").finditer(text):
-        before = next(
-            (word for word in words if text[word.end : match.start()].isspace() and word.end < match.start()), None
-        )
-        if before is not None:
-            words.remove(before)
-        start, times = (match.start(), 1) if before is None else (before.start, Decimal(before.value))
-        words.append(NumberWord(start, match.end(), _plain(12 * Decimal(times))))
-    return words
-
-
-@lru_cache(maxsize=16)
-def _elided(lang: Language) -> Mapping[str, str]:
-    return {word[:-1]: word for word, value in lang.numbers.items() if value >= 20}
 
 
 def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
@@ -409,18 +318,18 @@ def _readings(token: str) -> frozenset[str]:
         return frozenset({re.sub(r"^0(?=\d:)", "", token)})  # 03:15 is 3:15
     separators = re.sub(r"\d", "", token)
     if not separators:
-        return frozenset({_plain(Decimal(token))})
+        return frozenset({plain(Decimal(token))})
     if not separators.strip(" \u00a0\u202f'’"):  # 12 345 and 12'345
-        return frozenset({_plain(Decimal(re.sub(r"\D", "", token)))})
+        return frozenset({plain(Decimal(re.sub(r"\D", "", token)))})
     if len(set(separators)) > 1:  # 1.234,56 or 1,234.56: the last separator is the decimal one
         whole, _, cents = token.rpartition(separators[-1])
-        return frozenset({_plain(Decimal(re.sub(r"\D", "", whole) + "." + cents))})
+        return frozenset({plain(Decimal(re.sub(r"\D", "", whole) + "." + cents))})
     groups = re.split(r"[.,]", token)
     thousands = 1 <= len(groups[0]) <= 3 and groups[0] != "0" and all(len(group) == 3 for group in groups[1:])
-    readings = {_plain(Decimal("".join(groups)))} if thousands else set()
+    readings = {plain(Decimal("".join(groups)))} if thousands else set()
     if len(groups) == 2:
         # Where both readings are possible the decimal one keeps its zeros: 3.000 may be 3000, but it is no 3.
-        readings.add(".".join(groups) if thousands else _plain(Decimal(".".join(groups))))
+        readings.add(".".join(groups) if thousands else plain(Decimal(".".join(groups))))
         if len(groups[0]) <= 2 and len(groups[1]) == 2:
             readings.add(":".join((str(int(groups[0])), groups[1])))  # 14.30 may be a time
     elif not thousands:
@@ -430,11 +339,6 @@ def _readings(token: str) -> frozenset[str]:
 
 def _is_value(reading: str) -> bool:
     return reading.count(".") <= 1 and ":" not in reading
-
-
-def _plain(value: Decimal) -> str:
-    digits = format(value, "f")  # exact, however long: `normalize` would round to the context's precision
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 # Units of measure
@@ -465,37 +369,13 @@ def _unit_named(name: str) -> str:
 @lru_cache(maxsize=1)
 def _units() -> Mapping[str, Any]:
     """What units mean, and their names in all languages: an answer may use another's than the base's."""
-    data = _data("units.toml")
+    data = data_of("units.toml")
     words = [names for code in known_languages() for names in language(code).units.items()]
     named = {fold(name): unit for unit, names in words for name in names.split()}
     senses = {unit: tuple((of, Decimal(factor)) for of, factor in found) for unit, found in data["senses"].items()}
     return {"senses": senses, "named": {**named, **{unit: unit for unit in senses}, **data["symbols"]}}
 
 
-def _data(name: str) -> dict[str, Any]:
-    text = (resources.files("cervella.text") / name).read_text(encoding="utf-8")
-    return tomllib.loads(text, parse_float=Decimal)
-
-
-@lru_cache(maxsize=32)
-def words_around(code: str = "") -> Mapping[str, str]:
-    """The words around figures: of one language, or of all of them, as alternatives of a regular expression."""
-    data = _data("wording.toml")
-    if code:
-        return dict(data.get(code, {}))
-    every: dict[str, list[str]] = {}
-    for words in data.values():
-        for key, alternatives in words.items():
-            every.setdefault(key, []).append(alternatives)
-    return {key: "|".join(found) for key, found in every.items()}
-
-
 @lru_cache(maxsize=16)
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(_PATTERNS[name].format(**words_around()), 0 if name == "range" else re.IGNORECASE)
-
-
-@lru_cache(maxsize=1)
-def _multiples() -> dict[str, Decimal]:
-    powers = {"thousand": 3, "million": 6, "billion": 9}
-    return {word: Decimal(10**power) for key, power in powers.items() for word in words_around()[key].split("|")}

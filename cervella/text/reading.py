@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
 
 from cervella.text.language import Language, fold
-from cervella.text.quantities import NumberWord, Quantity, number_words, quantities, words_around
+from cervella.text.number_words import NumberWord, number_words, words_around
+from cervella.text.quantities import Quantity, quantities
 from cervella.text.sentences import normal, quotations
 
 __all__ = ["ReadText"]
@@ -209,16 +210,24 @@ class ReadText:
 
     def about_in(self, start: int, end: int, without: Sequence[tuple[int, int]] = ()) -> frozenset[str]:
         """The same of a stretch of it, without other stretches."""
-        own = (one for one in self._about if start <= one[0] < end)
+        own = _between(self._about, start, end)
         return frozenset(stem for at, stem in own if not any(a <= at < b for a, b in without))
 
     def stems_in(self, start: int, end: int) -> frozenset[str]:
-        return frozenset(stem for at, stem in self._stems if start <= at < end and not stem.isdigit())
+        return frozenset(stem for _, stem in _between(self._stems, start, end) if not stem.isdigit())
 
     def noun_after(self, figure: Quantity) -> str:
         """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
         match = None if figure.senses else _NEXT_WORD.match(self.text, figure.end)
-        return next((stem for at, stem in self._stems if match and at == match.end()), "")
+        return self._stem_at.get(match.end(), "") if match else ""
+
+    @cached_property
+    def _stem_at(self) -> Mapping[int, str]:
+        return dict(self._stems)
+
+
+def _between(stems: Sequence[tuple[int, str]], start: int, end: int) -> Sequence[tuple[int, str]]:
+    return stems[bisect_left(stems, (start, "")) : bisect_left(stems, (end, ""))]
 
 
 @lru_cache(maxsize=16)
@@ -238,17 +247,17 @@ def _dates(lang: Language) -> re.Pattern[str]:
     """A month beside its day; capitals count where the language writes months so: "one may say" is no date."""
     flags = re.IGNORECASE if lang.months[0].islower() else 0
     months = "|".join(rf"{month[:3]}(?:{month[3:]}|[^\W\d_]?\.?(?!\w))" for month in lang.months)
-    link = rf"(?:(?:{words_around(lang.code).get('of', '-')})\s+)?"
+    link = rf"(?:(?:{words_around(lang.code).get('of', '-')})\s{{1,9}})?"
     day, year = r"(?<![\w/.,-])(?P<day{n}>\d{{1,2}})(?:st|nd|rd|th|[°ºª.])?", r"(?P<year{n}>(?:19|20)\d\d)(?!\d)"
-    first = rf"{day.format(n='')}\s+{link}(?P<month>{months})(?:,?\s+{link}{year.format(n='')})?"
-    after = rf"(?<!\w)(?P<month2>{months})\s+{day.format(n=2)}(?!\w)(?:,?\s+{year.format(n=2)})?"
+    first = rf"{day.format(n='')}\s{{1,9}}{link}(?P<month>{months})(?:,?\s{{1,9}}{link}{year.format(n='')})?"
+    after = rf"(?<!\w)(?P<month2>{months})\s{{1,9}}{day.format(n=2)}(?!\w)(?:,?\s{{1,9}}{year.format(n=2)})?"
     return re.compile(f"{first}|{after}", flags)
 
 
 @lru_cache(maxsize=16)
 def _turns(lang: Language) -> re.Pattern[str]:
     turns = words_around(lang.code).get("turns") or "(?!)"
-    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s*(?<!\w)(?:{turns})(?!\w))|,(?!\d)", re.IGNORECASE)
+    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s?(?<!\w)(?:{turns})(?!\w))|,(?!\d)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
