@@ -14,6 +14,7 @@ from itertools import combinations, pairwise, permutations
 
 from cervella.claims.evidence import Evidence, Source
 from cervella.text.language import fold
+from cervella.text.number_words import words_around
 from cervella.text.quantities import Quantity
 from cervella.text.reading import ReadText
 
@@ -23,7 +24,6 @@ _MOST_TOGETHER = 5
 """Figures in one line that are computed with: with more, chance alone gives almost any result."""
 _MOST_COUNTED = 30
 _LONGEST_BEFORE = 40
-_TO = re.compile(r"\s?(?:[-–—/]|o|or|ou)\s?")
 _ABOUT, _BOUND = Decimal("0.1"), Decimal("0.25")
 """How far a rounded figure, and a bound, may be from the figure in the lines, as a share of it."""
 _MEASURED = frozenset({"time", "months", "%", "eur", "usd", "gbp", "bytes"})
@@ -78,7 +78,7 @@ def _within_range(figure: Quantity, claim: ReadText, near: Iterable[Quantity]) -
     """Whether it is an end of a range that is said to be rounded, and a figure of the lines lies in it: "circa 5-6
     minuti"."""
     both = next((pair for pair in pairwise(claim.undated) if figure.start in (pair[0].start, pair[1].start)), None)
-    if both is None or not _TO.fullmatch(claim.text, both[0].end, both[1].start):
+    if both is None or not _or().fullmatch(claim.text, both[0].end, both[1].start):
         return False
     ends = zip(both[0].values(), both[1].values(), strict=False)
     return _ends(claim.spoken.review["about"], _before(claim, both[0])) and any(
@@ -135,7 +135,17 @@ def _counted(figure: Quantity, evidence: Evidence) -> bool:
 
 def _named(text: str) -> int:
     """How many things a text lists."""
-    return len([piece for piece in re.split(r"[,;+]| (?:e|ed|and|&|o) |\n", text) if re.search(r"\w", piece)])
+    return len([piece for piece in _listed().split(text) if re.search(r"\w", piece)])
+
+
+@lru_cache(maxsize=1)
+def _listed() -> re.Pattern[str]:
+    return re.compile(rf"[,;+\n]| (?:&|{words_around()['and']}|{words_around()['or']}) ")
+
+
+@lru_cache(maxsize=1)
+def _or() -> re.Pattern[str]:
+    return re.compile(rf"\s?(?:[-–—/]|{words_around()['or']})\s?")
 
 
 def _is_year(quantity: Quantity) -> bool:
@@ -228,7 +238,7 @@ def _before(claim: ReadText, figure: Quantity) -> str:
 
 @lru_cache(maxsize=64)
 def _ending(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{pattern}\s?(?:i |gli |le |il |la |l?l'|'|l |a |ai |alle |di |the |o |os |as )?[€$£]?\s?$")
+    return re.compile(rf"\b{pattern}\s?(?:{words_around()['articles']})?[€$£]?\s?$")
 
 
 def _ends(pattern: str, text: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
@@ -56,35 +56,43 @@ class _Token:
 
 def number_words(text: str, lang: Language) -> list[NumberWord]:
     """The words of a text that stand for numbers, put together: "vinte e cinco" is 25."""
-    import text_to_num  # a C extension: loaded when the first text is read for number words
+    idle = {place for match in _patterns()["idioms"].finditer(text) for place in range(*match.span())}
+    halves = (NumberWord(*match.span(), "0.5", unsure=True) for match in _patterns()["half_of"].finditer(text))
+    words = (*_read(_tokens(text, lang), lang), *halves)
+    return sorted(_dozens(text, [word for word in words if word.start not in idle]))
 
+
+def _tokens(text: str, lang: Language) -> list[_Token]:
     tokens, last, elided = [], 0, _elided(lang)
     for match in _WORD.finditer(text):
         word, apart, last = match.group(), bool(text[last : match.start()].strip(" \n-")), match.end()
         if text[last : last + 1] in ("'", "’") and fold(word) in elided:  # "vent'anni"
             word, last = elided[fold(word)], last + 1
         tokens.append(_Token(word, match.start(), last, apart))
+    return tokens
+
+
+def _read(tokens: list[_Token], lang: Language) -> Iterator[NumberWord]:
+    import text_to_num  # a C extension: loaded when the first text is read for number words
+
     try:
         found = text_to_num.find_numbers(tokens, lang.code, threshold=-1.0)
     except ValueError:  # a language that the library does not know has a table of its own
         values = ((token, lang.numbers.get(fold(token.text()))) for token in tokens)
-        return [NumberWord(one.start, one.end, str(value)) for one, value in values if value is not None]
+        yield from (NumberWord(one.start, one.end, str(value)) for one, value in values if value is not None)
+        return
     vague = words_around(lang.code).get("vague", "").split("|")
-    words: list[NumberWord] = []
     for one in found:
-        single = fold(tokens[one.start].text()) if one.end == one.start + 1 else None
+        last, single = one.end - 1, fold(tokens[one.start].text()) if one.end == one.start + 1 else None
         # The library reads "ones" and "os" too: a small number is one of the words that the language lists.
         listed = single is None or one.is_ordinal or one.value > _SMALL or single in lang.numbers
-        if listed and single not in vague:
-            value = Decimal(int(one.value)) if one.is_ordinal else Decimal(one.text.replace(",", "."))
-            last = one.end - 1
-            factor = multiples().get(tokens[last].text_lowercase(), Decimal(0))
-            if factor > _THOUSAND and value > factor:  # "da dieci a quindici milioni": both are millions
-                value, last = value / factor, last - 1
-            words.append(NumberWord(tokens[one.start].start, tokens[last].end, plain(value), one.is_ordinal))
-    idle = {place for match in _patterns()["idioms"].finditer(text) for place in range(*match.span())}
-    halves = (NumberWord(*match.span(), "0.5", unsure=True) for match in _patterns()["half_of"].finditer(text))
-    return sorted(_dozens(text, [word for word in (*words, *halves) if word.start not in idle]))
+        if not listed or single in vague:
+            continue
+        value = Decimal(int(one.value)) if one.is_ordinal else Decimal(one.text.replace(",", "."))
+        factor = multiples().get(tokens[last].text_lowercase(), Decimal(0))
+        if factor > _THOUSAND and value > factor:  # "da dieci a quindici milioni": both are millions
+            value, last = value / factor, last - 1
+        yield NumberWord(tokens[one.start].start, tokens[last].end, plain(value), one.is_ordinal)
 
 
 def _dozens(text: str, words: Iterable[NumberWord]) -> list[NumberWord]:

@@ -58,7 +58,7 @@ _PATTERNS = {
     "less": r"\b(?P<unless>(?:{unless}) )?(?:{minus}) $",
     "below_zero": r"\s?(?:{below_zero})\b",
     "range": r"[^\S\n]?[-–—/~÷][^\S\n]?|\s?(?:{range})\s?",
-    "cents": r" (?:{cents}) ",
+    "cents": r" (?:{and}) ",
     "and_half": r"\s(?:{and_half})\b",
     "out_of": r" [^\W\d_]+ (?:{out_of}) ",
 }

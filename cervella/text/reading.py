@@ -24,7 +24,6 @@ _LONGEST_MONTH, _SHORT_MONTH = 31, 3
 """Days, and letters of a month cut short."""
 _FOLDED_WORD = re.compile(r"[^\W_]+")
 _CELL = re.compile(r"\|")
-_NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?(?=[^\W\d_]{3})")
 
 
 class Statement(NamedTuple):
@@ -218,7 +217,7 @@ class ReadText:
 
     def noun_after(self, figure: Quantity) -> str:
         """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
-        match = None if figure.senses else _NEXT_WORD.match(self.text, figure.end)
+        match = None if figure.senses else _next_word().match(self.text, figure.end)
         return self._stem_at.get(match.end(), "") if match else ""
 
     @cached_property
@@ -258,6 +257,11 @@ def _dates(lang: Language) -> re.Pattern[str]:
 def _turns(lang: Language) -> re.Pattern[str]:
     turns = words_around(lang.code).get("turns") or "(?!)"
     return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s?(?<!\w)(?:{turns})(?!\w))|,(?!\d)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1)
+def _next_word() -> re.Pattern[str]:
+    return re.compile(rf"\+?[*_ ]{{1,4}}(?:(?:{words_around()['of']}) ?)?(?=[^\W\d_]{{3}})")
 
 
 @lru_cache(maxsize=1)
