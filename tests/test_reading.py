@@ -22,7 +22,7 @@ from tests.conftest import make_passage
 IT, EN = language("it"), language("en")
 DATA = Path(__file__).parent / "data"
 ANSWER = (
-    "Il nuovo giorno del lancio è il 20 gennaio 2026 [F1]. Il canone del piano piccolo è di circa 12 euro al mese, cioè "
+    "Il lancio è poi il 20 gennaio 2026 [F1]. Il canone del piano piccolo è di circa 12 euro al mese, cioè "
     "150 euro l'anno [F2]. Il piano grande ha 41 postazioni e costa 99 € [F2][F1]. Mancano i «test di carico» [F1]."
 )
 SOURCES = {

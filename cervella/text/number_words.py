@@ -32,23 +32,23 @@ class NumberWord(NamedTuple):
     """Whether it counts only before a unit."""
 
 
-class _Token:
+class _Token(NamedTuple):
     """One word, as the reader of number words wants it."""
 
-    __slots__ = ("_apart", "_word", "end", "start")
-
-    def __init__(self, word: str, start: int, end: int, apart: bool) -> None:
-        self._word, self.start, self.end, self._apart = word, start, end, apart
+    word: str
+    start: int
+    end: int
+    apart: bool
+    """Whether more than a space or a hyphen parts it from the word before."""
 
     def text(self) -> str:
-        return self._word
+        return self.word
 
     def text_lowercase(self) -> str:
-        return self._word.lower()
+        return self.word.lower()
 
     def nt_separated(self, before: object) -> bool:
-        """Whether more than a space or a hyphen parts it from the word before."""
-        return self._apart
+        return self.apart
 
     def not_a_number_part(self) -> bool:
         return False
