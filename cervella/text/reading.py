@@ -97,30 +97,20 @@ class ReadText:
     @cached_property
     def days(self) -> frozenset[str]:
         """The days that it names, with or without a year: `01-20`."""
-        return frozenset(
-            {f"{month:02}-{day:02}" for day, month in self.months if day} | {iso[5:] for iso in self.dates}
-        )
+        named = {f"{month:02}-{day:02}" for day, month in self.months if day}
+        return frozenset(named | {iso[5:] for iso in self.dates})
 
     @cached_property
     def figures(self) -> tuple[Quantity, ...]:
         """Its figures in order, those of its dates too."""
-        return tuple(
-            quantities(
-                self.text,
-                self.spoken,
-                apart=[(start, end) for start, end, _ in self.date_spans],
-                in_words=self._in_words,
-            )
-        )
+        dates = [(start, end) for start, end, _ in self.date_spans]
+        return tuple(quantities(self.text, self.spoken, apart=dates, in_words=self._in_words))
 
     @cached_property
     def undated(self) -> tuple[Quantity, ...]:
         """The figures outside its dates."""
-        return tuple(
-            figure
-            for figure in self.figures
-            if not any(start <= figure.start < end for start, end, _ in self.date_spans)
-        )
+        dated = {place for start, end, _ in self.date_spans for place in range(start, end)}
+        return tuple(figure for figure in self.figures if figure.start not in dated)
 
     @cached_property
     def readings(self) -> frozenset[str]:
