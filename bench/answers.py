@@ -15,7 +15,7 @@ from cervella import Agent, Passage
 from cervella.review.verdict import review_text
 from cervella.testing import EchoBrain
 from cervella.text.language import language
-from cervella.text.sentences import units
+from cervella.text.sentences import quotables
 from cervella.types.verdict import ReviewVerdict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -203,7 +203,7 @@ _LEADS = (
 def sentences_of(passage: Passage) -> list[str]:
     """Its sentences as somebody would repeat them: without emphasis and links, on one line."""
     found = []
-    for unit in units(passage.text, IT):
+    for unit in quotables(passage.text, IT):
         if unit.kind != "sentence":
             continue
         text = plain(passage.text[unit.start : unit.end])
@@ -220,7 +220,7 @@ def plain(text: str) -> str:
 def rows_of(passage: Passage) -> list[tuple[list[str], list[list[str]]]]:
     """Its tables: header and rows, cell by cell."""
     tables: dict[int, list[list[str]]] = {}
-    for unit in units(passage.text, IT):
+    for unit in quotables(passage.text, IT):
         if unit.kind == "row":
             tables.setdefault(unit.block, []).append(_cells(passage.text[unit.start : unit.end]))
     split = [line for line in passage.lead.splitlines() if line.count("|") > 1 and re.search(r"\w", line)]

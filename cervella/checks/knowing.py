@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from cervella.checks.check import Context, Outcome
-from cervella.checks.figures import written_figures
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.texts import asserted, groups, states
-from cervella.text.language import fold, words
-from cervella.text.quantities import numbers, whole_number
+from cervella.text.language import words
+from cervella.text.quantities import whole_number
+from cervella.text.reading import ReadText
 
 __all__ = ["KINDS"]
 
@@ -58,17 +58,12 @@ def _known(context: Context) -> str:
 
 
 def _invented(prose: Prose, context: Context) -> str | None:
-    offered = {reading for figure in numbers(_known(context)) for reading in figure}
-    for iso in (iso for _, _, iso in prose.lang.find_dates(_known(context))):
-        offered |= {iso, *(str(int(part)) for part in iso.split("-"))}
-    text = re.sub(r"(?m)^[ \t]*\d{1,2}[.)]\s", "", prose.plain)
-    for figure in numbers(text):
-        small = any((value := whole_number(reading)) is not None and value <= _SMALL for reading in figure)
-        if not figure & offered and not small:
-            return min(figure)
-    for match, value in written_figures(fold(text), prose.lang):
-        if value > _SMALL and str(value) not in offered:
-            return match.group()
+    offered = ReadText(_known(context), prose.lang).offered
+    said = ReadText(re.sub(r"(?m)^[ \t]*\d{1,2}[.)]\s", "", prose.plain), prose.lang)
+    for figure in said.figures:
+        small = any((value := whole_number(reading)) is not None and value <= _SMALL for reading in figure.bare)
+        if not figure.readings & offered and not small:
+            return min(figure.readings)
     return None
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cervella.checks.reading import Rules
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold
-from cervella.text.sentences import units
+from cervella.text.reading import ReadText
+from cervella.text.sentences import quotables
 
 __all__ = ["Found", "Prose", "Sentence", "pattern_of", "without_code"]
 
@@ -98,6 +99,11 @@ class Prose:
         self.plain = _INVISIBLE.sub("", without_code(strip_marks(text)))
         self.sentences = tuple(_sentences(self.plain, lang))
 
+    @cached_property
+    def read(self) -> tuple[ReadText, ...]:
+        """The sentences, each read once for its figures and dates."""
+        return tuple(ReadText(sentence.folded, self.lang) for sentence in self.sentences)
+
     @property
     def letters(self) -> int:
         """How many letters of prose there are."""
@@ -169,7 +175,7 @@ def _sentences(text: str, lang: Language) -> Iterator[Sentence]:
         inside[start:end] = b"\1" * (end - start)
     if not any(char.isalnum() and not inside[at] for at, char in enumerate(text)):
         inside = bytearray(len(text))  # the whole answer stands in quotation marks: then she says it
-    spans = (span for unit in units(text, lang) for span in _parts(unit.start, unit.end))
+    spans = (span for one in quotables(text, lang) for span in _parts(one.start, one.end))
     for number, (start, end) in enumerate(spans):
         yield _sentence(text, start, end, inside, number)
 

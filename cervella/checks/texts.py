@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cervella.checks.check import Checked, Context, Outcome
-from cervella.checks.figures import figure_in
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
+from cervella.text.reading import ReadText
 
 __all__ = ["KINDS", "asserted", "groups", "states"]
 
 _LETTERS_FOR_LANGUAGE = 40
+_ECHO = 4
+"""A question of so few words («1.200? No») only repeats a figure."""
+_LONGEST_UNIT = 30
+_ALL = re.compile(r".*", re.DOTALL)
 
 
 def groups(terms: Any) -> list[list[str]]:
@@ -31,7 +35,7 @@ def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
     if term.startswith("~"):
         pattern = _stem_pattern(prose, term[1:])
     elif re.search(r"\d", term) and not term.endswith("*"):
-        return figure_in(prose, term, anyhow)
+        return next((f for f in _figures(prose, term, anyhow) if anyhow or not prose.negated(f)), None)
     else:
         pattern = pattern_of(term)
     if anyhow:
@@ -41,6 +45,39 @@ def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
         quoted = (f for f in prose.find(pattern, quoted=True) if all(f.sentence.quoted[slice(*f.match.span())]))
         found = next((f for f in quoted if not prose.negated(f)), None)
     return found
+
+
+def _figures(prose: Prose, term: str, anyhow: bool) -> Iterator[Found]:
+    """Where a text gives a figure or a date (`1450`, `40 euro`, `17 aprile 2026`), in any spelling."""
+    wanted = ReadText(term, prose.lang)
+    date = next((iso for _, _, iso in wanted.date_spans), None)
+    readings = wanted.figures[0].readings if wanted.figures else frozenset()
+    unit = re.sub(r"[\d.,:\s'’%]+", " ", term).strip()
+    named = pattern_of(unit + "*") if unit else _ALL
+    for sentence, read in zip(prose.sentences, prose.read, strict=True):
+        if not anyhow and sentence.asks and len(words(sentence.folded)) <= _ECHO:
+            continue
+        if date:
+            spans = [(start, end) for start, end, iso in read.date_spans if iso == date]
+        else:
+            given = [(one, {reading.removesuffix(":00") for reading in one.readings}) for one in read.undated]
+            spans = [(one.start, one.end) for one, hours in given if readings & (one.readings | hours)]
+            spans = [(a, b) for a, b in spans if named.search(sentence.folded[a : b + _LONGEST_UNIT])]
+        yield from (Found(sentence, match) for a, b in spans if (match := _ALL.match(sentence.folded, a, b)))
+    if date:
+        yield from _days(prose, date)
+
+
+def _days(prose: Prose, iso: str) -> Iterator[Found]:
+    """Where a text gives the day of a date without its year («il 20 gennaio»), or without any month («il 17»)."""
+    day, month = int(iso[8:]), fold(prose.lang.months[int(iso[5:7]) - 1])
+    pattern = re.compile(rf"\b0?{day}\W+{month}")
+    for sentence, read in zip(prose.sentences, prose.read, strict=True):
+        if not read.date_spans:
+            yield from (Found(sentence, match) for match in pattern.finditer(read.dated))
+    if not any(read.months for read in prose.read):
+        for alone in prose.rules.named("on_day", str(day)):
+            yield from prose.find(alone)
 
 
 def _stem_pattern(prose: Prose, word: str) -> re.Pattern[str]:

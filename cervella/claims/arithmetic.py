@@ -1,7 +1,7 @@
 """Figures that the lines do not give, and that follow from those that they do: rounded, added up, counted, compared.
 
 What is accepted is kept narrow, since a wrong figure may by chance be the sum of two others: the answer has to say that
-it rounds or reckons, and what it reckons with has to stand in one line, in one column, or in the claim itself.
+it rounds or computes, and what it computes with has to stand in one line, in one column, or in the claim itself.
 """
 
 from __future__ import annotations
@@ -12,181 +12,20 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import combinations, pairwise, permutations
 
-from cervella.claims.evidence import Line, Source, noun_after
-from cervella.text.language import Language, fold
-from cervella.text.quantities import Quantity, quantities, whole_number
+from cervella.claims.evidence import Evidence, Source
+from cervella.text.language import fold
+from cervella.text.number_words import words_around
+from cervella.text.quantities import Quantity
+from cervella.text.reading import ReadText
 
-__all__ = ["counted", "reckoned", "rounded"]
+__all__ = ["follows"]
 
 _MOST_TOGETHER = 5
-"""Figures in one line that are reckoned with: with more, chance alone gives almost any result."""
+"""Figures in one line that are computed with: with more, chance alone gives almost any result."""
 _MOST_COUNTED = 30
-_TO = re.compile(r"\s?(?:[-–—/]|o|or|ou)\s?")
+_LONGEST_BEFORE = 40
 _ABOUT, _BOUND = Decimal("0.1"), Decimal("0.25")
-"""How far a rounded figure, and a bound, may be from what is told, as a share of it."""
-
-
-def rounded(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Language) -> bool:
-    """Whether a claim says that a figure is rounded or a bound, and what is told is near: "circa 95 mila" of 94.603."""
-    before, after = fold(claim[: figure.start]), fold(claim[figure.end : figure.end + 30])
-    words = lang.review
-    about = (
-        _ends(words["about"], before) or re.match(rf"\s?,?\s?{words['about_after']}\b", after) or before.endswith("~")
-    )
-    above, below = _ends(words["above"], before), _ends(words["below"], before)
-    told = list(told)
-    if _within_range(figure, claim, told, lang):
-        return True
-    if not (about or above or below or before.endswith("≈")):
-        return False
-    for value, dimension in _values(figure):
-        step = _step(value)
-        for other in told:
-            for known, its in _values(other):
-                if dimension != its and (its or not about):
-                    continue
-                if (about or not (above or below)) and abs(known - value) <= min(step / 2, abs(value) * _ABOUT):
-                    return True
-                if above and value <= known <= value + max(min(step, value), value * _BOUND):
-                    return True
-                if below and value * (1 - _BOUND) <= known <= value:
-                    return True
-    return False
-
-
-def _within_range(figure: Quantity, claim: str, told: Iterable[Quantity], lang: Language) -> bool:
-    """Whether it is an end of a range that is said to be rounded, and what is told lies in it: "circa 5-6 minuti"."""
-    both = next(
-        (pair for pair in pairwise(quantities(claim, lang)) if figure.start in (pair[0].start, pair[1].start)), None
-    )
-    if both is None or not _TO.fullmatch(claim, both[0].end, both[1].start):
-        return False
-    if not _ends(lang.review["about"], fold(claim[: both[0].start])):
-        return False
-    ends = zip(_values(both[0]), _values(both[1]), strict=False)
-    return any(
-        its == dimension and low <= known <= high
-        for (low, dimension), (high, _) in ends
-        for other in told
-        for known, its in _values(other)
-    )
-
-
-def reckoned(
-    figure: Quantity,
-    claim: str,
-    beside: Sequence[Quantity],
-    lines: Sequence[Line],
-    sources: Sequence[Source],
-    lang: Language,
-) -> bool:
-    """Whether a figure follows from others: `beside` are those of the claim that stand in the lines, `lines` are those
-    that the claim is about."""
-    told = beside[:_MOST_TOGETHER]
-    if _from_two(figure, told) or _per_longer(figure, told):
-        return True
-    folded = fold(claim)
-    if re.search(lang.review["divided"], folded) and _divided(figure, told):
-        return True
-    if not (figure.percent or re.search(lang.review["reckoned"], folded)):
-        return False
-    for line in lines:
-        own = [quantity for quantity in line.quantities if not _is_year(quantity)]
-        if len(own) <= _MOST_TOGETHER and _from_two(figure, own, few=figure.percent):
-            return True
-        if len(own) <= _MOST_TOGETHER and any(
-            _from_two(figure, (one, other), few=True) for one in told for other in own
-        ):
-            return True
-    for first, second in combinations(lines, 2):  # the same column of two rows
-        one, other = ([q for q in line.quantities if not _is_year(q)] for line in (first, second))
-        if len(one) == len(other) <= 4 and any(
-            _from_two(figure, pair, few=True) for pair in zip(one, other, strict=True)
-        ):
-            return True
-    if re.search(lang.review["total"], folded):
-        return any(total == value for source in sources for total in _totals(source) for value, _ in _values(figure))
-    return False
-
-
-def counted(figure: Quantity, claim: str, sources: Iterable[Source], lang: Language) -> bool:
-    """Whether a figure is how many the claim goes on to name, or how many items a list has of what it counts.
-
-    The passage has to speak of what is counted, and give no other count of it.
-    """
-    value = _whole(figure)
-    if value is None or not 2 <= value <= _MOST_COUNTED or figure.dimensions & _MEASURED:
-        return False
-    after = claim[figure.end :]
-    if ":" in after and _named(after.partition(":")[2]) == value:
-        return True
-    noun = noun_after(claim, figure, lang)
-    return any(
-        value in source.items and noun in source.stems and not any(line.counted(noun) for line in source.lines)
-        for source in sources
-        if noun
-    )
-
-
-def _named(text: str) -> int:
-    """How many things a text lists."""
-    return len([piece for piece in re.split(r"[,;+]| (?:e|ed|and|&|o) |\n", text) if re.search(r"\w", piece)])
-
-
-def _whole(figure: Quantity) -> int | None:
-    values = {value for reading in figure.bare if (value := whole_number(reading)) is not None}
-    return values.pop() if len(values) == 1 else None
-
-
-def _is_year(quantity: Quantity) -> bool:
-    value = _whole(quantity)
-    return value is not None and 1900 <= value <= 2100 and not quantity.senses
-
-
-def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False) -> bool:
-    """Whether it is the sum, the difference, the product, the ratio or the percentage of two of them."""
-    operands = [(quantity, value, dimension) for quantity in known for value, dimension in _values(quantity)[:2]]
-    if few and len(operands) > 4:
-        return False
-    wanted = _values(figure)
-    decimals = max((len(reading.partition(".")[2]) for reading in figure.bare), default=0)
-    within = Decimal(1).scaleb(-decimals) / 2
-    for (first, one, its), (second, other, others) in permutations(operands, 2):
-        alike = its == others or "" in (its, others)
-        if figure.percent:
-            if other and alike and _near(figure, (abs(one - other) / other * 100, one / other * 100), within):
-                return True
-            if its == others == "%" and _near(figure, (one + other, abs(one - other)), within):
-                return True
-            continue
-        for value, dimension in wanted:
-            if alike and dimension in ("", its, others) and value in (one + other, one - other):
-                return True
-            times = _whole(second)
-            if (
-                first is not second
-                and times is not None
-                and dimension == its
-                and others not in _MONEY
-                and value == one * times
-            ):
-                return True
-            if not dimension and other and its == others and abs(one / other - value) <= within and value > 1:
-                return True
-    return False
-
-
-def _divided(figure: Quantity, told: Iterable[Quantity]) -> bool:
-    """Whether it is one figure of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)"."""
-    return any(
-        other and not others and its == dimension and one == value * other
-        for first, second in permutations(told, 2)
-        for one, its in _values(first)
-        for other, others in _values(second)
-        for value, dimension in _values(figure)
-    )
-
-
+"""How far a rounded figure, and a bound, may be from the figure in the lines, as a share of it."""
 _MEASURED = frozenset({"time", "months", "%", "eur", "usd", "gbp", "bytes"})
 _MONEY = ("eur", "usd", "gbp", "%")
 _LONGER = {
@@ -200,58 +39,207 @@ _LONGER = {
 """How often a time is in longer ones."""
 
 
+def follows(figure: Quantity, evidence: Evidence, given: Iterable[Quantity]) -> bool:
+    """Whether a figure that the lines do not give follows from those that they do, and from those of the question."""
+    known = [*evidence.told, *(other for other in given if other.senses)]
+    return _rounded(figure, evidence) or _counted(figure, evidence) or _computed(figure, known, evidence)
+
+
+def _rounded(figure: Quantity, evidence: Evidence) -> bool:
+    """Whether a claim says that a figure is rounded or a bound, and the lines give one near it: "circa 95 mila" of
+    94.603."""
+    claim, words = evidence.claim, evidence.claim.spoken.review
+    shares = [(len(claim.about & (line.stems | line.near)), line) for line in evidence.lines]
+    most = max((share for share, _ in shares), default=0)
+    near = [one for share, line in shares if 2 * share >= most for one in line.given]
+    before = _before(claim, figure)
+    after = fold(claim.text[figure.end : figure.end + 30])
+    about = _ends(words["about"], before) or re.match(rf"\s?,?\s?{words['about_after']}\b", after) or before[-1:] == "~"
+    above, below = _ends(words["above"], before), _ends(words["below"], before)
+    if _within_range(figure, claim, near):
+        return True
+    if not (about or above or below or before.endswith("≈")):
+        return False
+    for value, dimension in figure.values():
+        step = _step(value)
+        for known, its in (one for other in near for one in other.values()):
+            if dimension != its and (its or not about):
+                continue
+            if (about or not (above or below)) and abs(known - value) <= min(step / 2, abs(value) * _ABOUT):
+                return True
+            if above and value <= known <= value + max(min(step, value), value * _BOUND):
+                return True
+            if below and value * (1 - _BOUND) <= known <= value:
+                return True
+    return False
+
+
+def _within_range(figure: Quantity, claim: ReadText, near: Iterable[Quantity]) -> bool:
+    """Whether it is an end of a range that is said to be rounded, and a figure of the lines lies in it: "circa 5-6
+    minuti"."""
+    both = next((pair for pair in pairwise(claim.undated) if figure.start in (pair[0].start, pair[1].start)), None)
+    if both is None or not _or().fullmatch(claim.text, both[0].end, both[1].start):
+        return False
+    ends = zip(both[0].values(), both[1].values(), strict=False)
+    return _ends(claim.spoken.review["about"], _before(claim, both[0])) and any(
+        its == dimension and low <= known <= high
+        for (low, dimension), (high, _) in ends
+        for other in near
+        for known, its in other.values()
+    )
+
+
+def _computed(figure: Quantity, known: Sequence[Quantity], evidence: Evidence) -> bool:
+    """Whether a figure follows from others: of the claim, of a line, of a column."""
+    told, claim = known[:_MOST_TOGETHER], evidence.claim
+    if _from_two(figure, told) or _per_longer(figure, told):
+        return True
+    words = claim.spoken.review
+    if re.search(words["divided"], claim.folded) and _divided(figure, told):
+        return True
+    if not (figure.percent or re.search(words["reckoned"], claim.folded)):
+        return False
+    rows = [[one for one in line.given if not _is_year(one)] for line in evidence.nearest]
+    for own in rows:
+        if len(own) <= _MOST_TOGETHER and (
+            _from_two(figure, own, few=figure.percent)
+            or any(_from_two(figure, (one, other), few=True) for one in told for other in own)
+        ):
+            return True
+    for one, other in combinations(rows, 2):  # the same column of two rows
+        if len(one) == len(other) <= 4 and any(
+            _from_two(figure, pair, few=True) for pair in zip(one, other, strict=True)
+        ):
+            return True
+    totals = {total for source in evidence.sources for total in _totals(source)}
+    return bool(re.search(words["total"], claim.folded)) and any(value in totals for value, _ in figure.values())
+
+
+def _counted(figure: Quantity, evidence: Evidence) -> bool:
+    """Whether a figure is how many the claim goes on to name, or how many items a list has of what it counts.
+
+    The passage has to speak of what is counted, and give no other count of it.
+    """
+    value = figure.whole
+    if value is None or not 2 <= value <= _MOST_COUNTED or figure.dimensions & _MEASURED:
+        return False
+    after = evidence.claim.text[figure.end :]
+    if ":" in after and _named(after.partition(":")[2]) == value:
+        return True
+    noun = evidence.claim.noun_after(figure)
+    return bool(noun) and any(
+        value in source.items and noun in source.stems and not any(line.counted(noun) for line in source.lines)
+        for source in evidence.sources
+    )
+
+
+def _named(text: str) -> int:
+    """How many things a text lists."""
+    return len([piece for piece in _listed().split(text) if re.search(r"\w", piece)])
+
+
+@lru_cache(maxsize=1)
+def _listed() -> re.Pattern[str]:
+    return re.compile(rf"[,;+\n]| (?:&|{words_around()['and']}|{words_around()['or']}) ")
+
+
+@lru_cache(maxsize=1)
+def _or() -> re.Pattern[str]:
+    return re.compile(rf"\s?(?:[-–—/]|{words_around()['or']})\s?")
+
+
+def _is_year(quantity: Quantity) -> bool:
+    return quantity.whole in range(1900, 2101) and not quantity.senses
+
+
+def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False) -> bool:
+    """Whether it is the sum, the difference, the product, the ratio or the percentage of two of them."""
+    operands = [(quantity, value, dimension) for quantity in known for value, dimension in quantity.values()[:2]]
+    if few and len(operands) > 4:
+        return False
+    decimals = max((len(reading.partition(".")[2]) for reading in figure.bare), default=0)
+    within = Decimal(1).scaleb(-decimals) / 2
+    return any(
+        _percentage(figure, one, other, within) if figure.percent else _result(figure, one, other, within)
+        for one, other in permutations(operands, 2)
+    )
+
+
+_Operand = tuple[Quantity, Decimal, str]
+
+
+def _percentage(figure: Quantity, first: _Operand, second: _Operand, within: Decimal) -> bool:
+    (_, one, its), (_, other, others) = first, second
+    results = []
+    if other and (its == others or "" in (its, others)):
+        results += [abs(one - other) / other * 100, one / other * 100]
+    if its == others == "%":
+        results += [one + other, abs(one - other)]
+    values = [Decimal(reading) for reading in figure.bare if reading.count(".") <= 1 and ":" not in reading]
+    return any(abs(result - value) <= within for result in results for value in values)
+
+
+def _result(figure: Quantity, first: _Operand, second: _Operand, within: Decimal) -> bool:
+    (quantity, one, its), (counter, other, others) = first, second
+    alike = its == others or "" in (its, others)
+    times = counter.whole if quantity is not counter and others not in _MONEY else None
+    return any(
+        (alike and dimension in ("", its, others) and value in (one + other, one - other))
+        or (times is not None and dimension == its and value == one * times)
+        or (not dimension and other and its == others and value > 1 and abs(one / other - value) <= within)
+        for value, dimension in figure.values()
+    )
+
+
+def _divided(figure: Quantity, told: Iterable[Quantity]) -> bool:
+    """Whether it is one figure of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)"."""
+    return any(
+        other and not others and its == dimension and one == value * other
+        for first, second in permutations(told, 2)
+        for one, its in first.values()
+        for other, others in second.values()
+        for value, dimension in figure.values()
+    )
+
+
 def _per_longer(figure: Quantity, told: Iterable[Quantity]) -> bool:
     """Whether it is a rate of the claim over a longer time: 49 € a month are 588 € a year."""
     return any(
         value == one * times and dimension == its
         for quantity in told
         for times in _LONGER.get(quantity.rate, ())
-        for one, its in _values(quantity)
-        for value, dimension in _values(figure)
+        for one, its in quantity.values()
+        for value, dimension in figure.values()
     )
-
-
-def _near(figure: Quantity, results: Iterable[Decimal], within: Decimal) -> bool:
-    values = [Decimal(reading) for reading in figure.bare if reading.count(".") <= 1 and ":" not in reading]
-    return any(abs(result - value) <= within for result in results for value in values)
-
-
-def _values(quantity: Quantity) -> list[tuple[Decimal, str]]:
-    """The values of a figure with what they measure: in the dimension's own unit, or as they are read."""
-    measures = [(value, dimension) for dimension, value in quantity.measures() if dimension]
-    if measures:
-        return measures
-    plain = quantity.readings - quantity.bare or quantity.readings
-    return [(Decimal(reading), "") for reading in sorted(plain) if reading.count(".") <= 1 and ":" not in reading]
 
 
 def _step(value: Decimal) -> Decimal:
     """What the last digit that says something stands for: 1000 in "95 mila"."""
-    digits = value.normalize().as_tuple()
-    exponent = digits.exponent
+    exponent = value.normalize().as_tuple().exponent
     return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
 
 
 @lru_cache(maxsize=256)
 def _totals(source: Source) -> frozenset[Decimal]:
     """The sums of a table's columns, and of the figures of a list."""
-    columns: dict[tuple[int, int, str], list[Decimal]] = {}
-    for place, line in enumerate(source.lines):
-        if len(line.quantities) > 2:  # "4.200 € di corrente, 1.350 € di acqua e 6.900 € di pulizie"
-            for quantity in line.quantities:
-                for value, dimension in _values(quantity)[:1]:
-                    columns.setdefault((-3 - place, 0, dimension), []).append(value)
-        block = hash(line.header) if line.kind == "row" else -2
-        for number, quantity in enumerate(line.quantities):
-            for value, dimension in _values(quantity)[:1]:
-                columns.setdefault((block, number, dimension), []).append(value)
+    columns: dict[object, list[Decimal]] = {}
+    for line in source.lines:
+        for number, quantity in enumerate(line.given):
+            for value, dimension in quantity.values()[:1]:
+                columns.setdefault((line.header, number, dimension), []).append(value)
+                if len(line.given) > 2:  # "4.200 € di corrente, 1.350 € di acqua e 6.900 € di pulizie"
+                    columns.setdefault((line, dimension), []).append(value)
     return frozenset(sum(values, Decimal(0)) for values in columns.values() if len(values) > 1)
+
+
+def _before(claim: ReadText, figure: Quantity) -> str:
+    return fold(claim.text[max(0, figure.start - _LONGEST_BEFORE) : figure.start])
 
 
 @lru_cache(maxsize=64)
 def _ending(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{pattern}\s?(?:i |gli |le |il |la |l?l'|'|l |a |ai |alle |di |the |o |os |as )?[€$£]?\s?$")
+    return re.compile(rf"\b{pattern}\s?(?:{words_around()['articles']})?[€$£]?\s?$")
 
 
 def _ends(pattern: str, text: str) -> bool:
-    return _ending(pattern).search(text[-40:]) is not None
+    return _ending(pattern).search(text) is not None

@@ -11,9 +11,10 @@ from typing import Any
 
 import anyio.to_thread
 
-from cervella.claims.grounding import Claim, Unit, best_unit, supports, units
+from cervella.claims.grounding import Claim, Grounding, best_quote
 from cervella.prompt.layout import FoundMark, find_marks, strip_marks
 from cervella.text.language import Language
+from cervella.text.sentences import Quotable, quotables
 from cervella.types import Citation, CitedLines, Passage
 
 __all__ = [
@@ -82,29 +83,25 @@ def find_citations(
     found = find_marks(text)
     own: dict[str, list[Claim]] = {item.mark: [] for item in found if item.mark in sources}
     every = [] if _past(until) else list(dict.fromkeys(claims_of(text, lang, found)))
-    read = looked_at(every)
     for claim in every:
         for mark in dict.fromkeys(claim.group):
             if mark in own:
                 own[mark].append(claim)
-    citations = []
-    for mark, claims in own.items():
-        passage = sources[mark]
-        supported = _all_supported(mark, claims, read, sources, lang, until)
-        quote = "" if _past(until) else best_unit([claim.text for claim in claims[:MOST_CLAIMS]], passage, lang)
-        citations.append(
-            Citation(
-                mark=mark,
-                path=passage.path,
-                heading=passage.heading,
-                start_line=passage.start_line,
-                end_line=passage.end_line,
-                quote=quote,
-                supported=False if new.get(mark) else supported,
-                changed=new.get(mark),
-                reader=reader(passage) if reader else None,
-            )
+    answer = _Answer(looked_at(every), sources, lang, until)
+    citations = [
+        Citation(
+            mark=mark,
+            path=sources[mark].path,
+            heading=sources[mark].heading,
+            start_line=sources[mark].start_line,
+            end_line=sources[mark].end_line,
+            supported=False if new.get(mark) else answer.supports(mark, claims),
+            quote=answer.quote(mark, claims),
+            changed=new.get(mark),
+            reader=reader(sources[mark]) if reader else None,
         )
+        for mark, claims in own.items()
+    ]
     return Citations(
         citations=tuple(citations),
         invented_marks=sum(item.mark not in sources for item in found),
@@ -138,28 +135,44 @@ def _past(until: float | None) -> bool:
     return until is not None and time.monotonic() > until
 
 
-def _all_supported(
-    mark: str,
-    claims: Sequence[Claim],
-    read: Collection[Claim],
-    sources: Mapping[str, Passage],
-    lang: Language,
-    until: float | None,
-) -> bool | None:
-    """False where one claim that was looked at is not supported; else None where one was not looked at."""
-    verdict: bool | None = None if _past(until) else bool(claims)
-    for claim in claims:
-        stands = _supported(mark, claim, sources, lang) if claim in read and not _past(until) else None
-        if stands is False:
-            return False
-        verdict = None if stands is None else verdict
-    return verdict
+class _Answer:
+    """The claims of an answer that are looked at, each read once, however many marks stand behind it."""
 
+    def __init__(
+        self, read: Collection[Claim], sources: Mapping[str, Passage], lang: Language, until: float | None
+    ) -> None:
+        self._read = read
+        self._sources = sources
+        self._lang = lang
+        self._until = until
+        self._grounding = cache(self._ground)
 
-def _supported(mark: str, claim: Claim, sources: Mapping[str, Passage], lang: Language) -> bool | None:
-    group = [item for item in dict.fromkeys(claim.group) if item in sources]
-    stands = supports(claim.text, [sources[item] for item in group], lang, mark=group.index(mark))
-    return stands if claim.whole or not stands else None
+    def _ground(self, claim: Claim) -> Grounding:
+        group = [mark for mark in dict.fromkeys(claim.group) if mark in self._sources]
+        return Grounding(claim.text, [self._sources[mark] for mark in group], self._lang)
+
+    def supports(self, mark: str, claims: Sequence[Claim]) -> bool | None:
+        """False where one claim that was looked at is not supported; else None where one was not looked at."""
+        verdict: bool | None = None if _past(self._until) else bool(claims)
+        for claim in claims:
+            looked = claim in self._read and not _past(self._until)
+            stands = self._supported(mark, claim) if looked else None
+            if stands is False:
+                return False
+            verdict = None if stands is None else verdict
+        return verdict
+
+    def _supported(self, mark: str, claim: Claim) -> bool | None:
+        group = [item for item in dict.fromkeys(claim.group) if item in self._sources]
+        stands = self._grounding(claim).supports(group.index(mark))
+        return stands if claim.whole or not stands else None
+
+    def quote(self, mark: str, claims: Sequence[Claim]) -> str:
+        """The words of the passage that fit the claims best; empty where there is no time to look."""
+        if _past(self._until):
+            return ""
+        read = [self._grounding(claim).claim for claim in claims if claim in self._read]
+        return best_quote(read, self._sources[mark], self._lang)
 
 
 def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -> list[Claim]:
@@ -176,7 +189,7 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
     ['«Uno. Due», dice .']
     """
     groups = [(*span, group) for span, group in {(m.start, m.end): m.group for m in found or find_marks(text)}.items()]
-    pieces = units(text, lang)
+    pieces = quotables(text, lang)
     starts = [piece.start for piece in pieces]
     blocks = _Blocks(text, pieces)
     claims = []
@@ -186,24 +199,24 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
         if home < 0 or start >= pieces[home].end:
             claims.append(blocks.claim(home + 1, group))
             continue
-        unit = pieces[home]
+        piece = pieces[home]
         follows = groups[number + 1][0] if number + 1 < len(groups) else len(text)
-        left = text[_opening(text, taken, max(unit.start, taken), start) : start].strip(" \t.,;:([")
-        right = text[end : min(unit.end, follows)]
+        left = text[_opening(text, taken, max(piece.start, taken), start) : start].strip(" \t.,;:([")
+        right = text[end : min(piece.end, follows)]
         if blocks.bare(home) and not _same_line(text, pieces, home):
             claims.append(blocks.claim(home, group))
-        elif not left and home and unit.start >= start and _same_line(text, pieces, home):
+        elif not left and home and piece.start >= start and _same_line(text, pieces, home):
             claims.append(Claim(text=blocks.said(home - 1), group=group))
             taken = end
         elif len(lang.stems(left)) < 2 and len(lang.stems(right)) > len(lang.stems(left)):
             claims.append(Claim(text=f"{left} {right}".strip(), group=group))
-            taken = min(unit.end, follows)
+            taken = min(piece.end, follows)
         else:
-            before = text[max(unit.start, start - 9) : start].rstrip(' \t*_"»”)')
+            before = text[max(piece.start, start - 9) : start].rstrip(' \t*_"»”)')
             stopped = before.endswith((".", "!", "?", "…"))  # "… costa 3 euro.[F1] Poi"
-            tail = right if follows >= unit.end and not stopped else ""
+            tail = right if follows >= piece.end and not stopped else ""
             claims.append(Claim(text=f"{left} {tail}".strip(), group=group))
-            taken = unit.end if tail else end
+            taken = piece.end if tail else end
     return claims
 
 
@@ -217,15 +230,15 @@ def _opening(text: str, floor: int, begin: int, end: int) -> int:
     return begin
 
 
-def _same_line(text: str, pieces: list[Unit], number: int) -> bool:
-    """Whether another unit stands before this one on its line."""
+def _same_line(text: str, pieces: Sequence[Quotable], number: int) -> bool:
+    """Whether another piece stands before this one on its line."""
     return number > 0 and "\n" not in text[pieces[number - 1].end : pieces[number].start]
 
 
 class _Blocks:
     """The words of an answer's pieces without their marks, each read once, however many marks stand for them."""
 
-    def __init__(self, text: str, pieces: Sequence[Unit]) -> None:
+    def __init__(self, text: str, pieces: Sequence[Quotable]) -> None:
         self._pieces = pieces
         self._said = [strip_marks(text[piece.start : piece.end]) for piece in pieces]
         self._full: list[int] = []  # the last piece of the same block, up to each, that is more than marks; else -1

@@ -1,76 +1,92 @@
-"""A passage line by line, with what each line gives, so that a claim can be laid beside the line that it is about."""
+"""A claim beside the passages that it cites, line by line: what it says that can be looked up, and where it stands."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Literal
 
-from cervella.text.language import Language, fold, words
-from cervella.text.quantities import Quantity, quantities, same_value
-from cervella.text.sentences import normal, units
-from cervella.text.units import unit_of
+from cervella.text.language import Language, fold, known_languages, language, words
+from cervella.text.quantities import Quantity, same_unit, same_value, unit_of
+from cervella.text.reading import ReadText
+from cervella.text.sentences import normal, quotables, stands
 from cervella.types import Passage
 
-__all__ = ["Line", "Scale", "Source", "about_of", "content_of", "negated", "noun_after", "source_of"]
+__all__ = ["Evidence", "Fact", "Line", "Scale", "Source", "scale_of", "source_of"]
+
+_LIST_NUMBER = re.compile(r"\W*\d{1,3}[.)]\s")
+_LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
+_DAY_AND_MONTH = re.compile(r"(?<![\w/.,])(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
+_MOST_PLACES = 100
+"""Of one value in one passage: a passage that says "1" a thousand times is read in linear time too."""
+_NEAREST = 6
 
 
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A sentence, a table row or a line of a fence, and what it gives. What a short look does not need is read late."""
+class Line(ReadText):
+    """A sentence, a table row or a line of a fence of a passage."""
 
-    text: str
-    """Verbatim; of the lead, what is shown above the passage."""
-    kind: str
-    """As of `Unit`, or `lead`."""
-    lang: Language
-    quantities: tuple[Quantity, ...]
-    under: str = ""
-    """What it stands under: the heading, its table's header."""
-    before: str = ""
-    """The sentence before it, in the same paragraph."""
-    header: tuple[str, ...] = ()
-    """Of a table row: the cells of its table's header."""
-    date: str | None = None
-    """Of the lead: the document's date."""
+    def __init__(
+        self,
+        text: str,
+        kind: str,
+        lang: Language,
+        *,
+        under: Sequence[ReadText] = (),
+        before: Line | None = None,
+        date: str | None = None,
+    ) -> None:
+        super().__init__(text, lang)
+        self.kind = kind
+        """As of `Quotable`, or `lead`: what is shown above the passage."""
+        self._under = under
+        self._before = before
+        self.header: ReadText | None = None
+        """Of a table row: the header of its table."""
+        self._date = date
 
     @cached_property
-    def stems(self) -> frozenset[str]:
-        return content_of(self.text, self.lang)
-
-    @cached_property
-    def about(self) -> frozenset[str]:
-        """The stems without its figures and their units."""
-        return _without(self.text, self.quantities, self.lang)
+    def given(self) -> tuple[Quantity, ...]:
+        """The figures that it gives: "4. Simbiosi" gives no 4, and a bare one in a row has its column's unit."""
+        number = _LIST_NUMBER.match(self.text) if self.kind in ("heading", "line") else None
+        if number:
+            return tuple(figure for figure in self.figures if figure.start >= number.end())
+        units = () if self.header is None else [unit_of(self.header.text[a:b]) for a, b in self.header.cells]
+        columns = [(start, end, senses) for (start, end), senses in zip(self.cells, units, strict=False) if senses]
+        return tuple(
+            replace(figure, senses=found)
+            if not figure.senses and (found := next((s for a, b, s in columns if a <= figure.start < b), ()))
+            else figure
+            for figure in self.figures
+        )
 
     @cached_property
     def near(self) -> frozenset[str]:
-        """The stems of what it stands under, and of the sentence before."""
-        return content_of(f"{self.under} {self.before}", self.lang)
+        """The stems of what it stands under, a heading or its table's header, and of the sentence before."""
+        header = frozenset() if self.header is None else self.header.stems
+        return header.union(*(one.stems for one in self._under), self._stems_before)
+
+    @property
+    def _stems_before(self) -> frozenset[str]:
+        return frozenset() if self._before is None else self._before.stems
 
     @cached_property
     def read_with(self) -> frozenset[str]:
         """The stems that a reader takes it to be about: of prose, those of the sentence before too."""
-        return self.stems | content_of(self.before, self.lang)
+        return self.stems | self._stems_before
 
     @cached_property
     def dates(self) -> frozenset[str]:
-        found = {iso for _, _, iso in self.lang.find_dates(self.text)}
-        return frozenset(found | ({self.date} if self.date else set()))
-
-    @cached_property
-    def days(self) -> frozenset[str]:
-        """The days that it names, with or without a year: `01-20`."""
-        named = {f"{month:02}-{day:02}" for day, month in self.lang.find_months(self.text) if day}
-        return frozenset({iso[5:] for iso in self.dates} | named)
+        """Its dates, ISO; of the lead also the document's."""
+        return frozenset({iso for _, _, iso in self.date_spans} | ({self._date} if self._date else set()))
 
     def counted(self, noun: str) -> tuple[Quantity, ...]:
         """The figures in it that stand right before this noun: "16 agenti"."""
-        return tuple(quantity for quantity in self.quantities if noun_after(self.text, quantity, self.lang) == noun)
+        return tuple(figure for figure in self.given if self.noun_after(figure) == noun)
 
     @cached_property
     def parts(self) -> tuple[tuple[frozenset[str], tuple[Quantity, ...]], ...]:
@@ -78,39 +94,60 @@ class Line:
 
         Of a row the first cell, which names it, is left out.
         """
-        row = self.kind == "row" and bool(self.header)
-        cuts = [match.start() for match in (_CELL if row else _CLAUSE).finditer(self.text)]
-        cuts = cuts if row else [0, *cuts]
-        found = []
-        for number, (start, end) in enumerate(pairwise([*cuts, len(self.text)])):
-            own = tuple(quantity for quantity in self.quantities if start <= quantity.start < end)
-            if not row:
-                found.append((about_of(self.text[start:end], self.lang), own))
-            elif 0 < number < len(self.header):
-                found.append((content_of(self.header[number], self.lang), own))
-        return tuple(found)
+        if self.header is None:
+            spans = [(span, self.about_in(*span)) for span in self.clauses]
+        else:
+            header = self.header
+            columns = zip(self.cells[1:], header.cells[1:], strict=False)
+            spans = [(span, header.stems_in(*column)) for span, column in columns]
+        return tuple((named, tuple(q for q in self.given if a <= q.start < b)) for (a, b), named in spans)
 
 
-_CELL = re.compile(r"\|")
-_CLAUSE = re.compile(r"[;]|,(?!\d)|\b(?:e|ed|mentre|ma|and|while|but|enquanto|mas)\b")
-
-
-@dataclass(frozen=True, eq=False)
 class Source:
     """A passage as claims are held against it."""
 
-    passage: Passage
-    lines: tuple[Line, ...]
-    """The lead first: it is shown with the lines, and so is the document's date."""
-    values: Mapping[str, tuple[tuple[Line, Quantity], ...]]
-    """Where each value is offered."""
-    measures: Mapping[object, tuple[tuple[Line, Quantity], ...]]
-    """The same by dimension and value."""
-    dates: frozenset[str]
-    months: frozenset[int]
-    words: str
-    """All of its words, folded, for quotations."""
-    stems: frozenset[str]
+    def __init__(self, passage: Passage, lang: Language) -> None:
+        self.passage = passage
+        lead = "\n".join(filter(None, (passage.lead or passage.heading, (passage.date or "")[:4])))
+        self.lines = (Line(lead, "lead", lang, date=passage.date), *_lines(passage, lang))
+        """The lead first: it is shown with the lines, and so is the document's date."""
+        self._path = frozenset(lang.stems(passage.path))
+
+    @cached_property
+    def _values(self) -> Mapping[object, Sequence[tuple[Line, Quantity]]]:
+        """Where each value is offered, as it is written and by dimension."""
+        found: dict[object, list[tuple[Line, Quantity]]] = {}
+        for line in self.lines:
+            for figure in line.given:
+                for value in (*figure.offered(), *figure.measures()):
+                    places = found.setdefault(value, [])
+                    if len(places) < _MOST_PLACES:
+                        places.append((line, figure))
+        return found
+
+    def told(self, figure: Quantity) -> list[tuple[Line, Quantity]]:
+        """Where it gives the value of a figure, in whatever writing or unit."""
+        wanted = (*figure.asked(), *(one for one in figure.measures() if one[0]))
+        found = [pair for value in wanted for pair in self._values.get(value, ())]
+        return list({id(told): (line, told) for line, told in found if same_value(figure, told)}.values())
+
+    @cached_property
+    def dates(self) -> frozenset[str]:
+        return frozenset().union(*(line.dates for line in self.lines))
+
+    @cached_property
+    def months(self) -> frozenset[int]:
+        named = {month for line in self.lines for _, month in line.months}
+        return frozenset(named | {int(iso[5:7]) for iso in self.dates})
+
+    @cached_property
+    def normal(self) -> str:
+        """All of its words, for quotations."""
+        return normal(self.passage.text)
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        return self._path.union(*(line.all_stems for line in self.lines))
 
     @cached_property
     def folded(self) -> str:
@@ -126,148 +163,71 @@ class Source:
     @cached_property
     def items(self) -> frozenset[int]:
         """How many items its lists have, and how many rows its tables."""
-        return _items(self.passage.text, self.lines)
+        text = self.passage.text
+        rows = Counter(line.header for line in self.lines if line.kind == "row")
+        items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
+        runs = {len(_LIST_ITEM.findall(paragraph)) for paragraph in re.split(r"\n[ \t]*\n", text)}
+        headings = sum(line.kind == "heading" for line in self.lines)
+        return frozenset({count - 1 for count in rows.values()} | set(items.values()) | runs | {headings}) - {0, 1}
 
-    def told(self, figure: Quantity) -> list[tuple[Line, Quantity]]:
-        """Where it gives the value of a figure, in whatever writing or unit."""
-        found = [pair for value in figure.asked() for pair in self.values.get(value, ())]
-        found += [pair for one in figure.measures() if one[0] for pair in self.measures.get(one, ())]
-        return list({id(told): (line, told) for line, told in found if same_value(figure, told)}.values())
-
-
-def content_of(text: str, lang: Language) -> frozenset[str]:
-    """The stems of a text's words, figures left out."""
-    return frozenset(stem for stem in lang.stems(text) if not stem.isdigit())
-
-
-@lru_cache(maxsize=1024)  # one claim is looked at once for each of its figures
-def about_of(text: str, lang: Language) -> frozenset[str]:
-    """The stems of what a text is about: its figures and their units left out."""
-    return _without(text, quantities(text, lang), lang)
-
-
-def _without(text: str, figures: Iterable[Quantity], lang: Language) -> frozenset[str]:
-    rest = list(text)
-    for figure in figures:
-        if not figure.named:  # "V3" says which row is meant
-            rest[figure.start : figure.end] = " " * (figure.end - figure.start)
-    return content_of("".join(rest), lang)
-
-
-def noun_after(text: str, figure: Quantity, lang: Language) -> str:
-    """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
-    match = None if figure.senses else _NEXT_WORD.match(text, figure.end)
-    stems = lang.stems(match.group(1)) if match else []
-    return stems[0] if stems else ""
-
-
-_NEXT_WORD = re.compile(r"\+?[*_ ]{1,4}(?:di |d['’]|of |de )?([^\W\d_]{3,})")
-
-
-_MOST_PLACES = 100
-"""Of one value in one passage: a passage that says "1" a thousand times is read in linear time too."""
+    @cached_property
+    def places(self) -> re.Pattern[str]:
+        """How an answer names the file and its lines: they are shown beside the marks, not in the lines."""
+        one = self.passage
+        name = one.path.rsplit("/", 1)[-1]
+        files = [one.path, name] + ([name.removesuffix(".md")] if re.search(r"\d", name) else [])
+        prompts = [language(code).prompt for code in known_languages()]
+        lines = "|".join(prompt[key].partition(" ")[0] for prompt in prompts for key in ("lines", "line"))
+        return re.compile(
+            rf"(?<![\w/])(?:{'|'.join(map(re.escape, files))})(?![\w/])"
+            rf"|(?i:(?:\b(?:{lines})\s+|:){one.start_line}\s*[-–]\s*{one.end_line}\b)"
+        )
 
 
 @lru_cache(maxsize=512)
 def source_of(passage: Passage, lang: Language) -> Source:
-    """A passage read line by line."""
-    lead = "\n".join(filter(None, (passage.lead or passage.heading, (passage.date or "")[:4])))
-    shown = f"{passage.lead}\n{passage.text}"
-    lines = [Line(lead, "lead", lang, tuple(quantities(lead, lang)), date=passage.date), *_lines(passage, lang)]
-    values: dict[str, list[tuple[Line, Quantity]]] = {}
-    measures: dict[object, list[tuple[Line, Quantity]]] = {}
-    for line in lines:
-        for quantity in line.quantities:
-            for value in quantity.offered():
-                values.setdefault(value, []).append((line, quantity))
-            for measure in quantity.measures():
-                measures.setdefault(measure, []).append((line, quantity))
-    dates = {iso for _, _, iso in lang.find_dates(shown)} | ({passage.date} if passage.date else set())
-    return Source(
-        passage=passage,
-        lines=tuple(lines),
-        values={key: tuple(found[:_MOST_PLACES]) for key, found in values.items()},
-        measures={key: tuple(found[:_MOST_PLACES]) for key, found in measures.items()},
-        dates=frozenset(dates),
-        months=frozenset({month for _, month in lang.find_months(shown)} | {int(iso[5:7]) for iso in dates}),
-        words=normal(passage.text),
-        stems=frozenset(lang.stems(f"{passage.path} {shown}")),
-    )
-
-
-_ORDINAL = re.compile(r"\W*\d{1,3}[.)]\s")
+    """A passage, read once however many claims cite it."""
+    return Source(passage, lang)
 
 
 def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
-    above = f"{passage.lead} {passage.heading}"
-    cells = _cells(passage.lead.splitlines()[-1]) if "|" in passage.lead else ()  # the header of a split table
-    split = bool(cells)
-    before, block = "", -1
-    for unit in units(passage.text, lang):
-        text = passage.text[unit.start : unit.end]
-        figures = tuple(quantities(text, lang))
-        if unit.kind in ("heading", "line") and (ordinal := _ORDINAL.match(text)):  # "4. Simbiosi" gives no 4
-            figures = tuple(figure for figure in figures if figure.start >= ordinal.end())
-        if unit.kind == "row":
-            if unit.block != block and not split:
-                cells = _cells(text)
-            yield Line(text, "row", lang, _under(text, figures, cells), f"{above} {' '.join(cells)}", header=cells)
+    above = ReadText(f"{passage.lead} {passage.heading}", lang)
+    split = ReadText(passage.lead.splitlines()[-1], lang) if "|" in passage.lead else None  # a split table's header
+    header: ReadText | None = split
+    before: Line | None = None
+    block = -1
+    for piece in quotables(passage.text, lang):
+        text, neighbour = passage.text[piece.start : piece.end], before if piece.block == block else None
+        if piece.kind == "row":
+            line = Line(text, "row", lang, under=(above,))
+            header = header if piece.block == block or split else line
+            line.header = header
         else:
-            yield Line(text, unit.kind, lang, figures, above, before if unit.block == block else "")
-        if unit.kind == "heading":
-            above = text
-        before, block = text, unit.block
-
-
-def _cells(row: str) -> tuple[str, ...]:
-    return tuple(cell.strip() for cell in row.strip().strip("|").split("|"))
-
-
-def _under(row: str, figures: Iterable[Quantity], header: tuple[str, ...]) -> tuple[Quantity, ...]:
-    """The figures of a row under its header: a bare one has the unit that its column names."""
-    known = []
-    for quantity in figures:
-        column = row.count("|", 0, quantity.start) - row.startswith("|")
-        senses = unit_of(header[column]) if not quantity.senses and 0 <= column < len(header) else ()
-        known.append(replace(quantity, senses=senses) if senses else quantity)
-    return tuple(known)
-
-
-_LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
-
-
-def _items(text: str, lines: Sequence[Line]) -> frozenset[int]:
-    rows = Counter(line.header for line in lines if line.kind == "row")
-    items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
-    runs = []  # lists that something else parts
-    for paragraph in re.split(r"\n[ \t]*\n", text):
-        runs.append(len(_LIST_ITEM.findall(paragraph)))
-    headings = sum(line.kind == "heading" for line in lines)
-    return frozenset({count - 1 for count in rows.values()} | set(items.values()) | set(runs) | {headings}) - {0, 1}
+            line = Line(text, piece.kind, lang, under=(above,), before=neighbour)
+        if piece.kind == "heading":
+            above = line
+        yield line
+        before, block = line, piece.block
 
 
 class Scale:
     """How much a word says, among the lines of some passages: the rarer, the more."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        count: Counter[str] = Counter()
-        total = 0
-        for source in sources:
-            for line in source.lines:
-                count.update(line.stems)
-                total += 1
-        self._weights = {stem: math.log(1.0 + total / times) for stem, times in count.items()}
-        self._rarest = math.log(1.0 + max(1, total))
+        lines = [line for source in sources for line in source.lines]
+        count = Counter(stem for line in lines for stem in line.stems)
+        rarest = math.log(1.0 + max(1, len(lines)))
+        self._weights: dict[str, float] = defaultdict(lambda: rarest)
+        self._weights |= {stem: math.log(1.0 + len(lines) / times) for stem, times in count.items()}
 
     def weight(self, stems: Collection[str]) -> float:
-        return sum(self._weights.get(stem, self._rarest) for stem in stems)
+        return sum(map(self._weights.__getitem__, stems), 0.0)
 
     def cover(self, claim: frozenset[str], line: Line) -> float:
         """The share of a claim's words that a line has, 0 to 1; what it stands under counts half."""
         whole = self.weight(claim)
-        if not whole:
-            return 0.0
-        return (self.weight(claim & line.stems) + 0.5 * self.weight(claim & (line.near - line.stems))) / whole
+        near = self.weight(claim & (line.near - line.stems))
+        return (self.weight(claim & line.stems) + 0.5 * near) / whole if whole else 0.0
 
     def likeness(self, claim: frozenset[str], line: Line) -> float:
         """How nearly a claim is the line itself: the smaller of the shares that each has of the other, 0 to 1."""
@@ -275,29 +235,136 @@ class Scale:
         whole, back = self.weight(claim), self.weight(line.about)
         return min(shared / whole, shared / back) if whole and back else 0.0
 
-    def passage_cover(self, claim: frozenset[str], source: Source) -> float:
-        """The share of a claim's words that a passage has anywhere."""
-        whole = self.weight(claim)
-        return self.weight(claim & source.stems) / whole if whole else 0.0
-
     def window_cover(self, claim: frozenset[str], source: Source) -> float:
         """The share of a claim's words that two neighbouring lines of a passage have, at best."""
         whole = self.weight(claim)
-        if not whole:
-            return 0.0
-        best = 0.0
-        above = source.lines[0].stems
-        for one, other in zip(source.lines, (*source.lines[1:], source.lines[0]), strict=True):
+        above, best = source.lines[0].stems, 0.0
+        for one, other in pairwise((*source.lines, source.lines[0])):
             own = one.stems | other.stems
             best = max(best, self.weight(claim & own) + 0.5 * self.weight(claim & ((one.near | above) - own)))
-        return best / whole
+        return best / whole if whole else 0.0
 
 
-def negated(text: str, lang: Language) -> bool:
-    """Whether there is a word of negation in it."""
-    return bool(_negations(lang) & set(words(text)))
+@lru_cache(maxsize=64)
+def scale_of(sources: frozenset[Source]) -> Scale:
+    return Scale(sources)
 
 
-@lru_cache(maxsize=16)
-def _negations(lang: Language) -> frozenset[str]:
-    return frozenset(fold(word).replace("'", "") for word in lang.review["negations"])
+@dataclass(frozen=True, eq=False)
+class Fact:
+    """A figure, a date or a quotation of a claim, and where it stands."""
+
+    kind: Literal["figure", "date", "quote"]
+    text: str
+    holders: tuple[int, ...]
+    """The numbers of the passages that give it."""
+    lines: tuple[Line, ...] = ()
+    figure: Quantity | None = None
+    other_unit: bool = False
+    """The value stands there, with another unit."""
+    iso: str = ""
+    day: str = ""
+    """Of a date: `01-20`."""
+    month: int | None = None
+    """Of a date without a year."""
+
+
+class Evidence:
+    """A claim beside the passages that it cites together. What is found is kept: all checks share it."""
+
+    def __init__(self, claim: ReadText, sources: Sequence[Source], scale: Scale) -> None:
+        self.claim = claim
+        self.sources = sources
+        self.scale = scale
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        return [line for source in self.sources for line in source.lines]
+
+    @cached_property
+    def best(self) -> Line | None:
+        """The line that has most of the claim's words; None where none has any."""
+        about, lines = self.claim.about, [line for line in self.lines if line.kind != "lead"]
+        best = max(lines, key=lambda line: self.scale.cover(about, line), default=None)
+        return best if best is not None and self.scale.cover(about, best) > 0 else None
+
+    @cached_property
+    def nearest(self) -> list[Line]:
+        """The lines with figures that share most words with the claim."""
+        shared = [(len(self.claim.about & line.stems), line) for line in self.lines]
+        sharing = [pair for pair in shared if pair[0] and pair[1].given]
+        return [line for _, line in sorted(sharing, key=lambda pair: -pair[0])][:_NEAREST]
+
+    @cached_property
+    def told(self) -> list[Quantity]:
+        """The figures of the claim that the lines give."""
+        return [fact.figure for fact in self.facts if fact.figure is not None and fact.holders]
+
+    @cached_property
+    def facts(self) -> list[Fact]:
+        """What of the claim can be held against the lines word by word."""
+        figures = list(self.claim.undated)
+        dates = [*self._slashed(figures), *self._dates(), *self._months(figures)]
+        return [*dates, *map(self._figure, figures), *self._quotes()]
+
+    def _places(self, *, date: str = "", day: str = "") -> list[tuple[int, Line]]:
+        """Where a date stands, or a day of any year."""
+        numbered = [(n, line) for n, source in enumerate(self.sources) for line in source.lines]
+        return [(n, line) for n, line in numbered if (date in line.dates if date else day in line.days)]
+
+    def _slashed(self, figures: list[Quantity]) -> Iterator[Fact]:
+        """Dates such as "20/1", a fraction where no line has that day; their figures are taken out."""
+        for match in _DAY_AND_MONTH.finditer(self.claim.text):
+            own = [figure for figure in figures if match.start() <= figure.start < match.end()]
+            day = f"{int(match[2]):02}-{int(match[1]):02}"
+            if own and (places := self._places(day=day)):
+                figures[:] = [figure for figure in figures if figure not in own]
+                yield _fact("date", match.group(), places, day=day)
+
+    def _dates(self) -> Iterator[Fact]:
+        for start, end, iso in self.claim.date_spans:
+            yield _fact("date", self.claim.text[start:end], self._places(date=iso), iso=iso, day=iso[5:])
+
+    def _months(self, figures: list[Quantity]) -> Iterator[Fact]:
+        """Months with or without a day: "20 gennaio", "a gennaio"; the figure of a day that is there is taken out."""
+        for day, month in self.claim.months:
+            name = self.claim.spoken.months[month - 1]
+            named = [n for n, source in enumerate(self.sources) if month in source.months]
+            if day is None:
+                yield Fact("date", name, tuple(named), month=month)
+                continue
+            end = f"{month:02}-{day:02}"
+            whole = [n for n, source in enumerate(self.sources) if any(iso[5:] == end for iso in source.dates)]
+            if whole:
+                same = next((q for q in figures if q.readings == {str(day)} and not q.senses), None)
+                figures[:] = [figure for figure in figures if figure is not same]
+            lines = tuple(line for n, line in self._places(day=end) if n in (whole or named))
+            yield Fact("date", f"{day} {name}", tuple(whole or named), lines, day=end, month=month)
+
+    def _figure(self, figure: Quantity) -> Fact:
+        found = [(n, line, told) for n, source in enumerate(self.sources) for line, told in source.told(figure)]
+        fitting = self._fitting(figure, found)
+        text = self.claim.text[figure.start : figure.end].strip()
+        return replace(_fact("figure", text, fitting), figure=figure, other_unit=bool(found) and not fitting)
+
+    def _fitting(self, figure: Quantity, found: Sequence[tuple[int, Line, Quantity]]) -> list[tuple[int, Line]]:
+        """The places that give a figure's value in its unit, or in none that anybody knows."""
+        fitting = [(n, line, told) for n, line, told in found if same_unit(figure, told)]
+        if not figure.senses or len(fitting) == len(found) or any(told.senses for _, _, told in fitting):
+            measured = [(n, line) for n, line, told in fitting if told.senses]
+            return measured if figure.senses and measured else [(n, line) for n, line, _ in fitting]
+        # A bare 5 somewhere is no "5 secondi" where the line that is meant says "5 min".
+        about = self.claim.about
+        meant = max(len(about & line.stems) for _, line, told in found if not same_unit(figure, told))
+        return [(n, line) for n, line, _ in fitting if len(about & line.stems) > meant]
+
+    def _quotes(self) -> Iterator[Fact]:
+        for quote, bare in self.claim.quotations:
+            yield Fact("quote", quote, tuple(n for n, one in enumerate(self.sources) if stands(bare, one.normal)))
+
+
+def _fact(
+    kind: Literal["figure", "date"], text: str, places: Sequence[tuple[int, Line]], *, iso: str = "", day: str = ""
+) -> Fact:
+    holders = tuple(dict.fromkeys(n for n, _ in places))
+    return Fact(kind, text, holders, tuple(line for _, line in places), iso=iso, day=day)

@@ -225,14 +225,15 @@ def where(source: Passage | Citation, lang: Language, date: str | None, status: 
 
 def print_passages(found: Retrieval, lang: Language) -> None:
     """Passages as people read them, each cut to its first lines."""
-    from cervella.claims.grounding import best_unit
+    from cervella.claims.grounding import best_quote
+    from cervella.text.reading import ReadText
 
     for rank, passage in enumerate(found, 1):
         print_wrapped(f" {where(passage, lang, passage.date, passage.status)}", start=f"{rank}.", indent=3)
         if passage.lead or passage.heading:
             print_wrapped(f"   {(passage.lead or passage.heading).splitlines()[0]}", indent=3)
         lines = [line for line in passage.text.split("\n") if line.strip()]
-        best = best_unit([found.query], passage, lang).split("\n")[0]
+        best = best_quote([ReadText(found.query, lang)], passage, lang).split("\n")[0]
         first = next((number for number, line in enumerate(lines) if best in line), 0)
         first = min(first, max(0, len(lines) - _SHOWN_LINES))
         for line in [*(["…"] if first else []), *lines[first : first + _SHOWN_LINES]]:

@@ -10,7 +10,7 @@ from cervella.checks.check import PersonaTraits
 from cervella.claims.names import language_of
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, language
-from cervella.text.sentences import normal, units
+from cervella.text.sentences import normal, quotables
 from cervella.types import Passage
 
 __all__ = ["SOUL_KINDS", "soul_issues"]
@@ -70,11 +70,11 @@ def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
     """The answer without its marks, and without the sentences that stand in the passages as they are."""
     known = " ".join(normal(f"{passage.lead} {passage.text}") for passage in passages)
     # A word or two may stand in any list of what she never says: only as a sentence of its own is it the passage's.
-    whole = {normal(p.text[unit.start : unit.end]) for p in passages for unit in units(p.text, lang)}
+    whole = {normal(p.text[one.start : one.end]) for p in passages for one in quotables(p.text, lang)}
     bare = strip_marks(text)
     kept = []
-    for unit in units(bare, lang):
-        piece = bare[unit.start : unit.end]
+    for one in quotables(bare, lang):
+        piece = bare[one.start : one.end]
         words = normal(re.sub(r"^[«“\"]|[»”\"][.]?$", "", piece.strip()))
         if words not in (known if len(words.split()) > 2 else whole):
             kept.append(piece)

@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from cervella.checks import MOST_CHARACTERS
 from cervella.checks.check import PersonaTraits
 from cervella.claims.citations import claims_of, looked_at
-from cervella.claims.grounding import Claim, Finding, findings, units
+from cervella.claims.grounding import Claim, Finding, findings
 from cervella.claims.names import language_of
 from cervella.prompt.layout import FoundMark, find_marks, strip_marks
 from cervella.review.persona import SOUL_KINDS, soul_issues
 from cervella.text.language import Language
+from cervella.text.sentences import quotables
 from cervella.types import Passage
 from cervella.types.verdict import ReviewIssue, ReviewVerdict
 
@@ -208,9 +209,9 @@ def _unmarked(text: str, lang: Language, claims: Iterable[Claim], marks: Iterabl
     claimed = "\n".join({" ".join(claim.text.split()) for claim in claims})[:_MOST_SEARCHED]
     starts = sorted(mark.start for mark in marks)
     pieces = []
-    for unit in units(text, lang):
-        marked = bisect_left(starts, unit.start) < bisect_left(starts, unit.end)
-        words = " ".join(strip_marks(text[unit.start : unit.end]).split())
-        if not marked and unit.kind != "heading" and words not in claimed:
+    for piece in quotables(text, lang):
+        marked = bisect_left(starts, piece.start) < bisect_left(starts, piece.end)
+        words = " ".join(strip_marks(text[piece.start : piece.end]).split())
+        if not marked and piece.kind != "heading" and words not in claimed:
             pieces.append(words)
     return pieces

@@ -1,59 +1,67 @@
-"""Figures as they are written: what a number may mean, its unit, and whether two of them say the same.
+"""Figures as they are written: what a number may mean, its unit of measure, and whether two of them say the same.
 
 `94.603` is one number in one country and another in the next; `95K`, `95 mila` and `95000` are one; `1,5 s` and
-`1500 ms` too; `3 giorni` and `3 ore` are not.
+`1500 ms` too; `3 giorni` and `3 ore` are not. What units measure stands in units.toml, the words around figures in
+wording.toml.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
-from cervella.text.language import Language, fold
-from cervella.text.units import MONEY, PERCENT, Senses, named_unit, senses_of
+from cervella.text.language import Language, fold, known_languages, language
+from cervella.text.number_words import NumberWord, data_of, multiples, number_words, plain, words_around
 
-__all__ = ["Quantity", "numbers", "quantities", "same_unit", "same_value", "whole_number"]
+__all__ = [
+    "NumberWord",
+    "Quantity",
+    "number_words",
+    "quantities",
+    "same_unit",
+    "same_value",
+    "unit_of",
+    "whole_number",
+    "words_around",
+]
+
+Senses = tuple[tuple[str, Decimal], ...]
+"""Dimension and factor, for each thing that a unit may mean."""
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
     r"(?:\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
 )
 _WORD = re.compile(r"[^\W\d_]+")
-_MULTIPLES = {
-    **dict.fromkeys(("k", "mila", "thousand", "mil"), Decimal(1000)),
-    **dict.fromkeys(("m", "mln", "milione", "milioni", "million", "milhões", "milhão"), Decimal(10**6)),
-    **dict.fromkeys(("mld", "bn", "miliardo", "miliardi", "billion"), Decimal(10**9)),
-}
-_SHORT_MULTIPLES = frozenset({"k", "m", "mil"})  # may be a unit of measure, or stand in a table's header
-_MULTIPLE = re.compile(rf"\s?({'|'.join(sorted(_MULTIPLES, key=len, reverse=True))})\b", re.IGNORECASE)
-_PERCENT = re.compile(r"\s?(?:%|per ?cento\b|percent\b|por cento\b)", re.IGNORECASE)
-_UNIT = re.compile(
-    r"\+?\s?(?:(?:di|de|of|d['’])\s?)?"
-    # The l of "49 l'anno" is no litre.
-    r"([€$£]|°\s?[CF]\b|µs|(?:gradi|degrees?|graus?) (?:fahrenheit|celsius)\b|(?!l['’])[^\W\d_]+)",
-    re.IGNORECASE,
-)
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
-_RATE = re.compile(
-    r"\s?(?:/|al |all['’]|alla |allo |il |l['’]|la |per |ogni |a |por |ao |each |every |an? )\s?([^\W\d_]+)",
-    re.IGNORECASE,
-)
-_RATE_WORD = re.compile(
-    r"\s?(?:(?P<year>annu[oaie]|annual[ei]|annual|yearly|anual|anuais)|(?P<month>mensil[ei]|monthly|mensal|mensais)"
-    r"|(?P<week>settimanal[ei]|weekly|semanal|semanais)|(?P<day>giornalier[oaie]|daily|diári[oa]s?))\b",
-    re.IGNORECASE,
-)
-_LONGEST_WORD = 80
-"""Letters of a figure in words; 999,999 has fewer in every language here."""
 _MOST_DIGITS = 30
 """A longer run of digits is a code: it is compared as written, and nobody calculates with it."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
-_LESS = re.compile(r"(?<!\bo )(?<!\bou )\b(?:meno|minus|menos) $", re.IGNORECASE)
-_BELOW_ZERO = re.compile(r"\s?(?:sotto (?:lo )?zero|below zero|abaixo de zero)\b", re.IGNORECASE)
-_RANGE = re.compile(r"\s?(?:[-–—/~÷]|a|o|e|ed|to|or|and|ou|até)\s?")
+_MONEY = frozenset({"eur", "usd", "gbp"})
+_ALONE = frozenset("hmsgklq€$£")
+"""One letter that is a unit also with a space before it."""
+_RATES = ("yearly", "monthly", "weekly", "daily")
+_RATE_UNITS = dict(zip(_RATES, ("year", "month", "week", "day"), strict=True))
+_PATTERNS = {
+    # {words} are those of all languages, from wording.toml.
+    "multiple": r"\s?({thousand}|{million}|{billion})\b",
+    "percent": r"\s?(?:%|(?:{percent})\b)",
+    "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+ (?:celsius|fahrenheit)\b"
+    r"|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
+    "rate": r"\s?(?:/|{per})\s?([^\W\d_]+)",
+    "rate_word": r"\s?(?:" + "|".join(f"(?P<{name}>{{{name}}})" for name in _RATES) + r")\b",
+    "less": r"\b(?P<unless>(?:{unless}) )?(?:{minus}) $",
+    "below_zero": r"\s?(?:{below_zero})\b",
+    "range": r"[^\S\n]?[-–—/~÷][^\S\n]?|\s?(?:{range})\s?",
+    "cents": r" (?:{and}) ",
+    "and_half": r"\s(?:{and_half})\b",
+    "out_of": r" [^\W\d_]+ (?:{out_of}) ",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +71,8 @@ class Quantity:
     start: int
     end: int
     """Of the number, its sign and what belongs to it, in the text."""
-    number_end: int
     readings: frozenset[str]
-    """Its possible values, the multiple that follows it told: `95K` reads as 95 and as 95000."""
+    """Its possible values, with the multiple that follows it: `95K` reads as 95 and as 95000."""
     bare: frozenset[str]
     """Those of the digits alone."""
     negative: bool = False
@@ -74,8 +81,6 @@ class Quantity:
     """Dimension and factor, for each thing that its unit may mean; none where it has no unit that is known."""
     rate: str = ""
     """Per what it is: `month` in "12 euro al mese"."""
-    worded: bool = False
-    """Written as a word."""
     named: bool = False
     """Part of a name: the 3 of "V3"."""
 
@@ -99,9 +104,23 @@ class Quantity:
         values = [Decimal(reading) for reading in whole if _is_value(reading)]
         return {(dimension, (value * factor).normalize()) for value in values for dimension, factor in self.senses}
 
+    def values(self) -> list[tuple[Decimal, str]]:
+        """Its values with what they measure: in the dimension's own unit, or as they are read."""
+        measures = [(value, dimension) for dimension, value in self.measures() if dimension]
+        if measures:
+            return measures
+        plain = self.readings - self.bare or self.readings
+        return [(Decimal(reading), "") for reading in sorted(plain) if _is_value(reading)]
+
     @property
     def dimensions(self) -> frozenset[str]:
         return frozenset(dimension for dimension, _ in self.senses)
+
+    @property
+    def whole(self) -> int | None:
+        """Its value where it has one whole reading; None for any other."""
+        values = {value for reading in self.bare if (value := whole_number(reading)) is not None}
+        return values.pop() if len(values) == 1 else None
 
 
 def whole_number(reading: str) -> int | None:
@@ -111,90 +130,6 @@ def whole_number(reading: str) -> int | None:
     (94603, None, None)
     """
     return int(reading) if reading.isdigit() and len(reading) <= _MOST_DIGITS else None
-
-
-def numbers(text: str) -> list[frozenset[str]]:
-    """The figures in a text, each as the set of its possible readings: `94.603` is one number here, another there.
-
-    `95K` reads as 95 and as 95000, `95 mila` as 95000. Signs and percent signs are left out.
-
-    >>> [sorted(n) for n in numbers("94.603 o 97,6 %")]
-    [['94.603', '94603'], ['97.6']]
-    """
-    return [figure.readings for figure in _in_digits(text)]
-
-
-def quantities(text: str, lang: Language | None = None) -> list[Quantity]:
-    """The figures in a text, in order; with a language also the words that stand for figures, and for nothing else.
-
-    >>> from cervella.text.language import language
-    >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,5 €", language("it"))]
-    [(['36'], 'time'), (['12.5'], 'eur')]
-    """
-    return list(_quantities(text, lang))
-
-
-@lru_cache(maxsize=256)  # one claim is read once for each of its figures
-def _quantities(text: str, lang: Language | None) -> tuple[Quantity, ...]:
-    found = [_below_zero(text, quantity) for quantity in _in_digits(text)]
-    if lang is not None:
-        rest = list(text)
-        for quantity in found:  # the "cento" of "20 per cento" is no figure, nor the "zero" of "5 gradi sotto zero"
-            rest[quantity.start : quantity.end] = " " * (quantity.end - quantity.start)
-        found = sorted([*found, *_in_words("".join(rest), lang)], key=lambda quantity: quantity.start)
-    found = _with_cents(text, [_below_zero(text, quantity) for quantity in found])
-    # "5-6 giorni", "da 5 a 6 giorni", "$175-438": the unit is said once.
-    for n in range(len(found) - 2, -1, -1):
-        one, other = found[n], found[n + 1]
-        between = text[one.end : other.start]
-        if _RANGE.fullmatch(between) and not one.senses and other.senses and not (other.percent and not between):
-            found[n] = replace(one, senses=other.senses, rate=other.rate)
-    for n in range(len(found) - 1):
-        one, other = found[n], found[n + 1]
-        if (
-            one.senses
-            and not other.senses
-            and _RANGE.fullmatch(text[one.end : other.start])
-            and "usd" in one.dimensions
-        ):
-            rate, end = _rate(text, other.end)
-            found[n + 1] = replace(other, senses=one.senses, rate=rate, end=end)
-            found[n] = replace(one, rate=rate)
-    return tuple(found)
-
-
-_AND = re.compile(r" (?:e|and) ")
-
-
-def _with_cents(text: str, found: list[Quantity]) -> list[Quantity]:
-    """The figures with "1 euro e 12 centesimi" as one."""
-    joined: list[Quantity] = []
-    for quantity in found:
-        last = joined[-1] if joined else None
-        cents = next(iter(quantity.bare)) if quantity.senses == senses_of("cent") and len(quantity.bare) == 1 else ""
-        whole = next((reading for reading in last.bare if reading.isdigit()), "") if last is not None else ""
-        if (
-            last is None
-            or not (whole and whole_number(cents) in range(100) and last.dimensions & MONEY)
-            or last.readings != last.bare
-            or not _AND.fullmatch(text, last.end, quantity.start)
-        ):
-            joined.append(quantity)
-            continue
-        value = frozenset({_plain(Decimal(f"{whole}.{int(cents):02}"))})
-        joined[-1] = replace(
-            last, end=quantity.end, number_end=quantity.number_end, readings=value, bare=value, rate=quantity.rate
-        )
-    return joined
-
-
-def _below_zero(text: str, quantity: Quantity) -> Quantity:
-    """A temperature with the sign that words give it: "18 gradi sotto zero", "meno 18 °C"."""
-    if quantity.negative or not quantity.dimensions & _SIGNED:
-        return quantity
-    if below := _BELOW_ZERO.match(text, quantity.end):
-        return replace(quantity, negative=True, end=below.end())
-    return replace(quantity, negative=bool(_LESS.search(text[max(0, quantity.start - 8) : quantity.start])))
 
 
 def same_value(claimed: Quantity, told: Quantity) -> bool:
@@ -222,187 +157,225 @@ def same_unit(claimed: Quantity, told: Quantity) -> bool:
     return any(one == other and not (own and its) for own, one in ours for its, other in theirs)
 
 
-def _in_digits(text: str) -> Iterator[Quantity]:
-    for match in _NUMBER.finditer(text):
-        token = match.group()
-        bare = _readings(token.lstrip("-−"))
-        readings = set(bare)
-        end = match.end()
-        percent = _PERCENT.match(text, end)
-        if percent:
-            yield Quantity(
-                start=match.start(),
-                end=percent.end(),
-                number_end=end,
-                readings=frozenset(readings),
-                bare=frozenset(bare),
-                negative=token[0] in "-−",
-                percent=True,
-                senses=PERCENT,
-            )
-            continue
-        multiple = _MULTIPLE.match(text, end)
-        factor = Decimal(1)
-        if multiple:
-            name = multiple.group(1).lower()
-            factor = _MULTIPLES[name]
-            times = {_plain(Decimal(r) * factor) for r in bare if _is_value(r)}
-            short = name in _SHORT_MULTIPLES
-            readings = readings | times if short or not times else times
-        senses, stop, rate = _unit(text, match.start(), end, multiple, factor)
-        yield Quantity(
-            start=match.start(),
-            end=stop,
-            number_end=end,
-            readings=frozenset(readings),
-            bare=frozenset(bare),
-            negative=token[0] in "-−",
-            senses=senses,
-            rate=rate,
-            named=not senses and text[max(0, match.start() - 1) : match.start()].isalpha(),
+def quantities(
+    text: str,
+    lang: Language | None = None,
+    *,
+    apart: Sequence[tuple[int, int]] = (),
+    in_words: Sequence[NumberWord] | None = None,
+) -> list[Quantity]:
+    """The figures in a text, in order; with a language also the words that stand for figures, and for nothing else.
+
+    No figure reaches over the edge of a stretch of `apart`, such as a date; there are no number words in one.
+    `in_words` are the number words, where they are read already.
+
+    >>> from cervella.text.language import language
+    >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,5 €", language("it"))]
+    [(['36'], 'time'), (['12.5'], 'eur')]
+    """
+    edges = sorted({0, len(text), *(edge for span in apart for edge in span)})
+    matches = (match for start, end in pairwise(edges) for match in _NUMBER.finditer(text, start, end))
+    found = [_quantity(text, *match.span(), _readings(match.group().lstrip("-−"))) for match in matches]
+    if lang is not None:
+        taken = [*apart, *((quantity.start, quantity.end) for quantity in found)]
+        found += _in_words(text, lang, number_words(text, lang) if in_words is None else in_words, taken)
+    found.sort(key=lambda quantity: quantity.start)
+    return _ranges(text, _with_cents(text, found))
+
+
+def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: bool = False) -> Quantity:
+    """The figure at `text[start:end]` with what belongs to it: a percent sign, a multiple, a unit, a rate, a sign."""
+    negative = text[start] in "-−"
+    if percent := _pattern("percent").match(text, end):
+        senses = senses_of("%")
+        return Quantity(
+            start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
         )
+    bare, after = _with_half(text, end, bare)
+    multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
+    name = multiple.group(1).lower() if multiple else ""
+    short = name in words_around()["short"].split("|")
+    if multiple and not (short and worded):
+        factor = multiples()[name]
+        bare, after = _with_half(text, multiple.end(), bare)
+        times = frozenset(plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
+        readings = bare | times if short or not times else times
+    senses, stop, rate = _unit(text, start, after)
+    if senses and factor == 1:
+        bare, stop = _with_half(text, stop, bare)
+        readings = bare
+    if factor != 1:
+        own = tuple((dimension, one * factor) for dimension, one in senses)
+        senses = own or (senses_of(name) if short else ()) or (("", factor),)
+    named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
+    if not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+        below = _pattern("below_zero").match(text, stop)
+        less = _pattern("less").search(text[max(0, start - 12) : start])
+        negative, stop = bool(below or (less and not less["unless"])), below.end() if below else stop
+    return Quantity(
+        start=start, end=stop, readings=readings, bare=bare, negative=negative, senses=senses, rate=rate, named=named
+    )
 
 
-def _in_words(text: str, lang: Language) -> Iterator[Quantity]:
-    end = 0
-    for match in _WORD.finditer(text):
-        value = _stands_for(match.group(), lang) if match.start() >= end else None  # "cinque per cento" has no hundred
-        if value is None:
+def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str], int]:
+    """A whole figure that ends there with the half that follows it: "due e mezzo"; of millions, half a million."""
+    half, whole = _pattern("and_half").match(text, end), whole_number(next(iter(bare)))
+    if half is None or whole is None or len(bare) > 1:
+        return bare, end
+    step = next((step for step in (10**6, 1000) if whole and not whole % step), 1)
+    return frozenset({plain(whole + Decimal(step) / 2)}), half.end()
+
+
+def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
+    """The figures with "1 euro e 12 centesimi" as one."""
+    joined: list[Quantity] = []
+    for quantity in found:
+        last = joined[-1] if joined else None
+        cents = quantity.whole if quantity.senses == senses_of("cent") else None
+        whole = next((reading for reading in last.bare if reading.isdigit()), "") if last else ""
+        if (
+            last is None
+            or not (whole and cents in range(100) and last.dimensions & _MONEY)
+            or last.readings != last.bare
+            or not _pattern("cents").fullmatch(text, last.end, quantity.start)
+        ):
+            joined.append(quantity)
             continue
-        word = fold(match.group())
-        reading = frozenset({str(value)})
-        if percent := _PERCENT.match(text, match.end()):
-            end = percent.end()
-            yield Quantity(
-                start=match.start(),
-                end=end,
-                number_end=match.end(),
-                readings=reading,
-                bare=reading,
-                percent=True,
-                senses=PERCENT,
-                worded=True,
-            )
+        value = frozenset({plain(Decimal(f"{whole}.{cents:02}"))})
+        joined[-1] = replace(last, end=quantity.end, readings=value, bare=value, rate=quantity.rate)
+    return joined
+
+
+def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
+    """The figures, where the two of a range have the unit that is said once: "5-6 giorni", "$175-438"."""
+    pairs = range(len(found) - 1)
+    for n in (*reversed(pairs), *pairs):
+        one, other = found[n], found[n + 1]
+        if bool(one.senses) is bool(other.senses) or not _pattern("range").fullmatch(text, one.end, other.start):
             continue
-        multiple = _MULTIPLE.match(text, match.end())
-        if multiple is not None and multiple.group(1).lower() in _SHORT_MULTIPLES:
-            multiple = None
-        factor = _MULTIPLES[multiple.group(1).lower()] if multiple else Decimal(1)
-        senses, end, rate = _unit(text, match.start(), match.end(), multiple, factor)
-        # "una" and "sei" are figures and other words too: such a word counts only before a unit.
-        following = _WORD.search(text, match.end())
-        if following and fold(following.group()) in lang.review["fractions"].split():
-            continue  # "tre quarti"
-        if word in lang.review["no_figures"].split() and (not senses or value == 1):
+        if other.senses and not (other.percent and one.end == other.start):
+            found[n] = replace(one, senses=other.senses, rate=other.rate)
+        elif "usd" in one.dimensions:
+            rate, end = _rate(text, other.end)
+            found[n : n + 2] = replace(one, rate=rate), replace(other, senses=one.senses, rate=rate, end=end)
+    return found
+
+
+def _in_words(
+    text: str, lang: Language, words: Sequence[NumberWord], taken: Sequence[tuple[int, int]]
+) -> Iterator[Quantity]:
+    """The figures in words outside the stretches that are taken."""
+    covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
+    starts = {word.start for word in words}
+    for word in words:
+        # The "cento" of "20 per cento" is no figure, nor is the "zero" of "5 gradi sotto zero".
+        if word.ordinal or word.start < end or not covered.isdisjoint((word.start, word.end - 1)):
             continue
-        yield Quantity(
-            start=match.start(),
-            end=end,
-            number_end=match.end(),
-            readings=frozenset({_plain(value * factor)}),
-            bare=reading,
-            senses=senses,
-            rate=rate,
-            worded=True,
-        )
+        quantity = _quantity(text, word.start, word.end, frozenset({word.value}), worded=True)
+        following = _WORD.search(text, word.end)
+        # "una" and "sei" are figures and other words too: such a word counts only before a unit. "tre quarti" is no 3.
+        unsure = word.unsure or fold(text[word.start : word.end]) in lang.review.get("no_figures", "").split()
+        ratio = _pattern("out_of").match(text, word.end)
+        if ratio and ratio.end() in starts:
+            unsure = unsure and word.value == "1"  # "sei pazienti su dieci"
+        parted = following is not None and fold(following.group()) in lang.review.get("fractions", "").split()
+        parted = parted and len(word.value) == 1
+        if not parted and not (unsure and (not quantity.senses or word.value == "1")):
+            yield quantity
+        end = quantity.end
 
 
-@lru_cache(maxsize=16384)
-def _stands_for(word: str, lang: Language) -> int | None:
-    return _number_word(fold(word), lang)
-
-
-def _number_word(word: str, lang: Language) -> int | None:
-    """What a word stands for, `trentasei` put together from its parts; None where it is no figure."""
-    if word in lang.numbers:
-        return lang.numbers[word]
-    if not 6 <= len(word) <= _LONGEST_WORD or not lang.number_parts:
-        return None
-    for part, factor in lang.number_parts.items():
-        if part in word:
-            before, _, after = word.partition(part)
-            times = 1 if not before else _number_word(before, lang)
-            rest = 0 if not after else _number_word(after, lang)
-            if times is None or rest is None or rest >= factor or (factor == 100 and times > 9):
-                continue
-            return times * factor + rest
-    for tens, value in lang.numbers.items():
-        if 20 <= value < 100 and word.startswith(tens[:-1]):
-            rest = lang.numbers.get(word.removeprefix(tens), lang.numbers.get(word.removeprefix(tens[:-1])))
-            if rest is not None and 1 <= rest <= 9:
-                return value + rest
-    return None
-
-
-def _unit(text: str, start: int, end: int, multiple: re.Match[str] | None, factor: Decimal) -> tuple[Senses, int, str]:
+def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
     """The senses of the unit of a number at `text[start:end]`, where all of it ends, and per what it is."""
-    before = _BEFORE.search(text, max(0, start - 6), start)
-    if before:
-        senses = senses_of(before.group(1) or before.group(2))
-        stop = multiple.end() if multiple else end
-        rate, stop = _rate(text, stop)
-        return _times(senses, factor), stop, rate
-    after = multiple.end() if multiple else end
-    match = _UNIT.match(text, after)
-    senses = () if match is None else senses_of(match.group(1), glued=text[after : after + 1].isalpha())
-    if match is not None and senses:
-        rate, stop = _rate(text, match.end())
-        return _times(senses, factor), stop, rate
-    if multiple:
-        name = multiple.group(1).lower()
-        own = senses_of(name) if name in _SHORT_MULTIPLES else ()
-        return own or (("", factor),), multiple.end(), ""
-    return (), end, ""
-
-
-def _times(senses: Senses, factor: Decimal) -> Senses:
-    return senses if factor == 1 else tuple((dimension, own * factor) for dimension, own in senses)
+    if before := _BEFORE.search(text, max(0, start - 6), start):
+        senses, stop = senses_of(before.group(1) or before.group(2)), end
+    else:
+        match = _pattern("unit").match(text, end)
+        senses = senses_of(match.group(1), glued=text[end : end + 1].isalpha()) if match else ()
+        stop = match.end() if match else end
+    rate, stop = _rate(text, stop) if senses else ("", end)
+    return senses, stop, rate
 
 
 def _rate(text: str, position: int) -> tuple[str, int]:
     """Per what a figure is that ends there, and where that ends: "12 euro al mese"."""
-    if (word := _RATE_WORD.match(text, position)) is not None:
-        return word.lastgroup or "", word.end()
+    if (word := _pattern("rate_word").match(text, position)) is not None:
+        return _RATE_UNITS[word.lastgroup or ""], word.end()
     end = position
     for _ in range(2):  # "2,50 € a pezzo al giorno"
-        match = _RATE.match(text, end)
+        match = _pattern("rate").match(text, end)
         if match is None:
             break
-        name, end = fold(match.group(1)), match.end()
-        unit = named_unit(name)
+        end = match.end()
+        unit = _unit_named(match.group(1))
         if unit in ("h", "day", "week", "month", "year", "s", "min"):
             return unit, end
     return "", position
 
 
-def _readings(token: str) -> set[str]:
+def _readings(token: str) -> frozenset[str]:
     if ":" in token:
-        return {re.sub(r"^0(?=\d:)", "", token)}  # 03:15 is 3:15
+        return frozenset({re.sub(r"^0(?=\d:)", "", token)})  # 03:15 is 3:15
     separators = re.sub(r"\d", "", token)
     if not separators:
-        return {_plain(Decimal(token))}
+        return frozenset({plain(Decimal(token))})
     if not separators.strip(" \u00a0\u202f'’"):  # 12 345 and 12'345
-        return {_plain(Decimal(re.sub(r"\D", "", token)))}
+        return frozenset({plain(Decimal(re.sub(r"\D", "", token)))})
     if len(set(separators)) > 1:  # 1.234,56 or 1,234.56: the last separator is the decimal one
         whole, _, cents = token.rpartition(separators[-1])
-        return {_plain(Decimal(re.sub(r"\D", "", whole) + "." + cents))}
+        return frozenset({plain(Decimal(re.sub(r"\D", "", whole) + "." + cents))})
     groups = re.split(r"[.,]", token)
     thousands = 1 <= len(groups[0]) <= 3 and groups[0] != "0" and all(len(group) == 3 for group in groups[1:])
-    readings = {_plain(Decimal("".join(groups)))} if thousands else set()
+    readings = {plain(Decimal("".join(groups)))} if thousands else set()
     if len(groups) == 2:
         # Where both readings are possible the decimal one keeps its zeros: 3.000 may be 3000, but it is no 3.
-        readings.add(".".join(groups) if thousands else _plain(Decimal(".".join(groups))))
+        readings.add(".".join(groups) if thousands else plain(Decimal(".".join(groups))))
         if len(groups[0]) <= 2 and len(groups[1]) == 2:
             readings.add(":".join((str(int(groups[0])), groups[1])))  # 14.30 may be a time
     elif not thousands:
         readings.add(".".join(groups))  # a version, or a date: compared as written
-    return readings
+    return frozenset(readings)
 
 
 def _is_value(reading: str) -> bool:
     return reading.count(".") <= 1 and ":" not in reading
 
 
-def _plain(value: Decimal) -> str:
-    digits = format(value, "f")  # exact, however long: `normalize` would round to the context's precision
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+# Units of measure
+
+
+@lru_cache(maxsize=4096)
+def senses_of(name: str, *, glued: bool = True) -> Senses:
+    """What the name of a unit means; nothing where it is none. A letter that is not glued to a figure is rarely one."""
+    if not glued and len(name) == 1 and fold(name) not in _ALONE:
+        return ()
+    unit = _unit_named(name)
+    known: Mapping[str, Senses] = _units()["senses"]
+    return known.get(unit, ((unit, Decimal(1)),)) if unit else ()
+
+
+def unit_of(header: str) -> Senses:
+    """What the one unit that a column's header names measures: "Durata (giorni)"; none where it names none, or two."""
+    distinct = {senses for name in re.findall(r"[€$£%]|[^\W\d_]{2,}", header) if (senses := senses_of(name))}
+    return distinct.pop() if len(distinct) == 1 else ()
+
+
+def _unit_named(name: str) -> str:
+    """The unit that a name or a symbol stands for; of "gradi Celsius" the last word says it. Empty where it is none."""
+    named: Mapping[str, str] = _units()["named"]
+    return named.get(name.lower().replace(" ", "")) or named.get(fold(name).split()[-1], "")
+
+
+@lru_cache(maxsize=1)
+def _units() -> Mapping[str, Any]:
+    """What units mean, and their names in all languages: an answer may use another's than the base's."""
+    data = data_of("units.toml")
+    words = [names for code in known_languages() for names in language(code).units.items()]
+    named = {fold(name): unit for unit, names in words for name in names.split()}
+    senses = {unit: tuple((of, Decimal(factor)) for of, factor in found) for unit, found in data["senses"].items()}
+    return {"senses": senses, "named": {**named, **{unit: unit for unit in senses}, **data["symbols"]}}
+
+
+@lru_cache(maxsize=16)
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(_PATTERNS[name].format(**words_around()), 0 if name == "range" else re.IGNORECASE)

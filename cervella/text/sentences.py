@@ -1,6 +1,6 @@
 """A text in pieces that can be quoted, and what it puts in quotation marks.
 
-The pieces, or units, are the sentences of its prose and lists, the rows of its tables, the lines of its fences and
+The pieces are the sentences of its prose and lists, the rows of its tables, the lines of its fences and
 boxes.
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from cervella.text.language import Language, fold
 
-__all__ = ["Unit", "normal", "quotations", "stands", "units"]
+__all__ = ["Quotable", "normal", "quotables", "quotations", "stands"]
 
 _FENCE = re.compile(r"^\s{0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"^[^\w]*$")
@@ -28,7 +28,7 @@ _ELLIPSIS = re.compile(r"\[\s*(?:…|\.{3})\s*\]|\(\s*(?:…|\.{3})\s*\)|…|\.{
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Quotable:
     """A piece of a text that can be quoted: `text[start:end]`."""
 
     start: int
@@ -36,23 +36,19 @@ class Unit:
     kind: str
     """`sentence`, `row`, `line` (of a fence or a box), `heading`."""
     block: int
-    """Units of one paragraph, item, table or fence share a number."""
+    """Those of one paragraph, item, table or fence share a number."""
 
 
-def units(text: str, lang: Language) -> list[Unit]:
+@lru_cache(maxsize=512)
+def quotables(text: str, lang: Language) -> tuple[Quotable, ...]:
     """The quotable pieces of a text, in order: sentences, table rows, lines of fences and boxes, headings.
 
     Each is a stretch of the text as it stands; markers of lists and quotes, ruled lines and box edges belong to none.
     """
-    return list(_cached_units(text, lang))
+    return tuple(_pieces(text, lang))
 
 
-@lru_cache(maxsize=512)
-def _cached_units(text: str, lang: Language) -> tuple[Unit, ...]:
-    return tuple(_units(text, lang))
-
-
-def _units(text: str, lang: Language) -> Iterator[Unit]:
+def _pieces(text: str, lang: Language) -> Iterator[Quotable]:
     fence: str | None = None
     block = 0
     paragraph: tuple[int, int] | None = None
@@ -89,7 +85,7 @@ def _units(text: str, lang: Language) -> Iterator[Unit]:
             if not _TABLE_RULE.match(line):
                 yield _trimmed(text, start, end, "row" if line.lstrip().startswith("|") else "line", block)
         elif match := _HEADING.match(line):
-            yield Unit(start + match.end(), start + len(line.rstrip(" #")), "heading", block)
+            yield Quotable(start + match.end(), start + len(line.rstrip(" #")), "heading", block)
         elif match := _ITEM.match(line):
             paragraph = (start + match.end(), end)
         elif paragraph:
@@ -107,20 +103,20 @@ def _is_row(line: str) -> bool:
     return (stripped.startswith("|") and stripped.count("|") >= 2) or bool(_BOX.search(line))
 
 
-def _trimmed(text: str, start: int, end: int, kind: str, block: int) -> Unit:
-    """The unit of one line; of a box line, what stands between its edges; of a table row, the whole row."""
+def _trimmed(text: str, start: int, end: int, kind: str, block: int) -> Quotable:
+    """One line; of a box line, what stands between its edges; of a table row, the whole row."""
     line = text[start:end]
     if kind == "row":
-        return Unit(start + len(line) - len(line.lstrip()), start + len(line.rstrip()), kind, block)
+        return Quotable(start + len(line) - len(line.lstrip()), start + len(line.rstrip()), kind, block)
     inner = _BOX_EDGE.sub("", line) if _BOX.search(line) else line.strip()
     offset = line.find(inner)
-    return Unit(start + offset, start + offset + len(inner), kind, block)
+    return Quotable(start + offset, start + offset + len(inner), kind, block)
 
 
-def _sentences(text: str, span: tuple[int, int], lang: Language, block: int) -> Iterator[Unit]:
+def _sentences(text: str, span: tuple[int, int], lang: Language, block: int) -> Iterator[Quotable]:
     start, end = span
     for first, last in lang.sentences(text[start:end]):
-        yield Unit(start + first, start + last, "sentence", block)
+        yield Quotable(start + first, start + last, "sentence", block)
 
 
 def quotations(text: str) -> list[str]:

@@ -13,9 +13,9 @@ import pytest
 
 from cervella.brains.extractive.brain import ExtractiveBrain
 from cervella.claims.citations import Citations, find_citations
-from cervella.claims.grounding import quotations
 from cervella.protocols import Brain
 from cervella.text.language import language, words
+from cervella.text.sentences import quotations
 from cervella.types import BrainEvent, Completion, Finished, Passage, Prompt, Status, TextDelta, Usage
 from tests.conftest import PATIENCE
 

@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cervella.claims.grounding import best_unit, numbers, quotations, supports, units
+from cervella.claims.grounding import best_quote, supports
 from cervella.text.language import language
+from cervella.text.quantities import quantities
+from cervella.text.reading import ReadText
+from cervella.text.sentences import quotables, quotations
 from cervella.types import Passage
 from tests.conftest import PATIENCE, make_passage
 
@@ -25,6 +28,10 @@ RINVIO = make_passage(
 PREZZI = make_passage(
     "| Piano | Canone |\n|---|---|\n| Piccolo | 12,50 € |\n| Grande | $1,299.99 |", path="prezzi.md", id="2"
 )
+
+
+def read(*texts: str) -> list[ReadText]:
+    return [ReadText(text, IT) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +127,14 @@ def test_numbers_too_long_for_arithmetic_are_compared_whole() -> None:
 @given(st.text(max_size=80))
 def test_no_claim_makes_it_fail(text: str) -> None:
     supports(text, [RINVIO, PREZZI], IT, mark=1)
-    best_unit([text], make_passage(text), IT)
+    best_quote(read(text), make_passage(text), IT)
 
 
 @given(st.integers(0, 10**9))
 def test_a_whole_number_reads_the_same_in_every_writing(value: int) -> None:
     plain, italian, english = str(value), f"{value:,}".replace(",", "."), f"{value:,}"
     for writing in (italian, english):
-        assert numbers(plain)[0] & numbers(writing)[0]
+        assert quantities(plain)[0].readings & quantities(writing)[0].readings
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,7 @@ codice = 1
 
 
 def test_units_are_sentences_rows_lines_and_headings() -> None:
-    found = [(unit.kind, PIECES[unit.start : unit.end]) for unit in units(PIECES, IT)]
+    found = [(unit.kind, PIECES[unit.start : unit.end]) for unit in quotables(PIECES, IT)]
     assert found == [
         ("heading", "Titolo"),
         ("sentence", "Prima frase."),
@@ -188,21 +195,21 @@ markdown_like = st.text(alphabet="ab1 .,|-#>*`~│\n\t«»[]", max_size=120)
 
 @given(markdown_like)
 def test_units_are_in_order_and_never_overlap(text: str) -> None:
-    found = units(text, IT)
+    found = quotables(text, IT)
     assert all(0 <= unit.start <= unit.end <= len(text) for unit in found)
     assert all(one.end <= other.start for one, other in pairwise(found))
 
 
 @given(markdown_like, st.text(max_size=40))
-def test_the_best_unit_is_verbatim(text: str, claim: str) -> None:
-    quote = best_unit([claim], Passage(id="1", path="a", text=text, start_line=1, end_line=9), IT)
+def test_the_best_quote_is_verbatim(text: str, claim: str) -> None:
+    quote = best_quote(read(claim), Passage(id="1", path="a", text=text, start_line=1, end_line=9), IT)
     assert quote in text
     assert quote.strip() or not text.strip()
 
 
-def test_the_best_unit_is_the_row_or_sentence_that_answers() -> None:
-    assert best_unit(["Il grande costa 1.299,99"], PREZZI, IT) == "| Grande | $1,299.99 |"
-    assert best_unit(["tre prove su quattro"], RINVIO, IT) == "Tre prove su quattro sono passate, 95K in tutto."
+def test_the_best_quote_is_the_row_or_sentence_that_answers() -> None:
+    assert best_quote(read("Il grande costa 1.299,99"), PREZZI, IT) == "| Grande | $1,299.99 |"
+    assert best_quote(read("tre prove su quattro"), RINVIO, IT) == "Tre prove su quattro sono passate, 95K in tutto."
 
 
 @pytest.mark.parametrize(
@@ -211,7 +218,7 @@ def test_the_best_unit_is_the_row_or_sentence_that_answers() -> None:
 def test_grounding_takes_linear_time(text: str) -> None:
     started = time.perf_counter()
     supports(text, [make_passage(text)], IT)
-    best_unit([text], make_passage(text), IT)
+    best_quote(read(text), make_passage(text), IT)
     assert time.perf_counter() - started < PATIENCE
 
 

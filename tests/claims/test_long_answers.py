@@ -25,7 +25,7 @@ from cervella.review.verdict import review_text
 from cervella.soul.traits import Traits
 from cervella.testing import ScriptedBrain
 from cervella.text.language import language
-from cervella.text.quantities import numbers, quantities
+from cervella.text.quantities import quantities
 from cervella.text.sentences import normal
 from cervella.types import Passage
 
@@ -207,7 +207,7 @@ def test_a_number_of_five_thousand_digits_is_a_figure_like_any_other() -> None:
     long = "9" * 5_000
     verdict = review_text(f"Costa {long} euro [F1].", SOURCES, IT)
     assert {issue.kind for issue in verdict.issues} == {"figure"}
-    assert numbers(long) == [frozenset({long})]
+    assert [figure.readings for figure in quantities(long)] == [frozenset({long})]
     checked = run_check(Check(kind="abstains"), f"Non lo so: {long}.", Context(language="it"))
     assert checked.passed is False
     assert run_check(
@@ -276,14 +276,14 @@ def test_an_answer_of_hostile_marks_keeps_nobody_waiting(agent_that_says: Callab
 def test_what_there_was_no_time_to_check_is_neither_supported_nor_wrong(
     agent_that_says: Callable[[str], Agent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[str] = []
+    looks: list[object] = []
 
-    def slow(claim: str, *others: Any, **options: Any) -> bool:
+    def slow(claim: object, number: int) -> bool:
         looks.append(claim)
         time.sleep(0.4)
         return True
 
-    monkeypatch.setattr("cervella.claims.citations.supports", slow)
+    monkeypatch.setattr("cervella.claims.grounding.Grounding.supports", slow)
     claims = "".join(f"Il piano base parola{'abcdefghij'[n % 10] * (n + 1)} costa 12 euro [F1]. " for n in range(60))
     with agent_that_says(claims) as agent:
         agent.search("piano")

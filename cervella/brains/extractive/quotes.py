@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from cervella.claims.citations import claims_of
-from cervella.claims.grounding import Unit, supports, units
+from cervella.claims.grounding import supports
 from cervella.prompt.layout import defuse_marks, find_marks
 from cervella.text.language import Language
+from cervella.text.sentences import Quotable, quotables
 from cervella.types import Passage
 
 __all__ = ["Piece", "pieces", "quote"]
@@ -78,30 +79,30 @@ def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece
     above = f"{passage.lead}\n{passage.heading}"
     found: list[Piece] = []
     section, header, intro, group = above, "", -1, 0
-    before: tuple[str, Unit] | None = None
-    for unit in units(text, lang):
-        written = text[unit.start : unit.end]
-        if unit.kind == "heading":
+    before: tuple[str, Quotable] | None = None
+    for quotable in quotables(text, lang):
+        written = text[quotable.start : quotable.end]
+        if quotable.kind == "heading":
             section, intro, before = f"{above}\n{written}", -1, None
         if (
-            (unit.kind == "heading" and not _STATES.search(written))
+            (quotable.kind == "heading" and not _STATES.search(written))
             or _COMMENT.match(written)
             or not any(map(str.isalnum, written))
         ):
             continue
-        kind = _kind(text, unit, before)
-        if not _continues(text, unit, kind, before):
+        kind = _kind(text, quotable, before)
+        if not _continues(text, quotable, kind, before):
             group += 1
             intro = -1 if kind == "sentence" else intro
-            header = _header(text, unit, passage.lead) if kind == "row" else ""
-        same_item = before is not None and kind == "item" == before[0] and unit.block == before[1].block
-        before = (kind, unit) if unit.kind != "heading" else None
+            header = _header(text, quotable, passage.lead) if kind == "row" else ""
+        same_item = before is not None and kind == "item" == before[0] and quotable.block == before[1].block
+        before = (kind, quotable) if quotable.kind != "heading" else None
         if kind == "row" and written == header:
             continue
-        if same_item and unit.end - found[-1].start <= _LONGEST_PIECE:
-            found[-1] = replace(found[-1], end=unit.end)
+        if same_item and quotable.end - found[-1].start <= _LONGEST_PIECE:
+            found[-1] = replace(found[-1], end=quotable.end)
             continue
-        for start, end in _parts(text, unit, kind):
+        for start, end in _parts(text, quotable, kind):
             found.append(Piece(mark, passage, rank, start, end, kind, group, section, header, intro))
         if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
             intro = found[-1].start
@@ -115,43 +116,45 @@ def _bounded(passage: Passage) -> Passage:
     return replace(passage, text=passage.text[: cut if cut > 0 else _LONGEST_PASSAGE])
 
 
-def _kind(text: str, unit: Unit, before: tuple[str, Unit] | None) -> str:
-    if unit.kind == "heading":
+def _kind(text: str, quotable: Quotable, before: tuple[str, Quotable] | None) -> str:
+    if quotable.kind == "heading":
         return "sentence"
-    if unit.kind != "sentence":
-        return unit.kind if unit.end - unit.start <= 2 * _LONGEST_PIECE else "sentence"
-    later = before is not None and before[0] == "item" and before[1].block == unit.block
-    return "item" if later or _ITEM.match(text[text.rfind("\n", 0, unit.start) + 1 : unit.start]) else "sentence"
+    if quotable.kind != "sentence":
+        return quotable.kind if quotable.end - quotable.start <= 2 * _LONGEST_PIECE else "sentence"
+    later = before is not None and before[0] == "item" and before[1].block == quotable.block
+    return (
+        "item" if later or _ITEM.match(text[text.rfind("\n", 0, quotable.start) + 1 : quotable.start]) else "sentence"
+    )
 
 
-def _continues(text: str, unit: Unit, kind: str, before: tuple[str, Unit] | None) -> bool:
-    """Whether a unit belongs to the paragraph, list, table or fence of the one before it."""
+def _continues(text: str, quotable: Quotable, kind: str, before: tuple[str, Quotable] | None) -> bool:
+    """Whether a piece belongs to the paragraph, list, table or fence of the one before it."""
     if before is None or before[0] != kind:
         return False
     if kind == "item":
         return True
     if kind == "row":
-        between = text[before[1].end : unit.start].strip("\n")
+        between = text[before[1].end : quotable.start].strip("\n")
         return "\n" not in between or all(map(_RULED_ROW.match, between.split("\n")))
-    return before[1].block == unit.block
+    return before[1].block == quotable.block
 
 
-def _header(text: str, unit: Unit, lead: str) -> str:
+def _header(text: str, quotable: Quotable, lead: str) -> str:
     """The header of the table that starts with this row: the row itself, or for a split table a line of the lead."""
-    following = text[unit.end : unit.end + 2000].split("\n", 2)
+    following = text[quotable.end : quotable.end + 2000].split("\n", 2)
     if len(following) > 1 and _RULED_ROW.match(following[1]):
-        return text[unit.start : unit.end]
-    columns = len(_cells(text[unit.start : unit.end]))
+        return text[quotable.start : quotable.end]
+    columns = len(_cells(text[quotable.start : quotable.end]))
     rows = [line.strip() for line in lead.split("\n") if line.count("|") > 1 and not _RULED_ROW.match(line)]
     return next((row for row in reversed(rows) if len(_cells(row)) == columns), "")
 
 
-def _parts(text: str, unit: Unit, kind: str) -> Iterator[tuple[int, int]]:
-    """A unit cut where its lines are labels of their own, and where it is too long to be read at once."""
+def _parts(text: str, quotable: Quotable, kind: str) -> Iterator[tuple[int, int]]:
+    """A piece cut where its lines are labels of their own, and where it is too long to be read at once."""
     if kind in ("row", "line"):
-        yield unit.start, unit.end
+        yield quotable.start, quotable.end
         return
-    cuts = [unit.start, *(m.start() for m in _LABEL.finditer(text, unit.start, unit.end)), unit.end]
+    cuts = [quotable.start, *(m.start() for m in _LABEL.finditer(text, quotable.start, quotable.end)), quotable.end]
     for first, last in pairwise(cuts):
         start = first
         while last - start > _LONGEST_PIECE:

@@ -15,10 +15,10 @@ from typing import Literal
 
 from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
 from cervella.claims.citations import find_citations
-from cervella.claims.grounding import numbers
 from cervella.evaluation.suites.question_file import KnownQuestion
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold, known_languages, language, words
+from cervella.text.reading import ReadText
 from cervella.types import Passage
 
 __all__ = ["AnswerScore", "CitedPlace", "facts_of", "score_answer"]
@@ -174,9 +174,8 @@ def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...
     """Says that it does not know, and gives no figure that stands neither in the passages nor in the question."""
     base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
     for lang in map(language, known_languages()):
-        dates = (frozenset(str(int(part)) for part in iso.split("-")) for *_, iso in lang.find_dates(base))
-        known = [*numbers(base), *dates]
-        if not lang.abstains(said) or not all(_meets(figure, known) for figure in numbers(said)):
+        offered = ReadText(base, lang).offered
+        if not lang.abstains(said) or not all(one.readings & offered for one in ReadText(said, lang).figures):
             continue
         checked = run_check(_ABSTAINS, said, Context(language=lang.code, passages=shown, question=question.question))
         # A language without rules has no check that reads what stands beside: a supported citation is an answer there.
@@ -210,27 +209,18 @@ def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:
     >>> list(facts_of("Dal 21 gennaio alla porta 8010.", language("it")).values())
     ['01-21', '8010']
     """
-    rest, found = list(text), dict[frozenset[str], str]()
-    for start, end, iso in lang.find_dates(text):
+    read, found = ReadText(text, lang), dict[frozenset[str], str]()
+    for iso in read.dates:
         found[frozenset({iso, iso[5:]})] = iso
-        rest[start:end] = " " * (end - start)
-    left = "".join(rest)
-    days = []
-    for day, month in lang.find_months(left):
-        if day is not None:
-            found[frozenset({f"{month:02}-{day:02}"})] = f"{month:02}-{day:02}"
-            days.append(frozenset({str(day)}))
-    for readings in numbers(left):
-        if readings in days:
-            days.remove(readings)  # the day of a date that is counted already
+    days = [f"{month:02}-{day:02}" for day, month in read.months if day is not None]
+    found |= {frozenset({day}): day for day in days}
+    counted = [frozenset({str(int(day[3:]))}) for day in days]
+    for readings in (figure.readings for figure in read.undated):
+        if readings in counted:
+            counted.remove(readings)  # the day of a date that is there already
         else:
             found[readings] = min(readings, key=lambda reading: (len(reading), reading))
-    for name in _IDENTIFIER.findall(fold(left)):
-        found[frozenset({name})] = name
-    for word in words(left):
-        if word in lang.numbers and word not in lang.stop_words:
-            found.setdefault(frozenset({str(lang.numbers[word])}), str(lang.numbers[word]))
-    return found
+    return found | {frozenset({name}): name for name in _IDENTIFIER.findall(read.folded)}
 
 
 def _missing(question: KnownQuestion, said: str, lang: Language) -> tuple[str, ...]:

@@ -1,0 +1,121 @@
+"""A text is read once, whoever looks at it; figures, dates and negations are read as people write them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cervella.claims import evidence
+from cervella.claims.citations import claims_of, find_citations
+from cervella.claims.grounding import findings
+from cervella.review.verdict import review_text
+from cervella.text import reading
+from cervella.text.language import Language, known_languages, language
+from cervella.text.quantities import quantities
+from cervella.text.reading import ReadText
+from tests.conftest import make_passage
+
+IT, EN = language("it"), language("en")
+DATA = Path(__file__).parents[1] / "data"
+ANSWER = (
+    "Il lancio è poi il 20 gennaio 2026 [F1]. Il canone del piano piccolo è di circa 12 euro al mese, cioè "
+    "150 euro l'anno [F2]. Il piano grande ha 41 postazioni e costa 99 € [F2][F1]. Mancano i «test di carico» [F1]."
+)
+SOURCES = {
+    "F1": make_passage("Il lancio è rinviato al 20 gennaio 2026.\nMancano i «test di carico», dice il team.", id="1"),
+    "F2": make_passage(
+        "| Piano | Canone | Postazioni |\n|---|---|---|\n| Piccolo | 12,50 € | 3 |\n| Grande | 99 € | 40 |\n\n"
+        "I prezzi valgono dal 9 gennaio; sconti del dieci per cento per dodici mesi.",
+        id="2",
+        path="prezzi.md",
+    ),
+}
+
+
+@pytest.mark.parametrize("check", [find_citations, review_text])
+def test_a_claim_and_each_line_are_read_once_for_figures_and_once_for_stems(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: Counter[str] = Counter()
+    stemmed: Counter[str] = Counter()
+
+    def counted(text: str, *given: Any, **options: Any) -> Any:
+        parsed[text] += 1
+        return quantities(text, *given, **options)
+
+    def stems(self: Language, text: str) -> list[str]:
+        stemmed[text] += 1
+        return real(self, text)
+
+    real = Language.stems
+    marks = {claim.text for claim in claims_of(ANSWER, IT)}
+    monkeypatch.setattr(reading, "quantities", counted)
+    monkeypatch.setattr(Language, "stems", stems)
+    evidence.source_of.cache_clear()
+    check(ANSWER, SOURCES, IT)
+    lines = {line.text for passage in SOURCES.values() for line in evidence.source_of(passage, IT).lines}
+    assert marks <= set(parsed)
+    assert set(parsed) <= marks | lines | {"", "\n"}  # the question and what else was given are two lines more
+    assert {text: count for text, count in parsed.items() if count > 1 and text} == {}
+    assert {text: count for text, count in stemmed.items() if count > 1 and len(text.split()) > 2} == {}
+
+
+def rows(name: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text("utf-8").splitlines()]
+    return [row for row in found if row["language"] in known_languages()]
+
+
+def right_numbers(row: dict[str, Any]) -> bool:
+    figures = ReadText(row["text"], language(row["language"])).undated
+    return len(figures) == len(row["numbers"]) and all(
+        wanted in figure.readings for wanted, figure in zip(row["numbers"], figures, strict=True)
+    )
+
+
+def right_dates(row: dict[str, Any]) -> bool:
+    read = ReadText(row["text"], language(row["language"]))
+    return sorted(iso for _, _, iso in read.date_spans) == sorted(row["dates"])
+
+
+def right_negation(row: dict[str, Any]) -> bool:
+    found = findings(row["claim"], [make_passage(row["source"])], language(row["language"]))
+    return ("negation" in {one.kind for one in found}) is row["contradicts"]
+
+
+FLOORS = {"numbers": 0.99, "dates": 1.0, "negation": 0.9}
+"""Shares of rows in Italian, English and Portuguese that are read right; the rows were written without sight of the
+code."""
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_figures_dates_and_negations_are_read_as_others_write_them(name: str) -> None:
+    judge = {"numbers": right_numbers, "dates": right_dates, "negation": right_negation}[name]
+    own = [row for row in rows(name) if row["language"] in ("it", "en", "pt")]
+    wrong = [row for row in own if not judge(row)]
+    assert 1 - len(wrong) / len(own) >= FLOORS[name], wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "value", "unit"),
+    [
+        ("vent'anni", "it", "20", "months"),
+        ("due milioni e mezzo di euro", "it", "2500000", "eur"),
+        ("duemilacentottanta euro", "it", "2180", "eur"),
+        ("tre virgola cinque ore", "it", "3.5", "time"),
+        ("two hundred and five days", "en", "205", "time"),
+        ("twenty-five per cent", "en", "25", "%"),
+        ("vinte e cinco horas", "pt", "25", "time"),
+    ],
+)
+def test_number_words_are_put_together(text: str, lang: str, value: str, unit: str) -> None:
+    [figure] = quantities(text, language(lang))
+    assert (figure.readings, figure.senses[0][0]) == ({value}, unit)
+
+
+def test_a_language_that_the_library_does_not_know_reads_its_own_table_of_number_words() -> None:
+    invented = type("Invented", (), {"code": "xx", "numbers": {"mik": 7}, "review": {}})()
+    assert [sorted(one.readings) for one in quantities("mik tolu 3", invented)] == [["7"], ["3"]]
