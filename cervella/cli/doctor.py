@@ -26,6 +26,7 @@ from cervella.knowledge.documents.local_only import local_only_in
 from cervella.knowledge.documents.scan import scan
 from cervella.knowledge.embedders.embedders import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.storage import IndexFolder
+from cervella.prompt.layout import estimate_tokens
 from cervella.protocols import optional_members
 from cervella.types import IndexReport
 
@@ -104,7 +105,7 @@ def _looked(name: str, look: Callable[[], str]) -> Finding:
 
 
 def _tokens(agent: Agent) -> int:
-    return -(-len(agent.soul.system_prompt()) // 3)
+    return estimate_tokens(agent.soul.system_prompt())
 
 
 def _soul(agent: Agent) -> str:
