@@ -1,4 +1,4 @@
-"""What goes wrong between here and a server, said as the errors of the house."""
+"""Failures between this program and a server, translated into `BrainError`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["HttpFailures", "checked", "checked_async", "translated"]
 
 class _Translating(Protocol):
     def _failure_of(self, error: Exception) -> BrainError:
-        """An error as one of the house, without keys."""
+        """A BrainError for any error, without keys."""
         ...
 
 
@@ -187,9 +187,9 @@ class HttpFailures:
         """It turned out, after the prompt was made for a local brain, that the model runs elsewhere."""
         return self.broken("runs its model elsewhere, and was about to be shown what is local only")
 
-    def unended(self, what: str, text: str) -> BrainResponseError:
+    def unended(self, text: str) -> BrainResponseError:
         """The stream ended before the answer did; where no text had come, that is an empty answer."""
-        return self.broken(what, code=None if text.strip() else "empty_answer")
+        return self.broken("ended its answer without a reason", code=None if text.strip() else "empty_answer")
 
     def unfinished_thought(self) -> BrainResponseError:
         return self.broken(
@@ -209,11 +209,9 @@ class HttpFailures:
 async def translated(
     events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]
 ) -> AsyncGenerator[BrainEvent, None]:
-    """The events, and what breaks them as errors of the house: after the first text, StreamInterruptedError.
+    """The events; whatever breaks them becomes a BrainError, after the first text StreamInterruptedError.
 
-    PersonaTruncatedError stays what it is: a text that was not hers is no part of an answer.
-
-    `failure_of` makes them, without keys.
+    `failure_of` makes the errors, without keys.
     """
     texts: list[str] = []
     try:
@@ -226,15 +224,7 @@ async def translated(
     except Exception as error:
         failure = failure_of(error)
     # Raised out here: within the handler the vendor's error would be its context.
-    if texts and not isinstance(failure, (StreamInterruptedError, PersonaTruncatedError)):
-        raise StreamInterruptedError(
-            f"The answer broke off: {failure.message}",
-            partial="".join(texts),
-            brain=failure.brain,
-            model=failure.model,
-            remedy="Ask again: part of the answer was shown already, so nothing is replayed on its own.",
-        ) from failure
-    raise failure
+    raise StreamInterruptedError.after("".join(texts), failure)
 
 
 def checked(check: Callable[[B], None]) -> Callable[[B], None]:
@@ -246,7 +236,7 @@ def checked(check: Callable[[B], None]) -> Callable[[B], None]:
             return check(self)
         except Exception as error:
             failure = self._failure_of(error)
-        raise failure  # out here: within the handler the vendor's error would be its context
+        raise failure  # out here: see `translated`
 
     return wrapped
 
@@ -254,7 +244,7 @@ def checked(check: Callable[[B], None]) -> Callable[[B], None]:
 def checked_async(
     method: Callable[Concatenate[B, P], Awaitable[R]],
 ) -> Callable[Concatenate[B, P], Coroutine[Any, Any, R]]:
-    """An async method of a brain whose errors hold no key: see `checked`."""
+    """An async method of a brain whose errors hold no key."""
 
     @functools.wraps(method)
     async def wrapped(self: B, /, *args: P.args, **options: P.kwargs) -> R:

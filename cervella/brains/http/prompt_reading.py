@@ -17,7 +17,7 @@ from cervella.brains.http.failures import HttpFailures
 from cervella.brains.http.ollama_server import window_given
 from cervella.brains.http.prompt_meter import PromptMeter, is_full_window
 from cervella.errors import BrainError
-from cervella.types import Message
+from cervella.types import Message, Usage
 
 __all__ = ["PromptReading"]
 
@@ -46,22 +46,13 @@ class PromptReading:
         return self._is_ollama is True and not self._meter.is_sure(messages, room)
 
     async def ends(
-        self,
-        client: Any,
-        messages: Sequence[Message],
-        seen: int | None,
-        *,
-        room: int,
-        failures: HttpFailures,
-        cached: int | None = None,
+        self, client: Any, messages: Sequence[Message], usage: Usage, *, room: int, failures: HttpFailures
     ) -> None:
-        """Raises PersonaTruncatedError where the `seen` tokens are not all of the messages.
-
-        `cached` are tokens of a cache that `seen` may leave out.
-        """
+        """Raises PersonaTruncatedError where the tokens that the server read are not all of the messages."""
+        seen, cached = usage.input_tokens, usage.cache_read_tokens or 0
         if seen is None:
             return
-        reading = self._meter.reading(messages, seen, room, cached=cached or 0)
+        reading = self._meter.reading(messages, seen, room, cached=cached)
         counted: int | None = None
         if reading != "whole" and await self._found_ollama(client):
             counted = await self._counted(client, failures.model, messages)
@@ -78,12 +69,12 @@ class PromptReading:
         if not any(message.images for message in messages):
             self._meter.learn(messages, seen)
 
-    def check(self, failures: HttpFailures, *, timeout: float, key: str | None) -> None:
+    def check(self, failures: HttpFailures, *, key: str | None) -> None:
         """Raises where the server is an Ollama, which has a wire that reads prompts whole."""
         import httpx2
 
         try:
-            told = get_json(f"{self._root}/api/version", timeout=timeout, key=key)
+            told = get_json(f"{self._root}/api/version", timeout=_SECONDS, key=key)
         except (httpx2.HTTPError, ValueError):
             return
         if _is_version(told):
