@@ -24,7 +24,7 @@ from cervella.brains.embedded.slot_files import SlotFiles, slot_key
 if TYPE_CHECKING:
     from cervella.brains.embedded.engine import Engine
 
-__all__ = ["Warmth", "forget"]
+__all__ = ["Warmth", "forget", "json_bytes"]
 
 _logger = logging.getLogger("cervella")
 _TURN_SECONDS = 0.05
@@ -127,7 +127,7 @@ class _Slots:
         """Read a prompt and answer nothing. A caller who leaves stops it within a batch."""
         body = {"prompt": tokens, "n_predict": 0, "id_slot": slot, "stream": True, "return_progress": True}
         computed = 0
-        async with self._client.stream("POST", "/completion", content=_json(body)) as response:
+        async with self._client.stream("POST", "/completion", content=json_bytes(body)) as response:
             response.raise_for_status()
             async for line in response.aiter_lines():
                 if line.startswith("data: {"):
@@ -151,12 +151,13 @@ class _Slots:
         await self._post(f"/slots/{slot}?action=erase")
 
     async def _post(self, url: str, **body: Any) -> dict[str, Any]:
-        response = await self._client.post(url, content=_json(body))
+        response = await self._client.post(url, content=json_bytes(body))
         if response.status_code != httpx2.codes.OK:
             raise ValueError(f"the engine answered {response.status_code} to {url}")
         found: dict[str, Any] = response.json()
         return found
 
 
-def _json(body: Mapping[str, Any]) -> bytes:
+def json_bytes(body: Mapping[str, Any]) -> bytes:
+    """A request's body; half a surrogate pair becomes a "?"."""
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

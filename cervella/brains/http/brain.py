@@ -21,12 +21,12 @@ from cervella.brains.http.clients import (
     key_from,
     location_of_url,
 )
-from cervella.brains.http.failures import HttpFailures, checked, checked_async, translated
+from cervella.brains.http.failures import HttpFailures, Translated, checked, checked_async
 from cervella.brains.http.messages import defuse_control_tokens, fold_system, merge_neighbours, system_refused
 from cervella.brains.http.ollama_server import is_ollamas_cloud
 from cervella.brains.http.prompt_reading import PromptReading
 from cervella.brains.http.refusals import Refusal, error_object
-from cervella.errors import BrainError, BrainNotInstalledError
+from cervella.errors import BrainError
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
 from cervella.types.endings import ending_of
@@ -187,9 +187,9 @@ class HttpBrain(Generic[C]):
             await self._learn()
             self._ready = True
 
-    def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
+    def stream(self, prompt: Prompt, /) -> Translated:
         """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
-        return translated(self._answer(prompt), self._failure_of)
+        return Translated(self._answer(prompt), self._failure_of)
 
     @checked_async
     async def count_tokens(self, prompt: Prompt) -> int:
@@ -336,28 +336,9 @@ class HttpBrain(Generic[C]):
 
     def _failure_of(self, error: Exception) -> BrainError:
         failures = self._failures()
-        return failures.keyless(error if isinstance(error, BrainError) else self._translated(error, failures), error)
-
-    def _translated(self, error: Exception, failures: HttpFailures) -> BrainError:
-        """A client's error as one of ours. They are known by name: httpx and httpx2 share the names of theirs, and so
-        do the clients of Anthropic and OpenAI; none of them is imported for it."""
-        if isinstance(error, ImportError):
-            return BrainNotInstalledError(
-                f"The brain {self.name!r} needs a package that is not installed: {error}.",
-                brain=self.name,
-                model=self.model,
-                remedy="Install it; `cervella doctor` says how.",
-            )
-        if (refusal := self._refusal(error)) is not None:
-            return self._refused(refusal, failures)
-        names = {kind.__name__ for kind in type(error).__mro__}
-        if names & {"TimeoutException", "APITimeoutError"}:
-            return failures.silent()
-        if names & {"ConnectionError", "ConnectError", "APIConnectionError"}:
-            return failures.unreachable(error.__cause__ or error if "APIConnectionError" in names else error)
-        if "HTTPError" in names:
-            return failures.broken_off(error)
-        return failures.broken(f"answered what can't be read ({type(error).__name__})")
+        if isinstance(error, BrainError) or (refusal := self._refusal(error)) is None:
+            return failures.keyless(failures.of(error), error)
+        return failures.keyless(self._refused(refusal, failures), error)
 
     def _refused(self, refusal: Refusal, failures: HttpFailures) -> BrainError:
         return failures.refused(refusal)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -13,6 +12,7 @@ from cervella.brains.http.refusals import Refusal, counts, retry_after
 from cervella.errors import (
     BrainAuthError,
     BrainError,
+    BrainNotInstalledError,
     BrainRateLimitError,
     BrainResponseError,
     BrainTimeoutError,
@@ -24,7 +24,7 @@ from cervella.errors import (
 from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.types import BrainEvent, TextDelta
 
-__all__ = ["HttpFailures", "checked", "checked_async", "translated"]
+__all__ = ["HttpFailures", "Translated", "checked", "checked_async"]
 
 
 class _Translating(Protocol):
@@ -63,6 +63,31 @@ class HttpFailures:
         if failure is not error and failure.__cause__ is None:
             failure.__cause__ = error
         return keyless(failure, known_keys(*self.key_variables, url=self.url)).with_traceback(None)
+
+    def of(self, error: Exception) -> BrainError:
+        """A client's error as one of ours; a BrainError as it is.
+
+        Clients' errors are known by name: httpx and httpx2 share the names of theirs, and so do the clients of
+        Anthropic and OpenAI; none of them is imported for it.
+        """
+        if isinstance(error, BrainError):
+            return error
+        if isinstance(error, ImportError):
+            return BrainNotInstalledError(
+                f"The brain {self.brain!r} needs a package that is not installed: {error}.",
+                remedy="Install it: `pip install 'cervella[KIND]'`, where KIND is the brain's.",
+                **self._who,
+            )
+        names = {kind.__name__ for kind in type(error).__mro__}
+        if names & {"TimeoutException", "APITimeoutError"}:
+            return self.silent()
+        if "APIConnectionError" in names:
+            return self.unreachable(error.__cause__ or error)
+        if names & {"ConnectionError", "ConnectError"}:
+            return self.unreachable(error)
+        if "HTTPError" in names:
+            return self.broken_off(error)
+        return self.broken(f"answered what can't be read ({type(error).__name__})")
 
     def said(self, text: object) -> str:
         """What a server said, for a message: on one line, without keys, and no longer than is read."""
@@ -206,25 +231,37 @@ class HttpFailures:
         return {"brain": self.brain, "model": self.model}
 
 
-async def translated(
-    events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]
-) -> AsyncGenerator[BrainEvent, None]:
-    """The events; whatever breaks them becomes a BrainError, after the first text StreamInterruptedError.
+class Translated:
+    """The events of a brain; whatever breaks them becomes a BrainError, after the first text StreamInterruptedError.
 
-    `failure_of` makes the errors, without keys.
+    `failure_of` makes the errors, without keys. It is no generator around a generator: a loop that ends closes all
+    generators at once, and the outer one would find the inner one busy.
     """
-    texts: list[str] = []
-    try:
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    texts.append(event.text)
-                yield event
-        return
-    except Exception as error:
-        failure = failure_of(error)
-    # Raised out here: within the handler the vendor's error would be its context.
-    raise StreamInterruptedError.after("".join(texts), failure)
+
+    def __init__(self, events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]) -> None:
+        self._events = events
+        self._failure_of = failure_of
+        self._texts: list[str] = []
+
+    def __aiter__(self) -> Translated:
+        return self
+
+    async def __anext__(self) -> BrainEvent:
+        try:
+            event = await anext(self._events)
+            if isinstance(event, TextDelta):
+                self._texts.append(event.text)
+            return event
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            failure = self._failure_of(error)
+        # Raised out here: within the handler the vendor's error would be its context.
+        raise StreamInterruptedError.after("".join(self._texts), failure)
+
+    async def aclose(self) -> None:
+        """Stop the engine."""
+        await self._events.aclose()
 
 
 def checked(check: Callable[[B], None]) -> Callable[[B], None]:
@@ -236,7 +273,7 @@ def checked(check: Callable[[B], None]) -> Callable[[B], None]:
             return check(self)
         except Exception as error:
             failure = self._failure_of(error)
-        raise failure  # out here: see `translated`
+        raise failure  # out here: see `Translated`
 
     return wrapped
 
