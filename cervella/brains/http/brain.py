@@ -146,7 +146,7 @@ class HttpBrain(Generic[C]):
     # What a subclass says of its wire
 
     def _connect(self, key: str | None) -> C:
-        """A client of the server."""
+        """A client of the server; by default one of httpx2, in which paths are relative to `url`."""
         return cast(C, async_client(self._url, self._connect_timeout, key=key))
 
     def _send(self, client: C, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:

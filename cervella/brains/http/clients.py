@@ -154,7 +154,7 @@ def async_client(url: str, connect_timeout: float, *, key: str | None = None) ->
 
     options = client_options(url, connect_timeout, key)
     limits, timeout = httpx2.Limits(**options.pop("limits")), httpx2.Timeout(**options.pop("timeout"))
-    return httpx2.AsyncClient(**options, limits=limits, timeout=timeout)
+    return httpx2.AsyncClient(**options, base_url=shown_url(url), limits=limits, timeout=timeout)
 
 
 @contextlib.asynccontextmanager
