@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 import anyio
 
 from cervella.brains.http.clients import (
+    Inner,
     PerLoop,
     async_client,
     checked_model,
@@ -218,7 +219,7 @@ class HttpBrain(Generic[C]):
             sent = await self._lay_out(client, prompt)
             answer, held = Answer(model=self.model), False
             try:
-                async with aclosing(self._send(client, sent, answer)) as events:
+                async with aclosing(Inner(self._send(client, sent, answer))) as events:
                     async for event in events:
                         if isinstance(event, UsageUpdate):
                             answer.usage = event.usage

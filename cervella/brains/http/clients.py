@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = [
+    "Inner",
     "PerLoop",
     "async_client",
     "checked_model",
@@ -157,14 +158,40 @@ def async_client(url: str, connect_timeout: float, *, key: str | None = None) ->
     return httpx2.AsyncClient(**options, base_url=shown_url(url), limits=limits, timeout=timeout)
 
 
-@contextlib.asynccontextmanager
-async def closing(stream: Any) -> AsyncGenerator[Any, None]:
+class Inner(Generic[T]):
+    """An async generator that another one reads and closes, so that the loop must not do it.
+
+    A loop that ends closes all generators that it knows at once: the outer one would find the inner one busy.
+    """
+
+    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+        self._generator = generator
+        self.aclose = generator.aclose
+
+    def __aiter__(self) -> Inner[T]:
+        return self
+
+    def __anext__(self) -> Awaitable[T]:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+
+class closing:
     """Closes a stream of a client's, also where the reader was cancelled: then the server stops writing."""
-    try:
-        yield stream
-    finally:
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> Any:
+        return self._stream
+
+    async def __aexit__(self, *_: object) -> None:
         with anyio.CancelScope(shield=True):
-            await stream.close()
+            await self._stream.close()
 
 
 class PerLoop(Generic[T]):

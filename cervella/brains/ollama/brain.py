@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from cervella.brains.http.brain import LISTING_SECONDS, UNKNOWN_MODEL, Answer, HttpBrain, Sent
-from cervella.brains.http.clients import checked_number
+from cervella.brains.http.clients import Inner, checked_number
 from cervella.brains.http.failures import HttpFailures
 from cervella.brains.http.messages import system_refused
 from cervella.brains.http.ollama_server import (
@@ -126,7 +126,7 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
         import ollama
 
         try:
-            async with aclosing(await client.chat_whole(self._request(sent))) as parts:
+            async with aclosing(Inner(await client.chat_whole(self._request(sent)))) as parts:
                 async for part in parts:
                     yield part.message.content or ""
                     if part.done:
