@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from cervella.brains.shield.call import Call
-from cervella.brains.shield.fitting import Fitted, context_tokens_of, fit, location_of
+from cervella.brains.shield.fitting import Fitted, fit, location_of
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.privacy.causes import keyless
 from cervella.protocols import Brain, optional_members
@@ -82,7 +82,7 @@ class Shield:
 
     @property
     def context_tokens(self) -> int | None:
-        return context_tokens_of(self.brain)
+        return optional_members(self.brain).context_tokens
 
     @property
     def capabilities(self) -> frozenset[str]:
