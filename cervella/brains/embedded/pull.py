@@ -33,7 +33,7 @@ _MEGA = 10**6
 _PATIENCE_SECONDS = 30.0
 _NOT_A_NAME = "It is a suggested name, OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf"
 Progress = Callable[[str, int, int], None]
-"""What, how much of it is done, and how much it is."""
+"""The name of the step, how much of it is done, and how much it is in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +254,7 @@ def _alone(part: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _told(folder: Path) -> Iterator[None]:
-    """What can go wrong on the way, as the errors of the house."""
+    """Translates the failures of a download into BrainError."""
     hub = _hub()
     try:
         yield

@@ -1,4 +1,4 @@
-"""An Ollama server as it is found: where it is, which models it has, what a model is. The client is not imported."""
+"""Facts about an Ollama server: its address, its models, and what it says of each. No client is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a brain may see of a prompt, and how much of it fits."""
+"""The part of a prompt that a brain may see, cut to its window."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def location_of(brain: Brain, configured: Location | None = None) -> Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A prompt as a brain may see it and as it fits."""
+    """A prompt as a brain may see it, cut to its window."""
 
     prompt: Prompt
     prompt_tokens: int
     limit_tokens: int | None
     """The window less the room for the answer; None where the brain names no window."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """What was taken out, counted: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy;
-    `passages_dropped`, `turns_dropped` for want of room."""
+    """How much was taken out: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy; `passages_dropped`,
+    `turns_dropped` because there was no room."""
 
 
 def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
-    """The prompt less what a brain at this location may not see, and what was taken out.
+    """The prompt without the parts that a brain at this location may not see, and how much was taken out.
 
     For a cloud brain: without local-only passages and tainted turns, and with every secret masked.
     """
