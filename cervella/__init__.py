@@ -153,6 +153,9 @@ if TYPE_CHECKING:
         Usage,
         UsageUpdate,
     )
+    from cervella.types.deadline import (
+        Deadline,
+    )
 
 __version__ = "0.1.0"
 
@@ -186,6 +189,7 @@ _HOME = {
     "ConversationError": "errors",
     "Conversations": "records.conversations",
     "ConversationsConfig": "configuration.settings",
+    "Deadline": "types.deadline",
     "Embedder": "protocols",
     "EvaluationConfig": "configuration.settings",
     "EvaluationError": "errors",
@@ -288,6 +292,7 @@ __all__ = [
     "ConversationError",
     "Conversations",
     "ConversationsConfig",
+    "Deadline",
     "Embedder",
     "EvaluationConfig",
     "EvaluationError",
