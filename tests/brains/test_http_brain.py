@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import cervella
 from cervella.brains.http.brain import Answer, HttpBrain, Sent
 from cervella.brains.shield.shield import Shield
-from cervella.errors import BrainError, PersonaTruncatedError, StreamInterruptedError
+from cervella.errors import BrainError, BrainNotInstalledError, PersonaTruncatedError, StreamInterruptedError
 from cervella.testing import check_brain
 from cervella.types import Finished, Prompt, TextDelta, Usage, UsageUpdate
 from tests.brains.fault_server import Connection, FaultServer, fault_server
@@ -132,6 +133,19 @@ def test_a_break_after_the_first_text_is_an_interruption_with_what_had_come(serv
     assert isinstance(error, StreamInterruptedError)
     assert error.partial == "Ecco"
     assert isinstance(error.__cause__, BrainError)
+
+
+@pytest.mark.parametrize(("name", "package"), [("claude", "anthropic"), ("vllm", "openai"), ("ollama", "ollama")])
+def test_a_client_that_is_not_installed_says_how_to_install_it(
+    server: FaultServer, name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [one for one in sys.modules if one.split(".")[0] == package or one.endswith("ollama.client")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    [error] = events_of(WIRES[name].brain(server))
+    assert isinstance(error, BrainNotInstalledError)
+    assert error.extra == name
+    assert f"cervella[{name}]" in str(error.remedy)
 
 
 @pytest.mark.parametrize("name", WIRES)

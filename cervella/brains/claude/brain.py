@@ -42,6 +42,7 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
     `thinking_tokens` is the room for thoughts beside that of the answer, where the model may think.
     """
 
+    extra = "claude"
     capabilities = frozenset({"images"})
 
     def __init__(

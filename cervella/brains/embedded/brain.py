@@ -18,7 +18,7 @@ from cervella.brains.embedded.gguf import GgufError, ModelFacts, read_facts
 from cervella.brains.embedded.warmth import Warmth, forget, json_bytes
 from cervella.brains.http.failures import HttpFailures, Translated, checked, checked_async
 from cervella.brains.http.refusals import Refusal, error_object
-from cervella.errors import BrainError, BrainNotInstalledError, BrainTimeoutError
+from cervella.errors import BrainError, BrainTimeoutError
 from cervella.prompt.layout import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 from cervella.types.endings import ending_of
@@ -109,6 +109,7 @@ class EmbeddedBrain:
             url="",
             start="Ask again; if it stays so, restart the program.",
             key_cure="Restart the program.",
+            extra="embedded",
         )
         self._warmth = Warmth(Path(slots).expanduser().absolute()) if slots else None
         self._engine: Engine | None = None
@@ -314,8 +315,7 @@ class _Failures(HttpFailures):
     def loading(self, error: Exception, path: str) -> BrainError:
         """The error for a model that could not be loaded."""
         if isinstance(error, ImportError):
-            what, cure = f"needs a package that is not installed: {error}", "`pip install 'cervella[embedded]'`"
-            return self._error(BrainNotInstalledError, what, f"Install it: {cure}.", extra="embedded")
+            return self.of(error)
         if isinstance(error, OSError):
             return self._error(
                 BrainError,

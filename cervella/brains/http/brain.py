@@ -94,6 +94,8 @@ class HttpBrain(Generic[C]):
 
     start = "Start its server, or change url in [brains.{name}]."
     """What cures a server that does not answer: a sentence."""
+    extra: str | None = None
+    """The extra that brings the client's package: `pip install 'cervella[extra]'`."""
     capabilities: frozenset[str] = frozenset()
     _may_fold = True
     """Whether the model behind the server may be one whose template takes no system role."""
@@ -333,11 +335,12 @@ class HttpBrain(Generic[C]):
             if variable
             else f"Name the environment variable that holds its key: {table}.",
             key_variables=self._key_variables,
+            extra=self.extra,
         )
 
     def _failure_of(self, error: Exception) -> BrainError:
         failures = self._failures()
-        if isinstance(error, BrainError) or (refusal := self._refusal(error)) is None:
+        if isinstance(error, (BrainError, ImportError)) or (refusal := self._refusal(error)) is None:
             return failures.keyless(failures.of(error), error)
         return failures.keyless(self._refused(refusal, failures), error)
 

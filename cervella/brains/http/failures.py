@@ -55,6 +55,8 @@ class HttpFailures:
     """What to do where the key is missing or refused: a sentence."""
     key_variables: tuple[str | None, ...] = ()
     """The environment variables that its key may stand in."""
+    extra: str | None = None
+    """The extra that brings the packages it needs."""
 
     def keyless(self, failure: BrainError, error: BaseException | None = None) -> BrainError:
         """The failure, with `error` as its cause, and no key in either. See `cervella.privacy.causes`.
@@ -74,8 +76,9 @@ class HttpFailures:
         if isinstance(error, BrainError):
             return error
         if isinstance(error, ImportError):
-            cure = "Install it: `pip install 'cervella[KIND]'`, where KIND is the brain's."
-            return self._error(BrainNotInstalledError, f"needs a package that is not installed: {error}", cure)
+            wanted = f"'cervella[{self.extra}]'" if self.extra else error.name
+            what, cure = f"needs a package that is not installed: {error}", f"Install it: `pip install {wanted}`."
+            return self._error(BrainNotInstalledError, what, cure, extra=self.extra)
         names = {kind.__name__ for kind in type(error).__mro__}
         if names & {"TimeoutException", "APITimeoutError"}:
             return self.silent()

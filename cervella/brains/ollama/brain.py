@@ -53,6 +53,7 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
     A model that Ollama's own service runs is a cloud brain, wherever the server is.
     """
 
+    extra = "ollama"
     start = "Start it with `ollama serve`, or change url in [brains.{name}]."
     _window: int
 

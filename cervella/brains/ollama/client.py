@@ -12,6 +12,8 @@ from cervella.brains.http.clients import client_options, shown_url
 
 __all__ = ["OllamaClient"]
 
+_KEPT_CONNECTIONS = 20
+"""To this machine too: a question comes with further requests."""
 _OLLAMAS_OWN = ("https://ollama.com", "https://api.ollama.com")
 
 
@@ -22,6 +24,7 @@ class OllamaClient(ollama.AsyncClient):
 
     def __init__(self, url: str, *, key: str | None, connect_timeout: float) -> None:
         options = client_options(url, connect_timeout, key)
+        options["limits"]["max_keepalive_connections"] = _KEPT_CONNECTIONS
         limits, timeout = httpx.Limits(**options.pop("limits")), httpx.Timeout(**options.pop("timeout"))
         super().__init__(shown_url(url), **options, limits=limits, timeout=timeout)
         if key is None and not url.startswith(_OLLAMAS_OWN):

@@ -39,6 +39,7 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
     cache from that of others, `extra_body` is added to the request as it stands.
     """
 
+    extra = "vllm"
     start = "Start its server (`vllm serve MODEL`), or change url in [brains.{name}]."
     _reading: PromptReading
 
