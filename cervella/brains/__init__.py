@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
@@ -67,18 +67,7 @@ def load_brain(
     kind = str(own.pop("kind", name))
     third_party = _third_party()
     if kind not in _BUILT_IN and kind not in third_party:
-        known = brain_names(options) if kind == name else brain_names()
-        what = (
-            f"No brain is called {kind!r}."
-            if kind == name
-            else f"The brain {name!r} is of kind {kind!r}: there is none."
-        )
-        elsewhere = known_elsewhere(spec if kind == name else kind, table=None if kind == name else name)
-        elsewhere = elsewhere or (known_elsewhere(kind) if kind == name else None)
-        near = f"{elsewhere} " if elsewhere else did_you_mean(kind, known)
-        if model and not near:
-            near = f'A model of Ollama is named after its brain: "ollama:{spec}". '
-        raise UnknownBrainError(what, name=kind, known=known, remedy=f"{near}Known brains: {', '.join(known)}.")
+        raise _unknown(spec, kind, options)
     if model:
         own["model"] = model.strip()
     for key in (*SHIELD_OPTIONS, *COST_OPTIONS):
@@ -99,6 +88,20 @@ def load_brain(
             remedy=f"Check the values of [brains.{name}].",
         ) from error
     return cast(Brain, brain)
+
+
+def _unknown(spec: str, kind: str, options: Mapping[str, Mapping[str, Any]]) -> UnknownBrainError:
+    name, _, model = spec.partition(":")
+    if kind == name.strip():
+        known, what = brain_names(options), f"No brain is called {kind!r}."
+        cure = known_elsewhere(spec) or known_elsewhere(kind)
+    else:
+        known, what = brain_names(), f"The brain {name!r} is of kind {kind!r}: there is none."
+        cure = known_elsewhere(kind, table=name)
+    near = f"{cure} " if cure else did_you_mean(kind, known)
+    if model and not near:
+        near = f'A model of Ollama is named after its brain: "ollama:{spec}". '
+    return UnknownBrainError(what, name=kind, known=known, remedy=f"{near}Known brains: {', '.join(known)}.")
 
 
 def default_brain(options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[str, str]:
@@ -164,42 +167,26 @@ def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
 
 
 def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """What the [brains.NAME] table of this brain says to its shield, checked.
+    """The options in this brain's [brains.NAME] table that its shield reads, checked.
 
     Raises ConfigError for a value that can't be used.
     """
     name = spec.partition(":")[0].strip()
-    found: dict[str, Any] = {}
-    for key, value in (options or {}).get(name, {}).items():
-        if key == "location":
-            if value not in ("local", "private", "cloud"):
-                raise ConfigError(
-                    f"[brains.{name}] location is {value!r}.",
-                    remedy="It is 'local', 'private' or 'cloud'.",
-                    code="bad_value",
-                )
-        elif key == "retries":
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise ConfigError(
-                    f"[brains.{name}] retries is {value!r}.",
-                    remedy="It is a whole number, 0 or more.",
-                    code="bad_value",
-                )
-        elif key == "remind_every":
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(
-                    f"[brains.{name}] remind_every is {value!r}.",
-                    remedy="It is a whole number of turns above 0.",
-                    code="bad_value",
-                )
-        elif key in SHIELD_OPTIONS:
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
-                raise ConfigError(
-                    f"[brains.{name}] {key} is {value!r}.",
-                    remedy="It is a number of seconds above 0.",
-                    code="bad_value",
-                )
-        else:
-            continue
-        found[key] = value
+    found = {key: value for key, value in (options or {}).get(name, {}).items() if key in SHIELD_OPTIONS}
+    for key, value in found.items():
+        good, cure = _SHIELD_VALUES.get(key, _SECONDS)
+        if isinstance(value, bool) or not good(value):
+            raise ConfigError(f"[brains.{name}] {key} is {value!r}.", remedy=f"It is {cure}.", code="bad_value")
     return found
+
+
+_SECONDS: tuple[Callable[[Any], bool], str] = (
+    lambda value: isinstance(value, (int, float)) and value > 0,
+    "a number of seconds above 0",
+)
+_SHIELD_VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "location": (lambda value: value in ("local", "private", "cloud"), "'local', 'private' or 'cloud'"),
+    "retries": (lambda value: isinstance(value, int) and value >= 0, "a whole number, 0 or more"),
+    "remind_every": (lambda value: isinstance(value, int) and value > 0, "a whole number of turns above 0"),
+}
+"""For each option, whether a value can be used, and what it must be; the others are seconds."""

@@ -10,8 +10,7 @@ import typer
 
 from cervella.agent.agent import Agent
 from cervella.brains import brain_names
-from cervella.brains.embedded.models import models_folder, suggested_models
-from cervella.brains.embedded.pull import pull_model
+from cervella.brains.embedded.pull import models_folder, pull_model, suggested_models
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import note, picked, print_json, print_line, progress_bar
 from cervella.cli.stdin import given_or_stdin

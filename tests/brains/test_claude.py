@@ -134,10 +134,10 @@ def test_thinking_has_its_own_room_beside_the_answer(server: FaultServer) -> Non
 
 
 def test_a_model_that_thinks_unasked_has_room_for_it() -> None:
-    assert ClaudeBrain(model="claude-opus-5-5")._request(ASKED)["max_tokens"] == 2048 + 4096
-    assert ClaudeBrain(model="claude-haiku-4-5-20251001")._request(ASKED)["max_tokens"] == 2048
-    assert ClaudeBrain(model="claude-opus-5", thinking="disabled")._request(ASKED)["max_tokens"] == 2048
-    assert ClaudeBrain(model="mai-sentito")._request(ASKED)["max_tokens"] == 2048
+    assert ClaudeBrain(model="claude-opus-5-5")._sent(ASKED).room == 2048 + 4096
+    assert ClaudeBrain(model="claude-haiku-4-5-20251001")._sent(ASKED).room == 2048
+    assert ClaudeBrain(model="claude-opus-5", thinking="disabled")._sent(ASKED).room == 2048
+    assert ClaudeBrain(model="mai-sentito")._sent(ASKED).room == 2048
 
 
 @pytest.mark.parametrize(

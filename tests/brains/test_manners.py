@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from cervella.agent.agent import Agent
 from cervella.brains import default_brain, load_brain
 from cervella.brains.http.clients import PerLoop, get_json, is_loopback, location_of_url, shown_url
-from cervella.brains.http.control_tokens import defuse_control_tokens
-from cervella.brains.http.folding import fold_system, merge_neighbours, refuses_system
+from cervella.brains.http.messages import defuse_control_tokens, fold_system, merge_neighbours, refuses_system
 from cervella.brains.shield.shield import Shield
 from cervella.brains.shield.thinking import ThoughtFilter, ThoughtLeakedError
 from cervella.brains.vllm.brain import VllmBrain

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from cervella.brains.embedded.models import models_folder, suggested_models
-from cervella.brains.embedded.pull import PulledModel, pull_model
+from cervella.brains.embedded.pull import PulledModel, models_folder, pull_model, suggested_models
 from cervella.cli import main
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError
 from tests.fixtures.hub_stub import Hub, running_hub

@@ -270,11 +270,11 @@ def test_vllm_is_cut_to_the_window_that_the_server_has(server: RealServer, monke
 
 def test_vllm_sends_a_seed_where_one_is_asked_for() -> None:
     brain = VllmBrain()
-    assert "seed" not in brain._request(asked())[0]
-    assert brain._request(asked(hints={"seed": 7}))[0]["seed"] == 7
+    assert "seed" not in brain._request(brain._sent(asked()))
+    assert brain._request(brain._sent(asked(hints={"seed": 7})))["seed"] == 7
 
 
 def test_claude_streams_no_temperature_unless_it_is_asked(server: RealServer) -> None:
     brain = ClaudeBrain(model=MODEL, url=server.url)
-    assert "temperature" not in brain._request(asked(temperature=None))
-    assert brain._request(asked(temperature=0.2))["extra_body"] == {"temperature": 0.2}
+    assert "temperature" not in brain._request(brain._sent(asked(temperature=None)))
+    assert brain._request(brain._sent(asked(temperature=0.2)))["extra_body"] == {"temperature": 0.2}

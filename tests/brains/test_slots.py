@@ -16,7 +16,7 @@ import pytest
 from cervella import Agent
 from cervella.brains import load_brain
 from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
-from cervella.brains.embedded.slot_files import SlotFiles, slot_key
+from cervella.brains.embedded.warmth import SlotFiles, slot_key
 from cervella.configuration.config import load_config
 from cervella.testing import FixedRetriever
 from cervella.types import Completion, Finished, Passage, Prompt

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 from pathlib import Path
 
 import pytest
 
 import cervella
-from cervella.brains import brain_names
+from cervella.brains import _BUILT_IN, brain_names
+from cervella.brains.http.brain import HttpBrain
 from cervella.prompt.layout import render
 from cervella.types import Prompt
 
@@ -43,7 +45,12 @@ def ask(notes: Path, brain: str) -> tuple[cervella.Reply, Prompt]:
     return reply, sent[-1]
 
 
-HERE = sorted({*brain_names()} - {"claude", "ollama", "vllm", "router"})
+def _calls_a_server(name: str) -> bool:
+    module, _, attribute = _BUILT_IN[name].partition(":")
+    return issubclass(getattr(importlib.import_module(module), attribute), HttpBrain)
+
+
+HERE = sorted(name for name in brain_names() if name != "router" and not (name in _BUILT_IN and _calls_a_server(name)))
 """Brains that want no server and no brain behind them; the wires of the others are held against the same prompt in
 tests/brains."""
 

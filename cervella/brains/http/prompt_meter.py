@@ -1,4 +1,4 @@
-"""How large a prompt is, and whether a server read all of it: it reports only afterwards how many tokens it read."""
+"""Estimates the tokens of a prompt, and judges from a server's count whether it read all of them."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _SHORT = 256
 _MOST_CHARACTERS = 7
 """For each token of a short text."""
 
-_ASCII_MARKS = r"!-/:-@\[-`{-~"
-_WORD = re.compile(rf"[{_ASCII_MARKS}]?[^\s\d{_ASCII_MARKS}]+|\d{{1,4}}|[{_ASCII_MARKS}]+")
-"""What no vocabulary makes less than one token of: a word with one mark before it, four digits, a run of marks."""
+_ASCII_SIGNS = r"!-/:-@\[-`{-~"
+_WORD = re.compile(rf"[{_ASCII_SIGNS}]?[^\s\d{_ASCII_SIGNS}]+|\d{{1,4}}|[{_ASCII_SIGNS}]+")
+"""In every vocabulary at least one token: a word with one punctuation sign before it, four digits, a run of signs."""
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _CHARACTERS_AN_IDEOGRAPHIC_TOKEN = 3
 """At most: vocabularies reach 1.8 on Chinese text."""
@@ -57,7 +57,7 @@ class _Text:
     size: int
     """Bytes in UTF-8."""
     words: int
-    """Tokens that any vocabulary makes of it, or more."""
+    """The fewest tokens that a vocabulary makes of it."""
 
     @property
     def least(self) -> float:

@@ -1,7 +1,7 @@
-"""Whether a server that takes no window with the question read the prompt whole, and whether it is an Ollama.
+"""Finds out whether a server that takes no window with the question read the whole prompt, and whether it is Ollama.
 
-Ollama answers on the wires of OpenAI and of Anthropic too, where nobody can tell it how large a window to give: it
-cuts what is longer, the soul first, and says nothing. Beside those wires it has its own, and can be asked.
+Ollama also speaks the APIs of OpenAI and of Anthropic, in which a request can't say how large a window it needs: a
+longer prompt is cut without a word, the soul first. Its own API runs beside them, and can be asked.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from cervella.brains.http.clients import get_json, shown_url
 from cervella.brains.http.failures import HttpFailures
 from cervella.brains.http.ollama_server import window_given
 from cervella.brains.http.prompt_meter import PromptMeter, is_full_window
-from cervella.errors import BrainError
-from cervella.types import Message
+from cervella.types import Message, Usage
 
 __all__ = ["PromptReading"]
 
 _SECONDS = 2.0
-"""For a question beside the wire that is answered at once."""
+"""For a question to Ollama's own API that is answered at once."""
 _COUNTING_SECONDS = 60.0
 _SAME, _SAME_TOKENS = 1.02, 8
 """Two counts of one prompt differ by less: the wires lay it out a little differently."""
 
 
 class PromptReading:
-    """Holds what a server reports that it read against what was sent; `url` is that of its wire."""
+    """Compares the tokens that a server reports with the prompt that was sent. `url` is the address of its API."""
 
     def __init__(self, url: str) -> None:
         self._root = url.removesuffix("/v1")
@@ -37,31 +36,22 @@ class PromptReading:
         self._is_ollama: bool | None = None
 
     def begins(self, fingerprint: Any) -> None:
-        """The first that came of an answer; Ollama signs it."""
+        """Takes the fingerprint of an answer's first event; Ollama has one of its own."""
         if fingerprint == "fp_ollama":
             self._is_ollama = True
 
     def holds_back(self, messages: Sequence[Message], room: int) -> bool:
-        """Whether an answer must wait for its count: this server cuts, and may have cut this prompt."""
+        """Whether an answer must wait for its token count: this server cuts, and may have cut this prompt."""
         return self._is_ollama is True and not self._meter.is_sure(messages, room)
 
     async def ends(
-        self,
-        client: Any,
-        messages: Sequence[Message],
-        seen: int | None,
-        *,
-        room: int,
-        failures: HttpFailures,
-        cached: int | None = None,
+        self, client: Any, messages: Sequence[Message], usage: Usage, *, room: int, failures: HttpFailures
     ) -> None:
-        """Raises PersonaTruncatedError where the `seen` tokens are not all of the messages.
-
-        `cached` are tokens of a cache that `seen` may leave out.
-        """
+        """Raises PersonaTruncatedError where the tokens that the server read are not all of the messages."""
+        seen, cached = usage.input_tokens, usage.cache_read_tokens or 0
         if seen is None:
             return
-        reading = self._meter.reading(messages, seen, room, cached=cached or 0)
+        reading = self._meter.reading(messages, seen, room, cached=cached)
         counted: int | None = None
         if reading != "whole" and await self._found_ollama(client):
             counted = await self._counted(client, failures.model, messages)
@@ -78,32 +68,25 @@ class PromptReading:
         if not any(message.images for message in messages):
             self._meter.learn(messages, seen)
 
-    def check(self, failures: HttpFailures, *, timeout: float, key: str | None) -> None:
-        """Raises where the server is an Ollama, which has a wire that reads prompts whole."""
+    def check(self, failures: HttpFailures, *, key: str | None) -> None:
+        """Raises where the server is Ollama, whose own API reads prompts whole."""
         import httpx2
 
         try:
-            told = get_json(f"{self._root}/api/version", timeout=timeout, key=key)
+            told = get_json(f"{self._root}/api/version", timeout=_SECONDS, key=key)
         except (httpx2.HTTPError, ValueError):
             return
         if _is_version(told):
-            raise self._wrong_kind(failures, str(told["version"]))
-
-    def _wrong_kind(self, failures: HttpFailures, version: str) -> BrainError:
-        return failures.broken(
-            f"is an Ollama ({version}) asked by another's wire, where it cuts a prompt that is longer than its window, "
-            "the soul first",
-            remedy=self._cure(failures.brain),
-            code="wrong_kind",
-        )
+            what = f"asks Ollama ({told['version']}) by another's API, where it cuts a prompt that is longer than its "
+            raise failures.broken(f"{what}window, the soul first", self._cure(failures.brain), code="wrong_kind")
 
     def _cure(self, brain: str) -> str:
         return (
             f'Set kind = "ollama" and url = "{shown_url(self._root)}" in [brains.{brain}]: then the window is as large '
-            "as the prompt wants it, and nothing is cut."
+            "as the prompt needs it, and nothing is cut."
         )
 
-    # What an Ollama is asked beside
+    # Questions to Ollama's own API
 
     async def _found_ollama(self, client: Any) -> bool:
         if self._is_ollama is None:
@@ -140,7 +123,7 @@ def _is_version(told: Any) -> bool:
 
 
 def _prompt_tokens(body: Any) -> Any:
-    """What an error says of the prompt's length: an object, or a JSON text in one."""
+    """The prompt's tokens, as an error names them: in an object, or in a JSON text inside one."""
     for _ in range(4):
         if isinstance(body, str):
             try:

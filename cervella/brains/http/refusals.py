@@ -1,6 +1,6 @@
-"""What a server says instead of an answer, read.
+"""Reads what a server says instead of an answer.
 
-Its own word for what is wrong (`error.type`) counts more than the status: an overload may come after a 200.
+Its own word for the fault (`error.type`) counts more than the status: an overload may come after a 200.
 """
 
 from __future__ import annotations
@@ -50,27 +50,6 @@ _ECHO = re.compile(
     re.IGNORECASE,
 )
 """Behind it a server may repeat what it was sent."""
-_BAD_REQUESTS = (400, 409, 411, 413, 414, 422, 431)
-_BY_STATUS = {
-    401: "auth",
-    402: "billing",
-    403: "auth",
-    404: "missing",
-    407: "auth",
-    408: "timeout",
-    410: "missing",
-    413: "too_long",
-    414: "too_long",
-    429: "rate",
-}
-_OVERRULES = {
-    "auth": ("billing", "request"),
-    "missing": ("billing", "auth", "request"),
-    "rate": ("billing",),
-    "unavailable": ("billing", "auth", "request", "missing"),
-    "too_long": ("billing",),
-}
-"""What a server's words may say against its status."""
 _NEARER = (("rate", 413), ("unavailable", 429))
 """Typed words that the status says more exactly."""
 
@@ -83,6 +62,9 @@ class _Known:
     typed_like: tuple[tuple[str, re.Pattern[str]], ...]
     words: tuple[tuple[str, re.Pattern[str]], ...]
     lead: re.Pattern[str]
+    by_status: Mapping[int, str]
+    overrules: Mapping[str, tuple[str, ...]]
+    """What a server's words may say against its status."""
 
 
 @functools.cache
@@ -93,6 +75,8 @@ def _known() -> _Known:
         typed_like=tuple((sort, _any_of(patterns)) for sort, patterns in told["typed_like"].items()),
         words=tuple((sort, _any_of(patterns)) for sort, patterns in told["words"].items()),
         lead=_any_of([rf"^\W{{0,3}}(litellm\.\w+: )?({pattern})" for pattern in told["lead"]["request"]]),
+        by_status={status: sort for sort, statuses in told["status"].items() for status in statuses},
+        overrules={sort: tuple(words) for sort, words in told["overrules"].items()},
     )
 
 
@@ -133,14 +117,14 @@ class Refusal:
         if typed not in ("", "generic", "request"):
             if typed == "unavailable" and said == "request":
                 return said  # a server that fails for what this prompt holds
-            return _BY_STATUS[self.status] if (typed, self.status) in _NEARER else typed
+            return by_status if (typed, self.status) in _NEARER else typed
         if self.status in (401, 402):
             return by_status
         if (about := _about(self.facts)) and by_status in ("request", "missing"):
             return about
         if typed == "request" or (_known().lead.search(words) and by_status in ("request", "response")):
             return "request"
-        if said and (by_status in ("request", "response", "redirect") or said in _OVERRULES.get(by_status, ())):
+        if said and (by_status in ("request", "response", "redirect") or said in _known().overrules.get(by_status, ())):
             return said
         return "request" if typed == "generic" and by_status in ("response", "unavailable") else by_status
 
@@ -157,11 +141,8 @@ class Refusal:
         status, code = self.status, self.facts.get("code")
         if status == 200 and isinstance(code, int) and code >= 400:
             status = code
-        if status in _BY_STATUS:
-            return _BY_STATUS[status]
-        if status in _BAD_REQUESTS:
-            return "request"
-        return "unavailable" if status >= 500 else "redirect" if 300 <= status < 400 else "response"
+        otherwise = "unavailable" if status >= 500 else "redirect" if 300 <= status < 400 else "response"
+        return _known().by_status.get(status, otherwise)
 
 
 def _typed(words: Iterable[str]) -> str:

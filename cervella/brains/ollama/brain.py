@@ -4,45 +4,42 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from cervella.brains.http.clients import PerLoop, checked_model, checked_variable, key_from, location_of_url
-from cervella.brains.http.control_tokens import defuse_control_tokens
-from cervella.brains.http.failures import checked, checked_async, translated
-from cervella.brains.http.folding import fold_system, merge_neighbours, system_refused
+from cervella.brains.http.brain import LISTING_SECONDS, UNKNOWN_MODEL, Answer, HttpBrain, Sent
+from cervella.brains.http.clients import Inner, checked_number
+from cervella.brains.http.failures import HttpFailures
+from cervella.brains.http.messages import system_refused
 from cervella.brains.http.ollama_server import (
     chat_models,
     is_cloud_tag,
     listed,
     model_facts,
+    name_of,
     same_model,
     server_url,
     window_given,
 )
 from cervella.brains.http.prompt_meter import PromptMeter
-from cervella.brains.http.refusals import Refusal
-from cervella.brains.ollama.failures import OllamaFailures
-from cervella.errors import BrainError
-from cervella.prompt.layout import render
-from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage
-from cervella.types.endings import ending_of
+from cervella.brains.http.refusals import Refusal, error_object
+from cervella.errors import BrainError, PromptTooLongError
+from cervella.types import Message, Prompt, Usage, UsageUpdate
 
 if TYPE_CHECKING:
     from cervella.brains.ollama.client import OllamaClient
 
 __all__ = ["OllamaBrain"]
 
-_UNKNOWN_MODEL = "unknown"
 _CANARY = "cervella-lantern"
-_CHECK_SECONDS = 2.0
-_LISTING_SECONDS = 5.0
+_SUGGESTED = "qwen3:4b"
 
 
-class OllamaBrain:
+class OllamaBrain(HttpBrain["OllamaClient"]):
     """Answers with a model that an Ollama server runs. Without `model` it takes the newest that the server has.
 
     `url` is OLLAMA_HOST, or this machine. The window (`num_ctx`) is sent with every question: as large as the prompt
@@ -55,6 +52,10 @@ class OllamaBrain:
 
     A model that Ollama's own service runs is a cloud brain, wherever the server is.
     """
+
+    extra = "ollama"
+    start = "Start it with `ollama serve`, or change url in [brains.{name}]."
+    _window: int
 
     def __init__(
         self,
@@ -71,52 +72,110 @@ class OllamaBrain:
         keep_alive: str | float = "10m",
         connect_timeout: float = 5.0,
     ) -> None:
-        if context_tokens < 1 or max_output_tokens < 1 or thinking_tokens < 1:
-            raise ValueError("context_tokens, max_output_tokens and thinking_tokens must be above 0")
         if thinking not in (True, False, "low", "medium", "high", "max"):
             raise ValueError(f"thinking is {thinking!r}, and must be true, false, low, medium, high or max")
-        self.name = name
-        self._named = checked_model(model)
-        self.model = self._named or _UNKNOWN_MODEL
-        self._url = server_url(url)
-        self.location: Location = location_of_url(self._url)
+        checked_number("thinking_tokens", thinking_tokens)
+        super().__init__(
+            name=name,
+            model=model,
+            url=server_url(url),
+            api_key_env=api_key_env,
+            context_tokens=context_tokens,
+            max_output_tokens=max_output_tokens,
+            thinking_tokens=thinking_tokens if thinking else 0,
+            connect_timeout=connect_timeout,
+        )
         self.remote = is_cloud_tag(self.model)
-        self.capabilities: frozenset[str] = frozenset()
         self.opens_thinking = opens_thinking
         self._most_tokens = context_tokens
-        self._window = context_tokens
-        self._max_output_tokens = max_output_tokens
         self._thinking = thinking
-        self._thinking_room = thinking_tokens if thinking else 0
         self._keep_alive = keep_alive
-        self._key_variable = checked_variable(api_key_env)
-        self._connect_timeout = connect_timeout
-        self._ready = self._folded = self._thinks = self._go_template = False
+        self._thinks = self._go_template = False
         self._place_known = True
-        """Whether it is known where the soul goes."""
+        """Whether it is known that the model is shown a system message."""
         self._meter = PromptMeter()
-        self._clients: PerLoop[OllamaClient] = PerLoop(self._client, _close)
 
-    @property
-    def context_tokens(self) -> int:
-        """What prompt and answer share: the largest window less the room for thoughts."""
-        return max(1, self._window - self._thinking_room)
+    # The request
 
-    @property
-    def max_output_tokens(self) -> int:
-        """Of an answer whose length nobody asked for; of a small window the prompt needs most."""
-        return min(self._max_output_tokens, max(1, self.context_tokens // 4))
+    async def _lay_out(self, client: OllamaClient, prompt: Prompt) -> Sent:
+        sent = self._sent(prompt)
+        if self._meter.tokens(sent.messages) + sent.room > self._window:
+            raise self._too_long(sent)
+        window = self._meter.window(sent.messages, sent.room, most=self._window)
+        if not self._place_known:
+            self._folded = not await self._reads_system(client, self._request(replace(sent, window=window)))
+            sent = self._sent(prompt)
+        return replace(sent, window=window)
 
-    @checked_async
-    async def prepare(self) -> None:
-        """Learn from the server, once, which model it has, how large a window it can have, and who runs it."""
-        if self._ready:
-            return
+    def _request(self, sent: Sent) -> dict[str, Any]:
+        options: dict[str, Any] = {"num_ctx": sent.window, "num_predict": sent.room}
+        if sent.prompt.temperature is not None:
+            options["temperature"] = sent.prompt.temperature
+        if "seed" in sent.prompt.hints:
+            options["seed"] = int(sent.prompt.hints["seed"])
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [_wire(message) for message in sent.messages],
+            "options": options,
+            "keep_alive": self._keep_alive,
+        }
+        if self._thinking or self._thinks:  # a model that can't think would refuse to be told
+            body["think"] = self._thinking
+        return body
+
+    async def _send(self, client: OllamaClient, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:
+        import ollama
+
+        try:
+            async with aclosing(Inner(await client.chat_whole(self._request(sent)))) as parts:
+                async for part in parts:
+                    yield part.message.content or ""
+                    if part.done:
+                        answer.ending, answer.model = part.done_reason or "stop", part.model or self.model
+                        answer.load_seconds = None if part.load_duration is None else part.load_duration / 1e9
+                        usage = Usage(input_tokens=part.prompt_eval_count, output_tokens=part.eval_count)
+                        yield UsageUpdate(usage=usage)
+        except ollama.ResponseError as error:
+            if _refusal_of(error).sort == "too_long":
+                raise self._too_long(sent) from error
+            raise
+
+    # Whether the prompt was read whole
+
+    async def count_tokens(self, prompt: Prompt) -> int:
+        """About how many tokens the prompt has: Ollama can't count, so what its answers reported is the measure."""
+        return self._meter.tokens(self._messages(prompt)[0])
+
+    def _holds_back(self, sent: Sent) -> bool:
+        return not self._meter.is_sure(sent.messages, sent.room, sent.window)
+
+    async def _check_read(self, client: OllamaClient, sent: Sent, answer: Answer) -> None:
+        if self._holds_back(sent):
+            await self._look_at_window(client, sent.window or 0)
+        seen = answer.usage.input_tokens
+        if seen and self._meter.reading(sent.messages, seen, sent.room, sent.window) != "whole":
+            raise self._failures().cut(self._meter.missed(sent.messages, seen), seen)
+        if seen and not sent.prompt.images:
+            self._meter.learn(sent.messages, seen)
+
+    async def _look_at_window(self, client: OllamaClient, window: int) -> None:
+        """Learn which window the server really gave the model, where it tells."""
+        loaded = None
+        with contextlib.suppress(Exception), anyio.fail_after(LISTING_SECONDS):  # an old server has no such list
+            loaded = window_given(await client.told("GET", "/api/ps"), self.model)
+        if loaded is not None:
+            self._meter.loaded(loaded)
+            if loaded < window:
+                self._window = min(self._window, loaded)
+
+    # The server
+
+    async def _learn(self) -> None:
         client = await self._clients.get()
         if self._named is None:
-            there = chat_models((await client.told("GET", "/api/tags")).get("models") or [])
+            there = chat_models(listed(await client.told("GET", "/api/tags")))
             if not there:
-                raise self._failures().no_model()
+                raise self._missing([])
             self.model = there[0]
         facts = model_facts(await self._shown(client))
         self.remote = facts.remote or is_cloud_tag(self.model)
@@ -125,7 +184,6 @@ class OllamaBrain:
         self._thinks, self._folded = facts.thinks, False
         self._go_template = not facts.jinja
         self._place_known = facts.takes_system or self.remote
-        self._ready = True
 
     async def _shown(self, client: OllamaClient) -> dict[str, Any]:
         """What /api/show tells of the model; nothing where the server has no such route."""
@@ -137,138 +195,18 @@ class OllamaBrain:
             if error.status_code in (404, 405) and "model" not in str(error.error).lower():
                 return {}
             if error.status_code == 404:
-                raise await self._model_missing() from error
+                raise await self._model_missing(client) from error
             raise
 
-    def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
-        """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
-        return translated(self._answer(prompt), self._failure_of)
+    async def _models(self, client: OllamaClient) -> list[str]:
+        return [name_of(model) for model in listed(await client.told("GET", "/api/tags"))]
 
-    async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
-        import ollama
-
-        from cervella.brains.ollama.client import refusal_of
-
-        was_remote = self.remote
-        await self.prepare()
-        if self.remote and not was_remote and prompt.tainted:
-            raise self._failures().moved()
-        client = await self._clients.get()
-        messages, flags = self._messages(prompt)
-        room = (prompt.max_output_tokens or self.max_output_tokens) + self._thinking_room
-        window = self._meter.window(messages, room, most=self._window)
-        if self._meter.tokens(messages) + room > self._window:
-            raise self._failures().too_long(self._meter.tokens(messages), self._window - room)
-        body = self._request(prompt, messages, room, window)
-        if not self._place_known:
-            self._folded = not await self._reads_system(client, body)
-            messages, flags = self._messages(prompt)
-            body = self._request(prompt, messages, room, window)
-        sure = self._meter.is_sure(messages, room, window)
-        texts: list[str] = []
-        last: Any = None
-        try:
-            async with aclosing(await client.chat_whole(body)) as parts:
-                async for part in parts:
-                    if text := part.message.content:
-                        texts.append(text)
-                        if sure:
-                            yield TextDelta(text=text)
-                    last = part if part.done else last
-        except ollama.ResponseError as error:
-            sort = refusal_of(error).sort
-            if sort == "missing":
-                raise await self._model_missing() from error
-            if sort == "too_long":
-                raise self._failures().too_long(self._meter.tokens(messages), self._window - room) from error
-            if not self._folded and not texts and system_refused(refusal_of(error), messages):
-                self._folded = self._place_known = True
-                async for event in self._answer(prompt):
-                    yield event
-                return
-            raise
-        if last is None:
-            raise self._failures().unended("ended its answer without saying that it is done", "".join(texts))
-        if not sure:
-            await self._look_at_window(client, window)
-        seen = last.prompt_eval_count
-        if seen and self._meter.reading(messages, seen, room, window) != "whole":
-            raise self._failures().cut(self._meter.missed(messages, seen), seen)
-        if seen and not prompt.images:
-            self._meter.learn(messages, seen)
-        text = "".join(texts)
-        if last.done_reason == "length" and not text.strip():
-            raise self._failures().unfinished_thought()
-        if not sure and text:
-            yield TextDelta(text=text)
-        yield Finished(
-            completion=Completion(
-                text=text,
-                finish_reason=ending_of(last.done_reason or "stop"),
-                usage=Usage(input_tokens=last.prompt_eval_count, output_tokens=last.eval_count),
-                model=last.model or self.model,
-                load_seconds=None if last.load_duration is None else last.load_duration / 1e9,
-                flags={**flags, **({"soul_folded": 1} if self._folded else {})},
-            )
-        )
-
-    async def count_tokens(self, prompt: Prompt) -> int:
-        """About how many tokens the prompt has: Ollama can't count, so it is reckoned from what its answers told."""
-        return self._meter.tokens(self._messages(prompt)[0])
-
-    @checked
-    def check(self) -> None:
-        """Whether its server is there, and has the model. Nobody is asked anything."""
-        import httpx2
-
-        failures = self._failures()
-        try:
-            models = listed(self._url, timeout=_CHECK_SECONDS, key=self._key())
-        except httpx2.HTTPStatusError as error:
-            raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
-        except (httpx2.HTTPError, ValueError) as error:
-            raise failures.unreachable(error) from error
-        names = [str(model.get("model") or model.get("name")) for model in models]
-        if self._named is None and not chat_models(models):
-            raise self._failures().no_model()
-        if self._named is not None and not any(same_model(self._named, name) for name in names):
-            raise failures.missing(names)
-
-    async def aclose(self) -> None:
-        """Close this loop's connections."""
-        await self._clients.aclose()
-
-    # The request
-
-    def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], dict[str, int]]:
-        messages, defused = defuse_control_tokens(render(prompt))
-        flags = {"control_tokens_defused": defused} if defused else {}
-        return fold_system(messages) if self._folded else merge_neighbours(messages), flags
-
-    def _request(self, prompt: Prompt, messages: Sequence[Message], room: int, window: int) -> dict[str, Any]:
-        options: dict[str, Any] = {"num_ctx": window, "num_predict": room}
-        if prompt.temperature is not None:
-            options["temperature"] = prompt.temperature
-        if "seed" in prompt.hints:
-            options["seed"] = int(prompt.hints["seed"])
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": [_wire(message) for message in messages],
-            "options": options,
-            "keep_alive": self._keep_alive,
-        }
-        if self._thinking or self._thinks:  # a model that can't think would refuse to be told
-            body["think"] = self._thinking
-        return body
-
-    async def _reads_system(self, client: OllamaClient, body: dict[str, Any]) -> bool:
+    async def _reads_system(self, client: OllamaClient, body: Mapping[str, Any]) -> bool:
         """Whether a system message reaches the model, asked of the server where the template does not say so plainly.
 
         With the options of the question, for which the model is loaded in any case.
         """
         import ollama
-
-        from cervella.brains.ollama.client import refusal_of
 
         sent = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
         options = {**body["options"], "num_predict": 1}  # an older server takes it for a question
@@ -277,7 +215,7 @@ class OllamaBrain:
             rendered = await client.rendered({**body, "messages": [_wire(m) for m in sent], "options": options})
             self._place_known = True
         except ollama.ResponseError as error:
-            refused = system_refused(refusal_of(error), sent)
+            refused = system_refused(_refusal_of(error), sent)
             self._place_known = refused or error.status_code < 500  # one that failed may know it the next time
             if refused:
                 return False
@@ -286,68 +224,68 @@ class OllamaBrain:
             return not self._go_template
         return _CANARY in rendered
 
-    # Was it read whole?
+    def _look(self) -> None:
+        import httpx2
 
-    async def _look_at_window(self, client: OllamaClient, window: int) -> None:
-        """Learn which window the server really gave the model, where it tells."""
-        loaded = None
-        with contextlib.suppress(Exception), anyio.fail_after(_LISTING_SECONDS):  # an old server has no such list
-            loaded = window_given(await client.told("GET", "/api/ps"), self.model)
-        if loaded is not None:
-            self._meter.loaded(loaded)
-            if loaded < window:
-                self._window = min(self._window, loaded)
+        try:
+            models = listed(self._get("/api/tags"))
+        except httpx2.HTTPStatusError as error:
+            raise self._failures().refused(Refusal(status=error.response.status_code, message="")) from error
+        except ValueError as error:
+            raise self._failures().unreachable(error) from error
+        names = [name_of(model) for model in models]
+        if not (chat_models(models) if self._named is None else any(same_model(self._named, name) for name in names)):
+            raise self._missing(names)
 
-    # The client
-
-    def _key(self) -> str | None:
-        key = key_from(self._key_variable)
-        if key is None and self._key_variable is not None:
-            raise self._failures().no_key()
-        return key
-
-    def _client(self) -> OllamaClient:
+    def _connect(self, key: str | None) -> OllamaClient:
         from cervella.brains.ollama.client import OllamaClient
 
-        return OllamaClient(self._url, key=self._key(), connect_timeout=self._connect_timeout)
+        return OllamaClient(self._url, key=key, connect_timeout=self._connect_timeout)
 
-    async def _model_missing(self) -> BrainError:
-        self._ready = False
-        names: list[str] = []
-        try:
-            with anyio.fail_after(_LISTING_SECONDS):
-                told = await (await self._clients.get()).told("GET", "/api/tags")
-            names = [str(model.get("model") or model.get("name")) for model in told.get("models") or ()]
-        except Exception:  # who can't list its models leaves the error as it is
-            names = []
-        return self._failures().missing(names)
+    # Failures
 
-    def _failures(self) -> OllamaFailures:
-        return OllamaFailures(
+    def _refusal(self, error: Exception) -> Refusal | None:
+        import ollama
+
+        return _refusal_of(error) if isinstance(error, ollama.ResponseError) else None
+
+    def _refused(self, refusal: Refusal, failures: HttpFailures) -> BrainError:
+        if "system memory" in refusal.message:
+            return failures.broken(
+                f"has too little memory for its model: {failures.said(refusal.message)}",
+                remedy=f"Lower context_tokens in [brains.{self.name}], or take a smaller model.",
+                code="model_not_loaded",
+            )
+        return failures.refused(refusal)
+
+    def _missing(self, there: list[str], said: str = "") -> BrainError:
+        if self._named is None and self.model == UNKNOWN_MODEL:
+            cure = f"Fetch one, such as `ollama pull {_SUGGESTED}`."
+            return self._failures().broken("has no model", remedy=cure, code="model_missing")
+        cure = f"Fetch it with `ollama pull {self.model}`, or set model in [brains.{self.name}] to one that is there."
+        return self._failures().model_missing(there=there, cure=cure)
+
+    def _too_long(self, sent: Sent) -> PromptTooLongError:
+        tokens, limit = self._meter.tokens(sent.messages), max(0, self._window - sent.room)
+        return PromptTooLongError(
+            f"The prompt has about {tokens} tokens, and the brain {self.name!r} room for {limit}.",
             brain=self.name,
             model=self.model,
-            url=self._url,
-            start=f"Start it with `ollama serve`, or change url in [brains.{self.name}].",
-            key_cure=f"Set {self._key_variable} in the environment to a key that is valid there."
-            if self._key_variable
-            else f"Name the environment variable that holds its key: api_key_env in [brains.{self.name}].",
-            key_variables=(self._key_variable, "OLLAMA_API_KEY"),
+            prompt_tokens=tokens,
+            limit_tokens=limit,
+            remedy=f"Raise context_tokens in [brains.{self.name}] if the model and the memory allow it, shorten the "
+            "Constitution, or ask another brain.",
         )
 
-    def _failure_of(self, error: Exception) -> BrainError:
-        failures = self._failures()
-        if isinstance(error, BrainError):
-            return failures.keyless(error)
-        from cervella.brains.ollama.client import failure_of
 
-        return failures.keyless(failure_of(error, failures), error)
+def _refusal_of(error: Any) -> Refusal:
+    response = getattr(error.__context__, "response", None)  # the client keeps the headers nowhere else
+    headers = response.headers if response is not None else {}
+    facts = error_object(error.error)
+    status = error.status_code if error.status_code > 0 else 200
+    return Refusal(status=status, message=str(facts.get("message") or error.error), headers=headers, facts=facts)
 
 
 def _wire(message: Message) -> dict[str, Any]:
     images = [base64.b64encode(image.data).decode("ascii") for image in message.images]
     return {"role": message.role, "content": message.content, **({"images": images} if images else {})}
-
-
-async def _close(client: OllamaClient) -> None:
-    close: Any = client.close
-    await close()

@@ -1,4 +1,4 @@
-"""Which brains rest after a failure, and who may try one again: a circuit breaker per brain, half open by one probe."""
+"""Brains that failed rest for a while: a circuit breaker for each brain, half open by one probe."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ class Cooldown:
         self._resting: dict[str, _Rest] = {}
 
     def may_try(self, name: str) -> bool:
-        """Whether a brain may be asked now. After its rest only the first that asks may: it is the probe.
+        """Whether a brain may be asked now. After its rest only one caller may ask it: that question is the probe.
 
-        Who was told yes says how it ended: `failed`, `recovered`, or `released` where that tells nothing of the brain.
+        A caller that got True must report the outcome: `failed`, `recovered`, or `released` where the outcome says
+        nothing about the brain.
         """
         with self._lock:
             rest = self._resting.get(name)
@@ -45,7 +46,7 @@ class Cooldown:
             return True
 
     def failed(self, name: str, *, seconds: float | None = None) -> None:
-        """Let it rest: for `seconds`, where the engine said how long, else twice as long as the last time."""
+        """Let it rest: for `seconds`, as the engine asked, or twice as long as the last time, if that is longer."""
         with self._lock:
             former = self._resting.get(name)
             rest = self._seconds if former is None else min(2 * former.seconds, max(LONGEST_REST, self._seconds))
@@ -58,7 +59,7 @@ class Cooldown:
             self._resting.pop(name, None)
 
     def released(self, name: str) -> None:
-        """It was asked, and what came of it says nothing about it: the caller left, or the prompt was too long."""
+        """It was asked, and the outcome says nothing about it: the caller left, or the prompt was too long."""
         with self._lock:
             if (rest := self._resting.get(name)) is not None:
                 rest.probing = False

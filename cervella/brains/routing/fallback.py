@@ -128,7 +128,7 @@ class Fallback:
         return in_order(self.members, prompt, self._cooldown, timeout)
 
     async def aclose(self) -> None:
-        """The members are closed by who made them."""
+        """The members are closed by the code that made them."""
 
 
 def leaves(shielded: Shielded) -> Iterator[Shielded]:

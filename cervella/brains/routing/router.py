@@ -10,9 +10,8 @@ import functools
 import tomllib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
@@ -61,20 +60,13 @@ class RouteDecision:
     features: Mapping[str, Any]
     """What the rules looked at."""
     order: tuple[str, ...] = ()
-    """Who is asked, one after the other, until one answers."""
+    """The brains that are asked, one after the other, until one answers."""
     excluded: Mapping[str, str] = field(default_factory=dict)
-    """Who is not asked in any case, and why: the hard gates."""
+    """The brains that are not asked in any case, and why: the hard gates."""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
-        return {
-            "brain": self.brain,
-            "rule": self.rule,
-            "reason": self.reason,
-            "features": dict(self.features),
-            "order": list(self.order),
-            "excluded": dict(self.excluded),
-        }
+        return {**asdict(self), "order": list(self.order)}
 
 
 class Router(Fallback):
@@ -109,26 +101,32 @@ class Router(Fallback):
                 )
 
     def decide(self, prompt: Prompt) -> RouteDecision:
-        """Who would be asked. Calls nobody.
+        """Which brain would be asked. Calls none.
 
-        Raises BrainResponseError (`no_brain_fits`) where the hard gates leave nobody.
+        Raises BrainResponseError (`no_brain_fits`) where the hard gates leave none.
         """
         features = features_of(prompt)
         excluded = self._gates(prompt, features)
         left = [name for name in self._members if name not in excluded]
         if not left:
-            raise self._nobody(excluded)
-        for rule in self._rules:
-            if not rule.holds(features):
-                continue
+            raise self._none_fits(excluded)
+        rule = next((rule for rule in self._rules if rule.holds(features)), None)
+        order, reason = left, "no rule holds: the first brain is asked"
+        if rule is not None:
             first = self._tiers.get(rule.to, (rule.to,))
             order = [name for name in dict.fromkeys((*first, *self._members)) if name in left]
             reason = rule.reason or f"the rule {rule.name!r} holds"
             if order[0] not in first:
                 gone = "; ".join(f"{name} {excluded[name]}" for name in first if name in excluded)
                 reason += f", but {gone or f'there is no brain for {rule.to!r}'}"
-            return self._decision(order, rule.name, reason, features, excluded)
-        return self._decision(left, "none", "no rule holds: the first brain is asked", features, excluded)
+        return RouteDecision(
+            brain=order[0],
+            rule=rule.name if rule else "none",
+            reason=reason,
+            features=features,
+            order=tuple(order),
+            excluded=excluded,
+        )
 
     async def fit(self, prompt: Prompt) -> Fitted:
         """The prompt as the brain would get it that is chosen for it."""
@@ -148,7 +146,7 @@ class Router(Fallback):
                 yield event
 
     def _gates(self, prompt: Prompt, features: Mapping[str, Any]) -> dict[str, str]:
-        """Who can't be asked, or may not: capability, window, privacy, budget."""
+        """The brains that can't be asked, or may not, and why: capability, window, privacy, budget."""
         excluded: dict[str, str] = {}
         for name, member in self._members.items():
             if prompt.images and "images" not in member.capabilities:
@@ -169,19 +167,7 @@ class Router(Fallback):
             excluded |= {name: f"has a window of {left[name]} tokens" for name in narrow}
         return excluded
 
-    def _decision(
-        self, order: Sequence[str], rule: str, reason: str, features: Mapping[str, Any], excluded: Mapping[str, str]
-    ) -> RouteDecision:
-        return RouteDecision(
-            brain=order[0],
-            rule=rule,
-            reason=reason,
-            features=MappingProxyType(dict(features)),
-            order=tuple(order),
-            excluded=MappingProxyType(dict(excluded)),
-        )
-
-    def _nobody(self, excluded: Mapping[str, str]) -> BrainResponseError:
+    def _none_fits(self, excluded: Mapping[str, str]) -> BrainResponseError:
         said = "; ".join(f"{name} {why}" for name, why in excluded.items())
         return BrainResponseError(
             f"No brain of the router can take this question: {said}.",
@@ -258,6 +244,4 @@ def _rule(number: int, table: Mapping[str, Any]) -> Rule:
         good = isinstance(wanted, bool) == (condition in _FLAGS) and isinstance(wanted, (bool, int, float))
         if not good:
             raise wrong(f"has {condition} = {wanted!r}", "It is true or false, or for a bound a number.")
-    return Rule(
-        name=table["name"], to=table["to"], when=MappingProxyType(dict(when)), reason=str(table.get("reason", ""))
-    )
+    return Rule(name=table["name"], to=table["to"], when=dict(when), reason=str(table.get("reason", "")))

@@ -152,7 +152,7 @@ class Call:
         return text
 
     def _rest(self, done: Completion) -> str:
-        """What is given out behind the last delta: what was held back, and of a refusal the words that say it."""
+        """The text after the last delta: what was held back and, where the model refused, the sentence that says so."""
         rest = self._begun(self._thoughts.end())
         if rest:
             self._given(rest)

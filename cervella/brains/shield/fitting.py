@@ -1,9 +1,10 @@
-"""What a brain may see of a prompt, and how much of it fits."""
+"""The part of a prompt that a brain may see, cut to its window."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
 from cervella.privacy.redaction import mask_secrets
@@ -13,10 +14,11 @@ from cervella.protocols import Brain, optional_members
 from cervella.text.language import is_blank, language
 from cervella.types import Location, Passage, Prompt
 
+_SHOWN_OF_A_PASSAGE = ("text", "lead", "heading", "path")
 _TEMPLATE_TOKENS = 64
 """More than any template adds to a message."""
 
-__all__ = ["Fitted", "admit", "context_tokens_of", "count_tokens", "fit", "location_of"]
+__all__ = ["Fitted", "admit", "count_tokens", "fit", "location_of"]
 
 
 def location_of(brain: Brain, configured: Location | None = None) -> Location:
@@ -28,26 +30,21 @@ def location_of(brain: Brain, configured: Location | None = None) -> Location:
     return location if location in ("local", "private") else "cloud"
 
 
-def context_tokens_of(brain: Brain) -> int | None:
-    """A brain's window, prompt and answer together; None where it names none."""
-    return optional_members(brain).context_tokens
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A prompt as a brain may see it and as it fits."""
+    """A prompt as a brain may see it, cut to its window."""
 
     prompt: Prompt
     prompt_tokens: int
     limit_tokens: int | None
     """The window less the room for the answer; None where the brain names no window."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """What was taken out, counted: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy;
-    `passages_dropped`, `turns_dropped` for want of room."""
+    """How much was taken out: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy; `passages_dropped`,
+    `turns_dropped` because there was no room."""
 
 
 def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
-    """The prompt less what a brain at this location may not see, and what was taken out.
+    """The prompt without the parts that a brain at this location may not see, and how much was taken out.
 
     For a cloud brain: without local-only passages and tainted turns, and with every secret masked.
     """
@@ -62,13 +59,8 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
         return text
 
     def cleaned(passage: Passage) -> Passage:
-        return replace(
-            passage,
-            text=masked(passage.text),
-            lead=masked(passage.lead),
-            heading=masked(passage.heading),
-            path=masked(passage.path),
-        )
+        shown: dict[str, Any] = {name: masked(getattr(passage, name)) for name in _SHOWN_OF_A_PASSAGE}
+        return replace(passage, **shown)
 
     withheld = [mark for mark, passage in prompt.sources.items() if passage.local_only]
     shown = without(prompt, withheld)
@@ -98,31 +90,15 @@ async def fit(
     turns the soul is said again in the last user turn, if that fits too.
     """
     if prompt.images and "images" not in optional_members(brain).capabilities:
-        raise BrainResponseError(
-            f"The brain {brain.name!r} can't see images.",
-            brain=brain.name,
-            model=brain.model,
-            remedy="Ask without images, or ask a brain that can see.",
-            code="images_unsupported",
-        )
+        cure = "Ask without images, or ask a brain that can see."
+        raise _refused(brain, "can't see images", cure, code="images_unsupported")
     if is_blank(prompt.question) and not prompt.images:
-        raise BrainResponseError(
-            f"The brain {brain.name!r} is asked nothing.",
-            brain=brain.name,
-            model=brain.model,
-            remedy="Ask something: a text that is not empty.",
-            code="empty_question",
-        )
+        raise _refused(brain, "is asked nothing", "Ask something: a text that is not empty.", code="empty_question")
     if prompt.confidential and location == "cloud":
-        raise BrainResponseError(
-            f"The brain {brain.name!r} may not see this: it holds what is local-only.",
-            brain=brain.name,
-            model=brain.model,
-            remedy="Ask a brain that is local or private.",
-            code="withheld",
-        )
+        cure = "Ask a brain that is local or private."
+        raise _refused(brain, "may not see this: it holds what is local-only", cure, code="withheld")
     prompt, flags = admit(prompt, location)
-    window = context_tokens_of(brain)
+    window = optional_members(brain).context_tokens
     limit = None if window is None else window - _room(prompt, brain, window)
     reminded = _reminded(prompt, remind_every)
     if reminded is not None:
@@ -190,13 +166,13 @@ async def count_tokens(prompt: Prompt, brain: Brain) -> int:
     except BrainError:
         raise
     except Exception as error:
-        raise BrainResponseError(
-            f"The brain {brain.name!r} can't count a prompt's tokens: "
-            f"{type(error).__name__}: {mask_secrets(str(error))[0]}.",
-            brain=brain.name,
-            model=brain.model,
-            remedy="cervella.testing.check_brain shows what the brain does not keep of its contract.",
-        ) from error
+        what = f"can't count a prompt's tokens: {type(error).__name__}: {mask_secrets(str(error))[0]}"
+        raise _refused(brain, what, "cervella.testing.check_brain shows where it breaks its contract.") from error
+
+
+def _refused(brain: Brain, what: str, remedy: str, *, code: str | None = None) -> BrainResponseError:
+    message = f"The brain {brain.name!r} {what}."
+    return BrainResponseError(message, brain=brain.name, model=brain.model, remedy=remedy, code=code)
 
 
 def _room(prompt: Prompt, brain: Brain, window: int) -> int:

@@ -1,7 +1,7 @@
-"""The shield: what stands around every leaf brain, so that no brain has to think of it.
+"""The shield around every leaf brain does what no brain should have to.
 
-It drops what this brain may not see, fits the prompt into the window, asks the budget guard, keeps the times, retries
-before the first token, takes thoughts out of the answer, and reports every attempt the moment it ends.
+It drops what this brain may not see, fits the prompt into the window, asks the budget guard, keeps the time limits,
+retries before the first token, takes thoughts out of the answer, and reports every attempt the moment it ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from cervella.brains.shield.call import Call
-from cervella.brains.shield.fitting import Fitted, context_tokens_of, fit, location_of
+from cervella.brains.shield.fitting import Fitted, fit, location_of
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.privacy.causes import keyless
 from cervella.protocols import Brain, optional_members
@@ -82,7 +82,7 @@ class Shield:
 
     @property
     def context_tokens(self) -> int | None:
-        return context_tokens_of(self.brain)
+        return optional_members(self.brain).context_tokens
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -90,7 +90,7 @@ class Shield:
 
     async def fit(self, prompt: Prompt) -> Fitted:
         """The prompt as this brain would get it. Raises PromptTooLongError."""
-        with contextlib.suppress(BrainError):  # what it can't learn now, it will say when it is asked
+        with contextlib.suppress(BrainError):  # the same error comes when it is asked a question
             await self._prepare()
         try:
             return await self._fit(prompt, exact=True)

@@ -2,43 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import base64
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
-from cervella.brains.http.addresses import openai_address
-from cervella.brains.http.clients import (
-    PerLoop,
-    async_client,
-    bare_url,
-    checked_model,
-    checked_url,
-    checked_variable,
-    get_json,
-    key_from,
-    location_of_url,
-    shown_url,
-)
-from cervella.brains.http.control_tokens import defuse_control_tokens
-from cervella.brains.http.failures import HttpFailures, checked, checked_async, translated
-from cervella.brains.http.folding import fold_system, merge_neighbours, system_refused
+from cervella.brains.http.brain import Answer, HttpBrain, Sent
+from cervella.brains.http.clients import async_client, closing, openai_address, shown_url
+from cervella.brains.http.messages import system_refused
 from cervella.brains.http.ollama_server import is_ollamas_cloud
 from cervella.brains.http.prompt_reading import PromptReading
-from cervella.brains.http.refusals import Refusal
-from cervella.brains.vllm.wire import (
-    counted_tokens,
-    failure_of,
-    listed_models,
-    refusal_of,
-    usage_of,
-    window_of,
-    wire_message,
-)
+from cervella.brains.http.refusals import Refusal, error_object
 from cervella.errors import BrainError
-from cervella.prompt.layout import estimate_tokens, render
-from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
-from cervella.types.endings import ending_of
+from cervella.types import Message, Prompt, Usage, UsageUpdate
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -47,12 +22,12 @@ __all__ = ["VllmBrain"]
 
 _URL = "http://localhost:8000/v1"
 _KEY = "VLLM_API_KEY"
-_UNKNOWN_MODEL = "unknown"
-_LISTING_SECONDS = 5.0
-_CHECK_SECONDS = 2.0
+_NO_SUCH_ROUTE = (404, 405, 501)
+_WINDOWS = ("max_model_len", "loaded_context_length", "context_length", "max_context_length")
+"""In this order: the window that a server gives counts before the one that the model could have."""
 
 
-class VllmBrain:
+class VllmBrain(HttpBrain["AsyncOpenAI"]):
     """Answers with a model behind an OpenAI-compatible server, through OpenAI's own client.
 
     Without `model` it takes the first that the server lists. The key is read from the variable that `api_key_env`
@@ -63,6 +38,10 @@ class VllmBrain:
     `chat_template_kwargs` go to the template (`{enable_thinking = false}`), `cache_salt` parts the server's prefix
     cache from that of others, `extra_body` is added to the request as it stands.
     """
+
+    extra = "vllm"
+    start = "Start its server (`vllm serve MODEL`), or change url in [brains.{name}]."
+    _reading: PromptReading
 
     def __init__(
         self,
@@ -81,205 +60,119 @@ class VllmBrain:
         extra_body: Mapping[str, Any] | None = None,
         connect_timeout: float = 10.0,
     ) -> None:
-        if max_output_tokens < 1 or thinking_tokens < 0 or (context_tokens is not None and context_tokens < 1):
-            raise ValueError("context_tokens and max_output_tokens must be above 0, thinking_tokens 0 or more")
-        self.name = name
-        self._named = checked_model(model)
-        self.model = self._named or _UNKNOWN_MODEL
-        self.remote = is_ollamas_cloud(self.model)
-        self.capabilities: frozenset[str] = frozenset({"images"} if images else ())
-        self._url = checked_url(url or _URL)
-        self.location: Location = location_of_url(self._url)
-        self._max_output_tokens = max_output_tokens
+        super().__init__(
+            name=name,
+            model=model,
+            url=url or _URL,
+            api_key_env=api_key_env,
+            key_variables=(_KEY,),
+            context_tokens=context_tokens,
+            max_output_tokens=max_output_tokens,
+            thinking_tokens=thinking_tokens,
+            connect_timeout=connect_timeout,
+        )
+        self.capabilities = frozenset({"images"} if images else ())
         self.opens_thinking = opens_thinking
-        self._thinking_tokens = thinking_tokens
-        self._window = context_tokens
-        self._key_variable = checked_variable(api_key_env) or _KEY
-        self._key_needed = api_key_env is not None
         self._extra_body = {
             **({"chat_template_kwargs": dict(chat_template_kwargs)} if chat_template_kwargs else {}),
             **({"cache_salt": cache_salt} if cache_salt else {}),
             **(extra_body or {}),
         }
-        self._connect_timeout = connect_timeout
-        self._ready = False
-        self._folded = False
-        self._reading = PromptReading(self._url)
-        self._counts: bool | None = None
-        self._clients: PerLoop[AsyncOpenAI] = PerLoop(self._client, _close)
 
-    @property
-    def context_tokens(self) -> int | None:
-        """What prompt and answer share: the window less the room for thoughts."""
-        return max(1, self._window - self._thinking_tokens) if self._window else None
-
-    @property
-    def max_output_tokens(self) -> int:
-        """Of an answer whose length nobody asked for; of a small window the prompt needs most."""
-        window = self.context_tokens
-        return min(self._max_output_tokens, max(1, window // 4)) if window else self._max_output_tokens
-
-    @checked_async
-    async def prepare(self) -> None:
-        """Learn from the server, once, which model it has, how large its window is, and whether its template takes a
-        system role."""
-        if self._ready:
-            return
-        client = await self._clients.get()
-        listed = await listed_models(client)
-        one = next((m for m in listed if m.get("id") == self._named or self._named in m.get("aliases", ())), None)
-        if self._named is None:
-            if not listed:
-                raise self._wrong_address() if openai_address(self._url) else self._failures().model_missing()
-            one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
-            self.model = str(one["id"])
-            self.remote = is_ollamas_cloud(self.model)
-        if self._window is None and one is not None:
-            self._window = window_of(one)
-        self._reading = PromptReading(self._url)  # it may be another model than before
-        await self._try_system(client)
-        self._ready = True
-
-    def stream(self, prompt: Prompt, /) -> AsyncGenerator[BrainEvent, None]:
-        """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
-        return translated(self._answer(prompt), self._failure_of)
-
-    async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
-        import openai
-
-        was_remote = self.remote
-        await self.prepare()
-        if self.remote and not was_remote and prompt.tainted:
-            raise self._failures().moved()
-        client = await self._clients.get()
-        body, flags = self._request(prompt)
-        try:
-            chunks: Any = await client.chat.completions.create(**body)
-        except openai.APIStatusError as error:
-            if refusal_of(error).sort == "missing":
-                raise await self._model_missing(client, error) from error
-            if self._folded or not system_refused(refusal_of(error), self._messages(prompt)[0]):
-                raise
-            self._folded = True
-            body, flags = self._request(prompt)
-            chunks = await client.chat.completions.create(**body)
-        texts: list[str] = []
+    async def _send(self, client: AsyncOpenAI, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:
         refusal: list[str] = []
-        usage, finish_reason, model = Usage(), None, self.model
-        messages, room, held = self._messages(prompt)[0], int(body["max_tokens"]), False
-        try:
+        async with closing(await client.chat.completions.create(**self._request(sent))) as chunks:
             async for chunk in chunks:
-                if not texts:
-                    self._reading.begins(getattr(chunk, "system_fingerprint", None))
-                    held = self._reading.holds_back(messages, room)
-                model = getattr(chunk, "model", None) or model
+                self._reading.begins(getattr(chunk, "system_fingerprint", None))
+                answer.model = getattr(chunk, "model", None) or answer.model
                 if getattr(chunk, "usage", None) is not None:
-                    usage = usage_of(chunk.usage)
-                    yield UsageUpdate(usage=usage)
+                    yield UsageUpdate(usage=_usage_of(chunk.usage))
                 for choice in getattr(chunk, "choices", None) or ():
-                    finish_reason = choice.finish_reason or finish_reason
-                    text = getattr(choice.delta, "content", None)
-                    if text:
-                        texts.append(text)
-                        if not held:
-                            yield TextDelta(text=text)
+                    answer.ending = choice.finish_reason or answer.ending
                     refusal.append(getattr(choice.delta, "refusal", None) or "")
-        finally:
-            with anyio.CancelScope(shield=True):
-                await chunks.close()
-        if finish_reason is None:
-            raise self._failures().unended("ended its answer without a reason", "".join(texts))
-        await self._reading.ends(
-            client,
-            messages,
-            usage.input_tokens,
-            room=room,
-            failures=self._failures(),
-            cached=usage.cache_read_tokens,
-        )
-        reason = "".join(refusal).strip()
-        if finish_reason == "length" and not reason and not "".join(texts).strip():
-            raise self._failures().unfinished_thought()
-        if held and texts:
-            yield TextDelta(text="".join(texts))
-        yield Finished(
-            completion=Completion(
-                text="".join(texts),
-                finish_reason="refusal" if reason else ending_of(finish_reason),
-                refusal=reason or None,
-                usage=usage,
-                model=model,
-                flags={**flags, **({"soul_folded": 1} if self._folded else {})},
-            )
-        )
+                    yield getattr(choice.delta, "content", None) or ""
+        answer.refusal = "".join(refusal).strip() or None
+        if answer.refusal and answer.ending:
+            answer.ending = "refusal"
 
-    @checked_async
-    async def count_tokens(self, prompt: Prompt) -> int:
-        """The prompt's tokens: exactly, where the server counts them in the model's own template, as vLLM and llama.cpp
-        do; elsewhere ceil(characters / 3)."""
-        messages, _ = self._messages(prompt)
-        counted: int | None = None
-        if self._counts is not False and not prompt.images:
-            counted = await self._count(await self._clients.get(), messages)
-        return estimate_tokens(messages) if counted is None else counted
-
-    @checked
-    def check(self) -> None:
-        """Whether its server is there, has the model, and is none that cuts. Nobody is asked anything."""
-        import httpx2
-
-        failures, key = self._failures(), self._key()
-        listed: Any = None
-        lost = False
-        try:
-            listed = get_json(f"{self._url}/models", timeout=_CHECK_SECONDS, key=key)
-        except httpx2.HTTPStatusError as error:
-            if error.response.status_code in (401, 403):
-                raise failures.refused(Refusal(status=error.response.status_code, message="")) from error
-            lost = error.response.status_code == 404
-        except httpx2.HTTPError as error:
-            raise failures.unreachable(error) from error
-        except ValueError:
-            lost = True  # it is there, and need not list its models
-        self._reading.check(failures, timeout=_CHECK_SECONDS, key=key)
-        if lost and openai_address(self._url):
-            raise self._wrong_address()
-        there = [m for m in listed.get("data") or () if isinstance(m, dict)] if isinstance(listed, dict) else []
-        if self._named and there and not any(self._named in (m.get("id"), *m.get("aliases", ())) for m in there):
-            raise failures.model_missing(there=[str(m.get("id")) for m in there])
-
-    async def aclose(self) -> None:
-        """Close this loop's connections."""
-        await self._clients.aclose()
-
-    # The request
-
-    def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], int]:
-        messages, defused = defuse_control_tokens(render(prompt))
-        return fold_system(messages) if self._folded else merge_neighbours(messages), defused
-
-    def _request(self, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
-        messages, defused = self._messages(prompt)
+    def _request(self, sent: Sent) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [wire_message(message) for message in messages],
-            "max_tokens": (prompt.max_output_tokens or self.max_output_tokens) + self._thinking_tokens,
+            "messages": [_wire_message(message) for message in sent.messages],
+            "max_tokens": sent.room,
             "stream": True,
             "stream_options": {"include_usage": True},
             "extra_body": self._extra_body,
         }
-        if prompt.temperature is not None:
-            body["temperature"] = prompt.temperature
-        if "seed" in prompt.hints:
-            body["seed"] = int(prompt.hints["seed"])
-        return body, {"control_tokens_defused": defused} if defused else {}
+        if sent.prompt.temperature is not None:
+            body["temperature"] = sent.prompt.temperature
+        if "seed" in sent.prompt.hints:
+            body["seed"] = int(sent.prompt.hints["seed"])
+        return body
 
-    # What the server is asked beside questions
+    # The server
 
-    async def _count(self, client: AsyncOpenAI, messages: tuple[Message, ...]) -> int | None:
-        tokens = await counted_tokens(client, self.model, messages)
-        self._counts = tokens is not None
-        return tokens
+    async def _learn(self) -> None:
+        client = await self._clients.get()
+        listed = await self._listed(client)
+        one = next((m for m in listed if self._named in (m["id"], *m.get("aliases", ()))), None)
+        if self._named is None:
+            if not listed:
+                raise self._missing([])
+            one = next((m for m in listed if not is_ollamas_cloud(str(m["id"]))), listed[0])
+            self.model = str(one["id"])
+            self.remote = is_ollamas_cloud(self.model)
+        if self._window is None and one is not None:
+            self._window = _window_of(one)
+        self._reading = PromptReading(self._url)  # it may be another model than before
+        await self._try_system(client)
+
+    async def _listed(self, client: AsyncOpenAI) -> list[dict[str, Any]]:
+        """The models that the server lists, as it wrote them; none where it has no such list."""
+        import openai
+
+        try:
+            return _models_of(await client.get("/models", cast_to=object))
+        except openai.APIStatusError as error:
+            if error.status_code in _NO_SUCH_ROUTE:
+                return []
+            raise
+
+    async def _models(self, client: AsyncOpenAI) -> list[str]:
+        return [str(model["id"]) for model in await self._listed(client)]
+
+    def _missing(self, there: list[str], said: str = "") -> BrainError:
+        if there or not openai_address(self._url):
+            return super()._missing(there, said)
+        right = shown_url(openai_address(self._url) or self._url)
+        return self._failures().broken(
+            f"finds no OpenAI-compatible server at {shown_url(self._url)}",
+            remedy=f'Such servers usually answer below /v1: set url = "{right}" in [brains.{self.name}].',
+            code="wrong_address",
+        )
+
+    async def _count(self, client: AsyncOpenAI, prompt: Prompt) -> int | None:
+        return None if prompt.images else await self._counted(client, self._messages(prompt)[0])
+
+    async def _counted(self, client: AsyncOpenAI, messages: Sequence[Message]) -> int | None:
+        """Tokens as the Messages API counts them, in the model's own template: vLLM and llama.cpp have that route."""
+        import openai
+
+        system = "\n\n".join(message.content for message in messages if message.role == "system")
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in messages if m.role != "system"],
+            **({"system": system} if system else {}),
+        }
+        counted: Any = None
+        try:
+            counted = await client.post("/messages/count_tokens", body=body, cast_to=object)
+        except openai.APIStatusError as error:
+            if error.status_code not in _NO_SUCH_ROUTE:
+                raise
+        tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
+        self._counts = isinstance(tokens, int)
+        return tokens if self._counts else None
 
     async def _try_system(self, client: AsyncOpenAI) -> None:
         """Fold the soul into the first user turn where the template refuses a system role, or leaves it out."""
@@ -291,73 +184,108 @@ class VllmBrain:
         try:
             for words in (1, 64):  # a template may put a system text of its own where there is none
                 system = Message(role="system", content="a " * words)
-                counts.append(await self._count(client, (system, user)))
+                counts.append(await self._counted(client, (system, user)))
         except openai.APIStatusError as error:
-            if not system_refused(refusal_of(error), (system, user)):
-                return  # it says so of every prompt, and the question will tell
-            self._folded = True
+            refusal = self._refusal(error)
+            # A server that refuses every prompt will say so of the question too.
+            self._folded = refusal is not None and system_refused(refusal, (system, user))
             return
         short, long = counts
-        if short is not None and long is not None and long - short < 8:
-            self._folded = True
+        self._folded = short is not None and long is not None and long - short < 8
 
-    async def _model_missing(self, client: AsyncOpenAI, error: Any) -> BrainError:
-        self._ready = False  # the server may have been started anew, with another model
-        there: list[str] = []
+    def _look(self) -> None:
+        import httpx2
+
+        listed: Any = None
+        lost = False
         try:
-            with anyio.fail_after(_LISTING_SECONDS):
-                there = [str(model.get("id")) for model in await listed_models(client)]
-        except Exception:  # who can't list its models leaves the error as it is
-            there = []
-        if not there and openai_address(self._url):
-            return self._wrong_address()
-        failures = self._failures()
-        return failures.model_missing(f": {failures.said(refusal_of(error).message)}", there=there)
+            listed = self._get("/models")
+        except httpx2.HTTPStatusError as error:
+            lost = error.response.status_code == 404
+        except ValueError:
+            lost = True  # it is there, and need not list its models
+        self._reading.check(self._failures(), key=self._key())
+        if lost and openai_address(self._url):
+            raise self._missing([])
+        there = _models_of(listed)
+        if self._named and there and not any(self._named in (m["id"], *m.get("aliases", ())) for m in there):
+            raise self._missing([str(model["id"]) for model in there])
 
-    def _wrong_address(self) -> BrainError:
-        right = shown_url(openai_address(self._url) or self._url)
-        return self._failures().broken(
-            f"finds no OpenAI-compatible server at {shown_url(self._url)}",
-            remedy=f'Such servers usually answer below /v1: set url = "{right}" in [brains.{self.name}].',
-            code="wrong_address",
-        )
-
-    # The client
-
-    def _key(self) -> str | None:
-        key = key_from(self._key_variable)
-        if key is None and self._key_needed:
-            raise self._failures().no_key()
-        return key
-
-    def _client(self) -> AsyncOpenAI:
+    def _connect(self, key: str | None) -> AsyncOpenAI:
         from openai import AsyncOpenAI, Omit
 
         # What the environment says of an organization is meant for OpenAI, not for this server.
         headers: Any = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
         return AsyncOpenAI(
-            api_key=self._key() or "none",
-            base_url=bare_url(self._url),
+            api_key=key or "none",
+            base_url=shown_url(self._url),
             default_headers=headers,
             max_retries=0,  # the shield has the only retry loop
             http_client=async_client(self._url, self._connect_timeout),
         )
 
-    def _failures(self) -> HttpFailures:
-        return HttpFailures(
-            brain=self.name,
-            model=self.model,
-            url=self._url,
-            start=f"Start its server (`vllm serve MODEL`), or change url in [brains.{self.name}].",
-            key_cure=f"Set {self._key_variable} in the environment to a key that is valid there, or name another "
-            f"variable: api_key_env in [brains.{self.name}].",
-            key_variables=(self._key_variable,),
+    def _refusal(self, error: Exception) -> Refusal | None:
+        import openai
+
+        if not isinstance(error, openai.APIError) or isinstance(error, openai.APIConnectionError):
+            return None
+        response = getattr(error, "response", None)
+        facts = error_object(_body(response)) or error_object(error.body)
+        return Refusal(
+            status=getattr(error, "status_code", 200),
+            kind=str(facts.get("type") or facts.get("code") or ""),
+            message=str(facts.get("message") or facts.get("detail") or error.message),
+            headers=response.headers if response is not None else {},
+            facts=facts,
         )
 
-    def _failure_of(self, error: Exception) -> BrainError:
-        failures = self._failures()
-        return failures.keyless(error if isinstance(error, BrainError) else failure_of(error, failures), error)
+
+def _body(response: Any) -> Any:
+    """The whole body: the client keeps only what stands under `error`."""
+    try:
+        return None if response is None else response.json()
+    except ValueError:
+        return None
 
 
-async def _close(client: AsyncOpenAI) -> None:
-    await client.close()
+def _models_of(listed: Any) -> list[dict[str, Any]]:
+    data = listed.get("data") if isinstance(listed, dict) else listed
+    return [model for model in data or () if isinstance(model, dict) and model.get("id")]
+
+
+def _window_of(model: Mapping[str, Any]) -> int | None:
+    meta = model.get("meta")
+    told = [model.get(key) for key in _WINDOWS] + ([meta.get("n_ctx")] if isinstance(meta, dict) else [])
+    return next((value for value in told if isinstance(value, int) and value > 0), None)
+
+
+def _wire_message(message: Message) -> dict[str, Any]:
+    if not message.images:
+        return {"role": message.role, "content": message.content}
+    parts: list[dict[str, Any]] = [
+        {
+            "type": "image_url",
+            "image_url": {"url": f"data:{image.media_type};base64,{base64.b64encode(image.data).decode('ascii')}"},
+        }
+        for image in message.images
+    ]
+    if message.content.strip():
+        parts.append({"type": "text", "text": message.content})
+    return {"role": message.role, "content": parts}
+
+
+def _usage_of(told: Any) -> Usage:
+    read = _count(told, "prompt_tokens")
+    cached = _count(getattr(told, "prompt_tokens_details", None), "cached_tokens")
+    if read is not None and cached is not None and cached > read:
+        read += cached  # this server does not count cached tokens as prompt tokens
+    return Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=_count(told, "completion_tokens"))
+
+
+def _count(told: Any, name: str) -> int | None:
+    """A number of tokens, which some servers write as a text or with a decimal point."""
+    value = getattr(told, name, None)
+    try:
+        return None if value is None or isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None

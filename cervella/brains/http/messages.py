@@ -1,4 +1,4 @@
-"""For models whose template knows no system role: the soul as the beginning of the first user turn."""
+"""Messages as servers take them: roles alternate, the soul has a place, and no document holds a control token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from cervella.brains.http.refusals import Refusal
 from cervella.types import Message
 
-__all__ = ["fold_system", "merge_neighbours", "refuses_system", "system_refused"]
+__all__ = ["defuse_control_tokens", "fold_system", "merge_neighbours", "refuses_system", "system_refused"]
 
 _NO = r"(?:not|un|n't) ?(?:be )?(?:support|allow|permit|accept|enabl|implement)"
 _REFUSAL = re.compile(
@@ -24,9 +24,34 @@ _REFUSAL = re.compile(
 _ORDER = re.compile(r"roles must alternate|must start with (?:a |the )?user", re.IGNORECASE)
 _OPTIONAL = re.compile(r"\boptional system\b", re.IGNORECASE)
 _REFUSING = (200, 400, 422, 500, 501)
-"""Statuses of a prompt that could not be laid out. 200 where the error came inside a stream."""
+"""Statuses of a prompt that the template could not lay out. 200 where the error came inside a stream."""
 _READ_AT_MOST = 600
 """Characters: a longer error repeats what was sent."""
+# The spellings of the common families of models; only its vocabulary says which of them a model knows.
+_CONTROL = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</?(?:start|end)_of_turn>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
+    r"|<</?SYS>>|</?s>|<(?:bos|eos|unk|pad)>"
+)
+
+
+def defuse_control_tokens(messages: Iterable[Message]) -> tuple[tuple[Message, ...], int]:
+    """The messages with a zero-width space in whatever looks like a control token, and how many there were.
+
+    Some servers obey control tokens wherever they stand: a document that holds one could speak as the system. The
+    system message is never changed: the soul is the owner's.
+    """
+    found = 0
+
+    def broken(match: re.Match[str]) -> str:
+        nonlocal found
+        found += 1
+        return f"{match[0][0]}\u200b{match[0][1:]}"
+
+    changed = tuple(
+        message if message.role == "system" else replace(message, content=_CONTROL.sub(broken, message.content))
+        for message in messages
+    )
+    return changed, found
 
 
 def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 400) -> bool:
@@ -47,17 +72,14 @@ def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 
     said = message[:_READ_AT_MOST]
     if _REFUSAL.search(said):
         return True
-    return bool(_ORDER.search(said)) and not _OPTIONAL.search(said) and _alternate(sent)
+    turns = [message.role for message in sent if message.role != "system"]
+    alternate = all(role == ("assistant" if number % 2 else "user") for number, role in enumerate(turns))
+    return alternate and bool(_ORDER.search(said)) and not _OPTIONAL.search(said)
 
 
 def system_refused(refusal: Refusal, sent: Sequence[Message]) -> bool:
     """Whether a server said of these messages that its template takes no system role: see `refuses_system`."""
     return refuses_system(refusal.message, sent, status=refusal.status)
-
-
-def _alternate(messages: Sequence[Message]) -> bool:
-    turns = [message.role for message in messages if message.role != "system"]
-    return all(role == ("assistant" if number % 2 else "user") for number, role in enumerate(turns))
 
 
 def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
