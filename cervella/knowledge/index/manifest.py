@@ -20,7 +20,7 @@ from cervella.types import Status
 
 __all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "manifest.sqlite"
 
 # A file's text is kept once; a chunk is a range of its lines. `stems` are those of its chunks, for the next run.

@@ -178,7 +178,7 @@ class IndexFolder:
         """Seal a folder and make it the current generation, at once or not at all."""
         with self.border():
             digest = write_seal(work)
-            set_modes(work, self._mode)  # Chroma, bm25s and numpy make their files as the umask says
+            set_modes(work, self._mode)  # Chroma and numpy make their files as the umask says
             taken = [int(path.name[4:]) for path in self.path.glob("gen-*") if path.name[4:].isdigit()]
             generation = Generation(self.path / f"gen-{max(taken, default=0) + 1:08}", digest)
             os.replace(work, generation.path)

@@ -1,4 +1,4 @@
-"""From a query to a score for every chunk: words, letters and vectors, what its file says besides, and what holds.
+"""From a query to a score for every chunk: words, n-grams and vectors, what its file says besides, and what holds.
 
 Scores are in spreads: the standard deviation of a question's cosines with the passages of the base. What the words
 say is a share of what the query could score at all, so that a question of rare words weighs them, and one whose words
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Standing", "by_vectors", "by_words", "newest_first", "standing", "with_file"]
 
 _WORDS = 6.0
-"""What a chunk gains that says all of the query, by stems and, once more, by letters. Best at 4 to 8 on both bases."""
+"""What a chunk gains that says all of the query, by stems and, once more, by n-grams. Best at 4 to 8 on both bases."""
 _WORDS_ALONE = 20.0
 """The same where there are no vectors: what files are worth weighs less then."""
 _ALIKE = 1 / 3
-"""A chunk without a stem of the query's must have this share of its runs of letters: less is chance."""
+"""A chunk without a stem of the query's must have this share of its n-grams: less is chance."""
 _UNKNOWN = 3.0
 """Spreads between the nearest chunk and the last that was found, where the spread is not known yet."""
 _SUPPORT, _BEST = 0.4, 3
@@ -109,11 +109,8 @@ def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple
     `vectors` is how much of the base has any, 0 to 1.
     """
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
-    whole = loaded.words.shares(stems)
-    letters = loaded.words.letters
-    if letters is None:
-        return 2 * weight * whole, whole > 0
-    parts, alike = letters.shares(stems)
+    whole = loaded.words.stem_shares(stems)
+    parts, alike = loaded.words.ngram_shares(stems)
     return weight * (whole + parts), (whole > 0) | (alike >= _ALIKE)
 
 
