@@ -15,7 +15,7 @@ import pytest
 import cervella
 from cervella.errors import ConfigError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.privacy.files import make_private_folder, open_private
+from cervella.process.files import make_private_folder, open_private
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
 

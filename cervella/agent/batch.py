@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import CervellaError, ConfigError, did_you_mean
+from cervella.errors import CervellaError, ConfigError, did_you_mean, refused
 from cervella.types import Reply
 
 __all__ = ["OPTIONS", "Question", "answered_rows", "in_order", "questions_in"]
@@ -151,9 +151,5 @@ def answered_rows(path: Path) -> Counter[str]:
 
 
 def _lines(path: Path) -> list[bytes]:
-    try:
+    with refused(ConfigError, f"The file {str(path)!r} can't be read", remedy="Correct its path."):
         return path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
-    except OSError as error:
-        raise ConfigError(
-            f"The file {str(path)!r} can't be read: {error.strerror or error}.", remedy="Correct its path."
-        ) from error

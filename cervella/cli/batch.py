@@ -12,7 +12,7 @@ from cervella.agent.agent import Agent
 from cervella.agent.batch import Asked, Question, answered_rows, questions_in
 from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError
-from cervella.privacy.files import make_private_folder, open_private
+from cervella.process.files import make_private_folder, open_private
 from cervella.types import Reply
 
 __all__ = ["run_batch"]

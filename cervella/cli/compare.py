@@ -14,7 +14,7 @@ from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
 from cervella.cli.output import as_json_value, note, print_json, print_line, print_wrapped, progress_bar
 from cervella.errors import ConfigError
-from cervella.privacy.files import make_private_folder, write_private
+from cervella.process.files import make_private_folder, replace_file
 
 if TYPE_CHECKING:
     from cervella.evaluation.comparison.comparison import Comparison
@@ -251,8 +251,8 @@ def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json
     folder = out or comparison.folder
     make_private_folder(folder)
     text = json.dumps(data, ensure_ascii=False, indent=1, default=as_json_value) + "\n"
-    write_private(folder / "comparison.json", text, errors="replace")
-    write_private(folder / "report.html", report_html(data), errors="replace")
+    replace_file(folder / "comparison.json", text)
+    replace_file(folder / "report.html", report_html(data))
     if as_json:
         print_json(data)
     else:

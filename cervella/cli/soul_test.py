@@ -11,7 +11,7 @@ import typer
 from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, complete_brain
 from cervella.cli.output import as_json_value, note, print_json
-from cervella.privacy.files import make_private_folder, write_private
+from cervella.process.files import make_private_folder, replace_file
 
 __all__ = ["soul_test"]
 
@@ -92,7 +92,7 @@ def soul_test(
     if out is not None:
         make_private_folder(out.parent)
         text = json.dumps(result.as_dict(scores=True), ensure_ascii=False, indent=2, default=as_json_value)
-        write_private(out, text + "\n")
+        replace_file(out, text + "\n")
         note(f"note: The scores are in {out}.")
     if as_json:
         print_json(result.as_dict())

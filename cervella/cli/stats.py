@@ -16,7 +16,7 @@ from cervella.cli.output import note, print_json, print_line
 from cervella.cli.unconfigured import no_config_note
 from cervella.configuration.config import Config, load_config
 from cervella.errors import ConfigError
-from cervella.privacy.files import make_private_folder, write_private
+from cervella.process.files import make_private_folder, replace_file
 from cervella.records.ledger import BrainStatistics, Ledger, Statistics, statistics_of
 from cervella.records.ledger.budget import limits_of
 from cervella.records.ledger.report import MEASURES, html_report, shown
@@ -43,7 +43,7 @@ def stats(
     ledger.close()
     if html is not None:
         make_private_folder(html.parent)
-        write_private(html, html_report(found, budget))
+        replace_file(html, html_report(found, budget))
         note(f"note: The page is {html}.")
     if as_json:
         print_json({**asdict(found), "budget": budget})

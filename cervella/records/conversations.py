@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import ConfigError, ConversationError
-from cervella.privacy.files import make_private_folder
+from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
 from cervella.records.sqlite_file import create_whole
 from cervella.types import Filters, Message, Reply

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from cervella.privacy.files import FILE_MODE, make_private_folder
+from cervella.process.files import draft_of, locked, make_private_folder, put_in_place
 from cervella.process.forks import unforked
 
 __all__ = ["create_whole"]
@@ -20,17 +20,13 @@ def create_whole(path: Path, lay_out: Callable[[sqlite3.Connection], None], *, s
     at once, SQLite turns one away without waiting.
     Raises OSError and sqlite3.Error.
     """
-    from filelock import FileLock  # 12 ms that only the first use pays
-
     make_private_folder(path.parent)
-    with FileLock(path.with_name(path.name + ".lock"), timeout=seconds, mode=FILE_MODE):
+    with locked(path.with_name(path.name + ".lock"), seconds=seconds):
         if path.exists():
             return
         for log in ("-wal", "-shm"):  # of a file that was moved away: SQLite would play it into this one
             path.with_name(path.name + log).unlink(missing_ok=True)
-        fresh = path.with_name(path.name + ".new")
-        fresh.unlink(missing_ok=True)  # of one that was killed here
-        fresh.touch(mode=FILE_MODE)  # what people ask is nobody else's business; SQLite gives its logs the same rights
-        with unforked, contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as database:
-            lay_out(database)
-        fresh.replace(path)
+        with draft_of(path) as draft:  # what people ask is nobody else's business; SQLite gives its logs the same mode
+            with unforked, contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as database:
+                lay_out(database)
+            put_in_place(draft, path)

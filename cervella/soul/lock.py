@@ -20,7 +20,7 @@ from cervella.errors import SoulError
 from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens
 from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
-from cervella.soul.lock_file import LOCK_VERSION, damaged, read_document, replace_file
+from cervella.soul.lock_file import LOCK_VERSION, damaged, read_document, write_lock
 from cervella.text.language import known_languages, language
 
 __all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
@@ -162,7 +162,7 @@ class Lock:
         path = Path(path).resolve()  # a link stays one
         if path.exists() and self == Lock.load(path):
             return False
-        replace_file(path, self._toml().encode())
+        write_lock(path, self._toml().encode())
         return True
 
     def _toml(self) -> str:
@@ -230,7 +230,7 @@ def record_verdict(
         if (lock.fingerprint, lock.language) != (fingerprint, language):
             return False
         changed = replace(lock, verdicts={**lock.verdicts, (brain, model): told})
-        if replace_file(path, changed._toml().encode(), only_if=data):
+        if write_lock(path, changed._toml().encode(), only_if=data):
             return True
     raise SoulError(
         f"The lock {str(path)!r} is written by somebody else again and again.",

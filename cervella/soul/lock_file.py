@@ -2,66 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import tomllib
-import uuid
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import SoulError
+from cervella.errors import SoulError, refused
+from cervella.process.files import draft_of, put_in_place
 
-__all__ = ["LOCK_VERSION", "damaged", "read_document", "replace_file"]
+__all__ = ["LOCK_VERSION", "damaged", "read_document", "write_lock"]
 
 LOCK_VERSION = 1
 
 
-def replace_file(path: Path, data: bytes, *, only_if: bytes | None = None) -> bool:
-    """Write a file whole; whether it was: not where it no longer holds what it held."""
-    try:
+def write_lock(path: Path, data: bytes, *, only_if: bytes | None = None) -> bool:
+    """Write a lock whole; whether it was written: not where it holds something else than `only_if` by now."""
+    with refused(
+        SoulError,
+        f"The lock {str(path)!r} can't be written",
+        remedy="Check that you may write there, or name another file with [soul] lock.",
+        code="lock_unwritable",
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.new")
-        try:
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if path.exists():
-                shutil.copymode(path, fresh)
+        with draft_of(path, mode=None) as draft:
+            draft.write_bytes(data)
             if only_if is not None and path.read_bytes() != only_if:
                 return False
-            os.replace(fresh, path)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                fresh.unlink()
-    except OSError as error:
-        raise SoulError(
-            f"The lock {str(path)!r} can't be written: {error.strerror or error}.",
-            remedy="Check that you may write there, or name another file with [soul] lock.",
-            code="lock_unwritable",
-        ) from error
+            put_in_place(draft, path)
     return True
 
 
 def read_document(path: Path) -> tuple[dict[str, Any], str, bytes]:
     """What the file holds, the comments at its head, its bytes. Raises SoulError."""
-    try:
+    with refused(
+        SoulError,
+        f"The lock {str(path)!r} can't be read",
+        remedy="Check that it is a file and that you may read it.",
+        code="lock_unreadable",
+    ):
+        if not path.exists():
+            raise SoulError(
+                f"There is no lock at {str(path)!r}.",
+                remedy="Pin the soul as it is with `cervella soul lock`.",
+                code="lock_missing",
+            )
         data = path.read_bytes()
+    try:
         text = data.decode("utf-8-sig")
         document = tomllib.loads(text)
-    except FileNotFoundError as error:
-        raise SoulError(
-            f"There is no lock at {str(path)!r}.",
-            remedy="Pin the soul as it is with `cervella soul lock`.",
-            code="lock_missing",
-        ) from error
-    except OSError as error:
-        raise SoulError(
-            f"The lock {str(path)!r} can't be read: {error.strerror or error}.",
-            remedy="Check that it is a file and that you may read it.",
-            code="lock_unreadable",
-        ) from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise damaged(path, str(error)) from error
     version = document.get("version")

@@ -11,8 +11,8 @@ from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.index.centring import Geometry
 from cervella.knowledge.index.manifest import Manifest
-from cervella.knowledge.index.words import LexicalIndex
 from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.index.words import LexicalIndex
 from cervella.knowledge.search.ranking import Standing, newest_first, with_file
 from tests.knowledge.conftest import HashEmbedder
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import re
-import tomllib
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from cervella.brains.http.failures import HttpFailures
 from cervella.brains.http.refusals import Refusal, error_object
 from cervella.errors import BrainError
+from cervella.process.files import read_packaged
 from cervella.types import Message, Usage
 
 __all__ = ["failure_of", "model_facts", "reason_of", "refusal_of", "text_of", "usage_of", "wire_message"]
@@ -19,7 +18,7 @@ __all__ = ["failure_of", "model_facts", "reason_of", "refusal_of", "text_of", "u
 
 @cache
 def _models() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(resources.files("cervella.brains.claude").joinpath("models.toml").read_text(encoding="utf-8"))
+    return read_packaged("cervella.brains.claude", "models.toml")
 
 
 def model_facts(model: str) -> dict[str, Any]:

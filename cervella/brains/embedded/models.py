@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
+
+from cervella.process.files import read_packaged
 
 __all__ = ["SuggestedModel", "models_folder", "suggested_models"]
 
@@ -26,8 +26,7 @@ class SuggestedModel:
 
 def suggested_models() -> tuple[str, tuple[SuggestedModel, ...]]:
     """The day on which the list was made, ISO, and the models, smallest first."""
-    file = resources.files("cervella.brains.embedded") / "models.toml"
-    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    data = read_packaged("cervella.brains.embedded", "models.toml")
     models = (SuggestedModel(name=name, **row) for name, row in data["models"].items())
     return data["date"], tuple(sorted(models, key=lambda model: model.gigabytes))
 

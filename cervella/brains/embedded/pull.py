@@ -23,6 +23,7 @@ from cervella.brains.embedded.gguf import GgufError, read_facts
 from cervella.brains.embedded.models import models_folder, suggested_models
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError, did_you_mean
 from cervella.privacy.causes import keyless, known_keys, mask_keys
+from cervella.process.files import locked, put_in_place
 
 __all__ = ["PulledModel", "pull_model"]
 
@@ -83,10 +84,10 @@ def _pull(model: str, folder: Path | None, endpoint: str | None, progress: Progr
         if path.is_file() and path.stat().st_size == remote.size and _sha256(path, progress) == remote.sha256:
             return _pulled(path, remote, fetched=0)
         part = folder / f"{path.name}.{remote.sha256[:12]}.part"
-        with _alone(part):
+        with locked(part.with_name(f"{part.name}.lock"), busy=lambda: _busy(part)):
             fetched = _fetch(remote, part, progress)
             _verify(remote, part, progress)
-            os.replace(part, path)
+            put_in_place(part, path)
     return _pulled(path, remote, fetched=fetched)
 
 
@@ -211,19 +212,12 @@ def _bar(what: str, progress: Progress | None) -> Any:
     return Bar
 
 
-@contextlib.contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(f"{part}.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise _error(
-            f"Somebody else is fetching {part.name.split('.gguf')[0]}.gguf into {part.parent}.",
-            "Wait until it is done, or give another folder with --to.",
-            "model_busy",
-        ) from error
+def _busy(part: Path) -> BrainError:
+    return _error(
+        f"Somebody else is fetching {part.name.split('.gguf')[0]}.gguf into {part.parent}.",
+        "Wait until it is done, or give another folder with --to.",
+        "model_busy",
+    )
 
 
 @contextlib.contextmanager

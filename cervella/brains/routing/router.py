@@ -7,11 +7,9 @@ another kind than those it had learned from. Rules cost microseconds and say why
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +19,7 @@ from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.fallback import Fallback, Shielded, in_order
 from cervella.brains.shield.fitting import Fitted
 from cervella.errors import BrainResponseError, ConfigError, did_you_mean
+from cervella.process.files import read_packaged
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.text.language import language
 from cervella.types import AnswerEvent, Prompt
@@ -225,8 +224,7 @@ def _holds(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
 @functools.lru_cache(maxsize=1)
 def default_rules() -> tuple[Rule, ...]:
     """The rules that come with the library: routes.toml."""
-    text = (resources.files("cervella.brains.routing") / "routes.toml").read_text(encoding="utf-8")
-    return rules_of(tomllib.loads(text)["rules"])
+    return rules_of(read_packaged("cervella.brains.routing", "routes.toml")["rules"])
 
 
 def rules_of(tables: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.errors import BrainError, EvaluationError
-from cervella.evaluation.records import canonical_sha256
-from cervella.privacy.files import make_private_folder, open_private
+from cervella.evaluation.records import canonical_sha256, unwritable
+from cervella.process.files import make_private_folder, open_private
 from cervella.prompt.layout import defuse_marks
 from cervella.types import Location, Prompt
 
@@ -87,9 +87,10 @@ class BrainJudge:
     def _keep(self, key: str, verdict: bool | None) -> None:
         self._verdicts[key] = verdict
         if self._kept is not None:
-            make_private_folder(self._kept.parent)
-            with open_private(self._kept, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "verdict": verdict}) + "\n")
+            with unwritable(self._kept.parent):
+                make_private_folder(self._kept.parent)
+                with open_private(self._kept, "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "verdict": verdict}) + "\n")
 
 
 def _read(path: Path | None) -> dict[str, bool | None]:

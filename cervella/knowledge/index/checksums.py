@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 from cervella.errors import IndexDamagedError, KnowledgeError
 from cervella.knowledge.index.manifest import SCHEMA_VERSION
+from cervella.process.files import flush
 
-__all__ = ["FILE_NAME", "check_seal", "check_vectors", "flush", "outdated", "read_seal", "write_seal"]
+__all__ = ["FILE_NAME", "check_seal", "check_vectors", "outdated", "read_seal", "write_seal"]
 
 FILE_NAME = "seal.json"
 _CHROMA = "chroma"
@@ -84,17 +84,6 @@ def check_vectors(generation: Path, seal: Mapping[str, Any]) -> None:
     _compare(generation, {name: digest for name, digest in seal["files"].items() if _is_vectors(name)})
     if seal["chroma"] != _contents(generation / _TABLES):
         raise _damaged(generation, f"{_TABLES!r} does not say what was stored")
-
-
-def flush(path: Path) -> None:
-    """Have a file or folder on the disk, not only on its way there."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows can't open a folder
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_vectors(name: str) -> bool:

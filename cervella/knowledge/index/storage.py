@@ -15,14 +15,14 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError
-from cervella.knowledge.index.checksums import check_seal, check_vectors, flush, outdated, read_seal, write_seal
-from cervella.privacy.files import FILE_MODE, make_private_folder, open_private, set_modes, write_private
+from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
+from cervella.knowledge.index.checksums import check_seal, check_vectors, outdated, read_seal, write_seal
+from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, replace_file, set_modes
 
 try:
     import fcntl
@@ -33,7 +33,7 @@ __all__ = ["Generation", "IndexFolder"]
 
 _LOCK_SECONDS = 1.0  # long enough for a writer that is just leaving
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
-_ENTRY = re.compile(r"current(\.part)?|stamps\.json(\.part)?|writer\.(lock|pid)|(gen|work|gone|build)-.+")
+_ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
 _TRIES = 100  # a reader that is overtaken by a writer as often as this is not overtaken by a writer
 
@@ -216,16 +216,8 @@ class IndexFolder:
             self._point(former, current)
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
-        draft = self.path / "current.part"
-        with open_private(draft, "w", encoding="utf-8") as file:
-            for one in (generation, former):
-                if one is not None:
-                    file.write(f"{one.path.name} {one.digest}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        set_modes(draft, self._mode)
-        os.replace(draft, self.path / "current")
-        flush(self.path)
+        lines = [f"{one.path.name} {one.digest}\n" for one in (generation, former) if one is not None]
+        replace_file(self.path / "current", "".join(lines), mode=self._mode)
 
     def sweep(self, *, force: bool = False) -> None:
         """Remove what is neither current nor kept to go back to. What a reader holds stays, unless `force`."""
@@ -247,15 +239,14 @@ class IndexFolder:
     @contextmanager
     def border(self) -> Iterator[None]:
         """What the system refuses inside is a KnowledgeError."""
-        try:
+        with refused(
+            KnowledgeError,
+            f"The index folder {str(self.path)!r} can't be written",
+            remedy="Check its free space and this user's right to write there, or point [knowledge] index "
+            "somewhere else.",
+            code="index_unwritable",
+        ):
             yield
-        except OSError as error:
-            raise KnowledgeError(
-                f"The index folder {str(self.path)!r} can't be written: {error.strerror or error}.",
-                remedy="Check its free space and this user's right to write there, or point [knowledge] index "
-                "somewhere else.",
-                code="index_unwritable",
-            ) from error
 
     @property
     def mode(self) -> int:
@@ -275,29 +266,24 @@ class IndexFolder:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only writer. Raises IndexLockedError where another one is at work."""
-        from filelock import FileLock, Timeout
-
         note = self.path / "writer.pid"
-        with self.border():
-            make_private_folder(self.path)
-            lock = FileLock(self.path / "writer.lock", timeout=_LOCK_SECONDS, mode=FILE_MODE)
-            try:
-                lock.acquire()
-            except Timeout:
-                pid = _pid(note)
-                raise IndexLockedError(
-                    f"Another process{f' ({pid})' if pid else ''} is writing the index at {str(self.path)!r}.",
-                    pid=pid,
-                    remedy="Wait until it is done; searching works meanwhile.",
-                ) from None
-        try:
+
+        def busy() -> IndexLockedError:
+            pid = _pid(note)
+            return IndexLockedError(
+                f"Another process{f' ({pid})' if pid else ''} is writing the index at {str(self.path)!r}.",
+                pid=pid,
+                remedy="Wait until it is done; searching works meanwhile.",
+            )
+
+        with ExitStack() as held:
             with self.border():
-                write_private(note, str(os.getpid()))
+                make_private_folder(self.path)
+                held.enter_context(locked(self.path / "writer.lock", seconds=_LOCK_SECONDS, busy=busy))
+                held.callback(note.unlink, missing_ok=True)
+                replace_file(note, str(os.getpid()))
                 self._tidy()
             yield
-        finally:
-            note.unlink(missing_ok=True)
-            lock.release()
 
 
 def _share(generation: Path) -> int | None:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from cervella.errors import LedgerError
-from cervella.privacy.files import make_private_folder
+from cervella.process.files import make_private_folder
 from cervella.process.forks import ForkLock, immortal, unforked
 from cervella.records.ledger.budget import Limit
 from cervella.records.ledger.rows import (
