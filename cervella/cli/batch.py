@@ -12,7 +12,7 @@ from cervella.agent.agent import Agent
 from cervella.agent.batch import Asked, Question, answered_rows, questions_in
 from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError
-from cervella.process.files import make_private_folder, open_private
+from cervella.process.files import append_line, make_private_folder, open_private
 from cervella.types import Reply
 
 __all__ = ["run_batch"]
@@ -44,8 +44,8 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
             data = _unreadable(row) if row.asked is None else _answered(row, next(answers))
             failed += "error" in data
             refused += data.get("finish_reason") == "refusal"
-            # One write a row: what is cut off by a crash is the last row at most, and is asked again.
-            file.write(json.dumps(data, ensure_ascii=False, default=as_json_value).encode("utf-8", "replace") + b"\n")
+            # Row by row on the disk: what is cut off by a crash is the last row at most, and is asked again.
+            append_line(file, json.dumps(data, ensure_ascii=False, default=as_json_value))
             if progress is not None:
                 progress("questions", number, len(todo))
     answered = len(todo) - failed - refused

@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError, refused
-from cervella.process.files import locked, make_private_folder, open_private, replace_file
+from cervella.process.files import append_line, locked, make_private_folder, open_private, replace_file
 
 __all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "append_row", "canonical_sha256", "unwritable"]
 
@@ -238,11 +237,8 @@ class Writer:
 
 def append_row(file: Any, row: Mapping[str, Any], folder: Path) -> None:
     """Append one row of JSON Lines to an open file of a run's folder, and have it on the disk."""
-    line = memoryview(json.dumps(row, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")
     with unwritable(folder):
-        while line:  # a disk that is full takes a part, and refuses the rest
-            line = line[file.write(line) :]
-        os.fsync(file.fileno())
+        append_line(file, json.dumps(row, ensure_ascii=False, sort_keys=True))
 
 
 def unwritable(folder: Path) -> AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 __all__ = [
     "FILE_MODE",
+    "append_line",
     "draft_of",
     "flush",
     "folder_mode",
@@ -120,6 +121,14 @@ def put_in_place(draft: Path, path: Path, *, durable: bool = True) -> None:
     if durable:
         with contextlib.suppress(OSError):  # not every file system can flush a folder
             flush(whole.parent)
+
+
+def append_line(file: IO[bytes], text: str) -> None:
+    """Append a line to a file that is open without a buffer, and have it on the disk. Raises OSError."""
+    line = memoryview(text.encode("utf-8", "replace") + b"\n")
+    while line:  # a disk that is full takes a part, and refuses the rest
+        line = line[file.write(line) :]
+    os.fsync(file.fileno())
 
 
 def flush(path: Path) -> None:
