@@ -15,6 +15,8 @@ from typing import Any
 from cervella.prompt.layout import find_marks
 from cervella.review.verdict import ISSUE_KINDS
 from cervella.text.language import Language, fold, language
+from cervella.text.markdown import fence_for
+from cervella.text.quotations import quotations
 from cervella.types import Prompt
 from cervella.types.verdict import ReviewIssue
 
@@ -105,7 +107,7 @@ def _short(text: str) -> str:
 
 
 def _fenced(text: str) -> str:
-    fence = "~" * max(4, 1 + max(map(len, re.findall(r"~+", text)), default=0))
+    fence = fence_for(text)
     return f"{fence}\n{text.strip()}\n{fence}"
 
 
@@ -214,8 +216,7 @@ def opinions(opinion: Opinion, brain: str, answer: str, *, serious: bool) -> lis
     found = []
     for problem in opinion.problems:
         marks = tuple(dict.fromkeys(mark.mark for mark in find_marks(problem)))
-        quoted = re.search(r"«([^»]+)»|\"([^\"]+)\"|“([^”]+)”", problem)
-        words = next((group for group in quoted.groups() if group), "") if quoted else ""
+        words = next((problem[start + 1 : end - 1] for start, end in quotations(problem)), "")
         found.append(
             ReviewIssue(
                 kind="opinion",

@@ -22,6 +22,7 @@ from cervella.errors import BrainResponseError, ConfigError, did_you_mean
 from cervella.process.files import read_packaged
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.text.language import language
+from cervella.text.markdown import fences
 from cervella.types import AnswerEvent, Prompt
 
 __all__ = ["RouteDecision", "Router", "Rule", "default_rules", "rules_of"]
@@ -196,7 +197,7 @@ _ROOM = 1024
 def features_of(prompt: Prompt) -> dict[str, Any]:
     """What the rules look at. Tokens are ceil(characters / 3) of the whole prompt."""
     lang = language(str(prompt.hints.get("language", "it")))
-    intents = lang.intents(prompt.question) | ({"code"} if "```" in prompt.question else set())
+    intents = lang.intents(prompt.question) | ({"code"} if fences(prompt.question) else set())
     tokens = estimate_tokens(render(prompt))
     return {
         "tokens": tokens,

@@ -13,6 +13,7 @@ from cervella.errors import BrainError, EvaluationError
 from cervella.evaluation.records import canonical_sha256, unwritable
 from cervella.process.files import make_private_folder, open_private
 from cervella.prompt.layout import defuse_marks
+from cervella.text.markdown import fence_for
 from cervella.types import Location, Prompt
 
 __all__ = ["JUDGEMENTS", "BrainJudge"]
@@ -70,7 +71,7 @@ class BrainJudge:
         return self._verdicts[key]
 
     def _asked(self, rubric: str, text: str, *, swapped: bool) -> bool | None:
-        fence = "~" * max(4, 1 + max(map(len, re.findall("~+", text)), default=0))
+        fence = fence_for(text)
         first, second = (_MISSES, _MEETS) if swapped else (_MEETS, _MISSES)
         question = _ASKED.format(rubric=rubric, text=defuse_marks(text), fence=fence, first=first, second=second)
         prompt = Prompt(system="", question=question, temperature=0.0, max_output_tokens=16, hints={"batch": True})

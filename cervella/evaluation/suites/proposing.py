@@ -24,6 +24,7 @@ from cervella.privacy.redaction import find_secrets
 from cervella.process.files import make_private_folder, open_private
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import known_languages, language
+from cervella.text.quotations import strip_quotes
 from cervella.types import Passage, Progress, Prompt
 
 __all__ = ["Proposal", "phrased", "propose_questions", "write_drafts"]
@@ -158,7 +159,7 @@ def _about(draft: Draft, lang: str) -> Prompt:
 def _question_in(text: str) -> str:
     """The first line of an answer that is a question; empty where none is."""
     for line in strip_marks(text).split("\n"):
-        line = line.strip().strip('"«»“”*- ').strip()
+        line = strip_quotes(line.strip().strip("*- "))
         if line.endswith("?") and 2 < len(line.split()) <= 60:
             return line
     return ""
