@@ -22,6 +22,7 @@ from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
 from cervella.knowledge.index.checksums import check_seal, check_vectors, outdated, read_seal, write_seal
+from cervella.knowledge.index.manifest import damaged
 from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, replace_file, set_modes
 
 try:
@@ -120,7 +121,7 @@ class IndexFolder:
             try:
                 if lock is None:
                     generation.seal()  # says what is wrong with it
-                    raise _damaged(self.path, f"{generation.path.name!r} is being removed")
+                    raise damaged("index", self.path, f"{generation.path.name!r} is being removed")
                 generation.check()
             except BaseException as error:
                 if lock is not None:
@@ -129,7 +130,7 @@ class IndexFolder:
                     continue  # a writer was quicker
                 raise
             return Generation(generation.path, generation.digest, lock)
-        raise _damaged(self.path, "no generation stays long enough to be read")
+        raise damaged("index", self.path, "no generation stays long enough to be read")
 
     def _pointer(self) -> str:
         try:
@@ -151,7 +152,7 @@ class IndexFolder:
                 code="index_unreadable",
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise _damaged(self.path, f"'current' can't be read: {error}") from error
+            raise damaged("index", self.path, f"'current' can't be read: {error}") from error
 
     def _generations(self, pointer: str) -> list[Generation]:
         """The current one and, where there is one to go back to, the former."""
@@ -159,7 +160,7 @@ class IndexFolder:
         if not found or found[0] is None:
             if pointer.startswith("build-"):
                 raise outdated(self.path)
-            raise _damaged(self.path, "'current' names no generation")
+            raise damaged("index", self.path, "'current' names no generation")
         return [Generation(self.path / match[1], match[2]) for match in found if match]
 
     def new_work(self) -> Path:
@@ -326,13 +327,6 @@ def _remove(folder: Path, *, force: bool) -> bool:
             os.close(lock)
     shutil.rmtree(gone, ignore_errors=True)
     return not gone.exists()
-
-
-def _damaged(path: Path, reason: str) -> IndexDamagedError:
-    return IndexDamagedError(
-        f"The index at {str(path)!r} is damaged: {reason}.",
-        remedy="Build it anew with `cervella index --rebuild`.",
-    )
 
 
 def _pid(note: Path) -> int | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
-from cervella.errors import IndexDamagedError
+from cervella.knowledge.index.manifest import damaged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -209,14 +209,7 @@ def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
     try:
         index = LexicalIndex(Bm25.load(parent / name / _STEMS), Bm25.load(parent / name / _NGRAMS))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise _damaged(parent / name, str(error)) from error
+        raise damaged("index of words", parent / name, str(error)) from error
     if {index.stems.size, index.ngrams.size} != {size}:
-        raise _damaged(parent / name, f"it holds {index.stems.size} chunks, the manifest {size}")
+        raise damaged("index of words", parent / name, f"it holds {index.stems.size} chunks, the manifest {size}")
     return index
-
-
-def _damaged(path: Path, reason: str) -> IndexDamagedError:
-    return IndexDamagedError(
-        f"The index of words at {str(path)!r} can't be read: {reason}.",
-        remedy="Build it anew with `cervella index --rebuild`.",
-    )
