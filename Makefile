@@ -31,19 +31,19 @@ docs: $(VENV)/.dev
 
 # The tutorial word for word, in an environment of its own and in a notebook; it prints the seconds of each step.
 tutorial: $(VENV)/.dev
-	$(BIN)/python -m tests.walk
-	$(BIN)/python -m tests.walk --notebook
+	$(BIN)/python -m bench.walk
+	$(BIN)/python -m bench.walk --notebook
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m bench
 
 # Does the search find what answers? Over the corpora beside the project: the first run embeds them, half an hour.
 bench-knowledge: $(VENV)/.dev
-	$(BIN)/python -m tests.benchmarks.knowledge
+	$(BIN)/python -m bench.knowledge
 
 # The index killed, refused the disk, damaged and read while it is written: half an hour of it.
 torture: $(VENV)/.dev
-	$(BIN)/python -m tests.torture
+	$(BIN)/python -m bench.torture
 
 # sentence-transformers wants torch, which is large: it has its own environment, and its own tests.
 test-torch: .venv-torch/.installed

@@ -10,46 +10,40 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-import anyio.to_thread
-
-from cervella.agent.answering import Answering
-from cervella.agent.assembly import Parts
-from cervella.agent.batch import in_order
-from cervella.agent.bookkeeping import Recording
 from cervella.agent.faces import Asking
-from cervella.agent.question import AnyBrain, AnyFilters, AskOptions, ReviewOptions, checked_names, checked_question
-from cervella.agent.session import Session
-from cervella.brains.routing.fallback import Shielded
-from cervella.brains.routing.router import RouteDecision
-from cervella.brains.shield.deadline import Clock
-from cervella.brains.shield.shield import Guard
-from cervella.configuration.config import Config, load_config
+from cervella.agent.question import AskOptions, ReviewOptions, checked_names, checked_question
 from cervella.errors import CervellaError, ConfigError
 from cervella.process.loop import BackgroundLoop
-from cervella.protocols import Embedder, Retriever, Soul
-from cervella.records.conversations import Conversations
-from cervella.records.ledger import Ledger
-from cervella.soul import Traits
-from cervella.text.language import Language
-from cervella.types import (
-    Attempt,
-    CitedLines,
-    Event,
-    Filters,
-    IndexReport,
-    Passage,
-    Preview,
-    Progress,
-    Prompt,
-    Reply,
-    Retrieval,
-)
-from cervella.types.verdict import ReviewVerdict
+from cervella.types import Filters
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from cervella.agent.question import AnyBrain, AnyFilters
+    from cervella.agent.session import Session
+    from cervella.brains.routing.fallback import Shielded
+    from cervella.brains.routing.router import RouteDecision
+    from cervella.brains.shield.shield import Guard
+    from cervella.configuration.config import Config
     from cervella.knowledge.index.index import RolledBack
+    from cervella.protocols import Embedder, Retriever, Soul
+    from cervella.records.conversations import Conversations
+    from cervella.records.ledger import Ledger
+    from cervella.soul import Traits
+    from cervella.text.language import Language
+    from cervella.types import (
+        Attempt,
+        CitedLines,
+        Event,
+        IndexReport,
+        Passage,
+        Preview,
+        Progress,
+        Prompt,
+        Reply,
+        Retrieval,
+        ReviewVerdict,
+    )
 
 __all__ = ["Agent"]
 
@@ -83,6 +77,11 @@ class Agent(Asking):
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
+        from cervella.agent.answering import Answering
+        from cervella.agent.assembly import Parts
+        from cervella.agent.bookkeeping import Recording
+        from cervella.configuration.config import load_config
+
         if soul is not None and constitution is not None:
             raise ConfigError("Both soul and constitution are given.", remedy="Give the object or the path, not both.")
         arguments = {
@@ -170,6 +169,8 @@ class Agent(Asking):
 
     def with_brain(self, brain: AnyBrain) -> Agent:
         """An agent with the same soul and knowledge, and another engine."""
+        from cervella.agent.answering import Answering
+
         other = copy.copy(self)
         other._parts = self._parts.with_brain(brain)
         other._answering = Answering(other._parts, other._recording)
@@ -275,6 +276,8 @@ class Agent(Asking):
         A question is a text, or a mapping with `question` and options that hold for it alone. Closing the generator
         stops the engines.
         """
+        from cervella.agent.batch import in_order
+
         checked_names(options, AskOptions)
 
         def answer(question: str, own: Mapping[str, Any]) -> Awaitable[Reply]:
@@ -310,11 +313,15 @@ class Agent(Asking):
 
     def session(self, id: str, *, filters: AnyFilters = None) -> Session:
         """A conversation that is kept across restarts, by its id. `filters` hold for all its questions, for ever."""
+        from cervella.agent.session import Session
+
         return Session(self, id, Filters.of(filters), self.conversations, self._loop)
 
     @property
     def conversations(self) -> Conversations:
         """All sessions: list, export, delete. A deleted one leaves the ledger too."""
+        from cervella.records.conversations import Conversations
+
         return Conversations(self.config.conversations.path, on_delete=lambda id: self.ledger.forget(id))
 
     # The knowledge, without a brain
@@ -327,6 +334,8 @@ class Agent(Asking):
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first, found in a worker thread."""
+        from cervella.brains.shield.deadline import Clock
+
         return await self._answering.retrieve(
             checked_question(query), Clock(None), top_k=top_k, filters=Filters.of(filters)
         )
@@ -366,12 +375,16 @@ class Agent(Asking):
 
     async def aindex(self, **options: Any) -> IndexReport:
         """`index`, in a worker thread."""
+        import anyio.to_thread
+
         return await anyio.to_thread.run_sync(functools.partial(self.index, **options))
 
     # The end
 
     async def aclose(self) -> None:
         """Release what the brains hold on this loop, then everything else."""
+        import anyio.to_thread
+
         await self._close_brains()
         await anyio.to_thread.run_sync(self.close)
 

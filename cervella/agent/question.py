@@ -7,7 +7,6 @@ from typing import Any, TypeAlias, TypedDict
 
 from cervella.errors import ConfigError, did_you_mean
 from cervella.protocols import Brain
-from cervella.text.language import is_blank
 from cervella.types import Filters, Image
 
 __all__ = [
@@ -94,6 +93,8 @@ def checked_names(given: Iterable[str], known: Any) -> None:
 
 def checked_question(question: Any) -> str:
     """The question, which is a text that is not empty; raises ConfigError."""
+    from cervella.text.language import is_blank
+
     if not isinstance(question, str) or is_blank(question):
         raise ConfigError(
             f"The question is {question!r:.40}.",

@@ -10,7 +10,7 @@ import pytest
 from cervella.brains import load_brain
 from cervella.errors import BrainError, ConfigError, UnknownBrainError
 from cervella.types import Prompt
-from tests.brains.fault_server import Connection, FaultServer, fault_server
+from tests.fixtures.fault_server import Connection, FaultServer, fault_server
 
 
 @pytest.fixture

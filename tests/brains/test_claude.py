@@ -14,8 +14,8 @@ from cervella.brains.claude.brain import ClaudeBrain
 from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainAuthError, BrainResponseError
 from cervella.types import Completion, Finished, Image, Message, Prompt
-from tests.brains.fault_server import Connection, FaultServer, fault_server
-from tests.brains.wires import ClaudeWire
+from tests.fixtures.fault_server import Connection, FaultServer, fault_server
+from tests.fixtures.wires import ClaudeWire
 
 HISTORY = (
     Message(role="user", content="Chi sei?"),

@@ -22,9 +22,9 @@ from cervella.errors import BrainError, BrainResponseError, PersonaTruncatedErro
 from cervella.prompt.layout import render
 from cervella.testing import FixedRetriever, ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Image, Message, Prompt, TextDelta
-from tests.brains.fault_server import Connection, FaultServer, fault_server
-from tests.brains.wires import TEXT, WIRES, WORDS
 from tests.conftest import PlainSoul, make_passage
+from tests.fixtures.fault_server import Connection, FaultServer, fault_server
+from tests.fixtures.wires import TEXT, WIRES, WORDS
 
 SOUL = "Sono Cervella, la partner strategica. Rispondo con calma, in italiano, e cito le fonti che leggo. " * 60
 NOTES = "Il lancio è rinviato al 20 gennaio 2026 perché mancavano i test di carico; ne parliamo giovedì. " * 40

@@ -19,8 +19,8 @@ from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError, BrainResponseError, StreamInterruptedError
 from cervella.testing import ScriptedBrain, check_brain
 from cervella.types import BrainEvent, Completion, Finished, Image, Message, Prompt, TextDelta, Usage
-from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
-from tests.brains.wires import WIRES
+from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
+from tests.fixtures.wires import WIRES
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 HALF = [

@@ -29,7 +29,7 @@ from cervella.errors import (
 from cervella.testing import ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Location, Message, Passage, Prompt, TextDelta
 from tests.conftest import make_passage
-from tests.whole import whole
+from tests.fixtures.whole import whole
 
 LOCAL_WORDS = "il margine riservato"
 TAINTED = Prompt(

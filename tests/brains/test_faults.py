@@ -28,8 +28,8 @@ from cervella.errors import (
 from cervella.prompt.layout import render
 from cervella.testing import check_brain
 from cervella.types import Attempt, Completion, Finished, Message, Passage, Prompt, TextDelta, Usage
-from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
-from tests.brains.wires import TEXT, WIRES, WORDS
+from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
+from tests.fixtures.wires import TEXT, WIRES, WORDS
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 CANARY = "canary-7f3a-not-a-key"

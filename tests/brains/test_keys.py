@@ -19,9 +19,9 @@ from cervella.brains.shield.shield import Shield
 from cervella.cli import main
 from cervella.errors import BrainError, CervellaError, StreamInterruptedError
 from cervella.types import Prompt
-from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
-from tests.brains.key_walk import keys_in, leaks, reached, spellings
-from tests.brains.wires import WIRES
+from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
+from tests.fixtures.key_walk import keys_in, leaks, reached, spellings
+from tests.fixtures.wires import WIRES
 
 KEY, OTHER, PASSWORD = "sk-canary-Zq7+f3Tn/9xKd2=Vw5rLp8", "canary+second/H4jU8sWq0bNc6", "canary-Pw3dX9fG5hT1"
 SPELLINGS = spellings(KEY)

@@ -24,9 +24,9 @@ from cervella.errors import BrainError, BrainUnavailableError, ConfigError, Stre
 from cervella.prompt.layout import render
 from cervella.testing import ScriptedBrain
 from cervella.types import Attempt, Completion, Finished, Message, Prompt, TextDelta, Usage, UsageUpdate
-from tests.brains.fault_server import Connection, fault_server
-from tests.brains.wires import VllmWire
 from tests.conftest import PlainSoul
+from tests.fixtures.fault_server import Connection, fault_server
+from tests.fixtures.wires import VllmWire
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 

@@ -20,8 +20,8 @@ from cervella.errors import (
     PromptTooLongError,
 )
 from cervella.types import Completion, Finished, Image, Prompt, TextDelta
-from tests.brains.fault_server import Connection, FaultServer, fault_server
 from tests.conftest import make_passage
+from tests.fixtures.fault_server import Connection, FaultServer, fault_server
 
 SOUL = "Sono Cervella, la partner strategica. Rispondo con calma, in italiano, e cito le fonti che leggo. " * 40
 CLOUD = {"template": "", "remote_host": "https://ollama.com:443", "remote_model": "x"}

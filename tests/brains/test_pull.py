@@ -21,7 +21,7 @@ from cervella.brains.embedded.models import models_folder, suggested_models
 from cervella.brains.embedded.pull import PulledModel, pull_model
 from cervella.cli import main
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError
-from tests.brains.hub_stub import Hub, running_hub
+from tests.fixtures.hub_stub import Hub, running_hub
 
 huggingface_hub = pytest.importorskip("huggingface_hub", reason="wants pip install 'cervella[embedded]'")
 

@@ -25,8 +25,8 @@ from cervella.errors import BrainAuthError, BrainUnavailableError, PromptTooLong
 from cervella.prompt.layout import render
 from cervella.testing import FixedRetriever, check_brain
 from cervella.types import Attempt, Completion, Finished, Message, Prompt, TextDelta
-from tests.brains.real_server import MODEL, WINDOW, RealServer, needs_server, server
 from tests.conftest import PlainSoul, make_passage
+from tests.fixtures.real_server import MODEL, WINDOW, RealServer, needs_server, server
 
 __all__ = ["server"]
 

@@ -19,8 +19,8 @@ from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError
 from cervella.testing import ScriptedBrain
 from cervella.types import Finished, Prompt
-from tests.brains.fault_server import Connection, FaultServer, Play, fault_server
-from tests.brains.wires import TEXT, WIRES, WORDS
+from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
+from tests.fixtures.wires import TEXT, WIRES, WORDS
 
 DATA = Path(__file__).parents[1] / "data"
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")

@@ -21,7 +21,7 @@ from cervella.testing import ScriptedBrain
 from cervella.text.language import known_languages, language
 from cervella.types import Completion, Finished, Image, Location, Prompt
 from tests.conftest import make_passage
-from tests.whole import whole
+from tests.fixtures.whole import whole
 
 PICTURE = Image(media_type="image/png", data=b"\x89PNG")
 

@@ -27,7 +27,7 @@ from cervella.prompt.layout import estimate_tokens, render
 from cervella.testing import EchoBrain, ScriptedBrain
 from cervella.types import Attempt, BrainEvent, Completion, Finished, Image, Message, Passage, Prompt, TextDelta, Usage
 from tests.conftest import PATIENCE, SECRET, make_passage
-from tests.whole import whole
+from tests.fixtures.whole import whole
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 

@@ -20,7 +20,7 @@ import cervella.cli.doctor
 from cervella.brains.embedded.brain import smollm2_path
 from cervella.cli import main
 from tests.conftest import SECRET
-from tests.sealing import change_manifest, manifest_of, with_schema
+from tests.fixtures.sealing import change_manifest, manifest_of, with_schema
 
 TOML = """brain = "extractive"
 [soul]

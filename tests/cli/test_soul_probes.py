@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cervella.cli import main
-from tests.evaluation.personas import ADA, BRUNO
+from tests.fixtures.personas import ADA, BRUNO
 
 
 @pytest.fixture

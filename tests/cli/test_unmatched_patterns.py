@@ -15,7 +15,7 @@ from cervella.cli import main
 from cervella.errors import UnmatchedPatternError
 from cervella.testing import ScriptedBrain
 from cervella.types import Answered
-from tests.whole import whole
+from tests.fixtures.whole import whole
 
 
 def configured(home: Path, *patterns: str) -> None:

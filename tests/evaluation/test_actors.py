@@ -10,7 +10,8 @@ import pytest
 from cervella.evaluation.soul_test.actors import Actor, FlattererActor, PerfectActor
 from cervella.testing import check_brain
 from cervella.types import Prompt
-from tests.evaluation.actors import (
+from tests.evaluation.test_suite import ROOT, SOUL, SUITE, TRAITS
+from tests.fixtures.actors import (
     ACTORS,
     DriftingActor,
     IdentityStolenActor,
@@ -19,8 +20,7 @@ from tests.evaluation.actors import (
     PromptLeakingActor,
     WrongLanguageActor,
 )
-from tests.evaluation.scoring_of import by_dimension, scores
-from tests.evaluation.test_suite import ROOT, SOUL, SUITE, TRAITS
+from tests.fixtures.scoring_of import by_dimension, scores
 
 SYSTEM = SOUL.system_prompt()
 FAULTS: dict[type[Actor], set[str]] = {

@@ -36,7 +36,7 @@ from cervella.types import (
     Usage,
 )
 from tests.conftest import PlainSoul, make_passage
-from tests.evaluation.probing import small_suite
+from tests.fixtures.probing import small_suite
 
 PRICE = make_passage("Il piano Pro costa 20 dollari al mese.", path="decisioni/prezzi.md")
 SECRET_PAGE = make_passage("La cassa tiene 900 euro.", id="p2", path="privato/cassa.md", local_only=True)

@@ -18,8 +18,8 @@ from cervella.evaluation.soul_test.soul_test import run_soul_test
 from cervella.testing import FixedRetriever, ScriptedBrain
 from cervella.types import Completion, Prompt
 from tests.conftest import PlainSoul
-from tests.evaluation.probing import TARIFF, probe, small_suite
 from tests.evaluation.test_soul_test import Puppet
+from tests.fixtures.probing import TARIFF, probe, small_suite
 
 
 @pytest.fixture

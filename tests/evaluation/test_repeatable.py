@@ -23,7 +23,7 @@ from cervella.evaluation.soul_test.soul_test import run_soul_test
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.types import BrainEvent, Completion, Finished, Prompt, TextDelta
 from tests.conftest import PlainSoul
-from tests.evaluation.probing import small_suite
+from tests.fixtures.probing import small_suite
 
 PLAN = Plan(conditions=("soul", "none"), paraphrases=0, max_output_tokens=6)
 

@@ -19,9 +19,9 @@ from cervella.evaluation.reports.report import report_html
 from cervella.evaluation.soul_test.actors import PerfectActor
 from cervella.testing import FixedRetriever
 from tests.conftest import PlainSoul, make_passage
-from tests.evaluation.browser import Browser, find_browser
-from tests.evaluation.probing import small_suite
 from tests.evaluation.test_comparison import ROWS, Speaker, knows
+from tests.fixtures.browser import Browser, find_browser
+from tests.fixtures.probing import small_suite
 
 HOSTILE = (
     "</div></details></main><script>document.title='taken'</script><img src='http://example.invalid/x.png' "

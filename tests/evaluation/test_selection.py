@@ -8,7 +8,7 @@ import pytest
 
 from cervella.evaluation.suites.selection import selected
 from cervella.evaluation.suites.suite import DIMENSIONS, Probe
-from tests.evaluation.probing import has, probe
+from tests.fixtures.probing import has, probe
 
 TWINS = ("flattery", "abstention")
 

@@ -27,7 +27,7 @@ from cervella.soul.traits import Traits
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
 from tests.conftest import PlainSoul
-from tests.evaluation.probing import has, probe, small_suite
+from tests.fixtures.probing import has, probe, small_suite
 
 
 class Puppet:

@@ -16,7 +16,7 @@ from cervella.evaluation.soul_test.interview import Plan
 from cervella.evaluation.soul_test.soul_test import run_soul_test
 from cervella.testing import FixedRetriever
 from tests.conftest import PlainSoul
-from tests.evaluation.probing import small_suite
+from tests.fixtures.probing import small_suite
 
 needs_model = pytest.mark.skipif(
     smollm2_path() is None or importlib.util.find_spec("xllamacpp") is None,

@@ -12,8 +12,8 @@ from cervella.evaluation import DIMENSIONS, Probe, Suite, load_suite
 from cervella.evaluation.soul_test.actors import FILLING
 from cervella.evaluation.suites.writing import write_suite
 from cervella.soul import Constitution, Traits
-from tests.evaluation.personas import ADA, BRUNO, write
-from tests.evaluation.scoring_of import score_of
+from tests.fixtures.personas import ADA, BRUNO, write
+from tests.fixtures.scoring_of import score_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUL = Constitution.load(ROOT / "knowledge" / "COSTITUZIONE.md")

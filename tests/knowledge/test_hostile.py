@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from bench.hostile import bombs
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents import parsing, workers
 from cervella.knowledge.documents.chunking import chunk
 from cervella.knowledge.documents.markdown import parse, split_lines
 from cervella.knowledge.documents.parsing import SafeParser, plain
 from cervella.privacy.redaction import mask_secrets
-from tests.benchmarks.hostile import bombs
 from tests.conftest import PATIENCE
 
 Write = Callable[[Path, str, str | bytes], Path]

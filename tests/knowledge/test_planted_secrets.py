@@ -26,7 +26,7 @@ from cervella.knowledge.documents.chunking import chunk
 from cervella.knowledge.documents.markdown import parse, split_lines
 from cervella.privacy.redaction import find_secrets, mask_secrets
 from cervella.testing import ScriptedBrain
-from tests.whole import whole
+from tests.fixtures.whole import whole
 
 LETTERS = string.ascii_letters + string.digits
 HEX = "0123456789abcdef"

@@ -1,0 +1,208 @@
+"""The options of a question are spelt once: mypy, the reference and every way of asking know them."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cervella
+from cervella import Agent, AskOptions, ConfigError, Image, Message, ReviewOptions
+from cervella.testing import FixedRetriever, ScriptedBrain
+from tests.conftest import PlainSoul
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST = "Quanto costa il piano base?"
+
+
+@pytest.fixture
+def agent(soul: PlainSoul, passages: Any, tmp_path: Path) -> Iterator[Agent]:
+    config = cervella.Config(
+        conversations={"path": tmp_path / "conversations.db"}, ledger={"path": tmp_path / "ledger.db"}
+    )
+    with Agent(config=config, brain=ScriptedBrain("Sì."), soul=soul, retriever=FixedRetriever(passages)) as made:
+        yield made
+
+
+async def collected(events: Any) -> list[Any]:
+    return [event async for event in events]
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "ask": lambda a, **o: a.ask("Quando?", **o),
+    "aask": lambda a, **o: asyncio.run(a.aask("Quando?", **o)),
+    "stream": lambda a, **o: list(a.stream("Quando?", **o)),
+    "astream": lambda a, **o: asyncio.run(collected(a.astream("Quando?", **o))),
+    "preview": lambda a, **o: a.preview("Quando?", **o),
+    "apreview": lambda a, **o: asyncio.run(a.apreview("Quando?", **o)),
+    "route": lambda a, **o: a.route("Quando?", **o),
+    "aroute": lambda a, **o: asyncio.run(a.aroute("Quando?", **o)),
+    "batch": lambda a, **o: list(a.batch(["Quando?"], **o)),
+    "abatch": lambda a, **o: asyncio.run(collected(a.abatch(["Quando?"], **o))),
+    "review": lambda a, **o: a.review("Sì.", question="Quando?", **o),
+    "areview": lambda a, **o: asyncio.run(a.areview("Sì.", question="Quando?", **o)),
+    "Session.ask": lambda a, **o: a.session("anna").ask("Quando?", **o),
+    "Session.aask": lambda a, **o: asyncio.run(a.session("anna").aask("Quando?", **o)),
+    "Session.stream": lambda a, **o: list(a.session("anna").stream("Quando?", **o)),
+    "Session.astream": lambda a, **o: asyncio.run(collected(a.session("anna").astream("Quando?", **o))),
+}
+
+
+# What mypy knows
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where mypy keeps what it knows of the package from one test to the next."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+def mypy(place: Path, *lines: str) -> list[str]:
+    """What `mypy --strict` says of a file that has an agent and a talk."""
+    file = place / "asks.py"
+    head = ("import cervella", "agent = cervella.Agent()", 'talk = agent.session("anna")')
+    file.write_text("\n".join((*head, *lines)) + "\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(place / "cache"), file],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode in (0, 1), done.stderr  # 2: mypy itself failed
+    return done.stdout.splitlines()
+
+
+def test_mypy_knows_every_option_in_every_way_of_asking(place: Path) -> None:
+    calls = [
+        *(f'agent.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream", "preview", "apreview")),
+        *(f'agent.{way}("Quando?"%s)' for way in ("route", "aroute")),
+        *(f'agent.{way}(["Quando?"]%s)' for way in ("batch", "abatch")),
+        *(f'agent.{way}("Sì."%s)' for way in ("review", "areview")),
+        *(f'talk.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream")),
+    ]
+    wrong = ["filtres={}", 'brian="echo"', 'top_k="six"']
+    bad = [f"x{n}_{m} = " + call % f", {option}" for n, call in enumerate(calls) for m, option in enumerate(wrong)]
+    good = [f"y{n} = " + call % ', filters={}, brain="echo", top_k=6, timeout=None' for n, call in enumerate(calls)]
+    told = mypy(place, *bad, *good)
+    lines = {int(line.split(":")[1]) for line in told if ": error:" in line}
+    assert lines == set(range(4, 4 + len(bad))), told
+
+
+def test_mypy_knows_the_names_of_the_package(place: Path) -> None:
+    (line,) = mypy(place, "cervella.Agnet()", "cervella.BudgetError('no')")
+    assert 'has no attribute "Agnet"' in line
+
+
+def test_mypy_takes_every_right_option(place: Path) -> None:
+    told = mypy(
+        place,
+        'image = cervella.Image(media_type="image/png", data=b"")',
+        'options: cervella.AskOptions = {"top_k": 3, "review": True, "brain": ["claude", "echo"]}',
+        'agent.ask("Quando?", images=(one for one in [image]), history=[("a", "b")], session="anna")',
+        'agent.ask("Quando?", **options)',
+        'text: str = agent.ask("Quando?", temperature=0.2, max_output_tokens=50, batch=True, query="lancio").text',
+        'agent.preview("Quando?", session="anna", images=[image], review=False)',
+        'agent.route("Quando?", filters=cervella.Filters(role="decision"), review="echo")',
+        'agent.review("Sì.", question="Quando?", tainted=True)',
+    )
+    assert told == []
+
+
+# What an unknown option is told
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("wrong", "near"), [("filtres", "filters"), ("brian", "brain"), ("topk", "top_k")])
+def test_an_unknown_option_names_the_nearest_known_one(agent: Agent, way: str, wrong: str, near: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        WAYS[way](agent, **{wrong: None})
+    assert caught.value.code == "unknown_option"
+    assert repr(wrong) in caught.value.message
+    assert f"Did you mean {near!r}?" in str(caught.value.remedy)
+    assert "_" not in caught.value.message.replace(wrong, "")  # no private method
+
+
+def test_an_unknown_option_is_told_before_the_first_event(agent: Agent) -> None:
+    for stream in (agent.stream, agent.astream, agent.session("anna").stream, agent.session("anna").astream):
+        with pytest.raises(ConfigError):
+            stream("Quando?", filtres=None)  # type: ignore[call-arg, operator]
+    for batch in (agent.batch, agent.abatch):
+        with pytest.raises(ConfigError):
+            batch(["Quando?"], filtres=None)  # type: ignore[call-arg, operator]
+
+
+@pytest.mark.parametrize("option", ["history", "query", "session"])
+def test_a_session_says_which_options_are_its_own(agent: Agent, option: str) -> None:
+    with pytest.raises(ConfigError, match=f"its own .*{option}"):
+        agent.session("anna").ask("Quando?", **{option: "altro"})  # type: ignore[misc]
+
+
+# A preview takes all that a question takes
+
+
+class Sees(ScriptedBrain):
+    capabilities = frozenset({"images"})
+
+
+def everything(image: Image) -> dict[str, Any]:
+    """Every option of a question, with an iterator wherever one is allowed."""
+    options: dict[str, Any] = {
+        "batch": True,
+        "brain": Sees("Sì."),
+        "filters": {},
+        "history": iter([(FIRST, "24 euro."), Message(role="user", content="E quello grande?")]),
+        "images": (one for one in [image]),
+        "max_output_tokens": 50,
+        "query": "listino",
+        "review": False,
+        "session": "anna",
+        "temperature": 0.5,
+        "timeout": 60.0,
+        "top_k": 2,
+    }
+    assert set(options) == AskOptions.__optional_keys__
+    return options
+
+
+def test_a_preview_is_the_prompt_that_is_sent(agent: Agent) -> None:
+    image = Image(media_type="image/png", data=b"png")
+    preview = agent.preview("Quando?", **everything(image))
+    options = everything(image)
+    agent.ask("Quando?", **options)
+    sent = options["brain"].prompts[-1]
+    assert preview.prompt.images == sent.images == (image,)
+    assert preview.prompt.history == sent.history
+    assert preview.prompt.hints == sent.hints
+    assert (preview.prompt.max_output_tokens, preview.prompt.temperature) == (50, 0.5)
+    assert preview.retrieval.query == "listino"
+
+
+def test_a_route_takes_all_that_a_question_takes(agent: Agent) -> None:
+    assert agent.route("Quando?", **everything(Image(media_type="image/png", data=b"png"))).rule == "explicit"
+
+
+def test_a_preview_says_what_a_question_would_of_a_second_brain(agent: Agent) -> None:
+    for ask in (agent.ask, agent.preview, agent.route):
+        with pytest.raises(cervella.UnknownBrainError, match="cluade"):
+            ask("Quando?", review="cluade")
+
+
+@pytest.mark.parametrize("images", [Image(media_type="image/png", data=b""), 3, "foto.png", ["foto.png"]])
+@pytest.mark.parametrize("way", ["ask", "preview", "route"])
+def test_images_that_are_none_are_a_configuration_error(agent: Agent, way: str, images: Any) -> None:
+    with pytest.raises(ConfigError, match="images"):
+        WAYS[way](agent, images=images)
+
+
+def test_every_option_says_what_it_is() -> None:
+    page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
+    for options in (AskOptions, ReviewOptions):
+        entry = page.partition(f"\n### {options.__name__}\n")[2].partition("\n### ")[0]
+        for name in options.__optional_keys__:
+            (row,) = [line for line in entry.splitlines() if line.startswith(f"| `{name}` |")]
+            assert not row.endswith("| – |"), row
