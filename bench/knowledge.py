@@ -117,7 +117,7 @@ def sentence_splitter(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def bm25(texts: Sequence[str]) -> Callable[[str, int], list[int]]:
-    """The places of the best texts for a question, by bm25s with an Italian stemmer."""
+    """The places of the best texts for a question, by bm25s (`pip install bm25s`), with an Italian stemmer."""
     import bm25s
     import Stemmer
 

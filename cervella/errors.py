@@ -31,7 +31,8 @@ CervellaError
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -352,6 +353,24 @@ class EvaluationError(CervellaError):
     """A test of the soul, a comparison or a question file can't be run."""
 
     code = "evaluation"
+
+
+@contextmanager
+def refused(kind: type[CervellaError], message: str, *, remedy: str, **facts: Any) -> Iterator[None]:
+    """A file that can't be read or written inside becomes an error of this kind: the message, then the reason.
+
+    >>> with refused(ConfigError, "The file 'x' can't be read", remedy="Correct its path."):
+    ...     open("/there/is/none")
+    Traceback (most recent call last):
+    cervella.errors.ConfigError: The file 'x' can't be read: No such file or directory.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{message}: {error.strerror or error}.", remedy=remedy, **facts) from error
+    except UnicodeDecodeError as error:
+        reason = f"it is not UTF-8: byte {error.start} is of no character"
+        raise kind(f"{message}: {reason}.", remedy="Save the file again as UTF-8.", **facts) from error
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:

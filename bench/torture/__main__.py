@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import shutil
 import sys
 import tempfile
@@ -72,8 +71,7 @@ def _later(folder: Path, copy: Path) -> Path:
 def _load_once() -> None:
     """What the children need is imported before they are made: a fork is then all that a run costs."""
     warnings.simplefilter("ignore", DeprecationWarning)
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
-    for name in ("bm25s", "chromadb", "cervella.knowledge.index.nodes"):
+    for name in ("chromadb", "cervella.knowledge.index.nodes"):
         import_module(name)
 
 

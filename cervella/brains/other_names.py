@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from importlib import resources
+
+from cervella.process.files import read_packaged
 
 __all__ = ["known_elsewhere"]
 
@@ -22,7 +22,7 @@ def known_elsewhere(name: str, *, table: str | None = None) -> str | None:
         return f'A GGUF file runs in the brain "embedded": brain = "embedded", [brains.embedded] model = {name!r}.'
     if name.startswith(("http://", "https://")):
         return 'A server is a brain of its own: [brains.NAME] kind = "vllm" or "ollama", and its url there.'
-    known = tomllib.loads(resources.files("cervella.brains").joinpath("other_names.toml").read_text(encoding="utf-8"))
+    known = read_packaged("cervella.brains", "other_names.toml")
     family = _FAMILY.match(name.lower())
     bare = family[1] if family else re.sub(r"[^a-z]", "", name.lower())
     if bare in known["kinds"]:

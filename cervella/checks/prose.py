@@ -7,29 +7,20 @@ negated, and is not what somebody else says. Accents, apostrophes and case never
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from cervella.checks.reading import Rules
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold
+from cervella.text.markdown import without_code
+from cervella.text.quotations import quotations
 from cervella.text.reading import ReadText
 from cervella.text.sentences import quotables
 
-__all__ = ["Found", "Prose", "Sentence", "pattern_of", "without_code"]
+__all__ = ["Found", "Prose", "Sentence", "pattern_of"]
 
-_FENCE = re.compile(
-    r"^[ \t]*+(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n(?:.*?^[ \t]*(?P=fence)[`~]*[ \t]*$|.*\Z)", re.DOTALL | re.MULTILINE
-)
-_SPAN = re.compile(r"(?<!`)(`+)(?!`)([^\n]{1,400}?)(?<!`)\1(?!`)")
-_QUOTES = (
-    re.compile(r"«[^«»]{1,2000}»"),
-    re.compile(r"“[^“”]{1,2000}”"),
-    re.compile(r"„[^„“”]{1,2000}[“”]"),
-    re.compile(r"\"[^\"\n]{1,600}\""),
-    re.compile(r"(?<![^\W_])[‘'](?=\w)[^‘’'\n]{1,200}(?:['’]\w[^‘’'\n]{0,200}){0,6}(?<=[\w.!?…])[’'](?!\w)"),
-)
 _QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _EDGES = re.compile(r"[*]|(?<!\w)_|_(?!\w)|[«»“”„\"]|<[^<>\n]{1,40}>")
 _ACCENT = re.compile(r"(?<=[aeiou])'(?!\w)")
@@ -151,11 +142,6 @@ class Prose:
         return before[start:]
 
 
-def without_code(text: str) -> str:
-    """The text without fenced blocks and spans of code."""
-    return _SPAN.sub(" ", _FENCE.sub("\n", text))
-
-
 @lru_cache(maxsize=4096)
 def pattern_of(term: str) -> re.Pattern[str]:
     """A phrase as a pattern over folded words: `libert*` stands for every word that begins so.
@@ -171,7 +157,7 @@ def pattern_of(term: str) -> re.Pattern[str]:
 
 def _sentences(text: str, lang: Language) -> Iterator[Sentence]:
     inside = bytearray(len(text))
-    for start, end in _quotations(text):
+    for start, end in (*quotations(text), *(match.span() for match in _QUOTED_LINE.finditer(text))):
         inside[start:end] = b"\1" * (end - start)
     if not any(char.isalnum() and not inside[at] for at, char in enumerate(text)):
         inside = bytearray(len(text))  # the whole answer stands in quotation marks: then she says it
@@ -185,12 +171,6 @@ def _parts(start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, start + _LONGEST_SENTENCE
         start += _LONGEST_SENTENCE - _OVERLAP
     yield start, end
-
-
-def _quotations(text: str) -> Iterable[tuple[int, int]]:
-    for pattern in (*_QUOTES, _QUOTED_LINE):
-        for match in pattern.finditer(text):
-            yield match.span()
 
 
 def _sentence(text: str, start: int, end: int, inside: bytearray, number: int) -> Sentence:

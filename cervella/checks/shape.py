@@ -8,21 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from cervella.checks.check import Context, Outcome
-from cervella.checks.prose import Prose, without_code
+from cervella.checks.prose import Prose
 from cervella.prompt.layout import estimate_tokens
+from cervella.text.markdown import blocks, cells, code_in, fences, without_code
 
 __all__ = ["KINDS"]
 
 _EMOJI = re.compile(
     "[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]"
 )
-# No `\s*` at the start of a line: it runs on over blank lines, and from each of them again.
-_BULLET = re.compile(r"^[^\S\n]*[-*+•]\s+\S", re.MULTILINE)
-_NUMBERED = re.compile(r"^[^\S\n]*\d{1,2}[.)]\s+\S", re.MULTILINE)
-_HEADING = re.compile(r"^[^\S\n]{0,3}#{1,6}\s+\S", re.MULTILINE)
-_ROW = re.compile(r"^[^\S\n]*\|.*\|[^\S\n]*$", re.MULTILINE)
-_RULE = re.compile(r"[\s:|-]*")
-_FENCED = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[^\n]*+\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
+_DOT = re.compile(r"^[^\S\n]*•[^\S\n]+\S", re.MULTILINE)
+"""An item of a list as people write it, which CommonMark does not know."""
 
 
 def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
@@ -50,13 +46,15 @@ def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
     """What the text must look like: `bullets`, `numbered`, `items`, `headings`, `rows`, `columns`: least counts;
     `no_list`, `no_heading`, `no_table`, `no_emoji`, `no_code`, `code`, `json`, `question`: true."""
     text = prose.text
-    rows = [row for row in _ROW.findall(text) if not _is_rule(row)]
+    found = list(blocks(text))
+    rows = [block for block in found if block.kind == "row"]
+    lines = re.split(r"\r\n|\r|\n", text)
     counts = {
-        "bullets": len(_BULLET.findall(text)),
-        "numbered": len(_NUMBERED.findall(text)),
-        "headings": len(_HEADING.findall(text)),
+        "bullets": sum(block.kind == "bullet" for block in found) + len(_DOT.findall(without_code(text))),
+        "numbered": sum(block.kind == "number" for block in found),
+        "headings": sum(block.kind == "heading" for block in found),
         "rows": max(0, len(rows) - 1),
-        "columns": min((row.strip().strip("|").count("|") + 1 for row in rows), default=0),
+        "columns": min((len(cells(lines[row.start_line])) for row in rows), default=0),
     }
     counts["items"] = counts["bullets"] + counts["numbered"]
     has = {
@@ -64,7 +62,7 @@ def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
         "heading": counts["headings"] > 0,
         "table": bool(rows),
         "emoji": bool(_EMOJI.search(text)),
-        "code": text != without_code(text),
+        "code": bool(code_in(text)),
         "json": _is_json(text),
         "question": any(sentence.asks for sentence in prose.sentences),
     }
@@ -77,15 +75,9 @@ def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
     return True, ""
 
 
-def _is_rule(row: str) -> bool:
-    """Whether it is the line between a table's header and its rows."""
-    return "--" in row and _RULE.fullmatch(row) is not None
-
-
 def _is_json(text: str) -> bool:
-    fenced = _FENCED.search(text)
     try:
-        json.loads(fenced[2] if fenced else text)
+        json.loads(next(iter(fences(text)), text))
     except (ValueError, RecursionError):
         return False
     return True

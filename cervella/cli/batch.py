@@ -14,8 +14,8 @@ from typing import Any
 from cervella.agent.agent import Agent
 from cervella.agent.faces import BATCH_OPTIONS, BatchQuestion
 from cervella.cli.output import json_text, note, print_json, progress_bar, reply_data, warn_of_index
-from cervella.errors import CervellaError, ConfigError
-from cervella.privacy.files import make_private_folder, open_private
+from cervella.errors import CervellaError, ConfigError, refused
+from cervella.process.files import append_line, make_private_folder, open_private
 from cervella.types import Reply
 
 __all__ = ["run_batch"]
@@ -47,8 +47,8 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
             data = _unreadable(row) if row.asked is None else _answered(row, next(answers))
             failed += "error" in data
             refused += data.get("finish_reason") == "refusal"
-            # One write a row: what is cut off by a crash is the last row at most, and is asked again.
-            file.write(json_text(data, indent=None).encode("utf-8", "replace"))
+            # Row by row on the disk: what is cut off by a crash is the last row at most, and is asked again.
+            append_line(file, json_text(data, indent=None).rstrip("\n"))
             if progress is not None:
                 progress("questions", number, len(todo))
     answered = len(todo) - failed - refused
@@ -171,9 +171,5 @@ def answered_rows(path: Path) -> Counter[str]:
 
 
 def _lines(path: Path) -> list[bytes]:
-    try:
+    with refused(ConfigError, f"The file {str(path)!r} can't be read", remedy="Correct its path."):
         return path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
-    except OSError as error:
-        raise ConfigError(
-            f"The file {str(path)!r} can't be read: {error.strerror or error}.", remedy="Correct its path."
-        ) from error

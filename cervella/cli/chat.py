@@ -20,7 +20,7 @@ from cervella.cli.options import ConfigPath, brain_option
 from cervella.cli.output import counted, note, print_line, print_passages, print_verdict, warn_of_index, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
-from cervella.privacy.files import FILE_MODE, make_private_folder, open_private
+from cervella.process.files import FILE_MODE, make_private_folder, open_private
 from cervella.protocols import optional_members
 from cervella.types import Passage, Reply, Retrieval
 

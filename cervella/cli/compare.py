@@ -13,7 +13,7 @@ from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, TopK, Yes, complete_brain
 from cervella.cli.output import json_text, note, print_json, print_line, print_wrapped
 from cervella.errors import ConfigError
-from cervella.privacy.files import make_private_folder, write_private
+from cervella.process.files import make_private_folder, replace_file
 
 if TYPE_CHECKING:
     from cervella.evaluation.comparison.comparison import Comparison
@@ -223,8 +223,8 @@ def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json
     data = document(comparison, suite)
     folder = out or comparison.folder
     make_private_folder(folder)
-    write_private(folder / "comparison.json", json_text(data, indent=1), errors="replace")
-    write_private(folder / "report.html", report_html(data), errors="replace")
+    replace_file(folder / "comparison.json", json_text(data, indent=1))
+    replace_file(folder / "report.html", report_html(data))
     if as_json:
         print_json(data)
     else:

@@ -10,11 +10,11 @@ import datetime
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 import platformdirs
+
+from cervella.process.files import make_private_folder, replace_file
 
 __all__ = ["first_today"]
 
@@ -36,7 +36,8 @@ def first_today(record: logging.LogRecord) -> bool:
     if key in shown:
         return False
     with contextlib.suppress(OSError):
-        _write(file, {**shown, key: today})
+        make_private_folder(file.parent)
+        replace_file(file, json.dumps({**shown, key: today}))
     return True
 
 
@@ -52,16 +53,3 @@ def _read(file: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
-
-
-def _write(file: Path, shown: dict[str, str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, name = tempfile.mkstemp(dir=file.parent)  # readable by this user alone
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as new:
-            json.dump(shown, new)
-        os.replace(name, file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -12,7 +12,7 @@ from cervella.cli.failures import no_config_note
 from cervella.cli.options import AsJson, ConfigPath, TopK, brain_option
 from cervella.cli.output import note, print_json, print_line, print_verdict
 from cervella.cli.stdin import read_stdin
-from cervella.errors import ConfigError
+from cervella.errors import ConfigError, refused
 from cervella.records.conversations import Turn
 from cervella.types import Filters
 
@@ -83,12 +83,8 @@ def review(
 def _read(file: Path) -> str:
     if str(file) == "-":
         return read_stdin("text")
-    try:
+    with refused(ConfigError, f"The text {str(file)!r} can't be read", remedy="Name a UTF-8 text file."):
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The text {str(file)!r} can't be read: {error}.", remedy="Name a UTF-8 text file."
-        ) from error
 
 
 def _kept(agent: Agent, id: str | None) -> tuple[Turn, Filters | None]:

@@ -10,7 +10,7 @@ import typer
 from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, Suite, Yes, complete_brain
 from cervella.cli.output import json_text, note, print_json
-from cervella.privacy.files import make_private_folder, write_private
+from cervella.process.files import make_private_folder, replace_file
 
 __all__ = ["soul_test"]
 
@@ -81,7 +81,7 @@ def soul_test(
             result = tested(agent, named, suite, plan, probes, judge, fresh=not resume, yes=yes)
     if out is not None:
         make_private_folder(out.parent)
-        write_private(out, json_text(result.as_dict(scores=True)))
+        replace_file(out, json_text(result.as_dict(scores=True)))
         note(f"note: The scores are in {out}.")
     if as_json:
         print_json(result.as_dict())

@@ -15,7 +15,7 @@ from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import console, note, print_json, print_line, print_table
 from cervella.configuration.config import Config, load_config
 from cervella.errors import ConfigError
-from cervella.privacy.files import make_private_folder, write_private
+from cervella.process.files import make_private_folder, replace_file
 from cervella.records.ledger import BrainStatistics, Ledger, Statistics, statistics_of
 from cervella.records.ledger.budget import limits_of
 from cervella.records.ledger.report import MEASURES, html_report, shown
@@ -42,7 +42,7 @@ def stats(
     ledger.close()
     if html is not None:
         make_private_folder(html.parent)
-        write_private(html, html_report(found, budget))
+        replace_file(html, html_report(found, budget))
         note(f"note: The page is {html}.")
     if as_json:
         print_json({**asdict(found), "budget": budget})

@@ -79,7 +79,7 @@ class WordWrap:
             return ""
         if self._column == 0:
             self._row = word.startswith("|")
-            self._fenced ^= word.startswith(("```", "~~~"))
+            self._fenced ^= word.startswith(("```", "~~~"))  # of a text that still comes there is no whole to parse
         space, self._space = self._space, ""
         if self._column and self._column + len(space) + len(word) > self._width and not (self._row or self._fenced):
             self._column = len(self._indent) + len(word)

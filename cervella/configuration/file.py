@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cervella.configuration.settings import PATHS, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError, did_you_mean, refused
 from cervella.privacy.redaction import find_secrets, mask_secrets
 
 __all__ = ["explained", "read_config", "unknown_key"]
@@ -23,18 +23,12 @@ _SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|pass
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    try:
+    with refused(
+        ConfigError,
+        f"The configuration {str(file)!r} can't be read",
+        remedy="Correct the path given with --config, or create the file with `cervella init`.",
+    ):
         text = file.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise ConfigError(
-            f"The configuration {str(file)!r} can't be read: {error.strerror or error}.",
-            remedy="Correct the path given with --config, or create the file with `cervella init`.",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"The configuration {str(file)!r} is not UTF-8: byte {error.start} can't be read.",
-            remedy="Save the file again as UTF-8.",
-        ) from error
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

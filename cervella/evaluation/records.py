@@ -10,18 +10,18 @@ import contextlib
 import datetime
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from cervella.errors import EvaluationError
-from cervella.privacy.files import FILE_MODE, make_private_folder, open_private, write_private
+from cervella.errors import EvaluationError, refused
+from cervella.process.files import append_line, locked, make_private_folder, open_private, replace_file
 
-__all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "canonical_sha256"]
+__all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "append_row", "canonical_sha256", "unwritable"]
 
 Condition: TypeAlias = Literal["soul", "none", "scrambled"]
 """What stood in the system prompt: the soul; nothing; the soul's words in another order."""
@@ -135,8 +135,9 @@ class Run:
         folder = root / f"{now:%Y%m%d-%H%M%S}-{key[:8]}"
         while folder.exists():
             folder = root / f"{now:%Y%m%d-%H%M%S}-{key[:8]}-{secrets.token_hex(2)}"
-        make_private_folder(root)
-        folder.mkdir(mode=0o700)
+        with unwritable(folder):
+            make_private_folder(root)
+            folder.mkdir(mode=0o700)
         run = cls(folder, {"format": _FORMAT, "key": key, "settings": dict(settings), **beside})
         run._write(started=now.isoformat(timespec="seconds"), finished=None)
         return run
@@ -175,10 +176,8 @@ class Run:
 
     def _write(self, **times: Any) -> None:
         self.facts.update(times)
-        path = self.folder / _FACTS
-        partial = path.with_suffix(".partial")
-        write_private(partial, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
-        os.replace(partial, path)
+        with unwritable(self.folder):
+            replace_file(self.folder / _FACTS, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
 
     def outputs(self) -> dict[Key, Output]:
         """The answers by key; of an error and a later answer to the same, the later. A row that was cut off is none."""
@@ -207,38 +206,50 @@ class Run:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Writer]:
         """Append to the run, alone: raises EvaluationError where another process does."""
-        from filelock import FileLock, Timeout
 
-        lock = FileLock(self.folder / _LOCK, timeout=0, mode=FILE_MODE)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise EvaluationError(
+        def busy() -> EvaluationError:
+            return EvaluationError(
                 f"The run {self.id} is being written by another process.",
                 remedy="Wait for its end, or start another run with --fresh.",
                 code="run_locked",
-            ) from error
-        try:
-            lines = self._lines()
-            if lines and not lines[-1].endswith(b"\n"):  # cut off by a crash: asked again
-                with (self.folder / _OUTPUTS).open("r+b") as file:
+            )
+
+        with contextlib.ExitStack() as held:
+            with unwritable(self.folder):
+                held.enter_context(locked(self.folder / _LOCK, busy=busy))
+                lines = self._lines()
+                file = held.enter_context(open_private(self.folder / _OUTPUTS, "ab", buffering=0))
+                if lines and not lines[-1].endswith(b"\n"):  # cut off by a crash: asked again
                     file.truncate(sum(map(len, lines[:-1])))
-            with open_private(self.folder / _OUTPUTS, "ab", buffering=0) as file:
-                yield Writer(file)
-        finally:
-            lock.release()
+            yield Writer(file, self.folder)
 
 
 class Writer:
     """Appends answers; each is on the disk before the next is asked for."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, folder: Path) -> None:
         self._file = file
+        self._folder = folder
 
     def append(self, output: Output) -> None:
-        line = json.dumps(output.as_dict(), ensure_ascii=False, sort_keys=True)
-        self._file.write(line.encode("utf-8", "replace") + b"\n")
-        os.fsync(self._file.fileno())
+        append_row(self._file, output.as_dict(), self._folder)
+
+
+def append_row(file: Any, row: Mapping[str, Any], folder: Path) -> None:
+    """Append one row of JSON Lines to an open file of a run's folder, and have it on the disk."""
+    with unwritable(folder):
+        append_line(file, json.dumps(row, ensure_ascii=False, sort_keys=True))
+
+
+def unwritable(folder: Path) -> AbstractContextManager[None]:
+    """What the system refuses inside is said of the run in this folder."""
+    return refused(
+        EvaluationError,
+        f"The run at {str(folder)!r} can't be written",
+        remedy="Make room on its disk or give this user the right to write there, then go on with the same command: "
+        "what was answered is kept.",
+        code="run_unwritable",
+    )
 
 
 def canonical_sha256(data: Any) -> str:

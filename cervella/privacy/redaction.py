@@ -24,11 +24,12 @@ from cervella.privacy.rules import (
     stems,
 )
 from cervella.text.language import known_languages, language
+from cervella.text.markdown import cells, is_fence, is_ruled
 from cervella.types import Redaction
 
 __all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_secrets", "redact"]
 
-REDACTION_VERSION = "1"
+REDACTION_VERSION = "2"
 """Changes whenever other text would be masked: the next run of the indexer then reads every file anew."""
 
 _WINDOW, _OVERLAP = 8_000, 2_000  # characters of a longer line that are looked at together
@@ -43,8 +44,6 @@ _MIXED = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"(?<!\d)\d(?:[ \u00a0-]?\d){12}")
 _LEFTOVERS = "\"'`*_.,;:)]}>»"  # after a value, more likely the sentence's than its own
-_RULED = re.compile(r"[ \t]*\|?[ \t]*:?-[-:| \t]*")
-_CELL = re.compile(r"(?<=\|)[^|]*|^[^|]+")
 _KEY_START = re.compile(r"-{4,5} ?BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _KEY_END = re.compile(r"-{4,5} ?END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _KEY_LINE = re.compile(r"(?:\\n|\r\n|\r|\n)[ \t>|\"'`]{0,20}[A-Za-z0-9+/=]{16,}[ \t\"'`,]{0,9}(?=\\n|[\r\n]|$)")
@@ -230,7 +229,7 @@ def _after_name(line: str, following: Iterable[tuple[int, str]]) -> Iterator[Sec
             continue
         for start, other in following:
             bare = other.strip(" \t>*-`\"'")
-            if other.strip().startswith(("```", "~~~")) or not bare:
+            if is_fence(other) or not bare:
                 continue
             if " " not in bare and is_plausible(bare, says_enough=name.says_enough, assigned=True):
                 at = start + other.index(bare)
@@ -240,22 +239,28 @@ def _after_name(line: str, following: Iterable[tuple[int, str]]) -> Iterator[Sec
 
 def _in_columns(text: str, lines: Sequence[tuple[int, int]], number: int) -> Iterator[Secret]:
     """The cells below a table's head that is the name of a secret."""
-    if number + 2 >= len(lines) or not _RULED.fullmatch(text, *lines[number + 1]):
+    if number + 2 >= len(lines) or not is_ruled(text[slice(*lines[number + 1])]):
         return
-    head = _CELL.findall(text[slice(*lines[number])])
-    columns = [(place, name) for place, cell in enumerate(head) for name in names() if name.cell.fullmatch(cell)]
+    head = text[slice(*lines[number])]
+    columns = [
+        (place, name)
+        for place, (first, last) in enumerate(cells(head))
+        for name in names()
+        if name.cell.fullmatch(head, first, last)
+    ]
     if not columns:
         return
     for below in range(number + 2, len(lines)):
         start, end = lines[below]
         row = text[start:end]
-        if "|" not in row or _RULED.fullmatch(row):
+        if "|" not in row or is_ruled(row):
             return
-        cells = list(_CELL.finditer(row))
+        own = cells(row)
         for place, name in columns:
-            value = cells[place].group().strip(" \t*_`\"'") if place < len(cells) else ""
+            first, last = own[place] if place < len(own) else (0, 0)
+            value = row[first:last].strip(" \t*_`\"'")
             if " " not in value and is_plausible(value, says_enough=name.says_enough, assigned=False):
-                at = start + row.index(value, cells[place].start())
+                at = start + row.index(value, first)
                 yield Secret(name.kind, at, at + len(value))
 
 

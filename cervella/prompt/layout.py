@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 
 from cervella.prompt.history import sendable
 from cervella.text.language import Language, is_blank, language
+from cervella.text.markdown import fence_for, without_code
 from cervella.types import Message, Passage, Prompt
 
 __all__ = [
@@ -51,17 +52,10 @@ LAYOUT_VERSION = 1
 """Changes whenever the same parts would give other messages: part of the soul's lock."""
 
 _MARK = re.compile(r"\[\s*(F\s*\d{1,4}(?:\s*[,;]\s*F?\s*\d{1,4})*)\s*\]", re.IGNORECASE)
-_CODE = re.compile(
-    # A fence at any depth, to its end or, where it has none, to the text's; "```x```" on one line is a span, no fence.
-    r"^[ \t]*+(?P<fence>`{3,}+(?![^\n]*`)|~{3,}+)[^\n]*+(?:\n(?:.*?\n)??[ \t]*(?P=fence)[`~]*[ \t\r]*(?=\n|\Z)|.*\Z)"
-    r"|(?<!`)(?P<span>`+)(?!`)(?:(?!\n[ \t]*\n).){1,4000}?(?<!`)(?P=span)(?!`)",  # a span ends with its paragraph
-    re.DOTALL | re.MULTILINE,
-)
-_OTHER_CODE = re.compile(
+_LIKE_CODE = re.compile(
     r"<code\b[^>]*>(?:(?!<code\b).){0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+",
     re.DOTALL | re.MULTILINE,
 )
-_INDENTED = re.compile(r"^(?: {4}|\t)[^\n]*\[\s*[Ff]", re.MULTILINE)
 _NUMBER = re.compile(r"\d+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -85,7 +79,9 @@ def find_marks(text: str) -> list[FoundMark]:
     >>> [found.mark for found in find_marks("Sì [f1], forse [F2, F3]; `x[F4]`")]
     ['F1', 'F2', 'F3']
     """
-    masked = _without_code(text)
+    masked = without_code(text) if _MARK.search(text) else ""
+    if "<code" in masked or "]:" in masked:
+        masked = _LIKE_CODE.sub(lambda match: " " * len(match.group()), masked)
     runs: list[list[re.Match[str]]] = []
     for match in _MARK.finditer(masked):
         if runs and not masked[runs[-1][-1].end() : match.start()].strip(" \t"):
@@ -97,28 +93,6 @@ def find_marks(text: str) -> list[FoundMark]:
         group = tuple(f"F{int(number)}" for match in run for number in _NUMBER.findall(match[1]))
         found += [FoundMark(mark=mark, start=run[0].start(), end=run[-1].end(), group=group) for mark in group]
     return found
-
-
-def _without_code(text: str) -> str:
-    """The text with its code blanked out, every other character in its place."""
-
-    def blank(match: re.Match[str]) -> str:
-        return " " * len(match.group())
-
-    lines = text.split("\n")
-    if _INDENTED.search(text):  # code, or the inside of a list: only a parser tells them apart
-        from markdown_it import MarkdownIt
-
-        for token in MarkdownIt("commonmark").parse(text):
-            if token.type == "code_block" and token.map:
-                for number in range(*token.map):
-                    lines[number] = " " * len(lines[number])
-    text = "\n".join(lines)
-    if "`" in text or "~~~" in text:
-        text = _CODE.sub(blank, text)
-    if "<code" in text or "]:" in text:
-        text = _OTHER_CODE.sub(blank, text)
-    return text
 
 
 def strip_marks(text: str) -> str:
@@ -184,7 +158,7 @@ def _source(mark: str, passage: Passage, lang: Language) -> str:
     body = defuse_marks(f"{passage.lead}\n\n{passage.text}" if passage.lead else passage.text)
     # CommonMark ends a line at \n, \r\n or \r: with \n alone, a fence that hides behind a \r can't open or close one.
     body = body.replace("\r\n", "\n").replace("\r", "\n")
-    fence = "~" * max(4, 1 + max(map(len, re.findall(r"~+", body)), default=0))
+    fence = fence_for(body)
     return f"[{mark}] {', '.join(label)}\n{fence}\n{body}\n{fence}"
 
 

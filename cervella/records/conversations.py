@@ -10,14 +10,14 @@ import datetime
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from cervella.errors import ConfigError, ConversationError
-from cervella.privacy.files import make_private_folder
+from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
-from cervella.records.sqlite_file import create_whole
+from cervella.records.sqlite_file import SqliteFile, storable, transaction
 from cervella.types import Filters, Message, Reply
 
 __all__ = ["Conversation", "Conversations", "Turn"]
@@ -65,6 +65,10 @@ class Turn:
         )
 
 
+_COLUMNS = tuple(field.name for field in fields(Turn))
+_TURN = ", ".join(_COLUMNS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """A session as a list shows it."""
@@ -86,6 +90,15 @@ class Conversations:
         `on_delete` is called with the id of a session that is to be deleted, before it is.
         """
         self._path = Path(path)
+        self._file = SqliteFile(
+            path=self._path,
+            kind=ConversationError,
+            called="conversations",
+            section="conversations",
+            schema=_SCHEMA,
+            version=_SCHEMA_VERSION,
+            busy_seconds=_BUSY_SECONDS,
+        )
         self._on_delete = on_delete
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
@@ -95,11 +108,11 @@ class Conversations:
                 f"A session's id is {session!r}.", remedy="Give it a name, a text such as 'guest-42'."
             )
         with self._connected(write=True) as database:
-            row = database.execute("SELECT filters FROM session WHERE id = ?", (_storable(session),)).fetchone()
+            row = database.execute("SELECT filters FROM session WHERE id = ?", (storable(session),)).fetchone()
             if row is None:
                 now = _now()
                 database.execute(
-                    "INSERT INTO session VALUES (?, ?, ?, ?)", (_storable(session), now, now, _dumped(filters))
+                    "INSERT INTO session VALUES (?, ?, ?, ?)", (storable(session), now, now, _dumped(filters))
                 )
                 return filters
         kept = _loaded(session, row[0])
@@ -109,52 +122,35 @@ class Conversations:
         """Keep a turn."""
         with self._connected(write=True) as database:
             now = _now()
-            changed = database.execute(
-                "UPDATE session SET updated = ? WHERE id = ?", (now, _storable(session))
-            ).rowcount
+            changed = database.execute("UPDATE session SET updated = ? WHERE id = ?", (now, storable(session))).rowcount
             if not changed:
                 raise _missing(session)
+            turn = Turn(
+                asked=now,
+                question=reply.question,
+                answer=reply.text,
+                query=reply.retrieval_query or reply.question,
+                tainted=reply.tainted,
+                finish_reason=reply.finish_reason,
+                brain=reply.brain,
+                model=reply.model,
+                soul=reply.soul,
+                reply=reply.id,
+            )
+            values = [storable(one) if isinstance(one, str) else one for one in asdict(turn).values()]
             database.execute(
-                "INSERT INTO turn (session, asked, question, answer, query, tainted, finish_reason, brain, model, soul,"
-                " reply) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    _storable(session),
-                    now,
-                    _storable(reply.question),
-                    _storable(reply.text),
-                    _storable(reply.retrieval_query or reply.question),
-                    int(reply.tainted),
-                    reply.finish_reason,
-                    reply.brain,
-                    reply.model,
-                    reply.soul,
-                    reply.id,
-                ),
+                f"INSERT INTO turn (session, {_TURN}) VALUES (?{', ?' * len(values)})", (storable(session), *values)
             )
 
     def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
         """The turns of a session, oldest first; of a session that does not exist, none."""
         with self._connected() as database:
             rows = database.execute(
-                "SELECT asked, question, answer, query, tainted, finish_reason, brain, model, soul, reply FROM turn"
-                " WHERE session = ? ORDER BY number DESC LIMIT ?",
-                (_storable(session), -1 if last is None else last),
+                f"SELECT {_TURN} FROM turn WHERE session = ? ORDER BY number DESC LIMIT ?",
+                (storable(session), -1 if last is None else last),
             ).fetchall()
-        return [
-            Turn(
-                asked=asked,
-                question=question,
-                answer=answer,
-                query=query,
-                tainted=bool(tainted),
-                finish_reason=finish_reason,
-                brain=brain,
-                model=model,
-                soul=soul,
-                reply=reply,
-            )
-            for asked, question, answer, query, tainted, finish_reason, brain, model, soul, reply in reversed(rows)
-        ]
+        found = [Turn(**dict(zip(_COLUMNS, row, strict=True))) for row in reversed(rows)]
+        return [replace(turn, tainted=bool(turn.tainted)) for turn in found]
 
     def list(self) -> list[Conversation]:
         """All sessions, the last used first."""
@@ -172,7 +168,7 @@ class Conversations:
 
     def export(self, session: str) -> dict[str, Any]:
         """A session with its turns, as plain data."""
-        found = next((one for one in self.list() if one.id == _storable(session)), None)
+        found = next((one for one in self.list() if one.id == storable(session)), None)
         if found is None:
             raise _missing(session)
         return {
@@ -194,65 +190,24 @@ class Conversations:
         if not self._path.exists():
             raise _missing(session)
         with self._connected() as database:
-            database.execute("DELETE FROM turn WHERE session = ?", (_storable(session),))
-            self._empty_log(database)  # where that can't be done yet, the session stays, to be deleted again
-            deleted = database.execute("DELETE FROM session WHERE id = ?", (_storable(session),)).rowcount
-            database.execute("VACUUM")
-            self._empty_log(database)
+            database.execute("DELETE FROM turn WHERE session = ?", (storable(session),))
+            self._file.empty_log(database)  # where that can't be done yet, the session stays, to be deleted again
+            deleted = database.execute("DELETE FROM session WHERE id = ?", (storable(session),)).rowcount
+            self._file.clear(database)
         if not deleted:
             raise _missing(session)
 
-    def _empty_log(self, database: sqlite3.Connection) -> None:
-        """Bring the log into the file, and cut it to nothing: it keeps what was deleted for as long as it is there."""
-        busy, _, _ = database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise ConversationError(
-                f"Another program is reading the conversations in {str(self._path)!r}: deleted words would stay there.",
-                remedy="End that program, then delete the session again.",
-                code="deletion_unfinished",
-            )
-
     @contextlib.contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection; with `write` in one transaction, which nobody else's can come between."""
-        try:
-            if not self._path.exists():
-                create_whole(self._path, _lay_out, seconds=_BUSY_SECONDS)
+        """A connection; with `write` in one transaction."""
+        with self._file.guarded():
+            self._file.create()
             if write:
                 make_private_folder(self._path.parent)
-            with unforked, contextlib.closing(self._open()) as database:
-                self._prepare(database)
-                if not write:
+            with unforked, contextlib.closing(self._file.connect()) as database:
+                self._file.prepare(database)
+                with transaction(database) if write else contextlib.nullcontext():
                     yield database
-                    return
-                database.execute("BEGIN IMMEDIATE")
-                with database:
-                    yield database
-        except (sqlite3.Error, OSError) as error:
-            raise ConversationError(
-                f"The conversations in {str(self._path)!r} can't be used: {error}.",
-                remedy="Check that the folder is writable and the disk not full; a damaged file can be moved away.",
-            ) from error
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
-
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA secure_delete = ON")
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
-            raise ConversationError(
-                f"The conversations in {str(self._path)!r} were written by a newer Cervella.",
-                remedy="Update Cervella, or name another file in [conversations] path.",
-            )
-        if version < _SCHEMA_VERSION:
-            _lay_out(database)
-
-
-def _lay_out(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
-    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_SCHEMA_VERSION}; COMMIT;")
 
 
 def _now() -> str:
@@ -263,11 +218,6 @@ def _missing(session: str) -> ConversationError:
     return ConversationError(
         f"There is no session {session!r}.", remedy="List them with `cervella sessions`.", code="session_missing"
     )
-
-
-def _storable(text: str) -> str:
-    """Without what UTF-8 can't hold: half a surrogate pair out of a careless JSON."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _plain(filters: Filters) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from cervella.checks import Check, Context, run_check
@@ -75,7 +74,7 @@ def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
     kept = []
     for one in quotables(bare, lang):
         piece = bare[one.start : one.end]
-        words = normal(re.sub(r"^[«“\"]|[»”\"][.]?$", "", piece.strip()))
+        words = normal(piece)
         if words not in (known if len(words.split()) > 2 else whole):
             kept.append(piece)
     own = "\n".join(kept)

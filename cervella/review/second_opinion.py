@@ -15,6 +15,8 @@ from typing import Any
 from cervella.prompt.layout import find_marks
 from cervella.review.verdict import ISSUE_KINDS
 from cervella.text.language import Language, fold, language
+from cervella.text.markdown import fence_for
+from cervella.text.quotations import quotations
 from cervella.types import Prompt
 from cervella.types.verdict import ReviewIssue
 
@@ -108,7 +110,7 @@ def _short(text: str) -> str:
 
 
 def _fenced(text: str) -> str:
-    fence = "~" * max(4, 1 + max(map(len, re.findall(r"~+", text)), default=0))
+    fence = fence_for(text)
     return f"{fence}\n{text.strip()}\n{fence}"
 
 
@@ -221,15 +223,15 @@ def issues_of(opinion: Opinion, brain: str, answer: str, *, serious: bool) -> li
     """The problems of a second opinion as issues, under the name of its brain."""
     found = []
     for problem in opinion.problems:
-        quoted = re.search(r"«([^»]+)»|\"([^\"]+)\"|“([^”]+)”", problem)
-        words = next(filter(None, quoted.groups()), "") if quoted else ""
+        marks = tuple(dict.fromkeys(mark.mark for mark in find_marks(problem)))
+        words = next((problem[start + 1 : end - 1] for start, end in quotations(problem)), "")
         found.append(
             ReviewIssue(
                 kind="opinion",
                 claim=words if words in answer else "",
                 text=problem,
                 problem=ISSUE_KINDS["opinion"][1],
-                marks=tuple(dict.fromkeys(mark.mark for mark in find_marks(problem))),
+                marks=marks,
                 by=brain,
                 serious=serious,
             )

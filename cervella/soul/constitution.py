@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cervella.errors import SoulError
+from cervella.errors import SoulError, refused
 from cervella.privacy.redaction import find_secrets
 from cervella.prompt.layout import estimate_tokens
 
@@ -121,27 +121,21 @@ class Constitution:
 
 
 def _read(path: Path) -> tuple[str, str]:
-    try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for, without end
+    with refused(
+        SoulError,
+        f"The Constitution {str(path)!r} can't be read",
+        remedy="Check that it is a file and that you may read it.",
+    ):
+        if not path.exists():
+            raise SoulError(
+                f"There is no Constitution at {str(path)!r}.",
+                remedy="Write one there (`cervella init` makes a first one), or point [soul] constitution at yours.",
+                code="soul_missing",
+            )
+        if not path.is_file():  # a pipe would be waited for, without end
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise SoulError(
-            f"There is no Constitution at {str(path)!r}.",
-            remedy="Write one there (`cervella init` makes a first one), or point [soul] constitution at yours.",
-            code="soul_missing",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise SoulError(
-            f"The Constitution {str(path)!r} is not UTF-8: byte {error.start} can't be read.",
-            remedy="Save the file again as UTF-8.",
-        ) from error
-    except OSError as error:
-        raise SoulError(
-            f"The Constitution {str(path)!r} can't be read: {error.strerror or error}.",
-            remedy="Check that it is a file and that you may read it.",
-        ) from error
     if "\0" in text:
         raise SoulError(
             f"The Constitution {str(path)!r} is no text: it holds NUL bytes.", remedy="Point [soul] at a markdown file."

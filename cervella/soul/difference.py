@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from cervella.soul.constitution import sections_of
 from cervella.text.language import Language
+from cervella.text.markdown import blocks
 
 __all__ = ["Change", "changed_sentences"]
-
-_STANDS_ALONE = re.compile(r"\s*(?:#{1,6}\s|[-*+]\s|\d{1,3}[.)]\s|>|\||```|~~~|<!--)|^ {4}|^\t")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,15 +50,18 @@ def changed_sentences(before: str, after: str, language: Language) -> tuple[Chan
 def _sentences(text: str, language: Language) -> Iterator[tuple[str, str]]:
     """Each sentence with the title of its section; a heading, an item or a row is one by itself."""
     for section in sections_of(text):
-        paragraph: list[str] = []
-        for line in [*section.text.split("\n"), ""]:
-            if line.strip() and not _STANDS_ALONE.match(line):
-                paragraph.append(line)
+        lines = section.text.split("\n")
+        done = 0
+        for block in blocks(section.text):
+            if block.kind != "paragraph":
                 continue
-            if paragraph:
-                whole = " ".join(" ".join(paragraph).split())
-                for start, end in language.sentences(whole):
-                    yield section.title, whole[start:end]
-                paragraph = []
-            if line.strip():
-                yield section.title, " ".join(line.split())
+            yield from ((section.title, line) for line in _written(lines[done : block.start_line]))
+            done = block.end_line
+            whole = " ".join(" ".join(lines[block.start_line : done]).split())
+            spans = [(0, len(whole))] if block.depth else language.sentences(whole)
+            yield from ((section.title, whole[start:end]) for start, end in spans)
+        yield from ((section.title, line) for line in _written(lines[done:]))
+
+
+def _written(lines: Sequence[str]) -> Iterator[str]:
+    return (" ".join(line.split()) for line in lines if line.strip())

@@ -10,17 +10,18 @@ from __future__ import annotations
 import datetime
 import hashlib
 import os
+import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import SoulError
+from cervella.errors import SoulError, refused
+from cervella.process.files import draft_of, put_in_place
 from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens
 from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
-from cervella.soul.lock_file import LOCK_VERSION, damaged, read_document, replace_file
 from cervella.text.language import known_languages, language
 
 __all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
@@ -29,6 +30,7 @@ _HEAD = """\
 # The soul as its owner approved it. Keep this file with the sources.
 # Written by `cervella soul lock`; `cervella soul diff` shows what changed since.
 """
+_LOCK_VERSION = 1
 _TRIES = 5
 _OWN = frozenset({"version", "soul", "files", "brains", "verdicts"})
 
@@ -162,7 +164,7 @@ class Lock:
         path = Path(path).resolve()  # a link stays one
         if path.exists() and self == Lock.load(path):
             return False
-        replace_file(path, self._toml().encode())
+        _write_whole(path, self._toml().encode())
         return True
 
     def _toml(self) -> str:
@@ -171,7 +173,7 @@ class Lock:
             for one in self.brains
         )
         data = {
-            "version": LOCK_VERSION,
+            "version": _LOCK_VERSION,
             **{key: value for key, value in self.others.items() if not _is_table(value)},
             "soul": {
                 "name": self.name,
@@ -230,7 +232,7 @@ def record_verdict(
         if (lock.fingerprint, lock.language) != (fingerprint, language):
             return False
         changed = replace(lock, verdicts={**lock.verdicts, (brain, model): told})
-        if replace_file(path, changed._toml().encode(), only_if=data):
+        if _write_whole(path, changed._toml().encode(), only_if=data):
             return True
     raise SoulError(
         f"The lock {str(path)!r} is written by somebody else again and again.",
@@ -260,12 +262,12 @@ def _is_table(value: Any) -> bool:
 
 
 def _loaded(path: Path) -> tuple[Lock, bytes]:
-    document, head, data = read_document(path)
+    document, head, data = _document(path)
     try:
         return _parsed(document, head), data
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise damaged(path, what) from error
+        raise _damaged(path, what) from error
 
 
 def _parsed(document: dict[str, Any], head: str) -> Lock:
@@ -310,3 +312,72 @@ def _kind(row: Any, key: str, kind: Callable[..., Any]) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):  # type: ignore[arg-type]
         raise TypeError(f"{key!r} is {value!r:.40}")
     return value
+
+
+def _write_whole(path: Path, data: bytes, *, only_if: bytes | None = None) -> bool:
+    """Write a lock whole; whether it was written: not where it holds something else than `only_if` by now."""
+    with refused(
+        SoulError,
+        f"The lock {str(path)!r} can't be written",
+        remedy="Check that you may write there, or name another file with [soul] lock.",
+        code="lock_unwritable",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft_of(path, mode=None) as draft:
+            draft.write_bytes(data)
+            if only_if is not None and path.read_bytes() != only_if:
+                return False
+            put_in_place(draft, path)
+    return True
+
+
+def _document(path: Path) -> tuple[dict[str, Any], str, bytes]:
+    """What the file holds, the comments at its head, its bytes. Raises SoulError."""
+    with refused(
+        SoulError,
+        f"The lock {str(path)!r} can't be read",
+        remedy="Check that it is a file and that you may read it.",
+        code="lock_unreadable",
+    ):
+        if not path.exists():
+            raise SoulError(
+                f"There is no lock at {str(path)!r}.",
+                remedy="Pin the soul as it is with `cervella soul lock`.",
+                code="lock_missing",
+            )
+        data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+        document = tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise _damaged(path, str(error)) from error
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise _damaged(path, "it does not say its version")
+    if version != _LOCK_VERSION:
+        raise SoulError(
+            f"The lock {str(path)!r} is of version {version}; this Cervella reads version {_LOCK_VERSION}.",
+            remedy="Update Cervella here to the one that wrote it; it is not overwritten.",
+            code="lock_version",
+        )
+    return document, _comments(text), data
+
+
+def _damaged(path: Path, what: str) -> SoulError:
+    """What is said of a lock that is no lock."""
+    return SoulError(
+        f"The lock {str(path)!r} is damaged: {what}.",
+        remedy="Take it back from version control; or, if the soul is right as it is, delete the file and run "
+        "`cervella soul lock`.",
+        code="lock_damaged",
+    )
+
+
+def _comments(text: str) -> str:
+    """The comments and blank lines at the head."""
+    kept = []
+    for line in text.replace("\r\n", "\n").split("\n"):
+        if line.strip() and not line.lstrip().startswith("#"):
+            break
+        kept.append(f"{line}\n")
+    return "".join(kept)

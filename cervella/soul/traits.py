@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -18,12 +19,12 @@ from cervella.errors import ConfigError, did_you_mean
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
 from cervella.text.language import fold, known_languages, language, words
+from cervella.text.quotations import quotations, strip_quotes, without_quotations
 
 __all__ = ["Traits"]
 
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<text>.+)")
 _KEY = re.compile(r"(?P<key>[^:«»\"“”]{1,80}?)\s*:(?:\s+|$)(?P<value>.*)")
-_QUOTED = re.compile(r"«([^«»]+)»|“([^“”]+)”|\"([^\"]+)\"")
 _TOKENS = re.compile(r"(\d{1,3}(?:[. ]\d{3})+|\d+)\s*(?:token|tokens)?\s*(?:$|[.,;()]|\b(?:in|per|a|em|for|an)\b)")
 
 
@@ -150,7 +151,7 @@ def _of_section(text: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             key = " ".join(words(pair["key"])) if pair else ""
             value, listed = (pair["value"].strip(), []) if pair else ("", [])
         elif item:
-            listed.append(_bare(item["text"]))
+            listed.append(strip_quotes(item["text"]))
         elif key and line[:1].isspace() and line.strip():  # a line that goes on
             if listed:
                 listed[-1] += f" {line.strip()}"
@@ -180,7 +181,7 @@ def _read(name: str, value: str, listed: tuple[str, ...]) -> Any:
     if name == "max_tokens":
         number = _TOKENS.search(fold(value))
         return int(re.sub(r"\D", "", number[1])) if number else None
-    return _bare(value) or None
+    return strip_quotes(value) or None
 
 
 def _split(value: str) -> tuple[str, ...]:
@@ -189,36 +190,18 @@ def _split(value: str) -> tuple[str, ...]:
     >>> _split("Fantastico!, «Sì sì, faccio subito», Ecco fatto!")
     ('Fantastico!', 'Sì sì, faccio subito', 'Ecco fatto!')
     """
-    kept: list[str] = []
-
-    def hide(match: re.Match[str]) -> str:
-        kept.append(match.group())
-        return f"\0{len(kept) - 1}\0"
-
-    hidden = _QUOTED.sub(hide, value)
-    parts = hidden.split(";" if ";" in hidden else ",")
-    shown = (re.sub("\0(\\d+)\0", lambda match: kept[int(match[1])], part) for part in parts)
-    return tuple(part for part in map(_bare, shown) if part)
-
-
-def _bare(text: str) -> str:
-    """A text without the quotation marks around the whole of it.
-
-    >>> _bare(" «utente» "), _bare("con il tu, mai «utente»")
-    ('utente', 'con il tu, mai «utente»')
-    """
-    text = text.strip()
-    whole = _QUOTED.fullmatch(text)
-    return next(part for part in whole.groups() if part).strip() if whole else text
+    outside = without_quotations(value)
+    sign = ";" if ";" in outside else ","
+    cuts = [-1, *(at for at, letter in enumerate(outside) if letter == sign), len(value)]
+    parts = (strip_quotes(value[before + 1 : after]) for before, after in pairwise(cuts))
+    return tuple(part for part in parts if part)
 
 
 def _after_never(value: str) -> tuple[str, ...]:
     """The quoted words that stand after a «mai»."""
     for match in re.finditer(r"\w+", value):
         if fold(match.group()) in _words("no"):
-            return tuple(
-                next(part for part in quoted.groups() if part) for quoted in _QUOTED.finditer(value, match.end())
-            )
+            return tuple(value[start + 1 : end - 1] for start, end in quotations(value, match.end()))
     return ()
 
 

@@ -10,12 +10,13 @@ from importlib import resources
 from types import MappingProxyType
 
 from cervella.text.language import fold
+from cervella.text.quotations import without_quotations
 
 __all__ = ["tongue_of"]
 
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[a-z]")
-_QUOTED = re.compile(r"«[^«»]*»|“[^“”]*”|\"[^\"\n]*\"|^[ \t]*>[^\n]*", re.MULTILINE)
+_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 _OTHER_SHARE = 0.25
@@ -37,7 +38,7 @@ def tongue_of(text: str, *, enough: int = 40) -> str | None:
     >>> tongue_of("Non lo so: gli appunti non lo dicono."), tongue_of("I do not know what it is."), tongue_of("OK")
     ('it', 'en', None)
     """
-    unquoted = _QUOTED.sub(" ", text)
+    unquoted = _QUOTED_LINE.sub(" ", without_quotations(text))
     text = unquoted if len(_LETTER.findall(unquoted)) >= min(enough, 12) else text
     letters = fold(text)
     if len(_LETTER.findall(letters)) > 4 and len(_LATIN.findall(letters)) < 0.5 * len(_LETTER.findall(letters)):

@@ -89,7 +89,7 @@ def test_where_nothing_can_be_kept_it_comes_each_time(
     def refuse(*arguments: Any, **options: Any) -> Any:
         raise PermissionError(13, "may only be read")
 
-    monkeypatch.setattr(cervella.cli.once_a_day.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(cervella.cli.once_a_day, "replace_file", refuse)
     say(isolated, "\nParla poco.\n")
     assert CHANGED in ask()
     assert CHANGED in ask()

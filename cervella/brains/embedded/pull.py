@@ -12,10 +12,8 @@ import hashlib
 import importlib
 import os
 import shutil
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ import httpx2
 from cervella.brains.embedded.gguf import GgufError, read_facts
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError, did_you_mean
 from cervella.privacy.causes import keyless, known_keys, mask_keys
+from cervella.process.files import locked, put_in_place, read_packaged
 from cervella.types import Progress
 
 __all__ = ["PulledModel", "SuggestedModel", "models_folder", "pull_model", "suggested_models"]
@@ -51,8 +50,7 @@ class SuggestedModel:
 
 def suggested_models() -> tuple[str, tuple[SuggestedModel, ...]]:
     """The day on which the list was made, ISO, and the models, smallest first."""
-    file = resources.files("cervella.brains.embedded") / "models.toml"
-    data = tomllib.loads(file.read_text(encoding="utf-8"))
+    data = read_packaged("cervella.brains.embedded", "models.toml")
     models = (SuggestedModel(name=name, **row) for name, row in data["models"].items())
     return data["date"], tuple(sorted(models, key=lambda model: model.gigabytes))
 
@@ -109,13 +107,17 @@ def _pull(model: str, folder: Path | None, endpoint: str | None, progress: Progr
         remote = _find(model, endpoint)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / Path(remote.file).name
-        fetched = 0
-        if not (path.is_file() and path.stat().st_size == remote.size and _sha256(path, progress) == remote.sha256):
-            part = folder / f"{path.name}.{remote.sha256[:12]}.part"
-            with _alone(part):
-                fetched = _fetch(remote, part, progress)
-                _verify(remote, part, progress)
-                os.replace(part, path)
+        if path.is_file() and path.stat().st_size == remote.size and _sha256(path, progress) == remote.sha256:
+            return _pulled(path, remote, fetched=0)
+        part = folder / f"{path.name}.{remote.sha256[:12]}.part"
+        with locked(part.with_name(f"{part.name}.lock"), busy=lambda: _busy(part)):
+            fetched = _fetch(remote, part, progress)
+            _verify(remote, part, progress)
+            put_in_place(part, path)
+    return _pulled(path, remote, fetched=fetched)
+
+
+def _pulled(path: Path, remote: _Remote, *, fetched: int) -> PulledModel:
     return PulledModel(path=path, repository=remote.repository, sha256=remote.sha256, size=remote.size, fetched=fetched)
 
 
@@ -236,19 +238,12 @@ def _bar(what: str, progress: Progress | None) -> Any:
     return Bar
 
 
-@contextlib.contextmanager
-def _alone(part: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(f"{part}.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise _error(
-            f"Somebody else is fetching {part.name.split('.gguf')[0]}.gguf into {part.parent}.",
-            "Wait until it is done, or give another folder with --to.",
-            "model_busy",
-        ) from error
+def _busy(part: Path) -> BrainError:
+    return _error(
+        f"Somebody else is fetching {part.name.split('.gguf')[0]}.gguf into {part.parent}.",
+        "Wait until it is done, or give another folder with --to.",
+        "model_busy",
+    )
 
 
 @contextlib.contextmanager

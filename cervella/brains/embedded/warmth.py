@@ -15,9 +15,7 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 import struct
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -28,7 +26,7 @@ import anyio
 import anyio.to_thread
 import httpx2
 
-from cervella.privacy.files import FILE_MODE, make_private_folder
+from cervella.process.files import draft_of, make_private_folder, put_in_place
 
 if TYPE_CHECKING:
     from cervella.brains.embedded.engine import Engine
@@ -40,10 +38,9 @@ _TURN_SECONDS = 0.05
 _OTHER_QUESTIONS = ("Ciao", "42?")
 """Two that begin with different tokens."""
 _FAILURES = (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError)
-_SUFFIX, _PARTIAL = ".slot", ".partial"
+_SUFFIX = ".slot"
 _MOST_FILES = 4
 """A soul of 1,500 tokens takes 34 MB under a model of 135 million parameters, some 220 MB under one of 4 billion."""
-_ABANDONED_SECONDS = 3600.0
 _HEAD = struct.Struct("<4s2I")
 _MAGIC = b"qsgg"
 _MARK = (-1, 1)
@@ -206,20 +203,15 @@ class SlotFiles:
     def new(self) -> Iterator[Path]:
         """An empty file to write into; gone afterwards if it was not kept. Raises OSError."""
         make_private_folder(self.folder)
-        self._sweep()
-        path = self.folder / f"{secrets.token_hex(8)}{_PARTIAL}"
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
-        try:
+        with draft_of(self.folder / "state") as path:
             yield path
-        finally:
-            self.remove(path)
 
     def keep(self, path: Path, key: str, tokens: Sequence[int]) -> Path | None:
         """Give a written file its name, if it holds these tokens and no others. Raises OSError."""
         if not _holds_only(path, tokens):
             return None
         kept = self.folder / self._name(key, path)
-        os.replace(path, kept)
+        put_in_place(path, kept, durable=False)  # one that a crash cuts short has not its digest
         self._prune()
         return kept
 
@@ -236,13 +228,6 @@ class SlotFiles:
             files = sorted(self.folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in files[_MOST_FILES:]:
                 self.remove(path)
-
-    def _sweep(self) -> None:
-        """What a process that was killed while it wrote has left."""
-        for path in self.folder.glob(f"*{_PARTIAL}"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                    path.unlink()
 
 
 def _holds_only(path: Path, tokens: Sequence[int]) -> bool:

@@ -12,6 +12,7 @@ from cervella.claims.citations import claims_of
 from cervella.claims.grounding import supports
 from cervella.prompt.layout import defuse_marks, find_marks
 from cervella.text.language import Language
+from cervella.text.markdown import cells, fence_for, is_fence, is_ruled
 from cervella.text.sentences import Quotable, quotables
 from cervella.types import Passage
 
@@ -24,7 +25,6 @@ _LONGEST_PIECE = 400
 _WHOLE_BOX = 10
 """Lines up to which a fence or a box is shown whole; of a longer one, what surrounds the lines that answer."""
 
-_RULED_ROW = re.compile(r"^\s*\|?[\s:|+=-]*-[\s:|+=-]*$")
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
 _LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
 _CLAUSE = re.compile(r"(?<=[;:,])\s+")
@@ -32,8 +32,6 @@ _COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
 _STATES = re.compile(r"\w: .*\d")
 """A heading that gives the figure itself: «Salute: 9,2 su 10»."""
-_CELL = re.compile(r"(?<!\\)\|")
-_FENCE = re.compile(r"^\s*(?:`{3,}|~{3,})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +133,17 @@ def _continues(text: str, quotable: Quotable, kind: str, before: tuple[str, Quot
         return True
     if kind == "row":
         between = text[before[1].end : quotable.start].strip("\n")
-        return "\n" not in between or all(map(_RULED_ROW.match, between.split("\n")))
+        return "\n" not in between or all(map(is_ruled, between.split("\n")))
     return before[1].block == quotable.block
 
 
 def _header(text: str, quotable: Quotable, lead: str) -> str:
     """The header of the table that starts with this row: the row itself, or for a split table a line of the lead."""
     following = text[quotable.end : quotable.end + 2000].split("\n", 2)
-    if len(following) > 1 and _RULED_ROW.match(following[1]):
+    if len(following) > 1 and is_ruled(following[1]):
         return text[quotable.start : quotable.end]
     columns = len(_cells(text[quotable.start : quotable.end]))
-    rows = [line.strip() for line in lead.split("\n") if line.count("|") > 1 and not _RULED_ROW.match(line)]
+    rows = [line.strip() for line in lead.split("\n") if line.count("|") > 1 and not is_ruled(line)]
     return next((row for row in reversed(rows) if len(_cells(row)) == columns), "")
 
 
@@ -250,7 +248,7 @@ def _quoted(run: Sequence[Piece]) -> str:
 
 
 def _cells(row: str) -> list[str]:
-    return [cell.strip() for cell in _CELL.split(row.strip().removeprefix("|").removesuffix("|"))]
+    return [row[start:end].strip() for start, end in cells(row)]
 
 
 def _table(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
@@ -284,12 +282,12 @@ def _box(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
     if all(len(_EDGES.findall(line)) == 2 for line in written if not _is_edge(line)):
         shown = [_EDGES.sub("", line).rstrip() for line in shown if not _is_edge(line)]
     body = defuse_marks(textwrap.dedent("\n".join(shown)).strip("\n"))
-    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", body)), default=0))
+    fence = fence_for(body, "`", 3)
     return f"{fence}text\n{body}\n{fence}\n[{chosen[0].mark}]"
 
 
 def _is_edge(line: str) -> bool:
-    return bool(line.strip()) and not any(map(str.isalnum, line)) and not _FENCE.match(line)
+    return bool(line.strip()) and not any(map(str.isalnum, line)) and not is_fence(line)
 
 
 def _window(lines: Sequence[str], low: int, high: int, first: int, last: int) -> tuple[int, int]:

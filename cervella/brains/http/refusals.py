@@ -13,11 +13,11 @@ import json
 import math
 import re
 import time
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
+
+from cervella.process.files import read_packaged
 
 __all__ = ["Refusal", "counts", "error_object", "retry_after"]
 
@@ -69,7 +69,7 @@ class _Known:
 
 @functools.cache
 def _known() -> _Known:
-    told = tomllib.loads(resources.files("cervella.brains.http").joinpath("refusals.toml").read_text(encoding="utf-8"))
+    told = read_packaged("cervella.brains.http", "refusals.toml")
     return _Known(
         typed={word: sort for sort, words in told["typed"].items() for word in words},
         typed_like=tuple((sort, _any_of(patterns)) for sort, patterns in told["typed_like"].items()),

@@ -7,11 +7,9 @@ another kind than those it had learned from. Rules cost microseconds and say why
 from __future__ import annotations
 
 import functools
-import tomllib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from typing import Any
 
 import anyio.to_thread
@@ -20,8 +18,10 @@ from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.fallback import Fallback, Shielded, in_order
 from cervella.brains.shield.fitting import Fitted
 from cervella.errors import BrainResponseError, ConfigError, did_you_mean
+from cervella.process.files import read_packaged
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.text.language import language
+from cervella.text.markdown import fences
 from cervella.types import AnswerEvent, Prompt
 from cervella.types.deadline import Deadline
 
@@ -184,7 +184,7 @@ _ROOM = 1024
 def features_of(prompt: Prompt) -> dict[str, Any]:
     """What the rules look at. Tokens are ceil(characters / 3) of the whole prompt."""
     lang = language(str(prompt.hints.get("language", "it")))
-    intents = lang.intents(prompt.question) | ({"code"} if "```" in prompt.question else set())
+    intents = lang.intents(prompt.question) | ({"code"} if fences(prompt.question) else set())
     tokens = estimate_tokens(render(prompt))
     return {
         "tokens": tokens,
@@ -212,8 +212,7 @@ def _holds(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
 @functools.lru_cache(maxsize=1)
 def default_rules() -> tuple[Rule, ...]:
     """The rules that come with the library: routes.toml."""
-    text = (resources.files("cervella.brains.routing") / "routes.toml").read_text(encoding="utf-8")
-    return rules_of(tomllib.loads(text)["rules"])
+    return rules_of(read_packaged("cervella.brains.routing", "routes.toml")["rules"])
 
 
 def rules_of(tables: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:

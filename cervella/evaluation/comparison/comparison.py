@@ -15,7 +15,7 @@ from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.frozen import Frozen, freeze, probes_of, thaw
 from cervella.evaluation.comparison.rubric import load_marks
 from cervella.evaluation.comparison.rubric_run import HUMAN_MARKS, judged, rubric_probes
-from cervella.evaluation.records import Run
+from cervella.evaluation.records import Run, unwritable
 from cervella.evaluation.soul_test.interview import Plan, interview, sha256_of
 from cervella.evaluation.soul_test.preparation import AnyOne, brains_named, settings_of_brains
 from cervella.evaluation.soul_test.scoreboard import SOUL_TEST, Comparison, compared, soul_run
@@ -23,7 +23,7 @@ from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
 from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.evaluation.suites.suite import Probe, Suite
-from cervella.privacy.files import write_private
+from cervella.process.files import replace_file
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
@@ -84,7 +84,8 @@ def compare(
         before(asked)
     complete = _ask(agent, named, asked, frozen, run, plan, progress)
     if marked is not None:
-        write_private(run.folder / HUMAN_MARKS, marked)
+        with unwritable(run.folder):
+            replace_file(run.folder / HUMAN_MARKS, marked)
     if marker is not None and suite is not None and suite.tasks:
         _let_mark(agent, run, suite, named, reference, marker)
     soul, inside = None, soul_run(run)
@@ -144,7 +145,8 @@ def rescore_comparison(
     if settings["questions"] is not None:
         frozen = thaw(run.folder, questions)
     if marks is not None:
-        write_private(run.folder / HUMAN_MARKS, _marks(marks, suite, names))
+        with unwritable(run.folder):
+            replace_file(run.folder / HUMAN_MARKS, _marks(marks, suite, names))
     return compared(run, soul, frozen, suite, _reference(reference, names), rules, settings["language"])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.errors import EvaluationError
+from cervella.evaluation.records import unwritable
 from cervella.evaluation.suites.question_file import QuestionFile, load_questions
 from cervella.evaluation.suites.suite import Probe
-from cervella.privacy.files import write_private
+from cervella.process.files import replace_file
 from cervella.types import Passage, Retrieval
 
 __all__ = ["DIMENSION", "Frozen", "freeze", "probes_of", "thaw"]
@@ -59,12 +59,12 @@ def freeze(
         kept[one.id] = replace(found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0)
         if progress is not None:
             progress("retrieval", number, len(file.questions))
-    write_private(folder / _QUESTIONS, path.read_bytes())
+    asked = path.read_bytes()
     rows = {id: {**asdict(found), "passages": [asdict(one) for one in found.passages]} for id, found in kept.items()}
-    partial = folder / f"{_RETRIEVALS}.partial"
     data = {"source": file.source, "withheld": withheld, "retrievals": rows}
-    write_private(partial, json.dumps(data, ensure_ascii=False, indent=1) + "\n", errors="replace")
-    os.replace(partial, folder / _RETRIEVALS)
+    with unwritable(folder):
+        replace_file(folder / _QUESTIONS, asked)
+        replace_file(folder / _RETRIEVALS, json.dumps(data, ensure_ascii=False, indent=1) + "\n")
     return Frozen(file=file, retrievals=kept, withheld=withheld)
 
 

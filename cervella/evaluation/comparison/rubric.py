@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import EvaluationError, did_you_mean
+from cervella.errors import EvaluationError, did_you_mean, refused
 from cervella.evaluation.statistics.intervals import Estimate, kappa, wilson
 from cervella.evaluation.suites.suite import RubricTask, Tier
 
@@ -144,10 +144,8 @@ def load_marks(
     Raises EvaluationError, which names the line.
     """
     criteria = None if tasks is None else {task.id: list(task.criteria) for task in tasks}
-    try:
+    with refused(EvaluationError, f"The marks file {str(path)!r} can't be read", remedy="Correct its path."):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"The marks file {str(path)!r} can't be read: {error}.", remedy="Correct it.") from error
     found = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from cervella.errors import BrainError, BudgetError
 from cervella.evaluation.suites.suite import RubricTask
+from cervella.text.markdown import fence_for
 from cervella.types import Prompt, Reply
 
 __all__ = ["Ask", "family_of", "judge_marks", "judge_pair", "same_family"]
@@ -91,7 +92,7 @@ def _task(task: RubricTask) -> list[str]:
 
 def _fenced(title: str, text: str) -> str:
     """A text that can't be taken for what stands around it: its fence is longer than any run of tildes in it."""
-    fence = "~" * max(4, 1 + max(map(len, re.findall(r"~+", text)), default=0))
+    fence = fence_for(text)
     return f"{title}:\n{fence}\n{text}\n{fence}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from cervella.evaluation.comparison.rubric import (
     tier_scores,
 )
 from cervella.evaluation.comparison.rubric_judge import Ask, judge_marks, judge_pair, same_family
-from cervella.evaluation.records import Key, Output, canonical_sha256
+from cervella.evaluation.records import Key, Output, append_row, canonical_sha256
 from cervella.evaluation.statistics.statistics import Estimate, mean_interval
 from cervella.evaluation.suites.suite import Probe, Suite, Tier
-from cervella.privacy.files import open_private
+from cervella.process.files import open_private
 
 __all__ = [
     "DIMENSION",
@@ -112,13 +111,13 @@ def judged(
                 about: dict[str, Any] = {"brain": brain, "task": task.id, "judge": judge, "model": model}
                 if ("marks", brain, task.id, _digest(own)) not in known:
                     marks = judge_marks(ask, task, own.text)
-                    _append(file, {"what": "marks", **about, "text_sha256": _digest(own), "marks": marks})
+                    append_row(file, {"what": "marks", **about, "text_sha256": _digest(own), "marks": marks}, folder)
                 if base is None or brain == reference or same_family(model, base.model):
                     continue
                 if ("pair", brain, task.id, _digest(own, base)) not in known:
                     won = judge_pair(ask, task, own.text, base.text)
                     row = {"what": "pair", **about, "text_sha256": _digest(own, base), "against": reference, "won": won}
-                    _append(file, row)
+                    append_row(file, row, folder)
 
 
 def rubric_result(
@@ -179,11 +178,6 @@ def kept_judgements(folder: Path) -> list[dict[str, Any]]:
         raise EvaluationError(
             f"{str(folder / _FILE)!r} can't be read: {error}.", remedy="Take the bad line out.", code="run_damaged"
         ) from error
-
-
-def _append(file: Any, row: Mapping[str, Any]) -> None:
-    file.write(json.dumps(row, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")
-    os.fsync(file.fileno())
 
 
 def _answers(outputs: Mapping[Key, Output]) -> dict[tuple[str, str], Output]:

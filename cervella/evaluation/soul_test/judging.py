@@ -10,9 +10,10 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.errors import BrainError, EvaluationError
-from cervella.evaluation.records import canonical_sha256
-from cervella.privacy.files import make_private_folder, open_private
+from cervella.evaluation.records import canonical_sha256, unwritable
+from cervella.process.files import make_private_folder, open_private
 from cervella.prompt.layout import defuse_marks
+from cervella.text.markdown import fence_for
 from cervella.types import Location, Prompt
 
 __all__ = ["JUDGEMENTS", "BrainJudge"]
@@ -70,7 +71,7 @@ class BrainJudge:
         return self._verdicts[key]
 
     def _asked(self, rubric: str, text: str, *, swapped: bool) -> bool | None:
-        fence = "~" * max(4, 1 + max(map(len, re.findall("~+", text)), default=0))
+        fence = fence_for(text)
         first, second = (_MISSES, _MEETS) if swapped else (_MEETS, _MISSES)
         question = _ASKED.format(rubric=rubric, text=defuse_marks(text), fence=fence, first=first, second=second)
         prompt = Prompt(system="", question=question, temperature=0.0, max_output_tokens=16, hints={"batch": True})
@@ -87,9 +88,10 @@ class BrainJudge:
     def _keep(self, key: str, verdict: bool | None) -> None:
         self._verdicts[key] = verdict
         if self._kept is not None:
-            make_private_folder(self._kept.parent)
-            with open_private(self._kept, "a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, "verdict": verdict}) + "\n")
+            with unwritable(self._kept.parent):
+                make_private_folder(self._kept.parent)
+                with open_private(self._kept, "a", encoding="utf-8") as file:
+                    file.write(json.dumps({"key": key, "verdict": verdict}) + "\n")
 
 
 def _read(path: Path | None) -> dict[str, bool | None]:

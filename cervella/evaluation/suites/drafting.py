@@ -15,6 +15,8 @@ from typing import Any, Literal
 from cervella.evaluation.search.retrieval import NEWEST_WINS, plain
 from cervella.knowledge.index.manifest import ChunkRow, FileRow
 from cervella.text.language import Language, fold
+from cervella.text.markdown import block_parser
+from cervella.text.quotations import strip_quotes
 
 __all__ = ["Draft", "Origin", "candidates", "templates"]
 
@@ -117,7 +119,7 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
     columns: tuple[str, ...] = ()
     cells: list[str] = []
     quoted = 0
-    tokens = _markdown().parse(chunk.text)
+    tokens = block_parser().parse(chunk.text)
     for number, token in enumerate(tokens):
         quoted += (token.type == "blockquote_open") - (token.type == "blockquote_close")
         if token.type == "paragraph_open" and not quoted:
@@ -140,13 +142,6 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
     return sentences, rows
 
 
-@lru_cache(maxsize=1)
-def _markdown() -> Any:
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark").enable("table")
-
-
 def _could_be_evidence(sentence: str) -> bool:
     return (
         _SHORTEST <= len(sentence) <= _LONGEST
@@ -157,7 +152,7 @@ def _could_be_evidence(sentence: str) -> bool:
 
 def _bare(cell: str) -> str:
     """Without emphasis, code marks and quotation marks around it; the low lines of a name stay."""
-    return re.sub(r"(?<!\w)_+|_+(?!\w)", "", re.sub(r"[*`]+", "", cell)).strip(' «»“”"')
+    return strip_quotes(re.sub(r"(?<!\w)_+|_+(?!\w)", "", re.sub(r"[*`]+", "", cell)))
 
 
 # Drafts

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.checks import Check, PersonaTraits, check_kinds
-from cervella.errors import EvaluationError, did_you_mean
+from cervella.errors import EvaluationError, did_you_mean, refused
 from cervella.evaluation.suites.filling import Filling
 from cervella.evaluation.suites.suite import DIMENSIONS, Probe, RubricTask, Suite, Tier
 from cervella.types import Passage
@@ -58,15 +58,13 @@ def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> S
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
+    with refused(
+        EvaluationError,
+        f"The suite {str(path)!r} can't be read",
+        remedy=f"Give a file, or one of the shipped suites: {', '.join(known_suites())}.",
+        code="suite_missing",
+    ):
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        known = known_suites()
-        raise EvaluationError(
-            f"The suite {str(path)!r} can't be read: {getattr(error, 'strerror', None) or error}.",
-            remedy=f"Give a file, or one of the shipped suites: {', '.join(known)}.",
-            code="suite_missing",
-        ) from error
     try:
         if path.suffix == ".toml":
             return tomllib.loads(text)

@@ -16,14 +16,15 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.agent.faces import AnyBrain
-from cervella.errors import EvaluationError, IndexMissingError
+from cervella.errors import EvaluationError, IndexMissingError, refused
 from cervella.evaluation.search.indexed import manifest_of
 from cervella.evaluation.suites.drafting import Draft, Origin, candidates, templates
 from cervella.knowledge.documents.local_only import local_only_of
-from cervella.privacy.files import make_private_folder, open_private
 from cervella.privacy.redaction import find_secrets
+from cervella.process.files import make_private_folder, open_private
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import known_languages, language
+from cervella.text.quotations import strip_quotes
 from cervella.types import Passage, Progress, Prompt
 
 __all__ = ["Proposal", "phrased", "propose_questions", "write_drafts"]
@@ -158,7 +159,7 @@ def _about(draft: Draft, lang: str) -> Prompt:
 def _question_in(text: str) -> str:
     """The first line of an answer that is a question; empty where none is."""
     for line in strip_marks(text).split("\n"):
-        line = line.strip().strip('"«»“”*- ').strip()
+        line = strip_quotes(line.strip().strip("*- "))
         if line.endswith("?") and 2 < len(line.split()) <= 60:
             return line
     return ""
@@ -167,17 +168,14 @@ def _question_in(text: str) -> str:
 def write_drafts(path: Path, proposal: Proposal) -> None:
     """Write the drafts as a new file; one that is there is never overwritten. Raises EvaluationError."""
     text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in proposal.rows())
-    try:
+    with refused(EvaluationError, f"{str(path)!r} can't be written", remedy="Name a file that you may write."):
         make_private_folder(path.parent)
-        with open_private(path, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise EvaluationError(
-            f"{str(path)!r} is there already, and is not overwritten: somebody may have corrected it.",
-            remedy="Name another file.",
-            code="file_exists",
-        ) from error
-    except OSError as error:
-        raise EvaluationError(
-            f"{str(path)!r} can't be written: {error.strerror or error}.", remedy="Name a file that you may write."
-        ) from error
+        try:
+            with open_private(path, "x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+        except FileExistsError as error:
+            raise EvaluationError(
+                f"{str(path)!r} is there already, and is not overwritten: somebody may have corrected it.",
+                remedy="Name another file.",
+                code="file_exists",
+            ) from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import EvaluationError
+from cervella.errors import EvaluationError, refused
 
 __all__ = ["KnownQuestion", "QuestionFile", "load_questions"]
 
@@ -60,12 +60,8 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
 
     `for_retrieval` asks for what a search is measured by: `files`, `evidence` or both, and no answer.
     """
-    try:
+    with refused(EvaluationError, f"The question file {str(path)!r} can't be read", remedy="Correct its path."):
         data = path.read_bytes()
-    except OSError as error:
-        raise EvaluationError(
-            f"The question file {str(path)!r} can't be read: {error.strerror or error}.", remedy="Correct its path."
-        ) from error
     questions: list[KnownQuestion] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):

@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.text.language import fold
+from cervella.text.markdown import block_parser
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
 __all__ = ["Block", "Document", "parse", "parts_of_fence", "split_lines"]
@@ -143,18 +142,11 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
                     yield _key(match["key"]), match["value"].strip().strip("*").strip()
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
-
-
 def _top_level(lines: Sequence[str]) -> tuple[Block, ...]:
-    tokens = _parser().parse("\n".join(lines))
+    tokens = block_parser().parse("\n".join(lines))
     fences = (lines[token.map[0] : token.map[1]] for token in tokens if token.type == "fence" and token.map)
     if any(opens_inside(fence) for fence in fences):
-        tokens = _parser().parse("\n".join(without_inner_fences(lines)))
+        tokens = block_parser().parse("\n".join(without_inner_fences(lines)))
     return tuple(_blocks(lines, tokens, 0, 1, len(lines)))
 
 

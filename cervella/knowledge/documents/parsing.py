@@ -76,11 +76,8 @@ class SafeParser:
         `budget_seconds` of processor time hold for texts of more than 50,000 characters; by default they are 0.4
         and 1.1 for each million characters.
         """
-        why = _is_no_document(text)
-        if why:
-            return plain(text), why
-        if is_ordinary(text):
-            return parse(text), None
+        if _is_no_document(text) or is_ordinary(text):
+            return parse_within(text, 0.0)
         budget = budget_for(text) if budget_seconds is None else budget_seconds
         try:
             parsed = self._worker.call(f"{__name__}:_parsed", text, budget, budget_seconds=budget)

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
 from cervella.knowledge.documents.markdown import Document
+from cervella.process.files import read_packaged
 from cervella.text.language import Language, fold
 from cervella.types import Status
 from cervella.types.filters import path_matches
@@ -187,7 +186,7 @@ class Roles:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Mapping[str, Any]:
-    return tomllib.loads((resources.files("cervella.knowledge.documents") / "roles.toml").read_text(encoding="utf-8"))
+    return read_packaged("cervella.knowledge.documents", "roles.toml")
 
 
 def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from cervella.privacy.files import FILE_MODE, make_private_folder
+from cervella.process.files import FILE_MODE, make_private_folder
 from cervella.process.forks import unforked
 
 if TYPE_CHECKING:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cervella.errors import IndexDamagedError, KnowledgeError
-from cervella.knowledge.index.manifest import SCHEMA_VERSION
+from cervella.knowledge.index.manifest import SCHEMA_VERSION, damaged
+from cervella.process.files import flush
 
-__all__ = ["FILE_NAME", "MATRIX", "check_seal", "check_vectors", "flush", "outdated", "read_seal", "write_seal"]
+__all__ = ["FILE_NAME", "MATRIX", "check_seal", "check_vectors", "outdated", "read_seal", "write_seal"]
 
 FILE_NAME = "seal.json"
 MATRIX = "vectors.npz"
@@ -53,9 +53,9 @@ def read_seal(generation: Path, digest: str) -> Mapping[str, Any]:
     try:
         data = (generation / FILE_NAME).read_bytes()
     except OSError as error:
-        raise _damaged(generation, f"its seal can't be read: {error.strerror or error}") from error
+        raise damaged("index", generation, f"its seal can't be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != digest:
-        raise _damaged(generation, "its seal is another than the one that was published")
+        raise damaged("index", generation, "its seal is another than the one that was published")
     seal: Mapping[str, Any] = json.loads(data)
     if seal["schema"] < SCHEMA_VERSION:
         raise outdated(generation)
@@ -86,18 +86,7 @@ def check_vectors(generation: Path, seal: Mapping[str, Any]) -> None:
     """Compare Chroma's folder with the seal. Raises IndexDamagedError."""
     _compare(generation, {name: digest for name, digest in seal["files"].items() if _is_vectors(name)})
     if seal["chroma"] != _contents(generation / _TABLES):
-        raise _damaged(generation, f"{_TABLES!r} does not say what was stored")
-
-
-def flush(path: Path) -> None:
-    """Have a file or folder on the disk, not only on its way there."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows can't open a folder
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        raise damaged("index", generation, f"{_TABLES!r} does not say what was stored")
 
 
 def _is_vectors(name: str) -> bool:
@@ -117,9 +106,9 @@ def _compare(generation: Path, digests: Mapping[str, str]) -> None:
         try:
             found = _digest(generation / name)
         except OSError as error:
-            raise _damaged(generation, f"{name!r} can't be read: {error.strerror or error}") from error
+            raise damaged("index", generation, f"{name!r} can't be read: {error.strerror or error}") from error
         if found != digest:
-            raise _damaged(generation, f"{name!r} is not as it was written")
+            raise damaged("index", generation, f"{name!r} is not as it was written")
 
 
 def _digest(path: Path) -> str:
@@ -139,7 +128,7 @@ def _contents(path: Path) -> str | None:
         connection = sqlite3.connect(path, isolation_level=None, timeout=5)
         try:
             if connection.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
-                raise _damaged(path.parent.parent, f"SQLite finds {_TABLES!r} broken")
+                raise damaged("index", path.parent.parent, f"SQLite finds {_TABLES!r} broken")
             tables = connection.execute("SELECT name, type, sql FROM sqlite_master ORDER BY name, type").fetchall()
             for name, kind, sql in tables:
                 digest.update(repr((name, kind, sql)).encode())
@@ -155,14 +144,7 @@ def _contents(path: Path) -> str | None:
                 remedy="Check its disk, and that no other program holds it.",
                 code="index_unusable",
             ) from error
-        raise _damaged(path.parent.parent, f"{_TABLES!r}: {error}") from error
+        raise damaged("index", path.parent.parent, f"{_TABLES!r}: {error}") from error
     except (sqlite3.Error, UnicodeError) as error:
-        raise _damaged(path.parent.parent, f"{_TABLES!r}: {error}") from error
+        raise damaged("index", path.parent.parent, f"{_TABLES!r}: {error}") from error
     return digest.hexdigest()
-
-
-def _damaged(generation: Path, reason: str) -> IndexDamagedError:
-    return IndexDamagedError(
-        f"The index at {str(generation)!r} is damaged: {reason}.",
-        remedy="Build it anew with `cervella index --rebuild`.",
-    )

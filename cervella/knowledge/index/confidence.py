@@ -81,13 +81,13 @@ def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> 
     asked = _spoken(query, lang)
     bare = " ".join(word for word in words(query) if word not in asked.stop_words)
     stems = list(dict.fromkeys(lang.stems(bare)))
-    known = [stem for stem in stems if len(loaded.words.holders(stem))]
+    known = [stem for stem in stems if len(loaded.words.stems.holders(stem))]
     if asked is not lang:
         stems = [stem for stem in stems if stem in known or not stem.isalpha()]
-    most = sum(map(loaded.words.idf, stems))
+    most = sum(map(loaded.words.stems.idf, stems))
     if not known or not most:
         return 0.0, 1.0
-    return float(loaded.words.scores(known)[places].max()) / most, 1 - len(known) / len(stems)
+    return float(loaded.words.stems.scores(known)[places].max()) / most, 1 - len(known) / len(stems)
 
 
 def _spoken(query: str, lang: Language) -> Language:

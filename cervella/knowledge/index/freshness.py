@@ -19,7 +19,7 @@ from pathlib import Path
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
 from cervella.knowledge.index.manifest import FileRow
-from cervella.privacy.files import FILE_MODE, set_modes, write_private
+from cervella.process.files import FILE_MODE, replace_file
 from cervella.process.forks import ForkLock
 
 __all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
@@ -68,18 +68,13 @@ class Stamps:
 
     def save(self, index_dir: Path, mode: int = FILE_MODE) -> None:
         """Put them into the folder of an index, with the mode of its files. Failing costs time, and no truth."""
-        file, draft = index_dir / _FILE_NAME, index_dir / f"{_FILE_NAME}.part"
         rows = {path: (stamp.size, stamp.mtime_ns, stamp.sha256) for path, stamp in self.files.items()}
         data = {"exclude": self.exclude, "max_bytes": self.max_bytes, "files": rows}
         try:
             if self != Stamps.load(index_dir):
-                write_private(draft, json.dumps(data))
-                set_modes(draft, mode)
-                draft.replace(file)
+                replace_file(index_dir / _FILE_NAME, json.dumps(data), mode=mode)
         except OSError as error:
             _logger.info("the stamps of the index can't be written: %s", error.strerror)
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
 
 
 def settled(found: Scan) -> dict[str, FoundFile]:

@@ -22,7 +22,7 @@ from cervella.knowledge.index.ingestion import Ingestion, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
-from cervella.privacy.files import FILE_MODE
+from cervella.process.files import FILE_MODE
 from cervella.protocols import Embedder
 from cervella.text.language import language
 from cervella.types import IndexReport, Progress

@@ -18,9 +18,9 @@ from cervella.knowledge.embedders.embedders import BuiltWith
 from cervella.process.forks import ForkLock, unforked
 from cervella.types import Status
 
-__all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id"]
+__all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id", "damaged"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "manifest.sqlite"
 
 # A file's text is kept once; a chunk is a range of its lines. `stems` are those of its chunks, for the next run.
@@ -108,7 +108,7 @@ class Manifest:
         path = folder / FILE_NAME
         if not path.is_file():
             if folder.is_dir():
-                raise _damaged(path, "it is gone")
+                raise damaged("manifest of the index", path, "it is gone")
             raise IndexMissingError(f"No index at {str(folder)!r}.", remedy="Build it with `cervella index`.")
         # Immutable: nobody writes it any more, so that SQLite needs no lock and no file beside it.
         manifest = cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
@@ -159,7 +159,11 @@ class Manifest:
             except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
                 if isinstance(error, sqlite3.OperationalError) and not _tells_damage(error):
                     raise _unusable(self._path, error) from error
-                raise _damaged(self._path, str(error)) from error
+                raise damaged("manifest of the index", self._path, str(error)) from error
+
+    def _rows(self, query: str, *values: Any) -> list[Any]:
+        with self._guard() as connection:
+            return connection.execute(query, values).fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -181,9 +185,8 @@ class Manifest:
         return BuiltWith(name=name, fingerprint=fingerprint) if name and fingerprint else None
 
     def meta(self, key: str) -> str | None:
-        with self._guard() as connection:
-            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return rows[0][0] if rows else None
 
     def put_meta(self, values: Mapping[str, str]) -> None:
         with self._guard() as connection:
@@ -191,8 +194,7 @@ class Manifest:
 
     def files(self) -> dict[str, FileRow]:
         """The indexed files, by path."""
-        with self._guard() as connection:
-            rows = connection.execute(f"SELECT {', '.join(_FILE_COLUMNS)} FROM files ORDER BY path").fetchall()
+        rows = self._rows(f"SELECT {', '.join(_FILE_COLUMNS)} FROM files ORDER BY path")
         made = (FileRow(**{**dict(zip(_FILE_COLUMNS, row, strict=True)), "local_only": bool(row[-1])}) for row in rows)
         return {row.path: row for row in made}
 
@@ -219,23 +221,10 @@ class Manifest:
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
                 [*(getattr(file, name) for name in _FILE_COLUMNS), kept, said],
             ).lastrowid
+            columns = [name for name in _CHUNK_COLUMNS if name != "path"]
             connection.executemany(
-                "INSERT INTO chunks (file, id, ordinal, parent, start_line, end_line, heading, lead, embedded) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        number,
-                        row.id,
-                        row.ordinal,
-                        row.parent,
-                        row.start_line,
-                        row.end_line,
-                        row.heading,
-                        row.lead,
-                        row.id in ready,
-                    )
-                    for row in chunks
-                ],
+                f"INSERT INTO chunks (file, embedded, {', '.join(columns)}) VALUES (?, ?{', ?' * len(columns)})",
+                [(number, row.id in ready, *(getattr(row, name) for name in columns)) for row in chunks],
             )
 
     def delete_file(self, path: str) -> None:
@@ -261,19 +250,13 @@ class Manifest:
 
     def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
         """All chunks, by path and ordinal, or those of these ids, in no order."""
-        with self._guard() as connection:
-            if ids is None:
-                rows = connection.execute(f"{_CHUNKS} ORDER BY path, ordinal").fetchall()
-            else:
-                found = (connection.execute(f"{_CHUNKS} WHERE id = ?", (one,)).fetchone() for one in ids)
-                rows = [row for row in found if row]
-        return [self._row(row) for row in rows]
+        if ids is None:
+            return list(map(self._row, self._rows(f"{_CHUNKS} ORDER BY path, ordinal")))
+        return [self._row(row) for one in ids for row in self._rows(f"{_CHUNKS} WHERE id = ?", one)]
 
     def pending(self, path: str) -> list[ChunkRow]:
         """The chunks of a file that have no vector yet, in order."""
-        with self._guard() as connection:
-            rows = connection.execute(f"{_CHUNKS} WHERE path = ? AND embedded = 0 ORDER BY ordinal", (path,)).fetchall()
-        return [self._row(row) for row in rows]
+        return list(map(self._row, self._rows(f"{_CHUNKS} WHERE path = ? AND embedded = 0 ORDER BY ordinal", path)))
 
     def _row(self, values: Sequence[Any]) -> ChunkRow:
         row = dict(zip(_CHUNK_COLUMNS, values, strict=True))
@@ -288,27 +271,22 @@ class Manifest:
 
     def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
         """Id, path, parent, first and last line and lean of every chunk, in the order of the lexical index."""
-        with self._guard() as connection:
-            columns = "id, path, parent, start_line, end_line, lean"
-            query = f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
-            return connection.execute(query).fetchall()
+        columns = "id, path, parent, start_line, end_line, lean"
+        return self._rows(f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal")
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
         """The ids of all chunks, of those with a vector, or of those without."""
         where = "" if embedded is None else f" WHERE embedded = {int(embedded)}"
-        with self._guard() as connection:
-            return {row[0] for row in connection.execute(f"SELECT id FROM chunks{where}")}
+        return {row[0] for row in self._rows(f"SELECT id FROM chunks{where}")}
 
     def count(self, *, embedded: bool | None = None) -> int:
         where = "" if embedded is None else f" WHERE embedded = {int(embedded)}"
-        with self._guard() as connection:
-            return int(connection.execute(f"SELECT count(*) FROM chunks{where}").fetchone()[0])
+        return int(self._rows(f"SELECT count(*) FROM chunks{where}")[0][0])
 
     def pending_paths(self) -> list[str]:
         """The files with chunks that have no vector yet."""
-        with self._guard() as connection:
-            query = "SELECT path FROM files WHERE number IN (SELECT file FROM chunks WHERE embedded = 0) ORDER BY path"
-            return [row[0] for row in connection.execute(query)]
+        query = "SELECT path FROM files WHERE number IN (SELECT file FROM chunks WHERE embedded = 0) ORDER BY path"
+        return [row[0] for row in self._rows(query)]
 
     def mark(self, ids: Iterable[str], *, embedded: bool) -> None:
         """Note that these chunks have a vector, or have none."""
@@ -317,14 +295,13 @@ class Manifest:
 
     def headings(self) -> list[tuple[str, str]]:
         """The headings of all chunks, each with its path, in order."""
-        with self._guard() as connection:
-            query = "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
-            return connection.execute(query).fetchall()
+        return self._rows(
+            "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
+        )
 
     def without_lean(self) -> list[str]:
         """The ids of the chunks that have a vector, but no lean."""
-        with self._guard() as connection:
-            return [row[0] for row in connection.execute("SELECT id FROM chunks WHERE embedded = 1 AND lean IS NULL")]
+        return [row[0] for row in self._rows("SELECT id FROM chunks WHERE embedded = 1 AND lean IS NULL")]
 
     def put_leans(self, leans: Mapping[str, float]) -> None:
         """Note the leans of chunks, by id."""
@@ -337,7 +314,7 @@ class Manifest:
         with self._guard() as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if found != "ok":
-                raise _damaged(self._path, found)
+                raise damaged("manifest of the index", self._path, found)
 
     def vacuum(self) -> None:
         """Give back the space of what was deleted."""
@@ -349,10 +326,10 @@ def _tells_damage(error: sqlite3.Error) -> bool:
     return any(sign in str(error) for sign in ("no such table", "no such column", "malformed"))
 
 
-def _damaged(path: Path, reason: str) -> IndexDamagedError:
+def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:
+    """The error of a part of the index that is not as it was written."""
     return IndexDamagedError(
-        f"The manifest of the index at {str(path)!r} is damaged: {reason}.",
-        remedy="Build it anew with `cervella index --rebuild`.",
+        f"The {what} at {str(path)!r} is damaged: {reason}.", remedy="Build it anew with `cervella index --rebuild`."
     )
 
 

@@ -15,14 +15,15 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError
-from cervella.knowledge.index.checksums import check_seal, check_vectors, flush, outdated, read_seal, write_seal
-from cervella.privacy.files import FILE_MODE, make_private_folder, open_private, set_modes, write_private
+from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
+from cervella.knowledge.index.checksums import check_seal, check_vectors, outdated, read_seal, write_seal
+from cervella.knowledge.index.manifest import damaged
+from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, replace_file, set_modes
 
 try:
     import fcntl
@@ -33,7 +34,7 @@ __all__ = ["Generation", "IndexFolder"]
 
 _LOCK_SECONDS = 1.0  # long enough for a writer that is just leaving
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
-_ENTRY = re.compile(r"current(\.part)?|stamps\.json(\.part)?|writer\.(lock|pid)|(gen|work|gone|build)-.+")
+_ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
 _TRIES = 100  # a reader that is overtaken by a writer as often as this is not overtaken by a writer
 
@@ -120,7 +121,7 @@ class IndexFolder:
             try:
                 if lock is None:
                     generation.seal()  # says what is wrong with it
-                    raise _damaged(self.path, f"{generation.path.name!r} is being removed")
+                    raise damaged("index", self.path, f"{generation.path.name!r} is being removed")
                 generation.check()
             except BaseException as error:
                 if lock is not None:
@@ -129,7 +130,7 @@ class IndexFolder:
                     continue  # a writer was quicker
                 raise
             return Generation(generation.path, generation.digest, lock)
-        raise _damaged(self.path, "no generation stays long enough to be read")
+        raise damaged("index", self.path, "no generation stays long enough to be read")
 
     def _pointer(self) -> str:
         try:
@@ -151,7 +152,7 @@ class IndexFolder:
                 code="index_unreadable",
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise _damaged(self.path, f"'current' can't be read: {error}") from error
+            raise damaged("index", self.path, f"'current' can't be read: {error}") from error
 
     def _generations(self, pointer: str) -> list[Generation]:
         """The current one and, where there is one to go back to, the former."""
@@ -159,7 +160,7 @@ class IndexFolder:
         if not found or found[0] is None:
             if pointer.startswith("build-"):
                 raise outdated(self.path)
-            raise _damaged(self.path, "'current' names no generation")
+            raise damaged("index", self.path, "'current' names no generation")
         return [Generation(self.path / match[1], match[2]) for match in found if match]
 
     def new_work(self) -> Path:
@@ -178,7 +179,7 @@ class IndexFolder:
         """Seal a folder and make it the current generation, at once or not at all."""
         with self.border():
             digest = write_seal(work)
-            set_modes(work, self._mode)  # Chroma, bm25s and numpy make their files as the umask says
+            set_modes(work, self._mode)  # Chroma and numpy make their files as the umask says
             taken = [int(path.name[4:]) for path in self.path.glob("gen-*") if path.name[4:].isdigit()]
             generation = Generation(self.path / f"gen-{max(taken, default=0) + 1:08}", digest)
             os.replace(work, generation.path)
@@ -216,16 +217,8 @@ class IndexFolder:
             self._point(former, current)
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
-        draft = self.path / "current.part"
-        with open_private(draft, "w", encoding="utf-8") as file:
-            for one in (generation, former):
-                if one is not None:
-                    file.write(f"{one.path.name} {one.digest}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        set_modes(draft, self._mode)
-        os.replace(draft, self.path / "current")
-        flush(self.path)
+        lines = [f"{one.path.name} {one.digest}\n" for one in (generation, former) if one is not None]
+        replace_file(self.path / "current", "".join(lines), mode=self._mode)
 
     def sweep(self, *, force: bool = False) -> None:
         """Remove what is neither current nor kept to go back to. What a reader holds stays, unless `force`."""
@@ -247,15 +240,14 @@ class IndexFolder:
     @contextmanager
     def border(self) -> Iterator[None]:
         """What the system refuses inside is a KnowledgeError."""
-        try:
+        with refused(
+            KnowledgeError,
+            f"The index folder {str(self.path)!r} can't be written",
+            remedy="Check its free space and this user's right to write there, or point [knowledge] index "
+            "somewhere else.",
+            code="index_unwritable",
+        ):
             yield
-        except OSError as error:
-            raise KnowledgeError(
-                f"The index folder {str(self.path)!r} can't be written: {error.strerror or error}.",
-                remedy="Check its free space and this user's right to write there, or point [knowledge] index "
-                "somewhere else.",
-                code="index_unwritable",
-            ) from error
 
     @property
     def mode(self) -> int:
@@ -275,29 +267,24 @@ class IndexFolder:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only writer. Raises IndexLockedError where another one is at work."""
-        from filelock import FileLock, Timeout
-
         note = self.path / "writer.pid"
-        with self.border():
-            make_private_folder(self.path)
-            lock = FileLock(self.path / "writer.lock", timeout=_LOCK_SECONDS, mode=FILE_MODE)
-            try:
-                lock.acquire()
-            except Timeout:
-                pid = _pid(note)
-                raise IndexLockedError(
-                    f"Another process{f' ({pid})' if pid else ''} is writing the index at {str(self.path)!r}.",
-                    pid=pid,
-                    remedy="Wait until it is done; searching works meanwhile.",
-                ) from None
-        try:
+
+        def busy() -> IndexLockedError:
+            pid = _pid(note)
+            return IndexLockedError(
+                f"Another process{f' ({pid})' if pid else ''} is writing the index at {str(self.path)!r}.",
+                pid=pid,
+                remedy="Wait until it is done; searching works meanwhile.",
+            )
+
+        with ExitStack() as held:
             with self.border():
-                write_private(note, str(os.getpid()))
+                make_private_folder(self.path)
+                held.enter_context(locked(self.path / "writer.lock", seconds=_LOCK_SECONDS, busy=busy))
+                held.callback(note.unlink, missing_ok=True)
+                replace_file(note, str(os.getpid()))
                 self._tidy()
             yield
-        finally:
-            note.unlink(missing_ok=True)
-            lock.release()
 
 
 def _share(generation: Path) -> int | None:
@@ -340,13 +327,6 @@ def _remove(folder: Path, *, force: bool) -> bool:
             os.close(lock)
     shutil.rmtree(gone, ignore_errors=True)
     return not gone.exists()
-
-
-def _damaged(path: Path, reason: str) -> IndexDamagedError:
-    return IndexDamagedError(
-        f"The index at {str(path)!r} is damaged: {reason}.",
-        remedy="Build it anew with `cervella index --rebuild`.",
-    )
 
 
 def _pid(note: Path) -> int | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import IndexDamagedError, KnowledgeError
-from cervella.privacy.files import FILE_MODE, set_modes
+from cervella.process.files import FILE_MODE, set_modes
 from cervella.process.forks import LibraryThreads, immortal
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""From a query to a score for every chunk: words, letters and vectors, what its file says besides, and what holds.
+"""From a query to a score for every chunk: words, n-grams and vectors, what its file says besides, and what holds.
 
 Scores are in spreads: the standard deviation of a question's cosines with the passages of the base. What the words
 say is a share of what the query could score at all, so that a question of rare words weighs them, and one whose words
@@ -8,6 +8,7 @@ questions of docs/explanation/retrieval.md, which tells what each is worth and w
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +21,14 @@ from cervella.knowledge.index.snapshot import Snapshot
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Standing", "by_vectors", "by_words", "newest_first", "standing", "with_file"]
+__all__ = ["Standing", "by_vectors", "by_words", "newest_first", "selected", "standing", "with_file"]
 
 _WORDS = 6.0
-"""What a chunk gains that says all of the query, by stems and, once more, by letters. Best at 4 to 8 on both bases."""
+"""What a chunk gains that says all of the query, by stems and, once more, by n-grams. Best at 4 to 8 on both bases."""
 _WORDS_ALONE = 20.0
 """The same where there are no vectors: what files are worth weighs less then."""
 _ALIKE = 1 / 3
-"""A chunk without a stem of the query's must have this share of its runs of letters: less is chance."""
+"""A chunk without a stem of the query's must have this share of its n-grams: less is chance."""
 _UNKNOWN = 3.0
 """Spreads between the nearest chunk and the last that was found, where the spread is not known yet."""
 _SUPPORT, _BEST = 0.4, 3
@@ -40,6 +41,10 @@ _OTHER_KIND = 1.2
 """Roles whose weights are so far apart are of another kind: which one holds is not told by the date."""
 _AS_GOOD, _RIVALS = 0.5, 10
 """Files this near to each other answer equally well, as far as scores can tell: of the first ones, what holds leads."""
+_AGAIN = 0.25
+"""What a passage loses, in spreads, with each that its file has shown before."""
+_LOOKED_AT = 40
+"""Chunks looked at for each passage that is wanted: a passage has few chunks, and a file is not held back for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +114,8 @@ def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple
     `vectors` is how much of the base has any, 0 to 1.
     """
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
-    whole = loaded.words.shares(stems)
-    letters = loaded.words.letters
-    if letters is None:
-        return 2 * weight * whole, whole > 0
-    parts, alike = letters.shares(stems)
+    whole = loaded.words.stem_shares(stems)
+    parts, alike = loaded.words.ngram_shares(stems)
     return weight * (whole + parts), (whole > 0) | (alike >= _ALIKE)
 
 
@@ -182,3 +184,46 @@ def newest_first(scores: np.ndarray, base: Standing) -> np.ndarray:
     out = scores.copy()
     out[places] += lift[homes]
     return out
+
+
+def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *, in_order: bool = False) -> list[int]:
+    """The best chunk of each of the best passages, best first. A chunk whose score is not finite is none.
+
+    With `in_order` files are not held back: what is one text is shown as one. The scores of the chunks that are given
+    back are set to what they were chosen by, so that they fall from first to last.
+    """
+    import numpy as np
+
+    candidates = np.flatnonzero(np.isfinite(scores))
+    against = -scores[candidates]
+    enough = _LOOKED_AT * (count + 10)
+    if len(candidates) > enough:  # sorting all of a large base takes longer than all the rest
+        near = against <= np.partition(against, enough)[enough]
+        candidates, against = candidates[near], against[near]
+    order = np.argsort(against, kind="stable")[:enough]
+    waiting = list(zip(against[order].tolist(), candidates[order].tolist(), strict=True))  # a heap: sorted
+    chosen: list[int] = []
+    texts: dict[str, int] = {}
+    done: set[range] = set()
+    shown: dict[int, int] = {}
+    while waiting and len(chosen) < count:
+        held, place = heapq.heappop(waiting)
+        passage, home = loaded.passages[place], int(base.homes[place])
+        if passage in done:
+            continue
+        now = float(scores[place]) - (0.0 if in_order else _AGAIN * shown.get(home, 0))
+        if now < -held:
+            heapq.heappush(waiting, (-now, place))
+            continue
+        done.add(passage)
+        text = " ".join(loaded.text(passage).split())
+        if (twin := texts.get(text)) is not None:
+            if base.holds(home, int(base.homes[chosen[twin]])):
+                scores[place] = scores[chosen[twin]]
+                chosen[twin] = place
+            continue
+        scores[place] = now
+        texts[text] = len(chosen)
+        shown[home] = shown.get(home, 0) + 1
+        chosen.append(place)
+    return chosen

@@ -19,8 +19,15 @@ from cervella.knowledge.index.freshness import Freshness
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.index.storage import IndexFolder
-from cervella.knowledge.search.ranking import Standing, by_vectors, by_words, newest_first, standing, with_file
-from cervella.knowledge.search.selection import selected
+from cervella.knowledge.search.ranking import (
+    Standing,
+    by_vectors,
+    by_words,
+    newest_first,
+    selected,
+    standing,
+    with_file,
+)
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Embedder

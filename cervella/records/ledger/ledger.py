@@ -12,22 +12,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from cervella.errors import LedgerError
-from cervella.privacy.files import make_private_folder
+from cervella.process.files import make_private_folder
 from cervella.process.forks import ForkLock, immortal, unforked
 from cervella.records.ledger.budget import Limit
-from cervella.records.ledger.rows import (
-    COLUMNS,
-    INSERT,
-    SCHEMA_VERSION,
-    Feedback,
-    Row,
-    as_row,
-    iso,
-    lay_out,
-    storable,
-    stored,
-)
-from cervella.records.sqlite_file import create_whole
+from cervella.records.ledger.rows import COLUMNS, INSERT, SCHEMA, SCHEMA_VERSION, Feedback, Row, as_row, iso, stored
+from cervella.records.sqlite_file import SqliteFile, storable, transaction
 
 __all__ = ["Ledger"]
 
@@ -48,6 +37,15 @@ class Ledger:
 
     def __init__(self, path: str | Path, *, keep_days: int | None = None) -> None:
         self.path = Path(path)
+        self._file = SqliteFile(
+            path=self.path,
+            kind=LedgerError,
+            called="ledger",
+            section="ledger",
+            schema=SCHEMA,
+            version=SCHEMA_VERSION,
+            busy_seconds=_BUSY_SECONDS,
+        )
         self._keep_days = keep_days
         self._lock = ForkLock()
         self._open: _Open | None = None
@@ -160,26 +158,14 @@ class Ledger:
         with self._existing() as database:
             if database is None:
                 return
-            database.execute("BEGIN IMMEDIATE")
-            with database:
+            with transaction(database):
                 replies = "SELECT reply FROM attempt WHERE session = ?"
                 database.execute(f"UPDATE feedback SET note = NULL WHERE reply IN ({replies})", (storable(session),))
                 database.execute(
                     "UPDATE attempt SET session = NULL, question = NULL, answer = NULL WHERE session = ?",
                     (storable(session),),
                 )
-            self._empty_log(database)
-            database.execute("VACUUM")
-            self._empty_log(database)
-
-    def _empty_log(self, database: sqlite3.Connection) -> None:
-        """The log keeps what was deleted for as long as it is there."""
-        if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            raise LedgerError(
-                f"Another program is reading the ledger {str(self.path)!r}: deleted words would stay there.",
-                remedy="End that program, then delete the session again.",
-                code="deletion_unfinished",
-            )
+            self._file.clear(database)
 
     def purge(self, before: datetime.datetime) -> None:
         """Delete the calls that ended before this time, with what was said of them."""
@@ -211,60 +197,42 @@ class Ledger:
             self._open = None  # forked by a program that calls no hook of Python's: this one is the parent's
         with unforked, self._lock:
             try:
-                if self._open is None or not self._open.current():
+                with self._file.guarded():
+                    if self._open is None or not self._open.current():
+                        self.close()
+                        self._file.create()
+                        make_private_folder(self.path.parent)
+                        self._open = self._opened()
+                    with transaction(self._open.database) if write else contextlib.nullcontext():
+                        yield self._open.database
+            except LedgerError as error:
+                if isinstance(error.__cause__, (sqlite3.Error, OSError)):
                     self.close()
-                    if not self.path.exists():
-                        create_whole(self.path, lay_out, seconds=_BUSY_SECONDS)
-                    make_private_folder(self.path.parent)
-                    self._open = self._opened()
-                database = self._open.database
-                if not write:
-                    yield database
-                    return
-                database.execute("BEGIN IMMEDIATE")
-                with database:
-                    yield database
-            except (sqlite3.Error, OSError) as error:
-                self.close()
-                raise LedgerError(
-                    f"The ledger {str(self.path)!r} can't be used: {error}.",
-                    remedy="Check that the folder is writable and the disk not full; a damaged file can be moved away.",
-                ) from error
+                raise
 
     def _opened(self) -> _Open:
-        opened = _Open(self.path)
+        opened = _Open(self._file)
         try:
-            self._prepare(opened.database)
+            self._file.prepare(opened.database)
+            # A crash of the machine may cost the last rows, never the file.
+            opened.database.execute("PRAGMA synchronous = NORMAL")
+            if self._keep_days is not None:
+                with transaction(opened.database) as database:
+                    _purge(database, datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=self._keep_days))
         except BaseException:
             opened.close()
             raise
         return opened
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        database.execute("PRAGMA secure_delete = ON")
-        database.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost the last rows, never the file
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise LedgerError(
-                f"The ledger {str(self.path)!r} was written by a newer Cervella.",
-                remedy="Update Cervella, or name another file in [ledger] path.",
-            )
-        if version < SCHEMA_VERSION:
-            lay_out(database)
-        if self._keep_days is not None:
-            database.execute("BEGIN IMMEDIATE")
-            with database:
-                _purge(database, datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=self._keep_days))
-
 
 class _Open:
     """An open file; closed with the last reference."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: SqliteFile) -> None:
         self.pid = os.getpid()
-        self._path = path
-        self.database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._inode = path.stat().st_ino
+        self._path = file.path
+        self.database = file.connect(any_thread=True)
+        self._inode = file.path.stat().st_ino
         self.close = weakref.finalize(self, _close, self.database, self.pid)
 
     def current(self) -> bool:

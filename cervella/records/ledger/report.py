@@ -9,6 +9,7 @@ import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from importlib import resources
 from typing import Any, Literal
 
 from cervella.records.ledger.statistics import BrainStatistics, Day, Percentiles, Statistics
@@ -76,34 +77,12 @@ MEASURES: tuple[tuple[str, Callable[[BrainStatistics], str]], ...] = (
 
 # The page. Marks are placed by percent of the width, so that text keeps its size on a phone.
 
-_STYLE = """
-:root{color-scheme:light dark;--page:#f7f7f5;--card:#fff;--ink:#1b1c1d;--soft:#5c6066;--line:#e2e2dd;
---c0:#2a78d6;--c1:#d98200;--c2:#1a9b78;--c3:#a44fb5;--c4:#d1495b;--c5:#7a7f87}
-@media(prefers-color-scheme:dark){:root{--page:#151617;--card:#1f2123;--ink:#ececea;--soft:#a3a7ad;--line:#34373a;
---c0:#5b9dee;--c1:#eda33a;--c2:#3fbf9a;--c3:#c47fd2;--c4:#ec7684;--c5:#9ba0a8}}
-*{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:68rem;margin:0 auto;padding:1.5rem 1rem 3rem}h1{font-size:1.4rem;margin:0 0 .2rem}
-h2{font-size:1rem;margin:0 0 .1rem}p{margin:0;color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem;margin:1.2rem 0}
-.tile,section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.8rem 1rem}
-.tile b{display:block;font-size:1.5rem;font-weight:600;font-variant-numeric:tabular-nums}.tile span{color:var(--soft)}
-section{margin:0 0 1rem;min-width:0}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));
-column-gap:1rem}
-svg{display:block;width:100%;overflow:visible;margin-top:.6rem;font-size:12px}svg text{fill:var(--soft)}
-svg .name{fill:var(--ink);font-size:13px}svg .grid{stroke:var(--line)}
-svg .end{text-anchor:end}svg .middle{text-anchor:middle}svg .tick{stroke-width:2}
-svg .bar{stroke-width:6;stroke-linecap:round;opacity:.45}
-.key{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin-top:.5rem;color:var(--soft);font-size:13px}
-.key i{display:inline-block;width:.7em;height:.7em;border-radius:2px;margin-right:.4em}
-.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left;color:var(--soft);font-weight:400;position:sticky;left:0;padding-left:0;background:var(--card)}
-tr:last-child td{border-bottom:0}
-""".strip()
 _COLOURS = 5
 """Brains with a colour of their own; more share the last, which is grey."""
+
+
+def _style() -> str:
+    return resources.files("cervella.records.ledger").joinpath("report.css").read_text(encoding="utf-8").strip()
 
 
 def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -134,7 +113,7 @@ def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> 
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Cervella: every brain</title>'
-        f"<style>{_STYLE}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+        f"<style>{_style()}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
     )
 
 

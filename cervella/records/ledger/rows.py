@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["COLUMNS", "INSERT", "SCHEMA_VERSION", "Feedback", "Row", "as_row", "iso", "lay_out", "storable", "stored"]
+from cervella.records.sqlite_file import storable
+
+__all__ = ["COLUMNS", "INSERT", "SCHEMA", "SCHEMA_VERSION", "Feedback", "Row", "as_row", "iso", "stored"]
 
 SCHEMA_VERSION = 1
 
@@ -70,7 +71,7 @@ _TYPES = {
     **{name: "INTEGER" for name in COLUMNS if name.endswith("_tokens")},
     **dict.fromkeys(("at", "reply", "soul", "brain", "model", "location", "outcome"), "TEXT NOT NULL"),
 }  # fmt: skip
-_SCHEMA = f"""
+SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS attempt (
     number INTEGER PRIMARY KEY, {", ".join(f"{name} {_TYPES.get(name, 'TEXT')}" for name in COLUMNS)}
 );
@@ -85,19 +86,9 @@ CREATE TABLE IF NOT EXISTS reservation (
 INSERT = f"INSERT INTO attempt ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
-def lay_out(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA journal_mode = WAL")
-    database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-
-
 def iso(at: datetime.datetime | None = None) -> str:
     at = at or datetime.datetime.now(datetime.UTC)
     return at.astimezone(datetime.UTC).isoformat(timespec="milliseconds")
-
-
-def storable(text: str) -> str:
-    """Without what UTF-8 can't hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def stored(value: Any) -> Any:
