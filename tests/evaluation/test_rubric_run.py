@@ -126,7 +126,7 @@ def test_without_marks_nothing_is_scored(agent):
     assert found.decisions["one"].word == "INCOMPLETE"
     assert "not scored" in found.decisions["one"].reasons[0]
     page = report_html(document(found, SUITE))
-    assert "nobody marked it" in page
+    assert "nobody graded it" in page
 
 
 def test_a_judge_marks_both_and_the_reference_is_held_against(agent):
