@@ -10,13 +10,13 @@ import pytest
 
 from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.answers import AnswerScore, score_answer
-from cervella.evaluation.suites.question_file import Question, load_questions
+from cervella.evaluation.suites.question_file import KnownQuestion, load_questions
 from cervella.text.language import language
 from tests.conftest import make_passage
 
 IT = language("it")
 SHIPPED = Path(__file__).resolve().parents[1] / "data" / "questions-knowledge.jsonl"
-PORT = Question(
+PORT = KnownQuestion(
     id="port",
     line=1,
     question="A che porta trovo Cervella adesso?",
@@ -24,14 +24,14 @@ PORT = Question(
     evidence=("Cervella risponde sulla porta **8010**.",),
     files=("decisioni/porte.md",),
 )
-UNKNOWN = Question(id="x", line=2, question="Quante camere ha l'albergo?", answerable=False)
+UNKNOWN = KnownQuestion(id="x", line=2, question="Quante camere ha l'albergo?", answerable=False)
 SHOWN = {
     "F1": make_passage("Cervella risponde sulla porta **8010**.", path="decisioni/porte.md"),
     "F2": make_passage("Il primo rilascio usava la porta 8002.", id="p2", path="archivio/note.md"),
 }
 
 
-def scored(text: str, question: Question = PORT, **facts: Any) -> AnswerScore:
+def scored(text: str, question: KnownQuestion = PORT, **facts: Any) -> AnswerScore:
     return score_answer(question, text, SHOWN, IT, **facts)
 
 
@@ -42,7 +42,7 @@ def test_a_right_answer_on_a_right_line_is_grounded():
 
 
 def test_another_spelling_of_the_fact_is_the_fact():
-    question = Question(id="d", line=1, question="Quando?", answer="Il 21 gennaio 2026, a 1.200 euro.")
+    question = KnownQuestion(id="d", line=1, question="Quando?", answer="Il 21 gennaio 2026, a 1.200 euro.")
     for text in ("2026-01-21, 1200 euro", "21/01/2026: 1 200 euro", "Il 21 gennaio 2026 costava 1200,00 euro."):
         assert scored(text, question).right, text
     assert not scored("Il 22 gennaio 2026 costava 1200 euro.", question).right
@@ -122,7 +122,7 @@ def test_not_knowing_and_nothing_else_is_right_where_nothing_is_known(text, righ
     ],
 )
 def test_a_yes_a_no_and_words_that_carry_little_are_told_apart(expected, text, right):
-    question = Question(id="s", line=1, question="L'officina il sabato è aperta?", answer=expected)
+    question = KnownQuestion(id="s", line=1, question="L'officina il sabato è aperta?", answer=expected)
     found = score_answer(question, text, {"F1": make_passage("L'officina è chiusa il sabato.")}, IT)
     assert found.right is right
     assert right or any("says no where it is yes" in one or "does not say" in one for one in found.reasons)
@@ -134,7 +134,7 @@ def test_an_engine_that_failed_gave_no_answer():
 
 
 def test_figures_of_the_question_are_no_answer():
-    question = Question(
+    question = KnownQuestion(
         id="q", line=1, question="Con 348 dollari, da quante richieste?", answer="Da 101.754 richieste."
     )
     assert not scored("Con 348 dollari conviene.", question).right
@@ -142,7 +142,7 @@ def test_figures_of_the_question_are_no_answer():
 
 
 def test_names_with_underscores_are_facts():
-    question = Question(id="q", line=1, question="Quale variabile?", answer="`CERVELLA_PORT`")
+    question = KnownQuestion(id="q", line=1, question="Quale variabile?", answer="`CERVELLA_PORT`")
     assert scored("La variabile cervella_port.", question).right
     assert not scored("La porta di Cervella.", question).right
 

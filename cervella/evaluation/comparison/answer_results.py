@@ -22,7 +22,7 @@ from cervella.evaluation.statistics.statistics import (
     paired_difference,
     tost,
 )
-from cervella.evaluation.suites.question_file import Question
+from cervella.evaluation.suites.question_file import KnownQuestion
 from cervella.records.ledger.statistics import percentile
 
 __all__ = ["AnswersResult", "KindResult", "Pair", "Speed", "answers_result", "pair_of", "soul_values", "speed_of"]
@@ -88,7 +88,7 @@ class Pair:
     tost: Equivalence | None
 
 
-def answers_result(questions: Sequence[Question], scores: Mapping[str, AnswerScore], **how: Any) -> AnswersResult:
+def answers_result(questions: Sequence[KnownQuestion], scores: Mapping[str, AnswerScore], **how: Any) -> AnswersResult:
     """`scores` maps a question's id to its score; `how` goes to the intervals (`draws`, `seed`)."""
     given = [scores[one.id] for one in questions if one.id in scores and not scores[one.id].failed]
     kinds: dict[str, list[bool]] = {}

@@ -16,7 +16,7 @@ from typing import Literal
 from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
 from cervella.claims.citations import find_citations
 from cervella.claims.grounding import numbers
-from cervella.evaluation.suites.question_file import Question
+from cervella.evaluation.suites.question_file import KnownQuestion
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold, known_languages, language, words
 from cervella.types import Passage
@@ -75,7 +75,7 @@ class AnswerScore:
 
 
 def score_answer(
-    question: Question, text: str, passages: Mapping[str, Passage], lang: Language, *, failed: bool = False
+    question: KnownQuestion, text: str, passages: Mapping[str, Passage], lang: Language, *, failed: bool = False
 ) -> AnswerScore:
     """Score one answer. `passages` maps each mark to the passage that stood behind it in the prompt."""
     read = find_citations(text, passages, lang)
@@ -133,7 +133,7 @@ def score_answer(
 
 
 def _reasons(
-    question: Question,
+    question: KnownQuestion,
     failed: bool,
     abstained: bool,
     contrary: bool,
@@ -170,7 +170,7 @@ def _reasons(
         yield f"{invented} marks stand for no source"
 
 
-def _only_abstains(question: Question, said: str, shown: tuple[Passage, ...], cited: bool) -> bool:
+def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...], cited: bool) -> bool:
     """Says that it does not know, and gives no figure that stands neither in the passages nor in the question."""
     base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
     for lang in map(language, known_languages()):
@@ -233,7 +233,7 @@ def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:
     return found
 
 
-def _missing(question: Question, said: str, lang: Language) -> tuple[str, ...]:
+def _missing(question: KnownQuestion, said: str, lang: Language) -> tuple[str, ...]:
     """What the answer must give and does not: the expected answer's facts, where there is evidence only those that it
     gives too; what the question says itself is no answer."""
     asked = facts_of(question.question, lang)
@@ -249,7 +249,7 @@ def _meets(fact: frozenset[str], facts: Iterable[frozenset[str]]) -> bool:
     return any(fact & other for other in facts)
 
 
-def _words_found(question: Question, said: str, lang: Language) -> float | None:
+def _words_found(question: KnownQuestion, said: str, lang: Language) -> float | None:
     """The share of the content words and figures, of the expected answer or of its evidence, whichever is better."""
     words_said, words_asked = set(lang.stems(said)), set(lang.stems(question.question))
     facts_said, facts_asked = facts_of(said, lang), facts_of(question.question, lang)

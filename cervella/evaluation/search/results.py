@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cervella.evaluation.statistics.intervals import Estimate
-from cervella.evaluation.suites.question_file import Question
+from cervella.evaluation.suites.question_file import KnownQuestion
 
 __all__ = ["CurvePoint", "Measures", "RetrievalReport", "Retrieved"]
 
@@ -16,7 +16,7 @@ __all__ = ["CurvePoint", "Measures", "RetrievalReport", "Retrieved"]
 class Retrieved:
     """What the search gave for one question. A rank is a place from 1; None: not among the passages looked through."""
 
-    question: Question
+    question: KnownQuestion
     file_rank: int | None
     """Of the first passage from one of the question's files."""
     evidence_rank: int | None

@@ -22,7 +22,7 @@ from cervella.evaluation.statistics.intervals import (
     scipy_stats,
     wilson,
 )
-from cervella.evaluation.suites.question_file import Question, QuestionFile
+from cervella.evaluation.suites.question_file import KnownQuestion, QuestionFile
 from cervella.records.ledger.statistics import percentile
 from cervella.types import Passage
 
@@ -152,7 +152,7 @@ def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
 # One question
 
 
-def _retrieved(agent: Agent, question: Question, depth: int) -> Retrieved:
+def _retrieved(agent: Agent, question: KnownQuestion, depth: int) -> Retrieved:
     before = time.perf_counter()
     found = agent.search(question.question, top_k=depth)
     seconds = time.perf_counter() - before
@@ -169,7 +169,7 @@ def _retrieved(agent: Agent, question: Question, depth: int) -> Retrieved:
     )
 
 
-def _evidence_rank(question: Question, passages: Sequence[Passage]) -> int | None:
+def _evidence_rank(question: KnownQuestion, passages: Sequence[Passage]) -> int | None:
     texts = [plain(f"{passage.lead}\n\n{passage.text}") for passage in passages]
     ranks = [
         next((rank for rank, text in enumerate(texts, 1) if wanted in text), None)
@@ -179,7 +179,7 @@ def _evidence_rank(question: Question, passages: Sequence[Passage]) -> int | Non
     return max(found) if found and len(found) == len(ranks) else None
 
 
-def _current_first(agent: Agent, question: Question) -> bool:
+def _current_first(agent: Agent, question: KnownQuestion) -> bool:
     paths = [passage.path for passage in agent.search(question.question, top_k=_DEEP)]
 
     def place(files: Iterable[str]) -> int:

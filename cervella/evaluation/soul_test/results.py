@@ -24,10 +24,10 @@ __all__ = [
     "HardFailure",
     "Measured",
     "SoulTestResult",
-    "Verdict",
+    "SoulVerdict",
 ]
 
-Verdict: TypeAlias = Literal["PASS", "CONDITIONAL", "FAIL", "INCOMPLETE"]
+SoulVerdict: TypeAlias = Literal["PASS", "CONDITIONAL", "FAIL", "INCOMPLETE"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class BrainResult:
     models: tuple[str, ...]
     """The weights that answered."""
     location: str
-    verdict: Verdict
+    verdict: SoulVerdict
     reasons: tuple[str, ...]
     """Why the verdict is no better; and what a reader should know of it."""
     total: Estimate | None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cervella.evaluation.records import Condition
-from cervella.evaluation.soul_test.results import HardFailure, Verdict
+from cervella.evaluation.soul_test.results import HardFailure, SoulVerdict
 from cervella.evaluation.statistics.statistics import Difference, Estimate
 
 __all__ = ["Thresholds", "verdict_of"]
@@ -31,14 +31,14 @@ def verdict_of(
     stopped: str | None,
     discrimination: Mapping[Condition, Difference | None],
     thresholds: Thresholds,
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[SoulVerdict, tuple[str, ...]]:
     """The verdict, and its reasons.
 
     A hard failure is FAIL, whatever is still missing: no further answer mends it. Otherwise nothing is said of a brain
     before every answer is there: INCOMPLETE.
     """
     reasons = []
-    verdict: Verdict = "PASS"
+    verdict: SoulVerdict = "PASS"
     if total is not None and total.estimate < thresholds.passing:
         verdict = "CONDITIONAL" if total.estimate >= thresholds.conditional else "FAIL"
         reasons.append(f"the total {total.estimate:.1%} is below {thresholds.passing:.0%}")

@@ -12,11 +12,11 @@ from typing import Any
 
 from cervella.errors import EvaluationError
 
-__all__ = ["Question", "QuestionFile", "load_questions"]
+__all__ = ["KnownQuestion", "QuestionFile", "load_questions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class KnownQuestion:
     """One question, and what a right answer to it holds."""
 
     id: str
@@ -47,7 +47,7 @@ class QuestionFile:
     source: str
     """The file's name."""
     sha256: str
-    questions: tuple[Question, ...]
+    questions: tuple[KnownQuestion, ...]
 
 
 def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
@@ -66,7 +66,7 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
         raise EvaluationError(
             f"The question file {str(path)!r} can't be read: {error.strerror or error}.", remedy="Correct its path."
         ) from error
-    questions: list[Question] = []
+    questions: list[KnownQuestion] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         if not line.strip():
@@ -81,7 +81,7 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
     return QuestionFile(source=path.name, sha256=hashlib.sha256(data).hexdigest(), questions=tuple(questions))
 
 
-def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> Question:
+def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> KnownQuestion:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:  # the latter of a line that is nested too deep
@@ -106,7 +106,7 @@ def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> Ques
             path, number, "has neither `answer` nor `evidence`", 'Say what is right, or mark it "kind": "unanswerable".'
         )
     identity = row.get("id", hashlib.sha256(line.strip()).hexdigest()[:12])
-    return Question(
+    return KnownQuestion(
         id=str(identity),
         line=number,
         question=question,
