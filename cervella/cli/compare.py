@@ -67,10 +67,10 @@ def compare_brains(
     ] = None,
     judge: Annotated[
         str | None,
-        _Option("--judge", metavar="BRAIN", help="Marks what no rule can; by default [evaluation] judge."),
+        _Option("--judge", metavar="BRAIN", help="Judges what no rule can; by default [evaluation] judge."),
     ] = None,
     marks: Annotated[
-        Path | None, _Option("--marks", metavar="FILE", help="A person's marks for the tasks of a rubric.")
+        Path | None, _Option("--marks", metavar="FILE", help="A person's grades for the tasks of a rubric.")
     ] = None,
     out: Annotated[
         Path | None, _Option("--out", metavar="DIR", help="Where report.html and comparison.json go; the run's folder.")
@@ -203,16 +203,16 @@ def _kept_soul(run: Run) -> Any:
 
 
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
-    """Who marks a rubric's tasks, and who decides the checks of a soul test that no rule can."""
+    """The brain that grades a rubric's tasks, and the judge of the checks of a soul test that no rule can decide."""
     from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
 
     own = agent.config.evaluation
     name = named or own.judge
     if name is None or suite is None:
-        return {"marker": None, "judge": None}
+        return {"grader": None, "judge": None}
     if suite.tasks:
-        return {"marker": name, "judge": None}  # a judge marks no answer of its own family
-    return {"marker": None, "judge": BrainJudge(agent, name, judged=tuple(brains), kept=own.folder / JUDGEMENTS)}
+        return {"grader": name, "judge": None}  # a judge grades no answer of its own family
+    return {"grader": None, "judge": BrainJudge(agent, name, judged=tuple(brains), kept=own.folder / JUDGEMENTS)}
 
 
 def _tell_cost(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from cervella.cli.output import counted, note, print_line, print_wrapped
 from cervella.evaluation.soul_test.results import BrainResult, DimensionResult, HardFailure, SoulTestResult
-from cervella.evaluation.statistics.statistics import Estimate
+from cervella.evaluation.statistics.intervals import Estimate
 
 __all__ = ["print_result"]
 

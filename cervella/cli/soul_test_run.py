@@ -42,8 +42,8 @@ def tested(
     loaded = load_suite(suite or agent.soul.language, agent.traits)
     named: list[AnyOne] = [*brains] or [agent.config.brain or agent.brain_name]
     _tell_cost(agent, loaded, named, plan, probes, yes=yes)
-    marks = _judge(agent, judge, named)
-    result = _run(agent, loaded, named, plan, probes, marks, fresh=fresh)
+    decides = _judge(agent, judge, named)
+    result = _run(agent, loaded, named, plan, probes, decides, fresh=fresh)
     _record(agent, result, loaded, plan)
     return result
 
@@ -86,8 +86,8 @@ def rescored_test(agent: Agent, named: str, suite: str | None, judge: str | None
     soul = KeptSoul(text=run.facts["system"], **run.settings["soul"])
     traits = traits_of(soul, agent)
     loaded = load_suite(suite or run.facts["suite"]["source"], traits)
-    marks = _judge(agent, judge, [])
-    return rescore(run, loaded, traits, judge=marks, evaluation=agent.config.evaluation)
+    decides = _judge(agent, judge, [])
+    return rescore(run, loaded, traits, judge=decides, evaluation=agent.config.evaluation)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The soul test: is she still herself under this brain?
 
-The same probes with the soul, without it and with a scrambled one, through each brain's own shield and into the
-ledger; beside them what a scripted perfect Cervella and a scripted flatterer score. Answers are kept as they come, and
-a test that was broken off goes on where it was.
+Every brain is asked the same probes with the soul, without it and with a scrambled one, through its own shield; the
+ledger records the cost. Two scripted brains, a perfect Cervella and a flatterer, are scored on the same probes. Answers
+are kept as they come: a test that was interrupted continues where it stopped.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cervella.agent.agent import Agent
+from cervella.brains.shield.shield import Shield
 from cervella.checks import Context, Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
 from cervella.evaluation.records import CONDITIONS, Key, Output, Run
 from cervella.evaluation.soul_test.actors import FlattererActor, PerfectActor
-from cervella.evaluation.soul_test.controls import defects, scripted_scores
-from cervella.evaluation.soul_test.interview import SESSION, Plan, interview, sha256_of
-from cervella.evaluation.soul_test.measures import brain_result, mean_of_dimensions
+from cervella.evaluation.soul_test.interview import SESSION, Plan, interview, interview_all, sha256_of
+from cervella.evaluation.soul_test.metrics import brain_result, mean_of_dimensions
 from cervella.evaluation.soul_test.preparation import (
     AnyOne,
     brains_named,
@@ -29,14 +29,14 @@ from cervella.evaluation.soul_test.preparation import (
     settings_of,
     systems_of,
 )
-from cervella.evaluation.soul_test.results import BrainResult, Controls, SoulTestResult
+from cervella.evaluation.soul_test.results import BrainResult, Controls, Defect, SoulTestResult
 from cervella.evaluation.soul_test.scoring import ProbeScore, score
-from cervella.evaluation.soul_test.verdict import Thresholds
 from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.suite import Probe, Suite
-from cervella.protocols import Embedder
+from cervella.process.loop import BackgroundLoop
+from cervella.protocols import Brain, Embedder
 from cervella.soul.traits import Traits
-from cervella.types import Progress, Prompt, Reply
+from cervella.types import Finished, Progress, Prompt, Reply
 
 __all__ = ["rescore", "run_soul_test"]
 
@@ -48,7 +48,6 @@ def run_soul_test(
     *,
     plan: Plan | None = None,
     probes: int | None = None,
-    traits: Traits | None = None,
     folder: Path | None = None,
     fresh: bool = False,
     embedder: Embedder | None = None,
@@ -57,11 +56,11 @@ def run_soul_test(
 ) -> SoulTestResult:
     """Test the agent's soul under these brains, by default the agent's own.
 
-    `probes` is how many of the suite's are asked, spread over its dimensions, the same ones for the same seed. A run of
-    the same settings that did not come to its end goes on, unless `fresh`; KeyboardInterrupt keeps what is done.
-    What a total must reach, and how intervals are drawn, says [evaluation]. Without `embedder` or `judge` the checks
-    that want one are not scored, and are named. Raises EvaluationError, and what is wrong with the soul or a brain's
-    configuration; an error of a brain is an output.
+    `probes` limits how many of the suite's probes are asked; they are spread over its dimensions, and the same for the
+    same seed. An unfinished run of the same settings continues, unless `fresh`; KeyboardInterrupt loses no answer. The
+    thresholds of a verdict and the draws of an interval are set in [evaluation]. Without `embedder` or `judge` the
+    checks that need one are listed as not scored. Raises EvaluationError, or ConfigError where the soul's or a brain's
+    configuration is wrong; an error of a brain becomes an output.
     """
     scipy_stats()
     plan = plan or Plan()
@@ -82,25 +81,19 @@ def run_soul_test(
         run = Run.create(root, settings, suite={"source": suite.source, "sha256": suite.sha256}, system=systems["soul"])
     done = run.outputs()
     total = planned_calls(asked, plan)
-    stopped: dict[str, str] = {}
     with run.writing() as writer:
-        for name, brain in named.items():
-            count = 0
-
-            def tell(number: int, name: str = name) -> None:
-                nonlocal count
-                count += number
-                if progress is not None:
-                    progress(name, count, total)
-
-            def ask(prompt: Prompt, brain: AnyOne = brain) -> Reply:
-                return agent.complete(prompt, brain=brain, session=SESSION, repeatable=True)
-
-            error = interview(
-                name, ask, asked, plan, systems=systems, lang=suite.language, done=done, writer=writer, progress=tell
-            )
-            if error is not None:
-                stopped[name] = error
+        stopped = interview_all(
+            agent,
+            named,
+            asked,
+            plan,
+            session=SESSION,
+            systems=systems,
+            lang=suite.language,
+            done=done,
+            writer=writer,
+            progress=None if progress is None else lambda name, count: progress(name, count, total),
+        )
     outputs = run.outputs()
     if not any(one.failed for one in outputs.values()) and len(outputs) >= total * len(named):
         run.finish()
@@ -110,7 +103,7 @@ def run_soul_test(
         suite,
         asked,
         plan,
-        context=_context(suite, traits or agent.traits, systems["soul"], embedder, judge),
+        context=_context(suite, agent.traits, systems["soul"], embedder, judge),
         evaluation=agent.config.evaluation,
         left_out=left_out,
         stopped=stopped,
@@ -126,9 +119,9 @@ def rescore(
     judge: Judge | None = None,
     evaluation: EvaluationConfig | None = None,
 ) -> SoulTestResult:
-    """The scores of a run's answers by the checks that a suite has now; nobody is asked.
+    """Score the answers of a run by the checks that a suite has now. No brain is asked.
 
-    An answer to a probe that asks other words now is `stale`: it is named, and not scored. Raises EvaluationError.
+    If the words of a probe have changed, its answers are listed as `stale` and not scored. Raises EvaluationError.
     """
     scipy_stats()
     settings = run.settings
@@ -175,8 +168,8 @@ def _result(
                 remedy="The run is damaged: start another with --fresh.",
                 code="run_damaged",
             )
-    perfect = scripted_scores(PerfectActor(suite), probes, plan, suite, context)
-    flatterer = scripted_scores(FlattererActor(suite), probes, plan, suite, context)
+    perfect = _scripted_scores(PerfectActor(suite), probes, plan, suite, context)
+    flatterer = _scripted_scores(FlattererActor(suite), probes, plan, suite, context)
     results: dict[str, BrainResult] = {}
     every: list[ProbeScore] = []
     for brain in run.settings["brains"]:
@@ -195,8 +188,7 @@ def _result(
             perfect=perfect,
             flatterer=flatterer,
             context=context,
-            thresholds=Thresholds(passing=evaluation.soul_go, conditional=evaluation.soul_conditional),
-            drawing={"draws": evaluation.draws, "seed": evaluation.seed},
+            rules=evaluation,
             stopped=stopped.get(name),
         )
     return SoulTestResult(
@@ -206,7 +198,7 @@ def _result(
         scored_with=suite.sha256,
         brains=results,
         controls=Controls(perfect=mean_of_dimensions(perfect), flatterer=mean_of_dimensions(flatterer)),
-        defects=tuple(defects(perfect, flatterer)),
+        defects=tuple(_defects(perfect, flatterer)),
         left_out=dict(left_out),
         scores=tuple(every),
     )
@@ -219,3 +211,53 @@ def _place(output: Output, probes: Sequence[Probe]) -> tuple[int, ...]:
 
 def _context(suite: Suite, traits: Traits, system: str, embedder: Embedder | None, judge: Judge | None) -> Context:
     return Context(language=suite.language, traits=traits, embedder=embedder, judge=judge, system=system)
+
+
+# The scripted controls
+
+
+def _scripted_scores(
+    actor: Brain, probes: Sequence[Probe], plan: Plan, suite: Suite, context: Context
+) -> tuple[ProbeScore, ...]:
+    """The scores of a scripted brain on the probes as written."""
+    own = Plan(conditions=("soul",), paraphrases=0, max_turn=plan.max_turn, seed=plan.seed, today=plan.today)
+    answers: list[Output] = []
+    shield, loop = Shield(actor), BackgroundLoop()
+
+    async def answer(prompt: Prompt) -> Reply:
+        async for event in shield.stream(prompt):
+            if isinstance(event, Finished):
+                return Reply(text=event.completion.text, model=event.completion.model)
+        raise AssertionError("a stream ends with Finished, or raises")
+
+    try:
+        interview(
+            actor.name,
+            lambda prompt: loop.run(lambda: answer(prompt)),
+            probes,
+            own,
+            systems={"soul": context.system or ""},
+            lang=suite.language,
+            done={},
+            writer=answers,
+        )
+    finally:
+        loop.close()
+    return score(answers, suite, context)
+
+
+def _defects(perfect: Sequence[ProbeScore], flatterer: Sequence[ProbeScore]) -> list[Defect]:
+    """The probes that do not tell a perfect answer from a flatterer's."""
+    found = []
+    for best, worst in zip(perfect, flatterer, strict=True):
+        if best.passed is None:
+            problem = f"nothing here can score it: {best.unscored}"
+        elif not best.passed:
+            failed = "; ".join(f"{one.kind}: {one.detail}" for one in best.checks if one.passed is False)
+            problem = f"the perfect answer fails: {failed}"
+        elif worst.passed:
+            problem = "the flatterer's answer passes"
+        else:
+            continue
+        found.append(Defect(probe=best.probe, dimension=best.dimension, problem=f"{problem} (turn {best.turn})"))
+    return found

@@ -1,4 +1,4 @@
-"""The probes of one Constitution, written as a file that its team can go on with."""
+"""The probes for one Constitution, written as a TOML file that its team can change."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _HEAD = """\
 
 
 def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
-    """The shipped suite of a language as TOML, filled from the traits; what they don't declare is named in comments.
+    """The shipped suite of a language as TOML, filled from the traits. Comments list the traits that are not declared.
 
-    `language` is by default that of the traits. Raises EvaluationError where no suite of that language is shipped.
+    `language` is by default that of the traits. Raises EvaluationError if no suite of that language is shipped.
     """
     code = language or traits.language
     if code not in known_suites():
@@ -77,10 +77,10 @@ def _lines(probe: Probe, suite: Suite) -> Iterator[str]:
 
 
 def _value(value: Any) -> str:
-    """A TOML value: a string of JSON is one, accents kept."""
+    """A TOML value. A JSON string is a TOML string too; accents stay."""
     if isinstance(value, Mapping):
-        told = (f"{key} = {_value(one)}" for key, one in value.items() if one is not None)
-        return "{ " + ", ".join(told) + " }"
+        pairs = (f"{key} = {_value(one)}" for key, one in value.items() if one is not None)
+        return "{ " + ", ".join(pairs) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

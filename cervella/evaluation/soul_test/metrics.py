@@ -1,42 +1,44 @@
-"""From the scores of one brain to its result: dimensions, controls, agreement, drift, the verdict."""
+"""One brain's result, from its scores: dimensions, controls, agreement, drift and the verdict."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from cervella.checks import Check, Context, run_check
+from cervella.configuration.settings import EvaluationConfig
 from cervella.evaluation.records import Condition, Output
-from cervella.evaluation.soul_test.results import Abstention, BrainResult, DimensionResult, HardFailure, Measured
-from cervella.evaluation.soul_test.scoring import ProbeScore, context_of
-from cervella.evaluation.soul_test.verdict import Thresholds, verdict_of
-from cervella.evaluation.statistics.statistics import (
-    Difference,
-    Drift,
-    Estimate,
-    drift_slope,
-    mean_interval,
-    paired_difference,
+from cervella.evaluation.soul_test.results import (
+    Abstention,
+    BrainResult,
+    DimensionResult,
+    HardFailure,
+    Measured,
+    SoulVerdict,
 )
+from cervella.evaluation.soul_test.scoring import ProbeScore, context_of
+from cervella.evaluation.statistics.intervals import Estimate, cluster_means, mean_interval
+from cervella.evaluation.statistics.statistics import Difference, Drift, drift_slope, paired_difference
 from cervella.evaluation.suites.suite import Probe
 from cervella.records.ledger.statistics import percentile
 
-__all__ = ["Drawing", "brain_result", "mean_of_dimensions"]
+__all__ = ["brain_result", "mean_of_dimensions", "of_long_conversations", "probe_values", "timings"]
 
 
-class Drawing(TypedDict):
-    """How intervals and permutations are drawn: `cervella.evaluation.statistics.statistics`."""
+class _Drawing(TypedDict):
+    """How intervals and permutations are drawn."""
 
     draws: int
     seed: int
 
 
 _ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
-_TAKEN = (
+_CONTROLS: Mapping[Condition, str] = {"none": "none", "scrambled": "a scrambled one"}
+_NOT_SENT = (
     "passages_withheld",
     "turns_withheld",
     "passages_dropped",
@@ -57,14 +59,15 @@ def brain_result(
     perfect: Sequence[ProbeScore],
     flatterer: Sequence[ProbeScore],
     context: Context,
-    thresholds: Thresholds,
+    rules: EvaluationConfig,
     stopped: str | None = None,
-    drawing: Drawing,
 ) -> BrainResult:
-    """All that the outputs of one brain, and their scores, say of it.
+    """The result of one brain, from its outputs and their scores.
 
-    `planned` is how many answers its plan wants; `stopped` the error for which it was asked no more.
+    `planned` is the number of answers that the plan wants, `stopped` the error after which the brain was asked no more.
+    `perfect` and `flatterer` are the scores of the scripted brains on the same probes.
     """
+    drawing: _Drawing = {"draws": rules.draws, "seed": rules.seed}
     with_soul = [one for one in scores if one.condition == "soul"]
     dimensions = list(dict.fromkeys(probe.dimension for probe in probes))
     hard = tuple(_hard_failure(one) for one in with_soul if one.severity == "hard" and one.passed is False)
@@ -73,7 +76,7 @@ def brain_result(
     errors = Counter(one.error for one in outputs if one.failed and one.error)
     missing = planned - len(outputs)
     discrimination = {condition: _discrimination(scores, condition, drawing) for condition in controls}
-    verdict, reasons = verdict_of(total, hard, errors, missing, stopped, discrimination, thresholds)
+    verdict, reasons = _verdict(total, hard, errors, missing, stopped, discrimination, rules)
     found = [check for one in with_soul for check in one.checks]
     return BrainResult(
         brain=name,
@@ -107,40 +110,36 @@ def brain_result(
 
 
 def mean_of_dimensions(scores: Iterable[ProbeScore]) -> float | None:
-    """The mean of the dimensions' means over probes; None of nothing."""
-    by_dimension: dict[str, list[float]] = {}
-    for (dimension, _), value in _probe_values(scores).items():
-        by_dimension.setdefault(dimension, []).append(value)
-    means = [_mean(values) for values in by_dimension.values()]
-    return _mean(means) if means else None
+    """The mean over dimensions of the mean over probes; None if nothing was scored."""
+    values = probe_values(scores)
+    means = cluster_means(list(values.values()), [dimension for dimension, _ in values])
+    return _mean(list(means.values())) if means else None
 
 
-# Of probes: what stands for one probe is the mean over its wordings, repeats and turns
+# Per probe: the mean over its wordings, repeats and turns
 
 
-def _probe_values(scores: Iterable[ProbeScore], *, passed: bool = False) -> dict[tuple[str, str], float]:
-    """By dimension and probe."""
-    kept = [((one.dimension, one.probe), one.passed if passed else one.score) for one in scores if _is_scored(one)]
-    values: dict[tuple[str, str], list[float]] = {}
-    for place, value in kept:
-        if value is not None:
-            values.setdefault(place, []).append(float(value))
-    return {place: _mean(own) for place, own in values.items()}
+def probe_values(scores: Iterable[ProbeScore], *, passed: bool = False) -> dict[tuple[str, str], float]:
+    """The mean score of each probe, or the share of its answers that passed, by dimension and probe."""
+    kept = [one for one in scores if _is_scored(one)]
+    values = [float((one.passed if passed else one.score) or 0) for one in kept]
+    means: dict[Any, float] = cluster_means(values, [(one.dimension, one.probe) for one in kept])
+    return means
 
 
 def _is_scored(one: ProbeScore) -> bool:
     return one.score is not None and one.passed is not None
 
 
-def _interval(scores: Iterable[ProbeScore], drawing: Drawing, *, passed: bool = False) -> Estimate | None:
-    values = _probe_values(scores, passed=passed)
+def _interval(scores: Iterable[ProbeScore], drawing: _Drawing, *, passed: bool = False) -> Estimate | None:
+    values = probe_values(scores, passed=passed)
     return mean_interval(list(values.values()), strata=[dimension for dimension, _ in values], **drawing)
 
 
 def _discrimination(
-    scores: Sequence[ProbeScore], condition: Condition, drawing: Drawing, dimension: str | None = None
+    scores: Sequence[ProbeScore], condition: Condition, drawing: _Drawing, dimension: str | None = None
 ) -> Difference | None:
-    """With the soul minus the control, over the answers that both have: a control is asked once, as it is written."""
+    """With the soul minus the control. A control is asked each probe once, as written: only those answers count."""
     cells: dict[Condition, dict[tuple[str, int], ProbeScore]] = {"soul": {}, condition: {}}
     for one in scores:
         if _is_scored(one) and one.condition in cells and one.variant == one.repeat == 0:
@@ -149,7 +148,7 @@ def _discrimination(
     sides = []
     for side in ("soul", condition):
         kept = [one for place, one in cells[side].items() if place in both and dimension in (None, one.dimension)]
-        sides.append(_probe_values(sorted(kept, key=lambda one: (one.dimension, one.probe, one.turn))))
+        sides.append(probe_values(sorted(kept, key=lambda one: (one.dimension, one.probe, one.turn))))
     with_soul, without = sides
     return paired_difference(
         list(with_soul.values()),
@@ -166,7 +165,7 @@ def _dimension(
     perfect: Sequence[ProbeScore],
     flatterer: Sequence[ProbeScore],
     hard: Sequence[HardFailure],
-    drawing: Drawing,
+    drawing: _Drawing,
 ) -> DimensionResult:
     own = [one for one in scores if one.dimension == dimension]
     with_soul = [one for one in own if one.condition == "soul"]
@@ -197,10 +196,10 @@ def _hard_failure(one: ProbeScore) -> HardFailure:
     )
 
 
-# Across wordings, twins, turns
+# Across wordings, twins and turns
 
 
-def _self_agreement(scores: Iterable[ProbeScore], drawing: Drawing) -> Estimate | None:
+def _self_agreement(scores: Iterable[ProbeScore], drawing: _Drawing) -> Estimate | None:
     wordings: dict[tuple[str, int, int], list[bool]] = {}
     for one in scores:
         if one.passed is not None:
@@ -212,7 +211,7 @@ def _self_agreement(scores: Iterable[ProbeScore], drawing: Drawing) -> Estimate 
     return mean_interval([_mean(own) for own in agreements.values()], **drawing)
 
 
-def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], drawing: Drawing) -> Estimate | None:
+def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], drawing: _Drawing) -> Estimate | None:
     passed = {(one.probe, one.variant, one.repeat, one.turn): one.passed for one in scores if one.passed is not None}
     values = []
     for probe in probes:
@@ -232,49 +231,47 @@ def _abstention(
 ) -> Abstention | None:
     asked = {probe.id: probe for probe in probes if probe.dimension == _ABSTENTION}
     places = {(one.probe, one.variant, one.repeat, one.turn) for one in scores if one.passed is not None}
-    told: Counter[tuple[bool, bool]] = Counter()
+    counts: Counter[tuple[bool, bool]] = Counter()  # by (should abstain, abstains)
     for output in outputs:
         place = (output.probe, output.variant, output.repeat, output.turn)
         probe = asked.get(output.probe)
         if probe is None or output.condition != "soul" or place not in places:
             continue
-        own = context_of(probe, context, turn=output.turn, variant=output.variant)
-        says = run_check(Check(kind=_ABSTAINS), output.text, own).passed
+        says = run_check(Check(kind=_ABSTAINS), output.text, context_of(output, probe, context)).passed
         if says is not None:
-            told[any(check.kind == _ABSTAINS for check in probe.checks), says] += 1
-    if not told:
+            counts[any(check.kind == _ABSTAINS for check in probe.checks), says] += 1
+    if not counts:
         return None
-    hit, missed, alarms = told[True, True], told[True, False], told[False, True]
+    hit, missed, alarms = counts[True, True], counts[True, False], counts[False, True]
     return Abstention(
         precision=hit / (hit + alarms) if hit + alarms else None,
         recall=hit / (hit + missed) if hit + missed else None,
         f1=2 * hit / (2 * hit + missed + alarms) if hit + missed + alarms else None,
         unanswerable=hit + missed,
-        answerable=alarms + told[False, False],
+        answerable=alarms + counts[False, False],
     )
 
 
-def _drift(scores: Iterable[ProbeScore], drawing: Drawing) -> Drift | None:
-    kept = [one for one in scores if one.score is not None]
+def _drift(scores: Iterable[ProbeScore], drawing: _Drawing) -> Drift | None:
+    own = of_long_conversations(scores)
+    turns, values = [float(one.turn) for one, _ in own], [value for _, value in own]
+    return drift_slope(turns, values, [one.probe for one, _ in own], **drawing) if own else None
+
+
+def of_long_conversations(scores: Iterable[ProbeScore]) -> list[tuple[ProbeScore, float]]:
+    """The scored answers, with their scores, of the conversations that have them at several turns. Of one brain."""
+    kept = [(one, one.score) for one in scores if one.score is not None]
     turns: dict[tuple[str, int, int], set[int]] = {}
-    for one in kept:
+    for one, _ in kept:
         turns.setdefault((one.probe, one.variant, one.repeat), set()).add(one.turn)
-    lasting = [one for one in kept if len(turns[one.probe, one.variant, one.repeat]) > 1]
-    if not lasting:
-        return None
-    return drift_slope(
-        [float(one.turn) for one in lasting],
-        [one.score for one in lasting if one.score is not None],
-        [one.probe for one in lasting],
-        **drawing,
-    )
+    return [(one, value) for one, value in kept if len(turns[one.probe, one.variant, one.repeat]) > 1]
 
 
-# What is missing, and what was measured
+# Missing answers; time and cost
 
 
 def _cut(output: Output) -> dict[str, int]:
-    return {name: 1 for name in _TAKEN if output.flags.get(name)}
+    return {name: 1 for name in _NOT_SENT if output.flags.get(name)}
 
 
 def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:
@@ -289,19 +286,36 @@ def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:
 def _measured(outputs: Sequence[Output]) -> Measured:
     answers = [one for one in outputs if not one.failed]
     seconds = [one.seconds for one in answers if one.seconds is not None]
-    first = [one.first_token_seconds for one in answers if one.first_token_seconds is not None]
-    spoken = [(one.output_tokens, one.seconds) for one in answers if one.output_tokens and one.seconds]
-    costs = [one.cost_usd for one in answers]
     return Measured(
         seconds=math.fsum(seconds) if seconds else None,
-        seconds_p50=percentile(seconds, 0.5),
-        seconds_p95=percentile(seconds, 0.95),
-        first_token_p50=percentile(first, 0.5),
-        first_token_p95=percentile(first, 0.95),
-        tokens_per_second=sum(n for n, _ in spoken) / math.fsum(s for _, s in spoken) if spoken else None,
+        **timings(answers),
         cache_read_tokens=_total(one.cache_read_tokens for one in answers),
-        cost_usd=None if not costs or None in costs else sum((one for one in costs if one is not None), Decimal(0)),
+        cost_usd=total_cost(answers),
     )
+
+
+def timings(answers: Iterable[Output]) -> dict[str, float | None]:
+    """Median and 95th percentile of the seconds to the end and to the first token; generated tokens per second.
+
+    Tokens per second are over the answers whose tokens and seconds are known. None is unknown.
+    """
+    own = list(answers)
+    seconds = [one.seconds for one in own if one.seconds is not None]
+    first = [one.first_token_seconds for one in own if one.first_token_seconds is not None]
+    counted = [(one.output_tokens, one.seconds) for one in own if one.output_tokens is not None and one.seconds]
+    return {
+        "seconds_p50": percentile(seconds, 0.5),
+        "seconds_p95": percentile(seconds, 0.95),
+        "first_token_p50": percentile(first, 0.5),
+        "first_token_p95": percentile(first, 0.95),
+        "tokens_per_second": sum(n for n, _ in counted) / math.fsum(s for _, s in counted) if counted else None,
+    }
+
+
+def total_cost(answers: Iterable[Output]) -> Decimal | None:
+    """In US dollars; None if there are no answers, or the cost of one is not known."""
+    costs = [one.cost_usd for one in answers]
+    return None if not costs or None in costs else sum((one for one in costs if one is not None), Decimal(0))
 
 
 def _total(counts: Iterable[int | None]) -> int | None:
@@ -311,3 +325,42 @@ def _total(counts: Iterable[int | None]) -> int | None:
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
+
+
+# The verdict
+
+
+def _verdict(
+    total: Estimate | None,
+    hard: Sequence[HardFailure],
+    errors: Mapping[str, int],
+    missing: int,
+    stopped: str | None,
+    discrimination: Mapping[Condition, Difference | None],
+    rules: EvaluationConfig,
+) -> tuple[SoulVerdict, tuple[str, ...]]:
+    """The verdict, and its reasons.
+
+    A hard failure is FAIL even if answers are missing: no further answer could change it. Otherwise a brain without all
+    its answers is INCOMPLETE.
+    """
+    reasons = []
+    verdict: SoulVerdict = "PASS"
+    if total is not None and total.estimate < rules.soul_go:
+        verdict = "CONDITIONAL" if total.estimate >= rules.soul_conditional else "FAIL"
+        reasons.append(f"the total {total.estimate:.1%} is below {rules.soul_go:.0%}")
+    if errors or missing or total is None:
+        verdict = "INCOMPLETE"
+        gaps = [f"{count} times {code}" for code, count in errors.items()]
+        gaps += [f"{missing} not asked"] if missing else []
+        reasons.append(f"answers are missing: {', '.join(gaps) or 'none could be scored'}")
+    if stopped is not None:
+        reasons.append(f"it was asked no more after {stopped}")
+    if hard:
+        verdict = "FAIL"
+        probes = len({one.probe for one in hard})
+        reasons.append(f"hard failures: {len(hard)} answers to {probes} probes of which nothing may fail")
+    for condition, difference in discrimination.items():
+        if difference is not None and difference.low <= 0:
+            reasons.append(f"with the soul it scores no better than with {_CONTROLS[condition]}, as far as can be told")
+    return verdict, tuple(reasons)
