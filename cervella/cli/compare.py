@@ -17,9 +17,9 @@ from cervella.errors import ConfigError
 from cervella.privacy.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
-    from cervella.evaluation.comparison.comparison import Comparison
     from cervella.evaluation.records import Run
     from cervella.evaluation.soul_test.interview import Plan
+    from cervella.evaluation.soul_test.scoreboard import Comparison
     from cervella.evaluation.suites.suite import Probe, Suite
 
 __all__ = ["compare_brains"]

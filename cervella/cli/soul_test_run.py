@@ -12,9 +12,9 @@ from cervella.cli.before_asking import run_named, tell_cost, traits_of
 from cervella.cli.output import counted, note, progress_bar
 from cervella.errors import ConfigError
 from cervella.evaluation.records import CONDITIONS, Condition
-from cervella.evaluation.soul_test.interview import Plan
+from cervella.evaluation.soul_test.interview import AnyOne, Plan
 from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
-from cervella.evaluation.soul_test.preparation import AnyOne, most_cost, planned_calls, probes_asked
+from cervella.evaluation.soul_test.preparation import most_cost, planned_calls, probes_asked
 from cervella.evaluation.soul_test.results import SoulTestResult
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
 from cervella.evaluation.statistics.intervals import scipy_stats

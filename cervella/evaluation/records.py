@@ -12,16 +12,14 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError
 from cervella.privacy.files import FILE_MODE, make_private_folder, open_private, write_private
-
-__all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "canonical_sha256"]
 
 Condition: TypeAlias = Literal["soul", "none", "scrambled"]
 """The system prompt: the soul, nothing, or the soul's words in random order."""
@@ -211,8 +209,11 @@ class Run:
             return []
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Writer]:
-        """Lock the run and append to it. Raises EvaluationError if another process is writing to it."""
+    def writing(self) -> Iterator[Callable[[Output], None]]:
+        """Lock the run; gives a function that appends an answer, which is on the disk when the function returns.
+
+        Raises EvaluationError if another process is writing to the run.
+        """
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.folder / _LOCK, timeout=0, mode=FILE_MODE)
@@ -230,21 +231,15 @@ class Run:
                 with (self.folder / _OUTPUTS).open("r+b") as file:
                     file.truncate(sum(map(len, lines[:-1])))
             with open_private(self.folder / _OUTPUTS, "ab", buffering=0) as file:
-                yield Writer(file)
+                yield lambda output: append_line(file, output.as_dict())
         finally:
             lock.release()
 
 
-class Writer:
-    """Appends answers. Each is on the disk before the next question is asked."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def append(self, output: Output) -> None:
-        line = json.dumps(output.as_dict(), ensure_ascii=False, sort_keys=True)
-        self._file.write(line.encode("utf-8", "replace") + b"\n")
-        os.fsync(self._file.fileno())
+def append_line(file: IO[bytes], row: Mapping[str, Any]) -> None:
+    """Append a row to a file of JSON Lines; it is on the disk when the function returns."""
+    file.write(json.dumps(row, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")
+    os.fsync(file.fileno())
 
 
 def canonical_sha256(data: Any) -> str:

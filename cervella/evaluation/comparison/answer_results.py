@@ -12,17 +12,8 @@ from cervella.evaluation.records import Output
 from cervella.evaluation.soul_test.metrics import probe_values, timings, total_cost
 from cervella.evaluation.soul_test.scoring import ProbeScore
 from cervella.evaluation.statistics.intervals import Estimate, mean_interval
-from cervella.evaluation.statistics.statistics import (
-    Difference,
-    Equivalence,
-    McNemar,
-    mcnemar,
-    paired_difference,
-    tost,
-)
+from cervella.evaluation.statistics.statistics import Difference, Equivalence, McNemar, mcnemar, paired_difference, tost
 from cervella.evaluation.suites.question_file import KnownQuestion
-
-__all__ = ["AnswersResult", "KindResult", "Pair", "Speed", "answers_result", "pair_of", "soul_values", "speed_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

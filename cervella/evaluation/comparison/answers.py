@@ -21,8 +21,6 @@ from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold, known_languages, language, words
 from cervella.types import Passage
 
-__all__ = ["AnswerScore", "CitedPlace", "facts_of", "score_answer"]
-
 _IDENTIFIER = re.compile(r"(?<!\w)\w*[^\W_]_[^\W_]\w*")
 _FIRST_CLAUSE = re.compile(r"[^\w\n]*([^,.;:!?…—–\n*»”\")]*)")
 _ABSTAINS = Check(kind="abstains")
@@ -83,12 +81,7 @@ def score_answer(
     said = strip_marks(text)
     cited = tuple(
         CitedPlace(
-            mark=one.mark,
-            path=one.path,
-            start_line=one.start_line,
-            end_line=one.end_line,
-            quote=one.quote,
-            supported=one.supported,
+            **{name: getattr(one, name) for name in ("mark", "path", "start_line", "end_line", "quote", "supported")},
             right_file=one.path in question.files if question.files else None,
         )
         for one in read.citations

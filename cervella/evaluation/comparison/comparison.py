@@ -29,8 +29,6 @@ from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
 from cervella.types import Progress, Prompt, Reply
 
-__all__ = ["Comparison", "compare", "questions_plan", "rescore_comparison"]
-
 _SESSION = "comparison"
 """The session of these questions in the ledger."""
 
@@ -144,9 +142,6 @@ def rescore_comparison(
     return compared(run, soul, frozen, suite, _reference(reference, names), rules, settings["language"])
 
 
-# Asking
-
-
 def _ask(
     agent: Agent,
     named: Mapping[str, AnyOne],
@@ -157,7 +152,7 @@ def _ask(
     progress: Progress | None,
 ) -> bool:
     """Ask every brain for the answers that the run lacks; returns whether the run then has all of them."""
-    with run.writing() as writer:
+    with run.writing() as append:
         interview_all(
             agent,
             named,
@@ -167,7 +162,7 @@ def _ask(
             systems={"soul": agent.soul.system_prompt()},
             lang=agent.language.code,
             done=run.outputs(),
-            writer=writer,
+            append=append,
             progress=None if progress is None else lambda name, n: progress(f"{name}, questions", n, len(asked)),
             retrievals=frozen.retrievals if frozen is not None else None,
         )
@@ -188,7 +183,7 @@ def _let_grade(
 def _human_grades(path: Path, suite: Suite | None, brains: Sequence[str]) -> bytes:
     """The bytes of a file of a person's grades, once it is known that they are for these brains and tasks."""
     if suite is None or not suite.tasks:
-        raise EvaluationError("The suite has no tasks that could be graded.", remedy="Leave --marks out.")
+        raise EvaluationError("Grades are for the tasks of a rubric, and there are none.", remedy="Leave --marks out.")
     load_grades(path, brains=brains, tasks=suite.tasks)
     return path.read_bytes()
 

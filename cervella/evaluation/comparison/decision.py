@@ -13,8 +13,6 @@ from cervella.evaluation.soul_test.results import BrainResult
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.statistics.statistics import non_inferior
 
-__all__ = ["Criterion", "Decision", "Word", "decide", "sentence"]
-
 Word: TypeAlias = Literal["GO", "CONDITIONAL", "NO-GO", "INCOMPLETE"]
 _FROM_BEST: tuple[Word, ...] = ("GO", "CONDITIONAL", "INCOMPLETE", "NO-GO")
 
@@ -154,18 +152,16 @@ def _rubric(rubric: RubricResult | None) -> Iterator[Criterion]:
 def _beside(name: str, pair: Pair | None, rules: EvaluationConfig, reference: str | None) -> Iterator[Criterion]:
     if pair is None:
         return
-    found = pair.difference
-    points = _points(found)
-    margin = f"{100 * rules.margin:g} points"
-    start = f"{name} beside {reference}: {points}"
+    found, margin = pair.difference, f"{100 * rules.margin:g} points"
+    word: Word
     if non_inferior(found, rules.margin):
-        text = f"{start}; {'better' if found.low > 0 else f'at most {margin} worse'}"
-        yield Criterion(name=f"{name} beside reference", word="GO", text=text)
+        word, note = "GO", "better" if found.low > 0 else f"at most {margin} worse"
     elif found.high < -rules.margin:
-        yield Criterion(name=f"{name} beside reference", word="NO-GO", text=f"{start}; worse by more than {margin}")
+        word, note = "NO-GO", f"worse by more than {margin}"
     else:
-        text = f"{start}; that it is at most {margin} worse is not shown"
-        yield Criterion(name=f"{name} beside reference", word="CONDITIONAL", text=text)
+        word, note = "CONDITIONAL", f"that it is at most {margin} worse is not shown"
+    text = f"{name} beside {reference}: {_points(found)}; {note}"
+    yield Criterion(name=f"{name} beside reference", word=word, text=text)
 
 
 def _speed(speed: Speed | None, rules: EvaluationConfig) -> Iterator[Criterion]:

@@ -15,8 +15,6 @@ from cervella.evaluation.soul_test.scoring import ProbeScore
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.types import Passage
 
-__all__ = ["document"]
-
 
 def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, Any]:
     """The document of a comparison; `suite` gives the probes' words. Costs are strings.
@@ -97,9 +95,7 @@ def _questions(c: Comparison) -> Iterator[dict[str, Any]]:
             continue
         retrieval = c.frozen.retrievals[one.id]
         yield {
-            "id": one.id,
-            "kind": one.kind,
-            "question": one.question,
+            **_fields(one, "id", "kind", "question"),
             "expected": one.answer,
             "evidence": list(one.evidence),
             "files": list(one.files),
@@ -120,9 +116,7 @@ def _tasks(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
     scores = {(name, one.task): asdict(one) for name, result in c.rubric.items() for one in result.tasks}
     for probe, task in zip(rubric_probes(suite), suite.tasks, strict=True):
         yield {
-            "id": task.id,
-            "tier": task.tier,
-            "name": task.name,
+            **_fields(task, "id", "tier", "name"),
             "question": task.input,
             "expected": task.expected,
             "answers": {
@@ -143,21 +137,14 @@ def _probes(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
         if one.condition == "soul":
             rows.setdefault((one.probe, one.variant, one.repeat, one.turn), {})[one.brain] = one
     for (probe, variant, repeat, turn), scores in rows.items():
-        first = next(iter(scores.values()))
         yield {
             "id": probe,
-            "dimension": first.dimension,
-            "severity": first.severity,
-            "variant": variant,
-            "repeat": repeat,
-            "turn": turn,
+            **_fields(next(iter(scores.values())), "dimension", "severity", "variant", "repeat", "turn"),
             "question": _question(words.get(probe), variant, turn),
             "answers": {
                 name: {
                     **_said(c.soul_outputs[name, "soul", probe, variant, repeat, turn]),
-                    "score": score.score,
-                    "passed": score.passed,
-                    "unscored": score.unscored,
+                    **_fields(score, "score", "passed", "unscored"),
                     "checks": [asdict(check) for check in score.checks],
                 }
                 for name, score in scores.items()
@@ -172,22 +159,12 @@ def _question(probe: Probe | None, variant: int, turn: int) -> str:
 
 
 def _said(output: Output) -> dict[str, Any]:
-    return {
-        "text": output.text,
-        "model": output.model,
-        "finish_reason": output.finish_reason,
-        "error": output.error,
-        "message": output.message,
-        "flags": dict(output.flags),
-    }
+    return _fields(output, "text", "model", "finish_reason", "error", "message") | {"flags": dict(output.flags)}
 
 
 def _place(number: int, passage: Passage) -> dict[str, Any]:
-    return {
-        "mark": f"F{number}",
-        "path": passage.path,
-        "start_line": passage.start_line,
-        "end_line": passage.end_line,
-        "date": passage.date,
-        "status": passage.status,
-    }
+    return {"mark": f"F{number}"} | _fields(passage, "path", "start_line", "end_line", "date", "status")
+
+
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}

@@ -16,8 +16,6 @@ from cervella.evaluation.suites.suite import Probe
 from cervella.privacy.files import write_private
 from cervella.types import Passage, Progress, Retrieval
 
-__all__ = ["Frozen", "freeze", "probes_of", "thaw"]
-
 _DIMENSION = "answers"
 """The dimension of the questions when they are asked as probes."""
 _RETRIEVALS, _QUESTIONS = "retrievals.json", "questions.jsonl"

@@ -16,19 +16,6 @@ from cervella.errors import EvaluationError, did_you_mean
 from cervella.evaluation.statistics.intervals import Estimate, kappa, wilson
 from cervella.evaluation.suites.suite import RubricTask, Tier
 
-__all__ = [
-    "TIERS",
-    "Grades",
-    "TaskScore",
-    "TierScore",
-    "blind_share",
-    "grades_agreement",
-    "is_grade",
-    "load_grades",
-    "task_score",
-    "tier_scores",
-]
-
 TIERS = (
     Tier(name="1", threshold=0.80, go=0.60),
     Tier(name="2", threshold=0.75, go=0.625),

@@ -7,7 +7,6 @@ judges an answer of its own family. A reply without a clear grade is not scored.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +25,13 @@ from cervella.evaluation.comparison.rubric import (
     task_score,
     tier_scores,
 )
-from cervella.evaluation.records import Key, Output, canonical_sha256
+from cervella.evaluation.records import Key, Output, append_line, canonical_sha256
 from cervella.evaluation.soul_test.interview import Ask
 from cervella.evaluation.soul_test.judging import fence_for
 from cervella.evaluation.statistics.intervals import Estimate, mean_interval
 from cervella.evaluation.suites.suite import Probe, RubricTask, Suite, Tier
 from cervella.privacy.files import open_private
 from cervella.types import Prompt
-
-__all__ = ["HUMAN_GRADES", "RubricResult", "judge_answers", "kept_judgements", "rubric_probes", "rubric_result"]
 
 _DIMENSION = "rubric"
 """The dimension of the tasks when they are asked as probes."""
@@ -125,13 +122,13 @@ def judge_answers(
                 about: dict[str, Any] = {"brain": brain, "task": task.id, "judge": judge, "model": model}
                 if ("marks", brain, task.id, _digest(own)) not in known:
                     grades = judge_grades(ask, task, own.text)
-                    _append(file, {"what": "marks", **about, "text_sha256": _digest(own), "marks": grades})
+                    append_line(file, {"what": "marks", **about, "text_sha256": _digest(own), "marks": grades})
                 if base is None or brain == reference or same_family(model, base.model):
                     continue
                 if ("pair", brain, task.id, _digest(own, base)) not in known:
                     won = judge_pair(ask, task, own.text, base.text)
                     row = {"what": "pair", **about, "text_sha256": _digest(own, base), "against": reference, "won": won}
-                    _append(file, row)
+                    append_line(file, row)
 
 
 def rubric_result(
@@ -192,11 +189,6 @@ def kept_judgements(folder: Path) -> list[dict[str, Any]]:
         raise EvaluationError(
             f"{str(folder / _FILE)!r} can't be read: {error}.", remedy="Take the bad line out.", code="run_damaged"
         ) from error
-
-
-def _append(file: Any, row: Mapping[str, Any]) -> None:
-    file.write(json.dumps(row, ensure_ascii=False, sort_keys=True).encode("utf-8", "replace") + b"\n")
-    os.fsync(file.fileno())
 
 
 def _answers(outputs: Mapping[Key, Output]) -> dict[tuple[str, str], Output]:

@@ -14,8 +14,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-__all__ = ["report_html", "templates"]
-
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FROM_WORST = ("NO-GO", "INCOMPLETE", "CONDITIONAL", "GO")
 _MEANING = {
@@ -75,17 +73,9 @@ def templates() -> Environment:
         keep_trailing_newline=True,
     )
     made.globals.update(meaning=_MEANING, answer_metrics=_ANSWER_METRICS)
-    made.filters.update(
-        answer_rows=_answer_rows,
-        at=_at,
-        criteria_of=_criteria_of,
-        in_order=_in_order,
-        kinds=_kinds,
-        outcome=_outcome,
-        outcomes=_outcomes,
-        rounded_up=_rounded_up,
-        soul_rows=_soul_rows,
-    )
+    texts = (_in_order, _criteria_of, _kinds, _outcome, _outcomes)
+    plots = (_soul_rows, _answer_rows, _at, _rounded_up)
+    made.filters.update({one.__name__.removeprefix("_"): one for one in (*texts, *plots)})
     return made
 
 

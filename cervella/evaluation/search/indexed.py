@@ -11,8 +11,6 @@ from cervella.knowledge import HybridRetriever
 from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 
-__all__ = ["manifest_of"]
-
 
 @contextmanager
 def manifest_of(agent: Agent) -> Iterator[Manifest | None]:

@@ -13,19 +13,10 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.evaluation.search.indexed import manifest_of
-from cervella.evaluation.statistics.intervals import (
-    DRAWS,
-    SEED,
-    Estimate,
-    bootstrapped,
-    scipy_stats,
-    wilson,
-)
+from cervella.evaluation.statistics.intervals import DRAWS, SEED, Estimate, bootstrapped, scipy_stats, wilson
 from cervella.evaluation.suites.question_file import KnownQuestion, QuestionFile
 from cervella.records.ledger.statistics import percentile
 from cervella.types import Passage, Progress
-
-__all__ = ["DEPTHS", "NEWEST_WINS", "auroc", "evaluate_retrieval", "plain"]
 
 DEPTHS = (1, 3, 5, 10)
 """The numbers of first passages for which hits are counted, besides the number that a question gets."""
@@ -173,9 +164,6 @@ def _point_data(point: CurvePoint) -> dict[str, Any]:
     return {**threshold, "false_answer": _data(point.false_answer), "false_abstain": _data(point.false_abstain)}
 
 
-# The evaluation
-
-
 def evaluate_retrieval(
     agent: Agent,
     questions: QuestionFile,
@@ -281,9 +269,6 @@ def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
     return (ranks - n * (n + 1) / 2) / (n * m)
 
 
-# One question
-
-
 def _retrieved(agent: Agent, question: KnownQuestion, depth: int) -> Retrieved:
     before = time.perf_counter()
     found = agent.search(question.question, top_k=depth)
@@ -318,9 +303,6 @@ def _current_first(agent: Agent, question: KnownQuestion) -> bool:
         return min((paths.index(path) for path in files if path in paths), default=len(paths))
 
     return place(question.files) < place(question.superseded)
-
-
-# Many
 
 
 def _found_shares(rows: Sequence[Retrieved], depths: Sequence[int]) -> FoundShares:

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from cervella.agent.agent import Agent
 from cervella.errors import BrainError, BrainResponseError, BudgetError, CervellaError, StreamInterruptedError
@@ -23,22 +23,6 @@ from cervella.prompt.layout import instructions_for, render
 from cervella.protocols import Brain
 from cervella.text.language import language
 from cervella.types import Message, Prompt, Reply, Retrieval
-
-__all__ = [
-    "MAX_OUTPUT_TOKENS",
-    "SESSION",
-    "AnyOne",
-    "Ask",
-    "Plan",
-    "asked_sha256",
-    "conversations",
-    "interview",
-    "interview_all",
-    "prompt_of",
-    "scored_turns",
-    "scrambled",
-    "sha256_of",
-]
 
 SESSION = "soul-test"
 """The session of these questions in the ledger."""
@@ -89,10 +73,6 @@ class Conversation:
 
     def key(self, brain: str, turn: int) -> Key:
         return (brain, self.condition, self.probe.id, self.variant, self.repeat, turn)
-
-
-class Appending(Protocol):
-    def append(self, output: Output) -> None: ...
 
 
 def scored_turns(probe: Probe, max_turn: int | None = None) -> tuple[int, ...]:
@@ -183,11 +163,11 @@ def interview(
     systems: Mapping[Condition, str],
     lang: str,
     done: dict[Key, Output],
-    writer: Appending,
+    append: Callable[[Output], None],
     progress: Callable[[int], None] | None = None,
     retrievals: Mapping[str, Retrieval] | None = None,
 ) -> str | None:
-    """Ask one brain for the answers that `done` lacks; put each into `done` and append it to the writer.
+    """Ask one brain for the answers that `done` lacks; put each into `done` and `append` it to the run.
 
     A conversation ends with its first error. Returns the code of the error after which the brain is asked no more: one
     that every call would raise, or the last of several in a row. `retrievals` maps a probe's id to the search that gave
@@ -202,13 +182,13 @@ def interview(
             key = conversation.key(brain, turn)
             output = done.get(key)
             if output is None or output.failed:
+                system, retrieval = systems[conversation.condition], (retrievals or {}).get(conversation.probe.id)
                 prompt = prompt_of(
-                    conversation, turn, history, plan, systems[conversation.condition], lang, fresh=fresh
+                    conversation, turn, plan, system, lang, history=history, fresh=fresh, retrieval=retrieval
                 )
-                prompt = _as_retrieved(prompt, (retrievals or {}).get(conversation.probe.id), plan, lang)
                 fresh = False  # the next turns may reuse the cache of this one
                 output = done[key] = _answer(ask, prompt, conversation, brain, turn)
-                writer.append(output)
+                append(output)
                 failures = failures + 1 if output.failed else 0
                 if output.error in _FATAL or failures >= _MOST_FAILURES:
                     return output.error
@@ -229,45 +209,36 @@ def interview(
 def prompt_of(
     conversation: Conversation,
     turn: int,
-    history: tuple[Message, ...],
     plan: Plan,
     system: str,
     lang: str,
     *,
+    history: tuple[Message, ...] = (),
     fresh: bool = True,
+    retrieval: Retrieval | None = None,
 ) -> Prompt:
-    """The prompt of one turn of a conversation."""
+    """The prompt of one turn of a conversation. With a `retrieval` it says how confident that was."""
     probe = conversation.probe
     passages = probe.passages if turn in scored_turns(probe) else ()
     words = language(lang)
+    abstain = retrieval is not None and retrieval.abstain
     return Prompt(
         system=system,
         history=history,
         passages=passages,
         question=probe.variant(conversation.variant)[turn - 1],
-        instructions=instructions_for(words, today=plan.today, passages=len(passages)),
+        instructions=instructions_for(words, today=plan.today, passages=len(passages), abstain=abstain),
         max_output_tokens=plan.max_output_tokens,
         temperature=plan.temperature,
         hints={
             "language": lang,
-            "abstain": not passages,
+            "abstain": not passages if retrieval is None else abstain,
             "batch": True,
             "seed": plan.seed + conversation.repeat,
             "fresh": fresh,
             "instructions_without_passages": instructions_for(words, today=plan.today, passages=0),
+            **({} if retrieval is None else {"confidence": retrieval.confidence}),
         },
-    )
-
-
-def _as_retrieved(prompt: Prompt, retrieval: Retrieval | None, plan: Plan, lang: str) -> Prompt:
-    """The prompt with the retrieval's confidence, and whether it abstains."""
-    if retrieval is None:
-        return prompt
-    count, doubt = len(prompt.passages), retrieval.abstain
-    return replace(
-        prompt,
-        instructions=instructions_for(language(lang), today=plan.today, passages=count, abstain=doubt),
-        hints={**prompt.hints, "abstain": doubt, "confidence": retrieval.confidence},
     )
 
 

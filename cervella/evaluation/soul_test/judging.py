@@ -15,8 +15,6 @@ from cervella.privacy.files import make_private_folder, open_private
 from cervella.prompt.layout import defuse_marks
 from cervella.types import Location, Prompt
 
-__all__ = ["JUDGEMENTS", "BrainJudge", "fence_for"]
-
 JUDGEMENTS = "judgements.jsonl"
 """The file of a judge's answers, in the folder of the runs."""
 

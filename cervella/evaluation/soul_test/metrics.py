@@ -26,8 +26,6 @@ from cervella.evaluation.statistics.statistics import Difference, Drift, drift_s
 from cervella.evaluation.suites.suite import Probe
 from cervella.records.ledger.statistics import percentile
 
-__all__ = ["brain_result", "mean_of_dimensions", "of_long_conversations", "probe_values", "timings"]
-
 
 class _Drawing(TypedDict):
     """How intervals and permutations are drawn."""
@@ -186,14 +184,9 @@ def _dimension(
 
 
 def _hard_failure(one: ProbeScore) -> HardFailure:
-    return HardFailure(
-        probe=one.probe,
-        dimension=one.dimension,
-        variant=one.variant,
-        repeat=one.repeat,
-        turn=one.turn,
-        failed=tuple(f"{check.kind}: {check.detail}" for check in one.checks if check.passed is False),
-    )
+    answer = {name: getattr(one, name) for name in ("probe", "dimension", "variant", "repeat", "turn")}
+    failed = (f"{check.kind}: {check.detail}" for check in one.checks if check.passed is False)
+    return HardFailure(**answer, failed=tuple(failed))
 
 
 # Across wordings, twins and turns

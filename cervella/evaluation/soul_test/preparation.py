@@ -28,22 +28,6 @@ from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens, render
 from cervella.protocols import Brain, optional_members
 from cervella.records.ledger.prices import Prices
 
-__all__ = [
-    "AnyOne",
-    "brains_named",
-    "check_plan",
-    "most_cost",
-    "name_of",
-    "planned_calls",
-    "planned_keys",
-    "probes_asked",
-    "repeats",
-    "selected",
-    "settings_of",
-    "settings_of_brains",
-    "systems_of",
-]
-
 
 def planned_calls(probes: Sequence[Probe], plan: Plan) -> int:
     """The number of answers that one brain is asked for."""
@@ -60,7 +44,7 @@ def most_cost(agent: Agent, brain: AnyOne, probes: Sequence[Probe], plan: Plan, 
     for one in conversations(probes, plan):
         said = 0
         for turn in range(1, max(scored_turns(one.probe, plan.max_turn), default=0) + 1):
-            prompt = prompt_of(one, turn, (), plan, systems[one.condition], lang)
+            prompt = prompt_of(one, turn, plan, systems[one.condition], lang)
             usd = prices.estimate(
                 shield.name,
                 shield.model,

@@ -16,18 +16,6 @@ from cervella.evaluation.soul_test.scoring import ProbeScore
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.statistics.statistics import Difference, Drift
 
-__all__ = [
-    "Abstention",
-    "BrainResult",
-    "Controls",
-    "Defect",
-    "DimensionResult",
-    "HardFailure",
-    "Measured",
-    "SoulTestResult",
-    "SoulVerdict",
-]
-
 SoulVerdict: TypeAlias = Literal["PASS", "CONDITIONAL", "FAIL", "INCOMPLETE"]
 
 

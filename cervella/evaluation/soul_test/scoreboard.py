@@ -29,8 +29,6 @@ from cervella.evaluation.statistics.statistics import holm
 from cervella.evaluation.suites.suite import Suite
 from cervella.text.language import language
 
-__all__ = ["SOUL_TEST", "Comparison", "compared", "soul_run"]
-
 SOUL_TEST = "soul-test"
 """The folder of a comparison's run that holds its soul test."""
 

@@ -12,8 +12,6 @@ from cervella.evaluation.records import Condition, Output
 from cervella.evaluation.soul_test.interview import asked_sha256, scored_turns
 from cervella.evaluation.suites.suite import Probe, Suite
 
-__all__ = ["ProbeScore", "context_of", "score"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeScore:

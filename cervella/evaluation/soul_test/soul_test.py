@@ -15,12 +15,11 @@ from cervella.brains.shield.shield import Shield
 from cervella.checks import Context, Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
-from cervella.evaluation.records import CONDITIONS, Key, Output, Run
+from cervella.evaluation.records import CONDITIONS, Output, Run
 from cervella.evaluation.soul_test.actors import FlattererActor, PerfectActor
-from cervella.evaluation.soul_test.interview import SESSION, Plan, interview, interview_all, sha256_of
+from cervella.evaluation.soul_test.interview import SESSION, AnyOne, Plan, interview, interview_all, sha256_of
 from cervella.evaluation.soul_test.metrics import brain_result, mean_of_dimensions
 from cervella.evaluation.soul_test.preparation import (
-    AnyOne,
     brains_named,
     check_plan,
     planned_calls,
@@ -37,8 +36,6 @@ from cervella.process.loop import BackgroundLoop
 from cervella.protocols import Brain, Embedder
 from cervella.soul.traits import Traits
 from cervella.types import Finished, Progress, Prompt, Reply
-
-__all__ = ["rescore", "run_soul_test"]
 
 
 def run_soul_test(
@@ -81,7 +78,7 @@ def run_soul_test(
         run = Run.create(root, settings, suite={"source": suite.source, "sha256": suite.sha256}, system=systems["soul"])
     done = run.outputs()
     total = planned_calls(asked, plan)
-    with run.writing() as writer:
+    with run.writing() as append:
         stopped = interview_all(
             agent,
             named,
@@ -91,23 +88,14 @@ def run_soul_test(
             systems=systems,
             lang=suite.language,
             done=done,
-            writer=writer,
+            append=append,
             progress=None if progress is None else lambda name, count: progress(name, count, total),
         )
     outputs = run.outputs()
     if not any(one.failed for one in outputs.values()) and len(outputs) >= total * len(named):
         run.finish()
-    return _result(
-        run,
-        outputs,
-        suite,
-        asked,
-        plan,
-        context=_context(suite, agent.traits, systems["soul"], embedder, judge),
-        evaluation=agent.config.evaluation,
-        left_out=left_out,
-        stopped=stopped,
-    )
+    context = _context(run, suite, agent.traits, embedder, judge)
+    return _result(run, suite, context, agent.config.evaluation, left_out, stopped)
 
 
 def rescore(
@@ -124,43 +112,30 @@ def rescore(
     If the words of a probe have changed, its answers are listed as `stale` and not scored. Raises EvaluationError.
     """
     scipy_stats()
-    settings = run.settings
-    plan = Plan(**{**settings["plan"], "conditions": tuple(settings["plan"]["conditions"])})
-    by_id = {probe.id: probe for probe in suite.probes}
-    asked = tuple(by_id[name] for name in settings["probes"] if name in by_id)
-    gone = {name: "the suite does not have it any more" for name in settings["probes"] if name not in by_id}
-    if not asked:
+    names = {probe.id for probe in suite.probes}
+    gone = {name: "the suite does not have it any more" for name in run.settings["probes"] if name not in names}
+    if len(gone) == len(run.settings["probes"]):
         raise EvaluationError(
             f"The suite {suite.name!r} has none of the probes of the run {run.id}.",
             remedy="Name the suite that was asked with --suite.",
         )
-    context = _context(suite, traits, run.facts["system"], embedder, judge)
-    return _result(
-        run,
-        run.outputs(),
-        suite,
-        asked,
-        plan,
-        context=context,
-        evaluation=evaluation or EvaluationConfig(),
-        left_out={**suite.left_out, **gone},
-        stopped={},
-    )
+    context = _context(run, suite, traits, embedder, judge)
+    return _result(run, suite, context, evaluation or EvaluationConfig(), {**suite.left_out, **gone}, {})
 
 
 def _result(
     run: Run,
-    outputs: Mapping[Key, Output],
     suite: Suite,
-    probes: Sequence[Probe],
-    plan: Plan,
-    *,
     context: Context,
-    evaluation: EvaluationConfig,
+    rules: EvaluationConfig,
     left_out: Mapping[str, str],
     stopped: Mapping[str, str],
 ) -> SoulTestResult:
-    systems: Mapping[str, str] = run.settings["systems"]
+    settings, outputs = run.settings, run.outputs()
+    plan = Plan(**{**settings["plan"], "conditions": tuple(settings["plan"]["conditions"])})
+    by_id = {probe.id: probe for probe in suite.probes}
+    probes = tuple(by_id[name] for name in settings["probes"] if name in by_id)
+    systems: Mapping[str, str] = settings["systems"]
     for one in outputs.values():
         if one.system_sha256 != systems.get(one.condition):
             raise EvaluationError(
@@ -172,7 +147,7 @@ def _result(
     flatterer = _scripted_scores(FlattererActor(suite), probes, plan, suite, context)
     results: dict[str, BrainResult] = {}
     every: list[ProbeScore] = []
-    for brain in run.settings["brains"]:
+    for brain in settings["brains"]:
         name = brain["name"]
         planned = planned_keys(name, probes, plan)
         own = sorted((one for key, one in outputs.items() if key in planned), key=lambda one: _place(one, probes))
@@ -188,13 +163,13 @@ def _result(
             perfect=perfect,
             flatterer=flatterer,
             context=context,
-            rules=evaluation,
+            rules=rules,
             stopped=stopped.get(name),
         )
     return SoulTestResult(
         run=run.id,
         folder=str(run.folder),
-        settings=run.settings,
+        settings=settings,
         scored_with=suite.sha256,
         brains=results,
         controls=Controls(perfect=mean_of_dimensions(perfect), flatterer=mean_of_dimensions(flatterer)),
@@ -209,7 +184,8 @@ def _place(output: Output, probes: Sequence[Probe]) -> tuple[int, ...]:
     return (CONDITIONS.index(output.condition), output.repeat, order[output.probe], output.variant, output.turn)
 
 
-def _context(suite: Suite, traits: Traits, system: str, embedder: Embedder | None, judge: Judge | None) -> Context:
+def _context(run: Run, suite: Suite, traits: Traits, embedder: Embedder | None, judge: Judge | None) -> Context:
+    system = run.facts["system"]
     return Context(language=suite.language, traits=traits, embedder=embedder, judge=judge, system=system)
 
 
@@ -239,7 +215,7 @@ def _scripted_scores(
             systems={"soul": context.system or ""},
             lang=suite.language,
             done={},
-            writer=answers,
+            append=answers.append,
         )
     finally:
         loop.close()

@@ -12,24 +12,6 @@ from typing import Any
 
 from cervella.errors import EvaluationError
 
-__all__ = [
-    "CONFIDENCE",
-    "DRAWS",
-    "SEED",
-    "Estimate",
-    "all_equal",
-    "bootstrapped",
-    "check_finite",
-    "check_paired",
-    "cluster_means",
-    "grouped",
-    "kappa",
-    "mean_interval",
-    "scipy_stats",
-    "stratum_weights",
-    "wilson",
-]
-
 CONFIDENCE = 0.95
 DRAWS = 10_000
 """Resamples of a bootstrap, permutations of a test."""

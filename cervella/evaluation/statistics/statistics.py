@@ -28,20 +28,6 @@ from cervella.evaluation.statistics.intervals import (
     stratum_weights,
 )
 
-__all__ = [
-    "Difference",
-    "Drift",
-    "Equivalence",
-    "McNemar",
-    "drift_slope",
-    "holm",
-    "mcnemar",
-    "non_inferior",
-    "paired_difference",
-    "tost",
-    "tost_power",
-]
-
 _ALPHA = 0.05
 """Of each of the two one-sided tests of an equivalence."""
 

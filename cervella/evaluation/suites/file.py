@@ -18,8 +18,6 @@ from cervella.evaluation.suites.suite import DIMENSIONS, Probe, RubricTask, Suit
 from cervella.text.language import words
 from cervella.types import Passage
 
-__all__ = ["known_suites", "load_suite"]
-
 _PROBE_KEYS = {one.name for one in fields(Probe)} | {"asks"}
 _CHECK_KEYS = {"kind", "weight"}
 _TASK_NAMES = {"output_expected": "expected", "prompt": "input", "title": "name"}
@@ -128,22 +126,17 @@ def _probe(row: Mapping[str, Any], data: Mapping[str, Any], where: str) -> Probe
     at_turns = tuple(row.get("at_turns", ())) or (len(turns),)
     if not turns or not all(isinstance(at, int) and 1 <= at <= len(turns) for at in at_turns):
         raise _bad(where, f"at_turns is {list(at_turns)} of {len(turns)} turns", "Number the turns from 1.")
+    texts: dict[str, Any] = {key: row.get(key) for key in ("fillers", "canary", "pair", "section")}
+    texts |= {key: tuple(row.get(key, ())) for key in ("paraphrases", "needs", "perfect", "flatterer")}
     return Probe(
         id=str(row["id"]),
         dimension=row["dimension"],
         severity=row.get("severity", "soft"),
         turns=turns,
         at_turns=at_turns,
-        fillers=row.get("fillers"),
-        paraphrases=tuple(row.get("paraphrases", ())),
         passages=tuple(_passage(one, n, where) for n, one in enumerate(row.get("passages", ()), 1)),
         checks=tuple(_check(one, where) for one in row["checks"]),
-        canary=row.get("canary"),
-        pair=row.get("pair"),
-        section=row.get("section"),
-        needs=tuple(row.get("needs", ())),
-        perfect=tuple(row.get("perfect", ())),
-        flatterer=tuple(row.get("flatterer", ())),
+        **texts,
     )
 
 

@@ -16,8 +16,6 @@ from typing import Literal
 from cervella.checks import Check
 from cervella.types import Passage
 
-__all__ = ["DIMENSIONS", "Probe", "RubricTask", "Severity", "Suite", "Tier"]
-
 DIMENSIONS = (
     "identity",
     "person",

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cervella.checks import PersonaTraits
 from cervella.errors import EvaluationError
 from cervella.evaluation.suites.file import known_suites, load_suite
 from cervella.evaluation.suites.suite import Probe, Suite
-
-__all__ = ["suite_toml", "write_suite"]
 
 _HEAD = """\
 # The probes of {name}, from what the Constitution declares of the persona.
@@ -50,30 +48,28 @@ def suite_toml(suite: Suite, *, name: str | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(probe: Probe, suite: Suite) -> Iterator[str]:
-    yield f"id = {_value(probe.id)}"
-    yield f"dimension = {_value(probe.dimension)}"
-    if probe.severity == "hard":
-        yield 'severity = "hard"'
-    for key in ("section", "fillers", "canary", "pair"):
-        value = getattr(probe, key)
-        if value is not None and not (key == "pair" and value in suite.left_out):
-            yield f"{key} = {_value(value)}"
-    yield f"turns = {_value(probe.turns)}"
-    if probe.at_turns != (len(probe.turns),):
-        yield f"at_turns = {_value(probe.at_turns)}"
-    if probe.paraphrases:
-        yield f"paraphrases = {_value(probe.paraphrases)}"
-    if probe.passages:
-        shown = [
+def _lines(probe: Probe, suite: Suite) -> list[str]:
+    row = {
+        "id": probe.id,
+        "dimension": probe.dimension,
+        "severity": "hard" if probe.severity == "hard" else None,
+        "section": probe.section,
+        "fillers": probe.fillers,
+        "canary": probe.canary,
+        "pair": None if probe.pair in suite.left_out else probe.pair,
+        "turns": probe.turns,
+        "at_turns": None if probe.at_turns == (len(probe.turns),) else probe.at_turns,
+        "paraphrases": probe.paraphrases or None,
+        "passages": [
             {"path": p.path, "date": p.date, "heading": p.heading or None, "start_line": p.start_line, "text": p.text}
             for p in probe.passages
         ]
-        yield f"passages = {_value(shown)}"
-    checks = [{"kind": c.kind, **c.args, **({} if c.weight == 1.0 else {"weight": c.weight})} for c in probe.checks]
-    yield f"checks = {_value(checks)}"
-    yield f"perfect = {_value(probe.perfect)}"
-    yield f"flatterer = {_value(probe.flatterer)}"
+        or None,
+        "checks": [{"kind": c.kind, **c.args, "weight": None if c.weight == 1.0 else c.weight} for c in probe.checks],
+        "perfect": probe.perfect,
+        "flatterer": probe.flatterer,
+    }
+    return [f"{key} = {_value(value)}" for key, value in row.items() if value is not None]
 
 
 def _value(value: Any) -> str:
