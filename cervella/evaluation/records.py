@@ -154,7 +154,7 @@ class Run:
                 raise ValueError(f"its format is {facts['format']!r}")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise EvaluationError(
-                f"The run at {str(folder)!r} can't be read: {error}.",
+                f"There is no run at {str(folder)!r} that can be read: {error}.",
                 remedy="Name the folder of a run, or its id: runs are kept under .cervella/evaluations.",
                 code="run_missing",
             ) from error

@@ -196,7 +196,7 @@ def questions_plan(plan: Plan) -> Plan:
 def _reference(reference: str | None, names: Sequence[str]) -> str:
     if reference is not None and reference not in names:
         raise EvaluationError(
-            f"The reference {reference!r} is not one of the brains.", remedy=f"Name one of them: {', '.join(names)}."
+            f"The reference {reference!r} is none of the brains.", remedy=f"Name one of them: {', '.join(names)}."
         )
     return reference or names[0]
 
