@@ -17,9 +17,9 @@ from cervella.errors import ConfigError
 from cervella.privacy.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
+    from cervella.evaluation.comparison.scoreboard import Comparison
     from cervella.evaluation.records import Run
     from cervella.evaluation.soul_test.interview import Plan
-    from cervella.evaluation.soul_test.scoreboard import Comparison
     from cervella.evaluation.suites.suite import Probe, Suite
 
 __all__ = ["compare_brains"]
@@ -196,7 +196,7 @@ def _rescore(
 def _kept_soul(run: Run) -> Any:
     """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
     from cervella.cli.soul_test_run import KeptSoul
-    from cervella.evaluation.soul_test.scoreboard import soul_run
+    from cervella.evaluation.comparison.scoreboard import soul_run
 
     inside = soul_run(run)
     return None if inside is None else KeptSoul(text=inside.facts["system"], **inside.settings["soul"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.frozen import Frozen, freeze, probes_of, thaw
 from cervella.evaluation.comparison.rubric import load_grades
 from cervella.evaluation.comparison.rubric_run import HUMAN_GRADES, judge_answers, rubric_probes
+from cervella.evaluation.comparison.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.records import Run
 from cervella.evaluation.soul_test.interview import AnyOne, Plan, interview_all, sha256_of
 from cervella.evaluation.soul_test.preparation import brains_named, settings_of_brains
-from cervella.evaluation.soul_test.scoreboard import SOUL_TEST, Comparison, compared, soul_run
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
 from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.question_file import load_questions
@@ -27,7 +28,7 @@ from cervella.privacy.files import write_private
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
-from cervella.types import Progress, Prompt, Reply
+from cervella.types import Progress
 
 _SESSION = "comparison"
 """The session of these questions in the ledger."""
@@ -82,7 +83,9 @@ def compare(
     if grades is not None:
         write_private(run.folder / HUMAN_GRADES, grades)
     if grader is not None and suite is not None and suite.tasks:
-        _let_grade(agent, run, suite, named, reference, grader)
+        shield = agent.brain_named(grader, repeatable=True)
+        ask = partial(agent.complete, brain=grader, session=_SESSION, repeatable=True)
+        judge_answers(run.folder, suite, run.outputs(), list(named), reference, shield.name, shield.model, ask)
     soul, inside = None, soul_run(run)
     if suite is not None and inside is not None and inside.finished:
         soul = rescore(inside, suite, agent.traits, embedder=embedder, judge=judge, evaluation=rules)
@@ -168,16 +171,6 @@ def _ask(
         )
     outputs = run.outputs()
     return len(outputs) >= len(asked) * len(named) and not any(one.failed for one in outputs.values())
-
-
-def _let_grade(
-    agent: Agent, run: Run, suite: Suite, named: Mapping[str, AnyOne], reference: str, grader: AnyOne
-) -> None:
-    def ask(prompt: Prompt) -> Reply:
-        return agent.complete(prompt, brain=grader, session=_SESSION, repeatable=True)
-
-    shield = agent.brain_named(grader, repeatable=True)
-    judge_answers(run.folder, suite, run.outputs(), list(named), reference, shield.name, shield.model, ask)
 
 
 def _human_grades(path: Path, suite: Suite | None, brains: Sequence[str]) -> bytes:

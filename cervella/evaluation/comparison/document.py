@@ -8,9 +8,9 @@ from typing import Any
 
 from cervella.evaluation.comparison.decision import sentence
 from cervella.evaluation.comparison.rubric_run import rubric_probes
+from cervella.evaluation.comparison.scoreboard import Comparison
 from cervella.evaluation.records import Output
 from cervella.evaluation.soul_test.metrics import of_long_conversations
-from cervella.evaluation.soul_test.scoreboard import Comparison
 from cervella.evaluation.soul_test.scoring import ProbeScore
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.types import Passage
@@ -22,6 +22,9 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
     Apart from `measured` it is the same bytes whenever deterministic brains are compared again.
     """
     c = comparison
+    soul = None if c.soul is None else c.soul.as_dict()
+    if soul is not None:
+        del soul["measured"]
     return {
         "format": 1,
         "sentence": sentence([c.decisions[name] for name in c.brains]),
@@ -34,7 +37,7 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
             }
             for name, one in c.decisions.items()
         },
-        "soul": None if c.soul is None else _without(c.soul.as_dict(), "measured"),
+        "soul": soul,
         "soul_pairs": {name: pair and asdict(pair) for name, pair in c.soul_pairs.items()},
         "drift": _drift(c),
         "answers": {name: asdict(one) for name, one in c.answers.items()},
@@ -65,10 +68,6 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
             },
         },
     }
-
-
-def _without(data: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != key}
 
 
 def _drift(c: Comparison) -> dict[str, list[dict[str, float]]]:

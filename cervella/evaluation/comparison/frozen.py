@@ -59,7 +59,7 @@ def freeze(
         if progress is not None:
             progress("retrieval", number, len(file.questions))
     write_private(folder / _QUESTIONS, path.read_bytes())
-    rows = {id: {**asdict(found), "passages": [asdict(one) for one in found.passages]} for id, found in kept.items()}
+    rows = {id: asdict(found) for id, found in kept.items()}
     partial = folder / f"{_RETRIEVALS}.partial"
     data = {"source": file.source, "withheld": withheld, "retrievals": rows}
     write_private(partial, json.dumps(data, ensure_ascii=False, indent=1) + "\n", errors="replace")

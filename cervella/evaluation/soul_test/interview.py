@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 from cervella.agent.agent import Agent
@@ -145,9 +146,7 @@ def interview_all(
             if progress is not None:
                 progress(name, count)
 
-        def ask(prompt: Prompt, brain: AnyOne = brain) -> Reply:
-            return agent.complete(prompt, brain=brain, session=session, repeatable=True)
-
+        ask = partial(agent.complete, brain=brain, session=session, repeatable=True)
         error = interview(name, ask, probes, plan, progress=advance, **options)
         if error is not None:
             stopped[name] = error

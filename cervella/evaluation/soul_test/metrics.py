@@ -98,7 +98,7 @@ def brain_result(
         errors=dict(sorted(errors.items())),
         empty=sum(one.empty for one in outputs),
         at_limit=sum(one.finish_reason == "length" for one in outputs),
-        cut=dict(sorted(sum((Counter(_cut(one)) for one in outputs), Counter()).items())),
+        cut=dict(sorted(Counter(name for one in outputs for name in _NOT_SENT if one.flags.get(name)).items())),
         not_scored=_not_scored(with_soul),
         numbers=dict(sorted(Counter(check.how for check in found if check.passed is not None).items())),
         input_tokens=_total(one.input_tokens for one in outputs),
@@ -261,10 +261,6 @@ def of_long_conversations(scores: Iterable[ProbeScore]) -> list[tuple[ProbeScore
 
 
 # Missing answers; time and cost
-
-
-def _cut(output: Output) -> dict[str, int]:
-    return {name: 1 for name in _NOT_SENT if output.flags.get(name)}
 
 
 def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:

@@ -126,7 +126,6 @@ def cluster_means(values: Sequence[float], clusters: Sequence[Hashable]) -> dict
     >>> cluster_means([1.0, 0.0, 1.0], ["p1", "p1", "p2"])
     {'p1': 0.5, 'p2': 1.0}
     """
-    check_paired(values, clusters)
     check_finite(values)
     return {name: math.fsum(own) / len(own) for name, own in grouped(values, clusters).items()}
 

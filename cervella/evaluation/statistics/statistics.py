@@ -142,7 +142,7 @@ def drift_slope(
     _check_pairs(turns, scores)
     conversations = grouped(list(zip(turns, scores, strict=True)), clusters).values()
     products, squares, ends = [], [], []
-    steepest = 0.0
+    steepest, first, last = 0.0, min(turns, default=0), max(turns, default=0)
     for rows in conversations:
         own = np.asarray(rows, dtype=float)
         x, y = (own - own.mean(axis=0)).T
@@ -151,14 +151,12 @@ def drift_slope(
             squares.append(float(x @ x))
             # The steepest slope of scores between 0 and 1: 0 before the mean turn, 1 after it.
             steepest = max(steepest, float(x[x > 0].sum() / (x @ x)))
-    if not products:
-        return None
-    first, last = min(turns), max(turns)
-    for rows in conversations:
         at_first = [score for turn, score in rows if turn == first]
         at_last = [score for turn, score in rows if turn == last]
         if at_first and at_last:
             ends.append(math.fsum(at_last) / len(at_last) - math.fsum(at_first) / len(at_first))
+    if not products:
+        return None
     pairs = np.asarray([products, squares])
 
     def slope(index: Any, axis: int = -1) -> Any:
