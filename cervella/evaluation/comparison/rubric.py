@@ -96,25 +96,23 @@ def _check_grades(task: str, grades: Mapping[str, float]) -> None:
 def tier_scores(scores: Iterable[TaskScore], tiers: Sequence[Tier] = TIERS) -> tuple[TierScore, ...]:
     """The score of each tier that has tasks, in order."""
     every = list(scores)
-    found = []
-    for tier in tiers:
-        own = [one for one in every if one.tier == tier.name]
-        scored = [one.score for one in own if one.score is not None]
-        passed = sum(bool(one.passed) for one in own)
-        known = tier.go is not None and len(scored) == len(own)
-        if own:
-            found.append(
-                TierScore(
-                    tier=tier.name,
-                    tasks=len(own),
-                    scored=len(scored),
-                    passed=passed,
-                    mean=math.fsum(scored) / len(scored) if scored else None,
-                    share=wilson(passed, len(scored)),
-                    go=passed / len(own) >= (tier.go or 0) - 1e-9 if known else None,
-                )
-            )
-    return tuple(found)
+    groups = [(tier, [one for one in every if one.tier == tier.name]) for tier in tiers]
+    return tuple(_tier_score(tier, own) for tier, own in groups if own)
+
+
+def _tier_score(tier: Tier, tasks: Sequence[TaskScore]) -> TierScore:
+    scored = [one.score for one in tasks if one.score is not None]
+    passed = sum(bool(one.passed) for one in tasks)
+    known = tier.go is not None and len(scored) == len(tasks)
+    return TierScore(
+        tier=tier.name,
+        tasks=len(tasks),
+        scored=len(scored),
+        passed=passed,
+        mean=math.fsum(scored) / len(scored) if scored else None,
+        share=wilson(passed, len(scored)),
+        go=passed / len(tasks) >= (tier.go or 0) - 1e-9 if known else None,
+    )
 
 
 def blind_share(wins: int, ties: int, n: int) -> float | None:

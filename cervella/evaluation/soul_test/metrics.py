@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import combinations
-from typing import Any, TypedDict
+from typing import Any
 
 from cervella.checks import Check, Context, run_check
 from cervella.configuration.settings import EvaluationConfig
@@ -25,14 +25,6 @@ from cervella.evaluation.statistics.intervals import Estimate, cluster_means, me
 from cervella.evaluation.statistics.statistics import Difference, Drift, drift_slope, paired_difference
 from cervella.evaluation.suites.suite import Probe
 from cervella.records.ledger.statistics import percentile
-
-
-class _Drawing(TypedDict):
-    """How intervals and permutations are drawn."""
-
-    draws: int
-    seed: int
-
 
 _ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
 _CONTROLS: Mapping[Condition, str] = {"none": "none", "scrambled": "a scrambled one"}
@@ -65,15 +57,15 @@ def brain_result(
     `planned` is the number of answers that the plan wants, `stopped` the error after which the brain was asked no more.
     `perfect` and `flatterer` are the scores of the scripted brains on the same probes.
     """
-    drawing: _Drawing = {"draws": rules.draws, "seed": rules.seed}
+    how: dict[str, Any] = {"draws": rules.draws, "seed": rules.seed}
     with_soul = [one for one in scores if one.condition == "soul"]
     dimensions = list(dict.fromkeys(probe.dimension for probe in probes))
     hard = tuple(_hard_failure(one) for one in with_soul if one.severity == "hard" and one.passed is False)
     controls: list[Condition] = [name for name in ("none", "scrambled") if any(o.condition == name for o in outputs)]
-    total = _interval(with_soul, drawing)
+    total = _interval(with_soul, how)
     errors = Counter(one.error for one in outputs if one.failed and one.error)
     missing = planned - len(outputs)
-    discrimination = {condition: _discrimination(scores, condition, drawing) for condition in controls}
+    discrimination = {condition: _discrimination(scores, condition, how) for condition in controls}
     verdict, reasons = _verdict(total, hard, errors, missing, stopped, discrimination, rules)
     found = [check for one in with_soul for check in one.checks]
     return BrainResult(
@@ -83,16 +75,16 @@ def brain_result(
         verdict=verdict,
         reasons=reasons,
         total=total,
-        passed=_interval(with_soul, drawing, passed=True),
+        passed=_interval(with_soul, how, passed=True),
         dimensions=tuple(
-            _dimension(dimension, scores, controls, perfect, flatterer, hard, drawing) for dimension in dimensions
+            _dimension(dimension, scores, controls, perfect, flatterer, hard, how) for dimension in dimensions
         ),
         hard_failures=hard,
         discrimination=discrimination,
-        self_agreement=_self_agreement(with_soul, drawing),
-        pair_consistency=_pair_consistency(with_soul, probes, drawing),
+        self_agreement=_self_agreement(with_soul, how),
+        pair_consistency=_pair_consistency(with_soul, probes, how),
         abstention=_abstention(outputs, with_soul, probes, context),
-        drift=_drift(with_soul, drawing),
+        drift=_drift(with_soul, how),
         planned=planned,
         answered=sum(not one.failed for one in outputs),
         errors=dict(sorted(errors.items())),
@@ -114,11 +106,8 @@ def mean_of_dimensions(scores: Iterable[ProbeScore]) -> float | None:
     return _mean(list(means.values())) if means else None
 
 
-# Per probe: the mean over its wordings, repeats and turns
-
-
 def probe_values(scores: Iterable[ProbeScore], *, passed: bool = False) -> dict[tuple[str, str], float]:
-    """The mean score of each probe, or the share of its answers that passed, by dimension and probe."""
+    """By dimension and probe, the mean score over wordings, repeats and turns, or the share of answers that passed."""
     kept = [one for one in scores if _is_scored(one)]
     values = [float((one.passed if passed else one.score) or 0) for one in kept]
     means: dict[Any, float] = cluster_means(values, [(one.dimension, one.probe) for one in kept])
@@ -129,13 +118,13 @@ def _is_scored(one: ProbeScore) -> bool:
     return one.score is not None and one.passed is not None
 
 
-def _interval(scores: Iterable[ProbeScore], drawing: _Drawing, *, passed: bool = False) -> Estimate | None:
+def _interval(scores: Iterable[ProbeScore], how: Mapping[str, Any], *, passed: bool = False) -> Estimate | None:
     values = probe_values(scores, passed=passed)
-    return mean_interval(list(values.values()), strata=[dimension for dimension, _ in values], **drawing)
+    return mean_interval(list(values.values()), strata=[dimension for dimension, _ in values], **how)
 
 
 def _discrimination(
-    scores: Sequence[ProbeScore], condition: Condition, drawing: _Drawing, dimension: str | None = None
+    scores: Sequence[ProbeScore], condition: Condition, how: Mapping[str, Any], dimension: str | None = None
 ) -> Difference | None:
     """With the soul minus the control. A control is asked each probe once, as written: only those answers count."""
     cells: dict[Condition, dict[tuple[str, int], ProbeScore]] = {"soul": {}, condition: {}}
@@ -152,7 +141,7 @@ def _discrimination(
         list(with_soul.values()),
         list(without.values()),
         strata=[dimension for dimension, _ in with_soul],
-        **drawing,
+        **how,
     )
 
 
@@ -163,7 +152,7 @@ def _dimension(
     perfect: Sequence[ProbeScore],
     flatterer: Sequence[ProbeScore],
     hard: Sequence[HardFailure],
-    drawing: _Drawing,
+    how: Mapping[str, Any],
 ) -> DimensionResult:
     own = [one for one in scores if one.dimension == dimension]
     with_soul = [one for one in own if one.condition == "soul"]
@@ -173,10 +162,10 @@ def _dimension(
 
     return DimensionResult(
         dimension=dimension,
-        score=_interval(with_soul, drawing),
-        passed=_interval(with_soul, drawing, passed=True),
+        score=_interval(with_soul, how),
+        passed=_interval(with_soul, how, passed=True),
         controls={name: mean(one for one in own if one.condition == name) for name in controls},
-        discrimination={name: _discrimination(scores, name, drawing, dimension) for name in controls},
+        discrimination={name: _discrimination(scores, name, how, dimension) for name in controls},
         perfect=mean(perfect),
         flatterer=mean(flatterer),
         hard_failures=sum(one.dimension == dimension for one in hard),
@@ -192,7 +181,7 @@ def _hard_failure(one: ProbeScore) -> HardFailure:
 # Across wordings, twins and turns
 
 
-def _self_agreement(scores: Iterable[ProbeScore], drawing: _Drawing) -> Estimate | None:
+def _self_agreement(scores: Iterable[ProbeScore], how: Mapping[str, Any]) -> Estimate | None:
     wordings: dict[tuple[str, int, int], list[bool]] = {}
     for one in scores:
         if one.passed is not None:
@@ -201,10 +190,10 @@ def _self_agreement(scores: Iterable[ProbeScore], drawing: _Drawing) -> Estimate
     for (probe, _, _), passed in wordings.items():
         if len(passed) > 1:
             agreements.setdefault(probe, []).append(_mean([a == b for a, b in combinations(passed, 2)]))
-    return mean_interval([_mean(own) for own in agreements.values()], **drawing)
+    return mean_interval([_mean(own) for own in agreements.values()], **how)
 
 
-def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], drawing: _Drawing) -> Estimate | None:
+def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], how: Mapping[str, Any]) -> Estimate | None:
     passed = {(one.probe, one.variant, one.repeat, one.turn): one.passed for one in scores if one.passed is not None}
     values = []
     for probe in probes:
@@ -216,7 +205,7 @@ def _pair_consistency(scores: Sequence[ProbeScore], probes: Sequence[Probe], dra
             ]
             if both:
                 values.append(_mean(both))
-    return mean_interval(values, **drawing)
+    return mean_interval(values, **how)
 
 
 def _abstention(
@@ -245,10 +234,10 @@ def _abstention(
     )
 
 
-def _drift(scores: Iterable[ProbeScore], drawing: _Drawing) -> Drift | None:
+def _drift(scores: Iterable[ProbeScore], how: Mapping[str, Any]) -> Drift | None:
     own = of_long_conversations(scores)
     turns, values = [float(one.turn) for one, _ in own], [value for _, value in own]
-    return drift_slope(turns, values, [one.probe for one, _ in own], **drawing) if own else None
+    return drift_slope(turns, values, [one.probe for one, _ in own], **how) if own else None
 
 
 def of_long_conversations(scores: Iterable[ProbeScore]) -> list[tuple[ProbeScore, float]]:

@@ -143,6 +143,11 @@ def _result(
                 remedy="The run is damaged: start another with --fresh.",
                 code="run_damaged",
             )
+    order = {probe.id: number for number, probe in enumerate(probes)}
+
+    def place(one: Output) -> tuple[int, ...]:
+        return (CONDITIONS.index(one.condition), one.repeat, order[one.probe], one.variant, one.turn)
+
     perfect = _scripted_scores(PerfectActor(suite), probes, plan, suite, context)
     flatterer = _scripted_scores(FlattererActor(suite), probes, plan, suite, context)
     results: dict[str, BrainResult] = {}
@@ -150,7 +155,7 @@ def _result(
     for brain in settings["brains"]:
         name = brain["name"]
         planned = planned_keys(name, probes, plan)
-        own = sorted((one for key, one in outputs.items() if key in planned), key=lambda one: _place(one, probes))
+        own = sorted((one for key, one in outputs.items() if key in planned), key=place)
         scores = score(own, suite, context)
         every += scores
         results[name] = brain_result(
@@ -177,11 +182,6 @@ def _result(
         left_out=dict(left_out),
         scores=tuple(every),
     )
-
-
-def _place(output: Output, probes: Sequence[Probe]) -> tuple[int, ...]:
-    order = {probe.id: number for number, probe in enumerate(probes)}
-    return (CONDITIONS.index(output.condition), output.repeat, order[output.probe], output.variant, output.turn)
 
 
 def _context(run: Run, suite: Suite, traits: Traits, embedder: Embedder | None, judge: Judge | None) -> Context:

@@ -8,8 +8,8 @@ it. A value that is not a finite number is an error, never skipped.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cervella.errors import EvaluationError
@@ -93,7 +93,7 @@ def paired_difference(
     found = mean_interval(differences, strata=strata, bounds=(-1.0, 1.0), draws=draws, seed=seed)
     if found is None:
         return None
-    return Difference(**_fields(found), p=_permutation_p(differences, strata, draws=draws, seed=seed))
+    return Difference(**asdict(found), p=_permutation_p(differences, strata, draws=draws, seed=seed))
 
 
 def holm(ps: Sequence[float]) -> tuple[float, ...]:
@@ -169,7 +169,7 @@ def drift_slope(
         found = all_equal(float(own_slopes[0]), len(products), bounds)
     else:
         found = bootstrapped([range(len(products))], slope, bounds=bounds, draws=draws, seed=seed)
-    return Drift(**_fields(found), delta=mean_interval(ends, bounds=(-1.0, 1.0), draws=draws, seed=seed))
+    return Drift(**asdict(found), delta=mean_interval(ends, bounds=(-1.0, 1.0), draws=draws, seed=seed))
 
 
 def non_inferior(difference: Estimate, margin: float) -> bool:
@@ -194,7 +194,7 @@ def tost(a: Sequence[float], b: Sequence[float], margin: float) -> Equivalence |
     if np.ptp(differences) < 1e-12:
         found = all_equal(mean, n, (-1.0, 1.0), 1 - 2 * _ALPHA)
         inside = -margin < found.low and found.high < margin
-        return Equivalence(**_fields(found), margin=margin, p=None, equivalent=inside, power=None)
+        return Equivalence(**asdict(found), margin=margin, p=None, equivalent=inside, power=None)
     t = scipy_stats().t
     p = float(max(t.sf((mean + margin) / error, n - 1), t.cdf((mean - margin) / error, n - 1)))
     half = float(t.isf(_ALPHA, n - 1)) * error
@@ -246,10 +246,6 @@ def _permutation_p(differences: Sequence[float], strata: Sequence[Hashable] | No
         rng=np.random.default_rng(seed),
     )
     return float(result.pvalue)
-
-
-def _fields(estimate: Estimate) -> Mapping[str, Any]:
-    return {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n", "method")}
 
 
 def _check_pairs(a: Sequence[float], b: Sequence[float]) -> None:

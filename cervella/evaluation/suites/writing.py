@@ -23,7 +23,8 @@ _HEAD = """\
 def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
     """The shipped suite of a language as TOML, filled from the traits. Comments list the traits that are not declared.
 
-    `language` is by default that of the traits. Raises EvaluationError if no suite of that language is shipped.
+    `load_suite` reads the same probes from it. `language` is by default that of the traits. Raises EvaluationError if
+    no suite of that language is shipped.
     """
     code = language or traits.language
     if code not in known_suites():
@@ -33,13 +34,9 @@ def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
             "tables with the checks contains_all, not_contains, regex, length, structure, language, no_canary, judge.",
             code="suite_language",
         )
-    return suite_toml(load_suite(code, traits), name=traits.name)
-
-
-def suite_toml(suite: Suite, *, name: str | None = None) -> str:
-    """A suite of probes as TOML that `load_suite` reads back to the same probes."""
-    lines = [_HEAD.format(name=name or suite.name), f"name = {_value(name or suite.name)}"]
-    lines.append(f"language = {_value(suite.language)}")
+    suite = load_suite(code, traits)
+    name = traits.name or suite.name
+    lines = [_HEAD.format(name=name), f"name = {_value(name)}", f"language = {_value(suite.language)}"]
     if suite.left_out:
         lines += ["", "# Left out, for want of a trait:"]
         lines += [f"# - {id}: {traits}" for id, traits in suite.left_out.items()]
