@@ -50,11 +50,11 @@ class Output:
     turn: int
     """The turn of the conversation that it answers, 1-based."""
     asked_sha256: str
-    """Of the probe's own words and passages up to this turn. It shows whether a suite still asks the same."""
+    """A digest of the probe's own words and passages up to this turn. It shows whether a suite still asks the same."""
     prompt_sha256: str
-    """Of the messages as they were laid out, before a shield removed anything."""
+    """A digest of the messages as they were laid out, before a shield removed anything."""
     system_sha256: str
-    """Of the system prompt's UTF-8 bytes; empty if there was none."""
+    """A digest of the system prompt's UTF-8 bytes; empty if there was none."""
     text: str
     """For an answer that broke off, the text until then; empty for a refusal."""
     finish_reason: str = "stop"

@@ -24,7 +24,7 @@ class KindResult:
     questions: int
     """Questions that have an answer."""
     grounded: int
-    """Of them, those answered right on a right source."""
+    """How many of them are answered right on a right source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

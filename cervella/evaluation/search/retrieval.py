@@ -38,13 +38,13 @@ class Retrieved:
 
     question: KnownQuestion
     file_rank: int | None
-    """Of the first passage from one of the question's files."""
+    """The rank of the first passage from one of the question's files."""
     evidence_rank: int | None
-    """Of the passage with which all pieces of evidence have been found."""
+    """The rank of the passage with which all pieces of evidence have been found."""
     current_first: bool | None
     """Whether a current file ranks above the superseded ones; None if the question names no superseded file."""
     confidence: float
-    """Of the retrieval, 0 to 1."""
+    """The retrieval's confidence, 0 to 1."""
     abstains: bool
     """Whether the retrieval says that the base does not have the answer."""
     first: str

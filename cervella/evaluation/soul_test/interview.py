@@ -51,10 +51,10 @@ class Plan:
     paraphrases: int = 1
     """How many paraphrases of a probe are asked, besides the probe as written."""
     seed: int = 0
-    """Of the first repeat; each further repeat adds 1. It also chooses the probes and scrambles the soul."""
+    """The seed of the first repeat; each further repeat adds 1. It also chooses the probes and scrambles the soul."""
     temperature: float = 0.0
     max_output_tokens: int = MAX_OUTPUT_TOKENS
-    """Of one answer."""
+    """The token limit of one answer."""
     max_turn: int | None = None
     """The last turn of a conversation, 1-based; None: all its turns."""
     today: str = _TODAY

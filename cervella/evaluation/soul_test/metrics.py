@@ -178,9 +178,6 @@ def _hard_failure(one: ProbeScore) -> HardFailure:
     return HardFailure(**answer, failed=tuple(failed))
 
 
-# Across wordings, twins and turns
-
-
 def _self_agreement(scores: Iterable[ProbeScore], how: Mapping[str, Any]) -> Estimate | None:
     wordings: dict[tuple[str, int, int], list[bool]] = {}
     for one in scores:
@@ -247,9 +244,6 @@ def of_long_conversations(scores: Iterable[ProbeScore]) -> list[tuple[ProbeScore
     for one, _ in kept:
         turns.setdefault((one.probe, one.variant, one.repeat), set()).add(one.turn)
     return [(one, value) for one, value in kept if len(turns[one.probe, one.variant, one.repeat]) > 1]
-
-
-# Missing answers; time and cost
 
 
 def _not_scored(scores: Iterable[ProbeScore]) -> dict[str, int]:

@@ -167,7 +167,7 @@ class SoulTestResult:
     left_out: Mapping[str, str]
     """Id of each probe of the suite that is not asked → the reason."""
     scores: tuple[ProbeScore, ...] = field(repr=False)
-    """Of every answer, of all brains and conditions."""
+    """The scores of all answers, of all brains and conditions."""
 
     def as_dict(self, *, scores: bool = False) -> dict[str, Any]:
         """Plain values for JSON; times, cost, cache counts and the run's name are under `measured`."""

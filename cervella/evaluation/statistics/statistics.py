@@ -29,7 +29,7 @@ from cervella.evaluation.statistics.intervals import (
 )
 
 _ALPHA = 0.05
-"""Of each of the two one-sided tests of an equivalence."""
+"""The level of each of the two one-sided tests of an equivalence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,9 +244,8 @@ def _share(value: Any, source: str) -> float | None:
 
 
 def _criteria(given: Any) -> dict[str, str]:
-    if isinstance(given, Mapping):
-        return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in given.items()}
-    return {_CRITERIA.get(str(name), str(name)): "" for name in given}
+    criteria = given if isinstance(given, Mapping) else dict.fromkeys(given, "")
+    return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in criteria.items()}
 
 
 def _text(value: Any) -> str:

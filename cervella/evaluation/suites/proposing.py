@@ -68,7 +68,7 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
     drafts = _chosen([draft for draft in candidates(shown, chunks, agent.language) if _is_clean(draft)], limit, seed)
     if not any(draft.file for draft in drafts):
         raise EvaluationError(
-            "No question can be drafted from the base.",
+            "The base has nothing that a question could be drafted from.",
             remedy="Write the questions by hand: one JSON object a line, with `question`, `files` and `evidence`.",
         )
     return Proposal(drafts=tuple(drafts), language=agent.language.code, local_only=len(hidden))

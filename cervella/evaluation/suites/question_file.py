@@ -33,7 +33,7 @@ class KnownQuestion:
     """False: the base does not contain the answer, and only «non lo so» is right."""
     kind: str = ""
     language: str = ""
-    """Of the question, ISO 639-1; empty if the file does not say."""
+    """The question's language, ISO 639-1; empty if the file does not say."""
     superseded: tuple[str, ...] = ()
     """Paths in the base with an earlier answer: `files` must be found above them."""
     draft: bool = False
@@ -47,7 +47,7 @@ class QuestionFile:
     source: str
     """The file's name."""
     sha256: str
-    """Of the file's bytes."""
+    """A digest of the file's bytes."""
     questions: tuple[KnownQuestion, ...]
 
 

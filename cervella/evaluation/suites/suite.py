@@ -98,7 +98,7 @@ class RubricTask:
     input: str
     """The whole task; no file is read for it."""
     expected: str = ""
-    """What a good answer contains; shown to the judge."""
+    """The content of a good answer; shown to the judge."""
     criteria: Mapping[str, str] = field(default_factory=dict)
     """Criterion → its description."""
 
@@ -111,7 +111,7 @@ class Suite:
     language: str
     probes: tuple[Probe, ...] = ()
     tasks: tuple[RubricTask, ...] = ()
-    """Of a rubric suite."""
+    """Only in a rubric suite."""
     tiers: tuple[Tier, ...] = ()
     go: float | None = None
     """0 to 1: the least share of all rubric tasks that must pass."""
@@ -120,7 +120,7 @@ class Suite:
     source: str = ""
     """The suite's file, or the name of a shipped suite."""
     sha256: str = field(init=False)
-    """Of all probes, checks and tasks, traits filled in."""
+    """A digest of all probes, checks and tasks, traits filled in."""
 
     def __post_init__(self) -> None:
         hashed = {
