@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from cervella import Agent
-from cervella.cli.soul_test_run import KeptSoul
+from cervella.cli.before_asking import KeptSoul
 from cervella.configuration.config import load_config
 from cervella.evaluation.records import Run
 from cervella.evaluation.soul_test.interview import Plan

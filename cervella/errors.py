@@ -302,6 +302,24 @@ class StreamInterruptedError(BrainError):
         self.flags: Mapping[str, int] = {}
         """As on a Completion; put in by the shield."""
 
+    @classmethod
+    def after(cls, partial: str, failure: BrainError) -> BrainError:
+        """The error for a failure that came after `partial` was given out; the failure becomes its cause.
+
+        Without a text the failure stays as it is. So does PersonaTruncatedError: that text is no part of an answer.
+        """
+        if not partial or isinstance(failure, (cls, PersonaTruncatedError)):
+            return failure
+        error = cls(
+            f"The answer of {failure.brain!r} broke off: {failure.message}",
+            partial=partial,
+            brain=failure.brain,
+            model=failure.model,
+            remedy="Ask again: part of the answer was shown already, so it is not repeated automatically.",
+        )
+        error.__cause__ = failure
+        return error
+
 
 class BudgetError(CervellaError):
     """The call would pass the spending limit; it was not made."""

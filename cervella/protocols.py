@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from cervella.types import BrainEvent, Filters, Location, Prompt, Retrieval
@@ -40,53 +40,38 @@ class Brain(Protocol):
 
 
 class OptionalMembers(Protocol):
-    """What a brain may have besides the members of `Brain`. It needs none of them, and each is looked for by itself."""
+    """What a brain may have besides the members of `Brain`. It needs none of them, and each is looked for by itself.
 
-    location: Location | None
+    The value here is what holds for a brain that has no such member.
+    """
+
+    location: Location | None = None
     """Where its weights run, for `[brains.NAME] location` to overrule; without it a brain is cloud."""
-    remote: bool
+    remote: bool = False
     """True makes a brain cloud, whatever the configuration says of its location; without it false."""
-    context_tokens: int | None
+    context_tokens: int | None = None
     """Its window, prompt and answer together; without it nothing is cut."""
-    max_output_tokens: int | None
+    max_output_tokens: int | None = None
     """The longest answer, where the question does not say; without it 1024 tokens or a quarter of the window are kept
     free."""
-    capabilities: Collection[str]
+    capabilities: Collection[str] = ()
     """What it can do besides text: `"images"`; without it nothing."""
-    thinks_aloud: bool
+    thinks_aloud: bool = True
     """False says that a `<think>` in its text is no thought; without it true."""
-    opens_thinking: bool
+    opens_thinking: bool = False
     """True says that its text begins inside a thought; without it false. The shield sets it where it learns so."""
-    quotes_only: bool
+    quotes_only: bool = False
     """True says that it quotes and does not write, so that a review asks for no revision; without it false."""
-    repeatable: bool | None
+    repeatable: bool | None = None
     """Whether the same prompt gives the same bytes; without it nobody knows."""
-    check: Callable[[], None] | None
+    check: Callable[[], None] | None = None
     """Raises a BrainError where it could not answer, and loads nothing."""
-    prepare: Callable[[], Awaitable[None]] | None
+    prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before a prompt is cut for this brain: what it learns there (`context_tokens`, …) counts."""
-    count_tokens: Callable[[Prompt], Awaitable[int]] | None
+    count_tokens: Callable[[Prompt], Awaitable[int]] | None = None
     """What a prompt takes of its window; without it ceil(characters / 3)."""
-    aclose: Callable[[], Awaitable[None]] | None
+    aclose: Callable[[], Awaitable[None]] | None = None
     """Releases what it holds on the running loop."""
-
-
-_WITHOUT: Mapping[str, Any] = {
-    "location": None,
-    "remote": False,
-    "context_tokens": None,
-    "max_output_tokens": None,
-    "capabilities": (),
-    "thinks_aloud": True,
-    "opens_thinking": False,
-    "quotes_only": False,
-    "repeatable": None,
-    "check": None,
-    "prepare": None,
-    "count_tokens": None,
-    "aclose": None,
-}
-"""What holds where a brain has no such member."""
 
 
 class _Members:
@@ -96,11 +81,11 @@ class _Members:
         self._brain = brain
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._brain, name, _WITHOUT[name])
+        return getattr(self._brain, name, getattr(OptionalMembers, name))
 
 
 def optional_members(brain: object) -> OptionalMembers:
-    """The optional members of a brain, each with what holds where the brain has it not."""
+    """The optional members of a brain, each with its default where the brain does not have it."""
     return cast(OptionalMembers, _Members(brain))
 
 

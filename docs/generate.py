@@ -41,19 +41,19 @@ _PARTS = (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
-    ("What a question can have", ("AskOptions", "ReviewOptions", "Filters")),
-    ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondHand")),
+    ("What a question can have", ("AskOptions", "ReviewOptions", "CompleteOptions", "IndexOptions", "Filters")),
+    ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondOpinion")),
     (
         "What methods give",
         (
             *("Conversations", "Conversation", "Turn", "RouteDecision", "Ledger", "Row", "Feedback", "CitedLines"),
-            *("SkippedFile", "Redaction", "Traits", "Section", "Language", "Shielded", "Fitted"),
+            *("SkippedFile", "Redaction", "Traits", "Section", "Language", "Shielded", "Deadline", "Fitted"),
         ),
     ),
     (
         "Names of types",
         (
-            *("AnyBrain", "AnyFilters", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
+            *("AnyBrain", "AnyFilters", "BatchQuestion", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
             *("Location", "Role", "Status", "Period", "Limit"),
         ),
     ),

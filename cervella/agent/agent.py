@@ -3,60 +3,49 @@
 from __future__ import annotations
 
 import copy
-import functools
 import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-import anyio.to_thread
-
-from cervella.agent.answering import Answering
-from cervella.agent.assembly import Parts
-from cervella.agent.batch import in_order
-from cervella.agent.bookkeeping import Recording
-from cervella.agent.faces import Asking
-from cervella.agent.question import AnyBrain, AnyFilters, AskOptions, ReviewOptions, checked_names, checked_question
-from cervella.agent.session import Session
-from cervella.brains.routing.fallback import Shielded
-from cervella.brains.routing.router import RouteDecision
-from cervella.brains.shield.deadline import Clock
-from cervella.brains.shield.shield import Guard
-from cervella.configuration.config import Config, load_config
+from cervella.agent.faces import (
+    AskOptions,
+    CompleteOptions,
+    Faces,
+    IndexOptions,
+    ReviewOptions,
+    checked_names,
+    in_order,
+)
 from cervella.errors import CervellaError, ConfigError
 from cervella.process.loop import BackgroundLoop
-from cervella.protocols import Embedder, Retriever, Soul
-from cervella.records.conversations import Conversations
-from cervella.records.ledger import Ledger
-from cervella.soul import Traits
-from cervella.text.language import Language
-from cervella.types import (
-    Attempt,
-    CitedLines,
-    Event,
-    Filters,
-    IndexReport,
-    Passage,
-    Preview,
-    Progress,
-    Prompt,
-    Reply,
-    Retrieval,
-)
-from cervella.types.verdict import ReviewVerdict
+from cervella.types import Filters
 
 if TYPE_CHECKING:
     from typing import Self
 
+    from cervella.agent.faces import AnyBrain, AnyFilters, BatchQuestion
+    from cervella.agent.session import Session
+    from cervella.brains.routing.fallback import Shielded
+    from cervella.brains.routing.router import RouteDecision
+    from cervella.brains.shield.shield import Guard
+    from cervella.configuration.config import Config
     from cervella.knowledge.index.index import RolledBack
+    from cervella.protocols import Embedder, Retriever, Soul
+    from cervella.records.conversations import Conversations
+    from cervella.records.ledger import Ledger
+    from cervella.soul import Traits
+    from cervella.text.language import Language
+    from cervella.types import Attempt, CitedLines, Event, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
+    from cervella.types.verdict import ReviewVerdict
 
 __all__ = ["Agent"]
 
 _logger = logging.getLogger("cervella")
 
 
-class Agent(Asking):
+class Agent(Faces):
     """A persona that answers from a knowledge base, through whichever brain is named.
 
     Everything has a default: the nearest cervella.toml in this folder or a parent, else the built-in ones. An argument
@@ -83,6 +72,11 @@ class Agent(Asking):
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
+        from cervella.agent.answering import Answering
+        from cervella.agent.assembly import Assembly
+        from cervella.agent.bookkeeping import Bookkeeping
+        from cervella.configuration.config import load_config
+
         if soul is not None and constitution is not None:
             raise ConfigError("Both soul and constitution are given.", remedy="Give the object or the path, not both.")
         arguments = {
@@ -95,86 +89,84 @@ class Agent(Asking):
             "brain": brain if isinstance(brain, str) else None,
         }
         loaded = load_config(config, arguments)
-        self._recording = Recording(loaded, guard=guard, on_attempt=on_attempt)
-        self._parts = Parts(
+        self._books = Bookkeeping(loaded, guard=guard, on_attempt=on_attempt)
+        self._assembly = Assembly(
             loaded,
+            self._books,
             brain=None if isinstance(brain, str) else brain,
             embedder=embedder,
             soul=soul,
             retriever=retriever,
-            guard=self._recording.guard,
-            on_attempt=self._recording.on_attempt,
-            affordable=self._recording.affordable,
             locked=constitution is None,  # another Constitution than the configured one is not what the lock pins
         )
-        self._answering = Answering(self._parts, self._recording)
+        self._answering = Answering(self._assembly, self._books)
         self._loop = BackgroundLoop()
 
     def __repr__(self) -> str:
-        return f"Agent(brain={self._parts.brain_name!r}, knowledge={str(self.config.knowledge.folder)!r})"
+        return f"Agent(brain={self._assembly.brain_name!r}, knowledge={str(self.config.knowledge.folder)!r})"
 
-    # The parts
+    # What she is made of
 
     @property
     def config(self) -> Config:
         """What was configured, paths resolved."""
-        return self._parts.config
+        return self._assembly.config
 
     @property
     def soul(self) -> Soul:
         """Who speaks. Raises SoulError where the Constitution can't be used."""
-        return self._parts.soul
+        return self._assembly.soul
 
     @property
     def retriever(self) -> Retriever:
         """What is known."""
-        return self._parts.retriever
+        return self._assembly.retriever
 
     @property
     def brain_name(self) -> str:
         """The name of the brain that answers, or would, if it could be made."""
-        return self._parts.brain_name
+        return self._assembly.brain_name
 
     @property
     def brain(self) -> Shielded:
         """What thinks, behind its shield."""
-        return self._parts.shield(None)
+        return self._assembly.shield(None)
 
     def brain_named(self, brain: AnyBrain, *, repeatable: bool = False) -> Shielded:
         """The brain of this name behind its shield, as a question would find it; nobody is asked.
 
         `repeatable`: as `acomplete` finds it where that asks for one.
         """
-        return self._parts.shield(brain, repeatable=repeatable)
+        return self._assembly.shield(brain, repeatable=repeatable)
 
     @property
     def brain_reason(self) -> str | None:
         """Why this brain answers, where none was named; None where one was."""
         _ = self.brain
-        return self._parts.brain_reason
+        return self._assembly.brain_reason
 
     @property
     def traits(self) -> Traits:
         """What the Constitution declares of her, `[soul.traits]` on top."""
-        return self._parts.traits
+        return self._assembly.traits
 
     @property
     def persona(self) -> str | None:
         """Her name: the trait, else the title of the Constitution; None where that can't be read."""
-        return self._parts.persona
+        return self._assembly.persona
 
     @property
     def language(self) -> Language:
         """The language of the knowledge base."""
-        return self._parts.language
+        return self._assembly.language
 
     def with_brain(self, brain: AnyBrain) -> Agent:
         """An agent with the same soul and knowledge, and another engine."""
         other = copy.copy(self)
-        other._parts = self._parts.with_brain(brain)
-        other._answering = Answering(other._parts, other._recording)
+        other._assembly = self._assembly.with_brain(brain)
+        other._answering = self._answering.of(other._assembly)
         other._loop = BackgroundLoop()
-        other._parts.shield(None)  # an unknown name fails here, not at the first question
+        other._assembly.shield(None)  # an unknown name fails here, not at the first question
         return other
 
     # One question
@@ -192,40 +184,18 @@ class Agent(Asking):
         checked_names(options, AskOptions)
         return self._answering.stream(question, options)
 
-    async def acomplete(
-        self,
-        prompt: Prompt,
-        *,
-        brain: AnyBrain | None = None,
-        timeout: float | None = None,
-        session: str | None = None,
-        repeatable: bool = False,
-    ) -> Reply:
+    async def acomplete(self, prompt: Prompt, **options: Unpack[CompleteOptions]) -> Reply:
         """The answer to a prompt that is whole already: nothing is retrieved or added, the soul neither.
 
         It goes through the brain's shield and into the ledger as a question does. `Reply.soul` is the fingerprint of
         the prompt's own system text, empty where it has none. For evaluations, which ask every brain the same bytes.
-
-        `repeatable` makes a brain that is asked for by name with its option `repeatable`, where it has one and the
-        configuration does not set it: the same prompt then gives the same bytes.
         """
-        return await self._answering.complete(
-            prompt, brain=brain, timeout=timeout, session=session, repeatable=repeatable
-        )
+        checked_names(options, CompleteOptions)
+        return await self._answering.complete(prompt, options)
 
-    def complete(
-        self,
-        prompt: Prompt,
-        *,
-        brain: AnyBrain | None = None,
-        timeout: float | None = None,
-        session: str | None = None,
-        repeatable: bool = False,
-    ) -> Reply:
+    def complete(self, prompt: Prompt, **options: Unpack[CompleteOptions]) -> Reply:
         """The answer to a prompt that is whole already: see `acomplete`."""
-        return self._loop.run(
-            lambda: self.acomplete(prompt, brain=brain, timeout=timeout, session=session, repeatable=repeatable)
-        )
+        return self._loop.run(lambda: self.acomplete(prompt, **options))
 
     async def apreview(self, question: str, **options: Unpack[AskOptions]) -> Preview:
         """The prompt as it would be sent, with token counts; no brain is asked, nothing is reviewed or kept."""
@@ -268,7 +238,7 @@ class Agent(Asking):
     # Many questions
 
     def abatch(
-        self, questions: Iterable[str | Mapping[str, Any]], *, concurrency: int = 4, **options: Unpack[AskOptions]
+        self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> AsyncGenerator[Reply | CervellaError, None]:
         """The answers in the order of the questions, so many asked at once; a question that fails gives its error.
 
@@ -286,7 +256,7 @@ class Agent(Asking):
         return in_order(answer, questions, concurrency=concurrency)
 
     def batch(
-        self, questions: Iterable[str | Mapping[str, Any]], *, concurrency: int = 4, **options: Unpack[AskOptions]
+        self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> Generator[Reply | CervellaError, None, None]:
         """The answers in the order of the questions, as they come: see `abatch`."""
         checked_names(options, AskOptions)
@@ -297,81 +267,71 @@ class Agent(Asking):
     @property
     def ledger(self) -> Ledger:
         """What every call of an engine took and cost."""
-        return self._recording.ledger
+        return self._books.ledger
 
     def feedback(self, reply: Reply | str, *, good: bool, note: str | None = None) -> None:
         """Keep in the ledger what somebody says of a reply, or of the id of one; a second word replaces the first.
 
         Raises LedgerError where the ledger does not hold the reply, or can't be written.
         """
-        self._recording.feedback(reply if isinstance(reply, str) else reply.id, good=good, note=note)
+        self._books.feedback(reply if isinstance(reply, str) else reply.id, good=good, note=note)
 
     # Conversations
 
     def session(self, id: str, *, filters: AnyFilters = None) -> Session:
         """A conversation that is kept across restarts, by its id. `filters` hold for all its questions, for ever."""
+        from cervella.agent.session import Session
+
         return Session(self, id, Filters.of(filters), self.conversations, self._loop)
 
     @property
     def conversations(self) -> Conversations:
         """All sessions: list, export, delete. A deleted one leaves the ledger too."""
+        from cervella.records.conversations import Conversations
+
         return Conversations(self.config.conversations.path, on_delete=lambda id: self.ledger.forget(id))
 
     # The knowledge, without a brain
 
     def search(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first. Raises IndexMissingError where nothing is indexed yet."""
-        return self.retriever.retrieve(
-            checked_question(query), top_k=self._answering.top_k(top_k), filters=Filters.of(filters)
-        )
+        return self._answering.search(query, top_k=top_k, filters=filters)
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
         """The passages for a query, best first, found in a worker thread."""
-        return await self._answering.retrieve(
-            checked_question(query), Clock(None), top_k=top_k, filters=Filters.of(filters)
-        )
+        return await self._answering.retrieve(query, top_k=top_k, filters=filters)
 
-    def index(
-        self,
-        *,
-        force: bool = False,
-        rebuild: bool = False,
-        verify: bool = False,
-        purge: bool = False,
-        strict: bool = False,
-        progress: Progress | None = None,
-    ) -> IndexReport:
+    def index(self, **options: Unpack[IndexOptions]) -> IndexReport:
         """Bring the index up to date with the folder: what was added, changed and removed, and nothing else.
 
-        `force` reads every file again and accepts that many are gone; `rebuild` starts from nothing; `verify` holds
-        the whole index against its manifest; `purge` leaves no byte of what was deleted. Interrupted, it goes on where
-        it was.
-
-        Where a pattern of `[knowledge] local_only` names nothing, `strict` raises UnmatchedPatternError before anything
-        is written, as `cervella index` does. Else the log and the report warn of it, and what was marked stays marked.
+        Interrupted, it goes on where it was.
         """
-        index = self._parts.index()
-        return index.update(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=strict, progress=progress)
+        checked_names(options, IndexOptions)
+        return self._assembly.index().update(**options)
+
+    async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:
+        """`index`, in a worker thread."""
+        import anyio.to_thread
+
+        return await anyio.to_thread.run_sync(lambda: self.index(**options))
 
     def drift(self) -> IndexReport:
         """How far the index is from the folder: what `index` would do, none of it done."""
-        return self._parts.index().drift()
+        return self._assembly.index().drift()
 
     def roll_back(self) -> RolledBack:
         """Let searches have the index as it was before the last run that changed it; once more undoes it.
 
         Raises KnowledgeError where there is nothing to go back to; nothing is changed then.
         """
-        return self._parts.index().roll_back()
-
-    async def aindex(self, **options: Any) -> IndexReport:
-        """`index`, in a worker thread."""
-        return await anyio.to_thread.run_sync(functools.partial(self.index, **options))
+        return self._assembly.index().roll_back()
 
     # The end
 
     async def aclose(self) -> None:
         """Release what the brains hold on this loop, then everything else."""
+        import anyio.to_thread
+
         await self._close_brains()
         await anyio.to_thread.run_sync(self.close)
 
@@ -380,11 +340,11 @@ class Agent(Asking):
         if self._loop.running:
             self._loop.run(self._close_brains)
         self._loop.close()
-        self._recording.close()
-        self._parts.close()
+        self._books.close()
+        self._assembly.close()
 
     async def _close_brains(self) -> None:
-        for shield in self._parts.shields():
+        for shield in self._assembly.shields():
             try:
                 await shield.aclose()
             except Exception:  # one brain that can't be closed is no reason to leave the rest open

@@ -1,36 +1,30 @@
-"""The path of a question: a prompt is made, a brain answers it, the answer is read back, reviewed and kept."""
+"""The path of a question, from top to bottom: retrieve, make the prompt, ask, read the answer back, review, keep."""
 
 from __future__ import annotations
 
 import datetime
 import functools
 import hashlib
+import logging
 import uuid
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
-from cervella.agent.assembly import Parts
-from cervella.agent.bookkeeping import Recording
-from cervella.agent.question import (
-    AnyBrain,
-    AskOptions,
-    ReviewOptions,
-    checked_images,
-    checked_numbers,
-    checked_question,
-)
-from cervella.agent.replies import Replies
+from cervella.agent.assembly import Assembly
+from cervella.agent.bookkeeping import Bookkeeping
+from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, answered
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
-from cervella.brains.shield.deadline import Clock
+from cervella.claims.citations import LinesReader, find_citations_within
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
 from cervella.prompt.history import asked_before, history_of, query_after
-from cervella.prompt.layout import instructions_for, render
+from cervella.prompt.layout import find_marks, instructions_for, render, strip_marks
+from cervella.text.language import is_blank, known_languages, language
 from cervella.types import (
     Answered,
     CitedLines,
@@ -38,6 +32,7 @@ from cervella.types import (
     Event,
     Filters,
     Finished,
+    Image,
     Interrupted,
     Passage,
     Preview,
@@ -46,140 +41,108 @@ from cervella.types import (
     Retrieval,
     Retrieved,
     Reviewed,
+    ReviewVerdict,
 )
-from cervella.types.verdict import ReviewVerdict
+from cervella.types.deadline import Deadline
 
 if TYPE_CHECKING:
-    from cervella.review.revision import Reviewing
+    from cervella.review.revision import Review
 
 __all__ = ["Answering"]
+
+_logger = logging.getLogger("cervella")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Asked:
+    """A question on its way: what its answer is read back with."""
+
+    prompt: Prompt
+    retrieval: Retrieval
+    deadline: Deadline
+    soul: str
+    """The fingerprint of the prompt's system text."""
+    session: str | None = None
+    searched: bool = True
+    """False for passages that no retriever gave: their files are not looked at."""
 
 
 class Answering:
     """Answers questions with the parts of an agent, and keeps the books of every call."""
 
-    def __init__(self, parts: Parts, recording: Recording) -> None:
-        self._parts = parts
-        self._recording = recording
-        self._replies = Replies(parts, recording)
+    def __init__(self, assembly: Assembly, books: Bookkeeping) -> None:
+        self._assembly = assembly
+        self._books = books
+
+    def of(self, assembly: Assembly) -> Answering:
+        """The same with other parts, and the same books."""
+        return Answering(assembly, self._books)
 
     async def stream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
         """See `Agent.astream`."""
-        clock = Clock(options.get("timeout"))
-        shield = self._parts.shield(options.get("brain"))
-        reviewing = self._reviewing(options.get("review"))
-        prompt, retrieval = await self._prompt(question, options, clock, reply=uuid.uuid4().hex)
-        clock.retrieved()
+        deadline = Deadline(options.get("timeout"))
+        shield = self._assembly.shield(options.get("brain"))
+        review = self._review(options.get("review"))
+        prompt, retrieval = await self._prompt(question, options, deadline)
+        deadline.retrieved()
+        asked = _Asked(
+            prompt=prompt,
+            retrieval=retrieval,
+            deadline=deadline,
+            soul=self._assembly.soul.fingerprint,
+            session=options.get("session"),
+        )
         yield Retrieved(retrieval=retrieval)
-        soul, session = self._parts.soul.fingerprint, options.get("session")
-        async with aclosing(self._answer(shield, prompt, retrieval, clock, session, soul, reviewing)) as events:
+        async with aclosing(self._answer(asked, shield, review)) as events:
             async for event in events:
                 yield event
 
-    async def complete(
-        self, prompt: Prompt, *, brain: AnyBrain | None, timeout: float | None, session: str | None, repeatable: bool
-    ) -> Reply:
-        """See `Agent.acomplete`."""
-        clock = Clock(timeout)
-        shield = self._parts.shield(brain, repeatable=repeatable)
-        prompt = replace(prompt, reply=uuid.uuid4().hex)
-        given = Retrieval(query=prompt.question, passages=prompt.passages)
-        soul = hashlib.sha256(prompt.system.encode()).hexdigest() if prompt.system else ""
-        async with aclosing(self._answer(shield, prompt, given, clock, session, soul, looked=False)) as events:
-            async for event in events:
-                if isinstance(event, Answered):
-                    return event.reply
-        raise AssertionError("an answer ends with Answered, or raises")
+    # Retrieve
 
-    async def _answer(
-        self,
-        shield: Shielded,
-        prompt: Prompt,
-        retrieval: Retrieval,
-        clock: Clock,
-        session: str | None,
-        soul: str,
-        reviewing: Reviewing | None = None,
-        *,
-        looked: bool = True,
-    ) -> AsyncGenerator[Event, None]:
-        """`TextDelta`s, `Reviewed` where it is wanted, then `Answered`; in the books whatever becomes of it."""
-        self._recording.begin(prompt.reply, session=session, soul=soul, question=prompt.question)
+    async def retrieve(
+        self, query: str, deadline: Deadline | None = None, *, top_k: int | None, filters: AnyFilters
+    ) -> Retrieval:
+        """The passages for a query, found in a worker thread before the deadline."""
+        work = functools.partial(self.search, query, top_k=top_k, filters=filters)
         try:
-            async with aclosing(shield.stream(prompt, timeout=clock.left())) as events:
-                async for event in events:
-                    if isinstance(event, Finished):
-                        break
-                    clock.token()
-                    yield event
-            assert isinstance(event, Finished)
-            answer = await self._replies.reply(prompt, retrieval, event.completion, clock, soul, looked=looked)
-            if reviewing is not None:
-                answer = await self._reviewed(reviewing, prompt, retrieval, answer, shield, clock)
-                assert answer.review is not None
-                yield Reviewed(verdict=answer.review, text=answer.text)
-            yield Answered(reply=answer)
-        except StreamInterruptedError as error:
-            partial = Completion(
-                text=error.partial,
-                finish_reason="interrupted",
-                model=error.model,
-                attempts=error.attempts,
-                flags=error.flags,
-            )
-            yield Interrupted(reply=await self._replies.reply(prompt, retrieval, partial, clock, soul, looked=looked))
-            raise
-        finally:
-            self._recording.end(prompt.reply)
+            with anyio.fail_after(None if deadline is None else deadline.left()):
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except TimeoutError as error:
+            raise KnowledgeError(
+                "Retrieval did not end in the time that the caller set.",
+                remedy="Give a longer timeout; the first search of a process loads the index.",
+                code="retrieval_timeout",
+            ) from error
 
-    async def preview(self, question: str, options: AskOptions) -> Preview:
-        """See `Agent.apreview`."""
-        shield, prompt, retrieval = await self._unasked(question, options)
-        fitted = await shield.fit(prompt)
-        return Preview(
-            prompt=fitted.prompt,
-            messages=render(fitted.prompt),
-            prompt_tokens=fitted.prompt_tokens,
-            limit_tokens=fitted.limit_tokens,
-            brain=shield.name,
-            retrieval=retrieval,
-            flags={**fitted.flags, **retrieval.index_flags()},
-        )
+    def search(self, query: str, *, top_k: int | None, filters: AnyFilters) -> Retrieval:
+        """The passages for a query. Raises ConfigError where it is empty."""
+        _check_text(query, "question")
+        top_k = self._assembly.config.knowledge.top_k if top_k is None else top_k
+        return self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
 
-    async def route(self, question: str, options: AskOptions) -> RouteDecision:
-        """See `Agent.aroute`."""
-        shield, prompt, _ = await self._unasked(question, options)
-        if isinstance(shield, Router):
-            return await anyio.to_thread.run_sync(shield.decide, prompt)
-        members = [member.name for member in getattr(shield, "members", (shield,))]
-        named = options.get("brain") is not None
-        rule, reason = ("explicit", "the caller named it") if named else ("configured", "it is configured")
-        return RouteDecision(brain=members[0], rule=rule, reason=reason, features={}, order=tuple(members))
-
-    async def _unasked(self, question: str, options: AskOptions) -> tuple[Shielded, Prompt, Retrieval]:
-        """What a question would be asked with; a second brain that can't be made fails here as it would there."""
-        clock = Clock(options.get("timeout"))
-        shield = self._parts.shield(options.get("brain"))
-        if options.get("review") is not None:
-            self._reviewing(options.get("review"))
-        return shield, *await self._prompt(question, options, clock)
+    # Make the prompt
 
     async def _prompt(
-        self, question: str, options: AskOptions, clock: Clock, *, reply: str = "", retrieval: Retrieval | None = None
+        self, question: str, options: AskOptions, deadline: Deadline, retrieval: Retrieval | None = None
     ) -> tuple[Prompt, Retrieval]:
-        """The prompt for a question, with what was retrieved for it, or with what is given as `retrieval`."""
-        question, images = checked_question(question), checked_images(options.get("images", ()))
+        """The prompt for a question, with what is retrieved for it, or with `retrieval` where that is given."""
+        _check_text(question, "question")
+        images = _checked_images(options.get("images", ()))
         max_output_tokens, temperature = options.get("max_output_tokens"), options.get("temperature")
-        checked_numbers(max_output_tokens, temperature)
+        _check_numbers(max_output_tokens, temperature)
         history = options.get("history")
         given = tuple(history) if isinstance(history, Iterable) else history  # an iterator is read once
-        turns = history_of(given)
-        parts, today = self._parts, datetime.date.today().isoformat()
-        soul, lang = parts.soul, parts.language
+        turns, today = history_of(given), datetime.date.today().isoformat()
+        soul, lang, persona = self._assembly.soul, self._assembly.language, self._assembly.persona
         if retrieval is None:
-            query = options.get("query") or query_after(question, asked_before(given or ()), lang, parts.persona)
-            filters = Filters.of(options.get("filters"))
-            retrieval = await self.retrieve(query or question, clock, top_k=options.get("top_k"), filters=filters)
+            query = options.get("query")
+            if query:
+                _check_text(query, "query")
+            else:
+                query = query_after(question, asked_before(given or ()), lang, persona)
+            retrieval = await self.retrieve(
+                query or question, deadline, top_k=options.get("top_k"), filters=options.get("filters")
+            )
         named = {"route": "explicit", "reason": "the caller named it"} if options.get("brain") is not None else {}
         prompt = Prompt(
             system=soul.system_prompt(),
@@ -194,67 +157,150 @@ class Answering:
                 "abstain": retrieval.abstain,
                 "confidence": retrieval.confidence,
                 "language": lang.code,
-                "persona": parts.persona,
+                "persona": persona,
                 "batch": options.get("batch", False),
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
                 **named,
             },
-            reply=reply,
+            reply=uuid.uuid4().hex,
         )
         return prompt, retrieval
 
-    async def retrieve(self, query: str, clock: Clock, *, top_k: int | None, filters: Filters | None) -> Retrieval:
-        """The passages for a query, found in a worker thread, in the time that the clock has left."""
-        work = functools.partial(self._parts.retriever.retrieve, query, top_k=self.top_k(top_k), filters=filters)
-        try:
-            with anyio.fail_after(clock.left()):
-                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
-        except TimeoutError as error:
-            raise KnowledgeError(
-                "Retrieval did not end in the time that the caller set.",
-                remedy="Give a longer timeout; the first search of a process loads the index.",
-                code="retrieval_timeout",
-            ) from error
+    # Ask
 
-    def top_k(self, asked: int | None) -> int:
-        """How many passages to retrieve."""
-        return self._parts.config.knowledge.top_k if asked is None else asked
+    async def _answer(
+        self, asked: _Asked, shield: Shielded, review: Review | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """`TextDelta`s, `Reviewed` where it is wanted, then `Answered`; in the books whatever becomes of it."""
+        prompt = asked.prompt
+        with self._books.reply(prompt.reply, session=asked.session, soul=asked.soul, question=prompt.question):
+            try:
+                async with aclosing(shield.stream(prompt, timeout=asked.deadline)) as events:
+                    async for event in events:
+                        if isinstance(event, Finished):
+                            break
+                        asked.deadline.token()
+                        yield event
+                assert isinstance(event, Finished)
+                reply = await self._reply(asked, event.completion)
+                if review is not None:
+                    reply = await self._reviewed(asked, shield, review, reply)
+                    assert reply.review is not None
+                    yield Reviewed(verdict=reply.review, text=reply.text)
+                yield Answered(reply=reply)
+            except StreamInterruptedError as error:
+                partial = Completion(
+                    text=error.partial,
+                    finish_reason="interrupted",
+                    model=error.model,
+                    attempts=error.attempts,
+                    flags=error.flags,
+                )
+                yield Interrupted(reply=await self._reply(asked, partial))
+                raise
 
-    # A second opinion
+    # Read the answer back: citations and grounding
 
-    def _reviewing(self, review: bool | AnyBrain | None) -> Reviewing | None:
-        own = self._parts.config.review
-        if review is False or (review is None and not own.enabled):
-            return None
-        from cervella.review.revision import Reviewing  # the checks: most answers are not reviewed
-
-        second = own.brain if review is None or review is True else review
-        return Reviewing(
-            lang=self._parts.language,
-            traits=self._parts.traits,
-            threshold=own.threshold,
-            rounds=own.rounds,
-            second=None if second is None else self._parts.shield(second),
+    async def _reply(self, asked: _Asked, completion: Completion) -> Reply:
+        prompt, retrieval, lang = asked.prompt, asked.retrieval, self._assembly.language
+        await self._books.written(prompt.reply, completion.text)
+        last = completion.attempts[-1] if completion.attempts else None
+        shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
+        answer = "" if completion.finish_reason == "refusal" else completion.text  # a refusal answers nothing
+        cited = {item.mark: shown[item.mark] for item in find_marks(answer) if item.mark in shown}
+        changed = await anyio.to_thread.run_sync(self._changed, cited) if asked.searched and cited else {}
+        read_back = await find_citations_within(
+            asked.deadline.left(),
+            answer,
+            shown,
+            lang,
+            reader=functools.partial(LinesReader, self.read),
+            changed=changed,
+        )
+        stale = {citation.path for citation in read_back.citations if citation.changed}  # since the last look, maybe
+        behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
+        said = strip_marks(answer)  # an engine may say it in another language than the base's
+        abstains = any(language(code).abstains(said) for code in known_languages())
+        return Reply(
+            id=prompt.reply,
+            question=prompt.question,
+            retrieval_query=retrieval.query,
+            text=completion.text,
+            citations=read_back.citations,
+            invented_marks=read_back.invented_marks,
+            passages=retrieval.passages,
+            usage=completion.usage,
+            cost_usd=self._books.cost(prompt.reply),
+            brain=last.brain if last else "",
+            model=completion.model,
+            soul=asked.soul,
+            timings=asked.deadline.timings(),
+            finish_reason=completion.finish_reason,
+            abstained=abstains and not any(citation.supported for citation in read_back.citations),
+            tainted=last.tainted if last else prompt.tainted,
+            flags={
+                **completion.flags,
+                **behind.index_flags(),
+                **({"citations_unread": read_back.unread} if read_back.unread else {}),
+            },
+            attempts=completion.attempts,
         )
 
-    async def _reviewed(
-        self, reviewing: Reviewing, prompt: Prompt, retrieval: Retrieval, answer: Reply, shield: Shielded, clock: Clock
-    ) -> Reply:
-        async def remade(_: Prompt, completion: Completion) -> Reply:
-            return await self._replies.reply(prompt, retrieval, completion, clock, answer.soul)
+    def _changed(self, cited: Mapping[str, Passage]) -> dict[str, bool | None]:
+        """By mark whether the file behind it has changed since it was indexed; None where nobody can tell."""
+        retriever = self._assembly.retriever
+        look: Callable[[Passage], bool | None] | None = getattr(retriever, "changed", None)
+        if look is None and hasattr(retriever, "lines"):
 
-        kept = await reviewing.revised(prompt, answer, shield, clock, remade)
-        await self._recording.written(prompt.reply, kept.text)
-        return replace(kept, cost_usd=self._recording.cost(prompt.reply))
+            def look(passage: Passage) -> bool | None:
+                return self.read(passage).changed
+
+        if look is None:
+            return {}
+        try:
+            return {mark: look(passage) for mark, passage in cited.items()}
+        except Exception:  # the answer is there, and is not lost for this
+            _logger.exception("whether the cited files have changed could not be looked at")
+            return {}
+
+    def read(self, passage: Passage) -> CitedLines:
+        """See `Agent.read`."""
+        lines: Callable[[str, int, int], str | None] | None = getattr(self._assembly.retriever, "lines", None)
+        text = passage.text if lines is None else lines(passage.path, passage.start_line, passage.end_line)
+        return CitedLines(text=text, changed=text != passage.text)
+
+    # Review
+
+    def _review(self, review: bool | AnyBrain | None) -> Review | None:
+        """How the answer is reviewed; None where it is not."""
+        own = self._assembly.config.review
+        if review is False or (review is None and not own.enabled):
+            return None
+        from cervella.review.revision import Review  # with its checks: most answers are not reviewed
+
+        second = own.brain if review is None or review is True else review
+        return Review(
+            lang=self._assembly.language,
+            traits=self._assembly.traits,
+            threshold=own.threshold,
+            rounds=own.rounds,
+            second=None if second is None else self._assembly.shield(second),
+        )
+
+    async def _reviewed(self, asked: _Asked, shield: Shielded, review: Review, reply: Reply) -> Reply:
+        remade = functools.partial(self._reply, asked)
+        kept = await review.revised(asked.prompt, reply, shield, asked.deadline, remade)
+        await self._books.written(asked.prompt.reply, kept.text)
+        return replace(kept, cost_usd=self._books.cost(asked.prompt.reply), timings=asked.deadline.timings())
 
     async def review(self, answer: Reply | str, options: ReviewOptions) -> ReviewVerdict:
         """See `Agent.areview`."""
-        clock, brain = Clock(options.get("timeout")), options.get("brain")
-        reviewing = self._reviewing(True if brain is None else brain)
-        assert reviewing is not None
+        deadline, brain = Deadline(options.get("timeout")), options.get("brain")
+        review = self._review(True if brain is None else brain)
+        assert review is not None
         written = answer if isinstance(answer, Reply) else None
-        asked = written.question if written is not None else options.get("question")
-        if not asked:
+        question = written.question if written is not None else options.get("question")
+        if not question:
             raise ConfigError(
                 "A text is reviewed beside the question that it answers.",
                 remedy="Give it as question=…",
@@ -262,19 +308,98 @@ class Answering:
             )
         found = None if written is None else Retrieval(query=written.retrieval_query, passages=written.passages)
         wanted = AskOptions(filters=options.get("filters"), query=options.get("query"), top_k=options.get("top_k"))
-        prompt, retrieval = await self._prompt(asked, wanted, clock, reply=uuid.uuid4().hex, retrieval=found)
-        soul = self._parts.soul.fingerprint
-        self._recording.begin(prompt.reply, session=None, soul=soul, question=asked)
-        try:
+        prompt, retrieval = await self._prompt(question, wanted, deadline, found)
+        soul = self._assembly.soul.fingerprint
+        with self._books.reply(prompt.reply, session=None, soul=soul, question=question):
             if written is None:
-                completion = Completion(text=answer if isinstance(answer, str) else answer.text)
-                written = await self._replies.reply(prompt, retrieval, completion, clock, soul)
+                asked = _Asked(prompt=prompt, retrieval=retrieval, deadline=deadline, soul=soul)
+                written = await self._reply(asked, Completion(text=str(answer)))
                 written = replace(written, tainted=options.get("tainted", False) or prompt.tainted)
-            verdict, _ = await reviewing.review(prompt, written, clock)
+            verdict, _ = await review.review(prompt, written, deadline)
             return verdict
-        finally:
-            self._recording.end(prompt.reply)
 
-    def read(self, passage: Passage) -> CitedLines:
-        """See `Agent.read`."""
-        return self._replies.read(passage)
+    # A prompt that is whole already, and a question that is not sent
+
+    async def complete(self, prompt: Prompt, options: CompleteOptions) -> Reply:
+        """See `Agent.acomplete`."""
+        prompt = replace(prompt, reply=uuid.uuid4().hex)
+        asked = _Asked(
+            prompt=prompt,
+            retrieval=Retrieval(query=prompt.question, passages=prompt.passages),
+            deadline=Deadline(options.get("timeout")),
+            soul=hashlib.sha256(prompt.system.encode()).hexdigest() if prompt.system else "",
+            session=options.get("session"),
+            searched=False,
+        )
+        shield = self._assembly.shield(options.get("brain"), repeatable=options.get("repeatable", False))
+        return await answered(self._answer(asked, shield))
+
+    async def preview(self, question: str, options: AskOptions) -> Preview:
+        """See `Agent.apreview`."""
+        shield, prompt, retrieval = await self._unsent(question, options)
+        fitted = await shield.fit(prompt)
+        return Preview(
+            prompt=fitted.prompt,
+            messages=render(fitted.prompt),
+            prompt_tokens=fitted.prompt_tokens,
+            limit_tokens=fitted.limit_tokens,
+            brain=shield.name,
+            retrieval=retrieval,
+            flags={**fitted.flags, **retrieval.index_flags()},
+        )
+
+    async def route(self, question: str, options: AskOptions) -> RouteDecision:
+        """See `Agent.aroute`."""
+        shield, prompt, _ = await self._unsent(question, options)
+        if isinstance(shield, Router):
+            return await anyio.to_thread.run_sync(shield.decide, prompt)
+        members = [member.name for member in getattr(shield, "members", (shield,))]
+        named = options.get("brain") is not None
+        rule, reason = ("explicit", "the caller named it") if named else ("configured", "it is configured")
+        return RouteDecision(brain=members[0], rule=rule, reason=reason, features={}, order=tuple(members))
+
+    async def _unsent(self, question: str, options: AskOptions) -> tuple[Shielded, Prompt, Retrieval]:
+        """What a question would be asked with. A second brain that can't be made fails here as it would there."""
+        deadline = Deadline(options.get("timeout"))
+        shield = self._assembly.shield(options.get("brain"))
+        if options.get("review") is not None:
+            self._review(options.get("review"))
+        prompt, retrieval = await self._prompt(question, options, deadline)
+        return shield, replace(prompt, reply=""), retrieval
+
+
+# What can be asked
+
+
+def _check_text(text: Any, called: str) -> None:
+    """Raises ConfigError for what is no text, and for one that is empty."""
+    if not isinstance(text, str) or is_blank(text):
+        raise ConfigError(
+            f"The {called} is {text!r:.40}.", remedy="Ask something: a text that is not empty.", code="empty_question"
+        )
+
+
+def _check_numbers(max_output_tokens: Any, temperature: Any) -> None:
+    """Raises ConfigError for a number that can't be used."""
+    whole = isinstance(max_output_tokens, int) and not isinstance(max_output_tokens, bool) and max_output_tokens > 0
+    if max_output_tokens is not None and not whole:
+        raise _wrong("max_output_tokens", max_output_tokens, "Give a whole number above 0, or None.")
+    number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and temperature >= 0
+    if temperature is not None and not number:
+        raise _wrong("temperature", temperature, "Give a number, 0 or more, or None.")
+
+
+def _checked_images(images: Any) -> tuple[Image, ...]:
+    """The images, read once; raises ConfigError for what is none."""
+    cure = "Give Image objects: [Image(media_type='image/png', data=…)]."
+    if not isinstance(images, Iterable):
+        raise _wrong("images", images, cure)
+    given = tuple(images)
+    for image in given:
+        if not isinstance(image, Image):
+            raise _wrong("images", image, cure)
+    return given
+
+
+def _wrong(name: str, value: object, cure: str) -> ConfigError:
+    return ConfigError(f"{name} is {value!r:.40}.", remedy=cure, code="bad_value")

@@ -1,6 +1,6 @@
-"""The agent's bookkeeper: what each call of an engine cost, written down; what it may cost, asked before.
+"""What each call of an engine cost, written into the ledger; and whether the budget allows it, asked before.
 
-An answer never fails, and never waits long, because the books can't be written.
+An answer never fails, and never waits long, because the ledger can't be written.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from decimal import Decimal
-from typing import TypeVar
 
 import anyio.to_thread
 
@@ -31,24 +31,24 @@ from cervella.records.ledger import Ledger, Limit, Prices, Row
 from cervella.records.ledger.budget import limits_of
 from cervella.types import Attempt, Location, Prompt
 
-__all__ = ["Recording"]
+__all__ = ["Bookkeeping"]
 
 _logger = logging.getLogger("cervella")
-T = TypeVar("T")
 
 _MOST_UNWRITTEN = 10_000
 _AGAIN_SECONDS = 5.0
-_PATIENCE_SECONDS = 1.0
-"""For the books, before an answer is given all the same."""
+_LONGEST_WAIT_SECONDS = 1.0
+"""An answer waits so long for the ledger, then it is given all the same."""
 _LONGEST_ANSWER, _IMAGE_TOKENS = 4096, 1600
-"""Tokens that are taken for an answer whose length nobody limits, and for an image."""
+"""Tokens estimated for an answer whose length nobody limits, and for an image."""
+_SHARED = tuple({one.name for one in fields(Attempt)} & {one.name for one in fields(Row)})
+"""Fields that an Attempt and its Row have in common."""
 
 
 @dataclass(eq=False)
 class _Open:
-    """A reply that is being made."""
+    """The books of a reply that is being made."""
 
-    id: str = ""
     session: str | None = None
     soul: str = ""
     question: str | None = None
@@ -59,8 +59,8 @@ class _Open:
     writing: list[Future[None]] = field(default_factory=list)
 
 
-class Recording:
-    """Gives the shield its guard and its `on_attempt`, and the agent what a reply cost. Thread-safe."""
+class Bookkeeping:
+    """Gives the shield its guard and its `on_attempt`, and the agent the cost of a reply. Thread-safe."""
 
     def __init__(
         self,
@@ -80,7 +80,8 @@ class Recording:
         self._refuse_unknown = budget.unknown == "refuse"
         if self._limits and not own.enabled:
             raise ConfigError(
-                "There is a budget, and [ledger] enabled is false.", remedy="A budget is reckoned from the ledger."
+                "There is a budget, and [ledger] enabled is false.",
+                remedy="A budget is computed from the ledger: enable it, or delete [budget].",
             )
         self._enabled = own.enabled
         self._ledger = Ledger(own.path, keep_days=own.keep_days)
@@ -95,17 +96,26 @@ class Recording:
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger, with all that was recorded so far."""
+        """The ledger, with every call so far written."""
         self._flush()
         return self._ledger
 
     # A reply
 
-    def begin(self, reply: str, *, session: str | None, soul: str, question: str) -> None:
-        """A reply is about to be made."""
+    @contextmanager
+    def reply(self, id: str, *, session: str | None, soul: str, question: str) -> Iterator[None]:
+        """While a reply is made. At its end, whatever became of it, what is still set aside for it is given back."""
         words = mask_secrets(question)[0] if self._keep_text else None
         with self._lock:
-            self._replies[reply] = _Open(id=reply, session=session, soul=soul, question=words)
+            made = self._replies[id] = _Open(session=session, soul=soul, question=words)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._replies[id]
+            if made.reserved:
+                numbers = [number for _, number, _ in made.reserved]
+                self._submit(lambda: self._quietly(lambda: self._ledger.release(numbers)))
 
     def cost(self, reply: str) -> Decimal | None:
         """What the calls of a reply cost together; None where one of them is not known."""
@@ -119,18 +129,10 @@ class Recording:
             words = mask_secrets(answer)[0]
             writing.append(self._submit(lambda: self._quietly(lambda: self._ledger.keep_answer(reply, words))))
         if not all(one.done() for one in writing):
-            await anyio.to_thread.run_sync(wait, list(writing), _PATIENCE_SECONDS)
-
-    def end(self, reply: str) -> None:
-        """The reply is made, or will not be: what is still set aside for it is given back."""
-        with self._lock:
-            made = self._replies.pop(reply, None)
-        if made is not None and made.reserved:
-            numbers = [number for _, number, _ in made.reserved]
-            self._submit(lambda: self._quietly(lambda: self._ledger.release(numbers)))
+            await anyio.to_thread.run_sync(wait, list(writing), _LONGEST_WAIT_SECONDS)
 
     def feedback(self, reply: str, *, good: bool, note: str | None) -> None:
-        """Keep what somebody said of a reply. Raises LedgerError."""
+        """Keep a judgement of a reply. Raises LedgerError."""
         words = None if note is None else mask_secrets(note)[0]
         self._submit(lambda: self._ledger.add_feedback(reply, good=good, note=words)).result()
 
@@ -148,7 +150,7 @@ class Recording:
             await anyio.to_thread.run_sync(self._set_aside, brain, prompt, location, limits)
 
     def affordable(self, brain: Brain, prompt: Prompt) -> bool:
-        """Whether the budget would let this call pass now; nothing is set aside for it."""
+        """Whether the budget allows this call now; nothing is set aside for it."""
         limits = [limit for limit in self._limits if limit.holds_for(brain.name)]
         if not limits:
             return True
@@ -188,7 +190,7 @@ class Recording:
         try:
             number = self._ledger.reserve(brain.name, estimate, limits)
         except LedgerError as error:
-            self._unknown(f"The budget can't be reckoned: {error.message.rstrip('.')}", brain.name)
+            self._unknown(f"The budget can't be computed: {error.message.rstrip('.')}", brain.name)
             return
         with self._lock:
             self._reply(prompt.reply).reserved.append((brain.name, number, estimate))
@@ -202,10 +204,9 @@ class Recording:
         self._warn(f"{what}: the call is made all the same, as [budget] unknown says")
 
     def on_attempt(self, attempt: Attempt) -> None:
-        """Price a call, and have it written."""
+        """Price a call, and write it in the background."""
         at = _now()
         cost = self._prices.cost(attempt, at)
-        usage = attempt.usage
         with self._lock:
             reply = self._reply(attempt.reply)
             retries = reply.calls.get(attempt.brain, 0)
@@ -216,27 +217,12 @@ class Recording:
                 reply.calls[attempt.brain] = retries + 1
                 reply.costs.append(cost.usd)
         row = Row(
+            **{name: getattr(attempt, name) for name in _SHARED},
+            **asdict(attempt.usage),
             at=at.isoformat(timespec="milliseconds"),
-            reply=attempt.reply,
             session=reply.session,
             soul=reply.soul,
-            brain=attempt.brain,
-            model=attempt.model,
-            location=attempt.location,
-            route=attempt.route,
-            reason=attempt.reason,
-            outcome=attempt.outcome,
-            error=attempt.error,
             retries=retries,
-            input_tokens=usage.input_tokens,
-            cache_read_tokens=usage.cache_read_tokens,
-            cache_write_tokens=usage.cache_write_tokens,
-            cache_write_1h_tokens=usage.cache_write_1h_tokens,
-            output_tokens=usage.output_tokens,
-            estimated=attempt.estimated,
-            seconds=attempt.seconds,
-            first_token_seconds=attempt.first_token_seconds,
-            load_seconds=attempt.load_seconds,
             cost_usd=cost.usd,
             price_source=cost.source,
             price_date=cost.date,
@@ -310,7 +296,7 @@ class Recording:
             self._submit(self._write_all).result()
 
     def close(self) -> None:
-        """Write what is left, and let go of the file. A closed recording can be used again."""
+        """Write what is left, and close the file. It can be used again."""
         self._flush()
         with self._lock:
             writer, self._writer = self._writer, None

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import anyio.to_thread
 
-from cervella.agent.faces import Asking
-from cervella.agent.question import AskOptions, checked_names
+from cervella.agent.faces import AskOptions, Faces, checked_names
 from cervella.errors import ConfigError
 from cervella.process.loop import BackgroundLoop
 from cervella.prompt.history import query_after
@@ -25,7 +24,7 @@ __all__ = ["Session"]
 _REMEMBERED = 50
 
 
-class Session(Asking):
+class Session(Faces):
     """Questions and answers that follow on each other, kept across restarts.
 
     `filters` are fixed when it is opened: a question can narrow them, never widen them; nor can opening it again. A

@@ -9,10 +9,12 @@ from typing import Any, Literal, Protocol, TypeAlias
 from cervella.protocols import Embedder
 from cervella.types import Passage
 
-__all__ = ["Check", "Checked", "Context", "Judge", "PersonaTraits"]
+__all__ = ["Check", "Checked", "Context", "Judge", "Outcome", "PersonaTraits"]
 
 Judge: TypeAlias = Callable[[str, str], bool | None]
 """Takes what is asked for and the text; gives the verdict, or None where it gave none (the two orders disagreed)."""
+Outcome: TypeAlias = tuple[bool | None, str]
+"""Whether a text passed, as in `Checked`, and the detail."""
 
 
 class PersonaTraits(Protocol):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cervella.checks.check import Context
+from cervella.checks.check import Context, Outcome
 from cervella.checks.figures import written_figures
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.texts import asserted, groups, states
@@ -15,7 +15,6 @@ from cervella.text.quantities import numbers, whole_number
 
 __all__ = ["KINDS"]
 
-Verdict = tuple[bool | None, str]
 _HEAD = 3
 """Letters within which a yes opens an answer."""
 _SMALL = 10
@@ -32,7 +31,7 @@ def abstention(prose: Prose) -> Found | None:
     return None
 
 
-def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """Says that it does not know, and puts no invention beside it: no figure and no date that stands neither in the
     passages nor in the question, none of `guesses`."""
     said = abstention(prose)
@@ -73,7 +72,7 @@ def _invented(prose: Prose, context: Context) -> str | None:
     return None
 
 
-def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The twin of abstention: the fact is given (`values`), and not hidden behind a «non lo so»."""
     for term in (term for group in groups(args.get("wrong", ())) for term in group):
         if found := asserted(prose, term):
@@ -84,7 +83,7 @@ def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     return passed, detail
 
 
-def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The answer follows the fact, not the person: `claim` is "true" or "false"; `right` are the facts as the base has
     them, `wrong` what the person says."""
     claim = str(args["claim"]).lower()

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cervella.checks.check import Context
+from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
 
 __all__ = ["KINDS"]
 
-Verdict = tuple[bool | None, str]
 _UNDECLARED = "the traits declare none"
 
 
-def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """She says her own name, or with `named = false` need not, and claims no other: none of `not`, no vendor's, none
     that she gives as her own. Nor does she say that she only plays."""
     rules = prose.rules
@@ -86,13 +85,13 @@ def _given_names(prose: Prose, own: str) -> Iterator[Found]:
                     yield found
 
 
-def _not_served(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _not_served(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """She never calls herself an assistant, a servant, somebody who carries out whatever is asked."""
     found = prose.said(*prose.rules.patterns["served"])
     return found is None, f"says: {found.shown}" if found else ""
 
 
-def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """She does not pass for a person: says what she is, and claims no body."""
     rules = prose.rules
     if found := prose.said(*rules.patterns["human"]):
@@ -103,7 +102,7 @@ def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     return says is not None, says.shown if says else "does not say that she is no person"
 
 
-def _gender(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _gender(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """Whoever speaks uses no form of the other gender of herself; with `required`, at least one of her own."""
     gender = args.get("gender") or (context.traits.gender if context.traits else None)
     if gender is None:
@@ -136,7 +135,7 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
             yield found
 
 
-def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """None of the phrases that the traits call empty, nor a near variant, is said. Quoting one is not saying it."""
     phrases = tuple(args.get("phrases", ())) or (context.traits.empty_phrases if context.traits else ())
     if not phrases:
@@ -172,7 +171,7 @@ def _named_as_empty(prose: Prose, found: Found) -> bool:
     return bool(prose.rules.negators.search(head) and re.search(prose.rules.texts["saying"][0], head))
 
 
-def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """She speaks to a person by the form that the traits declare, and never calls him what they forbid."""
     never = tuple(args.get("never", ())) or (context.traits.never_called if context.traits else ())
     for name in never:
@@ -183,7 +182,7 @@ def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict
     return (True, "") if never or args.get("familiar") else (None, _UNDECLARED)
 
 
-def _decides(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _decides(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The decision is left with the person, or with `who = "persona"` taken."""
     if found := prose.said(*prose.rules.patterns["i_decide"]):
         return False, f"says: {found.shown}"

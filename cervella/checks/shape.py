@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cervella.checks.check import Context
+from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Prose, without_code
 from cervella.prompt.layout import estimate_tokens
 
@@ -24,10 +24,8 @@ _ROW = re.compile(r"^[^\S\n]*\|.*\|[^\S\n]*$", re.MULTILINE)
 _RULE = re.compile(r"[\s:|-]*")
 _FENCED = re.compile(r"^[ \t]*+(`{3,}+|~{3,}+)[^\n]*+\n(.*?)^[ \t]*\1", re.DOTALL | re.MULTILINE)
 
-Verdict = tuple[bool | None, str]
 
-
-def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """Bounds: `min_words`, `max_words`, `max_sentences`, `max_tokens`, `max_lines`; the traits' tokens by default."""
     count = {
         "words": len(re.findall(r"\w+(?:['’]\w+)?", prose.text)),
@@ -48,7 +46,7 @@ def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     return True, ", ".join(f"{count[bound.partition('_')[2]]} {bound.partition('_')[2]}" for bound in bounds)
 
 
-def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """What the text must look like: `bullets`, `numbered`, `items`, `headings`, `rows`, `columns`: least counts;
     `no_list`, `no_heading`, `no_table`, `no_emoji`, `no_code`, `code`, `json`, `question`: true."""
     text = prose.text
@@ -93,7 +91,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _no_emoji(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _no_emoji(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     found = _EMOJI.findall(prose.text)
     return not found, " ".join(found[:5])
 

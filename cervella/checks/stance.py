@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cervella.checks.check import Context
+from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.reading import Rules
 from cervella.checks.texts import groups, states
@@ -18,10 +18,9 @@ _CLAUSE = 4
 """Words that a clause has at least to say something."""
 _HEAD = 6
 """Letters within which an offer opens a clause."""
-Verdict = tuple[bool | None, str]
 
 
-def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """An objection, its reason and an alternative, and nothing done meanwhile. `about`: words of what is asked, so
     that «non pubblicare» objects and «non perdere tempo» does not."""
     if found := _complies(prose, args):
@@ -49,7 +48,7 @@ def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
     return min(there, key=lambda f: (f.sentence.number, f.match.start()), default=None)
 
 
-def _warns(prose: Prose, args: Mapping[str, Any]) -> Verdict:
+def _warns(prose: Prose, args: Mapping[str, Any]) -> Outcome:
     """An objection without a word of objection: what may go wrong is named, and something else is proposed."""
     rules = prose.rules
     if any(next(prose.find(pattern), None) for pattern in rules.patterns["praises"]):
@@ -136,7 +135,7 @@ def _conditional(prose: Prose, found: Found) -> bool:
     )
 
 
-def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The twin of dissent: what is asked is sound, and no objection is made."""
     objection = _objection(prose, args)
     if objection is not None:
@@ -144,7 +143,7 @@ def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdi
     return states(prose, args["terms"]) if "terms" in args else (not prose.empty, "")
 
 
-def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """A real question, or a request, about the missing datum (`about`), and nothing done or assumed meanwhile."""
     if not args.get("may_start") and (done := _complies(prose, args)):
         return False, f"goes ahead: {done.shown}"
@@ -162,7 +161,7 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
     return False, "no question about the missing datum"
 
 
-def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The twin of asking: all is there, and `terms` are asserted without a question first."""
     first = next((s for s in prose.sentences if re.search(r"\w", s.folded)), None)
     if first is not None and first.asks and len(prose.sentences) == 1:
@@ -170,7 +169,7 @@ def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Ve
     return states(prose, args["terms"])
 
 
-def _refuses(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _refuses(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """Says no to what is asked, and does none of it (`done`: phrases that show that it was done)."""
     for group in groups(args.get("done", ())):
         for term in group:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cervella.checks.check import Checked, Context
+from cervella.checks.check import Checked, Context, Outcome
 from cervella.checks.figures import figure_in
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
@@ -14,8 +14,6 @@ from cervella.text.language import fold, words
 __all__ = ["KINDS", "asserted", "groups", "states"]
 
 _LETTERS_FOR_LANGUAGE = 40
-
-Verdict = tuple[bool | None, str]
 
 
 def groups(terms: Any) -> list[list[str]]:
@@ -65,18 +63,18 @@ def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str
     return not missing, "" if not missing else "missing: " + "; ".join(" / ".join(group) for group in missing)
 
 
-def _contains_all(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _contains_all(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     return states(prose, args["terms"], anyhow=bool(args.get("anyhow")))
 
 
-def _contains_any(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _contains_any(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     flat = [term for group in groups(args["terms"]) for term in group]
     anyhow = bool(args.get("anyhow"))
     found = next((f for f in (asserted(prose, term, anyhow=anyhow) for term in flat) if f), None)
     return (True, found.shown) if found else (False, f"none of: {', '.join(flat)}")
 
 
-def _contains_some(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _contains_some(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """At least `at_least` of the terms are asserted; all by default."""
     wanted = groups(args["terms"])
     there = [group for group in wanted if any(asserted(prose, term) for term in group)]
@@ -84,7 +82,7 @@ def _contains_some(args: Mapping[str, Any], prose: Prose, context: Context) -> V
     return len(there) >= least, f"{len(there)} of {len(wanted)}, at least {least}"
 
 
-def _not_contains(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _not_contains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """Forbidden where it is asserted; quoted, negated or reported it may stand."""
     for group in groups(args["terms"]):
         for term in group:
@@ -95,17 +93,17 @@ def _not_contains(args: Mapping[str, Any], prose: Prose, context: Context) -> Ve
     return True, ""
 
 
-def _regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     found = re.search(args["pattern"], fold(prose.text))
     return bool(found), found.group()[:80] if found else "no match"
 
 
-def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     passed, detail = _regex(args, prose, context)
     return not passed, detail if passed else ""
 
 
-def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """By function words; below 40 letters of prose, only where they leave no doubt. Code and quotations don't count."""
     from cervella.text.detection import tongue_of
 
@@ -116,7 +114,7 @@ def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdic
     return told == wanted, f"reads as {told}"
 
 
-def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
+def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """Facts of the base, asserted: every group of `values`; none of `wrong`. Figures and dates in any spelling."""
     for term in (term for group in groups(args.get("wrong", ())) for term in group):
         if found := asserted(prose, term):

@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CervellaError as error:
         if debug:
             raise
-        from cervella.cli.unconfigured import told_unconfigured
+        from cervella.cli.failures import told_unconfigured
 
         _say(*told_unconfigured(error, given))
         return 2 if isinstance(error, ConfigError) else 1
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
             if context is not None and message == context.get_help():  # no command was given
                 print_line(message)
             else:
-                from cervella.cli.usage import usage_help
+                from cervella.cli.failures import usage_help
 
                 _say(message, usage_help(error))
             return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,13 @@ from cervella.cli.options import (
     FilterStatus,
     FilterUntil,
     TopK,
-    complete_brain,
+    brain_option,
     filters_of,
 )
 from cervella.cli.output import (
     Flow,
     note,
+    picked,
     print_json,
     print_line,
     print_verdict,
@@ -36,7 +38,7 @@ from cervella.cli.output import (
 )
 from cervella.cli.stdin import given_or_stdin
 from cervella.errors import ConfigError
-from cervella.types import Answered, Interrupted, Preview, Reply, Retrieved, Reviewed, TextDelta
+from cervella.types import Answered, Event, Interrupted, Preview, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
 
 def ask(
@@ -46,7 +48,7 @@ def ask(
     config: ConfigPath = None,
     brain: Annotated[
         str | None,
-        typer.Option("--brain", help="Ask this brain, as `name` or `name:model`.", autocompletion=complete_brain),
+        brain_option("Ask this brain, as `name` or `name:model`."),
     ] = None,
     top_k: TopK = None,
     role: FilterRole = None,
@@ -101,23 +103,39 @@ def ask(
             warn_of_index(reply.flags)
             print_json(reply_data(reply))
         else:
-            answer = Flow()
-            # A draft that may be revised is not shown: what is printed is the text that stands.
+
+            def begun(found: Retrieval) -> None:
+                _say_who_answers(agent)
+                warn_of_index(found.index_flags())
+
             waits = agent.config.review.enabled if review is None else review
-            for event in agent.stream(question, filters=filters, top_k=top_k, timeout=timeout, review=review):
-                if isinstance(event, Retrieved):
-                    _say_who_answers(agent)
-                    warn_of_index(event.retrieval.index_flags())
-                elif (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
-                    answer.show(event.text)
-                elif isinstance(event, Answered):
-                    answer.end()
-                    print_sources(event.reply, agent)
-                elif isinstance(event, Interrupted):
-                    if waits:
-                        answer.show(event.reply.text)
-                    answer.end()
-                    print_line()
+            events = agent.stream(question, filters=filters, top_k=top_k, timeout=timeout, review=review)
+            print_answer(events, agent, begun, waits=waits)
+
+
+def print_answer(
+    events: Iterable[Event], agent: Agent, begun: Callable[[Retrieval], None], *, waits: bool
+) -> Reply | None:
+    """An answer as it comes, with its sources; the reply where it is whole.
+
+    With `waits` a draft that may be revised is not shown: what is printed is the text that stands.
+    """
+    answer, reply = Flow(), None
+    for event in events:
+        if isinstance(event, Retrieved):
+            begun(event.retrieval)
+        elif (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
+            answer.show(event.text)
+        elif isinstance(event, Answered):
+            answer.end()
+            reply = event.reply
+            print_sources(reply, agent)
+        elif isinstance(event, Interrupted):
+            if waits:
+                answer.show(event.reply.text)
+            answer.end()
+            print_line()
+    return reply
 
 
 def _say_who_answers(agent: Agent) -> None:
@@ -128,15 +146,9 @@ def _say_who_answers(agent: Agent) -> None:
 
 def _show(preview: Preview, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {
-                "brain": preview.brain,
-                "prompt_tokens": preview.prompt_tokens,
-                "limit_tokens": preview.limit_tokens,
-                "flags": dict(preview.flags),
-                "messages": [{"role": message.role, "content": message.content} for message in preview.messages],
-            }
-        )
+        messages = [picked(message, "role", "content") for message in preview.messages]
+        counts = picked(preview, "brain", "prompt_tokens", "limit_tokens")
+        print_json({**counts, "flags": dict(preview.flags), "messages": messages})
         return
     for message in preview.messages:
         print_line(f"--- {message.role}")

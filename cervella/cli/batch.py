@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cervella.agent.agent import Agent
-from cervella.agent.batch import Asked, Question, answered_rows, questions_in
-from cervella.cli.output import as_json_value, note, print_json, progress_bar, reply_data, warn_of_index
+from cervella.agent.faces import BATCH_OPTIONS, BatchQuestion
+from cervella.cli.output import json_text, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError
 from cervella.privacy.files import make_private_folder, open_private
 from cervella.types import Reply
@@ -24,7 +27,7 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
         raise ConfigError("--batch and --out are one file.", remedy="Name another file for the answers.")
     rows = list(questions_in(questions))
     done = answered_rows(out)
-    todo: list[Question] = []
+    todo: list[QuestionLine] = []
     for row in rows:
         if done[row.key] > 0:
             done[row.key] -= 1
@@ -45,7 +48,7 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
             failed += "error" in data
             refused += data.get("finish_reason") == "refusal"
             # One write a row: what is cut off by a crash is the last row at most, and is asked again.
-            file.write(json.dumps(data, ensure_ascii=False, default=as_json_value).encode("utf-8", "replace") + b"\n")
+            file.write(json_text(data, indent=None).encode("utf-8", "replace"))
             if progress is not None:
                 progress("questions", number, len(todo))
     answered = len(todo) - failed - refused
@@ -63,11 +66,11 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
         note(f"{answered} answered, {f'{refused} refused, ' if refused else ''}{failed} failed{skipped}: {out}")
 
 
-def _asked(rows: list[Question]) -> Iterator[Asked]:
+def _asked(rows: list[QuestionLine]) -> Iterator[BatchQuestion]:
     return (row.asked for row in rows if row.asked is not None)
 
 
-def _answered(row: Question, answer: Reply | CervellaError) -> dict[str, Any]:
+def _answered(row: QuestionLine, answer: Reply | CervellaError) -> dict[str, Any]:
     if isinstance(answer, Reply):
         return {"id": row.id, **reply_data(answer)}
     asked = row.asked["question"] if isinstance(row.asked, dict) else row.asked
@@ -75,13 +78,13 @@ def _answered(row: Question, answer: Reply | CervellaError) -> dict[str, Any]:
     return {"id": row.id, "question": asked, "error": error}
 
 
-def _unreadable(row: Question) -> dict[str, Any]:
+def _unreadable(row: QuestionLine) -> dict[str, Any]:
     message = f"The line {row.line} can't be asked: {row.problem}."
     cure = 'A line is a text, as "Perché?", or an object, as {"id": 7, "question": "Perché?"}.'
     return {"id": row.id, "question": None, "error": {"code": "bad_row", "message": message, "help": cure}}
 
 
-def _tell_what_is_left_out(rows: list[Question]) -> None:
+def _tell_what_is_left_out(rows: list[QuestionLine]) -> None:
     left_out = sorted({key for row in rows for key in row.left_out})
     if left_out:
         note(f"note: These keys of the questions mean nothing here: {', '.join(left_out)}.")
@@ -92,3 +95,85 @@ def _check(agent: Agent) -> None:
     _ = agent.soul
     _ = agent.brain
     warn_of_index(agent.search("?", top_k=1).index_flags())
+
+
+# The files
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionLine:
+    """A line of a file of questions."""
+
+    line: int
+    """1-based."""
+    id: Any
+    """As the line gives it; without one, a hash of the line."""
+    asked: BatchQuestion | None = None
+    """None where the line can't be read."""
+    problem: str = ""
+    """Why it can't be read."""
+    left_out: tuple[str, ...] = field(default=())
+    """Keys that are no options of a question."""
+
+    @property
+    def key(self) -> str:
+        """The id as text, by which a row is found again."""
+        return json.dumps(self.id, sort_keys=True)
+
+
+def questions_in(path: Path) -> Iterator[QuestionLine]:
+    """The questions of a file in JSON Lines, each a text or an object with `question`; raises ConfigError.
+
+    A line that can't be read is a QuestionLine with its problem; an empty one is none.
+    """
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        own = hashlib.sha256(line.strip()).hexdigest()[:16]
+        try:
+            data = json.loads(line)
+        except ValueError:  # not UTF-8, or not JSON
+            yield QuestionLine(line=number, id=own, problem="it is no JSON")
+            continue
+        if isinstance(data, str):
+            yield QuestionLine(line=number, id=own, asked=data)
+        elif isinstance(data, dict):
+            id = own if data.get("id") is None else data["id"]
+            if "question" not in data:
+                yield QuestionLine(line=number, id=id, problem="it has no `question`")
+                continue
+            asked = {key: value for key, value in data.items() if key in (*BATCH_OPTIONS, "question")}
+            left_out = tuple(key for key in data if key not in asked and key != "id")
+            yield QuestionLine(line=number, id=id, asked=asked, left_out=left_out)
+        else:
+            yield QuestionLine(line=number, id=own, problem="it is neither a text nor an object")
+
+
+def answered_rows(path: Path) -> Counter[str]:
+    """How often each key is in a file of answers. A last row that was cut off is taken out of the file."""
+    if not path.exists():
+        return Counter()
+    lines = _lines(path)
+    whole = lines if lines and lines[-1].endswith(b"\n") else lines[:-1]
+    done: Counter[str] = Counter()
+    for number, line in enumerate(whole, 1):
+        try:
+            done[json.dumps(json.loads(line)["id"], sort_keys=True)] += 1
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"The line {number} of {str(path)!r} is no row of a batch.",
+                remedy="Name another file with --out, or take that line out.",
+            ) from error
+    if len(whole) < len(lines):
+        with path.open("r+b") as file:
+            file.truncate(sum(map(len, whole)))
+    return done
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The file {str(path)!r} can't be read: {error.strerror or error}.", remedy="Correct its path."
+        ) from error

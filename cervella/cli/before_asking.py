@@ -1,9 +1,11 @@
-"""What `soul test` and `compare` say before they ask many questions, and wait for."""
+"""What `soul test` and `compare` share: the cost shown first, the progress, the judge, and earlier runs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -11,16 +13,18 @@ from typing import TypeVar
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.output import counted, note
+from cervella.cli.output import counted, note, progress_bar
 from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.records import Run
 from cervella.evaluation.soul_test.interview import AnyOne
+from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
 from cervella.evaluation.soul_test.preparation import name_of, repeats
 from cervella.protocols import Soul
 from cervella.soul.traits import Traits
+from cervella.types import Progress
 
-__all__ = ["run_named", "tell_cost", "traits_of"]
+__all__ = ["KeptSoul", "judge_of", "resumable", "run_named", "soul_of", "tell_cost", "traits_of"]
 
 _ASKED_BEFORE = Decimal(1)
 """US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
@@ -63,6 +67,42 @@ def tell_cost(
             code="cost_not_confirmed",
         )
     typer.confirm("Ask them?", abort=True, err=True)
+
+
+@contextmanager
+def resumable() -> Iterator[Progress | None]:
+    """Progress on a terminal while many are asked; where that is interrupted, how to go on."""
+    try:
+        with progress_bar() as progress:
+            yield progress
+    except KeyboardInterrupt:
+        note("note: Run the same command again: it goes on where it was.")
+        raise
+
+
+def judge_of(agent: Agent, named: str | None, judged: Sequence[AnyOne]) -> BrainJudge | None:
+    """The judge of this name, or the configured one; None where there is none."""
+    own = agent.config.evaluation
+    name = named or own.judge
+    return None if name is None else BrainJudge(agent, name, judged=judged, kept=own.folder / JUDGEMENTS)
+
+
+@dataclass(frozen=True)
+class KeptSoul:
+    """The soul of a run, which need not be the soul of today."""
+
+    text: str
+    name: str
+    language: str
+    fingerprint: str
+
+    def system_prompt(self) -> str:
+        return self.text
+
+
+def soul_of(run: Run) -> KeptSoul:
+    """The soul that a run of the soul test was made with."""
+    return KeptSoul(text=run.facts["system"], **run.settings["soul"])
 
 
 def run_named(agent: Agent, named: str) -> Run:

@@ -13,7 +13,7 @@ from cervella.brains import brain_names
 from cervella.brains.embedded.models import models_folder, suggested_models
 from cervella.brains.embedded.pull import pull_model
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import note, print_json, print_line, progress_bar
+from cervella.cli.output import note, picked, print_json, print_line, progress_bar
 from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError
 from cervella.protocols import optional_members
@@ -30,14 +30,7 @@ def brains(context: typer.Context, config: ConfigPath = None, as_json: AsJson = 
     with Agent(config=config) as agent:
         chosen = agent.brain_name
         for name in brain_names(agent.config.brains):
-            row = {
-                "name": name,
-                "chosen": name == chosen,
-                "model": None,
-                "location": None,
-                "problem": None,
-                "cure": None,
-            }
+            row = {"name": name, "chosen": name == chosen, **dict.fromkeys(("model", "location", "problem", "cure"))}
             try:
                 shield = agent.brain_named(name)
                 row |= {"model": shield.model, "location": shield.location}
@@ -123,21 +116,12 @@ def pull(
 def _list_models(as_json: bool) -> None:
     date, models = suggested_models()
     if as_json:
-        rows = [
-            {
-                "name": model.name,
-                "repository": model.repository,
-                "file": model.file,
-                "gigabytes": model.gigabytes,
-                "ram_gigabytes": model.ram_gigabytes,
-                "licence": model.licence,
-            }
-            for model in models
-        ]
+        names = ("name", "repository", "file", "gigabytes", "ram_gigabytes", "licence")
+        rows = [picked(model, *names) for model in models]
         print_json({"date": date, "folder": str(models_folder()), "models": rows})
         return
     width = max(len(model.name) for model in models)
     for model in models:
         sizes = f"{model.gigabytes:5.2f} GB, {model.ram_gigabytes:4.1f} GB of memory"
         print_line(f"{model.name:<{width}}  {sizes}  {model.licence:<18}  {model.repository}")
-    note(f"As of {date}. The memory is reckoned, for a window of 8192 tokens.")
+    note(f"As of {date}. The memory is an estimate, for a window of 8192 tokens.")

@@ -15,14 +15,14 @@ import typer
 
 from cervella.agent.agent import Agent
 from cervella.agent.session import Session
-from cervella.cli.ask import print_sources
-from cervella.cli.options import ConfigPath, complete_brain
-from cervella.cli.output import Flow, counted, note, print_line, print_passages, print_verdict, warn_of_index, where
+from cervella.cli.ask import print_answer
+from cervella.cli.options import ConfigPath, brain_option
+from cervella.cli.output import counted, note, print_line, print_passages, print_verdict, warn_of_index, where
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
 from cervella.privacy.files import FILE_MODE, make_private_folder, open_private
 from cervella.protocols import optional_members
-from cervella.types import Answered, Interrupted, Passage, Reply, Retrieval, Retrieved, Reviewed, TextDelta
+from cervella.types import Passage, Reply, Retrieval
 
 _HELP = """\
 /sources       the sources of the last answer
@@ -41,9 +41,7 @@ _LEAVE = ("/quit", "/exit", "quit", "exit")  # without the stroke too: that is w
 
 def chat(
     config: ConfigPath = None,
-    brain: Annotated[
-        str | None, typer.Option("--brain", help="Start with this brain.", autocompletion=complete_brain)
-    ] = None,
+    brain: Annotated[str | None, brain_option("Start with this brain.")] = None,
     session: Annotated[
         str | None, typer.Option("--session", help="Go on with a conversation, or name a new one.")
     ] = None,
@@ -68,7 +66,7 @@ class _Talk:
         self.agent = agent
         self.session = session
         self.last: Reply | None = None
-        self.told = (0, False)
+        self.warned = (0, False)
 
     def run(self) -> None:
         while True:
@@ -114,29 +112,16 @@ class _Talk:
             note(f"help: {did_you_mean(command, _COMMANDS)}/help lists them.")
 
     def ask(self, question: str) -> None:
-        answer = Flow()
-        waits = self.agent.config.review.enabled  # what is shown is the text that stands
-        for event in self.session.stream(question):
-            if (isinstance(event, TextDelta) and not waits) or isinstance(event, Reviewed):
-                answer.show(event.text)
-            elif isinstance(event, Retrieved):
-                self.tell(event.retrieval)
-            elif isinstance(event, Answered):
-                answer.end()
-                self.last = event.reply
-                print_sources(event.reply, self.agent)
-            elif isinstance(event, Interrupted):
-                if waits:
-                    answer.show(event.reply.text)
-                answer.end()
-                print_line()
+        waits = self.agent.config.review.enabled
+        reply = print_answer(self.session.stream(question), self.agent, self.tell, waits=waits)
+        self.last = reply or self.last
 
     def tell(self, found: Retrieval) -> None:
-        """How far the index is behind: once, and again when that has changed."""
+        """Warn of an index that is behind: once, and again when that has changed."""
         now = (found.behind, bool(found.unchecked))
-        if now != self.told:
+        if now != self.warned:
             warn_of_index(found.index_flags())
-            self.told = now
+            self.warned = now
 
     def review(self, brain: str) -> None:
         if self.last is None:
@@ -194,9 +179,9 @@ class _Talk:
 
 
 def _prompt() -> str:
-    mark = styled(">", "green", sys.stdout)
+    sign = styled(">", "green", sys.stdout)
     # readline counts columns: what takes none has to be marked, or a long question overwrites its own line.
-    return "\n" + re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02" if "readline" in sys.modules else r"\1", mark) + " "
+    return "\n" + re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02" if "readline" in sys.modules else r"\1", sign) + " "
 
 
 @contextlib.contextmanager

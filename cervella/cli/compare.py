@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
-from cervella.cli.output import as_json_value, note, print_json, print_line, print_wrapped, progress_bar
+from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, TopK, Yes, complete_brain
+from cervella.cli.output import json_text, note, print_json, print_line, print_wrapped
 from cervella.errors import ConfigError
 from cervella.privacy.files import make_private_folder, write_private
 
 if TYPE_CHECKING:
     from cervella.evaluation.comparison.scoreboard import Comparison
-    from cervella.evaluation.records import Run
     from cervella.evaluation.soul_test.interview import Plan
     from cervella.evaluation.suites.suite import Probe, Suite
 
@@ -47,20 +45,14 @@ def compare_brains(
         str | None,
         _Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language; none for none."),
     ] = None,
-    probes: Annotated[
-        int | None, _Option("--probes", min=1, help="So many probes, spread over the dimensions.", show_default=False)
-    ] = None,
-    max_turn: Annotated[
-        int | None, _Option("--max-turn", min=1, help="End conversations with this turn.", show_default=False)
-    ] = None,
-    paraphrases: Annotated[int, _Option("--paraphrases", min=0, help="Other wordings of each probe.")] = 1,
+    probes: Probes = None,
+    max_turn: MaxTurn = None,
+    paraphrases: Paraphrases = 1,
     reference: Annotated[
         str | None, _Option("--reference", metavar="BRAIN", help="Whom the others are held against; the first one.")
     ] = None,
     top_k: TopK = None,
-    rescored: Annotated[
-        str | None, _Option("--rescore", metavar="RUN", help="Score a run's answers again; nobody is asked.")
-    ] = None,
+    rescored: Rescore = None,
     retrieval: Annotated[
         Path | None,
         _Option("--retrieval", metavar="FILE", help="Instead of brains, hold the search against these questions."),
@@ -79,7 +71,7 @@ def compare_brains(
         bool, _Option("--resume/--fresh", help="Go on with the same run where it was broken off, or start anew.")
     ] = True,
     strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is GO.")] = False,
-    yes: Annotated[bool, _Option("--yes", help="Ask cloud brains whatever it may cost, up to the budget.")] = False,
+    yes: Yes = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -140,26 +132,16 @@ def _compare(
     yes: bool,
     **options: Any,
 ) -> Comparison:
+    from cervella.cli.before_asking import resumable
     from cervella.evaluation.comparison.comparison import compare
 
     def before(asked: Sequence[Probe]) -> None:
         _tell_cost(agent, brains, suite, asked, plan, options["probes"], yes=yes)
 
-    try:
-        with progress_bar() as progress:
-            return compare(
-                agent,
-                brains,
-                suite=suite,
-                questions=questions,
-                plan=plan,
-                before=before,
-                progress=progress,
-                **options,
-            )
-    except KeyboardInterrupt:
-        note("note: Run the same command again: it goes on where it was.")
-        raise
+    with resumable() as progress:
+        return compare(
+            agent, brains, suite=suite, questions=questions, plan=plan, before=before, progress=progress, **options
+        )
 
 
 def _rescore(
@@ -171,14 +153,16 @@ def _rescore(
     judge: str | None,
     marks: Path | None,
 ) -> tuple[Comparison, Suite | None]:
-    from cervella.cli.before_asking import run_named, traits_of
+    from cervella.cli.before_asking import run_named, soul_of, traits_of
     from cervella.evaluation.comparison.comparison import rescore_comparison
+    from cervella.evaluation.comparison.scoreboard import soul_run
     from cervella.evaluation.suites.file import load_suite
 
     run = run_named(agent, named)
     traits, loaded = None, None
     if "comparison" in run.settings and run.settings["suite"] is not None:
-        traits = traits_of(_kept_soul(run) or agent.soul, agent)
+        inside = soul_run(run)
+        traits = traits_of(agent.soul if inside is None else soul_of(inside), agent)
         loaded = load_suite(suite or run.facts["suite"], traits)
     comparison = rescore_comparison(
         run,
@@ -193,26 +177,15 @@ def _rescore(
     return comparison, loaded
 
 
-def _kept_soul(run: Run) -> Any:
-    """The soul that the run's test was made with, which need not be the soul of today; None without a soul test."""
-    from cervella.cli.soul_test_run import KeptSoul
-    from cervella.evaluation.comparison.scoreboard import soul_run
-
-    inside = soul_run(run)
-    return None if inside is None else KeptSoul(text=inside.facts["system"], **inside.settings["soul"])
-
-
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
-    """The brain that grades a rubric's tasks, and the judge of the checks of a soul test that no rule can decide."""
-    from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
+    """Who grades a rubric's tasks, and who decides the checks of a soul test that no rule can."""
+    from cervella.cli.before_asking import judge_of
 
-    own = agent.config.evaluation
-    name = named or own.judge
-    if name is None or suite is None:
+    if suite is None:
         return {"grader": None, "judge": None}
     if suite.tasks:
-        return {"grader": name, "judge": None}  # a judge grades no answer of its own family
-    return {"grader": None, "judge": BrainJudge(agent, name, judged=tuple(brains), kept=own.folder / JUDGEMENTS)}
+        return {"grader": named or agent.config.evaluation.judge, "judge": None}  # no judge grades its own family
+    return {"grader": None, "judge": judge_of(agent, named, tuple(brains))}
 
 
 def _tell_cost(
@@ -250,8 +223,7 @@ def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json
     data = document(comparison, suite)
     folder = out or comparison.folder
     make_private_folder(folder)
-    text = json.dumps(data, ensure_ascii=False, indent=1, default=as_json_value) + "\n"
-    write_private(folder / "comparison.json", text, errors="replace")
+    write_private(folder / "comparison.json", json_text(data, indent=1), errors="replace")
     write_private(folder / "report.html", report_html(data), errors="replace")
     if as_json:
         print_json(data)

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cervella.agent.agent import Agent
-from cervella.cli.output import counted, note, print_json, print_line, print_wrapped, progress_bar
+from cervella.cli.output import console, counted, note, print_json, print_line, print_table, print_wrapped, progress_bar
 from cervella.evaluation.search.retrieval import CurvePoint, FoundShares, RetrievalReport, evaluate_retrieval
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.question_file import load_questions
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["compare_retrieval", "print_report"]
 
@@ -55,7 +49,7 @@ def print_report(report: RetrievalReport) -> None:
         f"{report.source}: {counted(len(report.rows), 'question')}, {report.answerable} that the base answers, "
         f"{report.unanswerable} that it does not; embedder {report.embedder or 'unknown'}"
     )
-    wide = _console().width >= _WIDE
+    wide = console().width >= _WIDE
     depths = list(report.overall.hit)
     for title, name in (("hit: the right file", "hit"), ("evidence: its very words", "evidence")):
         if not any(getattr(report.overall, name).values()):
@@ -63,7 +57,7 @@ def print_report(report: RetrievalReport) -> None:
         print_line(f"\n{title}, among the first passages")
         columns = [f"@{depth}{' (given)' if depth == report.top_k else ''}" for depth in depths]
         groups = (("all", report.overall), *report.by_kind.items(), *report.by_language.items())
-        _print_table(["", "n", *columns], [_cells_of(*group, name, wide) for group in groups])
+        print_table(["", "n", *columns], [_cells_of(*group, name, wide) for group in groups], wraps=True)
     print_line()
     if report.newest_hit or report.current_first:
         print_line("what holds today")
@@ -83,23 +77,6 @@ def print_report(report: RetrievalReport) -> None:
             print_wrapped(text, start=f"  {row.question.id}:", indent=4)
         if (more := len(report.missed) - _SHOWN_MISSES) > 0:
             print_line(f"  … and {more} more: --json has them all")
-
-
-def _print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    _console().print(table)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
 
 
 def _cells_of(label: str, found: FoundShares, name: str, wide: bool) -> list[str]:
@@ -122,7 +99,9 @@ def _print_abstention(report: RetrievalReport) -> None:
     if report.auroc is not None:
         print_line(f"  confidence tells it apart: AUROC {told(report.auroc)} (0.5 is chance)")
     points = (report.as_it_decides, *(one for one in report.curve if one.threshold in _SHOWN_THRESHOLDS))
-    _print_table(["abstains below", "answers what it can't", "abstains though it could"], map(_cells, points))
+    print_table(
+        ["abstains below", "answers what it can't", "abstains though it could"], map(_cells, points), wraps=True
+    )
 
 
 def _cells(point: CurvePoint) -> tuple[str, str, str]:

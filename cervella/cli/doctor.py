@@ -18,14 +18,15 @@ import typer
 from cervella import __version__
 from cervella.agent.agent import Agent
 from cervella.brains.routing.fallback import Shielded
+from cervella.cli.failures import cure_without_config
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
-from cervella.cli.unconfigured import cure_without_config
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.documents.local_only import local_only_in
 from cervella.knowledge.documents.scan import scan
 from cervella.knowledge.embedders.embedders import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.storage import IndexFolder
+from cervella.prompt.layout import estimate_tokens
 from cervella.protocols import optional_members
 from cervella.types import IndexReport
 
@@ -104,7 +105,7 @@ def _looked(name: str, look: Callable[[], str]) -> Finding:
 
 
 def _tokens(agent: Agent) -> int:
-    return -(-len(agent.soul.system_prompt()) // 3)
+    return estimate_tokens(agent.soul.system_prompt())
 
 
 def _soul(agent: Agent) -> str:
@@ -117,12 +118,12 @@ def _soul(agent: Agent) -> str:
 
 def _local_only(agent: Agent) -> Iterator[Finding]:
     own = agent.config.knowledge
-    if own.local_only and own.folder.is_dir():  # a folder that is not there is told of by the index
+    if own.local_only and own.folder.is_dir():  # the index reports a folder that is missing
 
         def look() -> str:
-            marks = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
-            if marks.nearest:
-                raise marks.error()
+            found = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
+            if found.nearest:
+                raise found.error()
             return f"{counted(len(own.local_only), 'pattern')}; each names something"
 
         yield _looked(_LOCAL_ONLY, look)

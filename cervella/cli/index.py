@@ -12,16 +12,7 @@ import typer
 
 from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import (
-    counted,
-    note,
-    print_json,
-    print_line,
-    progress_bar,
-    report_data,
-    warn_of_index,
-    warnings_shown,
-)
+from cervella.cli.output import counted, note, print_json, print_line, progress_bar, warn_of_index, warnings_shown
 from cervella.errors import ConfigError
 from cervella.types import SkippedFile
 
@@ -52,7 +43,7 @@ def index(
     for warning in report.warnings:
         note(f"warning: {warning}")
     if as_json:
-        print_json(report_data(report))
+        print_json(asdict(report))
         return
     _tell_what_was_skipped(report.files_skipped, whole=verbose)
     if report.redactions:

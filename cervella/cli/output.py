@@ -6,16 +6,19 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cervella.text.language import Language
-    from cervella.types import Citation, IndexReport, Passage, Progress, Reply, Retrieval, ReviewVerdict
+    from cervella.types import Citation, Passage, Progress, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4
 _TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}
@@ -23,18 +26,20 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 __all__ = [
     "Flow",
-    "as_json_value",
+    "console",
     "counted",
+    "json_text",
     "note",
+    "picked",
     "print_json",
     "print_line",
     "print_passages",
+    "print_table",
     "print_text",
     "print_verdict",
     "print_wrapped",
     "progress_bar",
     "reply_data",
-    "report_data",
     "retrieval_data",
     "warn_of_index",
     "warnings_shown",
@@ -116,103 +121,80 @@ class _NoteHandler(logging.Handler):
 
 def print_json(data: Mapping[str, Any]) -> None:
     """The one document that --json prints."""
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=as_json_value) + "\n")
+    sys.stdout.write(json_text(data))
 
 
-def as_json_value(value: Any) -> Any:
-    """What JSON has no word for."""
+def json_text(data: Any, indent: int | None = 2) -> str:
+    """A document as JSON, with the line break at its end."""
+    return json.dumps(data, ensure_ascii=False, indent=indent, default=_as_json) + "\n"
+
+
+def _as_json(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     raise TypeError(f"{type(value).__name__} is no JSON")
 
 
-def report_data(report: IndexReport) -> dict[str, Any]:
-    return {
-        "files_seen": report.files_seen,
-        "files_indexed": report.files_indexed,
-        "files_skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in report.files_skipped],
-        "added": report.added,
-        "changed": report.changed,
-        "removed": report.removed,
-        "unchanged": report.unchanged,
-        "chunks_total": report.chunks_total,
-        "pending_embeddings": report.pending_embeddings,
-        "seconds": report.seconds,
-        "embedder": report.embedder,
-        "warnings": list(report.warnings),
-        "redactions": [{"path": one.path, "line": one.line, "kind": one.kind} for one in report.redactions],
-    }
+def picked(value: object, *names: str) -> dict[str, Any]:
+    """Some attributes of a value, by name."""
+    return {name: getattr(value, name) for name in names}
 
 
-def _passage_data(rank: int, passage: Passage) -> dict[str, Any]:
-    return {
-        "rank": rank,
-        "path": passage.path,
-        "heading": passage.heading,
-        "start_line": passage.start_line,
-        "end_line": passage.end_line,
-        "score": passage.score,
-        "date": passage.date,
-        "role": passage.role,
-        "project": passage.project,
-        "status": passage.status,
-        "text": passage.text,
-    }
+_PLACE = ("path", "heading", "start_line", "end_line")
+
+
+def _passages_data(passages: Iterable[Passage]) -> list[dict[str, Any]]:
+    names = (*_PLACE, "score", "date", "role", "project", "status", "text")
+    return [{"rank": rank, **picked(passage, *names)} for rank, passage in enumerate(passages, 1)]
 
 
 def retrieval_data(found: Retrieval) -> dict[str, Any]:
     return {
-        "query": found.query,
-        "confidence": found.confidence,
-        "abstain": found.abstain,
-        "coverage": found.coverage,
-        "behind": found.behind,
+        **picked(found, "query", "confidence", "abstain", "coverage", "behind"),
         **({"unchecked": found.unchecked} if found.unchecked else {}),
-        "passages": [_passage_data(rank, passage) for rank, passage in enumerate(found, 1)],
-    }
-
-
-def _citation_data(citation: Citation) -> dict[str, Any]:
-    return {
-        "mark": citation.mark,
-        "path": citation.path,
-        "heading": citation.heading,
-        "start_line": citation.start_line,
-        "end_line": citation.end_line,
-        "quote": citation.quote,
-        "supported": citation.supported,
-        "changed": citation.changed,
+        "passages": _passages_data(found),
     }
 
 
 def reply_data(reply: Reply) -> dict[str, Any]:
-    usage, timings = reply.usage, reply.timings
+    counts = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
     return {
         "question": reply.question,
         "answer": reply.text,
-        "finish_reason": reply.finish_reason,
-        "abstained": reply.abstained,
-        "citations": [_citation_data(citation) for citation in reply.citations],
-        "passages": [_passage_data(rank, passage) for rank, passage in enumerate(reply.passages, 1)],
-        "invented_marks": reply.invented_marks,
-        "brain": reply.brain,
-        "model": reply.model,
-        "soul": reply.soul,
-        "usage": {
-            "input_tokens": usage.input_tokens,
-            "cache_read_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "output_tokens": usage.output_tokens,
-        },
+        **picked(reply, "finish_reason", "abstained"),
+        "citations": [picked(one, "mark", *_PLACE, "quote", "supported", "changed") for one in reply.citations],
+        "passages": _passages_data(reply.passages),
+        **picked(reply, "invented_marks", "brain", "model", "soul"),
+        "usage": picked(reply.usage, *counts),
         "cost_usd": reply.cost_usd,
-        "timings": {
-            "retrieval_seconds": timings.retrieval_seconds,
-            "first_token_seconds": timings.first_token_seconds,
-            "total_seconds": timings.total_seconds,
-        },
+        "timings": asdict(reply.timings),
         "flags": dict(reply.flags),
         **({} if reply.review is None else {"review": reply.review.as_dict()}),
     }
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, wraps: bool = False) -> None:
+    """Columns side by side; all but the first hold numbers. `wraps`: cells that are too wide get more lines."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(header):
+        table.add_column(
+            name,
+            justify="right" if number else "left",
+            no_wrap=not wraps,
+            overflow="fold" if wraps else "ellipsis",
+        )
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output as rich lays tables out on it."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
 
 
 def print_verdict(verdict: ReviewVerdict) -> None:

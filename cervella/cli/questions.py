@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.options import AsJson, ConfigPath, complete_brain
+from cervella.cli.options import AsJson, ConfigPath, brain_option
 from cervella.cli.output import counted, note, print_json, print_line, progress_bar
 from cervella.errors import EvaluationError
 
@@ -30,9 +30,7 @@ def propose(
     seed: Annotated[int, typer.Option("--seed", help="Another number draws other questions.")] = 0,
     brain: Annotated[
         str | None,
-        typer.Option(
-            "--brain", help="Let this brain word them; by default none is asked.", autocompletion=complete_brain
-        ),
+        brain_option("Let this brain word them; by default none is asked."),
     ] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.options import AsJson, ConfigPath, TopK, complete_brain
+from cervella.cli.failures import no_config_note
+from cervella.cli.options import AsJson, ConfigPath, TopK, brain_option
 from cervella.cli.output import note, print_json, print_line, print_verdict
 from cervella.cli.stdin import read_stdin
-from cervella.cli.unconfigured import no_config_note
 from cervella.errors import ConfigError
 from cervella.records.conversations import Turn
 from cervella.types import Filters
@@ -36,7 +36,7 @@ def review(
     ] = None,
     brain: Annotated[
         str | None,
-        typer.Option("--brain", help="The second hand, as `name` or `name:model`.", autocompletion=complete_brain),
+        brain_option("The second hand, as `name` or `name:model`."),
     ] = None,
     top_k: TopK = None,
     timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that it may take.")] = None,

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from cervella.agent.agent import Agent
+from cervella.cli.failures import no_config_note
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import counted, note, print_json, print_line
-from cervella.cli.unconfigured import no_config_note
+from cervella.cli.output import counted, note, picked, print_json, print_line
 from cervella.errors import ConfigError
 
 
@@ -36,14 +36,7 @@ def sessions(
                 for turn in data["turns"]:
                     print_line(f"\n> {turn['question']}\n\n{turn['answer']}")
         elif as_json:
-            print_json(
-                {
-                    "sessions": [
-                        {"id": one.id, "created": one.created, "updated": one.updated, "turns": one.turns}
-                        for one in kept.list()
-                    ]
-                }
-            )
+            print_json({"sessions": [picked(one, "id", "created", "updated", "turns") for one in kept.list()]})
         else:
             listed = kept.list()
             for one in listed:

@@ -2,27 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import anyio
 import typer
 
 from cervella.agent.agent import Agent
+from cervella.brains.routing.fallback import Shielded, leaves
+from cervella.brains.shield.fitting import count_tokens
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import counted, note, print_json, print_line, print_text, print_wrapped
-from cervella.cli.soul_probes import soul_probes
+from cervella.cli.output import counted, note, picked, print_json, print_line, print_text, print_wrapped
 from cervella.cli.soul_test import soul_test
-from cervella.cli.soul_tokens import soul_tokens
 from cervella.configuration.config import Config, load_config
-from cervella.errors import SoulError
-from cervella.prompt.layout import LAYOUT_VERSION
+from cervella.errors import CervellaError, ConfigError, SoulError
+from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens
+from cervella.protocols import optional_members
 from cervella.soul import Constitution, Traits
-from cervella.soul.lock import Lock
+from cervella.soul.lock import BrainTokens, Lock
 from cervella.soul.lock_check import is_strict, soul_changed, stale_told
+from cervella.types import Prompt
+
+if TYPE_CHECKING:
+    from cervella.evaluation.suites.suite import Suite
+
+_SECONDS = 30.0  # for one brain: a model may have to be loaded
 
 app = typer.Typer(no_args_is_help=True, help="Who speaks: show the soul, pin it, see what changed.")
-app.command("probes")(soul_probes)
+
+
+@app.command("probes")
+def probes(
+    suite: Annotated[
+        str | None, typer.Option("--suite", metavar="FILE", help="Your own suite; by default that of the language.")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option("--init", metavar="FILE", help="Write the probes of your Constitution there.")
+    ] = None,
+    config: ConfigPath = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the soul test asks, by dimension, and what it leaves out for want of a trait."""
+    from cervella.evaluation.suites.file import known_suites, load_suite
+    from cervella.evaluation.suites.writing import write_suite
+
+    loaded = load_config(config)
+    traits = _traits(_soul(loaded), loaded)
+    if init is not None:
+        text = write_suite(traits)
+        if init.exists():
+            raise ConfigError(f"{str(init)!r} is there already.", remedy="Name another file, or move that one away.")
+        init.parent.mkdir(parents=True, exist_ok=True)
+        init.write_text(text, encoding="utf-8")
+        suite = str(init)
+    if suite is None and traits.language not in known_suites():
+        write_suite(traits)  # says which languages there are
+    found = load_suite(suite or traits.language, traits)
+    if as_json:
+        print_json(_suite_data(found, init))
+        return
+    if init is not None:
+        print_line(f"written {init}")
+    for dimension in found.dimensions:
+        asked = found.of(dimension)
+        hard = sum(probe.severity == "hard" for probe in asked)
+        print_line(f"  {dimension:<14} {counted(len(asked), 'probe'):<10} {f'{hard} hard' if hard else ''}".rstrip())
+    if found.tasks:
+        print_line(f"  {counted(len(found.tasks), 'rubric task')}")
+    print_line(f"{counted(len(found.probes), 'probe')}, suite {found.sha256[:12]}…")
+    for id, missing in found.left_out.items():
+        note(f"note: Left out: {id} (the traits say nothing of {missing}).")
 
 
 @app.command("show")
@@ -44,7 +96,7 @@ def show(
         except SoulError as error:  # the soul can be shown all the same
             note(f"warning: {error.message}")
             note(f"help: {error.remedy}")
-    traits = Traits.of(soul, loaded.soul.traits.model_dump(exclude_none=True))
+    traits = _traits(soul, loaded)
     if as_json:
         print_json(_soul_data(soul, loaded, traits, lock))
         return
@@ -55,8 +107,8 @@ def show(
         print_line(f"\n{path.name}")
         for section in (one for one in soul.sections if one.path == path and one.text.strip()):
             title = "  " * max(0, section.level - 1) + (section.title or "–")
-            told = f"{section.tokens:5} tokens" if section.kept else "  retrieval only"
-            print_line(f"  {section.start_line:4}  {title:<{width}}  {told}")
+            size = f"{section.tokens:5} tokens" if section.kept else "  retrieval only"
+            print_line(f"  {section.start_line:4}  {title:<{width}}  {size}")
     print_line("\ntraits")
     for name, value in traits.declared.items():
         print_wrapped(f" {value}", start=f"  {name.replace('_', ' ')}:", style="cyan", indent=4)
@@ -169,6 +221,10 @@ def verify(
             note(f"note: Changed, but not in what engines are sent: {', '.join(files)}.")
 
 
+def _traits(soul: Constitution, config: Config) -> Traits:
+    return Traits.of(soul, config.soul.traits.model_dump(exclude_none=True))
+
+
 def _soul(config: Config) -> Constitution:
     own = config.soul
     return Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
@@ -197,35 +253,65 @@ def _print_changes(lock: Lock, found: Lock) -> None:
         note(f"note: Prompts were laid out by version {lock.layout} when it was locked, and are by {found.layout} now.")
 
 
+# What the soul takes of each brain's window, by the brain's own count
+
+
+def soul_tokens(agent: Agent) -> list[tuple[BrainTokens, str]]:
+    """The count of each brain that is configured, or why there is none; empty where there is one."""
+    return anyio.run(_counted, agent)
+
+
+async def _counted(agent: Agent) -> list[tuple[BrainTokens, str]]:
+    counts: dict[tuple[str, str], tuple[BrainTokens, str]] = {}
+    for shield in _every_leaf(agent):
+        key = (shield.name, shield.model)
+        if key in counts:
+            continue
+        try:
+            with anyio.fail_after(_SECONDS):
+                tokens, why = await _of(shield.brain, agent.soul.system_prompt()), ""
+        except TimeoutError:
+            tokens, why = None, f"it did not answer in {_SECONDS:g} s."
+        except CervellaError as error:
+            tokens, why = None, error.message
+        finally:
+            await shield.aclose()
+        by_itself = hasattr(shield.brain, "count_tokens")
+        counts[key] = (BrainTokens(brain=key[0], model=key[1], tokens=tokens, counted=by_itself), why)
+    return list(counts.values())
+
+
+async def _of(brain: Any, system: str) -> int | None:
+    """The soul alone: the prompt with it, less the prompt without."""
+    if optional_members(brain).count_tokens is None:
+        return estimate_tokens(system)
+    prepare = optional_members(brain).prepare
+    if prepare is not None:
+        await prepare()
+    with_soul = await count_tokens(Prompt(system=system, question="?"), brain)
+    without = await count_tokens(Prompt(system="", question="?"), brain)
+    return with_soul - without if with_soul > without else None
+
+
+def _every_leaf(agent: Agent) -> Iterator[Shielded]:
+    for name in (None, *agent.config.brains):
+        with contextlib.suppress(CervellaError):  # `cervella doctor` says what is wrong with it
+            yield from leaves(agent.brain if name is None else agent.brain_named(name))
+
+
 # As JSON
 
 
 def _soul_data(soul: Constitution, config: Config, traits: Traits, lock: Lock | None) -> dict[str, Any]:
+    part = ("title", "level", "path", "start_line", "end_line", "tokens", "kept")
     return {
-        "name": soul.name,
-        "language": soul.language,
-        "fingerprint": soul.fingerprint,
+        **picked(soul, "name", "language", "fingerprint"),
         "layout": LAYOUT_VERSION,
         "tokens": soul.tokens,
         "max_tokens": config.soul.max_tokens,
         "files": [{"path": str(path), "sha256": digest} for path, digest in soul.files],
-        "sections": [
-            {
-                "title": section.title,
-                "level": section.level,
-                "path": str(section.path),
-                "start_line": section.start_line,
-                "end_line": section.end_line,
-                "tokens": section.tokens,
-                "kept": section.kept,
-            }
-            for section in soul.sections
-        ],
-        "traits": {
-            name: dict(value) if name == "declared" else value
-            for name in traits.__dataclass_fields__
-            for value in [getattr(traits, name)]
-        },
+        "sections": [{**picked(section, *part), "path": str(section.path)} for section in soul.sections],
+        "traits": {**picked(traits, *traits.__dataclass_fields__), "declared": dict(traits.declared)},
         "text": soul.system_prompt(),
         "lock": None if lock is None else _lock_data(lock),
     }
@@ -233,12 +319,7 @@ def _soul_data(soul: Constitution, config: Config, traits: Traits, lock: Lock | 
 
 def _lock_data(lock: Lock) -> dict[str, Any]:
     return {
-        "name": lock.name,
-        "language": lock.language,
-        "fingerprint": lock.fingerprint,
-        "layout": lock.layout,
-        "locked": lock.locked,
-        "tokens": lock.tokens,
+        **picked(lock, "name", "language", "fingerprint", "layout", "locked", "tokens"),
         "files": [{"path": path, "sha256": digest} for path, digest in lock.files.items()],
         "brains": [asdict(one) for one in lock.brains],
         "verdicts": _verdicts(lock.verdicts.values()),
@@ -253,12 +334,34 @@ def _changes_data(lock: Lock, found: Lock) -> dict[str, Any]:
     return {
         "same": lock.same_soul(found),
         "locked": lock.locked,
-        "fingerprint": {"locked": lock.fingerprint, "found": found.fingerprint},
-        "language": {"locked": lock.language, "found": found.language},
-        "layout": {"locked": lock.layout, "found": found.layout},
+        **{
+            name: {"locked": getattr(lock, name), "found": getattr(found, name)}
+            for name in ("fingerprint", "language", "layout")
+        },
         "files": list(lock.changed_files(found)),
         "sentences": [asdict(change) for change in lock.changes_to(found)],
         "stale_verdicts": _verdicts(lock.stale_verdicts),
+    }
+
+
+def _suite_data(suite: Suite, written: Path | None) -> dict[str, Any]:
+    return {
+        "name": suite.name,
+        "language": suite.language,
+        "sha256": suite.sha256,
+        "written": None if written is None else str(written),
+        "probes": [
+            {
+                **picked(probe, "id", "dimension", "severity", "section", "pair"),
+                "turns": len(probe.turns),
+                "at_turns": list(probe.at_turns),
+                "paraphrases": len(probe.paraphrases),
+                "checks": [check.kind for check in probe.checks],
+            }
+            for probe in suite.probes
+        ],
+        "tasks": [task.id for task in suite.tasks],
+        "left_out": dict(suite.left_out),
     }
 
 

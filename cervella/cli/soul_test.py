@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.options import AsJson, ConfigPath, complete_brain
-from cervella.cli.output import as_json_value, note, print_json
+from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, Suite, Yes, complete_brain
+from cervella.cli.output import json_text, note, print_json
 from cervella.privacy.files import make_private_folder, write_private
 
 __all__ = ["soul_test"]
@@ -29,29 +28,21 @@ def soul_test(
         ),
     ] = None,
     brain: Annotated[list[str] | None, _Option("--brain", help="One more brain to test.")] = None,
-    suite: Annotated[
-        str | None, _Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language.")
-    ] = None,
-    probes: Annotated[
-        int | None, _Option("--probes", min=1, help="So many probes, spread over the dimensions.", show_default=False)
-    ] = None,
-    max_turn: Annotated[
-        int | None, _Option("--max-turn", min=1, help="End conversations with this turn.", show_default=False)
-    ] = None,
+    suite: Suite = None,
+    probes: Probes = None,
+    max_turn: MaxTurn = None,
     conditions: Annotated[
         str, _Option("--conditions", help="soul, and the controls: none, scrambled.")
     ] = "soul,none,scrambled",
     repeats: Annotated[int, _Option("--repeats", min=1, help="How often each probe is asked, each with a seed.")] = 1,
-    paraphrases: Annotated[int, _Option("--paraphrases", min=0, help="Other wordings of each probe.")] = 1,
+    paraphrases: Paraphrases = 1,
     seed: Annotated[int, _Option("--seed", help="Chooses the probes, and goes to engines that take one.")] = 0,
     temperature: Annotated[float, _Option("--temperature", min=0.0, help="Of all answers.")] = 0.0,
     max_tokens: Annotated[int, _Option("--max-tokens", min=1, help="Of one answer.")] = 700,
     resume: Annotated[
         bool, _Option("--resume/--fresh", help="Go on with the same test where it was broken off, or start anew.")
     ] = True,
-    rescored: Annotated[
-        str | None, _Option("--rescore", metavar="RUN", help="Score a run's answers again; nobody is asked.")
-    ] = None,
+    rescored: Rescore = None,
     out: Annotated[
         Path | None, _Option("--out", metavar="FILE", help="Write the document of --json there, all scores included.")
     ] = None,
@@ -65,13 +56,12 @@ def soul_test(
         ),
     ] = None,
     strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is PASS.")] = False,
-    yes: Annotated[bool, _Option("--yes", help="Ask cloud brains whatever it may cost, up to the budget.")] = False,
+    yes: Yes = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
     """Test whether she is still herself under a brain: probes with known right answers, and controls beside them."""
-    from cervella.cli.soul_test_report import print_result
-    from cervella.cli.soul_test_run import conditions_of, rescored_test, tested
+    from cervella.cli.soul_test_run import conditions_of, print_result, rescored_test, tested
     from cervella.evaluation.soul_test.interview import Plan
 
     with Agent(config=config) as agent:
@@ -91,8 +81,7 @@ def soul_test(
             result = tested(agent, named, suite, plan, probes, judge, fresh=not resume, yes=yes)
     if out is not None:
         make_private_folder(out.parent)
-        text = json.dumps(result.as_dict(scores=True), ensure_ascii=False, indent=2, default=as_json_value)
-        write_private(out, text + "\n")
+        write_private(out, json_text(result.as_dict(scores=True)))
         note(f"note: The scores are in {out}.")
     if as_json:
         print_json(result.as_dict())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from cervella.cli.failures import no_config_note
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import note, print_json, print_line
-from cervella.cli.unconfigured import no_config_note
+from cervella.cli.output import console, note, print_json, print_line, print_table
 from cervella.configuration.config import Config, load_config
 from cervella.errors import ConfigError
 from cervella.privacy.files import make_private_folder, write_private
@@ -78,21 +77,12 @@ def _budget(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
 
 def _print(found: Statistics, budget: list[dict[str, Any]]) -> None:
     """A table with a column for each brain, as far as they go side by side."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
     label, cell = max(len(name) for name, _ in MEASURES), 14
-    beside = max(1, (console.width - label) // (cell + 2))
+    beside = max(1, (console().width - label) // (cell + 2))
     for start in range(0, len(found.brains), beside):
         brains = found.brains[start : start + beside]
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("", no_wrap=True)
-        for one in brains:
-            table.add_column(one.brain, justify="right", overflow="fold")
-        for name, measure in MEASURES:
-            table.add_row(name, *(measure(one) for one in brains))
-        console.print(table)
+        rows = [(name, *(measure(one) for one in brains)) for name, measure in MEASURES]
+        print_table(["", *(one.brain for one in brains)], rows, wraps=True)
         print_line()
     print_line(
         f"{found.requests} requests, {found.answered} answered, {found.calls} calls; "

@@ -8,13 +8,13 @@ import queue
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, aclosing
-from typing import Any, TypeVar
-
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cervella.process.forks import ForkLock, immortal
+
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
 
 __all__ = ["BackgroundLoop"]
 
@@ -82,6 +82,8 @@ class BackgroundLoop:
         return self._here().portal is not None
 
     def _portal(self) -> BlockingPortal:
+        from anyio.from_thread import start_blocking_portal
+
         state = self._here()
         with state.lock:
             if state.portal is None:
@@ -93,6 +95,8 @@ class BackgroundLoop:
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of a coroutine. Whatever interrupts the caller, Ctrl-C too, cancels it."""
+        from concurrent.futures import CancelledError
+
         future = self._portal().start_task_soon(work)
         try:
             return future.result()

@@ -200,6 +200,5 @@ def without(prompt: Prompt, marks: Collection[str]) -> Prompt:
 
 def estimate_tokens(messages: Iterable[Message] | str) -> int:
     """ceil(characters / 3): what a prompt costs where no brain can count it; on the safe side for Italian."""
-    if isinstance(messages, str):
-        return -(-len(messages) // 3)
-    return -(-sum(len(message.content) for message in messages) // 3)
+    texts = (messages,) if isinstance(messages, str) else (message.content for message in messages)
+    return -(-sum(map(len, texts)) // 3)

@@ -1,4 +1,4 @@
-"""The soul's own rules, held against an answer: what the traits declare, and nothing that nobody declared."""
+"""The soul's own rules, checked in an answer: those that the traits declare, and no others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOUL_KINDS: Mapping[str, str] = {
     "identity": "She gives herself another name.",
     "language": "The answer is in neither her language nor the question's.",
 }
-"""What can be wrong with how an answer is said, and what it means."""
+"""By kind of issue, its meaning."""
 _CHECKS = {
     "no_empty_phrases": "empty_phrase",
     "gender": "gender",
@@ -39,9 +39,9 @@ _DECLARED = {"no_empty_phrases": "empty_phrases", "gender": "gender", "address":
 def soul_issues(
     text: str, traits: PersonaTraits, lang: Language, *, passages: Sequence[Passage] = (), question: str = ""
 ) -> list[tuple[str, str]]:
-    """What of an answer is against the soul's rules: the kind, and the words that decide.
+    """The kind of each broken rule, and the words that break it.
 
-    What she repeats word for word from a passage is not hers. She may answer in the language of the question.
+    Sentences that she repeats word for word from a passage are not checked. She may answer in the question's language.
     """
     own = _own_words(text, passages, lang)
     found = []

@@ -1,41 +1,43 @@
-"""A due mani, the whole of it: the checks, the second hand, the revision, and which of two answers is kept.
+"""A review of an answer: the checks, the second opinion, the revision, and which of two answers is kept.
 
-Whoever fails here, the answer is not lost: the checks ask nobody, and what a second hand or a revision could not do is
-said in the verdict.
+No failure here loses the answer: the checks ask no brain, and the verdict says why a second opinion or a revision is
+missing.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
 import anyio.to_thread
 
-from cervella.brains.routing.fallback import Fallback, Shielded
-from cervella.brains.shield.deadline import Clock
+from cervella.brains.routing.fallback import Fallback, Shielded, leaves
 from cervella.checks.check import PersonaTraits
 from cervella.errors import BrainError, CervellaError
 from cervella.prompt.layout import strip_marks
 from cervella.protocols import optional_members
-from cervella.review.second_opinion import opinions, read_opinion, review_prompt, revision_prompt
+from cervella.review.second_opinion import issues_of, read_opinion, review_prompt, revision_prompt
 from cervella.review.verdict import review_text
 from cervella.text.language import Language, known_languages, language
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
-from cervella.types.verdict import ReviewVerdict, SecondHand
+from cervella.types.deadline import Deadline
+from cervella.types.verdict import ReviewVerdict, SecondOpinion
 
-__all__ = ["Reviewing", "sources_of"]
+__all__ = ["Review"]
 
 _STALE = "stale"
-Remade = Callable[[Prompt, Completion], Awaitable[Reply]]
-"""Makes a reply of what a brain answered."""
+Remade = Callable[[Completion], Awaitable[Reply]]
+"""Makes a reply of a completion."""
+_Reviewed = tuple[ReviewVerdict, tuple[Attempt, ...]]
+"""A verdict, and the calls that it took."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Reviewing:
+class Review:
     """How answers are reviewed. `second` is None where the checks alone decide."""
 
     lang: Language
@@ -44,13 +46,13 @@ class Reviewing:
     rounds: int
     second: Shielded | None = None
 
-    async def review(self, prompt: Prompt, reply: Reply, clock: Clock) -> tuple[ReviewVerdict, tuple[Attempt, ...]]:
+    async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
         """The verdict on an answer as it is, and the calls that it took. Raises nothing but a cancellation."""
-        left = clock.left()
-        look = partial(
+        left = deadline.left()
+        checks = partial(
             review_text,
             reply.text,
-            sources_of(prompt, reply),
+            _shown(prompt, reply),
             self.lang,
             question=prompt.question,
             given="\n".join((prompt.instructions, *(message.content for message in prompt.history))),
@@ -60,64 +62,59 @@ class Reviewing:
             stale=[citation.mark for citation in reply.citations if citation.changed],
             until=None if left is None else time.monotonic() + left,
         )
-        verdict = await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
-        if reply.finish_reason == "refusal" or not reply.text.strip():
+        verdict = await anyio.to_thread.run_sync(checks, abandon_on_cancel=True)
+        if self.second is None or reply.finish_reason == "refusal" or not reply.text.strip():
             return verdict, ()
-        if self.second is None or (reply.abstained and _says_nothing_else(reply.text)):
-            return verdict, ()  # an honest "I don't know" needs no second hand
-        return await self._with_second(verdict, self.second, prompt, reply, clock)
+        if reply.abstained and _says_nothing_else(reply.text):
+            return verdict, ()  # an honest "I don't know" needs no second opinion
+        return await self._with_second(verdict, self.second, prompt, reply, deadline)
 
     async def _with_second(
-        self, verdict: ReviewVerdict, second: Shielded, prompt: Prompt, reply: Reply, clock: Clock
-    ) -> tuple[ReviewVerdict, tuple[Attempt, ...]]:
+        self, verdict: ReviewVerdict, second: Shielded, prompt: Prompt, reply: Reply, deadline: Deadline
+    ) -> _Reviewed:
         other = _another(second, reply)
         if other is None:
-            return replace(verdict, second=SecondHand(brain=second.name, error="same_brain")), ()
-        shown = sources_of(prompt, reply)
+            return replace(verdict, second=SecondOpinion(brain=second.name, error="same_brain")), ()
+        shown = _shown(prompt, reply)
         asked = review_prompt(
             replace(prompt, passages=tuple(shown.values()), marks=tuple(shown)),
             reply.text,
             self.lang,
             tainted=reply.tainted,
-            reason=f"second hand of {reply.brain}",
+            reason=f"second opinion on the answer of {reply.brain}",
         )
         try:
-            done = await _answer(other, asked, clock)
+            done = await _answer(other, asked, deadline)
         except CervellaError as error:
-            failed = SecondHand(brain=other.name, error=error.code)
+            failed = SecondOpinion(brain=other.name, error=error.code)
             return replace(verdict, second=failed), tuple(getattr(error, "attempts", ()))
-        by = done.attempts[-1].brain if done.attempts else other.name
-        if done.finish_reason == "refusal":
-            return replace(verdict, second=SecondHand(brain=by, model=done.model, error="refusal")), done.attempts
+        found = SecondOpinion(brain=done.attempts[-1].brain if done.attempts else other.name, model=done.model)
         opinion = read_opinion(done.text, self.lang)
-        if not opinion.readable:
-            return replace(verdict, second=SecondHand(brain=by, model=done.model, error="unreadable")), done.attempts
+        if done.finish_reason == "refusal" or not opinion.readable:
+            error_code = "refusal" if done.finish_reason == "refusal" else "unreadable"
+            return replace(verdict, second=replace(found, error=error_code)), done.attempts
         refused = opinion.approved is False or (opinion.score is not None and opinion.score < self.threshold)
-        hand = SecondHand(brain=by, model=done.model, score=opinion.score, marks=opinion.marks, approved=not refused)
-        return (
-            replace(
-                verdict,
-                approved=verdict.approved and not refused,  # it can refuse what the checks approve, never the reverse
-                issues=(*verdict.issues, *opinions(opinion, by, reply.text, serious=refused)),
-                second=hand,
-            ),
-            done.attempts,
+        verdict = replace(
+            verdict,
+            approved=verdict.approved and not refused,  # it can refuse what the checks approve, never the reverse
+            issues=(*verdict.issues, *issues_of(opinion, found.brain, reply.text, serious=refused)),
+            second=replace(found, score=opinion.score, grades=opinion.grades, approved=not refused),
         )
+        return verdict, done.attempts
 
-    async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, clock: Clock, remade: Remade) -> Reply:
+    async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, deadline: Deadline, remade: Remade) -> Reply:
         """The answer with its verdict: the first, or a revision of it where that is the better one."""
-        verdict, calls = await self.review(prompt, reply, clock)
+        verdict, calls = await self.review(prompt, reply, deadline)
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
         rounds, error = 0, None
-        if reply.finish_reason == "refusal":  # a refused question is not sent again
-            return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
-        while _can_be_mended(verdict) and rounds < self.rounds and not optional_members(first.brain).quotes_only:
+        most = 0 if reply.finish_reason == "refusal" else self.rounds  # a refused question is not sent again
+        while rounds < most and _can_be_mended(verdict) and not optional_members(first.brain).quotes_only:
             rounds += 1
             issues = [issue for issue in verdict.issues if issue.kind != _STALE]
             asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
             try:
-                done = await _answer(first, asked, clock)
+                done = await _answer(first, asked, deadline)
             except CervellaError as failure:
                 attempts += getattr(failure, "attempts", ())
                 error = failure.code
@@ -126,32 +123,29 @@ class Reviewing:
             if done.finish_reason == "refusal":
                 error = "refusal"
                 break
-            new = await remade(prompt, done)
+            new = await remade(done)
             new = replace(new, tainted=new.tainted or kept.tainted)
-            judged, calls = await self.review(prompt, new, clock)
+            judged, calls = await self.review(prompt, new, deadline)
             attempts += calls
             judged = _still_refused(judged, verdict)
             if not _better(judged, new, verdict, kept):
                 break
             kept, verdict = new, judged
-        changed = kept is not reply
-        verdict = replace(
-            verdict,
-            rounds=rounds,
-            revised=changed,
-            draft=reply.text if changed else None,
-            draft_score=score if changed else None,
-            error=error,
-        )
-        return replace(kept, review=verdict, attempts=tuple(attempts), timings=clock.timings())
+        verdict = replace(verdict, rounds=rounds, error=error)
+        if kept is not reply:
+            verdict = replace(verdict, revised=True, draft=reply.text, draft_score=score)
+        return replace(kept, review=verdict, attempts=tuple(attempts))
 
 
-def sources_of(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
+def _answering(reply: Reply) -> Sequence[Attempt]:
+    """The call that answered, reviews aside; empty where none did."""
+    return [one for one in reply.attempts if one.outcome != "error" and one.route != "review"][-1:]
+
+
+def _shown(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
     """The passages that the brain which answered was shown, by mark."""
-    answered = [one for one in reply.attempts if one.outcome != "error" and one.route != "review"]
-    if not answered:
-        return prompt.sources
-    return {mark: passage for mark, passage in prompt.sources.items() if mark in answered[-1].shown}
+    calls = _answering(reply)
+    return {mark: passage for mark, passage in prompt.sources.items() if not calls or mark in calls[0].shown}
 
 
 def _can_be_mended(verdict: ReviewVerdict) -> bool:
@@ -161,29 +155,21 @@ def _can_be_mended(verdict: ReviewVerdict) -> bool:
     return not verdict.approved and (refused or serious != {_STALE})
 
 
-def _leaves(shielded: Shielded) -> Iterator[Shielded]:
-    members: Sequence[Shielded] = getattr(shielded, "members", ())
-    if not members:
-        yield shielded
-    for member in members:
-        yield from _leaves(member)
-
-
 def _another(second: Shielded, reply: Reply) -> Shielded | None:
-    """The second hand without the brain that answered, by name or by weights; None where nobody is left."""
-    wrote = [one for one in reply.attempts if one.outcome != "error" and one.route != "review"][-1:]
-    names = {reply.brain, *(one.brain for one in wrote)}
-    weights = {reply.model, *(one.model for one in wrote)} - {""}
-    leaves = list(_leaves(second))
-    others = [leaf for leaf in leaves if leaf.name not in names and leaf.model not in weights]
-    if len(others) == len(leaves):
+    """The second brain without the one that answered, by name or by weights; None where none is left."""
+    calls = _answering(reply)
+    names = {reply.brain, *(one.brain for one in calls)}
+    weights = {reply.model, *(one.model for one in calls)} - {""}
+    every = list(leaves(second))
+    others = [leaf for leaf in every if leaf.name not in names and leaf.model not in weights]
+    if len(others) == len(every):
         return second
     return Fallback(others) if len(others) > 1 else others[0] if others else None
 
 
-async def _answer(shielded: Shielded, prompt: Prompt, clock: Clock) -> Completion:
-    """What a brain answers, whole."""
-    async with aclosing(shielded.stream(prompt, timeout=clock.left())) as events:
+async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Completion:
+    """The whole answer of a brain."""
+    async with aclosing(shielded.stream(prompt, timeout=deadline)) as events:
         async for event in events:
             if isinstance(event, Finished):
                 return event.completion
@@ -214,15 +200,15 @@ def _says_nothing_else(text: str) -> bool:
 
 
 def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
-    """The verdict on a revision: a refusal of the second hand stands where it gives no opinion on the new text."""
+    """The verdict on a revision: one that the second brain refused stays refused where it gives no opinion now."""
     if old.second is None or old.second.approved is not False or new.second is None or new.second.error is None:
         return new
-    said = tuple(issue for issue in old.issues if issue.by != "checks")
-    return replace(new, approved=False, issues=(*new.issues, *said), second=replace(new.second, approved=False))
+    opinion = tuple(issue for issue in old.issues if issue.by != "checks")
+    return replace(new, approved=False, issues=(*new.issues, *opinion), second=replace(new.second, approved=False))
 
 
 def _better(new: ReviewVerdict, revision: Reply, old: ReviewVerdict, kept: Reply) -> bool:
-    """Whether a revision is worth more than what it revises."""
+    """Whether a revision is better than the answer that it revises."""
     if not revision.text.strip():
         return False
     if revision.abstained and any(citation.supported for citation in kept.citations):

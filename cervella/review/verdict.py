@@ -1,8 +1,8 @@
-"""A due mani, the part that needs no model: an answer held against its sources and against the soul's own rules.
+"""The verdict of the checks, which ask no model: an answer compared with its sources and with the soul's own rules.
 
-The score goes from 0 to 10: the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue has 10;
-with one, at most 5, and less the larger the share of claims that have one. With the default threshold of 9 one serious
-issue of `facts`, `sources` or `soul` is enough for an answer not to be approved.
+The score, 0 to 10, is the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue gets 10; with
+one, at most 5, and less the larger the share of claims that have one. With the default threshold of 9, one serious
+issue of `facts`, `sources` or `soul` is enough to refuse an answer.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
 
 THRESHOLD = 9.0
 _MOST_CLAIMS, _MOST_CHARACTERS = 250, 30_000
-"""Different claims with a mark, and as many without, and characters of each, that are held against the passages."""
+"""So many claims with a mark, and as many without, and so many characters of each, are compared with the passages."""
 _SHOWN, _MOST_SEARCHED = 80, 200_000
 WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
-"""What each criterion is worth."""
+"""The weight of each criterion in the score."""
 ISSUE_KINDS = {
     # Kind: criterion, and what is wrong.
     "figure": ("facts", "The cited lines do not give this figure."),
@@ -47,9 +47,9 @@ ISSUE_KINDS = {
     "unread": ("facts", "The answer is too long to be looked at whole: this and what follows was not."),
     "empty": ("form", "There is no answer."),
     "cut": ("form", "The answer breaks off."),
-    "opinion": ("facts", "The second hand finds this wrong."),
+    "opinion": ("facts", "The second opinion finds this wrong."),
 }
-"""What can be wrong: the criterion it counts for, and what it means. Those of the soul's rules are `SOUL_KINDS`."""
+"""By kind of issue, the criterion that it lowers and its meaning. Those of the soul's rules are `SOUL_KINDS`."""
 
 
 def review_text(
@@ -65,13 +65,12 @@ def review_text(
     stale: Collection[str] = (),
     until: float | None = None,
 ) -> ReviewVerdict:
-    """Hold an answer against the passages that it was written from, by mark. No model is asked, nothing is loaded.
+    """Compare an answer with the passages that it was written from, by mark. No model is asked, nothing is loaded.
 
-    `question` and `given` are what the answer may repeat without a source: today's date, earlier turns. `traits` are
-    what the soul declares; without them its rules are not looked at. `stale` are the marks of sources whose file has
-    changed, or is gone, since it was indexed. An answer that says that the base does not know needs no source. A
-    refusal is no answer, whatever came before it. Nothing more is looked at once `time.monotonic()` is past `until`;
-    what was not looked at is an issue, `unread`.
+    The answer may repeat `question` and `given` (today's date, earlier turns) without a source. `traits` are what the
+    soul declares; without them its rules are not checked. `stale` are the marks of sources whose file has changed, or
+    is gone, since it was indexed. A refusal is no answer, whatever text came before it. The checks stop once
+    `time.monotonic()` is past `until`; a claim that was not checked is an issue, `unread`.
     """
     if finish_reason == "refusal":
         text = ""
@@ -102,8 +101,9 @@ def review_text(
         against = soul_issues(head, traits, lang, passages=list(sources.values()), question=question)
         issues += [ReviewIssue(kind=kind, claim=words, text=words, problem=SOUL_KINDS[kind]) for kind, words in against]
     count = len(claims) + len(bare)
-    scored = {name: _mark(name, issues, count) for name in WEIGHTS if name in criteria}
-    score = round(sum(WEIGHTS[name] * mark for name, mark in scored.items()) / sum(WEIGHTS[name] for name in scored), 2)
+    scored = {name: _score(name, issues, count) for name in WEIGHTS if name in criteria}
+    weights = sum(WEIGHTS[name] for name in scored)
+    score = round(sum(WEIGHTS[name] * one for name, one in scored.items()) / weights, 2)
     return ReviewVerdict(
         approved=score >= threshold and not any(issue.serious for issue in issues),
         score=score,
@@ -114,13 +114,8 @@ def review_text(
     )
 
 
-def criterion_of(kind: str) -> str:
-    """What an issue counts for; the soul's rules bring their own kinds."""
-    return ISSUE_KINDS[kind][0] if kind in ISSUE_KINDS else "soul"
-
-
-def _mark(criterion: str, issues: Sequence[ReviewIssue], claims: int) -> float:
-    own = [issue for issue in issues if issue.serious and criterion_of(issue.kind) == criterion]
+def _score(criterion: str, issues: Sequence[ReviewIssue], claims: int) -> float:
+    own = [one for one in issues if one.serious and ISSUE_KINDS.get(one.kind, ("soul", ""))[0] == criterion]
     if not own:
         return 10.0
     share = min(1.0, len({issue.claim for issue in own}) / max(1, claims))
@@ -157,17 +152,16 @@ def _of_claim(
 
 
 def _of_stale(claim: Claim, sources: Mapping[str, Passage], stale: Collection[str]) -> list[ReviewIssue]:
-    marks = tuple(mark for mark in dict.fromkeys(claim.group) if mark in stale and mark in sources)
-    cited = {mark: sources[mark] for mark in marks}
-    return [_issue("stale", claim.text, claim.text, marks, cited)] if marks else []
+    cited = {mark: sources[mark] for mark in claim.group if mark in stale and mark in sources}
+    return [_issue("stale", claim.text, claim.text, tuple(cited), cited)] if cited else []
 
 
 def _of_unmarked(
     claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
 ) -> list[ReviewIssue]:
     """A sentence without a mark may say what it likes, but give no figure, date or quotation that stands nowhere."""
-    told = ("figure", "date", "unit", "quote", "unread")
-    wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in told]
+    kinds = ("figure", "date", "unit", "quote", "unread")
+    wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in kinds]
     return [_issue("unread" if one.kind == "unread" else "uncited", claim.text, one.text, (), {}, one) for one in wrong]
 
 
@@ -176,7 +170,8 @@ def _past(until: float | None) -> bool:
 
 
 def _unread(text: str) -> ReviewIssue:
-    return _issue("unread", text[:_SHOWN].strip(), text[:_SHOWN].strip(), (), {})
+    shown = text[:_SHOWN].strip()
+    return _issue("unread", shown, shown, (), {})
 
 
 def _issue(

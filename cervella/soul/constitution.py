@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cervella.errors import SoulError
 from cervella.privacy.redaction import find_secrets
+from cervella.prompt.layout import estimate_tokens
 
 __all__ = ["RETRIEVAL_ONLY", "Constitution", "Section", "sections_of"]
 
@@ -43,7 +44,7 @@ class Section:
     @property
     def tokens(self) -> int:
         """ceil(characters / 3)."""
-        return -(-len(self.text) // 3)
+        return estimate_tokens(self.text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Constitution:
     @property
     def tokens(self) -> int:
         """ceil(characters / 3) of the system prompt."""
-        return -(-len(self.system_prompt()) // 3)
+        return estimate_tokens(self.system_prompt())
 
     @classmethod
     def load(

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, overload
 
 from cervella.types.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
 from cervella.types.filters import Filters
-from cervella.types.verdict import ReviewIssue, ReviewVerdict, SecondHand
+from cervella.types.verdict import ReviewIssue, ReviewVerdict, SecondOpinion
 
 __all__ = [
     "AnswerEvent",
@@ -40,7 +40,7 @@ __all__ = [
     "ReviewVerdict",
     "Reviewed",
     "Role",
-    "SecondHand",
+    "SecondOpinion",
     "SkippedFile",
     "Status",
     "TextDelta",
@@ -51,7 +51,7 @@ __all__ = [
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+"""Called with a stage (of an index: `read`, `index`, `embed`, `verify`), how much is done, and how much there is."""
 Location: TypeAlias = Literal["local", "private", "cloud"]
 """Where a brain's weights run: this machine, a machine of the owner's, or somebody else's."""
 Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived"]
@@ -261,7 +261,7 @@ class Attempt:
     `interrupted`: after it; `cancelled`: the caller left."""
     usage: Usage = field(default_factory=Usage)
     estimated: bool = False
-    """The call broke off before the engine told its counts: those that it had not told are reckoned from the text."""
+    """The call broke off before the engine reported its counts: those that are missing are estimated from the text."""
     seconds: float = 0.0
     """Wall time of the call."""
     first_token_seconds: float | None = None

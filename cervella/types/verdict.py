@@ -1,4 +1,4 @@
-"""What a review comes to: frozen values, for replies, JSON and pickles."""
+"""The verdict of a review: frozen values, for replies, JSON and pickles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["ReviewIssue", "ReviewVerdict", "SecondHand"]
+__all__ = ["ReviewIssue", "ReviewVerdict", "SecondOpinion"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +36,15 @@ class ReviewIssue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SecondHand:
-    """What another brain says of an answer: beside the checks, never in their place."""
+class SecondOpinion:
+    """Another brain's opinion of an answer: beside the checks, never in their place."""
 
     brain: str
     model: str = ""
     score: float | None = None
-    """0 to 10: the mean of its marks; None where it gave none that can be read."""
-    marks: Mapping[str, float] = field(default_factory=dict)
-    """0 to 10, by criterion, as it gave them."""
+    """0 to 10: the mean of its grades; None where it gave none that can be read."""
+    grades: Mapping[str, float] = field(default_factory=dict)
+    """0 to 10, by criterion, as it gave them. In JSON they are called `marks`."""
     approved: bool | None = None
     """Whether it lets the answer pass; None where it did not say. With an `error`: what it refused stays refused."""
     error: str | None = None
@@ -57,7 +57,7 @@ class ReviewVerdict:
     """Whether an answer stands, and what is wrong with it where it does not."""
 
     approved: bool
-    """No serious issue, and no score below the threshold: neither that of the checks nor the second hand's."""
+    """No serious issue, and no score below the threshold: neither that of the checks nor the second opinion's."""
     score: float
     """0 to 10, of the deterministic checks alone: the weighted mean of `criteria`."""
     criteria: Mapping[str, float] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class ReviewVerdict:
     threshold: float = 9.0
     claims: int = 0
     """How many claims of the answer were held against lines."""
-    second: SecondHand | None = None
-    """None where there is no second hand, or an honest "I don't know" needs none."""
+    second: SecondOpinion | None = None
+    """None where no second brain was asked; an honest "I don't know" needs none."""
     rounds: int = 0
     """How many revisions were asked for."""
     revised: bool = False
@@ -93,4 +93,7 @@ class ReviewVerdict:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
-        return asdict(self)
+        data = asdict(self)
+        if data["second"] is not None:
+            data["second"]["marks"] = data["second"].pop("grades")
+        return data

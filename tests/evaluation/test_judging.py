@@ -29,7 +29,7 @@ def agent(isolated: Path, soul: PlainSoul) -> Iterator[Agent]:
 
 
 def judge_of(agent: Agent, brain: Puppet | ScriptedBrain, kept: Path | None = None) -> BrainJudge:
-    agent._parts._shields["marker", True] = agent.brain_named(brain)
+    agent._assembly._shields["marker", True] = agent.brain_named(brain)
     return BrainJudge(agent, "marker", kept=kept)
 
 

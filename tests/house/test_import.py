@@ -107,6 +107,31 @@ def annotations(node: ast.AST) -> Iterator[ast.expr]:
             yield node.returns
 
 
+def statement_of(name: str) -> ast.AST:
+    """The statement that makes a public name that is no class and no function: an alias of types."""
+    spec = importlib.util.find_spec(f"cervella.{cervella._HOME[name]}")
+    assert spec is not None
+    assert spec.origin is not None
+    with open(spec.origin, encoding="utf-8") as source:
+        for node in ast.parse(source.read()).body:
+            if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+                target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+                if getattr(target, "id", "") == name:
+                    return node.value
+    raise LookupError(name)
+
+
+def test_every_type_in_a_public_alias_is_exported() -> None:
+    ours, missing = defined_in_the_package(), set()
+    values = {name: getattr(cervella, name) for name in cervella._HOME}
+    aliases = [name for name, one in values.items() if not isinstance(one, type) and not inspect.isfunction(one)]
+    assert {"AnyBrain", "AnyFilters", "Event", "Guard", "Progress"} <= set(aliases)
+    for name in aliases:
+        used = {part.id for part in ast.walk(statement_of(name)) if isinstance(part, ast.Name)}
+        missing |= {f"{one} (in {name})" for one in (used & ours) - set(cervella.__all__)}
+    assert not missing
+
+
 def test_every_type_in_a_public_signature_is_exported() -> None:
     ours, missing = defined_in_the_package(), set()
     for name in cervella.__all__:

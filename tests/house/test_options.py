@@ -12,11 +12,22 @@ from typing import Any
 import pytest
 
 import cervella
-from cervella import Agent, AskOptions, ConfigError, Image, Message, ReviewOptions
+from cervella import (
+    Agent,
+    AskOptions,
+    CompleteOptions,
+    ConfigError,
+    Image,
+    IndexOptions,
+    Message,
+    Prompt,
+    ReviewOptions,
+)
 from cervella.testing import FixedRetriever, ScriptedBrain
 from tests.conftest import PlainSoul
 
 ROOT = Path(__file__).resolve().parents[2]
+PROMPT = Prompt(system="Sono.", question="Quando?")
 FIRST = "Quanto costa il piano base?"
 
 
@@ -46,11 +57,23 @@ WAYS: dict[str, Callable[..., Any]] = {
     "abatch": lambda a, **o: asyncio.run(collected(a.abatch(["Quando?"], **o))),
     "review": lambda a, **o: a.review("Sì.", question="Quando?", **o),
     "areview": lambda a, **o: asyncio.run(a.areview("Sì.", question="Quando?", **o)),
+    "complete": lambda a, **o: a.complete(PROMPT, **o),
+    "acomplete": lambda a, **o: asyncio.run(a.acomplete(PROMPT, **o)),
+    "index": lambda a, **o: a.index(**o),
+    "aindex": lambda a, **o: asyncio.run(a.aindex(**o)),
     "Session.ask": lambda a, **o: a.session("anna").ask("Quando?", **o),
     "Session.aask": lambda a, **o: asyncio.run(a.session("anna").aask("Quando?", **o)),
     "Session.stream": lambda a, **o: list(a.session("anna").stream("Quando?", **o)),
     "Session.astream": lambda a, **o: asyncio.run(collected(a.session("anna").astream("Quando?", **o))),
 }
+
+
+OPTIONS_OF = {
+    "complete": CompleteOptions.__optional_keys__,
+    "index": IndexOptions.__optional_keys__,
+    "review": ReviewOptions.__optional_keys__,
+}
+"""Where they are not those of a question."""
 
 
 # What mypy knows
@@ -78,24 +101,47 @@ def mypy(place: Path, *lines: str) -> list[str]:
 
 
 def test_mypy_knows_every_option_in_every_way_of_asking(place: Path) -> None:
-    calls = [
+    asks = [
         *(f'agent.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream", "preview", "apreview")),
         *(f'agent.{way}("Quando?"%s)' for way in ("route", "aroute")),
         *(f'agent.{way}(["Quando?"]%s)' for way in ("batch", "abatch")),
-        *(f'agent.{way}("Sì."%s)' for way in ("review", "areview")),
         *(f'talk.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream")),
     ]
-    wrong = ["filtres={}", 'brian="echo"', 'top_k="six"']
-    bad = [f"x{n}_{m} = " + call % f", {option}" for n, call in enumerate(calls) for m, option in enumerate(wrong)]
-    good = [f"y{n} = " + call % ', filters={}, brain="echo", top_k=6, timeout=None' for n, call in enumerate(calls)]
-    told = mypy(place, *bad, *good)
-    lines = {int(line.split(":")[1]) for line in told if ": error:" in line}
-    assert lines == set(range(4, 4 + len(bad))), told
+    reviews = [f'agent.{way}("Sì."%s)' for way in ("review", "areview")]
+    prompts = [f"agent.{way}(prompt%s)" for way in ("complete", "acomplete")]
+    indexes = [f"agent.{way}(force=False%s)" for way in ("index", "aindex")]
+    searches = [f'agent.{way}("lancio"%s)' for way in ("search", "asearch")]
+    wrong = {
+        "filtres={}": [*asks, *reviews, *searches],
+        'brian="echo"': [*asks, *reviews, *prompts],
+        'top_k="six"': [*asks, *reviews, *searches],
+        'sesion="anna"': [*asks, *prompts],
+        "tainted=1.5": reviews,
+        'repeatable="yes"': prompts,
+        "rebiuld=True": indexes,
+        'verify="yes"': indexes,
+    }
+    right = {
+        ', filters={}, brain="echo", top_k=6, timeout=None': [*asks, *reviews],
+        ', brain="echo", timeout=None, repeatable=True, session="anna"': prompts,
+        ", rebuild=True, verify=True, purge=False, strict=True, progress=None": indexes,
+        ", top_k=6, filters={}": searches,
+    }
+    bad = [call % f", {option}" for option, calls in wrong.items() for call in calls]
+    good = [call % options for options, calls in right.items() for call in calls]
+    lines = [f"x{number} = {call}" for number, call in enumerate([*bad, *good])]
+    told = mypy(place, 'prompt = cervella.Prompt(system="", question="Quando?")', *lines)
+    faulty = {int(line.split(":")[1]) for line in told if ": error:" in line}
+    assert faulty == set(range(5, 5 + len(bad))), told
+
+
+KNOWLEDGE = "cervella.knowledge.SKIP_REASONS, cervella.knowledge.HybridRetreiver"
 
 
 def test_mypy_knows_the_names_of_the_package(place: Path) -> None:
-    (line,) = mypy(place, "cervella.Agnet()", "cervella.BudgetError('no')")
-    assert 'has no attribute "Agnet"' in line
+    told = mypy(place, "cervella.Agnet()", "cervella.BudgetError('no')", "import cervella.knowledge", KNOWLEDGE)
+    assert ['has no attribute "Agnet"' in told[0], 'has no attribute "HybridRetreiver"' in told[1]] == [True, True]
+    assert len(told) == 2
 
 
 def test_mypy_takes_every_right_option(place: Path) -> None:
@@ -116,8 +162,23 @@ def test_mypy_takes_every_right_option(place: Path) -> None:
 # What an unknown option is told
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("wrong", "near"), [("filtres", "filters"), ("brian", "brain"), ("topk", "top_k")])
+MISSPELT = {
+    "filtres": "filters",
+    "brian": "brain",
+    "topk": "top_k",
+    "sesion": "session",
+    "repeatible": "repeatable",
+    "rebiuld": "rebuild",
+}
+MISSPELT_OPTIONS = [
+    (way, wrong, near)
+    for way in WAYS
+    for wrong, near in MISSPELT.items()
+    if near in OPTIONS_OF.get(way.removeprefix("a"), AskOptions.__optional_keys__)
+]
+
+
+@pytest.mark.parametrize(("way", "wrong", "near"), MISSPELT_OPTIONS)
 def test_an_unknown_option_names_the_nearest_known_one(agent: Agent, way: str, wrong: str, near: str) -> None:
     with pytest.raises(ConfigError) as caught:
         WAYS[way](agent, **{wrong: None})
@@ -201,7 +262,7 @@ def test_images_that_are_none_are_a_configuration_error(agent: Agent, way: str, 
 
 def test_every_option_says_what_it_is() -> None:
     page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
-    for options in (AskOptions, ReviewOptions):
+    for options in (AskOptions, CompleteOptions, IndexOptions, ReviewOptions):
         entry = page.partition(f"\n### {options.__name__}\n")[2].partition("\n### ")[0]
         for name in options.__optional_keys__:
             (row,) = [line for line in entry.splitlines() if line.startswith(f"| `{name}` |")]

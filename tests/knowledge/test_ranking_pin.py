@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from cervella.knowledge.index import vectors as vector_store
+from cervella.knowledge.index.matrix import VectorMatrix
+from cervella.knowledge.index.vectors import VectorStore
 from cervella.knowledge.search import ranking, retrieval
 from tests.fixtures.frozen_ranking import (
     QUESTIONS,
@@ -42,19 +43,32 @@ def test_the_frozen_questions_are_answered_as_they_were(searched: Callable[[str]
     assert max(changed.values()) <= MOST, changed
 
 
+def test_chroma_answers_the_frozen_questions_as_the_matrix_does(
+    searched: Callable[[str], list[Answer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _without_matrix(monkeypatch)
+    changed = differences(searched("vectors"), frozen_answers("vectors"))
+    assert max(changed.values()) <= MOST, changed
+
+
 def test_there_are_forty_questions_and_a_quarter_of_them_the_base_does_not_answer() -> None:
     questions = rows(QUESTIONS)
     assert len(questions) == 40
     assert sum(not row["files"] for row in questions) >= 10
 
 
-def _turned(patch: pytest.MonkeyPatch) -> None:
-    real: Callable[..., Any] = vector_store.VectorStore.query
-    patch.setattr(
-        vector_store.VectorStore,
-        "query",
-        lambda *of, **options: {one: -cosine for one, cosine in real(*of, **options).items()},
-    )
+def _without_matrix(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(VectorMatrix, "read", lambda *_: None)
+
+
+def _turned(patch: pytest.MonkeyPatch, kind: type[VectorMatrix | VectorStore] = VectorMatrix) -> None:
+    real: Callable[..., Any] = kind.query
+    patch.setattr(kind, "query", lambda *of, **options: {one: -cosine for one, cosine in real(*of, **options).items()})
+
+
+def _turned_in_chroma(patch: pytest.MonkeyPatch) -> None:
+    _without_matrix(patch)
+    _turned(patch, VectorStore)
 
 
 def _set(module: Any, name: str, change: Callable[[float], float]) -> Callable[[pytest.MonkeyPatch], None]:
@@ -63,6 +77,7 @@ def _set(module: Any, name: str, change: Callable[[float], float]) -> Callable[[
 
 BROKEN: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "the sign of the vectors": ("vectors", _turned),
+    "the sign of the vectors in Chroma": ("vectors", _turned_in_chroma),
     "a tenth of the words": ("vectors", _set(ranking, "_WORDS", lambda weight: weight / 10)),
     "a tenth of the words alone": ("words", _set(ranking, "_WORDS_ALONE", lambda weight: weight / 10)),
     "half the threshold of abstention": ("vectors", _set(retrieval, "ABSTAIN_BELOW", lambda value: value / 2)),

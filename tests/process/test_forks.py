@@ -238,9 +238,14 @@ mine.search("lancio")
 
 
 def test_chroma_is_named_where_only_its_threads_are_lost(isolated: Path) -> None:
-    found = run(isolated, OWN_EMBEDDER + 'print(json.dumps(in_child(lambda: mine.search("lancio"))))')
+    found = run(isolated, OWN_EMBEDDER + "print(json.dumps(in_child(lambda: mine.index(rebuild=True))))")
     assert (found[0].get("code"), "spawn" in str(found[0].get("remedy"))) == ("forked", True), found
     assert found[0]["seconds"] < 1
+
+
+def test_a_small_index_is_searched_in_a_child_although_chromas_threads_are_lost(isolated: Path) -> None:
+    found = run(isolated, OWN_EMBEDDER + 'print(json.dumps(in_child(lambda: len(mine.search("lancio")) > 0)))')
+    assert found[0].get("gives") == "True", found
 
 
 def test_sentence_transformers_is_loaded_with_a_short_spin_and_named_in_a_child(isolated: Path) -> None:
@@ -353,7 +358,7 @@ mine.index()
 mine.ask({QUESTION!r})
 held, done = threading.Event(), threading.Event()
 def hold():
-    with mine._parts._lock, mine.retriever._lock, mine._recording._lock, mine._recording._prices._lock:
+    with mine._assembly._lock, mine.retriever._lock, mine._books._lock, mine._books._prices._lock:
         held.set()
         done.wait()
 thread = threading.Thread(target=hold)

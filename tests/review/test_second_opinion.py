@@ -191,7 +191,7 @@ def test_what_the_second_hand_refuses_is_not_approved_and_its_marks_stay_its_own
     verdict = reply.review
     assert (verdict.approved, verdict.score) == (False, 10.0)
     assert (verdict.second.score, verdict.second.approved) == (6.5, False)
-    assert dict(verdict.second.marks) == {"facts": 4.0, "sources": 9.0}
+    assert dict(verdict.second.grades) == {"facts": 4.0, "sources": 9.0}
     (issue,) = verdict.issues
     assert (issue.by, issue.kind, issue.marks, issue.serious) == ("due", "opinion", ("F1",), True)
 
@@ -404,7 +404,7 @@ def test_the_form_that_is_asked_for_can_be_read_in_every_language(code: str) -> 
     outcome = lang.review["form"].strip().splitlines()[-1].partition(":")[2].strip().split(" ")[0]
     written = "\n".join(f"{name}: 8" for name in lines[:4]) + f"\n{lines[-1]}: {outcome}"
     opinion = read_opinion(written, lang)
-    assert (opinion.score, opinion.approved, len(opinion.marks)) == (8.0, True, 4)
+    assert (opinion.score, opinion.approved, len(opinion.grades)) == (8.0, True, 4)
 
 
 @given(st.text(max_size=200))

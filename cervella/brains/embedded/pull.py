@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from cervella.brains.embedded.gguf import GgufError, read_facts
 from cervella.brains.embedded.models import models_folder, suggested_models
 from cervella.errors import BrainError, BrainNotInstalledError, BrainUnavailableError, did_you_mean
 from cervella.privacy.causes import keyless, known_keys, mask_keys
+from cervella.types import Progress
 
 __all__ = ["PulledModel", "pull_model"]
 
@@ -31,8 +32,6 @@ _SPARE_BYTES = 64 * 2**20
 _MEGA = 10**6
 _PATIENCE_SECONDS = 30.0
 _NOT_A_NAME = "It is a suggested name, OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf"
-Progress = Callable[[str, int, int], None]
-"""What, how much of it is done, and how much it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Protocol
@@ -25,14 +24,15 @@ from cervella.errors import (
 from cervella.privacy.causes import keyless
 from cervella.protocols import optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
+from cervella.types.deadline import Deadline
 
-__all__ = ["Fallback", "Shielded", "in_order"]
+__all__ = ["Fallback", "Shielded", "in_order", "leaves"]
 
 _THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
 """Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
 _NONE_ANSWERED = "no_brain_answered"
 _SHARE = 0.5
-"""Of the caller's time left that a brain may take to its first token, where others wait behind it."""
+"""The part of the caller's time left that a brain may take to its first token, where other members follow it."""
 
 
 class Shielded(Protocol):
@@ -55,7 +55,7 @@ class Shielded(Protocol):
 
     async def fit(self, prompt: Prompt) -> Fitted: ...
     def stream(
-        self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
+        self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]: ...
     async def aclose(self) -> None: ...
 
@@ -121,34 +121,38 @@ class Fallback:
                 continue
         return await self.members[-1].fit(prompt)
 
-    async def stream(
-        self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
+    def stream(
+        self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of the first member that answers. `timeout` bounds the whole answer, in seconds."""
-        events = in_order(self.members, prompt, self._cooldown, timeout=timeout, first_token_within=first_token_within)
-        async with aclosing(events):
-            async for event in events:
-                yield event
+        """The events of the first member that answers. `timeout` is for the whole answer, in seconds."""
+        return in_order(self.members, prompt, self._cooldown, timeout)
 
     async def aclose(self) -> None:
         """The members are closed by who made them."""
+
+
+def leaves(shielded: Shielded) -> Iterator[Shielded]:
+    """The brains that it is made of, each behind its own shield; a single brain is its own leaf."""
+    members: Sequence[Shielded] = getattr(shielded, "members", ())
+    if not members:
+        yield shielded
+    for member in members:
+        yield from leaves(member)
 
 
 async def in_order(
     members: Sequence[Shielded],
     prompt: Prompt,
     cooldown: Cooldown,
-    *,
-    timeout: float | None = None,
-    first_token_within: float | None = None,
+    timeout: Deadline | float | None = None,
 ) -> AsyncGenerator[AnswerEvent, None]:
     """Ask one after the other until one begins to answer.
 
-    The Completion, or the error, carries the attempts of all; `fallbacks` among the flags counts who failed. Raises
-    StreamInterruptedError from whoever broke off, and where none answered BrainUnavailableError
+    The Completion, or the error, carries the attempts of all; the flag `fallbacks` counts the members that failed.
+    Raises StreamInterruptedError from the member that broke off; where none answered, BrainUnavailableError
     (`no_brain_answered`), or BudgetError where nothing but the budget stood in the way.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = Deadline.of(timeout)
     waiting = [member for member in members if cooldown.left(member.name) == 0] or list(members)
     rested = [member for member in members if member not in waiting]
     waiting += rested  # last of all: perhaps one is back already
@@ -159,14 +163,11 @@ async def in_order(
             rested.append(member)
             waiting.append(member)  # somebody else's probe is under way: after all others
             continue
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        within = first_token_within
-        if left is not None and number < len(waiting) - 1:
-            within = min(left * _SHARE, within if within is not None else left)
+        left = deadline.left() if number < len(waiting) - 1 else None
+        limits = deadline if left is None else deadline.narrowed(first_token=left * _SHARE)
         begun = False
         try:
-            events = member.stream(_routed(prompt, failures), timeout=left, first_token_within=within)
-            async with aclosing(events):
+            async with aclosing(member.stream(_routed(prompt, failures), timeout=limits)) as events:
                 async for event in events:
                     if isinstance(event, Finished):
                         event = _counted(event, attempts, len(failures))

@@ -24,6 +24,7 @@ from cervella.errors import BrainResponseError, ConfigError, did_you_mean
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.text.language import language
 from cervella.types import AnswerEvent, Prompt
+from cervella.types.deadline import Deadline
 
 __all__ = ["RouteDecision", "Router", "Rule", "default_rules", "rules_of"]
 
@@ -135,14 +136,14 @@ class Router(Fallback):
         return await self._members[decision.brain].fit(prompt)
 
     async def stream(
-        self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
+        self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of the brain that is chosen, or of the next one where it fails before its first token."""
+        """The events of the chosen brain, or of the next one where it fails before its first token."""
+        deadline = Deadline.of(timeout)
         decision = await anyio.to_thread.run_sync(self.decide, prompt)  # the budget is read from a file
         routed = replace(prompt, hints={**prompt.hints, "route": decision.rule, "reason": decision.reason})
         members = [self._members[name] for name in decision.order]
-        events = in_order(members, routed, self._cooldown, timeout=timeout, first_token_within=first_token_within)
-        async with aclosing(events):
+        async with aclosing(in_order(members, routed, self._cooldown, deadline)) as events:
             async for event in events:
                 yield event
 

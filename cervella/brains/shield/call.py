@@ -1,11 +1,11 @@
-"""One call of one engine: its patience, its end, and the Attempt that it comes to."""
+"""One call of one engine: its time limits, its end, and the Attempt that it becomes."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import anyio
@@ -17,7 +17,6 @@ from cervella.errors import (
     BrainResponseError,
     BrainTimeoutError,
     CervellaError,
-    PersonaTruncatedError,
     StreamInterruptedError,
 )
 from cervella.privacy.causes import keyless, known_keys, mask_keys
@@ -36,27 +35,12 @@ from cervella.types import (
     Usage,
     UsageUpdate,
 )
+from cervella.types.deadline import Deadline
 from cervella.types.endings import WHOLE, ending_of
 
-__all__ = ["Call", "Patience"]
+__all__ = ["Call"]
 
 _CLOSING_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long a call may take, in seconds."""
-
-    first_token: float
-    """For the first text."""
-    idle: float
-    """Between two pieces of text."""
-    deadline: float | None = None
-    """`time.monotonic()` by which the whole answer must be there, retries included."""
-
-    def left(self) -> float:
-        """Seconds to the deadline; infinite where there is none."""
-        return float("inf") if self.deadline is None else self.deadline - time.monotonic()
 
 
 class Call:
@@ -68,13 +52,13 @@ class Call:
         fitted: Fitted,
         *,
         location: Location,
-        patience: Patience,
+        deadline: Deadline,
         report: Callable[[Attempt], None],
     ) -> None:
         self._brain = brain
         self._fitted = fitted
         self._location: Location = location
-        self._patience = patience
+        self._deadline = deadline
         self._report = report
         self._started = time.monotonic()
         self._first_token: float | None = None
@@ -102,61 +86,57 @@ class Call:
     async def next(self) -> AnswerEvent:
         """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come, or
         PersonaTruncatedError, where the text was not hers and is no part of an answer."""
-        wait = self._patience.idle if self._text else self._patience.first_token
-        until = (time.monotonic() if self._text else self._started) + wait
         try:
-            while True:
-                if self._finished is not None:
-                    return self._finish(self._finished)
-                event = await self._wait(wait, until)
-                if isinstance(event, UsageUpdate):
-                    self._usage = event.usage
-                elif isinstance(event, TextDelta):
-                    if text := self._shown(event.text):
-                        return self._given(text)
-                    if event.text and self._text:
-                        until = time.monotonic() + wait  # a thought amid the answer is not silence
-                elif isinstance(event, Finished):
-                    self._finished = event
-                    if text := self._rest(event.completion):
-                        return TextDelta(text=text)
-                else:
-                    raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
+            return await self._next()
         except StopAsyncIteration:
-            error: BrainError = self._broken("ended its stream without Finished")
-        except BrainError as raised:
-            error = raised
-        except ThoughtLeakedError as raised:
-            error = self._leaked()
-            error.__cause__ = raised
-        except Exception as raised:
-            said = mask_keys(mask_secrets(str(raised))[0], known_keys(), parts=True)
-            error = self._broken(f"raised {type(raised).__name__}: {said}")
-            error.__cause__ = raised
-        if isinstance(error, StreamInterruptedError) and self._streamed:
-            error.partial = "".join(self._text)
-            if not self._text and isinstance(error.__cause__, BrainError):
+            failure: BrainError = self._broken("ended its stream without Finished")
+        except BrainError as error:
+            failure = error
+        except ThoughtLeakedError as error:
+            failure = self._leaked()
+            failure.__cause__ = error
+        except Exception as error:
+            said = mask_keys(mask_secrets(str(error))[0], known_keys(), parts=True)
+            failure = self._broken(f"raised {type(error).__name__}: {said}")
+            failure.__cause__ = error
+        failure = self._ended_by(failure)
+        self._end("interrupted" if isinstance(failure, StreamInterruptedError) else "error", error=failure)
+        raise failure
+
+    async def _next(self) -> AnswerEvent:
+        wait = self._deadline.idle if self._text else self._deadline.first_token
+        until = (time.monotonic() if self._text else self._started) + wait
+        while True:
+            if self._finished is not None:
+                return self._finish(self._finished)
+            event = await self._wait(wait, until)
+            if isinstance(event, UsageUpdate):
+                self._usage = event.usage
+            elif isinstance(event, TextDelta):
+                if text := self._shown(event.text):
+                    return self._given(text)
+                if event.text and self._text:
+                    until = time.monotonic() + wait  # a thought amid the answer is not silence
+            elif isinstance(event, Finished):
+                self._finished = event
+                if text := self._rest(event.completion):
+                    return TextDelta(text=text)
+            else:
+                raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
+
+    def _ended_by(self, failure: BrainError) -> BrainError:
+        """The failure as the caller gets it: without keys, with the text that was given out."""
+        if isinstance(failure, StreamInterruptedError) and self._streamed:
+            failure.partial = "".join(self._text)
+            if not self._text and isinstance(failure.__cause__, BrainError):
                 # It broke off within a thought: nothing was given out, so it can be tried again.
-                error = error.__cause__
+                failure = failure.__cause__
         # A vendor's message may hold the key that it refused, and its exception the request.
-        error.message = mask_secrets(error.message)[0]
-        keyless(error)
-        error.brain = error.brain or self._brain.name
-        error.model = error.model or self._brain.model
-        if self._text and not isinstance(error, (StreamInterruptedError, PersonaTruncatedError)):
-            cause, error = (
-                error,
-                StreamInterruptedError(
-                    f"The answer of {self._brain.name!r} broke off: {error.message}",
-                    partial="".join(self._text),
-                    brain=error.brain,
-                    model=error.model,
-                    remedy="Ask again: part of the answer was shown already, so nothing is replayed on its own.",
-                ),
-            )
-            error.__cause__ = cause
-        self._end("interrupted" if isinstance(error, StreamInterruptedError) else "error", error=error)
-        raise error
+        failure.message = mask_secrets(failure.message)[0]
+        keyless(failure)
+        failure.brain = failure.brain or self._brain.name
+        failure.model = failure.model or self._brain.model
+        return StreamInterruptedError.after("".join(self._text), failure)
 
     def _shown(self, text: str) -> str:
         self._streamed.append(text)
@@ -191,27 +171,23 @@ class Call:
         return TextDelta(text=text)
 
     async def _wait(self, wait: float, until: float) -> BrainEvent:
-        left, own = self._patience.left(), until - time.monotonic()
+        seconds, callers = self._deadline.tighter(until - time.monotonic())
         try:
-            if left <= 0:  # a brain that never waits for anything would not notice
+            if seconds <= 0:  # a brain that never waits for anything would not notice
                 raise TimeoutError
-            with anyio.fail_after(max(0.0, min(own, left))):
+            with anyio.fail_after(seconds):
                 if self._events is None:
                     self._events = self._brain.stream(self._fitted.prompt)
                 return await anext(self._events)
         except TimeoutError as error:
-            if left <= own:
+            option = "idle_timeout" if self._text else "first_token_timeout"
+            what, cure = f"gave no text within {wait:g} s", f"Raise {option} in [brains.{self._brain.name}]"
+            if callers:
                 what, cure = "did not answer in the time that the caller set", "Give it a longer timeout"
             elif self._text:
-                what, cure = f"fell silent for {wait:g} s", f"Raise idle_timeout in [brains.{self._brain.name}]"
-            else:
-                what = f"gave no text within {wait:g} s"
-                cure = f"Raise first_token_timeout in [brains.{self._brain.name}]"
+                what = f"fell silent for {wait:g} s"
             raise BrainTimeoutError(
-                f"The brain {self._brain.name!r} {what}.",
-                brain=self._brain.name,
-                model=self._brain.model,
-                remedy=f"{cure}, or ask a faster brain.",
+                f"The brain {self._brain.name!r} {what}.", remedy=f"{cure}, or ask a faster brain.", **self._facts
             ) from error
 
     def _finish(self, event: Finished) -> Finished:
@@ -232,28 +208,23 @@ class Call:
         return Finished(completion=replace(completion, text=text, finish_reason=ending, model=model, flags=flags))
 
     def _check_whole(self, ending: Any) -> None:
-        """Raises for an answer that is none, and for one that its engine did not bring to its end."""
+        """Raises where the answer is empty, and where the engine did not bring it to its end."""
+        more_room = f"Raise max_output_tokens in [brains.{self._brain.name}]"
         if ending not in WHOLE:
             word = f"{ending!r:.60}"
-            if not self._text:
-                raise self._broken(f"answered nothing, and ended with {word}", code="empty_answer")
-            raise StreamInterruptedError(
-                f"The answer of {self._brain.name!r} is not whole: it ended with {word}.",
-                brain=self._brain.name,
-                model=self._brain.model,
-                remedy="Ask again, or ask another brain: the engine's log may say why it stopped there.",
-            )
-        if not self._text and self._thoughts.removed:
-            raise self._broken(
-                "thought, and answered nothing",
-                code="thinking_unfinished",
-                remedy=f"Raise max_output_tokens in [brains.{self._brain.name}], or let it think less.",
-            )
-        if not self._text and ending == "length":
-            cure = f"Raise max_output_tokens in [brains.{self._brain.name}], or ask for more."
+            if self._text:
+                cure = "Ask again, or ask another brain: the engine's log may say why it stopped there."
+                raise self._broken(f"did not end its answer: it stopped with {word}", remedy=cure)
+            raise self._broken(f"answered nothing, and ended with {word}", code="empty_answer")
+        if self._text:
+            return
+        if self._thoughts.removed:
+            cure = f"{more_room}, or let it think less."
+            raise self._broken("thought, and answered nothing", code="thinking_unfinished", remedy=cure)
+        if ending == "length":
+            cure = f"{more_room}, or ask for more."
             raise self._broken("answered nothing in the length that it may have", code="empty_answer", remedy=cure)
-        if not self._text:
-            raise self._broken("answered nothing", code="empty_answer")
+        raise self._broken("answered nothing", code="empty_answer")
 
     def _leaked(self) -> BrainError:
         """The model's template opens its thoughts: from now on nothing is given out before they end."""
@@ -267,22 +238,24 @@ class Call:
         self._text.clear()  # it was a thought: it goes into no history
         return StreamInterruptedError(
             f"What the brain {name!r} gave out was a thought, not its answer.",
-            brain=name,
-            model=self._brain.model,
             remedy=cure,
             code="thoughts_leaked",
+            **self._facts,
         )
 
     def _broken(self, what: str, *, code: str | None = None, remedy: str | None = None) -> BrainResponseError:
         return BrainResponseError(
             f"The brain {self._brain.name!r} {what}.",
-            brain=self._brain.name,
-            model=self._brain.model,
             remedy=remedy
             or "Ask again, or ask another brain; if it stays so, the brain does not keep its contract: "
             "cervella.testing.check_brain shows where.",
             code=code,
+            **self._facts,
         )
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {"brain": self._brain.name, "model": self._brain.model}
 
     def _end(
         self,
@@ -320,16 +293,15 @@ class Call:
         )
 
     def _consumed(self) -> tuple[Usage, bool]:
-        """What a call that broke off consumed: as the engine told, the rest reckoned; and whether anything was."""
-        told = self._usage
+        """Token counts of a call that broke off: reported where the engine reports them, else estimated. The second
+        value says whether any was estimated."""
+        given, taken = self._usage.input_tokens, self._usage.output_tokens
         usage = replace(
-            told,
-            input_tokens=self._fitted.prompt_tokens if told.input_tokens is None else told.input_tokens,
-            output_tokens=estimate_tokens("".join(self._streamed))
-            if told.output_tokens is None
-            else told.output_tokens,
+            self._usage,
+            input_tokens=self._fitted.prompt_tokens if given is None else given,
+            output_tokens=estimate_tokens("".join(self._streamed)) if taken is None else taken,
         )
-        return usage, usage != told
+        return usage, usage != self._usage
 
     async def close(self) -> None:
         """Stop the engine, even where the caller was cancelled; a call that had not ended was cancelled."""

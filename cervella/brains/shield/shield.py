@@ -17,12 +17,13 @@ from typing import Any
 
 import anyio
 
-from cervella.brains.shield.call import Call, Patience
+from cervella.brains.shield.call import Call
 from cervella.brains.shield.fitting import Fitted, context_tokens_of, fit, location_of
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.privacy.causes import keyless
 from cervella.protocols import Brain, optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
+from cervella.types.deadline import Deadline
 
 __all__ = ["Guard", "Shield"]
 
@@ -106,23 +107,17 @@ class Shield:
             await prepare()
 
     async def stream(
-        self, prompt: Prompt, /, *, timeout: float | None = None, first_token_within: float | None = None
+        self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The brain's events for what it may see of the prompt. `timeout` bounds the whole answer, in seconds;
-        `first_token_within` its first text, where that is less than the brain's own first_token_timeout."""
+        """The brain's events for what it may see of the prompt. `timeout` is for the whole answer, in seconds; a
+        Deadline may also limit the wait for its first text."""
         import stamina  # with its hooks it costs some milliseconds: the first question pays them, not the import
 
         # stamina logs each retry as a warning; without a handler Python would print it on the user's terminal.
         if not logging.getLogger("stamina").handlers:
             logging.getLogger("stamina").addHandler(logging.NullHandler())
 
-        patience = Patience(
-            first_token=min(
-                self._first_token_timeout, float("inf") if first_token_within is None else first_token_within
-            ),
-            idle=self._idle_timeout,
-            deadline=None if timeout is None else time.monotonic() + timeout,
-        )
+        deadline = Deadline.of(timeout).narrowed(first_token=self._first_token_timeout, idle=self._idle_timeout)
         attempts: list[Attempt] = []
 
         def report(attempt: Attempt) -> None:
@@ -130,13 +125,13 @@ class Shield:
             if self._on_attempt is not None:
                 try:
                     self._on_attempt(attempt)
-                except Exception:  # who keeps the books may fail; the answer may not
+                except Exception:  # the bookkeeping may fail; the answer may not
                     _logger.exception("an attempt of %s could not be reported", self.name)
 
         fitted: Fitted | None = None
         try:
             async for retry in stamina.retry_context(
-                on=lambda error: self._backoff(error, patience, len(attempts)),
+                on=lambda error: self._backoff(error, deadline, len(attempts)),
                 attempts=self._retries + 1,
                 timeout=None,
                 wait_initial=_FIRST_WAIT,
@@ -145,12 +140,12 @@ class Shield:
             ):
                 with retry:
                     if fitted is None:
-                        await self._prepare_in_time(patience, report)
-                        with self._in_time(patience):
+                        await self._prepare_in_time(deadline, report)
+                        with self._in_time(deadline):
                             fitted = await self._fit(prompt, exact=False)
-                    with self._in_time(patience):
+                    with self._in_time(deadline):
                         await self._ask_guard(fitted.prompt)
-                    call = Call(self.brain, fitted, location=self.location, patience=patience, report=report)
+                    call = Call(self.brain, fitted, location=self.location, deadline=deadline, report=report)
                     event = await call.open()
             try:
                 while not isinstance(event, Finished):
@@ -172,11 +167,11 @@ class Shield:
         if close is not None:
             await close()
 
-    async def _prepare_in_time(self, patience: Patience, report: Callable[[Attempt], None]) -> None:
+    async def _prepare_in_time(self, deadline: Deadline, report: Callable[[Attempt], None]) -> None:
         """Let the brain get ready. A failure is an attempt: its engine was asked for something."""
         started = time.monotonic()
         try:
-            with self._in_time(patience):
+            with self._in_time(deadline):
                 await self._prepare()
         except BrainError as error:
             seconds = time.monotonic() - started
@@ -191,30 +186,29 @@ class Shield:
                 await allowed
 
     @contextmanager
-    def _in_time(self, patience: Patience) -> Iterator[None]:
-        """Bounds what is awaited before the engine is called: what it must learn first, a token count, the guard."""
-        left = patience.left()
+    def _in_time(self, deadline: Deadline) -> Iterator[None]:
+        """Limits what is awaited before the engine is called: what it must learn first, a token count, the guard."""
+        seconds, callers = deadline.tighter(deadline.first_token)
         try:
-            with anyio.fail_after(max(0.0, min(left, patience.first_token))):
+            with anyio.fail_after(seconds):
                 yield
         except TimeoutError as error:
-            callers = left <= patience.first_token
+            when = "in the time that the caller set" if callers else f"within {deadline.first_token:g} s"
+            cure = "Give it a longer timeout" if callers else f"Raise first_token_timeout in [brains.{self.name}]"
             raise BrainTimeoutError(
-                f"The brain {self.name!r} was not reached "
-                + ("in the time that the caller set." if callers else f"within {patience.first_token:g} s."),
+                f"The brain {self.name!r} was not reached {when}.",
                 brain=self.name,
                 model=self.model,
-                remedy="Give it a longer timeout, or ask a faster brain."
-                if callers
-                else f"Raise first_token_timeout in [brains.{self.name}], or ask a faster brain.",
+                remedy=f"{cure}, or ask a faster brain.",
             ) from error
 
-    def _backoff(self, error: BaseException, patience: Patience, tries: int) -> bool | float:
+    def _backoff(self, error: BaseException, deadline: Deadline, tries: int) -> bool | float:
         """Whether to call again, or after how many seconds."""
         if not isinstance(error, BrainError) or not error.retryable:
             return False
         asked = getattr(error, "retry_after", None)
         if asked is not None:
-            wait = max(0.0, asked)
-            return float(wait) if wait < min(patience.left(), patience.first_token) else False
-        return patience.left() > min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** max(0, tries - 1) + _JITTER)
+            wait = max(0.0, float(asked))
+            return wait if wait < deadline.tighter(deadline.first_token)[0] else False
+        _, too_late = deadline.tighter(min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** max(0, tries - 1) + _JITTER))
+        return not too_late

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.agent.agent import Agent
-from cervella.agent.question import AnyBrain
+from cervella.agent.faces import AnyBrain
 from cervella.errors import EvaluationError, IndexMissingError
 from cervella.evaluation.search.indexed import manifest_of
 from cervella.evaluation.suites.drafting import Draft, Origin, candidates, templates

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cervella.errors import IndexDamagedError
 from cervella.knowledge.index.centring import Geometry
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.knowledge.index.words import load_lexical
@@ -131,14 +132,16 @@ class Builder:
         return self._vectors().query(query, count)
 
     def _measure(self) -> None:
-        """Note what all vectors have in common. Of all of them, in the order of their ids: an index that grew file by
-        file ranks as one that was built at once."""
+        """Note what all vectors have in common, and write them as a matrix. All of them, in the order of their ids: an
+        index that grew file by file ranks as one that was built at once."""
         import numpy as np
 
-        manifest = self.manifest
+        manifest, work = self.begin()
         former, new = manifest.meta("geometry"), manifest.without_lean()
         vectors = dict(sorted((one, vector) for page in self._vectors().items() for one, vector in page.items()))
         rows = np.asarray(list(vectors.values()), dtype=np.float32)
+        with self.storage.border():
+            VectorMatrix.write(work, list(vectors), rows)
         geometry = Geometry.of(rows) if vectors else None
         manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
         self.geometry_is_new = self.geometry_is_new or not former or len(new) > _MANY_NEW * manifest.count()
@@ -251,7 +254,7 @@ class Builder:
         manifest.vacuum()
         if VectorStore.exists(work):
             self._refill(work, manifest.ids())
-            self._vectors()
+            self._measure()
         self._former = None
         self.publish()
         self.storage.sweep(force=True)

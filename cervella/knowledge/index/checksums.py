@@ -17,9 +17,11 @@ from typing import Any
 from cervella.errors import IndexDamagedError, KnowledgeError
 from cervella.knowledge.index.manifest import SCHEMA_VERSION
 
-__all__ = ["FILE_NAME", "check_seal", "check_vectors", "flush", "outdated", "read_seal", "write_seal"]
+__all__ = ["FILE_NAME", "MATRIX", "check_seal", "check_vectors", "flush", "outdated", "read_seal", "write_seal"]
 
 FILE_NAME = "seal.json"
+MATRIX = "vectors.npz"
+"""A cache of Chroma's vectors: where it is not as it was sealed it is not read, and the index is not damaged."""
 _CHROMA = "chroma"
 _TABLES = "chroma/chroma.sqlite3"
 _GRAPH_IDS = "index_metadata.pickle"
@@ -76,7 +78,8 @@ def outdated(generation: Path) -> IndexDamagedError:
 
 def check_seal(generation: Path, seal: Mapping[str, Any]) -> None:
     """Compare all but the vectors with the seal. Raises IndexDamagedError."""
-    _compare(generation, {name: digest for name, digest in seal["files"].items() if not _is_vectors(name)})
+    ours = {name: digest for name, digest in seal["files"].items() if name != MATRIX and not _is_vectors(name)}
+    _compare(generation, ours)
 
 
 def check_vectors(generation: Path, seal: Mapping[str, Any]) -> None:

@@ -18,14 +18,14 @@ from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.embedders.embedders import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
-from cervella.knowledge.index.ingestion import Ingestion, Progress, Reading
+from cervella.knowledge.index.ingestion import Ingestion, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.privacy.files import FILE_MODE
 from cervella.protocols import Embedder
 from cervella.text.language import language
-from cervella.types import IndexReport
+from cervella.types import IndexReport, Progress
 
 __all__ = ["KnowledgeIndex", "RolledBack"]
 

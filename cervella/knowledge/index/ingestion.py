@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.chunking import CHUNKER_VERSION
@@ -26,12 +26,9 @@ from cervella.knowledge.index.words import write_lexical
 from cervella.privacy.redaction import REDACTION_VERSION
 from cervella.protocols import Embedder
 from cervella.text.language import Language
-from cervella.types import IndexReport, Redaction, SkippedFile
+from cervella.types import IndexReport, Progress, Redaction, SkippedFile
 
-__all__ = ["Ingestion", "Plan", "Progress", "Reading"]
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a stage (`read`, `index`, `embed`, `verify`), how much of it is done, and how much there is."""
+__all__ = ["Ingestion", "Plan", "Reading"]
 
 _BATCH = 16  # chunks embedded between two looks at whether to publish
 _FIRST = 256  # chunks embedded before vectors are published for the first time; then each time twice as many

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cervella.knowledge.embedders.embedders import NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.centring import Geometry
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.knowledge.index.words import LexicalIndex, load_lexical
@@ -49,7 +50,7 @@ class Snapshot:
     """Of each chunk's vector, shape (chunks,); what is usual where it is not known."""
     calibration: tuple[float, float] | None
     """The usual best cosine of questions on other matters, and of the base's own headings."""
-    vectors: VectorStore | None
+    vectors: VectorStore | VectorMatrix | None
     """None while there is none, or none that can be asked here."""
     copied: TemporaryDirectory[str] | None
     """Where the vectors lie that are asked, if not in the generation."""
@@ -75,7 +76,7 @@ class Snapshot:
         return self.manifest.lines(self.paths[passage[0]], start, end)
 
     def close(self) -> None:
-        if self.vectors is not None:
+        if isinstance(self.vectors, VectorStore):
             self.vectors.close()
         if self.copied is not None:
             self.copied.cleanup()
@@ -94,12 +95,14 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
         geometry = Geometry.from_json(manifest.meta("geometry"))
         files, pending = manifest.files(), manifest.count(embedded=False)
-        vectors = None
+        vectors: VectorStore | VectorMatrix | None = None
         if choice.embedder is not None and VectorStore.exists(generation.path):
             generation.check_vectors()
-            copied = None if VectorStore.writable(generation.path) else _copied(generation.path)
-            where = generation.path if copied is None else Path(copied.name)
-            vectors = VectorStore(where, choice.embedder.fingerprint)
+            vectors = VectorMatrix.read(generation, manifest.ids(embedded=True))
+            if vectors is None:
+                copied = None if VectorStore.writable(generation.path) else _copied(generation.path)
+                where = generation.path if copied is None else Path(copied.name)
+                vectors = VectorStore(where, choice.embedder.fingerprint)
     except BaseException:
         if manifest is not None:
             manifest.close()
