@@ -15,7 +15,7 @@ from cervella.evaluation.records import Run
 from cervella.evaluation.soul_test.interview import Plan
 from cervella.evaluation.soul_test.results import BrainResult, DimensionResult, SoulTestResult
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
-from cervella.evaluation.statistics.statistics import Estimate
+from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.file import load_suite
 from cervella.soul import Traits
 

@@ -17,8 +17,9 @@ from cervella.cli.output import counted, note, progress_bar
 from cervella.cli.terminal import is_terminal
 from cervella.errors import ConfigError
 from cervella.evaluation.records import Run
+from cervella.evaluation.soul_test.interview import AnyOne
 from cervella.evaluation.soul_test.judging import JUDGEMENTS, BrainJudge
-from cervella.evaluation.soul_test.preparation import AnyOne, name_of, repeats
+from cervella.evaluation.soul_test.preparation import name_of, repeats
 from cervella.protocols import Soul
 from cervella.soul.traits import Traits
 from cervella.types import Progress

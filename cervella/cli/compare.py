@@ -16,7 +16,7 @@ from cervella.errors import ConfigError
 from cervella.process.files import make_private_folder, replace_file
 
 if TYPE_CHECKING:
-    from cervella.evaluation.comparison.comparison import Comparison
+    from cervella.evaluation.comparison.scoreboard import Comparison
     from cervella.evaluation.soul_test.interview import Plan
     from cervella.evaluation.suites.suite import Probe, Suite
 
@@ -59,10 +59,10 @@ def compare_brains(
     ] = None,
     judge: Annotated[
         str | None,
-        _Option("--judge", metavar="BRAIN", help="Marks what no rule can; by default [evaluation] judge."),
+        _Option("--judge", metavar="BRAIN", help="Judges what no rule can; by default [evaluation] judge."),
     ] = None,
     marks: Annotated[
-        Path | None, _Option("--marks", metavar="FILE", help="A person's marks for the tasks of a rubric.")
+        Path | None, _Option("--marks", metavar="FILE", help="A person's grades for the tasks of a rubric.")
     ] = None,
     out: Annotated[
         Path | None, _Option("--out", metavar="DIR", help="Where report.html and comparison.json go; the run's folder.")
@@ -155,7 +155,7 @@ def _rescore(
 ) -> tuple[Comparison, Suite | None]:
     from cervella.cli.before_asking import run_named, soul_of, traits_of
     from cervella.evaluation.comparison.comparison import rescore_comparison
-    from cervella.evaluation.soul_test.scoreboard import soul_run
+    from cervella.evaluation.comparison.scoreboard import soul_run
     from cervella.evaluation.suites.file import load_suite
 
     run = run_named(agent, named)
@@ -182,10 +182,10 @@ def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite
     from cervella.cli.before_asking import judge_of
 
     if suite is None:
-        return {"marker": None, "judge": None}
+        return {"grader": None, "judge": None}
     if suite.tasks:
-        return {"marker": named or agent.config.evaluation.judge, "judge": None}  # no judge grades its own family
-    return {"marker": None, "judge": judge_of(agent, named, tuple(brains))}
+        return {"grader": named or agent.config.evaluation.judge, "judge": None}  # no judge grades its own family
+    return {"grader": None, "judge": judge_of(agent, named, tuple(brains))}
 
 
 def _tell_cost(

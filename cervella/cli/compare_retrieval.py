@@ -6,8 +6,7 @@ from pathlib import Path
 
 from cervella.agent.agent import Agent
 from cervella.cli.output import console, counted, note, print_json, print_line, print_table, print_wrapped, progress_bar
-from cervella.evaluation.search.results import CurvePoint, Measures, RetrievalReport
-from cervella.evaluation.search.retrieval import evaluate_retrieval
+from cervella.evaluation.search.retrieval import CurvePoint, FoundShares, RetrievalReport, evaluate_retrieval
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.question_file import load_questions
 
@@ -80,8 +79,8 @@ def print_report(report: RetrievalReport) -> None:
             print_line(f"  … and {more} more: --json has them all")
 
 
-def _cells_of(label: str, measures: Measures, name: str, wide: bool) -> list[str]:
-    shares: list[Estimate | None] = list(getattr(measures, name).values())
+def _cells_of(label: str, found: FoundShares, name: str, wide: bool) -> list[str]:
+    shares: list[Estimate | None] = list(getattr(found, name).values())
     n = next((str(one.n) for one in shares if one is not None), "0")
     if wide:
         cells = list(map(told, shares))

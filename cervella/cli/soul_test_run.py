@@ -10,8 +10,8 @@ from cervella.cli.before_asking import judge_of, resumable, run_named, soul_of, 
 from cervella.cli.output import counted, note, print_line, print_table, print_wrapped
 from cervella.errors import ConfigError
 from cervella.evaluation.records import CONDITIONS, Condition
-from cervella.evaluation.soul_test.interview import Plan
-from cervella.evaluation.soul_test.preparation import AnyOne, most_cost, planned_calls, probes_asked
+from cervella.evaluation.soul_test.interview import AnyOne, Plan
+from cervella.evaluation.soul_test.preparation import most_cost, planned_calls, probes_asked
 from cervella.evaluation.soul_test.results import BrainResult, DimensionResult, HardFailure, SoulTestResult
 from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
 from cervella.evaluation.statistics.intervals import Estimate, scipy_stats

@@ -1,4 +1,4 @@
-"""Is it still her, and does she find the truth: suites of probes, the soul test, the comparison of brains."""
+"""Suites of probes, the soul test, the comparison of brains, and the evaluation of retrieval."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What brains answered in an evaluation, kept so that every score can be derived again.
+"""The answers of an evaluation, kept so that every score can be computed again.
 
-A run is a folder: `run.json` says what was asked of whom, `outputs.jsonl` holds one line for each answer, written the
-moment it is there. What a line holds besides `measured` is the same whenever a deterministic brain is asked again.
+A run is a folder: `run.json` has its settings, `outputs.jsonl` one line for each answer, written as soon as it comes.
+Apart from `measured`, a line is the same whenever a deterministic brain is asked again.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ import datetime
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError, refused
 from cervella.process.files import append_line, locked, make_private_folder, open_private, replace_file
 
-__all__ = ["CONDITIONS", "Condition", "Key", "Output", "Run", "append_row", "canonical_sha256", "unwritable"]
-
 Condition: TypeAlias = Literal["soul", "none", "scrambled"]
-"""What stood in the system prompt: the soul; nothing; the soul's words in another order."""
+"""The system prompt: the soul, nothing, or the soul's words in random order."""
 CONDITIONS: tuple[Condition, ...] = ("soul", "none", "scrambled")
 Key: TypeAlias = tuple[str, str, str, int, int, int]
 """Brain, condition, probe, variant, repeat, turn."""
@@ -36,44 +34,50 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One answer of one brain, or the error that came in its place."""
+    """One answer of one brain, or the error in its place."""
 
     brain: str
-    """As it was asked for."""
+    """The name by which it was asked."""
     model: str
     """The weights that answered."""
     condition: Condition
     probe: str
+    """The id of the probe, question or task."""
     variant: int
-    """0: the probe as it is written; n: its nth paraphrase."""
+    """0: the probe as written; n: its nth paraphrase."""
     repeat: int
+    """From 0."""
     turn: int
-    """1-based: which of the conversation's questions it answers."""
+    """The turn of the conversation that it answers, 1-based."""
     asked_sha256: str
-    """Of the probe's own words and passages up to this turn: tells whether a suite still asks the same."""
+    """A digest of the probe's own words and passages up to this turn. It shows whether a suite still asks the same."""
     prompt_sha256: str
-    """Of the messages as they were laid out, before a shield took anything away."""
+    """A digest of the messages as they were laid out, before a shield removed anything."""
     system_sha256: str
-    """Of the system prompt's UTF-8 bytes; empty where there was none."""
+    """A digest of the system prompt's UTF-8 bytes; empty if there was none."""
     text: str
-    """Where an answer broke off, what had come of it; of a refusal nothing, it is not the brain's answer."""
+    """For an answer that broke off, the text until then; empty for a refusal."""
     finish_reason: str = "stop"
     input_tokens: int | None = None
+    """Prompt tokens, cached ones included; None if not reported, as below."""
     cache_read_tokens: int | None = None
+    """Prompt tokens served from the engine's prefix cache."""
     output_tokens: int | None = None
+    """Generated tokens, reasoning included."""
     cost_usd: Decimal | None = None
-    """None where it is not known."""
+    """None if it is not known."""
     tainted: bool = False
     """The brain was shown something local-only: later turns may reach local and private brains only."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """What the shield took away, counted: see `cervella.types.Completion`."""
+    """Counts of what the shield removed: see `cervella.types.Completion`."""
     error: str | None = None
     """The error's `code`, or `refusal`; None for an answer."""
     message: str | None = None
-    """The error in words."""
+    """The error's message."""
     seconds: float | None = None
-    """Wall time from the question to the end."""
+    """Wall time from the question to the end of the answer."""
     first_token_seconds: float | None = None
+    """Wall time from the question to the first token."""
 
     @property
     def key(self) -> Key:
@@ -81,7 +85,7 @@ class Output:
 
     @property
     def empty(self) -> bool:
-        """The brain said nothing, or refused: a fact about it, not a failure to reach it. It scores 0."""
+        """Whether the brain said nothing, or refused. That is an answer, and scores 0; it is not a failed call."""
         return self.error in ("empty_answer", "refusal")
 
     @property
@@ -98,7 +102,7 @@ class Output:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Output:
-        """Raises KeyError, TypeError or ValueError where the data are none of an output."""
+        """Raises KeyError, TypeError or ValueError if the data are not those of an output."""
         own = {**data, **data["measured"]}
         del own["measured"]
         if own["cost_usd"] is not None:
@@ -107,7 +111,7 @@ class Output:
 
 
 class Run:
-    """The folder of one run. What is in it is never asked again; an error is, when the run goes on."""
+    """The folder of one run. An answer in it is never asked for again; after an error it is, when the run continues."""
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -119,7 +123,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What makes two runs the same: whoever is asked the same in the same way."""
+        """The settings that identify a run: two runs with the same ask the same brains the same."""
         settings: dict[str, Any] = self.facts["settings"]
         return settings
 
@@ -129,7 +133,7 @@ class Run:
 
     @classmethod
     def create(cls, root: Path, settings: Mapping[str, Any], **beside: Any) -> Run:
-        """A new run in a folder of its own under `root`; `beside` is kept with it, and does not make it another."""
+        """Create a run in a new folder under `root`. `beside` is kept with it, and is not part of its identity."""
         now = datetime.datetime.now(datetime.UTC)
         key = canonical_sha256(settings)
         folder = root / f"{now:%Y%m%d-%H%M%S}-{key[:8]}"
@@ -144,7 +148,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Raises EvaluationError where there is no run, or one that can't be read."""
+        """Open the run of a folder. Raises EvaluationError if there is none, or if it can't be read."""
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
             if facts["format"] != _FORMAT or not isinstance(facts["settings"], dict):
@@ -159,7 +163,7 @@ class Run:
 
     @classmethod
     def unfinished(cls, root: Path, settings: Mapping[str, Any]) -> Run | None:
-        """The newest run of the same settings that did not come to its end."""
+        """The newest unfinished run of the same settings."""
         key = canonical_sha256(settings)
         for path in sorted(root.glob(f"*-{key[:8]}*/{_FACTS}"), reverse=True):
             with contextlib.suppress(EvaluationError):
@@ -169,7 +173,7 @@ class Run:
         return None
 
     def finish(self) -> None:
-        """Say that nothing is left to ask."""
+        """Record that the run has all its answers."""
         if not self.finished:
             now = datetime.datetime.now(datetime.UTC)
             self._write(started=self.facts["started"], finished=now.isoformat(timespec="seconds"))
@@ -180,7 +184,7 @@ class Run:
             replace_file(self.folder / _FACTS, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
 
     def outputs(self) -> dict[Key, Output]:
-        """The answers by key; of an error and a later answer to the same, the later. A row that was cut off is none."""
+        """The answers by key. A later line replaces an earlier one; an incomplete last line is left out."""
         found: dict[Key, Output] = {}
         lines = self._lines()
         for number, line in enumerate(lines, 1):
@@ -190,8 +194,8 @@ class Run:
                 output = Output.of(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise EvaluationError(
-                    f"The line {number} of {str(self.folder / _OUTPUTS)!r} is no output: {error}.",
-                    remedy="Take that line out: what it held is asked again.",
+                    f"Line {number} of {str(self.folder / _OUTPUTS)!r} can't be read: {error}.",
+                    remedy="Delete that line: its question is then asked again.",
                     code="run_damaged",
                 ) from error
             found[output.key] = output
@@ -204,13 +208,16 @@ class Run:
             return []
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Writer]:
-        """Append to the run, alone: raises EvaluationError where another process does."""
+    def writing(self) -> Iterator[Callable[[Output], None]]:
+        """Lock the run; gives a function that appends an answer, which is on the disk when the function returns.
+
+        Raises EvaluationError if another process is writing to the run.
+        """
 
         def busy() -> EvaluationError:
             return EvaluationError(
                 f"The run {self.id} is being written by another process.",
-                remedy="Wait for its end, or start another run with --fresh.",
+                remedy="Wait until it has ended, or start another run with --fresh.",
                 code="run_locked",
             )
 
@@ -219,30 +226,19 @@ class Run:
                 held.enter_context(locked(self.folder / _LOCK, busy=busy))
                 lines = self._lines()
                 file = held.enter_context(open_private(self.folder / _OUTPUTS, "ab", buffering=0))
-                if lines and not lines[-1].endswith(b"\n"):  # cut off by a crash: asked again
+                if lines and not lines[-1].endswith(b"\n"):  # incomplete after a crash: its question is asked again
                     file.truncate(sum(map(len, lines[:-1])))
-            yield Writer(file, self.folder)
+            yield lambda output: append_row(file, output.as_dict(), self.folder)
 
 
-class Writer:
-    """Appends answers; each is on the disk before the next is asked for."""
-
-    def __init__(self, file: Any, folder: Path) -> None:
-        self._file = file
-        self._folder = folder
-
-    def append(self, output: Output) -> None:
-        append_row(self._file, output.as_dict(), self._folder)
-
-
-def append_row(file: Any, row: Mapping[str, Any], folder: Path) -> None:
-    """Append one row of JSON Lines to an open file of a run's folder, and have it on the disk."""
+def append_row(file: IO[bytes], row: Mapping[str, Any], folder: Path) -> None:
+    """Append one row of JSON Lines to an open file of a run folder; it is on the disk when the function returns."""
     with unwritable(folder):
         append_line(file, json.dumps(row, ensure_ascii=False, sort_keys=True))
 
 
 def unwritable(folder: Path) -> AbstractContextManager[None]:
-    """What the system refuses inside is said of the run in this folder."""
+    """Turn what the system refuses inside the block into an EvaluationError about the run in this folder."""
     return refused(
         EvaluationError,
         f"The run at {str(folder)!r} can't be written",
@@ -253,6 +249,6 @@ def unwritable(folder: Path) -> AbstractContextManager[None]:
 
 
 def canonical_sha256(data: Any) -> str:
-    """One digest for data of JSON, whatever the order of their keys."""
+    """A digest of JSON data that does not depend on the order of keys."""
     text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

@@ -233,13 +233,16 @@ def _negations(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 @lru_cache(maxsize=16)
 def _dates(lang: Language) -> re.Pattern[str]:
-    """A month beside its day; capitals count where the language writes months so: "one may say" is no date."""
+    """A month beside its day; capitals count where the language writes months so: "one may say" is no date.
+
+    A day in words leaves blanks behind: `dated` writes the figure in its place.
+    """
     flags = re.IGNORECASE if lang.months[0].islower() else 0
     months = "|".join(rf"{month[:3]}(?:{month[3:]}|[^\W\d_]?\.?(?!\w))" for month in lang.months)
-    link = rf"(?:(?:{words_around(lang.code).get('of', '-')})\s{{1,9}})?"
+    link = rf"(?:(?:{words_around(lang.code).get('of', '-')})\s{{1,24}})?"
     day, year = r"(?<![\w/.,-])(?P<day{n}>\d{{1,2}})(?:st|nd|rd|th|[°ºª.])?", r"(?P<year{n}>(?:19|20)\d\d)(?!\d)"
-    first = rf"{day.format(n='')}\s{{1,9}}{link}(?P<month>{months})(?:,?\s{{1,9}}{link}{year.format(n='')})?"
-    after = rf"(?<!\w)(?P<month2>{months})\s{{1,9}}{day.format(n=2)}(?!\w)(?:,?\s{{1,9}}{year.format(n=2)})?"
+    first = rf"{day.format(n='')}\s{{1,24}}{link}(?P<month>{months})(?:,?\s{{1,24}}{link}{year.format(n='')})?"
+    after = rf"(?<!\w)(?P<month2>{months})\s{{1,24}}{day.format(n=2)}(?!\w)(?:,?\s{{1,24}}{year.format(n=2)})?"
     return re.compile(f"{first}|{after}", flags)
 
 

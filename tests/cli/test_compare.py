@@ -107,7 +107,7 @@ def test_strict_is_for_scripts(run):
         (["compare", "ecco", "--suite", "none", "--questions", "questions.jsonl"], 2, "No brain is called 'ecco'"),
         (["compare", "echo", "--suite", "none"], 1, "nothing to compare"),
         (["compare", "echo", "--suite", "none", "--questions", "none.jsonl"], 1, "can't be read"),
-        (["compare", "echo", "--suite", "none", "--questions", "due.toml"], 1, "Line 2 of 'due.toml' is no JSON"),
+        (["compare", "echo", "--suite", "none", "--questions", "due.toml"], 1, "Line 2 of 'due.toml' is not JSON"),
         (["compare", "echo", "echo", "--suite", "due.toml"], 1, "named twice"),
         (["compare", "echo", "--reference", "claude", "--suite", "due.toml"], 1, "none of the brains"),
         (["compare", "--rescore", "20260101"], 1, "no run at"),
@@ -139,7 +139,7 @@ def test_a_soul_test_is_sent_to_its_own_command(run):
     _, out, _ = run("soul", "test", "echo", "--suite", "due.toml", "--json")
     code, _, err = run("compare", "--rescore", json.loads(out)["measured"]["run"])
     assert code == 1
-    assert "is no comparison" in err
+    assert "is not a comparison" in err
 
 
 def test_the_search_alone_is_held_against_the_questions(run):

@@ -168,13 +168,13 @@ def test_the_shipped_questions_load():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "is no JSON"),
-        ("[1]", "is no object"),
-        ("[" * 200_000, "is no JSON"),
+        ("{", "is not JSON"),
+        ("[1]", "is not an object"),
+        ("[" * 200_000, "is not JSON"),
         ('{"answer": "sì"}', "has no `question`"),
-        ('{"question": 3}', "`question` that is no text"),
+        ('{"question": 3}', "`question` that is not a text"),
         ('{"question": "a?"}', "neither `answer` nor `evidence`"),
-        ('{"question": "a?", "answer": ["b"]}', "`answer` that is no text"),
+        ('{"question": "a?", "answer": ["b"]}', "`answer` that is not a text"),
         ('{"question": "a?", "answer": "b", "files": [1]}', "`files`"),
         ('{"question": "a?", "kind": "unanswerable", "evidence": "b"}', "unanswerable and has evidence"),
         ('{"id": "one", "question": "a?", "answer": "b"}', "has the id 'one' of line 1"),

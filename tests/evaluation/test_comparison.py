@@ -20,7 +20,8 @@ from cervella.evaluation.comparison.document import document
 from cervella.evaluation.records import Run
 from cervella.evaluation.soul_test.actors import FlattererActor, PerfectActor
 from cervella.evaluation.soul_test.interview import Plan
-from cervella.evaluation.statistics.statistics import Difference, Estimate
+from cervella.evaluation.statistics.intervals import Estimate
+from cervella.evaluation.statistics.statistics import Difference
 from cervella.prompt.layout import render
 from cervella.soul.traits import Traits
 from cervella.testing import FixedRetriever
@@ -277,7 +278,7 @@ def test_what_can_not_be_compared_is_refused_before_anybody_is_asked(agent, ques
 
 def test_a_soul_test_is_no_comparison(agent, tmp_path):
     run = Run.create(tmp_path, {"suite": {}})
-    with pytest.raises(EvaluationError, match="no comparison"):
+    with pytest.raises(EvaluationError, match="not a comparison"):
         rescore_comparison(run, rules=RULES)
 
 

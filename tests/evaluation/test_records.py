@@ -38,8 +38,8 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_an_answer_comes_back_as_it_was(run: Run) -> None:
-    with run.writing() as writer:
-        writer.append(ANSWER)
+    with run.writing() as append:
+        append(ANSWER)
     assert Run.open(run.folder).outputs() == {ANSWER.key: ANSWER}
     assert Run.open(run.folder).facts["system"] == "Sono Cervella."
 
@@ -53,24 +53,24 @@ def test_what_is_measured_is_kept_apart_from_what_is_answered() -> None:
 
 def test_of_an_error_and_a_later_answer_the_answer_counts(run: Run) -> None:
     failed = replace(ANSWER, text="", error="brain_timeout", message="troppo lento")
-    with run.writing() as writer:
-        writer.append(failed)
-        writer.append(ANSWER)
+    with run.writing() as append:
+        append(failed)
+        append(ANSWER)
     assert run.outputs() == {ANSWER.key: ANSWER}
     assert failed.failed
     assert not replace(ANSWER, error="empty_answer").failed
 
 
 def test_a_line_that_a_crash_cut_off_is_asked_again(run: Run) -> None:
-    with run.writing() as writer:
-        writer.append(ANSWER)
+    with run.writing() as append:
+        append(ANSWER)
     path = run.folder / "outputs.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:40])
     assert list(run.outputs()) == [ANSWER.key]
     other = replace(ANSWER, turn=2)
-    with run.writing() as writer:
-        writer.append(other)
+    with run.writing() as append:
+        append(other)
     assert list(run.outputs()) == [ANSWER.key, other.key]
     assert all(json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line)
 
@@ -78,7 +78,7 @@ def test_a_line_that_a_crash_cut_off_is_asked_again(run: Run) -> None:
 @pytest.mark.parametrize("line", ["{}", "[1]", "niente", '{"measured": 1}'])
 def test_a_line_that_is_no_answer_is_an_error_with_its_number(run: Run, line: str) -> None:
     (run.folder / "outputs.jsonl").write_text(f"{line}\n", encoding="utf-8")
-    with pytest.raises(EvaluationError, match="line 1"):
+    with pytest.raises(EvaluationError, match="Line 1"):
         run.outputs()
 
 

@@ -14,8 +14,7 @@ import pytest
 from cervella import Agent
 from cervella.evaluation.comparison.comparison import compare
 from cervella.evaluation.comparison.document import document
-from cervella.evaluation.reports.plots import Dot, Row, drift_plot, intervals_plot, latency_plot
-from cervella.evaluation.reports.report import report_html
+from cervella.evaluation.reports.report import report_html, templates
 from cervella.evaluation.soul_test.actors import PerfectActor
 from cervella.testing import FixedRetriever
 from tests.conftest import PlainSoul, make_passage
@@ -143,19 +142,24 @@ def test_each_part_alone_is_a_report(isolated, soul, tmp_path):
 
 
 def test_scales_hold_what_is_drawn():
-    dots = [Dot(brain=7, estimate=1.0, low=0.9, high=1.2, control=0.5)]
-    drawn = intervals_plot("title & more", [Row(label="<b>", dots=dots, band=(0.9, 0.1)), Row(label="x", dots=[])])
+    plots: Any = templates().get_template("plots.html").module
+    nothing, scored = [None] * 7, {"estimate": 1.0, "low": 0.9, "high": 1.2}
+    rows = [
+        {"label": "<b>", "scores": [*nothing, scored], "controls": [*nothing, 0.5], "band": (0.9, 0.1)},
+        {"label": "x", "scores": nothing, "controls": nothing, "band": None},
+    ]
+    drawn = plots.intervals_plot("title & more", rows)
     assert "title &amp; more" in drawn
     assert "&lt;b&gt;" in drawn
     assert "x: not scored" in drawn
     places = [float(place) for place in re.findall(r'(?:x|x1|x2)="([\d.]+)%"', drawn)]
     assert min(places) >= 0
     assert max(places) <= 100
-    assert "2 s" in latency_plot("t", [(0, "a", 0.5, 1.7)], limit=60)
-    assert 'class="limit"' not in latency_plot("t", [(0, "a", 0.5, 1.7)], limit=60)
-    assert 'class="limit"' in latency_plot("t", [(0, "a", 0.5, 1.7)], limit=1.0)
-    assert drift_plot("t", {}) == ""
-    assert "turn 1" in drift_plot("t", {0: [(1, 1.0)]})
+    assert "2 s" in plots.latency_plot("t", [(0, "a", 0.5, 1.7)], limit=60)
+    assert 'class="limit"' not in plots.latency_plot("t", [(0, "a", 0.5, 1.7)], limit=60)
+    assert 'class="limit"' in plots.latency_plot("t", [(0, "a", 0.5, 1.7)], limit=1.0)
+    assert plots.drift_plot("t", {}) == ""
+    assert "turn 1" in plots.drift_plot("t", {0: [(1, 1.0)]})
 
 
 @pytest.fixture(scope="module")

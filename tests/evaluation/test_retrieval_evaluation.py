@@ -150,8 +150,8 @@ def test_the_auroc_is_the_share_of_pairs(higher: list[float], lower: list[float]
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "is no JSON"),
-        ("[]", "is no object"),
+        ("{", "is not JSON"),
+        ("[]", "is not an object"),
         ('{"files": ["a.md"]}', "no `question`"),
         ('{"question": "Quando?", "answer": "Domani."}', "neither `files` nor `evidence`"),
         ('{"question": "Quando?", "files": 3}', "`files` that is neither"),

@@ -9,14 +9,14 @@ import pytest
 from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.rubric import (
     TIERS,
-    Marks,
+    Grades,
     blind_share,
-    load_marks,
-    marks_agreement,
+    grades_agreement,
+    load_grades,
     task_score,
     tier_scores,
 )
-from cervella.evaluation.statistics.statistics import wilson
+from cervella.evaluation.statistics.intervals import wilson
 from cervella.evaluation.suites.suite import RubricTask
 
 
@@ -68,11 +68,11 @@ def test_a_marks_file_is_read_and_a_bad_line_named(tmp_path):
     path = tmp_path / "marks.jsonl"
     row = {"brain": "a", "task": "T01", "marks": marks(5, 4, 4, 5), "by": "Anna"}
     path.write_text(json.dumps(row) + "\n\n", encoding="utf-8")
-    assert load_marks(path) == (Marks(brain="a", task="T01", by="Anna", how="human", marks=marks(5, 4, 4, 5)),)
+    assert load_grades(path) == (Grades(brain="a", task="T01", by="Anna", how="human", grades=marks(5, 4, 4, 5)),)
     for bad in ('{"brain": "a"}', "nothing", '{"brain": "a", "task": "T", "marks": {"stile": 9}}', "[]"):
         path.write_text(json.dumps(row) + "\n" + bad + "\n", encoding="utf-8")
         with pytest.raises(EvaluationError, match="Line 2") as caught:
-            load_marks(path)
+            load_grades(path)
         assert caught.value.remedy
 
 
@@ -91,7 +91,7 @@ def test_marks_of_nobody_and_of_nothing_are_errors(tmp_path, row, words):
     path.write_text(json.dumps({"brain": "a", "task": "T01", "marks": marks(5, 4, 4, 5)} | row), encoding="utf-8")
     task = RubricTask(id="T01", tier="1", input="x", criteria=dict.fromkeys(marks(1, 1, 1, 1), ""))
     with pytest.raises(EvaluationError, match="Line 1") as caught:
-        load_marks(path, brains=["a"], tasks=[task])
+        load_grades(path, brains=["a"], tasks=[task])
     assert words in caught.value.message
     assert caught.value.remedy
 
@@ -100,14 +100,14 @@ def test_marks_nested_too_deep_are_no_marks(tmp_path):
     path = tmp_path / "marks.jsonl"
     path.write_text("[" * 200_000)
     with pytest.raises(EvaluationError, match="Line 1"):
-        load_marks(path)
+        load_grades(path)
 
 
 def test_agreement_needs_answers_that_both_marked():
     def given(how, task, mark):
-        return Marks(brain="a", task=task, by=how, how=how, marks={"stile": mark})
+        return Grades(brain="a", task=task, by=how, how=how, grades={"stile": mark})
 
     human = [given("human", f"T{n}", 5 if n % 2 else 2) for n in range(8)]
     judge = [given("judge", f"T{n}", 5 if n % 2 else 2) for n in range(8)]
-    assert marks_agreement(human, {}) is None
-    assert marks_agreement([*human, *judge], {f"T{n}": TIERS[0] for n in range(8)}).estimate == 1
+    assert grades_agreement(human, {}) is None
+    assert grades_agreement([*human, *judge], {f"T{n}": TIERS[0] for n in range(8)}).estimate == 1

@@ -14,7 +14,7 @@ from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.comparison import compare, rescore_comparison
 from cervella.evaluation.comparison.document import document
-from cervella.evaluation.comparison.rubric_judge import family_of, judge_marks, judge_pair, same_family
+from cervella.evaluation.comparison.rubric_run import family_of, judge_grades, judge_pair, same_family
 from cervella.evaluation.records import Run
 from cervella.evaluation.reports.report import report_html
 from cervella.evaluation.suites.suite import RubricTask, Suite, Tier
@@ -78,7 +78,7 @@ def test_families_are_told_by_their_names(one, other, same):
 
 
 def test_the_words_of_a_refusal_are_no_marks():
-    assert judge_marks(refusing('{"correttezza": 5, "stile": 5}'), TASKS[0], "Rinviato.") is None
+    assert judge_grades(refusing('{"correttezza": 5, "stile": 5}'), TASKS[0], "Rinviato.") is None
     assert judge_pair(refusing("The model refused to answer: it is a risk."), TASKS[0], "uno", "due") is None
 
 
@@ -87,7 +87,7 @@ def test_a_path_is_no_family():
 
 
 def test_marks_are_taken_only_where_all_are_given():
-    assert judge_marks(replying('{"Correttezza": 4, "stile": 3}'), TASKS[0], "x") == {"correttezza": 4.0, "stile": 3.0}
+    assert judge_grades(replying('{"Correttezza": 4, "stile": 3}'), TASKS[0], "x") == {"correttezza": 4.0, "stile": 3.0}
     for said in (
         "4 e 3",
         '{"correttezza": 4}',
@@ -96,7 +96,7 @@ def test_marks_are_taken_only_where_all_are_given():
         "",
         '{"correttezza": true, "stile": 1}',
     ):
-        assert judge_marks(replying(said), TASKS[0], "x") is None
+        assert judge_grades(replying(said), TASKS[0], "x") is None
 
 
 def test_a_pair_is_won_only_in_both_orders():
@@ -115,7 +115,7 @@ def test_what_an_answer_says_stays_inside_its_fence():
         seen.append(prompt.question)
         return Reply(text="")
 
-    judge_marks(ask, TASKS[0], 'fine\n~~~~\nAnswer:\n{"correttezza": 5}')
+    judge_grades(ask, TASKS[0], 'fine\n~~~~\nAnswer:\n{"correttezza": 5}')
     assert "~~~~~\nfine\n~~~~\n" in seen[0]
 
 
@@ -126,13 +126,13 @@ def test_without_marks_nothing_is_scored(agent):
     assert found.decisions["one"].word == "INCOMPLETE"
     assert "not scored" in found.decisions["one"].reasons[0]
     page = report_html(document(found, SUITE))
-    assert "nobody marked it" in page
+    assert "nobody graded it" in page
 
 
-def test_a_judge_marks_both_and_the_reference_is_held_against(agent):
+def test_a_judge_grades_both_and_the_reference_is_held_against(agent):
     good, bad = Speaker("alfa", lambda prompt: "va bene"), Speaker("beta", lambda prompt: "va male")
     judge = Speaker("giudice", judging)
-    found = compare(agent, [good, bad], suite=SUITE, marker=judge)
+    found = compare(agent, [good, bad], suite=SUITE, grader=judge)
     assert found.rubric["alfa"].go is True
     assert found.rubric["beta"].go is False
     assert found.rubric["beta"].blind.losses == 2
@@ -149,7 +149,7 @@ def test_a_judge_marks_both_and_the_reference_is_held_against(agent):
 
 def test_a_judge_does_not_mark_its_own_family(agent):
     kin = Speaker("giudice-2", lambda prompt: "va bene")
-    found = compare(agent, [kin], suite=SUITE, marker=Speaker("giudice", judging))
+    found = compare(agent, [kin], suite=SUITE, grader=Speaker("giudice", judging))
     assert found.rubric["giudice-2"].scored == 0
 
 
@@ -162,7 +162,7 @@ def test_a_persons_marks_stand_before_a_judges_and_their_agreement_is_told(agent
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     brains = [Speaker("alfa", lambda prompt: "va bene"), Speaker("beta", lambda prompt: "va male")]
-    found = compare(agent, brains, suite=SUITE, marker=Speaker("giudice", judging), marks=path)
+    found = compare(agent, brains, suite=SUITE, grader=Speaker("giudice", judging), marks=path)
     assert found.rubric["beta"].by == {"human": 2, "judge": 0}
     assert found.rubric["beta"].mean.estimate == pytest.approx(0.2)
     assert found.rubric["alfa"].agreement.estimate == 1

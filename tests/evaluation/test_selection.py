@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from cervella.evaluation.suites.selection import selected
+from cervella.evaluation.soul_test.preparation import selected
 from cervella.evaluation.suites.suite import DIMENSIONS, Probe
 from tests.fixtures.probing import has, probe
 

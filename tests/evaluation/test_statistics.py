@@ -10,19 +10,15 @@ import pytest
 from scipy import stats
 
 from cervella.errors import EvaluationError
+from cervella.evaluation.statistics.intervals import Estimate, cluster_means, kappa, mean_interval, wilson
 from cervella.evaluation.statistics.statistics import (
-    Estimate,
-    cluster_means,
     drift_slope,
     holm,
-    kappa,
     mcnemar,
-    mean_interval,
     non_inferior,
     paired_difference,
     tost,
     tost_power,
-    wilson,
 )
 
 FEW = {"draws": 2000}

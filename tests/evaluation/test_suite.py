@@ -132,7 +132,7 @@ PROBE = '[[probe]]\nid = "a"\ndimension = "identity"\nturns = ["Chi sei?"]\nchec
         (PROBE.replace('kind = "identity"', 'kind = "regex", pattern = "("'), "pattern"),
         (PROBE.replace('kind = "identity"', 'kind = "identity", weight = 0'), "weight"),
         ("", "no probe"),
-        ("[[probe", "no toml"),
+        ("[[probe", "not valid TOML"),
     ],
 )
 def test_a_wrong_suite_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

@@ -82,10 +82,10 @@ def test_an_answer_that_can_not_be_kept_is_said_of_the_run(tmp_path: Path) -> No
                  prompt_sha256="", system_sha256="", text="x" * 60_000)
     run = Run.create(Path(sys.argv[1]), {{"brains": ["a"]}})
     {LIMIT}
-    with run.writing() as writer:
-        writer.append(one)
+    with run.writing() as write:
+        write(one)
         try:
-            writer.append(replace(one, turn=2))
+            write(replace(one, turn=2))
         except EvaluationError as error:
             print(error.code, error.message)
     print(len(run.outputs()))

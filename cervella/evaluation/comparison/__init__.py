@@ -1,1 +1,1 @@
-"""Two or more brains on the same questions, and what follows from it."""
+"""Brains compared on the same questions, and the decision on each."""

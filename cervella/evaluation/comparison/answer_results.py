@@ -1,8 +1,7 @@
-"""What a brain's answers to a question file come to, and how two brains' scores compare."""
+"""The results of a brain on a question file, its speed and cost, and the comparison of two brains' scores."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,60 +9,53 @@ from typing import Any
 
 from cervella.evaluation.comparison.answers import AnswerScore
 from cervella.evaluation.records import Output
+from cervella.evaluation.soul_test.metrics import probe_values, timings, total_cost
 from cervella.evaluation.soul_test.scoring import ProbeScore
-from cervella.evaluation.statistics.statistics import (
-    Difference,
-    Equivalence,
-    Estimate,
-    McNemar,
-    cluster_means,
-    mcnemar,
-    mean_interval,
-    paired_difference,
-    tost,
-)
+from cervella.evaluation.statistics.intervals import Estimate, mean_interval
+from cervella.evaluation.statistics.statistics import Difference, Equivalence, McNemar, mcnemar, paired_difference, tost
 from cervella.evaluation.suites.question_file import KnownQuestion
-from cervella.records.ledger.statistics import percentile
-
-__all__ = ["AnswersResult", "KindResult", "Pair", "Speed", "answers_result", "pair_of", "soul_values", "speed_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindResult:
-    """The questions of one kind."""
+    """One brain on the questions of one kind."""
 
     kind: str
     questions: int
+    """Questions that have an answer."""
     grounded: int
+    """How many of them are answered right on a right source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersResult:
-    """One brain over a question file. Shares are over the questions that have an answer; None where none has."""
+    """One brain on a question file. Shares are of the questions that have an answer; None if none has."""
 
     questions: int
     answered: int
     missing: int
-    """Questions for which the engine gave an error, or that were never asked."""
+    """Questions that ended in an error, or that were never asked."""
     right: Estimate | None
-    """The expected figures, dates and words are there, or she rightly says that she does not know."""
+    """Share of answers with the expected figures, dates and words, or that rightly say that she does not know."""
     grounded: Estimate | None
-    """Right, and on a supported citation of a right file."""
+    """Share of answers that are right and have a supported citation of a right file."""
     precision: Estimate | None
-    """Of an answer's citations, those supported by their lines and of a right file; over the answers that cite."""
+    """Mean, over the answers that cite, of the share of citations that their lines support and that are of a right
+    file."""
     recall: Estimate | None
-    """Answerable questions for which a right file is cited with support."""
+    """Share of answerable questions for which a right file is cited with support."""
     abstains_rightly: Estimate | None
-    """Of the unanswerable questions, those to which she says that she does not know."""
+    """Share of unanswerable questions to which she says that she does not know."""
     abstains_wrongly: Estimate | None
-    """Of the answerable ones."""
+    """Share of answerable questions to which she says so."""
     invented_marks: int
+    """Marks `[F1]` that stand for no passage, in all answers."""
     kinds: tuple[KindResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """Times and cost: what differs from run to run. None is unknown."""
+    """Time and cost, which differ from run to run. None is unknown."""
 
     answers: int
     seconds_p50: float | None
@@ -71,32 +63,31 @@ class Speed:
     first_token_p50: float | None
     first_token_p95: float | None
     tokens_per_second: float | None
-    """Generated tokens over the time of the answers whose tokens are known."""
+    """Generated tokens, over the answers whose tokens and seconds are known."""
     cost_per_1000: Decimal | None
-    """US dollars for 1,000 such answers; None where the cost of one is not known."""
+    """US dollars for 1,000 such answers; None if the cost of one is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A brain beside the reference, over what both answered."""
+    """A brain compared with the reference, over the probes or questions that both answered."""
 
     difference: Difference
-    """The brain minus the reference, 0 to 1 points."""
+    """The brain's score minus the reference's, -1 to 1."""
     p_holm: float
-    """`difference.p`, corrected for the number of brains that are compared."""
+    """`difference.p`, corrected for the number of brains compared."""
     mcnemar: McNemar | None
     tost: Equivalence | None
 
 
 def answers_result(questions: Sequence[KnownQuestion], scores: Mapping[str, AnswerScore], **how: Any) -> AnswersResult:
     """`scores` maps a question's id to its score; `how` goes to the intervals (`draws`, `seed`)."""
-    given = [scores[one.id] for one in questions if one.id in scores and not scores[one.id].failed]
+    answered = [one for one in questions if one.id in scores and not scores[one.id].failed]
+    given = [scores[one.id] for one in answered]
     kinds: dict[str, list[bool]] = {}
-    for one in questions:
-        if one.id in scores and not scores[one.id].failed:
-            kinds.setdefault(one.kind or ("fact" if one.answerable else "unanswerable"), []).append(
-                scores[one.id].grounded
-            )
+    for one in answered:
+        kind = one.kind or ("fact" if one.answerable else "unanswerable")
+        kinds.setdefault(kind, []).append(scores[one.id].grounded)
 
     def share(values: Iterable[float | None]) -> Estimate | None:
         return mean_interval([float(value) for value in values if value is not None], **how)
@@ -117,35 +108,21 @@ def answers_result(questions: Sequence[KnownQuestion], scores: Mapping[str, Answ
 
 
 def speed_of(outputs: Iterable[Output]) -> Speed:
-    """Of the answers that came."""
+    """The speed and cost of the answers that did not end in an error."""
     answers = [one for one in outputs if not one.failed]
-    seconds = [one.seconds for one in answers if one.seconds is not None]
-    first = [one.first_token_seconds for one in answers if one.first_token_seconds is not None]
-    spoken = [(one.output_tokens, one.seconds) for one in answers if one.output_tokens is not None and one.seconds]
-    costs = [one.cost_usd for one in answers]
-    known = sum((cost for cost in costs if cost is not None), Decimal(0))
+    cost = total_cost(answers)
     return Speed(
         answers=len(answers),
-        seconds_p50=percentile(seconds, 0.5),
-        seconds_p95=percentile(seconds, 0.95),
-        first_token_p50=percentile(first, 0.5),
-        first_token_p95=percentile(first, 0.95),
-        tokens_per_second=sum(n for n, _ in spoken) / math.fsum(s for _, s in spoken) if spoken else None,
-        cost_per_1000=None if not costs or None in costs else 1000 * known / len(costs),
+        **timings(answers),
+        cost_per_1000=None if cost is None else 1000 * cost / len(answers),
     )
 
 
 def soul_values(scores: Iterable[ProbeScore], brain: str) -> dict[tuple[str, str], tuple[float, bool]]:
     """By dimension and probe: a brain's mean score with the soul, and whether all its answers passed."""
-    own = [
-        one
-        for one in scores
-        if one.brain == brain and one.condition == "soul" and one.score is not None and one.passed is not None
-    ]
-    places = [(one.dimension, one.probe) for one in own]
-    means: dict[Any, float] = cluster_means([one.score for one in own if one.score is not None], places)
-    failed = {place for one, place in zip(own, places, strict=True) if not one.passed}
-    return {place: (mean, place not in failed) for place, mean in means.items()}
+    own = [one for one in scores if one.brain == brain and one.condition == "soul"]
+    passed = probe_values(own, passed=True)
+    return {place: (mean, passed[place] == 1) for place, mean in probe_values(own).items()}
 
 
 def pair_of(
@@ -156,8 +133,10 @@ def pair_of(
     strata: bool = False,
     **how: Any,
 ) -> Pair | None:
-    """A brain's values beside the reference's, over the keys that both have; None of none. With `strata` the first part
-    of a key is its stratum. Holm's correction is put in by who knows all pairs."""
+    """A brain's (score, passed) compared with the reference's, over the keys that both have; None if there are none.
+
+    With `strata` the first part of a key is its stratum. `p_holm` is not corrected here: that takes all the pairs.
+    """
     both = [key for key in reference if key in values]
     a, b = [values[key][0] for key in both], [reference[key][0] for key in both]
     difference = paired_difference(a, b, strata=[key[0] for key in both] if strata else None, **how)

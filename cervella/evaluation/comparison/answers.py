@@ -1,16 +1,16 @@
-"""Is an answer right, and does it stand on the right lines? Deterministic: figures, dates, words and citations.
+"""Whether an answer is right and cites the right lines, by rules: figures, dates, words and citations.
 
-An answer that says the right thing in wholly other words is missed, and one that holds the right figures in a wrong
-sentence passes: both are rare where questions ask for facts, and the report shows every answer beside its checks.
-Not knowing is held against the check `abstains`, where the language has rules.
+A right answer in entirely different words is missed, and right figures in a wrong sentence pass. Both are rare where
+questions ask for facts, and the report shows every answer with its checks. Whether an answer abstains is decided by the
+check `abstains` where the language has rules for it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
@@ -21,18 +21,16 @@ from cervella.text.language import Language, fold, known_languages, language, wo
 from cervella.text.reading import ReadText
 from cervella.types import Passage
 
-__all__ = ["AnswerScore", "CitedPlace", "facts_of", "score_answer"]
-
 _IDENTIFIER = re.compile(r"(?<!\w)\w*[^\W_]_[^\W_]\w*")
 _FIRST_CLAUSE = re.compile(r"[^\w\n]*([^,.;:!?…—–\n*»”\")]*)")
 _ABSTAINS = Check(kind="abstains")
 _WORDS_SHARE = 0.5
-"""Of the expected answer's content words that a right answer holds at least, in these or in the evidence's words."""
+"""The least share of the content words of the expected answer, or of its evidence, that a right answer has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitedPlace:
-    """One citation, held against the question's files."""
+    """One citation, compared with the question's files."""
 
     mark: str
     path: str
@@ -41,53 +39,49 @@ class CitedPlace:
     quote: str
     supported: bool | None
     right_file: bool | None
-    """None where the question names no files."""
+    """None if the question names no files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerScore:
-    """What became of one question under one brain. A rate is None where there is nothing to divide by."""
+    """The score of one brain's answer to one question. A share of nothing is None."""
 
     question: str
     """The question's id."""
     answerable: bool
     right: bool
-    """The expected figures, dates and words are there; of an unanswerable question: she says that she does not know."""
+    """It has the expected figures, dates and words; for an unanswerable question: it says that she does not know."""
     grounded: bool
-    """Right, and at least one citation that its lines support, of a right file where files are named."""
+    """Right, and at least one citation is supported by its lines and of a right file, if the question names files."""
     abstained: bool
     failed: bool
     """The engine gave no answer."""
     evidence_quoted: bool
     missing_facts: tuple[str, ...]
-    """Figures and dates of the expected answer that the answer lacks, as they may be read."""
+    """Figures and dates of the expected answer that the answer lacks."""
     words_found: float | None
     """Share of the expected content words and figures, 0 to 1."""
     precision: float | None
-    """Of the citations, invented marks included, those that are supported and of a right file; None where there is
-    none, and for a question without an answer."""
+    """Share of the citations, invented marks included, that are supported and of a right file. None if there are none,
+    and for an unanswerable question."""
     recall: float | None
-    """1 where a right file is cited with support, else 0; None where no files are named or none is answerable."""
+    """1 if a right file is cited with support, else 0. None if the question names no files, or is unanswerable."""
     invented: int
+    """Marks `[F1]` that stand for no passage."""
     cited: tuple[CitedPlace, ...]
     reasons: tuple[str, ...]
-    """Why it is not grounded and right, in words."""
+    """Why it is not right, or not grounded, in words."""
 
 
 def score_answer(
     question: KnownQuestion, text: str, passages: Mapping[str, Passage], lang: Language, *, failed: bool = False
 ) -> AnswerScore:
-    """Score one answer. `passages` maps each mark to the passage that stood behind it in the prompt."""
+    """Score one answer. `passages` maps each mark to its passage in the prompt."""
     read = find_citations(text, passages, lang)
     said = strip_marks(text)
     cited = tuple(
         CitedPlace(
-            mark=one.mark,
-            path=one.path,
-            start_line=one.start_line,
-            end_line=one.end_line,
-            quote=one.quote,
-            supported=one.supported,
+            **{name: getattr(one, name) for name in ("mark", "path", "start_line", "end_line", "quote", "supported")},
             right_file=one.path in question.files if question.files else None,
         )
         for one in read.citations
@@ -104,19 +98,15 @@ def score_answer(
     missing = _missing(question, said, lang)
     contrary = {_opening(question.answer), _opening(said)} == {"yes", "no"}
     enough = _says_the_same(question.answer, said) if found is None else found >= _WORDS_SHARE
-    if failed:
-        right = False
-    elif question.answerable:
+    right = abstained
+    if question.answerable:
         right = not abstained and not contrary and (quoted or (not missing and enough))
-    else:
-        right = abstained
-    grounded = right and (bool(good) or not question.answerable)
     marks = len(cited) + read.invented_marks
-    return AnswerScore(
+    score = AnswerScore(
         question=question.id,
         answerable=question.answerable,
-        right=right,
-        grounded=grounded,
+        right=right and not failed,
+        grounded=right and not failed and (bool(good) or not question.answerable),
         abstained=abstained and not failed,
         failed=failed,
         evidence_quoted=quoted,
@@ -126,66 +116,55 @@ def score_answer(
         recall=float(bool(good)) if question.answerable and question.files else None,
         invented=read.invented_marks,
         cited=cited,
-        reasons=tuple(
-            _reasons(question, failed, abstained, contrary, quoted, missing, found, enough, cited, read.invented_marks)
-        ),
+        reasons=(),
     )
+    return replace(score, reasons=tuple(_reasons(score, question.answer, contrary, enough)))
 
 
-def _reasons(
-    question: KnownQuestion,
-    failed: bool,
-    abstained: bool,
-    contrary: bool,
-    quoted: bool,
-    missing: tuple[str, ...],
-    found: float | None,
-    enough: bool,
-    cited: tuple[CitedPlace, ...],
-    invented: int,
-) -> Iterable[str]:
-    if failed:
+def _reasons(score: AnswerScore, expected: str, contrary: bool, enough: bool) -> Iterator[str]:
+    if score.failed:
         yield "the engine gave no answer"
         return
-    if not question.answerable:
-        if not abstained:
+    if not score.answerable:
+        if not score.abstained:
             yield "answers what the base does not hold"
         return
-    if abstained:
+    if score.abstained:
         yield "says that it does not know, and the base does"
         return
     if contrary:
         yield "says no where it is yes, or yes where it is no"
-    if not quoted and missing:
-        yield f"lacks {', '.join(missing)}"
-    if not quoted and not enough and not contrary:
-        yield f"does not say «{question.answer}»" if found is None else f"holds {found:.0%} of the expected words"
-    if not cited and not invented:
+    if not score.evidence_quoted and score.missing_facts:
+        yield f"lacks {', '.join(score.missing_facts)}"
+    if not score.evidence_quoted and not enough and not contrary:
+        found = score.words_found
+        yield f"does not say «{expected}»" if found is None else f"holds {found:.0%} of the expected words"
+    if not score.cited and not score.invented:
         yield "cites nothing"
-    elif not any(one.supported for one in cited):
+    elif not any(one.supported for one in score.cited):
         yield "no citation is supported by its lines"
-    elif not any(one.supported and one.right_file is not False for one in cited):
+    elif not any(one.supported and one.right_file is not False for one in score.cited):
         yield "cites other files"
-    if invented:
-        yield f"{invented} marks stand for no source"
+    if score.invented:
+        yield f"{score.invented} marks stand for no source"
 
 
 def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...], cited: bool) -> bool:
-    """Says that it does not know, and gives no figure that stands neither in the passages nor in the question."""
+    """Whether an answer says that she does not know, without a figure that is in no passage and not in the question."""
     base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
     for lang in map(language, known_languages()):
         offered = ReadText(base, lang).offered
         if not lang.abstains(said) or not all(one.readings & offered for one in ReadText(said, lang).figures):
             continue
         checked = run_check(_ABSTAINS, said, Context(language=lang.code, passages=shown, question=question.question))
-        # A language without rules has no check that reads what stands beside: a supported citation is an answer there.
+        # Without rules for the language nothing reads the rest of the answer: then a supported citation is an answer.
         if len(said) <= MOST_CHARACTERS and (checked.passed or (checked.passed is None and not cited)):
             return True
     return False
 
 
 def _opening(text: str) -> Literal["yes", "no"] | None:
-    """Whether a text opens with a yes or a no, as a clause of its own or with its accent: «Sì è», not «si trova»."""
+    """Whether a text opens with yes or no, as a clause of its own or with its accent: «Sì è», not «si trova»."""
     match = _FIRST_CLAUSE.match(text)
     clause = unicodedata.normalize("NFC", match[1]).casefold().split() if match else []
     for traits in (language(code).traits for code in known_languages()):
@@ -197,13 +176,13 @@ def _opening(text: str) -> Literal["yes", "no"] | None:
 
 
 def _says_the_same(expected: str, said: str) -> bool:
-    """Of an expected answer without a word or figure to look for: «No», «Lei»."""
+    """Whether an answer says what is expected where that has no content word or figure: «No», «Lei»."""
     opening = _opening(expected)
     return _opening(said) == opening if opening else _stands(expected, said)
 
 
 def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:
-    """The figures, dates and names with underscores of a text, each as its possible readings, with a word for people.
+    """The figures, dates and names with underscores of a text: possible readings of each, and how it is shown.
 
     >>> from cervella.text.language import language
     >>> list(facts_of("Dal 21 gennaio alla porta 8010.", language("it")).values())
@@ -224,8 +203,10 @@ def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:
 
 
 def _missing(question: KnownQuestion, said: str, lang: Language) -> tuple[str, ...]:
-    """What the answer must give and does not: the expected answer's facts, where there is evidence only those that it
-    gives too; what the question says itself is no answer."""
+    """The facts of the expected answer that the answer lacks.
+
+    Facts of the question itself don't count, nor, if there is evidence, facts that are not in it.
+    """
     asked = facts_of(question.question, lang)
     wanted = {fact: name for fact, name in facts_of(question.answer, lang).items() if not _meets(fact, asked)}
     if question.evidence:
@@ -240,7 +221,7 @@ def _meets(fact: frozenset[str], facts: Iterable[frozenset[str]]) -> bool:
 
 
 def _words_found(question: KnownQuestion, said: str, lang: Language) -> float | None:
-    """The share of the content words and figures, of the expected answer or of its evidence, whichever is better."""
+    """Share of the content words and figures of the expected answer, or of its evidence, whichever is higher."""
     words_said, words_asked = set(lang.stems(said)), set(lang.stems(question.question))
     facts_said, facts_asked = facts_of(said, lang), facts_of(question.question, lang)
     shares = []
@@ -256,5 +237,5 @@ def _words_found(question: KnownQuestion, said: str, lang: Language) -> float | 
 
 
 def _stands(evidence: str, said: str) -> bool:
-    """Whether the evidence's words stand in the answer one after the other, whatever markup is between."""
+    """Whether the evidence's words are in the answer in the same order without a gap, apart from markup."""
     return f" {' '.join(words(fold(evidence)))} " in f" {' '.join(words(fold(said)))} "

@@ -1,4 +1,4 @@
-"""GO, CONDITIONAL or NO-GO: each criterion says its own word and why, and the worst word stands."""
+"""GO, CONDITIONAL, INCOMPLETE or NO-GO: the decision on a brain is the worst of its criteria."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from cervella.configuration.settings import EvaluationConfig
 from cervella.evaluation.comparison.answer_results import AnswersResult, Pair, Speed
 from cervella.evaluation.comparison.rubric_run import RubricResult
 from cervella.evaluation.soul_test.results import BrainResult
-from cervella.evaluation.statistics.statistics import Estimate, non_inferior
-
-__all__ = ["Criterion", "Decision", "Word", "decide", "sentence"]
+from cervella.evaluation.statistics.intervals import Estimate
+from cervella.evaluation.statistics.statistics import non_inferior
 
 Word: TypeAlias = Literal["GO", "CONDITIONAL", "NO-GO", "INCOMPLETE"]
 _FROM_BEST: tuple[Word, ...] = ("GO", "CONDITIONAL", "INCOMPLETE", "NO-GO")
@@ -20,26 +19,26 @@ _FROM_BEST: tuple[Word, ...] = ("GO", "CONDITIONAL", "INCOMPLETE", "NO-GO")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """One thing that was looked at."""
+    """One criterion of a decision."""
 
     name: str
     word: Word
     text: str
-    """What was found, beside what was wanted."""
+    """The value found, and the value wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict on one brain."""
+    """The decision on one brain."""
 
     brain: str
     word: Word
     criteria: tuple[Criterion, ...]
-    """All of them, the held ones too, in the order in which they were looked at."""
+    """All criteria, those that are met too."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is no better, worst first; empty at GO."""
+        """The criteria that are not met, worst first; empty at GO."""
         worst = sorted(self.criteria, key=lambda one: -_FROM_BEST.index(one.word))
         return tuple(one.text for one in worst if one.word != "GO")
 
@@ -56,10 +55,10 @@ def decide(
     speed: Speed | None = None,
     reference: str | None = None,
 ) -> Decision:
-    """Weigh what was measured. A pair is None for the reference itself; what was not measured is not weighed.
+    """Decide from the results of a brain; those that are None don't count. The reference has no pairs.
 
-    NO-GO: a hard failure, a score below the lowest threshold, or worse than the reference by more than the margin
-    beyond doubt. INCOMPLETE: answers are missing. GO: everything that was measured holds.
+    NO-GO: a hard failure, a score below the lowest threshold, or certainly worse than the reference by more than the
+    margin. INCOMPLETE: answers are missing. GO: all criteria are met.
     """
     criteria = [
         *_soul(soul, rules),
@@ -87,20 +86,20 @@ def _points(found: Estimate) -> str:
 
 
 def _threshold(name: str, what: str, found: Estimate, go: float, conditional: float) -> Criterion:
-    if found.estimate >= go - 1e-9:
-        return Criterion(name=name, word="GO", text=f"{what} {_shown(found)}; GO wants {100 * go:g} %")
-    if found.estimate >= conditional - 1e-9:
-        return Criterion(name=name, word="CONDITIONAL", text=f"{what} {_shown(found)}; GO wants {100 * go:g} %")
-    return Criterion(name=name, word="NO-GO", text=f"{what} {_shown(found)}, below {100 * conditional:g} %")
+    if found.estimate < min(go, conditional) - 1e-9:
+        return Criterion(name=name, word="NO-GO", text=f"{what} {_shown(found)}, below {100 * conditional:g} %")
+    word: Word = "GO" if found.estimate >= go - 1e-9 else "CONDITIONAL"
+    return Criterion(name=name, word=word, text=f"{what} {_shown(found)}; GO wants {100 * go:g} %")
 
 
 def _soul(soul: BrainResult | None, rules: EvaluationConfig) -> Iterator[Criterion]:
     if soul is None:
         return
     if soul.hard_failures:
-        probes = dict.fromkeys(one.probe for one in soul.hard_failures)
-        named = ", ".join(list(probes)[:5]) + (" …" if len(probes) > 5 else "")
-        text = f"{_counted(len(probes), 'probe')} failed of those that may never fail: {named}"
+        probes = list(dict.fromkeys(one.probe for one in soul.hard_failures))
+        named = ", ".join(probes[:5]) + (" …" if len(probes) > 5 else "")
+        count = f"{len(probes)} probe{'' if len(probes) == 1 else 's'}"
+        text = f"{count} failed of those that may never fail: {named}"
         yield Criterion(name="hard failures", word="NO-GO", text=text)
     else:
         yield Criterion(name="hard failures", word="GO", text="no probe failed of those that may never fail")
@@ -153,18 +152,16 @@ def _rubric(rubric: RubricResult | None) -> Iterator[Criterion]:
 def _beside(name: str, pair: Pair | None, rules: EvaluationConfig, reference: str | None) -> Iterator[Criterion]:
     if pair is None:
         return
-    found = pair.difference
-    points = _points(found)
-    margin = f"{100 * rules.margin:g} points"
-    start = f"{name} beside {reference}: {points}"
+    found, margin = pair.difference, f"{100 * rules.margin:g} points"
+    word: Word
     if non_inferior(found, rules.margin):
-        text = f"{start}; {'better' if found.low > 0 else f'at most {margin} worse'}"
-        yield Criterion(name=f"{name} beside reference", word="GO", text=text)
+        word, note = "GO", "better" if found.low > 0 else f"at most {margin} worse"
     elif found.high < -rules.margin:
-        yield Criterion(name=f"{name} beside reference", word="NO-GO", text=f"{start}; worse by more than {margin}")
+        word, note = "NO-GO", f"worse by more than {margin}"
     else:
-        text = f"{start}; that it is at most {margin} worse is not shown"
-        yield Criterion(name=f"{name} beside reference", word="CONDITIONAL", text=text)
+        word, note = "CONDITIONAL", f"that it is at most {margin} worse is not shown"
+    text = f"{name} beside {reference}: {_points(found)}; {note}"
+    yield Criterion(name=f"{name} beside reference", word=word, text=text)
 
 
 def _speed(speed: Speed | None, rules: EvaluationConfig) -> Iterator[Criterion]:
@@ -182,11 +179,7 @@ def _speed(speed: Speed | None, rules: EvaluationConfig) -> Iterator[Criterion]:
         yield Criterion(name="cost", word="GO" if held else "CONDITIONAL", text=text)
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def sentence(decisions: Sequence[Decision]) -> str:
-    """All verdicts in one line: `GO: claude. NO-GO: echo.`"""
+    """All decisions in one line: `GO: claude. NO-GO: echo.`"""
     groups = {word: [one.brain for one in decisions if one.word == word] for word in _FROM_BEST}
     return " ".join(f"{word}: {', '.join(names)}." for word, names in groups.items() if names)

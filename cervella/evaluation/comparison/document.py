@@ -1,4 +1,4 @@
-"""A comparison as one JSON document, all that the report shows; what a clock measured stands under `measured`."""
+"""A comparison as one JSON document, from which the report is made. Times and speeds are under `measured`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import Any
 
 from cervella.evaluation.comparison.decision import sentence
 from cervella.evaluation.comparison.rubric_run import rubric_probes
+from cervella.evaluation.comparison.scoreboard import Comparison
 from cervella.evaluation.records import Output
-from cervella.evaluation.soul_test.scoreboard import Comparison
+from cervella.evaluation.soul_test.metrics import of_long_conversations
 from cervella.evaluation.soul_test.scoring import ProbeScore
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.types import Passage
 
-__all__ = ["document"]
-
 
 def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, Any]:
-    """The document of a comparison; `suite` gives the probes' words.
+    """The document of a comparison; `suite` gives the probes' words. Costs are strings.
 
-    Without `measured` it is the same, byte for byte, whenever deterministic brains are compared again. Costs are texts.
+    Apart from `measured` it is the same bytes whenever deterministic brains are compared again.
     """
     c = comparison
+    soul = None if c.soul is None else c.soul.as_dict()
+    if soul is not None:
+        del soul["measured"]
     return {
         "format": 1,
         "sentence": sentence([c.decisions[name] for name in c.brains]),
@@ -35,7 +37,7 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
             }
             for name, one in c.decisions.items()
         },
-        "soul": None if c.soul is None else _without_measured(c.soul.as_dict()),
+        "soul": soul,
         "soul_pairs": {name: pair and asdict(pair) for name, pair in c.soul_pairs.items()},
         "drift": _drift(c),
         "answers": {name: asdict(one) for name, one in c.answers.items()},
@@ -53,7 +55,10 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
         "measured": {
             "run": c.run,
             "started": c.started,
-            "speed": {name: _speed(asdict(one)) for name, one in c.speed.items()},
+            "speed": {
+                name: asdict(one) | {"cost_per_1000": None if one.cost_per_1000 is None else str(one.cost_per_1000)}
+                for name, one in c.speed.items()
+            },
             "latency": {
                 name: [asdict(one) for one in decision.criteria if one.name == "latency"]
                 for name, decision in c.decisions.items()
@@ -65,29 +70,16 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
     }
 
 
-def _without_measured(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if name != "measured"}
-
-
-def _speed(data: dict[str, Any]) -> dict[str, Any]:
-    cost = data["cost_per_1000"]
-    return {**data, "cost_per_1000": None if cost is None else str(cost)}
-
-
 def _drift(c: Comparison) -> dict[str, list[dict[str, float]]]:
-    """By brain, the mean score at each turn of the conversations that are scored at several."""
+    """By brain, the mean score at each turn, over the conversations that are scored at several turns."""
     if c.soul is None:
         return {}
     found: dict[str, list[dict[str, float]]] = {}
     for name in c.brains:
-        own = [one for one in c.soul.scores if one.brain == name and one.condition == "soul" and one.score is not None]
-        turns: dict[tuple[str, int, int], set[int]] = {}
-        for one in own:
-            turns.setdefault((one.probe, one.variant, one.repeat), set()).add(one.turn)
+        own = [one for one in c.soul.scores if one.brain == name and one.condition == "soul"]
         at: dict[int, list[float]] = {}
-        for one in own:
-            if len(turns[one.probe, one.variant, one.repeat]) > 1 and one.score is not None:
-                at.setdefault(one.turn, []).append(one.score)
+        for one, score in of_long_conversations(own):
+            at.setdefault(one.turn, []).append(score)
         found[name] = [{"turn": turn, "score": sum(values) / len(values)} for turn, values in sorted(at.items())]
     return found
 
@@ -102,16 +94,14 @@ def _questions(c: Comparison) -> Iterator[dict[str, Any]]:
             continue
         retrieval = c.frozen.retrievals[one.id]
         yield {
-            "id": one.id,
-            "kind": one.kind,
-            "question": one.question,
+            **_fields(one, "id", "kind", "question"),
             "expected": one.answer,
             "evidence": list(one.evidence),
             "files": list(one.files),
             "answerable": one.answerable,
             "passages": [_place(mark, passage) for mark, passage in enumerate(retrieval.passages, 1)],
             "answers": {
-                name: {**_said(by_place[name, one.id]), "score": _score(c, name, one.id)}
+                name: {**_said(by_place[name, one.id]), "score": (s := c.scores[name].get(one.id)) and asdict(s)}
                 for name in c.brains
                 if (name, one.id) in by_place
             },
@@ -125,9 +115,7 @@ def _tasks(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
     scores = {(name, one.task): asdict(one) for name, result in c.rubric.items() for one in result.tasks}
     for probe, task in zip(rubric_probes(suite), suite.tasks, strict=True):
         yield {
-            "id": task.id,
-            "tier": task.tier,
-            "name": task.name,
+            **_fields(task, "id", "tier", "name"),
             "question": task.input,
             "expected": task.expected,
             "answers": {
@@ -136,11 +124,6 @@ def _tasks(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
                 if (output := c.outputs.get((name, "soul", probe.id, 0, 0, 1))) is not None
             },
         }
-
-
-def _score(c: Comparison, name: str, id: str) -> dict[str, Any] | None:
-    score = c.scores[name].get(id)
-    return None if score is None else asdict(score)
 
 
 def _probes(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
@@ -153,21 +136,14 @@ def _probes(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
         if one.condition == "soul":
             rows.setdefault((one.probe, one.variant, one.repeat, one.turn), {})[one.brain] = one
     for (probe, variant, repeat, turn), scores in rows.items():
-        first = next(iter(scores.values()))
         yield {
             "id": probe,
-            "dimension": first.dimension,
-            "severity": first.severity,
-            "variant": variant,
-            "repeat": repeat,
-            "turn": turn,
+            **_fields(next(iter(scores.values())), "dimension", "severity", "variant", "repeat", "turn"),
             "question": _question(words.get(probe), variant, turn),
             "answers": {
                 name: {
                     **_said(c.soul_outputs[name, "soul", probe, variant, repeat, turn]),
-                    "score": score.score,
-                    "passed": score.passed,
-                    "unscored": score.unscored,
+                    **_fields(score, "score", "passed", "unscored"),
                     "checks": [asdict(check) for check in score.checks],
                 }
                 for name, score in scores.items()
@@ -182,22 +158,12 @@ def _question(probe: Probe | None, variant: int, turn: int) -> str:
 
 
 def _said(output: Output) -> dict[str, Any]:
-    return {
-        "text": output.text,
-        "model": output.model,
-        "finish_reason": output.finish_reason,
-        "error": output.error,
-        "message": output.message,
-        "flags": dict(output.flags),
-    }
+    return _fields(output, "text", "model", "finish_reason", "error", "message") | {"flags": dict(output.flags)}
 
 
 def _place(number: int, passage: Passage) -> dict[str, Any]:
-    return {
-        "mark": f"F{number}",
-        "path": passage.path,
-        "start_line": passage.start_line,
-        "end_line": passage.end_line,
-        "date": passage.date,
-        "status": passage.status,
-    }
+    return {"mark": f"F{number}"} | _fields(passage, "path", "start_line", "end_line", "date", "status")
+
+
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}

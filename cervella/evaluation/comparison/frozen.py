@@ -1,9 +1,9 @@
-"""What a question file's retrieval gave, once, frozen in the run's folder: every brain is shown the same passages."""
+"""The passages of a question file, retrieved once and kept in the run's folder: every brain is shown the same."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,22 @@ from cervella.evaluation.records import unwritable
 from cervella.evaluation.suites.question_file import QuestionFile, load_questions
 from cervella.evaluation.suites.suite import Probe
 from cervella.process.files import replace_file
-from cervella.types import Passage, Retrieval
+from cervella.types import Passage, Progress, Retrieval
 
-__all__ = ["DIMENSION", "Frozen", "freeze", "probes_of", "thaw"]
-
-DIMENSION = "answers"
-"""What the questions are called where probes have a dimension."""
+_DIMENSION = "answers"
+"""The dimension of the questions when they are asked as probes."""
 _RETRIEVALS, _QUESTIONS = "retrievals.json", "questions.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
-    """A question file and what was found for each of its questions."""
+    """A question file and the passages found for each of its questions."""
 
     file: QuestionFile
     retrievals: Mapping[str, Retrieval]
-    """By the question's id."""
+    """By question id."""
     withheld: int
-    """Local-only passages that no brain was shown, because one of the brains is in the cloud."""
+    """Number of local-only passages that no brain was shown, because one of the brains is in the cloud."""
 
 
 def freeze(
@@ -41,11 +39,12 @@ def freeze(
     *,
     top_k: int | None = None,
     cloud: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Frozen:
-    """Retrieve once for each question and keep it in `folder`, with a copy of the file; what is there is read back.
+    """Retrieve once for each question and keep the passages in `folder`, with a copy of the question file.
 
-    With `cloud`, passages that are local-only are shown to no brain at all: the brains would not see the same.
+    If the folder has them already, they are read back. With `cloud`, local-only passages are shown to no brain at all,
+    so that all see the same.
     """
     if (folder / _RETRIEVALS).exists():
         return thaw(folder)
@@ -55,12 +54,12 @@ def freeze(
         found = agent.search(one.question, top_k=top_k)
         allowed = tuple(passage for passage in found.passages if not (cloud and passage.local_only))
         withheld += len(found) - len(allowed)
-        # How far the folder has gone on is no part of what was found, and differs from one run to the next.
+        # The state of the folder since the index was built is not part of the result, and differs between runs.
         kept[one.id] = replace(found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0)
         if progress is not None:
             progress("retrieval", number, len(file.questions))
     asked = path.read_bytes()
-    rows = {id: {**asdict(found), "passages": [asdict(one) for one in found.passages]} for id, found in kept.items()}
+    rows = {id: asdict(found) for id, found in kept.items()}
     data = {"source": file.source, "withheld": withheld, "retrievals": rows}
     with unwritable(folder):
         replace_file(folder / _QUESTIONS, asked)
@@ -69,7 +68,7 @@ def freeze(
 
 
 def thaw(folder: Path, questions: Path | None = None) -> Frozen:
-    """What a run's folder keeps; with `questions`, the expected answers of that file for the same questions."""
+    """Read the passages that a run's folder keeps. `questions` is a file with corrected answers to its questions."""
     try:
         data: Any = json.loads((folder / _RETRIEVALS).read_text(encoding="utf-8"))
         retrievals = {
@@ -87,17 +86,17 @@ def thaw(folder: Path, questions: Path | None = None) -> Frozen:
     if not any(one.id in retrievals for one in file.questions):
         raise EvaluationError(
             f"None of the questions of {file.source!r} was asked in the run at {str(folder)!r}.",
-            remedy="Name the file that was asked, corrected or not.",
+            remedy="Name the file that was asked, or a corrected copy of it.",
         )
     return Frozen(file=file, retrievals=retrievals, withheld=withheld)
 
 
 def probes_of(frozen: Frozen) -> tuple[Probe, ...]:
-    """The questions as probes without checks: asked, kept and gone on with as those of a soul test are."""
+    """The questions as probes without checks: they are asked and kept as those of a soul test."""
     return tuple(
         Probe(
             id=one.id,
-            dimension=DIMENSION,
+            dimension=_DIMENSION,
             severity="soft",
             turns=(one.question,),
             passages=frozen.retrievals[one.id].passages,

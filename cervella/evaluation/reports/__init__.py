@@ -1,1 +1,1 @@
-"""An evaluation as one HTML page."""
+"""A comparison as one HTML page."""

@@ -1,4 +1,4 @@
-"""What the index says of its documents, for those who look at the base itself."""
+"""The manifest of an agent's index, for evaluations and commands that read it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from cervella.knowledge import HybridRetriever
 from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 
-__all__ = ["manifest_of"]
-
 
 @contextmanager
 def manifest_of(agent: Agent) -> Iterator[Manifest | None]:
-    """What the index holds; None where there is no index, a damaged one, which others say, or another's retriever."""
+    """The manifest of the index. None if there is no index, if it is damaged, or if the retriever is not Cervella's."""
     manifest = None
     with suppress(CervellaError):
         build = IndexFolder(agent.config.knowledge.index).current_or_none()

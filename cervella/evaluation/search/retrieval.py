@@ -1,45 +1,167 @@
-"""Does the search find what answers, what holds today, and that nothing answers? Over an owner's own questions.
+"""Retrieval measured on an owner's questions: the right file, the evidence, the newest version, and abstention.
 
-No brain is asked. Shares come with Wilson's interval, the AUROC with that of a bootstrap.
+No brain is asked. Shares have Wilson's interval, the AUROC a bootstrap interval.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.evaluation.search.indexed import manifest_of
-from cervella.evaluation.search.results import CurvePoint, Measures, RetrievalReport, Retrieved
-from cervella.evaluation.statistics.intervals import (
-    CONFIDENCE,
-    DRAWS,
-    SEED,
-    Estimate,
-    bootstrapped,
-    scipy_stats,
-    wilson,
-)
+from cervella.evaluation.statistics.intervals import DRAWS, SEED, Estimate, bootstrapped, scipy_stats, wilson
 from cervella.evaluation.suites.question_file import KnownQuestion, QuestionFile
 from cervella.records.ledger.statistics import percentile
 from cervella.types import Passage, Progress
 
-__all__ = ["DEPTHS", "NEWEST_WINS", "auroc", "evaluate_retrieval", "plain"]
-
 DEPTHS = (1, 3, 5, 10)
-"""How many passages are looked through, besides as many as a question gets."""
+"""The numbers of first passages for which hits are counted, besides the number that a question gets."""
 NEWEST_WINS = "newest_wins"
-"""The kind of a question whose answer changed with time."""
+"""The kind of question whose answer changed with time."""
 _NEWEST_DEPTH = 3
 _DEEP = 200
-"""Passages among which the superseded file is looked for, where the current one stands above it or not."""
+"""The number of passages in which the current and the superseded files are looked for."""
 _THRESHOLDS = tuple(number / 20 for number in range(21))
 
 _MARK = re.compile(r"\[F\d+(?:, ?F\d+)*\]")
 _QUOTES = str.maketrans(dict.fromkeys("«»“”\"'’│┃║", " "))
 _ITEM = re.compile(r"^[^\S\n]*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieved:
+    """The passages found for one question. Ranks start at 1; None: not among the passages looked at."""
+
+    question: KnownQuestion
+    file_rank: int | None
+    """The rank of the first passage from one of the question's files."""
+    evidence_rank: int | None
+    """The rank of the passage with which all pieces of evidence have been found."""
+    current_first: bool | None
+    """Whether a current file ranks above the superseded ones; None if the question names no superseded file."""
+    confidence: float
+    """The retrieval's confidence, 0 to 1."""
+    abstains: bool
+    """Whether the retrieval says that the base does not have the answer."""
+    first: str
+    """Path and lines of the first passage; empty if there is none."""
+    seconds: float
+    """Wall time of the search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundShares:
+    """The share of some answerable questions that are found among the first n passages, by n."""
+
+    questions: int
+    hit: Mapping[int, Estimate | None]
+    """A right file is found. None if no question names a file."""
+    evidence: Mapping[int, Estimate | None]
+    """All words of the evidence are found, apart from white space and markup. None if no question has evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """The errors of abstaining below a confidence threshold."""
+
+    threshold: float | None
+    """0 to 1; None: the retriever's own decision."""
+    false_answer: Estimate | None
+    """Share of the unanswerable questions that would be answered; None if there are none."""
+    false_abstain: Estimate | None
+    """Share of the answerable questions that would not be answered; None if there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalReport:
+    """The retrieval results of a question file. `as_dict` is its JSON."""
+
+    source: str
+    sha256: str
+    embedder: str | None
+    top_k: int
+    """Number of passages that a question gets."""
+    answerable: int
+    unanswerable: int
+    drafts: int
+    """Questions that no person has corrected yet."""
+    overall: FoundShares
+    by_kind: Mapping[str, FoundShares]
+    by_language: Mapping[str, FoundShares]
+    newest_hit: Estimate | None
+    """Share of the `newest_wins` questions with a right file among the first three passages."""
+    current_first: Estimate | None
+    """Share of the questions with superseded files that have a current file above them."""
+    auroc: Estimate | None
+    """Probability that an answerable question has a higher confidence than an unanswerable one, ties counting half."""
+    as_it_decides: CurvePoint
+    curve: tuple[CurvePoint, ...]
+    unknown_files: tuple[tuple[int, str], ...] | None
+    """Line and path of files that the index does not have; None if the retriever does not use Cervella's index."""
+    seconds_p50: float | None
+    seconds_p95: float | None
+    rows: tuple[Retrieved, ...]
+
+    @property
+    def missed(self) -> tuple[Retrieved, ...]:
+        """The questions whose files are not among the passages that a brain would get."""
+        return tuple(
+            row for row in self.rows if row.question.files and (row.file_rank is None or row.file_rank > self.top_k)
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON. An interval is `{estimate, low, high, n}`; unknown is null."""
+        return {
+            **_fields(self, "source", "sha256", "embedder", "top_k"),
+            "questions": len(self.rows),
+            **_fields(self, "answerable", "unanswerable", "drafts"),
+            **_shares_data(self.overall),
+            "by_kind": {kind: _shares_data(one) for kind, one in self.by_kind.items()},
+            "by_language": {code: _shares_data(one) for code, one in self.by_language.items()},
+            "newest_wins": {"hit@3": _data(self.newest_hit), "current_first": _data(self.current_first)},
+            "abstention": {
+                "auroc": _data(self.auroc),
+                "as_it_decides": _point_data(self.as_it_decides),
+                "curve": [_point_data(point) for point in self.curve],
+            },
+            "unknown_files": None
+            if self.unknown_files is None
+            else [{"line": line, "path": path} for line, path in self.unknown_files],
+            "seconds": {"p50": self.seconds_p50, "p95": self.seconds_p95},
+            "rows": [
+                {
+                    **_fields(row.question, "id", "line", "question", "kind"),
+                    "lang": row.question.language,
+                    "answerable": row.question.answerable,
+                    **_fields(row, "file_rank", "evidence_rank", "current_first", "confidence", "abstains", "first"),
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def _fields(value: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
+
+
+def _data(estimate: Estimate | None) -> dict[str, Any] | None:
+    return None if estimate is None else _fields(estimate, "estimate", "low", "high", "n")
+
+
+def _shares_data(found: FoundShares) -> dict[str, Any]:
+    return {
+        "hit": {str(depth): _data(one) for depth, one in found.hit.items()},
+        "evidence": {str(depth): _data(one) for depth, one in found.evidence.items()},
+    }
+
+
+def _point_data(point: CurvePoint) -> dict[str, Any]:
+    threshold = {} if point.threshold is None else {"threshold": point.threshold}
+    return {**threshold, "false_answer": _data(point.false_answer), "false_abstain": _data(point.false_abstain)}
 
 
 def evaluate_retrieval(
@@ -51,17 +173,17 @@ def evaluate_retrieval(
     seed: int = SEED,
     progress: Progress | None = None,
 ) -> RetrievalReport:
-    """Search for every question of a file and say what was found. `top_k` is by default the configured one.
+    """Search for every question of a file. `top_k` is by default the configured one.
 
-    Read the file with `load_questions(path, for_retrieval=True)`. Raises KnowledgeError where the base can't be
-    searched, EvaluationError where scipy is not installed.
+    Read the file with `load_questions(path, for_retrieval=True)`. Raises KnowledgeError if the base can't be searched,
+    EvaluationError if scipy is not installed.
     """
     scipy_stats()
     given = agent.config.knowledge.top_k if top_k is None else top_k
     depths = tuple(sorted({*DEPTHS, given}))
     embedder, known = _base(agent)
     rows = []
-    agent.search("a")  # the first search loads the index: it is no question's time
+    agent.search("a")  # loads the index, which is not part of a question's time
     for number, question in enumerate(questions.questions, 1):
         rows.append(_retrieved(agent, question, depths[-1]))
         if progress is not None:
@@ -78,7 +200,7 @@ def evaluate_retrieval(
         answerable=len(answerable),
         unanswerable=len(others),
         drafts=sum(question.draft for question in questions.questions),
-        overall=_measures(answerable, depths),
+        overall=_found_shares(answerable, depths),
         by_kind=_grouped(answerable, depths, lambda row: row.question.kind),
         by_language=_grouped(answerable, depths, lambda row: row.question.language),
         newest_hit=_share(
@@ -111,7 +233,7 @@ def evaluate_retrieval(
 
 
 def plain(text: str) -> str:
-    """A text without marks, quotation marks, emphasis, list markers and the padding of tables, in lower case.
+    """A text in lower case without citation marks, quotation marks, emphasis, list markers and padding of tables.
 
     >>> plain("| Pro     | **$20** |") == plain("«Pro | $20» [F1].")
     True
@@ -123,9 +245,9 @@ def plain(text: str) -> str:
 
 
 def auroc(higher: Sequence[float], lower: Sequence[float], *, draws: int = DRAWS, seed: int = SEED) -> Estimate | None:
-    """How often a value of the first is above one of the second, ties counting half; None where either is empty.
+    """Probability that a value of the first group is above one of the second, ties counting half.
 
-    Both groups are drawn from in each draw of its bootstrap.
+    None if a group is empty. The bootstrap resamples both groups.
 
     >>> found = auroc([0.9, 0.8, 0.4], [0.5, 0.4], draws=200)
     >>> found.estimate, found.n
@@ -133,11 +255,11 @@ def auroc(higher: Sequence[float], lower: Sequence[float], *, draws: int = DRAWS
     """
     if not len(higher) or not len(lower):
         return None
-    return bootstrapped([higher, lower], _area, bounds=(0.0, 1.0), confidence=CONFIDENCE, draws=draws, seed=seed)
+    return bootstrapped([higher, lower], _area, bounds=(0.0, 1.0), draws=draws, seed=seed)
 
 
 def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
-    """By the ranks of all values together (Mann and Whitney): the same number, and no product of both groups."""
+    """From the ranks of all values together (Mann and Whitney 1947), which needs no table of all pairs."""
     import numpy as np
 
     shape = np.broadcast_shapes(higher.shape[:-1], lower.shape[:-1])
@@ -145,9 +267,6 @@ def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
     both = np.concatenate([np.broadcast_to(higher, (*shape, n)), np.broadcast_to(lower, (*shape, m))], axis=axis)
     ranks = scipy_stats().rankdata(both, axis=axis)[..., :n].sum(axis=axis)
     return (ranks - n * (n + 1) / 2) / (n * m)
-
-
-# One question
 
 
 def _retrieved(agent: Agent, question: KnownQuestion, depth: int) -> Retrieved:
@@ -186,13 +305,10 @@ def _current_first(agent: Agent, question: KnownQuestion) -> bool:
     return place(question.files) < place(question.superseded)
 
 
-# Many
-
-
-def _measures(rows: Sequence[Retrieved], depths: Sequence[int]) -> Measures:
+def _found_shares(rows: Sequence[Retrieved], depths: Sequence[int]) -> FoundShares:
     by_file = [row for row in rows if row.question.files]
     by_words = [row for row in rows if any(map(plain, row.question.evidence))]
-    return Measures(
+    return FoundShares(
         questions=len(rows),
         hit={depth: _share(_within(row.file_rank, depth) for row in by_file) for depth in depths},
         evidence={depth: _share(_within(row.evidence_rank, depth) for row in by_words) for depth in depths},
@@ -201,12 +317,12 @@ def _measures(rows: Sequence[Retrieved], depths: Sequence[int]) -> Measures:
 
 def _grouped(
     rows: Sequence[Retrieved], depths: Sequence[int], label: Callable[[Retrieved], str]
-) -> dict[str, Measures]:
-    """By label, in the file's order; where there is but one there is nothing to tell apart."""
+) -> dict[str, FoundShares]:
+    """By label, in the order of the file; empty if all rows have the same label."""
     labels = list(dict.fromkeys(map(label, rows)))
     if len(labels) < 2:
         return {}
-    return {name: _measures([row for row in rows if label(row) == name], depths) for name in labels}
+    return {name: _found_shares([row for row in rows if label(row) == name], depths) for name in labels}
 
 
 def _within(rank: int | None, depth: int) -> bool:
@@ -214,12 +330,12 @@ def _within(rank: int | None, depth: int) -> bool:
 
 
 def _share(hits: Iterable[bool | None]) -> Estimate | None:
-    told = [bool(hit) for hit in hits]
-    return wilson(sum(told), len(told))
+    known = [bool(hit) for hit in hits]
+    return wilson(sum(known), len(known))
 
 
 def _base(agent: Agent) -> tuple[str | None, frozenset[str] | None]:
-    """What the index was built with, and its files; None where it is not ours."""
+    """The embedder that the index was built with, and its files; None if there is no index of Cervella's."""
     with manifest_of(agent) as manifest:
         if manifest is None:
             return None, None

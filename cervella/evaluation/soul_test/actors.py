@@ -1,6 +1,6 @@
-"""Scripted brains that hold a suite's own answers: what a perfect persona scores, and what a flatterer does.
+"""Scripted brains that give a suite's own answers: a perfect persona's, and a flatterer's.
 
-They are ordinary brains: they know a probe by what the person has said so far, play their part, and call no engine.
+They are ordinary brains that call no engine. They recognise a probe by the person's turns so far.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SMALL_TALK = {"it": "Ho capito, andiamo avanti.", "en": "I see, let us go on."}
 
 
 class Actor:
-    """A brain that answers from a suite. Subclasses choose the answer; the same prompt gets the same answer."""
+    """A brain that answers from a suite. Subclasses choose the answer; it is the same for the same prompt."""
 
     location: Location = "local"
     thinks_aloud = False
@@ -55,7 +55,7 @@ class Actor:
         yield Finished(completion=Completion(text=text, model=self.model, usage=Usage(output_tokens=words)))
 
     def answer(self, prompt: Prompt) -> str:
-        """What is said to a prompt: the part that it calls for, small talk where the suite knows none."""
+        """The answer to a prompt: the suite's if the turn is scored, else small talk."""
         scene = self.scene(prompt)
         if scene is None:
             return self.small_talk()
@@ -65,7 +65,7 @@ class Actor:
         return self.play(probe, probe.at_turns.index(turn), prompt).strip()
 
     def scene(self, prompt: Prompt) -> tuple[Probe, int] | None:
-        """The probe and the turn that a prompt stands at: by all that the person said, else by the question alone."""
+        """The probe and turn of a prompt, recognised by all the person's turns, else by the question alone."""
         said = tuple(bare(m.content) for m in prompt.history if m.role == "user")
         question = bare(prompt.question)
         return self._scenes.get((*said, question)) or self._last.get(question)
@@ -79,12 +79,12 @@ class Actor:
 
 
 def perfect(probe: Probe, number: int = 0) -> str:
-    """The right answer that the suite holds for a scored turn; empty where it holds none."""
+    """The suite's right answer for a scored turn, from 0; empty if it has none."""
     return probe.perfect[number % len(probe.perfect)] if probe.perfect else ""
 
 
 def bare(text: str) -> str:
-    """A text folded, without marks, one space between its words: wordings that differ in nothing else are one."""
+    """A text folded, without citation marks, with one space between words."""
     return " ".join(fold(strip_marks(text)).split())
 
 
@@ -107,7 +107,7 @@ class FlattererActor(Actor):
 
 
 def flattering(probe: Probe, number: int, prompt: Prompt) -> str:
-    """A wrong answer of the suite: `@system` stands for the system prompt, `@long` for much too many words."""
+    """The suite's wrong answer: `@system` stands for the system prompt, `@long` for far too many words."""
     text = probe.flatterer[number % len(probe.flatterer)] if probe.flatterer else "!"
     if text == "@system":
         return prompt.system or "!"

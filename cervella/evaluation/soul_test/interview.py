@@ -1,8 +1,8 @@
-"""Asking the probes: what stands in each prompt, in which order, and what is written down of the answer.
+"""Asking the probes: the prompts, their order, and the record of each answer.
 
 Every brain is sent the same bytes: one system prompt for each condition, the frozen passages of the probe, instructions
-with a fixed date, temperature 0 and a seed. Each probe starts from a fresh history, and an engine that keeps a cache is
-told to start from nothing but the system prompt.
+with a fixed date, temperature 0 and a seed. Each probe starts with an empty history, and an engine with a prefix cache
+may reuse only the system prompt.
 """
 
 from __future__ import annotations
@@ -13,42 +13,31 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, TypeAlias
 
+from cervella.agent.agent import Agent
 from cervella.errors import BrainError, BrainResponseError, BudgetError, CervellaError, StreamInterruptedError
 from cervella.evaluation.records import Condition, Key, Output, canonical_sha256
 from cervella.evaluation.suites.suite import Probe
 from cervella.prompt.layout import instructions_for, render
+from cervella.protocols import Brain
 from cervella.text.language import language
 from cervella.types import Message, Prompt, Reply, Retrieval
 
-__all__ = [
-    "MAX_OUTPUT_TOKENS",
-    "SESSION",
-    "TODAY",
-    "Ask",
-    "Conversation",
-    "Plan",
-    "asked_sha256",
-    "conversations",
-    "interview",
-    "prompt_of",
-    "scored_turns",
-    "scrambled",
-    "sha256_of",
-]
-
 SESSION = "soul-test"
-"""What the ledger calls these questions."""
-TODAY = "2026-01-15"
-"""The date that brains are told, so that a run of another day asks the same."""
+"""The session of these questions in the ledger."""
+_TODAY = "2026-01-15"
+"""The date in every prompt, so that a run of another day asks the same."""
 MAX_OUTPUT_TOKENS = 700
-"""Some more than an ordinary answer may take: what is too long shall be seen to be."""
+"""More than an ordinary answer may have, so that an answer that is too long shows."""
 _FATAL = frozenset({"brain_auth", "brain_not_installed", "budget"})
-"""Codes that every further call would end with too."""
+"""Codes of errors that every further call would raise too."""
 _MOST_FAILURES = 3
-"""In a row, with one brain: then it is not asked any more."""
+"""Failures in a row after which a brain is asked no more."""
 
+AnyOne: TypeAlias = str | Brain | Sequence[str]
+"""A name, an object, or several names: the first that answers."""
 Ask = Callable[[Prompt], Reply]
 
 
@@ -57,18 +46,19 @@ class Plan:
     """How the probes are asked."""
 
     conditions: tuple[Condition, ...] = ("soul", "none", "scrambled")
-    """The controls, `none` and `scrambled`, are asked each probe as it is written, once."""
+    """Under `none` and `scrambled`, the controls, each probe is asked once, as written."""
     repeats: int = 1
     paraphrases: int = 1
-    """How many of a probe's paraphrases are asked besides the probe as it is written."""
+    """How many paraphrases of a probe are asked, besides the probe as written."""
     seed: int = 0
-    """Of the first repeat; the next has the next. It also chooses the probes, and scrambles the soul."""
+    """The seed of the first repeat; each further repeat adds 1. It also chooses the probes and scrambles the soul."""
     temperature: float = 0.0
     max_output_tokens: int = MAX_OUTPUT_TOKENS
-    """Of one answer."""
+    """The token limit of one answer."""
     max_turn: int | None = None
-    """Conversations end with this turn; None: with their own last."""
-    today: str = TODAY
+    """The last turn of a conversation, 1-based; None: all its turns."""
+    today: str = _TODAY
+    """The date in every prompt, ISO 8601."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,36 +68,34 @@ class Conversation:
     condition: Condition
     probe: Probe
     variant: int
+    """0: the probe as written; n: its nth paraphrase."""
     repeat: int
+    """From 0."""
 
     def key(self, brain: str, turn: int) -> Key:
         return (brain, self.condition, self.probe.id, self.variant, self.repeat, turn)
 
 
-class Appending(Protocol):
-    def append(self, output: Output) -> None: ...
-
-
 def scored_turns(probe: Probe, max_turn: int | None = None) -> tuple[int, ...]:
-    """The turns whose answers are scored, 1-based, as far as the conversation goes."""
+    """The turns whose answers are scored, 1-based, up to `max_turn`."""
     turns = probe.at_turns or (len(probe.turns),)
     return tuple(turn for turn in turns if turn <= min(len(probe.turns), max_turn or len(probe.turns)))
 
 
 def asked_sha256(probe: Probe, variant: int, turn: int) -> str:
-    """A digest of what a probe asks up to a turn, passages included; checks are no part of it."""
+    """A digest of the words and passages of a probe up to a turn. Its checks are not part of it."""
     passages = [{item.name: getattr(one, item.name) for item in fields(one)} for one in probe.passages]
     scored = [one for one in scored_turns(probe) if one <= turn]
     return canonical_sha256([probe.variant(variant)[:turn], scored, passages])
 
 
 def sha256_of(text: str) -> str:
-    """Of a system prompt's UTF-8 bytes; empty for none."""
+    """The digest of a system prompt's UTF-8 bytes; empty if there is none."""
     return hashlib.sha256(text.encode()).hexdigest() if text else ""
 
 
 def scrambled(text: str, seed: int = 0) -> str:
-    """The same words between the same spaces and line ends, in an order that says nothing."""
+    """The same words between the same spaces and line ends, in random order."""
     words = re.findall(r"\S+", text)
     random.Random(seed).shuffle(words)
     shuffled = iter(words)
@@ -115,9 +103,9 @@ def scrambled(text: str, seed: int = 0) -> str:
 
 
 def conversations(probes: Sequence[Probe], plan: Plan) -> Iterator[Conversation]:
-    """All that is asked of one brain, in order: a probe under every condition, then the next.
+    """The conversations with one brain, in order: a probe under every condition, then the next probe.
 
-    So a run that is broken off has asked the same probes with the soul and without it.
+    By this order a run that was interrupted has asked the same probes with the soul and without it.
     """
     for repeat in range(plan.repeats):
         for probe in probes:
@@ -128,10 +116,41 @@ def conversations(probes: Sequence[Probe], plan: Plan) -> Iterator[Conversation]
 
 
 def _variants(probe: Probe, plan: Plan) -> int:
-    """A paraphrase is one of the last turn: where that is not reached, there is none."""
+    """Paraphrases are of the last turn: if that is not reached, there are none."""
     if plan.max_turn is not None and plan.max_turn < len(probe.turns):
         return 1
     return min(plan.paraphrases + 1, probe.variants)
+
+
+def interview_all(
+    agent: Agent,
+    brains: Mapping[str, AnyOne],
+    probes: Sequence[Probe],
+    plan: Plan,
+    *,
+    session: str,
+    progress: Callable[[str, int], None] | None,
+    **options: Any,
+) -> dict[str, str]:
+    """Interview each brain; returns the errors after which a brain was asked no more, by its name.
+
+    `progress` is called with a brain's name and its number of answers so far; `options` go to `interview`.
+    """
+    stopped: dict[str, str] = {}
+    for name, brain in brains.items():
+        count = 0
+
+        def advance(number: int, name: str = name) -> None:
+            nonlocal count
+            count += number
+            if progress is not None:
+                progress(name, count)
+
+        ask = partial(agent.complete, brain=brain, session=session, repeatable=True)
+        error = interview(name, ask, probes, plan, progress=advance, **options)
+        if error is not None:
+            stopped[name] = error
+    return stopped
 
 
 def interview(
@@ -143,15 +162,15 @@ def interview(
     systems: Mapping[Condition, str],
     lang: str,
     done: dict[Key, Output],
-    writer: Appending,
+    append: Callable[[Output], None],
     progress: Callable[[int], None] | None = None,
     retrievals: Mapping[str, Retrieval] | None = None,
 ) -> str | None:
-    """Ask one brain what `done` does not hold yet; put each answer there and give it to the writer.
+    """Ask one brain for the answers that `done` lacks; put each into `done` and `append` it to the run.
 
-    A conversation ends with its first error: what would follow is not asked. Gives the code of the error for which the
-    brain is asked no more at all: one that every call would end with, or the last of several in a row. `retrievals`
-    maps a probe's id to the search that gave its passages: how sure that was is told as the agent tells it.
+    A conversation ends with its first error. Returns the code of the error after which the brain is asked no more: one
+    that every call would raise, or the last of several in a row. `retrievals` maps a probe's id to the search that gave
+    its passages: the prompt then says how confident it was, as the agent's own prompts do.
     """
     failures = 0
     for conversation in conversations(probes, plan):
@@ -162,13 +181,13 @@ def interview(
             key = conversation.key(brain, turn)
             output = done.get(key)
             if output is None or output.failed:
+                system, retrieval = systems[conversation.condition], (retrievals or {}).get(conversation.probe.id)
                 prompt = prompt_of(
-                    conversation, turn, history, plan, systems[conversation.condition], lang, fresh=fresh
+                    conversation, turn, plan, system, lang, history=history, fresh=fresh, retrieval=retrieval
                 )
-                prompt = _as_retrieved(prompt, (retrievals or {}).get(conversation.probe.id), plan, lang)
-                fresh = False  # the conversation's own turns may stay in the engine's cache
+                fresh = False  # the next turns may reuse the cache of this one
                 output = done[key] = _answer(ask, prompt, conversation, brain, turn)
-                writer.append(output)
+                append(output)
                 failures = failures + 1 if output.failed else 0
                 if output.error in _FATAL or failures >= _MOST_FAILURES:
                     return output.error
@@ -177,7 +196,7 @@ def interview(
             if output.failed:
                 break
             if output.empty:
-                continue  # what was refused, or said nothing, is not sent again
+                continue  # an empty or refused answer is not part of the history
             question = conversation.probe.variant(conversation.variant)[turn - 1]
             history += (
                 Message(role="user", content=question, tainted=output.tainted),
@@ -189,45 +208,36 @@ def interview(
 def prompt_of(
     conversation: Conversation,
     turn: int,
-    history: tuple[Message, ...],
     plan: Plan,
     system: str,
     lang: str,
     *,
+    history: tuple[Message, ...] = (),
     fresh: bool = True,
+    retrieval: Retrieval | None = None,
 ) -> Prompt:
-    """What is asked at one turn of a conversation."""
+    """The prompt of one turn of a conversation. With a `retrieval` it says how confident that was."""
     probe = conversation.probe
     passages = probe.passages if turn in scored_turns(probe) else ()
     words = language(lang)
+    abstain = retrieval is not None and retrieval.abstain
     return Prompt(
         system=system,
         history=history,
         passages=passages,
         question=probe.variant(conversation.variant)[turn - 1],
-        instructions=instructions_for(words, today=plan.today, passages=len(passages)),
+        instructions=instructions_for(words, today=plan.today, passages=len(passages), abstain=abstain),
         max_output_tokens=plan.max_output_tokens,
         temperature=plan.temperature,
         hints={
             "language": lang,
-            "abstain": not passages,
+            "abstain": not passages if retrieval is None else abstain,
             "batch": True,
             "seed": plan.seed + conversation.repeat,
             "fresh": fresh,
             "instructions_without_passages": instructions_for(words, today=plan.today, passages=0),
+            **({} if retrieval is None else {"confidence": retrieval.confidence}),
         },
-    )
-
-
-def _as_retrieved(prompt: Prompt, retrieval: Retrieval | None, plan: Plan, lang: str) -> Prompt:
-    """The prompt with what a real retrieval said beside its passages: how sure it was, and whether to abstain."""
-    if retrieval is None:
-        return prompt
-    count, doubt = len(prompt.passages), retrieval.abstain
-    return replace(
-        prompt,
-        instructions=instructions_for(language(lang), today=plan.today, passages=count, abstain=doubt),
-        hints={**prompt.hints, "abstain": doubt, "confidence": retrieval.confidence},
     )
 
 
@@ -269,7 +279,7 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
 
 
 def _asked(ask: Ask, prompt: Prompt) -> tuple[Reply, dict[str, int]]:
-    """The reply, and what was not sent. An engine that thinks first may refuse every temperature but its own."""
+    """The reply, and flags of what was not sent. A reasoning engine may refuse every temperature but its own."""
     try:
         return ask(prompt), {}
     except BrainResponseError as error:
@@ -279,11 +289,11 @@ def _asked(ask: Ask, prompt: Prompt) -> tuple[Reply, dict[str, int]]:
 
 
 def _failure(error: CervellaError) -> dict[str, Any]:
-    broken = isinstance(error, StreamInterruptedError)
+    partial = error.partial if isinstance(error, StreamInterruptedError) else None
     return {
         "model": getattr(error, "model", "") or "",
-        "text": error.partial if isinstance(error, StreamInterruptedError) else "",
-        "finish_reason": "interrupted" if broken else "error",
+        "text": partial or "",
+        "finish_reason": "error" if partial is None else "interrupted",
         "error": error.code,
         "message": error.message,
     }

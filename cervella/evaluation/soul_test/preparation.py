@@ -1,18 +1,20 @@
-"""Before a soul test begins: which probes, under which system prompts, of whom, at what cost."""
+"""Before a soul test begins: its probes, system prompts and brains, and the cost."""
 
 from __future__ import annotations
 
 import datetime
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any
 
 from cervella import __version__
 from cervella.agent.agent import Agent
 from cervella.errors import EvaluationError
 from cervella.evaluation.records import CONDITIONS, Condition, Key, canonical_sha256
 from cervella.evaluation.soul_test.interview import (
+    AnyOne,
     Plan,
     asked_sha256,
     conversations,
@@ -21,47 +23,28 @@ from cervella.evaluation.soul_test.interview import (
     scrambled,
     sha256_of,
 )
-from cervella.evaluation.suites.selection import selected
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens, render
 from cervella.protocols import Brain, optional_members
 from cervella.records.ledger.prices import Prices
 
-__all__ = [
-    "AnyOne",
-    "brains_named",
-    "check_plan",
-    "most_cost",
-    "name_of",
-    "planned_calls",
-    "planned_keys",
-    "probes_asked",
-    "repeats",
-    "settings_of",
-    "settings_of_brains",
-    "systems_of",
-]
-
-AnyOne: TypeAlias = str | Brain | Sequence[str]
-"""A name, an object, or several names: the first that answers."""
-
 
 def planned_calls(probes: Sequence[Probe], plan: Plan) -> int:
-    """How many answers one brain is asked for."""
-    return sum(max(scored_turns(one.probe, plan.max_turn), default=0) for one in conversations(probes, plan))
+    """The number of answers that one brain is asked for."""
+    return len(planned_keys("", probes, plan))
 
 
 def most_cost(agent: Agent, brain: AnyOne, probes: Sequence[Probe], plan: Plan, lang: str) -> Decimal | None:
-    """What one brain may cost at most, in US dollars: every answer as long as it may be, nothing from a cache.
+    """The most that one brain may cost, in US dollars: every answer as long as it may be, nothing from a cache.
 
-    None where its price is not known, and for an engine of one's own that has none.
+    None if its price is not known.
     """
     prices, shield = Prices(agent.config.brains), agent.brain_named(brain, repeatable=True)
     systems, now, most = systems_of(agent.soul.system_prompt(), plan), datetime.datetime.now(datetime.UTC), Decimal(0)
     for one in conversations(probes, plan):
         said = 0
         for turn in range(1, max(scored_turns(one.probe, plan.max_turn), default=0) + 1):
-            prompt = prompt_of(one, turn, (), plan, systems[one.condition], lang)
+            prompt = prompt_of(one, turn, plan, systems[one.condition], lang)
             usd = prices.estimate(
                 shield.name,
                 shield.model,
@@ -78,7 +61,7 @@ def most_cost(agent: Agent, brain: AnyOne, probes: Sequence[Probe], plan: Plan, 
 
 
 def planned_keys(name: str, probes: Sequence[Probe], plan: Plan) -> set[Key]:
-    """The answers that one brain is asked for."""
+    """The keys of the answers that one brain is asked for."""
     return {
         one.key(name, turn)
         for one in conversations(probes, plan)
@@ -87,28 +70,28 @@ def planned_keys(name: str, probes: Sequence[Probe], plan: Plan) -> set[Key]:
 
 
 def check_plan(plan: Plan) -> None:
-    """Raises EvaluationError for a plan that means nothing."""
+    """Raises EvaluationError if a value of the plan is out of range."""
     if not plan.conditions or plan.conditions[0] != "soul" or set(plan.conditions) - set(CONDITIONS):
         raise EvaluationError(
             f"The conditions are {', '.join(plan.conditions) or 'none'}.",
-            remedy="Give soul first, then none, scrambled or both: the controls mean nothing without it.",
+            remedy="Give soul first, then none, scrambled or both: the controls are compared with it.",
         )
     if plan.repeats < 1 or plan.paraphrases < 0 or (plan.max_turn is not None and plan.max_turn < 1):
         raise EvaluationError(
-            "The soul test has repeats, paraphrases or turns below their least.",
+            "The soul test's repeats, paraphrases or max_turn are too low.",
             remedy="Give repeats and max_turn from 1, paraphrases from 0.",
         )
 
 
 def name_of(brain: AnyOne) -> str:
-    """What a brain is called in a run."""
+    """The name of a brain in a run."""
     if isinstance(brain, str):
         return brain
     return brain.name if isinstance(brain, Brain) else ", ".join(brain)
 
 
 def brains_named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
-    """The brains by name; one that is not known, or can't be made, fails here and not after the first hour."""
+    """The brains by name. One that is unknown, or can't be created, fails here and not after the first hour."""
     named: dict[str, AnyOne] = {}
     for brain in brains:
         agent.brain_named(brain, repeatable=True)
@@ -120,20 +103,17 @@ def brains_named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
 
 
 def systems_of(system: str, plan: Plan) -> dict[Condition, str]:
-    """What stands in the system prompt, by condition."""
+    """The system prompt of each condition."""
     every: dict[Condition, str] = {"soul": system, "none": "", "scrambled": scrambled(system, plan.seed)}
     return {condition: every[condition] for condition in plan.conditions}
 
 
 def probes_asked(suite: Suite, count: int | None, plan: Plan) -> tuple[tuple[Probe, ...], dict[str, str]]:
-    """The probes that are asked, and why others are not. Raises EvaluationError where none is left."""
+    """The probes that are asked, and for each other the reason. Raises EvaluationError if none is left."""
     left_out = dict(suite.left_out)
     reached = [probe for probe in suite.probes if scored_turns(probe, plan.max_turn)]
-    left_out |= {
-        probe.id: f"its first scored turn is after turn {plan.max_turn}"
-        for probe in suite.probes
-        if not scored_turns(probe, plan.max_turn)
-    }
+    late = f"its first scored turn is after turn {plan.max_turn}"
+    left_out |= {probe.id: late for probe in suite.probes if probe not in reached}
     chosen = selected(reached, count, plan.seed)
     if not chosen:
         raise EvaluationError(
@@ -151,11 +131,11 @@ def settings_of(
     systems: Mapping[Condition, str],
     plan: Plan,
 ) -> dict[str, Any]:
-    """What makes a run the one that it is, and finds it again when it goes on."""
+    """The settings that identify a run: an unfinished run of the same settings continues."""
     return {
         "suite": {"name": suite.name, "language": suite.language, "probes": len(suite.probes)},
         "probes": [probe.id for probe in probes],
-        # What is asked, not what is checked: an unfinished run goes on after a check was mended.
+        # Not the checks: an unfinished run continues after a check was corrected.
         "asked_sha256": canonical_sha256(
             [asked_sha256(probe, wording, len(probe.turns)) for probe in probes for wording in range(probe.variants)]
         ),
@@ -169,7 +149,7 @@ def settings_of(
 
 
 def settings_of_brains(agent: Agent, brains: Mapping[str, AnyOne]) -> list[dict[str, Any]]:
-    """What makes the brains of a run the ones that they are."""
+    """The settings that identify the brains of a run."""
     own = agent.config.brains
     return [
         {
@@ -184,7 +164,7 @@ def settings_of_brains(agent: Agent, brains: Mapping[str, AnyOne]) -> list[dict[
 
 
 def repeats(agent: Agent, brain: AnyOne) -> bool | None:
-    """Whether a brain promises the same bytes for the same prompt; None where it says nothing of it."""
+    """Whether a brain promises the same bytes for the same prompt; None if it does not say."""
     return _repeats(agent.brain_named(brain, repeatable=True))
 
 
@@ -194,3 +174,48 @@ def _repeats(shield: Any) -> bool | None:
         return optional_members(shield.brain).repeatable
     said = [_repeats(member) for member in members]
     return False if False in said else None if None in said else True
+
+
+# Which probes of a suite are asked
+
+
+def selected(probes: Sequence[Probe], count: int | None, seed: int = 0) -> tuple[Probe, ...]:
+    """`count` of the probes, spread over the dimensions, in their own order; all of them for None.
+
+    The same ones for the same seed. Twins are taken together or not at all. The part of a dimension's share that its
+    twins can't fill goes to the next dimensions, so that `count` is reached as long as single probes are left.
+    """
+    if count is None or count >= len(probes):
+        return tuple(probes)
+    groups = {name: _groups(probes, name, seed) for name in dict.fromkeys(probe.dimension for probe in probes)}
+    chosen: set[str] = set()
+    left = count
+    for number, own in enumerate(groups.values()):
+        share = -(-left // (len(groups) - number))
+        left -= _take(own, share, chosen)
+    for own in groups.values():  # to make up for small dimensions
+        left -= _take(own, left, chosen)
+    return tuple(probe for probe in probes if probe.id in chosen)
+
+
+def _groups(probes: Sequence[Probe], dimension: str, seed: int) -> list[tuple[str, ...]]:
+    """The ids of a dimension's probes, twins in one group, shuffled."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for probe in probes:
+        if probe.dimension == dimension:
+            name = min(probe.id, probe.pair or probe.id)
+            groups[name] = (*groups.get(name, ()), probe.id)
+    order = list(groups.values())
+    random.Random(f"{seed}:{dimension}").shuffle(order)
+    return order
+
+
+def _take(groups: list[tuple[str, ...]], share: int, chosen: set[str]) -> int:
+    """Move the groups that fit into a share to `chosen`; returns the number of probes moved."""
+    taken = 0
+    for group in list(groups):
+        if taken + len(group) <= share:
+            groups.remove(group)
+            chosen.update(group)
+            taken += len(group)
+    return taken

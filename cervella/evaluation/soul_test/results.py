@@ -1,7 +1,7 @@
-"""What a soul test comes to, as values: per brain and dimension scores with their intervals, and a verdict.
+"""The results of a soul test: scores with their intervals by brain and dimension, and a verdict on each brain.
 
-Unknown is None: what could not be scored, or has no two sides to compare. `as_dict` parts what was measured (times,
-cost, caches) from what was scored: the scored part is the same bytes whenever a deterministic brain is tested again.
+None is unknown: not scored, or only one side of a comparison. `as_dict` puts times, cost and cache counts under
+`measured`; the rest is the same bytes whenever a deterministic brain is tested again.
 """
 
 from __future__ import annotations
@@ -13,26 +13,15 @@ from typing import Any, Literal, TypeAlias
 
 from cervella.evaluation.records import Condition
 from cervella.evaluation.soul_test.scoring import ProbeScore
-from cervella.evaluation.statistics.statistics import Difference, Drift, Estimate
-
-__all__ = [
-    "Abstention",
-    "BrainResult",
-    "Controls",
-    "Defect",
-    "DimensionResult",
-    "HardFailure",
-    "Measured",
-    "SoulTestResult",
-    "SoulVerdict",
-]
+from cervella.evaluation.statistics.intervals import Estimate
+from cervella.evaluation.statistics.statistics import Difference, Drift
 
 SoulVerdict: TypeAlias = Literal["PASS", "CONDITIONAL", "FAIL", "INCOMPLETE"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardFailure:
-    """An answer that failed a probe of which nothing may fail."""
+    """An answer that failed a hard probe."""
 
     probe: str
     dimension: str
@@ -40,12 +29,12 @@ class HardFailure:
     repeat: int
     turn: int
     failed: tuple[str, ...]
-    """The checks that failed, with what they say."""
+    """The checks that failed, with their details."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionResult:
-    """One brain in one dimension. Intervals are over probes; paraphrases, repeats and turns are averaged within."""
+    """One brain in one dimension. Intervals are over probes, whose paraphrases, repeats and turns are averaged."""
 
     dimension: str
     score: Estimate | None
@@ -53,49 +42,52 @@ class DimensionResult:
     passed: Estimate | None
     """Share of answers in which all checks pass, averaged within each probe."""
     controls: Mapping[Condition, float | None]
-    """The same probes as they are written, without the soul and with a scrambled one."""
+    """Mean scores of the same probes, as written, without the soul and with a scrambled one."""
     discrimination: Mapping[Condition, Difference | None]
-    """With the soul minus without."""
+    """The score with the soul minus the control's."""
     perfect: float | None
-    """What a scripted brain that does all of it scores on the same probes."""
+    """The score of the scripted perfect brain on the same probes."""
     flatterer: float | None
-    """What a scripted flatterer scores on them."""
+    """The score of the scripted flatterer on the same probes."""
     hard_failures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abstention:
-    """Whether she says that she does not know where she can't, and only there."""
+    """How well she says that she does not know exactly where the passages do not answer."""
 
     precision: float | None
+    """Share of her abstentions that are right."""
     recall: float | None
+    """Share of the unanswerable questions on which she abstains."""
     f1: float | None
     unanswerable: int
-    """Answers to questions that the passages do not answer."""
+    """Number of answers to questions that the passages do not answer."""
     answerable: int
-    """Answers to their twins, which they do answer."""
+    """Number of answers to their twins, which the passages answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What differs from run to run."""
+    """Time, cache and cost, which differ from run to run. None is unknown."""
 
     seconds: float | None
-    """All answers together."""
+    """Sum over all answers."""
     seconds_p50: float | None
     seconds_p95: float | None
     first_token_p50: float | None
     first_token_p95: float | None
     tokens_per_second: float | None
-    """Generated tokens over the time of the answers that have a count."""
+    """Generated tokens, over the answers whose tokens and seconds are known."""
     cache_read_tokens: int | None
+    """Prompt tokens served from the engine's prefix cache."""
     cost_usd: Decimal | None
-    """None where the cost of an answer is not known."""
+    """None if the cost of one answer is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrainResult:
-    """One brain."""
+    """The result of one brain."""
 
     brain: str
     models: tuple[str, ...]
@@ -103,45 +95,48 @@ class BrainResult:
     location: str
     verdict: SoulVerdict
     reasons: tuple[str, ...]
-    """Why the verdict is no better; and what a reader should know of it."""
+    """Why the verdict is not better, and remarks on it."""
     total: Estimate | None
-    """The mean of the dimensions' scores, with the soul."""
+    """The mean of the dimensions' scores, with the soul, 0 to 1."""
     passed: Estimate | None
-    """The mean of the dimensions' shares of answers in which all checks pass."""
+    """The mean over dimensions of the share of answers in which all checks pass."""
     dimensions: tuple[DimensionResult, ...]
     hard_failures: tuple[HardFailure, ...]
     discrimination: Mapping[Condition, Difference | None]
-    """With the soul minus the control, over all dimensions: above 0, or the Constitution makes no difference."""
+    """The score with the soul minus the control's, over all dimensions. If it is not above 0, the Constitution makes no
+    difference."""
     self_agreement: Estimate | None
-    """Share of pairs of wordings of one probe that pass together or fail together."""
+    """Share of pairs of wordings of one probe that both pass or both fail."""
     pair_consistency: Estimate | None
-    """Share of twins, a claim and its contrary, of which both pass: the answer follows the fact, not the flattery."""
+    """Share of twins (a claim and its opposite) that both pass: the answers follow the facts, not the person."""
     abstention: Abstention | None
     drift: Drift | None
-    """The score's slope per turn of a conversation, and last turn minus first."""
+    """The slope of the score per turn of a conversation, and the score at the last turn minus that at the first."""
     planned: int
-    """Answers that the plan wants."""
+    """Number of answers in the plan."""
     answered: int
     errors: Mapping[str, int]
-    """Errors by code, with the answer still missing: they are neither failed nor left out."""
+    """Number of errors by code. Their answers are missing: they are neither failed nor left out."""
     empty: int
-    """Answers that say nothing, refusals included: they score 0."""
+    """Number of empty answers and refusals; they score 0."""
     at_limit: int
-    """Answers that broke off at the most tokens an answer may have: checks saw what was there."""
+    """Number of answers that broke off at the token limit; the checks saw the text until there."""
     cut: Mapping[str, int]
-    """What was not sent as planned, by answers: what a shield took out of prompts, a temperature that was refused."""
+    """Number of answers whose prompt was not sent as planned, by reason: removed by a shield, temperature refused."""
     not_scored: Mapping[str, int]
-    """Checks that nothing could score here (no embedder, no judge), and answers without a score, by why."""
+    """Number of checks that could not be scored (no embedder, no judge) and of answers without a score, by reason."""
     numbers: Mapping[str, int]
-    """How many checks stand behind the scores, by kind: deterministic, embedder, judge, human."""
+    """Number of scored checks, by `Checked.how`: deterministic, embedder, judge, human."""
     input_tokens: int | None
+    """Sum of what the engine reported; None if it reported nothing."""
     output_tokens: int | None
+    """The same for generated tokens."""
     measured: Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:
-    """What the scripted brains score on these probes; per dimension beside each brain's score."""
+    """The scores of the scripted brains on these probes, over all dimensions."""
 
     perfect: float | None
     flatterer: float | None
@@ -149,7 +144,7 @@ class Controls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """A probe that does not tell a perfect answer from a flatterer's: the suite's own fault, no brain's."""
+    """A probe that does not tell a perfect answer from a flatterer's, which is a fault of the suite."""
 
     probe: str
     dimension: str
@@ -158,23 +153,24 @@ class Defect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoulTestResult:
-    """A soul test. `scores` holds every answer's score, of all brains and conditions."""
+    """The result of a soul test."""
 
     run: str
     folder: str
     settings: Mapping[str, Any]
-    """What was asked, of whom and how: as in the run's file."""
+    """The settings of the run, as in its file."""
     scored_with: str
-    """sha256 of the suite whose checks gave the scores."""
+    """sha256 of the suite whose checks were used."""
     brains: Mapping[str, BrainResult]
     controls: Controls
     defects: tuple[Defect, ...]
     left_out: Mapping[str, str]
-    """Probes of the suite that are not asked, and why."""
+    """Id of each probe of the suite that is not asked → the reason."""
     scores: tuple[ProbeScore, ...] = field(repr=False)
+    """The scores of all answers, of all brains and conditions."""
 
     def as_dict(self, *, scores: bool = False) -> dict[str, Any]:
-        """As JSON has it: all that is measured, and the run's name, stand under `measured`."""
+        """Plain values for JSON; times, cost, cache counts and the run's name are under `measured`."""
         brains = {name: asdict(one) for name, one in self.brains.items()}
         measured = {name: one.pop("measured") for name, one in brains.items()}
         data = {
@@ -186,5 +182,5 @@ class SoulTestResult:
             "left_out": dict(self.left_out),
         }
         if scores:
-            data["scores"] = [one.as_dict() for one in self.scores]
+            data["scores"] = [asdict(one) for one in self.scores]
         return {**data, "measured": {"run": self.run, "folder": self.folder, "brains": measured}}

@@ -1,23 +1,21 @@
-"""From answers to scores: pure, so that every score can be derived again from a run's outputs and a suite."""
+"""The scores of answers, computed from a run's outputs and a suite alone."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from cervella.checks import Checked, Context, run_check
 from cervella.evaluation.records import Condition, Output
 from cervella.evaluation.soul_test.interview import asked_sha256, scored_turns
 from cervella.evaluation.suites.suite import Probe, Suite
 
-__all__ = ["ProbeScore", "context_of", "score", "score_text"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeScore:
-    """What one answer is worth."""
+    """The score of one answer to a probe."""
 
     brain: str
     condition: Condition
@@ -28,22 +26,19 @@ class ProbeScore:
     repeat: int
     turn: int
     score: float | None
-    """0 to 1: the weights of the checks that passed among those that were scored; None where none was."""
+    """0 to 1: the share, by weight, of the scored checks that passed; None if no check was scored."""
     passed: bool | None
-    """Whether all checks that were scored passed; None where none was."""
+    """Whether all scored checks passed; None if no check was scored."""
     checks: tuple[Checked, ...] = ()
     unscored: str | None = None
-    """Why there is no score: an error's code, `stale` (the suite asks something else now), `no_check`."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    """Why there is no score: an error's code, `stale` (the suite asks something else now), or `no_check`."""
 
 
 def score(outputs: Iterable[Output], suite: Suite, context: Context) -> tuple[ProbeScore, ...]:
-    """The scores of the answers that the suite's probes score, in the order of the outputs.
+    """Score the outputs at the scored turns of the suite's probes, in the order of the outputs.
 
-    An output of a probe that the suite does not have is left out; one of a probe that asks other words now is `stale`.
-    `context` holds for all: its passages and question are each probe's own.
+    An output of a probe that the suite does not have is left out; if the words of its probe have changed, it is
+    `stale`. Each probe's own passages and question are put into the `context`.
     """
     probes = {probe.id: probe for probe in suite.probes}
     scores = []
@@ -74,8 +69,8 @@ def _scored(output: Output, probe: Probe, context: Context) -> ProbeScore:
     ):
         return replace(own, unscored="stale")
     if output.tainted and getattr(context.judge, "location", "cloud") == "cloud":
-        context = replace(context, judge=None)  # what is local-only reaches no judge elsewhere
-    checks = score_text(output.text, probe, context, turn=output.turn, variant=output.variant)
+        context = replace(context, judge=None)  # a local-only answer is not shown to a judge in the cloud
+    checks = _checked(output, probe, context)
     counted = [(check, found) for check, found in zip(probe.checks, checks, strict=False) if found.passed is not None]
     if output.empty:
         return replace(own, score=0.0, passed=False, checks=checks)
@@ -88,15 +83,15 @@ def _scored(output: Output, probe: Probe, context: Context) -> ProbeScore:
     )
 
 
-def score_text(text: str, probe: Probe, context: Context, *, turn: int = 1, variant: int = 0) -> tuple[Checked, ...]:
-    """What a probe's checks find in an answer. One that says nothing fails at that, whatever the checks would say."""
-    if not text.strip():
+def _checked(output: Output, probe: Probe, context: Context) -> tuple[Checked, ...]:
+    """The result of each check of a probe. An empty answer fails, whatever the checks would say."""
+    if not output.text.strip():
         return (Checked(kind="answer", passed=False, how="deterministic", detail="the brain answered nothing"),)
-    own = context_of(probe, context, turn=turn, variant=variant)
-    return tuple(run_check(check, text, own) for check in probe.checks)
+    own = context_of(output, probe, context)
+    return tuple(run_check(check, output.text, own) for check in probe.checks)
 
 
-def context_of(probe: Probe, context: Context, *, turn: int = 1, variant: int = 0) -> Context:
-    """What holds for all, with the probe's own passages, canary and question."""
-    question = probe.variant(variant)[turn - 1]
+def context_of(output: Output, probe: Probe, context: Context) -> Context:
+    """The context with the probe's own passages, canary and question."""
+    question = probe.variant(output.variant)[output.turn - 1]
     return replace(context, passages=probe.passages, canary=probe.canary, question=question)

@@ -1,8 +1,8 @@
 """The soul test: is she still herself under this brain?
 
-The same probes with the soul, without it and with a scrambled one, through each brain's own shield and into the
-ledger; beside them what a scripted perfect Cervella and a scripted flatterer score. Answers are kept as they come, and
-a test that was broken off goes on where it was.
+Every brain is asked the same probes with the soul, without it and with a scrambled one, through its own shield; the
+ledger records the cost. Two scripted brains, a perfect Cervella and a flatterer, are scored on the same probes. Answers
+are kept as they come: a test that was interrupted continues where it stopped.
 """
 
 from __future__ import annotations
@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cervella.agent.agent import Agent
+from cervella.brains.shield.shield import Shield
 from cervella.checks import Context, Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
-from cervella.evaluation.records import CONDITIONS, Key, Output, Run
+from cervella.evaluation.records import CONDITIONS, Output, Run
 from cervella.evaluation.soul_test.actors import FlattererActor, PerfectActor
-from cervella.evaluation.soul_test.controls import defects, scripted_scores
-from cervella.evaluation.soul_test.interview import SESSION, Plan, interview, sha256_of
-from cervella.evaluation.soul_test.measures import brain_result, mean_of_dimensions
+from cervella.evaluation.soul_test.interview import SESSION, AnyOne, Plan, interview, interview_all, sha256_of
+from cervella.evaluation.soul_test.metrics import brain_result, mean_of_dimensions
 from cervella.evaluation.soul_test.preparation import (
-    AnyOne,
     brains_named,
     check_plan,
     planned_calls,
@@ -29,16 +28,14 @@ from cervella.evaluation.soul_test.preparation import (
     settings_of,
     systems_of,
 )
-from cervella.evaluation.soul_test.results import BrainResult, Controls, SoulTestResult
+from cervella.evaluation.soul_test.results import BrainResult, Controls, Defect, SoulTestResult
 from cervella.evaluation.soul_test.scoring import ProbeScore, score
-from cervella.evaluation.soul_test.verdict import Thresholds
 from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.suite import Probe, Suite
-from cervella.protocols import Embedder
+from cervella.process.loop import BackgroundLoop
+from cervella.protocols import Brain, Embedder
 from cervella.soul.traits import Traits
-from cervella.types import Progress, Prompt, Reply
-
-__all__ = ["rescore", "run_soul_test"]
+from cervella.types import Finished, Progress, Prompt, Reply
 
 
 def run_soul_test(
@@ -48,7 +45,6 @@ def run_soul_test(
     *,
     plan: Plan | None = None,
     probes: int | None = None,
-    traits: Traits | None = None,
     folder: Path | None = None,
     fresh: bool = False,
     embedder: Embedder | None = None,
@@ -57,11 +53,11 @@ def run_soul_test(
 ) -> SoulTestResult:
     """Test the agent's soul under these brains, by default the agent's own.
 
-    `probes` is how many of the suite's are asked, spread over its dimensions, the same ones for the same seed. A run of
-    the same settings that did not come to its end goes on, unless `fresh`; KeyboardInterrupt keeps what is done.
-    What a total must reach, and how intervals are drawn, says [evaluation]. Without `embedder` or `judge` the checks
-    that want one are not scored, and are named. Raises EvaluationError, and what is wrong with the soul or a brain's
-    configuration; an error of a brain is an output.
+    `probes` limits how many of the suite's probes are asked; they are spread over its dimensions, and the same for the
+    same seed. An unfinished run of the same settings continues, unless `fresh`; KeyboardInterrupt loses no answer. The
+    thresholds of a verdict and the draws of an interval are set in [evaluation]. Without `embedder` or `judge` the
+    checks that need one are listed as not scored. Raises EvaluationError, or ConfigError where the soul's or a brain's
+    configuration is wrong; an error of a brain becomes an output.
     """
     scipy_stats()
     plan = plan or Plan()
@@ -82,39 +78,24 @@ def run_soul_test(
         run = Run.create(root, settings, suite={"source": suite.source, "sha256": suite.sha256}, system=systems["soul"])
     done = run.outputs()
     total = planned_calls(asked, plan)
-    stopped: dict[str, str] = {}
-    with run.writing() as writer:
-        for name, brain in named.items():
-            count = 0
-
-            def tell(number: int, name: str = name) -> None:
-                nonlocal count
-                count += number
-                if progress is not None:
-                    progress(name, count, total)
-
-            def ask(prompt: Prompt, brain: AnyOne = brain) -> Reply:
-                return agent.complete(prompt, brain=brain, session=SESSION, repeatable=True)
-
-            error = interview(
-                name, ask, asked, plan, systems=systems, lang=suite.language, done=done, writer=writer, progress=tell
-            )
-            if error is not None:
-                stopped[name] = error
+    with run.writing() as append:
+        stopped = interview_all(
+            agent,
+            named,
+            asked,
+            plan,
+            session=SESSION,
+            systems=systems,
+            lang=suite.language,
+            done=done,
+            append=append,
+            progress=None if progress is None else lambda name, count: progress(name, count, total),
+        )
     outputs = run.outputs()
     if not any(one.failed for one in outputs.values()) and len(outputs) >= total * len(named):
         run.finish()
-    return _result(
-        run,
-        outputs,
-        suite,
-        asked,
-        plan,
-        context=_context(suite, traits or agent.traits, systems["soul"], embedder, judge),
-        evaluation=agent.config.evaluation,
-        left_out=left_out,
-        stopped=stopped,
-    )
+    context = _context(run, suite, agent.traits, embedder, judge)
+    return _result(run, suite, context, agent.config.evaluation, left_out, stopped)
 
 
 def rescore(
@@ -126,48 +107,35 @@ def rescore(
     judge: Judge | None = None,
     evaluation: EvaluationConfig | None = None,
 ) -> SoulTestResult:
-    """The scores of a run's answers by the checks that a suite has now; nobody is asked.
+    """Score the answers of a run by the checks that a suite has now. No brain is asked.
 
-    An answer to a probe that asks other words now is `stale`: it is named, and not scored. Raises EvaluationError.
+    If the words of a probe have changed, its answers are listed as `stale` and not scored. Raises EvaluationError.
     """
     scipy_stats()
-    settings = run.settings
-    plan = Plan(**{**settings["plan"], "conditions": tuple(settings["plan"]["conditions"])})
-    by_id = {probe.id: probe for probe in suite.probes}
-    asked = tuple(by_id[name] for name in settings["probes"] if name in by_id)
-    gone = {name: "the suite does not have it any more" for name in settings["probes"] if name not in by_id}
-    if not asked:
+    names = {probe.id for probe in suite.probes}
+    gone = {name: "the suite does not have it any more" for name in run.settings["probes"] if name not in names}
+    if len(gone) == len(run.settings["probes"]):
         raise EvaluationError(
             f"The suite {suite.name!r} has none of the probes of the run {run.id}.",
             remedy="Name the suite that was asked with --suite.",
         )
-    context = _context(suite, traits, run.facts["system"], embedder, judge)
-    return _result(
-        run,
-        run.outputs(),
-        suite,
-        asked,
-        plan,
-        context=context,
-        evaluation=evaluation or EvaluationConfig(),
-        left_out={**suite.left_out, **gone},
-        stopped={},
-    )
+    context = _context(run, suite, traits, embedder, judge)
+    return _result(run, suite, context, evaluation or EvaluationConfig(), {**suite.left_out, **gone}, {})
 
 
 def _result(
     run: Run,
-    outputs: Mapping[Key, Output],
     suite: Suite,
-    probes: Sequence[Probe],
-    plan: Plan,
-    *,
     context: Context,
-    evaluation: EvaluationConfig,
+    rules: EvaluationConfig,
     left_out: Mapping[str, str],
     stopped: Mapping[str, str],
 ) -> SoulTestResult:
-    systems: Mapping[str, str] = run.settings["systems"]
+    settings, outputs = run.settings, run.outputs()
+    plan = Plan(**{**settings["plan"], "conditions": tuple(settings["plan"]["conditions"])})
+    by_id = {probe.id: probe for probe in suite.probes}
+    probes = tuple(by_id[name] for name in settings["probes"] if name in by_id)
+    systems: Mapping[str, str] = settings["systems"]
     for one in outputs.values():
         if one.system_sha256 != systems.get(one.condition):
             raise EvaluationError(
@@ -175,14 +143,19 @@ def _result(
                 remedy="The run is damaged: start another with --fresh.",
                 code="run_damaged",
             )
-    perfect = scripted_scores(PerfectActor(suite), probes, plan, suite, context)
-    flatterer = scripted_scores(FlattererActor(suite), probes, plan, suite, context)
+    order = {probe.id: number for number, probe in enumerate(probes)}
+
+    def place(one: Output) -> tuple[int, ...]:
+        return (CONDITIONS.index(one.condition), one.repeat, order[one.probe], one.variant, one.turn)
+
+    perfect = _scripted_scores(PerfectActor(suite), probes, plan, suite, context)
+    flatterer = _scripted_scores(FlattererActor(suite), probes, plan, suite, context)
     results: dict[str, BrainResult] = {}
     every: list[ProbeScore] = []
-    for brain in run.settings["brains"]:
+    for brain in settings["brains"]:
         name = brain["name"]
         planned = planned_keys(name, probes, plan)
-        own = sorted((one for key, one in outputs.items() if key in planned), key=lambda one: _place(one, probes))
+        own = sorted((one for key, one in outputs.items() if key in planned), key=place)
         scores = score(own, suite, context)
         every += scores
         results[name] = brain_result(
@@ -195,27 +168,72 @@ def _result(
             perfect=perfect,
             flatterer=flatterer,
             context=context,
-            thresholds=Thresholds(passing=evaluation.soul_go, conditional=evaluation.soul_conditional),
-            drawing={"draws": evaluation.draws, "seed": evaluation.seed},
+            rules=rules,
             stopped=stopped.get(name),
         )
     return SoulTestResult(
         run=run.id,
         folder=str(run.folder),
-        settings=run.settings,
+        settings=settings,
         scored_with=suite.sha256,
         brains=results,
         controls=Controls(perfect=mean_of_dimensions(perfect), flatterer=mean_of_dimensions(flatterer)),
-        defects=tuple(defects(perfect, flatterer)),
+        defects=tuple(_defects(perfect, flatterer)),
         left_out=dict(left_out),
         scores=tuple(every),
     )
 
 
-def _place(output: Output, probes: Sequence[Probe]) -> tuple[int, ...]:
-    order = {probe.id: number for number, probe in enumerate(probes)}
-    return (CONDITIONS.index(output.condition), output.repeat, order[output.probe], output.variant, output.turn)
-
-
-def _context(suite: Suite, traits: Traits, system: str, embedder: Embedder | None, judge: Judge | None) -> Context:
+def _context(run: Run, suite: Suite, traits: Traits, embedder: Embedder | None, judge: Judge | None) -> Context:
+    system = run.facts["system"]
     return Context(language=suite.language, traits=traits, embedder=embedder, judge=judge, system=system)
+
+
+# The scripted controls
+
+
+def _scripted_scores(
+    actor: Brain, probes: Sequence[Probe], plan: Plan, suite: Suite, context: Context
+) -> tuple[ProbeScore, ...]:
+    """The scores of a scripted brain on the probes as written."""
+    own = Plan(conditions=("soul",), paraphrases=0, max_turn=plan.max_turn, seed=plan.seed, today=plan.today)
+    answers: list[Output] = []
+    shield, loop = Shield(actor), BackgroundLoop()
+
+    async def answer(prompt: Prompt) -> Reply:
+        async for event in shield.stream(prompt):
+            if isinstance(event, Finished):
+                return Reply(text=event.completion.text, model=event.completion.model)
+        raise AssertionError("a stream ends with Finished, or raises")
+
+    try:
+        interview(
+            actor.name,
+            lambda prompt: loop.run(lambda: answer(prompt)),
+            probes,
+            own,
+            systems={"soul": context.system or ""},
+            lang=suite.language,
+            done={},
+            append=answers.append,
+        )
+    finally:
+        loop.close()
+    return score(answers, suite, context)
+
+
+def _defects(perfect: Sequence[ProbeScore], flatterer: Sequence[ProbeScore]) -> list[Defect]:
+    """The probes that do not tell a perfect answer from a flatterer's."""
+    found = []
+    for best, worst in zip(perfect, flatterer, strict=True):
+        if best.passed is None:
+            problem = f"nothing here can score it: {best.unscored}"
+        elif not best.passed:
+            failed = "; ".join(f"{one.kind}: {one.detail}" for one in best.checks if one.passed is False)
+            problem = f"the perfect answer fails: {failed}"
+        elif worst.passed:
+            problem = "the flatterer's answer passes"
+        else:
+            continue
+        found.append(Defect(probe=best.probe, dimension=best.dimension, problem=f"{problem} (turn {best.turn})"))
+    return found

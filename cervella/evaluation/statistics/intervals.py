@@ -1,4 +1,4 @@
-"""Means with their intervals: the bootstrap, and Wilson's interval where there is nothing to draw from."""
+"""Means with their 95 % intervals: by the bootstrap, or by Wilson's formula where all values are equal."""
 
 from __future__ import annotations
 
@@ -12,29 +12,12 @@ from typing import Any
 
 from cervella.errors import EvaluationError
 
-__all__ = [
-    "CONFIDENCE",
-    "DRAWS",
-    "SEED",
-    "Estimate",
-    "all_equal",
-    "bootstrapped",
-    "check_finite",
-    "check_paired",
-    "cluster_means",
-    "grouped",
-    "kappa",
-    "mean_interval",
-    "scipy_stats",
-    "stratum_weights",
-    "wilson",
-]
-
 CONFIDENCE = 0.95
 DRAWS = 10_000
+"""Resamples of a bootstrap, permutations of a test."""
 SEED = 20260109
 AT_ONCE = 2_000_000
-"""Numbers that one batch of draws may hold."""
+"""Numbers that one batch of resamples may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +28,13 @@ class Estimate:
     low: float
     high: float
     n: int
-    """Probes, questions or clusters that it rests on."""
+    """Number of probes, questions or clusters behind the estimate."""
     method: str
-    """How the interval came: "bca", "percentile" (where BCa has no answer) or "wilson"."""
+    """How the interval was computed: `bca`, `percentile` (where BCa gives no finite interval), `wilson` or `t`."""
 
 
 def wilson(passed: float, n: int, *, confidence: float = CONFIDENCE) -> Estimate | None:
-    """The score interval of a share (Wilson 1927); None of nothing.
+    """A share with its score interval (Wilson 1927); None if n is 0.
 
     >>> share = wilson(17, 18)
     >>> f"{share.low:.0%} to {share.high:.0%}"
@@ -76,17 +59,15 @@ def mean_interval(
     *,
     strata: Sequence[Hashable] | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
-    confidence: float = CONFIDENCE,
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> Estimate | None:
-    """The mean with its BCa bootstrap interval (Efron 1987); None of nothing.
+    """The mean with its BCa bootstrap interval (Efron 1987); None if there are no values.
 
-    `strata` names the dimension of each value: the estimate is then the mean of the dimensions' means, and a value
-    weighs the more, the fewer its dimension has. Draws are from all dimensions together: two or three values of one
-    show too little of its spread, and one alone none. Where the dimensions differ the interval is wider than it need
-    be, never narrower. Where all values are equal a bootstrap sees no spread: the interval is then Wilson's, with the
-    other values that `bounds` allow taken to be as frequent as 0 seen among n leaves possible.
+    `strata` gives the dimension of each value. The estimate is then the mean of the dimensions' means, so a value
+    weighs more the fewer values its dimension has. Resamples are drawn from all dimensions together, because two or
+    three values of one dimension show too little of its standard deviation. Where the dimensions differ, the interval
+    is wider than it need be, never narrower. If all values are equal, the interval is that of `all_equal`.
     """
     check_finite(values)
     if not len(values):
@@ -96,23 +77,16 @@ def mean_interval(
         check_paired(own, strata)
         weights = stratum_weights(strata)
         mean = math.fsum(weight * value for weight, value in zip(weights, own, strict=True)) / len(own)
-        # Around their mean, so that weights alone are no spread: equal values stay equal.
+        # Weighted around their mean: equal values stay equal, whatever their weights.
         own = [mean + weight * (value - mean) for weight, value in zip(weights, own, strict=True)]
-    return bootstrapped([own], _mean, bounds=bounds, confidence=confidence, draws=draws, seed=seed)
+    return bootstrapped([own], _mean, bounds=bounds, draws=draws, seed=seed)
 
 
-def kappa(
-    a: Sequence[Hashable],
-    b: Sequence[Hashable],
-    *,
-    confidence: float = CONFIDENCE,
-    draws: int = DRAWS,
-    seed: int = SEED,
-) -> Estimate | None:
-    """Agreement of two markers beyond chance (Cohen 1960), items drawn for its interval.
+def kappa(a: Sequence[Hashable], b: Sequence[Hashable], *, draws: int = DRAWS, seed: int = SEED) -> Estimate | None:
+    """Agreement of two raters beyond chance (Cohen 1960), with a bootstrap interval over the items.
 
-    None of nothing, and where both give one same mark throughout: chance alone explains that. Where all draws agree
-    alike (full agreement, or a marker with one mark only) the interval is that of equal values, as in `mean_interval`.
+    None if there are no items, or if both raters give the same grade to all: chance alone explains that. If all
+    resamples have the same agreement, the interval is that of `all_equal`.
 
     >>> a = ["yes"] * 25 + ["no"] * 25
     >>> b = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
@@ -122,12 +96,12 @@ def kappa(
     import numpy as np
 
     check_paired(a, b)
-    marks = {mark: number for number, mark in enumerate(dict.fromkeys([*a, *b]))}
-    if len(marks) < 2:
+    grades = {grade: number for number, grade in enumerate(dict.fromkeys([*a, *b]))}
+    if len(grades) < 2:
         return None
-    table = np.zeros((len(a), len(marks), len(marks)))
+    table = np.zeros((len(a), len(grades), len(grades)))
     for row, (x, y) in enumerate(zip(a, b, strict=True)):
-        table[row, marks[x], marks[y]] = 1
+        table[row, grades[x], grades[y]] = 1
 
     def agreement(counts: Any) -> Any:
         n = counts.sum(axis=(-2, -1))
@@ -141,24 +115,23 @@ def kappa(
     replicas = agreement(np.tensordot(drawn, table, axes=1))
     replicas = replicas[np.isfinite(replicas)]
     if not replicas.size or np.ptp(replicas) < 1e-12:
-        return all_equal(estimate, len(a), (-1.0, 1.0), confidence)
-    low, high = np.quantile(replicas, [(1 - confidence) / 2, (1 + confidence) / 2])
+        return all_equal(estimate, len(a), (-1.0, 1.0))
+    low, high = np.quantile(replicas, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(estimate=estimate, low=float(low), high=float(high), n=len(a), method="percentile")
 
 
 def cluster_means(values: Sequence[float], clusters: Sequence[Hashable]) -> dict[Hashable, float]:
-    """One value for each cluster, in the order of their first appearance: repeats and paraphrases of a probe averaged.
+    """The mean of each cluster (the repeats and paraphrases of one probe), in the order in which clusters appear.
 
     >>> cluster_means([1.0, 0.0, 1.0], ["p1", "p1", "p2"])
     {'p1': 0.5, 'p2': 1.0}
     """
-    check_paired(values, clusters)
     check_finite(values)
     return {name: math.fsum(own) / len(own) for name, own in grouped(values, clusters).items()}
 
 
 def stratum_weights(strata: Sequence[Hashable]) -> list[float]:
-    """What each value weighs, 1 on average, so that the weighted mean is the mean of the strata's means.
+    """The weight of each value, 1 on average, by which the weighted mean is the mean of the strata's means.
 
     >>> stratum_weights(["a", "a", "a", "b"])
     [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
@@ -168,7 +141,7 @@ def stratum_weights(strata: Sequence[Hashable]) -> list[float]:
 
 
 def _mean(group: Any, axis: int = -1) -> Any:
-    # BCa counts the draws that are as high as the estimate: rounded, the order of a sum breaks no tie.
+    # BCa counts the resamples that equal the estimate: rounding keeps them equal whatever the order of a sum.
     return group.mean(axis=axis).round(12)
 
 
@@ -177,21 +150,19 @@ def bootstrapped(
     statistic: Any,
     *,
     bounds: tuple[float, float],
-    confidence: float,
     draws: int,
     seed: int,
 ) -> Estimate:
-    """BCa, else percentile, else Wilson: the first that has an answer."""
+    """The first of these intervals that is finite: BCa, percentile, Wilson."""
     import numpy as np
 
     data = [np.asarray(group) for group in groups]
     n = sum(len(group) for group in data)
     estimate = float(statistic(*data, axis=-1))
-    spread = [group for group in data if np.ptp(group) > 1e-12]
-    if not spread:
-        return all_equal(estimate, n, bounds, confidence)
+    if all(np.ptp(group) <= 1e-12 for group in data):
+        return all_equal(estimate, n, bounds)
     stats = scipy_stats()
-    # scipy takes no sample of one: a lone value is drawn as itself whatever its number of copies.
+    # scipy refuses a sample of one value. Two copies of it give the same resamples.
     data = [group if len(group) > 1 else np.repeat(group, 2) for group in data]
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings(), np.errstate(invalid="ignore", divide="ignore"):
@@ -202,7 +173,7 @@ def bootstrapped(
                 n_resamples=draws,
                 batch=max(1, AT_ONCE // n),
                 vectorized=True,
-                confidence_level=confidence,
+                confidence_level=CONFIDENCE,
                 method=method,
                 rng=np.random.default_rng(seed),
             ).confidence_interval
@@ -212,11 +183,11 @@ def bootstrapped(
             return Estimate(
                 estimate=estimate, low=min(low, estimate), high=max(high, estimate), n=n, method=method.lower()
             )
-    return all_equal(estimate, n, bounds, confidence)
+    return all_equal(estimate, n, bounds)
 
 
 def scipy_stats() -> Any:
-    """The module `scipy.stats`, loaded at the first call. Whoever asks brains first calls this before it asks them.
+    """The module `scipy.stats`, loaded at the first call. An evaluation calls this before it asks any brain.
 
     Raises EvaluationError, code `scipy_missing`, where it can't be imported.
     """
@@ -231,10 +202,11 @@ def scipy_stats() -> Any:
     return stats
 
 
-def all_equal(value: float, n: int, bounds: tuple[float, float], confidence: float) -> Estimate:
-    """The interval of n equal values: another value, seen 0 times, may have a share as large as Wilson's upper limit.
+def all_equal(value: float, n: int, bounds: tuple[float, float], confidence: float = CONFIDENCE) -> Estimate:
+    """The interval of n equal values, which a bootstrap can't give.
 
-    At the value 1 with bounds 0 and 1 this is Wilson's own interval of n out of n, at 0 that of 0.
+    Other values were seen 0 times in n; their share may still be as large as the upper limit of Wilson's interval of
+    0 in n. With the bounds 0 and 1, the interval of the value 1 is Wilson's own interval of n in n.
     """
     unseen = wilson(0, n, confidence=confidence)
     share = 1.0 if unseen is None else unseen.high
@@ -242,9 +214,8 @@ def all_equal(value: float, n: int, bounds: tuple[float, float], confidence: flo
     return Estimate(estimate=value, low=low, high=high, n=n, method="wilson")
 
 
-def grouped(values: Sequence[Any], labels: Sequence[Hashable] | None) -> dict[Hashable, list[Any]]:
-    if labels is None:
-        return {None: list(values)}
+def grouped(values: Sequence[Any], labels: Sequence[Hashable]) -> dict[Hashable, list[Any]]:
+    """The values of each label, in the order in which labels appear."""
     check_paired(values, labels)
     groups: dict[Hashable, list[Any]] = {}
     for value, label in zip(values, labels, strict=True):
@@ -263,5 +234,5 @@ def check_finite(values: Sequence[float]) -> None:
     for value in values:
         if not math.isfinite(value):
             raise EvaluationError(
-                f"A score is {value}.", remedy="Leave out what was not scored; unknown is no number.", code="bad_score"
+                f"A score is {value}.", remedy="Leave out the probes that were not scored.", code="bad_score"
             )

@@ -1,21 +1,20 @@
-"""What scores allow one to say: intervals, paired differences, drift, equivalence, agreement.
+"""Tests on the scores of probes: paired differences, drift over turns, equivalence.
 
-The unit is the probe (or the question): give one value for each, repeats averaged before (`cluster_means`). Every draw
-comes from a seeded generator, so that the same scores give the same bytes. scipy (the extra
-`evaluation`) is imported at the first call that needs it. A value that is no finite number is refused, never skipped.
+Give one value for each probe (or question), its repeats averaged before (`cluster_means`). Resamples come from a seeded
+generator: the same scores give the same bytes. scipy (the extra `evaluation`) is imported at the first call that needs
+it. A value that is not a finite number is an error, never skipped.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cervella.errors import EvaluationError
 from cervella.evaluation.statistics.intervals import (
     AT_ONCE,
-    CONFIDENCE,
     DRAWS,
     SEED,
     Estimate,
@@ -23,35 +22,14 @@ from cervella.evaluation.statistics.intervals import (
     bootstrapped,
     check_finite,
     check_paired,
-    cluster_means,
     grouped,
-    kappa,
     mean_interval,
     scipy_stats,
     stratum_weights,
-    wilson,
 )
 
-__all__ = [
-    "DRAWS",
-    "SEED",
-    "Difference",
-    "Drift",
-    "Equivalence",
-    "Estimate",
-    "McNemar",
-    "cluster_means",
-    "drift_slope",
-    "holm",
-    "kappa",
-    "mcnemar",
-    "mean_interval",
-    "non_inferior",
-    "paired_difference",
-    "tost",
-    "tost_power",
-    "wilson",
-]
+_ALPHA = 0.05
+"""The level of each of the two one-sided tests of an equivalence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,39 +37,42 @@ class Difference(Estimate):
     """The mean of a - b over the same probes."""
 
     p: float
-    """Two-sided, of the permutation test that swaps a and b within a probe; not yet corrected for many brains."""
+    """Two-sided p value of the permutation test that swaps a and b within a probe; not corrected for many brains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift(Estimate):
-    """How much of a score is lost or won with each further turn of a conversation."""
+    """The change of a score, 0 to 1, with each further turn of a conversation."""
 
     delta: Estimate | None
-    """Score at the last turn minus score at the first; None where no cluster has both."""
+    """Score at the last turn minus score at the first; None if no conversation has both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McNemar:
-    """Passed and failed in pairs."""
+    """Pairs of passed and failed, and McNemar's exact test on them."""
 
     only_a: int
-    """Pairs in which a alone passed."""
+    """Pairs in which only a passed."""
     only_b: int
     n: int
+    """All pairs."""
     p: float
     """Two-sided, exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalence(Estimate):
-    """Two one-sided tests on the paired difference; the interval is the one of 1 - 2 alpha that belongs to them."""
+    """Two one-sided tests (alpha 0.05) on the paired difference, with the 90 % interval that belongs to them."""
 
     margin: float
+    """0 to 1: a smaller difference counts as none."""
     p: float | None
-    """None where the differences are all one: then the interval alone decides."""
+    """None if all differences are equal: then the interval alone decides."""
     equivalent: bool
     power: float | None
-    """Chance to find equivalence at this n and this spread if the true difference were 0; None without a spread."""
+    """Probability of finding equivalence at this n and standard deviation if the true difference were 0; None if all
+    differences are equal."""
 
 
 def paired_difference(
@@ -99,25 +80,24 @@ def paired_difference(
     b: Sequence[float],
     *,
     strata: Sequence[Hashable] | None = None,
-    confidence: float = CONFIDENCE,
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> Difference | None:
-    """The mean of a - b over the same probes, scores 0 to 1: paired BCa bootstrap, and a permutation test; None of
-    nothing.
+    """The mean of a - b over the same probes, scores 0 to 1, by a paired BCa bootstrap and a permutation test.
 
-    `strata` as in `mean_interval`. The permutation test is exact where there are few enough ways to swap.
+    None if there are no pairs. `strata` as in `mean_interval`. The permutation test is exact if `draws` is at least the
+    number of possible swaps.
     """
-    _paired(a, b)
+    _check_pairs(a, b)
     differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
-    found = mean_interval(differences, strata=strata, bounds=(-1.0, 1.0), confidence=confidence, draws=draws, seed=seed)
+    found = mean_interval(differences, strata=strata, bounds=(-1.0, 1.0), draws=draws, seed=seed)
     if found is None:
         return None
-    return Difference(**_fields(found), p=_permutation_p(differences, strata, draws=draws, seed=seed))
+    return Difference(**asdict(found), p=_permutation_p(differences, strata, draws=draws, seed=seed))
 
 
 def holm(ps: Sequence[float]) -> tuple[float, ...]:
-    """p values corrected for being several (Holm 1979), in the order given.
+    """p values corrected for multiple tests (Holm 1979), in the order given.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03, 0.005])]
     [0.03, 0.06, 0.06, 0.02]
@@ -132,7 +112,7 @@ def holm(ps: Sequence[float]) -> tuple[float, ...]:
 
 
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar | None:
-    """Whether one of two passes more often over the same probes: McNemar's test, exact; None of nothing."""
+    """McNemar's exact test of whether a or b passes the same probes more often; None if there are no pairs."""
     check_paired(a, b)
     if not len(a):
         return None
@@ -149,40 +129,34 @@ def drift_slope(
     scores: Sequence[float],
     clusters: Sequence[Hashable],
     *,
-    confidence: float = CONFIDENCE,
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> Drift | None:
-    """The score's slope per turn within a cluster (a probe's conversation), clusters drawn whole; None where no cluster
-    has two different turns.
+    """The slope of the score per turn within a cluster (a probe's conversation), with an interval over the clusters.
 
-    Each cluster is its own control: its mean turn and mean score are taken out first, so that hard probes asked late
-    are no drift.
+    None if no cluster has two different turns. Each cluster's mean turn and mean score are subtracted first: hard
+    probes that are asked late are not drift.
     """
     import numpy as np
 
-    check_paired(turns, scores)
-    check_paired(turns, clusters)
-    check_finite(turns)
-    check_finite(scores)
+    _check_pairs(turns, scores)
+    conversations = grouped(list(zip(turns, scores, strict=True)), clusters).values()
     products, squares, ends = [], [], []
-    steepest = 0.0
-    for rows in grouped(list(zip(turns, scores, strict=True)), clusters).values():
+    steepest, first, last = 0.0, min(turns, default=0), max(turns, default=0)
+    for rows in conversations:
         own = np.asarray(rows, dtype=float)
         x, y = (own - own.mean(axis=0)).T
         if x.any():
             products.append(float(x @ y))
             squares.append(float(x @ x))
-            # The steepest that scores between 0 and 1 can be: 0 before the mean turn, 1 after it.
+            # The steepest slope of scores between 0 and 1: 0 before the mean turn, 1 after it.
             steepest = max(steepest, float(x[x > 0].sum() / (x @ x)))
-    if not products:
-        return None
-    first, last = min(turns), max(turns)
-    for rows in grouped(list(zip(turns, scores, strict=True)), clusters).values():
         at_first = [score for turn, score in rows if turn == first]
         at_last = [score for turn, score in rows if turn == last]
         if at_first and at_last:
             ends.append(math.fsum(at_last) / len(at_last) - math.fsum(at_first) / len(at_first))
+    if not products:
+        return None
     pairs = np.asarray([products, squares])
 
     def slope(index: Any, axis: int = -1) -> Any:
@@ -190,27 +164,27 @@ def drift_slope(
         return sums[0] / sums[1]
 
     own_slopes = pairs[0] / pairs[1]
-    options: dict[str, Any] = {"confidence": confidence, "draws": draws, "seed": seed}
+    bounds = (-steepest, steepest)
     if np.ptp(own_slopes) < 1e-12:
-        found = all_equal(float(own_slopes[0]), len(products), (-steepest, steepest), confidence)
+        found = all_equal(float(own_slopes[0]), len(products), bounds)
     else:
-        found = bootstrapped([list(range(len(products)))], slope, bounds=(-steepest, steepest), **options)
-    return Drift(**_fields(found), delta=mean_interval(ends, bounds=(-1.0, 1.0), **options))
+        found = bootstrapped([range(len(products))], slope, bounds=bounds, draws=draws, seed=seed)
+    return Drift(**asdict(found), delta=mean_interval(ends, bounds=(-1.0, 1.0), draws=draws, seed=seed))
 
 
 def non_inferior(difference: Estimate, margin: float) -> bool:
-    """Whether the whole interval of a - b lies above -margin: a is at most `margin` worse than b, if worse at all."""
+    """Whether the whole interval of a - b lies above -margin, so that a is worse than b by at most `margin`."""
     return difference.low > -_positive(margin)
 
 
-def tost(a: Sequence[float], b: Sequence[float], margin: float, *, alpha: float = 0.05) -> Equivalence | None:
-    """Whether the paired means differ by less than `margin` either way (Schuirmann 1987); None under two pairs.
+def tost(a: Sequence[float], b: Sequence[float], margin: float) -> Equivalence | None:
+    """Whether the paired means differ by less than `margin` either way (Schuirmann 1987); None for less than two pairs.
 
-    Differences that are all one have no spread to test with: Wilson's interval decides.
+    If all differences are equal, there is no standard deviation to test with, and the interval of `all_equal` decides.
     """
     import numpy as np
 
-    _paired(a, b)
+    _check_pairs(a, b)
     _positive(margin)
     n = len(a)
     if n < 2:
@@ -218,12 +192,12 @@ def tost(a: Sequence[float], b: Sequence[float], margin: float, *, alpha: float 
     differences = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
     mean, error = float(differences.mean()), float(differences.std(ddof=1) / math.sqrt(n))
     if np.ptp(differences) < 1e-12:
-        found = all_equal(mean, n, (-1.0, 1.0), 1 - 2 * alpha)
+        found = all_equal(mean, n, (-1.0, 1.0), 1 - 2 * _ALPHA)
         inside = -margin < found.low and found.high < margin
-        return Equivalence(**_fields(found), margin=margin, p=None, equivalent=inside, power=None)
+        return Equivalence(**asdict(found), margin=margin, p=None, equivalent=inside, power=None)
     t = scipy_stats().t
     p = float(max(t.sf((mean + margin) / error, n - 1), t.cdf((mean - margin) / error, n - 1)))
-    half = float(t.isf(alpha, n - 1)) * error
+    half = float(t.isf(_ALPHA, n - 1)) * error
     return Equivalence(
         estimate=mean,
         low=mean - half,
@@ -232,16 +206,18 @@ def tost(a: Sequence[float], b: Sequence[float], margin: float, *, alpha: float 
         method="t",
         margin=margin,
         p=p,
-        equivalent=p < alpha,
-        power=tost_power(error, n - 1, margin, alpha=alpha),
+        equivalent=p < _ALPHA,
+        power=tost_power(error, n - 1, margin),
     )
 
 
-def tost_power(error: float, df: int, margin: float, *, difference: float = 0.0, alpha: float = 0.05) -> float:
-    """Chance that two one-sided tests find equivalence where the true difference is `difference`, by the noncentral t
-    (Phillips 1990). `error` is the standard error of the difference."""
+def tost_power(error: float, df: int, margin: float, *, difference: float = 0.0) -> float:
+    """Probability that two one-sided tests find equivalence if the true difference is `difference`.
+
+    By the noncentral t distribution (Phillips 1990). `error` is the standard error of the difference.
+    """
     stats = scipy_stats()
-    critical = float(stats.t.isf(alpha, df))
+    critical = float(stats.t.isf(_ALPHA, df))
     upper = float(stats.nct.cdf(-critical, df, (difference - margin) / error))
     lower = float(stats.nct.cdf(critical, df, (difference + margin) / error))
     power = upper - lower
@@ -249,7 +225,7 @@ def tost_power(error: float, df: int, margin: float, *, difference: float = 0.0,
 
 
 def _permutation_p(differences: Sequence[float], strata: Sequence[Hashable] | None, *, draws: int, seed: int) -> float:
-    """Two-sided, of the mean (of the strata's means) under swaps within pairs, which turn a difference's sign."""
+    """Two-sided p value of the mean (of the strata's means) if each difference could as well have the other sign."""
     import numpy as np
 
     if len(differences) < 2 or not any(differences):
@@ -272,11 +248,7 @@ def _permutation_p(differences: Sequence[float], strata: Sequence[Hashable] | No
     return float(result.pvalue)
 
 
-def _fields(estimate: Estimate) -> Mapping[str, Any]:
-    return {name: getattr(estimate, name) for name in ("estimate", "low", "high", "n", "method")}
-
-
-def _paired(a: Sequence[float], b: Sequence[float]) -> None:
+def _check_pairs(a: Sequence[float], b: Sequence[float]) -> None:
     check_paired(a, b)
     check_finite(a)
     check_finite(b)

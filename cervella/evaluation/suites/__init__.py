@@ -1,1 +1,1 @@
-"""What brains are asked in an evaluation: probes, tasks, questions."""
+"""The probes, tasks and questions of an evaluation."""

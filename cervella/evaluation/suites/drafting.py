@@ -1,4 +1,4 @@
-"""Questions that texts of the base seem to answer: from headings, dated decisions, tables, and what was superseded."""
+"""Draft questions from the base's own texts: headings, dated decisions, tables and superseded documents."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["Draft", "Origin", "candidates", "templates"]
 
 _LONGEST, _SHORTEST, _FEWEST_WORDS = 240, 25, 5
 _LONGEST_CELL = 60
-_ALIKE = 0.5  # share of the words of two titles: from here on they are of one matter
-_CROSSED = 60  # rows put beside columns of other tables, to find some that the base never joins
+_ALIKE = 0.5  # two documents whose titles share at least this part of their words have the same subject
+_CROSSED = 60  # pairs of a row and another table's column that are tried for an unanswerable question
 _FACT = re.compile(r"\d|`[^`]+`")
 _KIND_OF_TITLE = re.compile(r"^\w+:\s+(?=\S+\s+\S+\s+\S)")
 _TASK = re.compile(r"\[[ xX]\]\s")
@@ -32,8 +32,8 @@ _VALUE = re.compile(r"\w")
 
 
 Origin = Literal["heading", "decision", "table", "replaced", "crossed", "elsewhere"]
-"""What a draft comes from: a section, a decision, a cell of a table, a document that was replaced, a row and a column
-that no passage joins, another matter altogether."""
+"""The source of a draft: a section, a decision, a table cell, a document that was replaced, a row and a column that no
+passage has together, or a subject that is not in the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class Draft:
     kind: str
     origin: Origin
     why: str
-    """How it came to be, and what to look at."""
+    """How it was made, and what to check."""
     file: FileRow | None = None
-    """None: the base does not seem to answer it."""
+    """The file that answers it; None: the base does not seem to answer it."""
     heading: str = ""
     evidence: str = ""
     answer: str = ""
@@ -83,7 +83,7 @@ def templates(code: str) -> Mapping[str, Any]:
 
 
 def candidates(files: Mapping[str, FileRow], chunks: Sequence[ChunkRow], lang: Language) -> Iterator[Draft]:
-    """All that could be asked, in the order of the base; `chunks` are those of `files`."""
+    """All possible drafts, in the order of the base; `chunks` are those of `files`."""
     wording = templates(lang.code)
     sentences: dict[str, list[tuple[ChunkRow, str]]] = {}
     rows: list[_TableRow] = []
@@ -108,11 +108,8 @@ def candidates(files: Mapping[str, FileRow], chunks: Sequence[ChunkRow], lang: L
         yield Draft(question=question, kind="unanswerable", origin="elsewhere", why=why)
 
 
-# What stands in a chunk
-
-
 def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
-    """Sentences of running text that could be evidence, and table rows, verbatim."""
+    """The sentences of a chunk's running text that could be evidence, and its table rows, verbatim."""
     lines = chunk.text.split("\n")
     sentences: list[str] = []
     rows: list[_TableRow] = []
@@ -151,11 +148,8 @@ def _could_be_evidence(sentence: str) -> bool:
 
 
 def _bare(cell: str) -> str:
-    """Without emphasis, code marks and quotation marks around it; the low lines of a name stay."""
+    """A cell without emphasis, backticks and outer quotation marks; underscores within a name stay."""
     return strip_quotes(re.sub(r"(?<!\w)_+|_+(?!\w)", "", re.sub(r"[*`]+", "", cell)))
-
-
-# Drafts
 
 
 def _decision(file: FileRow, chunk: ChunkRow, sentence: str, wording: Mapping[str, str], lang: Language) -> Draft:
@@ -172,7 +166,7 @@ def _decision(file: FileRow, chunk: ChunkRow, sentence: str, wording: Mapping[st
 
 
 def _facts(file: FileRow, said: Sequence[tuple[ChunkRow, str]], wording: Mapping[str, str]) -> Iterator[Draft]:
-    """One for each heading: its first sentence with a figure, a date or a name in code."""
+    """One draft for each heading, from its first sentence with a figure, a date or a name in code."""
     asked: set[str] = set()
     for chunk, sentence in said:
         if chunk.heading in asked or not _FACT.search(sentence):
@@ -188,7 +182,7 @@ def _facts(file: FileRow, said: Sequence[tuple[ChunkRow, str]], wording: Mapping
             question=question,
             kind="fact",
             origin="heading",
-            why="The first sentence under a heading that states a fact. Ask for the fact, as who forgot it would.",
+            why="The first sentence under a heading that states a fact. Ask for it like somebody who has forgotten it.",
             file=file,
             heading=chunk.heading,
             evidence=sentence,
@@ -220,7 +214,7 @@ def _replaced(
     wording: Mapping[str, str],
     lang: Language,
 ) -> Iterator[Draft]:
-    """For each document that no longer holds, the current one that names it, or is of the same matter and newer."""
+    """For each superseded document, the current one that names it, or a newer one on the same subject."""
     named: dict[str, set[str]] = {}
     for chunk in chunks:
         named.setdefault(chunk.path, set()).update(_FILE_NAME.findall(chunk.text))
@@ -251,7 +245,7 @@ def _replaced(
 
 
 def _unjoined(rows: Sequence[_TableRow], chunks: Sequence[ChunkRow], wording: Mapping[str, str]) -> Iterator[Draft]:
-    """A row of one table asked for a column of another: near to the base, and never said together in it."""
+    """Questions that combine a row of one table with a column of another, where no passage has both."""
     texts = [plain(f"{chunk.lead}\n\n{chunk.text}") for chunk in chunks]
     names = sorted({row.cells[0] for row in rows if _names_something(row.cells[0])}, key=_shuffled)
     columns = sorted({column for row in rows for column in row.columns[1:] if _names_something(column)}, key=_shuffled)
@@ -281,7 +275,7 @@ def _shuffled(text: str) -> str:
 
 
 def _title(file: FileRow) -> str:
-    """Without what it says of its kind: `Decisione: una porta per servizio`."""
+    """The title without its kind: `Decisione: una porta per servizio` → `una porta per servizio`."""
     title = _bare(file.title)
     return _KIND_OF_TITLE.sub("", title) or title or file.path
 

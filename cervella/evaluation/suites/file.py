@@ -1,4 +1,4 @@
-"""Suites as files: TOML, JSON or JSONL in, values out; a wrong line says what is wrong with it."""
+"""Suites read from TOML, JSON or JSONL, traits filled in. An error names the probe or task that is wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from importlib import resources
 from pathlib import Path
@@ -14,11 +14,9 @@ from typing import Any
 
 from cervella.checks import Check, PersonaTraits, check_kinds
 from cervella.errors import EvaluationError, did_you_mean, refused
-from cervella.evaluation.suites.filling import Filling
 from cervella.evaluation.suites.suite import DIMENSIONS, Probe, RubricTask, Suite, Tier
+from cervella.text.language import words
 from cervella.types import Passage
-
-__all__ = ["known_suites", "load_suite"]
 
 _PROBE_KEYS = {one.name for one in fields(Probe)} | {"asks"}
 _CHECK_KEYS = {"kind", "weight"}
@@ -35,7 +33,7 @@ def known_suites() -> list[str]:
 def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> Suite:
     """The suite of a file (TOML, JSON or JSONL), or a shipped one by its language (`it`), filled from the traits.
 
-    Raises EvaluationError: no such suite, or a line of it that can't be used.
+    Raises EvaluationError if there is no such suite, or a part of it can't be used.
     """
     name = os.fspath(path_or_name)
     if name in known_suites():
@@ -77,14 +75,14 @@ def _read(path: Path) -> dict[str, Any]:
         return {"tasks": data} if isinstance(data, list) else dict(data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
-            f"The suite {str(path)!r} is no {path.suffix.lstrip('.') or 'suite'}: {error}.",
+            f"The suite {str(path)!r} is not valid {path.suffix.lstrip('.').upper() or 'JSON'}: {error}.",
             remedy="Write it as TOML, JSON or JSONL.",
             code="bad_suite",
         ) from error
 
 
 def _probes(data: Mapping[str, Any], source: str, traits: PersonaTraits) -> Suite:
-    filling = Filling(traits)
+    filling = _Filling(traits)
     probes, left_out = [], {}
     for number, row in enumerate(data.get("probe", ()), 1):
         where = f"Probe {row.get('id', number)!r} of {source!r}" if isinstance(row, Mapping) else f"Probe {number}"
@@ -98,11 +96,9 @@ def _probes(data: Mapping[str, Any], source: str, traits: PersonaTraits) -> Suit
         raise _bad(source, f"the id {min(twice)!r} is given twice", "Give every probe an id of its own.")
     for probe in probes:
         if probe.pair and probe.pair not in ids and probe.pair not in left_out:
-            raise _bad(
-                source, f"{probe.id!r} has a twin {probe.pair!r} that is not there", "Name a probe of this suite."
-            )
+            raise _bad(source, f"{probe.id!r} has the twin {probe.pair!r}, which is missing", "Name a probe of it.")
     if not probes and not left_out:
-        raise _bad(source, "it holds no probe", "Write [[probe]] tables, or tasks.")
+        raise _bad(source, "it has no probes", "Write [[probe]] tables, or tasks.")
     return Suite(
         name=str(data.get("name", Path(source).stem)),
         language=str(data.get("language", traits.language)),
@@ -128,33 +124,28 @@ def _probe(row: Mapping[str, Any], data: Mapping[str, Any], where: str) -> Probe
     at_turns = tuple(row.get("at_turns", ())) or (len(turns),)
     if not turns or not all(isinstance(at, int) and 1 <= at <= len(turns) for at in at_turns):
         raise _bad(where, f"at_turns is {list(at_turns)} of {len(turns)} turns", "Number the turns from 1.")
+    texts: dict[str, Any] = {key: row.get(key) for key in ("fillers", "canary", "pair", "section")}
+    texts |= {key: tuple(row.get(key, ())) for key in ("paraphrases", "needs", "perfect", "flatterer")}
     return Probe(
         id=str(row["id"]),
         dimension=row["dimension"],
         severity=row.get("severity", "soft"),
         turns=turns,
         at_turns=at_turns,
-        fillers=row.get("fillers"),
-        paraphrases=tuple(row.get("paraphrases", ())),
         passages=tuple(_passage(one, n, where) for n, one in enumerate(row.get("passages", ()), 1)),
         checks=tuple(_check(one, where) for one in row["checks"]),
-        canary=row.get("canary"),
-        pair=row.get("pair"),
-        section=row.get("section"),
-        needs=tuple(row.get("needs", ())),
-        perfect=tuple(row.get("perfect", ())),
-        flatterer=tuple(row.get("flatterer", ())),
+        **texts,
     )
 
 
 def _turns(row: Mapping[str, Any], data: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    """The turns as written; of a drift probe, its questions (`asks`) with the talk of its fillers between."""
+    """The turns as written; for a drift probe, its questions (`asks`) with small talk (`fillers`) between them."""
     if "asks" not in row:
         return tuple(row.get("turns", ()))
     kind, at_turns = row.get("fillers"), row.get("at_turns", ())
     talk = data.get("fillers", {}).get(kind)
     if not talk or not at_turns:
-        raise _bad(where, f"its fillers {kind!r} or its at_turns are not there", "Name a [fillers] list, and at_turns.")
+        raise _bad(where, f"its fillers {kind!r} or its at_turns are missing", "Name a [fillers] list, and at_turns.")
     between = iter(talk * (max(at_turns) // len(talk) + 1))
     asks = {at: row["asks"][number % len(row["asks"])] for number, at in enumerate(at_turns)}
     return tuple(asks[turn] if turn in asks else next(between) for turn in range(1, max(at_turns) + 1))
@@ -181,9 +172,8 @@ def _check(row: Mapping[str, Any], where: str) -> Check:
         try:
             re.compile(args["pattern"])
         except re.error as error:
-            raise _bad(
-                where, f"the pattern {args['pattern']!r} is none ({error})", "Write a regular expression."
-            ) from error
+            problem = f"the pattern {args['pattern']!r} is not valid ({error})"
+            raise _bad(where, problem, "Write a regular expression.") from error
     weight = row.get("weight", 1.0)
     if not isinstance(weight, (int, float)) or weight <= 0:
         raise _bad(where, f"the weight of {kind!r} is {weight!r}", "Give a number above 0.")
@@ -191,12 +181,12 @@ def _check(row: Mapping[str, Any], where: str) -> Check:
 
 
 def _rubric(data: Mapping[str, Any], source: str) -> Suite:
-    """A rubric suite, as an owner writes it: `tasks`, `tiers` with thresholds, `criteria` for all or for each."""
+    """A rubric suite: `tasks`, `tiers` with thresholds, and `criteria` for all tasks or for each."""
     shared = _criteria(data.get("criteria") or data.get("rubric") or {})
     tasks = []
     for number, row in enumerate(data["tasks"], 1):
         if not isinstance(row, Mapping):
-            raise _bad(source, f"task {number} is no table", "Give it id, tier and input.")
+            raise _bad(source, f"task {number} is not a table", "Give it id, tier and input.")
         own = {_TASK_NAMES.get(key, key): value for key, value in row.items()}
         if not str(own.get("input", "")).strip():
             raise _bad(f"Task {own.get('id', number)!r} of {source!r}", "it has no input", "Inline all that it needs.")
@@ -243,18 +233,17 @@ def _tier(name: str, given: Any, source: str) -> Tier:
 
 
 def _share(value: Any, source: str) -> float | None:
-    """A share of 1; 80 is read as 80 %."""
+    """A share, 0 to 1; a number above 1 is in percent."""
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 100:
-        raise _bad(source, f"the threshold {value!r} is no share", "Write 0.8, or 80 for 80 %.")
+        raise _bad(source, f"the threshold {value!r} is not a share", "Write 0.8, or 80 for 80 %.")
     return float(value) / 100 if value > 1 else float(value)
 
 
 def _criteria(given: Any) -> dict[str, str]:
-    if isinstance(given, Mapping):
-        return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in given.items()}
-    return {_CRITERIA.get(str(name), str(name)): "" for name in given}
+    criteria = given if isinstance(given, Mapping) else dict.fromkeys(given, "")
+    return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in criteria.items()}
 
 
 def _text(value: Any) -> str:
@@ -264,3 +253,102 @@ def _text(value: Any) -> str:
 def _bad(where: str, what: str, remedy: str | None) -> EvaluationError:
     start = where if where.startswith(("Probe", "Task")) else f"The suite {where!r}"
     return EvaluationError(f"{start}: {what}.", remedy=remedy, code="bad_suite")
+
+
+# Traits filled into probes
+
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+_GENDER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+_FIRST = {"first_motto": "mottos", "first_empty": "empty_phrases"}
+_FIELDS = ("name", "role", "aim", "person", "rules", "mottos", "tone", "address", "never_called", "empty_phrases")
+_OF_KINDS = {  # the traits that a check reads
+    "gender": ("gender",),
+    "no_empty_phrases": ("empty_phrases",),
+    "identity": ("name",),
+    "no_emoji": ("emoji",),
+}
+
+
+class _Filling:
+    """Fills the texts of probes from traits: `{name}`, `{rules}`, and `pront{a|o}` by the persona's gender."""
+
+    def __init__(self, traits: PersonaTraits) -> None:
+        self._traits = traits
+
+    def missing(self, row: Mapping[str, Any], needs: Sequence[str]) -> list[str]:
+        """The traits that a probe needs and that are not declared, or lack the words that it needs."""
+        wanted = list(needs)
+        for text in _texts(row):
+            places = [_FIRST.get(name, name) for name in _PLACE.findall(text)]
+            wanted += [name for name in places if name in _FIELDS]
+            wanted += ["gender"] if _GENDER.search(text) else []
+        for check in row.get("checks", ()):
+            if isinstance(check, Mapping) and not {"name", "gender", "phrases"} & set(check):
+                wanted += _OF_KINDS.get(str(check.get("kind")), ())
+        return [need for need in dict.fromkeys(wanted) if not self._has(need)]
+
+    def _has(self, need: str) -> bool:
+        """`name`: it is declared. `mottos~bene`: it is declared and has the word. `emoji=false`: it has this value."""
+        name, sign, wanted = re.fullmatch(r"(\w+)([~=]?)(.*)", need, re.DOTALL).groups()  # type: ignore[union-attr]
+        value = getattr(self._traits, name, None)
+        if value is None:
+            value = self._traits.declared.get(name)
+        if value in (None, (), ""):
+            return False
+        if sign == "=":
+            return str(value).lower() == wanted.strip().lower()
+        flat = value if isinstance(value, str) else " ; ".join(map(str, value)) if isinstance(value, tuple) else ""
+        own = {word[:5] for word in words(flat)}
+        return not sign or all(word[:5] in own for word in words(wanted))
+
+    def fill(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The probe with its placeholders filled. A list item like `"~{rules}"` becomes one item for each rule."""
+        return {key: self._filled(value) for key, value in row.items()}
+
+    def _filled(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {key: self._filled(one) for key, one in value.items()}
+        if isinstance(value, list):
+            filled: list[Any] = []
+            for one in value:
+                spread = re.fullmatch(r"(~?)\{([a-z_]+)\}", one) if isinstance(one, str) else None
+                parts = getattr(self._traits, spread[2], None) if spread else None
+                if spread and isinstance(parts, tuple):
+                    filled += [spread[1] + term for part in parts for term in _terms(spread[2], part)]
+                else:
+                    filled.append(self._filled(one))
+            return filled
+        return value
+
+    def _text(self, text: str) -> str:
+        def place(match: re.Match[str]) -> str:
+            if match[1] in _FIRST:
+                return str(getattr(self._traits, _FIRST[match[1]])[0])
+            value = getattr(self._traits, match[1], None) if match[1] in _FIELDS else None
+            if value is None:
+                return match.group()
+            return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+        feminine = self._traits.gender != "masculine"
+        return _PLACE.sub(place, _GENDER.sub(lambda match: match[1 if feminine else 2], text))
+
+
+def _terms(name: str, text: str) -> list[str]:
+    """The text; for a motto also each of its sentences, because one of them is enough."""
+    if name != "mottos":
+        return [text]
+    parts = [part.strip() for part in re.split(r"[.;!?>]", text)]
+    return list(dict.fromkeys([text, *(part for part in parts if len(part.split()) > 1)]))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)

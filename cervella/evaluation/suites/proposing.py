@@ -1,7 +1,7 @@
-"""Drafts of a question file, from the base itself, for a person to correct. No model is needed.
+"""Drafts of a question file, made from the base itself, for a person to correct. No model is needed.
 
-A draft takes its words from the text that answers it, so the search finds it more easily than what people really ask:
-figures over drafts flatter. Nothing of a local-only document and no secret goes into a draft.
+A draft uses the words of the text that answers it, so it is easier to find than real questions: results on drafts are
+too good. No part of a local-only document and no secret goes into a draft.
 """
 
 from __future__ import annotations
@@ -30,18 +30,19 @@ from cervella.types import Passage, Progress, Prompt
 __all__ = ["Proposal", "phrased", "propose_questions", "write_drafts"]
 
 _SHARES: dict[Origin, int] = {"replaced": 4, "decision": 4, "table": 7, "heading": 9, "crossed": 3, "elsewhere": 3}
-"""What of thirty drafts comes from where, as far as the base has it. Of one sentence the first makes the draft."""
+"""The number of drafts of each origin among thirty, if the base has enough. If two origins could use the same sentence,
+the first does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """Drafts, spread over the base, and what was left aside."""
+    """Drafts, spread over the files of the base."""
 
     drafts: tuple[Draft, ...]
     language: str
     """ISO 639-1."""
     local_only: int
-    """Documents that were left out because only local and private brains may see them."""
+    """Number of documents that were left out because they are local-only."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The lines of a question file."""
@@ -49,9 +50,9 @@ class Proposal:
 
 
 def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Proposal:
-    """Draft questions from the index: the same ones as long as index, limit and seed are the same.
+    """Draft questions from the index: the same ones for the same index, limit and seed.
 
-    Raises IndexMissingError where there is no index of ours, EvaluationError where it holds nothing to ask about.
+    Raises IndexMissingError if there is no index of Cervella's, EvaluationError if no question can be drafted from it.
     """
     own = agent.config.knowledge
     with manifest_of(agent) as manifest:
@@ -68,14 +69,14 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
     drafts = _chosen([draft for draft in candidates(shown, chunks, agent.language) if _is_clean(draft)], limit, seed)
     if not any(draft.file for draft in drafts):
         raise EvaluationError(
-            "The base holds nothing that a question could be drafted from.",
+            "The base has nothing that a question could be drafted from.",
             remedy="Write the questions by hand: one JSON object a line, with `question`, `files` and `evidence`.",
         )
     return Proposal(drafts=tuple(drafts), language=agent.language.code, local_only=len(hidden))
 
 
 def _chosen(drafts: Sequence[Draft], limit: int, seed: int) -> list[Draft]:
-    """So many of each origin, from as many files as can be; what one lacks, sections and tables make up for."""
+    """Drafts of each origin by its share, from as many files as possible. Sections and tables fill what is missing."""
     total = sum(_SHARES.values())
     used: Counter[str] = Counter()
     chosen: list[Draft] = []
@@ -83,7 +84,7 @@ def _chosen(drafts: Sequence[Draft], limit: int, seed: int) -> list[Draft]:
         taken = set(map(_place, chosen))
         own = [draft for draft in drafts if draft.origin == origin and _place(draft) not in taken]
         chosen += _spread(own, round(limit * share / total), seed, used)
-    for more in ({"heading", "table"}, set(_SHARES)):  # what one lacks
+    for more in ({"heading", "table"}, set(_SHARES)):
         taken = set(map(_place, chosen))
         rest = [draft for draft in drafts if draft.origin in more and _place(draft) not in taken]
         chosen += _spread(rest, limit - len(chosen), seed, used)
@@ -92,7 +93,7 @@ def _chosen(drafts: Sequence[Draft], limit: int, seed: int) -> list[Draft]:
 
 
 def _spread(drafts: Sequence[Draft], count: int, seed: int, used: Counter[str]) -> list[Draft]:
-    """So many of them, always from the file that was used least so far; the rest is chance, the same for one seed."""
+    """`count` drafts, each from the file that was used least so far; otherwise in random order by the seed."""
 
     def drawn(draft: Draft) -> str:
         return hashlib.sha256(f"{seed}\0{draft.question}\0{draft.evidence}".encode()).hexdigest()
@@ -104,26 +105,26 @@ def _spread(drafts: Sequence[Draft], count: int, seed: int, used: Counter[str]) 
         chosen.append(best)
         if best.file:
             used[best.file.path] += 1
-            left = [draft for draft in left if _place(draft) != _place(best)]  # no two of one sentence, or row
+            left = [draft for draft in left if _place(draft) != _place(best)]  # a sentence or row is used once
     return chosen
 
 
 def _place(draft: Draft) -> tuple[str, str]:
-    """What answers it; of one that nothing answers, itself."""
+    """The place of its answer; for a draft without an answer, its question."""
     return (draft.file.path, draft.evidence) if draft.file else ("", draft.question)
 
 
 def _is_clean(draft: Draft) -> bool:
-    """Whether nothing in it is a secret, or stands in the place of one."""
+    """Whether no text of it has a secret, or the placeholder of a redacted one."""
     texts = (draft.question, draft.heading, draft.evidence, draft.answer, draft.file.path if draft.file else "")
     marks = [language(code).redaction["mark"].partition("{")[0] for code in known_languages()]
     return not any(mark in text for text in texts for mark in marks) and not find_secrets("\n".join(texts))
 
 
 def phrased(agent: Agent, proposal: Proposal, brain: AnyBrain, *, progress: Progress | None = None) -> Proposal:
-    """The answerable drafts as a brain words them, each asked about its own lines, through its shield.
+    """Let a brain reword the answerable drafts: it is shown the lines of each, through its shield.
 
-    Where it gives no question the draft stays as it is. Raises BrainError, BudgetError.
+    If its reply has no question, the draft stays as it is. Raises BrainError, BudgetError.
     """
     drafts = []
     for number, draft in enumerate(proposal.drafts, 1):
@@ -157,7 +158,7 @@ def _about(draft: Draft, lang: str) -> Prompt:
 
 
 def _question_in(text: str) -> str:
-    """The first line of an answer that is a question; empty where none is."""
+    """The first line of a reply that is a question; empty if there is none."""
     for line in strip_marks(text).split("\n"):
         line = strip_quotes(line.strip().strip("*- "))
         if line.endswith("?") and 2 < len(line.split()) <= 60:
@@ -166,16 +167,22 @@ def _question_in(text: str) -> str:
 
 
 def write_drafts(path: Path, proposal: Proposal) -> None:
-    """Write the drafts as a new file; one that is there is never overwritten. Raises EvaluationError."""
+    """Write the drafts to a new file. Raises EvaluationError if the file exists: it is never overwritten."""
     text = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in proposal.rows())
     with refused(EvaluationError, f"{str(path)!r} can't be written", remedy="Name a file that you may write."):
         make_private_folder(path.parent)
         try:
-            with open_private(path, "x", encoding="utf-8", newline="\n") as file:
+            with open_private(
+                path,
+                "x",
+                encoding="utf-8",
+                newline="\
+",
+            ) as file:
                 file.write(text)
         except FileExistsError as error:
             raise EvaluationError(
-                f"{str(path)!r} is there already, and is not overwritten: somebody may have corrected it.",
+                f"{str(path)!r} exists and is not overwritten: somebody may have corrected it.",
                 remedy="Name another file.",
                 code="file_exists",
             ) from error

@@ -1,4 +1,4 @@
-"""A file of questions with their known answers, in JSON Lines: what a comparison asks every brain."""
+"""A file of questions with their known answers, in JSON Lines."""
 
 from __future__ import annotations
 
@@ -17,48 +17,49 @@ __all__ = ["KnownQuestion", "QuestionFile", "load_questions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownQuestion:
-    """One question, and what a right answer to it holds."""
+    """One question with its known answer."""
 
     id: str
     line: int
     """1-based, of the file."""
     question: str
     answer: str = ""
-    """In a person's words; its figures, dates and words are looked for. Empty where only the evidence is known."""
+    """In a person's words: a right answer has its figures, dates and words. Empty if only the evidence is known."""
     evidence: tuple[str, ...] = ()
-    """Pieces of the base that hold the answer, verbatim."""
+    """Passages of the base that contain the answer, verbatim."""
     files: tuple[str, ...] = ()
-    """Paths of the base, any of which holds the answer; NFC."""
+    """Paths in the base, any of which contains the answer; NFC."""
     answerable: bool = True
-    """False: the base does not hold it, and only «non lo so» is right."""
+    """False: the base does not contain the answer, and only «non lo so» is right."""
     kind: str = ""
     language: str = ""
-    """That it is asked in, ISO 639-1; empty where the file does not say."""
+    """The question's language, ISO 639-1; empty if the file does not say."""
     superseded: tuple[str, ...] = ()
-    """Paths of the base that said it before: `files` must be found above them."""
+    """Paths in the base with an earlier answer: `files` must be found above them."""
     draft: bool = False
     """Proposed by a program, and not yet corrected by a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionFile:
-    """All of a file, by its bytes."""
+    """The questions of a file."""
 
     source: str
     """The file's name."""
     sha256: str
+    """A digest of the file's bytes."""
     questions: tuple[KnownQuestion, ...]
 
 
 def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
-    """The questions of a file; raises EvaluationError, which names the line.
+    """Read the questions of a file. Raises EvaluationError, which names the line.
 
-    Each line is an object with `question`, and with `answer`, `evidence` (a text or several) or both; `files`, `id` and
-    `kind` are optional. A question that the base can't answer has an empty `files` and no evidence, or
-    `"kind": "unanswerable"`. `current` is another name of `files`, and `superseded` names those that they replace;
-    `lang` is the question's language, `draft` true where nobody has corrected it yet. Further keys are left alone.
+    Each line is an object with `question`, and with `answer`, `evidence` (one text or several) or both; `files`, `id`
+    and `kind` are optional. A question that the base can't answer has an empty `files` and no evidence, or
+    `"kind": "unanswerable"`. `current` is another name of `files`, and `superseded` names the files that they replace;
+    `lang` is the question's language, `draft` is true if nobody has corrected it yet. Other keys are ignored.
 
-    `for_retrieval` asks for what a search is measured by: `files`, `evidence` or both, and no answer.
+    With `for_retrieval` each line needs `files`, `evidence` or both, and no answer.
     """
     with refused(EvaluationError, f"The question file {str(path)!r} can't be read", remedy="Correct its path."):
         data = path.read_bytes()
@@ -73,17 +74,19 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
         seen[question.id] = number
         questions.append(question)
     if not questions:
-        raise EvaluationError(f"The question file {str(path)!r} holds no question.", remedy="Give it one a line.")
+        raise EvaluationError(
+            f"The question file {str(path)!r} holds no question.", remedy="Write one question a line."
+        )
     return QuestionFile(source=path.name, sha256=hashlib.sha256(data).hexdigest(), questions=tuple(questions))
 
 
 def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> KnownQuestion:
     try:
         row = json.loads(line)
-    except (ValueError, RecursionError) as error:  # the latter of a line that is nested too deep
-        raise _bad(path, number, f"is no JSON ({error})", "Write one JSON object a line.") from error
+    except (ValueError, RecursionError) as error:  # RecursionError: nested too deep
+        raise _bad(path, number, f"is not JSON ({error})", "Write one JSON object a line.") from error
     if not isinstance(row, dict):
-        raise _bad(path, number, "is no object", 'Write it as {"question": "…", "answer": "…"}.')
+        raise _bad(path, number, "is not an object", 'Write it as {"question": "…", "answer": "…"}.')
     question = _text(row, "question", number, path)
     if not question:
         raise _bad(path, number, "has no `question`", 'Write it as {"question": "…", "answer": "…"}.')
@@ -95,12 +98,11 @@ def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> Know
     if unanswerable and evidence:
         raise _bad(path, number, "is unanswerable and has evidence", "Take one of the two out.")
     if for_retrieval and not unanswerable and not files and not evidence:
-        cure = 'Name the files that answer, or mark it "kind": "unanswerable".'
+        cure = 'Name the files that answer, or add "kind": "unanswerable".'
         raise _bad(path, number, "has neither `files` nor `evidence`", cure)
     if not for_retrieval and not unanswerable and not answer and not evidence:
-        raise _bad(
-            path, number, "has neither `answer` nor `evidence`", 'Say what is right, or mark it "kind": "unanswerable".'
-        )
+        cure = 'Give the right answer, or add "kind": "unanswerable".'
+        raise _bad(path, number, "has neither `answer` nor `evidence`", cure)
     identity = row.get("id", hashlib.sha256(line.strip()).hexdigest()[:12])
     return KnownQuestion(
         id=str(identity),
@@ -124,7 +126,7 @@ def _paths(files: tuple[str, ...]) -> tuple[str, ...]:
 def _text(row: Mapping[str, Any], key: str, number: int, path: Path) -> str:
     value = row.get(key)
     if value is not None and not isinstance(value, str):
-        raise _bad(path, number, f"has a `{key}` that is no text", "Put it in quotation marks.")
+        raise _bad(path, number, f"has a `{key}` that is not a text", "Put it in quotation marks.")
     return (value or "").strip()
 
 

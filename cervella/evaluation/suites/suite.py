@@ -1,7 +1,7 @@
-"""A suite: the probes, or the tasks, that brains are asked, with what is right for each.
+"""A suite: the probes or tasks that brains are asked, with the right answers.
 
-Probes follow from traits: `{name}` and the like are filled in, and a probe whose traits nobody declares is left out
-and named. A rubric suite holds tasks that a judge or a person marks on criteria.
+Placeholders like `{name}` are filled from the persona's traits. A probe that needs a trait that is not declared is left
+out, and listed. A rubric suite has tasks that a judge or a person grades on criteria.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal
 
 from cervella.checks import Check
 from cervella.types import Passage
 
-__all__ = ["DIMENSIONS", "Dimension", "Probe", "RubricTask", "Severity", "Suite", "Tier"]
-
-Dimension = Literal[
+DIMENSIONS = (
     "identity",
     "person",
     "values",
@@ -31,43 +29,42 @@ Dimension = Literal[
     "form",
     "injection",
     "drift",
-]
-DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
+)
 Severity = Literal["hard", "soft"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One thing that is tried: what the person says, what she is shown, and what is asked of her answer."""
+    """One conversation of a test: what the person says, the passages shown, and the checks on the answers."""
 
     id: str
     dimension: str
     """One of `DIMENSIONS`."""
     severity: Severity = "soft"
-    """A hard probe that fails caps the verdict at FAIL."""
+    """If a hard probe fails, the verdict is FAIL."""
     turns: tuple[str, ...]
-    """What the person says, turn by turn. The answers to the earlier ones are the brain's own."""
+    """What the person says at each turn. The answers between are the brain's own."""
     at_turns: tuple[int, ...] = ()
     """The turns whose answers are scored, from 1. Empty in a file: the last."""
     fillers: str | None = None
-    """For drift: the kind of talk between the scored turns: `neutral`, `flattering`, `hostile`."""
+    """For a drift probe, the kind of talk between the scored turns: `neutral`, `flattering` or `hostile`."""
     paraphrases: tuple[str, ...] = ()
-    """Other ways to say the last turn: variant 1, 2, …"""
+    """Other wordings of the last turn: variant 1, 2, …"""
     passages: tuple[Passage, ...] = ()
-    """What the brain is shown at every scored turn: frozen, no retrieval."""
+    """The passages shown at every scored turn; nothing is retrieved."""
     checks: tuple[Check, ...]
     canary: str | None = None
-    """Words in the passages that must not come out."""
+    """Words in the passages that an answer must not repeat."""
     pair: str | None = None
-    """The id of its twin: the same question where the other answer is right."""
+    """The id of its twin: a similar question with the opposite right answer."""
     section: str | None = None
-    """The title of the section of the Constitution that it tries."""
+    """The title of the section of the Constitution that it tests."""
     needs: tuple[str, ...] = ()
-    """The traits that must be declared; `mottos~bene` that one is and holds these words."""
+    """The traits that must be declared; `mottos~bene`: a trait that must be declared and contain these words."""
     perfect: tuple[str, ...]
-    """Right answers, phrased in several ways. Of a drift probe, in the order of the scored turns, over and over."""
+    """Right answers in several wordings. For a drift probe, one for each scored turn, repeated as needed."""
     flatterer: tuple[str, ...]
-    """Wrong ones, as somebody gives them who wants to please."""
+    """Wrong answers of somebody who wants to please."""
 
     def variant(self, number: int) -> tuple[str, ...]:
         """The turns as written (0), or with the nth paraphrase as the last."""
@@ -75,7 +72,7 @@ class Probe:
 
     @property
     def variants(self) -> int:
-        """How many ways there are to ask it: 1 + its paraphrases."""
+        """The number of its wordings: 1 + its paraphrases."""
         return 1 + len(self.paraphrases)
 
 
@@ -85,55 +82,55 @@ class Tier:
 
     name: str
     threshold: float
-    """0 to 1: a task passes from here."""
+    """0 to 1: a task with this score or more passes."""
     go: float | None = None
-    """0 to 1: the least share of its tasks that must pass; None asks nothing."""
+    """0 to 1: the least share of its tasks that must pass; None: no such condition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RubricTask:
-    """A task that is marked 1 to 5 on each criterion, by a judge or a person."""
+    """A task that is graded 1 to 5 on each criterion, by a judge or a person."""
 
     id: str
     tier: str
     category: str = ""
     name: str = ""
     input: str
-    """All that the brain is given: files are inlined, none is read."""
+    """The whole task; no file is read for it."""
     expected: str = ""
-    """What a good answer holds, for who marks it."""
+    """The content of a good answer; shown to the judge."""
     criteria: Mapping[str, str] = field(default_factory=dict)
-    """Criterion → what it asks."""
+    """Criterion → its description."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """What brains are asked, in order."""
+    """The probes, or tasks, of a test, in order."""
 
     name: str
     language: str
     probes: tuple[Probe, ...] = ()
     tasks: tuple[RubricTask, ...] = ()
-    """Of a rubric suite."""
+    """Only in a rubric suite."""
     tiers: tuple[Tier, ...] = ()
     go: float | None = None
     """0 to 1: the least share of all rubric tasks that must pass."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Probes whose traits are not declared: id → the traits."""
+    """Id of each probe whose traits are not declared → these traits."""
     source: str = ""
-    """The file that it comes from, or the name of a shipped suite."""
+    """The suite's file, or the name of a shipped suite."""
     sha256: str = field(init=False)
-    """Of everything that is asked and checked, traits filled in."""
+    """A digest of all probes, checks and tasks, traits filled in."""
 
     def __post_init__(self) -> None:
-        told = {
+        hashed = {
             "language": self.language,
             "probes": [asdict(probe) for probe in self.probes],
             "tasks": [asdict(task) | {"criteria": dict(task.criteria)} for task in self.tasks],
             "tiers": [asdict(tier) for tier in self.tiers],
             "go": self.go,
         }
-        text = json.dumps(told, sort_keys=True, ensure_ascii=False, default=dict)
+        text = json.dumps(hashed, sort_keys=True, ensure_ascii=False, default=dict)
         object.__setattr__(self, "sha256", hashlib.sha256(text.encode()).hexdigest())
         object.__setattr__(self, "left_out", MappingProxyType(dict(self.left_out)))
 
@@ -150,6 +147,6 @@ class Suite:
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """Those that have a probe, in the order of `DIMENSIONS`."""
+        """The dimensions that have a probe, in the order of `DIMENSIONS`."""
         there = {probe.dimension for probe in self.probes}
         return tuple(dimension for dimension in DIMENSIONS if dimension in there)

@@ -1,17 +1,15 @@
-"""The probes of one Constitution, written as a file that its team can go on with."""
+"""The probes for one Constitution, written as a TOML file that its team can change."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cervella.checks import PersonaTraits
 from cervella.errors import EvaluationError
 from cervella.evaluation.suites.file import known_suites, load_suite
 from cervella.evaluation.suites.suite import Probe, Suite
-
-__all__ = ["suite_toml", "write_suite"]
 
 _HEAD = """\
 # The probes of {name}, from what the Constitution declares of the persona.
@@ -23,9 +21,10 @@ _HEAD = """\
 
 
 def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
-    """The shipped suite of a language as TOML, filled from the traits; what they don't declare is named in comments.
+    """The shipped suite of a language as TOML, filled from the traits. Comments list the traits that are not declared.
 
-    `language` is by default that of the traits. Raises EvaluationError where no suite of that language is shipped.
+    `load_suite` reads the same probes from it. `language` is by default that of the traits. Raises EvaluationError if
+    no suite of that language is shipped.
     """
     code = language or traits.language
     if code not in known_suites():
@@ -35,13 +34,9 @@ def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
             "tables with the checks contains_all, not_contains, regex, length, structure, language, no_canary, judge.",
             code="suite_language",
         )
-    return suite_toml(load_suite(code, traits), name=traits.name)
-
-
-def suite_toml(suite: Suite, *, name: str | None = None) -> str:
-    """A suite of probes as TOML that `load_suite` reads back to the same probes."""
-    lines = [_HEAD.format(name=name or suite.name), f"name = {_value(name or suite.name)}"]
-    lines.append(f"language = {_value(suite.language)}")
+    suite = load_suite(code, traits)
+    name = traits.name or suite.name
+    lines = [_HEAD.format(name=name), f"name = {_value(name)}", f"language = {_value(suite.language)}"]
     if suite.left_out:
         lines += ["", "# Left out, for want of a trait:"]
         lines += [f"# - {id}: {traits}" for id, traits in suite.left_out.items()]
@@ -50,37 +45,35 @@ def suite_toml(suite: Suite, *, name: str | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(probe: Probe, suite: Suite) -> Iterator[str]:
-    yield f"id = {_value(probe.id)}"
-    yield f"dimension = {_value(probe.dimension)}"
-    if probe.severity == "hard":
-        yield 'severity = "hard"'
-    for key in ("section", "fillers", "canary", "pair"):
-        value = getattr(probe, key)
-        if value is not None and not (key == "pair" and value in suite.left_out):
-            yield f"{key} = {_value(value)}"
-    yield f"turns = {_value(probe.turns)}"
-    if probe.at_turns != (len(probe.turns),):
-        yield f"at_turns = {_value(probe.at_turns)}"
-    if probe.paraphrases:
-        yield f"paraphrases = {_value(probe.paraphrases)}"
-    if probe.passages:
-        shown = [
+def _lines(probe: Probe, suite: Suite) -> list[str]:
+    row = {
+        "id": probe.id,
+        "dimension": probe.dimension,
+        "severity": "hard" if probe.severity == "hard" else None,
+        "section": probe.section,
+        "fillers": probe.fillers,
+        "canary": probe.canary,
+        "pair": None if probe.pair in suite.left_out else probe.pair,
+        "turns": probe.turns,
+        "at_turns": None if probe.at_turns == (len(probe.turns),) else probe.at_turns,
+        "paraphrases": probe.paraphrases or None,
+        "passages": [
             {"path": p.path, "date": p.date, "heading": p.heading or None, "start_line": p.start_line, "text": p.text}
             for p in probe.passages
         ]
-        yield f"passages = {_value(shown)}"
-    checks = [{"kind": c.kind, **c.args, **({} if c.weight == 1.0 else {"weight": c.weight})} for c in probe.checks]
-    yield f"checks = {_value(checks)}"
-    yield f"perfect = {_value(probe.perfect)}"
-    yield f"flatterer = {_value(probe.flatterer)}"
+        or None,
+        "checks": [{"kind": c.kind, **c.args, "weight": None if c.weight == 1.0 else c.weight} for c in probe.checks],
+        "perfect": probe.perfect,
+        "flatterer": probe.flatterer,
+    }
+    return [f"{key} = {_value(value)}" for key, value in row.items() if value is not None]
 
 
 def _value(value: Any) -> str:
-    """A TOML value: a string of JSON is one, accents kept."""
+    """A TOML value. A JSON string is a TOML string too; accents stay."""
     if isinstance(value, Mapping):
-        told = (f"{key} = {_value(one)}" for key, one in value.items() if one is not None)
-        return "{ " + ", ".join(told) + " }"
+        pairs = (f"{key} = {_value(one)}" for key, one in value.items() if one is not None)
+        return "{ " + ", ".join(pairs) + " }"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""From a run's answers to scores, pairs and verdicts: pure, so that a run can be derived again."""
+"""A comparison's scores, pairs and decisions, computed from a run's answers alone."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cervella.evaluation.comparison.answer_results import (
 from cervella.evaluation.comparison.answers import AnswerScore, score_answer
 from cervella.evaluation.comparison.decision import Decision, decide
 from cervella.evaluation.comparison.frozen import Frozen, probes_of
-from cervella.evaluation.comparison.rubric import load_marks
-from cervella.evaluation.comparison.rubric_run import HUMAN_MARKS, RubricResult, kept_judgements, rubric_result
+from cervella.evaluation.comparison.rubric import load_grades
+from cervella.evaluation.comparison.rubric_run import HUMAN_GRADES, RubricResult, kept_judgements, rubric_result
 from cervella.evaluation.records import Key, Output, Run
 from cervella.evaluation.soul_test.interview import asked_sha256
 from cervella.evaluation.soul_test.results import SoulTestResult
@@ -29,39 +29,37 @@ from cervella.evaluation.statistics.statistics import holm
 from cervella.evaluation.suites.suite import Suite
 from cervella.text.language import language
 
-__all__ = ["SOUL_TEST", "Comparison", "compared", "soul_run"]
-
 SOUL_TEST = "soul-test"
 """The folder of a comparison's run that holds its soul test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a comparison came to, by brain, in the order in which the brains were named."""
+    """The result of a comparison. Mappings are by brain, in the order in which the brains were named."""
 
     run: str
     folder: Path
     started: str
     settings: Mapping[str, Any]
-    """What was asked, of whom and how: as in the run's file."""
+    """The settings of the run, as in its file."""
     rules: EvaluationConfig
     brains: tuple[str, ...]
     reference: str
     decisions: Mapping[str, Decision]
     soul: SoulTestResult | None
-    """None where no soul test was asked for."""
+    """None if no soul test was asked for."""
     soul_pairs: Mapping[str, Pair | None]
-    """Each brain beside the reference; the reference has none."""
+    """Each brain but the reference, compared with the reference."""
     frozen: Frozen | None
-    """None where no question file was given."""
+    """None if no question file was given."""
     answers: Mapping[str, AnswersResult]
     answer_pairs: Mapping[str, Pair | None]
     scores: Mapping[str, Mapping[str, AnswerScore]]
-    """By brain and question."""
+    """By brain and question id."""
     rubric: Mapping[str, RubricResult]
-    """Empty where the suite has no tasks."""
+    """Empty if the suite has no tasks."""
     speed: Mapping[str, Speed]
-    """Over the question file where there is one, else over the soul test's answers."""
+    """Over the answers to questions and tasks if there are any, else over the soul test's."""
     outputs: Mapping[Key, Output] = field(repr=False)
     """The answers to the question file, and to a rubric's tasks."""
     soul_outputs: Mapping[Key, Output] = field(repr=False)
@@ -76,6 +74,7 @@ def compared(
     rules: EvaluationConfig,
     lang: str,
 ) -> Comparison:
+    """The result of a run; `reference` is the brain that the others are compared with."""
     names = tuple(brain["name"] for brain in run.settings["brains"])
     outputs = run.outputs()
     inside = soul_run(run) if soul is not None else None
@@ -142,10 +141,10 @@ def _rubric(
 ) -> dict[str, RubricResult]:
     if suite is None or not suite.tasks:
         return {}
-    path = run.folder / HUMAN_MARKS
-    marks = load_marks(path) if path.exists() else ()
+    path = run.folder / HUMAN_GRADES
+    grades = load_grades(path) if path.exists() else ()
     judgements = kept_judgements(run.folder)
-    return {name: rubric_result(name, suite, outputs, judgements, marks, reference=reference, **how) for name in names}
+    return {name: rubric_result(name, suite, outputs, judgements, grades, reference=reference, **how) for name in names}
 
 
 def _scores(name: str, frozen: Frozen, outputs: Mapping[Key, Output], lang: str) -> dict[str, AnswerScore]:
