@@ -14,7 +14,7 @@ from typing import Any
 
 from cervella.prompt.layout import find_marks
 from cervella.review.verdict import ISSUE_KINDS
-from cervella.text.language import Language, fold, language
+from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Prompt
 from cervella.types.verdict import ReviewIssue
 
@@ -119,7 +119,7 @@ def read_opinion(text: str, lang: Language) -> Opinion:
     (6.5, ('«3 ore»: la fonte dice 3 giorni',))
     """
     text = text[:_LONGEST_OPINION]
-    languages = (lang, *(language(code) for code in ("it", "en") if code != lang.code))
+    languages = (lang, *(language(code) for code in known_languages() if code != lang.code))
     told = _from_json(text, languages)
     return told if told.readable else _from_lines(text, languages)
 

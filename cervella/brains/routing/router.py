@@ -22,7 +22,7 @@ from cervella.brains.routing.fallback import Fallback, Shielded, in_order
 from cervella.brains.shield.fitting import Fitted
 from cervella.errors import BrainResponseError, ConfigError, did_you_mean
 from cervella.prompt.layout import estimate_tokens, render
-from cervella.text.language import language
+from cervella.text.language import language_in
 from cervella.types import AnswerEvent, Prompt
 
 __all__ = ["RouteDecision", "Router", "Rule", "default_rules", "rules_of"]
@@ -196,7 +196,7 @@ _ROOM = 1024
 
 def features_of(prompt: Prompt) -> dict[str, Any]:
     """What the rules look at. Tokens are ceil(characters / 3) of the whole prompt."""
-    lang = language(str(prompt.hints.get("language", "it")))
+    lang = language_in(prompt.hints)
     intents = lang.intents(prompt.question) | ({"code"} if "```" in prompt.question else set())
     tokens = estimate_tokens(render(prompt))
     return {

@@ -1,0 +1,125 @@
+"""What every language promises: its files, and that what they say is understood by the same language."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+import cervella
+from cervella.text.folder import required
+from cervella.text.language import known_languages, language
+from cervella.text.phrases import any_of
+
+LANGUAGES = known_languages()
+WHO_ARE_YOU = {
+    "de": "Wer bist du?",
+    "en": "Who are you?",
+    "es": "¿Quién eres?",
+    "it": "Chi sei?",
+    "pt": "Quem és tu?",
+}
+AND_HOW_MUCH = {
+    "de": "Und wie viel kostet das?",
+    "en": "And how much is it?",
+    "es": "¿Y cuánto cuesta?",
+    "it": "E quanto costa?",
+    "pt": "E quanto custa?",
+}
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_language_has_every_required_file_and_key(code: str) -> None:
+    language(code).folder.check()
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("file", required())
+def test_every_file_of_data_says_at_its_top_what_it_is(code: str, file: str) -> None:
+    path = Path(cervella.__file__).parent / "text" / "languages" / code / file
+    if path.exists() and path.suffix != ".md":
+        assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_day_is_written_and_found_again(code: str) -> None:
+    lang = language(code)
+    assert (len(lang.months), len(lang.weekdays)) == (12, 7)
+    for number in range(0, 3 * 365, 7):
+        iso = (datetime.date(2024, 1, 1) + datetime.timedelta(days=number)).isoformat()
+        assert lang.find_date(lang.format_date(iso)) == iso
+        [(_, month)] = lang.find_months(lang.format_date(iso))
+        assert month == int(iso[5:7])
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_what_she_says_when_she_does_not_know_is_read_as_that(code: str) -> None:
+    lang = language(code)
+    assert lang.abstains(lang.abstention)
+    assert lang.abstains(lang.abstention.partition(":")[0])
+    assert not lang.abstains(lang.prompt["refusal"])
+    assert not any(lang.abstains(text) for text in (*lang.off_topic, lang.file("small-talk.toml")["idle"]))
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_question_about_herself_is_told_from_one_about_a_matter(code: str) -> None:
+    lang = language(code)
+    assert lang.asks_identity(WHO_ARE_YOU[code]) == ""
+    assert [lang.asks_identity(question, "Cervella") for question in lang.off_topic] == [None] * len(lang.off_topic)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_question_that_only_the_one_before_explains_follows_it_up(code: str) -> None:
+    lang = language(code)
+    assert lang.follows_up(AND_HOW_MUCH[code])
+    assert not any(lang.follows_up(question) for question in lang.file("questions.toml")["other_matters"][:1])
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_stop_words_leave_no_stem_and_forms_of_a_word_share_one(code: str) -> None:
+    lang = language(code)
+    assert lang.stems(" ".join(sorted(lang.stop_words))) == []
+    assert all(lang.stems(question) for question in lang.off_topic)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_places_in_what_is_said_are_those_that_are_filled(code: str) -> None:
+    lang = language(code)
+    lang.prompt["instructions"].format(today="x", abstention="y")
+    lang.prompt["without_passages"].format(today="x", abstention="y")
+    lang.prompt["lines"].format(start=1, end=2)
+    lang.prompt["line"].format(start=1)
+    assert "{abstention}" in lang.prompt["instructions"]
+    assert "[F1]" in lang.prompt["instructions"]
+    lang.review["revise"].format(issues="x")
+    assert set(lang.review["issues"]) == set(language("it").review["issues"])
+    assert set(lang.status) == {"superseded", "deprecated", "archived"}
+    lang.redaction["mark"].format(kind="x")
+    assert set(lang.redaction["kinds"]) == {"api_key", "token", "password", "private_key", "card"}
+    drafts = dict(lang.file("questions.toml"))
+    assert len(drafts.pop("other_matters")) >= 9
+    places = dict.fromkeys(("title", "heading", "date", "column", "row"), "x")
+    assert all("{" not in text.format(**places) for text in drafts.values())
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_list_of_the_quoting_brain_and_of_the_router_has_words(code: str) -> None:
+    for file in ("quotes.toml", "intents.toml", "claims.toml"):
+        empty = [key for key, value in language(code).file(file).items() if not value or value == any_of(())]
+        assert empty == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_questions_of_a_starter_are_read_by_its_owner_and_not_by_every_engine(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "SOUL.md"
+    path.write_text(language(code).file("constitution.md").format(today="2026-01-09"), encoding="utf-8")
+    soul = cervella.Constitution.load(path, language=code)
+    [questions] = [section for section in soul.sections if not section.kept]
+    assert questions is soul.sections[-1]
+    assert questions.text.count("\n- ") == 5
+    assert questions.title not in soul.system_prompt()
+    assert "<!--" not in soul.system_prompt(), "nothing is paid for that says nothing"
+    bodies = [section.text.partition("\n")[2].strip() for section in soul.sections]
+    assert all(bodies), "no heading stands alone"
+    assert (soul.name, cervella.Traits.of(soul).language) == ("Cervella", code)
