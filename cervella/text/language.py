@@ -162,7 +162,8 @@ class Language:
     @cached_property
     def _abstains(self) -> re.Pattern[str]:
         data = self.file("abstention.toml")
-        return re.compile(rf"(?:{data['openers']}[ ,:;.-]*)*{data['forms']}")
+        forms = data["forms"].replace("{source}", data["source"]).replace("{datum}", data["datum"])
+        return re.compile(rf"(?:{data['openers']}[ ,:;.-]*)*{forms}")
 
     @cached_property
     def _stem(self) -> Callable[[list[str]], list[str]]:

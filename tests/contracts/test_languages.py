@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import ast
 import datetime
+import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cervella
+from cervella.checks import Check, Context, run_check
+from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.text.folder import required
 from cervella.text.language import known_languages, language
 from cervella.text.phrases import any_of
 
 LANGUAGES = known_languages()
+PACKAGE = Path(cervella.__file__).parent
+DATA = Path(__file__).resolve().parents[1] / "data"
 WHO_ARE_YOU = {
     "de": "Wer bist du?",
     "en": "Who are you?",
@@ -37,7 +45,7 @@ def test_every_language_has_every_required_file_and_key(code: str) -> None:
 @pytest.mark.parametrize("code", LANGUAGES)
 @pytest.mark.parametrize("file", required())
 def test_every_file_of_data_says_at_its_top_what_it_is(code: str, file: str) -> None:
-    path = Path(cervella.__file__).parent / "text" / "languages" / code / file
+    path = PACKAGE / "text" / "languages" / code / file
     if path.exists() and path.suffix != ".md":
         assert path.read_text(encoding="utf-8").startswith("# ")
 
@@ -123,3 +131,63 @@ def test_the_questions_of_a_starter_are_read_by_its_owner_and_not_by_every_engin
     bodies = [section.text.partition("\n")[2].strip() for section in soul.sections]
     assert all(bodies), "no heading stands alone"
     assert (soul.name, cervella.Traits.of(soul).language) == ("Cervella", code)
+
+
+def code_names_in(module: Path) -> set[str]:
+    """The codes of languages that stand alone in a module: as keys, as defaults, as arguments."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return texts & set(LANGUAGES)
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_names_a_language(module: Path) -> None:
+    allowed = {
+        "text/language.py": {"it"},  # what she speaks where nobody says otherwise
+        "evaluation/comparison/rubric_judge.py": {"en"},  # what its judge is asked in
+    }
+    assert code_names_in(module) == allowed.get(module.relative_to(PACKAGE).as_posix(), set())
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+
+
+def reads(row: dict[str, Any]) -> bool:
+    """What the library makes of a row, by its kind."""
+    lang = language(row["language"])
+    if row["kind"] == "abstains":
+        return lang.abstains(row["text"])
+    if row["kind"] == "who_are_you":
+        return lang.asks_identity(row["text"], "Cervella") is not None
+    return bool(run_check(Check(kind="refuses"), row["text"], Context(language=row["language"])).passed)
+
+
+@pytest.mark.parametrize("kind", ["abstains", "who_are_you", "refuses"])
+@pytest.mark.parametrize("code", ["es", "de"])
+def test_of_24_sentences_by_another_hand_at_least_23_are_read_rightly(code: str, kind: str) -> None:
+    rows = [row for row in rows_of("spanish-german.jsonl") if (row["language"], row["kind"]) == (code, kind)]
+    wrong = [row["text"] for row in rows if reads(row) is not row["is"]]
+    assert len(rows) == 24
+    assert len(wrong) <= 1, wrong
+
+
+@pytest.mark.parametrize(("code", "first", "among_three"), [("es", 6, 13), ("de", 4, 7)])
+def test_questions_whose_words_stand_in_five_wrong_passages_find_the_right_one_by_words_alone(
+    tmp_path: Path, code: str, first: int, among_three: int
+) -> None:
+    rows = [row for row in rows_of("search-es-de.jsonl") if row["language"] == code]
+    for number, row in enumerate(rows):
+        (tmp_path / "notes" / f"q{number}").mkdir(parents=True)
+        for place, text in enumerate(row["passages"]):
+            (tmp_path / "notes" / f"q{number}" / f"{place}.md").write_text(f"{text}\n", encoding="utf-8")
+    KnowledgeIndex(tmp_path / "notes", tmp_path / "index", embedder="none", language=code).update()
+    ranks: Counter[int] = Counter()
+    with HybridRetriever(tmp_path / "index", folder=tmp_path / "notes", embedder="none", language=code) as retriever:
+        for number, row in enumerate(rows):
+            found = retriever.retrieve(row["question"], top_k=6, filters={"path": f"q{number}/*"})  # type: ignore[arg-type]
+            paths = [passage.path for passage in found]
+            right = f"q{number}/{row['right']}.md"
+            ranks[paths.index(right) if right in paths else 6] += 1
+    assert ranks[0] >= first
+    assert ranks[0] + ranks[1] + ranks[2] >= among_three
