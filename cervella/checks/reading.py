@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
+from cervella.text.folding import any_of, phrase
 from cervella.text.language import Language
-from cervella.text.phrases import any_of, phrase
 
 __all__ = ["NoRuleError", "Rules", "rules_for"]
 
 _MACRO = re.compile(r"<([a-z_]+)>")
-_Value = TypeVar("_Value")
 
 
 class NoRuleError(Exception):
     """A check asks for a rule that its language does not have: it is not scored."""
 
 
-class _Known(Mapping[str, _Value]):
-    """A mapping whose missing keys are rules that a language does not have."""
-
-    def __init__(self, values: Mapping[str, _Value]) -> None:
-        self._values = values
-
-    def __getitem__(self, key: str) -> _Value:
-        if key not in self._values:
-            raise NoRuleError(key)
-        return self._values[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
+class _Known(dict[str, Any]):
+    def __missing__(self, key: str) -> Any:
+        raise NoRuleError(key)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.errors import ConfigError, did_you_mean
-from cervella.text.phrases import any_of
+from cervella.text.folding import any_of
 
 __all__ = ["FOLDERS", "LanguageFolder", "folder_of", "known_languages", "required"]
 

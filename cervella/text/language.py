@@ -43,8 +43,33 @@ _LONGEST_IDENTITY = 200  # characters of a question about herself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
 
 
+def _file(name: str, key: str | None = None) -> Any:
+    """A property: what a file of the language says, or one key of it."""
+    return property(lambda lang: lang.file(name) if key is None else lang.file(name)[key])
+
+
 class Language:
     """What Cervella knows of one language: the files of its folder, each read when it is first asked for."""
+
+    prompt: Mapping[str, str] = _file("prompt.toml")
+    """The words around the passages: see prompt/layout.py."""
+    units: Mapping[str, str] = _file("units.toml")
+    """The words for each unit of measure: see units.py."""
+    phrases: Mapping[str, str] = _file("quotes.toml")
+    """What the brain that only quotes knows of the language: its few own words, and patterns over folded text."""
+    redaction: Mapping[str, Any] = _file("secrets.toml")
+    """How a masked secret is shown, and the words that stand before one: see privacy/rules.py."""
+    traits: Mapping[str, Any] = _file("traits.toml")
+    """What a Constitution calls its traits, folded: see soul/traits.py."""
+    off_topic: tuple[str, ...] = _file("off-topic.txt")
+    """Questions that hardly any base of notes answers."""
+    name: str = _file("language.toml", "name")
+    abstention: str = _file("abstention.toml", "text")
+    """What she says when the base does not know."""
+    status: Mapping[str, str] = _file("prompt.toml", "status")
+    """How a document's status is shown; the current ones are not marked."""
+    number_parts: Mapping[str, int] = _file("numbers.toml", "parts")
+    """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
 
     def __init__(self, folder: LanguageFolder) -> None:
         self.code = folder.code
@@ -59,15 +84,6 @@ class Language:
 
     def __repr__(self) -> str:
         return f"Language({self.code!r})"
-
-    @property
-    def name(self) -> str:
-        return str(self._own["name"])
-
-    @property
-    def _own(self) -> Mapping[str, Any]:
-        table: Mapping[str, Any] = self.file("language.toml")
-        return table
 
     @cached_property
     def stop_words(self) -> frozenset[str]:
@@ -86,74 +102,20 @@ class Language:
     def weekdays(self) -> tuple[str, ...]:
         return self.calendar.weekdays
 
-    @property
-    def abstention(self) -> str:
-        """What she says when the base does not know."""
-        return str(self.file("abstention.toml")["text"])
-
-    @property
-    def prompt(self) -> Mapping[str, str]:
-        """The words around the passages: see prompt/layout.py."""
-        return self._texts("prompt.toml")
-
-    @property
-    def status(self) -> Mapping[str, str]:
-        """How a document's status is shown; the current ones are not marked."""
-        status: Mapping[str, str] = self.file("prompt.toml")["status"]
-        return status
-
     @cached_property
     def numbers(self) -> Mapping[str, int]:
         """Folded words that stand for figures."""
         numbers = self.file("numbers.toml")["numbers"]
         return MappingProxyType({fold(word): number for word, number in numbers.items()})
 
-    @property
-    def number_parts(self) -> Mapping[str, int]:
-        """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
-        parts: Mapping[str, int] = self.file("numbers.toml")["parts"]
-        return parts
-
-    @property
-    def units(self) -> Mapping[str, str]:
-        """The words for each unit of measure: see units.py."""
-        return self._texts("units.toml")
-
     @cached_property
     def review(self) -> Mapping[str, Any]:
         """Words that decide whether a claim stands in its sources, and what a reviewer is told."""
         return MappingProxyType({**self.file("claims.toml"), **self.file("review.toml")})
 
-    @property
-    def phrases(self) -> Mapping[str, str]:
-        """What the brain that only quotes knows of the language: its few own words, and patterns over folded text."""
-        return self._texts("quotes.toml")
-
-    @property
-    def redaction(self) -> Mapping[str, Any]:
-        """How a masked secret is shown, and the words that stand before one: see privacy/rules.py."""
-        table: Mapping[str, Any] = self.file("secrets.toml")
-        return table
-
-    @property
-    def traits(self) -> Mapping[str, Any]:
-        """What a Constitution calls its traits, folded: see soul/traits.py."""
-        table: Mapping[str, Any] = self.file("traits.toml")
-        return table
-
-    @property
-    def off_topic(self) -> tuple[str, ...]:
-        """Questions that hardly any base of notes answers."""
-        questions: tuple[str, ...] = self.file("off-topic.txt")
-        return questions
-
-    def _texts(self, file: str) -> Mapping[str, str]:
-        table: Mapping[str, str] = self.file(file)
-        return table
-
     @cached_property
     def _abbreviations(self) -> frozenset[str]:
-        return frozenset(map(fold, self._own["abbreviations"]))
+        return frozenset(map(fold, self.file("language.toml")["abbreviations"]))
 
     @cached_property
     def _identity(self) -> Identity:
@@ -167,7 +129,7 @@ class Language:
 
     @cached_property
     def _stem(self) -> Callable[[list[str]], list[str]]:
-        name = self._own["snowball"]
+        name = self.file("language.toml")["snowball"]
         if name == "none":
             return list
         import Stemmer  # a C extension: loaded when the first text is stemmed

@@ -18,8 +18,8 @@ from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainResponseError, BrainUnavailableError, CervellaError, ConfigError
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.testing import ScriptedBrain
+from cervella.text.folding import any_of
 from cervella.text.language import known_languages, language
-from cervella.text.phrases import any_of
 from cervella.types import Completion, Finished, Image, Location, Prompt
 from tests.conftest import make_passage
 from tests.whole import whole

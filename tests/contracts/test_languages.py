@@ -15,8 +15,8 @@ import cervella
 from cervella.checks import Check, Context, run_check
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.text.folder import required
+from cervella.text.folding import any_of
 from cervella.text.language import known_languages, language
-from cervella.text.phrases import any_of
 
 LANGUAGES = known_languages()
 PACKAGE = Path(cervella.__file__).parent

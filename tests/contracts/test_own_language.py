@@ -123,9 +123,7 @@ for kind in check_kinds():
     assert verdicts["dissents"] == verdicts["gender"] == "None"
 
 
-@pytest.mark.parametrize(
-    "file", [f for f, keys in required().items() if not all(k[0][-1] == "?" for k in keys.values())]
-)
+@pytest.mark.parametrize("file", REQUIRED)
 def test_a_language_without_a_required_file_says_which(
     languages: Path, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
