@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tomllib
@@ -16,7 +17,7 @@ from typing import Any
 from cervella.errors import ConfigError, did_you_mean
 from cervella.text.folding import any_of
 
-__all__ = ["FOLDERS", "LanguageFolder", "folder_of", "known_languages", "required"]
+__all__ = ["FOLDERS", "LanguageFolder", "check_folders", "folder_of", "known_languages", "required"]
 
 FOLDERS = "CERVELLA_LANGUAGES"
 """The environment variable that names further folders of languages, as PATH names programs."""
@@ -30,25 +31,27 @@ _KINDS: Mapping[str, tuple[type[Any], str]] = {
 }
 _WHOLE = "."
 _CODE = re.compile(r"[a-z]{2,8}")
+_PLACE = re.compile(r"\{(\w+)\}")
 
 
 @lru_cache(maxsize=1)
 def required() -> Mapping[str, Mapping[str, tuple[str, str]]]:
     """For each file of a language, for each of its keys, its kind and what it is for: required.toml."""
     text = (_shipped() / "required.toml").read_text(encoding="utf-8")
-    return {
-        file: {key: (kind, told) for key, (kind, told) in keys.items()} for file, keys in tomllib.loads(text).items()
-    }
+    files: Mapping[str, Mapping[str, tuple[str, str]]] = tomllib.loads(text)
+    return files
 
 
 def known_languages() -> list[str]:
-    """The codes of the languages that have a folder: those that come with the library, and an owner's own."""
-    return list(_folders(os.environ.get(FOLDERS, "")))
+    """The codes of the languages that can be spoken: those of the library, and an owner's own that lack nothing."""
+    return list(_folders(os.environ.get(FOLDERS, ""))[0])
 
 
 def folder_of(code: str) -> LanguageFolder:
     """The folder of a language, by its code. Raises ConfigError: it has none, or one that lacks something."""
-    folders = _folders(os.environ.get(FOLDERS, ""))
+    folders, faults = _folders(os.environ.get(FOLDERS, ""))
+    if code in faults:
+        raise faults[code]
     if code not in folders:
         raise ConfigError(
             f"The language {code!r} is not known.",
@@ -58,27 +61,36 @@ def folder_of(code: str) -> LanguageFolder:
     return folders[code]
 
 
+def check_folders() -> None:
+    """Raise ConfigError where a folder of an owner's own lacks something, whichever language is spoken."""
+    for fault in _folders(os.environ.get(FOLDERS, ""))[1].values():
+        raise fault
+
+
 @lru_cache(maxsize=4)
-def _folders(own: str) -> Mapping[str, LanguageFolder]:
+def _folders(own: str) -> tuple[Mapping[str, LanguageFolder], Mapping[str, ConfigError]]:
+    """The folders by code, and what is wrong with those of an owner's own that can't be used."""
     found = {item.name: LanguageFolder(item.name, item) for item in _shipped().iterdir() if item.is_dir()}
     found.pop("__pycache__", None)
-    for parent in filter(None, own.split(os.pathsep)):
-        if not Path(parent).is_dir():
-            raise ConfigError(
-                f"{FOLDERS} names {parent!r}, which is no folder.",
+    shipped, faults = frozenset(found), dict[str, ConfigError]()
+    for parent in map(Path, filter(None, own.split(os.pathsep))):
+        try:
+            paths = [path for path in sorted(parent.iterdir()) if path.is_dir() and _CODE.fullmatch(path.name)]
+        except OSError as error:
+            faults[str(parent)] = ConfigError(
+                f"{FOLDERS} names {str(parent)!r}, which can't be read: {error.strerror}.",
                 remedy="Name a folder that holds one folder for each language.",
                 code="bad_language",
             )
-        for path in sorted(path for path in Path(parent).iterdir() if path.is_dir() and _CODE.fullmatch(path.name)):
-            if path.name in found:
-                raise ConfigError(
-                    f"{str(path)!r} is a second folder for the language {path.name!r}.",
-                    remedy="Give it another code: what comes with the library can't be replaced.",
-                    code="bad_language",
-                )
-            found[path.name] = LanguageFolder(path.name, path)
-            found[path.name].check()
-    return MappingProxyType(dict(sorted(found.items())))
+            continue
+        for path in paths:
+            folder = LanguageFolder(path.name, path)
+            try:
+                folder.check(taken=path.name in shipped)
+                found[path.name] = folder
+            except ConfigError as error:
+                faults[str(path) if path.name in shipped else path.name] = error
+    return MappingProxyType(dict(sorted(found.items()))), MappingProxyType(faults)
 
 
 def _shipped() -> Traversable:
@@ -93,8 +105,13 @@ class LanguageFolder:
         self._folder = folder
         self._read: dict[str, Any] = {}
 
-    def check(self) -> None:
-        """Read every file. Raises ConfigError where a required file or key is missing, or is of another kind."""
+    def check(self, *, taken: bool = False) -> None:
+        """Read every file. Raises ConfigError where a required file or key is missing, or is of another kind.
+
+        `taken`: a language of the library has the code.
+        """
+        if taken:
+            raise self._broken("comes with the library", "Give the folder another code.")
         for file in required():
             self.file(file)
 
@@ -118,8 +135,12 @@ class LanguageFolder:
             text = self._text(name, optional=kind.endswith("?"))
             if text is None:
                 return MappingProxyType({})
-            value = text if name.endswith(".md") else _lines(text) if name.endswith(".txt") else self._table(name, text)
-            return " ".join(value).split() if kind == "words" else value
+            if name.endswith(".toml"):
+                return self._table(name, text)
+            if name.endswith(".md"):
+                self._check_places(name, _WHOLE, text, keys[_WHOLE][1])
+                return text
+            return " ".join(_lines(text)).split() if kind == "words" else _lines(text)
         text = self._text(name, optional=all(kind.endswith("?") for kind, _ in keys.values()))
         table = {} if text is None else self._table(name, text)
         for key in table:
@@ -147,22 +168,40 @@ class LanguageFolder:
 
     def _value(self, name: str, key: str, value: Any) -> Any:
         kind, told = required()[name][key]
-        optional, kind = kind.endswith("?"), kind.removesuffix("?")
+        optional, (kind, *parts) = kind.endswith("?"), kind.removesuffix("?").split()
         type_, words = _KINDS[kind]
         if value is None and optional:
             value = type_()
         if value is None:
             raise self._broken(f"lacks the key {key!r} in {name}", f"Add it, {words}: {told}")
-        texts = kind in ("texts", "phrases")
-        if not isinstance(value, type_) or (texts and not all(isinstance(one, str) for one in value)):
+        lists = kind in ("texts", "phrases")
+        if not isinstance(value, type_) or (lists and not all(isinstance(one, str) for one in value)):
             raise self._broken(f"has another kind of value for {key!r} in {name}", f"Give {words}: {told}")
-        if kind != "phrases":
-            return value.strip() if kind == "text" else tuple(value) if kind == "texts" else value
+        if kind == "texts" and parts and len(value) != int(parts[0]):
+            raise self._broken(f"has {len(value)} texts for {key!r} in {name}", f"Give {parts[0]}: {told}")
+        if kind == "table" and (missing := [part for part in parts if part not in value]):
+            raise self._broken(f"lacks {', '.join(missing)} under {key!r} in {name}", f"Add it: {told}")
+        for text in [value] if kind == "text" else value.values() if kind == "table" else ():
+            self._check_places(name, key, str(text), told)
+        if kind == "phrases":
+            return self._pattern(name, key, value)
+        return value.strip() if kind == "text" else tuple(value) if kind == "texts" else value
+
+    def _check_places(self, name: str, key: str, text: str, told: str) -> None:
+        known = _PLACE.findall(told)
+        with contextlib.suppress(KeyError, IndexError, ValueError):
+            text.format(**dict.fromkeys(known, ""))
+            return
+        where = name if key == _WHOLE else f"{key!r} in {name}"
+        places = " ".join(known) or "none: write { and } twice"
+        raise self._broken(f"has a place that nothing fills, or a lone brace, in {where}", f"Its places: {places}.")
+
+    def _pattern(self, name: str, key: str, phrases: list[str]) -> str:
         try:
-            pattern = any_of(value)
+            pattern = any_of(phrases)
             re.compile(pattern)
         except re.error as error:
-            raise self._broken(f"has a phrase that can't be read for {key!r} in {name}: {error}", told) from error
+            raise self._broken(f"has a phrase that can't be read for {key!r} in {name}: {error}", "Mend it.") from error
         return pattern
 
     def _broken(self, what: str, remedy: str) -> ConfigError:

@@ -141,6 +141,10 @@ def test_a_language_without_a_required_file_says_which(
         ("dates.toml", "written = ", "# ", "lacks the key 'written' in dates.toml"),
         ("small-talk.toml", "most_stems = 2", 'most_stems = "2"', "another kind of value for 'most_stems'"),
         ("abstention.toml", "forms = [", 'forms = [\n    "a (b",', "a phrase that can't be read for 'forms'"),
+        ("dates.toml", '    "Wnahnel",\n', "", "11 texts for 'months' in dates.toml"),
+        ("prompt.toml", "{today}", "{tomorrow}", "a place that nothing fills, or a lone brace, in 'instructions'"),
+        ("constitution.md", "{today}", "{", "a lone brace, in constitution.md"),
+        ("review.toml", "unread = ", "read = ", "lacks unread under 'issues' in review.toml"),
         ("prompt.toml", "line = ", "line ", "prompt.toml that is no TOML"),
     ],
 )
@@ -170,11 +174,22 @@ def test_a_stemmer_that_snowball_lacks_names_those_that_it_has(
 def test_a_language_of_the_library_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own" / "it").mkdir(parents=True)
     monkeypatch.setenv("CERVELLA_LANGUAGES", str(tmp_path / "own"))
-    with pytest.raises(ConfigError, match="second folder for the language 'it'"):
-        language("it")
+    assert language("it").name == "italiano"
+    with pytest.raises(ConfigError, match="'it' comes with the library"):
+        cervella.load_config()
 
 
 def test_the_variable_names_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CERVELLA_LANGUAGES", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="nowhere"):
-        language("it")
+        cervella.load_config()
+
+
+def test_a_command_says_in_two_lines_what_a_folder_lacks(tmp_path: Path, languages: Path) -> None:
+    (languages / CODE / "dates.toml").unlink()
+    (tmp_path / "cervella.toml").write_text("", encoding="utf-8")
+    done = run(tmp_path, languages, "-m", "cervella", "search", "x")
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stderr.strip().splitlines()] == ["error", "help"]
+    assert "no file dates.toml" in done.stderr
+    assert run(tmp_path, languages, "-m", "cervella", "init", "--language", CODE).returncode == 2
