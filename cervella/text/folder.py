@@ -112,8 +112,13 @@ class LanguageFolder:
         """
         if taken:
             raise self._broken("comes with the library", "Give the folder another code.")
-        for file in required():
-            self.file(file)
+        for file, keys in required().items():
+            values = self.file(file)
+            for key in (key for key, (kind, _) in keys.items() if kind.startswith("phrases")):
+                try:
+                    re.compile(values[key])  # not where a file is read: most patterns are never asked for
+                except re.error as error:
+                    raise self._broken(f"has a phrase for {key!r} in {file}: {error}", "Mend it.") from error
 
     def has(self, name: str) -> bool:
         """Whether an optional file is there."""
@@ -184,7 +189,7 @@ class LanguageFolder:
         for text in [value] if kind == "text" else value.values() if kind == "table" else ():
             self._check_places(name, key, str(text), told)
         if kind == "phrases":
-            return self._pattern(name, key, value)
+            return any_of(value)
         return value.strip() if kind == "text" else tuple(value) if kind == "texts" else value
 
     def _check_places(self, name: str, key: str, text: str, told: str) -> None:
@@ -195,14 +200,6 @@ class LanguageFolder:
         where = name if key == _WHOLE else f"{key!r} in {name}"
         places = " ".join(known) or "none: write { and } twice"
         raise self._broken(f"has a place that nothing fills, or a lone brace, in {where}", f"Its places: {places}.")
-
-    def _pattern(self, name: str, key: str, phrases: list[str]) -> str:
-        try:
-            pattern = any_of(phrases)
-            re.compile(pattern)
-        except re.error as error:
-            raise self._broken(f"has a phrase that can't be read for {key!r} in {name}: {error}", "Mend it.") from error
-        return pattern
 
     def _broken(self, what: str, remedy: str) -> ConfigError:
         return ConfigError(

@@ -13,6 +13,7 @@ import pytest
 
 import cervella
 from cervella.checks import Check, Context, run_check
+from cervella.cli import main
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.text.folder import required
 from cervella.text.folding import any_of
@@ -131,6 +132,23 @@ def test_the_questions_of_a_starter_are_read_by_its_owner_and_not_by_every_engin
     bodies = [section.text.partition("\n")[2].strip() for section in soul.sections]
     assert all(bodies), "no heading stands alone"
     assert (soul.name, cervella.Traits.of(soul).language) == ("Cervella", code)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_init_makes_a_base_in_the_language_that_answers_who_she_is(
+    tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CERVELLA_KNOWLEDGE__EMBEDDER", "none")
+    assert main(["init", "--language", code]) == 0
+    assert main(["index"]) == 0
+    capsys.readouterr()
+    assert main(["ask", "--json", WHO_ARE_YOU[code]]) == 0
+    reply = json.loads(capsys.readouterr().out)
+    assert reply["citations"][0]["path"] == language(code).file("documents.toml")["constitution"]
+    assert not reply["abstained"]
+    assert main(["ask", "--json", language(code).off_topic[0]]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] == language(code).abstention
 
 
 def code_names_in(module: Path) -> set[str]:
