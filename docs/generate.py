@@ -529,7 +529,7 @@ def languages() -> str:
     shipped = [
         (
             *(_code(lang.code), lang.name, _code(lang.file("documents.toml")["constitution"])),
-            *("yes" if lang.folder.has(file) else "–" for file in optional),
+            *("yes" if lang.has(file) else "–" for file in optional),
         )
         for lang in map(language, known_languages())
     ]

@@ -39,7 +39,7 @@ def figure_in(prose: Prose, term: str, anyhow: bool) -> Found | None:
             if day and not prose.lang.find_dates(sentence.folded):
                 spelled = [name for name, value in prose.lang.numbers.items() if value == day[0]]
                 days = [str(day[0]), f"0{day[0]}", *spelled]
-                found_day = prose.lang.calendar.day_pattern(days, day[1]).search(sentence.folded)
+                found_day = prose.lang.day_pattern(days, day[1]).search(sentence.folded)
                 if found_day and (anyhow or not prose.negated(Found(sentence, found_day))):
                     return Found(sentence, found_day)
         if day and not any(prose.lang.find_months(s.folded) for s in prose.sentences):  # «il 17», no month at all

@@ -6,7 +6,7 @@ A language is one folder, `cervella/text/languages/CODE`; nothing here knows Ita
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -71,16 +71,20 @@ class Language:
     number_parts: Mapping[str, int] = _file("numbers.toml", "parts")
     """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
 
-    def __init__(self, folder: LanguageFolder) -> None:
-        self.code = folder.code
+    def __init__(self, code: str) -> None:
+        self.code = code
         """ISO 639-1, or the name of an owner's folder."""
-        self.folder = folder
+        self._folder = folder_of(code)
         # One dict, replaced by another and never emptied: who looks a word up in it finds what it put there.
         self._stems_at_hand: list[dict[str, str]] = [{}]
 
     def file(self, name: str) -> Any:
         """The values of a file of its folder: see languages/required.toml."""
-        return self.folder.file(name)
+        return self._folder.file(name)
+
+    def has(self, name: str) -> bool:
+        """Whether its folder has an optional file."""
+        return self._folder.has(name)
 
     def __repr__(self) -> str:
         return f"Language({self.code!r})"
@@ -91,16 +95,16 @@ class Language:
         return frozenset(map(fold, self.file("stop-words.txt")))
 
     @cached_property
-    def calendar(self) -> Calendar:
+    def _calendar(self) -> Calendar:
         return Calendar(self.file("dates.toml"))
 
     @property
     def months(self) -> tuple[str, ...]:
-        return self.calendar.months
+        return self._calendar.months
 
     @property
     def weekdays(self) -> tuple[str, ...]:
-        return self.calendar.weekdays
+        return self._calendar.weekdays
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
@@ -285,7 +289,7 @@ class Language:
         >>> language("it").format_date("2026-01-09")
         '9 gennaio 2026'
         """
-        return self.calendar.write(iso)
+        return self._calendar.write(iso)
 
     def find_months(self, text: str) -> list[tuple[int | None, int]]:
         """The months that a text names beside a day or a year, each with the day that stands before it, or None.
@@ -293,7 +297,11 @@ class Language:
         >>> language("it").find_months("dal 20 gennaio a febbraio 2027, poi marzo")
         [(20, 1), (None, 2)]
         """
-        return self.calendar.find_months(text)
+        return self._calendar.find_months(text)
+
+    def day_pattern(self, days: Iterable[str], month: int) -> re.Pattern[str]:
+        """A day, in any of these spellings, of a month, over folded text: `17 aprile`."""
+        return self._calendar.day_pattern(days, month)
 
     def find_dates(self, text: str) -> list[tuple[int, int, str]]:
         """The dates in a text, in any of the spellings that people use: where each starts and ends, and its ISO form.
@@ -301,7 +309,7 @@ class Language:
         >>> [iso for _, _, iso in language("it").find_dates("dal 10 Gennaio 2026 al 2026-01-12")]
         ['2026-01-10', '2026-01-12']
         """
-        return self.calendar.find_dates(text)
+        return self._calendar.find_dates(text)
 
     def find_date(self, text: str) -> str | None:
         """The first date in a text, ISO; None where there is none.
@@ -329,7 +337,7 @@ def language(code: str) -> Language:
 
 @lru_cache(maxsize=64)
 def _language(folder: LanguageFolder) -> Language:
-    return Language(folder)
+    return Language(folder.code)
 
 
 def language_in(hints: Mapping[str, Any]) -> Language:

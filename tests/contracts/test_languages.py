@@ -15,7 +15,7 @@ import cervella
 from cervella.checks import Check, Context, run_check
 from cervella.cli import main
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
-from cervella.text.folder import required
+from cervella.text.folder import folder_of, required
 from cervella.text.folding import any_of
 from cervella.text.language import known_languages, language
 
@@ -40,7 +40,7 @@ AND_HOW_MUCH = {
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_language_has_every_required_file_and_key(code: str) -> None:
-    language(code).folder.check()
+    folder_of(code).check()
 
 
 @pytest.mark.parametrize("code", LANGUAGES)

@@ -28,7 +28,7 @@ _CRITERIA = {"utility": "utilita", "utilità": "utilita", "stile_cervella": "sti
 
 def known_suites() -> list[str]:
     """The codes of the languages that have a suite of probes here."""
-    return [code for code in known_languages() if language(code).folder.has("probes.toml")]
+    return [code for code in known_languages() if language(code).has("probes.toml")]
 
 
 def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> Suite:
