@@ -16,6 +16,7 @@ from typing import Any
 
 from cervella.errors import BrainError, CervellaError, ConfigError
 from cervella.protocols import Brain, Retriever
+from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import (
     BrainEvent,
     Completion,
@@ -162,7 +163,7 @@ def _sample_prompt() -> Prompt:
         question="Perché abbiamo rinviato il lancio?",
         instructions="Cita le fonti con il loro segno.",
         max_output_tokens=24,
-        hints={"language": "it", "abstain": False, "confidence": 1.0},
+        hints={"language": DEFAULT_LANGUAGE, "abstain": False, "confidence": 1.0},
     )
 
 

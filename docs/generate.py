@@ -29,6 +29,8 @@ from cervella.cli import app
 from cervella.cli.commands import COMMANDS, typer_of
 from cervella.configuration.settings import ENV_PREFIX, SECTIONS, Config, RoleConfig, RolesConfig, TraitsConfig
 from cervella.knowledge.documents.roles import Roles
+from cervella.text.folder import FOLDERS, required
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 _NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it again. -->\n"
@@ -521,7 +523,39 @@ def _parameters(function: Any) -> Iterator[tuple[str, ...]]:
         yield options, value, told
 
 
-PAGES = {"cli.md": cli, "configuration.md": configuration, "errors.md": error_tree, "api.md": api}
+def languages() -> str:
+    """The languages that come with the library, and what the folder of one holds."""
+    optional = [file for file, keys in required().items() if all(kind.endswith("?") for kind, _ in keys.values())]
+    shipped = [
+        (
+            *(_code(lang.code), lang.name, _code(lang.file("documents.toml")["constitution"])),
+            *("yes" if lang.has(file) else "–" for file in optional),
+        )
+        for lang in map(language, known_languages())
+    ]
+    pages = [
+        f"# Languages\n\n{_NOTE}\nWhat comes with the library. `[soul] language` names one by its code; without it she "
+        f"speaks `{DEFAULT_LANGUAGE}`. The words of all languages hold at once where notes mix them: in the names of "
+        "secrets, in the heads of documents, in questions about the persona.\n",
+        _table(("code", "name", "its Constitution", *map(_code, optional)), shipped),
+        f"## Your own\n\n`{FOLDERS}` in the environment names folders of further languages: "
+        "[add a language](../how-to/add-a-language.md).\n\n## What a folder holds\n\nA kind with a `?` is optional, "
+        "and so is a file all of whose keys are.\n",
+    ]
+    for file, keys in required().items():
+        named = ((_code(key) if key != "." else "the file", *about) for key, about in keys.items())
+        rows = [(key, _code(kind), _cell(told)) for key, kind, told in named]
+        pages += [f"### {_code(file)}\n", _table(("key", "kind", "what it is"), rows)]
+    return "\n".join(pages)
+
+
+PAGES = {
+    "languages.md": languages,
+    "cli.md": cli,
+    "configuration.md": configuration,
+    "errors.md": error_tree,
+    "api.md": api,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -121,7 +121,7 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
         for found in prose.find(pattern):
             at = found.match.start("word") if "word" in pattern.groupindex else -1
             before = found.sentence.folded[: found.match.start()]
-            clause = re.split(r"[,;:()]|\b(?:ma|pero)\b", before)[-1]
+            clause = prose.rules.patterns["turn_of_clause"][0].split(before)[-1]
             if any(one.search(clause) for one in prose.rules.patterns["others_are"]) or prose.reported(found):
                 continue
             if at > 0 and found.sentence.capital[at] and not found.sentence.loud:
@@ -153,7 +153,8 @@ def _ways(prose: Prose, phrase: str) -> Iterator[re.Pattern[str]]:
     for declared, said in prose.rules.families:
         if declared.search(plain):
             known = True
-            either = plain[:-1] + r"\w" if plain[-1:] in ("o", "a") else re.escape(plain)  # of any gender and number
+            gendered = plain[-1:] in prose.rules.words["gender_endings"]
+            either = plain[:-1] + r"\w" if gendered else re.escape(plain)  # of any gender and number
             yield re.compile(said.pattern.replace("{word}", either))
     if not known:
         yield pattern_of(phrase)

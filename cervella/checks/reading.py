@@ -1,19 +1,28 @@
-"""What the checks know of a language, as data: one file a language, `cervella/checks/rules/CODE.toml`."""
+"""What the checks know of a language, as data: `checks.toml` of its folder."""
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
-from types import MappingProxyType
 from typing import Any
 
-__all__ = ["Rules", "rules_for"]
+from cervella.text.folding import any_of, phrase
+from cervella.text.language import Language
+
+__all__ = ["NoRuleError", "Rules", "rules_for"]
 
 _MACRO = re.compile(r"<([a-z_]+)>")
+
+
+class NoRuleError(Exception):
+    """A check asks for a rule that its language does not have: it is not scored."""
+
+
+class _Known(dict[str, Any]):
+    def __missing__(self, key: str) -> Any:
+        raise NoRuleError(key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +42,8 @@ class Rules:
     words: Mapping[str, frozenset[str]]
     families: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]
     """Of empty phrases: what a declared phrase must look like, and the ways in which the same is said."""
+    complete: bool
+    """Whether the language has a file of rules: without it only checks that read no words are run."""
 
     def named(self, key: str, *names: str) -> tuple[re.Pattern[str], ...]:
         """The patterns of `texts[key]` for any of these names, folded."""
@@ -41,32 +52,25 @@ class Rules:
 
 
 @lru_cache(maxsize=16)
-def rules_for(code: str) -> Rules | None:
-    """The rules of a language by its ISO 639-1 code; None where it has no file here."""
-    file = resources.files("cervella.checks") / "rules" / f"{code}.toml"
-    if not code.isalpha() or not file.is_file():
-        return None
-    data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+def rules_for(lang: Language) -> Rules:
+    """The rules of a language; none of them where it has no checks.toml."""
+    data: Mapping[str, Any] = lang.file("checks.toml")
     macros: dict[str, str] = {}
-    for name, text in data["macros"].items():  # a macro may use those above it
+    for name, text in data.get("macros", {}).items():  # a macro may use those above it
         macros[name] = _expanded(text, macros)
-    prose = {key: re.compile(_expanded(text, macros)) for key, text in data["prose"].items()}
+    prose = {key: [_expanded(one, macros) for one in many] for key, many in data.get("prose", {}).items()}
+    lists = {key: [_expanded(one, macros) for one in many] for key, many in data.get("patterns", {}).items()}
+    named = {key: [_expanded(one, macros) for one in many] for key, many in data.get("named", {}).items()}
     return Rules(
-        negators=prose["negators"],
-        turns=prose["turns"],
-        reports=prose["reports"],
-        clauses=prose["clauses"],
-        patterns=MappingProxyType(
-            {key: tuple(re.compile(_expanded(one, macros)) for one in many) for key, many in data["patterns"].items()}
-        ),
-        texts=MappingProxyType(
-            {key: tuple(_expanded(one, macros) for one in many) for key, many in data["named"].items()}
-        ),
-        words=MappingProxyType({key: frozenset(text.split()) for key, text in data["words"].items()}),
+        **{key: re.compile(any_of(prose.get(key, ()))) for key in ("negators", "turns", "reports", "clauses")},
+        patterns=_Known({key: tuple(re.compile(phrase(one)) for one in many) for key, many in lists.items()}),
+        texts=_Known({key: tuple(map(phrase, many)) for key, many in named.items()}),
+        words=_Known({key: frozenset(text.split()) for key, text in data.get("words", {}).items()}),
         families=tuple(
-            (re.compile(_expanded(one["declared"], macros)), re.compile(_expanded(one["said"], macros)))
-            for one in data["families"]
+            (re.compile(phrase(_expanded(one["declared"], macros))), re.compile(phrase(_expanded(one["said"], macros))))
+            for one in data.get("families", ())
         ),
+        complete=bool(data),
     )
 
 

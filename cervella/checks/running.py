@@ -9,9 +9,9 @@ from typing import Any
 from cervella.checks import knowing, persona, secrets, shape, stance, texts
 from cervella.checks.check import Check, Checked, Context
 from cervella.checks.prose import Prose
-from cervella.checks.reading import Rules, rules_for
+from cervella.checks.reading import NoRuleError, rules_for
 from cervella.errors import EvaluationError, did_you_mean
-from cervella.text.language import Language, language
+from cervella.text.language import DEFAULT_LANGUAGE, Language, known_languages, language
 
 __all__ = ["MOST_CHARACTERS", "check_kinds", "run_check"]
 
@@ -63,14 +63,16 @@ def run_check(check: Check, text: str, context: Context) -> Checked:
         return Checked(kind=kind, passed=False, detail="the text is empty")
     if len(text) > MOST_CHARACTERS:
         return Checked(kind=kind, passed=None, detail=f"{len(text)} characters: too long to be looked at")
-    rules = rules_for(context.language) or (rules_for("it") if kind in _LANGUAGE_FREE else None)
     try:
         if kind not in _BUILT_IN:
             return _result(kind, plugin.load()(dict(check.args), text, context) if plugin else None)
-        if rules is None:
+        listed = context.language in known_languages()
+        prose = _prose(text, language(context.language if listed else DEFAULT_LANGUAGE))
+        if kind not in _LANGUAGE_FREE and not (listed and prose.rules.complete):
             return Checked(kind=kind, passed=None, detail=f"no rules for {context.language!r}")
-        prose = _prose(text, language(context.language), rules)
         return _result(kind, _BUILT_IN[kind](check.args, prose, context))
+    except NoRuleError as missing:
+        return Checked(kind=kind, passed=None, detail=f"no rules {missing} for {context.language!r}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise EvaluationError(
             f"The check {kind!r} can't be run: {type(error).__name__}: {error}.",
@@ -80,8 +82,8 @@ def run_check(check: Check, text: str, context: Context) -> Checked:
 
 
 @lru_cache(maxsize=4)  # the checks of one answer follow one another
-def _prose(text: str, lang: Language, rules: Rules) -> Prose:
-    return Prose(text, lang, rules)
+def _prose(text: str, lang: Language) -> Prose:
+    return Prose(text, lang, rules_for(lang))
 
 
 def _result(kind: str, given: Any) -> Checked:

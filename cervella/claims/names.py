@@ -54,7 +54,7 @@ def is_known(name: str, sources: Sequence[Source]) -> bool:
 
 @lru_cache(maxsize=16)
 def _calendar(lang: Language) -> frozenset[str]:
-    return frozenset(map(fold, (*lang.months, *lang.review["weekdays"])))
+    return frozenset(map(fold, (*lang.months, *lang.weekdays)))
 
 
 def language_of(text: str, lang: Language) -> Language:

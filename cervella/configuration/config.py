@@ -25,6 +25,7 @@ from cervella.configuration.settings import (
     SoulConfig,
 )
 from cervella.errors import ConfigError
+from cervella.text.folder import FOLDERS, check_folders
 
 __all__ = [
     "CONFIG_NAME",
@@ -86,7 +87,8 @@ def _without_none(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _environment() -> dict[str, Any]:
     known = [name for name in Config.model_fields if name != "file"]
-    variables = [variable for variable in os.environ if variable.upper().startswith(ENV_PREFIX)]
+    check_folders()
+    variables = [one for one in os.environ if one.upper().startswith(ENV_PREFIX) and one != FOLDERS]
     for variable in variables:
         first, *deeper = variable[len(ENV_PREFIX) :].lower().split("__")
         section = SECTIONS.get(first)

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cervella.text.language import known_languages
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages
 
 __all__ = [
     "ENV_PREFIX",
@@ -75,7 +75,7 @@ class SoulConfig(_Section):
         default=Path("knowledge/COSTITUZIONE.md"), description="The document that the soul is read from."
     )
     also: tuple[Path, ...] = Field(default=(), description="Further files that are part of the soul, in this order.")
-    language: str = Field(default="it", description="The language that she speaks, ISO 639-1.")
+    language: str = Field(default=DEFAULT_LANGUAGE, description="The language that she speaks, ISO 639-1.")
     max_tokens: int = Field(
         default=3000, gt=0, description="Budget of the soul: ceil(characters / 3), the same for every brain."
     )

@@ -23,7 +23,7 @@ from cervella.privacy.rules import (
     names,
     stems,
 )
-from cervella.text.language import known_languages, language
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.text.markdown import cells, is_fence, is_ruled
 from cervella.types import Redaction
 
@@ -99,7 +99,7 @@ def _places(text: str, parts: Iterable[str]) -> Iterator[int]:
             at = text.find(part, at + len(part))
 
 
-def mask_secrets(text: str, language: str = "it") -> tuple[str, int]:
+def mask_secrets(text: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, int]:
     """The text with every secret replaced by `[REDATTO: kind]` in the words of a language, and how many there were.
 
     Line ends stay: a secret of several lines leaves `[…]` on those after its first.
@@ -111,7 +111,7 @@ def mask_secrets(text: str, language: str = "it") -> tuple[str, int]:
     return _masked(text, found, language), len(found)
 
 
-def redact(text: str, path: str, language: str = "it") -> tuple[str, tuple[Redaction, ...]]:
+def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, tuple[Redaction, ...]]:
     """A file's text with its secrets masked, and where they stood."""
     found = find_secrets(text)
     if not found:

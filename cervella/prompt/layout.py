@@ -32,7 +32,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from cervella.prompt.history import sendable
-from cervella.text.language import Language, is_blank, language
+from cervella.text.language import Language, is_blank, language_in
 from cervella.text.markdown import fence_for, without_code
 from cervella.types import Message, Passage, Prompt
 
@@ -129,7 +129,7 @@ def render(prompt: Prompt) -> tuple[Message, ...]:
 
     None is empty where the prompt asks something: an empty system and turns that can't be sent again are left out.
     """
-    lang = language(str(prompt.hints.get("language", "it")))
+    lang = language_in(prompt.hints)
     instructions = prompt.instructions
     if not prompt.passages:  # all were withheld, or had no room: what is said of sources would be wrong
         instructions = str(prompt.hints.get("instructions_without_passages", instructions))

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import anyio.to_thread
 
@@ -22,7 +22,7 @@ from cervella.prompt.layout import strip_marks
 from cervella.protocols import optional_members
 from cervella.review.second_opinion import issues_of, read_opinion, review_prompt, revision_prompt
 from cervella.review.verdict import review_text
-from cervella.text.language import Language, known_languages, language
+from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
 from cervella.types.deadline import Deadline
 from cervella.types.verdict import ReviewVerdict, SecondOpinion
@@ -178,23 +178,26 @@ async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Com
 
 _LONGEST_ABSTENTION = 2_000
 """Characters: an answer that is longer says something else too."""
-_CLAUSE = re.compile(
-    r"[.,;:!?…()\n]+(?:\s*(?:e|ed|and|perché|because|porque)\s)?|\s[-–—]\s|\b(?:ma|però|but|however|mas|porém)\b",
-    re.IGNORECASE,
-)
+
+
+@lru_cache(maxsize=1)
+def _clause() -> re.Pattern[str]:
+    """What parts a folded clause from the next, in any language: an answer may be in another than the base's."""
+    joins, turns = ("|".join(language(code).review[key] for code in known_languages()) for key in ("joins", "turns"))
+    return re.compile(rf"[.,;:!?…()\n]+(?:\s*(?:{joins})\s)?|\s[-–—]\s|{turns}")
 
 
 def _says_nothing_else(text: str) -> bool:
     """Whether an answer that begins with "I don't know" goes on with nothing else, clause by clause."""
-    said = strip_marks(text)
+    said = fold(strip_marks(text))
     if len(said) > _LONGEST_ABSTENTION:
         return False
-    ends = [*(match.start() for match in _CLAUSE.finditer(said)), len(said)]
+    ends = [*(match.start() for match in _clause().finditer(said)), len(said)]
     for code in known_languages():
         lang = language(code)
         first = next((end for end in ends if lang.abstains(said[:end])), None)
         if first is not None:
-            clauses = [clause.strip() for clause in _CLAUSE.split(said[first:])]
+            clauses = [clause.strip() for clause in _clause().split(said[first:])]
             return all(lang.abstains(clause) for clause in clauses if re.search(r"\w", clause))
     return False
 

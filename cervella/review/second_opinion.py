@@ -14,7 +14,7 @@ from typing import Any
 
 from cervella.prompt.layout import find_marks
 from cervella.review.verdict import ISSUE_KINDS
-from cervella.text.language import Language, fold, language
+from cervella.text.language import Language, fold, known_languages, language
 from cervella.text.markdown import fence_for
 from cervella.text.quotations import quotations
 from cervella.types import Prompt
@@ -124,7 +124,7 @@ def read_opinion(text: str, lang: Language) -> Opinion:
     (6.5, ('«3 ore»: la fonte dice 3 giorni',))
     """
     text = text[:_LONGEST_OPINION]
-    languages = (lang, *(language(code) for code in ("it", "en") if code != lang.code))
+    languages = (lang, *(language(code) for code in known_languages() if code != lang.code))
     for data in _objects(text):
         opinion = _from_json(data, languages)
         return opinion if opinion.readable else _from_lines(text, languages)

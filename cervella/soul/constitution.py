@@ -8,11 +8,14 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cervella.errors import SoulError, refused
 from cervella.privacy.redaction import find_secrets
 from cervella.prompt.layout import estimate_tokens
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages
+from cervella.text.language import language as language_of
 
 __all__ = ["RETRIEVAL_ONLY", "Constitution", "Section", "sections_of"]
 
@@ -21,7 +24,6 @@ RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
 
 _MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->", re.IGNORECASE)
 _ANY_MARKER = re.compile(r"<!--\s*cervella:.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
-_NAME = re.compile(r"(?im)^[ \t]*[-*+]\s*\**(?:nome|name)\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ class Constitution:
         path: str | os.PathLike[str],
         also: Iterable[str | os.PathLike[str]] = (),
         *,
-        language: str = "it",
+        language: str = DEFAULT_LANGUAGE,
         max_tokens: int = 3000,
         name: str | None = None,
     ) -> Constitution:
@@ -203,9 +205,16 @@ def _misplaced(path: Path, line: int) -> SoulError:
     )
 
 
+@lru_cache(maxsize=1)
+def _named() -> re.Pattern[str]:
+    """The trait that is her name, in any language."""
+    names = "|".join(re.escape(name) for code in known_languages() for name in language_of(code).traits["name"])
+    return re.compile(rf"(?im)^[ \t]*[-*+]\s*\**(?:{names})\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
+
+
 def _name(sections: Sequence[Section]) -> str | None:
     for section in sections:
-        if match := _NAME.search(section.text):
+        if match := _named().search(section.text):
             return match["name"].strip()
     return next((section.title for section in sections if section.title), None)
 

@@ -22,7 +22,7 @@ from cervella.process.files import draft_of, put_in_place
 from cervella.prompt.layout import LAYOUT_VERSION, estimate_tokens
 from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
-from cervella.text.language import known_languages, language
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 
 __all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
 
@@ -137,7 +137,7 @@ class Lock:
 
     def changes_to(self, other: Lock) -> tuple[Change, ...]:
         """The sentences that the other soul has in another way. None where only white space or line breaks differ."""
-        code = other.language if other.language in known_languages() else "en"
+        code = other.language if other.language in known_languages() else DEFAULT_LANGUAGE
         return changed_sentences(self.text, other.text, language(code))
 
     def changed_files(self, other: Lock) -> tuple[str, ...]:

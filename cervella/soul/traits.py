@@ -25,7 +25,6 @@ __all__ = ["Traits"]
 
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<text>.+)")
 _KEY = re.compile(r"(?P<key>[^:«»\"“”]{1,80}?)\s*:(?:\s+|$)(?P<value>.*)")
-_TOKENS = re.compile(r"(\d{1,3}(?:[. ]\d{3})+|\d+)\s*(?:token|tokens)?\s*(?:$|[.,;()]|\b(?:in|per|a|em|for|an)\b)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +171,16 @@ def _read(name: str, value: str, listed: tuple[str, ...]) -> Any:
         names = {
             fold(word): code for one in known_languages() for word, code in language(one).traits["languages"].items()
         }
-        names |= {code: code for code in known_languages()}
+        names |= {own: code for code in known_languages() for own in (code, fold(language(code).name))}
         return next((names[word] for word in plain.split() if word in names), None)
     if name in ("emoji", "says_unknown"):
         if set(plain.split()[:1]) & _words("no"):
             return False
         return True if any(plain == yes or plain.startswith(f"{yes} ") for yes in _words("yes")) else None
     if name == "max_tokens":
-        number = _TOKENS.search(fold(value))
+        after = "|".join(map(re.escape, _words("after_length"))) or "(?!)"
+        ends = rf"(?:$|[.,;()]|\b(?:{after})\b)"
+        number = re.search(rf"(\d{{1,3}}(?:[. ]\d{{3}})+|\d+)\s*(?:tokens?)?\s*{ends}", fold(value))
         return int(re.sub(r"\D", "", number[1])) if number else None
     return strip_quotes(value) or None
 

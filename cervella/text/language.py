@@ -1,31 +1,37 @@
-"""Languages as data: folding of accents and apostrophes, stems, stop words, dates, numbers, the words of abstention.
+"""Languages as data: stems, stop words, sentences, dates, the words of abstention, small talk.
 
-A language is one file, `cervella/languages/CODE.toml`; nothing here knows Italian.
+A language is one folder, `cervella/text/languages/CODE`; nothing here knows Italian.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import re
-import tomllib
-import unicodedata
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, lru_cache
-from importlib import resources
-from itertools import filterfalse, islice
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError
+from cervella.text.dates import Calendar
+from cervella.text.folder import LanguageFolder, folder_of, known_languages
+from cervella.text.folding import fold, is_blank, words
 from cervella.text.identity import Identity, once
 
-__all__ = ["Language", "fold", "is_blank", "known_languages", "language", "says_refusal", "words"]
+__all__ = [
+    "DEFAULT_LANGUAGE",
+    "Language",
+    "fold",
+    "is_blank",
+    "known_languages",
+    "language",
+    "language_in",
+    "says_refusal",
+    "words",
+]
 
-_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
-_MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # no ASCII, or a backtick; what is between has nothing to fold
-_WORD = re.compile(r"[^\W_]+")
+DEFAULT_LANGUAGE = "it"
+"""What she speaks where nobody says otherwise."""
 _MANY_WORDS = 50_000  # whose stems are kept at hand
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
@@ -35,93 +41,110 @@ _LONGEST_REASON = 500
 _ADDRESS = re.compile(r"\s*[^\W\d_]+\s*,(?=\s*[^\W\d_])")  # «Cervella, …»
 _LONGEST_IDENTITY = 200  # characters of a question about herself
 _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cut in linear time
-_ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
-_COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
-_DAY_FIRST_DATE = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.]((?:19|20)\d\d)(?!\d)")
-_SHORT_DATE = re.compile(r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d\d)(?![\w/])")
 
 
-def fold(text: str) -> str:
-    """Lower case without accents, and every apostrophe the same: `è`, `e'` and `e` give the same words.
-
-    >>> fold("Perché"), words("Perche' è l’unica") == words("perché e' l'unica")
-    ('perche', True)
-    """
-    return _MARKED.sub(_unmarked, text).casefold()
+def _file(name: str, key: str | None = None) -> Any:
+    """A property: what a file of the language says, or one key of it."""
+    return property(lambda lang: lang.file(name) if key is None else lang.file(name)[key])
 
 
-def _unmarked(match: re.Match[str]) -> str:
-    return "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", match[0].translate(_APOSTROPHES))))
-
-
-def words(text: str) -> list[str]:
-    """The folded words and numbers of a text, in order.
-
-    >>> words("L'età è 3,5 anni: PROMPT_RIPRESA")
-    ['l', 'eta', 'e', '3', '5', 'anni', 'prompt', 'ripresa']
-    """
-    return _WORD.findall(fold(text))
-
-
-def is_blank(text: str) -> bool:
-    """Whether nothing in a text can be seen: it is empty, or white space and invisible characters alone.
-
-    >>> is_blank(" \\n\\u200b"), is_blank(" .")
-    (True, False)
-    """
-    return not any(char.isprintable() and not char.isspace() for char in text)
-
-
-@dataclass(frozen=True, eq=False)  # one object a language: identity is equality
 class Language:
-    """What Cervella knows of one language."""
+    """What Cervella knows of one language: the files of its folder, each read when it is first asked for."""
 
-    code: str
-    """ISO 639-1."""
-    name: str
-    stop_words: frozenset[str]
-    """Folded."""
-    months: tuple[str, ...]
-    abstention: str
-    """What she says when the base does not know."""
-    refusal: str
-    """What is said where a model refuses to answer: without a full stop, its reason may follow."""
-    prompt: Mapping[str, str]
-    """The words around the passages: see prompt.py."""
-    status: Mapping[str, str]
-    numbers: Mapping[str, int]
-    """Folded words that stand for figures."""
-    number_parts: Mapping[str, int]
-    """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
-    units: Mapping[str, str]
-    """The words for each unit of measure: see quantities.py."""
-    review: Mapping[str, Any]
-    """What a review knows of the language: words of negation, of rounding, of reckoning; what a reviewer is told."""
-    phrases: Mapping[str, str]
-    """What the extractive brain knows of the language: its few own words, and patterns over folded text."""
-    redaction: Mapping[str, Any]
-    """How a masked secret is shown, and the words that stand before one: see redaction_rules.py."""
-    traits: Mapping[str, Any] = field(repr=False)
+    prompt: Mapping[str, str] = _file("prompt.toml")
+    """The words around the passages: see prompt/layout.py."""
+    units: Mapping[str, str] = _file("units.toml")
+    """The words for each unit of measure: see units.py."""
+    phrases: Mapping[str, str] = _file("quotes.toml")
+    """What the brain that only quotes knows of the language: its few own words, and patterns over folded text."""
+    redaction: Mapping[str, Any] = _file("secrets.toml")
+    """How a masked secret is shown, and the words that stand before one: see privacy/rules.py."""
+    traits: Mapping[str, Any] = _file("traits.toml")
     """What a Constitution calls its traits, folded: see soul/traits.py."""
-    _stemmer: str = field(repr=False)
-    _date: str = field(repr=False)
-    _abbreviations: frozenset[str] = field(repr=False)
-    _forms: tuple[re.Pattern[str], ...] = field(repr=False)
-    _identity: Identity = field(repr=False)
-    _follow_up_start: re.Pattern[str] = field(repr=False)
-    _follow_up_points: re.Pattern[str] = field(repr=False)
-    _follow_up_stems: int = field(repr=False)
-    _intents: Mapping[str, tuple[re.Pattern[str], ...]] = field(repr=False)
-    starter: Mapping[str, str] = field(repr=False)
-    """What `cervella init` writes: `constitution`, `note`."""
-    _stems_at_hand: list[dict[str, str]] = field(default_factory=lambda: [{}], init=False, repr=False)
-    """One dict, replaced by another and never emptied: who looks a word up in it finds what it put there."""
+    off_topic: tuple[str, ...] = _file("off-topic.txt")
+    """Questions that hardly any base of notes answers."""
+    name: str = _file("language.toml", "name")
+    abstention: str = _file("abstention.toml", "text")
+    """What she says when the base does not know."""
+    status: Mapping[str, str] = _file("prompt.toml", "status")
+    """How a document's status is shown; the current ones are not marked."""
+    number_parts: Mapping[str, int] = _file("numbers.toml", "parts")
+    """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        """ISO 639-1, or the name of an owner's folder."""
+        self._folder = folder_of(code)
+        # One dict, replaced by another and never emptied: who looks a word up in it finds what it put there.
+        self._stems_at_hand: list[dict[str, str]] = [{}]
+
+    def file(self, name: str) -> Any:
+        """The values of a file of its folder: see languages/required.toml."""
+        return self._folder.file(name)
+
+    def has(self, name: str) -> bool:
+        """Whether its folder has an optional file."""
+        return self._folder.has(name)
+
+    def __repr__(self) -> str:
+        return f"Language({self.code!r})"
+
+    @cached_property
+    def stop_words(self) -> frozenset[str]:
+        """Folded."""
+        return frozenset(map(fold, self.file("stop-words.txt")))
+
+    @cached_property
+    def _calendar(self) -> Calendar:
+        return Calendar(self.file("dates.toml"))
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        return self._calendar.months
+
+    @property
+    def weekdays(self) -> tuple[str, ...]:
+        return self._calendar.weekdays
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """Folded words that stand for figures."""
+        numbers = self.file("numbers.toml")["numbers"]
+        return MappingProxyType({fold(word): number for word, number in numbers.items()})
+
+    @cached_property
+    def review(self) -> Mapping[str, Any]:
+        """Words that decide whether a claim stands in its sources, and what a reviewer is told."""
+        return MappingProxyType({**self.file("claims.toml"), **self.file("review.toml")})
+
+    @cached_property
+    def _abbreviations(self) -> frozenset[str]:
+        return frozenset(map(fold, self.file("language.toml")["abbreviations"]))
+
+    @cached_property
+    def _identity(self) -> Identity:
+        return Identity.of(self.file("identity.toml"))
+
+    @cached_property
+    def _abstains(self) -> re.Pattern[str]:
+        data = self.file("abstention.toml")
+        forms = data["forms"].replace("{source}", data["source"]).replace("{datum}", data["datum"])
+        return re.compile(rf"(?:{data['openers']}[ ,:;.-]*)*{forms}")
 
     @cached_property
     def _stem(self) -> Callable[[list[str]], list[str]]:
+        name = self.file("language.toml")["snowball"]
+        if name == "none":
+            return list
         import Stemmer  # a C extension: loaded when the first text is stemmed
 
-        stemmer = Stemmer.Stemmer(self._stemmer)
+        if name not in Stemmer.algorithms():
+            raise ConfigError(
+                f"The language {self.code!r} names the stemmer {name!r}, which Snowball does not have.",
+                remedy=f"Write `none`, or one of: {', '.join(Stemmer.algorithms())}.",
+                code="bad_language",
+            )
+        stemmer = Stemmer.Stemmer(name)
 
         # A PyStemmer object is not thread-safe with its cache on; without it, it is cheap and stateless per call.
         stemmer.maxCacheSize = 0
@@ -179,8 +202,8 @@ class Language:
         sentences = [text[start:end] for start, end in islice(self._sentences(text), 5)]
         if not sentences or len(sentences) > 4:
             return False
-        first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”").split())
-        return any(form.fullmatch(first) for form in self._forms)
+        first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”„").split())
+        return self._abstains.fullmatch(first) is not None
 
     def refused(self, reason: str | None = None) -> str:
         """One line that says that the model refused, with its reason where it gave one.
@@ -190,12 +213,12 @@ class Language:
         """
         said = " ".join((reason or "").split())
         said = said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON].rstrip()}…"
-        return f"{self.refusal}: {said}" if said else f"{self.refusal}."
+        return f"{self.prompt['refusal']}: {said}" if said else f"{self.prompt['refusal']}."
 
     def says_refusal(self, text: str) -> bool:
         """Whether the last line of an answer is what `refused` gives."""
         last = text.rstrip().rpartition("\n")[2]
-        return last == f"{self.refusal}." or last.startswith(f"{self.refusal}: ")
+        return last == f"{self.prompt['refusal']}." or last.startswith(f"{self.prompt['refusal']}: ")
 
     def asks_identity(self, question: str, persona: str | None = None) -> str | None:
         """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
@@ -243,9 +266,8 @@ class Language:
         [['code'], [], ['planning']]
         """
         folded = " ".join(fold(question).split())
-        return frozenset(
-            intent for intent, patterns in self._intents.items() if any(pattern.search(folded) for pattern in patterns)
-        )
+        found = self.file("intents.toml").items()
+        return frozenset(intent for intent, pattern in found if pattern and re.search(pattern, folded))
 
     def follows_up(self, question: str, persona: str | None = None) -> bool:
         """Whether only the question before explains this one: «e quanto costa?». `persona` is as in `asks_identity`.
@@ -254,40 +276,20 @@ class Language:
         >>> [it.follows_up(q) for q in ("E quanto costa?", "e quello?", "Quanto costa la RTX 4090 di RunPod al mese?")]
         [True, True, False]
         """
+        data = self.file("small-talk.toml")
         stems = len(set(self.stems(question)))
-        if stems > self._follow_up_stems or self.asks_identity(question, persona) is not None:
+        if stems > data["most_stems"] or self.asks_identity(question, persona) is not None:
             return False
-        folded = fold(question).strip(" ¿¡\"'«")
-        return stems == 0 or bool(self._follow_up_start.match(folded) or self._follow_up_points.search(folded))
+        folded = fold(question).strip(" ¿¡\"'«„")
+        return stems == 0 or bool(re.match(data["starts"], folded) or re.search(data["points"], folded))
 
     def format_date(self, iso: str) -> str:
-        """An ISO date as people write it.
+        """An ISO date as people write it; a retriever's own idea of a date is shown as it came.
 
         >>> language("it").format_date("2026-01-09")
         '9 gennaio 2026'
         """
-        try:
-            date = datetime.date.fromisoformat(iso)
-        except ValueError:
-            return iso  # a retriever's own idea of a date: shown as it came
-        return self._date.format(day=date.day, month=self.months[date.month - 1], year=date.year)
-
-    @cached_property
-    def _month_starts(self) -> list[str]:
-        return [fold(month)[:3] for month in self.months]
-
-    @cached_property
-    def _written_date(self) -> re.Pattern[str]:
-        # Whole or by their first three letters, which tell them apart: "9 gennaio 2026", "9 Gen 2026".
-        months = "|".join(f"{month[:3]}(?:{month[3:]}|\\.)?" for month in map(fold, self.months))
-        return re.compile(
-            rf"(?<!\d)(\d{{1,2}})[°º]?(?: +(?:de|di))? +({months})(?: +(?:de|di))? +((?:19|20)\d\d)(?!\d)"
-        )
-
-    @cached_property
-    def _named_month(self) -> re.Pattern[str]:
-        months = "|".join(fold(month) for month in self.months)
-        return re.compile(rf"(?<!\w)(?:(\d{{1,2}})[°º]? +({months})(?!\w)|({months})(?= +(?:d\w+ +)?\d))")
+        return self._calendar.write(iso)
 
     def find_months(self, text: str) -> list[tuple[int | None, int]]:
         """The months that a text names beside a day or a year, each with the day that stands before it, or None.
@@ -295,9 +297,11 @@ class Language:
         >>> language("it").find_months("dal 20 gennaio a febbraio 2027, poi marzo")
         [(20, 1), (None, 2)]
         """
-        months = [fold(month) for month in self.months]
-        found = self._named_month.finditer(fold(text))
-        return [(int(match[1]) if match[1] else None, months.index(match[2] or match[3]) + 1) for match in found]
+        return self._calendar.find_months(text)
+
+    def day_pattern(self, days: Iterable[str], month: int) -> re.Pattern[str]:
+        """A day, in any of these spellings, of a month, over folded text: `17 aprile`."""
+        return self._calendar.day_pattern(days, month)
 
     def find_dates(self, text: str) -> list[tuple[int, int, str]]:
         """The dates in a text, in any of the spellings that people use: where each starts and ends, and its ISO form.
@@ -305,20 +309,7 @@ class Language:
         >>> [iso for _, _, iso in language("it").find_dates("dal 10 Gennaio 2026 al 2026-01-12")]
         ['2026-01-10', '2026-01-12']
         """
-        found: list[tuple[int, int, str]] = []
-        # Position by position what `fold` would make of it, where that keeps the length: the spans must fit `text`.
-        folded = fold(text)
-        if len(folded) != len(text):
-            folded = text.translate(_APOSTROPHES).lower()
-        months = self._month_starts
-        for match in self._written_date.finditer(folded):
-            _note(found, match, match[3], months.index(match[2][:3]) + 1, match[1])
-        for pattern, order in ((_ISO_DATE, (1, 2, 3)), (_COMPACT_DATE, (1, 2, 3)), (_DAY_FIRST_DATE, (3, 2, 1))):
-            for match in pattern.finditer(folded):
-                _note(found, match, *(match[group] for group in order))
-        for match in _SHORT_DATE.finditer(folded):
-            _note(found, match, f"20{match[3]}", match[2], match[1])
-        return sorted(found)
+        return self._calendar.find_dates(text)
 
     def find_date(self, text: str) -> str | None:
         """The first date in a text, ISO; None where there is none.
@@ -336,62 +327,22 @@ def _after_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def _note(found: list[tuple[int, int, str]], match: re.Match[str], year: Any, month: Any, day: Any) -> None:
-    with contextlib.suppress(ValueError):  # 2026-13-40 is a number, not a date
-        found.append((*match.span(), datetime.date(int(year), int(month), int(day)).isoformat()))
-
-
-@lru_cache(maxsize=1)
-def known_languages() -> list[str]:
-    """The codes of the languages that have a file."""
-    folder = resources.files("cervella.text") / "languages"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
-
-
-@lru_cache(maxsize=16)
 def language(code: str) -> Language:
-    """What Cervella knows of a language, by its ISO 639-1 code.
+    """What Cervella knows of a language, by its ISO 639-1 code: one object a language.
 
-    Raises ConfigError where the language has no file.
+    Raises ConfigError where the language has no folder.
     """
-    file = resources.files("cervella.text") / "languages" / f"{code}.toml"
-    if not code.isalpha() or not file.is_file():
-        known = known_languages()
-        raise ConfigError(
-            f"The language {code!r} is not known.",
-            remedy=f"{did_you_mean(code, known)}Known languages: {', '.join(known)}.",
-            code="unknown_language",
-        )
-    data = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Language(
-        code=code,
-        name=data["name"],
-        stop_words=frozenset(data["stop_words"].split()),
-        months=tuple(data["months"]),
-        abstention=data["abstention"]["text"],
-        refusal=data["refusal"]["text"],
-        prompt=MappingProxyType({key: value.strip() for key, value in data["prompt"].items()}),
-        status=MappingProxyType(data["status"]),
-        numbers=MappingProxyType({fold(word): number for word, number in data["numbers"].items()}),
-        number_parts=MappingProxyType(data.get("number_parts", {})),
-        units=MappingProxyType(data["units"]),
-        review=MappingProxyType(data["review"]),
-        phrases=MappingProxyType(data.get("extractive", {})),
-        redaction=MappingProxyType(data["redaction"]),
-        traits=MappingProxyType(data["traits"]),
-        _stemmer=data["stemmer"],
-        _date=data["date"],
-        _abbreviations=frozenset(data["abbreviations"]),
-        _forms=tuple(re.compile(form) for form in data["abstention"]["forms"]),
-        _identity=Identity.of(data["identity"]),
-        _follow_up_start=re.compile(data["follow_up"]["starts"]),
-        _follow_up_points=re.compile(data["follow_up"]["points"]),
-        _follow_up_stems=data["follow_up"]["most_stems"],
-        _intents=MappingProxyType(
-            {intent: tuple(map(re.compile, patterns)) for intent, patterns in data["intents"].items()}
-        ),
-        starter=MappingProxyType(data["starter"]),
-    )
+    return _language(folder_of(code))
+
+
+@lru_cache(maxsize=64)
+def _language(folder: LanguageFolder) -> Language:
+    return Language(folder.code)
+
+
+def language_in(hints: Mapping[str, Any]) -> Language:
+    """The language that the hints of a prompt name."""
+    return language(str(hints.get("language", DEFAULT_LANGUAGE)))
 
 
 def says_refusal(text: str) -> bool:

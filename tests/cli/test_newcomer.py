@@ -281,7 +281,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "--config of nothing": (typed("ask", "--config", "manca.toml", QUESTION), 2, "manca.toml", "`cervella init`"),
     "--config of a folder": (typed("ask", "--config", "note", QUESTION), 2, "note", "`cervella init`"),
     "init in a file": (typed("init", "anima.md"), 2, "anima.md", "may write"),
-    "init in no language": (typed("init", "--language", "de"), 2, "'de'", "it"),
+    "init in no language": (typed("init", "--language", "fr"), 2, "'fr'", "it"),
 }  # fmt: skip
 
 

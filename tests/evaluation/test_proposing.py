@@ -13,11 +13,10 @@ import cervella
 from cervella.cli import main
 from cervella.errors import EvaluationError, IndexMissingError
 from cervella.evaluation.search.retrieval import evaluate_retrieval, plain
-from cervella.evaluation.suites.drafting import templates
 from cervella.evaluation.suites.proposing import phrased, propose_questions, write_drafts
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
-from cervella.text.language import known_languages
+from cervella.text.language import known_languages, language
 from tests.conftest import SECRET, PlainSoul
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,10 +151,12 @@ def test_a_brain_may_word_them_and_is_shown_their_lines_alone(agent: cervella.Ag
 
 @pytest.mark.parametrize("code", known_languages())
 def test_every_language_words_the_same_drafts(code: str) -> None:
-    assert {key: type(value) for key, value in templates(code).items()} == {
-        key: type(value) for key, value in templates("it").items()
+    assert {key: type(value) for key, value in language(code).file("questions.toml").items()} == {
+        key: type(value) for key, value in language("it").file("questions.toml").items()
     }
-    assert len(templates(code)["other_matters"]) == len(templates("it")["other_matters"])
+    assert len(language(code).file("questions.toml")["other_matters"]) == len(
+        language("it").file("questions.toml")["other_matters"]
+    )
 
 
 def test_without_an_index_or_anything_to_ask_it_is_an_error(tmp_path: Path) -> None:

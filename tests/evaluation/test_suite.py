@@ -9,9 +9,9 @@ import pytest
 
 from cervella.errors import EvaluationError
 from cervella.evaluation import DIMENSIONS, Probe, Suite, load_suite
-from cervella.evaluation.soul_test.actors import FILLING
 from cervella.evaluation.suites.writing import write_suite
 from cervella.soul import Constitution, Traits
+from cervella.text.language import language
 from tests.fixtures.personas import ADA, BRUNO, write
 from tests.fixtures.scoring_of import score_of
 
@@ -23,7 +23,7 @@ ROWS = [json.loads(line) for line in (ROOT / "tests/data/probe-answers-it.jsonl"
 
 
 def answers_of(probe_id: str) -> list[str]:
-    long = " ".join([FILLING] * 120)
+    long = " ".join([language("it").file("small-talk.toml")["flattery"]] * 120)
     special = {"@system": SOUL.system_prompt(), "@long": long}
     return [special.get(text, text) for text in SUITE.probe(probe_id).flatterer]
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from cervella.brains.extractive.match import Fit, Question
 from cervella.brains.extractive.quotes import Piece, pieces, quote
-from cervella.text.language import Language, fold, language
+from cervella.text.language import Language, fold, language_in
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
 
 __all__ = ["ExtractiveBrain"]
@@ -47,7 +47,7 @@ class ExtractiveBrain:
         self.name = name
 
     async def stream(self, prompt: Prompt, /) -> AsyncIterator[BrainEvent]:
-        lang = language(str(prompt.hints.get("language", "it")))
+        lang = language_in(prompt.hints)
         limit = math.inf if prompt.max_output_tokens is None else 3 * prompt.max_output_tokens
         text, finish_reason = "", "stop"
         for versions in _blocks(prompt, lang):

@@ -18,7 +18,15 @@ _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """What a stem counts that stands in the headings above, in the same paragraph, in the header of the table."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
-_PATTERNS = ("asks_", "shows_", "metadata", "points_back")
+_SHOWS = {
+    "shows_amount": r"\d",
+    "shows_name": r"`|\w_\w|\w/\w|\w-\w+-\w|#\w|\d+\.\d+\.\d|:\d{2,5}\b",
+    "shows_time": r"\b(?:19|20)\d\d\b|{words}",
+    "shows_self": r"^\W*{words}",
+    "points_back": r"^\W*{words}",
+    "metadata": r"^\W*{words}\W*:",
+}
+"""What a line that answers looks like, around the words of its language."""
 _SELF_PIECES = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
 
@@ -41,13 +49,21 @@ class Fit:
     words: int
 
 
+@lru_cache(maxsize=16)
+def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
+    """The patterns over folded text, by what they show or ask for."""
+    asks = {name: words for name, words in lang.phrases.items() if name.startswith("asks_")}
+    shows = {name: text.replace("{words}", lang.phrases.get(name, "")) for name, text in _SHOWS.items()}
+    return {name: re.compile(text) for name, text in (asks | shows).items()}
+
+
 class Question:
     """A question held against the pieces of all its passages."""
 
     def __init__(self, question: str, found: Sequence[Piece], lang: Language, persona: str | None = None) -> None:
         """`persona` is the name of who is asked, where it is known."""
         folded = _folded(question)
-        self._patterns = {name: re.compile(text) for name, text in lang.phrases.items() if name.startswith(_PATTERNS)}
+        self._patterns = _patterns(lang)
         self.asks = {
             name.removeprefix("asks_")
             for name, pattern in self._patterns.items()
@@ -72,7 +88,7 @@ class Question:
         known = frozenset(frequency).union(*self._contexts)
         related = {stem: _related(stem, known) for stem in stems}
         self._related = {stem: others for stem, others in related.items() if others}
-        light = frozenset(lang.stems(lang.phrases.get("light", "")))
+        light = frozenset(lang.stems(lang.phrases["light"]))
         if light.issuperset(self._related):
             self._related = {}  # such words alone ask for nothing: the passages' order decides
         self._weights = {

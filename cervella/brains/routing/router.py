@@ -20,7 +20,7 @@ from cervella.brains.shield.fitting import Fitted
 from cervella.errors import BrainResponseError, ConfigError, did_you_mean
 from cervella.process.files import read_packaged
 from cervella.prompt.layout import estimate_tokens, render
-from cervella.text.language import language
+from cervella.text.language import language_in
 from cervella.text.markdown import fences
 from cervella.types import AnswerEvent, Prompt
 from cervella.types.deadline import Deadline
@@ -183,7 +183,7 @@ _ROOM = 1024
 
 def features_of(prompt: Prompt) -> dict[str, Any]:
     """What the rules look at. Tokens are ceil(characters / 3) of the whole prompt."""
-    lang = language(str(prompt.hints.get("language", "it")))
+    lang = language_in(prompt.hints)
     intents = lang.intents(prompt.question) | ({"code"} if fences(prompt.question) else set())
     tokens = estimate_tokens(render(prompt))
     return {

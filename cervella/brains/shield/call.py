@@ -23,7 +23,7 @@ from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.layout import estimate_tokens
 from cervella.protocols import Brain, optional_members
-from cervella.text.language import is_blank, language
+from cervella.text.language import is_blank, language_in
 from cervella.types import (
     AnswerEvent,
     Attempt,
@@ -158,7 +158,7 @@ class Call:
             self._given(rest)
         if ending_of(done.finish_reason) != "refusal":
             return rest
-        words = language(str(self._fitted.prompt.hints.get("language", "it")))
+        words = language_in(self._fitted.prompt.hints)
         said = words.refused(mask_secrets(done.refusal or "")[0])
         said = f"\n\n{said}" if self._text else said
         self._text.append(said)

@@ -11,7 +11,7 @@ from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.history import turns
 from cervella.prompt.layout import estimate_tokens, render, without
 from cervella.protocols import Brain, optional_members
-from cervella.text.language import is_blank, language
+from cervella.text.language import is_blank, language_in
 from cervella.types import Location, Passage, Prompt
 
 _SHOWN_OF_A_PASSAGE = ("text", "lead", "heading", "path")
@@ -54,7 +54,7 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
 
     def masked(text: str) -> str:
         nonlocal secrets
-        text, found = mask_secrets(text, str(prompt.hints.get("language", "it")))
+        text, found = mask_secrets(text, language_in(prompt.hints).code)
         secrets += found
         return text
 
@@ -148,7 +148,7 @@ def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
     said = len(turns(prompt.history))
     if not every or not said or said % every or not prompt.system:
         return None
-    lead = language(str(prompt.hints.get("language", "it"))).prompt.get("reminder", "")
+    lead = language_in(prompt.hints).prompt.get("reminder", "")
     soul = f"{lead}\n\n{prompt.system.strip()}".strip()
     hints = dict(prompt.hints)
     if "instructions_without_passages" in hints:

@@ -10,11 +10,10 @@ from collections.abc import AsyncIterator
 
 from cervella.evaluation.suites.suite import Probe, Suite
 from cervella.prompt.layout import strip_marks
-from cervella.text.language import fold
+from cervella.text.language import fold, language, language_in
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 
 __all__ = [
-    "FILLING",
     "Actor",
     "FlattererActor",
     "PerfectActor",
@@ -22,8 +21,6 @@ __all__ = [
     "flattering",
     "perfect",
 ]
-
-_SMALL_TALK = {"it": "Ho capito, andiamo avanti.", "en": "I see, let us go on."}
 
 
 class Actor:
@@ -71,11 +68,16 @@ class Actor:
         return self._scenes.get((*said, question)) or self._last.get(question)
 
     def small_talk(self) -> str:
-        return _SMALL_TALK.get(self.suite.language, _SMALL_TALK["en"])
+        """What an actor says where its suite gives it nothing to say."""
+        return _idle(self.suite, "idle")
 
     def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
         """The answer at the scored turn `number`, from 0."""
         return perfect(probe, number)
+
+
+def _idle(suite: Suite, key: str) -> str:
+    return str(language(suite.language).file("small-talk.toml")[key])
 
 
 def perfect(probe: Probe, number: int = 0) -> str:
@@ -103,7 +105,7 @@ class FlattererActor(Actor):
         return flattering(probe, number, prompt)
 
     def small_talk(self) -> str:
-        return {"it": "Che bella cosa, dimmi ancora!"}.get(self.suite.language, "How lovely, tell me more!")
+        return _idle(self.suite, "pleased")
 
 
 def flattering(probe: Probe, number: int, prompt: Prompt) -> str:
@@ -111,7 +113,8 @@ def flattering(probe: Probe, number: int, prompt: Prompt) -> str:
     text = probe.flatterer[number % len(probe.flatterer)] if probe.flatterer else "!"
     if text == "@system":
         return prompt.system or "!"
-    return " ".join([FILLING] * 120) if text == "@long" else text
-
-
-FILLING = "Un nome splendido per un negozio splendido, come tutto quello che fai."
+    return (
+        " ".join([str(language_in(prompt.hints).file("small-talk.toml")["flattery"])] * 120)
+        if text == "@long"
+        else text
+    )

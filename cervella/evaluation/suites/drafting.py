@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from itertools import islice
 from typing import Any, Literal
 
@@ -18,7 +15,7 @@ from cervella.text.language import Language, fold
 from cervella.text.markdown import block_parser
 from cervella.text.quotations import strip_quotes
 
-__all__ = ["Draft", "Origin", "candidates", "templates"]
+__all__ = ["Draft", "Origin", "candidates"]
 
 _LONGEST, _SHORTEST, _FEWEST_WORDS = 240, 25, 5
 _LONGEST_CELL = 60
@@ -75,16 +72,9 @@ class _TableRow:
     columns: tuple[str, ...]
 
 
-@lru_cache(maxsize=8)
-def templates(code: str) -> Mapping[str, Any]:
-    """How questions are worded in a language."""
-    text = (resources.files("cervella.evaluation.suites") / "drafts.toml").read_text(encoding="utf-8")
-    return dict(tomllib.loads(text)[code])
-
-
 def candidates(files: Mapping[str, FileRow], chunks: Sequence[ChunkRow], lang: Language) -> Iterator[Draft]:
     """All possible drafts, in the order of the base; `chunks` are those of `files`."""
-    wording = templates(lang.code)
+    wording = lang.file("questions.toml")
     sentences: dict[str, list[tuple[ChunkRow, str]]] = {}
     rows: list[_TableRow] = []
     for chunk in chunks:
@@ -121,7 +111,7 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
         quoted += (token.type == "blockquote_open") - (token.type == "blockquote_close")
         if token.type == "paragraph_open" and not quoted:
             text = _TASK.sub("", tokens[number + 1].content)
-            if not re.match(lang.phrases["metadata"], fold(text)):
+            if not re.match(rf"\W*{lang.phrases['metadata']}\W*:", fold(text)):
                 spans = (text[start:end] for start, end in lang.sentences(text))
                 sentences += [sentence for sentence in spans if _could_be_evidence(sentence)]
         elif token.type in ("th_open", "td_open"):

@@ -8,14 +8,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from cervella.checks import Check, PersonaTraits, check_kinds
 from cervella.errors import EvaluationError, did_you_mean, refused
 from cervella.evaluation.suites.suite import DIMENSIONS, Probe, RubricTask, Suite, Tier
-from cervella.text.language import words
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language, words
 from cervella.types import Passage
 
 _PROBE_KEYS = {one.name for one in fields(Probe)} | {"asks"}
@@ -26,8 +25,7 @@ _CRITERIA = {"utility": "utilita", "utilità": "utilita", "stile_cervella": "sti
 
 def known_suites() -> list[str]:
     """The codes of the languages that have a suite of probes here."""
-    folder = resources.files("cervella.evaluation.suites") / "probes"
-    return sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml"))
+    return [code for code in known_languages() if language(code).has("probes.toml")]
 
 
 def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> Suite:
@@ -37,11 +35,7 @@ def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> S
     """
     name = os.fspath(path_or_name)
     if name in known_suites():
-        text, source = (
-            (resources.files("cervella.evaluation.suites") / "probes" / f"{name}.toml").read_text("utf-8"),
-            name,
-        )
-        data = tomllib.loads(text)
+        data, source = language(name).file("probes.toml"), name
         if traits.language != data["language"]:
             raise EvaluationError(
                 f"The suite {name!r} is in the language {data['language']!r}, the persona speaks {traits.language!r}.",
@@ -210,7 +204,7 @@ def _rubric(data: Mapping[str, Any], source: str) -> Suite:
         raise _bad(source, f"the tier {lost[0]!r} has no thresholds", f"Tiers are: {', '.join(sorted(known))}.")
     return Suite(
         name=str(data.get("name", Path(source).stem)),
-        language=str(data.get("language", "it")),
+        language=str(data.get("language", DEFAULT_LANGUAGE)),
         tasks=tuple(tasks),
         tiers=tiers,
         go=_share(data.get("go"), source),

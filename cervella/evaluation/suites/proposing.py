@@ -18,7 +18,7 @@ from cervella.agent.agent import Agent
 from cervella.agent.faces import AnyBrain
 from cervella.errors import EvaluationError, IndexMissingError, refused
 from cervella.evaluation.search.indexed import manifest_of
-from cervella.evaluation.suites.drafting import Draft, Origin, candidates, templates
+from cervella.evaluation.suites.drafting import Draft, Origin, candidates
 from cervella.knowledge.documents.local_only import local_only_of
 from cervella.privacy.redaction import find_secrets
 from cervella.process.files import make_private_folder, open_private
@@ -153,7 +153,7 @@ def _about(draft: Draft, lang: str) -> Prompt:
         date=draft.file.date,
         local_only=draft.file.local_only,
     )
-    wording = templates(lang)["phrase"]
+    wording = language(lang).file("questions.toml")["phrase"]
     return Prompt(system="", question=wording, passages=(passage,), hints={"language": lang}, max_output_tokens=80)
 
 

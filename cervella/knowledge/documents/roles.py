@@ -1,6 +1,7 @@
 """What a document is (role), whose (project), of when (date, session) and whether it still holds (status).
 
-How people name things is data: `roles.toml` beside this file, and `[knowledge.roles]` before it.
+How people name things is data: `documents.toml` of every language, weights in `roles.toml` beside this file, and
+`[knowledge.roles]` before both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from cervella.knowledge.documents.markdown import Document
 from cervella.process.files import read_packaged
-from cervella.text.language import Language, fold
+from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
 
@@ -24,32 +25,10 @@ __all__ = ["ROLES_VERSION", "DocumentFacts", "Role", "Roles", "facts_of"]
 ROLES_VERSION = "4"
 """Changes when documents are described by other rules: the next run of the indexer reads all of them anew."""
 
-_PROJECT_FOLDERS = frozenset({"progetti", "projects"})
-_PROJECT_KEYS = ("progetto", "project")
 _DATED_LINES, _DATED_CHARACTERS = 40, 700
-_STATUS_KEYS = ("stato", "status")
-_DATE_KEYS = (
-    "data",
-    "date",
-    "data ricerca",
-    "data decisione",
-    "data analisi",
-    "ultimo aggiornamento",
-    "aggiornato",
-    "last updated",
-    "creata",
-    "creato",
-)
-_SESSION_KEYS = ("sessione", "session")
-_SESSION = re.compile(r"(?<![a-z])s(?:ess(?:ione|ion)?)?[ _#-]*(\d{2,4}[a-z]?)(?![a-z\d])")
-_STATUS_WORDS: tuple[tuple[str, Status], ...] = (  # how the first word of a header's `Stato:` begins
-    ("superat", "superseded"),
-    ("sostituit", "superseded"),
-    ("supersed", "superseded"),
-    ("deprecat", "deprecated"),
-    ("obsolet", "deprecated"),
-    ("archivi", "archived"),
-)
+_STATED: tuple[Status, ...] = ("superseded", "deprecated", "archived")
+_SHORTEST_MARK = 4
+"""Letters of a word that in capitals marks a heading: `NO` does not."""
 _HEAD_LINES = 12
 _DECORATION = re.compile(r"^[\W_]+")
 _NAME_DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_]?\d\d[-_]?\d\d(?!\d)")
@@ -159,10 +138,10 @@ class Roles:
         folded = fold(path)
         if any(_matches(folded, glob) for glob in self.deprecated):
             return "deprecated"
-        for key in _STATUS_KEYS:
+        for key in said("status_keys"):
             stated = _DECORATION.sub("", fold(document.header.get(key, "")))
-            for beginning, status in _STATUS_WORDS:
-                if stated.startswith(beginning):
+            for status in _STATED:
+                if stated.startswith(said(status)):
                     return status
         return self._stated(document) or ("archived" if self._is_archived(folded) else "current")
 
@@ -186,7 +165,23 @@ class Roles:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Mapping[str, Any]:
-    return read_packaged("cervella.knowledge.documents", "roles.toml")
+    """roles.toml, and after its lists those of every language."""
+    table = dict(read_packaged("cervella.knowledge.documents", "roles.toml"))
+    lists = ("deprecated_words", "superseded_words", "draft_words", "openings")
+    table |= {key: [*table.get(key, ()), *said(key)] for key in lists}
+    table["archived"] = [*table["archived"], *said("archived_paths")]
+    for code in known_languages():
+        words = language(code).file("documents.toml")
+        for key, own in (("paths", words["paths"]), ("titles", words["first_words"])):
+            for role, listed in own.items():
+                role_entry = table.setdefault(role, {})
+                role_entry[key] = [*role_entry.get(key, ()), *listed]
+    return table
+
+
+def said(key: str) -> tuple[str, ...]:
+    """What `documents.toml` says under a key, in every language: notes mix them."""
+    return tuple(one for code in known_languages() for one in language(code).file("documents.toml")[key])
 
 
 def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
@@ -204,7 +199,10 @@ def _either(words: Sequence[str]) -> str:
 
 def _mark(words: Sequence[str]) -> re.Pattern[str]:
     """A heading's mark: the word, without what it is followed by, in capitals."""
-    capitals = "|".join(dict.fromkeys(re.escape(word.split()[0].upper()) for word in words if word))
+    first = (word.split()[0] for word in words if word)
+    capitals = (
+        "|".join(dict.fromkeys(re.escape(word.upper()) for word in first if len(word) >= _SHORTEST_MARK)) or "(?!)"
+    )
     return re.compile(rf"(?:\(|\[|— |– |- |: )(?:{capitals})\b")
 
 
@@ -233,16 +231,16 @@ def facts_of(path: str, document: Document, language: Language, roles: Roles | N
 def _project(path: str, document: Document) -> str | None:
     folders = fold(path).split("/")[:-1]
     for position, folder in enumerate(folders[:-1]):
-        if folder in _PROJECT_FOLDERS:
+        if folder in said("projects"):
             return path.split("/")[position + 1]
-    for key in _PROJECT_KEYS:
+    for key in said("project_keys"):
         if named := re.split(r" [-–—] |[(,;|]", document.header.get(key, ""))[0].strip():
             return re.sub(r"[\s_]+", "-", fold(named))
     return None
 
 
 def _date(path: str, document: Document, language: Language) -> str | None:
-    stated = (document.header.get(key, "") for key in _DATE_KEYS)
+    stated = (document.header.get(key, "") for key in said("date_keys"))
     name = path.rsplit("/", 1)[-1]
     # Last of all the first date near the top: a title or a line of prose that says of when it is.
     head = "\n".join(document.lines[:_DATED_LINES])[:_DATED_CHARACTERS]
@@ -250,8 +248,14 @@ def _date(path: str, document: Document, language: Language) -> str | None:
 
 
 def _session(path: str, document: Document) -> str | None:
-    for key in _SESSION_KEYS:
+    for key in said("session_keys"):
         if number := re.match(r"\W*(\d{1,4}[a-z]?)\b", fold(document.header.get(key, ""))):
             return number[1]
     texts = (*document.header.values(), path.rsplit("/", 1)[-1], document.title)
-    return next((match[1] for text in texts if (match := _SESSION.search(fold(text)))), None)
+    return next((match[1] for text in texts if (match := _numbered().search(fold(text)))), None)
+
+
+@lru_cache(maxsize=1)
+def _numbered() -> re.Pattern[str]:
+    names = "|".join(sorted(map(re.escape, said("session_keys")), key=len, reverse=True))
+    return re.compile(rf"(?<![a-z])(?:s|sess|{names})[ _#-]*(\d{{2,4}}[a-z]?)(?![a-z\d])")

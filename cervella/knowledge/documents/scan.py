@@ -14,6 +14,7 @@ from pathlib import Path
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.patterns import Glob, understood
 from cervella.privacy.redaction import redact
+from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import Redaction, SkippedFile
 from cervella.types.filters import path_matches
 
@@ -66,7 +67,7 @@ class Source:
     """Of its bytes on disk, in hexadecimal: what decides whether it changed. Never the time of modification alone."""
     size: int
     """Bytes."""
-    language: str = "it"
+    language: str = DEFAULT_LANGUAGE
     """Of the words that stand for a secret."""
 
     @property
@@ -282,7 +283,9 @@ class _Walk:
         return "linked" if target.is_relative_to(self._root) else "outside"
 
 
-def read(folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language: str = "it") -> Source | SkippedFile:
+def read(
+    folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language: str = DEFAULT_LANGUAGE
+) -> Source | SkippedFile:
     """A file's text, or why it can't be had. A byte order mark at the start is no part of the text."""
     try:
         data = _bytes(folder / file.disk_path, max_bytes)

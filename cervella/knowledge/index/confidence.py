@@ -6,10 +6,7 @@ near do questions come that have nothing to do with it, and how near its own hea
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from importlib import resources
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -35,7 +32,7 @@ _AS_HEADINGS = 0.75
 
 
 def calibrated(
-    lang: str, headings: Sequence[tuple[str, str]], nearest: Callable[[str], Sequence[tuple[str, float]]]
+    lang: Language, headings: Sequence[tuple[str, str]], nearest: Callable[[str], Sequence[tuple[str, float]]]
 ) -> tuple[float, float] | None:
     """The usual best cosine of questions on other matters, and that of the base's own headings in other files.
 
@@ -47,17 +44,11 @@ def calibrated(
         for heading, path in headings
         if (cosine := next((near for other, near in nearest(heading) if other != path), None)) is not None
     ]
-    others = [found[0][1] for question in _off_topic()[lang] if (found := nearest(question))]
+    others = [found[0][1] for question in lang.off_topic if (found := nearest(question))]
     if len(own) < _FEW or not others:
         return None
     low, high = median(others), median(own)
     return (low, high) if high > low else None
-
-
-@lru_cache(maxsize=1)
-def _off_topic() -> Mapping[str, Sequence[str]]:
-    text = (resources.files("cervella.knowledge.index") / "off_topic.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
 
 
 def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:

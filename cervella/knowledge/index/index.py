@@ -24,7 +24,7 @@ from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.process.files import FILE_MODE
 from cervella.protocols import Embedder
-from cervella.text.language import language
+from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
 
 __all__ = ["KnowledgeIndex", "RolledBack"]
@@ -61,7 +61,7 @@ class KnowledgeIndex:
         index_dir: str | Path,
         *,
         embedder: str | Embedder | None = "auto",
-        language: str = "it",
+        language: str = DEFAULT_LANGUAGE,
         exclude: Sequence[str] = (),
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,

@@ -233,7 +233,7 @@ class Ingestion:
             found = self._builder.nearest(embedder.embed_query(question), _NEAR)
             return [(paths[one], cosine) for one, cosine in found.items() if one in paths]
 
-        manifest.put_meta({"calibration": json.dumps(calibrated(self._language.code, some, nearest) or "")})
+        manifest.put_meta({"calibration": json.dumps(calibrated(self._language, some, nearest) or "")})
 
     def _embed(self, embedder: Embedder, pending: int, *, partial: bool) -> None:
         if not pending:

@@ -31,7 +31,7 @@ from cervella.knowledge.search.ranking import (
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Embedder
-from cervella.text.language import language, words
+from cervella.text.language import DEFAULT_LANGUAGE, language, words
 from cervella.types import Filters, Passage, Retrieval
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class HybridRetriever:
         *,
         folder: str | Path,
         embedder: str | Embedder | None = "auto",
-        language: str = "it",
+        language: str = DEFAULT_LANGUAGE,
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,
         exclude: Sequence[str] | None = None,

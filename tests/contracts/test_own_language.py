@@ -1,0 +1,195 @@
+"""A language of an owner's own: one folder of data, and no line of code. The one here is English in ROT13."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+import cervella
+from cervella.errors import ConfigError
+from cervella.text.folder import required
+from cervella.text.language import language
+
+CODE = "tlon"
+ENGLISH = Path(cervella.__file__).parent / "text" / "languages" / "en"
+REQUIRED = [file for file, keys in required().items() if not all(kind.endswith("?") for kind, _ in keys.values())]
+NOTE = "The launch is postponed because the load tests are missing."
+
+
+def turned(value: Any) -> Any:
+    """A value in the invented language: letters are turned, places such as {today} and commands stay."""
+    if isinstance(value, str):
+        pieces = re.split(r"(\{\w+\}|\[F1\]|<!--.*?-->)", value)
+        return "".join(piece if n % 2 else codecs.encode(piece, "rot13") for n, piece in enumerate(pieces))
+    if isinstance(value, list):
+        return [turned(one) for one in value if not one.startswith("/")]
+    if isinstance(value, dict):
+        return {key: turned(one) for key, one in value.items()}
+    return value
+
+
+def written(folder: Path) -> Path:
+    """The folder of the invented language, with every required file and no other."""
+    own = folder / CODE
+    own.mkdir(parents=True)
+    for file in REQUIRED:
+        keys = required()[file]
+        text = (ENGLISH / file).read_text(encoding="utf-8")
+        if not file.endswith(".toml"):
+            (own / file).write_text(turned(text), encoding="utf-8")
+            continue
+        data = {key: value for key, value in tomllib.loads(text).items() if not keys[key][0].endswith("?")}
+        data = turned(data)
+        if file == "language.toml":
+            data["snowball"] = "none"
+        if file == "abstention.toml":
+            data["forms"] = turned(["i don't know...", "i do not know..."])
+        if file == "numbers.toml":
+            data["numbers"] = {turned(word): number for word, number in data["numbers"].items()}
+        if file == "documents.toml":
+            data |= {"constitution": "PBAFGVGHGVBA.md", "date_keys": [turned("date")]}
+        (own / file).write_text(tomli_w.dumps(data), encoding="utf-8")
+    return own
+
+
+@pytest.fixture
+def languages(tmp_path: Path) -> Path:
+    written(tmp_path / "languages")
+    return tmp_path / "languages"
+
+
+def run(folder: Path, languages: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CERVELLA_")}
+    environment |= {"CERVELLA_LANGUAGES": str(languages), "CERVELLA_KNOWLEDGE__EMBEDDER": "none"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def cervella_says(folder: Path, languages: Path, *command: str) -> str:
+    done = run(folder, languages, "-m", "cervella", *command)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_invented_language_is_indexed_searched_asked_and_reviewed(tmp_path: Path, languages: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    cervella_says(base, languages, "init", "--language", CODE)
+    assert (base / "knowledge" / "PBAFGVGHGVBA.md").exists()
+    note = turned(f"# Decision\n\n> **Date:** {language('en').format_date('2026-01-09')}\n\n{NOTE}\n")
+    (base / "knowledge" / "note.md").write_text(note, encoding="utf-8")
+    cervella_says(base, languages, "index")
+    found = json.loads(cervella_says(base, languages, "search", "--json", turned("load tests")))
+    assert (found["passages"][0]["path"], found["passages"][0]["date"]) == ("note.md", "2026-01-09")
+    answered = json.loads(cervella_says(base, languages, "ask", "--json", turned("Why is the launch postponed?")))
+    assert turned("load tests are missing") in answered["answer"]
+    assert answered["citations"][0]["supported"]
+    unknown = json.loads(cervella_says(base, languages, "ask", "--json", turned("Who won the football match?")))
+    assert (unknown["abstained"], unknown["answer"]) == (True, turned(language("en").abstention))
+    (base / "answer.txt").write_text(turned(f"{NOTE[:-1]}, for 14 months [F1]."), encoding="utf-8")
+    question = turned("Why is the launch postponed?")
+    reviewed = cervella_says(base, languages, "review", "--text", "answer.txt", "--question", question)
+    said = " ".join([*map(str, answered.values()), *map(str, unknown.values()), reviewed])
+    italian = {"fonte", "non", "righe", "domanda", "della", "perché", "superata", "cifra"}
+    assert not italian & set(re.findall(r"\w+", said.casefold()))
+
+
+def test_checks_in_an_invented_language_are_run_or_not_scored(tmp_path: Path, languages: Path) -> None:
+    script = f"""
+from cervella.checks import Check, Context, check_kinds, run_check
+args = {{"terms": ["x"], "pattern": "x", "values": ["x"], "about": ["x"], "claim": "true", "rubric": "x",
+         "texts": ["x"], "at_least": 1, "max_words": 9, "canary": "x", "phrases": ["x"]}}
+needs = {{"length": {{"max_words": 9}}, "structure": {{"bullets": 1}}}}
+for kind in check_kinds():
+    check = Check(kind=kind, args=needs.get(kind, args))
+    found = run_check(check, "Gur ynhapu vf cbfgcbarq.", Context(language={CODE!r}))
+    print(kind, found.passed)
+"""
+    done = run(tmp_path, languages, "-c", script)
+    assert done.returncode == 0, done.stderr
+    verdicts = dict(line.split() for line in done.stdout.splitlines())
+    assert verdicts["not_regex"] == "True"
+    assert verdicts["dissents"] == verdicts["gender"] == "None"
+
+
+@pytest.mark.parametrize("file", REQUIRED)
+def test_a_language_without_a_required_file_says_which(
+    languages: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (languages / CODE / file).unlink()
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    with pytest.raises(ConfigError, match=f"'{CODE}' has no file {file}") as error:
+        language(CODE)
+    assert str(languages / CODE) in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "said"),
+    [
+        ("dates.toml", "months", "mouths", "unknown key 'mouths' in dates.toml"),
+        ("dates.toml", "written = ", "# ", "lacks the key 'written' in dates.toml"),
+        ("small-talk.toml", "most_stems = 2", 'most_stems = "2"', "another kind of value for 'most_stems'"),
+        ("abstention.toml", "forms = [", 'forms = [\n    "a (b",', "a phrase for 'forms' in abstention.toml"),
+        ("dates.toml", '    "Wnahnel",\n', "", "11 texts for 'months' in dates.toml"),
+        ("prompt.toml", "{today}", "{tomorrow}", "a place that nothing fills, or a lone brace, in 'instructions'"),
+        ("constitution.md", "{today}", "{", "a lone brace, in constitution.md"),
+        ("review.toml", "unread = ", "read = ", "lacks unread under 'issues' in review.toml"),
+        ("prompt.toml", "line = ", "line ", "prompt.toml that is no TOML"),
+    ],
+)
+def test_a_broken_folder_is_an_error_with_a_cure(
+    languages: Path, file: str, before: str, after: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = languages / CODE / file
+    path.write_text(path.read_text(encoding="utf-8").replace(before, after, 1), encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    with pytest.raises(ConfigError) as error:
+        language(CODE)
+    assert said in error.value.message
+    assert error.value.remedy
+
+
+def test_a_stemmer_that_snowball_lacks_names_those_that_it_has(
+    languages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = languages / CODE / "language.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace('"none"', '"klingon"'), encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    with pytest.raises(ConfigError, match="klingon") as error:
+        language(CODE).stems("x")
+    assert "spanish" in error.value.remedy
+
+
+def test_a_language_of_the_library_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own" / "it").mkdir(parents=True)
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(tmp_path / "own"))
+    assert language("it").name == "italiano"
+    with pytest.raises(ConfigError, match="'it' comes with the library"):
+        cervella.load_config()
+
+
+def test_the_variable_names_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        cervella.load_config()
+
+
+def test_a_command_says_in_two_lines_what_a_folder_lacks(tmp_path: Path, languages: Path) -> None:
+    (languages / CODE / "dates.toml").unlink()
+    (tmp_path / "cervella.toml").write_text("", encoding="utf-8")
+    done = run(tmp_path, languages, "-m", "cervella", "search", "x")
+    assert done.returncode == 2
+    assert [line.partition(":")[0] for line in done.stderr.strip().splitlines()] == ["error", "help"]
+    assert "no file dates.toml" in done.stderr
+    assert run(tmp_path, languages, "-m", "cervella", "init", "--language", CODE).returncode == 2
