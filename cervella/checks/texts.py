@@ -13,8 +13,6 @@ from cervella.text.language import fold, words
 
 __all__ = ["KINDS", "asserted", "groups", "states"]
 
-_LETTERS_FOR_LANGUAGE = 40
-
 Verdict = tuple[bool | None, str]
 
 
@@ -106,14 +104,11 @@ def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdi
 
 
 def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:
-    """By function words; below 40 letters of prose, only where they leave no doubt. Code and quotations don't count."""
-    from cervella.text.detection import tongue_of
+    """Fails where the text is certainly in another language. Code and quotations don't count."""
+    from cervella.text.detection import foreign_language
 
-    wanted = args.get("code", context.language)
-    told = tongue_of(prose.plain, enough=_LETTERS_FOR_LANGUAGE)
-    if told is None:
-        return True, "too little prose to tell"
-    return told == wanted, f"reads as {told}"
+    found = foreign_language(prose.plain, [args.get("code", context.language)])
+    return found is None, "" if found is None else f"reads as {found}"
 
 
 def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Verdict:

@@ -17,7 +17,8 @@ from typing import Literal, TypeAlias
 from cervella.claims.arithmetic import counted, reckoned, rounded
 from cervella.claims.evidence import Line, Scale, Source, about_of, negated, source_of
 from cervella.claims.misplaced import Fact, best_line, meant_line
-from cervella.claims.names import codes, is_known, language_of, names
+from cervella.claims.names import codes, is_known, names
+from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.quantities import Quantity, numbers, quantities, same_unit
 from cervella.text.sentences import Unit, normal, quotations, stands, units
