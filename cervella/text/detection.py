@@ -25,7 +25,7 @@ _QUOTED = re.compile(r"«[^«»]*»|“[^“”]*”|„[^„“”]*[“”]|\"
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?![\s*])[^*\n]{1,100}\*(?![\w*])")
 _SYMBOLS = re.compile(r"(?<!\S)\S*(?:[\d_/\\@=#<>{}|~^]|\w\.\w)\S*")
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
-_WORD = re.compile(r"[^\W\d_]+(?:'(?=[^\W\d_]))?")
+_WORD = re.compile(r"[^\W\d_]+(?:'(?=[^\W\d_]))?|[¿¡]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[a-z]")
 _LONGEST, _LONGEST_WORD = 20_000, 30
@@ -39,8 +39,10 @@ _NAME, _TITLE = 0.5, 0.3
 """What a listed word counts with a capital inside a sentence, or where every word has one: it may be part of a name."""
 _SURE, _SURE_PER_WORD = 2.2, 0.04
 """The lead from which one language is certain: a word that it alone has; more in a long text."""
-_FEWEST_UNLISTED = 3
-"""Words without a list that decide by n-grams alone."""
+_NEAR = 1.0
+"""A question may be in any language that is no further than this from the likeliest."""
+_FEWEST_FOREIGN = 2
+"""A text is foreign where its language lists so many more words than hers does, or every one."""
 _OTHER_SHARE, _SHORTEST = 0.25, 20
 """A text changes over where more than this share of its letters is in another language; letters of a sentence."""
 
@@ -84,15 +86,12 @@ def languages_asked_for(question: str) -> frozenset[str]:
     ['de', 'it']
     """
     lists = _lists()
-    read = _sum([_read(sentence, lists) for sentence in _SENTENCE.findall(question[:_LONGEST])], lists)
+    read = _sum(_readings(question, lists), lists)
     best = max(read.scores)
-    near = (code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _SURE)
-    return frozenset(near if read.listed else ()) | _named(question)
-
-
-def _named(question: str) -> frozenset[str]:
+    near = (code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _NEAR)
     names = _names()
-    return frozenset(names[word] for word in words(question[:_LONGEST]) if word in names)
+    named = (names[word] for word in words(question[:_LONGEST]) if word in names)
+    return frozenset(near if any(read.scores) else ()).union(named)
 
 
 @lru_cache(maxsize=1)
@@ -103,11 +102,16 @@ def _names() -> Mapping[str, str]:
     return own | {fold(name): code for code, names in table.items() for name in names.split()}
 
 
+_Row = tuple[float, ...]
+"""A figure for each language."""
+
+
 class _Lists:
     """The listed words of each language, and the character n-grams that they are made of."""
 
     def __init__(self, listed: Mapping[str, Iterable[str]]) -> None:
         self.codes = tuple(listed)
+        self.nothing: _Row = (0.0,) * len(self.codes)
         self._listed: dict[str, set[int]] = {}
         self.capital = frozenset(entry for entries in listed.values() for entry in entries if entry[0].isupper())
         self._trigrams: list[Counter[str]] = []
@@ -122,20 +126,21 @@ class _Lists:
             for gram, count in trigrams.items():
                 bigrams[gram[:2]] += count
             self._bigrams.append(bigrams)
-        self._likelihood: Callable[[str], tuple[float, ...]] = lru_cache(maxsize=20_000)(self._of_trigram)
-        self.evidence: Callable[[str], tuple[bool, tuple[float, ...]]] = lru_cache(maxsize=20_000)(self._evidence)
+        self._likelihood: Callable[[str], _Row] = lru_cache(maxsize=20_000)(self._of_trigram)
+        self.evidence: Callable[[str], tuple[_Row, _Row | None]] = lru_cache(maxsize=20_000)(self._evidence)
 
-    def _evidence(self, word: str) -> tuple[bool, tuple[float, ...]]:
-        """Whether a word in lower case is listed, and how much it speaks against each language: 0 or less."""
+    def _evidence(self, word: str) -> tuple[_Row, _Row | None]:
+        """How much a word in lower case speaks against each language, 0 or less; and which list it, if any does."""
         having = self._listed.get(word) or self._listed.get(fold(word))
         if having:
             against = _AGAINST.get(len(word.rstrip("'")) + (not word.isascii()), _AGAINST_LONG)
-            return True, tuple(0.0 if place in having else -against for place in range(len(self.codes)))
+            lists = tuple(float(place in having) for place in range(len(self.codes)))
+            return tuple(against * (one - 1) for one in lists), lists
         likely = [sum(logs) for logs in zip(*map(self._likelihood, _trigrams_of(word[:_LONGEST_WORD])), strict=True)]
         best = max(likely)
-        return False, tuple(max(_NGRAMS * (one - best), -_MOST_BY_NGRAMS) for one in likely)
+        return tuple(max(_NGRAMS * (one - best), -_MOST_BY_NGRAMS) for one in likely), None
 
-    def _of_trigram(self, gram: str) -> tuple[float, ...]:
+    def _of_trigram(self, gram: str) -> _Row:
         counts = zip(self._trigrams, self._bigrams, strict=True)
         return tuple(math.log((three.get(gram, 0) + 0.1) / (two.get(gram[:2], 0) + 3.0)) for three, two in counts)
 
@@ -172,54 +177,66 @@ def _entries(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the words of a sentence say."""
+    """What the words of a text say of each language."""
 
-    scores: tuple[float, ...]
-    """For each language, what speaks against it: 0 or less."""
-    letters: int
+    scores: _Row
+    """How much speaks against it: 0 or less."""
+    listed: _Row
+    """How many words its list has."""
     words: int
-    listed: int
-    unlisted: int
-    """Words that the n-grams were asked of."""
+    letters: int
+
+
+def _readings(text: str, lists: _Lists) -> list[_Reading]:
+    """Each sentence read, paths, figures and code left out."""
+    text = _SYMBOLS.sub(" ", text[:_LONGEST].translate(_APOSTROPHES))
+    return [_read(sentence, lists) for sentence in _SENTENCE.findall(text)]
 
 
 def _read(sentence: str, lists: _Lists) -> _Reading:
-    sentence = _SYMBOLS.sub(" ", sentence.translate(_APOSTROPHES))
     found = _WORD.findall(sentence)
     loud = len(found) > 2 and sentence.isupper()
-    titled = len(found) > 1 and all(word[0].isupper() for word in found)
-    scores = [0.0] * len(lists.codes)
-    listed = unlisted = 0
+    # A name or a title: "Rio de Janeiro".
+    titled = all(len(word) <= 3 or _has_capital(word) for word in found) and any(
+        _has_capital(word) and word not in lists.capital for word in found[1:]
+    )
+    against, listed = [lists.nothing], [lists.nothing]
     for place, word in enumerate(found):
-        is_listed, against = lists.evidence(word.lower())
-        capital = word[0].isupper() and not loud
-        if not is_listed and capital:
-            continue  # a name: it has letters of any language
-        listed += is_listed
-        unlisted += not is_listed
-        named = capital and (place > 0 or titled) and word not in lists.capital
-        weight = (_TITLE if titled else _NAME) if named else 1.0
-        scores = [score + weight * one for score, one in zip(scores, against, strict=True)]
-    return _Reading(tuple(scores), len(_LETTER.findall(sentence)), len(found), listed, unlisted)
+        capital = _has_capital(word) and not loud
+        speaks, has = lists.evidence(word.lower())
+        if has is not None:
+            named = (titled or (capital and place > 0)) and not loud and word not in lists.capital
+            weight = (_TITLE if titled else _NAME) if named else 1.0
+            against.append(speaks if weight == 1.0 else tuple(weight * one for one in speaks))
+            listed.append(has)
+        elif not capital:  # with a capital it is a name, and has letters of any language
+            against.append(speaks)
+    return _Reading(_added(against), _added(listed), len(found), len(_LETTER.findall(sentence)))
+
+
+def _has_capital(word: str) -> bool:
+    return word != word.lower()
+
+
+def _added(rows: Iterable[_Row]) -> _Row:
+    return tuple(map(sum, zip(*rows, strict=True)))
 
 
 def _sum(readings: Sequence[_Reading], lists: _Lists) -> _Reading:
-    scores = [sum(column) for column in zip(*(one.scores for one in readings), strict=True)] or [0.0] * len(lists.codes)
     return _Reading(
-        tuple(scores),
-        sum(one.letters for one in readings),
+        _added([lists.nothing, *(one.scores for one in readings)]),
+        _added([lists.nothing, *(one.listed for one in readings)]),
         sum(one.words for one in readings),
-        sum(one.listed for one in readings),
-        sum(one.unlisted for one in readings),
+        sum(one.letters for one in readings),
     )
 
 
 def _found(text: str, own: Collection[str]) -> str | None:
     """The language of a text: one language against each other, or against all of `own` together."""
     lists = _lists()
-    readings = [_read(sentence, lists) for sentence in _SENTENCE.findall(text)]
+    readings = _readings(text, lists)
     total = _sum(readings, lists)
-    if not total.listed and _is_other_script(text):
+    if not any(total.listed) and _is_other_script(text):
         return "other"
     whole = _winner(total, lists, own)
     shares: Counter[str] = Counter()
@@ -233,12 +250,15 @@ def _found(text: str, own: Collection[str]) -> str | None:
 
 
 def _winner(reading: _Reading, lists: _Lists, own: Collection[str]) -> str | None:
-    if not reading.listed and reading.unlisted < _FEWEST_UNLISTED:
+    ranked = sorted(zip(reading.scores, reading.listed, lists.codes, strict=True), reverse=True)
+    score, listed, code = ranked[0]
+    rivals = [one for one in ranked[1:] if not own or (one[2] in own) is not (code in own)]
+    if not listed or score - rivals[0][0] < _SURE + _SURE_PER_WORD * reading.words:
         return None
-    ranked = sorted(zip(reading.scores, lists.codes, strict=True), reverse=True)
-    score, code = ranked[0]
-    rival = next(other for other, name in ranked[1:] if not own or (name in own) is not (code in own))
-    return code if score - rival >= _SURE + _SURE_PER_WORD * reading.words else None
+    if own and code not in own and listed < reading.words:
+        # One word that her language does not have may be of a name, a dish or a trade.
+        return code if listed - max(one[1] for one in rivals) >= _FEWEST_FOREIGN else None
+    return code
 
 
 def _is_other_script(text: str) -> bool:
