@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -189,7 +190,7 @@ class _Reading:
 
 def _readings(text: str, lists: _Lists) -> list[_Reading]:
     """Each sentence read, paths, figures and code left out."""
-    text = _SYMBOLS.sub(" ", text[:_LONGEST].translate(_APOSTROPHES))
+    text = _SYMBOLS.sub(" ", unicodedata.normalize("NFC", text[:_LONGEST]).translate(_APOSTROPHES))
     return [_read(sentence, lists) for sentence in _SENTENCE.findall(text)]
 
 
