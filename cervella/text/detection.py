@@ -44,15 +44,14 @@ _NEAR = 1.0
 """A question may be in any language that is no further than this from the likeliest."""
 _FEWEST_FOREIGN = 2
 """A text is foreign where its language lists so many more words than hers does, or every one."""
-_OTHER_SHARE, _SHORTEST = 0.25, 20
-"""A text changes over where more than this share of its letters is in another language; letters of a sentence."""
+_OTHER_SHARE, _SHORTEST = 0.25, 4
+"""A text changes over where more than this share of its words is in another language, in sentences of so many."""
 
 
 def detect_language(text: str) -> str | None:
     """The ISO 639-1 code of a text's language; `other` for a script that no list has; None where it can't be known.
 
-    Quoted words count only where they are all there is. A text of which more than a quarter is in a second language is
-    in that one: it changed over.
+    Quoted words count only where they are all there is.
 
     >>> [detect_language(text) for text in ("Non lo so.", "I do not know.", "20 euro", "OK")]
     ['it', 'en', None, None]
@@ -62,9 +61,10 @@ def detect_language(text: str) -> str | None:
 
 
 def foreign_language(text: str, languages: Collection[str]) -> str | None:
-    """The language of a text that is certainly in none of `languages`, or changes over to another; else None.
+    """The language of a text that is certainly in none of `languages`, else None.
 
-    Quotations and titles may be in any.
+    A text of which more than a quarter is in such a language changed over, and is foreign. Quotations and titles may be
+    in any.
 
     >>> foreign_language("The launch is on Tuesday.", ["it"]), foreign_language("Il backup è su Drive.", ["it"])
     ('en', None)
@@ -185,7 +185,6 @@ class _Reading:
     listed: _Row
     """How many words its list has."""
     words: int
-    letters: int
 
 
 def _readings(text: str, lists: _Lists) -> list[_Reading]:
@@ -212,7 +211,7 @@ def _read(sentence: str, lists: _Lists) -> _Reading:
             listed.append(has)
         elif not capital:  # with a capital it is a name, and has letters of any language
             against.append(speaks)
-    return _Reading(_added(against), _added(listed), len(found), len(_LETTER.findall(sentence)))
+    return _Reading(_added(against), _added(listed), len(found))
 
 
 def _has_capital(word: str) -> bool:
@@ -228,7 +227,6 @@ def _sum(readings: Sequence[_Reading], lists: _Lists) -> _Reading:
         _added([lists.nothing, *(one.scores for one in readings)]),
         _added([lists.nothing, *(one.listed for one in readings)]),
         sum(one.words for one in readings),
-        sum(one.letters for one in readings),
     )
 
 
@@ -239,15 +237,14 @@ def _found(text: str, own: Collection[str]) -> str | None:
     total = _sum(readings, lists)
     if not any(total.listed) and _is_other_script(text):
         return "other"
-    whole = _winner(total, lists, own)
     shares: Counter[str] = Counter()
-    for reading in readings:
-        if reading.letters >= _SHORTEST and (told := _winner(reading, lists, own)):
-            shares[told] += reading.letters
-    others = {code: share for code, share in shares.items() if code != whole and code not in own}
-    if others and whole and sum(others.values()) > _OTHER_SHARE * shares.total():
+    for reading in readings if own else ():
+        if reading.words >= _SHORTEST and (code := _winner(reading, lists, own)):
+            shares[code] += reading.words
+    others = {code: share for code, share in shares.items() if code not in own}
+    if sum(others.values()) > _OTHER_SHARE * shares.total():
         return max(others, key=others.__getitem__)
-    return whole
+    return _winner(total, lists, own)
 
 
 def _winner(reading: _Reading, lists: _Lists, own: Collection[str]) -> str | None:
