@@ -83,7 +83,7 @@ def language_of(text: str, lang: Language) -> Language:
 def languages_asked_for(question: str) -> frozenset[str]:
     """The languages that a question may be in, and those that it names: its answer may be in any of them.
 
-    >>> sorted(languages_asked_for("Come si dice in tedesco?"))
+    >>> sorted(languages_asked_for("Come si dice grazie in tedesco?"))
     ['de', 'it']
     """
     lists = _lists()
