@@ -13,7 +13,6 @@ from cervella.text.reading import ReadText
 
 __all__ = ["KINDS", "asserted", "groups", "states"]
 
-_LETTERS_FOR_LANGUAGE = 40
 _ECHO = 4
 """A question of so few words («1.200? No») only repeats a figure."""
 _LONGEST_UNIT = 30
@@ -141,14 +140,11 @@ def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
 
 
 def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """By function words; below 40 letters of prose, only where they leave no doubt. Code and quotations don't count."""
-    from cervella.text.detection import tongue_of
+    """Fails where the text is certainly in another language. Code and quotations do not count."""
+    from cervella.text.detection import foreign_language
 
-    wanted = args.get("code", context.language)
-    told = tongue_of(prose.plain, enough=_LETTERS_FOR_LANGUAGE)
-    if told is None:
-        return True, "too little prose to tell"
-    return told == wanted, f"reads as {told}"
+    found = foreign_language(prose.plain, [args.get("code", context.language)])
+    return found is None, "" if found is None else f"reads as {found}"
 
 
 def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:

@@ -17,7 +17,8 @@ from typing import Literal, TypeAlias
 from cervella.claims.arithmetic import follows
 from cervella.claims.evidence import Evidence, Fact, Source, scale_of, source_of
 from cervella.claims.misplaced import meant_line
-from cervella.claims.names import codes, is_known, language_of, names
+from cervella.claims.names import codes, is_known, names
+from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.quantities import same_unit
 from cervella.text.reading import ReadText

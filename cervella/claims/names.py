@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from cervella.claims.evidence import Source
-from cervella.text.language import Language, fold, known_languages, language, words
+from cervella.text.language import Language, fold, words
 
-__all__ = ["codes", "is_known", "language_of", "names"]
-
-_FEWEST_WORDS = 4
+__all__ = ["codes", "is_known", "names"]
 
 _NAME = re.compile(r"[^\W\d_][\w'’\-]*")
 _NO_NAME_BEFORE = re.compile(r"(?:^|[.!?…:;|>•]|\n|[«“\"„‘]|(?:^|\n)\s*[-*+]|\*\*|__)[\s*_]*$")
@@ -55,13 +53,3 @@ def is_known(name: str, sources: Sequence[Source]) -> bool:
 @lru_cache(maxsize=16)
 def _calendar(lang: Language) -> frozenset[str]:
     return frozenset(map(fold, (*lang.months, *lang.weekdays)))
-
-
-def language_of(text: str, lang: Language) -> Language:
-    """The language that a text is in, as far as its stop words tell; the base's where they do not."""
-    spoken = words(text)
-    if len(spoken) < _FEWEST_WORDS:
-        return lang
-    counts = {code: sum(word in language(code).stop_words for word in spoken) for code in known_languages()}
-    best = max(counts, key=counts.__getitem__)
-    return language(best) if counts[best] >= counts.get(lang.code, 0) + max(2, len(spoken) * 0.1) else lang

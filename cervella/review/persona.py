@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from cervella.checks import Check, Context, run_check
 from cervella.checks.check import PersonaTraits
-from cervella.claims.names import language_of
 from cervella.prompt.layout import strip_marks
-from cervella.text.language import Language, language
+from cervella.text.detection import foreign_language, languages_asked_for
+from cervella.text.language import Language
+from cervella.text.markdown import without_code
 from cervella.text.sentences import normal, quotables
 from cervella.types import Passage
 
@@ -40,7 +41,8 @@ def soul_issues(
 ) -> list[tuple[str, str]]:
     """The kind of each broken rule, and the words that break it.
 
-    Sentences that she repeats word for word from a passage are not checked. She may answer in the question's language.
+    Sentences that she repeats word for word from a passage are not checked. She may answer in the language of the
+    question, or in one that it names.
     """
     own = _own_words(text, passages, lang)
     found = []
@@ -54,15 +56,9 @@ def soul_issues(
             checked = run_check(Check(kind=kind, args=args), own, context)
             if checked.passed is False:
                 found.append((issue, checked.detail))
-        if not _in_its_language(own, traits.language, question, context):
+        if foreign_language(without_code(own), {traits.language, *languages_asked_for(question)}):
             found.append(("language", own.strip()[:80]))
     return found
-
-
-def _in_its_language(text: str, spoken: str, question: str, context: Context) -> bool:
-    if run_check(Check(kind="language"), text, context).passed is not False:
-        return True
-    return language_of(text, language(spoken)) is language_of(question, language(spoken)) is not language(spoken)
 
 
 def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:

@@ -15,9 +15,9 @@ from cervella.checks import MOST_CHARACTERS
 from cervella.checks.check import PersonaTraits
 from cervella.claims.citations import claims_of, looked_at
 from cervella.claims.grounding import Claim, Finding, findings
-from cervella.claims.names import language_of
 from cervella.prompt.layout import FoundMark, find_marks, strip_marks
 from cervella.review.persona import SOUL_KINDS, soul_issues
+from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.sentences import quotables
 from cervella.types import Passage

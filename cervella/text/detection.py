@@ -1,82 +1,266 @@
-"""Which language a text is in, by its function words: no model, and no verdict where there is too little to tell."""
+"""Which language a text is in: by frequent words, and by the character n-grams of the words that no list has.
+
+Each language brings a list of words: `detection.txt` of its folder, or its stop words where it has none. The lists in
+`recognised/` are of languages that are not spoken here but that a model may fall into. Where there is too little to
+tell by, the result is None.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from types import MappingProxyType
 
-from cervella.text.language import fold
+from cervella.text.folder import LanguageFolder, folder_of, known_languages
+from cervella.text.language import Language, fold, language, words
 from cervella.text.quotations import without_quotations
 
-__all__ = ["tongue_of"]
+__all__ = ["detect_language", "foreign_language", "language_of", "languages_asked_for"]
 
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
+_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
+_EMPHASIS = re.compile(r"(?<![\w*])\*(?![\s*])[^*\n]{1,100}\*(?![\w*])")
+_SYMBOLS = re.compile(r"(?<!\S)\S*(?:[\d_/\\@=#<>{}|~^]|\w\.\w)\S*")
+_SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
+_WORD = re.compile(r"[^\W\d_]+(?:'(?=[^\W\d_]))?|[¿¡]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[a-z]")
-_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
-_SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_OTHER_SHARE = 0.25
-"""Of the letters that can be told: more than this in another language, and the text is in that one."""
+_LONGEST, _LONGEST_WORD = 20_000, 30
+"""Characters that are read of a text, and of a word by its n-grams."""
+_AGAINST = {1: 0.8, 2: 1.6}
+_AGAINST_LONG = 2.5
+"""How much a listed word speaks against a language that does not have it, by its letters; an accent counts for one."""
+_NGRAMS, _MOST_BY_NGRAMS = 0.35, 1.2
+"""Weight of the n-grams' log likelihood ratio, and the most that one word can say by it."""
+_NAME, _TITLE = 0.5, 0.3
+"""What a listed word counts with a capital inside a sentence, or where every word has one: it may be part of a name."""
+_SURE, _SURE_PER_WORD = 2.2, 0.04
+"""The lead from which one language is certain: a word that it alone has; more in a long text."""
+_NEAR = 1.0
+"""A question may be in any language that is no further than this from the likeliest."""
+_FEWEST_FOREIGN = 2
+"""A text is foreign where its language lists so many more words than hers does, or every one."""
+_OTHER_SHARE, _SHORTEST = 0.25, 4
+"""A text changes over where more than this share of its words is in another language, in sentences of so many."""
+
+
+def detect_language(text: str) -> str | None:
+    """The ISO 639-1 code of a text's language; `other` for a script that no list has; None where it can't be known.
+
+    Quoted words count only where they are all there is.
+
+    >>> [detect_language(text) for text in ("Non lo so.", "I do not know.", "20 euro", "OK")]
+    ['it', 'en', None, None]
+    """
+    bare = _unquoted(text)
+    return _found(bare if len(_WORD.findall(bare)) >= 2 else text[:_LONGEST], ())
+
+
+def foreign_language(text: str, languages: Collection[str]) -> str | None:
+    """The language of a text that is certainly in none of `languages`, else None.
+
+    A text of which more than a quarter is in such a language changed over, and is foreign. Quotations and titles may be
+    in any.
+
+    >>> foreign_language("The launch is on Tuesday.", ["it"]), foreign_language("Il backup è su Drive.", ["it"])
+    ('en', None)
+    """
+    own = tuple(code for code in languages if code in _lists().codes)
+    found = _found(_EMPHASIS.sub(" ", _unquoted(text)), own) if own else None
+    return None if found in own else found
+
+
+def _unquoted(text: str) -> str:
+    return _QUOTED_LINE.sub(" ", without_quotations(text[:_LONGEST]))
+
+
+def language_of(text: str, lang: Language) -> Language:
+    """The language that a text is in, of those that are spoken here; `lang` where that is not certain."""
+    found = foreign_language(text, [lang.code])
+    return language(found) if found in known_languages() else lang
+
+
+def languages_asked_for(question: str) -> frozenset[str]:
+    """The languages that a question may be in, and those that it names: its answer may be in any of them.
+
+    >>> sorted(languages_asked_for("Come si dice grazie in tedesco?"))
+    ['de', 'it']
+    """
+    lists = _lists()
+    read = _sum(_readings(question, lists), lists)
+    best = max(read.scores)
+    near = (code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _NEAR)
+    names = _names()
+    named = (names[word] for word in words(question[:_LONGEST]) if word in names)
+    return frozenset(near if any(read.scores) else ()).union(named)
 
 
 @lru_cache(maxsize=1)
-def _tongues() -> Mapping[str, frozenset[str]]:
-    data = tomllib.loads((resources.files("cervella.text") / "detection.toml").read_text(encoding="utf-8"))
-    return MappingProxyType({code: frozenset(text.split()) for code, text in data.items()})
+def _names() -> Mapping[str, str]:
+    folder = resources.files("cervella.text") / "recognised"
+    table = tomllib.loads((folder / "names.toml").read_text(encoding="utf-8"))
+    own = {fold(language(code).name): code for code in known_languages()}
+    return own | {fold(name): code for code, names in table.items() for name in names.split()}
 
 
-def tongue_of(text: str, *, enough: int = 40) -> str | None:
-    """The ISO 639-1 code of a text's language; `other` for another script; None where it can't be told.
+_Row = tuple[float, ...]
+"""A figure for each language."""
 
-    Quoted words count only where they are all there is. A text of which a quarter or more is in a second language is
-    in that one: it changed over. Below `enough` letters it takes two function words of one language alone.
 
-    >>> tongue_of("Non lo so: gli appunti non lo dicono."), tongue_of("I do not know what it is."), tongue_of("OK")
-    ('it', 'en', None)
-    """
-    unquoted = _QUOTED_LINE.sub(" ", without_quotations(text))
-    text = unquoted if len(_LETTER.findall(unquoted)) >= min(enough, 12) else text
-    letters = fold(text)
-    if len(_LETTER.findall(letters)) > 4 and len(_LATIN.findall(letters)) < 0.5 * len(_LETTER.findall(letters)):
+class _Lists:
+    """The listed words of each language, and the character n-grams that they are made of."""
+
+    def __init__(self, listed: Mapping[str, Iterable[str]]) -> None:
+        self.codes = tuple(listed)
+        self.nothing: _Row = (0.0,) * len(self.codes)
+        self._listed: dict[str, set[int]] = {}
+        self.capital = frozenset(entry for entries in listed.values() for entry in entries if entry[0].isupper())
+        self._trigrams: list[Counter[str]] = []
+        self._bigrams: list[Counter[str]] = []
+        for place, entries in enumerate(listed.values()):
+            forms = {part for entry in entries for form in (entry.lower(), fold(entry)) for part in _WORD.findall(form)}
+            for form in forms:
+                self._listed.setdefault(form, set()).add(place)
+            trigrams = Counter(gram for form in forms for gram in _trigrams_of(form))
+            self._trigrams.append(trigrams)
+            bigrams: Counter[str] = Counter()
+            for gram, count in trigrams.items():
+                bigrams[gram[:2]] += count
+            self._bigrams.append(bigrams)
+        self._likelihood: Callable[[str], _Row] = lru_cache(maxsize=20_000)(self._of_trigram)
+        self.evidence: Callable[[str], tuple[_Row, _Row | None]] = lru_cache(maxsize=20_000)(self._evidence)
+
+    def _evidence(self, word: str) -> tuple[_Row, _Row | None]:
+        """How much a word in lower case speaks against each language, 0 or less; and which list it, if any does."""
+        having = self._listed.get(word) or self._listed.get(fold(word))
+        if having:
+            against = _AGAINST.get(len(word.rstrip("'")) + (not word.isascii()), _AGAINST_LONG)
+            lists = tuple(float(place in having) for place in range(len(self.codes)))
+            return tuple(against * (one - 1) for one in lists), lists
+        likely = [sum(logs) for logs in zip(*map(self._likelihood, _trigrams_of(word[:_LONGEST_WORD])), strict=True)]
+        best = max(likely)
+        return tuple(max(_NGRAMS * (one - best), -_MOST_BY_NGRAMS) for one in likely), None
+
+    def _of_trigram(self, gram: str) -> _Row:
+        counts = zip(self._trigrams, self._bigrams, strict=True)
+        return tuple(math.log((three.get(gram, 0) + 0.1) / (two.get(gram[:2], 0) + 3.0)) for three, two in counts)
+
+
+def _trigrams_of(word: str) -> list[str]:
+    padded = f"^{word}$"
+    return [padded[start : start + 3] for start in range(len(padded) - 2)]
+
+
+def _lists() -> _Lists:
+    return _lists_of(tuple(folder_of(code) for code in known_languages()))
+
+
+@lru_cache(maxsize=4)
+def _lists_of(spoken: tuple[LanguageFolder, ...]) -> _Lists:
+    """The lists of the languages that are spoken here, and of those that are only recognised."""
+    found: dict[str, Collection[str]] = {
+        folder.code: folder.file("detection.txt") or folder.file("stop-words.txt") for folder in spoken
+    }
+    for item in sorted((resources.files("cervella.text") / "recognised").iterdir(), key=lambda item: item.name):
+        code, _, ending = item.name.partition(".")
+        if ending == "txt" and code not in found:
+            found[code] = _entries(item.read_text(encoding="utf-8"))
+    return _Lists(found)
+
+
+def _entries(text: str) -> list[str]:
+    return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the words of a text say of each language."""
+
+    scores: _Row
+    """How much speaks against it: 0 or less."""
+    listed: _Row
+    """How many words its list has."""
+    words: int
+
+
+def _readings(text: str, lists: _Lists) -> list[_Reading]:
+    """Each sentence read, paths, figures and code left out."""
+    text = _SYMBOLS.sub(" ", unicodedata.normalize("NFC", text[:_LONGEST]).translate(_APOSTROPHES))
+    return [_read(sentence, lists) for sentence in _SENTENCE.findall(text)]
+
+
+def _read(sentence: str, lists: _Lists) -> _Reading:
+    found = _WORD.findall(sentence)
+    loud = len(found) > 2 and sentence.isupper()
+    # A name or a title: "Rio de Janeiro".
+    titled = all(len(word) <= 3 or _has_capital(word) for word in found) and any(
+        _has_capital(word) and word not in lists.capital for word in found[1:]
+    )
+    against, listed = [lists.nothing], [lists.nothing]
+    for place, word in enumerate(found):
+        capital = _has_capital(word) and not loud
+        speaks, has = lists.evidence(word.lower())
+        if has is not None:
+            named = (titled or (capital and place > 0)) and not loud and word not in lists.capital
+            weight = (_TITLE if titled else _NAME) if named else 1.0
+            against.append(speaks if weight == 1.0 else tuple(weight * one for one in speaks))
+            listed.append(has)
+        elif not capital:  # with a capital it is a name, and has letters of any language
+            against.append(speaks)
+    return _Reading(_added(against), _added(listed), len(found))
+
+
+def _has_capital(word: str) -> bool:
+    return word != word.lower()
+
+
+def _added(rows: Iterable[_Row]) -> _Row:
+    return tuple(map(sum, zip(*rows, strict=True)))
+
+
+def _sum(readings: Sequence[_Reading], lists: _Lists) -> _Reading:
+    return _Reading(
+        _added([lists.nothing, *(one.scores for one in readings)]),
+        _added([lists.nothing, *(one.listed for one in readings)]),
+        sum(one.words for one in readings),
+    )
+
+
+def _found(text: str, own: Collection[str]) -> str | None:
+    """The language of a text: one language against each other, or against all of `own` together."""
+    lists = _lists()
+    readings = _readings(text, lists)
+    total = _sum(readings, lists)
+    if not any(total.listed) and _is_other_script(text):
         return "other"
-    if len(_LETTER.findall(text)) < enough:
-        counts = _counts(text)
-        first, second = _best(counts)
-        return first if counts[first] >= 2 and counts[first] >= counts[second] + 1 else None
-    whole = _told(text, 2)
-    shares: dict[str, int] = {}
-    for sentence in _SENTENCE.findall(text):
-        length = len(_LETTER.findall(sentence))
-        if length >= enough // 2 and (told := _told(sentence, 2)):
-            shares[told] = shares.get(told, 0) + length
-    others = {code: share for code, share in shares.items() if code != whole}
-    if whole and others and max(others.values()) > _OTHER_SHARE * sum(shares.values()):
+    shares: Counter[str] = Counter()
+    for reading in readings if own else ():
+        if reading.words >= _SHORTEST and (code := _winner(reading, lists, own)):
+            shares[code] += reading.words
+    others = {code: share for code, share in shares.items() if code not in own}
+    if sum(others.values()) > _OTHER_SHARE * shares.total():
         return max(others, key=others.__getitem__)
-    return whole
+    return _winner(total, lists, own)
 
 
-def _told(text: str, least: int) -> str | None:
-    counts = _counts(text)
-    first, second = _best(counts)
-    return first if counts[first] >= least and counts[first] > 1.15 * counts[second] else None
+def _winner(reading: _Reading, lists: _Lists, own: Collection[str]) -> str | None:
+    ranked = sorted(zip(reading.scores, reading.listed, lists.codes, strict=True), reverse=True)
+    score, listed, code = ranked[0]
+    rivals = [one for one in ranked[1:] if not own or (one[2] in own) is not (code in own)]
+    if not listed or score - rivals[0][0] < _SURE + _SURE_PER_WORD * reading.words:
+        return None
+    if own and code not in own and listed < reading.words:
+        # One word that her language does not have may be of a name, a dish or a trade.
+        return code if listed - max(one[1] for one in rivals) >= _FEWEST_FOREIGN else None
+    return code
 
 
-def _counts(text: str) -> dict[str, float]:
-    said = list(_WORD.findall(fold(text)))
-    said += [piece for word in said if "'" in word for piece in word.split("'")]
-    counts = {}
-    for code, own in _tongues().items():
-        # A word that only one language has tells more than one that several share.
-        counts[code] = sum(
-            1.0 + 0.5 * (sum(word in other for other in _tongues().values()) == 1) for word in said if word in own
-        )
-    return counts
-
-
-def _best(counts: Mapping[str, float]) -> tuple[str, str]:
-    first, second, *_ = sorted(counts, key=lambda code: -counts[code])
-    return first, second
+def _is_other_script(text: str) -> bool:
+    letters = len(_LETTER.findall(text))
+    return letters > 4 and len(_LATIN.findall(fold(text))) < 0.5 * letters

@@ -145,7 +145,7 @@ class LanguageFolder:
             if name.endswith(".md"):
                 self._check_places(name, _WHOLE, text, keys[_WHOLE][1])
                 return text
-            return " ".join(_lines(text)).split() if kind == "words" else _lines(text)
+            return " ".join(_lines(text)).split() if kind.startswith("words") else _lines(text)
         text = self._text(name, optional=all(kind.endswith("?") for kind, _ in keys.values()))
         table = {} if text is None else self._table(name, text)
         for key in table:

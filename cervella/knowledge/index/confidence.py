@@ -11,7 +11,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.index.snapshot import Snapshot
-from cervella.text.language import Language, known_languages, language, words
+from cervella.text.detection import language_of
+from cervella.text.language import Language, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +70,7 @@ def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> 
     In a question of another language only what the languages share can be found, names, numbers and cognates: of the
     rest nothing can be said.
     """
-    asked = _spoken(query, lang)
+    asked = language_of(query, lang)
     bare = " ".join(word for word in words(query) if word not in asked.stop_words)
     stems = list(dict.fromkeys(lang.stems(bare)))
     known = [stem for stem in stems if len(loaded.words.stems.holders(stem))]
@@ -79,10 +80,3 @@ def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> 
     if not known or not most:
         return 0.0, 1.0
     return float(loaded.words.stems.scores(known)[places].max()) / most, 1 - len(known) / len(stems)
-
-
-def _spoken(query: str, lang: Language) -> Language:
-    """The language that the query is in, by its stop words; that of the base where others do not have more."""
-    said = words(query)
-    others = (language(code) for code in known_languages())
-    return max((lang, *others), key=lambda one: sum(word in one.stop_words for word in said))
