@@ -27,16 +27,16 @@ COUNT, TOP_K, MOST_TOKENS = 10, 3, 32
 KEY = "SWAP_KEY"
 PROSE = """# The soul stays, the engine changes
 
-Written by `python -m bench.swap`: {count} questions of the shipped base, each with {top_k} passages, through
-every brain that runs without a network. `claude` and `vllm` are driven by their makers' clients against llama.cpp's own
-server with the same small model as `embedded`, so their rows show the wire, not what those engines answer. That model,
-SmolLM2-135M, is for tests: it seldom cites. `scripted` gives one answer with one mark, `echo` the question.
+Written by `python -m bench.swap`: {count} questions of the shipped base, each with {top_k} passages, through every
+brain that runs without a network. `claude` and `vllm` are driven by their makers' clients against llama.cpp's own
+server with the same small model as `embedded`, so their rows test the connection, not those engines' answers. That
+model, SmolLM2-135M, is for tests: it seldom cites. `scripted` gives one answer with one mark, `echo` the question.
 
 {table}
 
-*Soul*: the fingerprint on every reply. *Same passages*: replies whose engine was shown the same passages, in the same
-order and under the same marks, as `extractive`. *Supported*: citations whose words the lines bear out. *Well formed*:
-each citation has the mark, path and lines of a passage that was shown, and a quote that stands in those lines.
+*Soul*: the fingerprint on every reply. *Same passages*: replies whose engine got the same passages as `extractive`,
+in the same order and under the same marks. *Supported*: citations whose words are in the cited lines. *Well formed*:
+each citation has the mark, path and lines of a passage in the prompt, and a quote from those lines.
 """
 
 

@@ -1,8 +1,8 @@
 """The main job in one run: index, three questions with their sources, then another engine by one changed line.
 
-The other engine is a test-size model, which makes things up: its answer is reviewed without a model, and the last word
-is what the sources say. `make demo` calls it. No key is used: vendors' keys are taken out of the environment first, so
-it never bills.
+The other engine is a very small test model, which invents facts: a review without a model checks its answer, and the
+demo ends with the words of the source. `make demo` runs this program. Vendors' keys are removed from the environment
+first, so it never costs money.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ QUESTIONS = (
     "Su che macchina gira Cervella AI? È andata su Cloud Run?",
 )
 SHORT = "Quanto costa la RTX 4090 di RunPod al mese?"
-"""Its first passage is short and gives a price: the test-size model reads little besides the soul, and invents one."""
+"""Its first passage is short and contains a price: the test model has little to read, and invents one."""
 LINE, CHANGED_LINE = 'brain = "extractive"', 'brain = "embedded"'
 NO_REVISION = {"CERVELLA_REVIEW__ROUNDS": "0"}
-"""A review that only tells: a revision would have the slow model read everything again."""
+"""A review without a revision: for a revision the slow model would have to read everything again."""
 
 
 def cervella(*arguments: str, show: bool = True, **settings: str) -> str:
-    """Run one command as a person would, and give what it printed."""
+    """Run one command as a person would, and return its standard output."""
     environment = {
         key: value for key, value in os.environ.items() if key not in KEYS and not key.startswith("CERVELLA_")
     } | settings
@@ -70,7 +70,7 @@ def same(before: dict[str, Any], after: dict[str, Any]) -> bool:
 
 
 def compared(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    """What the two replies share, what the review says of the second, and the first as the last word."""
+    """The lines to print: what the two replies share, the review of the second, and the quotation of the first."""
     tokens, seconds = after["usage"]["input_tokens"] or 0, after["timings"]["first_token_seconds"] or 0.0
     yield f"[{after['brain']}, {after['model']}: test-size and English, it shows that the engine runs]"
     yield after["answer"].strip() or "(it wrote nothing)"

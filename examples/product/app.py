@@ -43,17 +43,17 @@ def create_app(agent: cervella.Agent | None = None) -> FastAPI:
 
     @app.exception_handler(cervella.CervellaError)
     async def failed(request: Request, error: cervella.CervellaError) -> JSONResponse:
-        # The message may name files of the house: it is for the log, not for a guest.
+        # The message may name internal files: it is for the log, not for a guest.
         return JSONResponse({"error": error.code}, status_code=503 if error.retryable else 500)
 
     @app.post("/ask")
     async def ask(asked: Question, talk: Annotated[Session, Depends(conversation)]) -> dict[str, Any]:
-        """The answer, whole, with its sources."""
+        """The complete answer, with its sources."""
         return shown(await talk.aask(asked.question))
 
     @app.post("/ask/stream")
     async def stream(asked: Question, talk: Annotated[Session, Depends(conversation)]) -> StreamingResponse:
-        """The same as server-sent events: `text` for each piece, `answer` at the end, or `error`."""
+        """The answer as server-sent events: `text` for each delta, then `answer`, or `error`."""
         return StreamingResponse(events(talk, asked.question), media_type="text/event-stream")
 
     return app
@@ -62,7 +62,7 @@ def create_app(agent: cervella.Agent | None = None) -> FastAPI:
 async def conversation(
     request: Request, asked: Question, x_staff_key: Annotated[str | None, Header()] = None
 ) -> Session:
-    """The conversation that a question belongs to, with what its role may see."""
+    """The conversation of a question, opened with the filters of its role."""
     key = os.environ.get("HOTEL_STAFF_KEY", "")
     if asked.role == "staff" and not (key and hmac.compare_digest(key.encode(), (x_staff_key or "").encode())):
         raise HTTPException(status_code=403, detail="The staff signs in with X-Staff-Key.")
@@ -73,7 +73,7 @@ async def conversation(
 
 async def events(talk: Session, question: str) -> AsyncIterator[str]:
     try:
-        async with aclosing(talk.astream(question)) as stream:  # a reader who leaves stops the engine
+        async with aclosing(talk.astream(question)) as stream:  # a client that disconnects stops the engine
             async for event in stream:
                 if isinstance(event, cervella.TextDelta):
                     yield message("text", event.text)
