@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from cervella.agent.agent import Agent
 from cervella.agent.faces import BATCH_OPTIONS, BatchQuestion
-from cervella.cli.output import json_text, note, print_json, progress_bar, reply_data, warn_of_index
+from cervella.cli.output import counted, json_text, note, print_json, progress_bar, reply_data, warn_of_index
 from cervella.errors import CervellaError, ConfigError, refused
 from cervella.process.files import append_line, make_private_folder, open_private
 from cervella.types import Reply
@@ -64,6 +66,10 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
     else:
         skipped = f", {summary['skipped']} were answered already" if summary["skipped"] else ""
         note(f"{answered} answered, {f'{refused} refused, ' if refused else ''}{failed} failed{skipped}: {out}")
+    if failed:
+        note(f"error: {failed} of {counted(len(todo), 'question')} failed: their rows in {str(out)!r} say why.")
+        note("help: Remove the rows that have an `error` from that file, then run the same command again.")
+        raise typer.Exit(1)
 
 
 def _asked(rows: list[QuestionLine]) -> Iterator[BatchQuestion]:
