@@ -194,7 +194,7 @@ def test_one_bad_row_stops_nothing(home: Path, capsys: pytest.CaptureFixture[str
     assert "2 answered, 6 failed" in capsys.readouterr().err
 
 
-def test_a_batch_with_failed_rows_exits_with_1_and_says_how_many(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_rows_are_counted_and_exit_with_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(home / "in.jsonl", "Prima?", {"id": "vuota", "question": ""}, "Ultima?")
     assert ask("--json") == 1
     told = capsys.readouterr()
