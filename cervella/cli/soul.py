@@ -203,7 +203,7 @@ def verify(
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check whether the soul is the locked one. Exit code 1 without a lock; with --strict or in CI, also if it is not."""
+    """Check whether the soul is the locked one. Exit code 1 without a lock; with --strict or in CI, also if not."""
     loaded = load_config(config)
     lock, found = _both(loaded)
     changed = None if lock.same_soul(found) else soul_changed(lock, found, loaded.soul.lock)

@@ -233,7 +233,7 @@ class EvaluationConfig(_Section):
     seed: int = Field(default=20260109, ge=0, description="Seed of those draws.")
     judge: str | None = Field(
         default=None,
-        description="The brain that decides checks that need judgement; of another model family than the judged brains.",
+        description="The brain that decides checks that need judgement, of another model family than the judged.",
     )
 
     @model_validator(mode="after")
