@@ -5,12 +5,16 @@ The page loads no other file, runs no script, and follows the reader's light or 
 
 from __future__ import annotations
 
+import datetime
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from importlib import resources
 from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from cervella.records.ledger.statistics import BrainStatistics, Day, Percentiles, Statistics
 
@@ -79,43 +83,37 @@ _COLOURS = 5
 """Number of brains with a colour of their own. All others are grey."""
 
 
-def _style() -> str:
-    return resources.files("cervella.records.ledger").joinpath("report.css").read_text(encoding="utf-8").strip()
-
-
 def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> str:
     """The HTML page. `budget` is the list that `cervella stats --json` prints under that key."""
-    colours = {one.brain: f"var(--c{min(number, _COLOURS)})" for number, one in enumerate(found.brains)}
-    since = "All recorded calls." if found.since is None else f"Since {html.escape(found.since)}."
-    body = [f"<h1>Times, tokens and costs of every brain</h1><p>{since}</p>"]
-    if found.calls:
-        body += [
-            _tiles(found, budget),
-            '<div class="pair">',
-            _section(
-                "Time to the whole answer",
-                _SPAN_LEGEND,
-                _spans([(one.brain, one.latency) for one in found.brains], colours),
-            ),
-            _section(
-                "Time to the first text",
-                _SPAN_LEGEND,
-                _spans([(one.brain, one.first_token) for one in found.brains], colours),
-            ),
-            "</div>",
-            _by_day(found.days, colours),
-            _section("In figures", "", _table(found.brains)),
-        ]
-    else:
-        body.append("<p>No call is recorded yet. Ask something, then create this page again.</p>")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Cervella: every brain</title>'
-        f"<style>{_style()}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+    templates = Environment(
+        loader=PackageLoader("cervella.records.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    colours = {one.brain: f"var(--c{min(number, _COLOURS)})" for number, one in enumerate(found.brains)}
+    style = resources.files("cervella.records.ledger").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    plots = _plots(found, colours) if found.calls else {}
+    page = templates.get_template("report.html")
+    tiles = _tiles(found, budget)
+    return page.render(found=found, style=Markup(style.strip()), measures=MEASURES, tiles=tiles, **plots) + "\n"
 
 
-def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> str:
+def _plots(found: Statistics, colours: Mapping[str, str]) -> dict[str, Any]:
+    """The plots of the page as SVG, and the name and colour of each entry of their key."""
+    days = _calendar(found.days)
+    paints = {**colours, "": "var(--line)"}
+    requests = [(day, {brain: float(n) for brain, n in one.requests.items()}) for day, one in days]
+    costs = [(day, {brain: float(usd) for brain, usd in one.cost_usd.items()}) for day, one in days]
+    unanswered = any("" in one.requests for one in found.days)
+    return {
+        "latency": Markup(_spans([(one.brain, one.latency) for one in found.brains], colours)),
+        "first_token": Markup(_spans([(one.brain, one.first_token) for one in found.brains], colours)),
+        "requests": Markup(_columns(requests, paints, "count")),
+        "costs": Markup(_columns(costs, paints, "usd")) if any(sum(parts.values()) for _, parts in costs) else None,
+        "entries": [(name, paint) for name, paint in paints.items() if name or unanswered],
+    }
+
+
+def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The totals above the plots: each a formatted value and its label."""
     failed = sum(one.failed for one in found.brains)
     finished = found.calls - sum(one.cancelled for one in found.brains)
     unknown = f", {found.cost_unknown:,} calls unknown" if found.cost_unknown else ""
@@ -128,18 +126,7 @@ def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> str:
     for one in budget:
         of = f", {one['brain']}" if one["brain"] else ""
         tiles.append((shown(one["spent_usd"], "usd"), f"of {shown(one['limit_usd'], 'usd')} this {one['period']}{of}"))
-    cells = "".join(
-        f'<div class="tile"><b>{html.escape(figure)}</b><span>{html.escape(what)}</span></div>'
-        for figure, what in tiles
-    )
-    return f'<div class="tiles">{cells}</div>'
-
-
-_SPAN_LEGEND = "Dot: p50, the median. Bar: from p50 to p95. Tick: p99. The three values are at the right."
-
-
-def _section(title: str, text: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>{f'<p>{text}</p>' if text else ''}{body}</section>"
+    return tiles
 
 
 def _spans(rows: Sequence[tuple[str, Percentiles]], colours: Mapping[str, str]) -> str:
@@ -170,32 +157,7 @@ def _spans(rows: Sequence[tuple[str, Percentiles]], colours: Mapping[str, str]) 
     return f'<svg height="{height}" role="img">{"".join(parts)}</svg>'
 
 
-def _by_day(days: Sequence[Day], colours: Mapping[str, str]) -> str:
-    """Plots of requests and cost with a column for each day, also for days without requests."""
-    calendar = _calendar(days)
-    requests = [(day, {brain: float(n) for brain, n in one.requests.items()}) for day, one in calendar]
-    costs = [(day, {brain: float(usd) for brain, usd in one.cost_usd.items()}) for day, one in calendar]
-    paints = {**colours, "": "var(--line)"}
-    nobody = any("" in one.requests for one in days)
-    key = "".join(
-        f'<span><i style="background:{paint}"></i>{html.escape(name or "no answer")}</span>'
-        for name, paint in paints.items()
-        if name or nobody
-    )
-    key = f'<div class="key">{key}</div>'
-    priced = any(sum(parts.values()) for _, parts in costs)
-    cost = _columns(costs, paints, "usd") + key if priced else "<p>No cost is known.</p>"
-    return (
-        '<div class="pair">'
-        + _section("Requests by day", "By the brain that answered.", _columns(requests, paints, "count") + key)
-        + _section("Cost by day", "Known costs only.", cost)
-        + "</div>"
-    )
-
-
 def _calendar(days: Sequence[Day]) -> list[tuple[str, Day]]:
-    import datetime
-
     first, last = (datetime.date.fromisoformat(days[end].day) for end in (0, -1))
     by_day = {one.day: one for one in days}
     every = [(first + datetime.timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
@@ -237,16 +199,6 @@ def _columns(
         end = wide * len(days)
         parts.append(_text(end, plot + 32, days[-1][0], "end") if end > 45 else "")
     return f'<svg height="{plot + 38}" role="img">{"".join(parts)}</svg>'
-
-
-def _table(brains: Sequence[BrainStatistics]) -> str:
-    head = "".join(f"<th>{html.escape(one.brain)}</th>" for one in brains)
-    models = "".join(f"<td>{html.escape(', '.join(one.models))}</td>" for one in brains)
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{html.escape(measure(one))}</td>' for one in brains)}</tr>"
-        for name, measure in MEASURES
-    )
-    return f'<div class="wide"><table><tr><th></th>{head}</tr><tr><td>model</td>{models}</tr>{rows}</table></div>'
 
 
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
