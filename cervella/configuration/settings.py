@@ -250,7 +250,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    brain: str | tuple[str, ...] | None = Field(default=None, description="The brain that answers.")
+    brain: str | tuple[str, ...] | None = Field(default=None, description="Which brain answers.")
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
     conversations: ConversationsConfig = ConversationsConfig()
