@@ -126,13 +126,8 @@ class Prices:
             if (name, model) in self._warned:
                 return
             self._warned.add((name, model))
-        _logger.warning(
-            "no price is known for %r of the brain %r (%s): its cost is unknown; [brains.%s.price] gives one",
-            model,
-            name,
-            error,
-            name,
-        )
+        problem = f"no price is known for {model!r} of the brain {name!r} ({error}): its cost is unknown"
+        _logger.warning("%s; [brains.%s.price] gives one", problem, name)
 
 
 def _by_table(name: str, table: Mapping[str, Any], usage: Usage, at: datetime.datetime) -> Cost:
