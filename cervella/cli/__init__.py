@@ -1,21 +1,25 @@
-"""The command line: one file a command. Results on stdout, everything else on stderr."""
+"""The command line: one file for each command. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
 import contextlib
+import datetime
+import hashlib
+import json
+import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
+import platformdirs
 import typer
 
 from cervella import __version__
 from cervella.cli.commands import Commands
-from cervella.cli.once_a_day import first_today
 from cervella.cli.output import print_line, warnings_shown
 from cervella.errors import CervellaError, ConfigError
-
-__all__ = ["app", "main"]
+from cervella.process.files import make_private_folder, replace_file
 
 app = typer.Typer(
     name="cervella",
@@ -24,13 +28,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # else "[evaluation] judge" in a help text is taken for markup, and left out
+    rich_markup_mode=None,  # with markup, "[evaluation] judge" in a help text would be left out
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"cervella {__version__}")
         raise typer.Exit
 
@@ -38,7 +42,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -46,14 +50,14 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and give its exit code: 0 done, 1 it failed, 2 configuration or usage."""
+    """Run one command and return its exit code: 0 success, 1 failure, 2 wrong configuration or usage, 130 Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
-        # Italian on a terminal that is not UTF-8: a letter is replaced, the answer is not lost.
+        # On a terminal without UTF-8, a letter that it can't show is replaced; the answer is not lost.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8" if not stream.isatty() else None, errors="replace")
     given = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in given
-    given = [argument for argument in given if argument != "--debug"]  # it may stand before the command, or after
+    given = [argument for argument in given if argument != "--debug"]  # allowed before and after the command
     try:
         with (
             warnings_shown("cervella.soul", only=first_today),
@@ -65,35 +69,35 @@ def main(arguments: list[str] | None = None) -> int:
     except CervellaError as error:
         if debug:
             raise
-        from cervella.cli.failures import told_unconfigured
+        from cervella.cli.failures import message_and_remedy
 
-        _say(*told_unconfigured(error, given))
+        _print_error(*message_and_remedy(error, given))
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
-        # The reader left (`cervella search … | head`): say nothing, and keep Python from saying it at exit.
+        # The reader of a pipe ended (`cervella search … | head`). Python must not report it at exit either.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
-        _say("Interrupted.", "What was done so far is kept.")
+        _print_error("Interrupted.", "The results so far are kept.")
         return 130
     except Exception as error:
-        if hasattr(error, "format_message"):  # typer's own usage errors; it keeps their class to itself
+        if hasattr(error, "format_message"):  # a usage error of typer, which does not export the class
             message, context = error.format_message(), getattr(error, "ctx", None)
             if context is not None and message == context.get_help():  # no command was given
                 print_line(message)
             else:
                 from cervella.cli.failures import usage_help
 
-                _say(message, usage_help(error))
+                _print_error(message, usage_help(error))
             return 2
         if debug or not isinstance(error, OSError):
             raise
-        _say(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), None)
+        _print_error(f"{error.strerror or error}: {error.filename}" if error.filename else str(error), None)
         return 1
 
 
-def _say(message: str, remedy: str | None) -> None:
+def _print_error(message: str, remedy: str | None) -> None:
     from cervella.privacy.redaction import mask_secrets
 
     for name, text in (("error", message), ("help", remedy or "Run it again with --debug to see where it happened.")):
@@ -101,5 +105,33 @@ def _say(message: str, remedy: str | None) -> None:
 
 
 def entry() -> None:
-    """What the `cervella` script calls."""
+    """The entry point of the `cervella` script."""
     sys.exit(main())
+
+
+# A warning that the soul is not the locked one is shown once a day, not at each question; the log has all of them.
+
+
+def first_today(record: logging.LogRecord) -> bool:
+    """Whether this warning about a soul lock is shown for the first time today; it is then noted as shown.
+
+    True for every other record, and where the note can't be written (a read-only folder).
+    """
+    lock = getattr(record, "lock", None)
+    if lock is None:
+        return True
+    key = hashlib.sha256(f"{lock}\n{record.getMessage()}".encode()).hexdigest()
+    today = datetime.date.today().isoformat()
+    project = Path(lock).parent / ".cervella"
+    file = (project if project.is_dir() else Path(platformdirs.user_state_path("cervella"))) / "warned.json"
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        data = {}
+    shown = {warning: day for warning, day in data.items() if day == today} if isinstance(data, dict) else {}
+    if key in shown:
+        return False
+    with contextlib.suppress(OSError):
+        make_private_folder(file.parent)
+        replace_file(file, json.dumps({**shown, key: today}))
+    return True

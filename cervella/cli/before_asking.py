@@ -1,4 +1,4 @@
-"""What `soul test` and `compare` share: the cost shown first, the progress, the judge, and earlier runs."""
+"""Shared by `soul test` and `compare`: the cost shown before a run, the progress, the judge, and earlier runs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,8 @@ from cervella.protocols import Soul
 from cervella.soul.traits import Traits
 from cervella.types import Progress
 
-__all__ = ["KeptSoul", "judge_of", "resumable", "run_named", "soul_of", "tell_cost", "traits_of"]
-
-_ASKED_BEFORE = Decimal(1)
-"""US dollars: what may cost more, or what nobody knows, is not asked without a word of the owner."""
+_FREE_OF_CONFIRMATION = Decimal(1)
+"""US dollars. A run that may cost more, or an unknown amount, needs the owner's confirmation."""
 _Brain = TypeVar("_Brain", bound=AnyOne)
 
 
@@ -41,29 +39,29 @@ def tell_cost(
     yes: bool,
     of: str = "",
 ) -> None:
-    """What goes to whom, before it goes; a cloud brain that may cost much is asked only if the owner says so.
+    """Print how many prompts each brain will get and their highest cost; ask for confirmation if that is high.
 
-    `most` is what `calls` prompts to a brain cost at most, in dollars, None where nobody knows; `less` are the options
-    that ask less; `of` says what the answers are to.
+    `most` gives the highest cost of `calls` prompts to a brain in US dollars, or None if it is unknown. `less` lists
+    options that ask fewer questions; `of` completes "12 answers". Raises ConfigError if nobody can confirm.
     """
-    dear = False
+    expensive = False
     for brain in brains:
         name = name_of(brain)
         if repeats(agent, brain) is False:
-            note(f"note: {name}: repeatable is false, so the same question may get other words in another run.")
+            note(f"note: {name}: repeatable is false, so the same question may get another answer in another run.")
         if agent.brain_named(brain, repeatable=True).location != "cloud":
             note(f"note: {name}: {counted(calls, 'answer')}{of}.")
             continue
         usd = most(brain)
-        dear |= usd is None or usd > _ASKED_BEFORE
-        cost = "nobody knows at what cost" if usd is None else f"for at most ${usd:.2f}"
+        expensive |= usd is None or usd > _FREE_OF_CONFIRMATION
+        cost = "at an unknown cost" if usd is None else f"for at most ${usd:.2f}"
         note(f"note: {name} is a cloud brain: the soul and {counted(calls, 'prompt')} go there, {cost}.")
-    if not dear or yes:
+    if not expensive or yes:
         return
     if not (is_terminal(sys.stderr) and sys.stdin.isatty()):
         raise ConfigError(
-            f"This may cost more than ${_ASKED_BEFORE}.",
-            remedy=f"Say so with --yes; or ask less: {less}.",
+            f"This may cost more than ${_FREE_OF_CONFIRMATION}.",
+            remedy=f"Confirm it with --yes; or ask less: {less}.",
             code="cost_not_confirmed",
         )
     typer.confirm("Ask them?", abort=True, err=True)
@@ -71,25 +69,25 @@ def tell_cost(
 
 @contextmanager
 def resumable() -> Iterator[Progress | None]:
-    """Progress on a terminal while many are asked; where that is interrupted, how to go on."""
+    """Progress on a terminal. On Ctrl-C, a note says how to continue."""
     try:
         with progress_bar() as progress:
             yield progress
     except KeyboardInterrupt:
-        note("note: Run the same command again: it goes on where it was.")
+        note("note: Run the same command again: it continues where it stopped.")
         raise
 
 
-def judge_of(agent: Agent, named: str | None, judged: Sequence[AnyOne]) -> BrainJudge | None:
-    """The judge of this name, or the configured one; None where there is none."""
+def judge_of(agent: Agent, name: str | None, judged: Sequence[AnyOne]) -> BrainJudge | None:
+    """The judge with this name, or the configured one; None if there is none."""
     own = agent.config.evaluation
-    name = named or own.judge
+    name = name or own.judge
     return None if name is None else BrainJudge(agent, name, judged=judged, kept=own.folder / JUDGEMENTS)
 
 
 @dataclass(frozen=True)
 class KeptSoul:
-    """The soul of a run, which need not be the soul of today."""
+    """The soul with which an earlier run was made. It may differ from the present soul."""
 
     text: str
     name: str
@@ -101,16 +99,16 @@ class KeptSoul:
 
 
 def soul_of(run: Run) -> KeptSoul:
-    """The soul that a run of the soul test was made with."""
+    """The soul with which a run of the soul test was made."""
     return KeptSoul(text=run.facts["system"], **run.settings["soul"])
 
 
 def run_named(agent: Agent, named: str) -> Run:
-    """A run by its folder, or by its name in the folder of runs."""
+    """The run in this folder, or with this name in the configured folder of runs."""
     path = Path(named)
     return Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
 
 
 def traits_of(soul: Soul, agent: Agent) -> Traits:
-    """What a soul declares, which need not be the agent's own; `[soul.traits]` on top."""
+    """The traits of a soul, which may not be the agent's; the configured `[soul.traits]` override them."""
     return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))

@@ -17,12 +17,12 @@ from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError
 from cervella.protocols import optional_members
 
-app = typer.Typer(invoke_without_command=True, help="Show which brains can run here, and who would be asked.")
+app = typer.Typer(invoke_without_command=True, help="Show which brains can run here, and which would be asked.")
 
 
 @app.callback()
 def brains(context: typer.Context, config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Show which brains can run here, and what the others want."""
+    """Show which brains can run here, and what the others need."""
     if context.invoked_subcommand is not None:
         return
     rows = []
@@ -54,11 +54,11 @@ def brains(context: typer.Context, config: ConfigPath = None, as_json: AsJson = 
 @app.command("route")
 def route(
     question: Annotated[str, typer.Argument(help="The question; - for standard input.")],
-    batch: Annotated[bool, typer.Option("--batch", help="As one of many, that nobody waits for.")] = False,
+    batch: Annotated[bool, typer.Option("--batch", help="Route it as one of a batch, which may be slow.")] = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say which brain would be asked a question, and why. Nobody is called."""
+    """Say which brain would be asked a question, and why. No brain is asked."""
     question = given_or_stdin(question, "question")
     with Agent(config=config) as agent:
         decision = agent.route(question, batch=batch)
@@ -67,9 +67,9 @@ def route(
         return
     print_line(f"{decision.brain}: {decision.reason} (rule: {decision.rule})")
     if len(decision.order) > 1:
-        print_line(f"then, where it fails: {', '.join(decision.order[1:])}")
-    for name, why in decision.excluded.items():
-        print_line(f"not asked: {name} {why}")
+        print_line(f"then, if it fails: {', '.join(decision.order[1:])}")
+    for name, reason in decision.excluded.items():
+        print_line(f"not asked: {name} {reason}")
 
 
 @app.command("pull")
@@ -78,14 +78,14 @@ def pull(
         str | None,
         typer.Argument(help="A suggested name, or OWNER/REPOSITORY/FILE.gguf.", show_default=False),
     ] = None,
-    suggested: Annotated[bool, typer.Option("--list", help="Show the suggested models, and fetch nothing.")] = False,
+    suggested: Annotated[bool, typer.Option("--list", help="Show the suggested models; download nothing.")] = False,
     folder: Annotated[
         Path | None,
-        typer.Option("--to", help="The folder to keep it in; by default your user's own.", show_default=False),
+        typer.Option("--to", help="The folder for the model; by default one of your user.", show_default=False),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch a model for the brain `embedded` from the Hugging Face hub. Run again, it goes on where it was."""
+    """Download a model for the brain `embedded` from the Hugging Face hub. A second run resumes a broken download."""
     if suggested:
         _list_models(as_json)
         return
@@ -96,17 +96,10 @@ def pull(
     with progress_bar() as progress:
         pulled = pull_model(model, folder, progress=progress)
     if as_json:
-        print_json(
-            {
-                "path": str(pulled.path),
-                "repository": pulled.repository,
-                "bytes": pulled.size,
-                "fetched_bytes": pulled.fetched,
-                "sha256": pulled.sha256,
-            }
-        )
+        sizes = {"bytes": pulled.size, "fetched_bytes": pulled.fetched}
+        print_json({"path": str(pulled.path), **picked(pulled, "repository", "sha256"), **sizes})
         return
-    state = "verified" if pulled.fetched else "it was there already, and is sound"
+    state = "verified" if pulled.fetched else "it was here already, and its checksum is right"
     note(f"{pulled.path.name}, {pulled.size / 1e9:.2f} GB, sha256 {pulled.sha256[:12]}…: {state}. For cervella.toml:")
     print_line("[brains.embedded]")
     print_line(f"model = {json.dumps(str(pulled.path), ensure_ascii=False)}")
@@ -123,4 +116,4 @@ def _list_models(as_json: bool) -> None:
     for model in models:
         sizes = f"{model.gigabytes:5.2f} GB, {model.ram_gigabytes:4.1f} GB of memory"
         print_line(f"{model.name:<{width}}  {sizes}  {model.licence:<18}  {model.repository}")
-    note(f"As of {date}. The memory is an estimate, for a window of 8192 tokens.")
+    note(f"As of {date}. The memory is an estimate for a context window of 8192 tokens.")

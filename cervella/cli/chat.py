@@ -17,7 +17,7 @@ from cervella.agent.agent import Agent
 from cervella.agent.session import Session
 from cervella.cli.ask import print_answer
 from cervella.cli.options import ConfigPath, brain_option
-from cervella.cli.output import counted, note, print_line, print_passages, print_verdict, warn_of_index, where
+from cervella.cli.output import counted, note, place_of, print_line, print_passages, print_verdict, warn_of_index
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
 from cervella.process.files import FILE_MODE, make_private_folder, open_private
@@ -25,30 +25,30 @@ from cervella.protocols import optional_members
 from cervella.types import Passage, Reply, Retrieval
 
 _HELP = """\
-/sources       the sources of the last answer
-/sources 2     the passage behind [F2], as it stands on disk
-/review        does the last answer stand in its sources?
-/review NAME   the same, with another brain's opinion
-/brain         which brain answers
-/brain NAME    go on with another one
-/search WORDS  find passages, ask nobody
-/help          this list
+/sources       list the sources of the last answer
+/sources 2     show the passage of [F2] as it is on disk now
+/review        check the last answer against its sources
+/review NAME   the same, with the opinion of another brain
+/brain         show which brain answers
+/brain NAME    continue with another brain
+/search WORDS  find passages; no brain is asked
+/help          show this list
 /quit          leave (or Ctrl-D)
 Ctrl-C         stop the answer"""
 _COMMANDS = ("/sources", "/review", "/brain", "/search", "/help", "/quit")
-_LEAVE = ("/quit", "/exit", "quit", "exit")  # without the stroke too: that is what people type first
+_LEAVE = ("/quit", "/exit", "quit", "exit")  # also without the slash, which people forget
 
 
 def chat(
     config: ConfigPath = None,
     brain: Annotated[str | None, brain_option("Start with this brain.")] = None,
     session: Annotated[
-        str | None, typer.Option("--session", help="Go on with a conversation, or name a new one.")
+        str | None, typer.Option("--session", help="Continue the conversation with this name, or start it.")
     ] = None,
 ) -> None:
-    """Talk: answers as they come, with their sources; the conversation is kept."""
+    """Have a conversation that is kept; each answer comes with its sources."""
     with Agent(config=config, brain=brain) as agent, _history():
-        persona, chosen = agent.soul.name, agent.brain.name  # what is missing fails here, not at the first question
+        persona, chosen = agent.soul.name, agent.brain.name  # a missing file fails here, not at the first question
         name = session or datetime.datetime.now().strftime("chat-%Y%m%d-%H%M%S")
         talk = _Talk(agent, agent.session(name))
         turns = counted(len(talk.session.turns()), "turn")
@@ -56,7 +56,7 @@ def chat(
         try:
             talk.run()
         finally:
-            talk.agent.close()  # the one that was swapped in, with its engine
+            talk.agent.close()  # /brain may have replaced the agent
 
 
 class _Talk:
@@ -96,100 +96,96 @@ class _Talk:
         if not line:
             return
         if not line.startswith("/"):
-            self.ask(line)
+            waits = self.agent.config.review.enabled
+            reply = print_answer(self.session.stream(line), self.agent, self.warn, waits=waits)
+            self.last = reply or self.last
         elif command == "/help":
             print_line(_HELP)
         elif command == "/search":
             self.search(argument)
         elif command == "/brain":
-            self.swap(argument)
+            self.change_brain(argument)
         elif command == "/sources":
             self.sources(argument)
-        elif command == "/review":
-            self.review(argument)
-        else:
+        elif command != "/review":
             note(f"error: There is no command {command!r}.")
             note(f"help: {did_you_mean(command, _COMMANDS)}/help lists them.")
+        elif self.last is None:
+            note("There is no answer yet: ask something first.")
+        else:
+            print_verdict(self.agent.review(self.last, brain=argument or None))
 
-    def ask(self, question: str) -> None:
-        waits = self.agent.config.review.enabled
-        reply = print_answer(self.session.stream(question), self.agent, self.tell, waits=waits)
-        self.last = reply or self.last
-
-    def tell(self, found: Retrieval) -> None:
-        """Warn of an index that is behind: once, and again when that has changed."""
+    def warn(self, found: Retrieval) -> None:
+        """Warn that the index is older than its folder: once, and again when the number of changed files differs."""
         now = (found.behind, bool(found.unchecked))
         if now != self.warned:
             warn_of_index(found.index_flags())
             self.warned = now
 
-    def review(self, brain: str) -> None:
-        if self.last is None:
-            note("There is no answer yet: ask something first.")
-        else:
-            print_verdict(self.agent.review(self.last, brain=brain or None))
-
     def search(self, words: str) -> None:
         if not words:
             note("error: There is nothing to search for.")
-            note("help: Put words after it: /search break-even.")
+            note("help: Write words after it: /search break-even.")
             return
         found = self.agent.search(words)
-        self.tell(found)
+        self.warn(found)
         if found:
             print_passages(found, self.agent.language)
         else:
             note("Nothing was found.")
 
-    def swap(self, name: str) -> None:
+    def change_brain(self, name: str) -> None:
         if name:
             new = self.agent.with_brain(name)
             check = optional_members(new.brain.brain).check
             try:
                 if check is not None:
-                    check()  # who could not answer is not taken: the conversation stays with who can
+                    check()  # a brain that can't answer is refused, and the present one stays
             except CervellaError:
                 new.close()
                 raise
             former, self.agent = self.agent, new
             self.session = self.agent.session(self.session.id)
-            former.close()  # a model of gigabytes does not stay loaded behind another
+            former.close()  # its model may take gigabytes of memory
         print_line(f"{self.agent.brain.name} ({self.agent.brain.model}), {self.agent.brain.location}")
 
-    def sources(self, number: str) -> None:
+    def sources(self, text: str) -> None:
         if self.last is None or not self.last.passages:
             note("There are no sources yet: ask something first.")
             return
-        passages = self.last.passages
-        if not number:
+        passages, number = self.last.passages, text.upper().lstrip("F")
+        if not text:
             for mark, passage in enumerate(passages, 1):
-                print_line(f"[F{mark}] {where(passage, self.agent.language, passage.date, passage.status)}")
-        elif number.upper().lstrip("F").isdigit() and 1 <= int(number.upper().lstrip("F")) <= len(passages):
-            self.open(passages[int(number.upper().lstrip("F")) - 1])
+                print_line(f"[F{mark}] {self.place(passage)}")
+        elif number.isdigit() and 1 <= int(number) <= len(passages):
+            passage = passages[int(number) - 1]
+            print_line(self.place(passage))
+            now = self.agent.read(passage)
+            print_line(passage.text if now.text is None else now.text)
+            if now.changed:
+                note(
+                    "note: These lines have changed since they were indexed." if now.text else "note: The file is gone."
+                )
         else:
-            note(f"error: There is no source {number!r}.")
+            note(f"error: There is no source {text!r}.")
             note(f"help: They go from 1 to {len(passages)}.")
 
-    def open(self, passage: Passage) -> None:
-        print_line(where(passage, self.agent.language, passage.date, passage.status))
-        now = self.agent.read(passage)
-        print_line(passage.text if now.text is None else now.text)
-        if now.changed:
-            note("note: These lines have changed since they were indexed." if now.text else "note: The file is gone.")
+    def place(self, passage: Passage) -> str:
+        return place_of(passage, self.agent.language, passage.date, passage.status)
 
 
 def _prompt() -> str:
     sign = styled(">", "green", sys.stdout)
-    # readline counts columns: what takes none has to be marked, or a long question overwrites its own line.
+    # readline must know which characters take no column, else a long question overwrites its own line.
     return "\n" + re.sub(r"(\x1b\[\d+m)", "\x01\\1\x02" if "readline" in sys.modules else r"\1", sign) + " "
 
 
 @contextlib.contextmanager
 def _history() -> Iterator[None]:
-    """Earlier questions by the arrow keys, where Python has readline; kept for the next time."""
+    """Earlier questions come back with the arrow keys, also in the next chat, if Python has readline."""
     try:
         import readline
-    except ImportError:  # Windows: the terminal keeps the lines of this run itself
+    except ImportError:  # Windows: the terminal itself remembers the lines of this run
         yield
         return
     file = Path(platformdirs.user_state_path("cervella")) / "chat_history"
@@ -201,6 +197,6 @@ def _history() -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             make_private_folder(file.parent)
-            open_private(file, "a").close()  # questions are nobody else's business
+            open_private(file, "a").close()  # only the owner may read the questions
             readline.write_history_file(file)
             file.chmod(FILE_MODE)

@@ -1,4 +1,4 @@
-"""Which commands there are. The module of a command is imported when it is called, or its own help is asked for."""
+"""The list of commands. The module of a command is imported when the command is called or its help is shown."""
 
 from __future__ import annotations
 
@@ -6,39 +6,41 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-__all__ = ["COMMANDS", "Commands", "typer_of"]
-
 COMMANDS = {
     "init": ("init:init", "Set a folder up: cervella.toml, a Constitution to fill in, a line in .gitignore."),
     "index": ("index:index", "Bring the index up to date with the folder."),
     "search": ("search:search", "Find the passages for a query; no brain is asked."),
-    "ask": ("ask:ask", "Ask, and get an answer with its sources."),
-    "chat": ("chat:chat", "Talk: answers as they come, with their sources; the conversation is kept."),
+    "ask": ("ask:ask", "Ask a question and print the answer with its sources."),
+    "chat": ("chat:chat", "Have a conversation that is kept; each answer comes with its sources."),
     "review": (
         "review:review",
         "Check an answer against the base: figures, dates, quotations, sources, the soul's rules.",
     ),
     "sessions": ("sessions:sessions", "List the conversations that are kept, export one, or delete one."),
-    "stats": ("stats:stats", "Show what every brain took: times, tokens, cost, failures, feedback."),
-    "compare": ("compare:compare_brains", "Compare brains under the same soul: who may take her place, and why."),
-    "doctor": ("doctor:doctor", "Look whether everything stands: configuration, soul, index, brains, disk, clock."),
-    "brains": ("brains:app", "Show which brains can run here, and who would be asked."),
-    "soul": ("soul:app", "Who speaks: show the soul, pin it, see what changed."),
-    "questions": ("questions:app", "Questions with known answers, to measure the search and the brains by."),
+    "stats": ("stats:stats", "Show the times, tokens, costs, failures and feedback of every brain."),
+    "compare": (
+        "compare:compare_brains",
+        "Compare brains under the same soul: which can replace the present one?",
+    ),
+    "doctor": ("doctor:doctor", "Check the configuration, soul, index, brains, disk and clock."),
+    "brains": ("brains:app", "Show which brains can run here, and which would be asked."),
+    "soul": ("soul:app", "Show the soul, lock it, and see what changed since."),
+    "questions": ("questions:app", "Draft questions with known answers, which measure the search and the brains."),
 }
-"""By name, in the order of the help: module and function (or Typer, of a group), and the line that lists it.
+"""For each command, in the order of the help: `module:function` (or `module:Typer`, for a group), and its help line.
 
-The line is the first sentence of the function's docstring, or the help of the Typer.
+The help line is the first sentence of the function's docstring, or the help of the Typer.
 """
 
 
 def typer_of(name: str) -> typer.Typer:
-    """A Typer that holds the command or group of this name, and nothing else. Imports its module."""
+    """A Typer that has only the command or group with this name. Imports its module; raises KeyError."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(importlib.import_module(f"cervella.cli.{module}"), attribute)
     alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -46,25 +48,27 @@ def typer_of(name: str) -> typer.Typer:
         alone.add_typer(found, name=name)
     else:
         alone.command(name)(found)
-    _list_whole(alone)
+    _set_short_helps(alone)
     return alone
 
 
-def _list_whole(commands: typer.Typer) -> None:
-    """List each command with the whole first sentence of its help, however narrow the terminal is."""
+def _set_short_helps(commands: typer.Typer) -> None:
+    """List each command with the whole first sentence of its help: Typer would cut it on a narrow terminal."""
     for command in commands.registered_commands:
         command.short_help = re.split(r"(?<=[.]) ", inspect.getdoc(command.callback) or "")[0]
     for group in commands.registered_groups:
         assert group.typer_instance is not None
         group.short_help = group.typer_instance.info.help
-        _list_whole(group.typer_instance)
+        _set_short_helps(group.typer_instance)
 
 
-class _OnCall(Mapping[str, Any]):
-    """The commands by name; one is imported and built when it is looked up."""
+@cache
+def _built(name: str) -> Any:
+    return typer.main.get_group(typer_of(name)).commands[name]
 
-    def __init__(self) -> None:
-        self._built: dict[str, Any] = {}
+
+class _LazyCommands(Mapping[str, Any]):
+    """The commands by name. A command is imported and built when it is looked up."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -72,23 +76,16 @@ class _OnCall(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(COMMANDS)
 
-    def __contains__(self, name: object) -> bool:
-        return name in COMMANDS
-
     def __getitem__(self, name: str) -> Any:
-        if name not in self._built:
-            if name not in COMMANDS:
-                raise KeyError(name)
-            self._built[name] = typer.main.get_group(typer_of(name)).commands[name]
-        return self._built[name]
+        return _built(name)
 
 
 class Commands(TyperGroup):
-    """The group of all commands, which lists them without importing one."""
+    """The group of all commands. Its help lists the commands without importing them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands: Any = _OnCall()
+        self.commands: Any = _LazyCommands()
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

@@ -11,19 +11,33 @@ import typer
 
 from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, TopK, Yes, complete_brain
-from cervella.cli.output import json_text, note, print_json, print_line, print_wrapped
+from cervella.cli.output import (
+    console,
+    counted,
+    json_text,
+    note,
+    print_json,
+    print_line,
+    print_table,
+    print_wrapped,
+    progress_bar,
+)
 from cervella.errors import ConfigError
 from cervella.process.files import make_private_folder, replace_file
 
 if TYPE_CHECKING:
     from cervella.evaluation.comparison.scoreboard import Comparison
+    from cervella.evaluation.search.retrieval import CurvePoint, FoundShares, RetrievalReport
     from cervella.evaluation.soul_test.interview import Plan
+    from cervella.evaluation.statistics.intervals import Estimate
     from cervella.evaluation.suites.suite import Probe, Suite
 
-__all__ = ["compare_brains"]
-
-_NO_SUITE = "none"
 _STYLES = {"GO": "green", "CONDITIONAL": "yellow", "INCOMPLETE": "yellow", "NO-GO": "red"}
+_SHOWN_MISSES = 10
+"""Missed questions that are listed; --json has all."""
+_WIDE = 120
+"""Columns of a terminal that has room for the interval of every share."""
+_SHOWN_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _Option = typer.Option
 
 
@@ -32,10 +46,7 @@ def compare_brains(
     brains: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="BRAIN",
-            help="The brains to compare.",
-            autocompletion=complete_brain,
-            show_default=False,
+            metavar="BRAIN", help="The brains to compare.", autocompletion=complete_brain, show_default=False
         ),
     ] = None,
     questions: Annotated[
@@ -43,44 +54,54 @@ def compare_brains(
     ] = None,
     suite: Annotated[
         str | None,
-        _Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language; none for none."),
+        _Option(
+            "--suite",
+            metavar="FILE",
+            help="A suite of your own; by default the one of the soul's language; `none` for no soul test.",
+        ),
     ] = None,
     probes: Probes = None,
     max_turn: MaxTurn = None,
     paraphrases: Paraphrases = 1,
     reference: Annotated[
-        str | None, _Option("--reference", metavar="BRAIN", help="Whom the others are held against; the first one.")
+        str | None,
+        _Option(
+            "--reference", metavar="BRAIN", help="The brain that the others are compared with; by default the first."
+        ),
     ] = None,
     top_k: TopK = None,
     rescored: Rescore = None,
     retrieval: Annotated[
         Path | None,
-        _Option("--retrieval", metavar="FILE", help="Instead of brains, hold the search against these questions."),
+        _Option("--retrieval", metavar="FILE", help="Measure the search with these questions; no brain is asked."),
     ] = None,
     judge: Annotated[
         str | None,
-        _Option("--judge", metavar="BRAIN", help="Judges what no rule can; by default [evaluation] judge."),
+        _Option(
+            "--judge",
+            metavar="BRAIN",
+            help="The brain that decides the checks that need judgement; by default [evaluation] judge.",
+        ),
     ] = None,
     marks: Annotated[
         Path | None, _Option("--marks", metavar="FILE", help="A person's grades for the tasks of a rubric.")
     ] = None,
     out: Annotated[
-        Path | None, _Option("--out", metavar="DIR", help="Where report.html and comparison.json go; the run's folder.")
+        Path | None,
+        _Option("--out", metavar="DIR", help="Folder for report.html and comparison.json; by default the run's."),
     ] = None,
     resume: Annotated[
-        bool, _Option("--resume/--fresh", help="Go on with the same run where it was broken off, or start anew.")
+        bool, _Option("--resume/--fresh", help="Continue a run that was broken off, or start anew.")
     ] = True,
     strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is GO.")] = False,
     yes: Yes = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare brains under the same soul: who may take her place, and why."""
+    """Compare brains under the same soul: which can replace the present one?"""
     if retrieval is not None:
-        if given := _given(context, besides={"retrieval", "config", "top_k", "as_json"}):
+        if given := _given(context, ignore={"retrieval", "config", "top_k", "as_json"}):
             raise ConfigError("--retrieval asks no brain.", remedy=f"Leave out: {', '.join(given)}.")
-        from cervella.cli.compare_retrieval import compare_retrieval
-
         compare_retrieval(retrieval, config=config, top_k=top_k, as_json=as_json)
         return
     from cervella.evaluation.soul_test.interview import Plan
@@ -88,7 +109,7 @@ def compare_brains(
     with Agent(config=config) as agent:
         if rescored is not None:
             if brains:
-                raise ConfigError("--rescore asks no brain.", remedy="Leave the brains out: the run has its own.")
+                raise ConfigError("--rescore asks no brain.", remedy="Leave the brains out: the run names its brains.")
             comparison, loaded = _rescore(agent, rescored, suite, questions, reference, judge, marks)
         else:
             if not brains:
@@ -103,23 +124,23 @@ def compare_brains(
         raise typer.Exit(1)
 
 
-def _given(context: typer.Context, *, besides: Collection[str]) -> list[str]:
-    """The arguments and options of the command line, as they are called there."""
+def _given(context: typer.Context, *, ignore: Collection[str]) -> list[str]:
+    """Names of the arguments and options that were given on the command line, without those in `ignore`."""
     return [
         "the brains" if one.param_type_name == "argument" else "/".join([one.opts[0], *one.secondary_opts])
         for one in context.command.params
-        if one.name not in besides
+        if one.name not in ignore
         and (source := context.get_parameter_source(str(one.name))) is not None
         and source.name == "COMMANDLINE"
     ]
 
 
-def _suite(agent: Agent, named: str | None) -> Suite | None:
+def _suite(agent: Agent, name: str | None) -> Suite | None:
     from cervella.evaluation.suites.file import load_suite
 
-    if named == _NO_SUITE:
+    if name == "none":
         return None
-    return load_suite(named or agent.soul.language, agent.traits)
+    return load_suite(name or agent.soul.language, agent.traits)
 
 
 def _compare(
@@ -178,7 +199,7 @@ def _rescore(
 
 
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
-    """Who grades a rubric's tasks, and who decides the checks of a soul test that no rule can."""
+    """The grader of a rubric's tasks, or the judge of a soul test's checks that need judgement."""
     from cervella.cli.before_asking import judge_of
 
     if suite is None:
@@ -238,11 +259,112 @@ def _print(comparison: Comparison) -> None:
         role = " (reference)" if name == comparison.reference and len(comparison.brains) > 1 else ""
         print_wrapped(f" {name}{role}", start=one.word, style=_STYLES[one.word])
         for criterion in sorted(one.criteria, key=lambda one: one.word == "GO"):
-            held = "held" if criterion.word == "GO" else criterion.word
-            print_wrapped(f"  {held}: {criterion.text}", indent=4)
+            outcome = "passed" if criterion.word == "GO" else criterion.word
+            print_wrapped(f"  {outcome}: {criterion.text}", indent=4)
         speed = comparison.speed[name]
-        cost = "cost not known" if speed.cost_per_1000 is None else f"1,000 answers ${speed.cost_per_1000:.2f}"
+        cost = "cost unknown" if speed.cost_per_1000 is None else f"1,000 answers ${speed.cost_per_1000:.2f}"
         pace = "" if speed.tokens_per_second is None else f", {speed.tokens_per_second:.1f} tokens a second"
         if speed.seconds_p50 is not None:
-            print_line(f"  half of the answers within {speed.seconds_p50:.2g} s{pace}; {cost}")
+            print_line(f"  median time of an answer {speed.seconds_p50:.2g} s{pace}; {cost}")
         print_line()
+
+
+# --retrieval
+
+
+def compare_retrieval(
+    questions: Path, *, config: Path | None = None, top_k: int | None = None, as_json: bool = False
+) -> RetrievalReport:
+    """Search for every question of the file and print the shares of right files. No brain is asked."""
+    from cervella.evaluation.search.retrieval import evaluate_retrieval
+    from cervella.evaluation.suites.question_file import load_questions
+
+    asked = load_questions(questions, for_retrieval=True)
+    with Agent(config=config) as agent, progress_bar() as progress:
+        report = evaluate_retrieval(agent, asked, top_k=top_k, progress=progress)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print_retrieval(report)
+    _warn_of_questions(report, questions)
+    return report
+
+
+def _warn_of_questions(report: RetrievalReport, questions: Path) -> None:
+    if report.drafts:
+        note(
+            f"warning: {counted(report.drafts, 'question')} of {questions.name} "
+            f"{'is a draft' if report.drafts == 1 else 'are drafts'}: a program proposed them from these very texts, "
+            'which flatters the search. Correct them, then remove "draft".'
+        )
+    for line, path in report.unknown_files or ():
+        note(f"warning: Line {line} of {questions.name} names {path!r}, which the index does not have.")
+
+
+def _print_retrieval(report: RetrievalReport) -> None:
+    """Print shares with their 95 % intervals as tables, and the questions whose right file was not retrieved."""
+    print_line(
+        f"{report.source}: {counted(len(report.rows), 'question')}, {report.answerable} that the base answers, "
+        f"{report.unanswerable} that it does not; embedder {report.embedder or 'unknown'}"
+    )
+    wide = console().width >= _WIDE
+    depths = list(report.overall.hit)
+    for title, name in (("hit: the right file", "hit"), ("evidence: its very words", "evidence")):
+        if not any(getattr(report.overall, name).values()):
+            continue
+        print_line(f"\n{title}, among the first passages")
+        columns = [f"@{depth}{' (given)' if depth == report.top_k else ''}" for depth in depths]
+        groups = (("all", report.overall), *report.by_kind.items(), *report.by_language.items())
+        print_table(["", "n", *columns], [_cells_of(*group, name, wide) for group in groups])
+    print_line()
+    if report.newest_hit or report.current_first:
+        print_line("current documents before superseded ones")
+        for label, one in (
+            ("newest_wins, hit@3", report.newest_hit),
+            ("the current file above the superseded ones", report.current_first),
+        ):
+            if one is not None:
+                print_line(f"  {label}: {_interval(one)} of {one.n}")
+        print_line()
+    _print_abstention(report)
+    if report.missed:
+        print_line(f"\nnot among the {report.top_k} passages that a question gets: {len(report.missed)}")
+        for row in report.missed[:_SHOWN_MISSES]:
+            place = f"at {row.file_rank}" if row.file_rank else "not found"
+            text = f" {row.question.question} ({place}; first: {row.first or 'nothing'})"
+            print_wrapped(text, start=f"  {row.question.id}:", indent=4)
+        if (more := len(report.missed) - _SHOWN_MISSES) > 0:
+            print_line(f"  … and {more} more: --json has them all")
+
+
+def _cells_of(label: str, found: FoundShares, name: str, wide: bool) -> list[str]:
+    shares: list[Estimate | None] = list(getattr(found, name).values())
+    n = next((str(one.n) for one in shares if one is not None), "0")
+    if wide:
+        cells = list(map(_interval, shares))
+    elif label == "all":
+        cells = ["–" if one is None else f"{one.estimate:.2f}\n{one.low:.2f}–{one.high:.2f}" for one in shares]
+    else:
+        cells = [_interval(one).partition(" ")[0] for one in shares]
+    return [label or "–", n, *cells]
+
+
+def _print_abstention(report: RetrievalReport) -> None:
+    if not report.unanswerable:
+        note("note: No question is unanswerable, so false answers of the search were not measured.")
+        return
+    print_line("questions that the base does not answer")
+    if report.auroc is not None:
+        print_line(f"  confidence separates them from the others: AUROC {_interval(report.auroc)} (0.5 is chance)")
+    points = (report.as_it_decides, *(one for one in report.curve if one.threshold in _SHOWN_THRESHOLDS))
+    print_table(["abstains below", "false answers", "false abstentions"], map(_cells, points))
+
+
+def _cells(point: CurvePoint) -> tuple[str, str, str]:
+    threshold = "as it decides" if point.threshold is None else f"{point.threshold:.1f}"
+    return threshold, _interval(point.false_answer), _interval(point.false_abstain)
+
+
+def _interval(share: Estimate | None) -> str:
+    """A share with its 95 % interval: `0.59 [0.49, 0.68]`."""
+    return "–" if share is None else f"{share.estimate:.2f} [{share.low:.2f}, {share.high:.2f}]"

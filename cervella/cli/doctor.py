@@ -32,13 +32,15 @@ from cervella.types import IndexReport
 
 _LOCAL_ONLY = "local_only"
 _SIGN = {"ok": ("ok   ", "green"), "warning": ("warn ", "yellow"), "fault": ("FAULT", "red")}
-_LEAST_FREE = 200 * 2**20  # bytes: what an index of some thousand files and its copy take
-_CROWDED = 0.5  # share of a window: where the soul takes more, passages and answer are short of room
+_LEAST_FREE = 200 * 2**20
+"""Free bytes below which the disk is short of room: an index of some thousand files and its copy need them."""
+_CROWDED = 0.5
+"""Share of a context window. If the soul takes more of it, passages and answer are short of room."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: Literal["ok", "warning", "fault"]
@@ -47,9 +49,9 @@ class Finding:
 
 
 def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
-    """Look whether everything stands: configuration, soul, index, brains, disk, clock. Exit code 1 on a fault.
+    """Check the configuration, soul, index, brains, disk and clock. Exit code 1 on a fault.
 
-    Exit code 2 where a pattern of local_only names nothing.
+    Exit code 2 if a pattern of local_only matches no file.
     """
     findings = list(_findings(config))
     sound = all(finding.state != "fault" for finding in findings)
@@ -68,7 +70,7 @@ def doctor(config: ConfigPath = None, as_json: AsJson = False) -> None:
 
 def _findings(config: Any) -> Iterator[Finding]:
     system = f"{__version__}, Python {platform.python_version()}, {platform.platform()}"
-    yield Finding(name="cervella", state="ok", detail=system)
+    yield Finding("cervella", "ok", system)
     agent: Agent | None = None
 
     def configuration() -> str:
@@ -76,32 +78,31 @@ def _findings(config: Any) -> Iterator[Finding]:
         agent = Agent(config=config)
         return str(agent.config.file or "no cervella.toml here or above: the built-in defaults")
 
-    finding = _looked("configuration", configuration)
+    finding = _checked("configuration", configuration)
     if agent is not None and agent.config.file is None:
         finding = replace(finding, state="warning", cure=cure_without_config())
     yield finding
     if agent is None:
         return
     with agent:
-        yield (soul := _looked("soul", lambda: _soul(agent)))
+        yield (soul := _checked("soul", lambda: _soul(agent)))
         yield from _local_only(agent)
         yield from _index(agent)
         yield from _embedder(agent)
         for name in [*sorted(agent.config.brains), None]:
             yield from _brain(agent, name, soul)
-        yield _looked("conversations", lambda: counted(len(agent.conversations.list()), "session"))
+        yield _checked("conversations", lambda: counted(len(agent.conversations.list()), "session"))
         yield from _clock(agent)
         yield from _disk(agent.config.knowledge.index)
 
 
-def _looked(name: str, look: Callable[[], str]) -> Finding:
+def _checked(name: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(name=name, state="ok", detail=look())
+        return Finding(name, "ok", check())
     except CervellaError as error:
-        return Finding(name=name, state="fault", detail=error.message, cure=error.remedy)
+        return Finding(name, "fault", error.message, error.remedy)
     except OSError as error:
-        cure = "Check that it is there, and that this user may read it."
-        return Finding(name=name, state="fault", detail=str(error), cure=cure)
+        return Finding(name, "fault", str(error), "Check that it exists, and that this user may read it.")
 
 
 def _tokens(agent: Agent) -> int:
@@ -113,7 +114,7 @@ def _soul(agent: Agent) -> str:
     return f"{soul.name}, {soul.language}, {_tokens(agent)} of {limit} tokens, fingerprint {soul.fingerprint[:12]}…"
 
 
-# What is known
+# The knowledge base
 
 
 def _local_only(agent: Agent) -> Iterator[Finding]:
@@ -124,9 +125,9 @@ def _local_only(agent: Agent) -> Iterator[Finding]:
             found = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
             if found.nearest:
                 raise found.error()
-            return f"{counted(len(own.local_only), 'pattern')}; each names something"
+            return f"{counted(len(own.local_only), 'pattern')}; each matches a file"
 
-        yield _looked(_LOCAL_ONLY, look)
+        yield _checked(_LOCAL_ONLY, look)
 
 
 def _index(agent: Agent) -> Iterator[Finding]:
@@ -134,18 +135,15 @@ def _index(agent: Agent) -> Iterator[Finding]:
         drift = agent.drift()
     except CervellaError as error:
         state: Literal["warning", "fault"] = "warning" if isinstance(error, IndexMissingError) else "fault"
-        yield Finding(name="index", state=state, detail=error.message, cure=error.remedy)
+        yield Finding("index", state, error.message, error.remedy)
         return
     stale = drift.added + drift.changed + drift.removed
     detail = f"{drift.files_indexed} of {drift.files_seen} files, {drift.chunks_total} chunks"
-    yield Finding(
-        name="index",
-        state="warning" if stale else "ok",
-        detail=f"{detail}; behind the folder: {drift.added} to add, {drift.changed} changed, {drift.removed} gone"
-        if stale
-        else f"{detail}; equal to the folder",
-        cure="Run `cervella index`." if stale else None,
-    )
+    if stale:
+        detail += f"; behind the folder: {drift.added} to add, {drift.changed} changed, {drift.removed} gone"
+        yield Finding("index", "warning", detail, "Run `cervella index`.")
+    else:
+        yield Finding("index", "ok", f"{detail}; equal to the folder")
     yield from _remarks(drift, agent.config.knowledge.folder)
 
 
@@ -154,23 +152,15 @@ def _remarks(drift: IndexReport, folder: Path) -> Iterator[Finding]:
     for reason, count in sorted(reasons.items()):
         first = next(skipped.path for skipped in drift.files_skipped if skipped.reason == reason)
         others = f" and {count - 1} more" if count > 1 else ""
-        yield Finding(name="skipped files", state="ok", detail=f"{first}{others} ({reason})")
+        yield Finding("skipped files", "ok", f"{first}{others} ({reason})")
     for warning in drift.warnings:
-        yield Finding(
-            name="knowledge",
-            state="warning",
-            detail=warning,
-            cure="Install what the index was built with, or build it for this machine: `cervella index --rebuild`."
-            if "built with" in warning
-            else f"Look into {str(folder)!r}, or point [knowledge] folder somewhere else; then run `cervella index`.",
-        )
+        cure = f"Check {str(folder)!r}, or set [knowledge] folder to another one; then run `cervella index`."
+        if "built with" in warning:
+            cure = "Install the embedder of the index, or build an index for this machine: `cervella index --rebuild`."
+        yield Finding("knowledge", "warning", warning, cure)
     if drift.pending_embeddings:
-        yield Finding(
-            name="vectors",
-            state="warning",
-            detail=f"{drift.pending_embeddings} of {drift.chunks_total} chunks have none yet: words alone find them",
-            cure="Run `cervella index`: it goes on where it was.",
-        )
+        detail = f"{drift.pending_embeddings} of {drift.chunks_total} chunks have none yet: only words find them"
+        yield Finding("vectors", "warning", detail, "Run `cervella index`: it computes those that are missing.")
 
 
 def _embedder(agent: Agent) -> Iterator[Finding]:
@@ -179,7 +169,7 @@ def _embedder(agent: Agent) -> Iterator[Finding]:
 
     with manifest_of(agent) as manifest:
         built = manifest.built_with if manifest else None
-    waits: list[str] = []
+    missing: list[str] = []
 
     def look() -> str:
         choice = choose_embedder(asked, built)
@@ -187,29 +177,29 @@ def _embedder(agent: Agent) -> Iterator[Finding]:
         if mine is None:
             of = choice.built_with.name
             why = "" if of == NO_EMBEDDER else f" (the index was built with {of})"
-            return f"none{why}: passages are found by their words alone"
+            return f"none{why}: passages are found only by their words"
         kind, _, model = mine.name.partition(":")
         if kind == "sentence-transformers":
             model = model or DEFAULT_SENTENCE_TRANSFORMER
             if not _on_disk(model):
-                waits.append(model)
+                missing.append(model)
             return f"{mine.name}; it was not loaded"
         mine.embed_query("prova")
         return f"{mine.name}, {mine.dimensions} dimensions; it runs here"
 
-    finding = _looked("embedder", look)
-    for model in waits:
+    finding = _checked("embedder", look)
+    for model in missing:
         finding = replace(
             finding,
             state="warning",
-            detail=f"the model {model!r} is not on this disk: its first use downloads it",
-            cure="Let it, or name the folder of a model that is here: embedder = 'sentence-transformers:/path/to/it'.",
+            detail=f"the model {model!r} is not on this disk: it is downloaded at its first use",
+            cure="Allow that, or name a model's folder on this disk: embedder = 'sentence-transformers:/path/to/it'.",
         )
     yield finding
 
 
 def _on_disk(model: str) -> bool:
-    """Whether a model of sentence-transformers is a folder here, or in the cache of the hub."""
+    """Whether a model of sentence-transformers is a folder, or in the cache of the Hugging Face hub."""
     if Path(model).is_dir():
         return True
     from huggingface_hub import try_to_load_from_cache
@@ -217,7 +207,7 @@ def _on_disk(model: str) -> bool:
     return isinstance(try_to_load_from_cache(model, "config.json"), str)
 
 
-# What thinks
+# Brains
 
 
 def _brain(agent: Agent, name: str | None, soul: Finding) -> Iterator[Finding]:
@@ -225,7 +215,7 @@ def _brain(agent: Agent, name: str | None, soul: Finding) -> Iterator[Finding]:
     found: list[Shielded] = []
 
     def look() -> str:
-        # Not agent.with_brain: it wants the soul too, and a soul that can't be read is said once.
+        # Not agent.with_brain, which also reads the soul: a broken soul is reported once.
         shield = agent.brain if name is None else agent.brain_named(name)
         check = optional_members(shield.brain).check
         if check is not None:
@@ -234,8 +224,8 @@ def _brain(agent: Agent, name: str | None, soul: Finding) -> Iterator[Finding]:
         ready = "; it could answer, and was not loaded" if check else ""
         return f"{shield.name} ({shield.model}), {shield.location}{ready}"
 
-    yield (finding := _looked(called, look))
-    if finding.state == soul.state == "ok":  # each fault is said once
+    yield (finding := _checked(called, look))
+    if finding.state == soul.state == "ok":  # each fault is reported once
         yield from _window(agent, called, found[0])
 
 
@@ -244,18 +234,15 @@ def _window(agent: Agent, called: str, shield: Shielded) -> Iterator[Finding]:
     if window is None:
         return
     tokens = _tokens(agent)
-    state: Literal["ok", "warning", "fault"] = "warning" if tokens > window * _CROWDED else "ok"
-    if tokens >= window:
-        state = "fault"
-    yield Finding(
-        name=f"window of the {called}",
-        state=state,
-        detail=f"the soul takes about {tokens} of its {window} tokens",
-        cure=None
-        if state == "ok"
-        else f"Raise context_tokens in [brains.{shield.name}], take another brain, or shorten the Constitution: "
-        "passages, history and answer need room too.",
+    name, detail = f"window of the {called}", f"the soul takes about {tokens} of its {window} tokens"
+    if tokens <= window * _CROWDED:
+        yield Finding(name, "ok", detail)
+        return
+    cure = (
+        f"Raise context_tokens in [brains.{shield.name}], use another brain, or shorten the Constitution: "
+        "passages, history and answer need room too."
     )
+    yield Finding(name, "fault" if tokens >= window else "warning", detail, cure)
 
 
 # The machine
@@ -270,41 +257,34 @@ def _clock(agent: Agent) -> Iterator[Finding]:
         if manifest:
             newest = max(((file.date or "", file.path) for file in manifest.files().values()), default=newest)
     date, path = newest
-    late = date > today
-    cure = "Set this machine's clock, or correct the date in that document: what is newest counts most."
-    yield Finding(
-        name="clock",
-        state="warning" if late else "ok",
-        detail=f"today is {today}; the newest document, {path}, is of {date}" if date else f"today is {today}",
-        cure=cure if late else None,
-    )
+    detail = f"today is {today}; the newest document, {path}, is of {date}" if date else f"today is {today}"
+    if date > today:
+        cure = "Set this machine's clock, or correct the date in that document: the newest document counts most."
+        yield Finding("clock", "warning", detail, cure)
+    else:
+        yield Finding("clock", "ok", detail)
 
 
 def _disk(index: Path) -> Iterator[Finding]:
     folder = next((one for one in (index, *index.parents) if one.is_dir()), Path())
     free = shutil.disk_usage(folder).free
-    short = free < _LEAST_FREE
-    cure = "Make room, or point [knowledge] index at another disk: an index is used only once it is written whole."
-    yield Finding(
-        name="disk space",
-        state="warning" if short else "ok",
-        detail=f"{free / 2**20:,.0f} MB free at {folder}",
-        cure=cure if short else None,
-    )
+    detail = f"{free / 2**20:,.0f} MB free at {folder}"
+    if free < _LEAST_FREE:
+        cure = "Free some space, or set [knowledge] index to another disk: an index needs room for itself and a copy."
+        yield Finding("disk space", "warning", detail, cure)
+    else:
+        yield Finding("disk space", "ok", detail)
     if _writable(folder):
-        yield Finding(name="index folder", state="ok", detail=f"{index} can be written")
+        yield Finding("index folder", "ok", f"{index} can be written")
         return
-    there = IndexFolder(index).current_or_none() is not None
-    yield Finding(
-        name="index folder",
-        state="warning" if there else "fault",
-        detail=f"{folder} can't be written: {'what is indexed stays as it is' if there else 'no index can be built'}",
-        cure="Give this user the right to write there, or point [knowledge] index somewhere else.",
-    )
+    exists = IndexFolder(index).current_or_none() is not None
+    detail = f"{folder} can't be written: {'the index stays as it is' if exists else 'no index can be built'}"
+    cure = "Give this user the right to write there, or set [knowledge] index to another folder."
+    yield Finding("index folder", "warning" if exists else "fault", detail, cure)
 
 
 def _writable(folder: Path) -> bool:
-    """Whether a file can really be made there: rights alone do not tell, on a disk that is full or mounted to read."""
+    """Whether a file can be created in the folder. Access rights alone don't show a full or read-only disk."""
     if not os.access(folder, os.W_OK):
         return False
     try:

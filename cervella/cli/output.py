@@ -1,4 +1,4 @@
-"""What commands print: one JSON document, or lines that people read."""
+"""The output of commands: one JSON document, or lines that people read."""
 
 from __future__ import annotations
 
@@ -21,45 +21,24 @@ if TYPE_CHECKING:
     from cervella.types import Citation, Passage, Progress, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4
-_TOLD = {"error:": "red", "warning:": "yellow", "help:": "green"}
+"""Lines that are printed of each passage."""
+_NOTE_STYLES = {"error:": "red", "warning:": "yellow", "help:": "green"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-__all__ = [
-    "Flow",
-    "console",
-    "counted",
-    "json_text",
-    "note",
-    "picked",
-    "print_json",
-    "print_line",
-    "print_passages",
-    "print_table",
-    "print_text",
-    "print_verdict",
-    "print_wrapped",
-    "progress_bar",
-    "reply_data",
-    "retrieval_data",
-    "warn_of_index",
-    "warnings_shown",
-    "where",
-]
 
 
 def print_text(text: str) -> None:
-    """A piece of the result, on stdout, at once; without control characters: a document must not steer a terminal."""
+    """Print a part of the result on stdout. Control characters are replaced: a document must not steer a terminal."""
     sys.stdout.write(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
     sys.stdout.flush()
 
 
 def print_line(text: str = "") -> None:
-    """A line of the result, on stdout."""
+    """Print a line of the result on stdout."""
     print_text(f"{text}\n")
 
 
 class Flow:
-    """An answer as it comes, on stdout; on a terminal it is broken between words, and the last word waits."""
+    """Prints an answer on stdout while it is generated. On a terminal, lines break between words."""
 
     def __init__(self) -> None:
         width = width_of(sys.stdout)
@@ -69,27 +48,31 @@ class Flow:
         print_text(self._wrap.feed(text) if self._wrap else text)
 
     def end(self) -> None:
+        """Print the last word, which was held back because it might continue."""
         print_text(self._wrap.end() if self._wrap else "")
 
 
 def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: int = 0) -> None:
-    """A line of the result; on a terminal its `start` in a style, and broken between words, set in by `indent`."""
+    """Print `start` and `text` as a line of the result.
+
+    On a terminal, `start` has a style, and the line breaks between words; continuation lines have this indent.
+    """
     line = wrapped(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", start + text), width_of(sys.stdout), indent=indent)
     sys.stdout.write(f"{styled(start, style, sys.stdout) if start else ''}{line[len(start) :]}\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """A line that is not the result, on stderr."""
+    """Print a line on stderr, which is not part of the result."""
     sys.stdout.flush()
-    start = next((word for word in _TOLD if text.startswith(word)), "")
+    start = next((word for word in _NOTE_STYLES if text.startswith(word)), "")
     line = wrapped(text, width_of(sys.stderr))
-    sys.stderr.write(f"{styled(start, _TOLD[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
+    sys.stderr.write(f"{styled(start, _NOTE_STYLES[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
     sys.stderr.flush()
 
 
 def warn_of_index(flags: Mapping[str, int]) -> None:
-    """Say on one line of stderr how far the index is behind its folder, as the flags of a reply have it; or nothing."""
+    """Print one line on stderr if the flags of a reply say that files changed since the index was built."""
     behind, unchecked = flags.get("index_behind", 0), flags.get("index_unchecked", 0)
     if behind:
         also = f", and {unchecked} could not be compared" if unchecked else ""
@@ -102,7 +85,7 @@ def warn_of_index(flags: Mapping[str, int]) -> None:
 def warnings_shown(
     name: str = "cervella", *, only: Callable[[logging.LogRecord], bool] | None = None
 ) -> Iterator[None]:
-    """What the library warns of in its log meanwhile, on stderr: a download that starts, a cache that is damaged."""
+    """Print the warnings of the logger `name` on stderr while the block runs; `only` can filter them."""
     handler = _NoteHandler(logging.WARNING)
     if only is not None:
         handler.addFilter(only)
@@ -120,12 +103,12 @@ class _NoteHandler(logging.Handler):
 
 
 def print_json(data: Mapping[str, Any]) -> None:
-    """The one document that --json prints."""
+    """Print the JSON document of a command with --json."""
     sys.stdout.write(json_text(data))
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
-    """A document as JSON, with the line break at its end."""
+    """A document as JSON, with a line break at its end."""
     return json.dumps(data, ensure_ascii=False, indent=indent, default=_as_json) + "\n"
 
 
@@ -136,7 +119,7 @@ def _as_json(value: Any) -> Any:
 
 
 def picked(value: object, *names: str) -> dict[str, Any]:
-    """Some attributes of a value, by name."""
+    """The attributes with these names, as a dict."""
     return {name: getattr(value, name) for name in names}
 
 
@@ -173,50 +156,44 @@ def reply_data(reply: Reply) -> dict[str, Any]:
     }
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, wraps: bool = False) -> None:
-    """Columns side by side; all but the first hold numbers. `wraps`: cells that are too wide get more lines."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: the first column aligned left, the others right. A cell that is too wide gets further lines."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(header):
-        table.add_column(
-            name,
-            justify="right" if number else "left",
-            no_wrap=not wraps,
-            overflow="fold" if wraps else "ellipsis",
-        )
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console().print(table)
 
 
 def console() -> Console:
-    """Standard output as rich lays tables out on it."""
+    """A rich console on standard output, which prints text literally."""
     from rich.console import Console
 
     return Console(file=sys.stdout, highlight=False, emoji=False, markup=False)
 
 
 def print_verdict(verdict: ReviewVerdict) -> None:
-    """A verdict as people read it: one line, and one for each issue with where it is."""
-    headline = verdict.headline()
-    start, _, rest = headline.partition(":")
+    """Print a review: one line, then one line for each issue with its place in the answer."""
+    start, _, rest = verdict.headline().partition(":")
     print_wrapped(f":{rest}", start=start, style="green" if verdict.approved else "yellow", indent=2)
     for issue in verdict.issues:
         by = "" if issue.by == "checks" else f" ({issue.by})"
         text = " ".join(issue.text.split())
         place = f"  {', '.join(issue.lines)}" if issue.lines else ""
-        said = f" {text}{by}" if issue.kind == "opinion" else f" «{text}»: {issue.problem}{by}{place}"
-        print_wrapped(said, start=f"  {issue.kind}:", style="cyan", indent=4)
+        line = f" {text}{by}" if issue.kind == "opinion" else f" «{text}»: {issue.problem}{by}{place}"
+        print_wrapped(line, start=f"  {issue.kind}:", style="cyan", indent=4)
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: `1 turn`, `2 turns`."""
+    """A number with its noun: `1 turn`, `2 turns`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def where(source: Passage | Citation, lang: Language, date: str | None, status: str = "current") -> str:
-    """A source as people read it: `decisioni/20260109_rinvio.md:12-19  (9 gennaio 2026, superata)`."""
+def place_of(source: Passage | Citation, lang: Language, date: str | None, status: str = "current") -> str:
+    """A source with its lines, date and status: `decisioni/20260109_rinvio.md:12-19  (9 gennaio 2026, superata)`."""
     details = [lang.format_date(date)] if date else []
     details += [lang.status[status]] if status in lang.status else []
     place = f"{source.path}:{source.start_line}-{source.end_line}"
@@ -224,12 +201,12 @@ def where(source: Passage | Citation, lang: Language, date: str | None, status: 
 
 
 def print_passages(found: Retrieval, lang: Language) -> None:
-    """Passages as people read them, each cut to its first lines."""
+    """Print passages, each cut to a few lines around the best sentence for the query."""
     from cervella.claims.grounding import best_quote
     from cervella.text.reading import ReadText
 
     for rank, passage in enumerate(found, 1):
-        print_wrapped(f" {where(passage, lang, passage.date, passage.status)}", start=f"{rank}.", indent=3)
+        print_wrapped(f" {place_of(passage, lang, passage.date, passage.status)}", start=f"{rank}.", indent=3)
         if passage.lead or passage.heading:
             print_wrapped(f"   {(passage.lead or passage.heading).splitlines()[0]}", indent=3)
         lines = [line for line in passage.text.split("\n") if line.strip()]
@@ -244,7 +221,7 @@ def print_passages(found: Retrieval, lang: Language) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress | None]:
-    """Progress on a terminal, and none elsewhere."""
+    """A function that shows progress as bars, if stderr is a terminal; else None."""
     if not is_terminal(sys.stderr):
         yield None
         return
@@ -256,9 +233,9 @@ def progress_bar() -> Iterator[Progress | None]:
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+        def show(task: str, done: int, total: int) -> None:
+            if task not in tasks:
+                tasks[task] = bars.add_task(task, total=total)
+            bars.update(tasks[task], completed=done, total=total)
 
         yield show

@@ -13,32 +13,29 @@ from cervella.cli.options import AsJson, ConfigPath, brain_option
 from cervella.cli.output import counted, note, print_json, print_line, progress_bar
 from cervella.errors import EvaluationError
 
-app = typer.Typer(no_args_is_help=True, help="Questions with known answers, to measure the search and the brains by.")
+app = typer.Typer(
+    no_args_is_help=True, help="Draft questions with known answers, which measure the search and the brains."
+)
 
 
 @app.callback()
 def questions() -> None:
-    """Questions with known answers, to measure the search and the brains by."""
+    """Draft questions with known answers, which measure the search and the brains."""
 
 
 @app.command("propose")
 def propose(
-    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")] = Path(
-        "questions.jsonl"
-    ),
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many questions.")] = 30,
+    file: Annotated[Path, typer.Argument(help="The new file.")] = Path("questions.jsonl"),
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of questions.")] = 30,
     seed: Annotated[int, typer.Option("--seed", help="Another number draws other questions.")] = 0,
-    brain: Annotated[
-        str | None,
-        brain_option("Let this brain word them; by default none is asked."),
-    ] = None,
+    brain: Annotated[str | None, brain_option("Let this brain word them; by default no brain is asked.")] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Draft questions from the base, for a person to correct. Nothing local-only and no secret goes into them."""
+    """Draft questions from the base, for a person to correct. No local-only text and no secret is used."""
     if file.exists():
         raise EvaluationError(
-            f"{str(file)!r} is there already, and is not overwritten: somebody may have corrected it.",
+            f"{str(file)!r} exists, and is not overwritten: somebody may have corrected its questions.",
             remedy="Name another file.",
             code="file_exists",
         )
@@ -56,5 +53,5 @@ def propose(
     print_line(f"written  {file}: {counted(len(proposal.drafts), 'question')}")
     print_line(f"         {', '.join(f'{count} {kind}' for kind, count in kinds.items())}")
     if proposal.local_only:
-        note(f"note: {counted(proposal.local_only, 'document')} left out: for local and private brains only.")
-    note('Next: correct each one, take its "draft" and "why" out, then `cervella compare --retrieval FILE`.')
+        note(f"note: {counted(proposal.local_only, 'document')} left out: only local and private brains may see them.")
+    note('Next: correct each question, remove its "draft" and "why", then `cervella compare --retrieval FILE`.')

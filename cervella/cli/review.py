@@ -9,14 +9,12 @@ import typer
 
 from cervella.agent.agent import Agent
 from cervella.cli.failures import no_config_note
-from cervella.cli.options import AsJson, ConfigPath, TopK, brain_option
+from cervella.cli.options import AsJson, ConfigPath, Timeout, TopK, brain_option
 from cervella.cli.output import note, print_json, print_line, print_verdict
 from cervella.cli.stdin import read_stdin
 from cervella.errors import ConfigError, refused
 from cervella.records.conversations import Turn
 from cervella.types import Filters
-
-_FOUND_BY = "Name a session or a reply: `cervella sessions --export ID --json` shows them."
 
 
 def review(
@@ -24,23 +22,20 @@ def review(
         str | None,
         typer.Argument(
             metavar="[ID]",
-            help="A kept answer: a reply's id, or a session's for its last one. By default the last of all. "
-            "- for a text on standard input, as --text -.",
+            help="A kept answer: the id of a reply, or of a session for its last answer. By default the last answer "
+            "of all. - reviews a text on standard input, like --text -.",
         ),
     ] = None,
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Review this text instead; - for standard input.")
     ] = None,
     question: Annotated[
-        str | None, typer.Option("--question", help="What the text of --text answers.", show_default=False)
+        str | None, typer.Option("--question", help="The question that the text of --text answers.", show_default=False)
     ] = None,
-    brain: Annotated[
-        str | None,
-        brain_option("The second hand, as `name` or `name:model`."),
-    ] = None,
+    brain: Annotated[str | None, brain_option("The brain that gives a second opinion: `name` or `name:model`.")] = None,
     top_k: TopK = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that it may take.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where the answer is not approved.")] = False,
+    timeout: Timeout = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 1 if the answer is not approved.")] = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
@@ -49,15 +44,15 @@ def review(
         answer, text = None, Path("-")
     if text is not None and question is None and answer is None:
         raise ConfigError(
-            "These arguments do not go together: a text needs the question that it answers.",
+            "These arguments can't be combined: a text needs the question that it answers.",
             remedy='Add the question: --question "Perché abbiamo rimandato il lancio?".',
             code="no_question",
         )
     if (text is None) != (question is None) or (text is not None and answer is not None):
         raise ConfigError(
-            "These arguments do not go together.",
+            "These arguments can't be combined.",
             remedy="Review a kept answer by its id, or a text with --text FILE --question QUESTION; "
-            "- in place of FILE is standard input.",
+            "write - in place of FILE for standard input.",
         )
     with Agent(config=config) as agent:
         options: dict[str, Any] = {"brain": brain, "top_k": top_k, "timeout": timeout}
@@ -75,7 +70,7 @@ def review(
                 print_line(f"> {asked}\n\n{words}\n")
             print_verdict(verdict)
             if id is not None:
-                note("note: Held against the base as it is now, not as it was when the answer was given.")
+                note("note: Compared with the base as it is now, not as it was when the answer was given.")
     if strict and not verdict.approved:
         raise typer.Exit(1)
 
@@ -88,16 +83,18 @@ def _read(file: Path) -> str:
 
 
 def _kept(agent: Agent, id: str | None) -> tuple[Turn, Filters | None]:
-    """The turn of a reply, or the last one of a session, with the filters that hold there."""
+    """The turn with this reply, or the last turn of this session, or of all; with the filters of its session."""
     store = agent.conversations
     for one in store.list():
         turns = store.turns(one.id)
-        wanted = [turn for turn in turns if id in (None, one.id) or turn.reply == id]
-        if wanted:
-            return wanted[-1], one.filters
+        if matching := [turn for turn in turns if id in (None, one.id) or turn.reply == id]:
+            return matching[-1], one.filters
     if id is None:
         raise ConfigError(
             "No answer is kept yet.",
             remedy=f"`cervella chat` keeps them; or give --text and --question.{no_config_note(agent.config)}",
         )
-    raise ConfigError(f"There is no session or reply {id!r}.", remedy=_FOUND_BY)
+    raise ConfigError(
+        f"There is no session or reply {id!r}.",
+        remedy="Name a session or a reply: `cervella sessions --export ID --json` shows them.",
+    )

@@ -7,42 +7,30 @@ from typing import Annotated
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.manifest import warn_of_filters
-from cervella.cli.options import (
-    AsJson,
-    ConfigPath,
-    FilterPath,
-    FilterProject,
-    FilterRole,
-    FilterSince,
-    FilterStatus,
-    FilterUntil,
-    TopK,
-    filters_of,
-)
+from cervella.cli import options as option
 from cervella.cli.output import note, print_json, print_passages, retrieval_data, warn_of_index
 from cervella.cli.stdin import given_or_stdin
 
 
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for; - for standard input.")],
-    config: ConfigPath = None,
-    top_k: TopK = None,
-    role: FilterRole = None,
-    project: FilterProject = None,
-    status: FilterStatus = None,
-    path: FilterPath = None,
-    since: FilterSince = None,
-    until: FilterUntil = None,
-    as_json: AsJson = False,
+    query: Annotated[str, typer.Argument(help="The words to search for; - for standard input.")],
+    config: option.ConfigPath = None,
+    top_k: option.TopK = None,
+    role: option.FilterRole = None,
+    project: option.FilterProject = None,
+    status: option.FilterStatus = None,
+    path: option.FilterPath = None,
+    since: option.FilterSince = None,
+    until: option.FilterUntil = None,
+    as_json: option.AsJson = False,
 ) -> None:
     """Find the passages for a query; no brain is asked."""
-    filters = filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    filters = option.filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
     query = given_or_stdin(query, "query")
     with Agent(config=config) as agent:
         found = agent.search(query, top_k=top_k, filters=filters)
         lang = agent.language
-        warned = warn_of_filters(agent, filters)
+        warned = option.warn_of_filters(agent, filters)
     warn_of_index(found.index_flags())
     if as_json:
         print_json(retrieval_data(found))

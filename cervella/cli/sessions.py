@@ -15,8 +15,8 @@ from cervella.errors import ConfigError
 
 def sessions(
     config: ConfigPath = None,
-    export: Annotated[str | None, typer.Option("--export", metavar="ID", help="Print one session, whole.")] = None,
-    delete: Annotated[str | None, typer.Option("--delete", metavar="ID", help="Delete one for good.")] = None,
+    export: Annotated[str | None, typer.Option("--export", metavar="ID", help="Print all of one session.")] = None,
+    delete: Annotated[str | None, typer.Option("--delete", metavar="ID", help="Delete one session for good.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the conversations that are kept, export one, or delete one."""

@@ -29,23 +29,25 @@ from cervella.types import Prompt
 if TYPE_CHECKING:
     from cervella.evaluation.suites.suite import Suite
 
-_SECONDS = 30.0  # for one brain: a model may have to be loaded
+_SECONDS = 30.0
+"""Timeout for the token count of one brain, which may have to load its model first."""
 
-app = typer.Typer(no_args_is_help=True, help="Who speaks: show the soul, pin it, see what changed.")
+app = typer.Typer(no_args_is_help=True, help="Show the soul, lock it, and see what changed since.")
 
 
 @app.command("probes")
 def probes(
     suite: Annotated[
-        str | None, typer.Option("--suite", metavar="FILE", help="Your own suite; by default that of the language.")
+        str | None,
+        typer.Option("--suite", metavar="FILE", help="A suite of your own; by default the one of the soul's language."),
     ] = None,
     init: Annotated[
-        Path | None, typer.Option("--init", metavar="FILE", help="Write the probes of your Constitution there.")
+        Path | None, typer.Option("--init", metavar="FILE", help="Write probes for your Constitution to this file.")
     ] = None,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the soul test asks, by dimension, and what it leaves out for want of a trait."""
+    """Show the probes of the soul test by dimension, and those left out because a trait is missing."""
     from cervella.evaluation.suites.file import known_suites, load_suite
     from cervella.evaluation.suites.writing import write_suite
 
@@ -54,12 +56,12 @@ def probes(
     if init is not None:
         text = write_suite(traits)
         if init.exists():
-            raise ConfigError(f"{str(init)!r} is there already.", remedy="Name another file, or move that one away.")
+            raise ConfigError(f"{str(init)!r} exists already.", remedy="Name another file, or move that one away.")
         init.parent.mkdir(parents=True, exist_ok=True)
         init.write_text(text, encoding="utf-8")
         suite = str(init)
     if suite is None and traits.language not in known_suites():
-        write_suite(traits)  # says which languages there are
+        write_suite(traits)  # raises an error that lists the languages
     found = load_suite(suite or traits.language, traits)
     if as_json:
         print_json(_suite_data(found, init))
@@ -74,16 +76,16 @@ def probes(
         print_line(f"  {counted(len(found.tasks), 'rubric task')}")
     print_line(f"{counted(len(found.probes), 'probe')}, suite {found.sha256[:12]}…")
     for id, missing in found.left_out.items():
-        note(f"note: Left out: {id} (the traits say nothing of {missing}).")
+        note(f"note: Left out: {id} (there is no trait {missing}).")
 
 
 @app.command("show")
 def show(
-    text: Annotated[bool, typer.Option("--text", help="Print the system prompt alone, as it is.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Print only the system prompt.")] = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the soul: fingerprint, sections, traits, and whether it is the locked one."""
+    """Show the soul: its fingerprint, sections and traits, and whether it is the locked one."""
     loaded = load_config(config)
     soul = _soul(loaded)
     if text and not as_json:
@@ -93,7 +95,7 @@ def show(
     if loaded.soul.lock.exists():
         try:
             lock = Lock.load(loaded.soul.lock)
-        except SoulError as error:  # the soul can be shown all the same
+        except SoulError as error:  # the soul can be shown without its lock
             note(f"warning: {error.message}")
             note(f"help: {error.remedy}")
     traits = _traits(soul, loaded)
@@ -112,17 +114,17 @@ def show(
     print_line("\ntraits")
     for name, value in traits.declared.items():
         print_wrapped(f" {value}", start=f"  {name.replace('_', ' ')}:", style="cyan", indent=4)
-    _say_lock(loaded, lock, soul)
+    _print_lock(loaded, lock, soul)
 
 
-def _say_lock(config: Config, lock: Lock | None, soul: Constitution) -> None:
+def _print_lock(config: Config, lock: Lock | None, soul: Constitution) -> None:
     print_line()
     if lock is None:
         if not config.soul.lock.exists():
-            note("note: No lock pins it: `cervella soul lock` does.")
+            note("note: The soul is not locked: `cervella soul lock` locks it.")
         return
     same = lock.same_soul(Lock.of(soul, config.soul.lock))
-    print_line(f"{config.soul.lock.name} of {lock.locked}: {'this soul' if same else 'another soul than this one'}")
+    print_line(f"{config.soul.lock.name} of {lock.locked}: {'this soul' if same else 'another soul'}")
     for one in lock.brains:
         print_line(f"  {one.brain} ({one.model}): {_tokens(one.tokens, one.counted)}")
     for verdict in lock.verdicts.values():
@@ -140,12 +142,12 @@ def _tokens(tokens: int | None, by_itself: bool) -> str:
 @app.command("lock")
 def lock(
     count: Annotated[
-        bool, typer.Option("--count/--no-count", help="Ask each brain how many tokens the soul takes.")
+        bool, typer.Option("--count/--no-count", help="Let each brain count the tokens of the soul.")
     ] = True,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pin the soul as it is now. What changed since the last lock is shown first."""
+    """Lock the soul as it is now. Changes since the last lock are shown first."""
     loaded = load_config(config)
     soul, path = _soul(loaded), loaded.soul.lock
     earlier = Lock.load(path) if path.exists() else None
@@ -155,11 +157,11 @@ def lock(
     if count:
         with Agent(config=loaded, soul=soul) as agent:
             counts = soul_tokens(agent)
-        earlier = Lock.load(path) if path.exists() else None  # meanwhile a soul test may have ended
+        earlier = Lock.load(path) if path.exists() else None  # a soul test may have written a verdict meanwhile
         found = Lock.of(soul, path, brains=[one for one, _ in counts], earlier=earlier)
-        for one, why in counts:
-            if why:
-                note(f"note: What the soul takes of {one.brain} is not known: {why}")
+        for one, problem in counts:
+            if problem:
+                note(f"note: {one.brain} did not count the soul's tokens: {problem}")
     written = found.write(path)
     dropped = [key for key in (earlier.verdicts if earlier else {}) if key not in found.verdicts]
     if as_json:
@@ -170,14 +172,14 @@ def lock(
         return
     if dropped:
         note(
-            f"warning: {counted(len(dropped), 'verdict')} of the soul before no longer "
+            f"warning: {counted(len(dropped), 'verdict')} of the earlier soul no longer "
             f"{'applies' if len(dropped) == 1 else 'apply'}: {', '.join(f'{b} ({m})' for b, m in dropped)}."
         )
     state = "locked " if written else "locked already"
     print_line(f"{state} {found.name}, {found.language}, fingerprint {found.fingerprint[:12]}…")
     print_line(f"{'written' if written else 'as it is':<{len(state)}} {path}")
     if written and earlier is None:
-        note("Next: keep it with the sources: `git add soul.lock`.")
+        note("Next: keep it under version control: `git add soul.lock`.")
 
 
 @app.command("diff")
@@ -190,18 +192,18 @@ def diff(config: ConfigPath = None, as_json: AsJson = False) -> None:
         return
     _print_changes(lock, found)
     if lock.same_soul(found):
-        note(f"The soul is the one that {loaded.soul.lock.name} pins since {lock.locked}.")
+        note(f"The soul is the one that {loaded.soul.lock.name} locked on {lock.locked}.")
 
 
 @app.command("verify")
 def verify(
     strict: Annotated[
-        bool, typer.Option("--strict", help="A soul that changed is an error; so it is where CI=true.")
+        bool, typer.Option("--strict", help="A changed soul is an error; this is the default if CI=true.")
     ] = False,
     config: ConfigPath = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the soul is the locked one. Exit code 1 if not, with --strict or in CI; also without a lock."""
+    """Check whether the soul is the locked one. Exit code 1 without a lock; with --strict or in CI, also if not."""
     loaded = load_config(config)
     lock, found = _both(loaded)
     changed = None if lock.same_soul(found) else soul_changed(lock, found, loaded.soul.lock)
@@ -216,9 +218,9 @@ def verify(
         note(f"warning: {changed.message}")
         note(f"help: {changed.remedy}")
     elif not as_json:
-        print_line(f"{found.name}, fingerprint {found.fingerprint[:12]}…: as {loaded.soul.lock.name} pins it")
+        print_line(f"{found.name}, fingerprint {found.fingerprint[:12]}…: as {loaded.soul.lock.name} has it")
         if files := lock.changed_files(found):
-            note(f"note: Changed, but not in what engines are sent: {', '.join(files)}.")
+            note(f"note: Changed, but not in the system prompt: {', '.join(files)}.")
 
 
 def _traits(soul: Constitution, config: Config) -> Traits:
@@ -231,7 +233,7 @@ def _soul(config: Config) -> Constitution:
 
 
 def _both(config: Config) -> tuple[Lock, Lock]:
-    """What is locked, and what there is."""
+    """The lock on disk, and a lock of the present soul."""
     soul = _soul(config)
     return Lock.load(config.soul.lock), Lock.of(soul, config.soul.lock)
 
@@ -246,18 +248,20 @@ def _print_changes(lock: Lock, found: Lock) -> None:
             for sentence in sentences:
                 print_wrapped(f" {sentence}", start=sign, style=style, indent=2)
     if lock.fingerprint != found.fingerprint and not changes:
-        print_line("Only white space or line breaks changed: no sentence did, the fingerprint did.")
+        print_line("Only white space or line breaks changed: the sentences are the same, the fingerprint is not.")
     if lock.same_soul(found) and (files := lock.changed_files(found)):
-        note(f"note: Changed, but not in what engines are sent: {', '.join(files)}.")
+        note(f"note: Changed, but not in the system prompt: {', '.join(files)}.")
     if lock.layout != found.layout:
-        note(f"note: Prompts were laid out by version {lock.layout} when it was locked, and are by {found.layout} now.")
+        note(
+            f"note: The layout version of prompts was {lock.layout} at the time of the lock, and is {found.layout} now."
+        )
 
 
-# What the soul takes of each brain's window, by the brain's own count
+# Tokens of the soul, counted by each brain
 
 
 def soul_tokens(agent: Agent) -> list[tuple[BrainTokens, str]]:
-    """The count of each brain that is configured, or why there is none; empty where there is one."""
+    """The token count of each configured brain, with the reason if there is no count, else an empty text."""
     return anyio.run(_counted, agent)
 
 
@@ -269,20 +273,20 @@ async def _counted(agent: Agent) -> list[tuple[BrainTokens, str]]:
             continue
         try:
             with anyio.fail_after(_SECONDS):
-                tokens, why = await _of(shield.brain, agent.soul.system_prompt()), ""
+                tokens, problem = await _soul_tokens_of(shield.brain, agent.soul.system_prompt()), ""
         except TimeoutError:
-            tokens, why = None, f"it did not answer in {_SECONDS:g} s."
+            tokens, problem = None, f"it did not answer in {_SECONDS:g} s."
         except CervellaError as error:
-            tokens, why = None, error.message
+            tokens, problem = None, error.message
         finally:
             await shield.aclose()
         by_itself = hasattr(shield.brain, "count_tokens")
-        counts[key] = (BrainTokens(brain=key[0], model=key[1], tokens=tokens, counted=by_itself), why)
+        counts[key] = (BrainTokens(brain=key[0], model=key[1], tokens=tokens, counted=by_itself), problem)
     return list(counts.values())
 
 
-async def _of(brain: Any, system: str) -> int | None:
-    """The soul alone: the prompt with it, less the prompt without."""
+async def _soul_tokens_of(brain: Any, system: str) -> int | None:
+    """Tokens of the soul: those of a prompt with it, minus those of the same prompt without it."""
     if optional_members(brain).count_tokens is None:
         return estimate_tokens(system)
     prepare = optional_members(brain).prepare
@@ -295,7 +299,7 @@ async def _of(brain: Any, system: str) -> int | None:
 
 def _every_leaf(agent: Agent) -> Iterator[Shielded]:
     for name in (None, *agent.config.brains):
-        with contextlib.suppress(CervellaError):  # `cervella doctor` says what is wrong with it
+        with contextlib.suppress(CervellaError):  # `cervella doctor` reports the problem
             yield from leaves(agent.brain if name is None else agent.brain_named(name))
 
 

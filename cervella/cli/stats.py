@@ -12,28 +12,28 @@ import typer
 
 from cervella.cli.failures import no_config_note
 from cervella.cli.options import AsJson, ConfigPath
-from cervella.cli.output import console, note, print_json, print_line, print_table
+from cervella.cli.output import console, note, picked, print_json, print_line, print_table
 from cervella.configuration.config import Config, load_config
 from cervella.errors import ConfigError
 from cervella.process.files import make_private_folder, replace_file
-from cervella.records.ledger import BrainStatistics, Ledger, Statistics, statistics_of
+from cervella.records.ledger import Ledger, Statistics, statistics_of
 from cervella.records.ledger.budget import limits_of
 from cervella.records.ledger.report import MEASURES, html_report, shown
 
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_PERIODS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def stats(
     config: ConfigPath = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="WHEN", help="Only from then on: 24h, 7d, 4w, or a day.")
+        str | None, typer.Option("--since", metavar="WHEN", help="Only calls since then: 24h, 7d, 4w, or a day.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots, whole in one file.")
+        Path | None, typer.Option("--html", metavar="FILE", help="Write an HTML page with plots, in one file.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what every brain took: times, tokens, cost, failures, feedback."""
+    """Show the times, tokens, costs, failures and feedback of every brain."""
     begin = _moment(since)
     loaded = load_config(config)
     ledger = Ledger(loaded.ledger.path)
@@ -48,7 +48,7 @@ def stats(
         print_json({**asdict(found), "budget": budget})
     elif not found.calls:
         when = "yet" if begin is None else f"since {found.since}"
-        note(f"Nothing is written down {when}.{no_config_note(loaded)}")
+        note(f"No call is recorded {when}.{no_config_note(loaded)}")
     else:
         _print(found, budget)
 
@@ -57,32 +57,29 @@ def _moment(text: str | None) -> datetime.datetime | None:
     if text is None:
         return None
     if match := re.fullmatch(r"(\d{1,5})([hdw])", text.strip()):
-        return datetime.datetime.now().astimezone() - datetime.timedelta(**{_UNITS[match[2]]: int(match[1])})
+        return datetime.datetime.now().astimezone() - datetime.timedelta(**{_PERIODS[match[2]]: int(match[1])})
     try:
         return datetime.datetime.fromisoformat(text).astimezone()
     except ValueError:
         raise ConfigError(
-            f"--since is {text!r}.", remedy="Give a time back from now, as 24h, 7d or 4w, or a day, as 2026-01-31."
+            f"--since is {text!r}.", remedy="Give a time before now (24h, 7d, 4w) or a day (2026-01-31)."
         ) from None
 
 
 def _budget(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
-    """What is spent of each limit, now."""
+    """The amount spent in the present period of each limit."""
     limits = limits_of(config.budget.usd_per_day, config.budget.usd_per_month, config.brains)
-    return [
-        {"brain": one.brain, "period": one.period, "limit_usd": one.usd, "spent_usd": ledger.spent(one)}
-        for one in limits
-    ]
+    return [{**picked(one, "brain", "period"), "limit_usd": one.usd, "spent_usd": ledger.spent(one)} for one in limits]
 
 
 def _print(found: Statistics, budget: list[dict[str, Any]]) -> None:
-    """A table with a column for each brain, as far as they go side by side."""
+    """Print tables with a column for each brain, as many side by side as the terminal has room for."""
     label, cell = max(len(name) for name, _ in MEASURES), 14
     beside = max(1, (console().width - label) // (cell + 2))
     for start in range(0, len(found.brains), beside):
         brains = found.brains[start : start + beside]
         rows = [(name, *(measure(one) for one in brains)) for name, measure in MEASURES]
-        print_table(["", *(one.brain for one in brains)], rows, wraps=True)
+        print_table(["", *(one.brain for one in brains)], rows)
         print_line()
     print_line(
         f"{found.requests} requests, {found.answered} answered, {found.calls} calls; "
@@ -95,11 +92,6 @@ def _print(found: Statistics, budget: list[dict[str, Any]]) -> None:
             f"of {shown(limit['limit_usd'], 'usd')}"
         )
     if unknown := [one for one in found.brains if one.cost_unknown]:
-        note(f"note: The cost of {found.cost_unknown} calls is not known: {', '.join(map(_unpriced, unknown))}.")
-        note(
-            "help: [brains.NAME] usd_per_hour prices a machine of your own, [brains.NAME.price] an engine by the token."
-        )
-
-
-def _unpriced(one: BrainStatistics) -> str:
-    return f"{one.cost_unknown} of {one.brain}"
+        listed = ", ".join(f"{one.cost_unknown} of {one.brain}" for one in unknown)
+        note(f"note: The cost of {found.cost_unknown} calls is unknown: {listed}.")
+        note("help: Set [brains.NAME] usd_per_hour for your own machine, or [brains.NAME.price] for a price per token.")

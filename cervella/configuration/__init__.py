@@ -1,1 +1,1 @@
-"""cervella.toml, CERVELLA_* and arguments become one frozen Config."""
+"""Builds one frozen Config from cervella.toml, CERVELLA_* variables and arguments."""

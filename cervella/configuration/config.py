@@ -1,4 +1,4 @@
-"""cervella.toml, CERVELLA_* and arguments become one frozen Config.
+"""Builds one frozen Config from cervella.toml, CERVELLA_* variables and arguments.
 
 An argument beats the environment, the environment beats the file, the file beats the default.
 """
@@ -14,34 +14,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from cervella.configuration.file import explained, read_config
-from cervella.configuration.settings import (
-    ENV_PREFIX,
-    PATHS,
-    SECTIONS,
-    SWITCHABLE,
-    Config,
-    ConversationsConfig,
-    KnowledgeConfig,
-    SoulConfig,
-)
+from cervella.configuration.settings import ENV_PREFIX, PATHS, SECTIONS, SWITCHABLE, Config
 from cervella.errors import ConfigError
 from cervella.text.folder import FOLDERS, check_folders
 
-__all__ = [
-    "CONFIG_NAME",
-    "Config",
-    "ConversationsConfig",
-    "KnowledgeConfig",
-    "SoulConfig",
-    "find_config",
-    "load_config",
-]
+__all__ = ["CONFIG_NAME", "Config", "find_config", "load_config"]
 
 CONFIG_NAME = "cervella.toml"
 
 
 def find_config(start: Path | None = None) -> Path | None:
-    """The nearest cervella.toml in a folder (by default the current one) or a parent; None where there is none."""
+    """The nearest cervella.toml in a folder (by default the current one) or a parent; None if there is none."""
     folder = (start or Path.cwd()).absolute()
     return next((path for path in (f / CONFIG_NAME for f in (folder, *folder.parents)) if path.is_file()), None)
 
@@ -49,10 +32,10 @@ def find_config(start: Path | None = None) -> Path | None:
 def load_config(
     path: str | os.PathLike[str] | Config | None = None, arguments: Mapping[str, Any] | None = None
 ) -> Config:
-    """Read the configuration: `path`, or the nearest cervella.toml, or the defaults; a Config is taken as it is.
+    """Read the configuration from `path`, or from the nearest cervella.toml, or take the defaults.
 
-    `arguments` is nested like the file; None in it is not given. Raises ConfigError: no such file, broken TOML,
-    unknown keys, wrong values, a secret in the file.
+    `path` may also be a Config. `arguments` is nested like the file and overrides it; None values are ignored.
+    Raises ConfigError for a missing file, broken TOML, an unknown key, a wrong value, or a secret in the file.
     """
     arguments = _without_none(arguments or {})
     if isinstance(path, Config):
@@ -98,7 +81,7 @@ def _environment() -> dict[str, Any]:
 
 
 def _read_variables(known: Sequence[str]) -> dict[str, Any]:
-    # Imported here: most starts have no such variable, and it takes as long as the rest of the configuration.
+    # A slow import, needed only if such a variable is set.
     from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
     from pydantic_settings.exceptions import SettingsError
 
@@ -110,7 +93,7 @@ def _read_variables(known: Sequence[str]) -> dict[str, Any]:
     try:
         return EnvSettingsSource(Variables)()
     except SettingsError as error:
-        # Its cause holds the value, which may be a secret: the variable's name is enough.
+        # The original message contains the value, which may be a secret: only the variable is named.
         field = next((name for name in known if f'"{name}"' in str(error)), "")
         culprits = [v for v in os.environ if v.upper().startswith(f"{ENV_PREFIX}{field}".upper())]
         raise ConfigError(
@@ -121,7 +104,7 @@ def _read_variables(known: Sequence[str]) -> dict[str, Any]:
 
 
 def _unknown_variable(variable: str, known: Sequence[str]) -> ConfigError:
-    """What is said of a variable that sets nothing. A key without its section names the variables that have both."""
+    """The error for a variable that sets nothing. It suggests the variable with the right section and key."""
     spelled: dict[str, list[str]] = {}
     for section, model in SECTIONS.items():
         for key in model.model_fields:
@@ -134,8 +117,8 @@ def _unknown_variable(variable: str, known: Sequence[str]) -> ConfigError:
     names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in known)
     return ConfigError(
         f"The environment variable {variable} sets nothing that Cervella knows.",
-        remedy=f"{meant}Unset it, or use one of {names}; a key of a section stands after two "
-        "underscores, and the file is named with --config.",
+        remedy=f"{meant}Unset it, or use one of {names}; write two underscores between a section and its key, "
+        "and name the file with --config.",
         code="unknown_key",
     )
 
@@ -149,11 +132,11 @@ def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The data with the paths in it made absolute, from where this layer of the configuration stands."""
+    """The data with relative paths made absolute, relative to `base`."""
     out = dict(data)
     for section, key in PATHS:
         value = out[section].get(key) if isinstance(out.get(section), Mapping) else None
-        if (section, key) in SWITCHABLE and str(value).lower() == "false":  # the environment has no other way to say it
+        if (section, key) in SWITCHABLE and str(value).lower() == "false":  # variables are text
             resolved: Any = False
         elif isinstance(value, (str, Path)) and str(value):
             resolved = base / _at_home(value)
@@ -174,7 +157,7 @@ def _with_brain_paths(own: Any, base: Path) -> Any:
     paths = {
         key: str(base / Path(value).expanduser())
         for key, value in own.items()
-        # a model is a file where it is written like one
+        # a model that ends in .gguf is a file
         if isinstance(value, str) and value and (key == "slots" or (key == "model" and value.endswith(".gguf")))
     }
     return {**own, **paths}
@@ -185,7 +168,7 @@ def _at_home(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"The path {str(path)!r} names a home folder that there is not.",
+            f"The path {str(path)!r} names a home folder that does not exist.",
             remedy="Write the path in full.",
             code="bad_value",
         ) from error

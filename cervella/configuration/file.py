@@ -1,4 +1,4 @@
-"""Reading cervella.toml, and saying in the owner's words what is wrong with it, and where."""
+"""Reads cervella.toml, and explains its mistakes with their place in the file."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from cervella.configuration.settings import PATHS, SECTIONS, Config, RoleConfig,
 from cervella.errors import ConfigError, did_you_mean, refused
 from cervella.privacy.redaction import find_secrets, mask_secrets
 
-__all__ = ["explained", "read_config", "unknown_key"]
-
 _WINDOWS_PATH = re.compile(r'"(?P<path>(?:[A-Za-z]:|\\|\.{1,2}\\|[\w.-]+\\)[^"\n]*)"')
-"""Text in double quotes that begins as paths of Windows do: `C:\\…`, `\\\\server\\…`, `.\\…`, `folder\\…`."""
+"""Text in double quotes that begins like a Windows path: `C:\\…`, `\\\\server\\…`, `.\\…`, `folder\\…`."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|passwd|auth_token)$")
 
@@ -40,15 +38,15 @@ def read_config(file: Path) -> dict[str, Any]:
             isinstance(value, str) and find_secrets(value)
         ):
             raise ConfigError(
-                f"The configuration {str(file)!r} holds a secret at {'.'.join(keys)!r}{_at_line(text, keys[-1])}.",
-                remedy="Take it out of the file (and out of its history): keys are read from the environment only, "
+                f"The configuration {str(file)!r} contains a secret at {'.'.join(keys)!r}{_at_line(text, keys[-1])}.",
+                remedy="Remove it from the file (and from its history): keys are read from the environment only, "
                 "such as ANTHROPIC_API_KEY.",
                 code="secret_in_config",
             )
         if isinstance(value, str) and _CONTROL.search(value) and _is_path(keys, value):
             raise ConfigError(
-                f"The path at {'.'.join(keys)!r} in {str(file)!r}{_at_line(text, keys[-1])} holds a control character: "
-                r"in double quotes \n, \t and their like are escapes.",
+                f"The path at {'.'.join(keys)!r} in {str(file)!r}{_at_line(text, keys[-1])} has a control character: "
+                r"in double quotes, \n and \t are escapes.",
                 remedy="Put a Windows path in single quotes, or write it with slashes.",
                 code="bad_value",
             )
@@ -58,7 +56,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def _cure_of(error: tomllib.TOMLDecodeError, text: str) -> str:
-    """What to do about a line that is no TOML; Windows paths in double quotes are the usual reason."""
+    """The remedy for a line that is not valid TOML. The usual reason is a Windows path in double quotes."""
     at = re.search(r"line (\d+)", str(error))
     lines = text.split("\n")
     line = lines[int(at[1]) - 1] if at and int(at[1]) <= len(lines) else lines[-1]
@@ -88,18 +86,18 @@ def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def explained(error: ValidationError, file: Path | None, from_file: Mapping[str, Any]) -> ConfigError:
-    """The first thing that is wrong, in the owner's words."""
+    """The error for the first wrong value, with its key, place and remedy."""
     first = error.errors(include_url=False, include_context=False)[0]
     keys = tuple(str(part) for part in first["loc"])
     text = file.read_text(encoding="utf-8-sig") if file is not None else ""
-    no_role = first["type"] == "model_type" and keys[:2] == ("knowledge", "roles")  # a list where a table belongs
+    no_role = first["type"] == "model_type" and keys[:2] == ("knowledge", "roles")  # another value in place of a table
     if first["type"] == "extra_forbidden" or no_role:
         return unknown_key(keys, file, text)
     named = keys[:2] if keys[0] == "brains" else keys[: _model_of(keys)[1] + 1]
     written: Any = from_file
     for key in named:
         written = written.get(key) if isinstance(written, Mapping) else None
-    own = written is not None and written == first["input"]  # else it came from the environment, or an argument
+    own = written is not None and written == first["input"]  # else it comes from the environment or an argument
     where = _where(file, text, next((key for key in reversed(named) if _at_line(text, key)), "")) if own else ""
     what, given = first["msg"].removeprefix("Value error, "), mask_secrets(repr(first["input"]))[0]
     listed = ""
@@ -135,7 +133,7 @@ def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigEr
 
 
 def _elsewhere(key: str, section: str) -> str:
-    """Where a key belongs that stands in the wrong section; empty where it belongs nowhere."""
+    """A sentence that names the right section of a misplaced key; empty if no section has the key."""
     if key in ("model", "url", "kind") and not section:
         return f"It belongs in the table of a brain, as [brains.ollama] {key}. "
     if section and key == "brain":
@@ -145,7 +143,7 @@ def _elsewhere(key: str, section: str) -> str:
 
 
 def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
-    """Whose fields a key had to be among, and how deep in the keys it stands."""
+    """The model that should have the key as a field, and the key's position in `keys`."""
     if keys[:2] == ("knowledge", "roles") and len(keys) > 2:
         return (RolesConfig, 2) if len(keys) == 3 else (RoleConfig, 3)
     if keys[:2] == ("soul", "traits") and len(keys) > 2:
@@ -154,7 +152,7 @@ def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
 
 
 def _where(file: Path | None, text: str, key: str) -> str:
-    """The file and the line of a key; nothing where the key came from the environment or an argument."""
+    """The file and the line of a key; empty if the key is not in the file."""
     line = _at_line(text, key) if key else ""
     return f" in {str(file)!r}{line}" if file is not None and line else ""
 

@@ -1,4 +1,4 @@
-"""What can be configured: the sections of cervella.toml as frozen values."""
+"""The sections and keys of cervella.toml as frozen values."""
 
 from __future__ import annotations
 
@@ -11,25 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages
 
-__all__ = [
-    "ENV_PREFIX",
-    "PATHS",
-    "SECTIONS",
-    "SWITCHABLE",
-    "BudgetConfig",
-    "Config",
-    "ConversationsConfig",
-    "EvaluationConfig",
-    "KnowledgeConfig",
-    "LedgerConfig",
-    "ReviewConfig",
-    "SoulConfig",
-    "TraitsConfig",
-]
-
 ENV_PREFIX = "CERVELLA_"
-
-
 _MODE = re.compile(r"(?:0o|0)?6[04][04]")
 
 
@@ -44,21 +26,25 @@ def _known_language(value: str) -> str:
 
 
 class TraitsConfig(_Section):
-    """[soul.traits]: what a probe may ask of her, where the Constitution's section TRATTI does not say it."""
+    """[soul.traits]: traits of the persona for the soul test. They override the Constitution's section TRATTI."""
 
-    name: str | None = Field(default=None, min_length=1, description="Her name.")
-    gender: Literal["feminine", "masculine"] | None = Field(default=None, description="How she speaks of herself.")
+    name: str | None = Field(default=None, min_length=1, description="The persona's name.")
+    gender: Literal["feminine", "masculine"] | None = Field(
+        default=None, description="Grammatical gender in which she speaks of herself."
+    )
     language: str | None = Field(default=None, description="The language that she speaks, ISO 639-1.")
-    role: str | None = Field(default=None, min_length=1, description='What she is to the person: "partner".')
-    tone: tuple[str, ...] | None = Field(default=None, description="How she sounds.")
-    rules: tuple[str, ...] | None = Field(default=None, description="Her rules by name, in order.")
-    aim: str | None = Field(default=None, min_length=1, description="What the work is for in the end.")
-    person: str | None = Field(default=None, min_length=1, description="What the person who speaks with her does.")
+    role: str | None = Field(default=None, min_length=1, description='Her relation to the person: "partner".')
+    tone: tuple[str, ...] | None = Field(default=None, description="Adjectives for her tone.")
+    rules: tuple[str, ...] | None = Field(default=None, description="Names of her rules, in order.")
+    aim: str | None = Field(default=None, min_length=1, description="The final aim of the work.")
+    person: str | None = Field(
+        default=None, min_length=1, description="The occupation of the person who speaks with her."
+    )
     address: str | None = Field(default=None, min_length=1, description="How she addresses the person.")
-    never_called: tuple[str, ...] | None = Field(default=None, description="What she never calls the person.")
-    emoji: bool | None = Field(default=None, description="Whether she uses any.")
+    never_called: tuple[str, ...] | None = Field(default=None, description="Names that she never gives the person.")
+    emoji: bool | None = Field(default=None, description="Whether she uses emoji.")
     says_unknown: bool | None = Field(default=None, description="Whether she says so when she does not know.")
-    empty_phrases: tuple[str, ...] | None = Field(default=None, description="What she never says.")
+    empty_phrases: tuple[str, ...] | None = Field(default=None, description="Phrases that she never uses.")
     mottos: tuple[str, ...] | None = Field(default=None, description="Her mottos.")
     max_tokens: int | None = Field(default=None, gt=0, description="The longest ordinary answer, in tokens.")
 
@@ -72,7 +58,7 @@ class SoulConfig(_Section):
     """[soul]: who speaks."""
 
     constitution: Path = Field(
-        default=Path("knowledge/COSTITUZIONE.md"), description="The document that the soul is read from."
+        default=Path("knowledge/COSTITUZIONE.md"), description="The document from which the soul is read."
     )
     also: tuple[Path, ...] = Field(default=(), description="Further files that are part of the soul, in this order.")
     language: str = Field(default=DEFAULT_LANGUAGE, description="The language that she speaks, ISO 639-1.")
@@ -83,7 +69,7 @@ class SoulConfig(_Section):
     lock: Path = Field(default=Path("soul.lock"), description="The file that pins the soul; kept with the sources.")
     strict: bool | None = Field(
         default=None,
-        description="Whether a soul that is not the locked one is an error; by default only where CI=true.",
+        description="Whether a soul that differs from the locked one is an error; by default only if CI=true.",
     )
     traits: TraitsConfig = TraitsConfig()
 
@@ -91,46 +77,49 @@ class SoulConfig(_Section):
 
 
 class RoleConfig(_Section):
-    """[knowledge.roles.NAME]: what is known of the documents of one kind."""
+    """[knowledge.roles.NAME]: the documents of one role."""
 
     paths: tuple[str, ...] = Field(
-        default=(), description="Globs of its files, looked at before the usual ones; case and accents do not matter."
+        default=(), description="Globs of its files, tried before the built-in ones; case and accents do not matter."
     )
     titles: tuple[str, ...] = Field(
-        default=(), description="First words of their titles; they decide where no path does."
+        default=(), description="First words of the documents' titles, which decide if no path matches."
     )
     weight: float | None = Field(
-        default=None, gt=0, le=10, description="What its passages are worth beside those of other roles; 1 is neutral."
+        default=None, gt=0, le=10, description="Factor for the score of its passages; 1 is neutral."
     )
 
 
 class RolesConfig(_Section):
-    """[knowledge.roles]: what names, titles and heads say of a document."""
+    """[knowledge.roles]: globs and words that give a document its role and status."""
 
     model_config = ConfigDict(frozen=True, extra="allow", str_strip_whitespace=True)
     __pydantic_extra__: dict[str, RoleConfig] = Field(init=False)
 
     deprecated: tuple[str, ...] = Field(
-        default=(), description="Globs of files that no longer hold, whatever is still written into them."
+        default=(), description="Globs of deprecated files, whatever they say of themselves."
     )
-    archived: tuple[str, ...] = Field(default=(), description="Globs of the archive, besides the usual ones.")
+    archived: tuple[str, ...] = Field(default=(), description="Globs of archived files, besides the built-in ones.")
     deprecated_words: tuple[str, ...] = Field(
-        default=(), description="Words at a document's head that say that it no longer holds, besides the usual ones."
+        default=(),
+        description="Words at the beginning of a document that make it deprecated, besides the built-in ones.",
     )
     draft_words: tuple[str, ...] = Field(
-        default=(), description="Words in a file's name that make it an earlier version, besides the usual ones."
+        default=(), description="Words in a file's name that make it an earlier version, besides the built-in ones."
     )
     superseded_words: tuple[str, ...] = Field(
-        default=(), description="Words at a document's head that say that another replaces it, besides the usual ones."
+        default=(),
+        description="Words at the beginning of a document that make it superseded, besides the built-in ones.",
     )
 
 
 class KnowledgeConfig(_Section):
-    """[knowledge]: what is known."""
+    """[knowledge]: the knowledge base and its index."""
 
     folder: Path = Field(default=Path("knowledge"), description="The folder of markdown that is indexed.")
     index: Path = Field(
-        default=Path(".cervella/index"), description="Where the index is kept: a cache, rebuilt at any time."
+        default=Path(".cervella/index"),
+        description="The folder of the index: a cache, which can be rebuilt at any time.",
     )
     language: str | None = Field(default=None, description="The language of the folder; by default that of [soul].")
     embedder: str = Field(
@@ -138,12 +127,12 @@ class KnowledgeConfig(_Section):
     )
     embedding_cache: Path | Literal[False] | None = Field(
         default=None,
-        description="The folder that keeps vectors, so that no text is embedded twice; by default in the user's cache "
-        "folder. false: none.",
+        description="The folder that caches vectors, so that no text is embedded twice; by default in the user's cache "
+        "folder. false: no cache.",
     )
     top_k: int = Field(default=6, gt=0, le=100, description="Passages for a question.")
     exclude: tuple[str, ...] = Field(
-        default=(), description="Globs of files that are not indexed, besides the usual ones."
+        default=(), description="Globs of files that are not indexed, besides the built-in ones."
     )
     local_only: tuple[str, ...] = Field(
         default=(), description="Globs of files that only local and private brains may see."
@@ -151,8 +140,8 @@ class KnowledgeConfig(_Section):
 
     index_mode: str = Field(
         default="0600",
-        description='The mode of the index\'s files, octal: "0640" where a user of the group reads it too, "0644" '
-        "where any does; who may read may enter its folders. It holds for nothing else that is kept.",
+        description='The access mode of the index\'s files, octal: "0640" if the group may read it too, "0644" if '
+        "every user may; the folders get the matching mode. It does not apply to other files.",
     )
 
     roles: RolesConfig = RolesConfig()
@@ -172,89 +161,96 @@ class KnowledgeConfig(_Section):
 
 
 class ConversationsConfig(_Section):
-    """[conversations]: sessions that last."""
+    """[conversations]: the sessions that are kept."""
 
     path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps them.")
 
 
 class LedgerConfig(_Section):
-    """[ledger]: what each call of an engine took."""
+    """[ledger]: the record of each call of an engine, with its time, tokens and cost."""
 
-    enabled: bool = Field(default=True, description="Whether calls are written down; a budget needs them.")
+    enabled: bool = Field(default=True, description="Whether calls are recorded; a budget needs the records.")
     path: Path = Field(default=Path(".cervella/ledger.sqlite"), description="The file that keeps them.")
     keep_text: bool = Field(
-        default=False, description="Keep the words of questions and answers too, secrets masked; by default none."
+        default=False, description="Whether the texts of questions and answers are kept too, with secrets masked."
     )
     keep_days: int | None = Field(
-        default=None, ge=31, description="Calls that are older are deleted; by default none is."
+        default=None, ge=31, description="Days after which calls are deleted; by default never."
     )
 
 
 class BudgetConfig(_Section):
-    """[budget]: what may be spent, by the calendar of this machine. A call that could pass a limit is not made."""
+    """[budget]: limits of spending, in the time zone of this machine. A call that could exceed one is not made."""
 
     usd_per_day: Decimal | None = Field(default=None, ge=0, description="For all brains together, in US dollars.")
     usd_per_month: Decimal | None = Field(default=None, ge=0, description="For all brains together, in US dollars.")
     unknown: Literal["allow", "refuse"] = Field(
         default="allow",
-        description="Where a limit is set: what happens to a call of a cloud brain without a known price.",
+        description="If a limit is set: whether a cloud brain without a known price may be called.",
     )
 
 
 class ReviewConfig(_Section):
-    """[review]: a due mani, a second pair of hands on an answer."""
+    """[review]: checks of an answer, with a second opinion of another brain (*a due mani*)."""
 
-    enabled: bool = Field(default=False, description="Whether every answer is reviewed; else only those asked so.")
+    enabled: bool = Field(default=False, description="Whether every answer is reviewed; else only on request.")
     brain: str | None = Field(
         default=None,
         min_length=1,
-        description="The second hand; by default none, and the checks alone decide. Never the brain that answered.",
+        description="The brain that gives a second opinion, not the one that answered; by default only checks decide.",
     )
     threshold: float = Field(default=9.0, ge=0, le=10, description="The score that an answer needs, 0 to 10.")
-    rounds: int = Field(default=1, ge=0, le=3, description="How often the first hand may revise an answer.")
+    rounds: int = Field(default=1, ge=0, le=3, description="How often the answering brain may revise an answer.")
 
 
 class EvaluationConfig(_Section):
-    """[evaluation]: soul tests and comparisons, and what they must come to."""
+    """[evaluation]: soul tests and comparisons, and their thresholds."""
 
-    folder: Path = Field(default=Path(".cervella/evaluations"), description="Where runs and their reports are kept.")
+    folder: Path = Field(default=Path(".cervella/evaluations"), description="The folder of runs and their reports.")
     margin: float = Field(
         default=0.10,
         gt=0,
         lt=1,
         description="How much worse than the reference a brain may be, as a share: 0.10 is ten points.",
     )
-    soul_go: float = Field(default=0.90, ge=0, le=1, description="Soul score that GO wants.")
-    soul_conditional: float = Field(default=0.75, ge=0, le=1, description="Soul score under which it is NO-GO.")
-    answers_go: float = Field(
-        default=0.80, ge=0, le=1, description="Share of questions answered rightly, with a right source, that GO wants."
+    soul_go: float = Field(default=0.90, ge=0, le=1, description="Lowest soul score for GO.")
+    soul_conditional: float = Field(
+        default=0.75, ge=0, le=1, description="Soul score below which the verdict is NO-GO."
     )
-    answers_conditional: float = Field(default=0.60, ge=0, le=1, description="Share of them under which it is NO-GO.")
+    answers_go: float = Field(
+        default=0.80, ge=0, le=1, description="Lowest share of right answers with a right source for GO."
+    )
+    answers_conditional: float = Field(
+        default=0.60, ge=0, le=1, description="Share of them below which the verdict is NO-GO."
+    )
     latency_p95: float | None = Field(
         default=60.0, gt=0, description="Seconds within which 95 of 100 answers must come for GO."
     )
     cost_per_1000: Decimal | None = Field(
         default=None, ge=0, description="US dollars that 1,000 answers may cost for GO; by default no limit."
     )
-    draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Draws of the bootstrap and of permutations.")
-    seed: int = Field(default=20260109, ge=0, description="Of those draws.")
+    draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Number of bootstrap and permutation draws.")
+    seed: int = Field(default=20260109, ge=0, description="Seed of those draws.")
     judge: str | None = Field(
-        default=None, description="The brain that marks what no rule can; of another family than the brains it marks."
+        default=None,
+        description="The brain that decides checks that need judgement, of another model family than the judged.",
     )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.soul_conditional > self.soul_go or self.answers_conditional > self.answers_go:
-            raise ValueError("wants more for CONDITIONAL than for GO: lower soul_conditional or answers_conditional")
+            raise ValueError(
+                "has a higher threshold for CONDITIONAL than for GO: lower soul_conditional or answers_conditional"
+            )
         return self
 
 
 class Config(BaseModel):
-    """What the owner configured, frozen. Relative paths are already resolved against the file they came from."""
+    """The whole configuration, frozen. Paths are absolute: relative ones are resolved against their file's folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    brain: str | tuple[str, ...] | None = Field(default=None, description="The one line: which brain answers.")
+    brain: str | tuple[str, ...] | None = Field(default=None, description="Which brain answers.")
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
     conversations: ConversationsConfig = ConversationsConfig()
@@ -266,7 +262,7 @@ class Config(BaseModel):
         default_factory=dict, description="[brains.NAME]: options of one brain; `kind` names the implementation."
     )
 
-    file: Path | None = Field(default=None, exclude=True, description="The file that was read; set by the loader.")
+    file: Path | None = Field(default=None, exclude=True, description="The file that was read; set by `load_config`.")
 
     @field_validator("brain")
     @classmethod
@@ -301,4 +297,4 @@ PATHS = (
     ("evaluation", "folder"),
 )
 SWITCHABLE = frozenset({("knowledge", "embedding_cache")})
-"""Paths that may be false: not at all."""
+"""Paths that may be `false`, which turns their feature off."""

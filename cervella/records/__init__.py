@@ -1,1 +1,1 @@
-"""What is kept in SQLite: conversations and the ledger."""
+"""Data kept in SQLite: conversations, and the ledger of calls and costs."""

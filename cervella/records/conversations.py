@@ -1,6 +1,6 @@
-"""Conversations that last: questions and answers in one SQLite file, really deleted on request.
+"""Conversations that are kept in one SQLite file, and erased from it on request.
 
-What is kept of a turn is its question and its answer, never its passages; the taint of a turn is kept with it.
+A turn is kept with its question, its answer and whether it is tainted; its passages are not kept.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
 from cervella.records.sqlite_file import SqliteFile, storable, transaction
 from cervella.types import Filters, Message, Reply
-
-__all__ = ["Conversation", "Conversations", "Turn"]
 
 _SCHEMA_VERSION = 1
 _BUSY_SECONDS = 10.0
@@ -42,12 +40,13 @@ class Turn:
     """One question and its answer."""
 
     asked: str
-    """When, ISO 8601, UTC."""
+    """Time of the answer, ISO 8601, UTC."""
     question: str
     answer: str
     query: str
-    """What was searched for; the question, or for a follow-up more than it."""
+    """The search query: the question; for a follow-up question, with words of earlier turns."""
     tainted: bool
+    """Whether it contains local-only text, which must not reach a cloud brain."""
     finish_reason: str
     brain: str
     model: str
@@ -56,7 +55,7 @@ class Turn:
     """The reply's id."""
 
     def messages(self) -> tuple[Message, ...]:
-        """As history for the next question; nothing of a refusal, which is kept to be seen and never sent again."""
+        """The turn as history for the next question. Empty for a refusal, which is kept but never sent again."""
         if self.finish_reason == "refusal":
             return ()
         return (
@@ -71,7 +70,7 @@ _TURN = ", ".join(_COLUMNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A session as a list shows it."""
+    """A session in the list of sessions."""
 
     id: str
     created: str
@@ -82,12 +81,12 @@ class Conversation:
 
 
 class Conversations:
-    """The conversations in one file. Thread-safe, and safe for several processes: SQLite in WAL mode."""
+    """The conversations in one file. Thread-safe, and safe for several processes (SQLite in WAL mode)."""
 
     def __init__(self, path: str | Path, *, on_delete: Callable[[str], None] | None = None) -> None:
-        """Nothing is read or written before the first call. Calls raise ConversationError.
+        """The file is opened by the first method call. Methods raise ConversationError.
 
-        `on_delete` is called with the id of a session that is to be deleted, before it is.
+        `on_delete` is called with the id of a session before the session is deleted.
         """
         self._path = Path(path)
         self._file = SqliteFile(
@@ -102,10 +101,10 @@ class Conversations:
         self._on_delete = on_delete
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
-        """Start a session, or go on with it. Gives the filters that hold: those kept, narrowed by those given."""
+        """Start or continue a session. Returns its filters: the kept ones, narrowed by the given ones."""
         if not isinstance(session, str) or not session.strip():
             raise ConversationError(
-                f"A session's id is {session!r}.", remedy="Give it a name, a text such as 'guest-42'."
+                f"A session's id is {session!r}.", remedy="Use a text that is not empty, such as 'guest-42'."
             )
         with self._connected(write=True) as database:
             row = database.execute("SELECT filters FROM session WHERE id = ?", (storable(session),)).fetchone()
@@ -119,7 +118,7 @@ class Conversations:
         return filters if kept is None or kept == filters else kept.narrowed(filters)
 
     def append(self, session: str, reply: Reply) -> None:
-        """Keep a turn."""
+        """Keep a reply as the next turn of a session."""
         with self._connected(write=True) as database:
             now = _now()
             changed = database.execute("UPDATE session SET updated = ? WHERE id = ?", (now, storable(session))).rowcount
@@ -143,7 +142,7 @@ class Conversations:
             )
 
     def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
-        """The turns of a session, oldest first; of a session that does not exist, none."""
+        """The turns of a session, oldest first; empty if there is no such session. `last` limits them to the newest."""
         with self._connected() as database:
             rows = database.execute(
                 f"SELECT {_TURN} FROM turn WHERE session = ? ORDER BY number DESC LIMIT ?",
@@ -153,7 +152,7 @@ class Conversations:
         return [replace(turn, tainted=bool(turn.tainted)) for turn in found]
 
     def list(self) -> list[Conversation]:
-        """All sessions, the last used first."""
+        """All sessions, the most recently used first."""
         if not self._path.exists():
             return []
         with self._connected() as database:
@@ -167,7 +166,7 @@ class Conversations:
         ]
 
     def export(self, session: str) -> dict[str, Any]:
-        """A session with its turns, as plain data."""
+        """A session with its turns, as JSON data."""
         found = next((one for one in self.list() if one.id == storable(session)), None)
         if found is None:
             raise _missing(session)
@@ -180,10 +179,9 @@ class Conversations:
         }
 
     def delete(self, session: str) -> None:
-        """Delete a session so that none of its words is left in the file, or in the log beside it.
+        """Erase a session: none of its text is left in the file or in SQLite's log.
 
-        Raises ConversationError where there is no such session, and where another program is still reading what is to
-        be deleted.
+        Raises ConversationError if there is no such session, or if another program is still reading it.
         """
         if self._on_delete is not None:
             self._on_delete(session)
@@ -191,7 +189,7 @@ class Conversations:
             raise _missing(session)
         with self._connected() as database:
             database.execute("DELETE FROM turn WHERE session = ?", (storable(session),))
-            self._file.empty_log(database)  # where that can't be done yet, the session stays, to be deleted again
+            self._file.empty_log(database)  # if this fails, the session is still listed, and can be deleted again
             deleted = database.execute("DELETE FROM session WHERE id = ?", (storable(session),)).rowcount
             self._file.clear(database)
         if not deleted:
@@ -199,7 +197,7 @@ class Conversations:
 
     @contextlib.contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection; with `write` in one transaction."""
+        """A connection; with `write`, in a transaction."""
         with self._file.guarded():
             self._file.create()
             if write:
@@ -221,7 +219,7 @@ def _missing(session: str) -> ConversationError:
 
 
 def _plain(filters: Filters) -> dict[str, Any]:
-    """As JSON has it, conditions that are not there left out."""
+    """The filters as JSON data, without conditions that are None."""
 
     def cut(data: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -238,7 +236,7 @@ def _dumped(filters: Filters | None) -> str | None:
 
 
 def _loaded(session: str, text: str | None) -> Filters | None:
-    """Filters as they were kept. Where they can't be read nobody may see anything: raises ConversationError."""
+    """The kept filters. Raises ConversationError if they can't be read: without them too much would be found."""
 
     def built(data: dict[str, Any]) -> Filters:
         within = data.pop("within", None)

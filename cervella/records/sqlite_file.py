@@ -1,4 +1,4 @@
-"""A SQLite file in WAL mode that appears whole, readable by its owner alone."""
+"""A SQLite file in WAL mode, created atomically and readable only by its owner."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from cervella.errors import CervellaError
 from cervella.process.files import draft_of, locked, make_private_folder, put_in_place
 from cervella.process.forks import unforked
 
-__all__ = ["SqliteFile", "storable", "transaction"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteFile:
-    """Where the file is, what stands in it, and how its failures are told."""
+    """The path of the file, its tables, and the errors that it raises."""
 
     path: Path
     kind: type[CervellaError]
-    """Of all errors that it raises."""
+    """The class of the errors that it raises."""
     called: str
-    """In errors: `ledger`."""
+    """Name in error messages: `ledger`."""
     section: str
-    """Of the configuration: its `path` names the file."""
+    """Section of the configuration whose key `path` names the file."""
     schema: str
+    """SQL that creates the tables."""
     version: int
+    """Version of the schema. A file with a higher version is refused."""
     busy_seconds: float
-    """For which another process is waited for."""
+    """Seconds to wait for another process that is writing."""
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """What SQLite or the system refuses inside is an error of this file's kind."""
+        """Turn an error of SQLite or of the system inside the block into an error of this file's kind."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
@@ -43,10 +43,10 @@ class SqliteFile:
             ) from error
 
     def create(self) -> None:
-        """Make the file, unless it is there or somebody else makes it first. Raises OSError and sqlite3.Error.
+        """Create the file if it does not exist. Raises OSError and sqlite3.Error.
 
-        Only when it is in WAL mode and has its tables does it appear: of two that would switch a file to WAL at once,
-        SQLite turns one away without waiting.
+        The file appears only in WAL mode and with its tables: if two processes switched it to WAL at the same time,
+        SQLite would fail in one of them without waiting.
         """
         if self.path.exists():
             return
@@ -54,9 +54,9 @@ class SqliteFile:
         with locked(self.path.with_name(self.path.name + ".lock"), seconds=self.busy_seconds):
             if self.path.exists():
                 return
-            for log in ("-wal", "-shm"):  # of a file that was moved away: SQLite would play it into this one
+            for log in ("-wal", "-shm"):  # the log of a file that was moved away: SQLite would apply it to the new file
                 self.path.with_name(self.path.name + log).unlink(missing_ok=True)
-            with draft_of(self.path) as draft:  # SQLite gives its logs the mode of the file
+            with draft_of(self.path) as draft:  # SQLite gives its logs the same access mode
                 with unforked, contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as database:
                     self._lay_out(database)
                 put_in_place(draft, self.path)
@@ -66,13 +66,13 @@ class SqliteFile:
         database.executescript(f"BEGIN IMMEDIATE; {self.schema} PRAGMA user_version = {self.version}; COMMIT;")
 
     def connect(self, *, any_thread: bool = False) -> sqlite3.Connection:
-        """A connection to the file as it is."""
+        """A new connection, before `prepare`."""
         return sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=not any_thread
         )
 
     def prepare(self, database: sqlite3.Connection) -> None:
-        """Ready a connection that was just made."""
+        """Configure a new connection and check the schema version."""
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("PRAGMA secure_delete = ON")
         version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -85,16 +85,16 @@ class SqliteFile:
             self._lay_out(database)
 
     def clear(self, database: sqlite3.Connection) -> None:
-        """Leave nothing of what was deleted in the file, nor in the log beside it, which keeps it else."""
+        """Erase deleted rows from the file and from SQLite's log."""
         self.empty_log(database)
         database.execute("VACUUM")
         self.empty_log(database)
 
     def empty_log(self, database: sqlite3.Connection) -> None:
-        """Bring the log into the file, and cut it to nothing."""
+        """Write SQLite's log into the file, and truncate the log."""
         if database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise self.kind(
-                f"Another program is reading the {self.called} {str(self.path)!r}: deleted words would stay there.",
+                f"Another program is reading the {self.called} {str(self.path)!r}: deleted text would stay in it.",
                 remedy="End that program, then delete the session again.",
                 code="deletion_unfinished",
             )
@@ -102,12 +102,12 @@ class SqliteFile:
 
 @contextlib.contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All that is written inside or nothing, and nobody else's writing between."""
+    """Run the block in a transaction: all of its writes happen or none, without other writers between them."""
     database.execute("BEGIN IMMEDIATE")
     with database:
         yield database
 
 
 def storable(text: str) -> str:
-    """Without what UTF-8 can't hold: half a surrogate pair out of a careless JSON."""
+    """The text with lone surrogates replaced, which UTF-8 can't encode. They come from faulty JSON."""
     return text.encode("utf-8", "replace").decode()

@@ -113,6 +113,8 @@ class Passage:
 
 
 _MOST_NAMED = 10
+_MOST_TOKENS = 10**9
+"""Largest plausible token count of one answer; a larger one is a fault of the server that reports it."""
 _RETRIEVAL_HEADER = ("", "score", "lines", "heading", "date", "status")
 
 
@@ -235,7 +237,10 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one answer consumed. A count that the engine does not report is `None`, never 0."""
+    """What one answer consumed. A count that the engine does not report is `None`, never 0.
+
+    An impossible count (below 0, above 10^9, or no whole number) becomes `None` too: no answer takes that many tokens.
+    """
 
     input_tokens: int | None = None
     """Prompt tokens, cached ones included."""
@@ -247,6 +252,12 @@ class Usage:
     """Those of them that are kept for an hour, which costs more; None where the engine has one kind only."""
     output_tokens: int | None = None
     """Generated tokens, reasoning included."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            count: object = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _MOST_TOKENS:
+                object.__setattr__(self, name, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

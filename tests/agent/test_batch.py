@@ -186,12 +186,25 @@ def test_one_bad_row_stops_nothing(home: Path, capsys: pytest.CaptureFixture[str
     (home / "in.jsonl").write_bytes(
         ("\ufeff" + good[0] + "\r\n\n" + "\n".join(bad) + "\n").encode() + b"\xff\xfe\n" + good[1].encode()
     )
-    assert ask() == 0
+    assert ask() == 1
     rows = read(home / "out.jsonl")
     assert [row.get("answer") for row in rows] == ["Prima?", *[None] * 6, "Ultima?"]
     assert [row["error"]["code"] for row in rows if "error" in row][:3] == ["bad_row"] * 3
     assert all(row["error"]["message"] and row["error"]["help"] for row in rows if "error" in row)
     assert "2 answered, 6 failed" in capsys.readouterr().err
+
+
+def test_failed_rows_are_counted_and_exit_with_1(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(home / "in.jsonl", "Prima?", {"id": "vuota", "question": ""}, "Ultima?")
+    assert ask("--json") == 1
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {
+        "rows": 3, "skipped": 0, "answered": 2, "refused": 0, "failed": 1, "out": "out.jsonl",
+    }  # fmt: skip
+    error, cure = told.err.splitlines()[-2:]
+    assert error.startswith("error: 1 of 3 questions failed")
+    assert cure.startswith("help: ")
+    assert [row.get("answer") for row in read(home / "out.jsonl")] == ["Prima?", None, "Ultima?"]
 
 
 def test_what_is_answered_already_is_not_asked_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

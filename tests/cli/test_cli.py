@@ -234,7 +234,7 @@ def test_show_prompt_shows_the_soul_and_asks_nobody(indexed: Path, cervella: Any
     assert result.code == 0
     assert result.out.startswith("--- system\n" + PAGES["anima.md"].rstrip("\n"))
     assert result.out.rstrip().endswith("Domanda: Perché il lancio è rinviato?")
-    assert "nobody was asked" in result.err
+    assert "no brain was asked" in result.err
     data = cervella("ask", "--show-prompt", "--json", "Perché?").data
     assert data["messages"][0] == {"role": "system", "content": PAGES["anima.md"]}
 

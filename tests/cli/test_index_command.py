@@ -111,7 +111,7 @@ def test_a_roll_back_shows_the_index_before_the_last_run_and_says_how_far_it_is_
 ) -> None:
     assert "zanzibar.md" in paths(found(capsys))
     out, err = run(capsys, "--roll-back")
-    assert "generation before the last run" in out
+    assert "previous index" in out
     assert "warning: 2 files changed since the index was built; run `cervella index`." in err
     assert "--roll-back" in err, "how to take it back"
     after = found(capsys)

@@ -174,7 +174,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "typo in --brain": (typed("ask", "--brain", "extractve", QUESTION), 2, "extractve", "'extractive'"),
     "typo in brain": (configured(brain='"emdedded"'), 2, "emdedded", "'embedded'"),
     "typo in a list of brains": (configured(brain='["extractive", "ehco"]'), 2, "ehco", "'echo'"),
-    "empty brain": (configured(brain='""'), 2, "brain", "which brain"),
+    "empty brain": (configured(brain='""'), 2, "brain", "Which brain"),
     "typo in a key": (configured(more="top_kk = 3\n"), 2, "top_kk", "'top_k'"),
     "typo in a section": (configured(more="[knowlege]\n"), 2, "knowlege", "'knowledge'"),
     "typo in a variable": (environment("CERVELLA_BRIAN", "echo"), 2, "CERVELLA_BRIAN", "mean CERVELLA_BRAIN?"),

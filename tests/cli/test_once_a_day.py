@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import cervella.cli.once_a_day
+import cervella.cli
 from cervella.cli import main
 from tests.cli.test_newcomer import PAGES, QUESTION
 
@@ -52,7 +52,7 @@ def test_the_same_warning_comes_once_a_day(ask: Any, isolated: Path, monkeypatch
         def today(cls) -> datetime.date:
             return datetime.date(2100, 1, 1)
 
-    monkeypatch.setattr(cervella.cli.once_a_day.datetime, "date", Tomorrow)
+    monkeypatch.setattr(cervella.cli.datetime, "date", Tomorrow)
     assert CHANGED in ask()
     assert len(json.loads((isolated / ".cervella/warned.json").read_text())) == 1, "yesterday's is forgotten"
 
@@ -89,7 +89,7 @@ def test_where_nothing_can_be_kept_it_comes_each_time(
     def refuse(*arguments: Any, **options: Any) -> Any:
         raise PermissionError(13, "may only be read")
 
-    monkeypatch.setattr(cervella.cli.once_a_day, "replace_file", refuse)
+    monkeypatch.setattr(cervella.cli, "replace_file", refuse)
     say(isolated, "\nParla poco.\n")
     assert CHANGED in ask()
     assert CHANGED in ask()

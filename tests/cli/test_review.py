@@ -99,9 +99,9 @@ def test_a_kept_answer_is_reviewed_by_its_id_its_session_or_as_the_last(home: Pa
     [
         (("review",), "No answer is kept yet"),
         (("review", "nessuno"), "There is no session or reply 'nessuno'"),
-        (("review", "--text", "x.md"), "do not go together"),
-        (("review", "--question", "x"), "do not go together"),
-        (("review", "id", "--text", "x.md", "--question", "x"), "do not go together"),
+        (("review", "--text", "x.md"), "can't be combined"),
+        (("review", "--question", "x"), "can't be combined"),
+        (("review", "id", "--text", "x.md", "--question", "x"), "can't be combined"),
         (("review", "--text", "manca.md", "--question", "x"), "can't be read"),
         (("review", "--text", "bozza.md", "--question", "x", "--brain", "cluade"), "'cluade'"),
     ],

@@ -64,7 +64,7 @@ def test_lock_pins_then_says_that_it_is_pinned(run: Any, house: Path) -> None:
     assert code == 0
     assert out.startswith("locked  Cervella, it, fingerprint")
     assert "git add" in err
-    assert "far is not known" in err, "a brain that can't be asked is told, and no zero is written"
+    assert "far did not count" in err, "a brain that can't be asked is told, and no zero is written"
     lock = Lock.load(house / "soul.lock")
     assert {one.brain: one.tokens for one in lock.brains} == {"echo": lock.tokens, "claude": None, "far": None}
     before = (house / "soul.lock").read_bytes()
@@ -130,7 +130,7 @@ def test_diff_shows_the_changed_sentences(run: Any, house: Path) -> None:
     assert data["same"] is False
     assert data["sentences"] == [{"section": "Cervella", "removed": ["Sono calma."], "added": ["Sono pronta."]}]
     edit(house, "Sono pronta. Parlo", "Sono calma.\nParlo")
-    assert "no sentence did" in run("diff")[1]
+    assert "the sentences are the same" in run("diff")[1]
 
 
 def test_verify_warns_or_fails(run: Any, house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +138,7 @@ def test_verify_warns_or_fails(run: Any, house: Path, monkeypatch: pytest.Monkey
     run("lock", "--no-count")
     code, out, err = run("verify", "--strict")
     assert (code, err) == (0, "")
-    assert "as soul.lock pins it" in out
+    assert "as soul.lock has it" in out
     edit(house, "Tanto tempo", "Poco tempo")
     code, _, err = run("verify", "--strict")
     assert (code, "knowledge/COSTITUZIONE.md" in err) == (0, True)

@@ -30,7 +30,7 @@ def test_it_lists_what_is_asked_and_names_what_is_left_out(run: Any) -> None:
     code, out, err = run(BRUNO)
     assert code == 0
     assert "identity" in out
-    assert "Left out: dissent-deploy (the traits say nothing of rules~dissentire)." in " ".join(err.split())
+    assert "Left out: dissent-deploy (there is no trait rules~dissentire)." in " ".join(err.split())
 
 
 def test_json_is_one_document(run: Any) -> None:
@@ -51,7 +51,7 @@ def test_init_writes_a_suite_once(run: Any, isolated: Path) -> None:
     assert run(BRUNO, "--suite", "nostre.toml")[1].splitlines()[-1] == out.splitlines()[-1]
     code, _, err = run(BRUNO, "--init", "nostre.toml")
     assert code == 2
-    assert "there already" in err
+    assert "exists already" in err
 
 
 def test_a_language_without_a_suite_is_an_error_with_a_cure(run: Any) -> None:

@@ -49,14 +49,14 @@ def kept(isolated: Path) -> Ledger:
 def test_an_empty_ledger_is_no_error(run: Any, isolated: Path) -> None:
     code, out, err = run()
     assert (code, out) == (0, "")
-    assert err.startswith("Nothing is written down yet. No cervella.toml here or above.")
+    assert err.startswith("No call is recorded yet. No cervella.toml here or above.")
     (isolated / "cervella.toml").write_text("", encoding="utf-8")
-    assert run() == (0, "", "Nothing is written down yet.\n")
+    assert run() == (0, "", "No call is recorded yet.\n")
     code, out, _ = run("--json", "--since", "7d")
     assert code == 0
     assert json.loads(out)["brains"] == []
     assert run("--html", "pagine/vuota.html")[0] == 0
-    assert "Nothing is written down yet" in (isolated / "pagine" / "vuota.html").read_text(encoding="utf-8")
+    assert "No call is recorded yet" in (isolated / "pagine" / "vuota.html").read_text(encoding="utf-8")
     assert not (isolated / ".cervella").exists()
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cervella
-from cervella.cli.compare_retrieval import compare_retrieval
+from cervella.cli.compare import compare_retrieval
 from cervella.errors import EvaluationError
 from cervella.evaluation.search.retrieval import auroc, evaluate_retrieval, plain
 from cervella.evaluation.suites.question_file import load_questions

@@ -209,4 +209,4 @@ def test_a_name_on_the_page_is_shown_and_never_run() -> None:
 
 def test_a_page_of_nothing_says_so() -> None:
     page = Page(html_report(statistics_of([])))
-    assert any("Nothing is written down yet" in piece for piece in page.text)
+    assert any("No call is recorded yet" in piece for piece in page.text)

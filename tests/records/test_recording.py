@@ -88,6 +88,17 @@ def test_an_answer_is_a_row_with_its_cost(make: Any, soul: PlainSoul) -> None:
     assert row.price_date == row.at[:10]
 
 
+@pytest.mark.parametrize("count", [10**30, -1, 1.5, True])
+def test_a_token_count_that_can_not_be_is_unknown(make: Any, count: Any) -> None:
+    agent = make(claude(usage=Usage(input_tokens=count, cache_read_tokens=4_000, output_tokens=400)))
+    reply = agent.ask("Quando parte?")
+    agent.close()
+    [row] = agent.ledger.rows()
+    assert (row.input_tokens, row.cache_read_tokens, row.output_tokens) == (None, 4_000, 400)
+    assert reply.usage.input_tokens is None
+    assert reply.cost_usd is row.cost_usd is None
+
+
 def test_it_is_written_when_the_answer_is_there(make: Any, path: Path) -> None:
     make().ask("ciao")
     database = sqlite3.connect(path)

@@ -1,4 +1,4 @@
-"""What it cost: one row for every call of an engine, its price, and what may still be spent."""
+"""The ledger: one row for every call of an engine, its cost, and the budgets."""
 
 from cervella.records.ledger.budget import Limit
 from cervella.records.ledger.ledger import Ledger

@@ -1,4 +1,4 @@
-"""What may be spent: limits by day and by month, for all brains or for one."""
+"""Budgets: limits of spending by day and by month, for all brains or for one."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import Any, Literal
 
 from cervella.errors import BudgetError, ConfigError
 
-__all__ = ["Limit", "limits_of"]
-
 Period = Literal["day", "month"]
 _PERIODS: tuple[Period, ...] = ("day", "month")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """So much and no more."""
+    """The most that may be spent in a period."""
 
     usd: Decimal
     period: Period
@@ -29,16 +27,16 @@ class Limit:
         return self.brain is None or self.brain == brain
 
     def since(self, now: datetime.datetime) -> datetime.datetime:
-        """When this period began, by the calendar of this machine."""
+        """When the present period began, in the time zone of this machine."""
         day = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
         return (day.replace(day=1) if self.period == "month" else day).astimezone()
 
     def check(self, spent: Decimal, running: Decimal, estimate: Decimal) -> None:
-        """Raises BudgetError where a call of this estimate could pass the limit."""
+        """Raises BudgetError if a call with this estimated cost could exceed the limit. All amounts are US dollars."""
         if spent + running + estimate <= self.usd:
             return
         of = "" if self.brain is None else f" of {self.brain!r}"
-        flight = f", {running:f} USD are set aside for calls that are running" if running else ""
+        flight = f", {running:f} USD are reserved for running calls" if running else ""
         section = "[budget]" if self.brain is None else f"[brains.{self.brain}]"
         when = "tomorrow" if self.period == "day" else "next month"
         raise BudgetError(
@@ -54,7 +52,7 @@ class Limit:
 def limits_of(
     per_day: Decimal | None, per_month: Decimal | None, brains: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Limit, ...]:
-    """The limits of [budget] and of the [brains.NAME] tables. Raises ConfigError for one that is no amount."""
+    """The limits of [budget] and of the [brains.NAME] tables. Raises ConfigError for a limit that is not an amount."""
     overall: dict[Period, Decimal | None] = {"day": per_day, "month": per_month}
     found = [Limit(usd=usd, period=period) for period, usd in overall.items() if usd is not None]
     for name, table in brains.items():
@@ -64,14 +62,12 @@ def limits_of(
     return tuple(found)
 
 
-def amount(given: Any, what: str) -> Decimal:
-    """US dollars as configured. Raises ConfigError where it is no number, or below 0."""
+def amount(given: Any, key: str) -> Decimal:
+    """A configured value as US dollars. Raises ConfigError if it is no number, or below 0."""
     try:
         usd = Decimal(str(given)) if not isinstance(given, bool) else Decimal("nan")
     except InvalidOperation:
         usd = Decimal("nan")
     if not usd.is_finite() or usd < 0:
-        raise ConfigError(
-            f"{what} is {given!r:.40}.", remedy="It is US dollars: a number, 0 or more.", code="bad_value"
-        )
+        raise ConfigError(f"{key} is {given!r:.40}.", remedy="Give US dollars: a number, 0 or more.", code="bad_value")
     return usd

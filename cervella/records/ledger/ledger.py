@@ -1,4 +1,4 @@
-"""The ledger: one row for every call of an engine, in one SQLite file. It holds no word of anybody, unless told to."""
+"""The ledger: one row for every call of an engine, in one SQLite file. By default it keeps no text of questions."""
 
 from __future__ import annotations
 
@@ -18,21 +18,18 @@ from cervella.records.ledger.budget import Limit
 from cervella.records.ledger.rows import COLUMNS, INSERT, SCHEMA, SCHEMA_VERSION, Feedback, Row, as_row, iso, stored
 from cervella.records.sqlite_file import SqliteFile, storable, transaction
 
-__all__ = ["Ledger"]
-
 _BUSY_SECONDS = 5.0
 _RESERVED = datetime.timedelta(hours=1)
-"""After so long a call that never ended was killed with its process."""
-
+"""After this time a call without an end is taken for one whose process was killed."""
 
 _SPENT = "SELECT sum(CAST(round(coalesce(cost_usd, estimate_usd) * 1e12) AS INTEGER)) FROM attempt WHERE at >= ?"
-"""In whole 10^-12 dollars: a sum of these is exact."""
+"""Sum of costs in whole 10^-12 dollars, which SQLite adds exactly. A call of unknown cost counts with its estimate."""
 
 
 class Ledger:
-    """The calls in one file. Thread-safe, and safe for several processes: SQLite in WAL mode.
+    """The calls of engines in one file. Thread-safe, and safe for several processes (SQLite in WAL mode).
 
-    Nothing is read or written before the first call. Calls raise LedgerError where the file can't be used.
+    The file is opened by the first method call. Methods raise LedgerError if the file can't be used.
     """
 
     def __init__(self, path: str | Path, *, keep_days: int | None = None) -> None:
@@ -57,15 +54,15 @@ class Ledger:
     # Writing
 
     def record(self, rows: Sequence[Row], *, reserved: Sequence[int] = ()) -> None:
-        """Write calls that ended, and give back what was set aside for them: all of it, or nothing."""
+        """Write calls that ended and release their reservations, in one transaction."""
         with self._connected(write=True) as database:
             database.executemany(INSERT, [[stored(getattr(row, name)) for name in COLUMNS] for row in rows])
             database.executemany("DELETE FROM reservation WHERE number = ?", [(number,) for number in reserved])
 
     def reserve(self, brain: str, usd: Decimal, limits: Sequence[Limit]) -> int:
-        """Set aside what a call may cost, and give the number to release it by.
+        """Reserve the estimated cost of a call. Returns the number that releases the reservation.
 
-        Raises BudgetError where it could pass a limit: what was spent, what is set aside in any process, and this.
+        Raises BudgetError if the amounts spent, the reservations of all processes and this call could exceed a limit.
         """
         now = datetime.datetime.now(datetime.UTC)
         with self._connected(write=True) as database:
@@ -78,7 +75,7 @@ class Ledger:
             return int(added.lastrowid or 0)
 
     def check(self, brain: str, usd: Decimal, limits: Sequence[Limit]) -> None:
-        """Raises BudgetError where a call could pass a limit now; nothing is set aside for it."""
+        """Raises BudgetError if a call could exceed a limit now. Reserves nothing."""
         with self._existing() as database:
             if database is not None:
                 self._check(database, brain, usd, limits, datetime.datetime.now(datetime.UTC))
@@ -97,7 +94,7 @@ class Ledger:
                 limit.check(self._spent(database, limit, now), running, usd)
 
     def keep_answer(self, reply: str, text: str) -> None:
-        """Keep the words of an answer with the call that gave it."""
+        """Keep the text of an answer in the row of the call that generated it."""
         with self._connected(write=True) as database:
             database.execute(
                 "UPDATE attempt SET answer = ? WHERE number = (SELECT max(number) FROM attempt WHERE reply = ?)",
@@ -105,10 +102,7 @@ class Ledger:
             )
 
     def add_feedback(self, reply: str, *, good: bool, note: str | None = None) -> None:
-        """Keep what somebody said of a reply; a second word replaces the first.
-
-        Raises LedgerError where there is no such reply.
-        """
+        """Keep a judgement of a reply; it replaces an earlier one. Raises LedgerError if there is no such reply."""
         with self._connected(write=True) as database:
             if not database.execute("SELECT 1 FROM attempt WHERE reply = ? LIMIT 1", (storable(reply),)).fetchone():
                 raise LedgerError(
@@ -132,13 +126,13 @@ class Ledger:
             return [as_row(values) for values in found or ()]
 
     def feedback(self) -> list[Feedback]:
-        """What was said, oldest first."""
+        """All judgements, oldest first."""
         with self._existing() as database:
             found = database and database.execute("SELECT at, reply, good, note FROM feedback ORDER BY at, reply")
             return [Feedback(at=at, reply=reply, good=bool(good), note=note) for at, reply, good, note in found or ()]
 
     def spent(self, limit: Limit) -> Decimal:
-        """What was spent in the present period of a limit, in US dollars; a call of unknown cost as estimated."""
+        """US dollars spent in the present period of a limit; a call of unknown cost counts with its estimate."""
         with self._existing() as database:
             return self._spent(database, limit, datetime.datetime.now(datetime.UTC)) if database else Decimal(0)
 
@@ -150,11 +144,11 @@ class Ledger:
     # Deleting
 
     def release(self, reserved: Sequence[int]) -> None:
-        """Give back what was set aside for calls that were not made."""
+        """Release the reservations of calls that were not made."""
         self.record((), reserved=reserved)
 
     def forget(self, session: str) -> None:
-        """Take a session's words out for good, notes too, and its name off its calls: what they cost stays."""
+        """Erase the texts, notes and name of a session from its calls. Their costs stay."""
         with self._existing() as database:
             if database is None:
                 return
@@ -168,14 +162,14 @@ class Ledger:
             self._file.clear(database)
 
     def purge(self, before: datetime.datetime) -> None:
-        """Delete the calls that ended before this time, with what was said of them."""
+        """Delete the calls that ended before this time, and their feedback."""
         with self._connected(write=True) as database:
             _purge(database, before)
 
     # The file
 
     def close(self) -> None:
-        """Let go of the file. A closed ledger can be used again."""
+        """Close the file. The next method call opens it again."""
         with self._lock:
             if self._open is not None:
                 self._open.close()
@@ -183,7 +177,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _existing(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection; None where nothing was written yet, and nothing is made then."""
+        """A connection; None if the file does not exist, which is then not created."""
         if not self.path.exists():
             yield None
             return
@@ -192,9 +186,9 @@ class Ledger:
 
     @contextlib.contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection, for one caller at a time; with `write` in one transaction."""
+        """The connection, for one caller at a time; with `write`, in a transaction."""
         if self._open is not None and self._open.pid != os.getpid():
-            self._open = None  # forked by a program that calls no hook of Python's: this one is the parent's
+            self._open = None  # forked without Python's fork hooks: the connection belongs to the parent
         with unforked, self._lock:
             try:
                 with self._file.guarded():
@@ -214,7 +208,7 @@ class Ledger:
         opened = _Open(self._file)
         try:
             self._file.prepare(opened.database)
-            # A crash of the machine may cost the last rows, never the file.
+            # A crash of the machine may lose the last rows, but does not damage the file.
             opened.database.execute("PRAGMA synchronous = NORMAL")
             if self._keep_days is not None:
                 with transaction(opened.database) as database:
@@ -226,7 +220,7 @@ class Ledger:
 
 
 class _Open:
-    """An open file; closed with the last reference."""
+    """An open connection, which closes when it is garbage-collected."""
 
     def __init__(self, file: SqliteFile) -> None:
         self.pid = os.getpid()
@@ -236,7 +230,7 @@ class _Open:
         self.close = weakref.finalize(self, _close, self.database, self.pid)
 
     def current(self) -> bool:
-        """Whether the file is still the one at its path: somebody may have moved it away."""
+        """Whether the open file is still the file at its path, and was not moved away."""
         try:
             return self._path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -247,7 +241,7 @@ def _close(database: sqlite3.Connection, pid: int) -> None:
     if os.getpid() == pid:
         database.close()
     else:
-        immortal(database)  # to close it in a child takes the file's locks from under what else is open there
+        immortal(database)  # closing it in a child process would release the locks of other connections to the file
 
 
 def _purge(database: sqlite3.Connection, before: datetime.datetime) -> None:

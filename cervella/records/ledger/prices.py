@@ -1,6 +1,6 @@
-"""What a call cost, from what the engine says that it consumed. A cost that can't be known is None, never 0.
+"""The cost of a call, computed from the token counts that the engine reports. An unknown cost is None, never 0.
 
-Each call is priced by itself, never a sum of calls: some prices depend on the length of one prompt.
+Each call is priced alone, never a sum of calls: some prices depend on the length of the prompt.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,39 +17,37 @@ from cervella.process.forks import ForkLock
 from cervella.records.ledger.budget import amount
 from cervella.types import Attempt, Location, Usage
 
-__all__ = ["Cost", "Prices"]
-
 _logger = logging.getLogger("cervella")
 
 _PROVIDERS = {"claude": "anthropic"}
-"""Whom the price list knows a kind of brain by; others are found by their url, or by their model's name."""
+"""For a kind of brain, its provider in the price list. Other kinds are found by their url or their model's name."""
 _UNBILLED = frozenset({"brain_auth", "brain_not_installed", "brain_rate_limit", "brain_unavailable", "prompt_too_long"})
-"""Codes of calls that the engine refused, or that never reached it."""
+"""Error codes of calls that the engine rejected or never received: they cost nothing."""
 _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _SMALLEST = Decimal("1e-12")
 _MILLION = Decimal(1_000_000)
 _RUNNING_SECONDS = Decimal(60)
-"""What is set aside for a running call of an engine that is paid by the hour."""
+"""Reserved seconds for a running call of an engine that is paid by the hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one call cost, and who says so."""
+    """The cost of one call, and the source of its price."""
 
     usd: Decimal | None = None
-    """None where it can't be known."""
+    """US dollars; None if unknown."""
     source: str | None = None
-    """The price list and its version, or the configuration's key."""
+    """The price list with its version, or the key of the configuration."""
     date: str | None = None
-    """The day that the price is of, ISO 8601."""
+    """The date of the price, ISO 8601."""
 
 
 class Prices:
     """The prices of the configured brains. Thread-safe.
 
-    `[brains.NAME.price]` comes first, in US dollars per million tokens; then `[brains.NAME] usd_per_hour` times the
-    time that the engine was busy; then, for a cloud brain, the price list of genai-prices, which is on this machine and
-    asks nobody. An engine of one's own without a figure has no known cost.
+    The first of these prices is used: `[brains.NAME.price]`, US dollars per million tokens; `[brains.NAME]
+    usd_per_hour` times the duration of the call; for a cloud brain, the price list of the package genai-prices, which
+    is read from this machine's disk. A local engine without a configured price has an unknown cost.
     """
 
     def __init__(self, brains: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -70,7 +68,7 @@ class Prices:
         self._lock = ForkLock()
 
     def cost(self, attempt: Attempt, at: datetime.datetime) -> Cost:
-        """What a call cost that was made at this time."""
+        """The cost of a call that was made at this time."""
         name, usage = attempt.brain, attempt.usage
         if (hourly := self._hourly.get(name)) is not None:
             usd = hourly * Decimal(str(attempt.seconds)) / 3600
@@ -91,7 +89,7 @@ class Prices:
         output_tokens: int,
         at: datetime.datetime,
     ) -> Decimal | None:
-        """The most that a call may cost whose prompt has so many tokens, all new to the engine; None if unknown."""
+        """The most that a call may cost in US dollars, if none of its prompt is cached; None if unknown."""
         if (hourly := self._hourly.get(brain)) is not None:
             return _exact(hourly * _RUNNING_SECONDS / 3600)
         if self._table(brain, at) is None and location != "cloud":
@@ -104,25 +102,14 @@ class Prices:
             return Cost()
         if (table := self._table(name, at)) is not None:
             return _by_table(name, table, usage, at)
-        import genai_prices  # half a second, which only who is billed pays
+        import genai_prices  # takes half a second: only for brains that are billed
 
         own = self._brains.get(name, {})
         provider = _PROVIDERS.get(str(own.get("kind", name)))
-        where = {"provider_id": provider} if provider else {"provider_api_url": own.get("url")}
-        counts = {
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-            "cache_read_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-            "cache_write_1h_tokens": usage.cache_write_1h_tokens,
-        }
+        known_as = {"provider_id": provider} if provider else {"provider_api_url": own.get("url")}
         try:
-            found = genai_prices.calc_price(
-                genai_prices.Usage(**counts),
-                model,
-                genai_request_timestamp=at,
-                **where,
-            )
+            used = genai_prices.Usage(**asdict(usage))
+            found = genai_prices.calc_price(used, model, genai_request_timestamp=at, **known_as)
         except (LookupError, ValueError) as error:
             self._warn(name, model, error)
             return Cost()
@@ -130,7 +117,7 @@ class Prices:
         return Cost(usd=_exact(found.total_price), source=source, date=_day(at))
 
     def _table(self, name: str, at: datetime.datetime) -> Mapping[str, Any] | None:
-        """The configured price of a brain, where it holds already."""
+        """The configured price of a brain; None if there is none, or if it is not valid yet."""
         table = self._tables.get(name)
         return table if table is not None and (table["valid"] is None or table["valid"] <= at.date()) else None
 
@@ -139,13 +126,8 @@ class Prices:
             if (name, model) in self._warned:
                 return
             self._warned.add((name, model))
-        _logger.warning(
-            "no price is known for %r of the brain %r (%s): its cost is unknown; [brains.%s.price] gives one",
-            model,
-            name,
-            error,
-            name,
-        )
+        problem = f"no price is known for {model!r} of the brain {name!r} ({error}): its cost is unknown"
+        _logger.warning("%s; [brains.%s.price] gives one", problem, name)
 
 
 def _by_table(name: str, table: Mapping[str, Any], usage: Usage, at: datetime.datetime) -> Cost:
@@ -157,41 +139,43 @@ def _by_table(name: str, table: Mapping[str, Any], usage: Usage, at: datetime.da
         "cache_write_1h": hour,
         "output": usage.output_tokens or 0,
     }
-    if min(counts.values()) < 0:  # what the engine reports does not add up
+    if min(counts.values()) < 0:  # the reported counts contradict each other
         return Cost()
     usd = sum((table[rate] * count / _MILLION for rate, count in counts.items()), Decimal(0))
     return Cost(usd=_exact(usd), source=f"[brains.{name}.price]", date=(table["valid"] or at.date()).isoformat())
 
 
 def _table(name: str, given: Any) -> dict[str, Any]:
-    """A configured price, whole: a cache rate that is not given is the one that it replaces."""
-    what = f"[brains.{name}.price]"
+    """A configured price with all rates. A missing cache rate gets the rate that applies without a cache."""
+    key_path = f"[brains.{name}.price]"
     if not isinstance(given, Mapping):
-        raise ConfigError(f"{what} is {given!r:.40}.", remedy=f"It is a table: {', '.join(_RATES)}, valid.")
+        raise ConfigError(
+            f"{key_path} is {given!r:.40}.", remedy=f"Write it as a table with the keys {', '.join(_RATES)}, valid."
+        )
     known = (*_RATES, "valid")
     for key in given:
         if key not in known:
             raise ConfigError(
-                f"{what} has no key {key!r}.",
+                f"{key_path} has no key {key!r}.",
                 remedy=f"{did_you_mean(key, known)}Known keys: {', '.join(known)}.",
                 code="unknown_key",
             )
-    table: dict[str, Any] = {rate: amount(given[rate], f"{what} {rate}") for rate in _RATES if rate in given}
+    table: dict[str, Any] = {rate: amount(given[rate], f"{key_path} {rate}") for rate in _RATES if rate in given}
     for rate in ("input", "output"):
         if rate not in table:
-            raise ConfigError(f"{what} has no {rate}.", remedy="Give US dollars per million tokens.")
+            raise ConfigError(f"{key_path} has no {rate}.", remedy="Give US dollars per million tokens.")
     table.setdefault("cache_read", table["input"])
     table.setdefault("cache_write", table["input"])
     table.setdefault("cache_write_1h", table["cache_write"])
-    return {**table, "valid": _date(given.get("valid"), what)}
+    return {**table, "valid": _date(given.get("valid"), key_path)}
 
 
-def _date(given: Any, what: str) -> datetime.date | None:
+def _date(given: Any, key_path: str) -> datetime.date | None:
     try:
         return given if given is None or isinstance(given, datetime.date) else datetime.date.fromisoformat(given)
     except (TypeError, ValueError):
         raise ConfigError(
-            f"{what} valid is {given!r:.40}.", remedy="It is a day, as 2026-10-07.", code="bad_value"
+            f"{key_path} valid is {given!r:.40}.", remedy="Give a date, as 2026-10-07.", code="bad_value"
         ) from None
 
 
@@ -200,6 +184,6 @@ def _day(at: datetime.datetime) -> str:
 
 
 def _exact(usd: Decimal) -> Decimal:
-    """As it is kept: to 10^-12 dollars, without trailing zeros."""
+    """The amount rounded to 10^-12 dollars, without trailing zeros, as the ledger stores it."""
     rounded = usd.quantize(_SMALLEST).normalize()
     return rounded if rounded.as_tuple().exponent <= 0 else rounded.quantize(Decimal(1))  # type: ignore[operator]

@@ -1,10 +1,11 @@
-"""The ledger's statistics as people read them: words for a terminal, and one HTML page with plots.
+"""The statistics of the ledger as text for a terminal, and as one HTML page with plots.
 
-The page is whole: it asks for nothing, runs nothing, and follows the reader's light or dark.
+The page loads no other file, runs no script, and follows the reader's light or dark colour scheme.
 """
 
 from __future__ import annotations
 
+import datetime
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,15 +13,16 @@ from decimal import Decimal
 from importlib import resources
 from typing import Any, Literal
 
-from cervella.records.ledger.statistics import BrainStatistics, Day, Percentiles, Statistics
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-__all__ = ["MEASURES", "html_report", "shown"]
+from cervella.records.ledger.statistics import BrainStatistics, Day, Percentiles, Statistics
 
 Unit = Literal["count", "seconds", "share", "usd", "rate"]
 
 
 def shown(value: float | Decimal | None, unit: Unit) -> str:
-    """A figure as people read it; what is not known is a dash.
+    """A value with its unit; a dash if it is unknown.
 
     >>> shown(0.254, "share"), shown(12.3456, "seconds"), shown(None, "usd"), shown(Decimal("0.0085"), "usd")
     ('25.4 %', '12.3 s', '–', '$0.0085')
@@ -41,7 +43,7 @@ def shown(value: float | Decimal | None, unit: Unit) -> str:
 
 
 def _short(value: float | Decimal) -> str:
-    """Two decimals, or more where that shows fewer than two figures."""
+    """The value with two decimals, or with more if two would show fewer than two significant digits."""
     decimals = max(2, 1 - math.floor(math.log10(abs(float(value)))))
     return f"{value:.{min(decimals, 8)}f}"
 
@@ -73,51 +75,45 @@ MEASURES: tuple[tuple[str, Callable[[BrainStatistics], str]], ...] = (
     ("retries", lambda one: shown(one.retries, "count")),
     ("feedback +/-", lambda one: f"{one.feedback_good}/{one.feedback_bad}"),
 )
-"""What is told of a brain, in this order."""
+"""Name and formatted value of each measure of a brain, in the order of the table."""
 
-# The page. Marks are placed by percent of the width, so that text keeps its size on a phone.
+# The page. Positions in plots are percentages of the width, so that text keeps its size on a phone.
 
 _COLOURS = 5
-"""Brains with a colour of their own; more share the last, which is grey."""
-
-
-def _style() -> str:
-    return resources.files("cervella.records.ledger").joinpath("report.css").read_text(encoding="utf-8").strip()
+"""Number of brains with a colour of their own. All others are grey."""
 
 
 def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The page. `budget` holds what `cervella stats --json` gives under that name."""
-    colours = {one.brain: f"var(--c{min(number, _COLOURS)})" for number, one in enumerate(found.brains)}
-    since = "Everything that is written down." if found.since is None else f"Since {_escaped(found.since)}."
-    body = [f"<h1>What every brain took</h1><p>{since}</p>"]
-    if found.calls:
-        body += [
-            _tiles(found, budget),
-            '<div class="pair">',
-            _section(
-                "Time to the whole answer",
-                _SPAN_TOLD,
-                _spans([(one.brain, one.latency) for one in found.brains], colours),
-            ),
-            _section(
-                "Time to the first text",
-                _SPAN_TOLD,
-                _spans([(one.brain, one.first_token) for one in found.brains], colours),
-            ),
-            "</div>",
-            _by_day(found.days, colours),
-            _section("In figures", "", _table(found.brains)),
-        ]
-    else:
-        body.append("<p>Nothing is written down yet. Ask something, then make this page again.</p>")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>Cervella: every brain</title>'
-        f"<style>{_style()}</style></head>\n<body><main>{''.join(body)}</main></body></html>\n"
+    """The HTML page. `budget` is the list that `cervella stats --json` prints under that key."""
+    templates = Environment(
+        loader=PackageLoader("cervella.records.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    colours = {one.brain: f"var(--c{min(number, _COLOURS)})" for number, one in enumerate(found.brains)}
+    style = resources.files("cervella.records.ledger").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    plots = _plots(found, colours) if found.calls else {}
+    page = templates.get_template("report.html")
+    tiles = _tiles(found, budget)
+    return page.render(found=found, style=Markup(style.strip()), measures=MEASURES, tiles=tiles, **plots) + "\n"
 
 
-def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> str:
+def _plots(found: Statistics, colours: Mapping[str, str]) -> dict[str, Any]:
+    """The plots of the page as SVG, and the name and colour of each entry of their key."""
+    days = _calendar(found.days)
+    paints = {**colours, "": "var(--line)"}
+    requests = [(day, {brain: float(n) for brain, n in one.requests.items()}) for day, one in days]
+    costs = [(day, {brain: float(usd) for brain, usd in one.cost_usd.items()}) for day, one in days]
+    unanswered = any("" in one.requests for one in found.days)
+    return {
+        "latency": Markup(_spans([(one.brain, one.latency) for one in found.brains], colours)),
+        "first_token": Markup(_spans([(one.brain, one.first_token) for one in found.brains], colours)),
+        "requests": Markup(_columns(requests, paints, "count")),
+        "costs": Markup(_columns(costs, paints, "usd")) if any(sum(parts.values()) for _, parts in costs) else None,
+        "entries": [(name, paint) for name, paint in paints.items() if name or unanswered],
+    }
+
+
+def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """The totals above the plots: each a formatted value and its label."""
     failed = sum(one.failed for one in found.brains)
     finished = found.calls - sum(one.cancelled for one in found.brains)
     unknown = f", {found.cost_unknown:,} calls unknown" if found.cost_unknown else ""
@@ -130,27 +126,15 @@ def _tiles(found: Statistics, budget: Sequence[Mapping[str, Any]]) -> str:
     for one in budget:
         of = f", {one['brain']}" if one["brain"] else ""
         tiles.append((shown(one["spent_usd"], "usd"), f"of {shown(one['limit_usd'], 'usd')} this {one['period']}{of}"))
-    cells = "".join(
-        f'<div class="tile"><b>{_escaped(figure)}</b><span>{_escaped(what)}</span></div>' for figure, what in tiles
-    )
-    return f'<div class="tiles">{cells}</div>'
-
-
-_SPAN_TOLD = (
-    "Dot: half of the calls were faster. Bar: to the slowest of 95 in 100. Tick: of 99 in 100. Right: the three."
-)
-
-
-def _section(title: str, told: str, body: str) -> str:
-    return f"<section><h2>{title}</h2>{f'<p>{told}</p>' if told else ''}{body}</section>"
+    return tiles
 
 
 def _spans(rows: Sequence[tuple[str, Percentiles]], colours: Mapping[str, str]) -> str:
-    """For each brain a line from p50 to p95, and a tick at p99."""
+    """A plot with a bar from p50 to p95 and a tick at p99 for each brain."""
     known = [(name, times) for name, times in rows if times.p50 is not None]
     top = _round_up(max((times.p99 or 0.0 for _, times in known), default=0.0))
     if not known or not top:
-        return "<p>No call has come so far.</p>"
+        return "<p>No call has this time yet.</p>"
     step, height = 46, 46 * len(known) + 22
     parts = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
@@ -162,47 +146,22 @@ def _spans(rows: Sequence[tuple[str, Percentiles]], colours: Mapping[str, str]) 
     for number, (name, times) in enumerate(known):
         y, paint = step * number + 32, f"stroke:{colours[name]}"
         at = [100 * (value or 0.0) / top for value in (times.p50, times.p95, times.p99)]
-        told = [shown(value, "seconds") for value in (times.p50, times.p95, times.p99)]
-        title = f"{name}: p50 {told[0]}, p95 {told[1]}, p99 {told[2]}"
+        texts = [shown(value, "seconds") for value in (times.p50, times.p95, times.p99)]
+        title = f"{name}: p50 {texts[0]}, p95 {texts[1]}, p99 {texts[2]}"
         parts.append(
-            f"<g><title>{_escaped(title)}</title>{_text(0, y - 14, name, 'name')}"
-            f"{_text(100, y - 14, ' · '.join(told), 'end')}{_line(at[0], y, at[1], y, 'bar', paint)}"
+            f"<g><title>{html.escape(title)}</title>{_text(0, y - 14, name, 'name')}"
+            f"{_text(100, y - 14, ' · '.join(texts), 'end')}{_line(at[0], y, at[1], y, 'bar', paint)}"
             f"{_line(at[2], y - 7, at[2], y + 7, 'tick', paint)}"
             f'<circle cx="{at[0]:.2f}%" cy="{y}" r="6" style="fill:{colours[name]}"/></g>'
         )
     return f'<svg height="{height}" role="img">{"".join(parts)}</svg>'
 
 
-def _by_day(days: Sequence[Day], colours: Mapping[str, str]) -> str:
-    """Requests and cost, a column for each day of the calendar, those without a request too."""
-    calendar = _calendar(days)
-    requests = [(day, {brain: float(n) for brain, n in one.requests.items()}) for day, one in calendar]
-    costs = [(day, {brain: float(usd) for brain, usd in one.cost_usd.items()}) for day, one in calendar]
-    paints = {**colours, "": "var(--line)"}
-    nobody = any("" in one.requests for one in days)
-    key = "".join(
-        f'<span><i style="background:{paint}"></i>{_escaped(name or "no answer")}</span>'
-        for name, paint in paints.items()
-        if name or nobody
-    )
-    key = f'<div class="key">{key}</div>'
-    priced = any(sum(parts.values()) for _, parts in costs)
-    cost = _columns(costs, paints, "usd") + key if priced else "<p>No cost is known.</p>"
-    return (
-        '<div class="pair">'
-        + _section("Requests by day", "By the brain that answered.", _columns(requests, paints, "count") + key)
-        + _section("Cost by day", "What is known of it.", cost)
-        + "</div>"
-    )
-
-
 def _calendar(days: Sequence[Day]) -> list[tuple[str, Day]]:
-    import datetime
-
     first, last = (datetime.date.fromisoformat(days[end].day) for end in (0, -1))
     by_day = {one.day: one for one in days}
     every = [(first + datetime.timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
-    if len(every) > 92:  # a year of columns is a wall: those days on which something was asked are enough
+    if len(every) > 92:  # too many columns: show only days with requests
         every = [one.day for one in days]
     return [(day, by_day.get(day, Day(day=day, requests={}, cost_usd={}))) for day in every]
 
@@ -217,16 +176,16 @@ def _columns(
         parts.append(_line(0, y, 100, y, "grid"))
         if share:
             value = top * share
-            told = shown(value, unit) if unit == "usd" else f"{value:,.10g}"
-            parts.append(_text(0, y - 3, told))
+            text = shown(value, unit) if unit == "usd" else f"{value:,.10g}"
+            parts.append(_text(0, y - 3, text))
     wide = 100 / max(len(days), 7)
     for number, (day, by_brain) in enumerate(days):
         bottom, total = 14.0 + plot, sum(by_brain.values())
-        told = shown(total, unit) if unit == "usd" else f"{total:,.0f}"
+        text = shown(total, unit) if unit == "usd" else f"{total:,.0f}"
         each = ", ".join(
             f"{name or 'no answer'} {shown(v, unit) if unit == 'usd' else f'{v:,.0f}'}" for name, v in by_brain.items()
         )
-        parts.append(f"<g><title>{day}: {told}{f' ({_escaped(each)})' if len(by_brain) > 1 else ''}</title>")
+        parts.append(f"<g><title>{day}: {text}{f' ({html.escape(each)})' if len(by_brain) > 1 else ''}</title>")
         for name in paints:
             if height := plot * by_brain.get(name, 0.0) / top:
                 bottom -= height
@@ -242,21 +201,11 @@ def _columns(
     return f'<svg height="{plot + 38}" role="img">{"".join(parts)}</svg>'
 
 
-def _table(brains: Sequence[BrainStatistics]) -> str:
-    head = "".join(f"<th>{_escaped(one.brain)}</th>" for one in brains)
-    models = "".join(f"<td>{_escaped(', '.join(one.models))}</td>" for one in brains)
-    rows = "".join(
-        f"<tr><td>{_escaped(name)}</td>{''.join(f'<td>{_escaped(measure(one))}</td>' for one in brains)}</tr>"
-        for name, measure in MEASURES
-    )
-    return f'<div class="wide"><table><tr><th></th>{head}</tr><tr><td>model</td>{models}</tr>{rows}</table></div>'
-
-
 _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 def _round_up(value: float, *, whole: bool = False) -> float:
-    """The next round figure; with `whole` an even number."""
+    """The next round number that is not smaller; with `whole`, an even integer."""
     if value <= 0:
         return 0.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -269,8 +218,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str, style: str = ""
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:
-    return f'<text x="{x:.2f}%" y="{y:g}" class="{kind}">{_escaped(text)}</text>'
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text)
+    return f'<text x="{x:.2f}%" y="{y:g}" class="{kind}">{html.escape(text)}</text>'

@@ -1,4 +1,4 @@
-"""What a call of an engine leaves behind, and how SQLite holds it."""
+"""The rows of the ledger, and their tables in SQLite."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from typing import Any
 
 from cervella.records.sqlite_file import storable
 
-__all__ = ["COLUMNS", "INSERT", "SCHEMA", "SCHEMA_VERSION", "Feedback", "Row", "as_row", "iso", "stored"]
-
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One call of one engine. What is not known is None, never 0."""
+    """One call of one engine. An unknown value is None, never 0."""
 
     at: str
-    """When it ended: ISO 8601, UTC."""
+    """When the call ended: ISO 8601, UTC."""
     reply: str = ""
-    """The id of the reply that it was for; several calls can be for one."""
+    """The id of the reply that the call was made for. One reply can have several calls."""
     session: str | None = None
     soul: str = ""
     brain: str
@@ -33,14 +31,14 @@ class Row:
     outcome: str = "ok"
     error: str | None = None
     retries: int = 0
-    """Calls of this brain for the same reply that came before."""
+    """Number of earlier calls of this brain for the same reply."""
     input_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
     output_tokens: int | None = None
     estimated: bool = False
-    """The call broke off: the tokens that the engine had not told yet, and so the cost, are reckoned from the text."""
+    """The call broke off: counts that the engine had not reported, and so the cost, are estimated from the text."""
     seconds: float = 0.0
     first_token_seconds: float | None = None
     load_seconds: float | None = None
@@ -48,17 +46,19 @@ class Row:
     price_source: str | None = None
     price_date: str | None = None
     estimate_usd: Decimal | None = None
-    """What was set aside for it, where its cost can't be known: so much of the budget it takes."""
+    """The reserved amount, if the cost is unknown. The call counts against the budget with this amount."""
     question: str | None = None
     answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """What somebody said of a reply."""
+    """A person's judgement of a reply."""
 
     at: str
+    """ISO 8601, UTC."""
     reply: str
+    """The id of the reply."""
     good: bool
     note: str | None = None
 

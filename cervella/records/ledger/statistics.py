@@ -1,4 +1,4 @@
-"""What the rows of the ledger come to: for each brain its times, tokens, cost, failures and feedback."""
+"""Statistics of the ledger: times, tokens, costs, failures and feedback of each brain."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from functools import lru_cache
 
 from cervella.records.ledger.rows import Feedback, Row
 
-__all__ = ["BrainStatistics", "Day", "Percentiles", "Statistics", "percentile", "statistics_of"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """Seconds that 50, 95 and 99 of 100 calls did not exceed; None where there was no call."""
+    """Seconds that 50, 95 and 99 of 100 calls did not exceed; None if there was no call."""
 
     p50: float | None = None
     p95: float | None = None
@@ -26,84 +24,84 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrainStatistics:
-    """One brain. A rate is between 0 and 1, and None where there is nothing to divide by."""
+    """Statistics of one brain. A rate is between 0 and 1; None if its denominator is 0."""
 
     brain: str
     models: tuple[str, ...]
     calls: int
-    """All of them: answered, refused, failed, broken off, cancelled."""
+    """All calls: answered, refused, failed, broken off and cancelled."""
     answered: int
     refused: int
-    """The model would not answer, and said so: billed, no answer, and no failure of the brain."""
+    """Calls in which the model declined to answer. They are billed, and are no failure of the brain."""
     failed: int
-    """Failed or broken off."""
+    """Calls that failed or broke off."""
     cancelled: int
-    """The caller left: no failure of the brain."""
+    """Calls that the caller ended. They are no failure of the brain."""
     retries: int
     error_rate: float | None
     """failed / (calls - cancelled)"""
     fallback_rate: float | None
-    """Of the replies that this brain was asked for first, those that another brain gave."""
+    """Share of the replies that another brain gave, among those that this brain was asked for first."""
     latency: Percentiles
-    """Of the calls that were answered, whole."""
+    """Seconds to the end of the answer, of the answered calls."""
     first_token: Percentiles
-    """To the first text, of all calls that came to one."""
+    """Seconds to the first text, of all calls that generated text."""
     tokens_per_second: float | None
-    """Output tokens / seconds, over the answered calls whose tokens are known."""
+    """Output tokens / seconds, of the answered calls whose output tokens are known."""
     input_tokens: int | None
-    """Sum of what is known, as all tokens here."""
+    """Sum of the known counts, as are the next three."""
     cache_read_tokens: int | None
     cache_write_tokens: int | None
     output_tokens: int | None
     cache_share: float | None
-    """Cached / prompt tokens, over the calls where both are known."""
+    """Cached prompt tokens / prompt tokens, of the calls with both counts."""
     cost_usd: Decimal | None
-    """Sum of the costs that are known; None where none is."""
+    """Sum of the known costs in US dollars; None if none is known."""
     cost_unknown: int
-    """Calls whose cost is not known."""
+    """Number of calls whose cost is unknown."""
     cost_estimated: int
-    """Calls that broke off, whose cost is reckoned from the text that had come."""
+    """Number of calls that broke off, so that their cost is estimated from the text."""
     cost_per_request: Decimal | None
-    """Mean over the replies all of whose calls of this brain have a known cost."""
+    """Mean cost in US dollars of the replies for which all calls of this brain have a known cost."""
     feedback_good: int
-    """Of the replies that this brain gave."""
+    """Number of good judgements of this brain's replies."""
     feedback_bad: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day of the calendar of this machine."""
+    """One day in the time zone of this machine."""
 
     day: str
     requests: Mapping[str, int]
-    """By the brain that answered; under the empty name those that nobody did."""
+    """Number of requests for each brain that answered; under the empty name, requests without an answer."""
     cost_usd: Mapping[str, Decimal]
-    """What is known, by brain."""
+    """Sum of the known costs in US dollars, for each brain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """All brains."""
+    """Statistics of all brains."""
 
     since: str | None
-    """The first moment that counts, ISO 8601; None for all there is."""
+    """Start of the statistics, ISO 8601; None for all rows."""
     requests: int
-    """Replies that were asked for."""
+    """Number of replies that were asked for."""
     calls: int
     answered: int
-    """Replies that came."""
+    """Number of replies that some brain gave."""
     cost_usd: Decimal | None
     cost_unknown: int
     fallback_rate: float | None
-    """Of the replies that came, those of another brain than the one asked first."""
+    """Share of the given replies that came from another brain than the one asked first."""
     brains: tuple[BrainStatistics, ...]
-    """By name."""
+    """Sorted by name."""
     days: tuple[Day, ...]
-    """Those on which anything was asked."""
+    """The days with at least one request."""
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:
-    """The smallest value that at least this share of the values does not exceed (nearest rank); None of nothing.
+    """The smallest value that at least this share of the values does not exceed (nearest rank); None without values.
 
     >>> percentile([1.0, 2.0, 3.0, 4.0], 0.5), percentile([1.0, 2.0, 3.0, 4.0], 0.95)
     (2.0, 4.0)
@@ -115,9 +113,9 @@ def percentile(values: Iterable[float], share: float) -> float | None:
 def statistics_of(
     rows: Sequence[Row], feedback: Iterable[Feedback] = (), *, since: datetime.datetime | None = None
 ) -> Statistics:
-    """What these calls come to, exact over all rows; `since` is only told."""
+    """The statistics of these rows. `since` is only copied into the result."""
     replies = _replies(rows)
-    said = {one.reply: one.good for one in feedback}
+    judged = {one.reply: one.good for one in feedback}
     by_brain: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_brain[row.brain].append(row)
@@ -129,8 +127,8 @@ def statistics_of(
         first[calls[0].brain] += 1
         answered += giver is not None
         moved[calls[0].brain] += giver is not None and giver != calls[0].brain
-        if giver is not None and calls[0].reply in said:
-            opinions[giver].append(said[calls[0].reply])
+        if giver is not None and calls[0].reply in judged:
+            opinions[giver].append(judged[calls[0].reply])
     return Statistics(
         since=None if since is None else since.isoformat(timespec="seconds"),
         requests=len(replies),
@@ -148,7 +146,7 @@ def statistics_of(
 
 
 def _replies(rows: Sequence[Row]) -> list[list[Row]]:
-    """The calls of each reply, in order; a call that belongs to none stands by itself."""
+    """The calls of each reply, in order. A call without a reply forms a group alone."""
     grouped: dict[str | int, list[Row]] = defaultdict(list)
     for number, row in enumerate(rows):
         grouped[row.reply or number].append(row)
@@ -156,7 +154,7 @@ def _replies(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _giver(calls: Sequence[Row]) -> str | None:
-    """The brain that answered in the end; None where none did."""
+    """The brain that gave the final answer; None if none did."""
     return next((call.brain for call in reversed(calls) if call.outcome == "ok"), None)
 
 
@@ -164,7 +162,7 @@ def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions:
     ok = [call for call in calls if call.outcome == "ok"]
     failed = sum(call.outcome in ("error", "interrupted") for call in calls)
     cancelled = sum(call.outcome == "cancelled" for call in calls)
-    spoken = [call for call in ok if call.output_tokens is not None]
+    measured = [call for call in ok if call.output_tokens is not None]
     cached = [
         (call.cache_read_tokens, call.input_tokens)
         for call in calls
@@ -185,7 +183,7 @@ def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions:
         fallback_rate=fallback,
         latency=_percentiles(call.seconds for call in ok),
         first_token=_percentiles(c.first_token_seconds for c in calls if c.first_token_seconds is not None),
-        tokens_per_second=_rate(sum(c.output_tokens or 0 for c in spoken), sum(c.seconds for c in spoken)),
+        tokens_per_second=_rate(sum(c.output_tokens or 0 for c in measured), sum(c.seconds for c in measured)),
         input_tokens=_total(call.input_tokens for call in calls),
         cache_read_tokens=_total(call.cache_read_tokens for call in calls),
         cache_write_tokens=_total(call.cache_write_tokens for call in calls),
@@ -204,28 +202,24 @@ def _days(rows: Sequence[Row], replies: Sequence[Sequence[Row]]) -> tuple[Day, .
     requests: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     costs: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for calls in replies:
-        requests[_local_day(calls[-1].at)][_giver(calls) or ""] += 1
+        requests[_day_of_minute(calls[-1].at[:16])][_giver(calls) or ""] += 1
     for row in rows:
         if row.cost_usd is not None:
-            costs[_local_day(row.at)][row.brain] += row.cost_usd
+            costs[_day_of_minute(row.at[:16])][row.brain] += row.cost_usd
     return tuple(
         Day(day=day, requests=dict(requests[day]), cost_usd=dict(costs[day])) for day in sorted(requests | costs)
     )
 
 
-def _local_day(at: str) -> str:
-    return _day_of_minute(at[:16])
-
-
 @lru_cache(maxsize=4096)
 def _day_of_minute(at: str) -> str:
-    """Of a minute of UTC: many calls share it, and a calendar takes its time."""
+    """The local date of a minute in UTC. Cached: converting time zones is slow, and many calls share a minute."""
     return datetime.datetime.fromisoformat(f"{at}+00:00").astimezone().date().isoformat()
 
 
 def _percentiles(values: Iterable[float]) -> Percentiles:
-    kept = list(values)
-    return Percentiles(p50=percentile(kept, 0.5), p95=percentile(kept, 0.95), p99=percentile(kept, 0.99))
+    every = list(values)
+    return Percentiles(p50=percentile(every, 0.5), p95=percentile(every, 0.95), p99=percentile(every, 0.99))
 
 
 def _rate(part: float, whole: float) -> float | None:
@@ -243,6 +237,6 @@ def _sum_known(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def _sum_all(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """The sum; None where one of them is."""
+    """The sum; None if a cost is unknown."""
     every = list(costs)
     return None if None in every else sum((cost for cost in every if cost is not None), Decimal(0))
