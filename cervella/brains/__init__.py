@@ -20,8 +20,6 @@ from cervella.errors import (
 )
 from cervella.protocols import Brain
 
-__all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "default_brain", "load_brain", "shield_options"]
-
 _BUILT_IN: Mapping[str, str] = {
     "claude": "cervella.brains.claude.brain:ClaudeBrain",
     "echo": "cervella.testing:EchoBrain",

@@ -6,8 +6,6 @@ import re
 
 from cervella.process.files import read_packaged
 
-__all__ = ["known_elsewhere"]
-
 _FAMILY = re.compile(r"(openai|chatgpt|gpt|gemini|anthropic|claude)\b(?!-oss)")
 """Models that one maker alone serves begin with these; gpt-oss runs anywhere."""
 

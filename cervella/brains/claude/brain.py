@@ -21,8 +21,6 @@ from cervella.types import Message, Prompt, Usage, UsageUpdate
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-__all__ = ["ClaudeBrain"]
-
 _logger = logging.getLogger("cervella")
 
 _URL = "https://api.anthropic.com"

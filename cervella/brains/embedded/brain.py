@@ -23,8 +23,6 @@ from cervella.prompt.layout import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 from cervella.types.endings import ending_of
 
-__all__ = ["EmbeddedBrain", "smollm2_path"]
-
 _DEFAULT_CONTEXT_TOKENS = 8192
 _CONTEXT_STEP = 256
 """The engine rounds a window up to a multiple of this."""

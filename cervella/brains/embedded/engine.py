@@ -41,8 +41,6 @@ from cervella.process.openmp import short_spin
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Engine", "EngineFailure", "EngineOptions", "ForkedError", "check_fork", "engine_for"]
-
 _BATCH_TOKENS = 512
 """Read at once: an answer that nobody waits for any more ends after as many."""
 _REPEATABLE_BATCH_TOKENS = 32

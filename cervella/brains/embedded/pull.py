@@ -25,8 +25,6 @@ from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.process.files import locked, put_in_place, read_packaged
 from cervella.types import Progress
 
-__all__ = ["PulledModel", "SuggestedModel", "models_folder", "pull_model", "suggested_models"]
-
 _QUANTISATION = "Q4_K_M"
 _SPARE_BYTES = 64 * 2**20
 _MEGA = 10**6

@@ -31,8 +31,6 @@ from cervella.process.files import draft_of, make_private_folder, put_in_place
 if TYPE_CHECKING:
     from cervella.brains.embedded.engine import Engine
 
-__all__ = ["SlotFiles", "Warmth", "forget", "json_bytes", "slot_key"]
-
 _logger = logging.getLogger("cervella")
 _TURN_SECONDS = 0.05
 _OTHER_QUESTIONS = ("Ciao", "42?")

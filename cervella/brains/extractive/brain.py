@@ -18,8 +18,6 @@ from cervella.brains.extractive.quotes import Piece, pieces, quote
 from cervella.text.language import Language, fold, language_in
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
 
-__all__ = ["ExtractiveBrain"]
-
 _WORDS, _WORDS_SURE = 130, 100
 """About how long an answer is; the second where some piece says most of the question."""
 _MOST_PIECES, _MOST_SOURCES = 12, 4

@@ -12,8 +12,6 @@ from functools import lru_cache
 from cervella.brains.extractive.quotes import Piece
 from cervella.text.language import Language, fold
 
-__all__ = ["Fit", "Question"]
-
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """What a stem counts that stands in the headings above, in the same paragraph, in the header of the table."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3

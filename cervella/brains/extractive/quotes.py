@@ -16,8 +16,6 @@ from cervella.text.markdown import cells, fence_for, is_fence, is_ruled
 from cervella.text.sentences import Quotable, quotables
 from cervella.types import Passage
 
-__all__ = ["Piece", "pieces", "quote"]
-
 _LONGEST_PASSAGE = 16_000
 """Characters of a passage that are looked at: many times what a chunk holds, and a bound on the work."""
 _LONGEST_PIECE = 400

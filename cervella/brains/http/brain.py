@@ -32,8 +32,6 @@ from cervella.prompt.layout import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
 from cervella.types.endings import ending_of
 
-__all__ = ["Answer", "HttpBrain", "Sent"]
-
 UNKNOWN_MODEL = "unknown"
 LISTING_SECONDS = 5.0
 _CHECK_SECONDS = 2.0

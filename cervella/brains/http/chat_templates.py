@@ -9,8 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-__all__ = ["is_jinja", "takes_system"]
-
 _MOST_CHARACTERS = 100_000
 """Models' templates have less than half of it; a longer one is not read."""
 _OPENING = re.compile(r"\{[{%#]")

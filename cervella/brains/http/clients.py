@@ -20,25 +20,6 @@ from cervella.types import Location
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = [
-    "Inner",
-    "PerLoop",
-    "async_client",
-    "checked_model",
-    "checked_number",
-    "checked_url",
-    "checked_variable",
-    "client_options",
-    "closing",
-    "get_json",
-    "is_loopback",
-    "key_from",
-    "location_of_url",
-    "login_of",
-    "openai_address",
-    "shown_url",
-]
-
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"/v\d+(?:/|$|[a-z])")
 _ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|models)$")

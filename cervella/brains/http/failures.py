@@ -24,8 +24,6 @@ from cervella.errors import (
 from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.types import BrainEvent, TextDelta
 
-__all__ = ["HttpFailures", "Translated", "checked", "checked_async"]
-
 
 class _Translating(Protocol):
     def _failure_of(self, error: Exception) -> BrainError:

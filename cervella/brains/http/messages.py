@@ -9,8 +9,6 @@ from dataclasses import replace
 from cervella.brains.http.refusals import Refusal
 from cervella.types import Message
 
-__all__ = ["defuse_control_tokens", "fold_system", "merge_neighbours", "refuses_system", "system_refused"]
-
 _NO = r"(?:not|un|n't) ?(?:be )?(?:support|allow|permit|accept|enabl|implement)"
 _REFUSAL = re.compile(
     rf"(?:system|developer) (?:roles?|messages?|prompts?|instructions?) (?:is |are |can)?{_NO}"

@@ -12,20 +12,6 @@ from urllib.parse import urlsplit, urlunsplit
 from cervella.brains.http.chat_templates import is_jinja, takes_system
 from cervella.brains.http.clients import checked_url, get_json, shown_url
 
-__all__ = [
-    "ModelFacts",
-    "chat_models",
-    "is_cloud_tag",
-    "is_ollamas_cloud",
-    "listed",
-    "model_facts",
-    "models_now",
-    "name_of",
-    "same_model",
-    "server_url",
-    "window_given",
-]
-
 _URL = "http://127.0.0.1:11434"
 _BELOW = re.compile(r"(?:/v1(?:/chat/completions|/completions|/models)?|/api/(?:chat|generate|show|tags))$")
 """What people leave at the end of its address."""

@@ -11,8 +11,6 @@ from typing import Literal, TypeAlias
 from cervella.prompt.layout import estimate_tokens
 from cervella.types import Message
 
-__all__ = ["PromptMeter", "Reading", "is_full_window"]
-
 _TEMPLATE_TOKENS = 8
 """Of one message."""
 _STEP = 2048

@@ -18,8 +18,6 @@ from cervella.brains.http.ollama_server import window_given
 from cervella.brains.http.prompt_meter import PromptMeter, is_full_window
 from cervella.types import Message, Usage
 
-__all__ = ["PromptReading"]
-
 _SECONDS = 2.0
 """For a question to Ollama's own API that is answered at once."""
 _COUNTING_SECONDS = 60.0

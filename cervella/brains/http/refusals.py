@@ -19,8 +19,6 @@ from typing import Any
 
 from cervella.process.files import read_packaged
 
-__all__ = ["Refusal", "counts", "error_object", "retry_after"]
-
 _TOO_LONG = re.compile(
     r"prompt (?:is )?too long|too many (?:input )?tokens|context[ _](?:length|size|window|limit)|input length"
     r"|maximum (?:model|context) length|max_new_tokens`? must be|(?:input|prompt) tokens? .{0,40}exceeds?",

@@ -33,8 +33,6 @@ from cervella.types import Message, Prompt, Usage, UsageUpdate
 if TYPE_CHECKING:
     from cervella.brains.ollama.client import OllamaClient
 
-__all__ = ["OllamaBrain"]
-
 _CANARY = "cervella-lantern"
 _SUGGESTED = "qwen3:4b"
 

@@ -10,8 +10,6 @@ import ollama
 
 from cervella.brains.http.clients import client_options, shown_url
 
-__all__ = ["OllamaClient"]
-
 _KEPT_CONNECTIONS = 20
 """To this machine too: a question comes with further requests."""
 _OLLAMAS_OWN = ("https://ollama.com", "https://api.ollama.com")

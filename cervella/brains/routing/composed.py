@@ -11,8 +11,6 @@ from cervella.brains.routing.router import TIERS, Router, rules_of
 from cervella.errors import ConfigError, did_you_mean
 from cervella.types import Prompt
 
-__all__ = ["COMPOSED", "compose", "kind_of"]
-
 COMPOSED = ("fallback", "router")
 _OWN_KINDS = ("vllm", "ollama", "embedded")
 """Engines that are the owner's: the router's own tier where none is named, in the order of the configuration."""

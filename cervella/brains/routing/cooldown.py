@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from cervella.process.forks import ForkLock
 
-__all__ = ["Cooldown"]
-
 FIRST_REST, LONGEST_REST = 30.0, 600.0
 """Seconds: after the first failure, and at most; each failure in a row doubles the rest."""
 

@@ -26,8 +26,6 @@ from cervella.protocols import optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["Fallback", "Shielded", "in_order", "leaves"]
-
 _THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
 """Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
 _NONE_ANSWERED = "no_brain_answered"

@@ -25,8 +25,6 @@ from cervella.text.markdown import fences
 from cervella.types import AnswerEvent, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["RouteDecision", "Router", "Rule", "default_rules", "rules_of"]
-
 TIERS = ("own", "strong")
 _FLAGS = ("images", "tainted", "code", "reasoning", "planning", "batch", "abstain")
 _BOUNDS = ("tokens", "characters", "confidence")

@@ -38,8 +38,6 @@ from cervella.types import (
 from cervella.types.deadline import Deadline
 from cervella.types.endings import WHOLE, ending_of
 
-__all__ = ["Call"]
-
 _CLOSING_SECONDS = 5.0
 
 

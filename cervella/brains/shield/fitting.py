@@ -18,8 +18,6 @@ _SHOWN_OF_A_PASSAGE = ("text", "lead", "heading", "path")
 _TEMPLATE_TOKENS = 64
 """More than any template adds to a message."""
 
-__all__ = ["Fitted", "admit", "count_tokens", "fit", "location_of"]
-
 
 def location_of(brain: Brain, configured: Location | None = None) -> Location:
     """Where a brain runs. The owner's word counts more than the brain's, but one that says `remote` is a cloud brain

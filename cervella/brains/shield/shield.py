@@ -25,8 +25,6 @@ from cervella.protocols import Brain, optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["Guard", "Shield"]
-
 _logger = logging.getLogger("cervella")
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.2, 8.0, 0.3

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ThoughtFilter", "ThoughtLeakedError"]
-
 _NAMES = ("think", "thinking", "thought")
 # A tag in backticks is one that the answer speaks of.
 _TAG = re.compile(

@@ -18,8 +18,6 @@ from cervella.types import Message, Prompt, Usage, UsageUpdate
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["VllmBrain"]
-
 _URL = "http://localhost:8000/v1"
 _KEY = "VLLM_API_KEY"
 _NO_SUCH_ROUTE = (404, 405, 501)
