@@ -1,9 +1,9 @@
-"""The brain that generates nothing: it picks what answers the question from the passages, and quotes it.
+"""The extractive brain: it generates nothing, and answers with quotations from the passages.
 
-It needs no key, no model and no network, and the same prompt always gives the same answer. Which passage answers is
-the retriever's judgement, so rank weighs most; which lines of it answer is judged here, by the question's stems that a
-piece and its surroundings hold, the rare ones counting more, and by what a question of its sort asks for: a figure, a
-date, a reason, a name. Where pieces say most of the question, only those are quoted; else more is shown.
+It needs no key, no model and no network, and the same prompt always gives the same answer. The rank of a passage has
+the largest weight. Inside a passage, a sentence, row or line scores by the question's stems in it and around it, rare
+stems more, and by the kind of answer that the question asks for: a figure, a date, a reason, a name. If some excerpts
+contain most of the question's stems, only these are quoted; else more is shown.
 """
 
 from __future__ import annotations
@@ -19,17 +19,21 @@ from cervella.text.language import Language, fold, language_in
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
 
 _WORDS, _WORDS_SURE = 130, 100
-"""About how long an answer is; the second where some piece says most of the question."""
+"""Approximate words of an answer; the second number is for an answer that is sure (see `_SURE`)."""
 _MOST_PIECES, _MOST_SOURCES = 12, 4
+"""Maximum excerpts of an answer, and maximum passages that they come from."""
 _CONSIDERED = 150
+"""Maximum number of best excerpts that are compared in the selection."""
 _SURE, _KEPT, _PAST = 0.65, 0.6, 0.5
-"""A piece that says this much of the question makes the answer sure; then the others must say this part of that, half
-as much where the past is asked for and told."""
+"""An answer is sure if the best excerpt's match reaches the first number. Then each other excerpt needs at least the
+second number times that match; for an outdated source, this threshold is multiplied by the third."""
 _ENOUGH = 0.35
-"""The answer ends where the next piece is worth less than this part of the first."""
+"""The answer ends when the value of the next excerpt is below this share of the first one's."""
 _ANNOUNCED = 3
-"""How many of the items, rows or lines that a chosen introduction announces are shown with it."""
+"""Maximum items, rows or lines that are shown after a chosen sentence that announces them."""
 _SAME_GROUP, _SPREAD, _COVERED = 0.16, 0.8, 0.35
+"""Bonus for an excerpt of a paragraph, list or table already shown; penalty for a passage that is already quoted, per
+answer length; penalty for stems that are already covered."""
 
 
 class ExtractiveBrain:
@@ -63,7 +67,7 @@ class ExtractiveBrain:
 
 
 def _blocks(prompt: Prompt, lang: Language) -> Iterator[Iterator[str]]:
-    """The blocks of an answer, each in versions: whole, then with fewer and fewer pieces."""
+    """The blocks of an answer, each in several versions: complete, then with fewer and fewer excerpts."""
     if prompt.hints.get("abstain") or not prompt.question.strip():
         return
     sources = enumerate(prompt.sources.items())
@@ -98,7 +102,7 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Piece]
 
     def gain(fit: Fit) -> float:
         again = {stem: weight for stem, weight in fit.own.items() if stem in covered}
-        # Another row of the table, where it says something of the question itself.
+        # A bonus for another row of the same table, if the row itself contains a stem of the question.
         beside = _SAME_GROUP if fit.says and (fit.piece.mark, fit.piece.group) in opened else 0.0
         return fit.score - _COVERED * question.coverage(again) + beside - _SPREAD * spent[fit.piece.mark] / _WORDS
 
@@ -109,7 +113,7 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Piece]
         left.remove(best)
         key = (mark, best.piece.group)
         cost = best.words
-        if best.piece.kind == "line":  # a box is shown with the lines around
+        if best.piece.kind == "line":  # a line of a box is shown with the lines around it
             cost = 0 if key in opened else sum(len(piece.text.split()) for piece in groups[key][:10])
         elif key not in opened:
             cost += len(best.piece.header.split())
@@ -128,12 +132,14 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Piece]
 
 
 def _eligible(question: Question) -> tuple[list[Fit], int]:
-    """The fits that may be chosen, and about how many words to spend on them."""
+    """The fits that may be chosen, and the approximate number of words for them."""
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
     current = _best(fit for fit in fits if not fit.piece.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.piece.outdated or fit.match > 2 * current]
-    best = current if current >= 0 else _best(fits)  # an outdated source is no measure for the current ones
+    best = (
+        current if current >= 0 else _best(fits)
+    )  # the threshold only depends on outdated sources if there are no others
     if best < _SURE:
         return fits, _WORDS
     return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.piece.outdated else 1)], _WORDS_SURE
@@ -144,8 +150,10 @@ def _best(fits: Iterable[Fit]) -> float:
 
 
 def _in_order(chosen: Sequence[Fit]) -> list[str]:
-    """The marks, best first, outdated sources after the current ones; but the retriever's first choice stays first
-    where the current ones say hardly anything."""
+    """The marks in the order of the answer: best first, outdated sources last.
+
+    An outdated passage that the retriever ranks first keeps its place if the current ones hardly match.
+    """
     outdated = {fit.piece.mark: fit.piece.outdated for fit in chosen}
     current = _best(fit for fit in chosen if not fit.piece.outdated)
     for fit in chosen:
@@ -155,18 +163,18 @@ def _in_order(chosen: Sequence[Fit]) -> list[str]:
 
 
 def _same(one: Piece, other: Piece) -> bool:
-    """Whether two pieces say nearly the same words."""
-    a, b = _said(one.text), _said(other.text)
+    """Whether two excerpts have nearly the same words."""
+    a, b = _words(one.text), _words(other.text)
     return len(a & b) > 0.8 * max(len(a), len(b))
 
 
 @lru_cache(maxsize=4_096)
-def _said(text: str) -> frozenset[str]:
+def _words(text: str) -> frozenset[str]:
     return frozenset(fold(text).split())
 
 
 def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
-    """What the chosen pieces need to be understood: what announces or explains them, what they point back to."""
+    """Further excerpts that explain the chosen ones: announcements of them, and neighbouring sentences."""
     fits = question.fits
     places = {(fit.piece.mark, fit.piece.start): place for place, fit in enumerate(fits)}
     wanted: dict[int, None] = {}
@@ -193,7 +201,7 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
 
 
 def _without_dangling(chosen: Sequence[Fit]) -> list[Fit]:
-    """The pieces without introductions («Ecco il conto:») of which nothing that they announce is shown."""
+    """The chosen excerpts without announcements («Ecco il conto:») that are followed by nothing."""
     announced = {(fit.piece.mark, fit.piece.intro) for fit in chosen}
     kept = [
         fit

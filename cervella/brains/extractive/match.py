@@ -1,4 +1,4 @@
-"""How well each piece of the passages answers a question: its words, its surroundings, its rank, what it shows."""
+"""Scores how well each excerpt of the passages answers a question."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from cervella.brains.extractive.quotes import Piece
 from cervella.text.language import Language, fold
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
-"""What a stem counts that stands in the headings above, in the same paragraph, in the header of the table."""
+"""Weights of a stem that occurs in the headings above, in the same paragraph, or in the table's header. In the excerpt
+itself its weight is 1."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _SHOWS = {
@@ -24,42 +25,42 @@ _SHOWS = {
     "points_back": r"^\W*{words}",
     "metadata": r"^\W*{words}\W*:",
 }
-"""What a line that answers looks like, around the words of its language."""
+"""Patterns of an excerpt with a certain kind of answer. `{words}` are the words of the language for it."""
 _SELF_PIECES = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
 
 
-_folded = lru_cache(maxsize=4_096)(fold)  # a piece is looked at many times for one question
+_folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """How well a piece answers."""
+    """The scores of one excerpt for a question."""
 
     piece: Piece
     match: float
-    """0 to about 1: how much of the question the piece and its surroundings say, whatever its rank."""
+    """0 to about 1: share of the question's weight that the excerpt and its surroundings contain, without its rank."""
     score: float
     own: Mapping[str, float]
-    """The question's stems that it holds, with the weight of each; a row has those of its table's header too."""
+    """The question's stems in the excerpt, each with its weight; for a row, also those in the table's header."""
     says: bool
-    """Whether it holds one in its own words."""
+    """Whether the excerpt itself contains a stem of the question."""
     words: int
 
 
 @lru_cache(maxsize=16)
 def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
-    """The patterns over folded text, by what they show or ask for."""
+    """The compiled patterns for folded text, by name: `asks_...` for questions, the others for excerpts."""
     asks = {name: words for name, words in lang.phrases.items() if name.startswith("asks_")}
     shows = {name: text.replace("{words}", lang.phrases.get(name, "")) for name, text in _SHOWS.items()}
     return {name: re.compile(text) for name, text in (asks | shows).items()}
 
 
 class Question:
-    """A question held against the pieces of all its passages."""
+    """A question, compared with the excerpts of all its passages."""
 
     def __init__(self, question: str, found: Sequence[Piece], lang: Language, persona: str | None = None) -> None:
-        """`persona` is the name of who is asked, where it is known."""
+        """`persona` is the name of the persona, if known."""
         folded = _folded(question)
         self._patterns = _patterns(lang)
         self.asks = {
@@ -71,11 +72,13 @@ class Question:
             self.asks.add("self")
             found = _of_her(found)
         stems = list(dict.fromkeys(lang.stems(question)))
-        if "self" in self.asks:  # all of her Constitution is about her: her name tells no line from another
+        if "self" in self.asks:  # her name occurs all over her Constitution
             stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
         asked = frozenset(stems)
         found = [piece for piece in found if not self._is_header(piece) or self._names_datum(piece, asked, lang)]
-        found = list({piece.text: piece for piece in reversed(found)}.values())[::-1]  # of copies, the first
+        found = list({piece.text: piece for piece in reversed(found)}.values())[
+            ::-1
+        ]  # of equal excerpts, only the first
         self.pieces = found
         self._stems = [frozenset(lang.stems(piece.text)) for piece in found]
         above = {text for piece in found for text in (piece.context, piece.header)}
@@ -88,7 +91,7 @@ class Question:
         self._related = {stem: others for stem, others in related.items() if others}
         light = frozenset(lang.stems(lang.phrases["light"]))
         if light.issuperset(self._related):
-            self._related = {}  # such words alone ask for nothing: the passages' order decides
+            self._related = {}  # a question of light words alone: only the order of the passages counts
         self._weights = {
             stem: math.log(1 + len(found) / (0.5 + max(frequency[other] for other in others)))
             * (_LIGHT if stem in light else 1.0)
@@ -103,7 +106,7 @@ class Question:
         return self._says("metadata", _folded(piece.text[:40]))
 
     def _names_datum(self, piece: Piece, asked: frozenset[str], lang: Language) -> bool:
-        """Whether a line of a document's data names the one that is asked for: its author, its version, its date."""
+        """Whether a line of a document's metadata has a field that the question names: author, version, date."""
         if "metadata" not in self.asks:
             return False
         dated = "time" in self.asks and self._says("shows_time", _folded(piece.text))
@@ -118,7 +121,7 @@ class Question:
         return held
 
     def coverage(self, held: Mapping[str, float]) -> float:
-        """0 to 1: how much of the question's weight these stems are."""
+        """The share of these stems in the question's total weight, 0 to 1."""
         total = sum(self._weights.values())
         return sum(self._weights[stem] * weight for stem, weight in held.items()) / total if total else 0.0
 
@@ -129,10 +132,10 @@ class Question:
             near.setdefault((piece.mark, piece.group), set()).update(stems)
             far.setdefault(piece.mark, set()).update(stems | context)
         dates = sorted({piece.passage.date for piece in self.pieces if piece.passage.date})
-        worth = _worth(self.pieces)
+        prior = _rank_priors(self.pieces)
         passages = {mark: self.coverage(self._held(stems)) for mark, stems in far.items()}
         groups = {key: self._held(stems) for key, stems in near.items()}
-        told = self._who_she_is()
+        identity = self._identity()
         fits = []
         for number, piece in enumerate(self.pieces):
             own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
@@ -141,12 +144,12 @@ class Question:
             match = self.coverage(own) + _CONTEXT * self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
             heading = _folded(piece.section.rsplit("\n", 1)[-1])
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
-                match += _HEADING_CUE  # a heading that asks what the question asks: «Perché abbiamo cambiato idea»
-            if number in told:
+                match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
+            if number in identity:
                 match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(piece):
                 match += _METADATA * passages[piece.mark]
-            score = match + _SAME_PASSAGE * passages[piece.mark] + _RANK * worth[piece.rank]
+            score = match + _SAME_PASSAGE * passages[piece.mark] + _RANK * prior[piece.rank]
             score += self._merits(piece, self._stems[number])
             if len(dates) > 1 and piece.passage.date:
                 newest = dates.index(piece.passage.date) / (len(dates) - 1)
@@ -155,10 +158,10 @@ class Question:
             fits.append(Fit(piece, match, score, own, says, len(piece.text.split())))
         return fits
 
-    def _who_she_is(self) -> range:
-        """The pieces that tell who she is, where that is asked: the first that says «I am …», and what follows it.
+    def _identity(self) -> range:
+        """The places of the excerpts that say who she is, if the question asks this.
 
-        A Constitution that speaks of her in the third person is quoted from its first sentence on.
+        They begin with the first excerpt that says «I am …», else with the first sentence of the Constitution.
         """
         if "self" not in self.asks:
             return range(0)
@@ -171,7 +174,7 @@ class Question:
         return range(first, first + sum(same))
 
     def _merits(self, piece: Piece, stems: Collection[str]) -> float:
-        """What a piece is worth whatever words it shares with the question."""
+        """The part of an excerpt's score that does not depend on the words of the question."""
         folded = _folded(piece.text)
         shown = [name for name in self.asks - {"self"} if self._says(f"shows_{name}", folded)]
         merit = _CUE * len(shown) + _OPENING / (1 + piece.group)
@@ -180,7 +183,7 @@ class Question:
         return merit - _WEAK * sum(flaws)
 
     def points_back(self, piece: Piece) -> bool:
-        """Whether a sentence starts with a word that only the one before explains."""
+        """Whether a sentence begins with a word that refers to the sentence before it."""
         return self._says("points_back", _folded(piece.text[:40]))
 
 
@@ -189,25 +192,26 @@ def _is_hers(piece: Piece) -> bool:
 
 
 def _of_her(found: Sequence[Piece]) -> Sequence[Piece]:
-    """Of a retrieval that puts the Constitution first, the pieces of that alone: others say «I am …» too."""
+    """Only the excerpts of the Constitution, if it is ranked first: other documents may say «I am …» too."""
     if not found or not _is_hers(found[0]):
         return found
     return [piece for piece in found if piece.passage.path == found[0].passage.path]
 
 
-def _worth(found: Sequence[Piece]) -> dict[int, float]:
-    """0 to 1 for each rank: the retriever's scores where they tell the passages apart, else the order alone."""
+def _rank_priors(found: Sequence[Piece]) -> dict[int, float]:
+    """A prior of 0 to 1 for each rank: from the retriever's scores if they differ, else from the order alone."""
     scores = {piece.rank: piece.passage.score for piece in found}
     ranks, best = 1 + max(scores, default=0), max(scores.values(), default=0.0)
-    told = best > 0 and min(scores.values()) < best
+    differ = best > 0 and min(scores.values()) < best
     return {
-        rank: (1 - _BY_SCORE) * (1 - rank / ranks) + _BY_SCORE * (max(score, 0.0) / best if told else 1 - rank / ranks)
+        rank: (1 - _BY_SCORE) * (1 - rank / ranks)
+        + _BY_SCORE * (max(score, 0.0) / best if differ else 1 - rank / ranks)
         for rank, score in scores.items()
     }
 
 
 def _related(stem: str, known: Collection[str]) -> dict[str, float]:
-    """The stems of the passages that stand for one of the question: itself, else those that start alike."""
+    """The stems of the passages that match one of the question, with weights: itself, else those that begin alike."""
     if stem in known:
         return {stem: 1.0}
     if len(stem) < 4 or not stem.isalpha():
