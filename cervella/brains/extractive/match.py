@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cervella.brains.extractive.quotes import Piece
+from cervella.brains.extractive.quotes import Excerpt
 from cervella.text.language import Language, fold
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
@@ -26,7 +26,7 @@ _SHOWS = {
     "metadata": r"^\W*{words}\W*:",
 }
 """Patterns of an excerpt with a certain kind of answer. `{words}` are the words of the language for it."""
-_SELF_PIECES = 5
+_SELF_EXCERPTS = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
 
 
@@ -37,7 +37,7 @@ _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for on
 class Fit:
     """The scores of one excerpt for a question."""
 
-    piece: Piece
+    excerpt: Excerpt
     match: float
     """0 to about 1: share of the question's weight that the excerpt and its surroundings contain, without its rank."""
     score: float
@@ -59,7 +59,7 @@ def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
 class Question:
     """A question, compared with the excerpts of all its passages."""
 
-    def __init__(self, question: str, found: Sequence[Piece], lang: Language, persona: str | None = None) -> None:
+    def __init__(self, question: str, found: Sequence[Excerpt], lang: Language, persona: str | None = None) -> None:
         """`persona` is the name of the persona, if known."""
         folded = _folded(question)
         self._patterns = _patterns(lang)
@@ -75,16 +75,18 @@ class Question:
         if "self" in self.asks:  # her name occurs all over her Constitution
             stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
         asked = frozenset(stems)
-        found = [piece for piece in found if not self._is_header(piece) or self._names_datum(piece, asked, lang)]
-        found = list({piece.text: piece for piece in reversed(found)}.values())[
+        found = [
+            excerpt for excerpt in found if not self._is_header(excerpt) or self._names_datum(excerpt, asked, lang)
+        ]
+        found = list({excerpt.text: excerpt for excerpt in reversed(found)}.values())[
             ::-1
         ]  # of equal excerpts, only the first
-        self.pieces = found
-        self._stems = [frozenset(lang.stems(piece.text)) for piece in found]
-        above = {text for piece in found for text in (piece.context, piece.header)}
+        self.excerpts = found
+        self._stems = [frozenset(lang.stems(excerpt.text)) for excerpt in found]
+        above = {text for excerpt in found for text in (excerpt.context, excerpt.header)}
         cached = {text: frozenset(lang.stems(text)) for text in above}
-        self._contexts = [cached[piece.context] | cached[piece.header] for piece in found]
-        self._headers = [cached[piece.header] for piece in found]
+        self._contexts = [cached[excerpt.context] | cached[excerpt.header] for excerpt in found]
+        self._headers = [cached[excerpt.header] for excerpt in found]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
         related = {stem: _related(stem, known) for stem in stems}
@@ -102,15 +104,15 @@ class Question:
     def _says(self, name: str, folded: str) -> bool:
         return name in self._patterns and self._patterns[name].search(folded) is not None
 
-    def _is_header(self, piece: Piece) -> bool:
-        return self._says("metadata", _folded(piece.text[:40]))
+    def _is_header(self, excerpt: Excerpt) -> bool:
+        return self._says("metadata", _folded(excerpt.text[:40]))
 
-    def _names_datum(self, piece: Piece, asked: frozenset[str], lang: Language) -> bool:
+    def _names_datum(self, excerpt: Excerpt, asked: frozenset[str], lang: Language) -> bool:
         """Whether a line of a document's metadata has a field that the question names: author, version, date."""
         if "metadata" not in self.asks:
             return False
-        dated = "time" in self.asks and self._says("shows_time", _folded(piece.text))
-        return dated or not asked.isdisjoint(lang.stems(piece.text.split(":", 1)[0]))
+        dated = "time" in self.asks and self._says("shows_time", _folded(excerpt.text))
+        return dated or not asked.isdisjoint(lang.stems(excerpt.text.split(":", 1)[0]))
 
     def _held(self, stems: Collection[str], factor: float = 1.0) -> dict[str, float]:
         held = {}
@@ -128,34 +130,34 @@ class Question:
     def _fits(self) -> list[Fit]:
         near: dict[tuple[str, int], set[str]] = {}
         far: dict[str, set[str]] = {}
-        for piece, stems, context in zip(self.pieces, self._stems, self._contexts, strict=True):
-            near.setdefault((piece.mark, piece.group), set()).update(stems)
-            far.setdefault(piece.mark, set()).update(stems | context)
-        dates = sorted({piece.passage.date for piece in self.pieces if piece.passage.date})
-        prior = _rank_priors(self.pieces)
+        for excerpt, stems, context in zip(self.excerpts, self._stems, self._contexts, strict=True):
+            near.setdefault((excerpt.mark, excerpt.group), set()).update(stems)
+            far.setdefault(excerpt.mark, set()).update(stems | context)
+        dates = sorted({excerpt.passage.date for excerpt in self.excerpts if excerpt.passage.date})
+        prior = _rank_priors(self.excerpts)
         passages = {mark: self.coverage(self._held(stems)) for mark, stems in far.items()}
         groups = {key: self._held(stems) for key, stems in near.items()}
         identity = self._identity()
         fits = []
-        for number, piece in enumerate(self.pieces):
+        for number, excerpt in enumerate(self.excerpts):
             own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
             above = {s: w for s, w in self._held(self._contexts[number]).items() if s not in own}
-            beside = {s: w for s, w in groups[piece.mark, piece.group].items() if s not in own and s not in above}
+            beside = {s: w for s, w in groups[excerpt.mark, excerpt.group].items() if s not in own and s not in above}
             match = self.coverage(own) + _CONTEXT * self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
-            heading = _folded(piece.section.rsplit("\n", 1)[-1])
+            heading = _folded(excerpt.section.rsplit("\n", 1)[-1])
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
             if number in identity:
                 match = max(match, _SELF)
-            if "metadata" in self.asks and self._is_header(piece):
-                match += _METADATA * passages[piece.mark]
-            score = match + _SAME_PASSAGE * passages[piece.mark] + _RANK * prior[piece.rank]
-            score += self._merits(piece, self._stems[number])
-            if len(dates) > 1 and piece.passage.date:
-                newest = dates.index(piece.passage.date) / (len(dates) - 1)
+            if "metadata" in self.asks and self._is_header(excerpt):
+                match += _METADATA * passages[excerpt.mark]
+            score = match + _SAME_PASSAGE * passages[excerpt.mark] + _RANK * prior[excerpt.rank]
+            score += self._merits(excerpt, self._stems[number])
+            if len(dates) > 1 and excerpt.passage.date:
+                newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             says = bool(self._held(self._stems[number]))
-            fits.append(Fit(piece, match, score, own, says, len(piece.text.split())))
+            fits.append(Fit(excerpt, match, score, own, says, len(excerpt.text.split())))
         return fits
 
     def _identity(self) -> range:
@@ -165,42 +167,45 @@ class Question:
         """
         if "self" not in self.asks:
             return range(0)
-        says = (n for n, piece in enumerate(self.pieces) if self._says("shows_self", _folded(piece.text)))
-        opens = (n for n, piece in enumerate(self.pieces) if _is_hers(piece) and piece.kind == "sentence")
+        says = (n for n, excerpt in enumerate(self.excerpts) if self._says("shows_self", _folded(excerpt.text)))
+        opens = (n for n, excerpt in enumerate(self.excerpts) if _is_hers(excerpt) and excerpt.kind == "sentence")
         first = next(says, next(opens, None))
         if first is None:
             return range(0)
-        same = [other.mark == self.pieces[first].mark for other in self.pieces[first : first + _SELF_PIECES]]
+        same = [other.mark == self.excerpts[first].mark for other in self.excerpts[first : first + _SELF_EXCERPTS]]
         return range(first, first + sum(same))
 
-    def _merits(self, piece: Piece, stems: Collection[str]) -> float:
+    def _merits(self, excerpt: Excerpt, stems: Collection[str]) -> float:
         """The part of an excerpt's score that does not depend on the words of the question."""
-        folded = _folded(piece.text)
+        folded = _folded(excerpt.text)
         shown = [name for name in self.asks - {"self"} if self._says(f"shows_{name}", folded)]
-        merit = _CUE * len(shown) + _OPENING / (1 + piece.group)
-        merit += _BOLD if "**" in piece.text else 0.0
-        flaws = [piece.text.rstrip("*_ ").endswith(end) for end in ("?", ":")] + ["](" in piece.text, len(stems) < 2]
+        merit = _CUE * len(shown) + _OPENING / (1 + excerpt.group)
+        merit += _BOLD if "**" in excerpt.text else 0.0
+        flaws = [excerpt.text.rstrip("*_ ").endswith(end) for end in ("?", ":")] + [
+            "](" in excerpt.text,
+            len(stems) < 2,
+        ]
         return merit - _WEAK * sum(flaws)
 
-    def points_back(self, piece: Piece) -> bool:
+    def points_back(self, excerpt: Excerpt) -> bool:
         """Whether a sentence begins with a word that refers to the sentence before it."""
-        return self._says("points_back", _folded(piece.text[:40]))
+        return self._says("points_back", _folded(excerpt.text[:40]))
 
 
-def _is_hers(piece: Piece) -> bool:
-    return piece.passage.role == "constitution"
+def _is_hers(excerpt: Excerpt) -> bool:
+    return excerpt.passage.role == "constitution"
 
 
-def _of_her(found: Sequence[Piece]) -> Sequence[Piece]:
+def _of_her(found: Sequence[Excerpt]) -> Sequence[Excerpt]:
     """Only the excerpts of the Constitution, if it is ranked first: other documents may say «I am …» too."""
     if not found or not _is_hers(found[0]):
         return found
-    return [piece for piece in found if piece.passage.path == found[0].passage.path]
+    return [excerpt for excerpt in found if excerpt.passage.path == found[0].passage.path]
 
 
-def _rank_priors(found: Sequence[Piece]) -> dict[int, float]:
+def _rank_priors(found: Sequence[Excerpt]) -> dict[int, float]:
     """A prior of 0 to 1 for each rank: from the retriever's scores if they differ, else from the order alone."""
-    scores = {piece.rank: piece.passage.score for piece in found}
+    scores = {excerpt.rank: excerpt.passage.score for excerpt in found}
     ranks, best = 1 + max(scores, default=0), max(scores.values(), default=0.0)
     differ = best > 0 and min(scores.values()) < best
     return {

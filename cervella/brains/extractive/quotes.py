@@ -18,7 +18,7 @@ from cervella.types import Passage
 
 _LONGEST_PASSAGE = 16_000
 """Maximum characters of a passage that are read. A chunk is much shorter."""
-_LONGEST_PIECE = 400
+_LONGEST_EXCERPT = 400
 """Maximum characters of an excerpt. A longer sentence is split."""
 _WHOLE_BOX = 10
 """Maximum lines of a code fence or box that is shown whole. Of a longer one, only a part is shown."""
@@ -33,7 +33,7 @@ _STATES = re.compile(r"\w: .*\d")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Excerpt:
     """An excerpt of a passage that can be quoted: `passage.text[start:end]`."""
 
     mark: str
@@ -68,12 +68,12 @@ class Piece:
         return f"{self.section}\n{announced}"
 
 
-def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece]:
+def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Excerpt]:
     """The excerpts of a passage, in order, without table headers, comments, and headings without a figure."""
     passage = _bounded(passage)
     text = passage.text
     above = f"{passage.lead}\n{passage.heading}"
-    found: list[Piece] = []
+    found: list[Excerpt] = []
     section, header, intro, group = above, "", -1, 0
     before: tuple[str, Quotable] | None = None
     for quotable in quotables(text, lang):
@@ -95,11 +95,11 @@ def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece
         before = (kind, quotable) if quotable.kind != "heading" else None
         if kind == "row" and written == header:
             continue
-        if same_item and quotable.end - found[-1].start <= _LONGEST_PIECE:
+        if same_item and quotable.end - found[-1].start <= _LONGEST_EXCERPT:
             found[-1] = replace(found[-1], end=quotable.end)
             continue
         for start, end in _parts(text, quotable, kind):
-            found.append(Piece(mark, passage, rank, start, end, kind, group, section, header, intro))
+            found.append(Excerpt(mark, passage, rank, start, end, kind, group, section, header, intro))
         if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
             intro = found[-1].start
     return found
@@ -116,7 +116,7 @@ def _kind(text: str, quotable: Quotable, before: tuple[str, Quotable] | None) ->
     if quotable.kind == "heading":
         return "sentence"
     if quotable.kind != "sentence":
-        return quotable.kind if quotable.end - quotable.start <= 2 * _LONGEST_PIECE else "sentence"
+        return quotable.kind if quotable.end - quotable.start <= 2 * _LONGEST_EXCERPT else "sentence"
     later = before is not None and before[0] == "item" and before[1].block == quotable.block
     return (
         "item" if later or _ITEM.match(text[text.rfind("\n", 0, quotable.start) + 1 : quotable.start]) else "sentence"
@@ -153,10 +153,10 @@ def _parts(text: str, quotable: Quotable, kind: str) -> Iterator[tuple[int, int]
     cuts = [quotable.start, *(m.start() for m in _LABEL.finditer(text, quotable.start, quotable.end)), quotable.end]
     for first, last in pairwise(cuts):
         start = first
-        while last - start > _LONGEST_PIECE:
-            clauses = [m.start() for m in _CLAUSE.finditer(text, start + 80, start + _LONGEST_PIECE)]
-            cut = clauses[-1] if clauses else text.rfind(" ", start + 80, start + _LONGEST_PIECE)
-            cut = cut if cut > start else start + _LONGEST_PIECE
+        while last - start > _LONGEST_EXCERPT:
+            clauses = [m.start() for m in _CLAUSE.finditer(text, start + 80, start + _LONGEST_EXCERPT)]
+            cut = clauses[-1] if clauses else text.rfind(" ", start + 80, start + _LONGEST_EXCERPT)
+            cut = cut if cut > start else start + _LONGEST_EXCERPT
             yield _trimmed(text, start, cut)
             start = cut
         yield _trimmed(text, start, last)
@@ -168,7 +168,7 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, start + len(text[start:end].rstrip())
 
 
-def quote(chosen: Sequence[Piece], group: Sequence[Piece], lang: Language) -> str:
+def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language) -> str:
     """Excerpts of one group as markdown with their mark; empty if the quotation would not be supported by the passage.
 
     `chosen` is in the order of the passage; `group` contains all excerpts of the group.
@@ -204,34 +204,34 @@ def _is_supported(block: str, mark: str, passage: Passage, lang: Language) -> bo
     )
 
 
-def _prose(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+def _prose(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     return " ".join(_quoted(run) for run in _runs(chosen, group))
 
 
-def _list(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+def _list(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     runs = [_quoted(run).rstrip(".") for run in _runs(chosen, group)]
     return "\n".join(f"- {run}" for run in runs) if len(runs) > 1 else f"{runs[0]}."
 
 
-def _runs(chosen: Sequence[Piece], group: Sequence[Piece]) -> list[list[Piece]]:
+def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Excerpt]]:
     """Groups of neighbouring excerpts that are quoted together."""
-    places = {piece.start: place for place, piece in enumerate(group)}
-    runs: list[list[Piece]] = []
-    for piece in chosen:
+    places = {excerpt.start: place for place, excerpt in enumerate(group)}
+    runs: list[list[Excerpt]] = []
+    for excerpt in chosen:
         last = runs[-1][-1] if runs else None
-        if last and places.get(piece.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, piece):
-            runs[-1].append(piece)
+        if last and places.get(excerpt.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, excerpt):
+            runs[-1].append(excerpt)
         else:
-            runs.append([piece])
+            runs.append([excerpt])
     return runs
 
 
-def _one_line(last: Piece, piece: Piece) -> bool:
+def _one_line(last: Excerpt, excerpt: Excerpt) -> bool:
     """Whether only white space and `>` signs are between two excerpts."""
-    return not piece.passage.text[last.end : piece.start].strip(" \t\n>") and piece.kind in ("sentence", "item")
+    return not excerpt.passage.text[last.end : excerpt.start].strip(" \t\n>") and excerpt.kind in ("sentence", "item")
 
 
-def _quoted(run: Sequence[Piece]) -> str:
+def _quoted(run: Sequence[Excerpt]) -> str:
     """`«words» [F1].`, with outer quotation marks that do not occur in the words."""
     text = run[0].passage.text[run[0].start : run[-1].end]
     text = defuse_marks(" ".join(re.sub(r"\n\s*(?:>\s?)+", " ", text).split()).strip())
@@ -249,23 +249,23 @@ def _cells(row: str) -> list[str]:
     return [row[start:end].strip() for start, end in cells(row)]
 
 
-def _table(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+def _table(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     """The header and the chosen rows as a table, with aligned columns."""
     header = chosen[0].header
     if not header:
         return _prose(chosen, group)
-    rows = [_cells(defuse_marks(row)) for row in (header, *(piece.text for piece in chosen))]
+    rows = [_cells(defuse_marks(row)) for row in (header, *(excerpt.text for excerpt in chosen))]
     widths = [max(3, *(len(row[n]) for row in rows if n < len(row))) for n in range(len(rows[0]))]
     rows.insert(1, ["-" * width for width in widths])
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows]
     return "\n".join(f"| {line} |" for line in lines) + f"\n\n[{chosen[0].mark}]"
 
 
-def _box(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+def _box(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     """A code fence with a box or fence of the passage: whole if short, else the chosen lines and neighbours."""
     lines = chosen[0].passage.text.split("\n")
-    numbers = [chosen[0].passage.text.count("\n", 0, piece.start) for piece in group]
-    wanted = {number for number, piece in zip(numbers, group, strict=True) if piece in chosen}
+    numbers = [chosen[0].passage.text.count("\n", 0, excerpt.start) for excerpt in group]
+    wanted = {number for number, excerpt in zip(numbers, group, strict=True) if excerpt in chosen}
     first, last = numbers[0], numbers[-1]
     while first > 0 and _is_edge(lines[first - 1]):
         first -= 1
