@@ -338,7 +338,7 @@ class HttpBrain(Generic[C]):
             start=self.start.format(name=self.name),
             key_cure=f"Set {variable} in the environment to a key that is valid there, or name another: {table}."
             if variable
-            else f"Name the environment variable that holds its key: {table}.",
+            else f"Name the environment variable that contains its key: {table}.",
             key_variables=self._key_variables,
             extra=self.extra,
         )

@@ -42,9 +42,9 @@ class Rule:
     """Conditions that must all be true. Without conditions the rule always applies."""
     reason: str = ""
 
-    def holds(self, features: Mapping[str, Any]) -> bool:
+    def applies(self, features: Mapping[str, Any]) -> bool:
         """Whether the rule applies. A condition on an unknown feature (None) is false."""
-        return all(_holds(condition, wanted, features) for condition, wanted in self.when.items())
+        return all(_is_true(condition, wanted, features) for condition, wanted in self.when.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Router(Fallback):
         left = [name for name in self._members if name not in excluded]
         if not left:
             raise self._none_fits(excluded)
-        rule = next((rule for rule in self._rules if rule.holds(features)), None)
+        rule = next((rule for rule in self._rules if rule.applies(features)), None)
         order, reason = left, "no rule applies: the first brain is asked"
         if rule is not None:
             first = self._tiers.get(rule.to, (rule.to,))
@@ -200,7 +200,7 @@ def features_of(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _holds(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
+def _is_true(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
     if condition in _FLAGS:
         return bool(features[condition]) is wanted
     name, _, side = condition.rpartition("_")
