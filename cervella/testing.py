@@ -1,7 +1,7 @@
-"""For people who write brains and retrievers, and for tests: brains with known answers, and the contracts as checks.
+"""Helpers for tests of brains and retrievers.
 
-EchoBrain and ScriptedBrain call no engine. `check_brain` and `check_retriever` run an implementation through its
-contract and raise AssertionError with what it breaks.
+EchoBrain and ScriptedBrain have known answers and call no engine. `check_brain` and `check_retriever` test an
+implementation against its contract, and raise AssertionError for the first broken promise.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["EchoBrain", "FixedRetriever", "ScriptedBrain", "check_brain", "check
 
 
 class EchoBrain:
-    """Answers with the question, word by word. Keeps the prompts it was given."""
+    """Answers with the question, word by word. Keeps its prompts in `prompts`."""
 
     location: Location = "local"
     capabilities = frozenset({"images"})
@@ -56,10 +56,10 @@ class EchoBrain:
 
 
 class ScriptedBrain:
-    """Answers from a list, in turn, the last one for ever: a string is an answer, an error is raised.
+    """Answers from a list, in order, then always with its last entry. Keeps its prompts in `prompts`.
 
-    A pair `(text, error)` streams the text, then breaks off with the error; a Completion ends as it says. Keeps the
-    prompts it was given.
+    A string is streamed as the answer, and an exception is raised. A pair `(text, error)` streams the text and then
+    raises the error. A Completion is streamed and returned unchanged.
     """
 
     capabilities: frozenset[str] = frozenset({"images"})
@@ -81,10 +81,10 @@ class ScriptedBrain:
         self.context_tokens = context_tokens
         self.prompts: list[Prompt] = []
         self.closed = 0
-        """How many streams were closed before their end."""
+        """The number of streams that were closed before their end."""
         self._answers = (answers,) if isinstance(answers, str) else tuple(answers)
         if not self._answers:
-            raise ConfigError("A scripted brain has no answers.", remedy="Give it at least one.")
+            raise ConfigError("A scripted brain has no answers.", remedy="Pass at least one answer.")
         self._usage = usage or Usage()
         self._delay = delay
 
@@ -114,7 +114,7 @@ class ScriptedBrain:
 
 
 class FixedRetriever:
-    """Gives the same passages for every query, filtered and cut."""
+    """Returns the same passages for every query, filtered, and at most `top_k`."""
 
     def __init__(
         self,
@@ -168,10 +168,10 @@ def _sample_prompt() -> Prompt:
 
 
 def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = None, timeout: float = 120.0) -> None:
-    """Run a brain through its contract. Raises AssertionError with the first promise that it breaks.
+    """Test a brain against its contract. Raises AssertionError for the first broken promise.
 
-    It is asked a short question three times: once to the end, once closed after its first event, once on another
-    event loop. `timeout` is in seconds, for each.
+    The brain gets a short question three times: the first answer is read to its end, the second is closed after its
+    first event, and the third runs on another event loop. `timeout` is in seconds, for each answer.
     """
     subject: Any = brain() if isinstance(brain, type) or not hasattr(brain, "stream") else brain
     asked = prompt or _sample_prompt()
@@ -242,24 +242,24 @@ def _is_day(date: str | None) -> bool:
         return False
 
 
-def _run(work: Callable[[], Any], timeout: float, what: str) -> Any:
+def _run(work: Callable[[], Any], timeout: float, task: str) -> Any:
     async def bounded() -> Any:
         return await asyncio.wait_for(work(), timeout)
 
     try:
         return asyncio.run(bounded())
     except TimeoutError:
-        raise AssertionError(f"the brain did not {what} within {timeout:g} s") from None
+        raise AssertionError(f"the brain did not {task} within {timeout:g} s") from None
     except AssertionError:
         raise
     except BrainError as error:
-        raise AssertionError(f"the brain did not {what}: {error}") from error
+        raise AssertionError(f"the brain did not {task}: {error}") from error
     except Exception as error:
         raise AssertionError(f"a brain raises only BrainError, not {type(error).__name__}: {error}") from error
 
 
 def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
-    """Run a retriever through its contract. Raises AssertionError with the first promise that it breaks."""
+    """Test a retriever against its contract. Raises AssertionError for the first broken promise."""
     for top_k in (1, 6):
         found = retriever.retrieve(query, top_k=top_k)
         assert isinstance(found, Retrieval), f"retrieve gave {type(found).__name__}: a Retrieval"
@@ -281,7 +281,7 @@ def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
             assert _is_day(passage.date), f"{passage.path}: date is {passage.date!r}: ISO, as 2026-01-31, or None"
             assert "\\" not in passage.path, f"{passage.path}: paths are POSIX"
             assert not passage.path.startswith("/"), f"{passage.path}: paths are relative to the folder"
-        again = retriever.retrieve(query, top_k=top_k)  # its folder may have gone on meanwhile
+        again = retriever.retrieve(query, top_k=top_k)  # its files may have changed between the calls
         assert replace(again, behind=found.behind, unchecked=found.unchecked) == found, (
             "the same query gave another answer"
         )

@@ -1,15 +1,15 @@
-"""What thinks: the brains by name. Asking for one never imports another."""
+"""The registry of brains: loads a brain by its name, and imports only the module of that brain."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
-from cervella.brains.other_names import known_elsewhere
 from cervella.errors import (
     BrainError,
     BrainNotInstalledError,
@@ -18,9 +18,8 @@ from cervella.errors import (
     UnknownBrainError,
     did_you_mean,
 )
+from cervella.process.files import read_packaged
 from cervella.protocols import Brain
-
-__all__ = ["COST_OPTIONS", "SHIELD_OPTIONS", "brain_names", "default_brain", "load_brain", "shield_options"]
 
 _BUILT_IN: Mapping[str, str] = {
     "claude": "cervella.brains.claude.brain:ClaudeBrain",
@@ -31,8 +30,10 @@ _BUILT_IN: Mapping[str, str] = {
     "scripted": "cervella.testing:ScriptedBrain",
     "vllm": "cervella.brains.vllm.brain:VllmBrain",
 }
-_GROUP = "cervella.brains"
 _PROBE_SECONDS = 0.5
+"""Timeout in seconds of the request that looks for an Ollama server."""
+_ONE_MAKERS_MODEL = re.compile(r"(openai|chatgpt|gpt|gemini|anthropic|claude)\b(?!-oss)")
+"""Beginnings of the names of models that only their maker serves; any server can run gpt-oss."""
 SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries", "remind_every")
 """Keys of [brains.NAME] that the shield reads, for every brain."""
 COST_OPTIONS = ("price", "usd_per_hour", "usd_per_day", "usd_per_month")
@@ -40,11 +41,11 @@ COST_OPTIONS = ("price", "usd_per_hour", "usd_per_day", "usd_per_month")
 
 
 def _third_party() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=_GROUP) if point.name not in _BUILT_IN}
+    return {point.name: point for point in entry_points(group="cervella.brains") if point.name not in _BUILT_IN}
 
 
 def brain_names(options: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
-    """The names that a brain can be asked for by: built in, installed by entry point, and configured."""
+    """The names of all brains that can be loaded: built in, installed by entry point, and configured."""
     return sorted({*_BUILT_IN, *_third_party(), "router", *(options or {})})
 
 
@@ -54,11 +55,11 @@ def load_brain(
     *,
     defaults: Mapping[str, Any] | None = None,
 ) -> Brain:
-    """Make the brain that `name` or `name:model` stands for; it splits at the first colon.
+    """Create the brain for `name` or `name:model`; the first colon separates the two.
 
-    `options` are the [brains.NAME] tables; `defaults` are for the brains that have such an option and whose table does
-    not name it. Raises UnknownBrainError, ConfigError for an option that the brain does
-    not have, BrainNotInstalledError where its package is missing.
+    `options` are the [brains.NAME] tables. `defaults` are used where the brain has such an option and its table does
+    not set it. Raises UnknownBrainError, ConfigError for an option that the brain does not have, and
+    BrainNotInstalledError where its package is missing.
     """
     options = options or {}
     name, _, model = spec.partition(":")
@@ -93,35 +94,64 @@ def load_brain(
 def _unknown(spec: str, kind: str, options: Mapping[str, Mapping[str, Any]]) -> UnknownBrainError:
     name, _, model = spec.partition(":")
     if kind == name.strip():
-        known, what = brain_names(options), f"No brain is called {kind!r}."
-        cure = known_elsewhere(spec) or known_elsewhere(kind)
+        known, message = brain_names(options), f"No brain is called {kind!r}."
+        advice = _advice_for(spec) or _advice_for(kind)
     else:
-        known, what = brain_names(), f"The brain {name!r} is of kind {kind!r}: there is none."
-        cure = known_elsewhere(kind, table=name)
-    near = f"{cure} " if cure else did_you_mean(kind, known)
-    if model and not near:
-        near = f'A model of Ollama is named after its brain: "ollama:{spec}". '
-    return UnknownBrainError(what, name=kind, known=known, remedy=f"{near}Known brains: {', '.join(known)}.")
+        known, message = brain_names(), f"The brain {name!r} is of the kind {kind!r}, which does not exist."
+        advice = _advice_for(kind, table=name)
+    advice = f"{advice} " if advice else did_you_mean(kind, known)
+    if model and not advice:
+        advice = f'Write the name of the brain before a model of Ollama: "ollama:{spec}". '
+    return UnknownBrainError(message, name=kind, known=known, remedy=f"{advice}Known brains: {', '.join(known)}.")
+
+
+def _advice_for(name: str, *, table: str | None = None) -> str | None:
+    """How to configure an engine that has another name here, in [brains.TABLE]; None for an unknown engine.
+
+    >>> _advice_for("anthropic"), _advice_for("cluade")
+    ('Here the name of that engine is "claude".', None)
+    """
+    if name.lower().endswith(".gguf"):
+        return f'A GGUF file runs in the brain "embedded": brain = "embedded", [brains.embedded] model = {name!r}.'
+    if name.startswith(("http://", "https://")):
+        return 'Give the server a table: [brains.NAME] kind = "vllm" or "ollama", and set url there.'
+    known = read_packaged("cervella.brains", "other_names.toml")
+    family = _ONE_MAKERS_MODEL.match(name.lower())
+    bare = family[1] if family else re.sub(r"[^a-z]", "", name.lower())
+    if bare in known["kinds"]:
+        return f'Here the name of that engine is "{known["kinds"][bare]}".'
+    server = known["other_names"].get(bare, bare)
+    url = known["compatible"].get(server)
+    if url is None:
+        return None
+    key = "" if "localhost" in url else f', api_key_env = "{server.upper()}_API_KEY"'
+    local = ' A GGUF file can also run in this process: kind = "embedded".' if server == "llamacpp" else ""
+    table = table or server
+    return (
+        f'The kind "vllm" can use every OpenAI-compatible server: [brains.{table}] kind = "vllm", '
+        f'url = "{url}", model = "…"{key}; then brain = "{table}".{local}'
+    )
 
 
 def default_brain(options: Mapping[str, Mapping[str, Any]] | None = None) -> tuple[str, str]:
-    """The brain that answers where none is named, and why: Claude, Ollama, the embedded one, or the quoting one.
+    """The name of the brain that answers if the configuration names none, and the reason for this choice.
 
-    Claude where its key is in the environment; Ollama where it answers within half a second and has a model that runs
-    there; the embedded brain where a model is configured. Third parties' brains are never a default.
+    The first that applies: Claude if its key is in the environment; Ollama if a server answers within half a second and
+    has a model that runs there; the embedded brain if a model is configured; else the extractive brain. A brain of a
+    third party is never the default.
     """
     options = options or {}
     if os.environ.get("ANTHROPIC_API_KEY", "").strip():
         return "claude", "ANTHROPIC_API_KEY is set"
     own = options.get("ollama", {})
     if own.get("kind", "ollama") == "ollama":
-        from cervella.brains.http.ollama_server import models_now
+        from cervella.brains.http.ollama_server import find_model
 
-        if there := models_now(own.get("url"), own.get("model"), timeout=_PROBE_SECONDS):
-            return "ollama", f"an Ollama server answers, and has {there}"
+        if model := find_model(own.get("url"), own.get("model"), timeout=_PROBE_SECONDS):
+            return "ollama", f"an Ollama server answers, and has {model}"
     if options.get("embedded", {}).get("model"):
         return "embedded", "[brains.embedded] names a model"
-    return "extractive", "no brain is named, and this one quotes the sources and generates nothing"
+    return "extractive", "no brain is configured; this one quotes the sources and generates nothing"
 
 
 def _load(kind: str, third_party: Mapping[str, EntryPoint]) -> Any:
@@ -132,12 +162,12 @@ def _load(kind: str, third_party: Mapping[str, EntryPoint]) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise _not_installed(kind, error) from error
+    except BrainError:
+        raise
     except Exception as error:
-        if isinstance(error, BrainError):
-            raise
         raise ConfigError(
             f"The brain {kind!r} fails when it is loaded: {error}.",
-            remedy="Update or remove the package that brings it.",
+            remedy="Update or remove the package that contains it.",
         ) from error
 
 
@@ -152,6 +182,7 @@ def _not_installed(kind: str, error: ImportError) -> BrainNotInstalledError:
 
 
 def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
+    """Raise ConfigError for the first option that `factory` does not accept."""
     parameters = inspect.signature(factory).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
@@ -167,16 +198,16 @@ def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
 
 
 def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """The options in this brain's [brains.NAME] table that its shield reads, checked.
+    """The options of this brain that its shield reads, from its [brains.NAME] table.
 
-    Raises ConfigError for a value that can't be used.
+    Raises ConfigError for an invalid value.
     """
     name = spec.partition(":")[0].strip()
     found = {key: value for key, value in (options or {}).get(name, {}).items() if key in SHIELD_OPTIONS}
     for key, value in found.items():
-        good, cure = _SHIELD_VALUES.get(key, _SECONDS)
-        if isinstance(value, bool) or not good(value):
-            raise ConfigError(f"[brains.{name}] {key} is {value!r}.", remedy=f"It is {cure}.", code="bad_value")
+        valid, expected = _SHIELD_VALUES.get(key, _SECONDS)
+        if isinstance(value, bool) or not valid(value):
+            raise ConfigError(f"[brains.{name}] {key} is {value!r}.", remedy=f"Set it to {expected}.", code="bad_value")
     return found
 
 
@@ -189,4 +220,5 @@ _SHIELD_VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "retries": (lambda value: isinstance(value, int) and value >= 0, "a whole number, 0 or more"),
     "remind_every": (lambda value: isinstance(value, int) and value > 0, "a whole number of turns above 0"),
 }
-"""For each option, whether a value can be used, and what it must be; the others are seconds."""
+"""For each shield option: a function that says whether a value is valid, and a description of the valid values.
+An option that is missing here takes seconds."""

@@ -106,9 +106,9 @@ def test_route_without_a_router_names_the_one_that_is_configured(make: Any) -> N
         ('brain = "a"\n[brains.a]\nkind = "fallback"\n', "no members"),
         ('brain = "a"\n[brains.a]\nkind = "fallback"\nmembers = [3]\n', "members is"),
         ('brain = "a"\n[brains.a]\nkind = "fallback"\nmember = ["echo"]\n', "no option 'member'"),
-        ('brain = "router"\n', "no brain of your own"),
+        ('brain = "router"\n', "no brain in its tier .own."),
         ('brain = "router"\n[brains.router]\nown = "echo"\nstrong = "scripted"\nrules = [{name = "x", to = "chi"}]\n',
-         "sends to 'chi'"),
+         "chooses 'chi'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_put_together_says_why(make: Any, isolated: Path, text: str, said: str) -> None:

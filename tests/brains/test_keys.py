@@ -263,7 +263,7 @@ def test_an_agent_and_the_command_tell_no_key(
     assert main(["ask", "Quando?", "--json"]) == 1
     assert main(["brains", "--json"]) in (0, 1)
     said = capsys.readouterr()
-    assert "does not take" in said.err or "no model" in said.err
+    assert "refused this question" in said.err or "no model" in said.err
     assert all(leaks(f"{said.out}{said.err}{caplog.text}", key) is None for key in (KEY, OTHER))
 
 

@@ -204,7 +204,7 @@ def test_a_model_that_there_is_not_is_an_error_that_names_what_there_is(
 def test_a_repository_alone_stands_for_its_one_file_in_the_usual_quantisation(hub: Hub, tmp_path: Path) -> None:
     assert pull(hub, tmp_path / "m", REPOSITORY).path.name == FILE
     hub.files[REPOSITORY]["large-Q4_K_M.gguf"] = MODEL
-    with pytest.raises(BrainError, match="not one file"):
+    with pytest.raises(BrainError, match="not exactly one file"):
         pull(hub, tmp_path / "m", REPOSITORY)
 
 

@@ -206,7 +206,7 @@ def test_what_breaks_an_answer_off_is_judged_as_what_refuses_one(server: FaultSe
 
 
 @pytest.mark.parametrize(
-    ("refusal", "sort"),
+    ("refusal", "category"),
     [
         (Refusal(status=400, message="your credit balance is too low", kind="invalid_prompt"), "request"),
         (Refusal(status=400, message="no", facts={"code": "billing_hard_limit_reached"}), "billing"),
@@ -234,14 +234,14 @@ def test_what_breaks_an_answer_off_is_judged_as_what_refuses_one(server: FaultSe
         (Refusal(status=503, message="Loading model", kind="unavailable_error"), "unavailable"),
     ],
 )  # fmt: skip
-def test_the_servers_typed_word_counts_first_then_what_it_writes_of_its_own(refusal: Refusal, sort: str) -> None:
-    assert refusal.sort == sort
+def test_the_servers_typed_word_counts_first_then_what_it_writes_of_its_own(refusal: Refusal, category: str) -> None:
+    assert refusal.category == category
 
 
 @pytest.mark.parametrize("text", ['"' * 200_000, "'a " * 90_000, "{" * 200_000, "model " * 50_000, "key " * 50_000])
 def test_a_refusal_of_any_length_is_read_in_no_time(text: str) -> None:
     started = time.perf_counter()
-    assert Refusal(status=400, message=text, facts={"message": text}).sort
+    assert Refusal(status=400, message=text, facts={"message": text}).category
     assert time.perf_counter() - started < 1.0
 
 

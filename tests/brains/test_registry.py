@@ -82,7 +82,7 @@ def test_a_named_brain_is_of_its_kind_with_its_options() -> None:
 
 
 def test_a_kind_that_there_is_not_is_told_apart_from_the_name() -> None:
-    with pytest.raises(UnknownBrainError, match=r"'gpu-box' is of kind 'vlm'") as caught:
+    with pytest.raises(UnknownBrainError, match=r"'gpu-box' is of the kind 'vlm'") as caught:
         load_brain("gpu-box", {"gpu-box": {"kind": "vlm"}})
     assert caught.value.name == "vlm"
 

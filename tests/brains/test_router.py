@@ -272,7 +272,7 @@ def test_a_rule_that_cannot_be_used_says_where(table: Mapping[str, Any], said: s
 
 
 def test_a_rule_to_nobody_is_a_mistake() -> None:
-    with pytest.raises(ConfigError, match="sends to 'cluade'") as caught:
+    with pytest.raises(ConfigError, match="chooses 'cluade'") as caught:
         router(rules=[Rule(name="x", to="cluade")])
     assert "Did you mean 'claude'?" in str(caught.value.remedy)
 

@@ -1,4 +1,4 @@
-"""Claude, and every server that speaks the Messages API."""
+"""Claude, and every other server with Anthropic's Messages API."""
 
 from __future__ import annotations
 
@@ -21,24 +21,23 @@ from cervella.types import Message, Prompt, Usage, UsageUpdate
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-__all__ = ["ClaudeBrain"]
-
 _logger = logging.getLogger("cervella")
 
 _URL = "https://api.anthropic.com"
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _CONTEXT_TOKENS = 200_000
+"""Window of a model that models.toml does not list."""
 
 
 class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
-    """Answers with Claude, through Anthropic's own client; with `url`, with any server that speaks its Messages API.
+    """Answers with Claude, through Anthropic's own client, or with another server that has the Messages API, at `url`.
 
-    The key is read from ANTHROPIC_API_KEY, or ANTHROPIC_AUTH_TOKEN; with a `url` of one's own, only from the variable
-    that `api_key_env` names, so that no key goes where it does not belong.
+    The key is read from ANTHROPIC_API_KEY, else ANTHROPIC_AUTH_TOKEN. With a `url`, it is only read from the
+    environment variable `api_key_env`, so that Anthropic's key is not sent to another server.
 
-    The soul is one block that is cached, and the conversation behind it, for `cache_ttl`: "5m", "1h" or "off".
-    `thinking` is "adaptive", "enabled" or "disabled", `effort` "low" to "max"; left out, they are the model's own.
-    `thinking_tokens` is the room for thoughts beside that of the answer, where the model may think.
+    The soul and the conversation after it are cached by the server for `cache_ttl`: "5m", "1h" or "off". `thinking` is
+    "adaptive", "enabled" or "disabled", `effort` is "low" to "max"; both default to the model's own. `thinking_tokens`
+    is the length of the thoughts, in addition to that of the answer, if the model may think.
     """
 
     extra = "claude"
@@ -92,7 +91,7 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
         self._thinking = thinking
         self._effort = effort
         self._cache_floor: int | None = facts.get("cache_floor_tokens")
-        self._said_uncached = False
+        self._warned_uncached = False
 
     async def _send(
         self, client: AsyncAnthropic, sent: Sent, answer: Answer
@@ -102,7 +101,9 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
             async for event in events:
                 if event.type == "message_start":
                     usage, answer.model = _usage_of(event.message.usage, Usage()), event.message.model or answer.model
-                    yield UsageUpdate(usage=replace(usage, output_tokens=None))  # so far it has written next to none
+                    yield UsageUpdate(
+                        usage=replace(usage, output_tokens=None)
+                    )  # almost nothing is generated at this point
                 elif event.type == "message_delta":
                     usage, answer.ending = _usage_of(event.usage, usage), event.delta.stop_reason or answer.ending
                     answer.refusal = _reason_of(event.delta) or answer.refusal
@@ -115,7 +116,7 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
         body = self._parts(sent.messages)
         body["max_tokens"] = sent.room
         if sent.prompt.temperature is not None:
-            body["extra_body"] = {"temperature": sent.prompt.temperature}  # the client has no argument for it any more
+            body["extra_body"] = {"temperature": sent.prompt.temperature}  # the client no longer has an argument for it
         if self._thinking is not None:
             budget = {"budget_tokens": self._thinking_room} if self._thinking == "enabled" else {}
             body["thinking"] = {"type": self._thinking, **budget}
@@ -133,19 +134,19 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
         return {"model": self.model, "messages": wired, **({"system": blocks} if blocks else {})}
 
     def _uncached(self, usage: Usage, prompt: Prompt) -> dict[str, int]:
-        """The flag for an answer where caching was asked for and did nothing; it is logged once."""
+        """The flag for an answer without any cached tokens although caching is on. The first one is also logged."""
         if self._cache_ttl == "off" or usage.cache_read_tokens != 0 or usage.cache_write_tokens != 0:
             return {}
-        if not self._said_uncached:
-            self._said_uncached = True
+        if not self._warned_uncached:
+            self._warned_uncached = True
             floor = (
-                f"{self.model} caches a beginning of {self._cache_floor} tokens or more"
+                f"{self.model} only caches prompts of {self._cache_floor} tokens or more"
                 if self._cache_floor
-                else f"from how many tokens on {self.model} caches is not known here"
+                else f"the minimum length of a prompt that {self.model} caches is unknown"
             )
             _logger.warning(
-                "brain %s: caching was asked for, and nothing of the %s prompt tokens was cached or read from a cache; "
-                "the soul is about %d of them. %s",
+                "brain %s: caching is on, but none of the %s prompt tokens was written to or read from a cache; "
+                "the soul is about %d of them; %s",
                 self.name,
                 usage.input_tokens,
                 estimate_tokens(prompt.system),
@@ -170,10 +171,12 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
 
     def _look(self) -> None:
         if not self._own:
-            return  # nobody is asked: a question to Anthropic would need its key
+            return  # a request to Anthropic would need a valid key
         import httpx2
 
-        with contextlib.suppress(httpx2.HTTPStatusError, ValueError):  # it is there, and need not list its models
+        with contextlib.suppress(
+            httpx2.HTTPStatusError, ValueError
+        ):  # the server answers, but may have no list of models
             self._get("/v1/models")
         if self._reading is not None:
             self._reading.check(self._failures(), key=self._key())
@@ -181,7 +184,7 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
     def _connect(self, key: str | None) -> AsyncAnthropic:
         from anthropic import AsyncAnthropic
 
-        key = key or "none"  # a server of one's own may ask for none; without any the client looks for others
+        key = key or "none"  # without a value, the client would read Anthropic's key from the environment
         bearer = self._own or (self._key_variables == _KEYS and key_from(_KEYS[0]) is None)
         return AsyncAnthropic(
             api_key=None if bearer else key,
@@ -213,7 +216,7 @@ def _known_models() -> dict[str, dict[str, Any]]:
 
 
 def _facts(model: str) -> dict[str, Any]:
-    """What is known of a model; of a dated one, what is known of its name without the date."""
+    """The properties of a model in models.toml. The name is looked up without a date at its end."""
     return _known_models().get(re.sub(r"-\d{8}$", "", model), {})
 
 
@@ -237,7 +240,7 @@ def _wire_message(message: Message, caching: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_of(event: Any) -> str:
-    """The text that an event of the stream brings; a block of text may begin with some."""
+    """The text in an event of the stream. The start of a text block may contain text too."""
     if event.type == "content_block_delta":
         return (event.delta.text or "") if event.delta.type == "text_delta" else ""
     block = getattr(event, "content_block", None)
@@ -245,27 +248,29 @@ def _text_of(event: Any) -> str:
 
 
 def _reason_of(delta: Any) -> str | None:
-    """Why the model refused: its explanation, or else the category."""
+    """The reason of a refusal: the model's explanation, else the category."""
     details = getattr(delta, "stop_details", None)
     return getattr(details, "explanation", None) or getattr(details, "category", None)
 
 
-def _usage_of(told: Any, before: Usage) -> Usage:
-    """The API's counts as `Usage`: the API does not count cached tokens as input tokens. A count that it leaves out
-    stays as it was `before`."""
+def _usage_of(counts: Any, before: Usage) -> Usage:
+    """The API's counts as `Usage`; a missing count keeps its value in `before`.
+
+    Unlike `Usage`, the API does not count cached tokens as input tokens.
+    """
 
     def count(holder: Any, name: str, former: int | None) -> int | None:
         value = getattr(holder, name, None)
         return value if isinstance(value, int) else former
 
-    read = count(told, "cache_read_input_tokens", before.cache_read_tokens)
-    write = count(told, "cache_creation_input_tokens", before.cache_write_tokens)
-    fresh = count(told, "input_tokens", None)
-    hour = count(getattr(told, "cache_creation", None), "ephemeral_1h_input_tokens", before.cache_write_1h_tokens)
+    read = count(counts, "cache_read_input_tokens", before.cache_read_tokens)
+    write = count(counts, "cache_creation_input_tokens", before.cache_write_tokens)
+    fresh = count(counts, "input_tokens", None)
+    hour = count(getattr(counts, "cache_creation", None), "ephemeral_1h_input_tokens", before.cache_write_1h_tokens)
     return Usage(
         input_tokens=before.input_tokens if fresh is None else fresh + (read or 0) + (write or 0),
         cache_read_tokens=read,
         cache_write_tokens=write,
         cache_write_1h_tokens=hour,
-        output_tokens=count(told, "output_tokens", before.output_tokens),
+        output_tokens=count(counts, "output_tokens", before.output_tokens),
     )

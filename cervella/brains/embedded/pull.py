@@ -1,7 +1,7 @@
-"""How a model comes from the Hugging Face hub to this disk.
+"""Downloads a model from the Hugging Face hub.
 
-huggingface_hub throws an interrupted file away since its 2.0; here what came stays beside the model's place, and the
-next call goes on behind it. A file gets its name once its SHA-256 is the one that the hub states.
+Since version 2.0 huggingface_hub deletes the file of an interrupted download. This module keeps it as a `.part` file,
+and the next call resumes it. A file gets its final name after its SHA-256 is verified against the hub's.
 """
 
 from __future__ import annotations
@@ -25,38 +25,37 @@ from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.process.files import locked, put_in_place, read_packaged
 from cervella.types import Progress
 
-__all__ = ["PulledModel", "SuggestedModel", "models_folder", "pull_model", "suggested_models"]
-
 _QUANTISATION = "Q4_K_M"
 _SPARE_BYTES = 64 * 2**20
+"""Bytes that must remain free on the disk."""
 _MEGA = 10**6
-_PATIENCE_SECONDS = 30.0
+_TIMEOUT_SECONDS = 30.0
 _NOT_A_NAME = "It is a suggested name, OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuggestedModel:
-    """A model with a short name."""
+    """A model that can be downloaded by a short name."""
 
     name: str
     repository: str
     file: str
     gigabytes: float
-    """10^9 bytes of the file."""
+    """Size of the file, in units of 10^9 bytes."""
     ram_gigabytes: float
-    """Estimated for a window of 8,192 tokens."""
+    """Memory for a window of 8,192 tokens, estimated, in units of 10^9 bytes."""
     licence: str
 
 
 def suggested_models() -> tuple[str, tuple[SuggestedModel, ...]]:
-    """The day on which the list was made, ISO, and the models, smallest first."""
+    """The ISO date of the list, and its models, smallest first."""
     data = read_packaged("cervella.brains.embedded", "models.toml")
-    models = (SuggestedModel(name=name, **row) for name, row in data["models"].items())
+    models = (SuggestedModel(name=name, **facts) for name, facts in data["models"].items())
     return data["date"], tuple(sorted(models, key=lambda model: model.gigabytes))
 
 
 def models_folder() -> Path:
-    """Where models are kept unless told otherwise: this user's data folder, as the system names it."""
+    """The default folder for models, inside the user's data folder of the operating system."""
     from platformdirs import user_data_path
 
     return user_data_path("cervella", appauthor=False) / "models"
@@ -64,7 +63,7 @@ def models_folder() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PulledModel:
-    """A model file on this disk, its checksum verified."""
+    """A model file on this disk with a verified checksum."""
 
     path: Path
     repository: str
@@ -72,7 +71,7 @@ class PulledModel:
     size: int
     """Bytes."""
     fetched: int
-    """Bytes that came over the network now; 0 where the file was there already."""
+    """Bytes that this call downloaded; 0 if the file existed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +86,11 @@ class _Remote:
 def pull_model(
     model: str, folder: Path | None = None, *, endpoint: str | None = None, progress: Progress | None = None
 ) -> PulledModel:
-    """Fetch a model, or what is missing of it, and verify it. Blocks.
+    """Download a model, or resume its download, and verify it. Blocks until it is done.
 
-    `model` is a suggested name, OWNER/REPOSITORY/FILE.gguf, or OWNER/REPOSITORY where it holds one file in Q4_K_M.
-    Raises BrainError: no such model, no room, a wrong checksum; BrainUnavailableError without a network, or where the
-    download broke off; what came is kept, and the next call goes on.
+    `model` is a suggested name, OWNER/REPOSITORY/FILE.gguf, or OWNER/REPOSITORY if it has exactly one file in Q4_K_M.
+    Raises BrainError for an unknown model, a full disk or a wrong checksum, and BrainUnavailableError for a failure of
+    the network: then the next call resumes the download.
     """
     hub = _hub()
     try:
@@ -103,7 +102,7 @@ def pull_model(
 
 def _pull(model: str, folder: Path | None, endpoint: str | None, progress: Progress | None) -> PulledModel:
     folder = (folder or models_folder()).expanduser().absolute()
-    with _told(folder):
+    with _translated(folder):
         remote = _find(model, endpoint)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / Path(remote.file).name
@@ -137,25 +136,27 @@ def _find(model: str, endpoint: str | None) -> _Remote:
     hub = _hub()
     try:
         api = hub.HfApi(endpoint=endpoint)
-        held = api.model_info(repository, files_metadata=True, timeout=_PATIENCE_SECONDS).siblings or ()
+        entries = api.model_info(repository, files_metadata=True, timeout=_TIMEOUT_SECONDS).siblings or ()
     except hub.errors.GatedRepoError as error:
         raise _error(
-            f"{repository} gives its files only to those who accepted its terms.",
+            f"{repository} only gives its files to users who accepted its terms.",
             f"Accept them at https://huggingface.co/{repository}, then run `hf auth login`.",
             "model_gated",
         ) from error
     except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
         raise _error(
-            f"The hub has no repository {repository!r} that you may see.",
+            f"The hub has no repository {repository!r}, or only a private one.",
             f"Check its spelling. {_NOT_A_NAME}.",
             "model_unknown",
         ) from error
-    files = {entry.rfilename: entry for entry in held if entry.rfilename.endswith(".gguf") and entry.lfs}
+    files = {entry.rfilename: entry for entry in entries if entry.rfilename.endswith(".gguf") and entry.lfs}
     found = [wanted] if wanted in files else [name for name in files if not wanted and _QUANTISATION in name]
     if len(found) != 1:
         named = ", ".join(sorted(files)) or "no GGUF file at all"
         raise _error(
-            f"{repository} has no file {wanted!r}." if wanted else f"{repository} is not one file in {_QUANTISATION}.",
+            f"{repository} has no file {wanted!r}."
+            if wanted
+            else f"{repository} has not exactly one file in {_QUANTISATION}.",
             f"Name one of its files, as in `cervella brains pull {repository}/FILE.gguf`. It has: {named}.",
             "model_unknown",
         )
@@ -166,7 +167,7 @@ def _find(model: str, endpoint: str | None) -> _Remote:
 
 
 def _fetch(remote: _Remote, part: Path, progress: Progress | None) -> int:
-    """Bring the part up to the file's size; gives the bytes that came now."""
+    """Download the rest of the file into `part`. Returns the number of downloaded bytes."""
     hub = _hub()
     from huggingface_hub.file_download import http_get
 
@@ -192,13 +193,13 @@ def _fetch(remote: _Remote, part: Path, progress: Progress | None) -> int:
 def _verify(remote: _Remote, part: Path, progress: Progress | None) -> None:
     try:
         if _sha256(part, progress) != remote.sha256:
-            raise GgufError("its SHA-256 is not the one that the hub states")
+            raise GgufError("its SHA-256 differs from the one on the hub")
         read_facts(part)
     except GgufError as error:
         part.unlink()
         raise _error(
-            f"{remote.file} did not come as it should: {error}.",
-            "Run it again: it begins anew. If it stays so, take another model.",
+            f"The downloaded file {remote.file} is damaged: {error}.",
+            "Run it again: it downloads the whole file. If it happens again, use another model.",
             "model_damaged",
         ) from error
 
@@ -206,16 +207,16 @@ def _verify(remote: _Remote, part: Path, progress: Progress | None) -> None:
 def _sha256(path: Path, progress: Progress | None) -> str:
     digest, done, size = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as file:
-        while piece := file.read(2**22):
-            digest.update(piece)
-            done += len(piece)
+        while chunk := file.read(2**22):
+            digest.update(chunk)
+            done += len(chunk)
             if progress is not None:
                 progress("checksum MB", done // _MEGA, size // _MEGA)
     return digest.hexdigest()
 
 
-def _bar(what: str, progress: Progress | None) -> Any:
-    """What huggingface_hub takes for its bar, and tells of every piece that came."""
+def _bar(label: str, progress: Progress | None) -> Any:
+    """A progress bar class for huggingface_hub that calls `progress` for each downloaded chunk."""
 
     class Bar:
         def __init__(self, *_: object, total: int | None = None, initial: int = 0, **__: object) -> None:
@@ -224,7 +225,7 @@ def _bar(what: str, progress: Progress | None) -> Any:
         def update(self, count: float | None = 1) -> None:
             self.n += int(count or 0)
             if progress is not None and self.total:
-                progress(what, self.n // _MEGA, self.total // _MEGA)
+                progress(label, self.n // _MEGA, self.total // _MEGA)
 
         def close(self) -> None:
             pass
@@ -240,26 +241,26 @@ def _bar(what: str, progress: Progress | None) -> Any:
 
 def _busy(part: Path) -> BrainError:
     return _error(
-        f"Somebody else is fetching {part.name.split('.gguf')[0]}.gguf into {part.parent}.",
-        "Wait until it is done, or give another folder with --to.",
+        f"Another process is downloading {part.name.split('.gguf')[0]}.gguf into {part.parent}.",
+        "Wait until it has finished, or choose another folder with --to.",
         "model_busy",
     )
 
 
 @contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Translates the failures of a download into BrainError."""
+def _translated(folder: Path) -> Iterator[None]:
+    """Translate the failures of a download into BrainError."""
     hub = _hub()
     try:
         yield
     except (httpx2.HTTPError, hub.errors.HfHubHTTPError, ConnectionError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise _full(folder) from error
-        said = mask_keys(str(error), known_keys(), parts=True).splitlines()
+        lines = mask_keys(str(error), known_keys(), parts=True).splitlines()
         raise BrainUnavailableError(
-            f"The download broke off: {said[0] if said else type(error).__name__}.",
+            f"The download broke off: {lines[0] if lines else type(error).__name__}.",
             brain="embedded",
-            remedy="Look at the network, then run it again: what came is kept, and it goes on there.",
+            remedy="Check the network, then run it again: it goes on from the part that was downloaded.",
             code="download_failed",
         ) from error
     except OSError as error:
@@ -267,16 +268,16 @@ def _told(folder: Path) -> Iterator[None]:
             raise _full(folder) from error
         raise _error(
             f"The model can't be written to {str(folder)!r}: {error.strerror or error}.",
-            "Give this user the right to write there, or another folder with --to.",
+            "Give this user the right to write there, or choose another folder with --to.",
             "model_not_written",
         ) from error
 
 
-def _full(folder: Path, wanted: int | None = None, free: int | None = None) -> BrainError:
-    numbers = "" if wanted is None or free is None else f": {wanted / 1e9:.2f} GB are wanted, {free / 1e9:.2f} are free"
+def _full(folder: Path, needed: int | None = None, free: int | None = None) -> BrainError:
+    numbers = "" if needed is None or free is None else f": {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} are free"
     return _error(
-        f"There is no room for the model in {str(folder)!r}{numbers}.",
-        "Make room, or give a folder on another disk with --to; what came is kept.",
+        f"The disk is too full for the model in {str(folder)!r}{numbers}.",
+        "Free some space, or choose a folder on another disk with --to. The downloaded part is kept.",
         "disk_full",
     )
 
@@ -286,7 +287,7 @@ def _error(message: str, remedy: str, code: str) -> BrainError:
 
 
 def _hub() -> Any:
-    # Read once, when the library is loaded: it would otherwise ask the hub how to tell it who runs this.
+    # The library reads this variable when it is imported. Without it, it would send telemetry.
     unset = "HF_HUB_DISABLE_TELEMETRY" not in os.environ
     if unset:
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -296,7 +297,7 @@ def _hub() -> Any:
         return importlib.import_module("huggingface_hub")
     except ImportError as error:
         raise BrainNotInstalledError(
-            f"To fetch models a package is needed that is not installed: {error}.",
+            f"Downloading models needs a package that is not installed: {error}.",
             brain="embedded",
             remedy="Install it: `pip install 'cervella[embedded]'`.",
             extra="embedded",

@@ -1,11 +1,10 @@
-"""The soul in the engine's slots before the first question: read from a file, or computed once and written to one.
+"""Loads the soul's KV state into the engine's slots before a question: from a file, or computed and saved once.
 
-The state that is written is the one after the system prompt alone. Which tokens those are is read off the model's own
-template: the common beginning of two prompts that share nothing but the soul.
+The saved state is the one after the system prompt. Its tokens are the common beginning of two rendered prompts that
+have only the soul in common.
 
-A slot file is named by what it was computed for and by its own digest. The engine trusts what it loads, and may abort
-the process on a file that is not its own: so none is handed to it whose digest is not in its name. A name is given by
-one rename, so a file is there whole or not at all.
+The name of a slot file contains a key of its inputs and the digest of its bytes. The engine may abort the process on an
+invalid file, so it only gets files whose digest is correct. A file is renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -31,39 +30,39 @@ from cervella.process.files import draft_of, make_private_folder, put_in_place
 if TYPE_CHECKING:
     from cervella.brains.embedded.engine import Engine
 
-__all__ = ["SlotFiles", "Warmth", "forget", "json_bytes", "slot_key"]
-
 _logger = logging.getLogger("cervella")
 _TURN_SECONDS = 0.05
+"""Seconds between two attempts to get the lock `Engine.turn`."""
 _OTHER_QUESTIONS = ("Ciao", "42?")
-"""Two that begin with different tokens."""
+"""Two questions whose first tokens differ."""
 _FAILURES = (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError)
 _SUFFIX = ".slot"
 _MOST_FILES = 4
-"""A soul of 1,500 tokens takes 34 MB under a model of 135 million parameters, some 220 MB under one of 4 billion."""
+"""Maximum number of slot files in a folder. A soul of 1,500 tokens has 34 MB with a model of 135 million parameters,
+and about 220 MB with one of 4 billion."""
 _HEAD = struct.Struct("<4s2I")
 _MAGIC = b"qsgg"
-_MARK = (-1, 1)
+_MARKER = (-1, 1)
 _MOST_EXTRA_WORDS = 8
-"""Of its own that the engine writes around the tokens: marker, version, count before them, noughts behind."""
+"""Maximum number of words that the engine adds to the tokens: a marker, a version, a count, and zeros at the end."""
 
 
 class Warmth:
-    """Keeps the state of souls in one folder."""
+    """Loads and saves the states of souls in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._files = SlotFiles(folder)
 
     async def warm(self, engine: Engine, soul: str, template: Mapping[str, Any]) -> int:
-        """See that the soul is in a slot. Gives how many tokens had to be computed for it now.
+        """Load the soul's state into a slot. Returns the number of tokens that were computed for it.
 
-        It raises nothing but what cancels it: where files fail, the question is answered cold.
+        Raises no error: after a failure the engine computes the soul as a part of the question's prompt.
         """
         fingerprint = hashlib.sha256(soul.encode("utf-8", "replace")).hexdigest()
         key = slot_key({**engine.facts, "soul": fingerprint, "template": dict(template)})
         if key in engine.souls:
             return 0
-        while not engine.turn.acquire(blocking=False):  # of several first questions one warms, the others profit
+        while not engine.turn.acquire(blocking=False):  # concurrent first questions wait for the one that loads
             await anyio.sleep(_TURN_SECONDS)
         computed = 0
         try:
@@ -77,8 +76,8 @@ class Warmth:
                         await self._save(server, key, slots, tokens)
                 engine.warmed(slots, key)
         except _FAILURES as error:
-            _logger.info("the soul's state was neither read nor written: %s", error)
-            engine.warmed(slots, key)  # not tried again at every question
+            _logger.info("the soul's state could not be loaded or saved: %s", error)
+            engine.warmed(slots, key)  # no further attempt at the next questions
         finally:
             engine.turn.release()
         return computed
@@ -95,7 +94,7 @@ class Warmth:
     async def _save(self, server: _Slots, key: str, slots: range, tokens: list[int]) -> None:
         with self._files.new() as path:
             if not await server.save(path, slots[0]):
-                raise OSError("the engine could not write it: is the disk full?")
+                raise OSError("the engine could not write the file: the disk may be full")
             kept = await anyio.to_thread.run_sync(self._files.keep, path, key, tokens)
         if kept is not None:
             for slot in slots[1:]:
@@ -103,9 +102,9 @@ class Warmth:
 
 
 async def forget(engine: Engine) -> None:
-    """Empty every slot: the next prompt finds what a soul's file holds, and nothing that was asked before.
+    """Erase all slots, so that the next prompt finds no earlier question in the cache.
 
-    Where it fails the answer is given all the same: a repeatable engine computes the same numbers from a warm slot.
+    A failure is only logged: a repeatable engine has the same results with a filled cache.
     """
     while not engine.turn.acquire(blocking=False):
         await anyio.sleep(_TURN_SECONDS)
@@ -122,7 +121,7 @@ async def forget(engine: Engine) -> None:
 
 
 class _Slots:
-    """What llama.cpp's server says and does about its slots."""
+    """Requests to llama.cpp's server about its slots."""
 
     def __init__(self, client: httpx2.AsyncClient, engine: Engine) -> None:
         self._client = client
@@ -139,7 +138,7 @@ class _Slots:
         return list(found["tokens"])
 
     async def compute(self, tokens: list[int], slot: int) -> int:
-        """Read a prompt and answer nothing. A caller who leaves stops it within a batch."""
+        """Compute the state of a prompt without an answer. Returns the number of computed tokens."""
         body = {"prompt": tokens, "n_predict": 0, "id_slot": slot, "stream": True, "return_progress": True}
         computed = 0
         async with self._client.stream("POST", "/completion", content=json_bytes(body)) as response:
@@ -174,44 +173,44 @@ class _Slots:
 
 
 def json_bytes(body: Mapping[str, Any]) -> bytes:
-    """A request's body; half a surrogate pair becomes a "?"."""
+    """The JSON of a request's body in UTF-8; a lone surrogate becomes "?"."""
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def slot_key(facts: Mapping[str, Any]) -> str:
-    """One short name for everything that makes two KV states the same."""
+    """A short hash of all facts that influence a KV state."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
 class SlotFiles:
-    """The slot files of one folder, private to this user. Damaged and foreign ones are thrown away, never an error."""
+    """The slot files in one folder, which is private to this user. Invalid files are deleted without an error."""
 
     folder: Path
 
     def find(self, key: str) -> Path | None:
-        """The sound file of this key; None where there is none. Reads it whole."""
+        """The valid file for this key; None if there is none. Reads the whole file."""
         for path in sorted(self.folder.glob(f"{key}-*{_SUFFIX}")):
             with contextlib.suppress(OSError):
                 if path.name == self._name(key, path):
-                    os.utime(path)  # the last used are the last to go
+                    os.utime(path)  # the least recently used files are deleted first
                     return path
             self.remove(path)
         return None
 
     @contextlib.contextmanager
     def new(self) -> Iterator[Path]:
-        """An empty file to write into; gone afterwards if it was not kept. Raises OSError."""
+        """A new empty file, which is deleted afterwards unless `keep` renamed it. Raises OSError."""
         make_private_folder(self.folder)
         with draft_of(self.folder / "state") as path:
             yield path
 
     def keep(self, path: Path, key: str, tokens: Sequence[int]) -> Path | None:
-        """Give a written file its name, if it holds these tokens and no others. Raises OSError."""
+        """Rename a written file to its final name, if it contains only these tokens; else None. Raises OSError."""
         if not _holds_only(path, tokens):
             return None
         kept = self.folder / self._name(key, path)
-        put_in_place(path, kept, durable=False)  # one that a crash cuts short has not its digest
+        put_in_place(path, kept, durable=False)  # after a crash an incomplete file has another digest
         self._prune()
         return kept
 
@@ -231,7 +230,7 @@ class SlotFiles:
 
 
 def _holds_only(path: Path, tokens: Sequence[int]) -> bool:
-    """Whether the head of a slot file lists these tokens and no others: no passage and no question may be in it."""
+    """Whether a slot file contains only these tokens: it must not contain a passage or a question."""
     with path.open("rb") as file:
         head = file.read(_HEAD.size)
         if len(head) < _HEAD.size:
@@ -244,5 +243,5 @@ def _holds_only(path: Path, tokens: Sequence[int]) -> bool:
         return False
     words = struct.unpack(f"<{count}i", listed)
     plain = words == tuple(tokens)
-    marked = words[:3] == (*_MARK, len(tokens)) and words[3 : 3 + len(tokens)] == tuple(tokens)
+    marked = words[:3] == (*_MARKER, len(tokens)) and words[3 : 3 + len(tokens)] == tuple(tokens)
     return plain or (marked and not any(words[3 + len(tokens) :]))

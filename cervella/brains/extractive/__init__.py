@@ -1,1 +1,1 @@
-"""The brain that generates nothing and quotes the sources."""
+"""A brain that generates nothing and quotes the sources."""

@@ -1,9 +1,9 @@
-"""The brain that generates nothing: it picks what answers the question from the passages, and quotes it.
+"""The extractive brain: it generates nothing, and answers with quotations from the passages.
 
-It needs no key, no model and no network, and the same prompt always gives the same answer. Which passage answers is
-the retriever's judgement, so rank weighs most; which lines of it answer is judged here, by the question's stems that a
-piece and its surroundings hold, the rare ones counting more, and by what a question of its sort asks for: a figure, a
-date, a reason, a name. Where pieces say most of the question, only those are quoted; else more is shown.
+It needs no key, no model and no network, and the same prompt always gives the same answer. The rank of a passage has
+the largest weight. Inside a passage, a sentence, row or line scores by the question's stems in it and around it, rare
+stems more, and by the kind of answer that the question asks for: a figure, a date, a reason, a name. If some excerpts
+contain most of the question's stems, only these are quoted; else more is shown.
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from cervella.brains.extractive.match import Fit, Question
-from cervella.brains.extractive.quotes import Piece, pieces, quote
+from cervella.brains.extractive.quotes import Excerpt, excerpts, quote
 from cervella.text.language import Language, fold, language_in
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
 
-__all__ = ["ExtractiveBrain"]
-
 _WORDS, _WORDS_SURE = 130, 100
-"""About how long an answer is; the second where some piece says most of the question."""
-_MOST_PIECES, _MOST_SOURCES = 12, 4
+"""Approximate words of an answer; the second number is for an answer that is sure (see `_SURE`)."""
+_MOST_EXCERPTS, _MOST_SOURCES = 12, 4
+"""Maximum excerpts of an answer, and maximum passages that they come from."""
 _CONSIDERED = 150
+"""Maximum number of best excerpts that are compared in the selection."""
 _SURE, _KEPT, _PAST = 0.65, 0.6, 0.5
-"""A piece that says this much of the question makes the answer sure; then the others must say this part of that, half
-as much where the past is asked for and told."""
+"""An answer is sure if the best excerpt's match reaches the first number. Then each other excerpt needs at least the
+second number times that match; for an outdated source, this threshold is multiplied by the third."""
 _ENOUGH = 0.35
-"""The answer ends where the next piece is worth less than this part of the first."""
+"""The answer ends when the value of the next excerpt is below this share of the first one's."""
 _ANNOUNCED = 3
-"""How many of the items, rows or lines that a chosen introduction announces are shown with it."""
+"""Maximum items, rows or lines that are shown after a chosen sentence that announces them."""
 _SAME_GROUP, _SPREAD, _COVERED = 0.16, 0.8, 0.35
+"""Bonus for an excerpt of a paragraph, list or table already shown; penalty for a passage that is already quoted, per
+answer length; penalty for stems that are already covered."""
 
 
 class ExtractiveBrain:
@@ -65,33 +67,33 @@ class ExtractiveBrain:
 
 
 def _blocks(prompt: Prompt, lang: Language) -> Iterator[Iterator[str]]:
-    """The blocks of an answer, each in versions: whole, then with fewer and fewer pieces."""
+    """The blocks of an answer, each in several versions: complete, then with fewer and fewer excerpts."""
     if prompt.hints.get("abstain") or not prompt.question.strip():
         return
     sources = enumerate(prompt.sources.items())
-    found = [piece for rank, (mark, passage) in sources for piece in pieces(mark, passage, rank, lang)]
+    found = [excerpt for rank, (mark, passage) in sources for excerpt in excerpts(mark, passage, rank, lang)]
     question = Question(prompt.question, found, lang, prompt.hints.get("persona"))
-    groups: dict[tuple[str, int], list[Piece]] = {}
-    for piece in question.pieces:
-        groups.setdefault((piece.mark, piece.group), []).append(piece)
+    groups: dict[tuple[str, int], list[Excerpt]] = {}
+    for excerpt in question.excerpts:
+        groups.setdefault((excerpt.mark, excerpt.group), []).append(excerpt)
     chosen = _choose(question, groups)
     chosen += _surroundings(question, chosen)
     chosen = _without_dangling(chosen)
     for mark in _in_order(chosen):
-        own = sorted((fit for fit in chosen if fit.piece.mark == mark), key=lambda fit: fit.piece.start)
-        for number in dict.fromkeys(fit.piece.group for fit in own):
-            yield _versions([fit for fit in own if fit.piece.group == number], groups[mark, number], lang)
+        own = sorted((fit for fit in chosen if fit.excerpt.mark == mark), key=lambda fit: fit.excerpt.start)
+        for number in dict.fromkeys(fit.excerpt.group for fit in own):
+            yield _versions([fit for fit in own if fit.excerpt.group == number], groups[mark, number], lang)
 
 
-def _versions(fits: list[Fit], group: Sequence[Piece], lang: Language) -> Iterator[str]:
+def _versions(fits: list[Fit], group: Sequence[Excerpt], lang: Language) -> Iterator[str]:
     while fits:
-        if block := quote([fit.piece for fit in fits], group, lang):
+        if block := quote([fit.excerpt for fit in fits], group, lang):
             yield block
         weakest = min(fits, key=lambda fit: fit.score)
         fits = [fit for fit in fits if fit is not weakest]
 
 
-def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Piece]]) -> list[Fit]:
+def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Excerpt]]) -> list[Fit]:
     left, most = _eligible(question)
     chosen: list[Fit] = []
     covered: set[str] = set()
@@ -100,26 +102,26 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Piece]
 
     def gain(fit: Fit) -> float:
         again = {stem: weight for stem, weight in fit.own.items() if stem in covered}
-        # Another row of the table, where it says something of the question itself.
-        beside = _SAME_GROUP if fit.says and (fit.piece.mark, fit.piece.group) in opened else 0.0
-        return fit.score - _COVERED * question.coverage(again) + beside - _SPREAD * spent[fit.piece.mark] / _WORDS
+        # A bonus for another row of the same table, if the row itself contains a stem of the question.
+        beside = _SAME_GROUP if fit.says and (fit.excerpt.mark, fit.excerpt.group) in opened else 0.0
+        return fit.score - _COVERED * question.coverage(again) + beside - _SPREAD * spent[fit.excerpt.mark] / _WORDS
 
     first = 0.0
-    while left and len(chosen) < _MOST_PIECES and spent.total() < most:
+    while left and len(chosen) < _MOST_EXCERPTS and spent.total() < most:
         best = max(left, key=gain)
-        value, mark = gain(best), best.piece.mark
+        value, mark = gain(best), best.excerpt.mark
         left.remove(best)
-        key = (mark, best.piece.group)
+        key = (mark, best.excerpt.group)
         cost = best.words
-        if best.piece.kind == "line":  # a box is shown with the lines around
-            cost = 0 if key in opened else sum(len(piece.text.split()) for piece in groups[key][:10])
+        if best.excerpt.kind == "line":  # a line of a box is shown with the lines around it
+            cost = 0 if key in opened else sum(len(excerpt.text.split()) for excerpt in groups[key][:10])
         elif key not in opened:
-            cost += len(best.piece.header.split())
+            cost += len(best.excerpt.header.split())
         if chosen and value < _ENOUGH * first:
             break
         if chosen and (spent.total() + cost > 1.15 * most or (mark not in spent and len(spent) >= _MOST_SOURCES)):
             continue
-        if any(_same(best.piece, fit.piece) for fit in chosen):
+        if any(_same(best.excerpt, fit.excerpt) for fit in chosen):
             continue
         first = first or value
         chosen.append(best)
@@ -130,15 +132,17 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Piece]
 
 
 def _eligible(question: Question) -> tuple[list[Fit], int]:
-    """The fits that may be chosen, and about how many words to spend on them."""
+    """The fits that may be chosen, and the approximate number of words for them."""
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
-    current = _best(fit for fit in fits if not fit.piece.outdated)
+    current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
-        fits = [fit for fit in fits if not fit.piece.outdated or fit.match > 2 * current]
-    best = current if current >= 0 else _best(fits)  # an outdated source is no measure for the current ones
+        fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
+    best = (
+        current if current >= 0 else _best(fits)
+    )  # the threshold only depends on outdated sources if there are no others
     if best < _SURE:
         return fits, _WORDS
-    return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.piece.outdated else 1)], _WORDS_SURE
+    return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.excerpt.outdated else 1)], _WORDS_SURE
 
 
 def _best(fits: Iterable[Fit]) -> float:
@@ -146,60 +150,64 @@ def _best(fits: Iterable[Fit]) -> float:
 
 
 def _in_order(chosen: Sequence[Fit]) -> list[str]:
-    """The marks, best first, outdated sources after the current ones; but the retriever's first choice stays first
-    where the current ones say hardly anything."""
-    outdated = {fit.piece.mark: fit.piece.outdated for fit in chosen}
-    current = _best(fit for fit in chosen if not fit.piece.outdated)
+    """The marks in the order of the answer: best first, outdated sources last.
+
+    An outdated passage that the retriever ranks first keeps its place if the current ones hardly match.
+    """
+    outdated = {fit.excerpt.mark: fit.excerpt.outdated for fit in chosen}
+    current = _best(fit for fit in chosen if not fit.excerpt.outdated)
     for fit in chosen:
-        if fit.piece.outdated and fit.piece.rank == 0 and fit.match > 2 * current:
-            outdated[fit.piece.mark] = False
+        if fit.excerpt.outdated and fit.excerpt.rank == 0 and fit.match > 2 * current:
+            outdated[fit.excerpt.mark] = False
     return sorted(outdated, key=outdated.__getitem__)
 
 
-def _same(one: Piece, other: Piece) -> bool:
-    """Whether two pieces say nearly the same words."""
-    a, b = _said(one.text), _said(other.text)
+def _same(one: Excerpt, other: Excerpt) -> bool:
+    """Whether two excerpts have nearly the same words."""
+    a, b = _words(one.text), _words(other.text)
     return len(a & b) > 0.8 * max(len(a), len(b))
 
 
 @lru_cache(maxsize=4_096)
-def _said(text: str) -> frozenset[str]:
+def _words(text: str) -> frozenset[str]:
     return frozenset(fold(text).split())
 
 
 def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
-    """What the chosen pieces need to be understood: what announces or explains them, what they point back to."""
+    """Further excerpts that explain the chosen ones: announcements of them, and neighbouring sentences."""
     fits = question.fits
-    places = {(fit.piece.mark, fit.piece.start): place for place, fit in enumerate(fits)}
+    places = {(fit.excerpt.mark, fit.excerpt.start): place for place, fit in enumerate(fits)}
     wanted: dict[int, None] = {}
     for number, fit in enumerate(chosen):
-        piece, place = fit.piece, places[fit.piece.mark, fit.piece.start]
+        excerpt, place = fit.excerpt, places[fit.excerpt.mark, fit.excerpt.start]
         before, after = (fits[n] if 0 <= n < len(fits) else None for n in (place - 1, place + 1))
-        announced = places.get((piece.mark, piece.intro))
+        announced = places.get((excerpt.mark, excerpt.intro))
         if announced is not None and fits[announced].words <= 20:
             wanted[announced] = None
-        if piece.kind != "sentence":
+        if excerpt.kind != "sentence":
             continue
-        if piece.text.rstrip("*_ ").endswith(":"):
-            announces = [other for other in fits if (other.piece.mark, other.piece.intro) == (piece.mark, piece.start)]
+        if excerpt.text.rstrip("*_ ").endswith(":"):
+            announces = [
+                other for other in fits if (other.excerpt.mark, other.excerpt.intro) == (excerpt.mark, excerpt.start)
+            ]
             best = sorted(announces, key=lambda other: -other.match)[:_ANNOUNCED]
-            wanted.update(dict.fromkeys(places[other.piece.mark, other.piece.start] for other in best))
-        paragraph = (piece.mark, piece.group)
-        cut_short = number == 0 or fit.words <= 8 or piece.text.endswith("?")
-        if cut_short and after and (after.piece.mark, after.piece.group) == paragraph and after.words <= 30:
+            wanted.update(dict.fromkeys(places[other.excerpt.mark, other.excerpt.start] for other in best))
+        paragraph = (excerpt.mark, excerpt.group)
+        cut_short = number == 0 or fit.words <= 8 or excerpt.text.endswith("?")
+        if cut_short and after and (after.excerpt.mark, after.excerpt.group) == paragraph and after.words <= 30:
             wanted[place + 1] = None
-        points_back = before and question.points_back(piece) and before.words <= 30
-        if before and points_back and before.piece.mark == piece.mark and before.piece.kind == "sentence":
+        points_back = before and question.points_back(excerpt) and before.words <= 30
+        if before and points_back and before.excerpt.mark == excerpt.mark and before.excerpt.kind == "sentence":
             wanted[place - 1] = None
-    return [fits[place] for place in wanted if "](" not in fits[place].piece.text and fits[place] not in chosen]
+    return [fits[place] for place in wanted if "](" not in fits[place].excerpt.text and fits[place] not in chosen]
 
 
 def _without_dangling(chosen: Sequence[Fit]) -> list[Fit]:
-    """The pieces without introductions («Ecco il conto:») of which nothing that they announce is shown."""
-    announced = {(fit.piece.mark, fit.piece.intro) for fit in chosen}
+    """The chosen excerpts without announcements («Ecco il conto:») that are followed by nothing."""
+    announced = {(fit.excerpt.mark, fit.excerpt.intro) for fit in chosen}
     kept = [
         fit
         for fit in chosen
-        if not fit.piece.text.rstrip("*_ ").endswith(":") or (fit.piece.mark, fit.piece.start) in announced
+        if not fit.excerpt.text.rstrip("*_ ").endswith(":") or (fit.excerpt.mark, fit.excerpt.start) in announced
     ]
     return kept or list(chosen)

@@ -1,4 +1,4 @@
-"""How well each piece of the passages answers a question: its words, its surroundings, its rank, what it shows."""
+"""Scores how well each excerpt of the passages answers a question."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cervella.brains.extractive.quotes import Piece
+from cervella.brains.extractive.quotes import Excerpt
 from cervella.text.language import Language, fold
 
-__all__ = ["Fit", "Question"]
-
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
-"""What a stem counts that stands in the headings above, in the same paragraph, in the header of the table."""
+"""Weights of a stem that occurs in the headings above, in the same paragraph, or in the table's header. In the excerpt
+itself its weight is 1."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _SHOWS = {
@@ -26,42 +25,42 @@ _SHOWS = {
     "points_back": r"^\W*{words}",
     "metadata": r"^\W*{words}\W*:",
 }
-"""What a line that answers looks like, around the words of its language."""
-_SELF_PIECES = 5
+"""Patterns of an excerpt with a certain kind of answer. `{words}` are the words of the language for it."""
+_SELF_EXCERPTS = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
 
 
-_folded = lru_cache(maxsize=4_096)(fold)  # a piece is looked at many times for one question
+_folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """How well a piece answers."""
+    """The scores of one excerpt for a question."""
 
-    piece: Piece
+    excerpt: Excerpt
     match: float
-    """0 to about 1: how much of the question the piece and its surroundings say, whatever its rank."""
+    """0 to about 1: share of the question's weight that the excerpt and its surroundings contain, without its rank."""
     score: float
     own: Mapping[str, float]
-    """The question's stems that it holds, with the weight of each; a row has those of its table's header too."""
+    """The question's stems in the excerpt, each with its weight; for a row, also those in the table's header."""
     says: bool
-    """Whether it holds one in its own words."""
+    """Whether the excerpt itself contains a stem of the question."""
     words: int
 
 
 @lru_cache(maxsize=16)
 def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
-    """The patterns over folded text, by what they show or ask for."""
+    """The compiled patterns for folded text, by name: `asks_...` for questions, the others for excerpts."""
     asks = {name: words for name, words in lang.phrases.items() if name.startswith("asks_")}
     shows = {name: text.replace("{words}", lang.phrases.get(name, "")) for name, text in _SHOWS.items()}
     return {name: re.compile(text) for name, text in (asks | shows).items()}
 
 
 class Question:
-    """A question held against the pieces of all its passages."""
+    """A question, compared with the excerpts of all its passages."""
 
-    def __init__(self, question: str, found: Sequence[Piece], lang: Language, persona: str | None = None) -> None:
-        """`persona` is the name of who is asked, where it is known."""
+    def __init__(self, question: str, found: Sequence[Excerpt], lang: Language, persona: str | None = None) -> None:
+        """`persona` is the name of the persona, if known."""
         folded = _folded(question)
         self._patterns = _patterns(lang)
         self.asks = {
@@ -73,24 +72,28 @@ class Question:
             self.asks.add("self")
             found = _of_her(found)
         stems = list(dict.fromkeys(lang.stems(question)))
-        if "self" in self.asks:  # all of her Constitution is about her: her name tells no line from another
+        if "self" in self.asks:  # her name occurs all over her Constitution
             stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
         asked = frozenset(stems)
-        found = [piece for piece in found if not self._is_header(piece) or self._names_datum(piece, asked, lang)]
-        found = list({piece.text: piece for piece in reversed(found)}.values())[::-1]  # of copies, the first
-        self.pieces = found
-        self._stems = [frozenset(lang.stems(piece.text)) for piece in found]
-        above = {text for piece in found for text in (piece.context, piece.header)}
+        found = [
+            excerpt for excerpt in found if not self._is_header(excerpt) or self._names_datum(excerpt, asked, lang)
+        ]
+        found = list({excerpt.text: excerpt for excerpt in reversed(found)}.values())[
+            ::-1
+        ]  # of equal excerpts, only the first
+        self.excerpts = found
+        self._stems = [frozenset(lang.stems(excerpt.text)) for excerpt in found]
+        above = {text for excerpt in found for text in (excerpt.context, excerpt.header)}
         cached = {text: frozenset(lang.stems(text)) for text in above}
-        self._contexts = [cached[piece.context] | cached[piece.header] for piece in found]
-        self._headers = [cached[piece.header] for piece in found]
+        self._contexts = [cached[excerpt.context] | cached[excerpt.header] for excerpt in found]
+        self._headers = [cached[excerpt.header] for excerpt in found]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
         related = {stem: _related(stem, known) for stem in stems}
         self._related = {stem: others for stem, others in related.items() if others}
         light = frozenset(lang.stems(lang.phrases["light"]))
         if light.issuperset(self._related):
-            self._related = {}  # such words alone ask for nothing: the passages' order decides
+            self._related = {}  # a question of light words alone: only the order of the passages counts
         self._weights = {
             stem: math.log(1 + len(found) / (0.5 + max(frequency[other] for other in others)))
             * (_LIGHT if stem in light else 1.0)
@@ -101,15 +104,15 @@ class Question:
     def _says(self, name: str, folded: str) -> bool:
         return name in self._patterns and self._patterns[name].search(folded) is not None
 
-    def _is_header(self, piece: Piece) -> bool:
-        return self._says("metadata", _folded(piece.text[:40]))
+    def _is_header(self, excerpt: Excerpt) -> bool:
+        return self._says("metadata", _folded(excerpt.text[:40]))
 
-    def _names_datum(self, piece: Piece, asked: frozenset[str], lang: Language) -> bool:
-        """Whether a line of a document's data names the one that is asked for: its author, its version, its date."""
+    def _names_datum(self, excerpt: Excerpt, asked: frozenset[str], lang: Language) -> bool:
+        """Whether a line of a document's metadata has a field that the question names: author, version, date."""
         if "metadata" not in self.asks:
             return False
-        dated = "time" in self.asks and self._says("shows_time", _folded(piece.text))
-        return dated or not asked.isdisjoint(lang.stems(piece.text.split(":", 1)[0]))
+        dated = "time" in self.asks and self._says("shows_time", _folded(excerpt.text))
+        return dated or not asked.isdisjoint(lang.stems(excerpt.text.split(":", 1)[0]))
 
     def _held(self, stems: Collection[str], factor: float = 1.0) -> dict[str, float]:
         held = {}
@@ -120,96 +123,100 @@ class Question:
         return held
 
     def coverage(self, held: Mapping[str, float]) -> float:
-        """0 to 1: how much of the question's weight these stems are."""
+        """The share of these stems in the question's total weight, 0 to 1."""
         total = sum(self._weights.values())
         return sum(self._weights[stem] * weight for stem, weight in held.items()) / total if total else 0.0
 
     def _fits(self) -> list[Fit]:
         near: dict[tuple[str, int], set[str]] = {}
         far: dict[str, set[str]] = {}
-        for piece, stems, context in zip(self.pieces, self._stems, self._contexts, strict=True):
-            near.setdefault((piece.mark, piece.group), set()).update(stems)
-            far.setdefault(piece.mark, set()).update(stems | context)
-        dates = sorted({piece.passage.date for piece in self.pieces if piece.passage.date})
-        worth = _worth(self.pieces)
+        for excerpt, stems, context in zip(self.excerpts, self._stems, self._contexts, strict=True):
+            near.setdefault((excerpt.mark, excerpt.group), set()).update(stems)
+            far.setdefault(excerpt.mark, set()).update(stems | context)
+        dates = sorted({excerpt.passage.date for excerpt in self.excerpts if excerpt.passage.date})
+        prior = _rank_priors(self.excerpts)
         passages = {mark: self.coverage(self._held(stems)) for mark, stems in far.items()}
         groups = {key: self._held(stems) for key, stems in near.items()}
-        told = self._who_she_is()
+        identity = self._identity()
         fits = []
-        for number, piece in enumerate(self.pieces):
+        for number, excerpt in enumerate(self.excerpts):
             own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
             above = {s: w for s, w in self._held(self._contexts[number]).items() if s not in own}
-            beside = {s: w for s, w in groups[piece.mark, piece.group].items() if s not in own and s not in above}
+            beside = {s: w for s, w in groups[excerpt.mark, excerpt.group].items() if s not in own and s not in above}
             match = self.coverage(own) + _CONTEXT * self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
-            heading = _folded(piece.section.rsplit("\n", 1)[-1])
+            heading = _folded(excerpt.section.rsplit("\n", 1)[-1])
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
-                match += _HEADING_CUE  # a heading that asks what the question asks: «Perché abbiamo cambiato idea»
-            if number in told:
+                match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
+            if number in identity:
                 match = max(match, _SELF)
-            if "metadata" in self.asks and self._is_header(piece):
-                match += _METADATA * passages[piece.mark]
-            score = match + _SAME_PASSAGE * passages[piece.mark] + _RANK * worth[piece.rank]
-            score += self._merits(piece, self._stems[number])
-            if len(dates) > 1 and piece.passage.date:
-                newest = dates.index(piece.passage.date) / (len(dates) - 1)
+            if "metadata" in self.asks and self._is_header(excerpt):
+                match += _METADATA * passages[excerpt.mark]
+            score = match + _SAME_PASSAGE * passages[excerpt.mark] + _RANK * prior[excerpt.rank]
+            score += self._merits(excerpt, self._stems[number])
+            if len(dates) > 1 and excerpt.passage.date:
+                newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             says = bool(self._held(self._stems[number]))
-            fits.append(Fit(piece, match, score, own, says, len(piece.text.split())))
+            fits.append(Fit(excerpt, match, score, own, says, len(excerpt.text.split())))
         return fits
 
-    def _who_she_is(self) -> range:
-        """The pieces that tell who she is, where that is asked: the first that says «I am …», and what follows it.
+    def _identity(self) -> range:
+        """The places of the excerpts that say who she is, if the question asks this.
 
-        A Constitution that speaks of her in the third person is quoted from its first sentence on.
+        They begin with the first excerpt that says «I am …», else with the first sentence of the Constitution.
         """
         if "self" not in self.asks:
             return range(0)
-        says = (n for n, piece in enumerate(self.pieces) if self._says("shows_self", _folded(piece.text)))
-        opens = (n for n, piece in enumerate(self.pieces) if _is_hers(piece) and piece.kind == "sentence")
+        says = (n for n, excerpt in enumerate(self.excerpts) if self._says("shows_self", _folded(excerpt.text)))
+        opens = (n for n, excerpt in enumerate(self.excerpts) if _is_hers(excerpt) and excerpt.kind == "sentence")
         first = next(says, next(opens, None))
         if first is None:
             return range(0)
-        same = [other.mark == self.pieces[first].mark for other in self.pieces[first : first + _SELF_PIECES]]
+        same = [other.mark == self.excerpts[first].mark for other in self.excerpts[first : first + _SELF_EXCERPTS]]
         return range(first, first + sum(same))
 
-    def _merits(self, piece: Piece, stems: Collection[str]) -> float:
-        """What a piece is worth whatever words it shares with the question."""
-        folded = _folded(piece.text)
+    def _merits(self, excerpt: Excerpt, stems: Collection[str]) -> float:
+        """The part of an excerpt's score that does not depend on the words of the question."""
+        folded = _folded(excerpt.text)
         shown = [name for name in self.asks - {"self"} if self._says(f"shows_{name}", folded)]
-        merit = _CUE * len(shown) + _OPENING / (1 + piece.group)
-        merit += _BOLD if "**" in piece.text else 0.0
-        flaws = [piece.text.rstrip("*_ ").endswith(end) for end in ("?", ":")] + ["](" in piece.text, len(stems) < 2]
+        merit = _CUE * len(shown) + _OPENING / (1 + excerpt.group)
+        merit += _BOLD if "**" in excerpt.text else 0.0
+        flaws = [excerpt.text.rstrip("*_ ").endswith(end) for end in ("?", ":")] + [
+            "](" in excerpt.text,
+            len(stems) < 2,
+        ]
         return merit - _WEAK * sum(flaws)
 
-    def points_back(self, piece: Piece) -> bool:
-        """Whether a sentence starts with a word that only the one before explains."""
-        return self._says("points_back", _folded(piece.text[:40]))
+    def points_back(self, excerpt: Excerpt) -> bool:
+        """Whether a sentence begins with a word that refers to the sentence before it."""
+        return self._says("points_back", _folded(excerpt.text[:40]))
 
 
-def _is_hers(piece: Piece) -> bool:
-    return piece.passage.role == "constitution"
+def _is_hers(excerpt: Excerpt) -> bool:
+    return excerpt.passage.role == "constitution"
 
 
-def _of_her(found: Sequence[Piece]) -> Sequence[Piece]:
-    """Of a retrieval that puts the Constitution first, the pieces of that alone: others say «I am …» too."""
+def _of_her(found: Sequence[Excerpt]) -> Sequence[Excerpt]:
+    """Only the excerpts of the Constitution, if it is ranked first: other documents may say «I am …» too."""
     if not found or not _is_hers(found[0]):
         return found
-    return [piece for piece in found if piece.passage.path == found[0].passage.path]
+    return [excerpt for excerpt in found if excerpt.passage.path == found[0].passage.path]
 
 
-def _worth(found: Sequence[Piece]) -> dict[int, float]:
-    """0 to 1 for each rank: the retriever's scores where they tell the passages apart, else the order alone."""
-    scores = {piece.rank: piece.passage.score for piece in found}
+def _rank_priors(found: Sequence[Excerpt]) -> dict[int, float]:
+    """A prior of 0 to 1 for each rank: from the retriever's scores if they differ, else from the order alone."""
+    scores = {excerpt.rank: excerpt.passage.score for excerpt in found}
     ranks, best = 1 + max(scores, default=0), max(scores.values(), default=0.0)
-    told = best > 0 and min(scores.values()) < best
+    differ = best > 0 and min(scores.values()) < best
     return {
-        rank: (1 - _BY_SCORE) * (1 - rank / ranks) + _BY_SCORE * (max(score, 0.0) / best if told else 1 - rank / ranks)
+        rank: (1 - _BY_SCORE) * (1 - rank / ranks)
+        + _BY_SCORE * (max(score, 0.0) / best if differ else 1 - rank / ranks)
         for rank, score in scores.items()
     }
 
 
 def _related(stem: str, known: Collection[str]) -> dict[str, float]:
-    """The stems of the passages that stand for one of the question: itself, else those that start alike."""
+    """The stems of the passages that match one of the question, with weights: itself, else those that begin alike."""
     if stem in known:
         return {stem: 1.0}
     if len(stem) < 4 or not stem.isalpha():

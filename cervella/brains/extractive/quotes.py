@@ -1,4 +1,4 @@
-"""What can be quoted of a passage, and how it stands in an answer: sentences, items, rows with their header, boxes."""
+"""Splits passages into excerpts, and formats them as quotations: sentences, items, table rows, and boxes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ from cervella.text.markdown import cells, fence_for, is_fence, is_ruled
 from cervella.text.sentences import Quotable, quotables
 from cervella.types import Passage
 
-__all__ = ["Piece", "pieces", "quote"]
-
 _LONGEST_PASSAGE = 16_000
-"""Characters of a passage that are looked at: many times what a chunk holds, and a bound on the work."""
-_LONGEST_PIECE = 400
-"""Characters: a sentence beyond this is quoted in parts."""
+"""Maximum characters of a passage that are read. A chunk is much shorter."""
+_LONGEST_EXCERPT = 400
+"""Maximum characters of an excerpt. A longer sentence is split."""
 _WHOLE_BOX = 10
-"""Lines up to which a fence or a box is shown whole; of a longer one, what surrounds the lines that answer."""
+"""Maximum lines of a code fence or box that is shown whole. Of a longer one, only a part is shown."""
 
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
 _LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
@@ -31,12 +29,12 @@ _CLAUSE = re.compile(r"(?<=[;:,])\s+")
 _COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
 _STATES = re.compile(r"\w: .*\d")
-"""A heading that gives the figure itself: «Salute: 9,2 su 10»."""
+"""A heading that contains a figure: «Salute: 9,2 su 10»."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of a passage that can stand in an answer: `passage.text[start:end]`."""
+class Excerpt:
+    """An excerpt of a passage that can be quoted: `passage.text[start:end]`."""
 
     mark: str
     passage: Passage
@@ -49,11 +47,11 @@ class Piece:
     group: int
     """Sentences of one paragraph, items of one list, rows of one table and lines of one fence share a number."""
     section: str
-    """The headings that it stands under."""
+    """The headings above it, one per line."""
     header: str
-    """Of a row: the header of its table."""
+    """For a row, the header of its table; else empty."""
     intro: int
-    """Where the sentence that announces it (`…:`) starts; -1 where none does."""
+    """Start of the sentence that announces it (`…:`); -1 if there is none."""
 
     @property
     def text(self) -> str:
@@ -70,12 +68,12 @@ class Piece:
         return f"{self.section}\n{announced}"
 
 
-def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece]:
-    """The quotable pieces of a passage, in order; no headings without a figure, headers of tables or comments."""
+def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Excerpt]:
+    """The excerpts of a passage, in order, without table headers, comments, and headings without a figure."""
     passage = _bounded(passage)
     text = passage.text
     above = f"{passage.lead}\n{passage.heading}"
-    found: list[Piece] = []
+    found: list[Excerpt] = []
     section, header, intro, group = above, "", -1, 0
     before: tuple[str, Quotable] | None = None
     for quotable in quotables(text, lang):
@@ -97,11 +95,11 @@ def pieces(mark: str, passage: Passage, rank: int, lang: Language) -> list[Piece
         before = (kind, quotable) if quotable.kind != "heading" else None
         if kind == "row" and written == header:
             continue
-        if same_item and quotable.end - found[-1].start <= _LONGEST_PIECE:
+        if same_item and quotable.end - found[-1].start <= _LONGEST_EXCERPT:
             found[-1] = replace(found[-1], end=quotable.end)
             continue
         for start, end in _parts(text, quotable, kind):
-            found.append(Piece(mark, passage, rank, start, end, kind, group, section, header, intro))
+            found.append(Excerpt(mark, passage, rank, start, end, kind, group, section, header, intro))
         if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
             intro = found[-1].start
     return found
@@ -118,7 +116,7 @@ def _kind(text: str, quotable: Quotable, before: tuple[str, Quotable] | None) ->
     if quotable.kind == "heading":
         return "sentence"
     if quotable.kind != "sentence":
-        return quotable.kind if quotable.end - quotable.start <= 2 * _LONGEST_PIECE else "sentence"
+        return quotable.kind if quotable.end - quotable.start <= 2 * _LONGEST_EXCERPT else "sentence"
     later = before is not None and before[0] == "item" and before[1].block == quotable.block
     return (
         "item" if later or _ITEM.match(text[text.rfind("\n", 0, quotable.start) + 1 : quotable.start]) else "sentence"
@@ -126,7 +124,7 @@ def _kind(text: str, quotable: Quotable, before: tuple[str, Quotable] | None) ->
 
 
 def _continues(text: str, quotable: Quotable, kind: str, before: tuple[str, Quotable] | None) -> bool:
-    """Whether a piece belongs to the paragraph, list, table or fence of the one before it."""
+    """Whether an excerpt belongs to the same paragraph, list, table or fence as the one before it."""
     if before is None or before[0] != kind:
         return False
     if kind == "item":
@@ -138,7 +136,7 @@ def _continues(text: str, quotable: Quotable, kind: str, before: tuple[str, Quot
 
 
 def _header(text: str, quotable: Quotable, lead: str) -> str:
-    """The header of the table that starts with this row: the row itself, or for a split table a line of the lead."""
+    """The header of the table that begins with this row: the row itself; for a split table, a line of the lead."""
     following = text[quotable.end : quotable.end + 2000].split("\n", 2)
     if len(following) > 1 and is_ruled(following[1]):
         return text[quotable.start : quotable.end]
@@ -148,17 +146,17 @@ def _header(text: str, quotable: Quotable, lead: str) -> str:
 
 
 def _parts(text: str, quotable: Quotable, kind: str) -> Iterator[tuple[int, int]]:
-    """A piece cut where its lines are labels of their own, and where it is too long to be read at once."""
+    """The spans of an excerpt, split before lines with a label, and where it is too long."""
     if kind in ("row", "line"):
         yield quotable.start, quotable.end
         return
     cuts = [quotable.start, *(m.start() for m in _LABEL.finditer(text, quotable.start, quotable.end)), quotable.end]
     for first, last in pairwise(cuts):
         start = first
-        while last - start > _LONGEST_PIECE:
-            clauses = [m.start() for m in _CLAUSE.finditer(text, start + 80, start + _LONGEST_PIECE)]
-            cut = clauses[-1] if clauses else text.rfind(" ", start + 80, start + _LONGEST_PIECE)
-            cut = cut if cut > start else start + _LONGEST_PIECE
+        while last - start > _LONGEST_EXCERPT:
+            clauses = [m.start() for m in _CLAUSE.finditer(text, start + 80, start + _LONGEST_EXCERPT)]
+            cut = clauses[-1] if clauses else text.rfind(" ", start + 80, start + _LONGEST_EXCERPT)
+            cut = cut if cut > start else start + _LONGEST_EXCERPT
             yield _trimmed(text, start, cut)
             start = cut
         yield _trimmed(text, start, last)
@@ -170,21 +168,21 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     return start, start + len(text[start:end].rstrip())
 
 
-def quote(chosen: Sequence[Piece], group: Sequence[Piece], lang: Language) -> str:
-    """Pieces of one group as markdown with their mark; empty where they can't be quoted so that the mark holds.
+def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language) -> str:
+    """Excerpts of one group as markdown with their mark; empty if the quotation would not be supported by the passage.
 
-    `chosen` are in order; `group` is all that the passage's group has.
+    `chosen` is in the order of the passage; `group` contains all excerpts of the group.
     """
     mark, passage = chosen[0].mark, chosen[0].passage
     layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[chosen[0].kind]
     block = _warned(layout(chosen, group), passage, lang)
-    if not _holds(block, mark, passage, lang):  # for example a lone backtick, which hides the mark in code
+    if not _is_supported(block, mark, passage, lang):  # for example, a lone backtick turns the mark into code
         block = _warned(re.sub("[`~]", "", _prose(chosen, group)), passage, lang)
-    return block if _holds(block, mark, passage, lang) else ""
+    return block if _is_supported(block, mark, passage, lang) else ""
 
 
 def _warned(block: str, passage: Passage, lang: Language) -> str:
-    """The block with a word before it where its source is no longer the one that holds."""
+    """The block, with a warning before it if its source is outdated."""
     if passage.status not in ("superseded", "deprecated"):
         return block
     status = lang.status.get(passage.status, passage.status)
@@ -196,7 +194,7 @@ def _warned(block: str, passage: Passage, lang: Language) -> str:
     return f"{warning} {block}" if block[0] in "«“" else f"{warning}\n\n{block}"
 
 
-def _holds(block: str, mark: str, passage: Passage, lang: Language) -> bool:
+def _is_supported(block: str, mark: str, passage: Passage, lang: Language) -> bool:
     found = find_marks(block)
     claims = claims_of(block, lang, found)
     return (
@@ -206,35 +204,35 @@ def _holds(block: str, mark: str, passage: Passage, lang: Language) -> bool:
     )
 
 
-def _prose(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+def _prose(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     return " ".join(_quoted(run) for run in _runs(chosen, group))
 
 
-def _list(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
+def _list(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     runs = [_quoted(run).rstrip(".") for run in _runs(chosen, group)]
     return "\n".join(f"- {run}" for run in runs) if len(runs) > 1 else f"{runs[0]}."
 
 
-def _runs(chosen: Sequence[Piece], group: Sequence[Piece]) -> list[list[Piece]]:
-    """Neighbours of one paragraph or item together: they are quoted as one."""
-    places = {piece.start: place for place, piece in enumerate(group)}
-    runs: list[list[Piece]] = []
-    for piece in chosen:
+def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Excerpt]]:
+    """Groups of neighbouring excerpts that are quoted together."""
+    places = {excerpt.start: place for place, excerpt in enumerate(group)}
+    runs: list[list[Excerpt]] = []
+    for excerpt in chosen:
         last = runs[-1][-1] if runs else None
-        if last and places.get(piece.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, piece):
-            runs[-1].append(piece)
+        if last and places.get(excerpt.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, excerpt):
+            runs[-1].append(excerpt)
         else:
-            runs.append([piece])
+            runs.append([excerpt])
     return runs
 
 
-def _one_line(last: Piece, piece: Piece) -> bool:
-    """Whether nothing but white space, and the signs of a quoted paragraph, stands between two pieces."""
-    return not piece.passage.text[last.end : piece.start].strip(" \t\n>") and piece.kind in ("sentence", "item")
+def _one_line(last: Excerpt, excerpt: Excerpt) -> bool:
+    """Whether only white space and `>` signs are between two excerpts."""
+    return not excerpt.passage.text[last.end : excerpt.start].strip(" \t\n>") and excerpt.kind in ("sentence", "item")
 
 
-def _quoted(run: Sequence[Piece]) -> str:
-    """`«words» [F1].`: the outer quotation marks are of a kind that the words do not hold."""
+def _quoted(run: Sequence[Excerpt]) -> str:
+    """`«words» [F1].`, with outer quotation marks that do not occur in the words."""
     text = run[0].passage.text[run[0].start : run[-1].end]
     text = defuse_marks(" ".join(re.sub(r"\n\s*(?:>\s?)+", " ", text).split()).strip())
     if run[0].kind in ("row", "line"):
@@ -251,23 +249,23 @@ def _cells(row: str) -> list[str]:
     return [row[start:end].strip() for start, end in cells(row)]
 
 
-def _table(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
-    """The header and the rows as a table of their own, its columns as wide as these rows need."""
+def _table(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
+    """The header and the chosen rows as a table, with aligned columns."""
     header = chosen[0].header
     if not header:
         return _prose(chosen, group)
-    rows = [_cells(defuse_marks(row)) for row in (header, *(piece.text for piece in chosen))]
+    rows = [_cells(defuse_marks(row)) for row in (header, *(excerpt.text for excerpt in chosen))]
     widths = [max(3, *(len(row[n]) for row in rows if n < len(row))) for n in range(len(rows[0]))]
     rows.insert(1, ["-" * width for width in widths])
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows]
     return "\n".join(f"| {line} |" for line in lines) + f"\n\n[{chosen[0].mark}]"
 
 
-def _box(chosen: Sequence[Piece], group: Sequence[Piece]) -> str:
-    """A fence or a box in a code fence: whole where it is short, else what surrounds the lines that answer."""
+def _box(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
+    """A code fence with a box or fence of the passage: whole if short, else the chosen lines and neighbours."""
     lines = chosen[0].passage.text.split("\n")
-    numbers = [chosen[0].passage.text.count("\n", 0, piece.start) for piece in group]
-    wanted = {number for number, piece in zip(numbers, group, strict=True) if piece in chosen}
+    numbers = [chosen[0].passage.text.count("\n", 0, excerpt.start) for excerpt in group]
+    wanted = {number for number, excerpt in zip(numbers, group, strict=True) if excerpt in chosen}
     first, last = numbers[0], numbers[-1]
     while first > 0 and _is_edge(lines[first - 1]):
         first -= 1
@@ -291,7 +289,7 @@ def _is_edge(line: str) -> bool:
 
 
 def _window(lines: Sequence[str], low: int, high: int, first: int, last: int) -> tuple[int, int]:
-    """The stretch of a long box to show: the wanted lines with their neighbours, up to a blank or ruled line."""
+    """First and last line to show of a long box: the chosen lines with neighbours, up to a blank or ruled line."""
     above, below = low, min(high, low + _WHOLE_BOX - 1)
     while above > first and low - above < 4 and any(map(str.isalnum, lines[above - 1])):
         above -= 1

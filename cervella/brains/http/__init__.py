@@ -1,1 +1,1 @@
-"""What the brains that speak HTTP share."""
+"""Code that is shared by the brains with an HTTP server."""

@@ -1,4 +1,4 @@
-"""What every brain that speaks HTTP does alike. A new one says how its wire looks, in one class."""
+"""The base class of all brains whose model runs behind an HTTP server."""
 
 from __future__ import annotations
 
@@ -32,45 +32,45 @@ from cervella.prompt.layout import estimate_tokens, render
 from cervella.types import BrainEvent, Completion, Finished, Location, Message, Prompt, TextDelta, Usage, UsageUpdate
 from cervella.types.endings import ending_of
 
-__all__ = ["Answer", "HttpBrain", "Sent"]
-
 UNKNOWN_MODEL = "unknown"
 LISTING_SECONDS = 5.0
+"""Timeout of a request for the list of models."""
 _CHECK_SECONDS = 2.0
+"""Timeout of a request in `check`."""
 
 C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A prompt as it goes to a server."""
+    """A prompt in the form in which it is sent to a server."""
 
     prompt: Prompt
     messages: tuple[Message, ...]
-    """In order; without a system message where the model's template takes none."""
+    """Without a system message where the model's template does not support one."""
     room: int
-    """The most tokens of the answer, thoughts included."""
+    """Maximum tokens of the answer, thoughts included."""
     window: int | None = None
-    """The window to ask for, where the server takes one with the question."""
+    """The window to request, in tokens; None where a request can't set it."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """What was changed in the messages, counted."""
+    """The number of changes in the messages, by kind."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """What came of one answer so far; `_send` fills it in."""
+    """The state of one answer. `_send` fills it in while the answer arrives."""
 
     model: str
-    """As the server names it."""
+    """The model's name as reported by the server."""
     ending: str | None = None
-    """The server's word for the end; None as long as it has not said one."""
+    """The reason for the end as reported by the server; None until then."""
     refusal: str | None = None
-    """Why the model refused, where it says so."""
+    """The model's explanation of a refusal; None where it gives none."""
     usage: Usage = field(default_factory=Usage)
     load_seconds: float | None = None
     flags: dict[str, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
-    """Kept by the base."""
+    """The deltas so far. HttpBrain fills this in, not `_send`."""
 
     @property
     def text(self) -> str:
@@ -80,27 +80,28 @@ class Answer:
 class HttpBrain(Generic[C]):
     """A brain whose model runs behind an HTTP server.
 
-    A subclass gives `_send`, and what else is different on its wire: `_connect` and `_refusal` where it has a client of
-    its own, `_models`, `_learn`, `_count` and `_look` where its server can be asked these things.
+    A subclass implements `_send`. It also implements `_connect` and `_refusal` if it uses a vendor's client, and
+    `_models`, `_learn`, `_count` and `_look` if its server has routes for them.
 
-    The base keeps one client a loop, reads the key when a client is made, folds the soul into the first user turn where
-    the server refuses a system role, names the models that are there where one is missing, finds out whether the server
-    read the whole prompt, and translates every failure into a `BrainError` without keys.
+    This class keeps one client for each event loop and reads the key when it creates a client. It moves the soul into
+    the first user turn if the server refuses a system role, lists the server's models if the configured one is missing,
+    finds out whether the server read the whole prompt, and translates every failure into a `BrainError` without keys.
 
-    `url` is where the server is. `api_key_env` names the variable that holds the key; without it the first of
-    `key_variables` that is set is used, or none. `context_tokens` is the window, prompt and answer together.
-    `thinking_tokens` is the room for thoughts beside that of the answer. `connect_timeout` is in seconds.
+    `url` is the server's address. `api_key_env` is the name of the environment variable that contains the key; without
+    it, the first of `key_variables` that is set is used, else no key. `context_tokens` is the window, for prompt and
+    answer together. `thinking_tokens` is the length of thoughts, in addition to that of the answer. `connect_timeout`
+    is in seconds.
     """
 
     start = "Start its server, or change url in [brains.{name}]."
-    """What cures a server that does not answer: a sentence."""
+    """A sentence for a server that does not answer: how to start it."""
     extra: str | None = None
-    """The extra that brings the client's package: `pip install 'cervella[extra]'`."""
+    """The extra that installs the client's package: `pip install 'cervella[extra]'`."""
     capabilities: frozenset[str] = frozenset()
     _may_fold = True
-    """Whether the model behind the server may be one whose template takes no system role."""
+    """Whether the server may have a model whose template does not support a system role."""
     _defuses = True
-    """Whether the server may obey control tokens that stand in a document."""
+    """Whether the server may obey control tokens in the text of a document."""
 
     def __init__(
         self,
@@ -130,91 +131,94 @@ class HttpBrain(Generic[C]):
         self._connect_timeout = connect_timeout
         self._ready = self._folded = False
         self._counts = True
-        """Whether the server can count a prompt's tokens, as far as it is known."""
+        """False once the server has shown that it can't count a prompt's tokens."""
         self._reading: PromptReading | None = PromptReading(self._url)
-        """Whether the server read the whole prompt; None where it never cuts one."""
+        """Finds out whether the server read the whole prompt; None for a server that never cuts one."""
         self._clients: PerLoop[C] = PerLoop(self._client, _close)
 
     @property
     def context_tokens(self) -> int | None:
-        """What prompt and answer share: the window less the room for thoughts."""
+        """Tokens for prompt and answer together: the window less `thinking_tokens`."""
         return max(1, self._window - self._thinking_room) if self._window else None
 
     @property
     def max_output_tokens(self) -> int:
-        """The longest answer where the question does not say; at most a quarter of the window."""
+        """Maximum tokens of an answer if the prompt sets none; at most a quarter of the window."""
         window = self.context_tokens
         return min(self._max_output_tokens, max(1, window // 4)) if window else self._max_output_tokens
 
-    # What a subclass says of its wire
+    # For subclasses to implement
 
     def _connect(self, key: str | None) -> C:
-        """A client of the server; by default one of httpx2, in which paths are relative to `url`."""
+        """A new client for the server; by default one of httpx2, in which paths are relative to `url`."""
         return cast(C, async_client(self._url, self._connect_timeout, key=key))
 
     def _send(self, client: C, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:
-        """Ask. Yields each text as it comes, and a UsageUpdate where the server counts; the rest goes into `answer`."""
+        """Send the request. Yields each text as it arrives, and a UsageUpdate for each token count that the server
+        reports. Writes the end of the answer, and its model, into `answer`."""
         raise NotImplementedError
 
     def _refusal(self, error: Exception) -> Refusal | None:
-        """What the server said instead of an answer; None for an error that is not its word."""
+        """The server's refusal, from an exception of the client; None for an exception without a response."""
         response = getattr(error, "response", None)
         if type(error).__name__ != "HTTPStatusError" or response is None:
             return None
         facts: dict[str, Any] = {}
-        with contextlib.suppress(Exception):  # the body may be no JSON, or not read
+        with contextlib.suppress(Exception):  # the body may not be JSON, or was not read
             facts = error_object(response.json())
-        said = facts.get("message") or error
-        return Refusal(status=response.status_code, message=str(said), headers=response.headers, facts=facts)
+        message = str(facts.get("message") or error)
+        return Refusal(status=response.status_code, message=message, headers=response.headers, facts=facts)
 
     async def _learn(self) -> None:
-        """Ask the server, once, what it must be known for: the model, the window, whether it takes a system role."""
+        """Ask the server, before the first prompt, for its model, its window, and its support of a system role."""
 
     async def _models(self, client: C) -> list[str]:
-        """The models that the server has."""
+        """The names of the server's models."""
         return []
 
     async def _count(self, client: C, prompt: Prompt) -> int | None:
-        """The prompt's tokens as the server counts them; None where it can't."""
+        """The prompt's tokens, counted by the server; None if it can't count them."""
         return None
 
     def _look(self) -> None:
-        """Whether the server is there and has the model; raises a BrainError. Asks no question."""
+        """Raise a BrainError if the server does not answer or does not have the model. Generates nothing."""
 
-    # What is the same for all
+    # The same for all subclasses
 
     @checked_async
     async def prepare(self) -> None:
-        """Learn from the server, once, what must be known before a prompt is cut for it."""
+        """Ask the server once for the facts that are needed to fit a prompt into its window."""
         if not self._ready:
             await self._learn()
             self._ready = True
 
     def stream(self, prompt: Prompt, /) -> Translated:
-        """Stream the answer; see `Brain`. Closing it closes the connection, and the server stops writing."""
+        """Stream the answer; see `Brain`. Closing the stream closes the connection, which stops the server."""
         return Translated(self._answer(prompt), self._failure_of)
 
     @checked_async
     async def count_tokens(self, prompt: Prompt) -> int:
-        """The prompt's tokens as the server counts them; where it can't, ceil(characters / 3)."""
+        """The prompt's tokens, counted by the server; ceil(characters / 3) if it can't count them."""
         counted = await self._count(await self._clients.get(), prompt) if self._counts else None
         return estimate_tokens(self._messages(prompt)[0]) if counted is None else counted
 
     @checked
     def check(self) -> None:
-        """Whether it could answer: its key is set, its server is there and has the model. Asks no question."""
+        """Raise a BrainError if the key is not set, or the server does not answer or does not have the model.
+        Generates nothing."""
         self._key()
         self._look()
 
     async def aclose(self) -> None:
-        """Close this loop's connections."""
+        """Close the connections of the running event loop."""
         await self._clients.aclose()
 
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[BrainEvent, None]:
         was_remote = self.remote
         await self.prepare()
         if self.remote and not was_remote and prompt.tainted:
-            raise self._failures().moved()
+            # The prompt was prepared for a local brain, before the server reported where its model runs.
+            raise self._failures().broken("runs its model on another machine, and this prompt is local only")
         client = await self._clients.get()
         answer: Answer | None = None
         while answer is None:
@@ -235,7 +239,7 @@ class HttpBrain(Generic[C]):
                 refusal = None if answer.texts else self._refusal(error)
                 if refusal is None:
                     raise
-                if refusal.sort == "missing":
+                if refusal.category == "missing":
                     raise await self._model_missing(client, refusal) from error
                 if self._folded or not self._may_fold or not system_refused(refusal, sent.messages):
                     raise
@@ -244,7 +248,9 @@ class HttpBrain(Generic[C]):
             raise self._failures().unended(answer.text)
         await self._check_read(client, sent, answer)
         if answer.ending in ("length", "max_tokens") and not answer.text.strip():
-            raise self._failures().unfinished_thought()
+            cure = f"Raise thinking_tokens or max_output_tokens in [brains.{self.name}], or let it think less."
+            problem = "used up its length limit by thinking, and answered nothing"
+            raise self._failures().broken(problem, cure, code="thinking_unfinished")
         if held:
             yield TextDelta(text=answer.text)
         folded = {"soul_folded": 1} if self._folded else {}
@@ -261,7 +267,7 @@ class HttpBrain(Generic[C]):
         )
 
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], dict[str, int]]:
-        """The prompt's messages, and what was changed in them, counted."""
+        """The prompt's messages, and the number of changes in them, by kind."""
         messages, defused = defuse_control_tokens(render(prompt)) if self._defuses else (render(prompt), 0)
         flags = {"control_tokens_defused": defused} if defused else {}
         return fold_system(messages) if self._folded else merge_neighbours(messages), flags
@@ -272,33 +278,36 @@ class HttpBrain(Generic[C]):
         return Sent(prompt=prompt, messages=messages, room=room, flags=flags)
 
     async def _lay_out(self, client: C, prompt: Prompt) -> Sent:
-        """The prompt as it goes to the server; what must be asked of the server for it is asked here."""
+        """The prompt as it is sent. A subclass that needs facts about this prompt asks the server for them here."""
         return self._sent(prompt)
 
     def _holds_back(self, sent: Sent) -> bool:
-        """Whether the answer is given out at its end only: until then nobody knows whether the soul was cut."""
+        """Whether the answer is held back until its end, because only then it is certain that the soul was not cut."""
         return self._reading is not None and self._reading.holds_back(sent.messages, sent.room)
 
     async def _check_read(self, client: C, sent: Sent, answer: Answer) -> None:
-        """Raises PersonaTruncatedError where the server read less than the whole prompt."""
+        """Raise PersonaTruncatedError if the server read less than the whole prompt."""
         if self._reading is not None:
             await self._reading.ends(client, sent.messages, answer.usage, room=sent.room, failures=self._failures())
 
     async def _model_missing(self, client: C, refusal: Refusal | None = None) -> BrainError:
-        self._ready = False  # the server may have been started anew, with another model
-        there: list[str] = []
-        with contextlib.suppress(Exception):  # a server that can't list its models leaves the error as it is
+        self._ready = False  # the server may have been restarted with another model
+        available: list[str] = []
+        with contextlib.suppress(Exception):  # without a list of models the error is raised all the same
             with anyio.fail_after(LISTING_SECONDS):
-                there = await self._models(client)
-        return self._missing(there, f": {self._failures().said(refusal.message)}" if refusal else "")
+                available = await self._models(client)
+        return self._missing(available, f": {self._failures().quoted(refusal.message)}" if refusal else "")
 
-    def _missing(self, there: list[str], said: str = "") -> BrainError:
-        """The error for a model that is not there; `there` are those that are."""
-        return self._failures().model_missing(said, there=there)
+    def _missing(self, available: list[str], detail: str = "") -> BrainError:
+        """The error for a model that the server does not have; `available` are the models that it has."""
+        return self._failures().model_missing(detail, available=available)
 
     def _get(self, path: str) -> Any:
-        """What the server says to a GET, in a moment. Raises BrainError where it is not there or refuses the key,
-        httpx2.HTTPStatusError for another refusal, and ValueError for no JSON."""
+        """The JSON of a GET, within two seconds.
+
+        Raises BrainError if the server does not answer or refuses the key, httpx2.HTTPStatusError for another error
+        status, and ValueError for a response that is not JSON.
+        """
         import httpx2
 
         try:
@@ -310,8 +319,6 @@ class HttpBrain(Generic[C]):
         except httpx2.HTTPError as error:
             raise self._failures().unreachable(error) from error
 
-    # The client
-
     def _key(self) -> str | None:
         key = key_from(*self._key_variables)
         if key is None and self._key_needed:
@@ -320,8 +327,6 @@ class HttpBrain(Generic[C]):
 
     def _client(self) -> C:
         return self._connect(self._key())
-
-    # Failures
 
     def _failures(self) -> HttpFailures:
         variable = next(iter(self._key_variables), None)
@@ -333,7 +338,7 @@ class HttpBrain(Generic[C]):
             start=self.start.format(name=self.name),
             key_cure=f"Set {variable} in the environment to a key that is valid there, or name another: {table}."
             if variable
-            else f"Name the environment variable that holds its key: {table}.",
+            else f"Name the environment variable that contains its key: {table}.",
             key_variables=self._key_variables,
             extra=self.extra,
         )

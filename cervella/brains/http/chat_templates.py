@@ -1,6 +1,6 @@
-"""Reads in a chat template whether the system message is shown to the model. Nothing of a template is executed.
+"""Finds out from a chat template whether it shows the system message to the model. Templates are never executed.
 
-Two languages: Jinja, which models bring along, and Go's, which Ollama had before and still has.
+Templates are written in one of two languages: Jinja, shipped by the makers of models, or Go's, Ollama's own.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-__all__ = ["is_jinja", "takes_system"]
-
 _MOST_CHARACTERS = 100_000
-"""Models' templates have less than half of it; a longer one is not read."""
+"""Longer templates are not read. The templates of known models have less than half of this length."""
 _OPENING = re.compile(r"\{[{%#]")
 _CLOSING = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _JINJA = re.compile(r"\{%|\{\{[^}]{0,200}\bmessages?\b")
@@ -22,7 +20,7 @@ _EXCEPT = re.compile(
     r"""(?:!=|\bne\b[^"']*|\bnot\s+in\s*[\[(][^\])]*|\brejectattr\([^)]*"""
     r"""|\bnot\s*\(?\s*(?:eq\b[^"']*|[^=()]*==|[^()]*\bin\s*[\[(][^\])]*))\s*\(?$"""
 )
-"""The text before a role that a condition excludes."""
+"""Text before a role in a condition that excludes this role."""
 _ALTERNATION = re.compile(r"%\s*2")
 _OTHER_MESSAGE = re.compile(
     r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"
@@ -34,34 +32,34 @@ _TOOLS = re.compile(
     r"(?:(?:else )?(?:el)?if\s+)?(?:and\s+)?[($]*\.?[tT]ools\b"
     r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*\|?\s*(?:length\s*)?==)"
 )
-"""A condition that wants tools, and none are sent."""
+"""A condition that is true only if tools are sent: this package sends none."""
 _FIRST = re.compile(r"messages\s*\[\s*0\s*\]")
 _REST = re.compile(r"messages\s*\[\s*1\s*:\s*\]")
 _SET_REST = re.compile(rf"set\s+([\w.]+)\s*=\s*{_REST.pattern}")
 _FURTHER = re.compile(r"\band\b|\bloop\.(?!index0\s*%)")
-"""A condition that asks more than the role."""
+"""A condition that depends on more than the role."""
 _OPENS = frozenset(("if", "for", "range", "with", "macro", "define", "block"))
 _CLOSES = frozenset(("end", "endif", "endfor", "endwith", "endmacro", "endblock"))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Branch:
-    """One `if`, loop or macro that is open."""
+    """An open `if`, loop or macro."""
 
     admits: bool
-    """Whether a system message may come in here."""
+    """Whether it may be entered for a system message."""
     named: bool = False
-    """It comes in here because the condition names the system role."""
+    """Whether its condition names the system role."""
     sure: bool = False
-    """It comes in here whatever else holds."""
+    """Whether it is entered for every system message."""
     taken: bool = False
-    """An earlier branch of the same `if` takes every system message."""
+    """Whether an earlier branch of the same `if` is entered for every system message."""
 
 
 def takes_system(template: str, modelfile: str = "") -> bool:
-    """Whether a template plainly shows the system message to the model; False also where its text leaves that open.
+    """Whether a template certainly shows the system message to the model; False also where its text leaves this open.
 
-    An empty template, or a RENDERER in Ollama's Modelfile: the server lays the messages out by its own code.
+    True for an empty template, and for a RENDERER in Ollama's Modelfile: then the server's own code renders messages.
 
     >>> takes_system("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}")
     True
@@ -74,12 +72,12 @@ def takes_system(template: str, modelfile: str = "") -> bool:
 
 
 def is_jinja(template: str) -> bool:
-    """Whether a template is written in Jinja, and not in Go's language."""
+    """Whether a template is written in Jinja, else in Go's language."""
     return _JINJA.search(template) is not None
 
 
 def _tags(template: str) -> Iterator[str]:
-    """The tags, their braces among them; comments left out."""
+    """The tags of a template with their braces, without comments."""
     at = 0
     while opening := _OPENING.search(template, at):
         closing = template.find(_CLOSING[opening[0]], opening.end())
@@ -91,14 +89,14 @@ def _tags(template: str) -> Iterator[str]:
 
 
 class _Reading:
-    """Follows a system message, the first of a conversation, through a template."""
+    """Follows a system message, the first message of a conversation, through the tags of a template."""
 
     def __init__(self, *, jinja: bool) -> None:
         self._jinja = jinja
         self._content = _JINJA_CONTENT if jinja else _GO_CONTENT
         self._open: list[_Branch] = []
         self._without_first: set[str] = set()
-        """Names of lists that leave the first message out."""
+        """Names of lists that contain all messages but the first."""
 
     def takes(self, template: str) -> bool:
         takes = False
@@ -110,18 +108,18 @@ class _Reading:
                 self._step(word, words)
             elif "raise_exception(" not in words:
                 takes = self._shown(word, words) or takes
-            elif self._here() and self._open and self._open[-1].sure:
-                return False  # a system message, or one role too many, is refused
+            elif self._reached() and self._open and self._open[-1].sure:
+                return False  # the template raises an error for a system message
         return takes
 
-    def _here(self) -> bool:
+    def _reached(self) -> bool:
         return all(branch.admits for branch in self._open)
 
     def _step(self, word: str, words: str) -> None:
         if word in _CLOSES:
             del self._open[-1:]
         elif word == "continue":
-            if len(self._open) > 1 and self._here() and self._open[-1].sure:
+            if len(self._open) > 1 and self._reached() and self._open[-1].sure:
                 self._open[-2].admits = False
         elif word in ("elif", "else"):
             before = self._open.pop() if self._open else _Branch(admits=True)
@@ -136,16 +134,16 @@ class _Reading:
             self._open.append(_Branch(admits=False) if word == "macro" else _conditional(words))
 
     def _shown(self, word: str, words: str) -> bool:
-        """Whether a tag writes the content of the system message, or keeps it to write it later."""
+        """Whether a tag outputs the content of the system message, or assigns it to a variable."""
         if _GO_SYSTEM.search(words) and not self._jinja:
-            return True  # it is there in every turn, whoever's it is
-        if not self._here() or _OTHER_MESSAGE.search(words):
+            return True  # set in every turn, of any role
+        if not self._reached() or _OTHER_MESSAGE.search(words):
             return False
         if found := _SET_REST.match(words):
             self._without_first.add(found[1])
-        told, _, condition = words.partition(" if ")
+        value, _, condition = words.partition(" if ")
         condition, _, otherwise = condition.partition(" else ")
-        if not self._content.search(f"({otherwise if condition and not _admits(condition) else told})"):
+        if not self._content.search(f"({otherwise if condition and not _admits(condition) else value})"):
             return False
         if word != "set":
             return True
@@ -161,7 +159,7 @@ def _conditional(words: str) -> _Branch:
 
 
 def _admits(words: str) -> bool:
-    """Whether a condition lets a system message in, as far as it speaks of roles."""
+    """Whether a condition can be true for a system message. Parts that don't concern roles are taken as true."""
     if _TOOLS.match(words) and not re.search(r"\bor\b", words):
         return False
     roles = list(_ROLES.finditer(words))

@@ -1,4 +1,4 @@
-"""Addresses of servers, a client for each event loop, a short look at a server."""
+"""HTTP clients, one for each event loop, and functions on the addresses of servers."""
 
 from __future__ import annotations
 
@@ -20,36 +20,18 @@ from cervella.types import Location
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = [
-    "Inner",
-    "PerLoop",
-    "async_client",
-    "checked_model",
-    "checked_number",
-    "checked_url",
-    "checked_variable",
-    "client_options",
-    "closing",
-    "get_json",
-    "is_loopback",
-    "key_from",
-    "location_of_url",
-    "login_of",
-    "openai_address",
-    "shown_url",
-]
-
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"/v\d+(?:/|$|[a-z])")
 _ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|models)$")
 _MOST_CONNECTIONS = 1000
 _MOST_BYTES = 4 * 2**20
+"""Maximum size of the response to a single GET."""
 
 T = TypeVar("T")
 
 
 def checked_url(url: str) -> str:
-    """The url without a slash at its end. Raises ValueError where it is none."""
+    """The url without a slash at its end. Raises ValueError if it is not an HTTP url."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"url is {shown_url(url)!r}, and must begin with http:// or https:// and name a host")
@@ -57,7 +39,7 @@ def checked_url(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a url leads to this machine.
+    """Whether a url is the address of this machine.
 
     >>> is_loopback("http://127.0.0.1:11434"), is_loopback("http://127.0.0.1.example.com")
     (True, False)
@@ -70,18 +52,18 @@ def is_loopback(url: str) -> bool:
 
 
 def location_of_url(url: str) -> Location:
-    """`local` for this machine, else `cloud`: that a machine is the owner's, only the owner can say."""
+    """`local` for this machine, else `cloud`. Only the owner can declare another machine private."""
     return "local" if is_loopback(url) else "cloud"
 
 
 def shown_url(url: str) -> str:
-    """The url without user, password, query and fragment: for a message, and for a client, which logs it."""
+    """The url without user, password, query and fragment, to be shown in messages and logs."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def login_of(url: str) -> tuple[str, str] | None:
-    """User and password that stand in the url.
+    """User and password in a url; None where it has none.
 
     >>> login_of("http://io:so%40@gpu-box:8000/v1"), login_of("http://gpu-box:8000/v1")
     (('io', 'so@'), None)
@@ -91,34 +73,36 @@ def login_of(url: str) -> tuple[str, str] | None:
 
 
 def key_from(*variables: str | None) -> str | None:
-    """What the first of these environment variables holds that holds anything: read where it is used, kept nowhere."""
+    """The value of the first of these environment variables that is set; None if none is."""
     return next((value for name in variables if name and (value := os.environ.get(name, "").strip())), None)
 
 
 def checked_variable(name: str | None) -> str | None:
-    """The name of an environment variable. Raises ValueError where it can't be one, without repeating it."""
+    """`name`, checked. Raises ValueError if it can't be the name of an environment variable, without repeating it:
+    it may be a key."""
     if name is not None and not _VARIABLE.fullmatch(name):
         raise ValueError("api_key_env must be the name of an environment variable, such as GPU_BOX_KEY, not a key")
     return name
 
 
 def checked_model(model: str | None) -> str | None:
-    """The name of a model without blanks around it; None where there is none. Raises ValueError where it is no name."""
+    """The model's name without outer blanks; None for an empty one. Raises ValueError if it is not a string."""
     if model is not None and not isinstance(model, str):
         raise ValueError(f"model is {model!r}, and must be a name")
     return (model or "").strip() or None
 
 
 def checked_number(option: str, value: int | None, *, least: int = 1) -> int | None:
-    """The number. Raises ValueError where it is not a whole number of `least` or more; None is no number."""
+    """`value`, checked. Raises ValueError if it is neither None nor a whole number of `least` or more."""
     if value is not None and (not isinstance(value, int) or value < least):
         raise ValueError(f"{option} is {value!r}, and must be a whole number, {least} or more")
     return value
 
 
 def openai_address(url: str) -> str | None:
-    """Where an OpenAI-compatible server usually answers, for a url that names no version, or one of its endpoints;
-    None for any other.
+    """The usual address of an OpenAI-compatible API, for a url without a version or with an endpoint at its end.
+
+    None for a url that already is such an address.
 
     >>> openai_address("http://gpu-box:8000"), openai_address("http://gpu-box:8000/v1")
     ('http://gpu-box:8000/v1', None)
@@ -133,24 +117,24 @@ def openai_address(url: str) -> str | None:
 
 
 def client_options(url: str, connect_timeout: float, key: str | None = None) -> dict[str, Any]:
-    """Options of a client for one server, in the words of httpx and httpx2; `timeout` is left to be made of
-    `connect_timeout`: the shield limits how long an answer may take."""
-    # After a stream llama.cpp's server may close a connection in the moment in which it is used again; on this machine
-    # a new one costs nothing.
+    """Keyword arguments for a client of httpx or httpx2. Only connecting has a timeout: the shield limits the time of
+    an answer."""
+    # llama.cpp's server may close a connection after a stream, at the moment at which it is used again. On this machine
+    # a new connection costs nothing.
     kept = 0 if is_loopback(url) else 20
     return {
         "auth": login_of(url),
         "headers": {"Authorization": f"Bearer {key}"} if key else None,
         "limits": {"max_connections": _MOST_CONNECTIONS, "max_keepalive_connections": kept},
         "timeout": {"timeout": None, "connect": connect_timeout},
-        "follow_redirects": False,  # a server that is local may not send the question on to one that is not
-        "trust_env": not is_loopback(url),  # a proxy for the rest of the world must not see what stays on this machine
-        "verify": not url.startswith("http://"),  # certificates that nobody asks for would be read all the same
+        "follow_redirects": False,  # a local server must not redirect the question to a remote one
+        "trust_env": not is_loopback(url),  # traffic within this machine must not pass through a proxy
+        "verify": not url.startswith("http://"),  # httpx would load the certificates even for plain HTTP
     }
 
 
 def async_client(url: str, connect_timeout: float, *, key: str | None = None) -> httpx2.AsyncClient:
-    """A client for one server."""
+    """A new client for one server; paths are relative to `url`."""
     import httpx2
 
     options = client_options(url, connect_timeout, key)
@@ -159,9 +143,10 @@ def async_client(url: str, connect_timeout: float, *, key: str | None = None) ->
 
 
 class Inner(Generic[T]):
-    """An async generator that another one reads and closes, so that the loop must not do it.
+    """Hides an async generator from the event loop. The generator that reads it must close it.
 
-    A loop that ends closes all generators that it knows at once: the outer one would find the inner one busy.
+    An event loop that ends closes all its generators at the same time; an outer generator could not close the inner one
+    then.
     """
 
     def __init__(self, generator: AsyncGenerator[T, None]) -> None:
@@ -181,7 +166,7 @@ class Inner(Generic[T]):
 
 
 class closing:
-    """Closes a stream of a client's, also where the reader was cancelled: then the server stops writing."""
+    """Closes a client's stream at the end, even if the reader is cancelled, so that the server stops generating."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -195,9 +180,9 @@ class closing:
 
 
 class PerLoop(Generic[T]):
-    """One client for each event loop: a client's connections belong to the loop that opened them.
+    """One client for each event loop, because a client's connections belong to the loop that opened them.
 
-    A client is closed on its loop: by `aclose` there, or when the loop ends. A copy, a pickled one too, has none.
+    A client is closed on its own loop, by `aclose` or at the end of the loop. A copy or pickle contains no client.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
@@ -211,8 +196,7 @@ class PerLoop(Generic[T]):
             self._open.pop(loop, None)
         here = current_token()
         if here not in self._open:
-            # A loop that ends closes the async generators that it began: that is what closes the client of a
-            # program that does not.
+            # An event loop closes its async generators at its end: this closes the client if the program does not.
             keeper = self._keep()
             self._open[here] = (keeper, await anext(keeper))
         return self._open[here][1]
@@ -235,11 +219,11 @@ class PerLoop(Generic[T]):
 
 
 def get_json(url: str, *, timeout: float, key: str | None = None) -> Any:
-    """What a server says to one GET, in `timeout` seconds at most. Raises httpx2.HTTPError, ValueError."""
+    """The JSON of a GET, within `timeout` seconds. Raises httpx2.HTTPError, or ValueError if it is not JSON."""
     import httpx2
 
     until = time.monotonic() + timeout
-    # Each step may take half of it: connecting, and then the wait for the answer.
+    # Half of the time for connecting, half for waiting.
     with (
         httpx2.Client(
             auth=login_of(url), timeout=timeout / 2, trust_env=not is_loopback(url), follow_redirects=False
@@ -252,6 +236,6 @@ def get_json(url: str, *, timeout: float, key: str | None = None) -> Any:
             if time.monotonic() > until:
                 raise httpx2.ReadTimeout(f"no whole answer within {timeout:g} s")
             if len(body) > _MOST_BYTES:
-                raise ValueError("its answer is too long")
+                raise ValueError("the response is too long")
         response.raise_for_status()
         return json.loads(body)

@@ -1,4 +1,4 @@
-"""Failures between this program and a server, translated into `BrainError`."""
+"""Translates the failures of a server, and of the connection to it, into `BrainError`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from cervella.errors import (
 from cervella.privacy.causes import keyless, known_keys, mask_keys
 from cervella.types import BrainEvent, TextDelta
 
-__all__ = ["HttpFailures", "Translated", "checked", "checked_async"]
-
 
 class _Translating(Protocol):
     def _failure_of(self, error: Exception) -> BrainError:
@@ -38,153 +36,151 @@ E = TypeVar("E", bound=BrainError)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SAID_AT_MOST, _NAME_AT_MOST = 500, 200
+_QUOTED_AT_MOST, _NAME_AT_MOST = 500, 200
+"""Maximum characters that an error message quotes: of a server's message, and of a model's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpFailures:
-    """Makes the errors of one brain."""
+    """Creates the errors of one brain."""
 
     brain: str
     model: str
     url: str = field(repr=False)
-    """It may hold a password."""
+    """The server's address, which may contain a password."""
     start: str
-    """How its server is started, or what else to do where it does not answer: a sentence."""
+    """A sentence for a server that does not answer: how to start it."""
     key_cure: str
-    """What to do where the key is missing or refused: a sentence."""
+    """A sentence for a key that is missing or refused: how to set it."""
     key_variables: tuple[str | None, ...] = ()
-    """The environment variables that its key may stand in."""
+    """The environment variables that may contain its key."""
     extra: str | None = None
-    """The extra that brings the packages it needs."""
+    """The extra of `pip install cervella[...]` that installs the packages it needs."""
 
     def keyless(self, failure: BrainError, error: BaseException | None = None) -> BrainError:
-        """The failure, with `error` as its cause, and no key in either. See `cervella.privacy.causes`.
+        """The failure with `error` as its cause. All keys are removed from both; see `cervella.privacy.causes`.
 
-        The frames that it came through are left out: their locals hold what the server said.
+        The traceback is removed too: the local variables in its frames contain the server's response.
         """
         if failure is not error and failure.__cause__ is None:
             failure.__cause__ = error
         return keyless(failure, known_keys(*self.key_variables, url=self.url)).with_traceback(None)
 
     def of(self, error: Exception) -> BrainError:
-        """A client's error as one of ours; a BrainError as it is.
+        """The BrainError for an exception of a client. A BrainError is returned unchanged.
 
-        Clients' errors are known by name: httpx and httpx2 share the names of theirs, and so do the clients of
-        Anthropic and OpenAI; none of them is imported for it.
+        The exception's class is recognised by its name, so that no client is imported: httpx and httpx2 use the same
+        names, and so do the clients of Anthropic and OpenAI.
         """
         if isinstance(error, BrainError):
             return error
         if isinstance(error, ImportError):
-            wanted = f"'cervella[{self.extra}]'" if self.extra else error.name
-            what, cure = f"needs a package that is not installed: {error}", f"Install it: `pip install {wanted}`."
+            package = f"'cervella[{self.extra}]'" if self.extra else error.name
+            what, cure = f"needs a package that is not installed: {error}", f"Install it: `pip install {package}`."
             return self._error(BrainNotInstalledError, what, cure, extra=self.extra)
         names = {kind.__name__ for kind in type(error).__mro__}
         if names & {"TimeoutException", "APITimeoutError"}:
-            return self.silent()
+            return self.timed_out()
         if "APIConnectionError" in names:
             return self.unreachable(error.__cause__ or error)
         if names & {"ConnectionError", "ConnectError"}:
             return self.unreachable(error)
         if "HTTPError" in names:
-            return self.broken_off(error)
-        return self.broken(f"answered what can't be read ({type(error).__name__})")
+            what = f"lost its connection while it answered: {type(error).__name__}"
+            return self._error(BrainUnavailableError, what, "Ask again; if it happens again, read the server's log.")
+        return self.broken(f"sent a response that can't be read ({type(error).__name__})")
 
-    def said(self, text: object) -> str:
-        """What a server said, for a message: on one line, without keys, and no longer than is read."""
+    def quoted(self, text: object) -> str:
+        """A server's text for an error message: on one line, without keys, at most 500 characters."""
         keys = known_keys(*self.key_variables, url=self.url)
-        return " ".join(mask_keys(str(text), keys, parts=True).split())[:_SAID_AT_MOST]
+        return " ".join(mask_keys(str(text), keys, parts=True).split())[:_QUOTED_AT_MOST]
 
     def refused(self, refusal: Refusal) -> BrainError:
-        """The error for what a server said instead of an answer."""
-        said = f": {self.said(refusal.message)}" if refusal.message.strip() else ""
+        """The error for a refusal."""
+        detail = f": {self.quoted(refusal.message)}" if refusal.message.strip() else ""
         wait = {"retry_after": retry_after(refusal.headers)}
         later = "Ask again later, or ask another brain."
         table = f"[brains.{self.brain}]"
-        match refusal.sort:
+        match refusal.category:
             case "auth":
-                return self._error(BrainAuthError, f"was refused{said}", self.key_cure)
+                return self._error(BrainAuthError, f"was refused{detail}", self.key_cure)
             case "billing":
                 cure = "Add credit to the account, or ask another brain."
-                return self._error(BrainError, f"was refused for want of credit{said}", cure, code="brain_billing")
+                return self._error(
+                    BrainError, f"was refused because the account has no credit{detail}", cure, code="brain_billing"
+                )
             case "rate":
-                cure = "Ask again later, ask less at once, or ask another brain."
-                return self._error(BrainRateLimitError, f"is asked too much{said}", cure, **wait)
+                cure = "Ask again later, send fewer questions at once, or ask another brain."
+                return self._error(BrainRateLimitError, f"gets too many requests{detail}", cure, **wait)
             case "unavailable":
-                what = f"can't answer now (status {refusal.status}){said}"
+                what = f"can't answer now (status {refusal.status}){detail}"
                 return self._error(BrainUnavailableError, what, later, **wait)
             case "timeout":
                 cure = "Ask again, or ask a shorter question."
-                return self._error(BrainTimeoutError, f"gave up in time{said}", cure)
+                return self._error(BrainTimeoutError, f"stopped at a time limit of its server{detail}", cure)
             case "too_long":
                 prompt, limit = counts(refusal)
-                cure = f"Set context_tokens in {table} to what its server really has, shorten the question or the "
+                cure = f"Set context_tokens in {table} to the window of its server, shorten the question or the "
                 cure += "Constitution, or ask another brain."
-                what, facts = f"finds the prompt too long{said}", {"prompt_tokens": prompt, "limit_tokens": limit}
+                what, facts = (
+                    f"refused the prompt as too long{detail}",
+                    {"prompt_tokens": prompt, "limit_tokens": limit},
+                )
                 return self._error(PromptTooLongError, what, cure, **facts)
             case "missing":
-                return self.model_missing(said)
+                return self.model_missing(detail)
             case "redirect":
-                cure = f"Set url in {table} to where it leads, if you trust that place."
-                return self.broken(f"is not at {shown_url(self.url)}: the server there answers with a redirect", cure)
+                cure = f"Set url in {table} to the address in its redirect, if you trust that server."
+                return self.broken(
+                    f"was not found at {shown_url(self.url)}: the server there answers with a redirect", cure
+                )
             case "request":
-                cure = f"Change the question, or the options in {table} that it names; other questions may be "
-                cure += "answered as before."
-                what = f"does not take this question (status {refusal.status}){said}"
+                cure = f"Change the question, or the options in {table} that the server names; other "
+                cure += "questions may still be answered."
+                what = f"refused this question (status {refusal.status}){detail}"
                 return self.broken(what, cure, code="bad_request")
             case _:
-                return self.broken(f"refused the question (status {refusal.status}){said}")
+                return self.broken(f"refused the question (status {refusal.status}){detail}")
 
-    def model_missing(self, said: str = "", *, there: list[str] | None = None, cure: str | None = None) -> BrainError:
-        """The model, or the whole address, is not there. `there` are the models that are."""
-        named = f". It has: {', '.join(self.said(name)[:_NAME_AT_MOST] for name in there[:20])}" if there else ""
-        cure = cure or f"Set model in [brains.{self.brain}] to one that is there, or check its url."
-        what = f"finds no model {self.model!r} at {shown_url(self.url)}{said}{named}"
+    def model_missing(
+        self, detail: str = "", *, available: list[str] | None = None, cure: str | None = None
+    ) -> BrainError:
+        """The error for a model that the server does not have; `available` are the models that it has."""
+        names = ", ".join(self.quoted(name)[:_NAME_AT_MOST] for name in (available or ())[:20])
+        names = f". It has: {names}" if names else ""
+        cure = cure or f"Set model in [brains.{self.brain}] to a model of its server, or check its url."
+        what = f"finds no model {self.model!r} at {shown_url(self.url)}{detail}{names}"
         return self.broken(what, cure, code="model_missing")
 
     def cut(self, prompt_tokens: int, seen_tokens: int, *, remedy: str | None = None) -> PersonaTruncatedError:
-        """The server read less than the whole prompt."""
-        cure = f"Let the server give a larger window, or set context_tokens in [brains.{self.brain}] to the one that "
-        cure += "it gives, so that passages are left out instead."
+        """The error for a server that read less than the whole prompt."""
+        cure = f"Configure a larger window on the server, or set context_tokens in [brains.{self.brain}] to its "
+        cure += "window, so that passages are left out instead."
         what = f"read {seen_tokens} tokens of a prompt of about {prompt_tokens}: the soul was cut"
         facts = {"prompt_tokens": prompt_tokens, "seen_tokens": seen_tokens}
         return self._error(PersonaTruncatedError, what, remedy or cure, **facts)
 
     def unreachable(self, error: BaseException) -> BrainUnavailableError:
-        """Nothing answers, or the connection broke."""
-        said = f" ({type(error).__name__})" if type(error).__name__ not in ("ConnectError", "ConnectionError") else ""
-        return self._error(BrainUnavailableError, f"does not answer at {shown_url(self.url)}{said}", self.start)
+        """The error for a server that does not answer."""
+        detail = f" ({type(error).__name__})" if type(error).__name__ not in ("ConnectError", "ConnectionError") else ""
+        return self._error(BrainUnavailableError, f"does not answer at {shown_url(self.url)}{detail}", self.start)
 
-    def broken_off(self, error: BaseException) -> BrainUnavailableError:
-        """The connection broke while the answer came."""
-        what = f"lost its connection while it answered: {type(error).__name__}"
-        return self._error(BrainUnavailableError, what, "Ask again; if it stays so, look at the server's log.")
-
-    def silent(self) -> BrainTimeoutError:
-        """No connection came about in time."""
+    def timed_out(self) -> BrainTimeoutError:
+        """The error for a connection that was not made in time."""
         cure = f"{self.start} Or raise connect_timeout in [brains.{self.brain}]."
         return self._error(BrainTimeoutError, f"could not be reached in time at {shown_url(self.url)}", cure)
 
     def broken(self, what: str, remedy: str | None = None, *, code: str | None = None) -> BrainResponseError:
-        """The server answered something that is no answer."""
-        cure = remedy or "Ask again; if it stays so, look at the server's log, or ask another brain."
+        """The error for a response that is no answer; `what` is the predicate of its message."""
+        cure = remedy or "Ask again; if it happens again, read the server's log, or ask another brain."
         return self._error(BrainResponseError, what, cure, code=code)
 
-    def moved(self) -> BrainResponseError:
-        """It turned out, after the prompt was made for a local brain, that the model runs elsewhere."""
-        return self.broken("runs its model elsewhere, and was about to be shown what is local only")
-
     def unended(self, text: str) -> BrainResponseError:
-        """The stream ended before the answer did; where no text had come, that is an empty answer."""
+        """The error for a stream that ended after `text` without a reason for its end."""
         return self.broken("ended its answer without a reason", code=None if text.strip() else "empty_answer")
 
-    def unfinished_thought(self) -> BrainResponseError:
-        """All the room went into thoughts."""
-        cure = f"Raise thinking_tokens or max_output_tokens in [brains.{self.brain}], or let it think less."
-        return self.broken("used up its room thinking, and answered nothing", cure, code="thinking_unfinished")
-
     def no_key(self) -> BrainAuthError:
-        """The variable that should hold the key is not set."""
+        """The error for a key whose environment variable is not set."""
         return self._error(BrainAuthError, "has no key", self.key_cure)
 
     def _error(self, kind: type[E], what: str, remedy: str, **facts: Any) -> E:
@@ -192,10 +188,10 @@ class HttpFailures:
 
 
 class Translated:
-    """The events of a brain; whatever breaks them becomes a BrainError, after the first text StreamInterruptedError.
+    """The events of a brain. An exception becomes a BrainError, or StreamInterruptedError after the first text.
 
-    `failure_of` makes the errors, without keys. It is no generator around a generator: a loop that ends closes all
-    generators at once, and the outer one would find the inner one busy.
+    `failure_of` creates the BrainError, without keys. This class is no async generator, because an event loop that ends
+    closes all generators at the same time: an outer generator could not close the inner one then.
     """
 
     def __init__(self, events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]) -> None:
@@ -216,7 +212,7 @@ class Translated:
             raise
         except Exception as error:
             failure = self._failure_of(error)
-        # Raised out here: within the handler the vendor's error would be its context.
+        # Raised outside the handler: inside it, Python would attach the vendor's error, with its keys, as the context.
         raise StreamInterruptedError.after("".join(self._texts), failure)
 
     async def aclose(self) -> None:
@@ -225,7 +221,7 @@ class Translated:
 
 
 def checked(check: Callable[[B], None]) -> Callable[[B], None]:
-    """A brain's `check` whose errors hold no key."""
+    """Decorates a brain's `check`: its errors become a BrainError without keys."""
 
     @functools.wraps(check)
     def wrapped(self: B) -> None:
@@ -233,7 +229,7 @@ def checked(check: Callable[[B], None]) -> Callable[[B], None]:
             return check(self)
         except Exception as error:
             failure = self._failure_of(error)
-        raise failure  # out here: see `Translated`
+        raise failure  # outside the handler: see `Translated`
 
     return wrapped
 
@@ -241,7 +237,7 @@ def checked(check: Callable[[B], None]) -> Callable[[B], None]:
 def checked_async(
     method: Callable[Concatenate[B, P], Awaitable[R]],
 ) -> Callable[Concatenate[B, P], Coroutine[Any, Any, R]]:
-    """An async method of a brain whose errors hold no key."""
+    """Decorates an async method of a brain: its errors become a BrainError without keys."""
 
     @functools.wraps(method)
     async def wrapped(self: B, /, *args: P.args, **options: P.kwargs) -> R:

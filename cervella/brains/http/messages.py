@@ -1,4 +1,4 @@
-"""Messages as servers take them: roles alternate, the soul has a place, and no document holds a control token."""
+"""Changes messages for servers that need alternating roles, support no system role, or obey control tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import replace
 
 from cervella.brains.http.refusals import Refusal
 from cervella.types import Message
-
-__all__ = ["defuse_control_tokens", "fold_system", "merge_neighbours", "refuses_system", "system_refused"]
 
 _NO = r"(?:not|un|n't) ?(?:be )?(?:support|allow|permit|accept|enabl|implement)"
 _REFUSAL = re.compile(
@@ -24,10 +22,10 @@ _REFUSAL = re.compile(
 _ORDER = re.compile(r"roles must alternate|must start with (?:a |the )?user", re.IGNORECASE)
 _OPTIONAL = re.compile(r"\boptional system\b", re.IGNORECASE)
 _REFUSING = (200, 400, 422, 500, 501)
-"""Statuses of a prompt that the template could not lay out. 200 where the error came inside a stream."""
+"""HTTP statuses of a server whose template can't render a prompt. 200 is that of an error inside a stream."""
 _READ_AT_MOST = 600
-"""Characters: a longer error repeats what was sent."""
-# The spellings of the common families of models; only its vocabulary says which of them a model knows.
+"""Characters of an error that are searched: the rest of a longer error repeats the prompt."""
+# Control tokens of the common model families. Which of them one model obeys is only known from its vocabulary.
 _CONTROL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</?(?:start|end)_of_turn>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
     r"|<</?SYS>>|</?s>|<(?:bos|eos|unk|pad)>"
@@ -35,10 +33,10 @@ _CONTROL = re.compile(
 
 
 def defuse_control_tokens(messages: Iterable[Message]) -> tuple[tuple[Message, ...], int]:
-    """The messages with a zero-width space in whatever looks like a control token, and how many there were.
+    """The messages with a zero-width space inside each control token, and the number of these tokens.
 
-    Some servers obey control tokens wherever they stand: a document that holds one could speak as the system. The
-    system message is never changed: the soul is the owner's.
+    Some servers obey control tokens in any text: a document with one could act as the system message. The system
+    message itself is never changed, because the soul belongs to the owner.
     """
     found = 0
 
@@ -55,10 +53,9 @@ def defuse_control_tokens(messages: Iterable[Message]) -> tuple[tuple[Message, .
 
 
 def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 400) -> bool:
-    """Whether a server's error says that its template takes no system role.
+    """Whether a server's error message says that its template does not support a system role.
 
-    "Roles must alternate" says so only where the turns in `sent` do alternate: then the system message is the one that
-    is too many.
+    "Roles must alternate" says this only if the turns in `sent` do alternate: then the system message is the cause.
 
     >>> refuses_system("System role not supported"), refuses_system("Conversation roles must alternate user/assistant/")
     (True, True)
@@ -67,23 +64,23 @@ def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 
     """
     if status not in _REFUSING:
         return False
-    if "in source:" in message:  # llama.cpp quotes the template first, which may hold any words
+    if "in source:" in message:  # llama.cpp quotes the template first, which may contain any words
         message = message.rpartition("Error:")[2]
-    said = message[:_READ_AT_MOST]
-    if _REFUSAL.search(said):
+    text = message[:_READ_AT_MOST]
+    if _REFUSAL.search(text):
         return True
     turns = [message.role for message in sent if message.role != "system"]
     alternate = all(role == ("assistant" if number % 2 else "user") for number, role in enumerate(turns))
-    return alternate and bool(_ORDER.search(said)) and not _OPTIONAL.search(said)
+    return alternate and bool(_ORDER.search(text)) and not _OPTIONAL.search(text)
 
 
 def system_refused(refusal: Refusal, sent: Sequence[Message]) -> bool:
-    """Whether a server said of these messages that its template takes no system role: see `refuses_system`."""
+    """Whether a server refused these messages because its template does not support a system role."""
     return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The messages, neighbours of one role as one: many templates want the roles to alternate."""
+    """The messages, with neighbours of the same role joined: many templates require alternating roles."""
     merged: list[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role:
@@ -96,7 +93,7 @@ def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
 
 
 def fold_system(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The messages without a system role: it opens the first user turn, and roles alternate, beginning with the user.
+    """The messages with the system message moved to the beginning of the first user turn. The roles alternate.
 
     >>> folded = fold_system([Message(role="system", content="S"), Message(role="user", content="U")])
     >>> [(message.role, message.content) for message in folded]

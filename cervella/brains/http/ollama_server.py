@@ -1,4 +1,4 @@
-"""Facts about an Ollama server: its address, its models, and what it says of each. No client is imported."""
+"""Facts about an Ollama server, without its client: its address, its models, and their properties."""
 
 from __future__ import annotations
 
@@ -12,54 +12,40 @@ from urllib.parse import urlsplit, urlunsplit
 from cervella.brains.http.chat_templates import is_jinja, takes_system
 from cervella.brains.http.clients import checked_url, get_json, shown_url
 
-__all__ = [
-    "ModelFacts",
-    "chat_models",
-    "is_cloud_tag",
-    "is_ollamas_cloud",
-    "listed",
-    "model_facts",
-    "models_now",
-    "name_of",
-    "same_model",
-    "server_url",
-    "window_given",
-]
-
-_URL = "http://127.0.0.1:11434"
-_BELOW = re.compile(r"(?:/v1(?:/chat/completions|/completions|/models)?|/api/(?:chat|generate|show|tags))$")
-"""What people leave at the end of its address."""
 _PORT = 11434
+_ROUTES = re.compile(r"(?:/v1(?:/chat/completions|/completions|/models)?|/api/(?:chat|generate|show|tags))$")
+"""Routes that users copy into the url by mistake."""
 
 
 def server_url(url: str | None) -> str:
-    """Where the server is: `url`, or OLLAMA_HOST, or this machine. Raises ValueError where that is no address of
-    Ollama's own API.
+    """The address of the server: `url`, else OLLAMA_HOST, else this machine.
+
+    Raises ValueError for an address that can't be the one of Ollama's own API.
 
     >>> server_url("gpu-box"), server_url("http://0.0.0.0:11434/")
     ('http://gpu-box:11434', 'http://127.0.0.1:11434')
     """
-    given = (url or os.environ.get("OLLAMA_HOST", "")).strip() or _URL
+    given = (url or os.environ.get("OLLAMA_HOST", "")).strip() or f"http://127.0.0.1:{_PORT}"
     bare = "://" not in given
     parts = urlsplit(f"http://{given}" if bare else given)
     if bare and parts.port is None:
         parts = parts._replace(netloc=f"{parts.netloc}:{_PORT}")
-    if parts.hostname == "0.0.0.0":  # where a server listens, not where one finds it
+    if parts.hostname == "0.0.0.0":  # a server can listen there, but a client can't connect to it
         parts = parts._replace(netloc=f"127.0.0.1:{parts.port or 80}")
     address = checked_url(urlunsplit(parts))
     path = parts.path.rstrip("/")
-    own_path = _BELOW.sub("", path)
+    own_path = _ROUTES.sub("", path)
     if own_path != path:
         own = urlunsplit(parts._replace(path=own_path))
         raise ValueError(
-            f"url is {shown_url(address)!r}, and Ollama is found at its address alone, not below /v1: write "
-            f'{shown_url(own)!r}, or take kind = "vllm" for its OpenAI-compatible API'
+            f"url is {shown_url(address)!r}, but the url of Ollama ends without a route such as /v1: write "
+            f'{shown_url(own)!r}, or set kind = "vllm" for its OpenAI-compatible API'
         )
     return address
 
 
 def is_cloud_tag(model: str) -> bool:
-    """Whether a model's name says that Ollama's own service runs it, in any case and with blanks around it.
+    """Whether the tag in a model's name says that Ollama's own service runs it. Ignores case and outer blanks.
 
     >>> is_cloud_tag("gpt-oss:120B-CLOUD "), is_cloud_tag("cloudy:7b")
     (True, False)
@@ -70,53 +56,53 @@ def is_cloud_tag(model: str) -> bool:
 
 
 def is_ollamas_cloud(model: str) -> bool:
-    """Whether a name is one of Ollama's cloud models, where the server may be another than Ollama: only with a tag."""
+    """Whether a model is one of Ollama's cloud models, if the server may not be Ollama: only a name with a tag is."""
     return ":" in model and is_cloud_tag(model)
 
 
 def same_model(one: str, other: str) -> bool:
-    """Whether two names are of one model: without a tag it is `latest`."""
+    """Whether two names are names of one model. A name without a tag has the tag `latest`."""
     names = (one.strip(), other.strip())
     first, second = (name if ":" in name.rpartition("/")[2] else f"{name}:latest" for name in names)
     return first == second
 
 
 def name_of(model: Mapping[str, Any]) -> str:
-    """The name of a model as /api/tags and /api/ps list it; empty where it has none."""
+    """The name of a model in the lists of /api/tags and /api/ps; empty where it is missing."""
     return str(model.get("model") or model.get("name") or "")
 
 
-def listed(tags: Any) -> list[dict[str, Any]]:
-    """The models that /api/tags lists."""
-    models = tags.get("models") if isinstance(tags, dict) else None
+def listed(response: Any) -> list[dict[str, Any]]:
+    """The models in a response of /api/tags or /api/ps."""
+    models = response.get("models") if isinstance(response, dict) else None
     return [model for model in models or () if isinstance(model, dict) and name_of(model)]
 
 
-def models_now(url: str | None, model: str | None, *, timeout: float) -> str | None:
-    """The model that a server would answer with, if it answers in time: `model`, or the newest; None where it does not.
+def find_model(url: str | None, model: str | None, *, timeout: float) -> str | None:
+    """The model that an Ollama server would answer with: `model`, or the newest one if `model` is None.
 
-    A model that runs elsewhere is none: nobody has chosen to send anything there.
+    None if the server does not answer within `timeout` seconds or does not run such a model itself. A model in
+    Ollama's cloud is never found: a cloud brain needs the user's choice.
     """
     import httpx2
 
     try:
-        there = chat_models(listed(get_json(f"{server_url(url)}/api/tags", timeout=timeout)))
+        available = chat_models(listed(get_json(f"{server_url(url)}/api/tags", timeout=timeout)))
     except (httpx2.HTTPError, ValueError):
         return None
     if model is not None and model.strip():
-        return next((name for name in there if same_model(name, model)), None)
-    return there[0] if there else None
+        return next((name for name in available if same_model(name, model)), None)
+    return available[0] if available else None
 
 
-def window_given(running: Any, model: str) -> int | None:
-    """The window that a server gave a model, as /api/ps lists it; None where it does not."""
-    mine = [one for one in listed(running) if same_model(name_of(one), model)]
-    given = mine[0].get("context_length") if mine else None
-    return given if isinstance(given, int) and given > 0 else None
+def loaded_window(running: Any, model: str) -> int | None:
+    """The window, in tokens, with which a server loaded a model; None where `running`, from /api/ps, has none."""
+    window = next((m.get("context_length") for m in listed(running) if same_model(name_of(m), model)), None)
+    return window if isinstance(window, int) and window > 0 else None
 
 
 def chat_models(models: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The names of those that can hold a conversation here: no embedders, and none that runs elsewhere."""
+    """The names of the models that can chat and that this server runs itself: no embedding models, no cloud models."""
     return [
         name
         for model in models
@@ -129,31 +115,32 @@ def chat_models(models: Iterable[Mapping[str, Any]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """What /api/show says of a model."""
+    """Properties of a model, from /api/show."""
 
     context_tokens: int | None
-    """What it was trained with."""
+    """The window that it was trained with."""
     remote: bool
-    """Another server runs it."""
+    """Whether another server runs it."""
     sees: bool
     thinks: bool
     takes_system: bool
     """Whether its template plainly shows a system message to it."""
     jinja: bool
-    """Its template came with the model; else it is in Go's language, and Ollama's own."""
+    """Whether its template is in Jinja, shipped by the model's makers. Ollama's own are in Go's language."""
 
 
-def model_facts(told: Mapping[str, Any]) -> ModelFacts:
-    info = told.get("model_info") or {}
+def model_facts(shown: Mapping[str, Any]) -> ModelFacts:
+    """The properties in a response of /api/show."""
+    info = shown.get("model_info") or {}
     lengths = [v for k, v in info.items() if k.endswith(".context_length") and isinstance(v, int) and v > 0]
     own = info.get(f"{info.get('general.architecture')}.context_length")
-    capabilities = told.get("capabilities") or ()
-    template = str(told.get("template") or "")
+    capabilities = shown.get("capabilities") or ()
+    template = str(shown.get("template") or "")
     return ModelFacts(
         context_tokens=own if isinstance(own, int) and own > 0 else max(lengths, default=None),
-        remote=bool(told.get("remote_host") or told.get("remote_model")),
+        remote=bool(shown.get("remote_host") or shown.get("remote_model")),
         sees="vision" in capabilities,
         thinks="thinking" in capabilities,
-        takes_system=takes_system(template, str(told.get("modelfile") or "")),
+        takes_system=takes_system(template, str(shown.get("modelfile") or "")),
         jinja=is_jinja(template),
     )

@@ -1,4 +1,4 @@
-"""Estimates the tokens of a prompt, and judges from a server's count whether it read all of them."""
+"""Estimates the tokens of a prompt, and decides from a server's token count whether it read the whole prompt."""
 
 from __future__ import annotations
 
@@ -11,62 +11,62 @@ from typing import Literal, TypeAlias
 from cervella.prompt.layout import estimate_tokens
 from cervella.types import Message
 
-__all__ = ["PromptMeter", "Reading", "is_full_window"]
-
 _TEMPLATE_TOKENS = 8
-"""Of one message."""
+"""Tokens that a chat template adds to each message, estimated."""
 _STEP = 2048
-"""Windows grow by this: a server loads the model anew for each size."""
+"""Windows grow in steps of this many tokens, because a server loads the model again for each new size."""
 _MARGIN = 1.25
-"""How far a prompt may be larger than it was estimated."""
+"""The window has room for this multiple of the estimated prompt."""
 _LEAST_SHARE = 0.75
-"""Of the tokens that a text of this model was seen to have for its length."""
+"""A count below this share of the expected tokens is taken as a cut, if the ratio of tokens to characters is known."""
 _LEARNT_FROM = 200
-"""Characters: in a shorter prompt the template counts for too much."""
+"""Minimum characters of a prompt from which the ratio is learnt: in a shorter one the template's tokens dominate."""
 _ALIKE = 1.2
-"""Two texts are alike where neither tokens by the word nor bytes by the character differ by more than this factor."""
+"""Maximum factor by which words per character and bytes per character may differ between two similar texts."""
 _SAME = 1.05
-"""A prompt that is estimated to be larger by no more than this factor is no larger."""
+"""Maximum factor by which the estimate of a prompt may exceed the largest count so far, to be taken as no larger."""
 _LEAST_COUNT = 512
-"""Tokens: no server in use cuts to so little, so a smaller count is a placeholder or leaves out what was cached."""
+"""Smaller counts are not judged: no server cuts to so little, so they are placeholders or leave out cached tokens."""
 _WINDOWS = tuple(2**n for n in range(11, 19))
+"""Common window sizes, in tokens."""
 _KEPT = 40
-"""Tokens that a server may keep of a prompt's beginning, beside the half of its window: `num_keep`."""
+"""Ollama cuts to half of the window, and may keep up to this many tokens of the prompt's beginning (`num_keep`)."""
 _HALVED = 1.4
-"""A prompt that was cut to the half had nearly twice the tokens; an estimate may be too low by a third."""
+"""Minimum factor of expected to counted tokens for a cut to the half: nearly 2, less the error of the estimate."""
 Reading: TypeAlias = Literal["whole", "cut", "doubtful"]
-"""How much of a prompt was read; `doubtful` where the count is one that a cut often leaves."""
+"""How much of a prompt was read. `doubtful` means that the count is one that a cut often leaves."""
 
 _SHORT = 256
+"""Words below which a text counts as short: no window is small enough to cut it."""
 _MOST_CHARACTERS = 7
-"""For each token of a short text."""
+"""Maximum characters of one token in a short text."""
 
 _ASCII_SIGNS = r"!-/:-@\[-`{-~"
 _WORD = re.compile(rf"[{_ASCII_SIGNS}]?[^\s\d{_ASCII_SIGNS}]+|\d{{1,4}}|[{_ASCII_SIGNS}]+")
-"""In every vocabulary at least one token: a word with one punctuation sign before it, four digits, a run of signs."""
+"""At least one token in every vocabulary: a word with a punctuation sign before it, up to four digits, or signs."""
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _CHARACTERS_AN_IDEOGRAPHIC_TOKEN = 3
-"""At most: vocabularies reach 1.8 on Chinese text."""
+"""Maximum ideographs of one token; the best vocabularies reach 1.8 on Chinese text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Text:
-    """A prompt's text, measured without a vocabulary."""
+    """Sizes of a prompt's text that need no vocabulary."""
 
     characters: int
     size: int
     """Bytes in UTF-8."""
     words: int
-    """The fewest tokens that a vocabulary makes of it."""
+    """The fewest tokens that any vocabulary makes of the text."""
 
     @property
     def least(self) -> float:
-        """Fewer tokens than these are not all of it. Of a short text, which no window cuts, much less is enough."""
+        """A count of fewer tokens than this shows that the text was cut."""
         return self.words if self.words >= _SHORT else min(self.words, self.characters / _MOST_CHARACTERS)
 
     @property
-    def middling(self) -> float:
-        """Tokens of a common vocabulary: a token for three characters, and half a token for each byte beyond ASCII."""
+    def typical(self) -> float:
+        """Estimated tokens: one for three characters, and half a token for each byte beyond ASCII."""
         return self.characters / 3 + (self.size - self.characters) / 2
 
     def alike(self, other: _Text) -> bool:
@@ -76,45 +76,41 @@ class _Text:
 
 
 class PromptMeter:
-    """Estimates the tokens of prompts for one model, and learns from what the server reports that it read."""
+    """Estimates the tokens of prompts for one model, and learns from the counts that its server reports."""
 
     def __init__(self) -> None:
+        self.loaded_window: int | None = None
+        """The window with which the server loaded the model, in tokens; None while unknown."""
         self._ratio: float | None = None
-        """Tokens for each character, as last seen."""
+        """Tokens per character in the last prompt that was read whole."""
         self._learnt: _Text | None = None
-        """Where the ratio was seen."""
+        """The text from which the ratio was learnt."""
         self._largest = 0
         """Tokens of the largest prompt that was read whole."""
-        self._loaded: int | None = None
-        """The window that the server really gave."""
         self._window = 0
         self._leaves_out_cached = False
-        """The server counts only what it had to compute."""
+        """Whether the server's counts leave out the tokens from its cache."""
 
     def tokens(self, messages: Sequence[Message]) -> int:
-        """About how many tokens these messages are; until one was read, ceil(characters / 3)."""
+        """The estimated tokens of these messages; ceil(characters / 3) until the ratio is learnt."""
         if self._ratio is None:
             return estimate_tokens(messages) + _TEMPLATE_TOKENS * len(messages)
         return math.ceil(_characters(messages) * self._ratio) + _TEMPLATE_TOKENS * len(messages)
 
     def window(self, messages: Sequence[Message], room: int, *, most: int) -> int:
-        """The window to ask for. It never shrinks: to change it, a server loads the model again."""
+        """The window to request, in tokens. It never shrinks, because a server loads the model again for a new size."""
         needed = math.ceil(self.tokens(messages) * _MARGIN) + room
         self._window = min(most, max(self._window, math.ceil(needed / _STEP) * _STEP))
         return self._window
 
-    def loaded(self, window: int) -> None:
-        """The server says which window it gave."""
-        self._loaded = window
-
     def is_sure(self, messages: Sequence[Message], room: int, window: int | None = None) -> bool:
-        """Whether a prompt of this length will be read whole, as far as can be known before.
+        """Whether it is certain before the request that these messages will be read whole.
 
-        `window` is the one that was asked for; None where none can be asked for.
+        `window` is the requested window; None where a request can't set one.
         """
         if self._ratio is None:
             return False
-        tokens, given = self.tokens(messages), self._loaded
+        tokens, given = self.tokens(messages), self.loaded_window
         honoured = given is not None and given >= (window or 0)
         return tokens <= self._largest or (honoured and tokens * 1.1 + room <= (window or given or 0))
 
@@ -127,25 +123,29 @@ class PromptMeter:
         *,
         cached: int = 0,
     ) -> Reading:
-        """What `seen` tokens are of these messages. `cached` came from a cache, and `seen` may leave them out."""
+        """How much of these messages was read, if the server counts `seen` tokens.
+
+        `cached` tokens came from the server's cache; `seen` may leave them out.
+        """
         text = _text(messages)
         if seen + cached < _LEAST_COUNT or not text.words:
             return "whole"
-        expected, known = self._expected(text)
-        given = min(size for size in (window, self._loaded, math.inf) if size)
+        expected, learnt = self._expected(text)
+        given = min(size for size in (window, self.loaded_window, math.inf) if size)
         if window is not None and seen >= given:
             return "cut"
         if window is not None and given < window and expected + room > given and expected > seen * 1.1:
             return "cut"
-        if seen + cached < max(text.least, expected * _LEAST_SHARE if known else 0.0):
+        if seen + cached < max(text.least, expected * _LEAST_SHARE if learnt else 0.0):
             if self._ratio is not None and text.characters * self._ratio <= self._largest * _SAME:
-                self._leaves_out_cached = True  # it read as much before: this prompt's beginning is in its cache
+                # The server has read a prompt of this size whole before: now the beginning is in its cache.
+                self._leaves_out_cached = True
             if not self._leaves_out_cached:
                 return "cut"
         return "doubtful" if _is_a_window(seen, expected) else "whole"
 
     def learn(self, messages: Sequence[Message], seen: int) -> None:
-        """A prompt was read whole."""
+        """Record that these messages were read whole, and have `seen` tokens."""
         text = _text(messages)
         if self._leaves_out_cached or (seen < _LEAST_COUNT and seen < text.least):
             return
@@ -153,15 +153,15 @@ class PromptMeter:
         if text.characters >= _LEARNT_FROM and text.words:
             self._ratio, self._learnt = seen / text.characters, text
 
-    def missed(self, messages: Sequence[Message], seen: int) -> int:
-        """About how many tokens a prompt has of which no more than `seen` were read."""
+    def fewest_tokens(self, messages: Sequence[Message], seen: int) -> int:
+        """The estimated tokens of messages of which only `seen` tokens were read; more than `seen`."""
         return max(self.tokens(messages), _text(messages).words, seen + 1)
 
     def _expected(self, text: _Text) -> tuple[float, bool]:
-        """Tokens of a text, and whether that is learnt from one like it."""
+        """Expected tokens of a text. The second value says whether they are learnt from a similar text."""
         if self._ratio is not None and self._learnt is not None and self._learnt.alike(text):
             return text.characters * self._ratio, True
-        return text.middling, False
+        return text.typical, False
 
 
 def _characters(messages: Sequence[Message]) -> int:
@@ -170,21 +170,21 @@ def _characters(messages: Sequence[Message]) -> int:
 
 def _text(messages: Sequence[Message]) -> _Text:
     whole = "\n".join(message.content for message in messages)
-    dense = sum(1 for _ in _IDEOGRAPH.finditer(whole))
+    ideographs = sum(1 for _ in _IDEOGRAPH.finditer(whole))
     return _Text(
         characters=_characters(messages),
         size=len(whole.encode("utf-8", "replace")),
-        words=sum(1 for _ in _WORD.finditer(whole)) + dense // _CHARACTERS_AN_IDEOGRAPHIC_TOKEN,
+        words=sum(1 for _ in _WORD.finditer(whole)) + ideographs // _CHARACTERS_AN_IDEOGRAPHIC_TOKEN,
     )
 
 
 def is_full_window(seen: int) -> bool:
-    """Whether `seen` is the size of a common window: what a server has read that cuts a prompt to all that it has."""
+    """Whether `seen` is a common window size: the count of a server that cut a prompt to its whole window."""
     return seen in _WINDOWS
 
 
 def _is_a_window(seen: int, expected: float) -> bool:
-    """Whether `seen` is the size of a window, or what is left of one that was cut to its half and a little."""
+    """Whether `seen` is the size of a window, or slightly more than half of one, and much less than `expected`."""
     for size in _WINDOWS:
         if seen in (size, size - 1) and expected > seen * 1.1:
             return True

@@ -1,7 +1,7 @@
-"""Finds out whether a server that takes no window with the question read the whole prompt, and whether it is Ollama.
+"""Finds out whether a server read the whole prompt, where a request can't set the window.
 
-Ollama also speaks the APIs of OpenAI and of Anthropic, in which a request can't say how large a window it needs: a
-longer prompt is cut without a word, the soul first. Its own API runs beside them, and can be asked.
+Ollama also speaks the APIs of OpenAI and Anthropic. In these a request can't set the size of the window, and Ollama
+silently cuts a prompt that is longer than it: the soul is lost first. Its own API on the same server can be asked.
 """
 
 from __future__ import annotations
@@ -14,40 +14,36 @@ import anyio
 
 from cervella.brains.http.clients import get_json, shown_url
 from cervella.brains.http.failures import HttpFailures
-from cervella.brains.http.ollama_server import window_given
+from cervella.brains.http.ollama_server import loaded_window
 from cervella.brains.http.prompt_meter import PromptMeter, is_full_window
 from cervella.types import Message, Usage
 
-__all__ = ["PromptReading"]
-
 _SECONDS = 2.0
-"""For a question to Ollama's own API that is answered at once."""
+"""Timeout of a request that Ollama answers at once."""
 _COUNTING_SECONDS = 60.0
+"""Timeout of a request that counts tokens."""
 _SAME, _SAME_TOKENS = 1.02, 8
-"""Two counts of one prompt differ by less: the wires lay it out a little differently."""
+"""Maximum factor, and tokens added to it, between two counts of one prompt: the two APIs render it slightly
+differently."""
 
 
 class PromptReading:
-    """Compares the tokens that a server reports with the prompt that was sent. `url` is the address of its API."""
+    """Compares the token counts of one server with the prompts that were sent to it. `url` is its API's address."""
 
     def __init__(self, url: str) -> None:
         self._root = url.removesuffix("/v1")
         self._meter = PromptMeter()
-        self._is_ollama: bool | None = None
-
-    def begins(self, fingerprint: Any) -> None:
-        """Takes the fingerprint of an answer's first event; Ollama has one of its own."""
-        if fingerprint == "fp_ollama":
-            self._is_ollama = True
+        self.is_ollama: bool | None = None
+        """None while unknown."""
 
     def holds_back(self, messages: Sequence[Message], room: int) -> bool:
-        """Whether an answer must wait for its token count: this server cuts, and may have cut this prompt."""
-        return self._is_ollama is True and not self._meter.is_sure(messages, room)
+        """Whether the answer must wait for its token count, because this server may have cut the prompt."""
+        return self.is_ollama is True and not self._meter.is_sure(messages, room)
 
     async def ends(
         self, client: Any, messages: Sequence[Message], usage: Usage, *, room: int, failures: HttpFailures
     ) -> None:
-        """Raises PersonaTruncatedError where the tokens that the server read are not all of the messages."""
+        """Raise PersonaTruncatedError if the server's token count shows that it read only a part of the messages."""
         seen, cached = usage.input_tokens, usage.cache_read_tokens or 0
         if seen is None:
             return
@@ -59,26 +55,27 @@ class PromptReading:
         elif reading == "doubtful" and is_full_window(seen):
             reading = "cut"
         if reading == "cut":
-            missed = counted or self._meter.missed(messages, seen)
-            raise failures.cut(missed, seen, remedy=self._cure(failures.brain) if self._is_ollama else None)
-        if self._is_ollama and not self._meter.is_sure(messages, room):
-            running = await self._asked(client, "/api/ps")
-            if given := window_given(running, failures.model):
-                self._meter.loaded(given)
+            tokens = counted or self._meter.fewest_tokens(messages, seen)
+            raise failures.cut(tokens, seen, remedy=self._cure(failures.brain) if self.is_ollama else None)
+        if self.is_ollama and not self._meter.is_sure(messages, room):
+            window = loaded_window(await self._get(client, "/api/ps"), failures.model)
+            self._meter.loaded_window = window or self._meter.loaded_window
         if not any(message.images for message in messages):
             self._meter.learn(messages, seen)
 
     def check(self, failures: HttpFailures, *, key: str | None) -> None:
-        """Raises where the server is Ollama, whose own API reads prompts whole."""
+        """Raise BrainResponseError if the server is Ollama: its own API is the one that reads prompts whole."""
         import httpx2
 
         try:
-            told = get_json(f"{self._root}/api/version", timeout=_SECONDS, key=key)
+            response = get_json(f"{self._root}/api/version", timeout=_SECONDS, key=key)
         except (httpx2.HTTPError, ValueError):
             return
-        if _is_version(told):
-            what = f"asks Ollama ({told['version']}) by another's API, where it cuts a prompt that is longer than its "
-            raise failures.broken(f"{what}window, the soul first", self._cure(failures.brain), code="wrong_kind")
+        if _is_version(response):
+            problem = (
+                f"uses Ollama ({response['version']}) through an API in which it cuts a prompt that is longer than "
+            )
+            raise failures.broken(f"{problem}its window, the soul first", self._cure(failures.brain), code="wrong_kind")
 
     def _cure(self, brain: str) -> str:
         return (
@@ -86,22 +83,24 @@ class PromptReading:
             "as the prompt needs it, and nothing is cut."
         )
 
-    # Questions to Ollama's own API
-
     async def _found_ollama(self, client: Any) -> bool:
-        if self._is_ollama is None:
-            self._is_ollama = _is_version(await self._asked(client, "/api/version"))
-        return self._is_ollama
+        if self.is_ollama is None:
+            self.is_ollama = _is_version(await self._get(client, "/api/version"))
+        return self.is_ollama
 
-    async def _asked(self, client: Any, path: str) -> Any:
+    async def _get(self, client: Any, path: str) -> Any:
+        """The JSON of a GET to Ollama's own API; None for any failure, because the server need not be Ollama."""
         try:
             with anyio.fail_after(_SECONDS):
                 return await client.get(f"{self._root}{path}", cast_to=object)
-        except Exception:  # it need not have such a route
+        except Exception:
             return None
 
     async def _counted(self, client: Any, model: str, messages: Sequence[Message]) -> int | None:
-        """The tokens of the messages: it refuses to cut them, or answers with one token and its count."""
+        """The tokens of the messages, counted by Ollama; None where it reports no count.
+
+        The server refuses to cut the messages and names their count, or reads them whole and generates one token.
+        """
         body = {
             "model": model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
@@ -111,19 +110,19 @@ class PromptReading:
         }
         try:
             with anyio.fail_after(_COUNTING_SECONDS):
-                told = await client.post(f"{self._root}/api/chat", body=body, cast_to=object)
-            count = told.get("prompt_eval_count")
+                response = await client.post(f"{self._root}/api/chat", body=body, cast_to=object)
+            count = response.get("prompt_eval_count")
         except Exception as error:
             count = _prompt_tokens(getattr(error, "body", None))
         return count if isinstance(count, int) and count > 0 else None
 
 
-def _is_version(told: Any) -> bool:
-    return isinstance(told, dict) and isinstance(told.get("version"), str)
+def _is_version(response: Any) -> bool:
+    return isinstance(response, dict) and isinstance(response.get("version"), str)
 
 
 def _prompt_tokens(body: Any) -> Any:
-    """The prompt's tokens, as an error names them: in an object, or in a JSON text inside one."""
+    """The value of `n_prompt_tokens` in an error's body: an object, or a JSON text nested in one."""
     for _ in range(4):
         if isinstance(body, str):
             try:

@@ -1,6 +1,6 @@
-"""Reads what a server says instead of an answer.
+"""Classifies the error responses of servers.
 
-Its own word for the fault (`error.type`) counts more than the status: an overload may come after a 200.
+The server's own error type (`error.type`) counts more than the HTTP status: an overload may follow a status of 200.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cervella.process.files import read_packaged
-
-__all__ = ["Refusal", "counts", "error_object", "retry_after"]
 
 _TOO_LONG = re.compile(
     r"prompt (?:is )?too long|too many (?:input )?tokens|context[ _](?:length|size|window|limit)|input length"
@@ -39,24 +37,25 @@ _FEW_WORDS = r"(?:\S*[^\s.;!?] ){0,5}?"
 _MODEL = "".join(f"(?<!{word} )(?<!{word} the )(?<!{word} this )" for word in ("for", "with", "of", "by"))
 _MODEL += r"\b(?:model|deployment|adapter|engine)"
 _READ_AT_MOST, _WORDS_AT_MOST = 4_000, 400
+"""Characters of an error message that are read, and that are searched after quotations were removed."""
 _QUOTED = re.compile(
     r"\"([^\"\n]{0,2000})\"|`([^`\n]{0,2000})`|«([^»]{0,2000})»|“([^”]{0,2000})”|(?<!\w)'([^'\n]{0,2000})'(?!\w)"
 )
 _NAME = re.compile(r"\W?\S{0,60}\W?")
-"""What may stand in quotation marks and be the server's own: the name of a model or of a parameter."""
+"""A quotation that is no part of the prompt: a name of a model or parameter."""
 _ECHO = re.compile(
     r"input_value\s*=|\binput['\"]?\s*[:=]|\b(?:prompt|content|text|value|received|got|body|near|question|quoted?)"
     r"\b[^:=\n]{0,30}[:=](?!//)",
     re.IGNORECASE,
 )
-"""Behind it a server may repeat what it was sent."""
+"""After such words a server may repeat the prompt."""
 _NEARER = (("rate", 413), ("unavailable", 429))
-"""Typed words that the status says more exactly."""
+"""Pairs of category and status in which the status is the more precise of the two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """refusals.toml, read."""
+class _Rules:
+    """The rules of refusals.toml, with compiled patterns."""
 
     typed: Mapping[str, str]
     typed_like: tuple[tuple[str, re.Pattern[str]], ...]
@@ -64,68 +63,69 @@ class _Known:
     lead: re.Pattern[str]
     by_status: Mapping[int, str]
     overrules: Mapping[str, tuple[str, ...]]
-    """What a server's words may say against its status."""
+    """For a category that follows from the status: the categories by which the message overrules it."""
 
 
 @functools.cache
-def _known() -> _Known:
-    told = read_packaged("cervella.brains.http", "refusals.toml")
-    return _Known(
-        typed={word: sort for sort, words in told["typed"].items() for word in words},
-        typed_like=tuple((sort, _any_of(patterns)) for sort, patterns in told["typed_like"].items()),
-        words=tuple((sort, _any_of(patterns)) for sort, patterns in told["words"].items()),
-        lead=_any_of([rf"^\W{{0,3}}(litellm\.\w+: )?({pattern})" for pattern in told["lead"]["request"]]),
-        by_status={status: sort for sort, statuses in told["status"].items() for status in statuses},
-        overrules={sort: tuple(words) for sort, words in told["overrules"].items()},
+def _rules() -> _Rules:
+    rules = read_packaged("cervella.brains.http", "refusals.toml")
+    return _Rules(
+        typed={word: category for category, words in rules["typed"].items() for word in words},
+        typed_like=tuple((category, _any_of(patterns)) for category, patterns in rules["typed_like"].items()),
+        words=tuple((category, _any_of(patterns)) for category, patterns in rules["words"].items()),
+        lead=_any_of([rf"^\W{{0,3}}(litellm\.\w+: )?({pattern})" for pattern in rules["lead"]["request"]]),
+        by_status={status: category for category, statuses in rules["status"].items() for status in statuses},
+        overrules={category: tuple(words) for category, words in rules["overrules"].items()},
     )
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:
-    written = (one.replace("~", _FEW_WORDS).replace("@", _MODEL) for one in patterns)
-    return re.compile("|".join(f"(?:{one})" for one in written), re.IGNORECASE)
+    expanded = (pattern.replace("~", _FEW_WORDS).replace("@", _MODEL) for pattern in patterns)
+    return re.compile("|".join(f"(?:{pattern})" for pattern in expanded), re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What a server said instead of an answer."""
+    """The error response of a server."""
 
     status: int
-    """Of HTTP; 200 where it came inside a stream."""
+    """HTTP status; 200 for an error inside a stream."""
     message: str
     kind: str = ""
-    """`error.type` or `error.code`, the server's own word."""
+    """`error.type` or `error.code` of the response."""
     headers: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """The error object."""
+    """The error object of the response."""
 
     @property
-    def sort(self) -> str:
-        """Which of the errors of the house it is.
+    def category(self) -> str:
+        """The category of the error, a key of refusals.toml; `HttpFailures.refused` has an error for each.
 
-        `request` is about this prompt or its parameters: another question may well be answered. What the server typed
-        counts before what it wrote, and of that nothing counts that it may only have repeated from the prompt.
+        `request` is an error in this prompt or its parameters: another question may be answered. Typed fields count
+        before the message. Text that the message may have repeated from the prompt does not count.
         """
         typed = _typed(self._typed_words)
         if typed in ("", "generic", "unavailable") and (inner := _inner(self.message, self.facts)):
-            sort = Refusal(status=self.status, message=str(inner["message"]), facts=inner).sort
-            if sort not in ("response", "unavailable"):
-                return sort
+            category = Refusal(status=self.status, message=str(inner["message"]), facts=inner).category
+            if category not in ("response", "unavailable"):
+                return category
         words, by_status = _own_words(self.message, self.facts), self._by_status
         if _TOO_LONG.search(words) and self.status in (200, 400, 413, 422, 429, 500):
             return "too_long"
-        said = next((sort for sort, pattern in _known().words if pattern.search(words)), "")
+        worded = next((category for category, pattern in _rules().words if pattern.search(words)), "")
         if typed not in ("", "generic", "request"):
-            if typed == "unavailable" and said == "request":
-                return said  # a server that fails for what this prompt holds
+            if typed == "unavailable" and worded == "request":
+                return worded  # a server that fails because of the contents of this prompt
             return by_status if (typed, self.status) in _NEARER else typed
         if self.status in (401, 402):
             return by_status
         if (about := _about(self.facts)) and by_status in ("request", "missing"):
             return about
-        if typed == "request" or (_known().lead.search(words) and by_status in ("request", "response")):
+        if typed == "request" or (_rules().lead.search(words) and by_status in ("request", "response")):
             return "request"
-        if said and (by_status in ("request", "response", "redirect") or said in _known().overrules.get(by_status, ())):
-            return said
+        overruled = _rules().overrules.get(by_status, ())
+        if worded and (by_status in ("request", "response", "redirect") or worded in overruled):
+            return worded
         return "request" if typed == "generic" and by_status in ("response", "unavailable") else by_status
 
     @property
@@ -142,28 +142,28 @@ class Refusal:
         if status == 200 and isinstance(code, int) and code >= 400:
             status = code
         otherwise = "unavailable" if status >= 500 else "redirect" if 300 <= status < 400 else "response"
-        return _known().by_status.get(status, otherwise)
+        return _rules().by_status.get(status, otherwise)
 
 
 def _typed(words: Iterable[str]) -> str:
-    """What the typed words say: one of the sorts, `generic` for a bad request of no kind, "" for nothing."""
+    """The category of the typed fields; `generic` for a bad request without details, "" if no field is recognised."""
     generic = False
     found = ""
     for word in words:
-        sort = _known().typed.get("".join(filter(str.isalnum, word)).lower())
-        if sort is None and len(word) <= 80 and " " not in word:
-            sort = next((sort for sort, pattern in _known().typed_like if pattern.search(word)), "")
-            sort = "request" if sort == "request_part" else sort
-        if sort == "generic":
+        category = _rules().typed.get("".join(filter(str.isalnum, word)).lower())
+        if category is None and len(word) <= 80 and " " not in word:
+            category = next((category for category, pattern in _rules().typed_like if pattern.search(word)), "")
+            category = "request" if category == "request_part" else category
+        if category == "generic":
             generic = True
-        elif sort and found in ("", "rate", "unavailable", "request"):  # the finer word counts
-            found = sort
+        elif category and found in ("", "rate", "unavailable", "request"):  # a more precise category replaces these
+            found = category
     return found or ("generic" if generic else "")
 
 
 def _about(facts: Mapping[str, Any]) -> str:
-    """What a validation says of the place that it does not like: `missing` for the model, `request` for the rest."""
-    places = [facts.get("param"), *(one.get("loc") for one in _details(facts))]
+    """The category of a validation error, from the invalid field: `missing` for the model, `request` for others."""
+    places = [facts.get("param"), *(detail.get("loc") for detail in _details(facts))]
     named = [str(place[-1] if isinstance(place, (list, tuple)) else place) for place in places if place]
     named = [name for name in named if name.lower() not in ("none", "null")]
     if not named:
@@ -173,11 +173,11 @@ def _about(facts: Mapping[str, Any]) -> str:
 
 def _details(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     detail = facts.get("detail")
-    return [one for one in detail if isinstance(one, Mapping)] if isinstance(detail, list) else []
+    return [item for item in detail if isinstance(item, Mapping)] if isinstance(detail, list) else []
 
 
 def error_object(body: Any) -> dict[str, Any]:
-    """The error object of a body, however it is wrapped; `message` is what it says, where it says anything."""
+    """The error object of a response's body, in any common layout. Its `message` is set if the body has a text."""
     body = body[0] if isinstance(body, list) and body else body
     if isinstance(body, str):
         return {"message": body}
@@ -186,19 +186,19 @@ def error_object(body: Any) -> dict[str, Any]:
     inner = next((body[name] for name in ("error", "detail") if isinstance(body.get(name), (str, Mapping))), None)
     if isinstance(inner, Mapping):
         return {**body, **inner}
-    said = inner if isinstance(inner, str) else body.get("message") or body.get("msg")
-    return {**body, **({"message": said} if said else {})}
+    message = inner if isinstance(inner, str) else body.get("message") or body.get("msg")
+    return {**body, **({"message": message} if message else {})}
 
 
 def _inner(message: str, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The error of another server that this one passes on, in its message or beside it."""
-    beside = facts.get("metadata")
-    raw = beside.get("raw") if isinstance(beside, Mapping) else None
+    """The error of another server that a gateway passes on, in its message or in `metadata.raw`."""
+    metadata = facts.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
     for text in (raw, message):
         if not isinstance(text, str) or (start := text.find("{")) < 0 or start > _WORDS_AT_MOST:
             continue
-        told = _read(text[start : start + _READ_AT_MOST])
-        error = told.get("error", told) if isinstance(told, dict) else None
+        found = _parsed(text[start : start + _READ_AT_MOST])
+        error = found.get("error", found) if isinstance(found, dict) else None
         if isinstance(error, dict) and isinstance(error.get("message"), str):
             return {key: value for key, value in error.items() if key != "metadata"}
         if isinstance(error, str):
@@ -206,8 +206,8 @@ def _inner(message: str, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return None
 
 
-def _read(text: str) -> Any:
-    """What JSON, or the print of a Python dict, begins a text; None where none does."""
+def _parsed(text: str) -> Any:
+    """The value at the beginning of a text, written as JSON or as a Python literal; None where there is none."""
     with contextlib.suppress(ValueError, RecursionError):
         return json.JSONDecoder().raw_decode(text)[0]
     with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
@@ -216,9 +216,9 @@ def _read(text: str) -> Any:
 
 
 def _own_words(message: str, facts: Mapping[str, Any]) -> str:
-    """The beginning of what a server wrote, without what it quotes or repeats."""
+    """The beginning of a server's message, without quotations and repetitions of the prompt."""
     if details := _details(facts):
-        message = "; ".join(str(one.get("msg") or one.get("message") or "") for one in details[:8])
+        message = "; ".join(str(detail.get("msg") or detail.get("message") or "") for detail in details[:8])
     text = _QUOTED.sub(lambda quote: quote[0] if _NAME.fullmatch(quote[0]) else '"…"', message[:_READ_AT_MOST])
     if echo := _ECHO.search(text):
         text = text[: echo.end()]
@@ -226,7 +226,7 @@ def _own_words(message: str, facts: Mapping[str, Any]) -> str:
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Seconds to wait as a server says, 0 or more; None where it says nothing that can be read.
+    """Seconds to wait, 0 or more, from the headers of a response; None where they name no valid time.
 
     Understands `retry-after-ms`, and `retry-after` in seconds or as a date.
 
@@ -236,12 +236,12 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000)
-    said = headers.get("retry-after", "")
-    seconds = _number(said)
+    text = headers.get("retry-after", "")
+    seconds = _number(text)
     if seconds is not None:
         return max(0.0, seconds)
     try:
-        date = email.utils.parsedate_to_datetime(said)
+        date = email.utils.parsedate_to_datetime(text)
         return max(0.0, date.timestamp() - (time.time() if now is None else now))
     except (TypeError, ValueError, OverflowError):
         return None
@@ -256,7 +256,7 @@ def _number(text: str | None) -> float | None:
 
 
 def counts(refusal: Refusal) -> tuple[int | None, int | None]:
-    """The tokens of the prompt and of the window, where the server tells them."""
+    """The tokens of the prompt and of the window, each None where the error does not name it."""
     prompt, limit = refusal.facts.get("n_prompt_tokens"), refusal.facts.get("n_ctx")
     if isinstance(prompt, int) and isinstance(limit, int):
         return prompt, limit

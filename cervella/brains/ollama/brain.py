@@ -1,4 +1,4 @@
-"""Ollama, through its own client and its own /api/chat: the only route that takes a window with the question."""
+"""Ollama, through its own client and its own API, /api/chat: only there can a request set the size of the window."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from cervella.brains.http.brain import LISTING_SECONDS, UNKNOWN_MODEL, Answer, HttpBrain, Sent
-from cervella.brains.http.clients import Inner, checked_number
+from cervella.brains.http.clients import Inner, checked_number, client_options, shown_url
 from cervella.brains.http.failures import HttpFailures
 from cervella.brains.http.messages import system_refused
 from cervella.brains.http.ollama_server import (
     chat_models,
     is_cloud_tag,
     listed,
+    loaded_window,
     model_facts,
     name_of,
     same_model,
     server_url,
-    window_given,
 )
 from cervella.brains.http.prompt_meter import PromptMeter
 from cervella.brains.http.refusals import Refusal, error_object
@@ -31,26 +31,31 @@ from cervella.errors import BrainError, PromptTooLongError
 from cervella.types import Message, Prompt, Usage, UsageUpdate
 
 if TYPE_CHECKING:
-    from cervella.brains.ollama.client import OllamaClient
-
-__all__ = ["OllamaBrain"]
+    from ollama import AsyncClient
 
 _CANARY = "cervella-lantern"
-_SUGGESTED = "qwen3:4b"
+"""A word that no template contains: in a rendered prompt it shows that the system message is there."""
+_KEPT_CONNECTIONS = 20
+"""Idle connections kept open, to a server on this machine too: each question is followed by other requests."""
+_OLLAMAS_OWN = ("https://ollama.com", "https://api.ollama.com")
+_UNCUT = {"truncate": False, "shift": False}
+"""Makes a server report a prompt that is too long, and end an answer at the end of the window. Without these fields it
+drops the beginning of the prompt. Old servers ignore them."""
 
 
-class OllamaBrain(HttpBrain["OllamaClient"]):
-    """Answers with a model that an Ollama server runs. Without `model` it takes the newest that the server has.
+class OllamaBrain(HttpBrain["AsyncClient"]):
+    """Answers with a model that an Ollama server runs. Without `model` it takes the newest one of the server.
 
-    `url` is OLLAMA_HOST, or this machine. The window (`num_ctx`) is sent with every question: as large as the prompt
-    wants it, never larger than `context_tokens` and than what the model was trained with. `keep_alive` is how long
-    the model stays loaded: "10m", seconds, or -1 for ever. `thinking` is true, false, or "low" to "max"; it has
-    `thinking_tokens` beside those of the answer. `opens_thinking` says that the model's template begins the thought.
+    `url` defaults to OLLAMA_HOST, else to this machine. Every request sets the window (`num_ctx`) to the size that the
+    prompt needs, at most `context_tokens` and the window that the model was trained with. `keep_alive` is the time for
+    which the server keeps the model in memory: "10m", a number of seconds, or -1 for no limit. `thinking` is true,
+    false, or "low" to "max"; `thinking_tokens` is the length of the thoughts, in addition to that of the answer. Set
+    `opens_thinking` if the model's template writes the opening `<think>` itself.
 
-    The soul is never cut: whether the server read the whole prompt is held against its count. Until that is sure for a
-    prompt of this length, the answer is given out at its end, in one piece.
+    The soul is never cut: the token count of the server is compared with the prompt. Until it is certain that the
+    server reads a prompt of this length whole, the answer arrives in one delta at its end.
 
-    A model that Ollama's own service runs is a cloud brain, wherever the server is.
+    A model that Ollama's own service runs makes this a cloud brain, also if the local server passes requests on to it.
     """
 
     extra = "ollama"
@@ -90,19 +95,19 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
         self._most_tokens = context_tokens
         self._thinking = thinking
         self._keep_alive = keep_alive
-        self._thinks = self._go_template = False
-        self._place_known = True
-        """Whether it is known that the model is shown a system message."""
+        self._can_think = self._go_template = False
+        self._system_decided = True
+        """False until the server was asked whether the model's template shows a system message."""
         self._meter = PromptMeter()
 
     # The request
 
-    async def _lay_out(self, client: OllamaClient, prompt: Prompt) -> Sent:
+    async def _lay_out(self, client: AsyncClient, prompt: Prompt) -> Sent:
         sent = self._sent(prompt)
         if self._meter.tokens(sent.messages) + sent.room > self._window:
             raise self._too_long(sent)
         window = self._meter.window(sent.messages, sent.room, most=self._window)
-        if not self._place_known:
+        if not self._system_decided:
             self._folded = not await self._reads_system(client, self._request(replace(sent, window=window)))
             sent = self._sent(prompt)
         return replace(sent, window=window)
@@ -115,19 +120,23 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
             options["seed"] = int(sent.prompt.hints["seed"])
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [_wire(message) for message in sent.messages],
+            "messages": [_wire_message(message) for message in sent.messages],
             "options": options,
             "keep_alive": self._keep_alive,
         }
-        if self._thinking or self._thinks:  # a model that can't think would refuse to be told
+        if self._thinking or self._can_think:  # the server refuses this field for a model that can't think
             body["think"] = self._thinking
         return body
 
-    async def _send(self, client: OllamaClient, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:
+    async def _send(self, client: AsyncClient, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:
         import ollama
 
+        # The client's own method `chat` has no argument for the fields of _UNCUT.
+        ask: Any = client._request
+        body = {**self._request(sent), **_UNCUT, "stream": True}
         try:
-            async with aclosing(Inner(await client.chat_whole(self._request(sent)))) as parts:
+            chunks = await ask(ollama.ChatResponse, "POST", "/api/chat", json=body, stream=True)
+            async with aclosing(Inner(chunks)) as parts:
                 async for part in parts:
                     yield part.message.content or ""
                     if part.done:
@@ -136,36 +145,36 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
                         usage = Usage(input_tokens=part.prompt_eval_count, output_tokens=part.eval_count)
                         yield UsageUpdate(usage=usage)
         except ollama.ResponseError as error:
-            if _refusal_of(error).sort == "too_long":
+            if _refusal_of(error).category == "too_long":
                 raise self._too_long(sent) from error
             raise
 
-    # Whether the prompt was read whole
+    # Whether the server read the whole prompt
 
     async def count_tokens(self, prompt: Prompt) -> int:
-        """About how many tokens the prompt has: Ollama can't count, so what its answers reported is the measure."""
+        """The prompt's tokens, estimated from the counts of earlier answers: Ollama can't count without answering."""
         return self._meter.tokens(self._messages(prompt)[0])
 
     def _holds_back(self, sent: Sent) -> bool:
         return not self._meter.is_sure(sent.messages, sent.room, sent.window)
 
-    async def _check_read(self, client: OllamaClient, sent: Sent, answer: Answer) -> None:
+    async def _check_read(self, client: AsyncClient, sent: Sent, answer: Answer) -> None:
         if self._holds_back(sent):
-            await self._look_at_window(client, sent.window or 0)
+            await self._learn_window(client, sent.window or 0)
         seen = answer.usage.input_tokens
         if seen and self._meter.reading(sent.messages, seen, sent.room, sent.window) != "whole":
-            raise self._failures().cut(self._meter.missed(sent.messages, seen), seen)
+            raise self._failures().cut(self._meter.fewest_tokens(sent.messages, seen), seen)
         if seen and not sent.prompt.images:
             self._meter.learn(sent.messages, seen)
 
-    async def _look_at_window(self, client: OllamaClient, window: int) -> None:
-        """Learn which window the server really gave the model, where it tells."""
+    async def _learn_window(self, client: AsyncClient, asked: int) -> None:
+        """Read from /api/ps which window the server gave the model. `asked` is the window of the request, in tokens."""
         loaded = None
         with contextlib.suppress(Exception), anyio.fail_after(LISTING_SECONDS):  # an old server has no such list
-            loaded = window_given(await client.told("GET", "/api/ps"), self.model)
+            loaded = loaded_window(await _fetch(client, "GET", "/api/ps"), self.model)
         if loaded is not None:
-            self._meter.loaded(loaded)
-            if loaded < window:
+            self._meter.loaded_window = loaded
+            if loaded < asked:
                 self._window = min(self._window, loaded)
 
     # The server
@@ -173,24 +182,24 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
     async def _learn(self) -> None:
         client = await self._clients.get()
         if self._named is None:
-            there = chat_models(listed(await client.told("GET", "/api/tags")))
-            if not there:
+            available = chat_models(listed(await _fetch(client, "GET", "/api/tags")))
+            if not available:
                 raise self._missing([])
-            self.model = there[0]
+            self.model = available[0]
         facts = model_facts(await self._shown(client))
         self.remote = facts.remote or is_cloud_tag(self.model)
         self._window = min(self._most_tokens, facts.context_tokens or self._most_tokens)
         self.capabilities = frozenset({"images"} if facts.sees else ())
-        self._thinks, self._folded = facts.thinks, False
+        self._can_think, self._folded = facts.thinks, False
         self._go_template = not facts.jinja
-        self._place_known = facts.takes_system or self.remote
+        self._system_decided = facts.takes_system or self.remote
 
-    async def _shown(self, client: OllamaClient) -> dict[str, Any]:
-        """What /api/show tells of the model; nothing where the server has no such route."""
+    async def _shown(self, client: AsyncClient) -> dict[str, Any]:
+        """The response of /api/show about the model; empty where the server has no such route."""
         import ollama
 
         try:
-            return await client.told("POST", "/api/show", model=self.model)
+            return await _fetch(client, "POST", "/api/show", model=self.model)
         except ollama.ResponseError as error:
             if error.status_code in (404, 405) and "model" not in str(error.error).lower():
                 return {}
@@ -198,29 +207,35 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
                 raise await self._model_missing(client) from error
             raise
 
-    async def _models(self, client: OllamaClient) -> list[str]:
-        return [name_of(model) for model in listed(await client.told("GET", "/api/tags"))]
+    async def _models(self, client: AsyncClient) -> list[str]:
+        return [name_of(model) for model in listed(await _fetch(client, "GET", "/api/tags"))]
 
-    async def _reads_system(self, client: OllamaClient, body: Mapping[str, Any]) -> bool:
-        """Whether a system message reaches the model, asked of the server where the template does not say so plainly.
+    async def _reads_system(self, client: AsyncClient, body: Mapping[str, Any]) -> bool:
+        """Whether the model's template shows a system message. Asks the server to render one.
 
-        With the options of the question, for which the model is loaded in any case.
+        `body` is the request of the question: with its options the server loads the model only once.
         """
         import ollama
 
-        sent = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
-        options = {**body["options"], "num_predict": 1}  # an older server takes it for a question
+        messages = (Message(role="system", content=_CANARY), Message(role="user", content="?"))
+        options = {**body["options"], "num_predict": 1}  # an old server does not render, but answers
+        request = {**body, **_UNCUT, "messages": [_wire_message(m) for m in messages], "options": options}
         rendered = None
         try:
-            rendered = await client.rendered({**body, "messages": [_wire(m) for m in sent], "options": options})
-            self._place_known = True
+            # Since 0.12 a server renders the prompt and does not answer; this field is not documented.
+            response = await _fetch(client, "POST", "/api/chat", **request, stream=False, _debug_render_only=True)
+            info = response.get("_debug_info")
+            rendered = info.get("rendered_template") if isinstance(info, dict) else None
+            self._system_decided = True
+        except ValueError:  # an old server streams its answer, line by line
+            self._system_decided = True
         except ollama.ResponseError as error:
-            refused = system_refused(_refusal_of(error), sent)
-            self._place_known = refused or error.status_code < 500  # one that failed may know it the next time
+            refused = system_refused(_refusal_of(error), messages)
+            self._system_decided = refused or error.status_code < 500  # after a fault of the server, ask again later
             if refused:
                 return False
-        if rendered is None:
-            # It is Ollama's own engine that fills a template of Go: it leaves out what the template does not name.
+        if not isinstance(rendered, str):
+            # Ollama's own engine fills a template in Go's language, and drops a message that the template does not use.
             return not self._go_template
         return _CANARY in rendered
 
@@ -237,10 +252,17 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
         if not (chat_models(models) if self._named is None else any(same_model(self._named, name) for name in names)):
             raise self._missing(names)
 
-    def _connect(self, key: str | None) -> OllamaClient:
-        from cervella.brains.ollama.client import OllamaClient
+    def _connect(self, key: str | None) -> AsyncClient:
+        import httpx
+        import ollama
 
-        return OllamaClient(self._url, key=key, connect_timeout=self._connect_timeout)
+        options = client_options(self._url, self._connect_timeout, key)
+        limits = httpx.Limits(**{**options.pop("limits"), "max_keepalive_connections": _KEPT_CONNECTIONS})
+        timeout = httpx.Timeout(**options.pop("timeout"))
+        client = ollama.AsyncClient(shown_url(self._url), **options, limits=limits, timeout=timeout)
+        if key is None and not self._url.startswith(_OLLAMAS_OWN):
+            client._client.headers.pop("authorization", None)  # OLLAMA_API_KEY is meant for Ollama's own service
+        return client
 
     # Failures
 
@@ -252,23 +274,25 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
     def _refused(self, refusal: Refusal, failures: HttpFailures) -> BrainError:
         if "system memory" in refusal.message:
             return failures.broken(
-                f"has too little memory for its model: {failures.said(refusal.message)}",
-                remedy=f"Lower context_tokens in [brains.{self.name}], or take a smaller model.",
+                f"has too little memory for its model: {failures.quoted(refusal.message)}",
+                remedy=f"Lower context_tokens in [brains.{self.name}], or use a smaller model.",
                 code="model_not_loaded",
             )
         return failures.refused(refusal)
 
-    def _missing(self, there: list[str], said: str = "") -> BrainError:
+    def _missing(self, available: list[str], detail: str = "") -> BrainError:
         if self._named is None and self.model == UNKNOWN_MODEL:
-            cure = f"Fetch one, such as `ollama pull {_SUGGESTED}`."
+            cure = "Download one, for example with `ollama pull qwen3:4b`."
             return self._failures().broken("has no model", remedy=cure, code="model_missing")
-        cure = f"Fetch it with `ollama pull {self.model}`, or set model in [brains.{self.name}] to one that is there."
-        return self._failures().model_missing(there=there, cure=cure)
+        cure = (
+            f"Download it with `ollama pull {self.model}`, or set model in [brains.{self.name}] to one of its models."
+        )
+        return self._failures().model_missing(available=available, cure=cure)
 
     def _too_long(self, sent: Sent) -> PromptTooLongError:
         tokens, limit = self._meter.tokens(sent.messages), max(0, self._window - sent.room)
         return PromptTooLongError(
-            f"The prompt has about {tokens} tokens, and the brain {self.name!r} room for {limit}.",
+            f"The prompt has about {tokens} tokens, and the brain {self.name!r} accepts {limit}.",
             brain=self.name,
             model=self.model,
             prompt_tokens=tokens,
@@ -278,14 +302,21 @@ class OllamaBrain(HttpBrain["OllamaClient"]):
         )
 
 
+async def _fetch(client: AsyncClient, method: str, path: str, **body: Any) -> dict[str, Any]:
+    """The JSON object of a response, with the fields that the client's own types leave out; {} for other JSON."""
+    ask: Any = client._request_raw
+    answer = (await ask(method, path, **({"json": body} if body else {}))).json()
+    return answer if isinstance(answer, dict) else {}
+
+
 def _refusal_of(error: Any) -> Refusal:
-    response = getattr(error.__context__, "response", None)  # the client keeps the headers nowhere else
+    response = getattr(error.__context__, "response", None)  # only there does the client keep the headers
     headers = response.headers if response is not None else {}
     facts = error_object(error.error)
     status = error.status_code if error.status_code > 0 else 200
     return Refusal(status=status, message=str(facts.get("message") or error.error), headers=headers, facts=facts)
 
 
-def _wire(message: Message) -> dict[str, Any]:
+def _wire_message(message: Message) -> dict[str, Any]:
     images = [base64.b64encode(image.data).decode("ascii") for image in message.images]
     return {"role": message.role, "content": message.content, **({"images": images} if images else {})}

@@ -1,1 +1,1 @@
-"""Which brain answers: fallback, router, cooldown."""
+"""Chooses the brain that answers: fallback, router, cooldown."""

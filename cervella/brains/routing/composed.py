@@ -1,4 +1,4 @@
-"""Brains that are made of brains, by name: `fallback` and `router`, and a list of names, which is a fallback."""
+"""Creates the brains that consist of other brains: fallbacks and routers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ from cervella.brains.routing.router import TIERS, Router, rules_of
 from cervella.errors import ConfigError, did_you_mean
 from cervella.types import Prompt
 
-__all__ = ["COMPOSED", "compose", "kind_of"]
-
 COMPOSED = ("fallback", "router")
 _OWN_KINDS = ("vllm", "ollama", "embedded")
-"""Engines that are the owner's: the router's own tier where none is named, in the order of the configuration."""
+"""Kinds of the owner's own engines. They form the tier `own` of a router whose table does not name one."""
 _KEYS = {"fallback": ("kind", "members"), "router": ("kind", *TIERS, "rules")}
 
 
 def kind_of(name: str, options: Mapping[str, Mapping[str, Any]]) -> str:
-    """What implements the brain of this name."""
+    """The kind of the brain with this name: the `kind` in its table, else the name itself."""
     return str(options.get(name, {}).get("kind", name))
 
 
@@ -32,9 +30,9 @@ def compose(
     cooldown: Cooldown,
     affordable: Callable[[Shielded, Prompt], bool] | None = None,
 ) -> Fallback:
-    """The fallback or router that [brains.NAME] describes; `shield` gives a member by its name.
+    """The fallback or router that is configured in [brains.NAME]; `shield` returns a member for its name.
 
-    Raises ConfigError, also where a member is missing.
+    Raises ConfigError.
     """
     kind, own = kind_of(name, options), options.get(name, {})
     for key in own:
@@ -57,18 +55,17 @@ def compose(
     if "strong" not in own:
         tiers["strong"] = ("claude",)
     if "own" not in own:
-        tiers["own"] = tuple(one for one in options if one != name and kind_of(one, options) in _OWN_KINDS)
+        tiers["own"] = tuple(other for other in options if other != name and kind_of(other, options) in _OWN_KINDS)
     if not tiers["own"]:
         raise ConfigError(
-            f"The router {name!r} has no brain of your own to send the simple questions to.",
+            f"The router {name!r} has no brain in its tier `own`, for simple questions.",
             remedy=f'Name one, or a small cloud model: [brains.{name}] own = "vllm".',
             code="bad_value",
         )
-    rules = own.get("rules")
     return Router(
         {tier: [shield(member) for member in members] for tier, members in tiers.items()},
         name=name,
-        rules=None if rules is None else rules_of(rules),
+        rules=rules_of(own["rules"]) if own.get("rules") is not None else None,
         cooldown=cooldown,
         affordable=affordable,
     )
@@ -76,7 +73,7 @@ def compose(
 
 def _names(name: str, key: str, value: Any) -> tuple[str, ...]:
     named: Sequence[Any] = (value,) if isinstance(value, str) else value
-    if not isinstance(named, (list, tuple)) or not all(isinstance(one, str) and one for one in named):
+    if not isinstance(named, (list, tuple)) or not all(isinstance(item, str) and item for item in named):
         raise ConfigError(
             f"[brains.{name}] {key} is {value!r}.",
             remedy="Give the name of a brain, or a list of names.",

@@ -1,4 +1,4 @@
-"""Brains that failed rest for a while: a circuit breaker for each brain, half open by one probe."""
+"""A circuit breaker for each brain: a brain that failed is not asked for a while, then with one probe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from dataclasses import dataclass
 
 from cervella.process.forks import ForkLock
 
-__all__ = ["Cooldown"]
-
 FIRST_REST, LONGEST_REST = 30.0, 600.0
-"""Seconds: after the first failure, and at most; each failure in a row doubles the rest."""
+"""Seconds of the first rest, and of the longest. Each further failure doubles the rest."""
 
 
 @dataclass(slots=True)
@@ -22,7 +20,7 @@ class _Rest:
 
 
 class Cooldown:
-    """Thread-safe; one for all that share the same brains. `seconds` is the first rest."""
+    """The resting brains, by name. Thread-safe. `seconds` is the length of the first rest."""
 
     def __init__(self, seconds: float = FIRST_REST, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -46,7 +44,7 @@ class Cooldown:
             return True
 
     def failed(self, name: str, *, seconds: float | None = None) -> None:
-        """Let it rest: for `seconds`, as the engine asked, or twice as long as the last time, if that is longer."""
+        """Let the brain rest: for twice its last rest, or for `seconds`, as the engine asked, if longer."""
         with self._lock:
             former = self._resting.get(name)
             rest = self._seconds if former is None else min(2 * former.seconds, max(LONGEST_REST, self._seconds))
@@ -54,18 +52,18 @@ class Cooldown:
             self._resting[name] = _Rest(until=self._clock() + max(asked, rest), seconds=rest)
 
     def recovered(self, name: str) -> None:
-        """It answered."""
+        """End the rest of a brain that answered."""
         with self._lock:
             self._resting.pop(name, None)
 
     def released(self, name: str) -> None:
-        """It was asked, and the outcome says nothing about it: the caller left, or the prompt was too long."""
+        """End a probe whose outcome says nothing about the brain: the caller left, or the prompt was too long."""
         with self._lock:
             if (rest := self._resting.get(name)) is not None:
                 rest.probing = False
 
     def left(self, name: str) -> float:
-        """Seconds that it still rests; 0 where it may be tried."""
+        """Seconds until the end of the brain's rest; 0 if it does not rest."""
         with self._lock:
             rest = self._resting.get(name)
             return 0.0 if rest is None else max(0.0, rest.until - self._clock())

@@ -1,4 +1,4 @@
-"""Brains in order: the next one is asked where one fails before its first token. After it nothing is replayed."""
+"""Asks several brains in order, until one answers. A brain that fails after its first token has no successor."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ from cervella.protocols import optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["Fallback", "Shielded", "in_order", "leaves"]
-
 _THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
-"""Codes of a BrainResponseError that every question would meet; the others, as `bad_request`, are of one question."""
+"""Codes of a BrainResponseError that concern the brain itself. Other codes, such as `bad_request`, concern one
+question."""
 _NONE_ANSWERED = "no_brain_answered"
 _SHARE = 0.5
-"""The part of the caller's time left that a brain may take to its first token, where other members follow it."""
+"""Share of the caller's remaining time for a brain's first token, if other members follow it."""
 
 
 class Shielded(Protocol):
-    """A brain behind its shield, or several of them that answer as one."""
+    """A brain with its shield, or a group of such brains that answers like one."""
 
     @property
     def name(self) -> str: ...
@@ -50,7 +49,7 @@ class Shielded(Protocol):
     def capabilities(self) -> frozenset[str]: ...
     @property
     def brain(self) -> Any:
-        """What stands behind the shield."""
+        """The brain inside the shield."""
         ...
 
     async def fit(self, prompt: Prompt) -> Fitted: ...
@@ -61,10 +60,10 @@ class Shielded(Protocol):
 
 
 class Fallback:
-    """The first of its members that answers.
+    """Answers with the first of its members that does not fail.
 
-    Each member keeps its own shield: what it may not see is dropped, whoever failed before it. A member that failed
-    rests for a while (`Cooldown`) and is passed over meanwhile; where all rest, all are tried.
+    Each member has its own shield, which removes the parts that this member may not see. A member that failed rests for
+    a while (`Cooldown`) and is asked after the others. If all members rest, all are tried.
     """
 
     def __init__(self, members: Sequence[Shielded], *, name: str = "", cooldown: Cooldown | None = None) -> None:
@@ -84,13 +83,13 @@ class Fallback:
 
     @property
     def location(self) -> Location:
-        """The farthest that a prompt may travel."""
+        """The least private location of its members."""
         places = {member.location for member in self.members}
         return "cloud" if "cloud" in places else "private" if "private" in places else "local"
 
     @property
     def context_tokens(self) -> int | None:
-        """The widest window; None where a member names none."""
+        """The largest window of its members; None if a member names none."""
         windows = [member.context_tokens for member in self.members]
         return None if None in windows else max(window for window in windows if window is not None)
 
@@ -99,7 +98,7 @@ class Fallback:
         return frozenset().union(*(member.capabilities for member in self.members))
 
     def check(self) -> None:
-        """Raise where none of the members could answer."""
+        """Raise the members' errors, as one BrainError, if the `check` of every member fails."""
         failures = []
         for member in self.members:
             check = optional_members(member.brain).check
@@ -113,7 +112,7 @@ class Fallback:
         raise _none_answered(failures, ())
 
     async def fit(self, prompt: Prompt) -> Fitted:
-        """The prompt as the first member would get it that can take it."""
+        """The prompt in the form for the first member whose window it fits."""
         for member in self.members[:-1]:
             try:
                 return await member.fit(prompt)
@@ -128,11 +127,11 @@ class Fallback:
         return in_order(self.members, prompt, self._cooldown, timeout)
 
     async def aclose(self) -> None:
-        """The members are closed by the code that made them."""
+        """Do nothing: the members are closed by the code that created them."""
 
 
 def leaves(shielded: Shielded) -> Iterator[Shielded]:
-    """The brains that it is made of, each behind its own shield; a single brain is its own leaf."""
+    """The single brains in a group of brains, each with its shield. A single brain yields itself."""
     members: Sequence[Shielded] = getattr(shielded, "members", ())
     if not members:
         yield shielded
@@ -146,22 +145,22 @@ async def in_order(
     cooldown: Cooldown,
     timeout: Deadline | float | None = None,
 ) -> AsyncGenerator[AnswerEvent, None]:
-    """Ask one after the other until one begins to answer.
+    """The events of the first member that begins to answer.
 
-    The Completion, or the error, carries the attempts of all; the flag `fallbacks` counts the members that failed.
-    Raises StreamInterruptedError from the member that broke off; where none answered, BrainUnavailableError
-    (`no_brain_answered`), or BudgetError where nothing but the budget stood in the way.
+    The Completion, or the error, has the attempts of all members; the flag `fallbacks` counts the failed members.
+    Raises the StreamInterruptedError of a member that broke off. If none answered, raises BrainUnavailableError
+    (`no_brain_answered`), or BudgetError if the budget was the only reason.
     """
     deadline = Deadline.of(timeout)
     waiting = [member for member in members if cooldown.left(member.name) == 0] or list(members)
     rested = [member for member in members if member not in waiting]
-    waiting += rested  # last of all: perhaps one is back already
+    waiting += rested  # asked last: a resting brain may have recovered
     failures: list[tuple[str, CervellaError]] = []
     attempts: list[Attempt] = []
     for number, member in enumerate(waiting):
         if member not in rested and not cooldown.may_try(member.name) and len(waiting) > 1:
             rested.append(member)
-            waiting.append(member)  # somebody else's probe is under way: after all others
+            waiting.append(member)  # another caller probes it: ask it last
             continue
         left = deadline.left() if number < len(waiting) - 1 else None
         limits = deadline if left is None else deadline.narrowed(first_token=left * _SHARE)
@@ -176,16 +175,16 @@ async def in_order(
                     yield event
             return
         except StreamInterruptedError as error:
-            broke_it = error.__cause__
-            _judge(cooldown, member.name, broke_it if isinstance(broke_it, CervellaError) else error)
+            cause = error.__cause__
+            _record(cooldown, member.name, cause if isinstance(cause, CervellaError) else error)
             error.attempts = (*attempts, *error.attempts)
             if failures:
                 error.flags = {**error.flags, "fallbacks": len(failures)}
             raise
         except (BrainError, BudgetError) as error:
-            _judge(cooldown, member.name, error)
+            _record(cooldown, member.name, error)
             attempts += getattr(error, "attempts", ())
-            if begun and isinstance(error, BrainError):  # a cut soul shows at the end: the text was given out
+            if begun and isinstance(error, BrainError):  # a cut soul is only noticed at the end, after the text
                 error.attempts = tuple(attempts)
                 raise
             failures.append((member.name, error))
@@ -196,7 +195,7 @@ async def in_order(
 
 
 def _routed(prompt: Prompt, failures: Sequence[tuple[str, CervellaError]]) -> Prompt:
-    """The prompt, saying why this brain is asked."""
+    """The prompt with the reason for asking this brain in its hints."""
     if not failures:
         return prompt
     reason = "; ".join(f"{name}: {error.code}" for name, error in failures)
@@ -211,10 +210,10 @@ def _counted(event: Finished, attempts: Sequence[Attempt], failures: int) -> Fin
     return Finished(completion=replace(done, attempts=(*attempts, *done.attempts), flags=flags))
 
 
-def _judge(cooldown: Cooldown, name: str, error: CervellaError) -> None:
-    """Whether a failure is the brain's own, so that the next question need not wait for it too."""
+def _record(cooldown: Cooldown, name: str, error: CervellaError) -> None:
+    """Let a brain rest if the failure concerns the brain itself, not only this prompt."""
     of_the_prompt = isinstance(error, (PromptTooLongError, PersonaTruncatedError, BudgetError))
-    of_its_members = error.code == _NONE_ANSWERED  # a fallback within: each of them rests for itself
+    of_its_members = error.code == _NONE_ANSWERED  # a group inside the group: its members rest separately
     if of_the_prompt or of_its_members or (isinstance(error, BrainResponseError) and error.code not in _THE_BRAINS_OWN):
         cooldown.released(name)
     else:
@@ -227,12 +226,12 @@ def _none_answered(failures: Sequence[tuple[str, CervellaError]], attempts: Sequ
         if isinstance(error, BrainError):
             error.attempts = tuple(attempts) or error.attempts
         return error
-    said = "; ".join(f"{name}: {error.message}" for name, error in failures)
+    messages = "; ".join(f"{name}: {error.message}" for name, error in failures)
     remedies = " ".join(dict.fromkeys(f"{name}: {error.remedy}" for name, error in failures if error.remedy))
     none = BrainUnavailableError(
-        f"None of the brains answered. {said}",
+        f"None of the brains answered. {messages}",
         brain=", ".join(name for name, _ in failures),
-        remedy=remedies or "See `cervella brains`.",
+        remedy=remedies or "List the brains with `cervella brains`.",
         code=_NONE_ANSWERED,
         attempts=attempts,
     )

@@ -1,7 +1,7 @@
-"""Which brain for which question, by ordered rules that anybody can read: hard gates first, then intent.
+"""Chooses a brain for each question: excludes those that can't or may not answer, then applies ordered rules.
 
-A learned router gained nothing over the length of the prompt where it was measured, and nothing at all on questions of
-another kind than those it had learned from. Rules cost microseconds and say why.
+Rules take microseconds and have a reason that can be read. When measured, a learned router was no better than a
+threshold on the prompt's length, and useless on questions unlike its training data.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from cervella.text.markdown import fences
 from cervella.types import AnswerEvent, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["RouteDecision", "Router", "Rule", "default_rules", "rules_of"]
-
 TIERS = ("own", "strong")
 _FLAGS = ("images", "tainted", "code", "reasoning", "planning", "batch", "abstain")
 _BOUNDS = ("tokens", "characters", "confidence")
@@ -41,28 +39,28 @@ class Rule:
     to: str
     """`own`, `strong`, or the name of a brain."""
     when: Mapping[str, Any] = field(default_factory=dict)
-    """All of these hold; none, and it always holds."""
+    """Conditions that must all be true. Without conditions the rule always applies."""
     reason: str = ""
 
-    def holds(self, features: Mapping[str, Any]) -> bool:
-        """Whether it applies. A feature that is unknown (None) holds no condition."""
-        return all(_holds(condition, wanted, features) for condition, wanted in self.when.items())
+    def applies(self, features: Mapping[str, Any]) -> bool:
+        """Whether the rule applies. A condition on an unknown feature (None) is false."""
+        return all(_is_true(condition, wanted, features) for condition, wanted in self.when.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteDecision:
-    """Which brain is asked, and why."""
+    """The brain that is asked, and the reason."""
 
     brain: str
-    """The first that is asked."""
+    """The name of the brain that is asked first."""
     rule: str
     reason: str
     features: Mapping[str, Any]
-    """What the rules looked at."""
+    """The values that the rules compare."""
     order: tuple[str, ...] = ()
-    """The brains that are asked, one after the other, until one answers."""
+    """Names of the brains in the order in which they are asked, until one answers."""
     excluded: Mapping[str, str] = field(default_factory=dict)
-    """The brains that are not asked in any case, and why: the hard gates."""
+    """Names of the brains that can't or may not answer, each with the reason."""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -70,10 +68,11 @@ class RouteDecision:
 
 
 class Router(Fallback):
-    """A brain that is several: it picks one a question, and the others stand in where that one fails.
+    """Chooses one of its brains for each question. If that one fails, it asks the others.
 
-    `tiers` holds the brains of `own` (the owner's engines, or a small cloud model) and `strong`, each best first; a
-    rule may also name a brain. `affordable` says whether the budget allows a brain this prompt; without it all may.
+    `tiers` contains the brains of `own` (the owner's engines, or a small cloud model) and `strong`, best first. A rule
+    chooses a tier or one brain. `affordable` says whether the budget allows a prompt for a brain; without it, all are
+    allowed.
     """
 
     def __init__(
@@ -95,27 +94,27 @@ class Router(Fallback):
             if rule.to not in TIERS and rule.to not in members:
                 known = [*TIERS, *members]
                 raise ConfigError(
-                    f"The routing rule {rule.name!r} sends to {rule.to!r}, which the router does not have.",
+                    f"The routing rule {rule.name!r} chooses {rule.to!r}, which is no tier and no brain of the router.",
                     remedy=f"{did_you_mean(rule.to, known)}Known: {', '.join(known)}.",
                     code="bad_rule",
                 )
 
     def decide(self, prompt: Prompt) -> RouteDecision:
-        """Which brain would be asked. Calls none.
+        """The decision for a prompt, without asking a brain.
 
-        Raises BrainResponseError (`no_brain_fits`) where the hard gates leave none.
+        Raises BrainResponseError (`no_brain_fits`) if no brain can and may answer.
         """
         features = features_of(prompt)
         excluded = self._gates(prompt, features)
         left = [name for name in self._members if name not in excluded]
         if not left:
             raise self._none_fits(excluded)
-        rule = next((rule for rule in self._rules if rule.holds(features)), None)
-        order, reason = left, "no rule holds: the first brain is asked"
+        rule = next((rule for rule in self._rules if rule.applies(features)), None)
+        order, reason = left, "no rule applies: the first brain is asked"
         if rule is not None:
             first = self._tiers.get(rule.to, (rule.to,))
             order = [name for name in dict.fromkeys((*first, *self._members)) if name in left]
-            reason = rule.reason or f"the rule {rule.name!r} holds"
+            reason = rule.reason or f"the rule {rule.name!r} applies"
             if order[0] not in first:
                 gone = "; ".join(f"{name} {excluded[name]}" for name in first if name in excluded)
                 reason += f", but {gone or f'there is no brain for {rule.to!r}'}"
@@ -129,14 +128,14 @@ class Router(Fallback):
         )
 
     async def fit(self, prompt: Prompt) -> Fitted:
-        """The prompt as the brain would get it that is chosen for it."""
+        """The prompt in the form for the chosen brain."""
         decision = await anyio.to_thread.run_sync(self.decide, prompt)
         return await self._members[decision.brain].fit(prompt)
 
     async def stream(
         self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of the chosen brain, or of the next one where it fails before its first token."""
+        """The events of the chosen brain, or of the next one if it fails before its first token."""
         deadline = Deadline.of(timeout)
         decision = await anyio.to_thread.run_sync(self.decide, prompt)  # the budget is read from a file
         routed = replace(prompt, hints={**prompt.hints, "route": decision.rule, "reason": decision.reason})
@@ -146,7 +145,7 @@ class Router(Fallback):
                 yield event
 
     def _gates(self, prompt: Prompt, features: Mapping[str, Any]) -> dict[str, str]:
-        """The brains that can't be asked, or may not, and why: capability, window, privacy, budget."""
+        """The brains that can't or may not answer, each with the reason: capability, window, privacy, or budget."""
         excluded: dict[str, str] = {}
         for name, member in self._members.items():
             if prompt.images and "images" not in member.capabilities:
@@ -154,35 +153,35 @@ class Router(Fallback):
             elif self._affordable is not None and not self._affordable(member, prompt):
                 excluded[name] = "is over the budget"
         if prompt.tainted:
-            # Its shield would withhold what is local-only, and the answer would lack it: where one of the owner's
-            # brains could answer, no other is asked, not even where that one fails.
+            # A cloud brain's shield removes local-only text, so that its answer would be incomplete. If one of the
+            # owner's brains can answer, no cloud brain is asked, even if that one fails.
             near = [name for name, member in self._members.items() if member.location != "cloud"]
             if any(name not in excluded for name in near):
                 for name in self._members:
                     if name not in near:
-                        excluded.setdefault(name, "is in the cloud, and this must stay here")
+                        excluded.setdefault(name, "is in the cloud, and the prompt is local only")
         left = {name: member.context_tokens for name, member in self._members.items() if name not in excluded}
         narrow = {name for name, window in left.items() if window is not None and window < features["tokens_needed"]}
-        if narrow != set(left):  # where all are narrow, the shield cuts the passages to the window
+        if narrow != set(left):  # if all windows are too small, the shield drops passages
             excluded |= {name: f"has a window of {left[name]} tokens" for name in narrow}
         return excluded
 
     def _none_fits(self, excluded: Mapping[str, str]) -> BrainResponseError:
-        said = "; ".join(f"{name} {why}" for name, why in excluded.items())
+        reasons = "; ".join(f"{name} {reason}" for name, reason in excluded.items())
         return BrainResponseError(
-            f"No brain of the router can take this question: {said}.",
+            f"No brain of the router can answer this question: {reasons}.",
             brain=self.name,
-            remedy="Give the router a brain that can, in [brains.router], or ask for less.",
+            remedy="Add a brain that can answer it to [brains.router], or ask a simpler question.",
             code="no_brain_fits",
         )
 
 
 _ROOM = 1024
-"""Tokens kept for the answer where the caller names no number."""
+"""Tokens reserved for the answer if the caller sets no limit."""
 
 
 def features_of(prompt: Prompt) -> dict[str, Any]:
-    """What the rules look at. Tokens are ceil(characters / 3) of the whole prompt."""
+    """The values that the rules compare. Tokens are ceil(characters / 3) of the whole prompt."""
     lang = language_in(prompt.hints)
     intents = lang.intents(prompt.question) | ({"code"} if fences(prompt.question) else set())
     tokens = estimate_tokens(render(prompt))
@@ -201,7 +200,7 @@ def features_of(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _holds(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
+def _is_true(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
     if condition in _FLAGS:
         return bool(features[condition]) is wanted
     name, _, side = condition.rpartition("_")
@@ -211,7 +210,7 @@ def _holds(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def default_rules() -> tuple[Rule, ...]:
-    """The rules that come with the library: routes.toml."""
+    """The package's own rules, from routes.toml."""
     return rules_of(read_packaged("cervella.brains.routing", "routes.toml")["rules"])
 
 
@@ -242,5 +241,8 @@ def _rule(number: int, table: Mapping[str, Any]) -> Rule:
             )
         good = isinstance(wanted, bool) == (condition in _FLAGS) and isinstance(wanted, (bool, int, float))
         if not good:
-            raise wrong(f"has {condition} = {wanted!r}", "It is true or false, or for a bound a number.")
+            raise wrong(
+                f"has {condition} = {wanted!r}",
+                "Use true or false, or a number if its name ends in `_above` or `_below`.",
+            )
     return Rule(name=table["name"], to=table["to"], when=dict(when), reason=str(table.get("reason", "")))

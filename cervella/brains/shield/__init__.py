@@ -1,1 +1,1 @@
-"""What stands around every brain: privacy, the window, the budget, retries, the end of a call."""
+"""The rules for every brain: privacy, the window, the budget, retries, the end of a call."""

@@ -1,4 +1,4 @@
-"""One call of one engine: its time limits, its end, and the Attempt that it becomes."""
+"""One call of one engine: its time limits, its end, and its Attempt for the ledger."""
 
 from __future__ import annotations
 
@@ -38,13 +38,12 @@ from cervella.types import (
 from cervella.types.deadline import Deadline
 from cervella.types.endings import WHOLE, ending_of
 
-__all__ = ["Call"]
-
 _CLOSING_SECONDS = 5.0
+"""Timeout for closing the brain's stream."""
 
 
 class Call:
-    """One call of the engine. Reports its Attempt once, the moment it ends, however it ends."""
+    """One call of an engine. Reports its Attempt exactly once, at its end, also after an error or a cancellation."""
 
     def __init__(
         self,
@@ -63,11 +62,11 @@ class Call:
         self._started = time.monotonic()
         self._first_token: float | None = None
         self._streamed: list[str] = []
-        """The brain's text as it came."""
+        """All text of the brain, with its thoughts."""
         self._held: list[str] = []
-        """White space that came before the first word: alone it is no answer."""
+        """White space before the first word. An answer of white space alone counts as empty."""
         self._text: list[str] = []
-        """What was given out of it: the answer, without thoughts."""
+        """The text that was yielded to the caller: the answer without thoughts."""
         self._thoughts = ThoughtFilter(inside=bool(optional_members(brain).opens_thinking))
         self._thinks_aloud = optional_members(brain).thinks_aloud
         self._usage = Usage()
@@ -76,7 +75,7 @@ class Call:
         self._events: AsyncIterator[BrainEvent] | None = None
 
     async def open(self) -> AnswerEvent:
-        """The first event. Whatever fails before it has ended this call."""
+        """The first event. The call is closed if an exception comes instead."""
         try:
             return await self.next()
         except BaseException:
@@ -84,8 +83,11 @@ class Call:
             raise
 
     async def next(self) -> AnswerEvent:
-        """The next event, checked. Raises BrainError only: StreamInterruptedError once a text has come, or
-        PersonaTruncatedError, where the text was not hers and is no part of an answer."""
+        """The next event, checked. Raises only BrainError.
+
+        After the first text it is a StreamInterruptedError, or a PersonaTruncatedError if the soul was cut: then the
+        text is no part of an answer.
+        """
         try:
             return await self._next()
         except StopAsyncIteration:
@@ -96,8 +98,8 @@ class Call:
             failure = self._leaked()
             failure.__cause__ = error
         except Exception as error:
-            said = mask_keys(mask_secrets(str(error))[0], known_keys(), parts=True)
-            failure = self._broken(f"raised {type(error).__name__}: {said}")
+            detail = mask_keys(mask_secrets(str(error))[0], known_keys(), parts=True)
+            failure = self._broken(f"raised {type(error).__name__}: {detail}")
             failure.__cause__ = error
         failure = self._ended_by(failure)
         self._end("interrupted" if isinstance(failure, StreamInterruptedError) else "error", error=failure)
@@ -116,7 +118,7 @@ class Call:
                 if text := self._shown(event.text):
                     return self._given(text)
                 if event.text and self._text:
-                    until = time.monotonic() + wait  # a thought amid the answer is not silence
+                    until = time.monotonic() + wait  # a thought inside the answer also shows that the engine works
             elif isinstance(event, Finished):
                 self._finished = event
                 if text := self._rest(event.completion):
@@ -125,13 +127,13 @@ class Call:
                 raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
 
     def _ended_by(self, failure: BrainError) -> BrainError:
-        """The failure as the caller gets it: without keys, with the text that was given out."""
+        """The failure for the caller: without keys, with the text that was yielded before it."""
         if isinstance(failure, StreamInterruptedError) and self._streamed:
             failure.partial = "".join(self._text)
             if not self._text and isinstance(failure.__cause__, BrainError):
-                # It broke off within a thought: nothing was given out, so it can be tried again.
+                # It broke off inside a thought. Nothing was yielded, therefore the call can be retried.
                 failure = failure.__cause__
-        # A vendor's message may hold the key that it refused, and its exception the request.
+        # A vendor's message may contain the refused key, and its exception the request.
         failure.message = mask_secrets(failure.message)[0]
         keyless(failure)
         failure.brain = failure.brain or self._brain.name
@@ -143,7 +145,7 @@ class Call:
         return self._begun(self._thoughts.feed(text) if self._thinks_aloud else text)
 
     def _begun(self, text: str) -> str:
-        """The text, with the white space before it; nothing before the first word."""
+        """The text with the white space before it; empty until the first word."""
         if not self._text and is_blank(text):
             self._held.append(text)
             return ""
@@ -152,17 +154,17 @@ class Call:
         return text
 
     def _rest(self, done: Completion) -> str:
-        """The text after the last delta: what was held back and, where the model refused, the sentence that says so."""
+        """The text after the last delta: text held back so far and, for a refusal, a sentence that reports it."""
         rest = self._begun(self._thoughts.end())
         if rest:
             self._given(rest)
         if ending_of(done.finish_reason) != "refusal":
             return rest
         words = language_in(self._fitted.prompt.hints)
-        said = words.refused(mask_secrets(done.refusal or "")[0])
-        said = f"\n\n{said}" if self._text else said
-        self._text.append(said)
-        return rest + said
+        sentence = words.refused(mask_secrets(done.refusal or "")[0])
+        sentence = f"\n\n{sentence}" if self._text else sentence
+        self._text.append(sentence)
+        return rest + sentence
 
     def _given(self, text: str) -> TextDelta:
         if self._first_token is None:
@@ -173,7 +175,7 @@ class Call:
     async def _wait(self, wait: float, until: float) -> BrainEvent:
         seconds, callers = self._deadline.tighter(until - time.monotonic())
         try:
-            if seconds <= 0:  # a brain that never waits for anything would not notice
+            if seconds <= 0:  # a brain that never awaits anything would not be interrupted
                 raise TimeoutError
             with anyio.fail_after(seconds):
                 if self._events is None:
@@ -183,9 +185,9 @@ class Call:
             option = "idle_timeout" if self._text else "first_token_timeout"
             what, cure = f"gave no text within {wait:g} s", f"Raise {option} in [brains.{self._brain.name}]"
             if callers:
-                what, cure = "did not answer in the time that the caller set", "Give it a longer timeout"
+                what, cure = "did not answer within the caller's timeout", "Set a longer timeout"
             elif self._text:
-                what = f"fell silent for {wait:g} s"
+                what = f"sent no text for {wait:g} s"
             raise BrainTimeoutError(
                 f"The brain {self._brain.name!r} {what}.", remedy=f"{cure}, or ask a faster brain.", **self._facts
             ) from error
@@ -208,36 +210,39 @@ class Call:
         return Finished(completion=replace(completion, text=text, finish_reason=ending, model=model, flags=flags))
 
     def _check_whole(self, ending: Any) -> None:
-        """Raises where the answer is empty, and where the engine did not bring it to its end."""
-        more_room = f"Raise max_output_tokens in [brains.{self._brain.name}]"
+        """Raise BrainResponseError if the answer is empty, or if the engine stopped before its end."""
+        longer = f"Raise max_output_tokens in [brains.{self._brain.name}]"
         if ending not in WHOLE:
             word = f"{ending!r:.60}"
             if self._text:
-                cure = "Ask again, or ask another brain: the engine's log may say why it stopped there."
-                raise self._broken(f"did not end its answer: it stopped with {word}", remedy=cure)
+                cure = "Ask again, or ask another brain: the engine's log may contain the reason."
+                raise self._broken(f"did not finish its answer: it stopped with {word}", remedy=cure)
             raise self._broken(f"answered nothing, and ended with {word}", code="empty_answer")
         if self._text:
             return
         if self._thoughts.removed:
-            cure = f"{more_room}, or let it think less."
+            cure = f"{longer}, or let it think less."
             raise self._broken("thought, and answered nothing", code="thinking_unfinished", remedy=cure)
         if ending == "length":
-            cure = f"{more_room}, or ask for more."
-            raise self._broken("answered nothing in the length that it may have", code="empty_answer", remedy=cure)
+            cure = f"{longer}, or set a higher limit in the question."
+            raise self._broken("answered nothing before its length limit", code="empty_answer", remedy=cure)
         raise self._broken("answered nothing", code="empty_answer")
 
     def _leaked(self) -> BrainError:
-        """The model's template opens its thoughts: from now on nothing is given out before they end."""
+        """The error for a thought without an opening tag, whose text was yielded as the answer.
+
+        Sets `opens_thinking` on the brain if it has this member: its next answer waits for the end of the thought.
+        """
         name = self._brain.name
         if hasattr(self._brain, "opens_thinking"):
             with contextlib.suppress(Exception):
                 cast(Any, self._brain).opens_thinking = True
-            cure = f"Ask again: it is known now. Set opens_thinking = true in [brains.{name}], and it is known before."
+            cure = f"Ask again: it is removed next time. Set opens_thinking = true in [brains.{name}] to prevent it."
         else:
-            cure = "Let the server part thoughts from the answer, or turn them off there."
-        self._text.clear()  # it was a thought: it goes into no history
+            cure = "Configure the server to separate thoughts from the answer, or to generate none."
+        self._text.clear()  # a thought must not be stored in the history
         return StreamInterruptedError(
-            f"What the brain {name!r} gave out was a thought, not its answer.",
+            f"The text from the brain {name!r} was a thought, not its answer.",
             remedy=cure,
             code="thoughts_leaked",
             **self._facts,
@@ -247,8 +252,8 @@ class Call:
         return BrainResponseError(
             f"The brain {self._brain.name!r} {what}.",
             remedy=remedy
-            or "Ask again, or ask another brain; if it stays so, the brain does not keep its contract: "
-            "cervella.testing.check_brain shows where.",
+            or "Ask again, or ask another brain; if it happens again, test the brain with "
+            "cervella.testing.check_brain.",
             code=code,
             **self._facts,
         )
@@ -293,20 +298,22 @@ class Call:
         )
 
     def _consumed(self) -> tuple[Usage, bool]:
-        """Token counts of a call that broke off: reported where the engine reports them, else estimated. The second
-        value says whether any was estimated."""
-        given, taken = self._usage.input_tokens, self._usage.output_tokens
+        """Token counts of a call that broke off. Counts that the engine did not report are estimated.
+
+        The second value says whether any count was estimated.
+        """
+        read, written = self._usage.input_tokens, self._usage.output_tokens
         usage = replace(
             self._usage,
-            input_tokens=self._fitted.prompt_tokens if given is None else given,
-            output_tokens=estimate_tokens("".join(self._streamed)) if taken is None else taken,
+            input_tokens=self._fitted.prompt_tokens if read is None else read,
+            output_tokens=estimate_tokens("".join(self._streamed)) if written is None else written,
         )
         return usage, usage != self._usage
 
     async def close(self) -> None:
-        """Stop the engine, even where the caller was cancelled; a call that had not ended was cancelled."""
+        """Stop the engine, even if the caller is cancelled. A call that had not ended is reported as cancelled."""
         aclose: Any = getattr(self._events, "aclose", None)
         if aclose is not None:
             with anyio.move_on_after(_CLOSING_SECONDS, shield=True), contextlib.suppress(Exception):
-                await aclose()  # what a brain says while it is being stopped changes nothing for the caller
+                await aclose()  # an error while stopping makes no difference to the caller
         self._end("cancelled")

@@ -1,4 +1,4 @@
-"""The part of a prompt that a brain may see, cut to its window."""
+"""Removes from a prompt the parts that a brain may not see, and cuts it to the brain's window."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cervella.types import Location, Passage, Prompt
 
 _SHOWN_OF_A_PASSAGE = ("text", "lead", "heading", "path")
 _TEMPLATE_TOKENS = 64
-"""More than any template adds to a message."""
-
-__all__ = ["Fitted", "admit", "count_tokens", "fit", "location_of"]
+"""Upper limit of the tokens that a chat template adds to one message."""
 
 
 def location_of(brain: Brain, configured: Location | None = None) -> Location:
-    """Where a brain runs. The owner's word counts more than the brain's, but one that says `remote` is a cloud brain
-    whatever they say, and so is one that says nothing."""
+    """The location of a brain: `configured`, else the brain's own, else `cloud`.
+
+    A brain with `remote` set is always `cloud`.
+    """
     if optional_members(brain).remote:
         return "cloud"
     location = configured or optional_members(brain).location
@@ -32,21 +32,21 @@ def location_of(brain: Brain, configured: Location | None = None) -> Location:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A prompt as a brain may see it, cut to its window."""
+    """A prompt with only the parts that a brain may see, cut to its window."""
 
     prompt: Prompt
     prompt_tokens: int
     limit_tokens: int | None
-    """The window less the room for the answer; None where the brain names no window."""
+    """The window less the tokens reserved for the answer; None if the brain names no window."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """How much was taken out: `passages_withheld`, `turns_withheld`, `secrets_masked` for privacy; `passages_dropped`,
-    `turns_dropped` because there was no room."""
+    """Counts of the removed parts: `passages_withheld`, `turns_withheld` and `secrets_masked` for privacy,
+    `passages_dropped` and `turns_dropped` to fit the window."""
 
 
 def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
-    """The prompt without the parts that a brain at this location may not see, and how much was taken out.
+    """The prompt without the parts that a brain at this location may not see, and the counts of the removed parts.
 
-    For a cloud brain: without local-only passages and tainted turns, and with every secret masked.
+    For a cloud brain, local-only passages and tainted turns are removed, and all secrets are masked.
     """
     if location != "cloud":
         return prompt, {}
@@ -83,20 +83,20 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
 async def fit(
     prompt: Prompt, brain: Brain, location: Location, *, exact: bool = True, remind_every: int | None = None
 ) -> Fitted:
-    """Admit the prompt and cut it to the brain's window: the lowest passages first, then the oldest turns.
+    """Remove what the brain may not see, then cut the prompt to its window: the lowest passages, then the oldest turns.
 
-    Never the soul: raises PromptTooLongError where soul, instructions and question alone do not fit. Where `exact` is
-    false, a prompt that fits in any case is not counted: counting may be a call of the engine. Every `remind_every`
-    turns the soul is said again in the last user turn, if that fits too.
+    The soul is never cut. Raises PromptTooLongError if soul, instructions and question alone do not fit. If `exact` is
+    false, the tokens of a prompt that certainly fits are estimated, because counting may be a request to the engine.
+    Every `remind_every` turns the soul is repeated in the last user turn, if it fits.
     """
     if prompt.images and "images" not in optional_members(brain).capabilities:
-        cure = "Ask without images, or ask a brain that can see."
+        cure = "Ask without images, or ask a brain that accepts images."
         raise _refused(brain, "can't see images", cure, code="images_unsupported")
     if is_blank(prompt.question) and not prompt.images:
-        raise _refused(brain, "is asked nothing", "Ask something: a text that is not empty.", code="empty_question")
+        raise _refused(brain, "got an empty question", "Ask a question that is not empty.", code="empty_question")
     if prompt.confidential and location == "cloud":
         cure = "Ask a brain that is local or private."
-        raise _refused(brain, "may not see this: it holds what is local-only", cure, code="withheld")
+        raise _refused(brain, "may not see this prompt, because it contains local-only text", cure, code="withheld")
     prompt, flags = admit(prompt, location)
     window = optional_members(brain).context_tokens
     limit = None if window is None else window - _room(prompt, brain, window)
@@ -109,7 +109,7 @@ async def fit(
     tokens = await _tokens(prompt, brain, limit, exact=exact)
     if window is None or limit is None or tokens <= limit:
         return Fitted(prompt=prompt, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
-    # Halved, not counted one by one: counting may be a call of the engine.
+    # A binary search, because counting may be a request to the engine.
     low, high = 1, len(prompt.passages) + len(turns(prompt.history))
     fitted: Fitted | None = None
     while low <= high:
@@ -124,8 +124,8 @@ async def fit(
     if fitted is not None:
         return fitted
     raise PromptTooLongError(
-        f"The soul, the instructions and the question take {tokens} tokens; {brain.name!r} has room for {limit}: "
-        f"a window of {window}, less {window - limit} for the answer.",
+        f"The soul, the instructions and the question have {tokens} tokens, but {brain.name!r} accepts {limit}: "
+        f"its window of {window}, less {window - limit} for the answer.",
         brain=brain.name,
         model=brain.model,
         prompt_tokens=tokens,
@@ -138,15 +138,15 @@ async def _tokens(prompt: Prompt, brain: Brain, limit: int | None, *, exact: boo
     if exact or prompt.images:
         return await count_tokens(prompt, brain)
     messages = render(prompt)
-    # No vocabulary makes more tokens than a text has bytes; templates add some to each message.
+    # In every vocabulary a text has at most as many tokens as bytes; a template adds some to each message.
     most = sum(len(message.content.encode("utf-8", "replace")) + _TEMPLATE_TOKENS for message in messages)
     return estimate_tokens(messages) if limit is None or most <= limit else await count_tokens(prompt, brain)
 
 
 def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
-    """The prompt with the soul once more, ahead of the instructions; None where it is not the turn for it."""
-    said = len(turns(prompt.history))
-    if not every or not said or said % every or not prompt.system:
+    """The prompt with the soul repeated before the instructions; None if this turn needs no reminder."""
+    past = len(turns(prompt.history))
+    if not every or not past or past % every or not prompt.system:
         return None
     lead = language_in(prompt.hints).prompt.get("reminder", "")
     soul = f"{lead}\n\n{prompt.system.strip()}".strip()
@@ -157,7 +157,7 @@ def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
 
 
 async def count_tokens(prompt: Prompt, brain: Brain) -> int:
-    """What a prompt takes of this brain's window, by its own count; without one, ceil(characters / 3)."""
+    """The prompt's tokens, counted by the brain; ceil(characters / 3) if the brain can't count."""
     count = optional_members(brain).count_tokens
     if count is None:
         return estimate_tokens(render(prompt))
@@ -167,7 +167,7 @@ async def count_tokens(prompt: Prompt, brain: Brain) -> int:
         raise
     except Exception as error:
         what = f"can't count a prompt's tokens: {type(error).__name__}: {mask_secrets(str(error))[0]}"
-        raise _refused(brain, what, "cervella.testing.check_brain shows where it breaks its contract.") from error
+        raise _refused(brain, what, "Test the brain with cervella.testing.check_brain.") from error
 
 
 def _refused(brain: Brain, what: str, remedy: str, *, code: str | None = None) -> BrainResponseError:
@@ -176,16 +176,16 @@ def _refused(brain: Brain, what: str, remedy: str, *, code: str | None = None) -
 
 
 def _room(prompt: Prompt, brain: Brain, window: int) -> int:
-    """Tokens kept free for the answer."""
+    """Tokens of the window that are reserved for the answer."""
     asked = prompt.max_output_tokens or optional_members(brain).max_output_tokens
     return int(asked) if asked else min(1024, window // 4)
 
 
-def _less(prompt: Prompt, pieces: int) -> tuple[Prompt, dict[str, int]]:
-    """The prompt less so many pieces: the lowest passages, then the oldest turns."""
-    passages = min(pieces, len(prompt.passages))
-    older = pieces - passages
+def _less(prompt: Prompt, count: int) -> tuple[Prompt, dict[str, int]]:
+    """The prompt without `count` of its parts, the lowest passages and then the oldest turns, and their numbers."""
+    passages = min(count, len(prompt.passages))
+    older = count - passages
     shorter = without(prompt, prompt.marks[len(prompt.marks) - passages :])
     history = tuple(message for turn in turns(prompt.history)[older:] for message in turn)
     gone = {"passages_dropped": passages, "turns_dropped": older}
-    return replace(shorter, history=history), {key: count for key, count in gone.items() if count}
+    return replace(shorter, history=history), {key: number for key, number in gone.items() if number}

@@ -1,7 +1,7 @@
-"""The shield around every leaf brain does what no brain should have to.
+"""The shield wraps one brain and applies the rules that are the same for every brain.
 
-It drops what this brain may not see, fits the prompt into the window, asks the budget guard, keeps the time limits,
-retries before the first token, takes thoughts out of the answer, and reports every attempt the moment it ends.
+It removes the parts of a prompt that the brain may not see, fits the prompt into the window, asks the budget guard,
+applies timeouts, retries before the first token, removes thoughts from the answer, and reports each attempt at its end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import anyio
 
@@ -25,26 +24,24 @@ from cervella.protocols import Brain, optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 from cervella.types.deadline import Deadline
 
-__all__ = ["Guard", "Shield"]
-
 _logger = logging.getLogger("cervella")
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.2, 8.0, 0.3
-"""Seconds between two calls: the first wait, doubled each time up to the longest, and what chance adds."""
+"""Seconds of a retry: the first wait, doubled each time; the longest wait; the maximum random addition."""
 
 Guard = Callable[[Brain, Prompt], Awaitable[None] | None]
-"""Called before each call of an engine; raises BudgetError to stop it."""
+"""A callback before each call of an engine. It raises BudgetError to prevent the call."""
 
 
 class Shield:
-    """A brain around a brain. Its attempts come on the Completion, and on the error where there is none.
+    """A wrapper around one brain. Its attempts are in the Completion, or in the error of a failed answer.
 
-    `first_token_timeout` and `idle_timeout` are seconds: for the first text, and between two pieces of it. `retries`
-    are further calls before the first token, for errors that are retryable; a Retry-After that is longer than the
-    time left, or than `first_token_timeout`, is not waited for. Every `remind_every` turns the soul is said once more,
-    in the last user turn, where there is room for it.
+    `first_token_timeout` and `idle_timeout` are seconds, for the first text and between two deltas. `retries` is the
+    number of further calls before the first token, after retryable errors. There is no retry if the server's
+    Retry-After is longer than the time left or than `first_token_timeout`. Every `remind_every` turns the soul is
+    repeated in the last user turn, if it fits the window.
 
-    `location` is the owner's word, and counts more than the brain's; but a brain that says `remote` is cloud.
+    `location` is set by the owner and overrules the brain's own, but a brain with `remote` set is always cloud.
     """
 
     def __init__(
@@ -89,8 +86,8 @@ class Shield:
         return frozenset(optional_members(self.brain).capabilities)
 
     async def fit(self, prompt: Prompt) -> Fitted:
-        """The prompt as this brain would get it. Raises PromptTooLongError."""
-        with contextlib.suppress(BrainError):  # the same error comes when it is asked a question
+        """The prompt in the form that this brain would get. Raises PromptTooLongError."""
+        with contextlib.suppress(BrainError):  # a question would raise the same error
             await self._prepare()
         try:
             return await self._fit(prompt, exact=True)
@@ -109,9 +106,9 @@ class Shield:
     async def stream(
         self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The brain's events for what it may see of the prompt. `timeout` is for the whole answer, in seconds; a
-        Deadline may also limit the wait for its first text."""
-        import stamina  # with its hooks it costs some milliseconds: the first question pays them, not the import
+        """The events of the brain's answer. `timeout` is for the whole answer, in seconds; a Deadline may also limit
+        the time to the first text."""
+        import stamina  # imported at the first question, because importing it takes some milliseconds
 
         # stamina logs each retry as a warning; without a handler Python would print it on the user's terminal.
         if not logging.getLogger("stamina").handlers:
@@ -125,7 +122,7 @@ class Shield:
             if self._on_attempt is not None:
                 try:
                     self._on_attempt(attempt)
-                except Exception:  # the bookkeeping may fail; the answer may not
+                except Exception:  # an error of the callback must not break the answer
                     _logger.exception("an attempt of %s could not be reported", self.name)
 
         fitted: Fitted | None = None
@@ -162,21 +159,28 @@ class Shield:
             raise
 
     async def aclose(self) -> None:
-        """Release what the brain holds, where it holds anything."""
+        """Release the brain's resources on the running event loop."""
         close = optional_members(self.brain).aclose
         if close is not None:
             await close()
 
     async def _prepare_in_time(self, deadline: Deadline, report: Callable[[Attempt], None]) -> None:
-        """Let the brain get ready. A failure is an attempt: its engine was asked for something."""
+        """Await the brain's `prepare`. A failure is reported as an attempt, because it was a request to the engine."""
         started = time.monotonic()
         try:
             with self._in_time(deadline):
                 await self._prepare()
         except BrainError as error:
             seconds = time.monotonic() - started
-            where: Any = {"brain": self.name, "model": self.model, "location": self.location}
-            report(Attempt(**where, outcome="error", seconds=seconds, error=error.code))
+            failed = Attempt(
+                brain=self.name,
+                model=self.model,
+                location=self.location,
+                outcome="error",
+                seconds=seconds,
+                error=error.code,
+            )
+            report(failed)
             raise
 
     async def _ask_guard(self, prompt: Prompt) -> None:
@@ -187,14 +191,14 @@ class Shield:
 
     @contextmanager
     def _in_time(self, deadline: Deadline) -> Iterator[None]:
-        """Limits what is awaited before the engine is called: what it must learn first, a token count, the guard."""
+        """Apply the time limit to the steps before the engine is called: `prepare`, counting tokens, and the guard."""
         seconds, callers = deadline.tighter(deadline.first_token)
         try:
             with anyio.fail_after(seconds):
                 yield
         except TimeoutError as error:
-            when = "in the time that the caller set" if callers else f"within {deadline.first_token:g} s"
-            cure = "Give it a longer timeout" if callers else f"Raise first_token_timeout in [brains.{self.name}]"
+            when = "within the caller's timeout" if callers else f"within {deadline.first_token:g} s"
+            cure = "Set a longer timeout" if callers else f"Raise first_token_timeout in [brains.{self.name}]"
             raise BrainTimeoutError(
                 f"The brain {self.name!r} was not reached {when}.",
                 brain=self.name,
@@ -203,7 +207,7 @@ class Shield:
             ) from error
 
     def _backoff(self, error: BaseException, deadline: Deadline, tries: int) -> bool | float:
-        """Whether to call again, or after how many seconds."""
+        """False to stop retrying, True to retry after the usual wait, or the seconds to wait before a retry."""
         if not isinstance(error, BrainError) or not error.retryable:
             return False
         asked = getattr(error, "retry_after", None)

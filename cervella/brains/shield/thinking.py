@@ -1,13 +1,11 @@
-"""Thoughts that a model writes into its answer, taken out as the text comes."""
+"""Removes a model's thoughts from its answer while the answer streams."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["ThoughtFilter", "ThoughtLeakedError"]
-
 _NAMES = ("think", "thinking", "thought")
-# A tag in backticks is one that the answer speaks of.
+# A tag in backticks is a mention of the tag, not the beginning of a thought.
 _TAG = re.compile(
     rf"(?<!`)(?:(?P<opener><(?:{'|'.join(_NAMES)})>|\[THINK\])|(?P<closer></(?:{'|'.join(_NAMES)})>|\[/THINK\]))"
 )
@@ -17,51 +15,50 @@ _LONGEST = max(map(len, _BEGINNINGS))
 
 
 class ThoughtLeakedError(Exception):
-    """A thought has ended whose beginning was taken for the answer, and given out."""
+    """A thought without an opening tag has ended after its beginning was returned as the answer."""
 
 
 class ThoughtFilter:
-    """Takes `<think>…</think>` out of a text that comes in pieces; a tag may be cut anywhere.
+    """Removes `<think>…</think>` from a text that arrives in chunks. A tag may be split between two chunks.
 
-    Some templates open the thought before the model writes, so that only its end is seen. What was held back till then
-    is dropped with it; once a text was given out, it raises ThoughtLeakedError, because that can't be taken back.
-    `inside` says that the text begins within a thought: then nothing is given out before its end. A thought that never
-    ends is dropped.
+    Some templates write the opening tag themselves, so that the text only contains the closing one. `feed` raises
+    ThoughtLeakedError at such a closing tag if it has already returned text. Set `inside` if the text begins inside a
+    thought: then nothing is returned before its end. A thought that never ends is removed.
 
     >>> thoughts = ThoughtFilter()
-    >>> [thoughts.feed(piece) for piece in ("<thi", "nk>mm", "</think>\\n\\nEc", "co.")], thoughts.end()
+    >>> [thoughts.feed(chunk) for chunk in ("<thi", "nk>mm", "</think>\\n\\nEc", "co.")], thoughts.end()
     (['', '', 'Ec', 'co.'], '')
     """
 
     def __init__(self, *, inside: bool = False) -> None:
         self.inside = inside
-        """Whether the text so far ends within a thought."""
+        """Whether the text so far ends inside a thought."""
         self.removed = 0
-        """Thoughts that were taken out."""
+        """The number of thoughts that were removed."""
         self._held = ""
-        self._given = False
+        self._returned = False
 
-    def feed(self, piece: str) -> str:
-        """What of the text so far can be given out."""
-        text, out, start = self._held + piece, "", 0
+    def feed(self, chunk: str) -> str:
+        """The part of the text so far that is certainly outside a thought, without text returned before."""
+        text, out, start = self._held + chunk, "", 0
         for tag in _TAG.finditer(text):
             if tag["opener"] and not self.inside:
                 out += text[start : tag.start()]
                 start, self.inside = tag.end(), True
             elif tag["closer"]:
-                if not self.inside and (self._given or out.strip()):
+                if not self.inside and (self._returned or out.strip()):
                     raise ThoughtLeakedError
                 start, out = tag.end(), out if self.inside else ""
                 self.inside, self.removed = False, self.removed + 1
         text = text[start:]
-        # What may be the beginning of a tag waits for the rest; nobody needs what stands in a thought.
+        # A possible beginning of a tag is held until the next chunk. Text inside a thought is dropped.
         self._held = next((text[-n:] for n in range(min(_LONGEST, len(text)), 0, -1) if text[-n:] in _BEGINNINGS), "")
         if not self.inside:
             out += text[: len(text) - len(self._held)]
         return self._shown(out)
 
     def end(self) -> str:
-        """The rest, once the text has ended."""
+        """The text that is still held, at the end of the answer."""
         held, self._held = self._held, ""
         if self.inside:
             self.removed += 1
@@ -69,7 +66,7 @@ class ThoughtFilter:
         return self._shown(held)
 
     def _shown(self, out: str) -> str:
-        if not self._given and self.removed:
-            out = out.lstrip()  # the blank lines that follow a thought
-        self._given = self._given or bool(out.strip())
+        if not self._returned and self.removed:
+            out = out.lstrip()  # the blank lines after a thought
+        self._returned = self._returned or bool(out.strip())
         return out

@@ -1,4 +1,4 @@
-"""vLLM, and every server that speaks OpenAI's chat completions: llama.cpp, LM Studio, TGI, …"""
+"""vLLM, and every other server with OpenAI's chat completions API: llama.cpp, LM Studio, TGI, …"""
 
 from __future__ import annotations
 
@@ -18,25 +18,24 @@ from cervella.types import Message, Prompt, Usage, UsageUpdate
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-__all__ = ["VllmBrain"]
-
 _URL = "http://localhost:8000/v1"
 _KEY = "VLLM_API_KEY"
 _NO_SUCH_ROUTE = (404, 405, 501)
+"""HTTP statuses of a route that the server does not have."""
 _WINDOWS = ("max_model_len", "loaded_context_length", "context_length", "max_context_length")
-"""In this order: the window that a server gives counts before the one that the model could have."""
+"""Keys for the window in a list of models. The window that the server uses comes before the one of the model."""
 
 
 class VllmBrain(HttpBrain["AsyncOpenAI"]):
     """Answers with a model behind an OpenAI-compatible server, through OpenAI's own client.
 
-    Without `model` it takes the first that the server lists. The key is read from the variable that `api_key_env`
-    names; without one, no key is sent. `context_tokens` is the server's word where it gives one. `images` says that the
-    model can see. `thinking_tokens` is the room for thoughts beside that of the answer; `opens_thinking` says that the
-    model's template begins the thought, so that only its end is seen.
+    Without `model` it takes the first one in the server's list. The key is read from the environment variable
+    `api_key_env`; without one, from VLLM_API_KEY if it is set. `context_tokens` defaults to the window that the server
+    reports. Set `images` if the model accepts images. `thinking_tokens` is the length of the thoughts, in addition to
+    that of the answer. Set `opens_thinking` if the model's template writes the opening `<think>` itself.
 
-    `chat_template_kwargs` go to the template (`{enable_thinking = false}`), `cache_salt` parts the server's prefix
-    cache from that of others, `extra_body` is added to the request as it stands.
+    `chat_template_kwargs` are passed to the template (`{enable_thinking = false}`), `cache_salt` separates this brain's
+    part of the server's prefix cache, and `extra_body` is added to each request unchanged.
     """
 
     extra = "vllm"
@@ -83,7 +82,8 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         refusal: list[str] = []
         async with closing(await client.chat.completions.create(**self._request(sent))) as chunks:
             async for chunk in chunks:
-                self._reading.begins(getattr(chunk, "system_fingerprint", None))
+                if getattr(chunk, "system_fingerprint", None) == "fp_ollama":
+                    self._reading.is_ollama = True
                 answer.model = getattr(chunk, "model", None) or answer.model
                 if getattr(chunk, "usage", None) is not None:
                     yield UsageUpdate(usage=_usage_of(chunk.usage))
@@ -124,11 +124,11 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
             self.remote = is_ollamas_cloud(self.model)
         if self._window is None and one is not None:
             self._window = _window_of(one)
-        self._reading = PromptReading(self._url)  # it may be another model than before
+        self._reading = PromptReading(self._url)  # the server may have another model now
         await self._try_system(client)
 
     async def _listed(self, client: AsyncOpenAI) -> list[dict[str, Any]]:
-        """The models that the server lists, as it wrote them; none where it has no such list."""
+        """The entries of the server's list of models; empty if it has no such list."""
         import openai
 
         try:
@@ -141,13 +141,13 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
     async def _models(self, client: AsyncOpenAI) -> list[str]:
         return [str(model["id"]) for model in await self._listed(client)]
 
-    def _missing(self, there: list[str], said: str = "") -> BrainError:
-        if there or not openai_address(self._url):
-            return super()._missing(there, said)
-        right = shown_url(openai_address(self._url) or self._url)
+    def _missing(self, available: list[str], detail: str = "") -> BrainError:
+        usual = openai_address(self._url)
+        if available or not usual:
+            return super()._missing(available, detail)
         return self._failures().broken(
             f"finds no OpenAI-compatible server at {shown_url(self._url)}",
-            remedy=f'Such servers usually answer below /v1: set url = "{right}" in [brains.{self.name}].',
+            remedy=f'Their API is usually at /v1: set url = "{shown_url(usual)}" in [brains.{self.name}].',
             code="wrong_address",
         )
 
@@ -155,7 +155,7 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         return None if prompt.images else await self._counted(client, self._messages(prompt)[0])
 
     async def _counted(self, client: AsyncOpenAI, messages: Sequence[Message]) -> int | None:
-        """Tokens as the Messages API counts them, in the model's own template: vLLM and llama.cpp have that route."""
+        """Tokens of the messages in the model's template; None if the server can't count them (vLLM can)."""
         import openai
 
         system = "\n\n".join(message.content for message in messages if message.role == "system")
@@ -175,19 +175,22 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         return tokens if self._counts else None
 
     async def _try_system(self, client: AsyncOpenAI) -> None:
-        """Fold the soul into the first user turn where the template refuses a system role, or leaves it out."""
+        """Decide whether the soul goes into the first user turn: the template refuses a system message, or ignores it.
+
+        A template ignores it if a longer system message does not add tokens.
+        """
         import openai
 
-        self._folded = False  # it may be another model than before
+        self._folded = False  # the server may have another model now
         user = Message(role="user", content="a")
         counts = []
         try:
-            for words in (1, 64):  # a template may put a system text of its own where there is none
+            for words in (1, 64):  # two lengths, because a template may add its own text to the first
                 system = Message(role="system", content="a " * words)
                 counts.append(await self._counted(client, (system, user)))
         except openai.APIStatusError as error:
             refusal = self._refusal(error)
-            # A server that refuses every prompt will say so of the question too.
+            # Any other error comes again with the question.
             self._folded = refusal is not None and system_refused(refusal, (system, user))
             return
         short, long = counts
@@ -197,24 +200,24 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         import httpx2
 
         listed: Any = None
-        lost = False
+        not_found = False
         try:
             listed = self._get("/models")
         except httpx2.HTTPStatusError as error:
-            lost = error.response.status_code == 404
+            not_found = error.response.status_code == 404
         except ValueError:
-            lost = True  # it is there, and need not list its models
+            not_found = True  # the server answers, but not with a list of models
         self._reading.check(self._failures(), key=self._key())
-        if lost and openai_address(self._url):
+        if not_found and openai_address(self._url):
             raise self._missing([])
-        there = _models_of(listed)
-        if self._named and there and not any(self._named in (m["id"], *m.get("aliases", ())) for m in there):
-            raise self._missing([str(model["id"]) for model in there])
+        models = _models_of(listed)
+        if self._named and models and not any(self._named in (m["id"], *m.get("aliases", ())) for m in models):
+            raise self._missing([str(model["id"]) for model in models])
 
     def _connect(self, key: str | None) -> AsyncOpenAI:
         from openai import AsyncOpenAI, Omit
 
-        # What the environment says of an organization is meant for OpenAI, not for this server.
+        # OPENAI_ORG_ID and OPENAI_PROJECT_ID in the environment are meant for OpenAI, not for this server.
         headers: Any = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()}
         return AsyncOpenAI(
             api_key=key or "none",
@@ -241,7 +244,7 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
 
 
 def _body(response: Any) -> Any:
-    """The whole body: the client keeps only what stands under `error`."""
+    """The whole body of a response: the client's exception keeps only its `error`."""
     try:
         return None if response is None else response.json()
     except ValueError:
@@ -255,8 +258,8 @@ def _models_of(listed: Any) -> list[dict[str, Any]]:
 
 def _window_of(model: Mapping[str, Any]) -> int | None:
     meta = model.get("meta")
-    told = [model.get(key) for key in _WINDOWS] + ([meta.get("n_ctx")] if isinstance(meta, dict) else [])
-    return next((value for value in told if isinstance(value, int) and value > 0), None)
+    values = [model.get(key) for key in _WINDOWS] + ([meta.get("n_ctx")] if isinstance(meta, dict) else [])
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
 def _wire_message(message: Message) -> dict[str, Any]:
@@ -274,17 +277,17 @@ def _wire_message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-def _usage_of(told: Any) -> Usage:
-    read = _count(told, "prompt_tokens")
-    cached = _count(getattr(told, "prompt_tokens_details", None), "cached_tokens")
+def _usage_of(usage: Any) -> Usage:
+    read = _count(usage, "prompt_tokens")
+    cached = _count(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
     if read is not None and cached is not None and cached > read:
         read += cached  # this server does not count cached tokens as prompt tokens
-    return Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=_count(told, "completion_tokens"))
+    return Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=_count(usage, "completion_tokens"))
 
 
-def _count(told: Any, name: str) -> int | None:
-    """A number of tokens, which some servers write as a text or with a decimal point."""
-    value = getattr(told, name, None)
+def _count(counts: Any, name: str) -> int | None:
+    """A number of tokens. Some servers write it as a string or with a decimal point."""
+    value = getattr(counts, name, None)
     try:
         return None if value is None or isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
