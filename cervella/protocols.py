@@ -10,8 +10,6 @@ from cervella.types import BrainEvent, Filters, Location, Prompt, Retrieval
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Brain", "Embedder", "OptionalMembers", "Retriever", "Soul", "optional_members"]
-
 
 @runtime_checkable
 class Brain(Protocol):

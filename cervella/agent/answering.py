@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from cervella.agent.assembly import Assembly
 from cervella.agent.bookkeeping import Bookkeeping
-from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, answered
+from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, last_reply
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
@@ -47,8 +47,6 @@ from cervella.types.deadline import Deadline
 
 if TYPE_CHECKING:
     from cervella.review.revision import Review
-
-__all__ = ["Answering"]
 
 _logger = logging.getLogger("cervella")
 
@@ -332,7 +330,7 @@ class Answering:
             searched=False,
         )
         shield = self._assembly.shield(options.get("brain"), repeatable=options.get("repeatable", False))
-        return await answered(self._answer(asked, shield))
+        return await last_reply(self._answer(asked, shield))
 
     async def preview(self, question: str, options: AskOptions) -> Preview:
         """See `Agent.apreview`."""

@@ -30,8 +30,6 @@ from cervella.types import Prompt
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
 
-__all__ = ["Assembly"]
-
 _logger = logging.getLogger("cervella")
 
 

@@ -31,8 +31,6 @@ from cervella.records.ledger import Ledger, Limit, Prices, Row
 from cervella.records.ledger.budget import limits_of
 from cervella.types import Attempt, Location, Prompt
 
-__all__ = ["Bookkeeping"]
-
 _logger = logging.getLogger("cervella")
 
 _MOST_UNWRITTEN = 10_000

@@ -17,8 +17,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from cervella.errors import CervellaError
 from cervella.privacy.redaction import mask_secrets
 
-__all__ = ["Cause", "keyless", "known_keys", "mask_keys"]
-
 E = TypeVar("E", bound=CervellaError)
 
 _SHORTEST_KEY = 4

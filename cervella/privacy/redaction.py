@@ -27,8 +27,6 @@ from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.text.markdown import cells, is_fence, is_ruled
 from cervella.types import Redaction
 
-__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_secrets", "redact"]
-
 REDACTION_VERSION = "2"
 """Changes whenever other text would be masked: the next run of the indexer then reads every file anew."""
 

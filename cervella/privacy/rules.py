@@ -14,19 +14,6 @@ from typing import Literal, TypeAlias
 
 from cervella.text.language import known_languages, language
 
-__all__ = [
-    "CARD",
-    "COMMANDS",
-    "SHAPES",
-    "URL_PASSWORD",
-    "Kind",
-    "Name",
-    "is_card",
-    "is_plausible",
-    "known_shapes",
-    "names",
-]
-
 Kind: TypeAlias = Literal["api_key", "token", "password", "private_key", "card"]
 """What is masked. Its word in each language is in `cervella/languages`."""
 

@@ -16,21 +16,6 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = [
-    "FILE_MODE",
-    "append_line",
-    "draft_of",
-    "flush",
-    "folder_mode",
-    "locked",
-    "make_private_folder",
-    "open_private",
-    "put_in_place",
-    "read_packaged",
-    "replace_file",
-    "set_modes",
-]
-
 FILE_MODE = 0o600
 _ABANDONED_SECONDS = 3600.0
 """A draft that is older was left by a process that was killed."""

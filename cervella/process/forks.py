@@ -13,8 +13,6 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-__all__ = ["ForkLock", "LibraryThreads", "immortal", "unforked"]
-
 _PATIENCE_SECONDS = 10.0
 """For calls that keep a fork waiting; then it goes on all the same."""
 

@@ -16,8 +16,6 @@ from cervella.process.forks import ForkLock, immortal
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["BackgroundLoop"]
-
 T = TypeVar("T")
 
 

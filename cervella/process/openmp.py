@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from cervella.process.forks import ForkLock
 
-__all__ = ["short_spin"]
-
 _SPIN = "GOMP_SPINCOUNT"
 _TURNS = "1000"
 _POLICY = "OMP_WAIT_POLICY"

@@ -9,8 +9,6 @@ from cervella.errors import ConfigError
 from cervella.text.language import Language, is_blank, says_refusal
 from cervella.types import Message, Reply
 
-__all__ = ["asked_before", "history_of", "query_after", "sendable", "turns"]
-
 _LONGEST_QUERY = 500  # characters
 
 

@@ -36,18 +36,6 @@ from cervella.text.language import Language, is_blank, language_in
 from cervella.text.markdown import fence_for, without_code
 from cervella.types import Message, Passage, Prompt
 
-__all__ = [
-    "LAYOUT_VERSION",
-    "FoundMark",
-    "defuse_marks",
-    "estimate_tokens",
-    "find_marks",
-    "instructions_for",
-    "render",
-    "strip_marks",
-    "without",
-]
-
 LAYOUT_VERSION = 1
 """Changes whenever the same parts would give other messages: part of the soul's lock."""
 

@@ -13,8 +13,6 @@ from cervella.text.markdown import without_code
 from cervella.text.sentences import normal, quotables
 from cervella.types import Passage
 
-__all__ = ["SOUL_KINDS", "soul_issues"]
-
 SOUL_KINDS: Mapping[str, str] = {
     "empty_phrase": "An empty phrase that she never says.",
     "gender": "She speaks of herself in another gender.",

@@ -27,8 +27,6 @@ from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
 from cervella.types.deadline import Deadline
 from cervella.types.verdict import ReviewVerdict, SecondOpinion
 
-__all__ = ["Review"]
-
 _STALE = "stale"
 Remade = Callable[[Completion], Awaitable[Reply]]
 """Makes a reply of a completion."""

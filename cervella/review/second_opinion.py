@@ -20,8 +20,6 @@ from cervella.text.quotations import quotations
 from cervella.types import Prompt
 from cervella.types.verdict import ReviewIssue
 
-__all__ = ["Opinion", "issues_of", "read_opinion", "review_prompt", "revision_prompt"]
-
 _REVIEW_TOKENS = 700
 _LONGEST_ISSUE, _MOST_ISSUES = 400, 12
 _LONGEST_OPINION, _MOST_OBJECTS = 20_000, 50

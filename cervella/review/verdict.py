@@ -23,8 +23,6 @@ from cervella.text.sentences import quotables
 from cervella.types import Passage
 from cervella.types.verdict import ReviewIssue, ReviewVerdict
 
-__all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
-
 THRESHOLD = 9.0
 _MOST_CLAIMS, _MOST_CHARACTERS = 250, 30_000
 """So many claims with a mark, and as many without, and so many characters of each, are compared with the passages."""

@@ -17,8 +17,6 @@ from cervella.prompt.layout import estimate_tokens
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages
 from cervella.text.language import language as language_of
 
-__all__ = ["RETRIEVAL_ONLY", "Constitution", "Section", "sections_of"]
-
 RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
 """On the line after a heading: that section is for retrieval only, and not part of the system prompt."""
 

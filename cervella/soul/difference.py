@@ -10,8 +10,6 @@ from cervella.soul.constitution import sections_of
 from cervella.text.language import Language
 from cervella.text.markdown import blocks
 
-__all__ = ["Change", "changed_sentences"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:

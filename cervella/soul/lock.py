@@ -24,8 +24,6 @@ from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 
-__all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
-
 _HEAD = """\
 # The soul as its owner approved it. Keep this file with the sources.
 # Written by `cervella soul lock`; `cervella soul diff` shows what changed since.

@@ -11,8 +11,6 @@ from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Soul
 from cervella.soul.lock import Lock
 
-__all__ = ["held_against_lock", "is_strict", "soul_changed", "stale_told"]
-
 _logger = logging.getLogger("cervella.soul")
 
 

@@ -15,13 +15,11 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal
 
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError, check_names
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
 from cervella.text.language import fold, known_languages, language, words
 from cervella.text.quotations import quotations, strip_quotes, without_quotations
-
-__all__ = ["Traits"]
 
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<text>.+)")
 _KEY = re.compile(r"(?P<key>[^:«»\"“”]{1,80}?)\s*:(?:\s+|$)(?P<value>.*)")
@@ -86,13 +84,8 @@ class Traits:
                 found[name] = read
             if name == "address" and (never := _after_never(value)):
                 found.setdefault("never_called", never)
+        check_names("trait", configured or (), known, code="unknown_key")
         for name, given in (configured or {}).items():
-            if name not in known:
-                raise ConfigError(
-                    f"There is no trait {name!r}.",
-                    remedy=f"{did_you_mean(name, sorted(known))}Traits are: {', '.join(sorted(known))}.",
-                    code="unknown_key",
-                )
             if given is None:
                 continue
             found[name] = _checked(name, given)

@@ -9,45 +9,10 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
 from cervella.types.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
-from cervella.types.filters import Filters
-from cervella.types.verdict import ReviewIssue, ReviewVerdict, SecondOpinion
-
-__all__ = [
-    "AnswerEvent",
-    "Answered",
-    "Attempt",
-    "BrainEvent",
-    "Citation",
-    "CitedLines",
-    "Completion",
-    "Event",
-    "Filters",
-    "Finished",
-    "Image",
-    "IndexReport",
-    "Interrupted",
-    "Location",
-    "Message",
-    "Passage",
-    "Preview",
-    "Progress",
-    "Prompt",
-    "Redaction",
-    "Reply",
-    "Retrieval",
-    "Retrieved",
-    "ReviewIssue",
-    "ReviewVerdict",
-    "Reviewed",
-    "Role",
-    "SecondOpinion",
-    "SkippedFile",
-    "Status",
-    "TextDelta",
-    "Timings",
-    "Usage",
-    "UsageUpdate",
-]
+from cervella.types.filters import Filters as Filters
+from cervella.types.verdict import ReviewIssue as ReviewIssue
+from cervella.types.verdict import ReviewVerdict as ReviewVerdict
+from cervella.types.verdict import SecondOpinion as SecondOpinion
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]

@@ -8,8 +8,6 @@ import time
 from cervella.errors import ConfigError
 from cervella.types import Timings
 
-__all__ = ["Deadline"]
-
 _NO_LIMIT = float("inf")
 
 

@@ -6,15 +6,6 @@ import html
 import re
 from collections.abc import Iterable
 
-__all__ = [
-    "html_answer",
-    "html_details",
-    "html_passage",
-    "html_table",
-    "markdown_table",
-    "short_repr",
-]
-
 _LONGEST = 60
 
 

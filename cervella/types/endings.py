@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["WHOLE", "ending_of"]
-
 WHOLE = frozenset({"stop", "length"})
 """The endings of an answer that is one; `length` is cut at max_output_tokens, as was asked."""
 

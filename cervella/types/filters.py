@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError, check_names
 
 if TYPE_CHECKING:
     from cervella.types import Passage
-
-__all__ = ["Filters", "path_matches"]
 
 _STATUSES = ("current", "superseded", "deprecated", "archived")
 
@@ -114,13 +112,7 @@ class Filters:
             object.__setattr__(self, name, _values(name, getattr(self, name)))
         for name in ("since", "until"):
             object.__setattr__(self, name, _day(name, getattr(self, name)))
-        for status in self.status or ():
-            if status not in _STATUSES:
-                raise ConfigError(
-                    f"There is no status {status!r}.",
-                    remedy=f"{did_you_mean(status, _STATUSES)}A document's status is {', '.join(_STATUSES)}.",
-                    code="unknown_status",
-                )
+        check_names("status", self.status or (), _STATUSES)
 
     @classmethod
     def of(cls, value: Filters | Mapping[str, Any] | None) -> Filters | None:
@@ -131,14 +123,7 @@ class Filters:
             raise ConfigError(
                 f"filters is {value!r}.", remedy="Give a Filters or a dict such as {'project': 'miracollo'}."
             )
-        known = [item.name for item in fields(cls) if item.name != "within"]
-        for key in value:
-            if key not in known:
-                raise ConfigError(
-                    f"There is no filter {key!r}.",
-                    remedy=f"{did_you_mean(str(key), known)}Known filters: {', '.join(known)}.",
-                    code="unknown_filter",
-                )
+        check_names("filter", value, [item.name for item in fields(cls) if item.name != "within"])
         return cls(**value)
 
     def narrowed(self, other: Filters | None) -> Filters:
