@@ -107,13 +107,13 @@ class Soul(Protocol):
         ...
 
     def system_prompt(self) -> str:
-        """The text of the Constitution. The library adds nothing to it, so an update of the library never changes it."""
+        """The text of the Constitution. The library adds nothing, so an update of the library never changes it."""
         ...
 
 
 @runtime_checkable
 class Retriever(Protocol):
-    """Finds the passages for a query. It must be thread-safe. If nothing answers the query, `Retrieval.abstain` is true.
+    """Finds the passages for a query; thread-safe. If no passage answers the query, `Retrieval.abstain` is true.
 
     The agent also uses two optional methods. `lines(path, start, end) -> str | None` returns the current lines of a
     file, or None if they no longer exist. `changed(passage) -> bool | None` returns whether the file has changed or was
