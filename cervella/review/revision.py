@@ -44,7 +44,7 @@ class Review:
     second: Shielded | None = None
 
     async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
-        """The verdict on an answer, and the calls that were made for it. Failures of the second brain are not raised."""
+        """The verdict on an answer, and the calls made for it. Failures of the second brain are not raised."""
         left = deadline.left()
         checks = partial(
             review_text,
