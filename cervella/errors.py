@@ -385,7 +385,7 @@ def refused(kind: type[CervellaError], message: str, *, remedy: str, **facts: An
     except OSError as error:
         raise kind(f"{message}: {error.strerror or error}.", remedy=remedy, **facts) from error
     except UnicodeDecodeError as error:
-        reason = f"it is not UTF-8 (byte {error.start} is not part of a character)"
+        reason = f"it is not UTF-8: byte {error.start} is not part of a character"
         raise kind(f"{message}: {reason}.", remedy="Save the file again as UTF-8.", **facts) from error
 
 
