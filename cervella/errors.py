@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree. Each error says what happened, carries the facts, and names the cure.
+"""The errors of this package, as one tree. Each has a message, the facts as attributes, and a remedy.
 
 ```
 CervellaError
@@ -31,7 +31,7 @@ CervellaError
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -75,21 +75,21 @@ def _restore(kind: type[CervellaError], message: str, facts: dict[str, Any]) -> 
 
 
 class CervellaError(Exception):
-    """The root of the tree: catch it, and nothing of Cervella's escapes.
+    """The base class of all errors of this package.
 
-    Every error survives pickling with its facts; its cause and its traceback, as everywhere in Python, do not.
+    An error keeps its attributes when it is pickled. Python does not pickle its cause and its traceback.
     """
 
     code: str = "cervella"
-    """Stable name of this kind of error, for programs; it does not change when the wording does."""
+    """Identifier of this kind of error, for programs. It stays the same when the message is reworded."""
     retryable: ClassVar[bool] = False
-    """Whether the same call may succeed later with nothing changed."""
+    """Whether the same call may succeed later although nothing else has changed."""
 
     def __init__(self, message: str, *, remedy: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.remedy = remedy
-        """One sentence that cures it, or None where nothing can be advised."""
+        """One sentence that tells the user how to solve the problem. None if there is no advice."""
         if code is not None:
             self.code = code
 
@@ -98,7 +98,7 @@ class CervellaError(Exception):
 
 
 class ConfigError(CervellaError):
-    """The configuration, or an argument that stands for it, can't be used."""
+    """The configuration or an argument is not valid."""
 
     code = "config"
 
@@ -111,58 +111,64 @@ class UnknownBrainError(ConfigError):
     def __init__(self, message: str, *, name: str, known: Sequence[str], remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.name = name
+        """The name that was asked for."""
         self.known = tuple(known)
+        """The names of all brains that exist."""
 
 
 class UnmatchedPatternError(ConfigError):
-    """Patterns of `[knowledge] local_only` name nothing in the folder: what they were to protect is not protected."""
+    """A pattern of `[knowledge] local_only` matches no file, so the files that it was written for are not protected."""
 
     code = "local_only_unmatched"
 
     def __init__(self, message: str, *, nearest: Mapping[str, Sequence[str]], remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.nearest = {pattern: tuple(paths) for pattern, paths in nearest.items()}
-        """By pattern, the paths in the folder that are most like it, best first; at most three."""
+        """For each unmatched pattern, at most three paths of the folder that are similar to it, the best first."""
 
 
 class SoulError(CervellaError):
-    """The Constitution can't be read, or may not be used as it stands."""
+    """The Constitution can't be read, or its content is not allowed."""
 
     code = "soul"
 
 
 class SoulChangedError(SoulError):
-    """The Constitution is not the one that was locked."""
+    """The Constitution differs from the one that the lock file pins."""
 
     code = "soul_changed"
 
     def __init__(self, message: str, *, locked: str, found: str, remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.locked = locked
+        """The fingerprint in the lock file; the language, if only the language differs."""
         self.found = found
+        """The fingerprint or the language now."""
 
 
 class KnowledgeError(CervellaError):
-    """The folder of markdown, or the index over it, can't be used."""
+    """The knowledge folder or its index can't be used."""
 
     code = "knowledge"
 
 
 class IndexMissingError(KnowledgeError):
-    """There is no index yet."""
+    """The index does not exist yet."""
 
     code = "index_missing"
 
 
 class IndexMismatchError(KnowledgeError):
-    """The index was built with another embedder than the one asked for."""
+    """The index was built with another embedder than the configured one."""
 
     code = "index_mismatch"
 
     def __init__(self, message: str, *, built_with: str, asked_for: str, remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.built_with = built_with
+        """The embedder that the index was built with."""
         self.asked_for = asked_for
+        """The embedder that is configured."""
 
 
 class IndexLockedError(KnowledgeError):
@@ -173,20 +179,20 @@ class IndexLockedError(KnowledgeError):
     def __init__(self, message: str, *, pid: int | None, remedy: str | None = None) -> None:
         super().__init__(message, remedy=remedy)
         self.pid = pid
-        """The process that holds the lock; None where it can't be read."""
+        """The id of the process that has the lock. None if it can't be read."""
 
 
 class IndexDamagedError(KnowledgeError):
-    """The index does not hold what its manifest says."""
+    """The content of the index differs from its manifest."""
 
     code = "index_damaged"
 
 
 class BrainError(CervellaError):
-    """A brain could not answer. `attempts` says what was tried.
+    """A brain could not answer.
 
-    Its cause is another error of this tree or a `cervella.privacy.causes.Cause`: what another library raised, as text.
-    That library's own exception would hold the request, and with it the key.
+    The cause is another error of this tree, or a `cervella.privacy.causes.Cause`: the name and the message of another
+    library's exception, as text. The exception itself is not kept, because it may contain the request and the API key.
     """
 
     code = "brain"
@@ -203,29 +209,32 @@ class BrainError(CervellaError):
     ) -> None:
         super().__init__(message, remedy=remedy, code=code)
         self.brain = brain
+        """The name of the brain, as configured."""
         self.model = model
+        """The name of the model."""
         self.attempts = tuple(attempts)
+        """Every call that was made for this answer, in order."""
 
 
 class BrainNotInstalledError(BrainError):
-    """The package that this brain needs is not installed."""
+    """The Python package that this brain needs is not installed."""
 
     code = "brain_not_installed"
 
     def __init__(self, message: str, *, extra: str | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.extra = extra
-        """The extra that brings it: `pip install 'cervella[extra]'`."""
+        """The extra that installs the package: `pip install 'cervella[extra]'`."""
 
 
 class BrainAuthError(BrainError):
-    """The engine refused the key, or there is none."""
+    """The API key is missing, or the engine rejected it."""
 
     code = "brain_auth"
 
 
 class BrainUnavailableError(BrainError):
-    """The engine does not answer, or says that it can't now."""
+    """The engine does not respond, or reports that it is temporarily unavailable."""
 
     code = "brain_unavailable"
     retryable = True
@@ -233,11 +242,11 @@ class BrainUnavailableError(BrainError):
     def __init__(self, message: str, *, retry_after: float | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.retry_after = retry_after
-        """Seconds to wait, as the engine says; None where it does not say."""
+        """Seconds to wait before a retry, as the engine reports. None if it does not report them."""
 
 
 class BrainRateLimitError(BrainError):
-    """The engine asks for fewer requests."""
+    """The engine rejected the call because too many requests were sent."""
 
     code = "brain_rate_limit"
     retryable = True
@@ -245,18 +254,18 @@ class BrainRateLimitError(BrainError):
     def __init__(self, message: str, *, retry_after: float | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
         self.retry_after = retry_after
-        """Seconds to wait, as the engine says; None where it does not say."""
+        """Seconds to wait before a retry, as the engine reports. None if it does not report them."""
 
 
 class BrainTimeoutError(BrainError):
-    """The engine did not answer in time."""
+    """The engine did not answer within the time limit."""
 
     code = "brain_timeout"
     retryable = True
 
 
 class PromptTooLongError(BrainError):
-    """The prompt does not fit the engine's window, even with no passages and no history."""
+    """The prompt does not fit into the engine's context window, even without passages and history."""
 
     code = "prompt_too_long"
 
@@ -265,11 +274,13 @@ class PromptTooLongError(BrainError):
     ) -> None:
         super().__init__(message, **facts)
         self.prompt_tokens = prompt_tokens
+        """Tokens of the prompt. None if they can't be counted."""
         self.limit_tokens = limit_tokens
+        """Tokens that the prompt may have. None if the limit is not known."""
 
 
 class PersonaTruncatedError(BrainError):
-    """The engine cut the prompt, so that the soul may not have been read whole: its answer is not hers."""
+    """The engine cut the prompt, so it may not have read the whole soul. Its answer is discarded."""
 
     code = "persona_truncated"
 
@@ -278,36 +289,39 @@ class PersonaTruncatedError(BrainError):
     ) -> None:
         super().__init__(message, **facts)
         self.prompt_tokens = prompt_tokens
+        """Tokens of the prompt that was sent. None if they can't be counted."""
         self.seen_tokens = seen_tokens
+        """Tokens of the prompt that the engine reports as read. None if it does not report them."""
 
 
 class BrainResponseError(BrainError):
-    """The engine answered something that is no answer.
+    """The engine's response is an error or not a valid answer.
 
-    Finer codes: `bad_request` where this question or its parameters are refused and another may well be answered, so
-    that no fallback lets the brain rest; `model_missing` and `model_not_loaded` where every question meets the same;
-    `empty_answer` and `thinking_unfinished` where nothing was said.
+    Some errors have a more specific `code`. `bad_request`: the engine rejected this question or its parameters; other
+    questions may succeed, so a fallback does not pause the brain. `model_missing` and `model_not_loaded`: every
+    question would fail. `empty_answer` and `thinking_unfinished`: the answer has no text.
     """
 
     code = "brain_response"
 
 
 class StreamInterruptedError(BrainError):
-    """The answer broke off after its first token. `partial` is the text that had come; nothing is replayed."""
+    """The answer broke off after its first text. The call is not repeated automatically."""
 
     code = "stream_interrupted"
 
     def __init__(self, message: str, *, partial: str = "", **facts: Any) -> None:
         super().__init__(message, **facts)
         self.partial = partial
+        """The text that was received before the answer broke off."""
         self.flags: Mapping[str, int] = {}
-        """As on a Completion; put in by the shield."""
+        """As `Completion.flags`. The shield sets them."""
 
     @classmethod
     def after(cls, partial: str, failure: BrainError) -> BrainError:
-        """The error for a failure that came after `partial` was given out; the failure becomes its cause.
+        """The error to raise when `failure` happens after the text `partial` was received. `failure` is its cause.
 
-        Without a text the failure stays as it is. So does PersonaTruncatedError: that text is no part of an answer.
+        Returns `failure` itself if `partial` is empty, or if it is a PersonaTruncatedError: that text is discarded.
         """
         if not partial or isinstance(failure, (cls, PersonaTruncatedError)):
             return failure
@@ -316,14 +330,14 @@ class StreamInterruptedError(BrainError):
             partial=partial,
             brain=failure.brain,
             model=failure.model,
-            remedy="Ask again: part of the answer was shown already, so it is not repeated automatically.",
+            remedy="Ask again. Part of the answer was already shown, so the call is not repeated automatically.",
         )
         error.__cause__ = failure
         return error
 
 
 class BudgetError(CervellaError):
-    """The call would pass the spending limit; it was not made."""
+    """The call could exceed the spending limit, so it was not made."""
 
     code = "budget"
 
@@ -332,9 +346,9 @@ class BudgetError(CervellaError):
     ) -> None:
         super().__init__(message, remedy=remedy)
         self.spent_usd = spent_usd
-        """A Decimal: what was spent so far, calls that are still running not counted."""
+        """US dollars spent so far, as a Decimal, without the calls that are still running."""
         self.limit_usd = limit_usd
-        """A Decimal; None where no limit is passed, but a price is not known."""
+        """The spending limit in US dollars, as a Decimal. None if the call was refused because its price is unknown."""
 
 
 class ConversationError(CervellaError):
@@ -344,20 +358,22 @@ class ConversationError(CervellaError):
 
 
 class LedgerError(CervellaError):
-    """The ledger can't be read, or does not hold what was asked for. No answer fails for it."""
+    """The ledger can't be read or written, or does not contain the reply. An answer never fails because of it."""
 
     code = "ledger"
 
 
 class EvaluationError(CervellaError):
-    """A test of the soul, a comparison or a question file can't be run."""
+    """A soul test, a comparison or a file of questions can't be run."""
 
     code = "evaluation"
 
 
 @contextmanager
 def refused(kind: type[CervellaError], message: str, *, remedy: str, **facts: Any) -> Iterator[None]:
-    """A file that can't be read or written inside becomes an error of this kind: the message, then the reason.
+    """Turn a failure to read or write a file inside the `with` block into an error of class `kind`.
+
+    The error's text is `message`, followed by the reason that the operating system gives.
 
     >>> with refused(ConfigError, "The file 'x' can't be read", remedy="Correct its path."):
     ...     open("/there/is/none")
@@ -369,12 +385,12 @@ def refused(kind: type[CervellaError], message: str, *, remedy: str, **facts: An
     except OSError as error:
         raise kind(f"{message}: {error.strerror or error}.", remedy=remedy, **facts) from error
     except UnicodeDecodeError as error:
-        reason = f"it is not UTF-8: byte {error.start} is of no character"
+        reason = f"it is not UTF-8: byte {error.start} is not part of a character"
         raise kind(f"{message}: {reason}.", remedy="Save the file again as UTF-8.", **facts) from error
 
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """Give "Did you mean 'claude'? " where a known word is near, else an empty string.
+    """Return "Did you mean 'claude'? " if a known word is similar to `word`, else an empty string.
 
     >>> did_you_mean("cluade", ["claude", "echo"])
     "Did you mean 'claude'? "
@@ -383,3 +399,17 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
     near = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"Did you mean {near[0]!r}? " if near else ""
+
+
+def check_names(kind: str, given: Iterable[object], known: Collection[str], *, code: str | None = None) -> None:
+    """Raise ConfigError for the first given name that is not a known one. `kind` says what is named: "option".
+
+    The error's code is `unknown_` and the kind, unless `code` is given.
+    """
+    for name in given:
+        if name not in known:
+            raise ConfigError(
+                f"There is no {kind} {name!r}.",
+                remedy=f"{did_you_mean(str(name), sorted(known))}Known: {', '.join(sorted(known))}.",
+                code=code or f"unknown_{kind}",
+            )

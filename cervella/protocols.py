@@ -1,4 +1,4 @@
-"""The four contracts: brain, soul, retriever, embedder. Any object that keeps one works wherever a name does."""
+"""The protocols Brain, Soul, Retriever and Embedder. Any object that has the members of a protocol can be used."""
 
 from __future__ import annotations
 
@@ -10,72 +10,72 @@ from cervella.types import BrainEvent, Filters, Location, Prompt, Retrieval
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Brain", "Embedder", "OptionalMembers", "Retriever", "Soul", "optional_members"]
-
 
 @runtime_checkable
 class Brain(Protocol):
     """An engine that answers one prompt.
 
-    Yields any number of `TextDelta`, then one `Finished`, last. The deltas joined are `completion.text`. A
-    `UsageUpdate` may come at any time before: it is billed where the answer breaks off. Raises only `BrainError`;
-    after the first delta, `StreamInterruptedError(partial=…)`, or `PersonaTruncatedError` where the engine turns out to
-    have read less than the prompt. Closing the iterator stops the engine. `stream` may be
-    called from several event loops, one after the other or at once.
+    `stream` yields any number of `TextDelta` and, last, one `Finished`. The joined deltas are `completion.text`. A
+    `UsageUpdate` may come at any time before `Finished`; the last one is used for the cost if the answer breaks off.
 
-    What it may have besides is in `OptionalMembers`.
+    `stream` raises only `BrainError`. After the first delta it raises `StreamInterruptedError(partial=…)`, or
+    `PersonaTruncatedError` if the engine turns out to have read only a part of the prompt. Closing the iterator stops
+    the engine. `stream` may be called from several event loops, also at the same time.
+
+    A brain may also have any of the `OptionalMembers`.
     """
 
     @property
     def name(self) -> str:
-        """As configured: "claude", "gpu-box"."""
+        """The name in the configuration: "claude", "gpu-box"."""
         ...
 
     @property
     def model(self) -> str:
-        """The weights."""
+        """The name of the model."""
         ...
 
     def stream(self, prompt: Prompt, /) -> AsyncIterator[BrainEvent]: ...
 
 
 class OptionalMembers(Protocol):
-    """What a brain may have besides the members of `Brain`. It needs none of them, and each is looked for by itself.
+    """Members that a brain may have in addition to those of `Brain`. Each is optional.
 
-    The value here is what holds for a brain that has no such member.
+    The value below is the default for a brain that does not have the member.
     """
 
     location: Location | None = None
-    """Where its weights run, for `[brains.NAME] location` to overrule; without it a brain is cloud."""
+    """Where the model runs. `[brains.NAME] location` overrides it. None counts as cloud."""
     remote: bool = False
-    """True makes a brain cloud, whatever the configuration says of its location; without it false."""
+    """True: the brain counts as cloud, even if the configuration says otherwise."""
     context_tokens: int | None = None
-    """Its window, prompt and answer together; without it nothing is cut."""
+    """Size of the context window in tokens, for prompt and answer together. None: the prompt is never cut."""
     max_output_tokens: int | None = None
-    """The longest answer, where the question does not say; without it 1024 tokens or a quarter of the window are kept
-    free."""
+    """Maximum length of an answer in tokens, if the question sets none. None: the smaller of 1024 tokens and a quarter
+    of the context window is reserved for the answer."""
     capabilities: Collection[str] = ()
-    """What it can do besides text: `"images"`; without it nothing."""
+    """Inputs that the brain accepts besides text: `"images"`."""
     thinks_aloud: bool = True
-    """False says that a `<think>` in its text is no thought; without it true."""
+    """Whether a `<think>` block in the output is reasoning, which is removed from the answer."""
     opens_thinking: bool = False
-    """True says that its text begins inside a thought; without it false. The shield sets it where it learns so."""
+    """True: the output begins inside a reasoning block, without an opening `<think>`. The shield sets this when it sees
+    such an output."""
     quotes_only: bool = False
-    """True says that it quotes and does not write, so that a review asks for no revision; without it false."""
+    """True: the brain only quotes passages, so a review does not ask it for a revision."""
     repeatable: bool | None = None
-    """Whether the same prompt gives the same bytes; without it nobody knows."""
+    """Whether the same prompt always gives the same output. None: not known."""
     check: Callable[[], None] | None = None
-    """Raises a BrainError where it could not answer, and loads nothing."""
+    """Raises a BrainError if the brain can't answer. Does not load the model."""
     prepare: Callable[[], Awaitable[None]] | None = None
-    """Awaited before a prompt is cut for this brain: what it learns there (`context_tokens`, …) counts."""
+    """Awaited before a prompt is cut for this brain, so that the brain can find out its `context_tokens`."""
     count_tokens: Callable[[Prompt], Awaitable[int]] | None = None
-    """What a prompt takes of its window; without it ceil(characters / 3)."""
+    """Counts the tokens of a prompt. Without it the count is ceil(characters / 3)."""
     aclose: Callable[[], Awaitable[None]] | None = None
-    """Releases what it holds on the running loop."""
+    """Closes the connections that belong to the running event loop."""
 
 
 class _Members:
-    """The optional members of a brain, read when they are asked for: what it learns later counts."""
+    """Reads the optional members of a brain at each access, because a brain may set them later."""
 
     def __init__(self, brain: object) -> None:
         self._brain = brain
@@ -85,39 +85,39 @@ class _Members:
 
 
 def optional_members(brain: object) -> OptionalMembers:
-    """The optional members of a brain, each with its default where the brain does not have it."""
+    """The optional members of a brain; a member that the brain does not have has its default value."""
     return cast(OptionalMembers, _Members(brain))
 
 
 @runtime_checkable
 class Soul(Protocol):
-    """Who speaks. `system_prompt` gives the same text at every call."""
+    """The persona. `system_prompt` returns the same text at every call."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def language(self) -> str:
-        """ISO 639-1: "it"."""
+        """ISO 639-1 code: "it"."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the system prompt's UTF-8 bytes, in hexadecimal."""
+        """SHA-256 of the system prompt in UTF-8, in hexadecimal."""
         ...
 
     def system_prompt(self) -> str:
-        """The kept text of the Constitution, nothing of ours: a library update never changes a soul."""
+        """The text of the Constitution. The library adds nothing, so an update of the library never changes it."""
         ...
 
 
 @runtime_checkable
 class Retriever(Protocol):
-    """Finds the passages for a query. Thread-safe. An unanswerable query is no error: `abstain` is true then.
+    """Finds the passages for a query; thread-safe. If no passage answers the query, `Retrieval.abstain` is true.
 
-    Optional, used by the agent where present: `lines(path, start, end) -> str | None`, the lines of a file as they are
-    now, None where they are gone; `changed(passage) -> bool | None`, whether the passage's file is another than it was
-    indexed, or gone, None where that can't be looked at.
+    The agent also uses two optional methods. `lines(path, start, end) -> str | None` returns the current lines of a
+    file, or None if they no longer exist. `changed(passage) -> bool | None` returns whether the file has changed or was
+    deleted since it was indexed, or None if this can't be determined.
     """
 
     def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval: ...
@@ -125,7 +125,7 @@ class Retriever(Protocol):
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns text into vectors. Thread-safe."""
+    """Turns texts into vectors. It must be thread-safe."""
 
     @property
     def name(self) -> str: ...
@@ -135,7 +135,8 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the same text would get another vector: it decides whether an index can be used."""
+        """Identifies the vectors: it must change whenever the same text would get another vector. An index can only be
+        used with the fingerprint that it was built with."""
         ...
 
     def embed_passages(self, texts: Sequence[str], /) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""Agent and Session: the only room where soul, knowledge and brain meet."""
+"""`Agent` and `Session`: the only package that uses the soul, the knowledge base and the brains together."""

@@ -1,24 +1,15 @@
-"""The Agent: the only place where soul, knowledge and brain meet."""
+"""`Agent`, the public class that joins a soul, a knowledge base and a brain."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Unpack
 
-from cervella.agent.faces import (
-    AskOptions,
-    CompleteOptions,
-    Faces,
-    IndexOptions,
-    ReviewOptions,
-    checked_names,
-    in_order,
-)
-from cervella.errors import CervellaError, ConfigError
+from cervella.agent.faces import AskOptions, CompleteOptions, Faces, IndexOptions, ReviewOptions, in_order
+from cervella.errors import CervellaError, ConfigError, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.types import Filters
 
@@ -40,22 +31,21 @@ if TYPE_CHECKING:
     from cervella.types import Attempt, CitedLines, Event, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
     from cervella.types.verdict import ReviewVerdict
 
-__all__ = ["Agent"]
-
 _logger = logging.getLogger("cervella")
 
 
 class Agent(Faces):
-    """A persona that answers from a knowledge base, through whichever brain is named.
+    """A persona that answers questions from a knowledge base, through the brain that is configured.
 
-    Everything has a default: the nearest cervella.toml in this folder or a parent, else the built-in ones. An argument
-    beats the configuration, and an object works wherever a name does: `Agent(brain=EchoBrain(), retriever=…, soul=…)`.
+    Every argument is optional. The configuration is the nearest cervella.toml in this folder or a parent; without one,
+    the defaults apply. An argument overrides the configuration. Where a name is expected, an object works too:
+    `Agent(brain=EchoBrain(), retriever=…, soul=…)`.
 
-    `ask`, `stream`, `search`, `index` and `preview` work in scripts, in threads and under a running event loop;
-    `aask`, `astream`, `asearch`, `aindex` and `apreview` are the same on the caller's own loop. One Agent can be used
-    both ways and from several threads at once. Close it, or use it in a `with`.
+    `ask`, `stream`, `search`, `index` and `preview` can be called from scripts, from threads and while an event loop
+    is running. `aask`, `astream`, `asearch`, `aindex` and `apreview` do the same on the caller's event loop. One Agent
+    can be used from several threads at once. Close it after use, or use it in a `with` block.
 
-    Nothing is read before it is needed: the soul and the index at the first question, an engine at its first answer.
+    An Agent loads its parts at first use: the soul and the index at the first question, a brain at its first answer.
     """
 
     def __init__(
@@ -97,7 +87,7 @@ class Agent(Faces):
             embedder=embedder,
             soul=soul,
             retriever=retriever,
-            locked=constitution is None,  # another Constitution than the configured one is not what the lock pins
+            locked=constitution is None,  # the lock pins the configured Constitution, not one given as an argument
         )
         self._answering = Answering(self._assembly, self._books)
         self._loop = BackgroundLoop()
@@ -105,54 +95,54 @@ class Agent(Faces):
     def __repr__(self) -> str:
         return f"Agent(brain={self._assembly.brain_name!r}, knowledge={str(self.config.knowledge.folder)!r})"
 
-    # What she is made of
+    # The parts of the agent
 
     @property
     def config(self) -> Config:
-        """What was configured, paths resolved."""
+        """The configuration in use, with absolute paths."""
         return self._assembly.config
 
     @property
     def soul(self) -> Soul:
-        """Who speaks. Raises SoulError where the Constitution can't be used."""
+        """The soul of the persona. Raises SoulError if the Constitution can't be used."""
         return self._assembly.soul
 
     @property
     def retriever(self) -> Retriever:
-        """What is known."""
+        """The retriever that searches the knowledge base."""
         return self._assembly.retriever
 
     @property
     def brain_name(self) -> str:
-        """The name of the brain that answers, or would, if it could be made."""
+        """The name of the brain that answers by default. The brain itself is not loaded."""
         return self._assembly.brain_name
 
     @property
     def brain(self) -> Shielded:
-        """What thinks, behind its shield."""
+        """The brain that answers by default, wrapped in its shield."""
         return self._assembly.shield(None)
 
     def brain_named(self, brain: AnyBrain, *, repeatable: bool = False) -> Shielded:
-        """The brain of this name behind its shield, as a question would find it; nobody is asked.
+        """The brain with this name, wrapped in its shield. The brain is not called.
 
-        `repeatable`: as `acomplete` finds it where that asks for one.
+        `repeatable`: set the brain's option `repeatable`, as `acomplete(repeatable=True)` does.
         """
         return self._assembly.shield(brain, repeatable=repeatable)
 
     @property
     def brain_reason(self) -> str | None:
-        """Why this brain answers, where none was named; None where one was."""
+        """Why the default brain was chosen. None if the configuration or an argument names a brain."""
         _ = self.brain
         return self._assembly.brain_reason
 
     @property
     def traits(self) -> Traits:
-        """What the Constitution declares of her, `[soul.traits]` on top."""
+        """The traits that the Constitution declares, overridden by `[soul.traits]`."""
         return self._assembly.traits
 
     @property
     def persona(self) -> str | None:
-        """Her name: the trait, else the title of the Constitution; None where that can't be read."""
+        """The persona's name: the trait `name`, else the title of the Constitution. None if it can't be read."""
         return self._assembly.persona
 
     @property
@@ -161,78 +151,75 @@ class Agent(Faces):
         return self._assembly.language
 
     def with_brain(self, brain: AnyBrain) -> Agent:
-        """An agent with the same soul and knowledge, and another engine."""
+        """An agent with the same soul and knowledge and another brain. Raises UnknownBrainError for an unknown name."""
         other = copy.copy(self)
         other._assembly = self._assembly.with_brain(brain)
         other._answering = self._answering.of(other._assembly)
         other._loop = BackgroundLoop()
-        other._assembly.shield(None)  # an unknown name fails here, not at the first question
+        other._assembly.shield(None)
         return other
 
     # One question
 
     def astream(self, question: str, **options: Unpack[AskOptions]) -> AsyncGenerator[Event, None]:
-        """The answer as it comes: `Retrieved`, then `TextDelta`s, then `Answered`, last.
+        """Stream the answer: first `Retrieved`, then any number of `TextDelta`, last `Answered`.
 
-        With `review` the answer is checked, and revised where it does not stand: `Reviewed` comes before `Answered`,
-        with the text that was kept; where `Reviewed.verdict.revised`, that text takes the place of all that was
-        streamed.
+        With `review`, the answer is checked and, if it is refused, revised. `Reviewed` then comes before `Answered`
+        and has the final text. If `Reviewed.verdict.revised` is true, that text replaces all streamed text.
 
-        An answer that breaks off after its first text gives `Interrupted` with the partial reply, then raises
-        StreamInterruptedError. Closing the generator stops the engine. Raises ConfigError for an unknown option.
+        If the answer breaks off after its first text, the stream yields `Interrupted` with the partial reply and then
+        raises StreamInterruptedError. Closing the generator stops the brain. Raises ConfigError for an unknown option.
         """
-        checked_names(options, AskOptions)
+        check_names("option", options, AskOptions.__optional_keys__)
         return self._answering.stream(question, options)
 
     async def acomplete(self, prompt: Prompt, **options: Unpack[CompleteOptions]) -> Reply:
-        """The answer to a prompt that is whole already: nothing is retrieved or added, the soul neither.
+        """The answer to a complete prompt. Nothing is retrieved and nothing is added to the prompt, not even the soul.
 
-        It goes through the brain's shield and into the ledger as a question does. `Reply.soul` is the fingerprint of
-        the prompt's own system text, empty where it has none. For evaluations, which ask every brain the same bytes.
+        The call goes through the brain's shield and into the ledger, as for a question. `Reply.soul` is the
+        fingerprint of the prompt's own system text, empty if the prompt has none. Meant for evaluations, which send
+        the same prompt to every brain.
         """
-        checked_names(options, CompleteOptions)
+        check_names("option", options, CompleteOptions.__optional_keys__)
         return await self._answering.complete(prompt, options)
 
     def complete(self, prompt: Prompt, **options: Unpack[CompleteOptions]) -> Reply:
-        """The answer to a prompt that is whole already: see `acomplete`."""
+        """The answer to a complete prompt: see `acomplete`."""
         return self._loop.run(lambda: self.acomplete(prompt, **options))
 
     async def apreview(self, question: str, **options: Unpack[AskOptions]) -> Preview:
-        """The prompt as it would be sent, with token counts; no brain is asked, nothing is reviewed or kept."""
-        checked_names(options, AskOptions)
+        """The prompt that would be sent for a question, with token counts. No brain answers and nothing is stored."""
+        check_names("option", options, AskOptions.__optional_keys__)
         return await self._answering.preview(question, options)
 
     def preview(self, question: str, **options: Unpack[AskOptions]) -> Preview:
-        """The prompt as it would be sent, with token counts: see `apreview`."""
+        """The prompt that would be sent for a question: see `apreview`."""
         return self._loop.run(lambda: self.apreview(question, **options))
 
     async def aroute(self, question: str, **options: Unpack[AskOptions]) -> RouteDecision:
-        """Which brain would be asked, and why; nobody is called."""
-        checked_names(options, AskOptions)
+        """The brain that would answer a question, and why. No brain is called."""
+        check_names("option", options, AskOptions.__optional_keys__)
         return await self._answering.route(question, options)
 
     def route(self, question: str, **options: Unpack[AskOptions]) -> RouteDecision:
-        """Which brain would be asked, and why; nobody is called."""
+        """The brain that would answer a question, and why: see `aroute`."""
         return self._loop.run(lambda: self.aroute(question, **options))
 
-    # A second opinion
-
     async def areview(self, answer: Reply | str, **options: Unpack[ReviewOptions]) -> ReviewVerdict:
-        """The verdict on an answer; nothing is revised.
+        """The verdict of a review of an answer. The answer is not revised.
 
-        A Reply is held against the passages that it was written from, and the question is its own. A text is held
-        against what the base gives for `question`, in that order: its `[F1]` is the first passage of
-        `search(query or question)`.
+        A Reply is compared with its own passages and its own question. A text is compared with the passages that a
+        search for `query`, else for `question`, returns: the mark `[F1]` in the text is the first of them.
         """
-        checked_names(options, ReviewOptions)
+        check_names("option", options, ReviewOptions.__optional_keys__)
         return await self._answering.review(answer, options)
 
     def review(self, answer: Reply | str, **options: Unpack[ReviewOptions]) -> ReviewVerdict:
-        """The verdict on an answer; nothing is revised: see `areview`."""
+        """The verdict of a review of an answer: see `areview`."""
         return self._loop.run(lambda: self.areview(answer, **options))
 
     def read(self, passage: Passage) -> CitedLines:
-        """A passage's lines as on disk now, and whether they changed since it was indexed."""
+        """The current lines of a passage's file, and whether they differ from the passage."""
         return self._answering.read(passage)
 
     # Many questions
@@ -240,53 +227,47 @@ class Agent(Faces):
     def abatch(
         self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> AsyncGenerator[Reply | CervellaError, None]:
-        """The answers in the order of the questions, so many asked at once; a question that fails gives its error.
+        """Answer many questions, at most `concurrency` at once, and yield the replies in the order of the questions.
 
-        A question is a text, or a mapping with `question` and options that hold for it alone. Closing the generator
-        stops the engines.
+        A question that fails yields its error instead of a reply. A question is a text, or a mapping with the key
+        `question` and options for that question alone. Closing the generator stops the brains.
         """
-        checked_names(options, AskOptions)
-
-        def answer(question: str, own: Mapping[str, Any]) -> Awaitable[Reply]:
-            asked = AskOptions(batch=True)
-            asked.update(options)
-            asked.update(cast(AskOptions, own))
-            return self.aask(question, **asked)
-
-        return in_order(answer, questions, concurrency=concurrency)
+        check_names("option", options, AskOptions.__optional_keys__)
+        return in_order(self.aask, questions, options, concurrency=concurrency)
 
     def batch(
         self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> Generator[Reply | CervellaError, None, None]:
-        """The answers in the order of the questions, as they come: see `abatch`."""
-        checked_names(options, AskOptions)
-        return self._loop.iterate(lambda: self.abatch(questions, concurrency=concurrency, **options))
+        """Answer many questions and yield the replies in the order of the questions: see `abatch`."""
+        answers = self.abatch(questions, concurrency=concurrency, **options)
+        return self._loop.iterate(lambda: answers)
 
-    # The ledger
+    # The ledger and the conversations
 
     @property
     def ledger(self) -> Ledger:
-        """What every call of an engine took and cost."""
+        """The ledger: the tokens, the time and the cost of every call of a brain."""
         return self._books.ledger
 
     def feedback(self, reply: Reply | str, *, good: bool, note: str | None = None) -> None:
-        """Keep in the ledger what somebody says of a reply, or of the id of one; a second word replaces the first.
+        """Store a judgement of a reply, given as a Reply or as its id. It replaces an earlier judgement of that reply.
 
-        Raises LedgerError where the ledger does not hold the reply, or can't be written.
+        Raises LedgerError if the ledger does not contain the reply, or can't be written.
         """
         self._books.feedback(reply if isinstance(reply, str) else reply.id, good=good, note=note)
 
-    # Conversations
-
     def session(self, id: str, *, filters: AnyFilters = None) -> Session:
-        """A conversation that is kept across restarts, by its id. `filters` hold for all its questions, for ever."""
+        """Open the conversation with this id, which is kept across restarts.
+
+        `filters` apply to all its questions, also when the conversation is opened again.
+        """
         from cervella.agent.session import Session
 
         return Session(self, id, Filters.of(filters), self.conversations, self._loop)
 
     @property
     def conversations(self) -> Conversations:
-        """All sessions: list, export, delete. A deleted one leaves the ledger too."""
+        """All conversations: list, export or delete them. Deleting one also deletes its questions from the ledger."""
         from cervella.records.conversations import Conversations
 
         return Conversations(self.config.conversations.path, on_delete=lambda id: self.ledger.forget(id))
@@ -294,49 +275,49 @@ class Agent(Faces):
     # The knowledge, without a brain
 
     def search(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
-        """The passages for a query, best first. Raises IndexMissingError where nothing is indexed yet."""
+        """The passages for a query, best first. Raises IndexMissingError if there is no index."""
         return self._answering.search(query, top_k=top_k, filters=filters)
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
-        """The passages for a query, best first, found in a worker thread."""
+        """The passages for a query, best first. The search runs in a worker thread."""
         return await self._answering.retrieve(query, top_k=top_k, filters=filters)
 
     def index(self, **options: Unpack[IndexOptions]) -> IndexReport:
-        """Bring the index up to date with the folder: what was added, changed and removed, and nothing else.
+        """Update the index with the files that were added, changed or removed since the last run.
 
-        Interrupted, it goes on where it was.
+        An interrupted run continues at the next call.
         """
-        checked_names(options, IndexOptions)
+        check_names("option", options, IndexOptions.__optional_keys__)
         return self._assembly.index().update(**options)
 
     async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:
-        """`index`, in a worker thread."""
+        """Update the index in a worker thread: see `index`."""
         import anyio.to_thread
 
         return await anyio.to_thread.run_sync(lambda: self.index(**options))
 
     def drift(self) -> IndexReport:
-        """How far the index is from the folder: what `index` would do, none of it done."""
+        """Report what `index` would do, without changing the index."""
         return self._assembly.index().drift()
 
     def roll_back(self) -> RolledBack:
-        """Let searches have the index as it was before the last run that changed it; once more undoes it.
+        """Restore the index to its state before the last run that changed it. A second call undoes the first.
 
-        Raises KnowledgeError where there is nothing to go back to; nothing is changed then.
+        Raises KnowledgeError if there is no earlier state; the index is not changed then.
         """
         return self._assembly.index().roll_back()
 
-    # The end
+    # Closing
 
     async def aclose(self) -> None:
-        """Release what the brains hold on this loop, then everything else."""
+        """Close the connections that the brains opened on this event loop, then everything that `close` closes."""
         import anyio.to_thread
 
         await self._close_brains()
         await anyio.to_thread.run_sync(self.close)
 
     def close(self) -> None:
-        """Release the engines, the index and the background loop. A closed agent can be used again."""
+        """Close the brains, the index and the background event loop. A closed agent can be used again."""
         if self._loop.running:
             self._loop.run(self._close_brains)
         self._loop.close()
@@ -347,21 +328,17 @@ class Agent(Faces):
         for shield in self._assembly.shields():
             try:
                 await shield.aclose()
-            except Exception:  # one brain that can't be closed is no reason to leave the rest open
+            except Exception:  # the other brains must still be closed
                 _logger.exception("the brain %s could not be closed", shield.name)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()

@@ -1,4 +1,4 @@
-"""The path of a question, from top to bottom: retrieve, make the prompt, ask, read the answer back, review, keep."""
+"""The steps of a question: retrieve passages, build the prompt, call the brain, check citations, review the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from cervella.agent.assembly import Assembly
 from cervella.agent.bookkeeping import Bookkeeping
-from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, answered
+from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, last_reply
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
@@ -48,14 +48,12 @@ from cervella.types.deadline import Deadline
 if TYPE_CHECKING:
     from cervella.review.revision import Review
 
-__all__ = ["Answering"]
-
 _logger = logging.getLogger("cervella")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Asked:
-    """A question on its way: what its answer is read back with."""
+    """A question whose prompt is ready to be sent."""
 
     prompt: Prompt
     retrieval: Retrieval
@@ -64,18 +62,18 @@ class _Asked:
     """The fingerprint of the prompt's system text."""
     session: str | None = None
     searched: bool = True
-    """False for passages that no retriever gave: their files are not looked at."""
+    """Whether the retriever found the passages. If not, their files are not compared with the index."""
 
 
 class Answering:
-    """Answers questions with the parts of an agent, and keeps the books of every call."""
+    """Answers questions with the parts of an agent, and records every call in the ledger."""
 
     def __init__(self, assembly: Assembly, books: Bookkeeping) -> None:
         self._assembly = assembly
         self._books = books
 
     def of(self, assembly: Assembly) -> Answering:
-        """The same with other parts, and the same books."""
+        """A copy with other parts and the same bookkeeping."""
         return Answering(assembly, self._books)
 
     async def stream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
@@ -102,20 +100,20 @@ class Answering:
     async def retrieve(
         self, query: str, deadline: Deadline | None = None, *, top_k: int | None, filters: AnyFilters
     ) -> Retrieval:
-        """The passages for a query, found in a worker thread before the deadline."""
+        """The passages for a query. The search runs in a worker thread. Raises KnowledgeError at the deadline."""
         work = functools.partial(self.search, query, top_k=top_k, filters=filters)
         try:
             with anyio.fail_after(None if deadline is None else deadline.left()):
                 return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
         except TimeoutError as error:
             raise KnowledgeError(
-                "Retrieval did not end in the time that the caller set.",
-                remedy="Give a longer timeout; the first search of a process loads the index.",
+                "The retrieval took longer than the timeout of the question.",
+                remedy="Set a longer timeout. The first search of a process is slower, because it loads the index.",
                 code="retrieval_timeout",
             ) from error
 
     def search(self, query: str, *, top_k: int | None, filters: AnyFilters) -> Retrieval:
-        """The passages for a query. Raises ConfigError where it is empty."""
+        """The passages for a query. Raises ConfigError if the query is empty."""
         _check_text(query, "question")
         top_k = self._assembly.config.knowledge.top_k if top_k is None else top_k
         return self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
@@ -125,13 +123,13 @@ class Answering:
     async def _prompt(
         self, question: str, options: AskOptions, deadline: Deadline, retrieval: Retrieval | None = None
     ) -> tuple[Prompt, Retrieval]:
-        """The prompt for a question, with what is retrieved for it, or with `retrieval` where that is given."""
+        """The prompt for a question and its retrieval. Searches for passages unless `retrieval` is given."""
         _check_text(question, "question")
         images = _checked_images(options.get("images", ()))
         max_output_tokens, temperature = options.get("max_output_tokens"), options.get("temperature")
         _check_numbers(max_output_tokens, temperature)
         history = options.get("history")
-        given = tuple(history) if isinstance(history, Iterable) else history  # an iterator is read once
+        given = tuple(history) if isinstance(history, Iterable) else history  # an iterator can be read only once
         turns, today = history_of(given), datetime.date.today().isoformat()
         soul, lang, persona = self._assembly.soul, self._assembly.language, self._assembly.persona
         if retrieval is None:
@@ -171,7 +169,7 @@ class Answering:
     async def _answer(
         self, asked: _Asked, shield: Shielded, review: Review | None = None
     ) -> AsyncGenerator[Event, None]:
-        """`TextDelta`s, `Reviewed` where it is wanted, then `Answered`; in the books whatever becomes of it."""
+        """Yield `TextDelta` events, `Reviewed` if there is a review, then `Answered`. All calls go into the ledger."""
         prompt = asked.prompt
         with self._books.reply(prompt.reply, session=asked.session, soul=asked.soul, question=prompt.question):
             try:
@@ -199,14 +197,15 @@ class Answering:
                 yield Interrupted(reply=await self._reply(asked, partial))
                 raise
 
-    # Read the answer back: citations and grounding
+    # Check the citations
 
     async def _reply(self, asked: _Asked, completion: Completion) -> Reply:
+        """The reply for a completion: its citations are checked, and its calls are in the ledger."""
         prompt, retrieval, lang = asked.prompt, asked.retrieval, self._assembly.language
         await self._books.written(prompt.reply, completion.text)
         last = completion.attempts[-1] if completion.attempts else None
         shown = prompt.sources if last is None else {m: p for m, p in prompt.sources.items() if m in last.shown}
-        answer = "" if completion.finish_reason == "refusal" else completion.text  # a refusal answers nothing
+        answer = "" if completion.finish_reason == "refusal" else completion.text  # a refusal has no citations
         cited = {item.mark: shown[item.mark] for item in find_marks(answer) if item.mark in shown}
         changed = await anyio.to_thread.run_sync(self._changed, cited) if asked.searched and cited else {}
         read_back = await find_citations_within(
@@ -217,10 +216,11 @@ class Answering:
             reader=functools.partial(LinesReader, self.read),
             changed=changed,
         )
-        stale = {citation.path for citation in read_back.citations if citation.changed}  # since the last look, maybe
+        # A cited file may have changed after the retriever last compared the folder with the index.
+        stale = {citation.path for citation in read_back.citations if citation.changed}
         behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
-        said = strip_marks(answer)  # an engine may say it in another language than the base's
-        abstains = any(language(code).abstains(said) for code in known_languages())
+        bare = strip_marks(answer)
+        abstains = any(language(code).abstains(bare) for code in known_languages())  # a brain may use any language
         return Reply(
             id=prompt.reply,
             question=prompt.question,
@@ -247,7 +247,7 @@ class Answering:
         )
 
     def _changed(self, cited: Mapping[str, Passage]) -> dict[str, bool | None]:
-        """By mark whether the file behind it has changed since it was indexed; None where nobody can tell."""
+        """For each citation mark, whether its file has changed since it was indexed. None if this is not known."""
         retriever = self._assembly.retriever
         look: Callable[[Passage], bool | None] | None = getattr(retriever, "changed", None)
         if look is None and hasattr(retriever, "lines"):
@@ -259,8 +259,8 @@ class Answering:
             return {}
         try:
             return {mark: look(passage) for mark, passage in cited.items()}
-        except Exception:  # the answer is there, and is not lost for this
-            _logger.exception("whether the cited files have changed could not be looked at")
+        except Exception:  # the answer is complete and must not be lost
+            _logger.exception("the cited files could not be compared with the index")
             return {}
 
     def read(self, passage: Passage) -> CitedLines:
@@ -272,11 +272,11 @@ class Answering:
     # Review
 
     def _review(self, review: bool | AnyBrain | None) -> Review | None:
-        """How the answer is reviewed; None where it is not."""
+        """The settings of the review for the option `review`. None if the answer is not reviewed."""
         own = self._assembly.config.review
         if review is False or (review is None and not own.enabled):
             return None
-        from cervella.review.revision import Review  # with its checks: most answers are not reviewed
+        from cervella.review.revision import Review  # imported late, because most answers are not reviewed
 
         second = own.brain if review is None or review is True else review
         return Review(
@@ -302,8 +302,8 @@ class Answering:
         question = written.question if written is not None else options.get("question")
         if not question:
             raise ConfigError(
-                "A text is reviewed beside the question that it answers.",
-                remedy="Give it as question=…",
+                "The review of a text needs the question that the text answers.",
+                remedy="Add question=… to the call.",
                 code="no_question",
             )
         found = None if written is None else Retrieval(query=written.retrieval_query, passages=written.passages)
@@ -318,7 +318,7 @@ class Answering:
             verdict, _ = await review.review(prompt, written, deadline)
             return verdict
 
-    # A prompt that is whole already, and a question that is not sent
+    # A complete prompt, and a question that is not sent
 
     async def complete(self, prompt: Prompt, options: CompleteOptions) -> Reply:
         """See `Agent.acomplete`."""
@@ -332,7 +332,7 @@ class Answering:
             searched=False,
         )
         shield = self._assembly.shield(options.get("brain"), repeatable=options.get("repeatable", False))
-        return await answered(self._answer(asked, shield))
+        return await last_reply(self._answer(asked, shield))
 
     async def preview(self, question: str, options: AskOptions) -> Preview:
         """See `Agent.apreview`."""
@@ -359,7 +359,7 @@ class Answering:
         return RouteDecision(brain=members[0], rule=rule, reason=reason, features={}, order=tuple(members))
 
     async def _unsent(self, question: str, options: AskOptions) -> tuple[Shielded, Prompt, Retrieval]:
-        """What a question would be asked with. A second brain that can't be made fails here as it would there."""
+        """The brain, the prompt and the retrieval for a question. Fails if its brains can't be loaded."""
         deadline = Deadline(options.get("timeout"))
         shield = self._assembly.shield(options.get("brain"))
         if options.get("review") is not None:
@@ -368,19 +368,19 @@ class Answering:
         return shield, replace(prompt, reply=""), retrieval
 
 
-# What can be asked
+# Checks of the arguments
 
 
-def _check_text(text: Any, called: str) -> None:
-    """Raises ConfigError for what is no text, and for one that is empty."""
+def _check_text(text: Any, name: str) -> None:
+    """Raises ConfigError if `text` is not a string or is empty."""
     if not isinstance(text, str) or is_blank(text):
         raise ConfigError(
-            f"The {called} is {text!r:.40}.", remedy="Ask something: a text that is not empty.", code="empty_question"
+            f"The {name} is {text!r:.40}.", remedy="Give a text that is not empty.", code="empty_question"
         )
 
 
 def _check_numbers(max_output_tokens: Any, temperature: Any) -> None:
-    """Raises ConfigError for a number that can't be used."""
+    """Raises ConfigError if one of the numbers is out of range."""
     whole = isinstance(max_output_tokens, int) and not isinstance(max_output_tokens, bool) and max_output_tokens > 0
     if max_output_tokens is not None and not whole:
         raise _wrong("max_output_tokens", max_output_tokens, "Give a whole number above 0, or None.")
@@ -390,7 +390,7 @@ def _check_numbers(max_output_tokens: Any, temperature: Any) -> None:
 
 
 def _checked_images(images: Any) -> tuple[Image, ...]:
-    """The images, read once; raises ConfigError for what is none."""
+    """The images as a tuple. Raises ConfigError if one is not an Image."""
     cure = "Give Image objects: [Image(media_type='image/png', data=…)]."
     if not isinstance(images, Iterable):
         raise _wrong("images", images, cure)

@@ -1,6 +1,6 @@
-"""Soul, retriever and brains, made of a configuration and of the objects that stand in for parts of it.
+"""Creates the soul, the retriever and the brains of an agent, from its configuration or from the given objects.
 
-Nothing is read before it is needed: the soul and the index at the first question, a brain at its first answer.
+Each part is created at its first use: the soul and the index at the first question, a brain at its first answer.
 """
 
 from __future__ import annotations
@@ -30,15 +30,13 @@ from cervella.types import Prompt
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
 
-__all__ = ["Assembly"]
-
 _logger = logging.getLogger("cervella")
 
 
 class Assembly:
-    """The parts of an Agent. Thread-safe; each part is made once.
+    """The parts of an Agent. Thread-safe. Each part is created once.
 
-    `locked`: the soul of the configuration is compared with its lock.
+    `locked`: compare the configured soul with its lock file.
     """
 
     def __init__(
@@ -77,14 +75,14 @@ class Assembly:
     def _answer_with(self, brain: AnyBrain | None) -> None:
         self._brain = brain
         self.brain_reason: str | None = None
-        """Why this brain answers, where none was named; None before it is chosen, and where one was."""
+        """Why the default brain was chosen. None before that, and if a brain is configured."""
         self._lock = ForkLock()
         self._shields: dict[tuple[object, bool], Shielded] = {}
         self._cooldown = Cooldown()
         self._composing: list[str] = []
 
     def with_brain(self, brain: AnyBrain) -> Assembly:
-        """The same soul and knowledge, and another brain."""
+        """A copy with the same soul and knowledge and another brain."""
         _ = self.soul, self.retriever
         other = copy.copy(self)
         other._owns_retriever = False
@@ -93,7 +91,7 @@ class Assembly:
 
     @property
     def brain_name(self) -> str:
-        """The name of what was asked for, or of the default; nothing is loaded for it."""
+        """The name of the configured brain, or of the default brain. Several names are joined by commas."""
         named = self._brain if self._brain is not None else self.config.brain or self._default()[0]
         several = named if isinstance(named, (list, tuple)) else (named,)
         return ", ".join(
@@ -102,7 +100,7 @@ class Assembly:
 
     @property
     def soul(self) -> Soul:
-        """Read, checked and compared with its lock at the first use. Raises SoulError."""
+        """The soul. At the first use it is read, checked and compared with its lock file. Raises SoulError."""
         with self._lock:
             if self._checked_soul is None:
                 self._checked_soul = self._soul = self._soul_to_check()
@@ -119,8 +117,8 @@ class Assembly:
             return soul
         if not isinstance(self._soul, Constitution) and find_secrets(self._soul.system_prompt()):
             raise SoulError(
-                f"The soul {self._soul.name!r} holds a secret.",
-                remedy="Take it out: the soul is sent to every brain.",
+                f"The soul {self._soul.name!r} contains a secret.",
+                remedy="Remove it, because the soul is sent to every brain.",
                 code="secret_in_soul",
             )
         return self._soul
@@ -141,14 +139,14 @@ class Assembly:
             return self._retriever
 
     def _constitution(self) -> Path | None:
-        """The file that the soul is read from; None where the soul is an object that was read from none."""
+        """The file of the Constitution. None if the soul is an object that was not read from a file."""
         if self._soul is None:
             return self.config.soul.constitution
         return self._soul.files[0][0] if isinstance(self._soul, Constitution) else None
 
     @property
     def persona(self) -> str | None:
-        """Her name; None where her Constitution can't be read: an answer then raises SoulError, a search need not."""
+        """The persona's name. None if the Constitution can't be read: a search works without it, an answer does not."""
         if self._persona is None:
             own = self.config.soul
             try:
@@ -162,7 +160,7 @@ class Assembly:
 
     @property
     def traits(self) -> Traits:
-        """What the Constitution declares of her, `[soul.traits]` on top."""
+        """The traits that the Constitution declares, overridden by `[soul.traits]`."""
         return Traits.of(self.soul, self.config.soul.traits.model_dump(exclude_none=True))
 
     @functools.cached_property
@@ -171,7 +169,7 @@ class Assembly:
         return language(self.config.knowledge_language)
 
     def index(self) -> KnowledgeIndex:
-        """The writer of the index."""
+        """A new writer for the index."""
         from cervella.knowledge import KnowledgeIndex
         from cervella.knowledge.embedders.cache import EmbeddingCache, default_cache_folder
 
@@ -180,7 +178,7 @@ class Assembly:
         return KnowledgeIndex(own.folder, own.index, cache=cache, mode=int(own.index_mode, 8), **self._of_the_base())
 
     def _of_the_base(self) -> dict[str, Any]:
-        """What the writer of the index and its reader must agree on."""
+        """Settings that must be the same for the writer and the reader of the index."""
         own = self.config.knowledge
         return {
             "embedder": self.embedder,
@@ -191,9 +189,9 @@ class Assembly:
         }
 
     def shield(self, brain: AnyBrain | None, *, repeatable: bool = False) -> Shielded:
-        """The brain that was asked for, or the configured one, behind its shield.
+        """The given brain, else the configured one, wrapped in its shield.
 
-        `repeatable` sets that option of a brain that is made here, unless its configuration does.
+        `repeatable` sets the option of that name, if the brain is given by name and its configuration does not set it.
         """
         with self._lock:
             named = brain if brain is not None else self._brain if self._brain is not None else self._configured()
@@ -209,8 +207,8 @@ class Assembly:
         if isinstance(named, str) and kind_of(named, options) in COMPOSED:
             if named in self._composing:
                 raise ConfigError(
-                    f"The brain {named!r} is made of itself: {' > '.join([*self._composing, named])}.",
-                    remedy="Name other members.",
+                    f"The brain {named!r} contains itself: {' > '.join([*self._composing, named])}.",
+                    remedy="Remove it from its own members.",
                 )
             self._composing.append(named)
             try:
@@ -234,7 +232,7 @@ class Assembly:
         )
 
     def _may_afford(self, shielded: Shielded, prompt: Prompt) -> bool:
-        """Whether the budget allows a brain this prompt; of several brains, one of them."""
+        """Whether the budget allows this prompt for the brain, or for at least one of its members."""
         return any(self._books.affordable(leaf.brain, prompt) for leaf in leaves(shielded))
 
     def _configured(self) -> str | tuple[str, ...]:
@@ -246,18 +244,18 @@ class Assembly:
         return named
 
     def _default(self) -> tuple[str, str]:
-        """The brain that answers where none is named, and why; looked up once."""
+        """The name of the default brain, used if none is configured, and the reason. Determined once."""
         if self._default_choice is None:
             self._default_choice = default_brain(self.config.brains)
         return self._default_choice
 
     def shields(self) -> list[Shielded]:
-        """The brains that were asked so far."""
+        """The brains that have been created so far."""
         with self._lock:
             return list(self._shields.values())
 
     def close(self) -> None:
-        """Close the index. The agent closes the brains, each on the loop that it ran on."""
+        """Close the index. The agent closes the brains, because each must be closed on its own event loop."""
         with self._lock:
             self._shields.clear()
             close = getattr(self._retriever, "close", None)
@@ -266,7 +264,7 @@ class Assembly:
 
 
 def _key(brain: Any) -> object:
-    """A name, or which object it is; of several, of each."""
+    """A cache key: a name itself, the id of an object, a tuple of keys for several brains."""
     if isinstance(brain, (list, tuple)):
         return tuple(map(_key, brain))
     return brain if isinstance(brain, str) else id(brain)

@@ -1,6 +1,6 @@
-"""What each call of an engine cost, written into the ledger; and whether the budget allows it, asked before.
+"""Checks the budget before each call of an engine, and writes the cost of the call into the ledger afterwards.
 
-An answer never fails, and never waits long, because the ledger can't be written.
+If the ledger can't be written, an answer neither fails nor waits longer than a second.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from cervella.records.ledger import Ledger, Limit, Prices, Row
 from cervella.records.ledger.budget import limits_of
 from cervella.types import Attempt, Location, Prompt
 
-__all__ = ["Bookkeeping"]
-
 _logger = logging.getLogger("cervella")
 
-_MOST_UNWRITTEN = 10_000
-_AGAIN_SECONDS = 5.0
-_LONGEST_WAIT_SECONDS = 1.0
-"""An answer waits so long for the ledger, then it is given all the same."""
-_LONGEST_ANSWER, _IMAGE_TOKENS = 4096, 1600
-"""Tokens estimated for an answer whose length nobody limits, and for an image."""
+_MAX_UNWRITTEN = 10_000
+"""Rows kept in memory while the ledger can't be written. Above this number the oldest rows are lost."""
+_RETRY_SECONDS = 5.0
+"""Seconds between two attempts to write a ledger that can't be written."""
+_MAX_WAIT_SECONDS = 1.0
+"""Maximum seconds that an answer waits until its calls are written."""
+_DEFAULT_OUTPUT_TOKENS, _IMAGE_TOKENS = 4096, 1600
+"""Tokens assumed in cost estimates: for an answer without a maximum length, and for one image."""
 _SHARED = tuple({one.name for one in fields(Attempt)} & {one.name for one in fields(Row)})
-"""Fields that an Attempt and its Row have in common."""
+"""Fields that Attempt and Row have in common."""
 
 
 @dataclass(eq=False)
 class _Open:
-    """The books of a reply that is being made."""
+    """The records of a reply that is not finished."""
 
     session: str | None = None
     soul: str = ""
@@ -55,12 +55,12 @@ class _Open:
     costs: list[Decimal | None] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     reserved: list[tuple[str, int, Decimal]] = field(default_factory=list)
-    """Brain, number and amount of what is set aside."""
+    """Reserved budget: brain, number of the reservation, amount in US dollars."""
     writing: list[Future[None]] = field(default_factory=list)
 
 
 class Bookkeeping:
-    """Gives the shield its guard and its `on_attempt`, and the agent the cost of a reply. Thread-safe."""
+    """The shield's callbacks `guard` and `on_attempt`, and the cost of each reply. Thread-safe."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Bookkeeping:
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
-        """`guard` and `on_attempt` are called too. Raises ConfigError for a price or a limit that can't be used."""
+        """`guard` and `on_attempt` are the caller's own callbacks. Raises ConfigError for a wrong price or limit."""
         own, budget = config.ledger, config.budget
         self._brains = config.brains
         self._guard = guard
@@ -80,23 +80,23 @@ class Bookkeeping:
         self._refuse_unknown = budget.unknown == "refuse"
         if self._limits and not own.enabled:
             raise ConfigError(
-                "There is a budget, and [ledger] enabled is false.",
-                remedy="A budget is computed from the ledger: enable it, or delete [budget].",
+                "[budget] has a limit, but [ledger] enabled is false.",
+                remedy="The spending is computed from the ledger. Enable the ledger, or delete [budget].",
             )
         self._enabled = own.enabled
         self._ledger = Ledger(own.path, keep_days=own.keep_days)
         self._lock = ForkLock()
         self._replies: dict[str, _Open] = {}
         self._outside = _Open()
-        self._unwritten: deque[tuple[Row, int | None]] = deque(maxlen=_MOST_UNWRITTEN)
+        self._unwritten: deque[tuple[Row, int | None]] = deque(maxlen=_MAX_UNWRITTEN)
         self._writer: ThreadPoolExecutor | None = None
         self._pid = os.getpid()
-        self._again = 0.0
-        self._said: set[str] = set()
+        self._retry_at = 0.0
+        self._warnings: set[str] = set()
 
     @property
     def ledger(self) -> Ledger:
-        """The ledger, with every call so far written."""
+        """The ledger, after all pending rows are written."""
         self._flush()
         return self._ledger
 
@@ -104,7 +104,7 @@ class Bookkeeping:
 
     @contextmanager
     def reply(self, id: str, *, session: str | None, soul: str, question: str) -> Iterator[None]:
-        """While a reply is made. At its end, whatever became of it, what is still set aside for it is given back."""
+        """Context manager around the making of a reply. At its end, unused reservations of the budget are released."""
         words = mask_secrets(question)[0] if self._keep_text else None
         with self._lock:
             made = self._replies[id] = _Open(session=session, soul=soul, question=words)
@@ -118,39 +118,39 @@ class Bookkeeping:
                 self._submit(lambda: self._quietly(lambda: self._ledger.release(numbers)))
 
     def cost(self, reply: str) -> Decimal | None:
-        """What the calls of a reply cost together; None where one of them is not known."""
+        """The cost of all calls of a reply, in US dollars. None if the cost of one of them is not known."""
         costs = self._replies[reply].costs
         return None if not costs or None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
 
     async def written(self, reply: str, answer: str) -> None:
-        """Wait until the calls of a reply are written; not for long."""
+        """Store the answer if the ledger keeps texts. Wait, at most a second, until the reply's calls are written."""
         writing = self._replies[reply].writing
         if writing and self._keep_text:
             words = mask_secrets(answer)[0]
             writing.append(self._submit(lambda: self._quietly(lambda: self._ledger.keep_answer(reply, words))))
         if not all(one.done() for one in writing):
-            await anyio.to_thread.run_sync(wait, list(writing), _LONGEST_WAIT_SECONDS)
+            await anyio.to_thread.run_sync(wait, list(writing), _MAX_WAIT_SECONDS)
 
     def feedback(self, reply: str, *, good: bool, note: str | None) -> None:
-        """Keep a judgement of a reply. Raises LedgerError."""
+        """Store a judgement of a reply. Raises LedgerError."""
         words = None if note is None else mask_secrets(note)[0]
         self._submit(lambda: self._ledger.add_feedback(reply, good=good, note=words)).result()
 
-    # What the shield calls
+    # Callbacks of the shield
 
     async def guard(self, brain: Brain, prompt: Prompt) -> None:
-        """Raises BudgetError where the call could pass a limit."""
+        """Reserve the estimated cost of a call. Raises BudgetError if the call could exceed a spending limit."""
         if self._guard is not None:
             allowed = self._guard(brain, prompt)
             if inspect.isawaitable(allowed):
                 await allowed
         location = self._location(brain)
         limits = [limit for limit in self._limits if limit.holds_for(brain.name)]
-        if limits or location == "cloud":  # a price list takes its time to load: not on the event loop
-            await anyio.to_thread.run_sync(self._set_aside, brain, prompt, location, limits)
+        if limits or location == "cloud":  # in a thread, because loading the price list is slow
+            await anyio.to_thread.run_sync(self._reserve, brain, prompt, location, limits)
 
     def affordable(self, brain: Brain, prompt: Prompt) -> bool:
-        """Whether the budget allows this call now; nothing is set aside for it."""
+        """Whether the budget allows this call now. Nothing is reserved."""
         limits = [limit for limit in self._limits if limit.holds_for(brain.name)]
         if not limits:
             return True
@@ -175,11 +175,13 @@ class Bookkeeping:
             brain.model,
             location,
             input_tokens=estimate_tokens(render(prompt)) + _IMAGE_TOKENS * len(prompt.images),
-            output_tokens=int(prompt.max_output_tokens or optional_members(brain).max_output_tokens or _LONGEST_ANSWER),
+            output_tokens=int(
+                prompt.max_output_tokens or optional_members(brain).max_output_tokens or _DEFAULT_OUTPUT_TOKENS
+            ),
             at=_now(),
         )
 
-    def _set_aside(self, brain: Brain, prompt: Prompt, location: Location, limits: list[Limit]) -> None:
+    def _reserve(self, brain: Brain, prompt: Prompt, location: Location, limits: list[Limit]) -> None:
         estimate = self._estimate(brain, prompt, location)
         if not limits:
             return
@@ -195,16 +197,16 @@ class Bookkeeping:
         with self._lock:
             self._reply(prompt.reply).reserved.append((brain.name, number, estimate))
 
-    def _unknown(self, what: str, brain: str) -> None:
+    def _unknown(self, problem: str, brain: str) -> None:
         if self._refuse_unknown:
             raise BudgetError(
-                f"{what}, and [budget] unknown is 'refuse'.",
-                remedy=f'Give [brains.{brain}.price], or set unknown = "allow".',
+                f"{problem}, and [budget] unknown is 'refuse'.",
+                remedy=f'Set a price in [brains.{brain}.price], or set [budget] unknown = "allow".',
             )
-        self._warn(f"{what}: the call is made all the same, as [budget] unknown says")
+        self._warn(f"{problem}: the call is made, because [budget] unknown is 'allow'")
 
     def on_attempt(self, attempt: Attempt) -> None:
-        """Price a call, and write it in the background."""
+        """Compute the cost of a finished call and write it into the ledger in the background."""
         at = _now()
         cost = self._prices.cost(attempt, at)
         with self._lock:
@@ -239,18 +241,18 @@ class Bookkeeping:
     def _reply(self, reply: str) -> _Open:
         return self._replies.get(reply, self._outside)
 
-    # The writer: one thread, so that nobody's event loop waits for a disk
+    # The writer: a thread of its own, so that no event loop waits for the disk
 
     def _submit(self, work: Callable[[], None]) -> Future[None]:
         with self._lock:
-            if self._pid != os.getpid():  # a fork: threads stay behind, and what was unwritten is the parent's to write
+            if self._pid != os.getpid():  # a forked child has no threads, and the parent writes the pending rows
                 self._pid, self._writer = os.getpid(), None
                 self._unwritten.clear()
             if self._writer is None:
                 self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cervella-ledger")
             try:
                 return self._writer.submit(work)
-            except RuntimeError:  # the interpreter is on its way out: it starts no thread any more
+            except RuntimeError:  # the interpreter is shutting down and starts no more threads
                 done: Future[None] = Future()
         try:
             work()
@@ -261,7 +263,7 @@ class Bookkeeping:
 
     def _write(self, row: Row, reserved: int | None) -> None:
         self._unwritten.append((row, reserved))
-        if time.monotonic() >= self._again:
+        if time.monotonic() >= self._retry_at:
             self._write_all()
 
     def _write_all(self) -> None:
@@ -273,12 +275,12 @@ class Bookkeeping:
                 [row for row, _ in waiting], reserved=[number for _, number in waiting if number is not None]
             )
         except LedgerError as error:
-            if not self._again:
+            if not self._retry_at:
                 _logger.warning("%s; calls are kept in memory until it can be written", error.message.rstrip("."))
-            self._again = time.monotonic() + _AGAIN_SECONDS
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
         else:
             self._unwritten.clear()
-            self._again = 0.0
+            self._retry_at = 0.0
 
     def _quietly(self, work: Callable[[], None]) -> None:
         try:
@@ -286,17 +288,17 @@ class Bookkeeping:
         except LedgerError as error:
             self._warn(error.message.rstrip("."))
 
-    def _warn(self, what: str) -> None:
-        if what not in self._said:
-            self._said.add(what)
-            _logger.warning("%s", what)
+    def _warn(self, message: str) -> None:
+        if message not in self._warnings:
+            self._warnings.add(message)
+            _logger.warning("%s", message)
 
     def _flush(self) -> None:
         if self._writer is not None or self._unwritten:
             self._submit(self._write_all).result()
 
     def close(self) -> None:
-        """Write what is left, and close the file. It can be used again."""
+        """Write the pending rows and close the ledger. The object can be used again."""
         self._flush()
         with self._lock:
             writer, self._writer = self._writer, None

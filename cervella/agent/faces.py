@@ -1,4 +1,4 @@
-"""The ways to ask, and their options: sync and async, whole and as it comes, one question and many."""
+"""The options of a question, and the calls that `Agent` and `Session` share: `ask`, `aask`, `stream` and batches."""
 
 from __future__ import annotations
 
@@ -6,221 +6,197 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import Any, TypeAlias, TypedDict, Unpack, cast
 
-from cervella.errors import CervellaError, ConfigError, did_you_mean
+from cervella.errors import CervellaError, ConfigError, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.protocols import Brain
 from cervella.types import Answered, Event, Filters, Image, Progress, Reply
 
-__all__ = [
-    "BATCH_OPTIONS",
-    "AnyBrain",
-    "AnyFilters",
-    "AskOptions",
-    "BatchQuestion",
-    "CompleteOptions",
-    "Faces",
-    "IndexOptions",
-    "ReviewOptions",
-    "answered",
-    "checked_names",
-    "in_order",
-]
-
 AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
-"""A name, an object, or several of them: the first that answers."""
+"""A brain's name, a brain object, or a list of them. With a list, the first brain that succeeds answers."""
 AnyFilters: TypeAlias = Filters | Mapping[str, Any] | None
-"""Filters, or their fields as a mapping."""
+"""A Filters object, or a mapping with its fields. None: no filters."""
 BatchQuestion: TypeAlias = str | Mapping[str, Any]
-"""A text, or a mapping with `question` and options that hold for it alone."""
+"""A question as a text, or a mapping with the key `question` and options for that question alone."""
 BATCH_OPTIONS = ("brain", "filters", "history", "max_output_tokens", "query", "temperature", "timeout", "top_k")
-"""The options that one question of a batch can have."""
-_AHEAD = 4
-"""Answers that may wait for a slower one before them, as a multiple of those asked at once."""
+"""The options that one question of a batch can set for itself."""
+_WAITING_PER_CALL = 4
+"""Tasks that may be waiting or finished, per concurrent call: limits how far ahead of a slow answer a batch reads."""
 
 
 class AskOptions(TypedDict, total=False):
     """The options of a question, the same for `ask`, `stream`, `preview`, `route`, `batch` and a session.
 
-    All can be left out. A session has its own `history`, `query` and `session`, and raises ConfigError for them.
+    All are optional. A session sets `history`, `query` and `session` itself, and raises ConfigError if they are given.
     """
 
     batch: bool
-    """Nobody waits for this answer, which a router looks at. By default false; true in `batch`."""
+    """True if no person is waiting for the answer; a router may use this. Default: false; true in `batch`."""
     brain: AnyBrain | None
-    """Who answers this question; by default the brain of the agent."""
+    """The brain that answers this question. Default: the agent's brain."""
     filters: AnyFilters
-    """What the question may see of the base; by default all of it."""
+    """Which passages may be retrieved. Default: all."""
     history: Iterable[Any] | None
-    """What was said before, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
-    By default nothing."""
+    """The earlier turns, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
+    Default: none."""
     images: Iterable[Image]
-    """Pictures that go with the question; by default none."""
+    """Images that are sent with the question. Default: none."""
     max_output_tokens: int | None
-    """The longest answer, in tokens; by default as the brain is configured."""
+    """Maximum length of the answer, in tokens. Default: as configured for the brain."""
     query: str | None
-    """What to search for; by default the question, and a follow-up («e quanto costa?») with the one before it."""
+    """The text to search for. Default: the question; for a follow-up question, the earlier question and this one."""
     review: bool | AnyBrain | None
-    """True: the checks and the second opinion of `[review]`; a brain: it gives the second opinion; False: no review.
-    By default `[review] enabled` says."""
+    """True: review the answer as `[review]` configures. A brain: review it with that brain as second opinion. False:
+    no review. Default: `[review] enabled`."""
     session: str | None
-    """Whose question the ledger says it is; by default nobody's."""
+    """The session id that the ledger stores for this question. Default: none."""
     temperature: float | None
-    """0 or more; by default as the brain is configured."""
+    """Sampling temperature, 0 or more. Default: as configured for the brain."""
     timeout: float | None
-    """Seconds for all of it, retrieval included; by default no limit."""
+    """Maximum seconds for the whole answer, retrieval included. Default: no limit."""
     top_k: int | None
-    """How many passages to retrieve; by default that of `[knowledge]`."""
+    """Number of passages to retrieve. Default: `[knowledge] top_k`."""
 
 
 class CompleteOptions(TypedDict, total=False):
-    """The options of `complete`. All can be left out."""
+    """The options of `complete`. All are optional."""
 
     brain: AnyBrain | None
-    """Who answers; by default the brain of the agent."""
+    """The brain that answers. Default: the agent's brain."""
     repeatable: bool
-    """A brain that is asked for by name is made with its option `repeatable`, where it has one and the configuration
-    does not set it: the same prompt then gives the same bytes. By default false."""
+    """Ask for identical output for an identical prompt: sets the brain's option `repeatable`, if the brain is given by
+    name, has that option and the configuration does not set it. Default: false."""
     session: str | None
-    """Whose prompt the ledger says it is; by default nobody's."""
+    """The session id that the ledger stores for this prompt. Default: none."""
     timeout: float | None
-    """Seconds for all of it; by default no limit."""
+    """Maximum seconds for the answer. Default: no limit."""
 
 
 class ReviewOptions(TypedDict, total=False):
-    """The options of `review`. All can be left out; those of the search count only for a text, not for a Reply."""
+    """The options of `review`. All are optional. For a Reply, `filters`, `query` and `top_k` are ignored."""
 
     brain: AnyBrain | None
-    """Who gives the second opinion; by default the brain of `[review]`."""
+    """The brain that gives the second opinion. Default: `[review] brain`."""
     filters: AnyFilters
-    """What the search may see of the base; by default all of it."""
+    """Which passages may be retrieved. Default: all."""
     query: str | None
-    """What to search for; by default the question."""
+    """The text to search for. Default: the question."""
     question: str | None
-    """What a text answers: a text needs it, a Reply has its own."""
+    """The question that the text answers. Required for a text; a Reply has its own."""
     tainted: bool
-    """The text was written with something local-only in sight: no cloud brain may see it. By default false."""
+    """True if the author of the text had seen local-only passages: it is then not sent to a cloud brain. Default:
+    false."""
     timeout: float | None
-    """Seconds for all of it; by default no limit."""
+    """Maximum seconds for the review. Default: no limit."""
     top_k: int | None
-    """How many passages to retrieve; by default that of `[knowledge]`."""
+    """Number of passages to retrieve. Default: `[knowledge] top_k`."""
 
 
 class IndexOptions(TypedDict, total=False):
-    """The options of `index`. All can be left out, and are then false."""
+    """The options of `index`. All are optional and false by default."""
 
     force: bool
-    """Read every file again, and accept that many are gone."""
+    """Read every file again, and accept that many files have disappeared."""
     rebuild: bool
-    """Start from nothing."""
+    """Delete the index and build it again."""
     verify: bool
-    """Hold the whole index against its manifest."""
+    """Compare the whole index with its manifest."""
     purge: bool
-    """Leave no byte of what was deleted."""
+    """Remove deleted text from the index files on disk, down to the last byte."""
     strict: bool
-    """Where a pattern of `[knowledge] local_only` names nothing, raise UnmatchedPatternError before anything is
-    written, as `cervella index` does. Else the log and the report warn of it, and what was marked stays marked."""
+    """Raise UnmatchedPatternError before writing, if a pattern of `[knowledge] local_only` matches no file. The command
+    `cervella index` is strict. Otherwise the log and the report warn, and files that were marked stay marked."""
     progress: Progress | None
-    """Called as the work goes on; by default nobody is."""
-
-
-def checked_names(given: Iterable[str], known: Any) -> None:
-    """Raises ConfigError for a name that is no option of `known`, a TypedDict."""
-    names = sorted(known.__optional_keys__)
-    for name in given:
-        if name not in names:
-            raise ConfigError(
-                f"There is no option {name!r}.",
-                remedy=f"{did_you_mean(name, names)}Options: {', '.join(names)}.",
-                code="unknown_option",
-            )
+    """A callback that receives the progress. Default: none."""
 
 
 class Faces:
-    """`ask`, `stream` and `aask` over an `astream` that ends with `Answered`, or raises."""
+    """The calls that follow from `astream`: `aask`, `ask` and `stream`."""
 
     _loop: BackgroundLoop
 
     def astream(self, question: str, **options: Unpack[AskOptions]) -> AsyncGenerator[Event, None]:
-        """The answer as it comes."""
+        """Stream the answer; the last event is `Answered`."""
         raise NotImplementedError
 
     async def aask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
-        """The answer, whole. Raises what `astream` raises."""
-        return await answered(self.astream(question, **options))
+        """The complete answer to a question. Raises the errors of `astream`."""
+        return await last_reply(self.astream(question, **options))
 
     def ask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
-        """The answer, whole; works under a running event loop too."""
+        """The complete answer to a question. Can be called while an event loop is running."""
         return self._loop.run(lambda: self.aask(question, **options))
 
     def stream(self, question: str, **options: Unpack[AskOptions]) -> Iterator[Event]:
-        """The answer as it comes: see `astream`. A caller that stops early stops the engine."""
-        checked_names(options, AskOptions)
-        return self._loop.iterate(lambda: self.astream(question, **options))
+        """Stream the answer: see `astream`. Closing the iterator stops the brain."""
+        events = self.astream(question, **options)
+        return self._loop.iterate(lambda: events)
 
 
-async def answered(answer: AsyncGenerator[Event, None]) -> Reply:
-    """The reply that a stream ends with."""
+async def last_reply(answer: AsyncGenerator[Event, None]) -> Reply:
+    """The reply of the `Answered` event that ends a stream."""
     async with aclosing(answer) as events:
         async for event in events:
             if isinstance(event, Answered):
                 return event.reply
-    raise AssertionError("a stream ends with Answered, or raises")
+    raise AssertionError("the stream ended without Answered")
 
 
 async def in_order(
-    ask: Callable[[str, Mapping[str, Any]], Awaitable[Reply]], questions: Iterable[BatchQuestion], *, concurrency: int
+    ask: Callable[..., Awaitable[Reply]],
+    questions: Iterable[BatchQuestion],
+    options: AskOptions,
+    *,
+    concurrency: int,
 ) -> AsyncGenerator[Reply | CervellaError, None]:
-    """The answers in the order of the questions, at most `concurrency` asked at once; an error in the place of its own.
+    """Yield the replies in the order of the questions, with at most `concurrency` calls of `ask` at once.
 
-    The questions are taken as they are needed. Closing the generator cancels what is still being asked.
+    A question that fails yields its error. `questions` is read lazily. Closing the generator cancels running calls.
     """
     import asyncio
 
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise ConfigError(f"concurrency is {concurrency!r}.", remedy="Give a whole number above 0.", code="bad_value")
     if isinstance(questions, (str, Mapping)):
-        raise ConfigError("The questions are one question.", remedy="Give a list of them.", code="bad_value")
+        raise ConfigError(
+            "questions is a single question.", remedy="Give a list of questions, or use ask.", code="bad_value"
+        )
     free = asyncio.Semaphore(concurrency)
 
-    async def answer(asked: BatchQuestion) -> Reply | CervellaError:
+    async def answer(item: BatchQuestion) -> Reply | CervellaError:
         async with free:
             try:
-                return await ask(*_question_and_options(asked))
+                question, own = _question_and_options(item)
+                return await ask(question, **{"batch": True, **options, **own})
             except CervellaError as error:
                 return error
 
-    # Tasks of asyncio and no task group: a group can't be left open across a yield.
-    asking: deque[asyncio.Task[Reply | CervellaError]] = deque()
+    # asyncio tasks, because a task group can't stay open across a yield
+    tasks: deque[asyncio.Task[Reply | CervellaError]] = deque()
     try:
-        for asked in questions:
-            asking.append(asyncio.create_task(answer(asked)))
-            if len(asking) >= concurrency * _AHEAD:
-                yield await asking[0]
-                asking.popleft()
-        while asking:
-            yield await asking[0]
-            asking.popleft()
+        for item in questions:
+            tasks.append(asyncio.create_task(answer(item)))
+            if len(tasks) >= concurrency * _WAITING_PER_CALL:
+                yield await tasks[0]
+                tasks.popleft()
+        while tasks:
+            yield await tasks[0]
+            tasks.popleft()
     finally:
-        for task in asking:
+        for task in tasks:
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*asking, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _question_and_options(asked: BatchQuestion) -> tuple[str, Mapping[str, Any]]:
-    if isinstance(asked, str):
-        return asked, {}
-    if not isinstance(asked, Mapping) or "question" not in asked:
+def _question_and_options(item: BatchQuestion) -> tuple[str, AskOptions]:
+    if isinstance(item, str):
+        return item, {}
+    if not isinstance(item, Mapping) or "question" not in item:
         raise ConfigError(
-            f"A question of the batch is {asked!r:.60}.", remedy="Give a text, or a mapping with `question`."
+            f"A question of the batch is {item!r:.60}.", remedy="Give a text, or a mapping with the key `question`."
         )
-    for key in asked:
-        if key not in (*BATCH_OPTIONS, "question"):
-            raise ConfigError(
-                f"A question of the batch has no option {key!r}.",
-                remedy=f"{did_you_mean(str(key), BATCH_OPTIONS)}Options: {', '.join(BATCH_OPTIONS)}.",
-                code="unknown_key",
-            )
-    return asked["question"], {key: value for key, value in asked.items() if key != "question"}
+    own = {key: value for key, value in item.items() if key != "question"}
+    check_names("batch option", own, BATCH_OPTIONS, code="unknown_key")
+    return item["question"], cast(AskOptions, own)

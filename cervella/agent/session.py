@@ -1,4 +1,4 @@
-"""A conversation with one person: it remembers, it lasts, and it never sees more than it was opened with."""
+"""`Session`: a conversation with one person, stored across restarts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import anyio.to_thread
 
-from cervella.agent.faces import AskOptions, Faces, checked_names
-from cervella.errors import ConfigError
+from cervella.agent.faces import AskOptions, Faces
+from cervella.errors import ConfigError, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.prompt.history import query_after
 from cervella.records.conversations import Conversations, Turn
@@ -19,17 +19,16 @@ from cervella.types import Answered, Event, Filters, Interrupted
 if TYPE_CHECKING:
     from cervella.agent.agent import Agent
 
-__all__ = ["Session"]
-
-_REMEMBERED = 50
+_MAX_TURNS = 50
+"""Number of stored turns, the newest ones, that are sent as history with a question."""
 
 
 class Session(Faces):
-    """Questions and answers that follow on each other, kept across restarts.
+    """A conversation: each question is sent with the turns before it, and the turns are kept across restarts.
 
-    `filters` are fixed when it is opened: a question can narrow them, never widen them; nor can opening it again. A
-    question that only the one before explains («e quanto costa?») is searched for together with it:
-    `Reply.retrieval_query` shows what was searched for. Ask one question at a time.
+    `filters` are fixed when the session is first opened. A question, or opening the session again, can narrow them but
+    never widen them. For a follow-up question («e quanto costa?») the search includes the question before it:
+    `Reply.retrieval_query` is the text that was searched for. Ask one question at a time.
     """
 
     def __init__(
@@ -46,16 +45,16 @@ class Session(Faces):
         return self._store.turns(self.id)
 
     def astream(self, question: str, **options: Unpack[AskOptions]) -> AsyncGenerator[Event, None]:
-        """The answer as it comes: see `Agent.astream`. The turn is kept when it ends, one that broke off too."""
-        checked_names(options, AskOptions)
+        """Stream the answer: see `Agent.astream`. The turn is stored when it ends, also if the answer breaks off."""
+        check_names("option", options, AskOptions.__optional_keys__)
         if not options.keys().isdisjoint(("history", "query", "session")):
             raise ConfigError(
-                "A session has its own history, query and session.", remedy="Use Agent.ask to give others."
+                "A session sets its own history, query and session.", remedy="Use Agent.ask to set them yourself."
             )
         return self._astream(question, options)
 
     async def _astream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
-        turns = await anyio.to_thread.run_sync(functools.partial(self._store.turns, self.id, last=_REMEMBERED))
+        turns = await anyio.to_thread.run_sync(functools.partial(self._store.turns, self.id, last=_MAX_TURNS))
         narrowed = Filters.of(options.get("filters"))
         if self.filters is not None:
             narrowed = self.filters.narrowed(narrowed)

@@ -1,1 +1,1 @@
-"""Secrets are found and masked before text is indexed or leaves the machine."""
+"""Finds secrets and masks them before a text is indexed or sent to another machine."""

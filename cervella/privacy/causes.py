@@ -1,7 +1,7 @@
-"""What another library raised, kept as text: its own exception holds the request, and the request holds the key.
+"""Replaces the exceptions of other libraries by their text, with API keys masked.
 
-An exception of a vendor keeps its request with the Authorization header, the body that may repeat the key, and frames
-whose locals hold both. None of that leaves a brain: what caused a failure is told by a `Cause`.
+The exception of a vendor's library refers to its request, with the Authorization header, and to stack frames whose
+local variables contain the API key. A brain therefore raises errors whose cause is a `Cause`, which has only text.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from cervella.errors import CervellaError
 from cervella.privacy.redaction import mask_secrets
 
-__all__ = ["Cause", "keyless", "known_keys", "mask_keys"]
-
 E = TypeVar("E", bound=CervellaError)
 
 _SHORTEST_KEY = 4
-"""Characters: what is shorter keeps no secret, and would be found in every word."""
+"""Minimum characters of a key that is masked: a shorter text would match inside ordinary words."""
 _RUN = 8
-"""Letters and digits of a key in a row that tell too much of it."""
+"""Number of consecutive letters and digits of a key that are masked, even without the rest of the key."""
 _LONGEST_TEXT, _LONGEST_CAUSE = 20_000, 500
 _DEEPEST, _FRAMES = 8, 3
 _NAMES = ("brain", "code", "partial")
-"""What an error says that is the owner's own, or was shown already."""
+"""Attributes of an error that are not masked: the owner chose them, or the user has already seen them."""
 _IS_SECRET = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _QUERY = re.compile(r"(?<=[\w/])\?[\w.%+~-]{1,200}=[^\s'\"<>]+")
 _ESCAPE = re.compile(
@@ -39,14 +37,14 @@ _ESCAPE = re.compile(
 
 
 class Cause(Exception):
-    """What another library raised: the name of its exception, its message without keys, and where it was raised."""
+    """Another library's exception as text: its class name and message with keys masked, and its last stack frames."""
 
 
 def keyless(error: E, keys: Collection[str] = ()) -> E:
-    """The same error, with no key in it nor in anything that caused it.
+    """Mask the keys in an error and in its causes, and return the same error.
 
-    Whatever is not an error of the house becomes a `Cause`. Call it where the error is already raised, or where no
-    exception is being handled when it will be: Python puts that one behind it.
+    A cause that is not a CervellaError becomes a `Cause`. Call this outside an `except` block, or after the error was
+    raised: otherwise Python adds the exception that is being handled as a new cause.
     """
     _clean(error, keys or known_keys(), set())
     return error
@@ -63,9 +61,9 @@ def _clean(error: CervellaError, keys: Collection[str], seen: set[int]) -> None:
     if isinstance(behind, CervellaError):
         if id(behind) not in seen:
             _clean(behind, keys, seen)
-            cause = behind.with_traceback(None)  # the locals of its frames hold what the server said
+            cause = behind.with_traceback(None)  # local variables of its frames may contain the key
     elif behind is not None:
-        cause = _told(behind, keys, seen)
+        cause = _as_cause(behind, keys, seen)
     error.__cause__, error.__context__, error.__suppress_context__ = cause, None, True
 
 
@@ -73,15 +71,15 @@ def _behind(error: BaseException) -> BaseException | None:
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _told(error: BaseException, keys: Collection[str], seen: set[int]) -> BaseException | None:
-    """An exception of somebody else, and what is behind it, as text."""
+def _as_cause(error: BaseException, keys: Collection[str], seen: set[int]) -> BaseException | None:
+    """Another library's exception and its causes, as `Cause` objects."""
     if id(error) in seen or len(seen) > _DEEPEST:
         return None
     seen.add(id(error))
     cause = Cause(_as_text(error, keys))
     if not isinstance(error, Cause):
-        for where in _frames(error):
-            cause.add_note(mask_keys(where, keys))
+        for frame in _frames(error):
+            cause.add_note(mask_keys(frame, keys))
     else:
         cause.__notes__ = getattr(error, "__notes__", [])
     behind = _behind(error)
@@ -90,26 +88,26 @@ def _told(error: BaseException, keys: Collection[str], seen: set[int]) -> BaseEx
             _clean(behind, keys, seen)
             cause.__cause__ = behind.with_traceback(None)
     elif behind is not None:
-        cause.__cause__ = _told(behind, keys, seen)
+        cause.__cause__ = _as_cause(behind, keys, seen)
     return cause
 
 
 def _as_text(error: BaseException, keys: Collection[str]) -> str:
     try:
-        said = str(error)
-    except Exception:  # an exception that can't be printed says nothing
-        said = ""
-    said = mask_secrets(mask_keys(said, keys, parts=True))[0][:_LONGEST_CAUSE]
+        message = str(error)
+    except Exception:  # a faulty __str__ of another library
+        message = ""
+    message = mask_secrets(mask_keys(message, keys, parts=True))[0][:_LONGEST_CAUSE]
     if isinstance(error, Cause):
-        return said
+        return message
     parts = [_as_text(one, keys) for one in error.exceptions[:4]] if isinstance(error, BaseExceptionGroup) else []
     module = type(error).__module__.partition(".")[0]
     name = type(error).__qualname__ if module in ("builtins", "__main__") else f"{module}.{type(error).__qualname__}"
-    return "; ".join([f"{name}: {said}" if said else name, *parts])
+    return "; ".join([f"{name}: {message}" if message else name, *parts])
 
 
 def _frames(error: BaseException) -> list[str]:
-    """The last places that it went through, without what their variables held."""
+    """The file, line and function of the last stack frames, without local variables."""
     frames = list(traceback.walk_tb(error.__traceback__))[-_FRAMES:]
     return [f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}' for frame, line in frames]
 
@@ -118,10 +116,13 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def known_keys(*variables: str | None, url: str | None = None) -> frozenset[str]:
-    """The secrets that a message could repeat: what these environment variables hold, and those whose name says that
-    they keep a secret; user, password and query of the url, and of the proxies."""
+    """The secrets that an error message could contain.
+
+    These are the values of the given environment variables and of those with a name such as `…_API_KEY`, and the user,
+    password and query values of `url` and of the proxy addresses.
+    """
     named = (os.environ.get(name, "").strip() for name in variables if name)
-    found = {value for value in named if len(value) >= _RUN or not value.isalpha()}  # "EMPTY" and "ollama" are no keys
+    found = {value for value in named if len(value) >= _RUN or not value.isalpha()}  # placeholders such as "EMPTY"
     for name, value in os.environ.items():
         if _IS_SECRET.search(name) and len(value) >= _RUN:
             found.add(value)
@@ -147,17 +148,17 @@ def _in_url(url: str) -> Iterator[str]:
 
 
 def mask_keys(text: str, keys: Iterable[str], *, parts: bool = False) -> str:
-    """The text with "…" for every key, however it is spelled: percent-encoded, base64, escaped, split, in capitals.
+    """Replace every key in the text by "…", also if it is percent-encoded, base64, escaped, split or in capitals.
 
-    `parts` masks what is a part of a key, too: for a text that somebody else wrote, and may have cut. Of a text
-    longer than 20,000 characters only the beginning is kept.
+    `parts` also masks parts of a key: for a text of another program, which may have shortened the key. Only the first
+    20,000 characters of the text are returned.
 
     >>> mask_keys("no such key: sk-Zq7f3Tn9xK%64 2Vw5rLp8, try again", ["sk-Zq7f3Tn9xKd2Vw5rLp8"])
     'no such key: …, try again'
     """
     text = text[:_LONGEST_TEXT]
     if parts:
-        text = _QUERY.sub("?…", text)  # a signed address is a key, too
+        text = _QUERY.sub("?…", text)  # the query of a signed URL is a secret
     long: list[str] = []
     short: list[str] = []
     for key in keys:
@@ -196,7 +197,7 @@ def _mask_long(text: str, keys: Iterable[str], parts: bool) -> str:
 
 
 def _encoded(key: str) -> Iterator[str]:
-    """The key in hexadecimal and in base64, which spells the same bytes in three ways: alone, or behind a user."""
+    """The key in hexadecimal, and in base64 at each of the three possible byte offsets."""
     whole = key.encode("utf-8", "replace")
     yield whole.hex()
     for before in range(3):
@@ -210,7 +211,7 @@ def _plain(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, int, int]]:
-    """The letters and digits of a text in lower case, what is escaped unescaped, each with its place."""
+    """The letters and digits of a text in lower case, with escapes decoded, each with its start and end offset."""
     for found in _ESCAPE.finditer(text):
         letter = found[0]
         if len(letter) > 1:

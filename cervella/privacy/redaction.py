@@ -1,6 +1,6 @@
-"""Secrets found and masked: before text is indexed, and before it reaches a log, an error or a cloud brain.
+"""Finds and masks secrets before a text is indexed or reaches a log, an error or a cloud brain.
 
-The rules are a floor: they know shapes and names (redaction_rules.py), not what is confidential in somebody's words.
+The rules (rules.py) find secrets by their format or by a name beside them. Confidential prose is not found.
 """
 
 from __future__ import annotations
@@ -27,23 +27,21 @@ from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.text.markdown import cells, is_fence, is_ruled
 from cervella.types import Redaction
 
-__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_secrets", "redact"]
-
 REDACTION_VERSION = "2"
-"""Changes whenever other text would be masked: the next run of the indexer then reads every file anew."""
+"""Version of the rules. After a change, the next run of the indexer reads every file again."""
 
-_WINDOW, _OVERLAP = 8_000, 2_000  # characters of a longer line that are looked at together
-_JUDGED = 120  # characters of a value that are enough to tell
+_WINDOW, _OVERLAP = 8_000, 2_000  # characters of the overlapping windows that a long line is split into
+_JUDGED = 120  # characters of a value that are examined
 _LINE = re.compile(r"[^\r\n]+")
 _END = re.compile(r"\r\n|\r|\n")
-# What a line must hold to be looked at. Most hold none of it, and one pass over the text finds that out.
-_RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # no shape of ours is shorter
-_RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # nor without a place such as these
-_DENSE = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # nor one of detect-secrets, and all of those mix letters and digits
+# Fast tests that exclude most lines from the slower rules.
+_RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # every format in SHAPES is as long
+_RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # every format in SHAPES contains such a pair
+_DENSE = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # every secret of detect-secrets is as long, with letters and digits
 _MIXED = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]")
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"(?<!\d)\d(?:[ \u00a0-]?\d){12}")
-_LEFTOVERS = "\"'`*_.,;:)]}>»"  # after a value, more likely the sentence's than its own
+_LEFTOVERS = "\"'`*_.,;:)]}>»"  # characters at the end of a value that belong to the sentence
 _KEY_START = re.compile(r"-{4,5} ?BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _KEY_END = re.compile(r"-{4,5} ?END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _KEY_LINE = re.compile(r"(?:\\n|\r\n|\r|\n)[ \t>|\"'`]{0,20}[A-Za-z0-9+/=]{16,}[ \t\"'`,]{0,9}(?=\\n|[\r\n]|$)")
@@ -53,7 +51,7 @@ _LONGEST_KEY = 20_000  # characters between the two ends of a private key
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret stands in a text, and what kind it is. The secret itself is never kept."""
+    """The position and the kind of a secret in a text. The secret itself is not kept."""
 
     kind: Kind
     start: int
@@ -61,12 +59,12 @@ class Secret:
 
 
 def find_secrets(text: str) -> list[Secret]:
-    """The secrets in a text, in order, none inside another. Linear in the text, however its lines are made.
+    """The secrets in a text, in order and without overlaps. The time is linear in the length of the text.
 
     >>> [secret.kind for secret in find_secrets("usa sk-" + "a1" * 12)]
     ['api_key']
     """
-    text = _marks().sub(lambda match: "[" * len(match[0]), text)  # what is masked is not looked at twice
+    text = _marks().sub(lambda match: "[" * len(match[0]), text)  # masked text is not examined again
     found = [*_private_keys(text)]
     lines = [match.span() for match in _LINE.finditer(text)]
     starts = [start for start, _ in lines]
@@ -86,7 +84,7 @@ def find_secrets(text: str) -> list[Secret]:
 
 
 def _lower(text: str) -> str:
-    """In lower case and as long as before."""
+    """The text in lower case, with the same length."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
@@ -100,9 +98,9 @@ def _places(text: str, parts: Iterable[str]) -> Iterator[int]:
 
 
 def mask_secrets(text: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, int]:
-    """The text with every secret replaced by `[REDATTO: kind]` in the words of a language, and how many there were.
+    """Replace every secret by `[REDATTO: kind]`, in the given language. Returns the text and the number of secrets.
 
-    Line ends stay: a secret of several lines leaves `[…]` on those after its first.
+    Line ends are kept: the further lines of a secret become `[…]`.
 
     >>> mask_secrets("password: Segreta99!")
     ('password: [REDATTO: password]', 1)
@@ -112,7 +110,7 @@ def mask_secrets(text: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, int]
 
 
 def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, tuple[Redaction, ...]]:
-    """A file's text with its secrets masked, and where they stood."""
+    """The text of a file with its secrets masked, and their positions."""
     found = find_secrets(text)
     if not found:
         return text, ()
@@ -146,7 +144,7 @@ def _marks() -> re.Pattern[str]:
 
 
 def _windows(line: str) -> Iterator[tuple[int, str]]:
-    """A line in pieces that overlap, so that one line of a million characters costs what as many lines would."""
+    """Split a long line into overlapping windows, each with its offset, so that the time stays linear."""
     if len(line) <= _WINDOW:
         yield 0, line
         return
@@ -185,13 +183,13 @@ def _matches(rules: Iterable[tuple[Kind, re.Pattern[str]]], piece: str) -> Itera
 
 
 def _beside_names(piece: str) -> Iterator[Secret]:
-    """`NAME = value` and its like, however the name goes on before: DB_PASSWORD, dbPassword, «la password è …»."""
+    """Values beside the name of a secret: `DB_PASSWORD = …`, `dbPassword: …`, «la password è …»."""
     for name in names():
         done = 0
         for match in name.before.finditer(piece):
             separator, quote = match["separator"], match["quote"]
             if match.start() < done or (match["said"] and not separator):
-                continue  # «la password del file `nota2`»: the quotation marks are another thing's
+                continue  # in «la password del file `nota2`» the quoted text is not the password
             if not name.says_enough and not _DIGIT.search(piece, match.end(), match.end() + _JUDGED):
                 continue
             value = _value(piece[match.end() : match.end() + _JUDGED], quote, in_table="|" in separator)
@@ -203,7 +201,7 @@ def _beside_names(piece: str) -> Iterator[Secret]:
 
 
 def _value(piece: str, quote: str, *, in_table: bool) -> str:
-    """What a piece starts with: up to the quotation mark that closes it, or up to white space."""
+    """The value at the start of a text: up to its closing quotation mark, else up to white space."""
     value = re.split(r"[\s|]" if in_table else r"\s", piece, maxsplit=1)[0]
     closing = value.find("»" if quote == "«" else quote[:1]) if quote else -1
     if closing >= 0:
@@ -221,7 +219,7 @@ def _to_space(text: str, position: int) -> int:
 
 
 def _after_name(line: str, following: Iterable[tuple[int, str]]) -> Iterator[Secret]:
-    """A value alone on the line after `Password:`, perhaps in a fence or a list."""
+    """A value alone on the line after `Password:`, possibly in a code block or a list."""
     line = line.rstrip()
     for name in names():
         match = next((match for match in name.before.finditer(line) if match.end() == len(line)), None)
@@ -238,7 +236,7 @@ def _after_name(line: str, following: Iterable[tuple[int, str]]) -> Iterator[Sec
 
 
 def _in_columns(text: str, lines: Sequence[tuple[int, int]], number: int) -> Iterator[Secret]:
-    """The cells below a table's head that is the name of a secret."""
+    """The cells of a table column whose header is the name of a secret."""
     if number + 2 >= len(lines) or not is_ruled(text[slice(*lines[number + 1])]):
         return
     head = text[slice(*lines[number])]
@@ -265,7 +263,7 @@ def _in_columns(text: str, lines: Sequence[tuple[int, int]], number: int) -> Ite
 
 
 def _private_keys(text: str) -> Iterator[Secret]:
-    """Private keys with all their lines; of one that is cut off, the lines that look like it."""
+    """Private keys with all their lines. If the end line is missing, the lines that look like a part of the key."""
     if "PRIVATE KEY" in text:
         ends = [match.end() for match in _KEY_END.finditer(text)]
         done = 0
@@ -287,7 +285,7 @@ def _after_key_lines(text: str, position: int) -> int:
 
 
 def _merged(found: Iterable[Secret]) -> list[Secret]:
-    """In order; those that overlap are one, of the kind of the longest."""
+    """The secrets in order. Overlapping ones are merged and get the kind of the longest."""
     out: list[Secret] = []
     for secret in sorted(found, key=lambda secret: (secret.start, -secret.end)):
         if out and secret.start < out[-1].end:

@@ -1,7 +1,7 @@
-"""What a secret looks like: the shapes that vendors give their keys, names beside values, private keys, cards.
+"""The rules for secrets: the key formats of vendors, names beside values, private keys and payment cards.
 
-The words that stand before a secret (`password:`, `chiave API =`, `credenziali`) are data of the languages; all known
-languages hold at once, since notes mix them. Entropy alone decides nothing: hashes, ids and paths are random too.
+The names of secrets (`password:`, `chiave API =`, `credenziali`) are in the data of each language. All languages apply
+to every text, because notes mix languages. Entropy is not a criterion: hashes, ids and paths are random too.
 """
 
 from __future__ import annotations
@@ -14,21 +14,8 @@ from typing import Literal, TypeAlias
 
 from cervella.text.language import known_languages, language
 
-__all__ = [
-    "CARD",
-    "COMMANDS",
-    "SHAPES",
-    "URL_PASSWORD",
-    "Kind",
-    "Name",
-    "is_card",
-    "is_plausible",
-    "known_shapes",
-    "names",
-]
-
 Kind: TypeAlias = Literal["api_key", "token", "password", "private_key", "card"]
-"""What is masked. Its word in each language is in `cervella/languages`."""
+"""The kinds of secrets. Their names in each language are in the data of that language."""
 
 _BODY = r"[A-Za-z0-9_\\-]"  # a backslash too: markdown writes ghp\_…
 _PREFIXES: dict[Kind, tuple[str, ...]] = {
@@ -92,8 +79,8 @@ SHAPES: tuple[tuple[Kind, str, re.Pattern[str]], ...] = tuple(
     for kind, shapes in _PREFIXES.items()
     for shape in shapes
 )
-"""Keys and tokens that need no name beside them, each with what it starts with. A group `secret` is all of it that is
-masked."""
+"""Formats that identify a key or token without a name beside it: kind, literal prefix, pattern. If the pattern has a
+group `secret`, only that group is masked."""
 
 URL_PASSWORD = re.compile(r"://[^\s:/@|<>\"'`]{0,100}:(?P<secret>[^\s/|<>\"'`]{1,300})@(?=[\w.\[{$-])")
 COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
@@ -108,7 +95,7 @@ COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("password", re.compile(r"\bsshpass[ \t]{1,9}-p[ \t]{0,9}[\"']?(?P<secret>[^\s\"'`|]{4,200})")),
     ("password", re.compile(r"\bmysql(?:dump|admin)?\b[^\n|]{0,80}?[ \t]-p(?P<secret>[^\s\"'`|]{6,200})")),
 )
-"""Passwords of commands and headers."""
+"""Patterns of passwords in shell commands and HTTP headers."""
 
 CARD = re.compile(r"(?<![\w.,/+=-])[3-6]\d{3}(?:[ \u00a0-]?\d){9,15}(?![\w=]|[.,-]\d)")
 _CARD_LENGTHS = {"3": (14, 15, 16), "4": (13, 16, 19), "5": (16,), "6": (16, 19)}
@@ -120,7 +107,7 @@ _TEST_CARDS = (
 
 
 def is_card(text: str) -> bool:
-    """Whether digits, perhaps in groups, can be the number of a payment card: its length and its check digit (Luhn)."""
+    """Whether the digits can be a payment card number, by length and Luhn check digit. Test numbers are excluded."""
     digits = re.sub(r"\D", "", text)
     if len(digits) not in _CARD_LENGTHS[digits[0]] or len(set(digits)) < 4 or digits in _TEST_CARDS:
         return False
@@ -129,25 +116,26 @@ def is_card(text: str) -> bool:
 
 
 def stems() -> tuple[str, ...]:
-    """Parts of words, in lower case, of which every line with a name has one."""
+    """Parts of words in lower case. Every line with the name of a secret contains at least one of them."""
     return tuple({stem for code in known_languages() for stem in language(code).redaction["stems"].split()})
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A word that stands before a secret."""
+    """Patterns for one group of names of secrets."""
 
     kind: Kind
     says_enough: bool
-    """The word is one for passwords, not one such as `token` or `chiave`, which also name other things."""
+    """True if the names always mean a password. False for `token` or `chiave`, which have other meanings too."""
     before: re.Pattern[str]
-    """Matches up to where the value starts. Groups: `said` between the name and the `separator`, opening `quote`."""
+    """Matches from the name to the start of the value. Groups: `said` is the text between the name and the `separator`,
+    `quote` the opening quotation mark."""
     cell: re.Pattern[str]
-    """Matches the head of a table's column, whole."""
+    """Matches the whole header cell of a table column."""
 
 
 _OF_NAMES = r"(?i:hash|salt|min|max|len|polic|reset|field|file|path|url|env|manag|id|name|type|exp|conf|count|limit)"
-"""How a name goes on that is one of something about secrets: `password_hash`, `token_count`."""
+"""Suffixes that make a name metadata and not a secret: `password_hash`, `token_count`."""
 
 
 @lru_cache(maxsize=1)
@@ -198,10 +186,9 @@ _CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[0-9])|(?<=[0-9])(?=[
 
 
 def is_plausible(value: str, *, says_enough: bool, assigned: bool) -> bool:
-    """Whether what stands beside a secret's name can be one, and is no placeholder, path, variable or plain word.
+    """Whether a value beside the name of a secret can be a secret, and not a placeholder, path, variable or word.
 
-    `says_enough`: the name is one of a password, not a word such as `token` or `chiave`, which also name other things.
-    `assigned`: after `=` or in quotation marks, where prose does not stand.
+    `says_enough`: as in Name. `assigned`: the value follows `=` or is quoted, so it is not prose.
     """
     if len(value) < (6 if says_enough else 8):
         return False
@@ -221,7 +208,7 @@ def is_plausible(value: str, *, says_enough: bool, assigned: bool) -> bool:
 
 
 def _is_random(part: str) -> bool:
-    """Letters and digits that no name has: `ab12cd34`, not `cervella2026` or `v2`."""
+    """Whether letters and digits alternate as in a random string: `ab12cd34`, but not `cervella2026` or `v2`."""
     changes = len(_CHANGE.findall(part))
     return len(part) >= 8 and bool(_DIGIT.search(part)) and (changes >= 3 or (len(part) >= 16 and changes >= 1))
 
@@ -250,8 +237,9 @@ _DETECTORS: dict[str, Kind] = {
 
 @lru_cache(maxsize=1)
 def known_shapes() -> tuple[tuple[Kind, re.Pattern[str]], ...]:
-    """The shapes that detect-secrets knows. Its detectors of entropy, keywords and public addresses are left out: they
-    take hashes, prose and servers for secrets. Its import takes tenths of a second: ask only for text worth it."""
+    """The patterns of the library detect-secrets. Its detectors of entropy, keywords and IP addresses are left out,
+    because they report hashes, prose and servers. The first call imports the library, which takes tenths of a second.
+    """
     return tuple(_detect_secrets())
 
 

@@ -1,6 +1,6 @@
-"""Files: replaced whole, locked, and for their owner alone from the moment they are made.
+"""Files: atomic replacement, lock files, and files that only their owner can read.
 
-The umask is the whole process's and stays as it is. Windows knows no modes of files; nothing fails there.
+The umask is not changed, because it belongs to the whole process. On Windows, file modes have no effect.
 """
 
 from __future__ import annotations
@@ -16,31 +16,16 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = [
-    "FILE_MODE",
-    "append_line",
-    "draft_of",
-    "flush",
-    "folder_mode",
-    "locked",
-    "make_private_folder",
-    "open_private",
-    "put_in_place",
-    "read_packaged",
-    "replace_file",
-    "set_modes",
-]
-
 FILE_MODE = 0o600
 _ABANDONED_SECONDS = 3600.0
-"""A draft that is older was left by a process that was killed."""
+"""Age at which a temporary file is deleted: the process that made it must have been killed."""
 _FOLDER_MODE = 0o700
 _OWN = ".cervella"
-_READ_OR_WRITE = 0o066  # of group and others; a right of passage alone is one that the owner gave on purpose
+_READ_OR_WRITE = 0o066  # rights of group and others; the right to enter a folder (x) is kept, since the owner set it
 
 
 def folder_mode(file_mode: int) -> int:
-    """The mode of a folder whose files have this mode: who may read them may enter it.
+    """The mode of a folder whose files have `file_mode`: everybody who may read the files may enter the folder.
 
     >>> oct(folder_mode(0o600)), oct(folder_mode(0o640))
     ('0o700', '0o750')
@@ -49,10 +34,10 @@ def folder_mode(file_mode: int) -> int:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, for the owner alone.
+    """Make a folder and its missing parents, accessible only to the owner.
 
-    One that is there keeps its mode, unless it is `.cervella` or lies in it: what an earlier version left open to
-    others is closed. Raises OSError.
+    An existing folder keeps its mode, except `.cervella` and folders in it: rights of other users are removed. Raises
+    OSError.
     """
     for folder in reversed((path, *path.parents)):
         if not folder.exists():
@@ -63,18 +48,18 @@ def make_private_folder(path: Path) -> None:
 
 
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
-    """`open`, but a file that is made is for the owner alone. One that is there keeps its mode, as a folder does."""
+    """Like `open`, but a new file is accessible only to the owner. An existing file keeps its mode."""
     return open(path, mode, opener=_opener, **options)
 
 
 def replace_file(path: Path, data: str | bytes, *, mode: int | None = FILE_MODE) -> None:
-    """Write a file whole: whoever reads it, also after a crash, finds the old content or the new one.
+    """Replace a file atomically: a reader sees the old content or the new content, also after a crash.
 
-    `mode` is as in `draft_of`. A text is written as UTF-8, half characters as `?`. Raises OSError, which has the file's
-    name; the old content then stays.
+    `mode` is as in `draft_of`. Text is encoded as UTF-8, with `?` for lone surrogates. Raises OSError with the name of
+    the file; the old content is kept then.
     """
     data = data if isinstance(data, bytes) else data.encode("utf-8", "replace")
-    if path.exists() and not path.is_file():  # a pipe or a device: nothing can take its place
+    if path.exists() and not path.is_file():  # a pipe or a device can't be replaced
         with path.open("wb") as file:
             file.write(data)
         return
@@ -85,11 +70,11 @@ def replace_file(path: Path, data: str | bytes, *, mode: int | None = FILE_MODE)
 
 @contextlib.contextmanager
 def draft_of(path: Path, *, mode: int | None = FILE_MODE) -> Iterator[Path]:
-    """An empty file beside `path` to write to, which `put_in_place` gives its name; gone afterwards if nothing did.
+    """Context manager: an empty temporary file beside `path`. `put_in_place` renames it; otherwise it is deleted.
 
-    `mode` is that of a new file, or None for what the umask leaves. Raises OSError; its file name is that of `path`.
+    `mode` is the mode of the new file; None leaves it to the umask. Raises OSError with the file name of `path`.
     """
-    whole = Path(os.path.realpath(path))  # of a link, what it leads to is replaced
+    whole = Path(os.path.realpath(path))  # the target of a link is replaced, not the link
     stem = f".{whole.name[:40]}."
     _sweep(whole.parent, stem)
     draft = whole.with_name(f"{stem}{secrets.token_hex(6)}.partial")
@@ -108,9 +93,9 @@ def draft_of(path: Path, *, mode: int | None = FILE_MODE) -> Iterator[Path]:
 
 
 def put_in_place(draft: Path, path: Path, *, durable: bool = True) -> None:
-    """Give a written file its name, at once; one that has the name loses it, and leaves its mode. Raises OSError.
+    """Rename the temporary file to `path`, replacing an existing file and taking over its mode. Raises OSError.
 
-    `durable`: have it on the disk first, so that a crash of the machine leaves no empty file either.
+    `durable`: flush the file to disk first, so that a crash of the machine can't leave an empty file.
     """
     whole = Path(os.path.realpath(path))
     if whole.exists() and not _is_own(whole):
@@ -119,20 +104,20 @@ def put_in_place(draft: Path, path: Path, *, durable: bool = True) -> None:
         flush(draft)
     os.replace(draft, whole)
     if durable:
-        with contextlib.suppress(OSError):  # not every file system can flush a folder
+        with contextlib.suppress(OSError):  # some file systems can't flush a folder
             flush(whole.parent)
 
 
 def append_line(file: IO[bytes], text: str) -> None:
-    """Append a line to a file that is open without a buffer, and have it on the disk. Raises OSError."""
+    """Append a line to an unbuffered file and flush it to disk. Raises OSError."""
     line = memoryview(text.encode("utf-8", "replace") + b"\n")
-    while line:  # a disk that is full takes a part, and refuses the rest
+    while line:  # a full disk may write only a part
         line = line[file.write(line) :]
     os.fsync(file.fileno())
 
 
 def flush(path: Path) -> None:
-    """Have a file or folder on the disk, not only on its way there."""
+    """Flush a file or folder to disk."""
     if os.name == "nt" and path.is_dir():
         return  # Windows can't open a folder
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() or not os.access(path, os.W_OK) else os.O_RDWR)
@@ -143,7 +128,7 @@ def flush(path: Path) -> None:
 
 
 def _sweep(folder: Path, stem: str) -> None:
-    """Remove the drafts of processes that were killed."""
+    """Delete the temporary files of processes that were killed."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             if name.startswith(stem) and ".partial" in name:
@@ -154,11 +139,11 @@ def _sweep(folder: Path, stem: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, seconds: float = 0.0, busy: Callable[[], Exception] | None = None) -> Iterator[None]:
-    """Hold a lock file, for which another process is waited for so many seconds.
+    """Context manager that holds a lock file. It waits at most `seconds` for another process to release it.
 
-    Raises OSError, and where the other one does not let go what `busy` gives, else a TimeoutError.
+    Raises OSError. If the lock is not released in time, raises the error that `busy` returns, else a TimeoutError.
     """
-    from filelock import FileLock, Timeout  # 12 ms that only the first use pays
+    from filelock import FileLock, Timeout  # imported late: the import takes 12 ms
 
     lock = FileLock(path, timeout=seconds, mode=FILE_MODE)
     try:
@@ -174,7 +159,7 @@ def locked(path: Path, *, seconds: float = 0.0, busy: Callable[[], Exception] | 
 
 
 def read_packaged(package: str, *names: str) -> dict[str, Any]:
-    """A TOML file that lies in a package.
+    """The parsed content of a TOML file in a package.
 
     >>> read_packaged("cervella.text", "recognised", "names.toml")["de"].split()[:2]
     ['tedesco', 'tedesca']
@@ -183,9 +168,9 @@ def read_packaged(package: str, *names: str) -> dict[str, Any]:
 
 
 def set_modes(path: Path, file_mode: int) -> None:
-    """Give a file this mode; or all that is in a folder, the folders in it and itself the one that goes with it.
+    """Set the mode of a file, or of all files in a folder; the folders get `folder_mode(file_mode)`.
 
-    What belongs to another user stays as it is.
+    Files of other users are left unchanged.
     """
     if path.is_file():
         _set(path, file_mode)
@@ -207,7 +192,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _close(path: Path) -> None:
-    """Take from group and others what they were given by chance."""
+    """Remove all rights of group and others, if they may read or write."""
     with contextlib.suppress(OSError):
         mode = path.stat().st_mode
         if mode & _READ_OR_WRITE:

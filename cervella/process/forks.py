@@ -1,8 +1,8 @@
-"""Forks: a child has the memory of all threads of its parent, and only the thread that forked.
+"""Protection against the effects of `os.fork`: the child has the memory of its parent, but only the forking thread.
 
-A lock may then be held by a thread that is not there, and a library may wait for its threads for ever. SQLite keeps
-the file locks of a process in its memory: a child that inherits an open connection believes that it holds locks that
-only its parent has, and what the child writes is lost when the parent closes the file. This module prevents all three.
+There are three dangers. A lock may be held by a thread that does not exist in the child. A library may wait forever
+for its threads. And a child that inherits an open SQLite connection assumes that it has the file locks of its parent,
+so that its writes are lost when the parent closes the file.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import threading
 import weakref
 from typing import Any, Protocol
 
-__all__ = ["ForkLock", "LibraryThreads", "immortal", "unforked"]
-
 _PATIENCE_SECONDS = 10.0
-"""For calls that keep a fork waiting; then it goes on all the same."""
+"""Maximum seconds that a fork waits for running SQLite calls."""
 
 
 class ForkLock:
-    """A reentrant lock that is free in a forked child, whichever thread held it in the parent."""
+    """A reentrant lock that is always free in a forked child."""
 
     def __init__(self) -> None:
         self._locks: dict[int, Any] = {}
@@ -36,23 +34,23 @@ class ForkLock:
 
 
 class LibraryThreads:
-    """The threads that a native library starts. A child of the process that has them must not call the library."""
+    """Records the process in which a native library started its threads. A forked child must not call the library."""
 
     def __init__(self) -> None:
         self._pids: set[int] = set()
 
     def started(self) -> None:
-        """Say that this process has them from here on."""
+        """Record that the library has started its threads in this process."""
         self._pids.add(os.getpid())
 
     @property
     def lost(self) -> bool:
-        """Whether a process that this one was forked from has them: a call of the library would never return."""
+        """Whether the threads were started in a parent process, so that a call of the library would never return."""
         return bool(self._pids - {os.getpid()})
 
 
 def immortal(value: object) -> None:
-    """Never destroy this object, not even at exit: what destroys it would wait for threads that are not there."""
+    """Keep an object alive forever, even at exit, because its destructor would wait for threads that do not exist."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
 
 
@@ -61,17 +59,17 @@ class _Closable(Protocol):
 
 
 class _Gate:
-    """`with unforked:` around each use of a SQLite connection: no fork of any thread comes in between.
+    """Use `with unforked:` around each use of a SQLite connection: a fork in another thread waits until its end.
 
-    `idle` are those that keep a connection between their calls: they are closed before each fork, and open another
-    when they need one.
+    `idle` contains the objects that keep a connection open between calls. They are closed before each fork and open a
+    new connection when they need it.
     """
 
     def __init__(self) -> None:
         self.idle: weakref.WeakSet[_Closable] = weakref.WeakSet()
         self._changed = threading.Condition()
         self._inside: dict[int, int] = {}
-        """How often each thread has entered."""
+        """By thread id, the number of `with` blocks that the thread is in."""
         self._forking = False
 
     def __enter__(self) -> None:

@@ -1,4 +1,4 @@
-"""One background event loop, for the sync face of an async core: it works in scripts, threads and notebooks alike."""
+"""A background event loop, which lets synchronous callers run async code in scripts, threads and notebooks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ from cervella.process.forks import ForkLock, immortal
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-__all__ = ["BackgroundLoop"]
-
 T = TypeVar("T")
 
 
 class _Portal:
-    """What has to be stopped; it knows nothing of who uses it, so that a finalizer can hold it."""
+    """The running loop and its thread. It has no reference to the BackgroundLoop, whose finalizer stops it."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -33,31 +31,31 @@ class _Portal:
 
     def stop(self) -> None:
         if self.pid != os.getpid():
-            immortal(self.manager)  # a fork: what ends the loop would wait for the thread, which is the parent's
+            immortal(self.manager)  # after a fork, ending the loop would wait for a thread of the parent
             return
         with self.lock:
             manager, portal, self.manager, self.portal = self.manager, self.portal, None, None
         if manager is None or portal is None:
             return
         if threading.get_ident() == self.thread:
-            # The last reference went in the loop's own thread, as garbage may; it can't wait for its own end.
+            # Garbage collection may run in the loop's own thread, which can't wait for its own end.
             threading.Thread(target=_end, args=(manager, portal), name="cervella-end").start()
         else:
             _end(manager, portal)
 
 
 def _end(manager: AbstractContextManager[BlockingPortal], portal: BlockingPortal) -> None:
-    # Without this the exit would wait for every answer that is still being written.
+    # Cancels running tasks; otherwise __exit__ would wait for them.
     with contextlib.suppress(RuntimeError):
         portal.start_task_soon(portal.stop, True)
     manager.__exit__(None, None, None)
 
 
 class BackgroundLoop:
-    """Runs coroutines and async generators for callers that have no event loop, or are inside one.
+    """Runs coroutines and async generators for synchronous callers, also while another event loop is running.
 
-    The loop's thread starts with the first call and ends with `close`, or with the last reference. After `close` the
-    next call starts another; so does the first call in a forked child.
+    The thread of the loop starts at the first call. It ends at `close`, or when this object is garbage collected. A
+    call after `close` or in a forked child starts a new thread.
     """
 
     def __init__(self) -> None:
@@ -70,7 +68,7 @@ class BackgroundLoop:
         return state
 
     def _here(self) -> _Portal:
-        """The state of this process: the thread stays behind in a fork."""
+        """The state of this process; a forked child gets a new one, because it has no loop thread."""
         if self._state.pid != os.getpid():
             with self._renewing:
                 if self._state.pid != os.getpid():
@@ -94,7 +92,7 @@ class BackgroundLoop:
             return state.portal
 
     def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of a coroutine. Whatever interrupts the caller, Ctrl-C too, cancels it."""
+        """Run a coroutine and return its result. An exception in the caller, such as Ctrl-C, cancels it."""
         from concurrent.futures import CancelledError
 
         future = self._portal().start_task_soon(work)
@@ -107,7 +105,7 @@ class BackgroundLoop:
             raise
 
     def iterate(self, work: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
-        """The items of an async generator, as they come. A caller that stops early closes it."""
+        """Yield the items of an async generator as they arrive. Closing this generator closes that one."""
         items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
         async def pump() -> None:
@@ -127,7 +125,7 @@ class BackgroundLoop:
         try:
             while True:
                 if pid != os.getpid():
-                    raise RuntimeError("forked while the answer was being written: it is the parent's to read")
+                    raise RuntimeError("the process was forked during the answer; only the parent can read it")
                 kind, value = items.get()
                 if kind == "end":
                     return
@@ -139,7 +137,7 @@ class BackgroundLoop:
         finally:
             if pid == os.getpid():
                 future.cancel()
-                # The engine must have stopped when the caller goes on, so that nothing runs on unseen.
+                # Wait until the engine has stopped.
                 while kind == "item":
                     kind, _ = items.get()
 

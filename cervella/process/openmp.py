@@ -1,4 +1,4 @@
-"""How the threads of OpenMP wait for work: for a moment awake, then asleep."""
+"""Limits how long idle OpenMP threads spin before they sleep."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from cervella.process.forks import ForkLock
 
-__all__ = ["short_spin"]
-
 _SPIN = "GOMP_SPINCOUNT"
 _TURNS = "1000"
 _POLICY = "OMP_WAIT_POLICY"
@@ -18,12 +16,12 @@ _loading = ForkLock()
 
 @contextmanager
 def short_spin() -> Iterator[None]:
-    """Load a library inside: its OpenMP threads then wait for a thousand turns awake, and after that asleep.
+    """Context manager for loading a library: its idle OpenMP threads then spin for 1,000 iterations before they sleep.
 
-    By default they spin for milliseconds, on cores that others need; with the policy `passive` they sleep at once, and
-    are woken late. libgomp reads the two variables once, when the library that brings it is loaded, and each wheel may
-    bring its own. Where the user set `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY`, theirs holds. Afterwards the environment is
-    as it was: programs that this process starts get what the user gave them.
+    By default they spin for milliseconds and use cores that other threads need. With the wait policy `passive` they
+    sleep at once and wake up late. libgomp reads the environment variables once, when it is loaded, and each wheel may
+    contain its own libgomp. If the user has set `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY`, nothing is changed. Afterwards
+    the environment is restored, so that child processes do not inherit the variable.
     """
     with _loading:
         if _SPIN in os.environ or _POLICY in os.environ:

@@ -1,27 +1,20 @@
-"""The prompt's layout, written and read back; and history as callers write it."""
-
-from __future__ import annotations
+"""The layout of a prompt, the citation marks in an answer, and the history of a conversation."""
 
 from cervella.prompt.layout import (
-    LAYOUT_VERSION,
-    FoundMark,
-    defuse_marks,
-    estimate_tokens,
-    find_marks,
-    instructions_for,
-    render,
-    strip_marks,
-    without,
+    LAYOUT_VERSION as LAYOUT_VERSION,
 )
-
-__all__ = [
-    "LAYOUT_VERSION",
-    "FoundMark",
-    "defuse_marks",
-    "estimate_tokens",
-    "find_marks",
-    "instructions_for",
-    "render",
-    "strip_marks",
-    "without",
-]
+from cervella.prompt.layout import (
+    estimate_tokens as estimate_tokens,
+)
+from cervella.prompt.layout import (
+    find_marks as find_marks,
+)
+from cervella.prompt.layout import (
+    render as render,
+)
+from cervella.prompt.layout import (
+    strip_marks as strip_marks,
+)
+from cervella.prompt.layout import (
+    without as without,
+)

@@ -1,4 +1,4 @@
-"""History as callers write it, made into messages and into the query of a follow-up; and messages cut into turns."""
+"""The history of a conversation: conversion to messages, the search query of a follow-up question, and turns."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from cervella.errors import ConfigError
 from cervella.text.language import Language, is_blank, says_refusal
 from cervella.types import Message, Reply
 
-__all__ = ["asked_before", "history_of", "query_after", "sendable", "turns"]
-
 _LONGEST_QUERY = 500  # characters
 
 
 def history_of(turns: Sequence[Any] | None) -> tuple[Message, ...]:
-    """History as callers write it: Messages, Replies, `(question, answer)` pairs, or `{"role", "content"}` dicts.
+    """Convert a history to messages. It may contain Messages, Replies, `(question, answer)` pairs and dicts.
 
-    Turns that were refused, and blank ones, are left out.
+    A dict has the keys `role` and `content`. Refused turns and empty turns are left out.
     """
     return sendable(tuple(_messages(turns or ())))
 
@@ -45,7 +43,7 @@ def _messages(turns: Iterable[Any]) -> Iterator[Message]:
 
 
 def _content(turn: Mapping[str, Any]) -> str:
-    """The text of a dict; of a refused answer none, which takes its question along."""
+    """The text of a message given as a dict. Empty for a refusal, whose turn is then left out."""
     content = turn["content"]
     if turn.get("finish_reason") == "refusal" or turn.get("refusal") or content is None:
         return ""
@@ -58,7 +56,7 @@ def _content(turn: Mapping[str, Any]) -> str:
 
 
 def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:
-    """The questions of a history that `history_of` takes, oldest first, each with its query; None where it has none."""
+    """The questions of a history, oldest first, each with the query that was searched for, or None if unknown."""
     asked: list[tuple[str, str | None]] = []
     for turn in history:
         if isinstance(turn, Reply):
@@ -71,17 +69,17 @@ def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:
 def query_after(
     question: str, before: Sequence[tuple[str, str | None]], lang: Language, persona: str | None = None
 ) -> str | None:
-    """What to search for where the question is a follow-up: it, after the query of the turn before; else None.
+    """The search query for a follow-up question: the query of the turn before, then the question. Else None.
 
-    `before` are the earlier questions, oldest first, each with its query. Where a query is not kept it is made again
-    from the questions before that one. `persona` is her name: a question about herself follows up on nothing.
+    `before` are the earlier questions, oldest first, each with its query. A query that is None is rebuilt from the
+    questions before it. `persona` is the persona's name: a question about her is never a follow-up.
     """
     chain: list[str] = []
     follows = lang.follows_up(question, persona)
     for asked, query in reversed(before):
         if not follows:
             break
-        if asked.strip():  # a blank question is about nothing
+        if asked.strip():
             chain.append(query or asked)
             follows = query is None and lang.follows_up(asked, persona)
     if not chain:
@@ -93,7 +91,7 @@ def query_after(
 
 
 def _shortened(query: str) -> str:
-    """A query without its middle where it is long: what a chain of follow-ups is about came first."""
+    """Cut the middle out of a long query. The start is kept, because it names the topic of the follow-ups."""
     if len(query) <= _LONGEST_QUERY:
         return query
     head, tail = query[: _LONGEST_QUERY // 2], query[-_LONGEST_QUERY // 2 :]
@@ -109,7 +107,7 @@ def _check_role(role: Any) -> None:
 
 
 def turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
-    """A history cut into turns, each a question with what answered it."""
+    """Group the messages of a history into turns: a user message with the messages that follow it."""
     cut: list[list[Message]] = []
     for message in history:
         if message.role == "user" or not cut:
@@ -120,10 +118,10 @@ def turns(history: Sequence[Message]) -> list[tuple[Message, ...]]:
 
 
 def sendable(history: Sequence[Message]) -> tuple[Message, ...]:
-    """A history without what no engine may be sent again: refused turns, and blank ones.
+    """A history without refused turns and without empty turns.
 
-    Engines refuse an empty message, and go on refusing while a refused turn is in sight. A question leaves with its
-    answer, so that the roles still alternate.
+    Engines reject empty messages, and tend to refuse again after a refused turn. Question and answer are removed
+    together, so that the roles still alternate.
     """
     return tuple(message for turn in turns(history) for message in _sendable(turn))
 

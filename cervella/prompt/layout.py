@@ -1,10 +1,10 @@
-"""The prompt's layout, written and read back in one place.
+"""The layout of a prompt: how its parts become messages, and how citation marks are found in the answer.
 
-A prompt becomes messages in this order, and what changes comes last, because prompt caches live on a common prefix:
+The parts that change come last, because prompt caches reuse a common prefix:
 
-1. system: the soul and nothing else, the same bytes for ever;
-2. the bare history: questions and answers, never old passages, refused or blank turns;
-3. the last user turn: instructions, then the passages, fenced and numbered, then the question.
+1. the system message: the soul and nothing else, always the same text;
+2. the history: questions and answers, without their passages, without refused or empty turns;
+3. the last user message: instructions, then the passages, fenced and numbered, then the question.
 
 ```text
 Oggi è 9 gennaio 2026. …                                 instructions
@@ -21,8 +21,8 @@ Il lancio è rinviato: mancano i test di carico.          the passage's lines
 Domanda: Perché abbiamo rimandato il lancio?
 ```
 
-A passage can't break out: its fence is longer than any run of tildes in it, and whatever in it looks like a mark is
-shown with other brackets (`⟦F1⟧`), so a mark in an answer can only mean one of ours.
+A passage can't end its fence, which is longer than any sequence of tildes in the passage. Text in a passage that looks
+like a citation mark gets other brackets (`⟦F1⟧`), so a mark in an answer always means a passage of this prompt.
 """
 
 from __future__ import annotations
@@ -36,20 +36,8 @@ from cervella.text.language import Language, is_blank, language_in
 from cervella.text.markdown import fence_for, without_code
 from cervella.types import Message, Passage, Prompt
 
-__all__ = [
-    "LAYOUT_VERSION",
-    "FoundMark",
-    "defuse_marks",
-    "estimate_tokens",
-    "find_marks",
-    "instructions_for",
-    "render",
-    "strip_marks",
-    "without",
-]
-
 LAYOUT_VERSION = 1
-"""Changes whenever the same parts would give other messages: part of the soul's lock."""
+"""Version of the layout, stored in the lock file. It changes whenever the same parts would give other messages."""
 
 _MARK = re.compile(r"\[\s*(F\s*\d{1,4}(?:\s*[,;]\s*F?\s*\d{1,4})*)\s*\]", re.IGNORECASE)
 _LIKE_CODE = re.compile(
@@ -62,19 +50,20 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundMark:
-    """One mark in an answer."""
+    """One citation mark in an answer."""
 
     mark: str
-    """Normalised: `F1`."""
+    """The mark in normal form: `F1`."""
     start: int
-    """Where the brackets that hold it begin in the text."""
+    """Offset in the text of the first bracket of its group."""
     end: int
+    """Offset in the text after the last bracket of its group."""
     group: tuple[str, ...]
-    """All the marks of the run of brackets that it stands in: `[F1, F2]` and `[F1][F2]` are one group."""
+    """All marks of adjacent brackets: `[F1, F2]` and `[F1][F2]` are each one group."""
 
 
 def find_marks(text: str) -> list[FoundMark]:
-    """The marks of an answer in order: `[F1]`, `[F1, F2]`, `[F1][F2]`, any case, not inside code.
+    """The citation marks of an answer in order: `[F1]`, `[F1, F2]`, `[F1][F2]`, in any case. Code is ignored.
 
     >>> [found.mark for found in find_marks("Sì [f1], forse [F2, F3]; `x[F4]`")]
     ['F1', 'F2', 'F3']
@@ -96,7 +85,7 @@ def find_marks(text: str) -> list[FoundMark]:
 
 
 def strip_marks(text: str) -> str:
-    """The text without its marks and the space before them.
+    """The text without its citation marks and the spaces before them.
 
     >>> strip_marks("Costa 3 euro [F1].")
     'Costa 3 euro.'
@@ -109,7 +98,7 @@ def strip_marks(text: str) -> str:
 
 
 def defuse_marks(text: str) -> str:
-    """The text with whatever looks like a mark in other brackets; nothing else changes, and the length is kept.
+    """The text with other brackets around everything that looks like a citation mark. The length does not change.
 
     >>> defuse_marks("vedi [F1]")
     'vedi ⟦F1⟧'
@@ -118,20 +107,20 @@ def defuse_marks(text: str) -> str:
 
 
 def instructions_for(lang: Language, *, today: str, passages: int, abstain: bool = False) -> str:
-    """How to answer: today's date, how to cite, how to say that the base does not know. `today` is ISO."""
+    """The instructions of a prompt: today's date, how to cite, how to abstain. `today` is an ISO 8601 date."""
     text = lang.prompt["instructions" if passages else "without_passages"]
     text = text.format(today=lang.format_date(today), abstention=lang.abstention)
     return f"{text}\n{lang.prompt['doubtful']}" if abstain and passages else text
 
 
 def render(prompt: Prompt) -> tuple[Message, ...]:
-    """The messages of a prompt: system, history, and the last user turn with instructions, passages and question.
+    """The messages of a prompt: system, history, and the last user message with instructions, passages and question.
 
-    None is empty where the prompt asks something: an empty system and turns that can't be sent again are left out.
+    An empty system message and refused or empty turns are left out.
     """
     lang = language_in(prompt.hints)
     instructions = prompt.instructions
-    if not prompt.passages:  # all were withheld, or had no room: what is said of sources would be wrong
+    if not prompt.passages:  # all were removed, so the instructions must not mention sources
         instructions = str(prompt.hints.get("instructions_without_passages", instructions))
     parts = [instructions.strip()] if instructions.strip() else []
     if prompt.passages:
@@ -144,7 +133,7 @@ def render(prompt: Prompt) -> tuple[Message, ...]:
 
 
 def _bare(message: Message) -> Message:
-    """An earlier turn without its marks: they stood for passages that are not shown any more."""
+    """A message of the history without citation marks, because their passages are no longer in the prompt."""
     return replace(message, content=strip_marks(message.content)) if message.role == "assistant" else message
 
 
@@ -156,7 +145,7 @@ def _source(mark: str, passage: Passage, lang: Language) -> str:
     if passage.status in lang.status:
         label.append(lang.status[passage.status])
     body = defuse_marks(f"{passage.lead}\n\n{passage.text}" if passage.lead else passage.text)
-    # CommonMark ends a line at \n, \r\n or \r: with \n alone, a fence that hides behind a \r can't open or close one.
+    # CommonMark also ends a line at \r, so a fence after a \r could end the block.
     body = body.replace("\r\n", "\n").replace("\r", "\n")
     fence = fence_for(body)
     return f"[{mark}] {', '.join(label)}\n{fence}\n{body}\n{fence}"
@@ -167,12 +156,12 @@ def _one_line(text: str) -> str:
 
 
 def without(prompt: Prompt, marks: Collection[str]) -> Prompt:
-    """The prompt less the passages of these marks; the others keep theirs."""
+    """The prompt without the passages that have these citation marks. The other passages keep their marks."""
     kept = [(mark, passage) for mark, passage in prompt.sources.items() if mark not in marks]
     return replace(prompt, marks=tuple(mark for mark, _ in kept), passages=tuple(passage for _, passage in kept))
 
 
 def estimate_tokens(messages: Iterable[Message] | str) -> int:
-    """ceil(characters / 3): what a prompt costs where no brain can count it; on the safe side for Italian."""
+    """Estimate the tokens of messages or a text as ceil(characters / 3), which is rather too high for Italian."""
     texts = (messages,) if isinstance(messages, str) else (message.content for message in messages)
     return -(-sum(map(len, texts)) // 3)

@@ -1,4 +1,4 @@
-"""The soul's own rules, checked in an answer: those that the traits declare, and no others."""
+"""Checks an answer against the rules that the traits of the soul declare."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from cervella.text.markdown import without_code
 from cervella.text.sentences import normal, quotables
 from cervella.types import Passage
 
-__all__ = ["SOUL_KINDS", "soul_issues"]
-
 SOUL_KINDS: Mapping[str, str] = {
-    "empty_phrase": "An empty phrase that she never says.",
-    "gender": "She speaks of herself in another gender.",
-    "address": "She does not address the person so.",
-    "emoji": "She uses no emoji.",
-    "served": "She is a partner, and calls herself something else.",
-    "identity": "She gives herself another name.",
-    "language": "The answer is in neither her language nor the question's.",
+    "empty_phrase": "The persona never uses this phrase.",
+    "gender": "The persona refers to herself in the wrong grammatical gender.",
+    "address": "The persona addresses the person in another way.",
+    "emoji": "The persona uses no emoji.",
+    "served": "The persona is a partner, but calls herself something else.",
+    "identity": "The persona gives herself another name.",
+    "language": "The answer is neither in the persona's language nor in that of the question.",
 }
-"""By kind of issue, its meaning."""
+"""For each kind of issue, its description."""
 _CHECKS = {
     "no_empty_phrases": "empty_phrase",
     "gender": "gender",
@@ -39,10 +37,10 @@ _DECLARED = {"no_empty_phrases": "empty_phrases", "gender": "gender", "address":
 def soul_issues(
     text: str, traits: PersonaTraits, lang: Language, *, passages: Sequence[Passage] = (), question: str = ""
 ) -> list[tuple[str, str]]:
-    """The kind of each broken rule, and the words that break it.
+    """The kind of each broken rule, with the words that break it.
 
-    Sentences that she repeats word for word from a passage are not checked. She may answer in the language of the
-    question, or in one that it names.
+    Sentences copied word for word from a passage are not checked. The answer may be in the language of the question, or
+    in a language that the question names.
     """
     own = _own_words(text, passages, lang)
     found = []
@@ -62,9 +60,9 @@ def soul_issues(
 
 
 def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
-    """The answer without its marks, and without the sentences that stand in the passages as they are."""
+    """The answer without citation marks, without sentences copied from the passages, and without their symbols."""
     known = " ".join(normal(f"{passage.lead} {passage.text}") for passage in passages)
-    # A word or two may stand in any list of what she never says: only as a sentence of its own is it the passage's.
+    # One or two words count as copied only if they are a whole sentence of a passage.
     whole = {normal(p.text[one.start : one.end]) for p in passages for one in quotables(p.text, lang)}
     bare = strip_marks(text)
     kept = []
@@ -75,6 +73,5 @@ def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
             kept.append(piece)
     own = "\n".join(kept)
     shown = {letter for passage in passages for letter in f"{passage.lead}{passage.text}"}
-    return "".join(
-        letter for letter in own if ord(letter) < 0x2190 or letter not in shown
-    )  # a source's ✅ is no emoji of hers
+    # A symbol such as ✅ that a passage contains is not an emoji of the persona.
+    return "".join(letter for letter in own if ord(letter) < 0x2190 or letter not in shown)

@@ -1,7 +1,6 @@
-"""A review of an answer: the checks, the second opinion, the revision, and which of two answers is kept.
+"""The review of an answer: the checks, the second opinion, the revision, and the choice between answer and revision.
 
-No failure here loses the answer: the checks ask no brain, and the verdict says why a second opinion or a revision is
-missing.
+If a second opinion or a revision fails, the answer is kept and the verdict contains the reason.
 """
 
 from __future__ import annotations
@@ -27,18 +26,16 @@ from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
 from cervella.types.deadline import Deadline
 from cervella.types.verdict import ReviewVerdict, SecondOpinion
 
-__all__ = ["Review"]
-
 _STALE = "stale"
 Remade = Callable[[Completion], Awaitable[Reply]]
-"""Makes a reply of a completion."""
+"""A function that makes a Reply from a Completion."""
 _Reviewed = tuple[ReviewVerdict, tuple[Attempt, ...]]
-"""A verdict, and the calls that it took."""
+"""A verdict, and the calls that were made for it."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Review:
-    """How answers are reviewed. `second` is None where the checks alone decide."""
+    """The settings of a review. Without `second`, only the checks decide."""
 
     lang: Language
     traits: PersonaTraits | None
@@ -47,7 +44,7 @@ class Review:
     second: Shielded | None = None
 
     async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
-        """The verdict on an answer as it is, and the calls that it took. Raises nothing but a cancellation."""
+        """The verdict on an answer, and the calls made for it. Failures of the second brain are not raised."""
         left = deadline.left()
         checks = partial(
             review_text,
@@ -96,20 +93,20 @@ class Review:
         refused = opinion.approved is False or (opinion.score is not None and opinion.score < self.threshold)
         verdict = replace(
             verdict,
-            approved=verdict.approved and not refused,  # it can refuse what the checks approve, never the reverse
+            approved=verdict.approved and not refused,  # it can't approve an answer that the checks refuse
             issues=(*verdict.issues, *issues_of(opinion, found.brain, reply.text, serious=refused)),
             second=replace(found, score=opinion.score, grades=opinion.grades, approved=not refused),
         )
         return verdict, done.attempts
 
     async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, deadline: Deadline, remade: Remade) -> Reply:
-        """The answer with its verdict: the first, or a revision of it where that is the better one."""
+        """The answer with its verdict, or a revision of it with its verdict, if the revision is better."""
         verdict, calls = await self.review(prompt, reply, deadline)
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
         rounds, error = 0, None
         most = 0 if reply.finish_reason == "refusal" else self.rounds  # a refused question is not sent again
-        while rounds < most and _can_be_mended(verdict) and not optional_members(first.brain).quotes_only:
+        while rounds < most and _can_be_improved(verdict) and not optional_members(first.brain).quotes_only:
             rounds += 1
             issues = [issue for issue in verdict.issues if issue.kind != _STALE]
             asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
@@ -138,25 +135,25 @@ class Review:
 
 
 def _answering(reply: Reply) -> Sequence[Attempt]:
-    """The call that answered, reviews aside; empty where none did."""
+    """The call that produced the answer, in a list; the calls of a review do not count. Empty if there is none."""
     return [one for one in reply.attempts if one.outcome != "error" and one.route != "review"][-1:]
 
 
 def _shown(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
-    """The passages that the brain which answered was shown, by mark."""
+    """The passages that were sent to the brain that answered, by citation mark."""
     calls = _answering(reply)
     return {mark: passage for mark, passage in prompt.sources.items() if not calls or mark in calls[0].shown}
 
 
-def _can_be_mended(verdict: ReviewVerdict) -> bool:
-    """Whether an answer is refused for something that another answer could better: a stale source stays stale."""
+def _can_be_improved(verdict: ReviewVerdict) -> bool:
+    """Whether a revision could be approved. A revision can't help if only stale sources are the problem."""
     refused = verdict.second is not None and verdict.second.approved is False
     serious = {issue.kind for issue in verdict.issues if issue.serious}
     return not verdict.approved and (refused or serious != {_STALE})
 
 
 def _another(second: Shielded, reply: Reply) -> Shielded | None:
-    """The second brain without the one that answered, by name or by weights; None where none is left."""
+    """The second brain without members whose name or model equals that of the answer. None if no member is left."""
     calls = _answering(reply)
     names = {reply.brain, *(one.brain for one in calls)}
     weights = {reply.model, *(one.model for one in calls)} - {""}
@@ -168,7 +165,7 @@ def _another(second: Shielded, reply: Reply) -> Shielded | None:
 
 
 async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Completion:
-    """The whole answer of a brain."""
+    """The complete answer of a brain."""
     async with aclosing(shielded.stream(prompt, timeout=deadline)) as events:
         async for event in events:
             if isinstance(event, Finished):
@@ -176,34 +173,34 @@ async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Com
     raise BrainError("The brain ended without an answer.", brain=shielded.name, model=shielded.model)
 
 
-_LONGEST_ABSTENTION = 2_000
-"""Characters: an answer that is longer says something else too."""
+_MAX_ABSTENTION = 2_000
+"""Maximum characters of an answer that is treated as a pure abstention; this also bounds the work."""
 
 
 @lru_cache(maxsize=1)
 def _clause() -> re.Pattern[str]:
-    """What parts a folded clause from the next, in any language: an answer may be in another than the base's."""
+    """The pattern of clause boundaries in all languages, for text in lower case and without accents."""
     joins, turns = ("|".join(language(code).review[key] for code in known_languages()) for key in ("joins", "turns"))
     return re.compile(rf"[.,;:!?…()\n]+(?:\s*(?:{joins})\s)?|\s[-–—]\s|{turns}")
 
 
 def _says_nothing_else(text: str) -> bool:
-    """Whether an answer that begins with "I don't know" goes on with nothing else, clause by clause."""
-    said = fold(strip_marks(text))
-    if len(said) > _LONGEST_ABSTENTION:
+    """Whether an answer says "I don't know" and every clause after that also only abstains."""
+    folded = fold(strip_marks(text))
+    if len(folded) > _MAX_ABSTENTION:
         return False
-    ends = [*(match.start() for match in _clause().finditer(said)), len(said)]
+    ends = [*(match.start() for match in _clause().finditer(folded)), len(folded)]
     for code in known_languages():
         lang = language(code)
-        first = next((end for end in ends if lang.abstains(said[:end])), None)
+        first = next((end for end in ends if lang.abstains(folded[:end])), None)
         if first is not None:
-            clauses = [clause.strip() for clause in _clause().split(said[first:])]
+            clauses = [clause.strip() for clause in _clause().split(folded[first:])]
             return all(lang.abstains(clause) for clause in clauses if re.search(r"\w", clause))
     return False
 
 
 def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
-    """The verdict on a revision: one that the second brain refused stays refused where it gives no opinion now."""
+    """The verdict on a revision. If the second brain refused the answer and gives no opinion now, it stays refused."""
     if old.second is None or old.second.approved is not False or new.second is None or new.second.error is None:
         return new
     opinion = tuple(issue for issue in old.issues if issue.by != "checks")
@@ -217,7 +214,7 @@ def _better(new: ReviewVerdict, revision: Reply, old: ReviewVerdict, kept: Reply
     if revision.abstained and any(citation.supported for citation in kept.citations):
         broken = len({issue.claim for issue in old.issues if issue.serious and issue.by == "checks"})
         if 2 * broken < old.claims:
-            return False  # most of what was said stands: saying nothing instead is no gain
+            return False  # most claims of the answer are correct, so an abstention is not better
     return _rank(new) > _rank(old)
 
 

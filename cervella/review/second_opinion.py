@@ -1,6 +1,6 @@
-"""The prompts of a second opinion and of a revision, and how a second opinion is read.
+"""The prompts for a second opinion and for a revision, and the parser of a second opinion.
 
-The system prompt is the soul, the same bytes as ever; all that a review says is in the last user turn.
+The system prompt is the unchanged soul; everything about the review is in the last user message.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from cervella.text.quotations import quotations
 from cervella.types import Prompt
 from cervella.types.verdict import ReviewIssue
 
-__all__ = ["Opinion", "issues_of", "read_opinion", "review_prompt", "revision_prompt"]
-
 _REVIEW_TOKENS = 700
 _LONGEST_ISSUE, _MOST_ISSUES = 400, 12
 _LONGEST_OPINION, _MOST_OBJECTS = 20_000, 50
-"""Characters of an opinion that are read, many times what is asked for, and places in it where JSON may begin."""
+"""Characters of an opinion that are parsed, and positions in it at which a JSON object is tried."""
 _CRITERIA = ("facts", "sources", "soul", "form")
 _GRADE = r"[*_ \t]*[:=\-–—]?[*_ \t]*(?P<grade>\d{1,3}(?:[.,]\d+)?)(?P<of>\s*(?:/|su|of|out of|de|em)\s*\d{1,3})?"
 _KEPT_HINTS = ("language", "confidence", "batch")
@@ -33,14 +31,14 @@ _KEPT_HINTS = ("language", "confidence", "batch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opinion:
-    """A second opinion, as far as it can be read."""
+    """The values parsed from the text of a second opinion."""
 
     grades: Mapping[str, float] = field(default_factory=dict)
-    """0 to 10, by criterion."""
+    """Grades by criterion, 0 to 10."""
     score: float | None = None
-    """The mean of the grades; without grades, its own total."""
+    """The mean of the grades, else the total that the text states. None if there is neither."""
     approved: bool | None = None
-    """The outcome that it states; None where it states none."""
+    """The verdict that the text states. None if it states none."""
     problems: tuple[str, ...] = ()
 
     @property
@@ -49,7 +47,7 @@ class Opinion:
 
 
 def review_prompt(prompt: Prompt, answer: str, lang: Language, *, tainted: bool, reason: str) -> Prompt:
-    """Asks for a second opinion: the same soul and passages, and the answer to check. Nothing of the history."""
+    """The prompt for a second opinion: soul, passages, question and the answer to check, without the history."""
     texts = lang.review
     question = "\n\n".join((prompt.question, f"{texts['answer']}\n{_fenced(answer)}", str(texts["form"]).strip()))
     return replace(
@@ -72,7 +70,7 @@ def review_prompt(prompt: Prompt, answer: str, lang: Language, *, tainted: bool,
 def revision_prompt(
     prompt: Prompt, answer: str, issues: Sequence[ReviewIssue], lang: Language, *, tainted: bool
 ) -> Prompt:
-    """Asks the brain that answered for a revision: the question again, with its answer and the issues."""
+    """The prompt for a revision by the brain that answered: the question, its answer and the issues."""
     texts = lang.review
     listed = "\n".join(f"- {_worded(issue, lang)}" for issue in issues[:_MOST_ISSUES])
     revise = str(texts["revise"]).strip().replace("{issues}", listed)
@@ -93,7 +91,7 @@ def _kept(prompt: Prompt, *names: str) -> dict[str, Any]:
 
 
 def _worded(issue: ReviewIssue, lang: Language) -> str:
-    """An issue in the base's language, with the line that comes nearest."""
+    """The description of an issue in the language of the knowledge base, with the most similar cited line."""
     texts: Mapping[str, str] = lang.review["issues"]
     kind = issue.kind if issue.kind in texts and issue.kind in ISSUE_KINDS else "soul"
     words = texts[kind].replace("{kind}", issue.kind).replace("{text}", _short(issue.text))
@@ -115,9 +113,9 @@ def _fenced(text: str) -> str:
 
 
 def read_opinion(text: str, lang: Language) -> Opinion:
-    """The grades, the outcome and the problems of a second opinion: JSON, or lines in any order.
+    """Parse a second opinion, written as JSON or as lines in any order.
 
-    A grade above 10 counts as a percentage if it says "/100", else it is left out.
+    A grade written with "/100" is divided by 10. Any other grade above 10 is ignored.
 
     >>> opinion = read_opinion("FATTI: 4\\nFONTI: 9/10\\nPROBLEMI:\\n- «3 ore»: la fonte dice 3 giorni", language("it"))
     >>> opinion.score, opinion.problems
@@ -143,7 +141,7 @@ def _objects(text: str) -> Iterator[dict[Any, Any]]:
 
 
 def _from_json(data: dict[Any, Any], languages: Sequence[Language]) -> Opinion:
-    """An object read as the lines that it stands for; a list in it holds problems."""
+    """Convert a JSON object to `key: value` lines and parse those. The items of its lists are problems."""
     flat = {**data, **{k: v for value in data.values() if isinstance(value, dict) for k, v in value.items()}}
     lines: list[str] = []
     problems: list[str] = []
@@ -171,9 +169,9 @@ def _from_lines(text: str, languages: Sequence[Language]) -> Opinion:
                     grades[name] = grade
             if overall is None:
                 overall = _grade(texts["score"], line)
-            outcome = re.match(rf"(?:{texts['outcome']})\b[*_\s]*[:=\-]?(?P<said>.*)", line)
+            outcome = re.match(rf"(?:{texts['outcome']})\b[*_\s]*[:=\-]?(?P<verdict>.*)", line)
             if approved is None and outcome:
-                rejected, passed = (re.search(texts[name], outcome["said"]) for name in ("rejected", "approved"))
+                rejected, passed = (re.search(texts[name], outcome["verdict"]) for name in ("rejected", "approved"))
                 approved = False if rejected else True if passed else None
     score = sum(grades.values()) / len(grades) if grades else overall
     return Opinion(
@@ -185,7 +183,7 @@ def _from_lines(text: str, languages: Sequence[Language]) -> Opinion:
 
 
 def _bare(line: str) -> str:
-    """A line folded, without what a list or a table puts before it."""
+    """A line in lower case and without accents, without the list or table symbols at its start."""
     return re.sub(r"^[\s\-*•#>_|]+", "", fold(line))
 
 
@@ -220,7 +218,7 @@ def _problems(text: str, languages: Sequence[Language]) -> tuple[str, ...]:
 
 
 def issues_of(opinion: Opinion, brain: str, answer: str, *, serious: bool) -> list[ReviewIssue]:
-    """The problems of a second opinion as issues, under the name of its brain."""
+    """The problems of a second opinion as issues of the brain that found them."""
     found = []
     for problem in opinion.problems:
         marks = tuple(dict.fromkeys(mark.mark for mark in find_marks(problem)))

@@ -1,4 +1,4 @@
-"""The verdict of the checks, which ask no model: an answer compared with its sources and with the soul's own rules.
+"""The verdict of the checks without a model: they compare an answer with its sources and with the rules of the soul.
 
 The score, 0 to 10, is the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue gets 10; with
 one, at most 5, and less the larger the share of claims that have one. With the default threshold of 9, one serious
@@ -23,34 +23,34 @@ from cervella.text.sentences import quotables
 from cervella.types import Passage
 from cervella.types.verdict import ReviewIssue, ReviewVerdict
 
-__all__ = ["ISSUE_KINDS", "SOUL_KINDS", "THRESHOLD", "WEIGHTS", "review_text"]
-
 THRESHOLD = 9.0
-_MOST_CLAIMS, _MOST_CHARACTERS = 250, 30_000
-"""So many claims with a mark, and as many without, and so many characters of each, are compared with the passages."""
-_SHOWN, _MOST_SEARCHED = 80, 200_000
+"""Default minimum score, 0 to 10, of an approved answer."""
+_MAX_CLAIMS, _MAX_CHARACTERS = 250, 30_000
+"""Claims with a citation mark that are compared with the passages, and their characters; the same again without one."""
+_SHOWN, _MAX_SEARCHED = 80, 200_000
+"""Characters of an unchecked claim that an issue shows, and of all claims that a sentence is searched in."""
 WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
 """The weight of each criterion in the score."""
 ISSUE_KINDS = {
-    # Kind: criterion, and what is wrong.
+    # Kind: criterion, problem.
     "figure": ("facts", "The cited lines do not give this figure."),
     "date": ("facts", "The cited lines do not give this date."),
     "unit": ("facts", "The cited lines give this figure with another unit."),
-    "quote": ("facts", "These words do not stand in the cited lines as they are quoted."),
-    "row": ("facts", "The cited lines give this for something else."),
-    "name": ("facts", "This name does not stand in the cited lines."),
-    "negation": ("facts", "The cited line says the contrary."),
-    "words": ("sources", "The claim and its lines have no word in common."),
-    "source": ("sources", "Another passage says this, the cited lines do not."),
-    "invented_mark": ("sources", "This mark stands for no passage."),
-    "stale": ("sources", "The cited file has changed, or is gone, since it was indexed."),
-    "uncited": ("sources", "This figure has no source, and stands in no passage."),
-    "unread": ("facts", "The answer is too long to be looked at whole: this and what follows was not."),
+    "quote": ("facts", "The cited lines do not contain this quotation word for word."),
+    "row": ("facts", "The cited lines give this value for something else."),
+    "name": ("facts", "The cited lines do not contain this name."),
+    "negation": ("facts", "The cited line says the opposite."),
+    "words": ("sources", "The claim and the cited lines have no word in common."),
+    "source": ("sources", "Another passage says this, but the cited lines do not."),
+    "invented_mark": ("sources", "This citation mark belongs to no passage."),
+    "stale": ("sources", "The cited file has changed or was deleted since it was indexed."),
+    "uncited": ("sources", "This figure has no citation, and no passage contains it."),
+    "unread": ("facts", "The answer is too long to be checked completely: this part and the rest were not checked."),
     "empty": ("form", "There is no answer."),
     "cut": ("form", "The answer breaks off."),
     "opinion": ("facts", "The second opinion finds this wrong."),
 }
-"""By kind of issue, the criterion that it lowers and its meaning. Those of the soul's rules are `SOUL_KINDS`."""
+"""For each kind of issue, the criterion that it lowers and its description. The soul's rules are in `SOUL_KINDS`."""
 
 
 def review_text(
@@ -66,12 +66,12 @@ def review_text(
     stale: Collection[str] = (),
     until: float | None = None,
 ) -> ReviewVerdict:
-    """Compare an answer with the passages that it was written from, by mark. No model is asked, nothing is loaded.
+    """Compare an answer with its passages, given by citation mark. No model is called.
 
-    The answer may repeat `question` and `given` (today's date, earlier turns) without a source. `traits` are what the
-    soul declares; without them its rules are not checked. `stale` are the marks of sources whose file has changed, or
-    is gone, since it was indexed. A refusal is no answer, whatever text came before it. The checks stop once
-    `time.monotonic()` is past `until`; a claim that was not checked is an issue, `unread`.
+    The answer may repeat `question` and `given` (today's date, earlier turns) without a citation. Without `traits` the
+    rules of the soul are not checked. `stale` are the marks of passages whose file has changed or was deleted since it
+    was indexed. A refusal counts as an empty answer. The checks stop when `time.monotonic()` passes `until`; an
+    unchecked claim becomes an issue of kind `unread`.
     """
     if finish_reason == "refusal":
         text = ""
@@ -83,7 +83,7 @@ def review_text(
     marked = list(dict.fromkeys(claims))
     unmarked = [Claim(text=piece, group=()) for piece in dict.fromkeys(bare)]
     for several in (marked, unmarked):
-        read = looked_at(several, most=_MOST_CLAIMS, characters=_MOST_CHARACTERS)
+        read = looked_at(several, most=_MAX_CLAIMS, characters=_MAX_CHARACTERS)
         for claim in several:
             issues += _of_stale(claim, sources, stale)
             if claim not in read or _past(until):
@@ -123,12 +123,12 @@ def _score(criterion: str, issues: Sequence[ReviewIssue], claims: int) -> float:
     return round(5.0 * (1.0 - share), 2)
 
 
-_OF_WORDS = frozenset({"words", "source", "name", "negation", "row"})
-"""Kinds that compare words, which two languages do not share."""
+_WORD_KINDS = frozenset({"words", "source", "name", "negation", "row"})
+"""Kinds of issues that come from comparing words, which only works within one language."""
 
 
-def _in_the_questions(claim: str, question: str, lang: Language) -> bool:
-    """Whether a claim too short to tell is in the language of the question, which is another than the base's."""
+def _in_language_of_question(claim: str, question: str, lang: Language) -> bool:
+    """Whether a claim is written in the question's language and not in `lang`; a short claim counts as such."""
     asked = language_of(question, lang)
     return asked is not lang and language_of(claim, asked) is asked
 
@@ -143,9 +143,9 @@ def _of_claim(
     found += [_issue("invented_mark", claim.text, f"[{mark}]", marks, cited) for mark in marks if mark not in sources]
     if cited:
         names = list(others)
-        other_tongue = _in_the_questions(claim.text, asked, lang)
+        other_language = _in_language_of_question(claim.text, asked, lang)
         for finding in findings(claim.text, list(cited.values()), lang, others=list(others.values()), given=given):
-            if other_tongue and finding.kind in _OF_WORDS:
+            if other_language and finding.kind in _WORD_KINDS:
                 continue
             elsewhere = tuple(names[number] for number in finding.elsewhere)
             found.append(_issue(finding.kind, claim.text, finding.text, marks, cited, finding, elsewhere))
@@ -160,7 +160,7 @@ def _of_stale(claim: Claim, sources: Mapping[str, Passage], stale: Collection[st
 def _of_unmarked(
     claim: Claim, sources: Mapping[str, Passage], lang: Language, given: str, asked: str
 ) -> list[ReviewIssue]:
-    """A sentence without a mark may say what it likes, but give no figure, date or quotation that stands nowhere."""
+    """Issues of a sentence without a citation: figures, dates and quotations that no passage contains."""
     kinds = ("figure", "date", "unit", "quote", "unread")
     wrong = [one for one in findings(claim.text, list(sources.values()), lang, given=given) if one.kind in kinds]
     return [_issue("unread" if one.kind == "unread" else "uncited", claim.text, one.text, (), {}, one) for one in wrong]
@@ -205,8 +205,8 @@ def _of_the_form(text: str, finish_reason: str) -> list[ReviewIssue]:
 
 
 def _unmarked(text: str, lang: Language, claims: Iterable[Claim], marks: Iterable[FoundMark]) -> list[str]:
-    """The sentences of an answer that no mark belongs to."""
-    claimed = "\n".join({" ".join(claim.text.split()) for claim in claims})[:_MOST_SEARCHED]
+    """The sentences of an answer that have no citation mark."""
+    claimed = "\n".join({" ".join(claim.text.split()) for claim in claims})[:_MAX_SEARCHED]
     starts = sorted(mark.start for mark in marks)
     pieces = []
     for piece in quotables(text, lang):

@@ -1,6 +1,5 @@
-"""Who speaks: the Constitution, read once and kept as it stands."""
+"""The soul: the Constitution, its sections and the traits that it declares."""
 
-from cervella.soul.constitution import Constitution, Section
-from cervella.soul.traits import Traits
-
-__all__ = ["Constitution", "Section", "Traits"]
+from cervella.soul.constitution import Constitution as Constitution
+from cervella.soul.constitution import Section as Section
+from cervella.soul.traits import Traits as Traits

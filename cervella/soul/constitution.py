@@ -1,4 +1,4 @@
-"""The Constitution: one document of markdown, and the system prompt that it is."""
+"""The Constitution: a markdown document whose text is the system prompt."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from cervella.prompt.layout import estimate_tokens
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages
 from cervella.text.language import language as language_of
 
-__all__ = ["RETRIEVAL_ONLY", "Constitution", "Section", "sections_of"]
-
 RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
-"""On the line after a heading: that section is for retrieval only, and not part of the system prompt."""
+"""A comment on the line after a heading. It excludes the section from the system prompt; a search still finds it."""
 
 _MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->", re.IGNORECASE)
 _ANY_MARKER = re.compile(r"<!--\s*cervella:.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
@@ -28,12 +26,12 @@ _ANY_MARKER = re.compile(r"<!--\s*cervella:.*?(?:-->|\Z)", re.IGNORECASE | re.DO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading and what stands under it, down to the next heading."""
+    """A heading and the text below it, up to the next heading."""
 
     title: str
-    """Empty for what stands before the first heading."""
+    """The heading. Empty for the text before the first heading."""
     level: int
-    """1 to 6; 0 before the first heading."""
+    """Level of the heading, 1 to 6. 0 for the text before the first heading."""
     path: Path
     start_line: int
     """1-based, inclusive."""
@@ -57,18 +55,18 @@ class Constitution:
     language: str
     sections: tuple[Section, ...]
     files: tuple[tuple[Path, str], ...]
-    """Each file with the sha256 of its bytes."""
+    """The path of each file, with the SHA-256 of its bytes."""
     fingerprint: str = field(init=False)
-    """sha256 of the system prompt's UTF-8 bytes."""
+    """SHA-256 of the system prompt in UTF-8."""
 
     def __post_init__(self) -> None:
         prompt = self.system_prompt().encode()
         object.__setattr__(self, "fingerprint", hashlib.sha256(prompt).hexdigest())
 
     def system_prompt(self) -> str:
-        """The kept text of the Constitution, then of the further files, nothing of ours.
+        """The kept sections of the Constitution and of the further files, separated by a blank line.
 
-        Line ends are \\n, so that a checkout on another system has the same soul; files are parted by a blank line.
+        The library adds no text. Line ends become \\n, so that the soul is the same on every operating system.
         """
         texts = []
         for path, _ in self.files:
@@ -91,10 +89,10 @@ class Constitution:
         max_tokens: int = 3000,
         name: str | None = None,
     ) -> Constitution:
-        """Read the Constitution from a file, with further files that are part of it, in their order.
+        """Read the Constitution from a file, followed by the files in `also`.
 
-        `max_tokens` is its budget, ceil(characters / 3) of the kept text. `name` is by default the trait `nome: …`, or
-        the first heading. Raises SoulError: a file that can't be read, nothing in it, a secret in it, over the budget.
+        `max_tokens` limits ceil(characters / 3) of the kept text. The default of `name` is the trait `nome: …`, else
+        the first heading. Raises SoulError if a file can't be read, or its text is empty, too long or has a secret.
         """
         paths = [Path(path), *map(Path, also)]
         if len(set(paths)) < len(paths):
@@ -114,8 +112,8 @@ class Constitution:
         )
         if not soul.system_prompt().strip():
             raise SoulError(
-                f"The Constitution {str(paths[0])!r} says nothing: no text is left for the system prompt.",
-                remedy=f"Write who she is, or take {RETRIEVAL_ONLY} away from the sections that she must be.",
+                f"The Constitution {str(paths[0])!r} leaves no text for the system prompt.",
+                remedy=f"Describe the persona in it, or remove {RETRIEVAL_ONLY} from sections that belong to her.",
             )
         if soul.tokens > max_tokens:
             raise _over_budget(soul, max_tokens)
@@ -134,27 +132,28 @@ def _read(path: Path) -> tuple[str, str]:
                 remedy="Write one there (`cervella init` makes a first one), or point [soul] constitution at yours.",
                 code="soul_missing",
             )
-        if not path.is_file():  # a pipe would be waited for, without end
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if not path.is_file():  # reading a pipe could block forever
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
     if "\0" in text:
         raise SoulError(
-            f"The Constitution {str(path)!r} is no text: it holds NUL bytes.", remedy="Point [soul] at a markdown file."
+            f"The Constitution {str(path)!r} is not text: it contains NUL bytes.",
+            remedy="Set [soul] constitution to a markdown file.",
         )
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     for secret in find_secrets(text):
         raise SoulError(
-            f"The Constitution {str(path)!r} holds a secret ({secret.kind.replace('_', ' ')}) at line "
+            f"The Constitution {str(path)!r} contains a secret ({secret.kind.replace('_', ' ')}) at line "
             f"{text.count(chr(10), 0, secret.start) + 1}.",
-            remedy="Take it out: the Constitution is sent to every brain.",
+            remedy="Remove it, because the Constitution is sent to every brain.",
             code="secret_in_soul",
         )
     return text, hashlib.sha256(data).hexdigest()
 
 
 def sections_of(text: str, path: Path = Path()) -> list[Section]:
-    """The sections of one text, in order; joined, their texts are the whole. Raises SoulError: a mark out of place."""
+    """The sections of a text, in order. Raises SoulError for a comment that is not after a heading."""
     from markdown_it import MarkdownIt
 
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also cut at form feeds
@@ -171,7 +170,7 @@ def sections_of(text: str, path: Path = Path()) -> list[Section]:
                 raise _misplaced(path, token.map[0])
             cut.add(ends[token.map[0]])
         elif any(child.type == "html_inline" and _ANY_MARKER.search(child.content) for child in token.children or ()):
-            # In a paragraph or on the heading's own line it would cut nothing, and the section would be sent.
+            # In a paragraph or on the line of the heading, the comment would not exclude the section.
             raise _misplaced(path, token.map[0] if token.map else 0)
     marks = [(0, 0, ""), *heads] if not heads or heads[0][0] > 0 else heads
     first = len(marks) - len(heads)
@@ -199,15 +198,15 @@ def sections_of(text: str, path: Path = Path()) -> list[Section]:
 
 def _misplaced(path: Path, line: int) -> SoulError:
     return SoulError(
-        f"The comment for Cervella in {str(path)!r}, line {line + 1}, is no mark that cuts a section.",
-        remedy=f"Write it as {RETRIEVAL_ONLY}, on the line right after the heading of the section that it means.",
+        f"The comment in {str(path)!r}, line {line + 1}, excludes no section.",
+        remedy=f"Write it as {RETRIEVAL_ONLY}, on the line right after the heading of the section.",
         code="soul_marker",
     )
 
 
 @lru_cache(maxsize=1)
 def _named() -> re.Pattern[str]:
-    """The trait that is her name, in any language."""
+    """The pattern of the trait `name` in a list item, in all languages."""
     names = "|".join(re.escape(name) for code in known_languages() for name in language_of(code).traits["name"])
     return re.compile(rf"(?im)^[ \t]*[-*+]\s*\**(?:{names})\**\s*:\s*\**\s*(?P<name>[^\n*]+)")
 

@@ -1,4 +1,4 @@
-"""What changed between two texts of a soul, sentence by sentence."""
+"""The sentences that differ between two versions of a soul."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ from cervella.soul.constitution import sections_of
 from cervella.text.language import Language
 from cervella.text.markdown import blocks
 
-__all__ = ["Change", "changed_sentences"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """Sentences that went, and those that came in their place, in one section."""
+    """Removed sentences and the sentences that replace them, in one section."""
 
     section: str
-    """Its title; empty before the first heading."""
+    """Title of the section. Empty before the first heading."""
     removed: tuple[str, ...]
     added: tuple[str, ...]
 
 
 def changed_sentences(before: str, after: str, language: Language) -> tuple[Change, ...]:
-    """What changed, in the order of the new text. White space and the places of line breaks are no change.
+    """The changes in the order of the new text. White space and line breaks are ignored.
 
     >>> from cervella.text.language import language
     >>> old, new = "# Io\\n\\nSono calma. Parlo\\npoco.\\n", "# Io\\n\\nSono calma. Parlo molto.\\n"
@@ -48,7 +46,7 @@ def changed_sentences(before: str, after: str, language: Language) -> tuple[Chan
 
 
 def _sentences(text: str, language: Language) -> Iterator[tuple[str, str]]:
-    """Each sentence with the title of its section; a heading, an item or a row is one by itself."""
+    """Each sentence with the title of its section. A heading, a list item and a table row count as one sentence."""
     for section in sections_of(text):
         lines = section.text.split("\n")
         done = 0

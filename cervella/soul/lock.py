@@ -1,8 +1,8 @@
-"""soul.lock: the soul as its owner approved it, in a file that is kept with the sources.
+"""The lock file `soul.lock`: the version of the soul that its owner approved.
 
-It pins the fingerprint, the text that it was taken of, the source files, the layout of the prompt, the language, what
-the soul takes of each brain's window, and the last verdict of the soul test for each brain and model. A verdict is of
-one soul: with another fingerprint or language it is gone.
+It contains the fingerprint and the text of the soul, the checksums of its source files, its language, the layout
+version of the prompt, the number of tokens for each brain, and the last verdict of the soul test for each brain and
+model. Verdicts are dropped when the fingerprint or the language changes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from cervella.protocols import Soul
 from cervella.soul.difference import Change, changed_sentences
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 
-__all__ = ["BrainTokens", "Lock", "Verdict", "record_verdict"]
-
 _HEAD = """\
 # The soul as its owner approved it. Keep this file with the sources.
 # Written by `cervella soul lock`; `cervella soul diff` shows what changed since.
@@ -37,60 +35,60 @@ _OWN = frozenset({"version", "soul", "files", "brains", "verdicts"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrainTokens:
-    """What the soul takes of one brain's window."""
+    """The number of tokens of the soul for one brain."""
 
     brain: str
     model: str
     tokens: int | None
-    """None where the brain could not be asked."""
+    """None if the brain could not be asked."""
     counted: bool
-    """By the brain itself; else ceil(characters / 3)."""
+    """True if the brain counted the tokens; false for the estimate ceil(characters / 3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the soul test said last of one brain and model."""
+    """The last result of the soul test for one brain and model."""
 
     brain: str
     model: str
     verdict: str
-    """As the test says it."""
+    """The verdict of the soul test."""
     score: float | None
-    """0 to 1."""
+    """0 to 1. None if the test gave no score."""
     date: str
-    """ISO."""
+    """Day of the test, ISO 8601."""
     suite: str
-    """sha256 of the suite's probes."""
+    """SHA-256 of the probes of the suite."""
     layout: int
-    """Version of the prompt's layout that was tested."""
+    """Layout version of the prompts in the test."""
 
     @property
     def stale(self) -> bool:
-        """Whether prompts are laid out in another way now than when it was tested."""
+        """Whether the test used another layout version than the current one."""
         return self.layout != LAYOUT_VERSION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
-    """A soul that is pinned. `Lock.of` pins one, `load` reads the file, `write` writes it."""
+    """The content of a lock file. `Lock.of` makes it from a soul, `load` reads the file, `write` writes it."""
 
     name: str
     language: str
     fingerprint: str
     layout: int
     locked: str
-    """The day, ISO."""
+    """Day on which the soul was locked, ISO 8601."""
     text: str
     """The system prompt."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """sha256 of each source file's bytes, by its path from the lock's folder."""
+    """SHA-256 of each source file, by its path relative to the folder of the lock file."""
     brains: tuple[BrainTokens, ...] = ()
     verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
     """By brain and model."""
     others: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of the owner's own: kept as they are."""
+    """Keys that the owner added to the file. They are kept unchanged."""
     head: str = _HEAD
-    """The comments at the file's head."""
+    """The comments at the start of the file."""
 
     @property
     def tokens(self) -> int:
@@ -107,8 +105,11 @@ class Lock:
         earlier: Lock | None = None,
         today: str | None = None,
     ) -> Lock:
-        """Pin a soul, to be written to `path`. Of an `earlier` lock it keeps what still applies: the owner's own keys,
-        and where the soul is the same the day, the verdicts, and the counts of brains that can't be asked now."""
+        """Make the lock of a soul, to be written to `path`.
+
+        From an `earlier` lock it keeps the owner's own keys. If the soul is the same, it also keeps the day, the
+        verdicts, and the token counts of brains that can't be asked now.
+        """
         text = soul.system_prompt()
         files = getattr(soul, "files", ())
         new = cls(
@@ -136,12 +137,12 @@ class Lock:
         return (self.fingerprint, self.language) == (other.fingerprint, other.language)
 
     def changes_to(self, other: Lock) -> tuple[Change, ...]:
-        """The sentences that the other soul has in another way. None where only white space or line breaks differ."""
+        """The sentences that differ in the other soul. Empty if only white space or line breaks differ."""
         code = other.language if other.language in known_languages() else DEFAULT_LANGUAGE
         return changed_sentences(self.text, other.text, language(code))
 
     def changed_files(self, other: Lock) -> tuple[str, ...]:
-        """The source files that differ, came or went: also where that is not part of the system prompt."""
+        """Source files that were changed, added or removed, including changes outside the system prompt."""
         paths = dict.fromkeys((*self.files, *other.files))
         return tuple(path for path in paths if self.files.get(path) != other.files.get(path))
 
@@ -153,13 +154,13 @@ class Lock:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Lock:
-        """Read the file. Raises SoulError: there is none, it is damaged, or of a version that is not known here."""
+        """Read the file. Raises SoulError if it is missing or damaged, or its version is not supported."""
         return _loaded(Path(path))[0]
 
     def write(self, path: str | os.PathLike[str]) -> bool:
-        """Write the file, whole or not at all; whether it was written: one that says the same is left alone.
+        """Write the file atomically and return True; return False if the file already has this content.
 
-        What stands there already must be a lock that can be read: nothing is thrown away. Raises SoulError.
+        Raises SoulError if the path already has a file that is not a valid lock file: it is not overwritten.
         """
         path = Path(path).resolve()  # a link stays one
         if path.exists() and self == Lock.load(path):
@@ -211,11 +212,11 @@ def record_verdict(
     layout: int = LAYOUT_VERSION,
     date: str | None = None,
 ) -> bool:
-    """Keep what a soul test said in the lock; whether it was kept: not where there is no lock, or it pins another soul.
+    """Store the result of a soul test in the lock file. Returns False if there is no lock or it pins another soul.
 
-    Raises SoulError where the lock can't be read or written.
+    Raises SoulError if the lock can't be read or written.
     """
-    told = Verdict(
+    result = Verdict(
         brain=brain,
         model=model,
         verdict=verdict,
@@ -231,27 +232,27 @@ def record_verdict(
         lock, data = _loaded(path)
         if (lock.fingerprint, lock.language) != (fingerprint, language):
             return False
-        changed = replace(lock, verdicts={**lock.verdicts, (brain, model): told})
+        changed = replace(lock, verdicts={**lock.verdicts, (brain, model): result})
         if _write_whole(path, changed._toml().encode(), only_if=data):
             return True
     raise SoulError(
-        f"The lock {str(path)!r} is written by somebody else again and again.",
-        remedy="Wait until the other tests have ended; the verdict is in their results.",
+        f"Other processes keep changing the lock {str(path)!r}.",
+        remedy="Wait until the other soul tests have ended. The verdict is in the results of this test.",
         code="lock_busy",
     )
 
 
 def _relative(file: Path, lock: Path) -> str:
-    """A path from the lock's folder, the same on every machine where that can be."""
+    """The path of a file relative to the folder of the lock, with `/` as separator."""
     try:
         path = Path(os.path.relpath(file, lock.parent))
-    except ValueError:  # another drive
+    except ValueError:  # on another drive of Windows
         path = file
     return unicodedata.normalize("NFC", path.as_posix())
 
 
 def _written(value: Any) -> Any:
-    """Without the keys whose value is None: TOML has no word for it."""
+    """The value without keys that are None, which TOML can't express."""
     if isinstance(value, Mapping):
         return {key: _written(one) for key, one in value.items() if one is not None}
     return [_written(one) for one in value] if isinstance(value, (list, tuple)) else value
@@ -291,13 +292,13 @@ def _parsed(document: dict[str, Any], head: str) -> Lock:
         head=head,
     )
     if hashlib.sha256(lock.text.encode()).hexdigest() != lock.fingerprint:
-        raise ValueError("its text is not the one that its fingerprint was taken of")
+        raise ValueError("the fingerprint is not that of the text")
     return lock
 
 
 def _verdict(row: Any) -> Verdict:
     score = row.get("score")
-    if score is not None and not 0 <= float(score) <= 1:  # no number is neither
+    if score is not None and not 0 <= float(score) <= 1:  # also true for NaN
         raise ValueError(f"'score' is {score!r:.40}")
     return Verdict(
         **{key: _kind(row, key, str) for key in ("brain", "model", "verdict", "suite")},
@@ -315,7 +316,7 @@ def _kind(row: Any, key: str, kind: Callable[..., Any]) -> Any:
 
 
 def _write_whole(path: Path, data: bytes, *, only_if: bytes | None = None) -> bool:
-    """Write a lock whole; whether it was written: not where it holds something else than `only_if` by now."""
+    """Write the file atomically. Returns False, without writing, if its content is no longer `only_if`."""
     with refused(
         SoulError,
         f"The lock {str(path)!r} can't be written",
@@ -332,7 +333,7 @@ def _write_whole(path: Path, data: bytes, *, only_if: bytes | None = None) -> bo
 
 
 def _document(path: Path) -> tuple[dict[str, Any], str, bytes]:
-    """What the file holds, the comments at its head, its bytes. Raises SoulError."""
+    """The parsed file, the comments at its start, and its bytes. Raises SoulError."""
     with refused(
         SoulError,
         f"The lock {str(path)!r} can't be read",
@@ -353,28 +354,28 @@ def _document(path: Path) -> tuple[dict[str, Any], str, bytes]:
         raise _damaged(path, str(error)) from error
     version = document.get("version")
     if not isinstance(version, int) or isinstance(version, bool):
-        raise _damaged(path, "it does not say its version")
+        raise _damaged(path, "the version is missing")
     if version != _LOCK_VERSION:
         raise SoulError(
             f"The lock {str(path)!r} is of version {version}; this Cervella reads version {_LOCK_VERSION}.",
-            remedy="Update Cervella here to the one that wrote it; it is not overwritten.",
+            remedy="Update Cervella. The file is not overwritten.",
             code="lock_version",
         )
     return document, _comments(text), data
 
 
 def _damaged(path: Path, what: str) -> SoulError:
-    """What is said of a lock that is no lock."""
+    """The error for a lock file that can't be parsed."""
     return SoulError(
         f"The lock {str(path)!r} is damaged: {what}.",
-        remedy="Take it back from version control; or, if the soul is right as it is, delete the file and run "
+        remedy="Restore it from version control. If the current soul is the approved one, delete the file and run "
         "`cervella soul lock`.",
         code="lock_damaged",
     )
 
 
 def _comments(text: str) -> str:
-    """The comments and blank lines at the head."""
+    """The comments and blank lines at the start of a text."""
     kept = []
     for line in text.replace("\r\n", "\n").split("\n"):
         if line.strip() and not line.lstrip().startswith("#"):

@@ -1,4 +1,4 @@
-"""A soul held against the lock that pins it: a warning where it changed, an error where that is asked for."""
+"""Compares a soul with its lock file: logs a warning or raises an error if the soul has changed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,14 @@ from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Soul
 from cervella.soul.lock import Lock
 
-__all__ = ["held_against_lock", "is_strict", "soul_changed", "stale_told"]
-
 _logger = logging.getLogger("cervella.soul")
 
 
 def held_against_lock(soul: Soul, path: str | os.PathLike[str], *, strict: bool | None = None) -> None:
-    """Warn in the log where a soul is not the one that a lock pins; with `strict`, raise SoulChangedError.
+    """Log a warning if the soul differs from its lock file; if `strict`, raise SoulChangedError.
 
-    The record's `lock` is the lock's path.
-
-    Without `strict`, the environment decides: it is strict in CI (`CI=true`). Nothing is said where there is no lock. A
-    lock that can't be read is an error where it is strict, else a warning.
+    With `strict=None` it is strict if the environment variable `CI` is true. Without a lock file nothing happens. A
+    lock file that can't be read is an error if strict, else a warning. The log record's `lock` is the path of the file.
     """
     path = Path(path)
     if not path.exists():
@@ -42,30 +38,30 @@ def held_against_lock(soul: Soul, path: str | os.PathLike[str], *, strict: bool 
 
 
 def is_strict(strict: bool | None) -> bool:
-    """What was asked for; where nothing was, true in CI: the environment says `CI=true` there."""
+    """`strict` itself; if it is None, whether the environment variable `CI` is true."""
     if strict is not None:
         return strict
     return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
 
 
 def soul_changed(lock: Lock, found: Lock, path: Path) -> SoulChangedError:
-    """What is said of a soul that is not the one of the lock."""
+    """The error for a soul that differs from its lock file."""
     if lock.fingerprint != found.fingerprint:
-        told, locked, now = "The soul", lock.fingerprint, found.fingerprint
-        what = f"its fingerprint was {locked[:12]}…, and is {now[:12]}… now"
+        subject, locked, now = "The soul", lock.fingerprint, found.fingerprint
+        change = f"its fingerprint was {locked[:12]}…, and is {now[:12]}… now"
     else:
-        told, locked, now = "The soul's language", lock.language, found.language
-        what = f"it was {locked!r}, and is {now!r} now"
+        subject, locked, now = "The soul's language", lock.language, found.language
+        change = f"it was {locked!r}, and is {now!r} now"
     return SoulChangedError(
-        f"{told} is not the one that {path.name} pins since {lock.locked}: {what}.",
+        f"{subject} is not the one that {path.name} pins since {lock.locked}: {change}.",
         locked=locked,
         found=now,
-        remedy="See what changed with `cervella soul diff`; if it is meant, pin it with `cervella soul lock`.",
+        remedy="Show the changes with `cervella soul diff`. If they are intended, run `cervella soul lock`.",
     )
 
 
 def stale_told(lock: Lock) -> str:
-    """What is said of verdicts on prompts that were laid out in another way."""
+    """The warning about verdicts of tests that used another layout of the prompt."""
     brains = ", ".join(f"{one.brain} ({one.model})" for one in lock.stale_verdicts)
     return (
         f"Prompts are laid out in another way (version {LAYOUT_VERSION}) than when the soul was tested with {brains}: "

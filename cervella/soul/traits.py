@@ -1,8 +1,8 @@
-"""What a Constitution declares of the persona, as values: probes and checks follow from them.
+"""The traits that a Constitution declares of the persona. Probes and checks use them.
 
-A section TRATTI (TRAITS, TRAÇOS) holds them, one `- key: value` a line; a list may also stand indented below its key.
-Keys are known in every language that has a file; accents and case do not matter. `[soul.traits]` in cervella.toml wins
-key by key. What nobody declares is None or empty: it is never guessed.
+They are in a section TRATTI (TRAITS, TRAÇOS), one `- key: value` per line; a list may be indented below its key. Keys
+are recognised in every known language, without regard to accents and case. Each key of `[soul.traits]` in cervella.toml
+overrides the Constitution. A trait that is not declared is None or empty.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Literal
 
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError, check_names
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
 from cervella.text.language import fold, known_languages, language, words
 from cervella.text.quotations import quotations, strip_quotes, without_quotations
-
-__all__ = ["Traits"]
 
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<text>.+)")
 _KEY = re.compile(r"(?P<key>[^:«»\"“”]{1,80}?)\s*:(?:\s+|$)(?P<value>.*)")
@@ -29,36 +27,37 @@ _KEY = re.compile(r"(?P<key>[^:«»\"“”]{1,80}?)\s*:(?:\s+|$)(?P<value>.*)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """Who she is, as far as it is declared: undeclared is None, or empty."""
+    """The declared traits of a persona. A trait that is not declared is None or empty."""
 
     name: str
-    """As declared, else what the soul is called."""
+    """The declared name, else the name of the soul."""
     gender: Literal["feminine", "masculine"] | None = None
     language: str
-    """ISO 639-1; that of the soul where the traits name none, or one that has no file here."""
+    """ISO 639-1 code. The language of the soul, if the traits declare none that is supported."""
     role: str | None = None
-    """What she is to the person: `partner`."""
+    """The persona's relation to the person: `partner`."""
     tone: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
-    """Their names, in order."""
+    """The names of the persona's rules, in order."""
     aim: str | None = None
-    """What the work is for in the end."""
+    """The purpose of the persona's work."""
     person: str | None = None
-    """What the person who speaks with her does: keeps the why, decides."""
+    """The task of the person who talks with the persona."""
     address: str | None = None
+    """The form in which the persona addresses the person."""
     never_called: tuple[str, ...] = ()
-    """What she never calls the person: `utente`."""
+    """Words that the persona never calls the person: `utente`."""
     emoji: bool | None = None
-    """False: never."""
+    """False: the persona never uses emoji."""
     says_unknown: bool | None = None
-    """Whether she says so when she does not know."""
+    """Whether the persona says that she does not know an answer."""
     empty_phrases: tuple[str, ...] = ()
-    """What she never says."""
+    """Phrases that the persona never uses."""
     mottos: tuple[str, ...] = ()
     max_tokens: int | None = None
-    """The longest ordinary answer, in tokens."""
+    """Maximum length of an ordinary answer, in tokens."""
     declared: Mapping[str, str] = field(default_factory=dict)
-    """Each trait as it was written, by field; one that no field holds, by its folded key."""
+    """The text of each declared trait, by field name; for an unknown trait, by its folded key."""
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy does not pickle
         return _restored, (
@@ -67,10 +66,10 @@ class Traits:
 
     @classmethod
     def of(cls, soul: Soul, configured: Mapping[str, Any] | None = None) -> Traits:
-        """The traits that a soul declares; `configured` maps fields to values, as `[soul.traits]` holds them.
+        """The traits of a soul, overridden by `configured`, which maps field names to values as in `[soul.traits]`.
 
-        Only what brains are sent counts: a section kept for retrieval declares nothing. Raises ConfigError: a
-        configured key that is no field, or a value that is none of its kind.
+        Sections that are not part of the system prompt are ignored. Raises ConfigError for an unknown key or a value of
+        the wrong type.
         """
         known = {one.name for one in fields(cls)} - {"declared"}
         declared: dict[str, str] = {}
@@ -86,13 +85,8 @@ class Traits:
                 found[name] = read
             if name == "address" and (never := _after_never(value)):
                 found.setdefault("never_called", never)
+        check_names("trait", configured or (), known, code="unknown_key")
         for name, given in (configured or {}).items():
-            if name not in known:
-                raise ConfigError(
-                    f"There is no trait {name!r}.",
-                    remedy=f"{did_you_mean(name, sorted(known))}Traits are: {', '.join(sorted(known))}.",
-                    code="unknown_key",
-                )
             if given is None:
                 continue
             found[name] = _checked(name, given)
@@ -109,17 +103,17 @@ _LISTS = {one.name for one in fields(Traits) if one.default == ()}
 
 @lru_cache(maxsize=1)
 def _names() -> dict[str, str]:
-    """What each field is called, in every language, folded."""
+    """The field for each trait name in every language, in lower case and without accents."""
     known = {one.name for one in fields(Traits)}
     own = {" ".join(words(name)): name for name in known - {"declared"}}
-    told = {
+    translated = {
         " ".join(words(word)): key
         for code in known_languages()
         for key, spelled in language(code).traits.items()
         if key in known
         for word in spelled
     }
-    return own | told
+    return own | translated
 
 
 @lru_cache(maxsize=16)
@@ -128,7 +122,7 @@ def _words(kind: str) -> frozenset[str]:
 
 
 def _items(soul: Soul) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Folded key, value as written, and the items of a list below the key."""
+    """For each trait: its key in lower case without accents, its value, and the items of a list below the key."""
     inside: int | None = None
     for section in sections_of(soul.system_prompt()):
         if inside is not None and section.level <= inside:
@@ -141,7 +135,7 @@ def _items(soul: Soul) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _of_section(text: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     key, value, listed = "", "", list[str]()
-    for line in [*text.split("\n"), "- : "]:  # the last one ends the one before
+    for line in [*text.split("\n"), "- : "]:  # the added line ends the last trait
         item = _ITEM.fullmatch(line.rstrip())
         if item and not item["indent"]:
             if key:
@@ -151,7 +145,7 @@ def _of_section(text: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             value, listed = (pair["value"].strip(), []) if pair else ("", [])
         elif item:
             listed.append(strip_quotes(item["text"]))
-        elif key and line[:1].isspace() and line.strip():  # a line that goes on
+        elif key and line[:1].isspace() and line.strip():  # an indented line continues the one before
             if listed:
                 listed[-1] += f" {line.strip()}"
             else:
@@ -159,14 +153,14 @@ def _of_section(text: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def _read(name: str, value: str, listed: tuple[str, ...]) -> Any:
-    """The value of a field, from what a line says; None or () where it can't be told."""
+    """The value of a field, parsed from the text of a trait. None or () if it can't be parsed."""
     plain = " ".join(words(value))
     if name in _LISTS:
         return listed or _split(value)
     if name == "gender":
         genders: tuple[Literal["feminine", "masculine"], ...] = ("feminine", "masculine")
-        told = [gender for gender in genders if set(plain.split()) & _words(gender)]
-        return told[0] if len(told) == 1 else None
+        named = [gender for gender in genders if set(plain.split()) & _words(gender)]
+        return named[0] if len(named) == 1 else None
     if name == "language":
         names = {
             fold(word): code for one in known_languages() for word, code in language(one).traits["languages"].items()
@@ -186,7 +180,7 @@ def _read(name: str, value: str, listed: tuple[str, ...]) -> Any:
 
 
 def _split(value: str) -> tuple[str, ...]:
-    """The parts of a list: between semicolons where there are any, else between commas; quoted ones stay whole.
+    """Split a list at semicolons if it has any, else at commas. Separators in quotations are ignored.
 
     >>> _split("Fantastico!, «Sì sì, faccio subito», Ecco fatto!")
     ('Fantastico!', 'Sì sì, faccio subito', 'Ecco fatto!')
@@ -199,7 +193,7 @@ def _split(value: str) -> tuple[str, ...]:
 
 
 def _after_never(value: str) -> tuple[str, ...]:
-    """The quoted words that stand after a «mai»."""
+    """The quoted words after a word for "never", such as «mai»."""
     for match in re.finditer(r"\w+", value):
         if fold(match.group()) in _words("no"):
             return tuple(value[start + 1 : end - 1] for start, end in quotations(value, match.end()))
@@ -207,7 +201,7 @@ def _after_never(value: str) -> tuple[str, ...]:
 
 
 def _checked(name: str, given: Any) -> Any:
-    """A configured value, of its field's kind."""
+    """A configured value, checked against the type of its field. Raises ConfigError."""
     if name in _LISTS:
         parts = (given,) if isinstance(given, str) else given
         if isinstance(parts, (list, tuple)) and all(isinstance(part, str) for part in parts):

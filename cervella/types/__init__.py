@@ -1,4 +1,4 @@
-"""The values that pass between soul, knowledge and brain. All are frozen; unknown is `None`, never 0."""
+"""The values that pass between soul, knowledge and brain. All are frozen; an unknown value is `None`, never 0."""
 
 from __future__ import annotations
 
@@ -9,72 +9,37 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
 from cervella.types.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
-from cervella.types.filters import Filters
-from cervella.types.verdict import ReviewIssue, ReviewVerdict, SecondOpinion
-
-__all__ = [
-    "AnswerEvent",
-    "Answered",
-    "Attempt",
-    "BrainEvent",
-    "Citation",
-    "CitedLines",
-    "Completion",
-    "Event",
-    "Filters",
-    "Finished",
-    "Image",
-    "IndexReport",
-    "Interrupted",
-    "Location",
-    "Message",
-    "Passage",
-    "Preview",
-    "Progress",
-    "Prompt",
-    "Redaction",
-    "Reply",
-    "Retrieval",
-    "Retrieved",
-    "ReviewIssue",
-    "ReviewVerdict",
-    "Reviewed",
-    "Role",
-    "SecondOpinion",
-    "SkippedFile",
-    "Status",
-    "TextDelta",
-    "Timings",
-    "Usage",
-    "UsageUpdate",
-]
+from cervella.types.filters import Filters as Filters
+from cervella.types.verdict import ReviewIssue as ReviewIssue
+from cervella.types.verdict import ReviewVerdict as ReviewVerdict
+from cervella.types.verdict import SecondOpinion as SecondOpinion
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with a stage (of an index: `read`, `index`, `embed`, `verify`), how much is done, and how much there is."""
+"""A callback for progress: stage (for an index `read`, `index`, `embed` or `verify`), items done, items in total."""
 Location: TypeAlias = Literal["local", "private", "cloud"]
-"""Where a brain's weights run: this machine, a machine of the owner's, or somebody else's."""
+"""Where a brain's model runs: on this machine, on another machine of the owner, or at a third party."""
 Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A picture that goes with a question."""
+    """An image that is sent with a question."""
 
     media_type: str
-    """As in HTTP: `image/png`."""
+    """MIME type: `image/png`."""
     data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a conversation, as chat engines take them."""
+    """One message in the format of chat engines."""
 
     role: Role
     content: str
     images: tuple[Image, ...] = ()
     tainted: bool = False
-    """Written with a local-only passage in sight: it reaches only brains that are local or private."""
+    """True if its author was shown a local-only passage. It is then sent to local and private brains only."""
 
     def __repr__(self) -> str:
         return short_repr(self, "role", "content")
@@ -82,62 +47,63 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A piece of the knowledge base that was retrieved."""
+    """A retrieved chunk of a document."""
 
     id: str
     path: str
-    """Relative to the knowledge folder, POSIX, NFC."""
+    """Path relative to the knowledge folder, with `/` as separator, in Unicode form NFC."""
     text: str
-    """Exactly the lines `start_line` to `end_line` of the file, joined by \\n, the last without; redactions aside."""
+    """The lines `start_line` to `end_line` of the file, joined by \\n, without a final \\n; secrets are masked."""
     start_line: int
     """1-based, inclusive."""
     end_line: int
     """1-based, inclusive."""
     heading: str = ""
-    """The heading that the passage stands under; empty before the first."""
+    """The nearest heading above the passage. Empty before the first heading."""
     lead: str = ""
-    """What is embedded and shown with the text, but never quoted: the heading path, a split table's header."""
+    """Text that is embedded and shown before the passage but never quoted: headings, the header of a split table."""
     score: float = 0.0
-    """Higher is better; the scores of two queries are not comparable."""
+    """Higher is better. Scores of different queries are not comparable."""
     date: str | None = None
     """The document's date, ISO 8601."""
     role: str | None = None
-    """What kind of document it is: `decision`, `lesson`, `research`, `state`, …"""
+    """The kind of document: `decision`, `lesson`, `research`, `state`, …"""
     project: str | None = None
     status: Status = "current"
     local_only: bool = False
-    """Reaches only brains that are local or private."""
+    """True if the passage may be sent to local and private brains only."""
 
     def __repr__(self) -> str:
         return short_repr(self, "path", "start_line", "end_line", "heading", "text")
 
 
-_MOST_NAMED = 10
-_MOST_TOKENS = 10**9
+_MAX_TOKENS = 10**9
 """Largest plausible token count of one answer; a larger one is a fault of the server that reports it."""
+_MAX_SKIPPED_ROWS = 10
+"""Skipped files that a table lists by path; above this number it counts them by reason."""
 _RETRIEVAL_HEADER = ("", "score", "lines", "heading", "date", "status")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval(Sequence[Passage]):
-    """What the knowledge base gave for one query: a sequence of passages, best first."""
+    """The result of one query: a sequence of passages, best first."""
 
     query: str
     passages: tuple[Passage, ...]
     confidence: float = 1.0
-    """0 to 1: how likely these passages answer the query."""
+    """Estimated probability, 0 to 1, that these passages answer the query."""
     abstain: bool = False
-    """The base does not seem to hold an answer. The passages are there all the same."""
+    """True if the knowledge base probably does not contain an answer. The passages are returned all the same."""
     coverage: float = 1.0
-    """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
+    """Share of chunks that have a vector, 0 to 1. 1.0 if no embedder is configured."""
     behind: int = 0
-    """Files added, changed or removed since the index was built, as `cervella index` counts them: a renamed one is two.
-    A file that was only touched is none. The folder is looked at every five seconds at most."""
+    """Number of files added, changed or removed since the index was built. A renamed file counts twice; a file with a
+    new modification time and the same content does not count. Updated at most every five seconds."""
     unchecked: int = 0
-    """Indexed files of which that is not known: their time of modification is new and there was no time to compare
-    what is in them, or their folder can't be listed or is not there."""
+    """Number of indexed files that may have changed: their modification time is new and their content was not compared
+    for lack of time, or their folder can't be read."""
     local_only_unmatched: int = 0
-    """Patterns of `[knowledge] local_only` that name nothing: what they were to protect is not protected."""
+    """Number of patterns of `[knowledge] local_only` that match no file, so that they protect nothing."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "passages", tuple(self.passages))
@@ -146,8 +112,7 @@ class Retrieval(Sequence[Passage]):
         return len(self.passages)
 
     def index_flags(self) -> dict[str, int]:
-        """What `Reply.flags` says of the index, each where it is not 0: `index_behind`, `index_unchecked` and
-        `local_only_unmatched`."""
+        """The counts for `Reply.flags` that are not 0: `index_behind`, `index_unchecked`, `local_only_unmatched`."""
         counts = {
             "index_behind": self.behind,
             "index_unchecked": self.unchecked,
@@ -184,34 +149,36 @@ class Retrieval(Sequence[Passage]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One question in parts, never one laid-out string: each brain renders it with `cervella.prompt.render`."""
+    """The parts of a prompt. Each brain turns them into messages with `cervella.prompt.render`."""
 
     system: str
-    """The soul and nothing else: the same bytes for every question and every brain."""
+    """The text of the soul and nothing else: identical for every question and every brain."""
     question: str
     history: tuple[Message, ...] = ()
-    """Earlier questions and answers, oldest first; never old passages."""
+    """Earlier questions and answers, oldest first, without their passages."""
     passages: tuple[Passage, ...] = ()
     """Best first."""
     marks: tuple[str, ...] = ()
-    """The mark of each passage, in the same order. Empty: F1, F2, … A passage that is dropped takes its mark along."""
+    """The citation mark of each passage, in the same order. If empty, they become F1, F2, … Removing a passage does
+    not change the marks of the others."""
     images: tuple[Image, ...] = ()
     instructions: str = ""
-    """How to cite, today's date, how to abstain: in the base's language, at the head of the last user turn."""
+    """How to cite, today's date and how to abstain, in the language of the knowledge base. Placed at the start of the
+    last user message."""
     max_output_tokens: int | None = None
-    """None leaves it to the brain."""
+    """Maximum length of the answer. None: the brain's default."""
     temperature: float | None = None
-    """None is not sent."""
+    """Sampling temperature. None: it is not sent."""
     hints: Mapping[str, Any] = field(default_factory=dict)
-    """What the agent knows and a brain may use: `abstain` (bool), `confidence` (float), `language` (str),
-    `persona` (str: her name), `instructions_without_passages` (str: for when none of the passages can be shown),
-    `batch` (bool: nobody waits), `seed` (int: for engines that draw with one), `fresh` (bool: nothing that an earlier
-    prompt left in the engine's cache may be used, so that an answer does not depend on what was asked before). What
-    chooses a brain adds `route` (str: the rule) and `reason` (str): they end up on the Attempt."""
+    """Further values that a brain may use: `abstain` (bool), `confidence` (float), `language` (str), `persona` (str:
+    her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
+    (bool: no person is waiting), `seed` (int: random seed for sampling), `fresh` (bool: the engine must not reuse its
+    prompt cache). A router or fallback adds `route` (str: the rule that chose the brain) and `reason` (str), which are
+    copied to the Attempt."""
     confidential: bool = False
-    """The question itself holds something local-only, as a review's does that shows such an answer."""
+    """True if the question itself contains local-only text, for example an answer to review."""
     reply: str = field(default="", repr=False, compare=False)
-    """The id of the reply that it is for: a name for the books, no part of what is asked."""
+    """The id of the reply that this prompt is for. It is stored in the ledger and not sent to the engine."""
 
     def __post_init__(self) -> None:
         for name in ("history", "passages", "marks", "images"):
@@ -226,91 +193,94 @@ class Prompt:
 
     @property
     def sources(self) -> dict[str, Passage]:
-        """The passages by mark, best first."""
+        """The passages by citation mark, best first."""
         return dict(zip(self.marks, self.passages, strict=True))
 
     @property
     def tainted(self) -> bool:
-        """Whether it holds anything that must not reach a cloud brain."""
+        """Whether the prompt contains anything that must not be sent to a cloud brain."""
         return self.confidential or any(p.local_only for p in self.passages) or any(m.tainted for m in self.history)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one answer consumed. A count that the engine does not report is `None`, never 0.
+    """The tokens of one call. A count that the engine does not report is `None`, never 0.
 
-    An impossible count (below 0, above 10^9, or no whole number) becomes `None` too: no answer takes that many tokens.
+    An impossible count (below 0, above 10^9, or not a whole number) also becomes `None`.
     """
 
     input_tokens: int | None = None
-    """Prompt tokens, cached ones included."""
+    """Prompt tokens, including cached ones."""
     cache_read_tokens: int | None = None
-    """Prompt tokens that the engine served from its prefix cache."""
+    """Prompt tokens that the engine read from its prompt cache."""
     cache_write_tokens: int | None = None
-    """Prompt tokens written to the engine's prefix cache."""
+    """Prompt tokens that the engine wrote to its prompt cache."""
     cache_write_1h_tokens: int | None = None
-    """Those of them that are kept for an hour, which costs more; None where the engine has one kind only."""
+    """The part of `cache_write_tokens` that is cached for one hour, at a higher price. None if the engine does not
+    distinguish."""
     output_tokens: int | None = None
-    """Generated tokens, reasoning included."""
+    """Generated tokens, including reasoning."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             count: object = getattr(self, name)
-            if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _MOST_TOKENS:
+            if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= _MAX_TOKENS:
                 object.__setattr__(self, name, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call of one engine, reported the moment it ends, however it ends."""
+    """One call of one engine. It is reported as soon as the call ends, successfully or not."""
 
     brain: str
     model: str
     location: Location
     outcome: Literal["ok", "refused", "error", "interrupted", "cancelled"]
-    """`refused`: the model would not answer, and said so; `error`: before the first token, or no answer at all;
-    `interrupted`: after it; `cancelled`: the caller left."""
+    """`refused`: the model declined to answer. `error`: the call failed before the first token, or gave no answer.
+    `interrupted`: the call failed after the first token. `cancelled`: the caller stopped it."""
     usage: Usage = field(default_factory=Usage)
     estimated: bool = False
-    """The call broke off before the engine reported its counts: those that are missing are estimated from the text."""
+    """True if the call ended before the engine reported its token counts. They are then estimated from the text."""
     seconds: float = 0.0
-    """Wall time of the call."""
+    """Duration of the call, in seconds."""
     first_token_seconds: float | None = None
+    """Seconds from the start of the call to the first token. None if there was none."""
     load_seconds: float | None = None
-    """What of `seconds` the engine took to load the model; None where it does not say."""
+    """Seconds, within `seconds`, that the engine spent loading the model. None if it does not report them."""
     shown: tuple[str, ...] = ()
-    """The marks of the passages that this engine was given."""
+    """The citation marks of the passages that were sent to this engine."""
     tainted: bool = False
-    """Whether it was given anything local-only."""
+    """Whether anything local-only was sent to this engine."""
     error: str | None = None
-    """The error's `code`."""
+    """The `code` of the error, if the call failed."""
     reply: str = ""
-    """The id of the reply that this call was for; empty where no agent asked."""
+    """The id of the reply that this call was for. Empty if the call was not made by an Agent."""
     route: str | None = None
-    """The rule that chose this brain: a router's, `fallback`, or `explicit`; None where there was no choice."""
+    """The rule that chose this brain: a rule of the router, `fallback` or `explicit`. None if there was no choice."""
     reason: str | None = None
-    """Why, in words."""
+    """Why the rule chose this brain, as a short text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What a brain made of a prompt."""
+    """The complete answer of a brain to one prompt."""
 
     text: str
     finish_reason: str = "stop"
-    """`stop`, `length` (cut at max_output_tokens) or `refusal`. An engine's own word for these will do; any other word
-    says that the answer is not whole, and the shield raises StreamInterruptedError or `empty_answer` for it."""
+    """`stop`, `length` (cut at max_output_tokens) or `refusal`. The engine's own words for these are accepted. Any
+    other word means that the answer is incomplete: the shield raises StreamInterruptedError, or BrainResponseError
+    with the code `empty_answer` if there is no text."""
     refusal: str | None = None
-    """Why the model refused, in its engine's words; None where it did not say. The shield puts it behind the text."""
+    """The engine's reason for a refusal. None if it gives none. The shield appends it to the text."""
     usage: Usage = field(default_factory=Usage)
     model: str = ""
-    """The weights that answered, as the engine reports them."""
+    """The model that answered, as the engine reports it."""
     load_seconds: float | None = None
-    """What the engine took to load the model; None where it does not say."""
+    """Seconds that the engine spent loading the model. None if it does not report them."""
     attempts: tuple[Attempt, ...] = ()
-    """Put in by the shield; a brain leaves it empty."""
+    """The calls that were made. Set by the shield; a brain leaves it empty."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """What a reader should know, with a count: `{"secrets_masked": 2, "passages_dropped": 1, "test_size": 1}`."""
+    """Notices about this answer, each with a count: `{"secrets_masked": 2, "passages_dropped": 1}`."""
 
     def __repr__(self) -> str:
         return short_repr(self, "text", "finish_reason", "model", "attempts", "flags")
@@ -318,38 +288,38 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitedLines:
-    """The lines of a citation as they stand on disk now."""
+    """The current lines of a cited file."""
 
     text: str | None
-    """None where the file or the lines are gone."""
+    """None if the file or the lines no longer exist."""
     changed: bool
-    """Whether they differ from what was cited."""
+    """Whether the lines differ from the cited ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """One source of an answer, checked without a model."""
+    """One cited passage of an answer, checked without a model."""
 
     mark: str
-    """As the answer has it, without brackets: `F1`."""
+    """The citation mark, without brackets: `F1`."""
     path: str
     heading: str
     start_line: int
     end_line: int
     quote: str
-    """The sentence or row of the passage that fits the answer best, verbatim."""
+    """The sentence or table row of the passage that is most similar to the cited claim, verbatim."""
     supported: bool | None
-    """The numbers and the quoted words that the answer gives with this mark stand in these lines, and the file has not
-    changed since. None: not looked at, or not whole, because the answer is too long or its time was over."""
+    """True if the cited lines contain the numbers and the quoted words of the claim and the file has not changed. None
+    if this was not checked completely, because the answer is too long or the timeout was reached."""
     changed: bool | None = None
-    """The cited file differs from what was indexed, or is gone. None where nobody looked: the retriever can't tell, or
-    the folder is not there."""
+    """True if the cited file differs from the indexed version or no longer exists. None if this was not checked: the
+    retriever does not support it, or the folder does not exist."""
     reader: Callable[[], CitedLines] | None = field(default=None, repr=False, compare=False)
-    """Put in by the agent; not pickled."""
+    """The function that `read` calls. Set by the agent; not pickled."""
 
     @property
     def doubt(self) -> str:
-        """Why not to rely on it, in a few words; empty where it is supported."""
+        """The reason not to rely on this citation, as a short text. Empty if the citation is supported."""
         if self.changed:
             return "changed or gone since it was indexed"
         if self.supported is None:
@@ -357,15 +327,15 @@ class Citation:
         return "" if self.supported else "not supported by these lines"
 
     def read(self) -> CitedLines:
-        """The cited lines as on disk now, redacted as at ingest, and whether they changed since.
+        """The current lines of the cited file, with secrets masked, and whether they have changed.
 
-        Raises RuntimeError where the citation was unpickled or built by hand: it has no reader then.
+        Raises RuntimeError if the citation has no reader, because it was unpickled or not made by an agent.
         """
         if self.reader is None:
             raise RuntimeError("This citation has no reader: it was unpickled, or built without an agent.")
         return self.reader()
 
-    def __reduce__(self) -> tuple[Any, ...]:  # not __getstate__: early releases of Python 3.11 put their own over it
+    def __reduce__(self) -> tuple[Any, ...]:  # early releases of Python 3.11 overwrite __getstate__ of slotted classes
         state = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "reader"}
         return _citation, (state,)
 
@@ -376,52 +346,52 @@ def _citation(state: dict[str, Any]) -> Citation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Seconds of one answer; None where a stage did not happen."""
+    """Duration of the stages of one answer, in seconds. None if a stage did not happen."""
 
     retrieval_seconds: float | None = None
     first_token_seconds: float | None = None
-    """From the question to the first text of the answer, retrieval included."""
+    """From the question to the first text of the answer, including retrieval."""
     total_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer, its sources and what it took."""
+    """An answer with its sources, its cost and its timings."""
 
     text: str
     question: str = ""
     retrieval_query: str = ""
-    """What was searched for: the question, or for a follow-up («e quanto costa?») the one before it too."""
+    """The text that was searched for: the question; for a follow-up («e quanto costa?») the question before it too."""
     citations: tuple[Citation, ...] = ()
-    """One for each mark in the text that stands for a passage shown to the brain, in order of first appearance."""
+    """One for each citation mark in the text that belongs to a passage sent to the brain, in order of appearance."""
     passages: tuple[Passage, ...] = ()
-    """All that were retrieved, cited or not."""
+    """All retrieved passages, cited or not."""
     usage: Usage = field(default_factory=Usage)
-    """Of the attempt that answered."""
+    """The tokens of the call that answered."""
     cost_usd: Decimal | None = None
-    """All attempts together; None where a price is not known."""
+    """The cost of all calls together, in US dollars. None if the price of one of them is not known."""
     brain: str = ""
-    """The brain that answered: with a fallback, the member."""
+    """The name of the brain that answered. With a fallback or router, the member that answered."""
     model: str = ""
     soul: str = ""
-    """The soul's fingerprint."""
+    """The fingerprint of the soul."""
     timings: Timings = field(default_factory=Timings)
     finish_reason: str = "stop"
-    """`stop`, `length`, `interrupted` (broke off), or `refusal`: the text says that the model refused, and why, behind
-    what came before it, if anything did."""
+    """`stop`, `length` (cut at max_output_tokens), `interrupted` (the answer broke off) or `refusal` (the model
+    declined to answer; the text ends with its reason)."""
     abstained: bool = False
-    """The answer says that the base does not know, and cites nothing that holds."""
+    """True if the answer says that the knowledge base has no answer, and none of its citations is supported."""
     tainted: bool = False
-    """The brain that answered was shown something local-only: the text may go to local and private brains only."""
+    """True if the brain was sent local-only text: the answer may then go to local and private brains only."""
     invented_marks: int = 0
-    """Marks in the text that stand for no passage shown to the brain."""
+    """Number of citation marks in the text that belong to no passage sent to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """As on `Completion`; what the Retrieval says where it is not 0, `index_behind`, `index_unchecked` and
-    `local_only_unmatched`; and `citations_unread`: citations of which `supported` is None."""
+    """The flags of the Completion; the counts of the Retrieval that are not 0 (`index_behind`, `index_unchecked`,
+    `local_only_unmatched`); and `citations_unread`, the number of citations whose `supported` is None."""
     attempts: tuple[Attempt, ...] = ()
-    """Every call of an engine that this answer took, in order; those of a review too."""
+    """Every call that was made for this answer, in order, including the calls of a review."""
     review: ReviewVerdict | None = None
-    """What a review came to; None where there was none."""
+    """The verdict of the review. None if the answer was not reviewed."""
     id: str = ""
 
     def __repr__(self) -> str:
@@ -461,7 +431,7 @@ class Reply:
         return "".join(parts)
 
     def as_turn(self) -> tuple[Message, ...]:
-        """The question and the answer as history for the next question, the taint kept; nothing of a refusal."""
+        """The question and the answer as history for the next question. Empty if the answer is a refusal."""
         if self.finish_reason == "refusal":
             return ()
         return (
@@ -472,15 +442,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A prompt as it would be sent; nobody was called."""
+    """A prompt as it would be sent to a brain. The brain was not asked to answer."""
 
     prompt: Prompt
-    """With what this brain may see, fitted to its window."""
+    """The prompt without what this brain may not see, cut to its context window."""
     messages: tuple[Message, ...]
     prompt_tokens: int
-    """As the brain counts; where it can't, ceil(characters / 3)."""
+    """Tokens of the prompt, counted by the brain; ceil(characters / 3) if the brain can't count."""
     limit_tokens: int | None
-    """The brain's window; None where it names none."""
+    """The context window of the brain, in tokens. None if it declares none."""
     brain: str
     retrieval: Retrieval
     flags: Mapping[str, int] = field(default_factory=dict)
@@ -500,23 +470,23 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redaction:
-    """A secret that was masked in a file before it was indexed. Never the secret itself."""
+    """The position of a secret that was masked before its file was indexed. The secret itself is not kept."""
 
     path: str
     line: int
-    """1-based, of its first character."""
+    """Line number of its first character, from 1."""
     kind: str
     """`api_key`, `token`, `password`, `private_key` or `card`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexReport:
-    """What one run of the indexer did. `files_seen` = `files_indexed` + the skipped."""
+    """The result of one run of the indexer. `files_seen` is `files_indexed` plus the number of skipped files."""
 
     files_seen: int
-    """Regular files under the folder; what lies in `.git`, in `.cervella` or in the index is not counted."""
+    """Number of regular files in the folder, without those in `.git`, in `.cervella` or in the index."""
     files_indexed: int
-    """In the index after the run."""
+    """Number of files in the index after the run."""
     files_skipped: tuple[SkippedFile, ...]
     added: int
     changed: int
@@ -524,12 +494,12 @@ class IndexReport:
     unchanged: int
     chunks_total: int
     pending_embeddings: int
-    """Chunks that have no vector yet."""
+    """Number of chunks that have no vector yet."""
     seconds: float
     embedder: str = "none"
     warnings: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
-    """The secrets that are masked in the index, by path and line."""
+    """The positions of the secrets that are masked in the index."""
 
     def __repr__(self) -> str:
         return short_repr(
@@ -546,7 +516,7 @@ class IndexReport:
         counts = ("files_seen", "files_indexed", "added", "changed", "removed", "unchanged", "chunks_total")
         rows: list[tuple[object, ...]] = [(name, getattr(self, name)) for name in (*counts, "pending_embeddings")]
         rows += [("redactions", len(self.redactions)), ("seconds", f"{self.seconds:.1f}"), ("embedder", self.embedder)]
-        if len(self.files_skipped) <= _MOST_NAMED:
+        if len(self.files_skipped) <= _MAX_SKIPPED_ROWS:
             return [*rows, *((f"skipped: {one.path}", one.reason) for one in self.files_skipped)]
         reasons = Counter(one.reason for one in self.files_skipped)
         return [*rows, *((f"skipped: {reason}", count) for reason, count in reasons.most_common())]
@@ -560,56 +530,56 @@ class IndexReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
-    """The passages are found; the brain is about to be asked."""
+    """First event of an answer: the passages are retrieved and the brain is called next."""
 
     retrieval: Retrieval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta:
-    """A piece of the answer."""
+    """The next part of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageUpdate:
-    """What the call consumed so far, as the engine reports it: what is billed where the answer breaks off."""
+    """The tokens of a call so far, as the engine reports them. Used for the cost if the answer breaks off."""
 
     usage: Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A brain's last event."""
+    """Last event of a brain."""
 
     completion: Completion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviewed:
-    """The answer was reviewed: comes after its text, before `Answered`, and only where a review was asked for."""
+    """The answer was reviewed. Comes after its text and before `Answered`, only if a review was requested."""
 
     verdict: ReviewVerdict
     text: str
-    """The answer that stands. Where `verdict.revised` it replaces all text that came before; else it is that text."""
+    """The final answer. If `verdict.revised` is true, it replaces the streamed text; otherwise it is the same text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The agent's last event."""
+    """Last event of an agent's answer."""
 
     reply: Reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The answer broke off after its first token; the error follows."""
+    """The answer broke off after its first text. StreamInterruptedError is raised next."""
 
     reply: Reply
 
 
 BrainEvent: TypeAlias = TextDelta | UsageUpdate | Finished
 AnswerEvent: TypeAlias = TextDelta | Finished
-"""What a shield lets through of a brain's events."""
+"""The events that a shield passes on to its caller."""
 Event: TypeAlias = Retrieved | TextDelta | Reviewed | Answered | Interrupted

@@ -1,4 +1,4 @@
-"""The time that one answer has, and what it took so far."""
+"""The time limit of one answer, and the time that its stages have taken."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import time
 from cervella.errors import ConfigError
 from cervella.types import Timings
 
-__all__ = ["Deadline"]
-
 _NO_LIMIT = float("inf")
 
 
 class Deadline:
-    """Starts when it is made, with the question. All limits are in seconds; None is no limit.
+    """The time limits of one answer, in seconds. The clock starts when the object is created.
 
-    `timeout` is for the whole answer, retrieval and retries included. Raises ConfigError where it is not above 0.
+    `timeout` limits the whole answer, including retrieval and retries; None is no limit. Raises ConfigError if it is
+    not above 0.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
@@ -25,15 +24,15 @@ class Deadline:
         self._started = time.monotonic()
         self._ends = _NO_LIMIT if timeout is None else self._started + timeout
         self.first_token = _NO_LIMIT
-        """For one engine to its first text, from when it is called."""
+        """Maximum seconds from the call of an engine to its first text."""
         self.idle = _NO_LIMIT
-        """Between two texts."""
+        """Maximum seconds between two texts of a stream."""
         self._retrieved: float | None = None
         self._first_token: float | None = None
 
     @classmethod
     def of(cls, timeout: Deadline | float | None) -> Deadline:
-        """A deadline as it is; a number of seconds, or None, as one that starts now. 0 seconds are over at once."""
+        """Return a Deadline unchanged; make one that starts now from seconds or None. With 0 it has already passed."""
         if isinstance(timeout, Deadline):
             return timeout
         made = cls()
@@ -41,32 +40,32 @@ class Deadline:
         return made
 
     def narrowed(self, *, first_token: float | None = None, idle: float | None = None) -> Deadline:
-        """The same end, with these limits where they are lower than its own."""
+        """A copy with the same end, whose limits `first_token` and `idle` are lowered to the given seconds."""
         narrower = copy.copy(self)
         narrower.first_token = min(self.first_token, _NO_LIMIT if first_token is None else first_token)
         narrower.idle = min(self.idle, _NO_LIMIT if idle is None else idle)
         return narrower
 
     def left(self) -> float | None:
-        """Seconds to the end, 0 or more; None for no limit."""
+        """Seconds until the end, at least 0. None if there is no limit."""
         return None if self._ends == _NO_LIMIT else max(0.0, self._ends - time.monotonic())
 
     def tighter(self, own: float) -> tuple[float, bool]:
-        """The lower of `own` seconds and those left, and whether it is those left: the caller's limit."""
+        """The lower of `own` seconds and the seconds left, and whether the seconds left are the lower."""
         left = max(0.0, self._ends - time.monotonic())
         return min(max(0.0, own), left), left <= own
 
     def retrieved(self) -> None:
-        """The passages were found now."""
+        """Record that the retrieval has ended."""
         self._retrieved = time.monotonic() - self._started
 
     def token(self) -> None:
-        """A text came now; only the first one counts."""
+        """Record that a text has arrived. Only the first call has an effect."""
         if self._first_token is None:
             self._first_token = time.monotonic() - self._started
 
     def timings(self) -> Timings:
-        """What each stage took so far."""
+        """The seconds that each stage has taken so far."""
         return Timings(
             retrieval_seconds=self._retrieved,
             first_token_seconds=self._first_token,

@@ -1,4 +1,4 @@
-"""Plain strings to markdown and HTML, for notebooks; imports nothing of ours."""
+"""Tables, answers and passages as markdown and HTML, for notebooks. Imports no other module of this package."""
 
 from __future__ import annotations
 
@@ -6,20 +6,12 @@ import html
 import re
 from collections.abc import Iterable
 
-__all__ = [
-    "html_answer",
-    "html_details",
-    "html_passage",
-    "html_table",
-    "markdown_table",
-    "short_repr",
-]
-
-_LONGEST = 60
+_MAX_CHARACTERS = 60
+"""Characters of one attribute that `short_repr` shows before it cuts."""
 
 
 def short_repr(value: object, *names: str) -> str:
-    """A value's class with some of its attributes: long texts cut, several things only counted.
+    """The class name of a value with the named attributes. Long texts are cut, collections are shown as their length.
 
     >>> from types import SimpleNamespace
     >>> short_repr(SimpleNamespace(text="a" * 99, marks=("F1", "F2")), "text", "marks")[-16:]
@@ -31,15 +23,15 @@ def short_repr(value: object, *names: str) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, str):
-        return repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…")
+        return repr(value if len(value) <= _MAX_CHARACTERS else f"{value[:_MAX_CHARACTERS]}…")
     if isinstance(value, (tuple, list, dict, frozenset)):
         return f"<{len(value)}>"
     shown = repr(value)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    return shown if len(shown) <= _MAX_CHARACTERS else f"{shown[:_MAX_CHARACTERS]}…"
 
 
 def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    """A table as markdown, its cells kept in their places."""
+    """A table as markdown. Pipes in cells are escaped and line breaks become spaces."""
 
     def line(cells: Iterable[object]) -> str:
         return "| " + " | ".join(" ".join(str(cell).replace("|", "\\|").split()) for cell in cells) + " |"
@@ -49,20 +41,20 @@ def markdown_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -
 
 
 def html_table(header: Iterable[object], rows: Iterable[Iterable[object]]) -> str:
-    """A table as HTML, every cell escaped."""
+    """A table as HTML, with every cell escaped."""
     head = "".join(f"<th>{html.escape(str(cell))}</th>" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def html_answer(text: str) -> str:
-    """An answer as HTML: its text as it stands, its blocks apart. What it holds is shown, never run or fetched."""
+    """An answer as HTML paragraphs, with its text escaped: no markup in it is run and no link is fetched."""
     blocks = re.split(r"\n{2,}", text.strip())
     return "".join(f'<p style="white-space:pre-wrap">{html.escape(block)}</p>' for block in blocks)
 
 
 def html_passage(text: str, start_line: int, quote: str = "") -> str:
-    """Lines with their numbers, the quoted words marked."""
+    """Lines of a passage as HTML with their line numbers; the first occurrence of `quote` is highlighted."""
     marked = html.escape(text)
     if quote.strip():
         marked = marked.replace(html.escape(quote), f"<mark>{html.escape(quote)}</mark>", 1)
@@ -75,5 +67,5 @@ def html_passage(text: str, start_line: int, quote: str = "") -> str:
 
 
 def html_details(summary: str, body: str) -> str:
-    """A line that unfolds; `body` is HTML already."""
+    """A summary line that expands to `body`, which must be HTML."""
     return f"<details><summary>{html.escape(summary)}</summary>{body}</details>"

@@ -1,13 +1,11 @@
-"""How engines say that an answer has ended, and which of their words end a whole one."""
+"""The words that engines use for the end of an answer, mapped to `stop`, `length` and `refusal`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["WHOLE", "ending_of"]
-
 WHOLE = frozenset({"stop", "length"})
-"""The endings of an answer that is one; `length` is cut at max_output_tokens, as was asked."""
+"""The finish reasons of a usable answer. `length` counts, because the caller set max_output_tokens."""
 
 _ENDINGS = {
     "stop": "stop",
@@ -18,12 +16,12 @@ _ENDINGS = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
-    # Not `content_filter`: a filter took text away. That the model refused, OpenAI says with a `refusal` of its own.
+    # `content_filter` is not listed: a filter removed text. OpenAI reports a refusal in a separate field.
 }
 
 
 def ending_of(word: Any) -> Any:
-    """An engine's word for the end as `stop`, `length` or `refusal`; any other word as it is: that answer is not whole.
+    """Translate an engine's finish reason to `stop`, `length` or `refusal`. Other words are returned unchanged.
 
     >>> ending_of("end_turn"), ending_of("max_tokens"), ending_of("abort")
     ('stop', 'length', 'abort')

@@ -1,4 +1,4 @@
-"""The verdict of a review: frozen values, for replies, JSON and pickles."""
+"""The verdict of a review, with its issues and the second opinion."""
 
 from __future__ import annotations
 
@@ -6,78 +6,79 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["ReviewIssue", "ReviewVerdict", "SecondOpinion"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewIssue:
-    """One thing that is wrong with an answer."""
+    """One problem of an answer."""
 
     kind: str
-    """From a closed list: `cervella.review.verdict.ISSUE_KINDS`."""
+    """One of `cervella.review.verdict.ISSUE_KINDS` or `SOUL_KINDS`."""
     claim: str
-    """What the answer says, without its marks."""
+    """The sentence of the answer, without its citation marks."""
     text: str
-    """The words of the claim that it is about."""
+    """The words of the claim that are wrong."""
     problem: str
-    """What is wrong, in one sentence."""
+    """One sentence that describes the problem."""
     marks: tuple[str, ...] = ()
-    """The marks that the claim carries."""
+    """The citation marks of the claim."""
     lines: tuple[str, ...] = ()
-    """Where they lead: `path:start-end`, one for each mark that stands for a passage."""
+    """The cited lines as `path:start-end`, one for each mark that belongs to a passage."""
     nearest: str = ""
-    """The cited line that comes nearest, verbatim; empty where none does."""
+    """The cited line that is most similar to the claim, verbatim. Empty if there is none."""
     elsewhere: tuple[str, ...] = ()
-    """The marks of other passages in which it stands."""
+    """The citation marks of other passages that contain the claim."""
     by: str = "checks"
-    """`checks`, which ask no model, or the name of the brain that says so."""
+    """`checks` for the checks without a model, else the name of the brain that found the problem."""
     serious: bool = True
-    """Whether it keeps an answer from being approved; what does not is a remark."""
+    """Whether this issue prevents approval of the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondOpinion:
-    """Another brain's opinion of an answer: beside the checks, never in their place."""
+    """Another brain's opinion of an answer. It is given in addition to the checks."""
 
     brain: str
     model: str = ""
     score: float | None = None
-    """0 to 10: the mean of its grades; None where it gave none that can be read."""
+    """The mean of its grades, 0 to 10. None if no grade could be read."""
     grades: Mapping[str, float] = field(default_factory=dict)
-    """0 to 10, by criterion, as it gave them. In JSON they are called `marks`."""
+    """Its grades, 0 to 10, by criterion. In JSON the key is `marks`."""
     approved: bool | None = None
-    """Whether it lets the answer pass; None where it did not say. With an `error`: what it refused stays refused."""
+    """Whether it approves the answer. None if it gave no verdict. False together with an `error` means that it refused
+    an earlier version of the answer and gave no opinion on this one."""
     error: str | None = None
-    """Why it said nothing that counts: an error's code, `withheld` (it may not see this answer), `refusal` (its model
-    would not answer) or `unreadable`."""
+    """The reason why there is no opinion: the code of an error, `withheld` (this brain may not see the answer),
+    `refusal` (its model declined), `same_brain` (no other brain than the one that answered) or `unreadable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewVerdict:
-    """Whether an answer stands, and what is wrong with it where it does not."""
+    """The result of a review: whether the answer is approved, its score and its issues."""
 
     approved: bool
-    """No serious issue, and no score below the threshold: neither that of the checks nor the second opinion's."""
+    """True if there is no serious issue and neither score, that of the checks or the second opinion, is below the
+    threshold."""
     score: float
-    """0 to 10, of the deterministic checks alone: the weighted mean of `criteria`."""
+    """The weighted mean of `criteria`, 0 to 10. The second opinion is not included."""
     criteria: Mapping[str, float] = field(default_factory=dict)
-    """0 to 10 each: `facts`, `sources`, `soul`, `form`; one that was not looked at is left out."""
+    """Scores, 0 to 10, of `facts`, `sources`, `soul` and `form`. A criterion that was not checked is missing."""
     issues: tuple[ReviewIssue, ...] = ()
-    """Of the text that was kept."""
+    """The issues of the final text."""
     threshold: float = 9.0
     claims: int = 0
-    """How many claims of the answer were held against lines."""
+    """Number of sentences of the answer that were compared with the passages."""
     second: SecondOpinion | None = None
-    """None where no second brain was asked; an honest "I don't know" needs none."""
+    """None if no second brain was asked. It is not asked about an answer that only abstains."""
     rounds: int = 0
-    """How many revisions were asked for."""
+    """Number of revisions that were requested."""
     revised: bool = False
-    """The text that was kept is a revision."""
+    """True if the final text is a revision."""
     draft: str | None = None
-    """The first text, where a revision took its place."""
+    """The first text of the answer, if a revision replaced it."""
     draft_score: float | None = None
+    """The score of `draft`."""
     error: str | None = None
-    """Why there is no revision where one was wanted: an error's code, or `refusal`."""
+    """The reason why a revision failed: the code of an error, or `refusal`. None if none failed."""
 
     def headline(self) -> str:
         """The verdict in one line: "Review: 8.5/10, not approved, 1 issue; claude: 7/10"."""
@@ -87,12 +88,12 @@ class ReviewVerdict:
         parts += ["revised"] if self.revised else []
         second = self.second
         if second is not None:
-            said = "no opinion" if second.score is None else f"{second.score:g}/10"
-            parts.append(f"{second.brain}: {f'{said} ({second.error})' if second.error else said}")
+            score = "no opinion" if second.score is None else f"{second.score:g}/10"
+            parts.append(f"{second.brain}: {f'{score} ({second.error})' if second.error else score}")
         return f"Review: {', '.join(parts)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
+        """The verdict as dicts and lists, for JSON."""
         data = asdict(self)
         if data["second"] is not None:
             data["second"]["marks"] = data["second"].pop("grades")

@@ -102,7 +102,7 @@ def test_route_without_a_router_names_the_one_that_is_configured(make: Any) -> N
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f'brain = "a"\n[brains.a]\n{FALLBACK}["b"]\n[brains.b]\n{FALLBACK}["a"]\n', "made of itself: a > b > a"),
+        (f'brain = "a"\n[brains.a]\n{FALLBACK}["b"]\n[brains.b]\n{FALLBACK}["a"]\n', "contains itself: a > b > a"),
         ('brain = "a"\n[brains.a]\nkind = "fallback"\n', "no members"),
         ('brain = "a"\n[brains.a]\nkind = "fallback"\nmembers = [3]\n', "members is"),
         ('brain = "a"\n[brains.a]\nkind = "fallback"\nmember = ["echo"]\n', "no option 'member'"),

@@ -237,7 +237,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
         configured(more=f'[brains.claude]\napi_key = "{SECRET}"\n'), 2, "api_key", "environment",
     ),
     "missing Constitution": (configured(soul='"manca.md"'), 1, "manca.md", "[soul] constitution"),
-    "empty Constitution": (constitution("\n"), 1, "says nothing", "Write who she is"),
+    "empty Constitution": (constitution("\n"), 1, "leaves no text", "Describe the persona"),
     "over-budget Constitution": (constitution("# Chi sono\n" + "Parola. " * 2000), 1, "budget", "max_tokens"),
     "a picture for a Constitution": (constitution(b"\x89PNG\r\n\x1a\n\0\0"), 1, "not UTF-8", "UTF-8"),
     "a secret in the Constitution": (constitution(f"# Io\n\nChiave: {SECRET}\n"), 1, "secret", "Take it out"),

@@ -129,7 +129,8 @@ def _classes() -> frozenset[str]:
 
 @cache
 def units() -> tuple[Unit, ...]:
-    return tuple(one for path in sorted(ROOT.rglob("*.py")) for one in _units(path))
+    stub = Unit(ROOT / "__init__.pyi", "", "", True, frozenset(cervella.__all__))
+    return (stub, *(one for path in sorted(ROOT.rglob("*.py")) for one in _units(path)))
 
 
 @cache

@@ -353,7 +353,7 @@ def test_a_reply_and_a_text_can_be_reviewed_later(make: Any) -> None:
     assert not agent.review(reply).approved
     assert agent.review(RIGHT, question="Quando?").approved
     assert asyncio.run(agent.areview(WRONG, question="Quando?", brain=hand(FINE))).second.score == 10.0
-    with pytest.raises(ConfigError, match="beside the question"):
+    with pytest.raises(ConfigError, match="needs the question"):
         agent.review(RIGHT)
 
 

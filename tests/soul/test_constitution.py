@@ -188,7 +188,7 @@ def test_the_budget_counts_kept_characters_and_its_edge_is_inside(page: Path) ->
 def test_a_secret_is_refused_and_never_printed(page: Path, tmp_path: Path, where: str, also: bool) -> None:
     further = tmp_path / "altro.md"
     further.write_text(where.format(SECRET), encoding="utf-8")
-    with pytest.raises(SoulError, match=r"holds a secret \(api key\) at line \d") as caught:
+    with pytest.raises(SoulError, match=r"contains a secret \(api key\) at line \d") as caught:
         load(page, "# A\n" if also else where.format(SECRET), also=[further] if also else [])
     assert caught.value.code == "secret_in_soul"
     assert SECRET not in f"{caught.value}{caught.value.remedy}{caught.value!r}"
@@ -201,9 +201,9 @@ def test_a_secret_is_refused_and_never_printed(page: Path, tmp_path: Path, where
         (b"caff\xe8", "not UTF-8: byte 4"),
         (b"\xff\xfeA\x00", "not UTF-8"),
         (b"# A\n\x00", "NUL"),
-        (b"", "says nothing"),
-        (b" \n\n", "says nothing"),
-        (f"# A\n{RETRIEVAL_ONLY}\ntesto\n".encode(), "says nothing"),
+        (b"", "leaves no text"),
+        (b" \n\n", "leaves no text"),
+        (f"# A\n{RETRIEVAL_ONLY}\ntesto\n".encode(), "leaves no text"),
     ],
 )
 def test_a_file_that_can_not_be_a_soul_is_a_soul_error(page: Path, data: bytes, words: str) -> None:
@@ -291,5 +291,5 @@ def test_a_mark_that_is_misspelt_is_an_error_and_does_not_send_the_section(tmp_p
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "COSTITUZIONE.md")
-    with pytest.raises(SoulError, match="no regular file"):
+    with pytest.raises(SoulError, match="not a regular file"):
         Constitution.load(tmp_path / "COSTITUZIONE.md")

@@ -246,7 +246,7 @@ def test_a_lock_that_can_not_be_read_is_an_error_and_is_not_overwritten(
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("Sono Cervella", "Sono Altra", "not the one that its fingerprint"),
+        ("Sono Cervella", "Sono Altra", "fingerprint is not that of the text"),
         ("layout = 1", 'layout = "1"', "'layout' is '1'"),
         ("counted = true", "counted = 3", "'counted'"),
         ("score = 0.94", 'score = "alto"', "damaged"),
