@@ -15,13 +15,12 @@ from cervella.checks.reading import Rules
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold
 from cervella.text.markdown import without_code
-from cervella.text.quotations import quotations
+from cervella.text.quotations import quotations, quoted_lines
 from cervella.text.reading import ReadText
 from cervella.text.sentences import quotables
 
 __all__ = ["Found", "Prose", "Sentence", "pattern_of"]
 
-_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _EDGES = re.compile(r"[*]|(?<!\w)_|_(?!\w)|[«»“”„\"]|<[^<>\n]{1,40}>")
 _ACCENT = re.compile(r"(?<=[aeiou])'(?!\w)")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -157,7 +156,7 @@ def pattern_of(term: str) -> re.Pattern[str]:
 
 def _sentences(text: str, lang: Language) -> Iterator[Sentence]:
     inside = bytearray(len(text))
-    for start, end in (*quotations(text), *(match.span() for match in _QUOTED_LINE.finditer(text))):
+    for start, end in (*quotations(text), *quoted_lines(text)):
         inside[start:end] = b"\1" * (end - start)
     if not any(char.isalnum() and not inside[at] for at, char in enumerate(text)):
         inside = bytearray(len(text))  # the whole answer stands in quotation marks: then she says it

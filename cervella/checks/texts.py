@@ -68,12 +68,14 @@ def _figures(prose: Prose, term: str, anyhow: bool) -> Iterator[Found]:
 
 
 def _days(prose: Prose, iso: str) -> Iterator[Found]:
-    """Where a text gives the day of a date without its year («il 20 gennaio»), or without any month («il 17»)."""
-    day, month = int(iso[8:]), fold(prose.lang.months[int(iso[5:7]) - 1])
-    pattern = re.compile(rf"\b0?{day}\W+{month}")
+    """Occurrences of the day of a date without its year («il 20 gennaio»), or without any month («il 17»)."""
+    month, day = int(iso[5:7]), int(iso[8:])
     for sentence, read in zip(prose.sentences, prose.read, strict=True):
+        named = [one for one in read.found_dates if (one.day, one.month) == (day, month)]
         if not read.date_spans:
-            yield from (Found(sentence, match) for match in pattern.finditer(read.dated))
+            yield from (
+                Found(sentence, match) for one in named if (match := _ALL.match(sentence.folded, one.start, one.end))
+            )
     if not any(read.months for read in prose.read):
         for alone in prose.rules.named("on_day", str(day)):
             yield from prose.find(alone)

@@ -140,12 +140,12 @@ def _named(text: str) -> int:
 
 @lru_cache(maxsize=1)
 def _listed() -> re.Pattern[str]:
-    return re.compile(rf"[,;+\n]| (?:&|{words_around()['and']}|{words_around()['or']}) ")
+    return re.compile(rf"[,;+\n]| (?:&|{words_around('and')}|{words_around('or')}) ")
 
 
 @lru_cache(maxsize=1)
 def _or() -> re.Pattern[str]:
-    return re.compile(rf"\s?(?:[-–—/]|{words_around()['or']})\s?")
+    return re.compile(rf"\s?(?:[-–—/]|{words_around('or')})\s?")
 
 
 def _is_year(quantity: Quantity) -> bool:
@@ -238,7 +238,7 @@ def _before(claim: ReadText, figure: Quantity) -> str:
 
 @lru_cache(maxsize=64)
 def _ending(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{pattern}\s?(?:{words_around()['articles']})?[€$£]?\s?$")
+    return re.compile(rf"\b{pattern}\s?(?:{words_around('articles')})?[€$£]?\s?$")
 
 
 def _ends(pattern: str, text: str) -> bool:

@@ -13,8 +13,9 @@ from typing import Literal
 
 from cervella.text.language import Language, fold, known_languages, language, words
 from cervella.text.quantities import Quantity, same_unit, same_value, unit_of
+from cervella.text.quotations import normal, occurs
 from cervella.text.reading import ReadText
-from cervella.text.sentences import normal, quotables, stands
+from cervella.text.sentences import quotables
 from cervella.types import Passage
 
 __all__ = ["Evidence", "Fact", "Line", "Scale", "Source", "scale_of", "source_of"]
@@ -171,6 +172,13 @@ class Source:
         return frozenset({count - 1 for count in rows.values()} | set(items.values()) | runs | {headings}) - {0, 1}
 
     @cached_property
+    def windows(self) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+        """For each two neighbouring lines, their stems, and the further stems of the headings above them."""
+        above = self.lines[0].stems
+        pairs = [(one.stems | other.stems, one.near | above) for one, other in pairwise((*self.lines, self.lines[0]))]
+        return tuple((own, near - own) for own, near in pairs)
+
+    @cached_property
     def places(self) -> re.Pattern[str]:
         """How an answer names the file and its lines: they are shown beside the marks, not in the lines."""
         one = self.passage
@@ -238,10 +246,8 @@ class Scale:
     def window_cover(self, claim: frozenset[str], source: Source) -> float:
         """The share of a claim's words that two neighbouring lines of a passage have, at best."""
         whole = self.weight(claim)
-        above, best = source.lines[0].stems, 0.0
-        for one, other in pairwise((*source.lines, source.lines[0])):
-            own = one.stems | other.stems
-            best = max(best, self.weight(claim & own) + 0.5 * self.weight(claim & ((one.near | above) - own)))
+        shared = ((claim & own, claim & near) for own, near in source.windows)
+        best = max((self.weight(own) + 0.5 * self.weight(near) for own, near in shared if own or near), default=0.0)
         return best / whole if whole else 0.0
 
 
@@ -360,7 +366,7 @@ class Evidence:
 
     def _quotes(self) -> Iterator[Fact]:
         for quote, bare in self.claim.quotations:
-            yield Fact("quote", quote, tuple(n for n, one in enumerate(self.sources) if stands(bare, one.normal)))
+            yield Fact("quote", quote, tuple(n for n, one in enumerate(self.sources) if occurs(bare, one.normal)))
 
 
 def _fact(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 from cervella.claims.arithmetic import follows
@@ -21,11 +21,11 @@ from cervella.claims.names import codes, is_known, names
 from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.quantities import same_unit
+from cervella.text.quotations import normal, occurs
 from cervella.text.reading import ReadText
-from cervella.text.sentences import normal, stands
 from cervella.types import Passage
 
-__all__ = ["Claim", "Finding", "FindingKind", "Grounding", "best_quote", "findings", "supports"]
+__all__ = ["Claim", "Finding", "FindingKind", "Grounding", "best_quote", "findings", "read_claim", "supports"]
 
 FindingKind: TypeAlias = Literal[
     "figure", "date", "unit", "quote", "row", "name", "source", "words", "negation", "unread"
@@ -94,7 +94,7 @@ class Grounding:
         text = _LIST_NUMBER.sub("", claim[:_LONGEST_CLAIM])
         for source in sources:
             text = source.places.sub(" ", text)
-        self.claim = ReadText(text, lang, language_of(text, lang))
+        self.claim = read_claim(text, lang)
         self._scale = scale_of(frozenset([*sources, *self._others]))
         self._evidence = Evidence(self.claim, sources, self._scale)
 
@@ -197,6 +197,12 @@ class Grounding:
         return False
 
 
+@lru_cache(maxsize=512)
+def read_claim(text: str, lang: Language) -> ReadText:
+    """A claim, read once for the citations and for the review of an answer."""
+    return ReadText(text, lang, language_of(text, lang))
+
+
 def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool | None:
     """Whether `passages[mark]` supports a claim that cites all of `passages` together; None where the claim is too
     long to be looked at whole, and what was looked at stands.
@@ -229,7 +235,7 @@ def _allowed(fact: Fact, allowed: Source) -> bool:
     if fact.figure is not None:
         return any(same_unit(fact.figure, told) for _, told in allowed.told(fact.figure))
     if fact.kind == "quote":
-        return stands(normal(fact.text), allowed.normal)
+        return occurs(normal(fact.text), allowed.normal)
     return fact.iso in allowed.dates if fact.iso else fact.month in allowed.months
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from cervella.errors import ConfigError, did_you_mean
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
-from cervella.text.language import fold, known_languages, language, words
+from cervella.text.language import fold, known_languages, language, language_names, words
 from cervella.text.quotations import quotations, strip_quotes, without_quotations
 
 __all__ = ["Traits"]
@@ -168,10 +168,7 @@ def _read(name: str, value: str, listed: tuple[str, ...]) -> Any:
         told = [gender for gender in genders if set(plain.split()) & _words(gender)]
         return told[0] if len(told) == 1 else None
     if name == "language":
-        names = {
-            fold(word): code for one in known_languages() for word, code in language(one).traits["languages"].items()
-        }
-        names |= {own: code for code in known_languages() for own in (code, fold(language(code).name))}
+        names = {**language_names(), **{code: code for code in known_languages()}}
         return next((names[word] for word in plain.split() if word in names), None)
     if name in ("emoji", "says_unknown"):
         if set(plain.split()[:1]) & _words("no"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,13 +17,12 @@ from functools import lru_cache
 from importlib import resources
 
 from cervella.text.folder import LanguageFolder, folder_of, known_languages
-from cervella.text.language import Language, fold, language, words
+from cervella.text.language import Language, fold, language, language_names, words
 from cervella.text.quotations import without_quotations
 
 __all__ = ["detect_language", "foreign_language", "language_of", "languages_asked_for"]
 
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
-_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?![\s*])[^*\n]{1,100}\*(?![\w*])")
 _SYMBOLS = re.compile(r"(?<!\S)\S*(?:[\d_/\\@=#<>{}|~^]|\w\.\w)\S*")
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
@@ -77,7 +75,7 @@ def foreign_language(text: str, languages: Collection[str]) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    return _QUOTED_LINE.sub(" ", without_quotations(text[:_LONGEST]))
+    return without_quotations(text[:_LONGEST], lines=True)
 
 
 def language_of(text: str, lang: Language) -> Language:
@@ -96,17 +94,9 @@ def languages_asked_for(question: str) -> frozenset[str]:
     read = _sum(_readings(question, lists), lists)
     best = max(read.scores)
     near = (code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _NEAR)
-    names = _names()
+    names = language_names()
     named = (names[word] for word in words(question[:_LONGEST]) if word in names)
     return frozenset(near if any(read.scores) else ()).union(named)
-
-
-@lru_cache(maxsize=1)
-def _names() -> Mapping[str, str]:
-    folder = resources.files("cervella.text") / "recognised"
-    table = tomllib.loads((folder / "names.toml").read_text(encoding="utf-8"))
-    own = {fold(language(code).name): code for code in known_languages()}
-    return own | {fold(name): code for code, names in table.items() for name in names.split()}
 
 
 _Row = tuple[float, ...]

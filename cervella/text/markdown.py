@@ -25,6 +25,7 @@ __all__ = [
     "cells",
     "code_in",
     "fence_for",
+    "fence_of",
     "fences",
     "is_fence",
     "is_ruled",
@@ -44,6 +45,7 @@ _KINDS: dict[str, Kind] = {
 _ITEMS: dict[str, Kind] = {"bullet_list_open": "bullet", "ordered_list_open": "number"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _INK = re.compile(r"[^\r\n]")
+_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -184,8 +186,18 @@ def fence_for(text: str, mark: str = "~", least: int = 4) -> str:
 
 
 def is_fence(line: str) -> bool:
-    """Whether a line opens or closes a fence, as far as one line tells."""
+    """Whether a line by itself looks like the start or the end of a fence."""
     return line.lstrip().startswith(("```", "~~~"))
+
+
+def fence_of(line: str) -> str:
+    """The signs of a fence that a line opens or closes; empty where it does neither.
+
+    >>> fence_of("  ~~~~ python"), fence_of("    ```")
+    ('~~~~', '')
+    """
+    match = _FENCE.match(line)
+    return match[1] if match else ""
 
 
 def is_ruled(line: str) -> bool:

@@ -16,18 +16,15 @@ from itertools import pairwise
 from typing import Any
 
 from cervella.text.language import Language, fold, known_languages, language
-from cervella.text.number_words import NumberWord, data_of, multiples, number_words, plain, words_around
+from cervella.text.number_words import NumberWord, multiples, number_words, plain, units_file, words_around
 
 __all__ = [
-    "NumberWord",
     "Quantity",
-    "number_words",
     "quantities",
     "same_unit",
     "same_value",
     "unit_of",
     "whole_number",
-    "words_around",
 ]
 
 Senses = tuple[tuple[str, Decimal], ...]
@@ -49,7 +46,7 @@ _RATES = ("yearly", "monthly", "weekly", "daily")
 _RATE_UNITS = dict(zip(_RATES, ("year", "month", "week", "day"), strict=True))
 _PATTERNS = {
     # {words} are those of all languages, from wording.toml.
-    "multiple": r"\s?({thousand}|{million}|{billion})\b",
+    "multiple": r"\s?({multiples})\b",
     "percent": r"\s?(?:%|(?:{percent})\b)",
     "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+ (?:celsius|fahrenheit)\b"
     r"|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
@@ -194,7 +191,7 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     bare, after = _with_half(text, end, bare)
     multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
     name = multiple.group(1).lower() if multiple else ""
-    short = name in words_around()["short"].split("|")
+    short = _is_short(name)
     if multiple and not (short and worded):
         factor = multiples()[name]
         bare, after = _with_half(text, multiple.end(), bare)
@@ -369,7 +366,7 @@ def _unit_named(name: str) -> str:
 @lru_cache(maxsize=1)
 def _units() -> Mapping[str, Any]:
     """What units mean, and their names in all languages: an answer may use another's than the base's."""
-    data = data_of("units.toml")
+    data = units_file()
     words = [names for code in known_languages() for names in language(code).units.items()]
     named = {fold(name): unit for unit, names in words for name in names.split()}
     senses = {unit: tuple((of, Decimal(factor)) for of, factor in found) for unit, found in data["senses"].items()}
@@ -378,4 +375,12 @@ def _units() -> Mapping[str, Any]:
 
 @lru_cache(maxsize=16)
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(_PATTERNS[name].format(**words_around()), 0 if name == "range" else re.IGNORECASE)
+    words = {key: words_around(key) for key in re.findall(r"\{(\w+)\}", _PATTERNS[name]) if key != "multiples"}
+    words["multiples"] = "|".join(multiples())
+    return re.compile(_PATTERNS[name].format(**words), 0 if name == "range" else re.IGNORECASE)
+
+
+@lru_cache(maxsize=256)
+def _is_short(name: str) -> bool:
+    """Whether a word or sign that multiplies a figure may also be a unit: `k`, `m`."""
+    return name in units_file()["multiples"] or re.fullmatch(words_around("short"), name) is not None

@@ -140,7 +140,7 @@ def test_a_language_without_a_required_file_says_which(
         ("dates.toml", "months", "mouths", "unknown key 'mouths' in dates.toml"),
         ("dates.toml", "written = ", "# ", "lacks the key 'written' in dates.toml"),
         ("small-talk.toml", "most_stems = 2", 'most_stems = "2"', "another kind of value for 'most_stems'"),
-        ("abstention.toml", "forms = [", 'forms = [\n    "a (b",', "a phrase for 'forms' in abstention.toml"),
+        ("abstention.toml", "forms = [", 'forms = [\n    "a (b",', "a bad pattern for 'forms' in abstention.toml"),
         ("dates.toml", '    "Wnahnel",\n', "", "11 texts for 'months' in dates.toml"),
         ("prompt.toml", "{today}", "{tomorrow}", "a place that nothing fills, or a lone brace, in 'instructions'"),
         ("constitution.md", "{today}", "{", "a lone brace, in constitution.md"),
