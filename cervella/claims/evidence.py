@@ -18,7 +18,7 @@ from cervella.text.reading import ReadText
 from cervella.text.sentences import quotables
 from cervella.types import Passage
 
-__all__ = ["Evidence", "Fact", "Line", "Scale", "Source", "scale_of", "source_of"]
+__all__ = ["Evidence", "Fact", "Line", "Scale", "Source", "source_of"]
 
 _LIST_NUMBER = re.compile(r"\W*\d{1,3}[.)]\s")
 _LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
@@ -70,6 +70,10 @@ class Line(ReadText):
         """The stems of what it stands under, a heading or its table's header, and of the sentence before."""
         header = frozenset() if self.header is None else self.header.stems
         return header.union(*(one.stems for one in self._under), self._stems_before)
+
+    @cached_property
+    def near_only(self) -> frozenset[str]:
+        return self.near - self.stems
 
     @property
     def _stems_before(self) -> frozenset[str]:
@@ -234,12 +238,14 @@ class Scale:
     def cover(self, claim: frozenset[str], line: Line) -> float:
         """The share of a claim's words that a line has, 0 to 1; what it stands under counts half."""
         whole = self.weight(claim)
-        near = self.weight(claim & (line.near - line.stems))
+        near = self.weight(claim & line.near_only)
         return (self.weight(claim & line.stems) + 0.5 * near) / whole if whole else 0.0
 
     def likeness(self, claim: frozenset[str], line: Line) -> float:
         """How nearly a claim is the line itself: the smaller of the shares that each has of the other, 0 to 1."""
         shared = self.weight(claim & line.about)
+        if not shared:
+            return 0.0
         whole, back = self.weight(claim), self.weight(line.about)
         return min(shared / whole, shared / back) if whole and back else 0.0
 
@@ -252,7 +258,7 @@ class Scale:
 
 
 @lru_cache(maxsize=64)
-def scale_of(sources: frozenset[Source]) -> Scale:
+def _scale_of(sources: frozenset[Source]) -> Scale:
     return Scale(sources)
 
 
@@ -278,10 +284,15 @@ class Fact:
 class Evidence:
     """A claim beside the passages that it cites together. What is found is kept: all checks share it."""
 
-    def __init__(self, claim: ReadText, sources: Sequence[Source], scale: Scale) -> None:
+    def __init__(self, claim: ReadText, sources: Sequence[Source], others: Sequence[Source] = ()) -> None:
         self.claim = claim
         self.sources = sources
-        self.scale = scale
+        self._others = others
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The weights of words among these passages and the others."""
+        return _scale_of(frozenset([*self.sources, *self._others]))
 
     @cached_property
     def lines(self) -> list[Line]:

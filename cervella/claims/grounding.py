@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 from cervella.claims.arithmetic import follows
-from cervella.claims.evidence import Evidence, Fact, Source, scale_of, source_of
+from cervella.claims.evidence import Evidence, Fact, Source, source_of
 from cervella.claims.misplaced import meant_line
 from cervella.claims.names import codes, is_known, names
 from cervella.text.detection import language_of
@@ -95,8 +95,7 @@ class Grounding:
         for source in sources:
             text = source.places.sub(" ", text)
         self.claim = read_claim(text, lang)
-        self._scale = scale_of(frozenset([*sources, *self._others]))
-        self._evidence = Evidence(self.claim, sources, self._scale)
+        self._evidence = Evidence(self.claim, sources, self._others)
 
     @cached_property
     def _facts(self) -> list[Fact]:
@@ -149,7 +148,7 @@ class Grounding:
     @cached_property
     def _held(self) -> list[set[tuple[str, str]]]:
         """What of the claim each of the other passages gives, by kind and words."""
-        beside = [Evidence(self.claim, [source], self._scale) for source in self._others]
+        beside = [Evidence(self.claim, [source]) for source in self._others]
         return [{(fact.kind, fact.text) for fact in one.facts if fact.holders} for one in beside]
 
     def _follows(self, fact: Fact, allowed: Source) -> bool:
@@ -166,7 +165,7 @@ class Grounding:
 
     def _of_the_words(self, has_facts: bool) -> Iterator[Finding]:
         """Whether the words of a claim are those of its lines at all, or of another passage, or say the contrary."""
-        about, scale, sources = self.claim.about, self._scale, self._evidence.sources
+        about, scale, sources = self.claim.about, self._evidence.scale, self._evidence.sources
         if not about or not sources:
             return
         own = max(scale.window_cover(about, source) for source in sources)
@@ -182,11 +181,11 @@ class Grounding:
 
     def _contradicts(self) -> bool:
         """Whether the line that a claim repeats says the same without the "not", or with one."""
-        line, weight = self._evidence.best, self._scale.weight
+        line, weight = self._evidence.best, self._evidence.scale.weight
         if line is None or line.kind != "sentence":
             return False
         for said in self.claim.statements:
-            cover = self._scale.cover(said.about, line)
+            cover = self._evidence.scale.cover(said.about, line)
             shared = [(weight(one.about & said.about), one) for one in line.statements]
             backs = [(share, share / (weight(one.about) or 1.0), one) for share, one in shared]
             _, back, told = max(backs, key=lambda found: found[:2])

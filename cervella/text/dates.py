@@ -17,6 +17,7 @@ _NUMERIC_DATES = (
     re.compile(r"(?<!\d)(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)(?!\d)"),
     re.compile(r"(?<![\w/])(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d\d)(?![\w/])"),
 )
+_MAYBE_NUMERIC = re.compile(r"\d[-/.]\d|\d{8}")
 _DIGIT, _WORD = re.compile(r"\d"), re.compile(r"[^\W\d_]+")
 _SHORTEST_MONTH = 3
 """Minimum number of letters of an abbreviated month. No other month of the language may begin with them."""
@@ -71,10 +72,9 @@ class Calendar:
         `number_words` are start, end and value of number words: beside a month they are days ("il nove gennaio").
         """
         folded = fold_in_place(text)
-        digits = list(folded)
+        spelled = folded
         for start, end, value in number_words:
-            digits[start:end] = value.ljust(end - start)
-        spelled = "".join(digits)
+            spelled = f"{spelled[:start]}{value.ljust(end - start)}{spelled[end:]}"
         if not _DIGIT.search(spelled):
             return []
         found: dict[int, FoundDate] = {}
@@ -89,7 +89,7 @@ class Calendar:
                     month = self._numbers[given["month"]]
                     iso = _iso(given.get("year"), month, day)
                     found[match.start()] = FoundDate(*match.span(), day, month, iso)
-        for pattern in _NUMERIC_DATES:
+        for pattern in _NUMERIC_DATES if _MAYBE_NUMERIC.search(folded) else ():
             for match in pattern.finditer(folded):
                 day, month = int(match["day"]), int(match["month"])
                 if iso := _iso(f"20{match['year'][-2:]}" if len(match["year"]) == 2 else match["year"], month, day):

@@ -36,6 +36,7 @@ _NUMBER = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
+_NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
 _MOST_DIGITS = 30
 """A longer run of digits is a code: it is compared as written, and nobody calculates with it."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
@@ -94,12 +95,9 @@ class Quantity:
         values |= {reading.removesuffix(":00") for reading in self.readings if reading.count(":") == 1}  # at 9 is 9:00
         return values | ({f"-{value}" for value in values} if self.negative else set())
 
-    def measures(self) -> set[tuple[str, Decimal]]:
+    def measures(self) -> frozenset[tuple[str, Decimal]]:
         """Its possible values in the own unit of each dimension."""
-        # 3.000 is 3000 or 3, and in another unit nothing tells which: it is read as people write thousands.
-        whole = {reading for reading in self.bare if reading.isdigit()} or self.bare
-        values = [Decimal(reading) for reading in whole if _is_value(reading)]
-        return {(dimension, (value * factor).normalize()) for value in values for dimension, factor in self.senses}
+        return _measures(self.bare, self.senses)
 
     def values(self) -> list[tuple[Decimal, str]]:
         """Its values with what they measure: in the dimension's own unit, or as they are read."""
@@ -118,6 +116,14 @@ class Quantity:
         """Its value where it has one whole reading; None for any other."""
         values = {value for reading in self.bare if (value := whole_number(reading)) is not None}
         return values.pop() if len(values) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _measures(bare: frozenset[str], senses: Senses) -> frozenset[tuple[str, Decimal]]:
+    # 3.000 is 3000 or 3, and in another unit nothing decides between them: it is read as thousands.
+    whole = {reading for reading in bare if reading.isdigit()} or bare
+    values = [Decimal(reading) for reading in whole if _is_value(reading)]
+    return frozenset((dimension, (value * factor).normalize()) for value in values for dimension, factor in senses)
 
 
 def whole_number(reading: str) -> int | None:
@@ -183,6 +189,14 @@ def quantities(
 def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: bool = False) -> Quantity:
     """The figure at `text[start:end]` with what belongs to it: a percent sign, a multiple, a unit, a rate, a sign."""
     negative = text[start] in "-−"
+    if _NO_UNIT.match(text, end):  # most cells of tables: none of the patterns below can match
+        before = _BEFORE.search(text, max(0, start - 6), start)
+        senses = senses_of(before.group(1) or before.group(2)) if before else ()
+        named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
+        if _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+            return Quantity(
+                start=start, end=end, readings=bare, bare=bare, negative=negative, senses=senses, named=named
+            )
     if percent := _pattern("percent").match(text, end):
         senses = senses_of("%")
         return Quantity(
@@ -310,6 +324,7 @@ def _rate(text: str, position: int) -> tuple[str, int]:
     return "", position
 
 
+@lru_cache(maxsize=4096)
 def _readings(token: str) -> frozenset[str]:
     if ":" in token:
         return frozenset({re.sub(r"^0(?=\d:)", "", token)})  # 03:15 is 3:15

@@ -213,13 +213,13 @@ def _negations(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Two patterns over folded text: words of negation, except in idioms ("not only"); and words that deny alone."""
     denials = re.compile(lang.review["denials"])
     negations = any_of(word for word in lang.review["negations"] if not denials.fullmatch(fold(word)))
-    return re.compile(rf"{negations}(?! {lang.review['not_only']})"), denials
+    return re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})"), denials
 
 
 @lru_cache(maxsize=16)
 def _turns(lang: Language) -> re.Pattern[str]:
     """Ends of the clauses that a negation applies to; `turn` is one after which no negation is carried on."""
-    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s?{lang.review['turns']})|,(?!\d)")
+    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s?(?<!\w)(?=\w){lang.review['turns']})|,(?!\d)")
 
 
 @lru_cache(maxsize=1)
@@ -231,4 +231,4 @@ def _next_word() -> re.Pattern[str]:
 def _conjunctions() -> re.Pattern[str]:
     """Ends of clauses over folded text, in all languages: an answer may be in another than the base."""
     own = "|".join(language(code).review[key] for code in known_languages() for key in ("joins", "turns"))
-    return re.compile(rf"[;]|[,:](?!\d)|{own}")
+    return re.compile(rf"[;]|[,:](?!\d)|(?<!\w)(?=\w)(?:{own})")  # alternatives are tried at heads of words only
