@@ -30,6 +30,7 @@ class Rules:
     """The rules of one language; every pattern is over folded words."""
 
     negators: re.Pattern[str]
+    """The language's words of negation (claims.toml), and the further ones of checks.toml, such as "instead of"."""
     turns: re.Pattern[str]
     """Turns of speech with a negation in them that negate nothing: «non solo», «nessun problema»."""
     reports: re.Pattern[str]
@@ -61,8 +62,10 @@ def rules_for(lang: Language) -> Rules:
     prose = {key: [_expanded(one, macros) for one in many] for key, many in data.get("prose", {}).items()}
     lists = {key: [_expanded(one, macros) for one in many] for key, many in data.get("patterns", {}).items()}
     named = {key: [_expanded(one, macros) for one in many] for key, many in data.get("named", {}).items()}
+    negators = [*lang.review["negations"], *prose.get("negators", ())]
     return Rules(
-        **{key: re.compile(any_of(prose.get(key, ()))) for key in ("negators", "turns", "reports", "clauses")},
+        negators=re.compile(any_of(negators)),
+        **{key: re.compile(any_of(prose.get(key, ()))) for key in ("turns", "reports", "clauses")},
         patterns=_Known({key: tuple(re.compile(phrase(one)) for one in many) for key, many in lists.items()}),
         texts=_Known({key: tuple(map(phrase, many)) for key, many in named.items()}),
         words=_Known({key: frozenset(text.split()) for key, text in data.get("words", {}).items()}),
