@@ -1,4 +1,4 @@
-"""What the checks know of a language, as data: `checks.toml` of its folder."""
+"""The rules of the checks for one language: `checks.toml` of its folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MACRO = re.compile(r"<([a-z_]+)>")
 
 
 class NoRuleError(Exception):
-    """A check asks for a rule that its language does not have: it is not scored."""
+    """The language lacks a rule that a check needs: the check is not scored."""
 
 
 class _Known(dict[str, Any]):
@@ -32,19 +32,19 @@ class Rules:
     negators: re.Pattern[str]
     """The language's words of negation (claims.toml), and the further ones of checks.toml, such as "instead of"."""
     turns: re.Pattern[str]
-    """Turns of speech with a negation in them that negate nothing: «non solo», «nessun problema»."""
+    """Idioms with a negation that negate nothing: «non solo», «nessun problema»."""
     reports: re.Pattern[str]
-    """At the end of a clause: what follows is somebody else's word, or is named as what is not said."""
+    """Ends of a clause after which the words are somebody else's, or a phrase to avoid."""
     clauses: re.Pattern[str]
-    """What parts one clause from the next."""
+    """Separators of clauses."""
     patterns: Mapping[str, tuple[re.Pattern[str], ...]]
     texts: Mapping[str, tuple[str, ...]]
-    """Patterns that take a name: `{name}` stands for it."""
+    """Patterns with a placeholder `{name}`."""
     words: Mapping[str, frozenset[str]]
     families: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]
-    """Of empty phrases: what a declared phrase must look like, and the ways in which the same is said."""
+    """For empty phrases: a pattern for the declared phrase, and one for its variants."""
     complete: bool
-    """Whether the language has a file of rules: without it only checks that read no words are run."""
+    """Whether the language has a checks.toml: without it only checks that need no rules are run."""
 
     def named(self, key: str, *names: str) -> tuple[re.Pattern[str], ...]:
         """The patterns of `texts[key]` for any of these names, folded."""
@@ -54,7 +54,7 @@ class Rules:
 
 @lru_cache(maxsize=16)
 def rules_for(lang: Language) -> Rules:
-    """The rules of a language; none of them where it has no checks.toml."""
+    """The rules of a language; empty where it has no checks.toml."""
     data: Mapping[str, Any] = lang.file("checks.toml")
     macros: dict[str, str] = {}
     for name, text in data.get("macros", {}).items():  # a macro may use those above it
