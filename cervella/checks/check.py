@@ -9,8 +9,6 @@ from typing import Any, Literal, Protocol, TypeAlias
 from cervella.protocols import Embedder
 from cervella.types import Passage
 
-__all__ = ["Check", "Checked", "Context", "Judge", "Outcome", "PersonaTraits"]
-
 Judge: TypeAlias = Callable[[str, str], bool | None]
 """Takes a rubric and a text. Returns the verdict, or None where the judge gave none."""
 Outcome: TypeAlias = tuple[bool | None, str]

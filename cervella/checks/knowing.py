@@ -13,8 +13,6 @@ from cervella.text.language import words
 from cervella.text.quantities import whole_number
 from cervella.text.reading import ReadText
 
-__all__ = ["KINDS"]
-
 _HEAD = 3
 """Maximum number of characters before a "yes" that opens an answer."""
 _SMALL = 10

@@ -10,8 +10,6 @@ from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
 
-__all__ = ["KINDS"]
-
 _UNDECLARED = "the traits declare none"
 
 

@@ -19,8 +19,6 @@ from cervella.text.quotations import quotations, quoted_lines
 from cervella.text.reading import ReadText
 from cervella.text.sentences import quotables
 
-__all__ = ["Found", "Prose", "Sentence", "pattern_of"]
-
 _EDGES = re.compile(r"[*]|(?<!\w)_|_(?!\w)|[«»“”„\"]|<[^<>\n]{1,40}>")
 _ACCENT = re.compile(r"(?<=[aeiou])'(?!\w)")
 _LETTER = re.compile(r"[^\W\d_]")

@@ -11,8 +11,6 @@ from typing import Any
 from cervella.text.folding import any_of, phrase
 from cervella.text.language import Language
 
-__all__ = ["NoRuleError", "Rules", "rules_for"]
-
 _MACRO = re.compile(r"<([a-z_]+)>")
 
 

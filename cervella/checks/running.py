@@ -13,8 +13,6 @@ from cervella.checks.reading import NoRuleError, rules_for
 from cervella.errors import EvaluationError, did_you_mean
 from cervella.text.language import DEFAULT_LANGUAGE, Language, known_languages, language
 
-__all__ = ["MOST_CHARACTERS", "check_kinds", "run_check"]
-
 MOST_CHARACTERS = 40_000
 """Maximum length of a checked text: about 10,000 tokens, more than any answer here."""
 

@@ -14,8 +14,6 @@ from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Prose, pattern_of
 from cervella.text.language import fold, words
 
-__all__ = ["KINDS"]
-
 _TOO_LONG = re.compile(r"&#[xX]?[0-9a-fA-F]{10,}")
 
 

@@ -12,8 +12,6 @@ from cervella.checks.prose import Prose
 from cervella.prompt.layout import estimate_tokens
 from cervella.text.markdown import blocks, cells, code_in, fences, without_code
 
-__all__ = ["KINDS"]
-
 _EMOJI = re.compile(
     "[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]"
 )

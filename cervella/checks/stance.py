@@ -12,8 +12,6 @@ from cervella.checks.reading import Rules
 from cervella.checks.texts import groups, states
 from cervella.text.language import fold, words
 
-__all__ = ["KINDS"]
-
 _CLAUSE = 4
 """Minimum number of words of a clause that can be a reason."""
 _HEAD = 6

@@ -11,8 +11,6 @@ from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
 from cervella.text.reading import ReadText
 
-__all__ = ["KINDS", "asserted", "groups", "states"]
-
 _ECHO = 4
 """Maximum number of words of a question that only repeats a figure («1.200? No»)."""
 _LONGEST_UNIT = 30

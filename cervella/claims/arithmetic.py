@@ -18,8 +18,6 @@ from cervella.text.number_words import words_around
 from cervella.text.quantities import Quantity
 from cervella.text.reading import ReadText
 
-__all__ = ["follows"]
-
 _MOST_TOGETHER = 5
 """Maximum number of operands from one line: with more, chance alone gives almost any result."""
 _MOST_COUNTED = 30

@@ -17,18 +17,6 @@ from cervella.text.language import Language
 from cervella.text.sentences import Quotable, quotables
 from cervella.types import Citation, CitedLines, Passage
 
-__all__ = [
-    "MOST_CHARACTERS",
-    "MOST_CLAIMS",
-    "Citations",
-    "LinesReader",
-    "claims_of",
-    "find_citations",
-    "find_citations_within",
-    "looked_at",
-]
-
-
 MOST_CLAIMS, MOST_CHARACTERS = 500, 50_000
 """Maximum number of distinct claims of one answer that are checked, and of their characters together."""
 _LONGEST_BLOCK = 100

@@ -18,8 +18,6 @@ from cervella.text.reading import ReadText
 from cervella.text.sentences import quotables
 from cervella.types import Passage
 
-__all__ = ["Evidence", "Fact", "Line", "Scale", "Source", "source_of"]
-
 _LIST_NUMBER = re.compile(r"\W*\d{1,3}[.)]\s")
 _LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 _DAY_AND_MONTH = re.compile(r"(?<![\w/.,])(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")

@@ -24,8 +24,6 @@ from cervella.text.quotations import normal, occurs
 from cervella.text.reading import ReadText
 from cervella.types import Passage
 
-__all__ = ["Claim", "Finding", "FindingKind", "Grounding", "best_quote", "findings", "read_claim", "supports"]
-
 FindingKind: TypeAlias = Literal[
     "figure", "date", "unit", "quote", "row", "name", "source", "words", "negation", "unread"
 ]

@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from cervella.claims.evidence import Evidence, Fact, Line
 from cervella.text.quantities import Quantity, same_unit, same_value
 
-__all__ = ["meant_line"]
-
 _ROW_ONLY, _PROSE_ONLY, _ROW_SHARE, _LISTED = 0.2, 0.35, 0.4, 12
 """Minimum share of a clause's weight in stems that only the neighbouring line has, in lists and tables, and in prose.
 Maximum ratio of the stems that only the line with the figure has to those. Maximum number of stems of a list's line."""

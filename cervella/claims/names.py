@@ -9,8 +9,6 @@ from functools import lru_cache
 from cervella.claims.evidence import Source
 from cervella.text.language import Language, fold, words
 
-__all__ = ["codes", "is_known", "names"]
-
 _NAME = re.compile(r"[^\W\d_][\w'’\-]*")
 _NO_NAME_BEFORE = re.compile(r"(?:^|[.!?…:;|>•]|\n|[«“\"„‘]|(?:^|\n)\s*[-*+]|\*\*|__)[\s*_]*$")
 

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 from cervella.text.folding import fold, fold_in_place
 
-__all__ = ["Calendar", "FoundDate"]
-
 _NUMERIC_DATES = (
     re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)"),
     re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)"),

@@ -19,8 +19,6 @@ from cervella.text.folder import LanguageFolder, folder_of, known_languages
 from cervella.text.language import Language, fold, language, language_names, words
 from cervella.text.quotations import without_quotations
 
-__all__ = ["detect_language", "foreign_language", "language_of", "languages_asked_for"]
-
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?![\s*])[^*\n]{1,100}\*(?![\w*])")
 _SYMBOLS = re.compile(r"(?<!\S)\S*(?:[\d_/\\@=#<>{}|~^]|\w\.\w)\S*")

@@ -17,8 +17,6 @@ from typing import Any
 from cervella.errors import ConfigError, did_you_mean
 from cervella.text.folding import any_of
 
-__all__ = ["FOLDERS", "LanguageFolder", "check_folders", "folder_of", "known_languages", "required"]
-
 FOLDERS = "CERVELLA_LANGUAGES"
 """The environment variable that names further folders of languages, as PATH names programs."""
 _KINDS: Mapping[str, tuple[type[Any], str]] = {

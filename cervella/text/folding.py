@@ -7,8 +7,6 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import filterfalse
 
-__all__ = ["any_of", "fold", "fold_in_place", "is_blank", "phrase", "words"]
-
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
 _MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # not ASCII, or a backtick: all other characters need lower case only
 _WORD = re.compile(r"[^\W_]+")

@@ -27,6 +27,7 @@ __all__ = [
     "language",
     "language_in",
     "language_names",
+    "read_dates",
     "says_refusal",
     "words",
 ]
@@ -290,20 +291,13 @@ class Language:
         """
         return self._calendar.write(iso)
 
-    def read_dates(self, text: str, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
-        """The dates of a text, and the months beside a day or a year, in order.
-
-        `number_words` are start, end and value of the text's number words: beside a month they are days.
-        """
-        return self._calendar.find(text, number_words)
-
     def find_months(self, text: str) -> list[tuple[int | None, int]]:
         """The months that a text names beside a day or a year, each with its day, or None.
 
         >>> language("it").find_months("dal 20 gennaio a febbraio 2027, poi marzo")
         [(20, 1), (None, 2)]
         """
-        return [(found.day, found.month) for found in self.read_dates(text)]
+        return [(found.day, found.month) for found in self._calendar.find(text)]
 
     def find_dates(self, text: str) -> list[tuple[int, int, str]]:
         """The full dates of a text, in any usual spelling: start, end and ISO form.
@@ -311,7 +305,7 @@ class Language:
         >>> [iso for _, _, iso in language("it").find_dates("dal 10 Gennaio 2026 al 2026-01-12")]
         ['2026-01-10', '2026-01-12']
         """
-        return [(found.start, found.end, found.iso) for found in self.read_dates(text) if found.iso]
+        return [(found.start, found.end, found.iso) for found in self._calendar.find(text) if found.iso]
 
     def find_date(self, text: str) -> str | None:
         """The first date in a text, ISO; None where there is none.
@@ -320,12 +314,20 @@ class Language:
         >>> [it.find_date(t) for t in ("10 Gennaio 2026", "20260110_x.md", "10/01/2026", "9 Gen 2026", "boh")]
         ['2026-01-10', '2026-01-10', '2026-01-10', '2026-01-09', None]
         """
-        return next((found.iso for found in self.read_dates(text) if found.iso), None)
+        return next((found.iso for found in self._calendar.find(text) if found.iso), None)
 
 
 def _after_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
+
+
+def read_dates(text: str, lang: Language, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+    """The dates of a text, and the months beside a day or a year, in order.
+
+    `number_words` are start, end and value of the text's number words: beside a month they are days.
+    """
+    return lang._calendar.find(text, number_words)
 
 
 def language(code: str) -> Language:

@@ -18,20 +18,6 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = [
-    "Block",
-    "block_parser",
-    "blocks",
-    "cells",
-    "code_in",
-    "fence_for",
-    "fence_of",
-    "fences",
-    "is_fence",
-    "is_ruled",
-    "without_code",
-]
-
 Kind: TypeAlias = Literal["heading", "paragraph", "bullet", "number", "row", "fence", "code", "html"]
 
 _KINDS: dict[str, Kind] = {

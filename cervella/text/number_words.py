@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 
 from cervella.text.language import Language, fold, known_languages, language
 
-__all__ = ["NumberWord", "multiples", "number_words", "plain", "units_file", "words_around"]
-
 _WORD = re.compile(r"[^\W\d_]+")
 _SMALL, _THOUSAND = 12, 1000
 _NOWHERE = "(?!)"

@@ -17,15 +17,6 @@ from typing import Any
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.text.number_words import NumberWord, multiples, number_words, plain, units_file, words_around
 
-__all__ = [
-    "Quantity",
-    "quantities",
-    "same_unit",
-    "same_value",
-    "unit_of",
-    "whole_number",
-]
-
 Senses = tuple[tuple[str, Decimal], ...]
 """Dimension and factor, for each thing that a unit may mean."""
 

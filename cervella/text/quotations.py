@@ -6,8 +6,6 @@ import re
 
 from cervella.text.folding import fold
 
-__all__ = ["normal", "occurs", "quotations", "quoted_lines", "quoted_texts", "strip_quotes", "without_quotations"]
-
 # An apostrophe is a quotation mark only at the edge of a word. The bounds limit the search for a missing closing mark.
 _QUOTATION = re.compile(
     r"«[^«»]{1,2000}»|“[^“”]{1,2000}”|„[^„“”]{1,2000}[“”]|\"[^\"\n]{1,600}\""

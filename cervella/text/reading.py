@@ -14,13 +14,11 @@ from typing import NamedTuple
 
 from cervella.text.dates import FoundDate
 from cervella.text.folding import any_of, fold_in_place
-from cervella.text.language import Language, fold, known_languages, language
+from cervella.text.language import Language, fold, known_languages, language, read_dates
 from cervella.text.markdown import cells
 from cervella.text.number_words import NumberWord, number_words, words_around
 from cervella.text.quantities import Quantity, quantities
 from cervella.text.quotations import normal, quoted_texts
-
-__all__ = ["ReadText"]
 
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
 _LONGEST_MONTH = 31
@@ -66,7 +64,7 @@ class ReadText:
             for word in self._number_words
             if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH
         ]
-        return tuple(self.spoken.read_dates(self.text, days))
+        return tuple(read_dates(self.text, self.spoken, days))
 
     @cached_property
     def date_spans(self) -> tuple[tuple[int, int, str], ...]:

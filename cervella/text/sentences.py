@@ -10,8 +10,6 @@ from functools import lru_cache
 from cervella.text.language import Language
 from cervella.text.markdown import fence_of, is_ruled
 
-__all__ = ["Quotable", "quotables"]
-
 _BLANK = re.compile(r"^\W*$")
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
