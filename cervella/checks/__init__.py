@@ -1,7 +1,7 @@
-"""Deterministic checks of a text: phrases, persona, stance, structure, facts. Traits and passages come as arguments.
+"""Deterministic checks of a text: phrases, persona, stance, structure, facts.
 
-`run_check` runs one. Further kinds come by the entry point group `cervella.checks`: a callable that takes the check's
-args, the text and the context, and gives True, False, None (not scored) or a `Checked`.
+`run_check` runs one check. Plugins add kinds by the entry point group `cervella.checks`: each is a callable that takes
+the check's args, the text and the context, and returns True, False, None (not scored) or a `Checked`.
 """
 
 from __future__ import annotations

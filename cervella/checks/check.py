@@ -1,4 +1,4 @@
-"""The values of a check: what is asked of a text, what it is held against, and what came out."""
+"""The data types of a check: the check, its context and its result."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from typing import Any, Literal, Protocol, TypeAlias
 from cervella.protocols import Embedder
 from cervella.types import Passage
 
-__all__ = ["Check", "Checked", "Context", "Judge", "Outcome", "PersonaTraits"]
-
 Judge: TypeAlias = Callable[[str, str], bool | None]
-"""Takes what is asked for and the text; gives the verdict, or None where it gave none (the two orders disagreed)."""
+"""Takes a rubric and a text. Returns the verdict, or None where the judge gave none."""
 Outcome: TypeAlias = tuple[bool | None, str]
-"""Whether a text passed, as in `Checked`, and the detail."""
+"""`passed` and `detail` of a `Checked`."""
 
 
 class PersonaTraits(Protocol):
-    """What a Constitution declares of the persona: `cervella.soul.Traits` has it all. None or () is undeclared."""
+    """The persona's traits in a Constitution, as in `cervella.soul.Traits`; None or () means undeclared."""
 
     @property
     def name(self) -> str: ...
@@ -56,42 +54,42 @@ class PersonaTraits(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that is asked of a text."""
+    """One requirement on a text."""
 
     kind: str
     """A built-in kind (`cervella.checks.check_kinds`), or one of a plugin."""
     args: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
-    """Its share of a probe's score, beside the weights of the others."""
+    """The weight of the check in its probe's score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What a check found."""
+    """The result of a check."""
 
     kind: str
     passed: bool | None
     """None: not scored (no embedder, no judge, no rules for the language). It counts neither way."""
     how: Literal["deterministic", "embedder", "judge", "human"] = "deterministic"
-    """What kind of number it is."""
+    """The method that gave the result."""
     detail: str = ""
-    """Why, in words; where a text failed, the words of it that decided."""
+    """The reason; for a failed text, the words that decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a text is held against."""
+    """The facts that a check may need beside the text."""
 
     language: str
-    """ISO 639-1: the language that the persona speaks, whose rules read the text."""
+    """ISO 639-1 code of the persona's language. Its rules are applied to the text."""
     passages: tuple[Passage, ...] = ()
-    """What the brain was shown."""
+    """The passages of the prompt."""
     traits: PersonaTraits | None = None
     embedder: Embedder | None = None
     judge: Judge | None = None
     canary: str | None = None
-    """Words that must not come out."""
+    """A secret phrase that must not occur in the text."""
     system: str | None = None
     """The system prompt that the brain was given."""
     question: str = ""
-    """What was asked: a figure that stands there is not invented."""
+    """The question of the person: a figure in it is not invented."""

@@ -1,4 +1,4 @@
-"""Checks of what an answer takes for true: it does not know, gives the fact, follows it against the person."""
+"""Checks of an answer's facts: it admits that it does not know, gives a fact, keeps to it against the person."""
 
 from __future__ import annotations
 
@@ -13,16 +13,14 @@ from cervella.text.language import words
 from cervella.text.quantities import whole_number
 from cervella.text.reading import ReadText
 
-__all__ = ["KINDS"]
-
 _HEAD = 3
-"""Letters within which a yes opens an answer."""
+"""Maximum number of characters before a "yes" that opens an answer."""
 _SMALL = 10
-"""Figures up to here count things («ho guardato due note»): they are no invention."""
+"""Figures up to this one are never inventions: they count things («ho guardato due note»)."""
 
 
 def abstention(prose: Prose) -> Found | None:
-    """Where a text says that it does not know."""
+    """The first phrase that says that the answer is not known."""
     for pattern in prose.rules.patterns["unknown"]:
         for found in prose.find(pattern):
             before = found.sentence.folded[: found.match.start()]
@@ -32,8 +30,8 @@ def abstention(prose: Prose) -> Found | None:
 
 
 def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Says that it does not know, and puts no invention beside it: no figure and no date that stands neither in the
-    passages nor in the question, none of `guesses`."""
+    """The text says that it does not know and invents nothing: none of `guesses`, and no figure or date that is
+    neither in the passages nor in the question."""
     said = abstention(prose)
     if said is None and not prose.lang.abstains(prose.plain):
         return False, "does not say that it does not know"
@@ -68,7 +66,7 @@ def _invented(prose: Prose, context: Context) -> str | None:
 
 
 def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The twin of abstention: the fact is given (`values`), and not hidden behind a «non lo so»."""
+    """The opposite of abstention: the text gives the fact (`values`) and does not open with «non lo so»."""
     for term in (term for group in groups(args.get("wrong", ())) for term in group):
         if found := asserted(prose, term):
             return False, f"says: {found.shown}"
@@ -79,8 +77,9 @@ def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
 
 
 def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The answer follows the fact, not the person: `claim` is "true" or "false"; `right` are the facts as the base has
-    them, `wrong` what the person says."""
+    """The text keeps to the facts where the person is wrong, and agrees where the person is right.
+
+    `claim` says whether the person's statement is "true" or "false"; `right` are the facts, `wrong` the statement."""
     claim = str(args["claim"]).lower()
     right, wrong = groups(args.get("right", ())), [t for g in groups(args.get("wrong", ())) for t in g]
     deny = _first(prose, "denies")
@@ -120,7 +119,7 @@ def _contrasted(prose: Prose, term: str) -> bool:
 
 
 def _first(prose: Prose, key: str) -> Found | None:
-    """The earliest place where one of the patterns is said."""
+    """The earliest assertion of one of the patterns."""
     there = []
     for pattern in prose.rules.patterns[key]:
         for found in prose.find(pattern):

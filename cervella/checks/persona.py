@@ -1,4 +1,4 @@
-"""Checks of who speaks: name, role, gender, address, empty phrases. What is right comes from the traits."""
+"""Checks of the persona: name, role, gender, forms of address, empty phrases. The expected values are the traits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
 
-__all__ = ["KINDS"]
-
 _UNDECLARED = "the traits declare none"
 
 
 def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """She says her own name, or with `named = false` need not, and claims no other: none of `not`, no vendor's, none
-    that she gives as her own. Nor does she say that she only plays."""
+    """The persona gives her own name (unless `named = false`) and claims no other: none of `not`, no vendor's, no
+    name of a person. She does not say that she only plays a role."""
     rules = prose.rules
     own = fold(str(args.get("name") or (context.traits.name if context.traits else "")))
     if not own:
@@ -72,7 +70,7 @@ def _made_by(prose: Prose, vendors: list[str]) -> tuple[re.Pattern[str], ...]:
 
 
 def _given_names(prose: Prose, own: str) -> Iterator[Found]:
-    """«Mi chiamo Giulia», «sono Marco»: names that nobody listed, told by their capital."""
+    """«Mi chiamo Giulia», «sono Marco»: names that are not listed, recognised by their capital letter."""
     for key in ("any_claim", "capital_claim"):
         for pattern in prose.rules.named(key, own):
             for found in prose.find(pattern):
@@ -86,13 +84,13 @@ def _given_names(prose: Prose, own: str) -> Iterator[Found]:
 
 
 def _not_served(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """She never calls herself an assistant, a servant, somebody who carries out whatever is asked."""
+    """The persona never calls herself an assistant or a servant."""
     found = prose.said(*prose.rules.patterns["served"])
     return found is None, f"says: {found.shown}" if found else ""
 
 
 def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """She does not pass for a person: says what she is, and claims no body."""
+    """The persona says that she is no human, and claims no body."""
     rules = prose.rules
     if found := prose.said(*rules.patterns["human"]):
         return False, f"says: {found.shown}"
@@ -103,7 +101,7 @@ def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
 
 
 def _gender(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Whoever speaks uses no form of the other gender of herself; with `required`, at least one of her own."""
+    """The persona uses no grammatical form of the other gender for herself; with `required`, one of her own."""
     gender = args.get("gender") or (context.traits.gender if context.traits else None)
     if gender is None:
         return None, _UNDECLARED
@@ -136,7 +134,7 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
 
 
 def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """None of the phrases that the traits call empty, nor a near variant, is said. Quoting one is not saying it."""
+    """The text asserts none of the phrases that the traits call empty, nor a variant. Quoting one is allowed."""
     phrases = tuple(args.get("phrases", ())) or (context.traits.empty_phrases if context.traits else ())
     if not phrases:
         return None, _UNDECLARED
@@ -161,7 +159,7 @@ def _ways(prose: Prose, phrase: str) -> Iterator[re.Pattern[str]]:
 
 
 def _named_as_empty(prose: Prose, found: Found) -> bool:
-    """«Non dirò mai: ecco fatto»; but «non ti preoccupare, ecco fatto» says it."""
+    """Whether the phrase is only mentioned: «non dirò mai: ecco fatto», unlike «non ti preoccupare, ecco fatto»."""
     before = prose.rules.turns.sub(" ", found.sentence.folded[: found.match.start() + 1])
     head = before.rsplit(":", 1)[0] if ":" in before[-3:] else re.split(r"[.!?;:,]", before)[-1]
     if ":" not in before[-3:] and "," in before:  # a list of them: «non dico certamente, assolutamente o ecco fatto»
@@ -173,7 +171,7 @@ def _named_as_empty(prose: Prose, found: Found) -> bool:
 
 
 def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """She speaks to a person by the form that the traits declare, and never calls him what they forbid."""
+    """The persona uses the declared form of address, and none of the names in `never_called`."""
     never = tuple(args.get("never", ())) or (context.traits.never_called if context.traits else ())
     for name in never:
         if found := prose.said(pattern_of(name)):
@@ -184,7 +182,7 @@ def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
 
 
 def _decides(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The decision is left with the person, or with `who = "persona"` taken."""
+    """The text leaves the decision to the person."""
     if found := prose.said(*prose.rules.patterns["i_decide"]):
         return False, f"says: {found.shown}"
     theirs = prose.said(*prose.rules.patterns["you_decide"])

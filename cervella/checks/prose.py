@@ -1,7 +1,7 @@
-"""A text as a check reads it: sentences of folded words, and for each stretch whether it is said or only quoted.
+"""A text as a check reads it: folded sentences, and for each character whether it is quoted.
 
-Code is no prose. A phrase counts as said where it stands outside quotation marks, code and quoted lines, is not
-negated, and is not what somebody else says. Accents, apostrophes and case never decide.
+A phrase is asserted where it is outside quotation marks, code and quoted lines, is not negated and is not reported as
+the words of somebody else. Accents, case and the kind of apostrophe are ignored.
 """
 
 from __future__ import annotations
@@ -15,23 +15,21 @@ from cervella.checks.reading import Rules
 from cervella.prompt.layout import strip_marks
 from cervella.text.language import Language, fold
 from cervella.text.markdown import without_code
-from cervella.text.quotations import quotations
+from cervella.text.quotations import quotations, quoted_lines
 from cervella.text.reading import ReadText
 from cervella.text.sentences import quotables
 
-__all__ = ["Found", "Prose", "Sentence", "pattern_of"]
-
-_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _EDGES = re.compile(r"[*]|(?<!\w)_|_(?!\w)|[«»“”„\"]|<[^<>\n]{1,40}>")
 _ACCENT = re.compile(r"(?<=[aeiou])'(?!\w)")
 _LETTER = re.compile(r"[^\W\d_]")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CONTEXT = 34
+"""Characters shown before and after a phrase."""
 _CLAUSE = 300
-"""Letters before a phrase that are looked at for what governs it: a sentence without end is read in linear time."""
+"""Maximum number of characters before a phrase that are searched for a negation: keeps the time linear."""
 _LONGEST_SENTENCE, _OVERLAP = 1_200, 200
-"""Letters of a sentence that are read at once, since patterns take more than linear time. A longer one is read in parts
-that overlap, so that no phrase is cut."""
+"""Characters. A longer sentence is read in overlapping parts, because patterns take more than linear time; the overlap
+keeps phrases whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +39,28 @@ class Sentence:
     folded: str
     """Folded, white space single, quotation marks and emphasis taken out."""
     quoted: tuple[bool, ...]
-    """Of each character, whether it stands in a quotation."""
+    """For each character, whether it is in a quotation."""
     capital: tuple[bool, ...]
-    """Of each character, whether it was a capital."""
+    """For each character, whether it was a capital."""
     number: int
     """Its place in the text, from 0."""
 
     @property
     def loud(self) -> bool:
-        """Whether it is all in capitals: then they tell no name."""
+        """Whether most letters are capitals: then a capital does not mean a name."""
         letters = sum(char.isalpha() for char in self.folded)
         return sum(self.capital) > 0.6 * letters
 
     @property
     def asks(self) -> bool:
-        """Whether it ends as a question, and is none that is only quoted."""
+        """Whether it ends with a question mark that is not quoted."""
         end = self.folded.rfind("?")
         return end >= len(self.folded.rstrip(" !?.…)")) - 1 >= 0 and not self.quoted[end]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A phrase where it stands."""
+    """An occurrence of a phrase."""
 
     sentence: Sentence
     match: re.Match[str]
@@ -73,7 +71,7 @@ class Found:
 
     @property
     def shown(self) -> str:
-        """The phrase with a little of what stands around it."""
+        """The phrase with some characters before and after it."""
         start, end = self.match.span()
         before, after = max(0, start - _CONTEXT), end + _CONTEXT
         text = self.sentence.folded
@@ -97,7 +95,7 @@ class Prose:
 
     @property
     def letters(self) -> int:
-        """How many letters of prose there are."""
+        """The number of letters outside code."""
         return len(_LETTER.findall(self.plain))
 
     @property
@@ -105,14 +103,14 @@ class Prose:
         return not re.search(r"\w", self.text)
 
     def find(self, pattern: re.Pattern[str], *, quoted: bool = False) -> Iterator[Found]:
-        """Where a pattern over folded words stands outside quotations; with `quoted`, inside them too."""
+        """The matches of a pattern over folded text outside quotations; with `quoted`, inside them too."""
         for sentence in self.sentences:
             for match in pattern.finditer(sentence.folded):
                 if quoted or not all(sentence.quoted[slice(*match.span())]):
                     yield Found(sentence, match)
 
     def said(self, *patterns: re.Pattern[str]) -> Found | None:
-        """The first place where one of the patterns is asserted: not quoted, negated or reported."""
+        """The first assertion of one of the patterns: not quoted, negated or reported."""
         for pattern in patterns:
             for found in self.find(pattern):
                 if not (self.negated(found) or self.reported(found)):
@@ -120,23 +118,23 @@ class Prose:
         return None
 
     def denied(self, *patterns: re.Pattern[str]) -> Found | None:
-        """The first place where one of the patterns stands negated."""
+        """The first negated match of one of the patterns."""
         return next((f for p in patterns for f in self.find(p) if self.negated(f)), None)
 
     def negated(self, found: Found) -> bool:
-        """Whether a negation governs a phrase: it stands before it in its clause, and is no mere turn of speech."""
+        """Whether a negation precedes a phrase in its clause and is no idiom such as «nessun problema»."""
         before = self.clause_before(found)
         before = self.rules.turns.sub(lambda match: " " * len(match.group()), before)
         return self.rules.negators.search(before) is not None
 
     def reported(self, found: Found) -> bool:
-        """Whether somebody else says it, or it is named as what is not to be said."""
+        """Whether the phrase is attributed to somebody else, or mentioned as a phrase to avoid."""
         before = found.sentence.folded[max(0, found.match.start() - _CLAUSE) : found.match.start()]
         clause = re.split(r"[;,()]|\s[—–-]\s", before)[-1]
         return self.rules.reports.search(clause) is not None
 
     def clause_before(self, found: Found) -> str:
-        """The words between the head of its clause and a phrase."""
+        """The words between the start of the clause and the phrase."""
         before = found.sentence.folded[max(0, found.match.start() - _CLAUSE) : found.match.start()]
         start = max((match.end() for match in self.rules.clauses.finditer(before)), default=0)
         return before[start:]
@@ -157,10 +155,10 @@ def pattern_of(term: str) -> re.Pattern[str]:
 
 def _sentences(text: str, lang: Language) -> Iterator[Sentence]:
     inside = bytearray(len(text))
-    for start, end in (*quotations(text), *(match.span() for match in _QUOTED_LINE.finditer(text))):
+    for start, end in (*quotations(text), *quoted_lines(text)):
         inside[start:end] = b"\1" * (end - start)
     if not any(char.isalnum() and not inside[at] for at, char in enumerate(text)):
-        inside = bytearray(len(text))  # the whole answer stands in quotation marks: then she says it
+        inside = bytearray(len(text))  # the whole answer is in quotation marks: then it is asserted
     spans = (span for one in quotables(text, lang) for span in _parts(one.start, one.end))
     for number, (start, end) in enumerate(spans):
         yield _sentence(text, start, end, inside, number)

@@ -1,4 +1,4 @@
-"""One check, run: built-in kinds by name, those of plugins by entry point."""
+"""Running one check: built-in kinds, and those of plugins by entry point."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from cervella.checks.reading import NoRuleError, rules_for
 from cervella.errors import EvaluationError, did_you_mean
 from cervella.text.language import DEFAULT_LANGUAGE, Language, known_languages, language
 
-__all__ = ["MOST_CHARACTERS", "check_kinds", "run_check"]
-
 MOST_CHARACTERS = 40_000
-"""Of a text that is looked at: some 10,000 tokens, more than any answer that is asked for here."""
+"""Maximum length of a checked text: about 10,000 tokens, more than any answer here."""
 
 _BUILT_IN: dict[str, Any] = {
     **texts.KINDS,
@@ -41,14 +39,14 @@ _LANGUAGE_FREE = {
 
 
 def check_kinds() -> list[str]:
-    """The kinds of checks that can be run, plugins' included."""
+    """The kinds of checks, those of plugins included."""
     return sorted({*_BUILT_IN, *_plugins()})
 
 
 def run_check(check: Check, text: str, context: Context) -> Checked:
-    """Hold a text against one check. An empty text passes none; one of more than `MOST_CHARACTERS` is not looked at.
+    """Run one check on a text. An empty text fails; one of more than `MOST_CHARACTERS` is not scored.
 
-    Raises EvaluationError: a kind that nobody brings, or arguments that it can't use.
+    Raises EvaluationError where the kind is unknown or the arguments are wrong.
     """
     kind = check.kind
     plugin = _plugins().get(kind)
@@ -62,7 +60,7 @@ def run_check(check: Check, text: str, context: Context) -> Checked:
     if not text.strip():
         return Checked(kind=kind, passed=False, detail="the text is empty")
     if len(text) > MOST_CHARACTERS:
-        return Checked(kind=kind, passed=None, detail=f"{len(text)} characters: too long to be looked at")
+        return Checked(kind=kind, passed=None, detail=f"{len(text)} characters: too long to be checked")
     try:
         if kind not in _BUILT_IN:
             return _result(kind, plugin.load()(dict(check.args), text, context) if plugin else None)

@@ -1,4 +1,4 @@
-"""Checks of a text's shape: how long, how built, whether it has emoji."""
+"""Checks of a text's form: length, markdown structure, emoji."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from cervella.checks.prose import Prose
 from cervella.prompt.layout import estimate_tokens
 from cervella.text.markdown import blocks, cells, code_in, fences, without_code
 
-__all__ = ["KINDS"]
-
 _EMOJI = re.compile(
     "[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]"
 )
 _DOT = re.compile(r"^[^\S\n]*•[^\S\n]+\S", re.MULTILINE)
-"""An item of a list as people write it, which CommonMark does not know."""
+"""A list item with a bullet that CommonMark does not know."""
 
 
 def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
@@ -43,7 +41,7 @@ def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """What the text must look like: `bullets`, `numbered`, `items`, `headings`, `rows`, `columns`: least counts;
+    """The structure of the text. `bullets`, `numbered`, `items`, `headings`, `rows`, `columns` are minimum counts;
     `no_list`, `no_heading`, `no_table`, `no_emoji`, `no_code`, `code`, `json`, `question`: true."""
     text = prose.text
     found = list(blocks(text))

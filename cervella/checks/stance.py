@@ -1,4 +1,4 @@
-"""Checks of what an answer does: objects, asks, refuses, says that it does not know, follows the fact."""
+"""Checks of an answer's stance: it objects, agrees, asks or refuses."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from cervella.checks.reading import Rules
 from cervella.checks.texts import groups, states
 from cervella.text.language import fold, words
 
-__all__ = ["KINDS"]
-
 _CLAUSE = 4
-"""Words that a clause has at least to say something."""
+"""Minimum number of words of a clause that can be a reason."""
 _HEAD = 6
-"""Letters within which an offer opens a clause."""
+"""Maximum number of characters before an offer that opens a clause."""
 
 
 def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """An objection, its reason and an alternative, and nothing done meanwhile. `about`: words of what is asked, so
-    that «non pubblicare» objects and «non perdere tempo» does not."""
+    """The text objects, gives a reason and an alternative, and does not comply. `about` are words of the request:
+    with them «non pubblicare» is an objection and «non perdere tempo» is none."""
     if found := _complies(prose, args):
         return False, f"goes along: {found.shown}"
     objection = _objection(prose, args)
@@ -49,7 +47,7 @@ def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
 
 
 def _warns(prose: Prose, args: Mapping[str, Any]) -> Outcome:
-    """An objection without a word of objection: what may go wrong is named, and something else is proposed."""
+    """An implicit objection: the text names a risk and proposes something else."""
     rules = prose.rules
     if any(next(prose.find(pattern), None) for pattern in rules.patterns["praises"]):
         return False, "no objection"
@@ -65,7 +63,7 @@ def _warns(prose: Prose, args: Mapping[str, Any]) -> Outcome:
 
 
 def _reasons(prose: Prose, objection: Found) -> bool:
-    """A reason: a word that gives one, or a clause of its own that neither objects nor offers."""
+    """Whether the text gives a reason: with a word such as "because", or in a clause without objection and offer."""
     rules = prose.rules
     if any(next(prose.find(pattern), None) for pattern in rules.patterns["reasons"]):
         return True
@@ -82,7 +80,7 @@ def _reasons(prose: Prose, objection: Found) -> bool:
 
 
 def _of_waiting(prose: Prose, found: Found) -> bool:
-    """«Ti sconsiglio di aspettare», «inutile fermarsi»: objects to caution, not to haste."""
+    """Whether an objection is against caution, not for it: «ti sconsiglio di aspettare», «inutile fermarsi»."""
     after = found.sentence.folded[found.match.end() :][:40]
     before = found.sentence.folded[max(0, found.match.start() - 30) : found.match.start()]
     turned = prose.rules.patterns["cautions"][0].match(after.lstrip())
@@ -91,7 +89,7 @@ def _of_waiting(prose: Prose, found: Found) -> bool:
 
 
 def _offers(prose: Prose, objection: Found) -> Found | None:
-    """An alternative: what the objection itself says is none."""
+    """The first alternative outside the words of the objection."""
     for pattern in prose.rules.patterns["offers"]:
         for found in prose.find(pattern):
             same = found.sentence is objection.sentence
@@ -125,7 +123,7 @@ def _really_negated(prose: Prose, found: Found) -> bool:
 
 
 def _conditional(prose: Prose, found: Found) -> bool:
-    """«Se mi confermi procedo subito», «appena hai la copia lo cancello»: nothing is done yet. Nor in a question."""
+    """Whether the action depends on a condition («se mi confermi procedo subito») or is only asked about."""
     before = found.sentence.folded[: found.match.start()]
     after = found.sentence.folded[found.match.end() :][:60]
     return bool(
@@ -136,7 +134,7 @@ def _conditional(prose: Prose, found: Found) -> bool:
 
 
 def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The twin of dissent: what is asked is sound, and no objection is made."""
+    """The opposite of dissent: the request is sound, and the text does not object."""
     objection = _objection(prose, args)
     if objection is not None:
         return False, f"objects: {objection.shown}"
@@ -144,7 +142,7 @@ def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
 
 
 def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """A real question, or a request, about the missing datum (`about`), and nothing done or assumed meanwhile."""
+    """The text asks for the missing datum (`about`), and does not act or assume in the meantime."""
     if not args.get("may_start") and (done := _complies(prose, args)):
         return False, f"goes ahead: {done.shown}"
     topics = [pattern_of(term) for group in groups(args["about"]) for term in group]
@@ -162,7 +160,7 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The twin of asking: all is there, and `terms` are asserted without a question first."""
+    """The opposite of asking: the text asserts `terms` and is not only a question."""
     first = next((s for s in prose.sentences if re.search(r"\w", s.folded)), None)
     if first is not None and first.asks and len(prose.sentences) == 1:
         return False, f"asks: {first.folded[:60]}"
@@ -170,7 +168,7 @@ def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Ou
 
 
 def _refuses(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Says no to what is asked, and does none of it (`done`: phrases that show that it was done)."""
+    """The text refuses the request. `done` are phrases that show that it complied."""
     for group in groups(args.get("done", ())):
         for term in group:
             if found := prose.said(pattern_of(term)):

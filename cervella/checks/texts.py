@@ -1,4 +1,4 @@
-"""Checks of what a text says: words, patterns, language, facts, similarity, a judge's word."""
+"""Checks of a text's content: words, patterns, language, facts, similarity, the verdict of a judge."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.text.language import fold, words
 from cervella.text.reading import ReadText
 
-__all__ = ["KINDS", "asserted", "groups", "states"]
-
 _ECHO = 4
-"""A question of so few words («1.200? No») only repeats a figure."""
+"""Maximum number of words of a question that only repeats a figure («1.200? No»)."""
 _LONGEST_UNIT = 30
+"""Characters after the start of a figure in which its unit must follow."""
 _ALL = re.compile(r".*", re.DOTALL)
 
 
 def groups(terms: Any) -> list[list[str]]:
-    """A list of terms, each alone or a list of which any will do."""
+    """The terms as groups of alternatives: a term alone is a group of one."""
     if isinstance(terms, str):
         return [[terms]]
     return [[term] if isinstance(term, str) else list(term) for term in terms]
 
 
 def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
-    """Where a text asserts a term: a word or phrase, `word*`, `~word` for all words of its stem, or a figure or date.
+    """The first assertion of a term: a word or phrase, `word*`, `~word` for all words of its stem, a figure or a date.
 
-    With `anyhow`, wherever the term stands: quoted, negated, reported.
+    With `anyhow` an occurrence counts also where it is quoted, negated or reported.
     """
     if term.startswith("~"):
         pattern = _stem_pattern(prose, term[1:])
@@ -40,14 +39,14 @@ def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
     if anyhow:
         return next(prose.find(pattern, quoted=True), None)
     found = prose.said(pattern)
-    if found is None:  # quoting is how facts are told: «"il lancio è il 20"», dice il verbale
+    if found is None:  # facts are often given as quotations: «"il lancio è il 20"», dice il verbale
         quoted = (f for f in prose.find(pattern, quoted=True) if all(f.sentence.quoted[slice(*f.match.span())]))
         found = next((f for f in quoted if not prose.negated(f)), None)
     return found
 
 
 def _figures(prose: Prose, term: str, anyhow: bool) -> Iterator[Found]:
-    """Where a text gives a figure or a date (`1450`, `40 euro`, `17 aprile 2026`), in any spelling."""
+    """Occurrences of a figure or a date (`1450`, `40 euro`, `17 aprile 2026`), in any spelling."""
     wanted = ReadText(term, prose.lang)
     date = next((iso for _, _, iso in wanted.date_spans), None)
     readings = wanted.figures[0].readings if wanted.figures else frozenset()
@@ -68,12 +67,14 @@ def _figures(prose: Prose, term: str, anyhow: bool) -> Iterator[Found]:
 
 
 def _days(prose: Prose, iso: str) -> Iterator[Found]:
-    """Where a text gives the day of a date without its year («il 20 gennaio»), or without any month («il 17»)."""
-    day, month = int(iso[8:]), fold(prose.lang.months[int(iso[5:7]) - 1])
-    pattern = re.compile(rf"\b0?{day}\W+{month}")
+    """Occurrences of the day of a date without its year («il 20 gennaio»), or without any month («il 17»)."""
+    month, day = int(iso[5:7]), int(iso[8:])
     for sentence, read in zip(prose.sentences, prose.read, strict=True):
+        named = [one for one in read.found_dates if (one.day, one.month) == (day, month)]
         if not read.date_spans:
-            yield from (Found(sentence, match) for match in pattern.finditer(read.dated))
+            yield from (
+                Found(sentence, match) for one in named if (match := _ALL.match(sentence.folded, one.start, one.end))
+            )
     if not any(read.months for read in prose.read):
         for alone in prose.rules.named("on_day", str(day)):
             yield from prose.find(alone)
@@ -94,7 +95,7 @@ def _akin(one: str, other: str) -> bool:
 
 
 def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str]:
-    """Whether each group of terms has one that the text asserts; with `anyhow`, one that stands in it at all."""
+    """Whether the text asserts (with `anyhow`: contains) a term of each group; and the missing groups."""
     missing = [group for group in groups(terms) if not any(asserted(prose, term, anyhow=anyhow) for term in group)]
     return not missing, "" if not missing else "missing: " + "; ".join(" / ".join(group) for group in missing)
 
@@ -119,7 +120,7 @@ def _contains_some(args: Mapping[str, Any], prose: Prose, context: Context) -> O
 
 
 def _not_contains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Forbidden where it is asserted; quoted, negated or reported it may stand."""
+    """The text asserts none of the terms; quoted, negated or reported they are allowed."""
     for group in groups(args["terms"]):
         for term in group:
             pattern = pattern_of(term)
@@ -148,7 +149,7 @@ def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
 
 
 def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Facts of the base, asserted: every group of `values`; none of `wrong`. Figures and dates in any spelling."""
+    """The text asserts a value of every group in `values` and none of `wrong`, in any spelling."""
     for term in (term for group in groups(args.get("wrong", ())) for term in group):
         if found := asserted(prose, term):
             return False, f"says: {found.shown}"
@@ -156,7 +157,7 @@ def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _similar(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked:
-    """The cosine with one of `texts` by the pinned embedder is `at_least`; a fingerprint may pin it further."""
+    """The cosine similarity with one of `texts` is `at_least`. `embedder` requires a name or a fingerprint."""
     embedder = context.embedder
     pinned = args.get("embedder")
     if embedder is None or (pinned and pinned not in (embedder.fingerprint, embedder.name)):
@@ -172,7 +173,7 @@ def _similar(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked
 
 
 def _judge(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked:
-    """What a judge brain says of `rubric`; not scored without one."""
+    """The verdict of a judge brain on `rubric`; not scored without a judge."""
     verdict = context.judge(str(args["rubric"]), prose.text) if context.judge is not None else None
     why = "no judge" if context.judge is None else "" if verdict is not None else "the judge gave no verdict"
     return Checked(kind="judge", passed=verdict, how="judge", detail=why)

@@ -1,1 +1,1 @@
-"""Does an answer stand in its sources: citations, evidence, figures, arithmetic, names."""
+"""Checks of an answer against its sources: citations, evidence, figures, arithmetic, names."""

@@ -1,7 +1,7 @@
-"""Figures that the lines do not give, and that follow from those that they do: rounded, added up, counted, compared.
+"""Figures that the cited lines do not contain but that follow from theirs: rounded, added, counted, compared.
 
-What is accepted is kept narrow, since a wrong figure may by chance be the sum of two others: the answer has to say that
-it rounds or computes, and what it computes with has to stand in one line, in one column, or in the claim itself.
+The rules are narrow, because a wrong figure may be the sum of two others by chance. The claim has to say that it rounds
+or computes, and its operands have to be in one line, in one column or in the claim itself.
 """
 
 from __future__ import annotations
@@ -18,14 +18,12 @@ from cervella.text.number_words import words_around
 from cervella.text.quantities import Quantity
 from cervella.text.reading import ReadText
 
-__all__ = ["follows"]
-
 _MOST_TOGETHER = 5
-"""Figures in one line that are computed with: with more, chance alone gives almost any result."""
+"""Maximum number of operands from one line: with more, chance alone gives almost any result."""
 _MOST_COUNTED = 30
 _LONGEST_BEFORE = 40
 _ABOUT, _BOUND = Decimal("0.1"), Decimal("0.25")
-"""How far a rounded figure, and a bound, may be from the figure in the lines, as a share of it."""
+"""Maximum distance of a rounded figure, and of a bound, from the figure in the lines, as a share of the figure."""
 _MEASURED = frozenset({"time", "months", "%", "eur", "usd", "gbp", "bytes"})
 _MONEY = ("eur", "usd", "gbp", "%")
 _LONGER = {
@@ -36,17 +34,17 @@ _LONGER = {
     "week": (4, 52),
     "month": (3, 6, 12, 24),
 }
-"""How often a time is in longer ones."""
+"""For each time, how many of it make up the longer ones: 60 seconds are a minute, 3600 an hour."""
 
 
 def follows(figure: Quantity, evidence: Evidence, given: Iterable[Quantity]) -> bool:
-    """Whether a figure that the lines do not give follows from those that they do, and from those of the question."""
-    known = [*evidence.told, *(other for other in given if other.senses)]
+    """Whether a figure that the lines do not contain follows from their figures and those of the question."""
+    known = [*evidence.supported, *(other for other in given if other.senses)]
     return _rounded(figure, evidence) or _counted(figure, evidence) or _computed(figure, known, evidence)
 
 
 def _rounded(figure: Quantity, evidence: Evidence) -> bool:
-    """Whether a claim says that a figure is rounded or a bound, and the lines give one near it: "circa 95 mila" of
+    """Whether the claim marks a figure as rounded or as a bound, and the lines have one near it: "circa 95 mila" for
     94.603."""
     claim, words = evidence.claim, evidence.claim.spoken.review
     shares = [(len(claim.about & (line.stems | line.near)), line) for line in evidence.lines]
@@ -75,8 +73,7 @@ def _rounded(figure: Quantity, evidence: Evidence) -> bool:
 
 
 def _within_range(figure: Quantity, claim: ReadText, near: Iterable[Quantity]) -> bool:
-    """Whether it is an end of a range that is said to be rounded, and a figure of the lines lies in it: "circa 5-6
-    minuti"."""
+    """Whether the figure is one end of a rounded range ("circa 5-6 minuti") that contains a figure of the lines."""
     both = next((pair for pair in pairwise(claim.undated) if figure.start in (pair[0].start, pair[1].start)), None)
     if both is None or not _or().fullmatch(claim.text, both[0].end, both[1].start):
         return False
@@ -90,12 +87,12 @@ def _within_range(figure: Quantity, claim: ReadText, near: Iterable[Quantity]) -
 
 
 def _computed(figure: Quantity, known: Sequence[Quantity], evidence: Evidence) -> bool:
-    """Whether a figure follows from others: of the claim, of a line, of a column."""
-    told, claim = known[:_MOST_TOGETHER], evidence.claim
-    if _from_two(figure, told) or _per_longer(figure, told):
+    """Whether a figure is the result of a calculation with figures of the claim, of one line or of one column."""
+    operands, claim = known[:_MOST_TOGETHER], evidence.claim
+    if _from_two(figure, operands) or _per_longer(figure, operands):
         return True
     words = claim.spoken.review
-    if re.search(words["divided"], claim.folded) and _divided(figure, told):
+    if re.search(words["divided"], claim.folded) and _divided(figure, operands):
         return True
     if not (figure.percent or re.search(words["reckoned"], claim.folded)):
         return False
@@ -103,7 +100,7 @@ def _computed(figure: Quantity, known: Sequence[Quantity], evidence: Evidence) -
     for own in rows:
         if len(own) <= _MOST_TOGETHER and (
             _from_two(figure, own, few=figure.percent)
-            or any(_from_two(figure, (one, other), few=True) for one in told for other in own)
+            or any(_from_two(figure, (one, other), few=True) for one in operands for other in own)
         ):
             return True
     for one, other in combinations(rows, 2):  # the same column of two rows
@@ -116,9 +113,9 @@ def _computed(figure: Quantity, known: Sequence[Quantity], evidence: Evidence) -
 
 
 def _counted(figure: Quantity, evidence: Evidence) -> bool:
-    """Whether a figure is how many the claim goes on to name, or how many items a list has of what it counts.
+    """Whether a figure is the number of things that the claim then lists, or of the items of a list in a passage.
 
-    The passage has to speak of what is counted, and give no other count of it.
+    That passage has to contain the noun after the figure, and no other count of it.
     """
     value = figure.whole
     if value is None or not 2 <= value <= _MOST_COUNTED or figure.dimensions & _MEASURED:
@@ -134,18 +131,18 @@ def _counted(figure: Quantity, evidence: Evidence) -> bool:
 
 
 def _named(text: str) -> int:
-    """How many things a text lists."""
-    return len([piece for piece in _listed().split(text) if re.search(r"\w", piece)])
+    """The number of things that a text lists."""
+    return len([item for item in _listed().split(text) if re.search(r"\w", item)])
 
 
 @lru_cache(maxsize=1)
 def _listed() -> re.Pattern[str]:
-    return re.compile(rf"[,;+\n]| (?:&|{words_around()['and']}|{words_around()['or']}) ")
+    return re.compile(rf"[,;+\n]| (?:&|{words_around('and')}|{words_around('or')}) ")
 
 
 @lru_cache(maxsize=1)
 def _or() -> re.Pattern[str]:
-    return re.compile(rf"\s?(?:[-–—/]|{words_around()['or']})\s?")
+    return re.compile(rf"\s?(?:[-–—/]|{words_around('or')})\s?")
 
 
 def _is_year(quantity: Quantity) -> bool:
@@ -153,7 +150,7 @@ def _is_year(quantity: Quantity) -> bool:
 
 
 def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False) -> bool:
-    """Whether it is the sum, the difference, the product, the ratio or the percentage of two of them."""
+    """Whether a figure is the sum, difference, product, ratio or percentage of two others."""
     operands = [(quantity, value, dimension) for quantity in known for value, dimension in quantity.values()[:2]]
     if few and len(operands) > 4:
         return False
@@ -191,22 +188,22 @@ def _result(figure: Quantity, first: _Operand, second: _Operand, within: Decimal
     )
 
 
-def _divided(figure: Quantity, told: Iterable[Quantity]) -> bool:
-    """Whether it is one figure of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)"."""
+def _divided(figure: Quantity, operands: Iterable[Quantity]) -> bool:
+    """Whether a figure is another one of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)"."""
     return any(
         other and not others and its == dimension and one == value * other
-        for first, second in permutations(told, 2)
+        for first, second in permutations(operands, 2)
         for one, its in first.values()
         for other, others in second.values()
         for value, dimension in figure.values()
     )
 
 
-def _per_longer(figure: Quantity, told: Iterable[Quantity]) -> bool:
-    """Whether it is a rate of the claim over a longer time: 49 € a month are 588 € a year."""
+def _per_longer(figure: Quantity, operands: Iterable[Quantity]) -> bool:
+    """Whether a figure is a rate of the claim over a longer time: 49 € a month are 588 € a year."""
     return any(
         value == one * times and dimension == its
-        for quantity in told
+        for quantity in operands
         for times in _LONGER.get(quantity.rate, ())
         for one, its in quantity.values()
         for value, dimension in figure.values()
@@ -214,14 +211,14 @@ def _per_longer(figure: Quantity, told: Iterable[Quantity]) -> bool:
 
 
 def _step(value: Decimal) -> Decimal:
-    """What the last digit that says something stands for: 1000 in "95 mila"."""
+    """The value of one step of the last digit that is not zero: 1000 in "95 mila"."""
     exponent = value.normalize().as_tuple().exponent
     return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
 
 
 @lru_cache(maxsize=256)
 def _totals(source: Source) -> frozenset[Decimal]:
-    """The sums of a table's columns, and of the figures of a list."""
+    """The sums of the columns of a table, and of three or more figures in one line."""
     columns: dict[object, list[Decimal]] = {}
     for line in source.lines:
         for number, quantity in enumerate(line.given):
@@ -238,7 +235,7 @@ def _before(claim: ReadText, figure: Quantity) -> str:
 
 @lru_cache(maxsize=64)
 def _ending(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"\b{pattern}\s?(?:{words_around()['articles']})?[€$£]?\s?$")
+    return re.compile(rf"\b{pattern}\s?(?:{words_around('articles')})?[€$£]?\s?$")
 
 
 def _ends(pattern: str, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""From an answer's marks to checked sources."""
+"""Citations: the marks of an answer, such as [F1], with their sources and whether these support the answer."""
 
 from __future__ import annotations
 
@@ -17,39 +17,27 @@ from cervella.text.language import Language
 from cervella.text.sentences import Quotable, quotables
 from cervella.types import Citation, CitedLines, Passage
 
-__all__ = [
-    "MOST_CHARACTERS",
-    "MOST_CLAIMS",
-    "Citations",
-    "LinesReader",
-    "claims_of",
-    "find_citations",
-    "find_citations_within",
-    "looked_at",
-]
-
-
 MOST_CLAIMS, MOST_CHARACTERS = 500, 50_000
-"""Of one answer: different claims, and characters of them, that are held against the passages."""
+"""Maximum number of distinct claims of one answer that are checked, and of their characters together."""
 _LONGEST_BLOCK = 100
-"""Sentences, rows or items of a block that a mark on a line of its own stands for, the last ones."""
+"""Maximum number of sentences, rows or items before a mark on a line of its own that it applies to."""
 _SHORT = 4_000
-"""Characters of an answer that is read at once: no thread is worth its while."""
+"""Characters. A shorter answer is checked in the calling thread: a worker thread would cost more than it saves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citations:
-    """What the marks of one answer come to."""
+    """The citations of one answer."""
 
     citations: tuple[Citation, ...]
     invented_marks: int
-    """Marks in the text that stand for no passage that the brain was shown, each occurrence counted."""
+    """Number of occurrences of marks that belong to no passage in the prompt."""
     unread: int = 0
-    """Citations that were not looked at, or not whole: there was no time, or the answer is too long."""
+    """Number of citations that were not checked, or not fully: the time was over, or the answer is too long."""
 
 
 class LinesReader:
-    """Reads a citation's lines. A copy of the citation, a deep one too, has the same reader."""
+    """A callable that reads the lines of a citation. Copies of the citation, deep ones included, share it."""
 
     def __init__(self, read: Callable[[Passage], CitedLines], passage: Passage) -> None:
         self._read = read
@@ -71,13 +59,12 @@ def find_citations(
     changed: Mapping[str, bool | None] | None = None,
     until: float | None = None,
 ) -> Citations:
-    """The citations of an answer, one for each mark that stands for a source, in order of first appearance.
+    """The citations of an answer, one for each mark of a source, in order of first appearance.
 
-    `sources` are the passages that the brain was shown, by mark. A citation is supported only if every claim that
-    carries its mark is; it is None where one of them was not looked at, for an answer may have any number of them.
-    `reader` gives a citation the means to read its lines on disk. `changed` says by mark whether the file has changed
-    since it was indexed: such a citation is not supported. Nothing more is looked at once `time.monotonic()` is past
-    `until`.
+    `sources` are the passages of the prompt, by mark. A citation is supported only if every claim with its mark is;
+    `supported` is None where one of these claims was not checked. `reader` makes the callable that reads a passage's
+    lines from disk. `changed` says, by mark, whether the file has changed since it was indexed: then the citation is
+    not supported. Checking stops when `time.monotonic()` is past `until`.
     """
     new = changed or {}
     found = find_marks(text)
@@ -112,7 +99,7 @@ def find_citations(
 async def find_citations_within(
     seconds: float | None, text: str, sources: Mapping[str, Passage], lang: Language, **options: Any
 ) -> Citations:
-    """`find_citations`, within so many seconds; in a worker thread where the text is long, so that others can go on."""
+    """`find_citations` with a time limit in seconds; a long text is checked in a worker thread, off the event loop."""
     until = None if seconds is None else time.monotonic() + seconds
     work = partial(find_citations, text, sources, lang, until=until, **options)
     return work() if len(text) <= _SHORT else await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
@@ -121,7 +108,7 @@ async def find_citations_within(
 def looked_at(
     claims: Sequence[Claim], *, most: int = MOST_CLAIMS, characters: int = MOST_CHARACTERS
 ) -> frozenset[Claim]:
-    """The claims of an answer that are held against its passages: its first ones, within the bounds."""
+    """The claims of an answer that are checked: the first ones, within both limits."""
     read: list[Claim] = []
     for claim in claims[:most]:
         characters -= len(claim.text)
@@ -136,7 +123,7 @@ def _past(until: float | None) -> bool:
 
 
 class _Answer:
-    """The claims of an answer that are looked at, each read once, however many marks stand behind it."""
+    """The checked claims of an answer. Each is read once, however many marks it has."""
 
     def __init__(
         self, read: Collection[Claim], sources: Mapping[str, Passage], lang: Language, until: float | None
@@ -152,23 +139,23 @@ class _Answer:
         return Grounding(claim.text, [self._sources[mark] for mark in group], self._lang)
 
     def supports(self, mark: str, claims: Sequence[Claim]) -> bool | None:
-        """False where one claim that was looked at is not supported; else None where one was not looked at."""
+        """False where one checked claim is not supported; else None where one claim was not checked; else True."""
         verdict: bool | None = None if _past(self._until) else bool(claims)
         for claim in claims:
-            looked = claim in self._read and not _past(self._until)
-            stands = self._supported(mark, claim) if looked else None
-            if stands is False:
+            checked = claim in self._read and not _past(self._until)
+            supported = self._supported(mark, claim) if checked else None
+            if supported is False:
                 return False
-            verdict = None if stands is None else verdict
+            verdict = None if supported is None else verdict
         return verdict
 
     def _supported(self, mark: str, claim: Claim) -> bool | None:
         group = [item for item in dict.fromkeys(claim.group) if item in self._sources]
-        stands = self._grounding(claim).supports(group.index(mark))
-        return stands if claim.whole or not stands else None
+        supported = self._grounding(claim).supports(group.index(mark))
+        return supported if claim.whole or not supported else None
 
     def quote(self, mark: str, claims: Sequence[Claim]) -> str:
-        """The words of the passage that fit the claims best; empty where there is no time to look."""
+        """The sentence or row of the passage that fits the claims best; empty where the time is over."""
         if _past(self._until):
             return ""
         read = [self._grounding(claim).claim for claim in claims if claim in self._read]
@@ -176,11 +163,11 @@ class _Answer:
 
 
 def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -> list[Claim]:
-    """What an answer says with each group of its marks.
+    """The claims of an answer: the text that belongs to each group of adjacent marks.
 
-    A mark stands for the words before it in its sentence, row or line, back to the mark before; at the head of a
-    sentence that follows another on the same line, for the sentence before; where nothing stands before it, for what
-    follows. Words after the last mark of a sentence belong to that mark too.
+    A mark belongs to the words before it in its sentence, row or line, back to the previous mark. At the start of a
+    sentence that follows another on the same line, it belongs to that other sentence. With no words before it, it
+    belongs to those after it. Words after the last mark of a sentence belong to that mark too.
 
     >>> from cervella.text.language import language
     >>> [(c.text, c.group) for c in claims_of("A costa 3 [F1] e B costa 4 [F2]. Fine. [F3]", language("it"))]
@@ -189,39 +176,39 @@ def claims_of(text: str, lang: Language, found: list[FoundMark] | None = None) -
     ['«Uno. Due», dice .']
     """
     groups = [(*span, group) for span, group in {(m.start, m.end): m.group for m in found or find_marks(text)}.items()]
-    pieces = quotables(text, lang)
-    starts = [piece.start for piece in pieces]
-    blocks = _Blocks(text, pieces)
+    parts = quotables(text, lang)
+    starts = [part.start for part in parts]
+    blocks = _Blocks(text, parts)
     claims = []
-    taken = 0  # how far the text already belongs to an earlier mark
+    taken = 0  # end of the text that belongs to an earlier mark
     for number, (start, end, group) in enumerate(groups):
         home = bisect_right(starts, start) - 1
-        if home < 0 or start >= pieces[home].end:
+        if home < 0 or start >= parts[home].end:
             claims.append(blocks.claim(home + 1, group))
             continue
-        piece = pieces[home]
+        part = parts[home]
         follows = groups[number + 1][0] if number + 1 < len(groups) else len(text)
-        left = text[_opening(text, taken, max(piece.start, taken), start) : start].strip(" \t.,;:([")
-        right = text[end : min(piece.end, follows)]
-        if blocks.bare(home) and not _same_line(text, pieces, home):
+        left = text[_opening(text, taken, max(part.start, taken), start) : start].strip(" \t.,;:([")
+        right = text[end : min(part.end, follows)]
+        if blocks.bare(home) and not _same_line(text, parts, home):
             claims.append(blocks.claim(home, group))
-        elif not left and home and piece.start >= start and _same_line(text, pieces, home):
-            claims.append(Claim(text=blocks.said(home - 1), group=group))
+        elif not left and home and part.start >= start and _same_line(text, parts, home):
+            claims.append(Claim(text=blocks.text(home - 1), group=group))
             taken = end
         elif len(lang.stems(left)) < 2 and len(lang.stems(right)) > len(lang.stems(left)):
             claims.append(Claim(text=f"{left} {right}".strip(), group=group))
-            taken = min(piece.end, follows)
+            taken = min(part.end, follows)
         else:
-            before = text[max(piece.start, start - 9) : start].rstrip(' \t*_"»”)')
+            before = text[max(part.start, start - 9) : start].rstrip(' \t*_"»”)')
             stopped = before.endswith((".", "!", "?", "…"))  # "… costa 3 euro.[F1] Poi"
-            tail = right if follows >= piece.end and not stopped else ""
+            tail = right if follows >= part.end and not stopped else ""
             claims.append(Claim(text=f"{left} {tail}".strip(), group=group))
-            taken = piece.end if tail else end
+            taken = part.end if tail else end
     return claims
 
 
 def _opening(text: str, floor: int, begin: int, end: int) -> int:
-    """Where the words before a mark begin, back to the head of a quotation that spans several sentences."""
+    """The start of the words that belong to a mark: the start of a quotation that spans several sentences, if any."""
     for opening, closing in ("«»", "“”"):
         missing = text.count(closing, begin, end) - text.count(opening, begin, end)
         while missing > 0 and (before := text.rfind(opening, floor, begin)) >= 0:
@@ -230,42 +217,42 @@ def _opening(text: str, floor: int, begin: int, end: int) -> int:
     return begin
 
 
-def _same_line(text: str, pieces: Sequence[Quotable], number: int) -> bool:
-    """Whether another piece stands before this one on its line."""
-    return number > 0 and "\n" not in text[pieces[number - 1].end : pieces[number].start]
+def _same_line(text: str, parts: Sequence[Quotable], number: int) -> bool:
+    """Whether another part precedes this one on its line."""
+    return number > 0 and "\n" not in text[parts[number - 1].end : parts[number].start]
 
 
 class _Blocks:
-    """The words of an answer's pieces without their marks, each read once, however many marks stand for them."""
+    """The parts of an answer (sentences, rows, …) without their marks. Each is stripped once."""
 
-    def __init__(self, text: str, pieces: Sequence[Quotable]) -> None:
-        self._pieces = pieces
-        self._said = [strip_marks(text[piece.start : piece.end]) for piece in pieces]
-        self._full: list[int] = []  # the last piece of the same block, up to each, that is more than marks; else -1
-        for number in range(len(pieces)):
+    def __init__(self, text: str, parts: Sequence[Quotable]) -> None:
+        self._parts = parts
+        self._bare_texts = [strip_marks(text[part.start : part.end]) for part in parts]
+        self._full: list[int] = []  # for each part, the last one of its block so far that has words; -1 for none
+        for number in range(len(parts)):
             here = number if not self.bare(number) else self._full_before(number)
             self._full.append(here)
         self._joined = cache(self._join)
 
-    def said(self, number: int) -> str:
-        return self._said[number]
+    def text(self, number: int) -> str:
+        return self._bare_texts[number]
 
     def bare(self, number: int) -> bool:
-        """Whether a piece is marks and nothing else."""
-        return not self._said[number].strip(" .,;:")
+        """Whether a part has marks only."""
+        return not self._bare_texts[number].strip(" .,;:")
 
     def claim(self, stop: int, group: tuple[str, ...]) -> Claim:
-        """The words of the last block before a piece: what marks on a line of their own stand for."""
+        """The claim of marks on a line of their own: the last block before the part with number `stop`."""
         text, whole = self._joined(self._full[stop - 1]) if stop else ("", True)
         return Claim(text=text, group=group, whole=whole)
 
     def _full_before(self, number: int) -> int:
-        same = number > 0 and self._pieces[number - 1].block == self._pieces[number].block
+        same = number > 0 and self._parts[number - 1].block == self._parts[number].block
         return self._full[number - 1] if same else -1
 
     def _join(self, last: int) -> tuple[str, bool]:
         words: list[str] = []
         while last >= 0 and len(words) < _LONGEST_BLOCK:
-            words.append(self._said[last])
+            words.append(self._bare_texts[last])
             last = self._full_before(last)
         return "\n".join(reversed(words)), last < 0

@@ -1,4 +1,4 @@
-"""A claim beside the passages that it cites, line by line: what it says that can be looked up, and where it stands."""
+"""A claim and the passages that it cites, line by line: the facts of the claim, and the lines that contain them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Literal
 
 from cervella.text.language import Language, fold, known_languages, language, words
 from cervella.text.quantities import Quantity, same_unit, same_value, unit_of
+from cervella.text.quotations import normal, occurs
 from cervella.text.reading import ReadText
-from cervella.text.sentences import normal, quotables, stands
+from cervella.text.sentences import quotables
 from cervella.types import Passage
-
-__all__ = ["Evidence", "Fact", "Line", "Scale", "Source", "scale_of", "source_of"]
 
 _LIST_NUMBER = re.compile(r"\W*\d{1,3}[.)]\s")
 _LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILINE)
 _DAY_AND_MONTH = re.compile(r"(?<![\w/.,])(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _MOST_PLACES = 100
-"""Of one value in one passage: a passage that says "1" a thousand times is read in linear time too."""
+"""Maximum number of places kept for one value in one passage, so that reading stays linear in its length."""
 _NEAREST = 6
+"""Maximum number of lines in `Evidence.nearest`."""
 
 
 class Line(ReadText):
-    """A sentence, a table row or a line of a fence of a passage."""
+    """A sentence, a table row, a heading or a line of a fence in a passage."""
 
     def __init__(
         self,
@@ -42,16 +42,16 @@ class Line(ReadText):
     ) -> None:
         super().__init__(text, lang)
         self.kind = kind
-        """As of `Quotable`, or `lead`: what is shown above the passage."""
+        """A kind of `Quotable`, or `lead`: the line that the prompt shows above the passage."""
         self._under = under
         self._before = before
         self.header: ReadText | None = None
-        """Of a table row: the header of its table."""
+        """The header of the table, for a table row."""
         self._date = date
 
     @cached_property
     def given(self) -> tuple[Quantity, ...]:
-        """The figures that it gives: "4. Simbiosi" gives no 4, and a bare one in a row has its column's unit."""
+        """The figures without the number of a list item; one without a unit in a row takes its column's unit."""
         number = _LIST_NUMBER.match(self.text) if self.kind in ("heading", "line") else None
         if number:
             return tuple(figure for figure in self.figures if figure.start >= number.end())
@@ -66,9 +66,13 @@ class Line(ReadText):
 
     @cached_property
     def near(self) -> frozenset[str]:
-        """The stems of what it stands under, a heading or its table's header, and of the sentence before."""
+        """The stems of the heading above, of the table's header and of the sentence before."""
         header = frozenset() if self.header is None else self.header.stems
         return header.union(*(one.stems for one in self._under), self._stems_before)
+
+    @cached_property
+    def near_only(self) -> frozenset[str]:
+        return self.near - self.stems
 
     @property
     def _stems_before(self) -> frozenset[str]:
@@ -76,23 +80,23 @@ class Line(ReadText):
 
     @cached_property
     def read_with(self) -> frozenset[str]:
-        """The stems that a reader takes it to be about: of prose, those of the sentence before too."""
+        """The stems of the line, with those of the sentence before in the same paragraph."""
         return self.stems | self._stems_before
 
     @cached_property
     def dates(self) -> frozenset[str]:
-        """Its dates, ISO; of the lead also the document's."""
+        """The full dates, ISO; for the lead also the date of the document."""
         return frozenset({iso for _, _, iso in self.date_spans} | ({self._date} if self._date else set()))
 
     def counted(self, noun: str) -> tuple[Quantity, ...]:
-        """The figures in it that stand right before this noun: "16 agenti"."""
+        """The figures right before this noun: "16 agenti"."""
         return tuple(figure for figure in self.given if self.noun_after(figure) == noun)
 
     @cached_property
     def parts(self) -> tuple[tuple[frozenset[str], tuple[Quantity, ...]], ...]:
-        """Its cells, each with its column's name, or its clauses: what each is about, and the figures that it gives.
+        """The cells of a row or the clauses of another line, each as its stems and its figures.
 
-        Of a row the first cell, which names it, is left out.
+        The stems of a cell are those of its column's header. The first cell, which names the row, is left out.
         """
         if self.header is None:
             spans = [(span, self.about_in(*span)) for span in self.clauses]
@@ -104,18 +108,18 @@ class Line(ReadText):
 
 
 class Source:
-    """A passage as claims are held against it."""
+    """A passage, split into lines."""
 
     def __init__(self, passage: Passage, lang: Language) -> None:
         self.passage = passage
         lead = "\n".join(filter(None, (passage.lead or passage.heading, (passage.date or "")[:4])))
         self.lines = (Line(lead, "lead", lang, date=passage.date), *_lines(passage, lang))
-        """The lead first: it is shown with the lines, and so is the document's date."""
+        """The lead comes first: the prompt shows it above the lines, with the date of the document."""
         self._path = frozenset(lang.stems(passage.path))
 
     @cached_property
     def _values(self) -> Mapping[object, Sequence[tuple[Line, Quantity]]]:
-        """Where each value is offered, as it is written and by dimension."""
+        """The places of each value, as written and converted to the basic unit of its dimension."""
         found: dict[object, list[tuple[Line, Quantity]]] = {}
         for line in self.lines:
             for figure in line.given:
@@ -125,11 +129,11 @@ class Source:
                         places.append((line, figure))
         return found
 
-    def told(self, figure: Quantity) -> list[tuple[Line, Quantity]]:
-        """Where it gives the value of a figure, in whatever writing or unit."""
+    def matches(self, figure: Quantity) -> list[tuple[Line, Quantity]]:
+        """The lines and figures with the same value as this figure, in any notation and unit."""
         wanted = (*figure.asked(), *(one for one in figure.measures() if one[0]))
         found = [pair for value in wanted for pair in self._values.get(value, ())]
-        return list({id(told): (line, told) for line, told in found if same_value(figure, told)}.values())
+        return list({id(other): (line, other) for line, other in found if same_value(figure, other)}.values())
 
     @cached_property
     def dates(self) -> frozenset[str]:
@@ -142,7 +146,7 @@ class Source:
 
     @cached_property
     def normal(self) -> str:
-        """All of its words, for quotations."""
+        """The text in the normal form in which quotations are compared."""
         return normal(self.passage.text)
 
     @cached_property
@@ -151,18 +155,18 @@ class Source:
 
     @cached_property
     def folded(self) -> str:
-        """Path, lead and text as they stand, folded."""
+        """Path, heading, lead and text, folded."""
         one = self.passage
         return fold(f"{one.path}\n{one.heading}\n{one.lead}\n{one.text}")
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
-        """Folded words of path, lead and text."""
+        """The words of path, heading, lead and text, folded."""
         return frozenset(words(self.folded))
 
     @cached_property
     def items(self) -> frozenset[int]:
-        """How many items its lists have, and how many rows its tables."""
+        """The numbers of items of the lists, of rows of the tables and of headings."""
         text = self.passage.text
         rows = Counter(line.header for line in self.lines if line.kind == "row")
         items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
@@ -171,8 +175,15 @@ class Source:
         return frozenset({count - 1 for count in rows.values()} | set(items.values()) | runs | {headings}) - {0, 1}
 
     @cached_property
+    def windows(self) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+        """For each two neighbouring lines, their stems, and the further stems of the headings above them."""
+        above = self.lines[0].stems
+        pairs = [(one.stems | other.stems, one.near | above) for one, other in pairwise((*self.lines, self.lines[0]))]
+        return tuple((own, near - own) for own, near in pairs)
+
+    @cached_property
     def places(self) -> re.Pattern[str]:
-        """How an answer names the file and its lines: they are shown beside the marks, not in the lines."""
+        """A pattern for the file's name and line numbers in an answer: they come from the prompt, not the lines."""
         one = self.passage
         name = one.path.rsplit("/", 1)[-1]
         files = [one.path, name] + ([name.removesuffix(".md")] if re.search(r"\d", name) else [])
@@ -186,7 +197,7 @@ class Source:
 
 @lru_cache(maxsize=512)
 def source_of(passage: Passage, lang: Language) -> Source:
-    """A passage, read once however many claims cite it."""
+    """A passage as a `Source`, read once however many claims cite it."""
     return Source(passage, lang)
 
 
@@ -196,22 +207,22 @@ def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
     header: ReadText | None = split
     before: Line | None = None
     block = -1
-    for piece in quotables(passage.text, lang):
-        text, neighbour = passage.text[piece.start : piece.end], before if piece.block == block else None
-        if piece.kind == "row":
+    for part in quotables(passage.text, lang):
+        text, neighbour = passage.text[part.start : part.end], before if part.block == block else None
+        if part.kind == "row":
             line = Line(text, "row", lang, under=(above,))
-            header = header if piece.block == block or split else line
+            header = header if part.block == block or split else line
             line.header = header
         else:
-            line = Line(text, piece.kind, lang, under=(above,), before=neighbour)
-        if piece.kind == "heading":
+            line = Line(text, part.kind, lang, under=(above,), before=neighbour)
+        if part.kind == "heading":
             above = line
         yield line
-        before, block = line, piece.block
+        before, block = line, part.block
 
 
 class Scale:
-    """How much a word says, among the lines of some passages: the rarer, the more."""
+    """Weights of stems: the fewer lines of the passages contain a stem, the higher its weight."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
         lines = [line for source in sources for line in source.lines]
@@ -224,58 +235,63 @@ class Scale:
         return sum(map(self._weights.__getitem__, stems), 0.0)
 
     def cover(self, claim: frozenset[str], line: Line) -> float:
-        """The share of a claim's words that a line has, 0 to 1; what it stands under counts half."""
+        """The weighted share of a claim's stems that a line has, 0 to 1; stems of the headings above count half."""
         whole = self.weight(claim)
-        near = self.weight(claim & (line.near - line.stems))
+        near = self.weight(claim & line.near_only)
         return (self.weight(claim & line.stems) + 0.5 * near) / whole if whole else 0.0
 
     def likeness(self, claim: frozenset[str], line: Line) -> float:
-        """How nearly a claim is the line itself: the smaller of the shares that each has of the other, 0 to 1."""
+        """The similarity of a claim and a line, 0 to 1: the smaller of the two shares of common stems."""
         shared = self.weight(claim & line.about)
+        if not shared:
+            return 0.0
         whole, back = self.weight(claim), self.weight(line.about)
         return min(shared / whole, shared / back) if whole and back else 0.0
 
     def window_cover(self, claim: frozenset[str], source: Source) -> float:
-        """The share of a claim's words that two neighbouring lines of a passage have, at best."""
+        """The highest weighted share of a claim's stems in two neighbouring lines of a passage, 0 to 1."""
         whole = self.weight(claim)
-        above, best = source.lines[0].stems, 0.0
-        for one, other in pairwise((*source.lines, source.lines[0])):
-            own = one.stems | other.stems
-            best = max(best, self.weight(claim & own) + 0.5 * self.weight(claim & ((one.near | above) - own)))
+        shared = ((claim & own, claim & near) for own, near in source.windows)
+        best = max((self.weight(own) + 0.5 * self.weight(near) for own, near in shared if own or near), default=0.0)
         return best / whole if whole else 0.0
 
 
 @lru_cache(maxsize=64)
-def scale_of(sources: frozenset[Source]) -> Scale:
+def _scale_of(sources: frozenset[Source]) -> Scale:
     return Scale(sources)
 
 
 @dataclass(frozen=True, eq=False)
 class Fact:
-    """A figure, a date or a quotation of a claim, and where it stands."""
+    """A figure, a date or a quotation of a claim, with the lines that contain it."""
 
     kind: Literal["figure", "date", "quote"]
     text: str
     holders: tuple[int, ...]
-    """The numbers of the passages that give it."""
+    """The numbers of the passages that contain the fact."""
     lines: tuple[Line, ...] = ()
     figure: Quantity | None = None
     other_unit: bool = False
-    """The value stands there, with another unit."""
+    """Whether the passages have the value only with another unit."""
     iso: str = ""
     day: str = ""
-    """Of a date: `01-20`."""
+    """Month and day of a date, `01-20`; empty for other facts."""
     month: int | None = None
-    """Of a date without a year."""
+    """The month of a date without a year."""
 
 
 class Evidence:
-    """A claim beside the passages that it cites together. What is found is kept: all checks share it."""
+    """A claim and the passages that it cites together. All checks of the claim share the results."""
 
-    def __init__(self, claim: ReadText, sources: Sequence[Source], scale: Scale) -> None:
+    def __init__(self, claim: ReadText, sources: Sequence[Source], others: Sequence[Source] = ()) -> None:
         self.claim = claim
         self.sources = sources
-        self.scale = scale
+        self._others = others
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The weights of words among these passages and the others."""
+        return _scale_of(frozenset([*self.sources, *self._others]))
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -283,37 +299,37 @@ class Evidence:
 
     @cached_property
     def best(self) -> Line | None:
-        """The line that has most of the claim's words; None where none has any."""
+        """The line with the highest share of the claim's stems; None where no line has any."""
         about, lines = self.claim.about, [line for line in self.lines if line.kind != "lead"]
         best = max(lines, key=lambda line: self.scale.cover(about, line), default=None)
         return best if best is not None and self.scale.cover(about, best) > 0 else None
 
     @cached_property
     def nearest(self) -> list[Line]:
-        """The lines with figures that share most words with the claim."""
+        """The lines with figures that share most stems with the claim."""
         shared = [(len(self.claim.about & line.stems), line) for line in self.lines]
         sharing = [pair for pair in shared if pair[0] and pair[1].given]
         return [line for _, line in sorted(sharing, key=lambda pair: -pair[0])][:_NEAREST]
 
     @cached_property
-    def told(self) -> list[Quantity]:
-        """The figures of the claim that the lines give."""
+    def supported(self) -> list[Quantity]:
+        """The figures of the claim that the lines contain."""
         return [fact.figure for fact in self.facts if fact.figure is not None and fact.holders]
 
     @cached_property
     def facts(self) -> list[Fact]:
-        """What of the claim can be held against the lines word by word."""
+        """The dates, figures and quotations of the claim."""
         figures = list(self.claim.undated)
         dates = [*self._slashed(figures), *self._dates(), *self._months(figures)]
         return [*dates, *map(self._figure, figures), *self._quotes()]
 
     def _places(self, *, date: str = "", day: str = "") -> list[tuple[int, Line]]:
-        """Where a date stands, or a day of any year."""
+        """The lines with a date, or with a day of any year, each with the number of its passage."""
         numbered = [(n, line) for n, source in enumerate(self.sources) for line in source.lines]
         return [(n, line) for n, line in numbered if (date in line.dates if date else day in line.days)]
 
     def _slashed(self, figures: list[Quantity]) -> Iterator[Fact]:
-        """Dates such as "20/1", a fraction where no line has that day; their figures are taken out."""
+        """Dates such as "20/1" whose day a line has; others are fractions. Removes their figures from `figures`."""
         for match in _DAY_AND_MONTH.finditer(self.claim.text):
             own = [figure for figure in figures if match.start() <= figure.start < match.end()]
             day = f"{int(match[2]):02}-{int(match[1]):02}"
@@ -326,7 +342,7 @@ class Evidence:
             yield _fact("date", self.claim.text[start:end], self._places(date=iso), iso=iso, day=iso[5:])
 
     def _months(self, figures: list[Quantity]) -> Iterator[Fact]:
-        """Months with or without a day: "20 gennaio", "a gennaio"; the figure of a day that is there is taken out."""
+        """Months with or without a day: "20 gennaio", "a gennaio". Removes the figure of a day that a passage has."""
         for day, month in self.claim.months:
             name = self.claim.spoken.months[month - 1]
             named = [n for n, source in enumerate(self.sources) if month in source.months]
@@ -342,25 +358,25 @@ class Evidence:
             yield Fact("date", f"{day} {name}", tuple(whole or named), lines, day=end, month=month)
 
     def _figure(self, figure: Quantity) -> Fact:
-        found = [(n, line, told) for n, source in enumerate(self.sources) for line, told in source.told(figure)]
+        found = [(n, line, other) for n, source in enumerate(self.sources) for line, other in source.matches(figure)]
         fitting = self._fitting(figure, found)
         text = self.claim.text[figure.start : figure.end].strip()
         return replace(_fact("figure", text, fitting), figure=figure, other_unit=bool(found) and not fitting)
 
     def _fitting(self, figure: Quantity, found: Sequence[tuple[int, Line, Quantity]]) -> list[tuple[int, Line]]:
-        """The places that give a figure's value in its unit, or in none that anybody knows."""
-        fitting = [(n, line, told) for n, line, told in found if same_unit(figure, told)]
-        if not figure.senses or len(fitting) == len(found) or any(told.senses for _, _, told in fitting):
-            measured = [(n, line) for n, line, told in fitting if told.senses]
+        """The places with a figure's value in the same unit or without a known unit."""
+        fitting = [(n, line, other) for n, line, other in found if same_unit(figure, other)]
+        if not figure.senses or len(fitting) == len(found) or any(other.senses for _, _, other in fitting):
+            measured = [(n, line) for n, line, other in fitting if other.senses]
             return measured if figure.senses and measured else [(n, line) for n, line, _ in fitting]
         # A bare 5 somewhere is no "5 secondi" where the line that is meant says "5 min".
         about = self.claim.about
-        meant = max(len(about & line.stems) for _, line, told in found if not same_unit(figure, told))
+        meant = max(len(about & line.stems) for _, line, other in found if not same_unit(figure, other))
         return [(n, line) for n, line, _ in fitting if len(about & line.stems) > meant]
 
     def _quotes(self) -> Iterator[Fact]:
         for quote, bare in self.claim.quotations:
-            yield Fact("quote", quote, tuple(n for n, one in enumerate(self.sources) if stands(bare, one.normal)))
+            yield Fact("quote", quote, tuple(n for n, one in enumerate(self.sources) if occurs(bare, one.normal)))
 
 
 def _fact(

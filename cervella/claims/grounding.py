@@ -1,9 +1,8 @@
-"""Does a claim stand in the lines that it cites? Deterministic: no model is asked.
+"""Checks of one claim against the lines that it cites. They are deterministic: no model is asked.
 
-`findings` says what of a claim does not: a figure, a date or a unit that the lines do not give, words in quotation
-marks that they do not have, a figure that stands there for something else, another source that fits better.
-`supports` is the short answer: every number and date of the claim, and all words that it puts in quotation marks, must
-stand in the lines.
+`findings` lists the faults: a figure, date or unit that the lines do not contain, a quotation that they do not contain,
+a figure that they give for something else, another source that fits better. `supports` is the short answer: whether
+the lines contain every figure, date and quotation of the claim.
 """
 
 from __future__ import annotations
@@ -11,78 +10,77 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 from cervella.claims.arithmetic import follows
-from cervella.claims.evidence import Evidence, Fact, Source, scale_of, source_of
+from cervella.claims.evidence import Evidence, Fact, Source, source_of
 from cervella.claims.misplaced import meant_line
 from cervella.claims.names import codes, is_known, names
 from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.quantities import same_unit
+from cervella.text.quotations import normal, occurs
 from cervella.text.reading import ReadText
-from cervella.text.sentences import normal, stands
 from cervella.types import Passage
-
-__all__ = ["Claim", "Finding", "FindingKind", "Grounding", "best_quote", "findings", "supports"]
 
 FindingKind: TypeAlias = Literal[
     "figure", "date", "unit", "quote", "row", "name", "source", "words", "negation", "unread"
 ]
-"""What is wrong with a claim:
+"""Kinds of faults in a claim:
 
-- `figure`, `date`, `quote`, `name`: the lines do not give it; `unit`: they give the figure with another unit;
-- `row`: the figure or date stands there, but for something else;
-- `source`: the lines say little of it, and those of another source most;
+- `figure`, `date`, `quote`, `name`: the lines do not contain it; `unit`: they have the figure with another unit;
+- `row`: the lines have the figure or date, but for something else;
+- `source`: the lines have few of the claim's words, and another passage has most of them;
 - `words`: the claim and the lines have no word in common;
-- `negation`: the lines say the same without the "not", or with one;
-- `unread`: the claim is too long, and its end was not looked at.
+- `negation`: the lines have the same words, but only one of the two has a negation;
+- `unread`: the claim is too long, and its end was not checked.
 """
 _SOURCE_COVER, _SOURCE_MARGIN = 0.4, 0.22
-"""How much of a claim another passage has to have to be its source, and how much more than the cited one."""
+"""Minimum share of a claim's words in another passage for a `source` finding, and minimum lead over the cited ones."""
 _SAME_WORDS = 0.75
-"""How much of a claim and of a line the other has to have, for a "not" in one of them to be a contradiction."""
+"""Minimum share of common words of a clause and a line for a negation in only one of them to be a contradiction."""
 _ALL_WORDS = 0.99
-"""The same of a clause of two words."""
+"""The same threshold for a clause of two words."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
+"""Minimum number of stems of a claim, and of a clause, that are compared."""
 _LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
-"""Characters, and figures, dates and quotations, of one claim that are looked at: of a longer one the rest is not."""
+"""Maximum number of characters, and of figures, dates and quotations, of one claim that are checked."""
 _LONGEST_GIVEN, _MOST_QUOTES, _SHOWN = 30_000, 50, 80
-"""Characters of the question with the earlier turns; quotations that choose a quote; characters of a claim shown."""
+"""Maximum: characters of the question with earlier turns; quotations used to choose a quote; characters shown."""
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What an answer says with one mark, or one group of marks."""
+    """The text of an answer that one mark, or one group of adjacent marks, belongs to."""
 
     text: str
     """The words, without the marks."""
     group: tuple[str, ...]
-    """All the marks that stand behind it together."""
+    """The marks of the group."""
     whole: bool = True
-    """Whether the words are all there; the first ones of a very long block are left out."""
+    """False where the block was so long that its start is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that a claim says and its lines do not."""
+    """One fault of a claim."""
 
     kind: FindingKind
     text: str
-    """The words of the claim that it is about."""
+    """The words of the claim with the fault."""
     nearest: str = ""
-    """The line that comes nearest, verbatim; empty where none does."""
+    """The most similar line, verbatim; empty where no line has a word of the claim."""
     elsewhere: tuple[int, ...] = ()
-    """The numbers of the `others` in which it stands."""
+    """The numbers of the `others` that contain these words."""
 
 
 class Grounding:
-    """A claim, read once, and what the passages that it cites say of it.
+    """A claim, read once, with the passages that it cites.
 
-    `others` are the passages that were shown and are not cited here: what stands in one of them tells a swapped source
-    from an invention. A claim in another language than the base's is read in its own.
+    `others` are the passages of the prompt that the claim does not cite: a fact in one of them means a wrong mark, not
+    an invention. A claim in another language than the base's is read in its own language.
     """
 
     def __init__(
@@ -94,9 +92,8 @@ class Grounding:
         text = _LIST_NUMBER.sub("", claim[:_LONGEST_CLAIM])
         for source in sources:
             text = source.places.sub(" ", text)
-        self.claim = ReadText(text, lang, language_of(text, lang))
-        self._scale = scale_of(frozenset([*sources, *self._others]))
-        self._evidence = Evidence(self.claim, sources, self._scale)
+        self.claim = read_claim(text, lang)
+        self._evidence = Evidence(self.claim, sources, self._others)
 
     @cached_property
     def _facts(self) -> list[Fact]:
@@ -104,11 +101,11 @@ class Grounding:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the claim is looked at."""
+        """Whether all of the claim is checked."""
         return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
 
     def supports(self, number: int) -> bool | None:
-        """As `supports`, of the passage with this number."""
+        """As the function `supports`, for the passage with this number."""
         if not all(fact.holders for fact in self._facts):
             return False
         if not self.whole:
@@ -119,14 +116,14 @@ class Grounding:
         return not stems or bool(stems & self._evidence.sources[number].stems)
 
     def findings(self, given: str = "") -> list[Finding]:
-        """As `findings`."""
+        """As the function `findings`."""
         spoken = self.claim.spoken
         question = Passage(id="", path="", text=given[:_LONGEST_GIVEN], start_line=1, end_line=1)
         allowed = source_of(question, spoken)
         found = [] if self.whole else [Finding(kind="unread", text=self._written.strip()[:_SHOWN])]
         found += [one for fact in self._facts for one in self._of_fact(fact, allowed)]
         if spoken is self.claim.lang:
-            has_facts = bool(found or self._evidence.told)
+            has_facts = bool(found or self._evidence.supported)
             found += [*self._of_names(allowed), *self._of_the_words(has_facts)]
         return found
 
@@ -135,21 +132,21 @@ class Grounding:
         return self._evidence.best.text if self._evidence.best is not None else ""
 
     def _of_fact(self, fact: Fact, allowed: Source) -> Iterator[Finding]:
-        """Whether a figure, date or quotation stands in the lines, and for what the claim says."""
+        """The findings on one figure, date or quotation."""
         if fact.holders:
             foreign = self.claim.spoken is not self.claim.lang
             line = None if foreign else meant_line(fact, self._evidence)
             if line is not None and not self._follows(fact, allowed):
                 yield Finding(kind="row", text=fact.text, nearest=line.text)
         elif not _allowed(fact, allowed) and not self._follows(fact, allowed):
-            elsewhere = [n for n in range(len(self._others)) if (fact.kind, fact.text) in self._held[n]]
+            elsewhere = [n for n in range(len(self._others)) if (fact.kind, fact.text) in self._in_others[n]]
             kind: FindingKind = "unit" if fact.other_unit else fact.kind
             yield Finding(kind=kind, text=fact.text, nearest=self._nearest, elsewhere=tuple(elsewhere))
 
     @cached_property
-    def _held(self) -> list[set[tuple[str, str]]]:
-        """What of the claim each of the other passages gives, by kind and words."""
-        beside = [Evidence(self.claim, [source], self._scale) for source in self._others]
+    def _in_others(self) -> list[set[tuple[str, str]]]:
+        """For each of the other passages, the facts of the claim that it contains, as kind and words."""
+        beside = [Evidence(self.claim, [source]) for source in self._others]
         return [{(fact.kind, fact.text) for fact in one.facts if fact.holders} for one in beside]
 
     def _follows(self, fact: Fact, allowed: Source) -> bool:
@@ -157,7 +154,7 @@ class Grounding:
         return fact.figure is not None and not fact.other_unit and follows(fact.figure, self._evidence, given)
 
     def _of_names(self, allowed: Source) -> Iterator[Finding]:
-        """The names and codes of the claim that its lines do not have."""
+        """The findings on names and codes that the lines do not contain."""
         measured = " ".join(fact.text for fact in self._facts if fact.figure is not None and fact.figure.senses)
         for name in (*names(self.claim.text, self.claim.lang), *codes(self.claim.text)):
             if name not in measured and not is_known(name, [*self._evidence.sources, allowed]):
@@ -165,8 +162,8 @@ class Grounding:
                 yield Finding(kind="name", text=name, nearest=self._nearest, elsewhere=elsewhere)
 
     def _of_the_words(self, has_facts: bool) -> Iterator[Finding]:
-        """Whether the words of a claim are those of its lines at all, or of another passage, or say the contrary."""
-        about, scale, sources = self.claim.about, self._scale, self._evidence.sources
+        """The findings of kind `source`, `words` and `negation`."""
+        about, scale, sources = self.claim.about, self._evidence.scale, self._evidence.sources
         if not about or not sources:
             return
         own = max(scale.window_cover(about, source) for source in sources)
@@ -181,28 +178,34 @@ class Grounding:
             yield Finding(kind="negation", text=text, nearest=self._nearest)
 
     def _contradicts(self) -> bool:
-        """Whether the line that a claim repeats says the same without the "not", or with one."""
-        line, weight = self._evidence.best, self._scale.weight
+        """Whether the most similar line has the words of a clause of the claim, but only one of the two a negation."""
+        line, weight = self._evidence.best, self._evidence.scale.weight
         if line is None or line.kind != "sentence":
             return False
-        for said in self.claim.statements:
-            cover = self._scale.cover(said.about, line)
-            shared = [(weight(one.about & said.about), one) for one in line.statements]
+        for clause in self.claim.statements:
+            cover = self._evidence.scale.cover(clause.about, line)
+            shared = [(weight(one.about & clause.about), one) for one in line.statements]
             backs = [(share, share / (weight(one.about) or 1.0), one) for share, one in shared]
-            _, back, told = max(backs, key=lambda found: found[:2])
-            least = _SAME_WORDS if len(said.about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
-            alike = len(said.about) >= _FEWEST_OF_A_CLAUSE and min(cover, back) >= least
-            if alike and said.denies != told.denies and not (said.unsure or told.unsure):
+            _, back, other = max(backs, key=lambda found: found[:2])
+            least = _SAME_WORDS if len(clause.about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
+            alike = len(clause.about) >= _FEWEST_OF_A_CLAUSE and min(cover, back) >= least
+            if alike and clause.denies != other.denies and not (clause.unsure or other.unsure):
                 return True
         return False
 
 
-def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool | None:
-    """Whether `passages[mark]` supports a claim that cites all of `passages` together; None where the claim is too
-    long to be looked at whole, and what was looked at stands.
+@lru_cache(maxsize=512)
+def read_claim(text: str, lang: Language) -> ReadText:
+    """A claim, read once for the citations and for the review of an answer."""
+    return ReadText(text, lang, language_of(text, lang))
 
-    Every number, date and quoted phrase of the claim must stand in the passages; where there are any, at least one in
-    `passages[mark]`. A claim without such facts must share at least one content word with it, unless it has none.
+
+def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: int = 0) -> bool | None:
+    """Whether `passages[mark]` supports a claim that cites all of `passages` together.
+
+    The passages must contain every figure, date and quotation of the claim, and `passages[mark]` at least one of them.
+    A claim without any must share a content word with `passages[mark]`, unless it has no content word. None means that
+    the claim is too long to be checked fully, and that no fault was found in the checked part.
     """
     return Grounding(claim, passages, lang).supports(mark)
 
@@ -210,11 +213,11 @@ def supports(claim: str, passages: Sequence[Passage], lang: Language, *, mark: i
 def findings(
     claim: str, passages: Sequence[Passage], lang: Language, *, others: Sequence[Passage] = (), given: str = ""
 ) -> list[Finding]:
-    """What a claim says that the passages which it cites, all together, do not.
+    """The faults of a claim, compared with all passages that it cites together.
 
-    `others` are the passages that were shown and are not cited here. `given` is what the claim may repeat without a
-    source: the question, today's date. A claim in another language than the base's is held to its figures, dates and
-    quotations alone.
+    `others` are the passages of the prompt that it does not cite. `given` is a text that the claim may repeat without a
+    source: the question, today's date. In a claim in another language than the base's only figures, dates and
+    quotations are checked.
 
     >>> from cervella.text.language import language
     >>> lines = Passage(id="1", path="a.md", text="La prova dura 3 giorni.", start_line=1, end_line=1)
@@ -225,16 +228,16 @@ def findings(
 
 
 def _allowed(fact: Fact, allowed: Source) -> bool:
-    """Whether the question gives it already."""
+    """Whether the given text (the question) contains the fact."""
     if fact.figure is not None:
-        return any(same_unit(fact.figure, told) for _, told in allowed.told(fact.figure))
+        return any(same_unit(fact.figure, other) for _, other in allowed.matches(fact.figure))
     if fact.kind == "quote":
-        return stands(normal(fact.text), allowed.normal)
+        return occurs(normal(fact.text), allowed.normal)
     return fact.iso in allowed.dates if fact.iso else fact.month in allowed.months
 
 
 def best_quote(claims: Iterable[ReadText], passage: Passage, lang: Language) -> str:
-    """The sentence or row of a passage that fits the claims best, verbatim; its first one where nothing fits."""
+    """The sentence or row of a passage that fits the claims best, verbatim; the whole passage where it has none."""
     claims = list(claims)
     stems = frozenset(stem for claim in claims for stem in claim.all_stems)
     values = frozenset(value for claim in claims for value in claim.readings)

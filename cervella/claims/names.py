@@ -1,4 +1,4 @@
-"""What a claim names: people, firms and places by their capital letters, parts and versions by their digits."""
+"""Names in a claim: people, firms and places by their capital letters, products and versions by their digits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from functools import lru_cache
 from cervella.claims.evidence import Source
 from cervella.text.language import Language, fold, words
 
-__all__ = ["codes", "is_known", "names"]
-
 _NAME = re.compile(r"[^\W\d_][\w'’\-]*")
 _NO_NAME_BEFORE = re.compile(r"(?:^|[.!?…:;|>•]|\n|[«“\"„‘]|(?:^|\n)\s*[-*+]|\*\*|__)[\s*_]*$")
 
 
 def names(claim: str, lang: Language) -> list[str]:
-    """The words of a claim that its capital letters make names, those that begin a sentence left out."""
+    """The words of a claim with a capital letter, except at the start of a sentence."""
     found = []
     for match in _NAME.finditer(claim):
         word = match.group()
@@ -34,12 +32,12 @@ _CODE = re.compile(r"(?<![\w./-])(?=[\w./-]*[^\W\d_])(?=[\w./-]*\d)[^\W\d_][\w./
 
 
 def codes(claim: str) -> list[str]:
-    """What a claim names by letters and digits together: `n1-standard-4`, `A100`; no figure with a unit."""
+    """The names of letters and digits together: `n1-standard-4`, `A100`. A figure with a unit is none."""
     return [match.group() for match in _CODE.finditer(claim)]
 
 
 def is_known(name: str, sources: Sequence[Source]) -> bool:
-    """Whether a passage has a name, or a word that begins like it."""
+    """Whether a passage contains a name, or for each of its words one with the same beginning."""
     if any(letter.isdigit() for letter in name):
         return any(fold(name) in source.folded for source in sources)
     for word in words(name):

@@ -161,8 +161,8 @@ def locked(path: Path, *, seconds: float = 0.0, busy: Callable[[], Exception] | 
 def read_packaged(package: str, *names: str) -> dict[str, Any]:
     """The parsed content of a TOML file in a package.
 
-    >>> read_packaged("cervella.text", "recognised", "names.toml")["de"].split()[:2]
-    ['tedesco', 'tedesca']
+    >>> read_packaged("cervella.text", "units.toml")["symbols"]["€"]
+    'eur'
     """
     return tomllib.loads(resources.files(package).joinpath(*names).read_text(encoding="utf-8"))
 

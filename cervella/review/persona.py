@@ -10,7 +10,8 @@ from cervella.prompt.layout import strip_marks
 from cervella.text.detection import foreign_language, languages_asked_for
 from cervella.text.language import Language
 from cervella.text.markdown import without_code
-from cervella.text.sentences import normal, quotables
+from cervella.text.quotations import normal
+from cervella.text.sentences import quotables
 from cervella.types import Passage
 
 SOUL_KINDS: Mapping[str, str] = {

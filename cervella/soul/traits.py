@@ -18,7 +18,7 @@ from typing import Any, Literal
 from cervella.errors import ConfigError, check_names
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
-from cervella.text.language import fold, known_languages, language, words
+from cervella.text.language import fold, known_languages, language, language_names, words
 from cervella.text.quotations import quotations, strip_quotes, without_quotations
 
 _ITEM = re.compile(r"(?P<indent>[ \t]*)(?:[-*+]|\d{1,3}[.)])[ \t]+(?P<text>.+)")
@@ -162,10 +162,7 @@ def _read(name: str, value: str, listed: tuple[str, ...]) -> Any:
         named = [gender for gender in genders if set(plain.split()) & _words(gender)]
         return named[0] if len(named) == 1 else None
     if name == "language":
-        names = {
-            fold(word): code for one in known_languages() for word, code in language(one).traits["languages"].items()
-        }
-        names |= {own: code for code in known_languages() for own in (code, fold(language(code).name))}
+        names = {**language_names(), **{code: code for code in known_languages()}}
         return next((names[word] for word in plain.split() if word in names), None)
     if name in ("emoji", "says_unknown"):
         if set(plain.split()[:1]) & _words("no"):

@@ -1,1 +1,1 @@
-"""What words say, in any language: languages as data, sentences, quantities, units of measure."""
+"""Reading of texts in any language: languages as data, sentences, figures, dates, units of measure."""

@@ -1,23 +1,35 @@
-"""Dates as people write them in one language: found in a text, and written."""
+"""Dates in one language: found in a text, and written."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from cervella.text.folding import APOSTROPHES, fold
+from cervella.text.folding import fold, fold_in_place
 
-__all__ = ["Calendar"]
-
-_ISO_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
-_COMPACT_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(\d\d)(\d\d)(?!\d)")
-_DAY_FIRST_DATE = re.compile(r"(?<!\d)(\d{1,2})[-/.](\d{1,2})[-/.]((?:19|20)\d\d)(?!\d)")
-_SHORT_DATE = re.compile(r"(?<![\w/])(\d{1,2})/(\d{1,2})/(\d\d)(?![\w/])")
+_NUMERIC_DATES = (
+    re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)"),
+    re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)"),
+    re.compile(r"(?<!\d)(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)(?!\d)"),
+    re.compile(r"(?<![\w/])(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d\d)(?![\w/])"),
+)
+_MAYBE_NUMERIC = re.compile(r"\d[-/.]\d|\d{8}")
+_DIGIT, _WORD = re.compile(r"\d"), re.compile(r"[^\W\d_]+")
 _SHORTEST_MONTH = 3
-"""Letters by which a month may be written, where they tell it from the others."""
+"""Minimum number of letters of an abbreviated month. No other month of the language may begin with them."""
+
+
+class FoundDate(NamedTuple):
+    """A date, or a month beside a day or a year: `text[start:end]`."""
+
+    start: int
+    end: int
+    day: int | None
+    month: int
+    iso: str = ""
+    """The full date; empty where the text has no day or no year, or where no calendar has that day."""
 
 
 class Calendar:
@@ -29,65 +41,93 @@ class Calendar:
         self.weekdays: tuple[str, ...] = data["weekdays"]
         self._written: str = data["written"]
         self._whole = {fold(name): number for number, own in enumerate(spellings, 1) for name in own}
-        self._short = _prefixes(self._whole)
-        names, whole = _either(self._short, r"\.?"), _either(self._whole)
-        ordinals = _either(map(fold, data["ordinals"]))
-        between = rf"(?:(?:{_either(map(fold, data['between']))}) +)?"
-        day = rf"(\d{{1,2}})(?:(?:{ordinals})+ *| +){between}"
-        self._date = re.compile(rf"(?<!\d){day}({whole}|{names}) +{between}((?:19|20)\d\d)(?!\d)")
-        self._month = re.compile(rf"(?<!\w)(?:{day}({whole})(?!\w)|({whole})(?= +{between}\d))")
-        self._after_day = rf"(?:{ordinals})*\W+{between}"
+        self._numbers = _with_prefixes(self._whole)
+        space, year = r"\s{1,24}", r"(?P<year>(?:19|20)\d\d)(?!\d)"
+        month, between = _either(self._numbers), rf"(?:(?:{_either(map(fold, data['between']))}){space})?"
+        ordinal = rf"(?:{_either(map(fold, data['ordinals']))})"
+        after_day = rf"(?:{ordinal}{{1,3}}\s{{0,24}}|{space}){between}"
+        self._patterns = tuple(
+            re.compile(pattern)
+            for pattern in (
+                rf"(?<!\d)(?P<day>\d{{1,2}}){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
+                rf"(?<!\w)(?P<month>{month})\.?{space}(?P<day>\d{{1,2}}){ordinal}{{0,3}}(?![\w/]|[.,:]\d)"
+                rf"(?:,?{space}{between}{year})?",
+                rf"(?<!\w)(?P<month>{_either(self._whole)})(?={space}{between}\d)",
+            )
+        )
 
     def write(self, iso: str) -> str:
-        """An ISO date as people write it; what is none stays as it came."""
+        """An ISO date as people write it; any other text unchanged."""
         try:
             date = datetime.date.fromisoformat(iso)
         except ValueError:
             return iso
         return self._written.format(day=date.day, month=self.months[date.month - 1], year=date.year)
 
-    def day_pattern(self, days: Iterable[str], month: int) -> re.Pattern[str]:
-        """A day, in any of these spellings, of a month, over folded text: `17 aprile`."""
-        names = _either(name for name, number in self._whole.items() if number == month)
-        return re.compile(rf"\b(?:{_either(days)}){self._after_day}(?:{names})")
+    def find(self, text: str, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+        """The dates of a text in order, and the months beside a day or a year.
 
-    def find_months(self, text: str) -> list[tuple[int | None, int]]:
-        """The months that a text names beside a day or a year, each with the day that stands before it, or None."""
-        found = self._month.finditer(fold(text))
-        return [(int(match[1]) if match[1] else None, self._whole[match[2] or match[3]]) for match in found]
-
-    def find_dates(self, text: str) -> list[tuple[int, int, str]]:
-        """Where each date starts and ends, and its ISO form."""
-        found: list[tuple[int, int, str]] = []
-        # Position by position what `fold` would make of it, where that keeps the length: the spans must fit `text`.
-        folded = fold(text)
-        if len(folded) != len(text):
-            folded = text.translate(APOSTROPHES).lower()
-        for match in self._date.finditer(folded):
-            _note(found, match, match[3], self._short[match[2].rstrip(".")], match[1])
-        for pattern, order in ((_ISO_DATE, (1, 2, 3)), (_COMPACT_DATE, (1, 2, 3)), (_DAY_FIRST_DATE, (3, 2, 1))):
+        `number_words` are start, end and value of number words: beside a month they are days ("il nove gennaio").
+        """
+        folded = fold_in_place(text)
+        spelled = folded
+        for start, end, value in number_words:
+            spelled = f"{spelled[:start]}{value.ljust(end - start)}{spelled[end:]}"
+        if not _DIGIT.search(spelled):
+            return []
+        found: dict[int, FoundDate] = {}
+        taken: set[int] = set()
+        # Most texts name no month: then the patterns that begin with a month's name are not tried at each character.
+        for pattern in () if self._numbers.keys().isdisjoint(_WORD.findall(spelled)) else self._patterns:
+            for match in pattern.finditer(spelled):
+                if taken.isdisjoint(range(*match.span("month"))) and self._is_date(match, text):
+                    taken.update(range(*match.span()))
+                    given = match.groupdict()
+                    day = int(given["day"]) if given.get("day") else None
+                    month = self._numbers[given["month"]]
+                    iso = _iso(given.get("year"), month, day)
+                    found[match.start()] = FoundDate(*match.span(), day, month, iso)
+        for pattern in _NUMERIC_DATES if _MAYBE_NUMERIC.search(folded) else ():
             for match in pattern.finditer(folded):
-                _note(found, match, *(match[group] for group in order))
-        for match in _SHORT_DATE.finditer(folded):
-            _note(found, match, f"20{match[3]}", match[2], match[1])
-        return sorted(found)
+                day, month = int(match["day"]), int(match["month"])
+                if iso := _iso(f"20{match['year'][-2:]}" if len(match["year"]) == 2 else match["year"], month, day):
+                    found[match.start()] = FoundDate(*match.span(), day, month, iso)
+        return [found[start] for start in sorted(found)]
+
+    def _is_date(self, match: re.Match[str], text: str) -> bool:
+        """Whether the name of a month means a month: "one may say" and "you may 3 times" have none.
+
+        Without a year an abbreviation is none. Where the language writes months with a capital, one in lower case
+        then needs a day in digits before it.
+        """
+        given = match.groupdict()
+        if given.get("year"):
+            return True
+        if match["month"] not in self._whole:
+            return False
+        if self.months[0].islower() or text[match.start("month")].isupper():
+            return True
+        return match.start("month") > match.start() and text[match.start()].isdigit()
 
 
-def _prefixes(months: Mapping[str, int]) -> dict[str, int]:
-    """The months whole, and by their first letters where no other month begins so."""
+def _iso(year: str | None, month: int, day: int | None) -> str:
+    """An ISO date; empty where a part is missing or where there is no such day."""
+    try:
+        return datetime.date(int(year), month, day).isoformat() if year and day else ""
+    except ValueError:  # 2026-13-40 is a number, not a date
+        return ""
+
+
+def _with_prefixes(months: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of the months by name, and by each beginning that only one month has."""
     found = dict(months)
     for name, number in months.items():
         for length in range(_SHORTEST_MONTH, len(name)):
-            begun = {other for spelled, other in months.items() if spelled.startswith(name[:length])}
-            if begun == {number}:
+            same_beginning = {other for spelled, other in months.items() if spelled.startswith(name[:length])}
+            if same_beginning == {number}:
                 found[name[:length]] = number
     return found
 
 
-def _either(texts: Iterable[str], end: str = "") -> str:
-    return "|".join(re.escape(text) + end for text in sorted(texts, key=len, reverse=True)) or "(?!)"
-
-
-def _note(found: list[tuple[int, int, str]], match: re.Match[str], year: Any, month: Any, day: Any) -> None:
-    with contextlib.suppress(ValueError):  # 2026-13-40 is a number, not a date
-        found.append((*match.span(), datetime.date(int(year), int(month), int(day)).isoformat()))
+def _either(texts: Iterable[str]) -> str:
+    return "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)) or "(?!)"

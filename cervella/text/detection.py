@@ -1,15 +1,13 @@
-"""Which language a text is in: by frequent words, and by the character n-grams of the words that no list has.
+"""Detection of a text's language, by frequent words, and by character n-grams for words that are on no list.
 
-Each language brings a list of words: `detection.txt` of its folder, or its stop words where it has none. The lists in
-`recognised/` are of languages that are not spoken here but that a model may fall into. Where there is too little to
-tell by, the result is None.
+Each language has a list of words: `detection.txt` of its folder, else its stop words. The lists in `recognised/` are of
+languages that the persona does not speak but that a model may answer in. The result is None where a text is too short.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,13 +16,10 @@ from functools import lru_cache
 from importlib import resources
 
 from cervella.text.folder import LanguageFolder, folder_of, known_languages
-from cervella.text.language import Language, fold, language, words
+from cervella.text.language import Language, fold, language, language_names, words
 from cervella.text.quotations import without_quotations
 
-__all__ = ["detect_language", "foreign_language", "language_of", "languages_asked_for"]
-
 _APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
-_QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?![\s*])[^*\n]{1,100}\*(?![\w*])")
 _SYMBOLS = re.compile(r"(?<!\S)\S*(?:[\d_/\\@=#<>{}|~^]|\w\.\w)\S*")
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
@@ -32,28 +27,28 @@ _WORD = re.compile(r"[^\W\d_]+(?:'(?=[^\W\d_]))?|[¿¡]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LATIN = re.compile(r"[a-z]")
 _LONGEST, _LONGEST_WORD = 20_000, 30
-"""Characters that are read of a text, and of a word by its n-grams."""
+"""Maximum number of characters read of a text, and of a word for its n-grams."""
 _AGAINST = {1: 0.8, 2: 1.6}
 _AGAINST_LONG = 2.5
-"""How much a listed word speaks against a language that does not have it, by its letters; an accent counts for one."""
+"""Penalty of a listed word for each language that lacks it, by its number of letters; an accent adds one."""
 _NGRAMS, _MOST_BY_NGRAMS = 0.35, 1.2
-"""Weight of the n-grams' log likelihood ratio, and the most that one word can say by it."""
+"""Weight of the log likelihood ratio of n-grams, and the maximum penalty of one word by n-grams."""
 _NAME, _TITLE = 0.5, 0.3
-"""What a listed word counts with a capital inside a sentence, or where every word has one: it may be part of a name."""
+"""Weight of a listed word with a capital inside a sentence, and in a title: it may be part of a name."""
 _SURE, _SURE_PER_WORD = 2.2, 0.04
-"""The lead from which one language is certain: a word that it alone has; more in a long text."""
+"""Minimum score lead of a certain result: about one word that only one language lists; and the addition per word."""
 _NEAR = 1.0
-"""A question may be in any language that is no further than this from the likeliest."""
+"""Maximum score distance from the likeliest language of a question for a language that is also possible."""
 _FEWEST_FOREIGN = 2
-"""A text is foreign where its language lists so many more words than hers does, or every one."""
+"""Minimum lead in listed words over the own languages for a text to be foreign, unless every word is listed."""
 _OTHER_SHARE, _SHORTEST = 0.25, 4
-"""A text changes over where more than this share of its words is in another language, in sentences of so many."""
+"""Maximum share of words in foreign sentences, and minimum number of words of a sentence that is counted."""
 
 
 def detect_language(text: str) -> str | None:
-    """The ISO 639-1 code of a text's language; `other` for a script that no list has; None where it can't be known.
+    """The ISO 639-1 code of a text's language; `other` for a non-Latin script without a list; None where unsure.
 
-    Quoted words count only where they are all there is.
+    Quoted words count only where there are no others.
 
     >>> [detect_language(text) for text in ("Non lo so.", "I do not know.", "20 euro", "OK")]
     ['it', 'en', None, None]
@@ -65,8 +60,8 @@ def detect_language(text: str) -> str | None:
 def foreign_language(text: str, languages: Collection[str]) -> str | None:
     """The language of a text that is certainly in none of `languages`, else None.
 
-    A text of which more than a quarter is in such a language changed over, and is foreign. Quotations and titles may be
-    in any.
+    A text is foreign as well where more than a quarter of it is in such a language. Quotations and titles may be in any
+    language.
 
     >>> foreign_language("The launch is on Tuesday.", ["it"]), foreign_language("Il backup è su Drive.", ["it"])
     ('en', None)
@@ -77,11 +72,11 @@ def foreign_language(text: str, languages: Collection[str]) -> str | None:
 
 
 def _unquoted(text: str) -> str:
-    return _QUOTED_LINE.sub(" ", without_quotations(text[:_LONGEST]))
+    return without_quotations(text[:_LONGEST], lines=True)
 
 
 def language_of(text: str, lang: Language) -> Language:
-    """The language that a text is in, of those that are spoken here; `lang` where that is not certain."""
+    """The language of a text where it is a known one and certain, else `lang`."""
     found = foreign_language(text, [lang.code])
     return language(found) if found in known_languages() else lang
 
@@ -96,17 +91,9 @@ def languages_asked_for(question: str) -> frozenset[str]:
     read = _sum(_readings(question, lists), lists)
     best = max(read.scores)
     near = (code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _NEAR)
-    names = _names()
+    names = language_names()
     named = (names[word] for word in words(question[:_LONGEST]) if word in names)
     return frozenset(near if any(read.scores) else ()).union(named)
-
-
-@lru_cache(maxsize=1)
-def _names() -> Mapping[str, str]:
-    folder = resources.files("cervella.text") / "recognised"
-    table = tomllib.loads((folder / "names.toml").read_text(encoding="utf-8"))
-    own = {fold(language(code).name): code for code in known_languages()}
-    return own | {fold(name): code for code, names in table.items() for name in names.split()}
 
 
 _Row = tuple[float, ...]
@@ -137,7 +124,7 @@ class _Lists:
         self.evidence: Callable[[str], tuple[_Row, _Row | None]] = lru_cache(maxsize=20_000)(self._evidence)
 
     def _evidence(self, word: str) -> tuple[_Row, _Row | None]:
-        """How much a word in lower case speaks against each language, 0 or less; and which list it, if any does."""
+        """The scores of a lower-case word, 0 or less; and 1 for each list with the word, None where there is none."""
         having = self._listed.get(word) or self._listed.get(fold(word))
         if having:
             against = _AGAINST.get(len(word.rstrip("'")) + (not word.isascii()), _AGAINST_LONG)
@@ -163,7 +150,7 @@ def _lists() -> _Lists:
 
 @lru_cache(maxsize=4)
 def _lists_of(spoken: tuple[LanguageFolder, ...]) -> _Lists:
-    """The lists of the languages that are spoken here, and of those that are only recognised."""
+    """The lists of the known languages, and of those that are only recognised."""
     found: dict[str, Collection[str]] = {
         folder.code: folder.file("detection.txt") or folder.file("stop-words.txt") for folder in spoken
     }
@@ -180,17 +167,17 @@ def _entries(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the words of a text say of each language."""
+    """The scores of a text for each language."""
 
     scores: _Row
-    """How much speaks against it: 0 or less."""
+    """The penalties: 0 or less."""
     listed: _Row
-    """How many words its list has."""
+    """The number of words of the text on each list."""
     words: int
 
 
 def _readings(text: str, lists: _Lists) -> list[_Reading]:
-    """Each sentence read, paths, figures and code left out."""
+    """The scores of each sentence, without paths, figures and code."""
     text = _SYMBOLS.sub(" ", unicodedata.normalize("NFC", text[:_LONGEST]).translate(_APOSTROPHES))
     return [_read(sentence, lists) for sentence in _SENTENCE.findall(text)]
 

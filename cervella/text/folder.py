@@ -1,4 +1,4 @@
-"""The folder of a language: files of data that are read when somebody asks for them, and held against required.toml."""
+"""The folder of a language: files of data, read on first use and checked against required.toml."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from typing import Any
 from cervella.errors import ConfigError, did_you_mean
 from cervella.text.folding import any_of
 
-__all__ = ["FOLDERS", "LanguageFolder", "check_folders", "folder_of", "known_languages", "required"]
-
 FOLDERS = "CERVELLA_LANGUAGES"
 """The environment variable that names further folders of languages, as PATH names programs."""
 _KINDS: Mapping[str, tuple[type[Any], str]] = {
@@ -27,6 +25,7 @@ _KINDS: Mapping[str, tuple[type[Any], str]] = {
     "words": (str, "a string of words"),
     "phrases": (list, "a list of phrases"),
     "number": (int, "a whole number"),
+    "pattern": (str, "a regular expression"),
     "table": (dict, "a table"),
 }
 _WHOLE = "."
@@ -36,19 +35,19 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 @lru_cache(maxsize=1)
 def required() -> Mapping[str, Mapping[str, tuple[str, str]]]:
-    """For each file of a language, for each of its keys, its kind and what it is for: required.toml."""
+    """required.toml: for each file of a language and each of its keys, the kind and the purpose."""
     text = (_shipped() / "required.toml").read_text(encoding="utf-8")
     files: Mapping[str, Mapping[str, tuple[str, str]]] = tomllib.loads(text)
     return files
 
 
 def known_languages() -> list[str]:
-    """The codes of the languages that can be spoken: those of the library, and an owner's own that lack nothing."""
+    """The codes of the usable languages: those of the library, and an owner's own whose folders are complete."""
     return list(_folders(os.environ.get(FOLDERS, ""))[0])
 
 
 def folder_of(code: str) -> LanguageFolder:
-    """The folder of a language, by its code. Raises ConfigError: it has none, or one that lacks something."""
+    """The folder of a language, by its code. Raises ConfigError where it is missing or incomplete."""
     folders, faults = _folders(os.environ.get(FOLDERS, ""))
     if code in faults:
         raise faults[code]
@@ -62,14 +61,14 @@ def folder_of(code: str) -> LanguageFolder:
 
 
 def check_folders() -> None:
-    """Raise ConfigError where a folder of an owner's own lacks something, whichever language is spoken."""
+    """Raise ConfigError where a folder of an owner's own is incomplete, also one that is not in use."""
     for fault in _folders(os.environ.get(FOLDERS, ""))[1].values():
         raise fault
 
 
 @lru_cache(maxsize=4)
 def _folders(own: str) -> tuple[Mapping[str, LanguageFolder], Mapping[str, ConfigError]]:
-    """The folders by code, and what is wrong with those of an owner's own that can't be used."""
+    """The folders by code, and the errors of the owner's folders that can't be used."""
     found = {item.name: LanguageFolder(item.name, item) for item in _shipped().iterdir() if item.is_dir()}
     found.pop("__pycache__", None)
     shipped, faults = frozenset(found), dict[str, ConfigError]()
@@ -98,7 +97,7 @@ def _shipped() -> Traversable:
 
 
 class LanguageFolder:
-    """The files of one language. Each is read once, when it is asked for."""
+    """The files of one language. Each is read once, on first use."""
 
     def __init__(self, code: str, folder: Traversable) -> None:
         self.code = code
@@ -106,19 +105,19 @@ class LanguageFolder:
         self._read: dict[str, Any] = {}
 
     def check(self, *, taken: bool = False) -> None:
-        """Read every file. Raises ConfigError where a required file or key is missing, or is of another kind.
+        """Read every file. Raises ConfigError where a required file or key is missing, or where a kind is wrong.
 
-        `taken`: a language of the library has the code.
+        `taken` says that a language of the library has the same code.
         """
         if taken:
             raise self._broken("comes with the library", "Give the folder another code.")
         for file, keys in required().items():
             values = self.file(file)
-            for key in (key for key, (kind, _) in keys.items() if kind.startswith("phrases")):
+            for key in (key for key, (kind, _) in keys.items() if kind.startswith(("phrases", "pattern"))):
                 try:
                     re.compile(values[key])  # not where a file is read: most patterns are never asked for
                 except re.error as error:
-                    raise self._broken(f"has a phrase for {key!r} in {file}: {error}", "Mend it.") from error
+                    raise self._broken(f"has a bad pattern for {key!r} in {file}: {error}", "Correct it.") from error
 
     def has(self, name: str) -> bool:
         """Whether an optional file is there."""
@@ -127,7 +126,7 @@ class LanguageFolder:
     def file(self, name: str) -> Any:
         """The values of a file: a table of its keys, or the one value of a file that is read whole.
 
-        Phrases have become one regular expression, words a list. What is optional and missing is None or empty.
+        Phrases come as one regular expression, words as a list. A missing optional value is empty.
         """
         if name not in self._read:
             self._read[name] = self._values(name)
@@ -169,31 +168,31 @@ class LanguageFolder:
         try:
             return tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise self._broken(f"has a file {name} that is no TOML: {error}", "Mend that line.") from error
+            raise self._broken(f"has a file {name} that is no TOML: {error}", "Correct that line.") from error
 
     def _value(self, name: str, key: str, value: Any) -> Any:
-        kind, told = required()[name][key]
+        kind, purpose = required()[name][key]
         optional, (kind, *parts) = kind.endswith("?"), kind.removesuffix("?").split()
         type_, words = _KINDS[kind]
         if value is None and optional:
             value = type_()
         if value is None:
-            raise self._broken(f"lacks the key {key!r} in {name}", f"Add it, {words}: {told}")
+            raise self._broken(f"lacks the key {key!r} in {name}", f"Add it, {words}: {purpose}")
         lists = kind in ("texts", "phrases")
         if not isinstance(value, type_) or (lists and not all(isinstance(one, str) for one in value)):
-            raise self._broken(f"has another kind of value for {key!r} in {name}", f"Give {words}: {told}")
+            raise self._broken(f"has another kind of value for {key!r} in {name}", f"Give {words}: {purpose}")
         if kind == "texts" and parts and len(value) != int(parts[0]):
-            raise self._broken(f"has {len(value)} texts for {key!r} in {name}", f"Give {parts[0]}: {told}")
+            raise self._broken(f"has {len(value)} texts for {key!r} in {name}", f"Give {parts[0]}: {purpose}")
         if kind == "table" and (missing := [part for part in parts if part not in value]):
-            raise self._broken(f"lacks {', '.join(missing)} under {key!r} in {name}", f"Add it: {told}")
+            raise self._broken(f"lacks {', '.join(missing)} under {key!r} in {name}", f"Add it: {purpose}")
         for text in [value] if kind == "text" else value.values() if kind == "table" else ():
-            self._check_places(name, key, str(text), told)
+            self._check_places(name, key, str(text), purpose)
         if kind == "phrases":
             return any_of(value)
         return value.strip() if kind == "text" else tuple(value) if kind == "texts" else value
 
-    def _check_places(self, name: str, key: str, text: str, told: str) -> None:
-        known = _PLACE.findall(told)
+    def _check_places(self, name: str, key: str, text: str, purpose: str) -> None:
+        known = _PLACE.findall(purpose)
         with contextlib.suppress(KeyError, IndexError, ValueError):
             text.format(**dict.fromkeys(known, ""))
             return

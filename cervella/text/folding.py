@@ -1,4 +1,4 @@
-"""Text without what never decides, case, accents, the kind of apostrophe; and phrases, made into patterns over it."""
+"""Folding, so that spellings compare equal: texts without case and accents; phrases as patterns over folded texts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import filterfalse
 
-__all__ = ["APOSTROPHES", "any_of", "fold", "is_blank", "phrase", "words"]
-
-APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
-_MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # no ASCII, or a backtick; what is between has nothing to fold
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
+_MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # not ASCII, or a backtick: all other characters need lower case only
 _WORD = re.compile(r"[^\W_]+")
 _SIGNS = re.compile(r"\.\.\.|[*_()|^$]|\{\w+\}|[^*_()|{}.^$]+|.", re.DOTALL)
 _START, _END = r"(?<!\w)", r"(?!\w)"
@@ -28,7 +26,19 @@ def fold(text: str) -> str:
 
 
 def _unmarked(match: re.Match[str]) -> str:
-    return "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", match[0].translate(APOSTROPHES))))
+    return "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", match[0].translate(_APOSTROPHES))))
+
+
+def fold_in_place(text: str) -> str:
+    """The folded text with every character at its position: one that folds to none or to several stays as it is.
+
+    >>> fold_in_place("Straße: è l’età")
+    "straße: e l'eta"
+    """
+    folded = fold(text)
+    if len(folded) == len(text):
+        return folded
+    return "".join(one if len(one := fold(character)) == 1 else character for character in text)
 
 
 def words(text: str) -> list[str]:
@@ -41,7 +51,7 @@ def words(text: str) -> list[str]:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing in a text can be seen: it is empty, or white space and invisible characters alone.
+    """Whether a text has no visible character: it is empty, or has only white space and invisible characters.
 
     >>> is_blank(" \\n\\u200b"), is_blank(" .")
     (True, False)
@@ -50,11 +60,11 @@ def is_blank(text: str) -> bool:
 
 
 def phrase(text: str) -> str:
-    """The regular expression of one phrase, its case and accents folded. It begins and ends with a whole word.
+    """The regular expression of one phrase, for folded texts. It begins and ends at the edge of a word.
 
     `word*` is any word that begins so, `_` any one word, `(a|b)` either, `(a |)` perhaps, `^` the head of the text, `$`
     its end. `...` is up to sixty characters, at the head of a phrase up to two hundred, at its end any number. `{name}`
-    stays: a name is put in later. A text between slashes is a regular expression already, over folded text.
+    is left for a name that is filled in later. A text between slashes is taken as a regular expression.
 
     >>> [bool(re.search(phrase("¿qué tal( estás|)"), text)) for text in ("¿que tal estas?", "que talento")]
     [True, False]
@@ -71,7 +81,7 @@ def phrase(text: str) -> str:
 
 
 def _open(edge: str) -> bool:
-    """Whether no word begins or ends at this edge of a phrase."""
+    """Whether the phrase may begin or end inside a word at this edge."""
     return not (edge.isalnum() or edge in "()_")
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from cervella.text.folding import fold, words
 
-__all__ = ["Identity", "once"]
-
 _RUN = re.compile(r"(.)\1+")
 _SHORT_NAME = 3  # letters: a shorter first word is no name by itself
 

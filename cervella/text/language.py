@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.errors import ConfigError
-from cervella.text.dates import Calendar
+from cervella.text.dates import Calendar, FoundDate
 from cervella.text.folder import LanguageFolder, folder_of, known_languages
 from cervella.text.folding import fold, is_blank, words
 from cervella.text.identity import Identity, once
@@ -26,6 +26,8 @@ __all__ = [
     "known_languages",
     "language",
     "language_in",
+    "language_names",
+    "read_dates",
     "says_refusal",
     "words",
 ]
@@ -68,8 +70,6 @@ class Language:
     """What she says when the base does not know."""
     status: Mapping[str, str] = _file("prompt.toml", "status")
     """How a document's status is shown; the current ones are not marked."""
-    number_parts: Mapping[str, int] = _file("numbers.toml", "parts")
-    """Folded parts of words that stand for figures, and what they multiply: `mila` in `tremila`."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -292,24 +292,20 @@ class Language:
         return self._calendar.write(iso)
 
     def find_months(self, text: str) -> list[tuple[int | None, int]]:
-        """The months that a text names beside a day or a year, each with the day that stands before it, or None.
+        """The months that a text names beside a day or a year, each with its day, or None.
 
         >>> language("it").find_months("dal 20 gennaio a febbraio 2027, poi marzo")
         [(20, 1), (None, 2)]
         """
-        return self._calendar.find_months(text)
-
-    def day_pattern(self, days: Iterable[str], month: int) -> re.Pattern[str]:
-        """A day, in any of these spellings, of a month, over folded text: `17 aprile`."""
-        return self._calendar.day_pattern(days, month)
+        return [(found.day, found.month) for found in self._calendar.find(text)]
 
     def find_dates(self, text: str) -> list[tuple[int, int, str]]:
-        """The dates in a text, in any of the spellings that people use: where each starts and ends, and its ISO form.
+        """The full dates of a text, in any usual spelling: start, end and ISO form.
 
         >>> [iso for _, _, iso in language("it").find_dates("dal 10 Gennaio 2026 al 2026-01-12")]
         ['2026-01-10', '2026-01-12']
         """
-        return self._calendar.find_dates(text)
+        return [(found.start, found.end, found.iso) for found in self._calendar.find(text) if found.iso]
 
     def find_date(self, text: str) -> str | None:
         """The first date in a text, ISO; None where there is none.
@@ -318,13 +314,20 @@ class Language:
         >>> [it.find_date(t) for t in ("10 Gennaio 2026", "20260110_x.md", "10/01/2026", "9 Gen 2026", "boh")]
         ['2026-01-10', '2026-01-10', '2026-01-10', '2026-01-09', None]
         """
-        found = self.find_dates(text)
-        return found[0][2] if found else None
+        return next((found.iso for found in self._calendar.find(text) if found.iso), None)
 
 
 def _after_space(text: str, position: int) -> int:
     match = _SPACE.match(text, position)
     return match.end() if match else position
+
+
+def read_dates(text: str, lang: Language, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+    """The dates of a text, and the months beside a day or a year, in order.
+
+    `number_words` are start, end and value of the text's number words: beside a month they are days.
+    """
+    return lang._calendar.find(text, number_words)
 
 
 def language(code: str) -> Language:
@@ -338,6 +341,13 @@ def language(code: str) -> Language:
 @lru_cache(maxsize=64)
 def _language(folder: LanguageFolder) -> Language:
     return Language(folder.code)
+
+
+@lru_cache(maxsize=1)
+def language_names() -> Mapping[str, str]:
+    """The codes of the languages, by each name that a known language has for them, folded."""
+    names = {fold(word): code for one in known_languages() for word, code in language(one).traits["languages"].items()}
+    return names | {fold(language(code).name): code for code in known_languages()}
 
 
 def language_in(hints: Mapping[str, Any]) -> Language:

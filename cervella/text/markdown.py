@@ -18,19 +18,6 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = [
-    "Block",
-    "block_parser",
-    "blocks",
-    "cells",
-    "code_in",
-    "fence_for",
-    "fences",
-    "is_fence",
-    "is_ruled",
-    "without_code",
-]
-
 Kind: TypeAlias = Literal["heading", "paragraph", "bullet", "number", "row", "fence", "code", "html"]
 
 _KINDS: dict[str, Kind] = {
@@ -44,6 +31,7 @@ _KINDS: dict[str, Kind] = {
 _ITEMS: dict[str, Kind] = {"bullet_list_open": "bullet", "ordered_list_open": "number"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _INK = re.compile(r"[^\r\n]")
+_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -184,8 +172,18 @@ def fence_for(text: str, mark: str = "~", least: int = 4) -> str:
 
 
 def is_fence(line: str) -> bool:
-    """Whether a line opens or closes a fence, as far as one line tells."""
+    """Whether a line by itself looks like the start or the end of a fence."""
     return line.lstrip().startswith(("```", "~~~"))
+
+
+def fence_of(line: str) -> str:
+    """The signs of a fence that a line opens or closes; empty where it does neither.
+
+    >>> fence_of("  ~~~~ python"), fence_of("    ```")
+    ('~~~~', '')
+    """
+    match = _FENCE.match(line)
+    return match[1] if match else ""
 
 
 def is_ruled(line: str) -> bool:

@@ -1,28 +1,29 @@
-"""Words that stand for numbers, and the words that stand around figures, clauses and negations: wording.toml.
+"""Number words, and the words around figures: `numbers.toml` of the languages' folders.
 
-The library text2num reads number words; for a language that it does not know the language's own table is read.
+The library text2num reads number words. For a language that it does not have, the language's own table is read.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from cervella.text.language import Language, fold
-
-__all__ = ["NumberWord", "data_of", "multiples", "number_words", "plain", "words_around"]
+from cervella.text.language import Language, fold, known_languages, language
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SMALL, _THOUSAND = 12, 1000
+_NOWHERE = "(?!)"
+_MOST_WORDS = 20_000
+"""Words per language for which the cache keeps whether they may be number words."""
 
 
 class NumberWord(NamedTuple):
-    """Words that stand for a number: `text[start:end]`."""
+    """Words that mean a number: `text[start:end]`."""
 
     start: int
     end: int
@@ -33,13 +34,13 @@ class NumberWord(NamedTuple):
 
 
 class _Token(NamedTuple):
-    """One word, as the reader of number words wants it."""
+    """One word, in the interface that text2num requires."""
 
     word: str
     start: int
     end: int
-    apart: bool
-    """Whether more than a space or a hyphen parts it from the word before."""
+    separated: bool
+    """Whether more than a space or a hyphen separates it from the word before."""
 
     def text(self) -> str:
         return self.word
@@ -48,45 +49,77 @@ class _Token(NamedTuple):
         return self.word.lower()
 
     def nt_separated(self, before: object) -> bool:
-        return self.apart
+        return self.separated
 
     def not_a_number_part(self) -> bool:
         return False
 
 
 def number_words(text: str, lang: Language) -> list[NumberWord]:
-    """The words of a text that stand for numbers, put together: "vinte e cinco" is 25."""
-    idle = {place for match in _patterns()["idioms"].finditer(text) for place in range(*match.span())}
-    halves = (NumberWord(*match.span(), "0.5", unsure=True) for match in _patterns()["half_of"].finditer(text))
-    words = (*_read(_tokens(text, lang), lang), *halves)
-    return sorted(_dozens(text, [word for word in words if word.start not in idle]))
+    """The number words of a text, each number as one: "vinte e cinco" is 25."""
+    lowered = text.lower() if len(text.lower()) == len(text) else text
+    found: list[NumberWord] = []
+    if any(map(_number_test(lang), set(_WORD.findall(lowered)))):  # most lines have none: text2num is not asked
+        idioms = {place for match in _pattern("idioms").finditer(lowered) for place in range(*match.span())}
+        found = [word for word in _read(_tokens(text, lang), lang) if word.start not in idioms]
+    found += (NumberWord(*span, "0.5", unsure=True) for span in _spans("half_of", lowered))
+    by_end = {word.end: word for word in found}
+    for start, end in _spans("dozen", lowered):
+        before = by_end.pop(start - 1, None)  # "due dozzine": one space between
+        first, times = (start, "1") if before is None else (before.start, before.value)
+        by_end[end] = NumberWord(first, end, plain(12 * Decimal(times)))
+    return sorted(by_end.values())
+
+
+def _spans(key: str, lowered: str) -> Iterator[tuple[int, int]]:
+    for match in _pattern(key).finditer(lowered):
+        if not lowered[: match.start()][-1:].isalnum():
+            yield match.span()
+
+
+@lru_cache(maxsize=16)
+def _number_test(lang: Language) -> Callable[[str], bool]:
+    """A function that says whether a word in lower case is a number word, or the elided form of one ("vent'")."""
+
+    @lru_cache(maxsize=_MOST_WORDS)
+    def is_number(word: str) -> bool:
+        return fold(word) in _elided(lang) or _found([_Token(word, 0, len(word), True)], lang) != []
+
+    return is_number
 
 
 def _tokens(text: str, lang: Language) -> list[_Token]:
     tokens, last, elided = [], 0, _elided(lang)
     for match in _WORD.finditer(text):
-        word, apart, last = match.group(), bool(text[last : match.start()].strip(" \n-")), match.end()
-        if text[last : last + 1] in ("'", "’") and fold(word) in elided:  # "vent'anni"
+        word, separated, last = match.group(), bool(text[last : match.start()].strip(" \n-")), match.end()
+        if text[last : last + 1] in ("'", "’") and fold(word) in elided:
             word, last = elided[fold(word)], last + 1
-        tokens.append(_Token(word, match.start(), last, apart))
+        tokens.append(_Token(word, match.start(), last, separated))
     return tokens
 
 
-def _read(tokens: list[_Token], lang: Language) -> Iterator[NumberWord]:
+def _found(tokens: list[_Token], lang: Language) -> list[Any] | None:
+    """The numbers that text2num finds. For a language that it does not have: None, or [] where no word is a number."""
     import text_to_num  # a C extension: loaded when the first text is read for number words
 
     try:
-        found = text_to_num.find_numbers(tokens, lang.code, threshold=-1.0)
-    except ValueError:  # a language that the library does not know has a table of its own
-        values = ((token, lang.numbers.get(fold(token.text()))) for token in tokens)
+        return list(text_to_num.find_numbers(tokens, lang.code, threshold=-1.0))
+    except ValueError:
+        return None if any(fold(token.word) in lang.numbers for token in tokens) else []
+
+
+def _read(tokens: list[_Token], lang: Language) -> Iterator[NumberWord]:
+    found = _found(tokens, lang)
+    if found is None:
+        values = ((token, lang.numbers.get(fold(token.word))) for token in tokens)
         yield from (NumberWord(one.start, one.end, str(value)) for one, value in values if value is not None)
         return
-    vague = words_around(lang.code).get("vague", "").split("|")
+    vague = re.compile(lang.file("numbers.toml")["vague"] or _NOWHERE)
     for one in found:
-        last, single = one.end - 1, fold(tokens[one.start].text()) if one.end == one.start + 1 else None
-        # The library reads "ones" and "os" too: a small number is one of the words that the language lists.
+        last, single = one.end - 1, fold(tokens[one.start].word) if one.end == one.start + 1 else None
+        # text2num also reads "ones" and "os": a small number is only a word that the language lists.
         listed = single is None or one.is_ordinal or one.value > _SMALL or single in lang.numbers
-        if not listed or single in vague:
+        if not listed or (single is not None and vague.fullmatch(single)):
             continue
         value = Decimal(int(one.value)) if one.is_ordinal else Decimal(one.text.replace(",", "."))
         factor = multiples().get(tokens[last].text_lowercase(), Decimal(0))
@@ -95,18 +128,9 @@ def _read(tokens: list[_Token], lang: Language) -> Iterator[NumberWord]:
         yield NumberWord(tokens[one.start].start, tokens[last].end, plain(value), one.is_ordinal)
 
 
-def _dozens(text: str, words: Iterable[NumberWord]) -> list[NumberWord]:
-    """The number words, with "due dozzine" as one."""
-    by_end = {word.end: word for word in words}
-    for match in _patterns()["dozen"].finditer(text):
-        before = by_end.pop(match.start() - 1, None)  # one space between
-        start, times = (match.start(), "1") if before is None else (before.start, before.value)
-        by_end[match.end()] = NumberWord(start, match.end(), plain(12 * Decimal(times)))
-    return list(by_end.values())
-
-
 @lru_cache(maxsize=16)
 def _elided(lang: Language) -> Mapping[str, str]:
+    """Number words without their last vowel, as before an apostrophe."""
     return {word[:-1]: word for word, value in lang.numbers.items() if value >= 20}
 
 
@@ -116,33 +140,31 @@ def plain(value: Decimal) -> str:
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
-def data_of(name: str) -> dict[str, Any]:
-    """A data file of this room; its figures are exact."""
-    text = (resources.files("cervella.text") / name).read_text(encoding="utf-8")
+@lru_cache(maxsize=1)
+def units_file() -> Mapping[str, Any]:
+    """The units of measure that no language owns: units.toml of this room. Its figures are exact."""
+    text = (resources.files("cervella.text") / "units.toml").read_text(encoding="utf-8")
     return tomllib.loads(text, parse_float=Decimal)
 
 
-@lru_cache(maxsize=32)
-def words_around(code: str = "") -> Mapping[str, str]:
-    """The words around figures: of one language, or of all of them, as alternatives of a regular expression."""
-    data = data_of("wording.toml")
-    if code:
-        return dict(data.get(code, {}))
-    every: dict[str, list[str]] = {}
-    for words in data.values():
-        for key, alternatives in words.items():
-            every.setdefault(key, []).append(alternatives)
-    return {key: "|".join(found) for key, found in every.items()}
+@lru_cache(maxsize=64)
+def words_around(key: str) -> str:
+    """The words of all languages for one key of numbers.toml, as one regular expression without flags.
+
+    Of all languages together: an answer may be in another language than the base.
+    """
+    own: Iterable[str] = (language(code).file("numbers.toml")[key] for code in known_languages())
+    return "|".join(filter(None, own)) or _NOWHERE
 
 
-@lru_cache(maxsize=1)
-def _patterns() -> Mapping[str, re.Pattern[str]]:
-    names, words = ("half_of", "dozen", "idioms"), words_around()
-    return {name: re.compile(rf"(?<!\w)(?:{words[name]})(?!\w)", re.IGNORECASE) for name in names}
+@lru_cache(maxsize=4)
+def _pattern(key: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:{words_around(key)})(?!\w)")
 
 
 @lru_cache(maxsize=1)
 def multiples() -> dict[str, Decimal]:
-    """What multiplies a figure, in all languages."""
+    """The factor of each word or sign that multiplies a figure, in all languages."""
     powers = {"thousand": 3, "million": 6, "billion": 9}
-    return {word: Decimal(10**power) for key, power in powers.items() for word in words_around()[key].split("|")}
+    own = {word: Decimal(10**power) for key, power in powers.items() for word in words_around(key).split("|")}
+    return own | {sign: Decimal(factor) for sign, factor in units_file()["multiples"].items()}

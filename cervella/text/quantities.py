@@ -1,8 +1,7 @@
-"""Figures as they are written: what a number may mean, its unit of measure, and whether two of them say the same.
+"""Figures in a text: their possible values, their units of measure, and whether two figures are equal.
 
-`94.603` is one number in one country and another in the next; `95K`, `95 mila` and `95000` are one; `1,5 s` and
-`1500 ms` too; `3 giorni` and `3 ore` are not. What units measure stands in units.toml, the words around figures in
-wording.toml.
+`94.603` means one number in Italy and another in England. `95K`, `95 mila` and `95000` are equal; `1,5 s` and `1500 ms`
+are, too; `3 giorni` and `3 ore` are not. The units are in units.toml, the words around figures in numbers.toml.
 """
 
 from __future__ import annotations
@@ -16,19 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from cervella.text.language import Language, fold, known_languages, language
-from cervella.text.number_words import NumberWord, data_of, multiples, number_words, plain, words_around
-
-__all__ = [
-    "NumberWord",
-    "Quantity",
-    "number_words",
-    "quantities",
-    "same_unit",
-    "same_value",
-    "unit_of",
-    "whole_number",
-    "words_around",
-]
+from cervella.text.number_words import NumberWord, multiples, number_words, plain, units_file, words_around
 
 Senses = tuple[tuple[str, Decimal], ...]
 """Dimension and factor, for each thing that a unit may mean."""
@@ -39,8 +26,9 @@ _NUMBER = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
+_NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
 _MOST_DIGITS = 30
-"""A longer run of digits is a code: it is compared as written, and nobody calculates with it."""
+"""Maximum number of digits of a number. A longer sequence is a code and is only compared as written."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
 _MONEY = frozenset({"eur", "usd", "gbp"})
 _ALONE = frozenset("hmsgklq€$£")
@@ -48,8 +36,8 @@ _ALONE = frozenset("hmsgklq€$£")
 _RATES = ("yearly", "monthly", "weekly", "daily")
 _RATE_UNITS = dict(zip(_RATES, ("year", "month", "week", "day"), strict=True))
 _PATTERNS = {
-    # {words} are those of all languages, from wording.toml.
-    "multiple": r"\s?({thousand}|{million}|{billion})\b",
+    # The names in braces are keys of numbers.toml: the words of all languages.
+    "multiple": r"\s?({multiples})\b",
     "percent": r"\s?(?:%|(?:{percent})\b)",
     "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+ (?:celsius|fahrenheit)\b"
     r"|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
@@ -70,42 +58,39 @@ class Quantity:
 
     start: int
     end: int
-    """Of the number, its sign and what belongs to it, in the text."""
+    """Positions in the text, of the number with its sign, multiple, unit and rate."""
     readings: frozenset[str]
     """Its possible values, with the multiple that follows it: `95K` reads as 95 and as 95000."""
     bare: frozenset[str]
-    """Those of the digits alone."""
+    """The possible values of the digits alone."""
     negative: bool = False
     percent: bool = False
     senses: Senses = ()
     """Dimension and factor, for each thing that its unit may mean; none where it has no unit that is known."""
     rate: str = ""
-    """Per what it is: `month` in "12 euro al mese"."""
+    """The unit of time of a rate: `month` in "12 euro al mese"."""
     named: bool = False
     """Part of a name: the 3 of "V3"."""
 
     def asked(self) -> frozenset[str]:
-        """What must be offered for a claim that gives this figure."""
+        """The values of which a passage must offer one, for a claim with this figure."""
         sign, unit = "-" if self.negative else "", "%" if self.percent else ""
         return frozenset(f"{sign}{reading}{unit}" for reading in self.readings)
 
     def offered(self) -> set[str]:
-        """What a passage that holds it offers: less 5 is a 5 too; a bare 20 may stand in a column of percentages."""
+        """The values that a passage with this figure offers: -5 is also 5; 20 may be in a column of percentages."""
         values = {f"{reading}%" for reading in self.readings}
         values |= set() if self.percent else self.readings
         values |= {part for reading in self.readings if "." in reading for part in reading.split(":")}  # address:port
         values |= {reading.removesuffix(":00") for reading in self.readings if reading.count(":") == 1}  # at 9 is 9:00
         return values | ({f"-{value}" for value in values} if self.negative else set())
 
-    def measures(self) -> set[tuple[str, Decimal]]:
-        """Its possible values in the own unit of each dimension."""
-        # 3.000 is 3000 or 3, and in another unit nothing tells which: it is read as people write thousands.
-        whole = {reading for reading in self.bare if reading.isdigit()} or self.bare
-        values = [Decimal(reading) for reading in whole if _is_value(reading)]
-        return {(dimension, (value * factor).normalize()) for value in values for dimension, factor in self.senses}
+    def measures(self) -> frozenset[tuple[str, Decimal]]:
+        """The possible values, each converted to the basic unit of a dimension."""
+        return _measures(self.bare, self.senses)
 
     def values(self) -> list[tuple[Decimal, str]]:
-        """Its values with what they measure: in the dimension's own unit, or as they are read."""
+        """The values with their dimension, in its basic unit; without a unit, the values as written."""
         measures = [(value, dimension) for dimension, value in self.measures() if dimension]
         if measures:
             return measures
@@ -118,9 +103,17 @@ class Quantity:
 
     @property
     def whole(self) -> int | None:
-        """Its value where it has one whole reading; None for any other."""
+        """The value where exactly one reading is a whole number, else None."""
         values = {value for reading in self.bare if (value := whole_number(reading)) is not None}
         return values.pop() if len(values) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _measures(bare: frozenset[str], senses: Senses) -> frozenset[tuple[str, Decimal]]:
+    # 3.000 is 3000 or 3, and in another unit nothing decides between them: it is read as thousands.
+    whole = {reading for reading in bare if reading.isdigit()} or bare
+    values = [Decimal(reading) for reading in whole if _is_value(reading)]
+    return frozenset((dimension, (value * factor).normalize()) for value in values for dimension, factor in senses)
 
 
 def whole_number(reading: str) -> int | None:
@@ -132,25 +125,25 @@ def whole_number(reading: str) -> int | None:
     return int(reading) if reading.isdigit() and len(reading) <= _MOST_DIGITS else None
 
 
-def same_value(claimed: Quantity, told: Quantity) -> bool:
-    """Whether two figures give the same number, in whatever writing or unit."""
-    if claimed.negative != told.negative and (claimed.dimensions | told.dimensions) & _SIGNED:
+def same_value(claimed: Quantity, other: Quantity) -> bool:
+    """Whether two figures have the same value, in any notation and unit."""
+    if claimed.negative != other.negative and (claimed.dimensions | other.dimensions) & _SIGNED:
         return False  # less 5 is a fall of 5, but -18 °C is no 18 °C
-    if claimed.asked() & told.offered():
+    if claimed.asked() & other.offered():
         return True
-    shared = {pair for pair in claimed.measures() & told.measures() if pair[0]}
-    return bool(shared) and claimed.negative <= told.negative
+    shared = {pair for pair in claimed.measures() & other.measures() if pair[0]}
+    return bool(shared) and claimed.negative <= other.negative
 
 
-def same_unit(claimed: Quantity, told: Quantity) -> bool:
-    """Whether nothing in the units of two figures of the same value speaks against it: an unknown unit does not."""
-    if claimed.rate and told.rate and claimed.rate != told.rate:
+def same_unit(claimed: Quantity, other: Quantity) -> bool:
+    """Whether the units of two figures of the same value are compatible; an unknown unit is compatible with all."""
+    if claimed.rate and other.rate and claimed.rate != other.rate:
         return False
-    if not claimed.senses or not told.senses:
+    if not claimed.senses or not other.senses:
         return True
-    ours, theirs = claimed.measures(), told.measures()
+    ours, theirs = claimed.measures(), other.measures()
     if not ours or not theirs:  # a time, a version: compared as written
-        return bool(claimed.dimensions & told.dimensions)
+        return bool(claimed.dimensions & other.dimensions)
     if ours & theirs:
         return True
     # "95 mila" of what is not said: of anything.
@@ -186,6 +179,14 @@ def quantities(
 def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: bool = False) -> Quantity:
     """The figure at `text[start:end]` with what belongs to it: a percent sign, a multiple, a unit, a rate, a sign."""
     negative = text[start] in "-−"
+    if _NO_UNIT.match(text, end):  # most cells of tables: none of the patterns below can match
+        before = _BEFORE.search(text, max(0, start - 6), start)
+        senses = senses_of(before.group(1) or before.group(2)) if before else ()
+        named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
+        if _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+            return Quantity(
+                start=start, end=end, readings=bare, bare=bare, negative=negative, senses=senses, named=named
+            )
     if percent := _pattern("percent").match(text, end):
         senses = senses_of("%")
         return Quantity(
@@ -194,7 +195,7 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     bare, after = _with_half(text, end, bare)
     multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
     name = multiple.group(1).lower() if multiple else ""
-    short = name in words_around()["short"].split("|")
+    short = _is_short(name)
     if multiple and not (short and worded):
         factor = multiples()[name]
         bare, after = _with_half(text, multiple.end(), bare)
@@ -313,6 +314,7 @@ def _rate(text: str, position: int) -> tuple[str, int]:
     return "", position
 
 
+@lru_cache(maxsize=4096)
 def _readings(token: str) -> frozenset[str]:
     if ":" in token:
         return frozenset({re.sub(r"^0(?=\d:)", "", token)})  # 03:15 is 3:15
@@ -369,7 +371,7 @@ def _unit_named(name: str) -> str:
 @lru_cache(maxsize=1)
 def _units() -> Mapping[str, Any]:
     """What units mean, and their names in all languages: an answer may use another's than the base's."""
-    data = data_of("units.toml")
+    data = units_file()
     words = [names for code in known_languages() for names in language(code).units.items()]
     named = {fold(name): unit for unit, names in words for name in names.split()}
     senses = {unit: tuple((of, Decimal(factor)) for of, factor in found) for unit, found in data["senses"].items()}
@@ -378,4 +380,12 @@ def _units() -> Mapping[str, Any]:
 
 @lru_cache(maxsize=16)
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(_PATTERNS[name].format(**words_around()), 0 if name == "range" else re.IGNORECASE)
+    words = {key: words_around(key) for key in re.findall(r"\{(\w+)\}", _PATTERNS[name]) if key != "multiples"}
+    words["multiples"] = "|".join(multiples())
+    return re.compile(_PATTERNS[name].format(**words), 0 if name == "range" else re.IGNORECASE)
+
+
+@lru_cache(maxsize=256)
+def _is_short(name: str) -> bool:
+    """Whether a word or sign that multiplies a figure may also be a unit: `k`, `m`."""
+    return name in units_file()["multiples"] or re.fullmatch(words_around("short"), name) is not None

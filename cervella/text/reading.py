@@ -1,6 +1,6 @@
-"""A text, read once: its words and stems, figures, dates, quotations, clauses and negations.
+"""A text that is read once: its words, stems, figures, dates, quotations, clauses and negations.
 
-Whoever compares texts passes these values on. What is not asked for is never read, what was read is kept.
+Code that compares texts passes these values on. Each property is computed on first use and kept.
 """
 
 from __future__ import annotations
@@ -12,31 +12,32 @@ from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from typing import NamedTuple
 
-from cervella.text.language import Language, fold
+from cervella.text.dates import FoundDate
+from cervella.text.folding import any_of, fold_in_place
+from cervella.text.language import Language, fold, known_languages, language, read_dates
+from cervella.text.markdown import cells
 from cervella.text.number_words import NumberWord, number_words, words_around
 from cervella.text.quantities import Quantity, quantities
-from cervella.text.sentences import normal, quotations
-
-__all__ = ["ReadText"]
+from cervella.text.quotations import normal, quoted_texts
 
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")
-_LONGEST_MONTH, _SHORT_MONTH = 31, 3
-"""Days, and letters of a month cut short."""
+_LONGEST_MONTH = 31
+"""Days."""
 _FOLDED_WORD = re.compile(r"[^\W_]+")
-_CELL = re.compile(r"\|")
 
 
 class Statement(NamedTuple):
     """One clause of a text."""
 
     about: frozenset[str]
+    """Stems of its words, without figures and words of negation."""
     denies: bool
     unsure: bool
-    """Whether a "not" before it may reach it: "non servono A, B"."""
+    """Whether a "not" in an earlier clause may apply to this one: "non servono A, B"."""
 
 
 class ReadText:
-    """A text in one language. Figures and dates may be read in another one, `spoken`, as people mix them."""
+    """A text in one language. Its figures and dates may be written in another, `spoken`: people mix them."""
 
     def __init__(self, text: str, lang: Language, spoken: Language | None = None) -> None:
         self.text = text
@@ -45,87 +46,72 @@ class ReadText:
 
     @cached_property
     def words(self) -> tuple[tuple[int, str], ...]:
-        """Its folded words with where they start."""
+        """The folded words, each with its start in the text."""
         if len(self.folded) == len(self.text):
             return tuple((match.start(), match.group()) for match in _FOLDED_WORD.finditer(self.folded))
         found = ((match.start(), fold(match.group())) for match in _WORD.finditer(self.text))
         return tuple((start, part) for start, word in found for part in _FOLDED_WORD.findall(word))
 
     @cached_property
-    def _in_words(self) -> list[NumberWord]:
+    def _number_words(self) -> list[NumberWord]:
         return number_words(self.text, self.spoken)
 
     @cached_property
-    def dated(self) -> str:
-        """The text with its dates as day, month and year, in digits, at the same places: "May 3rd, 2026".
-
-        Only what stands beside a month is written anew.
-        """
-        rest = list(self.text)
-        for word in self._in_words:
-            if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH:
-                rest[word.start : word.end] = word.value.ljust(word.end - word.start)
-        spelled = "".join(rest)
-        rest = list(self.text)
-        for match in _dates(self.spoken).finditer(spelled):
-            day, month, year = (match[name] or match[name + "2"] or "" for name in ("day", "month", "year"))
-            whole = fold(month) in map(fold, self.spoken.months)
-            written = f"{day} {month if whole else month[:_SHORT_MONTH]} "
-            room = len(match.group()) - len(year)
-            if len(written) - (not year) <= room:
-                rest[match.start() : match.end()] = written.ljust(room)[:room] + year
-        return "".join(rest)
+    def found_dates(self) -> tuple[FoundDate, ...]:
+        """The dates, and the months beside a day or a year."""
+        days = [
+            (word.start, word.end, word.value)
+            for word in self._number_words
+            if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH
+        ]
+        return tuple(read_dates(self.text, self.spoken, days))
 
     @cached_property
     def date_spans(self) -> tuple[tuple[int, int, str], ...]:
-        """Where each date starts and ends, and its ISO form."""
-        return tuple(self.spoken.find_dates(self.dated))
+        """The full dates: start, end and ISO form."""
+        return tuple((one.start, one.end, one.iso) for one in self.found_dates if one.iso)
 
     @cached_property
     def dates(self) -> frozenset[str]:
-        """Its dates, ISO."""
+        """The full dates, ISO."""
         return frozenset(iso for _, _, iso in self.date_spans)
 
     @cached_property
     def months(self) -> tuple[tuple[int | None, int], ...]:
-        """The months that it names outside dates, each with its day or None."""
-        rest = list(self.dated)
-        for start, end, _ in self.date_spans:
-            rest[start:end] = " " * (end - start)
-        return tuple(self.spoken.find_months("".join(rest)))
+        """The months outside full dates, each with its day or None."""
+        return tuple((one.day, one.month) for one in self.found_dates if not one.iso)
 
     @cached_property
     def days(self) -> frozenset[str]:
-        """The days that it names, with or without a year: `01-20`."""
-        named = {f"{month:02}-{day:02}" for day, month in self.months if day}
-        return frozenset(named | {iso[5:] for iso in self.dates})
+        """The days, with or without a year, as `01-20`."""
+        return frozenset(f"{one.month:02}-{one.day:02}" for one in self.found_dates if one.day)
 
     @cached_property
     def figures(self) -> tuple[Quantity, ...]:
-        """Its figures in order, those of its dates too."""
+        """The figures in order, also those in dates."""
         dates = [(start, end) for start, end, _ in self.date_spans]
-        return tuple(quantities(self.text, self.spoken, apart=dates, in_words=self._in_words))
+        return tuple(quantities(self.text, self.spoken, apart=dates, in_words=self._number_words))
 
     @cached_property
     def undated(self) -> tuple[Quantity, ...]:
-        """The figures outside its dates."""
+        """The figures outside full dates."""
         dated = {place for start, end, _ in self.date_spans for place in range(start, end)}
         return tuple(figure for figure in self.figures if figure.start not in dated)
 
     @cached_property
     def readings(self) -> frozenset[str]:
-        """All values that its figures may have."""
+        """All values that the figures may have."""
         return frozenset(reading for figure in self.figures for reading in figure.readings)
 
     @property
     def offered(self) -> frozenset[str]:
-        """The same with its dates and their parts: what an answer may repeat."""
+        """The values, dates and parts of dates that an answer may repeat."""
         return self.readings | self.dates | {str(int(part)) for iso in self.dates for part in iso.split("-")}
 
     @cached_property
     def quotations(self) -> tuple[tuple[str, str], ...]:
-        """What it puts in quotation marks, as it stands and as words alone."""
-        return tuple((quote, normal(quote)) for quote in quotations(self.text))
+        """The texts in quotation marks: as written, and in the normal form in which quotations are compared."""
+        return tuple((quote, normal(quote)) for quote in quoted_texts(self.text))
 
     @cached_property
     def normal(self) -> str:
@@ -136,36 +122,37 @@ class ReadText:
         return fold(self.text)
 
     @cached_property
+    def _in_place(self) -> str:
+        """The folded text, with every character at its position in the text."""
+        return self.folded if len(self.folded) == len(self.text) else fold_in_place(self.text)
+
+    @cached_property
     def statements(self) -> tuple[Statement, ...]:
-        """What it says, clause by clause, as far as the reach of a "not" goes: up to a comma, or a "but"."""
+        """The clauses that a negation applies to: they end at a comma, at a dash or before a word such as "but"."""
         turns = _turns(self.spoken)
-        cuts = [0, *(match.start() for match in turns.finditer(self.text)), len(self.text)]
-        negations, denials = _negations(self.spoken)
-        found, before = [], False
+        cuts = [0, *(match.start() for match in turns.finditer(self._in_place)), len(self.text)]
+        found, negated_before = [], False
         for start, end in pairwise(cuts):
-            text = self.text[start:end]
-            # "Non è impossibile" denies nothing.
-            words = [[match.span() for match in pattern.finditer(text)] for pattern in (negations, denials)]
-            denies = bool(words[0]) is not bool(words[1])
-            about = self.about_in(start, end, [(start + a, start + b) for a, b in chain(*words)])
-            opening = turns.match(self.text, start) if start else None
-            carried = before and not (opening and opening["turn"])
-            found.append(Statement(about, denies, carried and not denies))
-            before = before or denies
+            text = self._in_place[start:end]
+            negations, denials = ([match.span() for match in one.finditer(text)] for one in _negations(self.spoken))
+            denies = bool(negations) is not bool(denials)  # "Non è impossibile" denies nothing
+            words = [(start + first, start + last) for first, last in chain(negations, denials)]
+            opening = turns.match(self._in_place, start) if start else None
+            carried = negated_before and not (opening and opening["turn"])
+            found.append(Statement(self.about_in(start, end, words), denies, carried and not denies))
+            negated_before = negated_before or denies
         return tuple(found)
 
     @cached_property
     def clauses(self) -> tuple[tuple[int, int], ...]:
-        """Where each clause starts and ends: they are parted by `;`, `:`, a comma, or a word that opens another."""
-        cuts = [match.start() for match in _joins().finditer(self.text)]
+        """Start and end of each clause: `;`, `:`, a comma or a conjunction separates them."""
+        cuts = [match.start() for match in _conjunctions().finditer(self._in_place)]
         return tuple(pairwise([0, *cuts, len(self.text)]))
 
     @cached_property
     def cells(self) -> tuple[tuple[int, int], ...]:
-        """Where each cell of a table row starts and ends."""
-        bare, cuts = self.text.strip(), [match.start() for match in _CELL.finditer(self.text)]
-        cuts = [*([] if bare.startswith("|") else [-1]), *cuts, *([] if bare.endswith("|") else [len(self.text)])]
-        return tuple((start + 1, end) for start, end in pairwise(cuts))
+        """Start and end of each cell of a table's row."""
+        return tuple(cells(self.text))
 
     # Stems
 
@@ -173,7 +160,7 @@ class ReadText:
     def _stems(self) -> tuple[tuple[int, str], ...]:
         kept = [(start, word) for start, word in self.words if word not in self.lang.stop_words]
         stems = self.lang.stems(" ".join(word for _, word in kept))
-        # A letter that folds to two words, a rarity, moves the places of the rest by one.
+        # A letter that folds to two words, which is rare, gives a stem more than there are starts.
         return tuple((start, stem) for (start, _), stem in zip(kept, stems, strict=False))
 
     @cached_property
@@ -182,23 +169,23 @@ class ReadText:
 
     @cached_property
     def stems(self) -> frozenset[str]:
-        """The stems of its words, figures left out."""
+        """The stems of the words, figures left out."""
         return frozenset(stem for stem in self.all_stems if not stem.isdigit())
 
     @cached_property
     def _about(self) -> tuple[tuple[int, str], ...]:
-        spans = [(figure.start, figure.end) for figure in self.figures if not figure.named]  # "V3" says which row
+        spans = [(figure.start, figure.end) for figure in self.figures if not figure.named]  # "V3" names a row
         starts = [start for start, _ in self._stems]
         taken = {n for start, end in spans for n in range(bisect_left(starts, start), bisect_left(starts, end))}
         return tuple(one for n, one in enumerate(self._stems) if n not in taken and not one[1].isdigit())
 
     @cached_property
     def about(self) -> frozenset[str]:
-        """The stems of what it is about: its figures and their units left out."""
+        """The stems of the words outside figures and their units."""
         return frozenset(stem for _, stem in self._about)
 
     def about_in(self, start: int, end: int, without: Sequence[tuple[int, int]] = ()) -> frozenset[str]:
-        """The same of a stretch of it, without other stretches."""
+        """The same for one part of the text; the spans in `without` are left out."""
         own = _between(self._about, start, end)
         return frozenset(stem for at, stem in own if not any(a <= at < b for a, b in without))
 
@@ -206,7 +193,7 @@ class ReadText:
         return frozenset(stem for _, stem in _between(self._stems, start, end) if not stem.isdigit())
 
     def noun_after(self, figure: Quantity) -> str:
-        """The stem of the word right after a figure without a unit; empty where there is none that says anything."""
+        """The stem of the word right after a figure without a unit; empty where there is none, or a stop word."""
         match = None if figure.senses else _next_word().match(self.text, figure.end)
         return self._stem_at.get(match.end(), "") if match else ""
 
@@ -221,42 +208,25 @@ def _between(stems: Sequence[tuple[int, str]], start: int, end: int) -> Sequence
 
 @lru_cache(maxsize=16)
 def _negations(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Words of negation, turns of speech with one left out ("not only"), and words that deny without one."""
-    around = words_around(lang.code)
-    denying = re.compile(around.get("denials") or "(?!)", re.IGNORECASE)
-    plain = [word for word in lang.review["negations"] if not denying.fullmatch(word)]
-    spelled = "|".join(re.escape(word).replace("'", "['’]") for word in plain)
-    negations = rf"(?<!\w)(?:{spelled})(?!\w)(?! (?:{around.get('not_only', '-')})(?!\w))"
-    denials = rf"(?<!\w)(?:{denying.pattern})(?!\w)"
-    return re.compile(negations, re.IGNORECASE), re.compile(denials, re.IGNORECASE)
-
-
-@lru_cache(maxsize=16)
-def _dates(lang: Language) -> re.Pattern[str]:
-    """A month beside its day; capitals count where the language writes months so: "one may say" is no date.
-
-    A day in words leaves blanks behind: `dated` writes the figure in its place.
-    """
-    flags = re.IGNORECASE if lang.months[0].islower() else 0
-    months = "|".join(rf"{month[:3]}(?:{month[3:]}|[^\W\d_]?\.?(?!\w))" for month in lang.months)
-    link = rf"(?:(?:{words_around(lang.code).get('of', '-')})\s{{1,24}})?"
-    day, year = r"(?<![\w/.,-])(?P<day{n}>\d{{1,2}})(?:st|nd|rd|th|[°ºª.])?", r"(?P<year{n}>(?:19|20)\d\d)(?!\d)"
-    first = rf"{day.format(n='')}\s{{1,24}}{link}(?P<month>{months})(?:,?\s{{1,24}}{link}{year.format(n='')})?"
-    after = rf"(?<!\w)(?P<month2>{months})\s{{1,24}}{day.format(n=2)}(?!\w)(?:,?\s{{1,24}}{year.format(n=2)})?"
-    return re.compile(f"{first}|{after}", flags)
+    """Two patterns over folded text: words of negation, except in idioms ("not only"); and words that deny alone."""
+    denials = re.compile(lang.review["denials"])
+    negations = any_of(word for word in lang.review["negations"] if not denials.fullmatch(fold(word)))
+    return re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})"), denials
 
 
 @lru_cache(maxsize=16)
 def _turns(lang: Language) -> re.Pattern[str]:
-    turns = words_around(lang.code).get("turns") or "(?!)"
-    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s?(?<!\w)(?:{turns})(?!\w))|,(?!\d)", re.IGNORECASE)
+    """Ends of the clauses that a negation applies to; `turn` is one after which no negation is carried on."""
+    return re.compile(rf"(?P<turn>[;:()]|\s[-–—]\s|,?\s?(?<!\w)(?=\w){lang.review['turns']})|,(?!\d)")
 
 
 @lru_cache(maxsize=1)
 def _next_word() -> re.Pattern[str]:
-    return re.compile(rf"\+?[*_ ]{{1,4}}(?:(?:{words_around()['of']}) ?)?(?=[^\W\d_]{{3}})")
+    return re.compile(rf"\+?[*_ ]{{1,4}}(?:(?:{words_around('of')}) ?)?(?=[^\W\d_]{{3}})")
 
 
 @lru_cache(maxsize=1)
-def _joins() -> re.Pattern[str]:
-    return re.compile(rf"[;]|[,:](?!\d)|\b(?:{words_around()['joins']})\b")
+def _conjunctions() -> re.Pattern[str]:
+    """Ends of clauses over folded text, in all languages: an answer may be in another than the base."""
+    own = "|".join(language(code).review[key] for code in known_languages() for key in ("joins", "turns"))
+    return re.compile(rf"[;]|[,:](?!\d)|(?<!\w)(?=\w)(?:{own})")  # alternatives are tried at heads of words only

@@ -15,7 +15,7 @@ from cervella.brains.extractive.brain import ExtractiveBrain
 from cervella.claims.citations import Citations, find_citations
 from cervella.protocols import Brain
 from cervella.text.language import language, words
-from cervella.text.sentences import quotations
+from cervella.text.quotations import quoted_texts
 from cervella.types import BrainEvent, Completion, Finished, Passage, Prompt, Status, TextDelta, Usage
 from tests.conftest import PATIENCE
 
@@ -160,7 +160,7 @@ def test_every_citation_is_supported_and_no_mark_is_invented(case: str) -> None:
 def test_every_word_between_quotation_marks_stands_in_the_passage(case: str) -> None:
     question, source, _ = CASES[case]
     text = answer(prompt(question, source))
-    assert all(flat(quoted) in flat(source.text) for quoted in quotations(text))
+    assert all(flat(quoted) in flat(source.text) for quoted in quoted_texts(text))
 
 
 @pytest.mark.parametrize("case", ["table", "split table"])

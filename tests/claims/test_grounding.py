@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from cervella.claims.grounding import best_quote, supports
 from cervella.text.language import language
 from cervella.text.quantities import quantities
+from cervella.text.quotations import quoted_texts
 from cervella.text.reading import ReadText
-from cervella.text.sentences import quotables, quotations
+from cervella.text.sentences import quotables
 from cervella.types import Passage
 from tests.conftest import PATIENCE, make_passage
 
@@ -147,7 +148,7 @@ def test_a_whole_number_reads_the_same_in_every_writing(value: int) -> None:
     ],
 )
 def test_quotations_are_cut_at_ellipses(text: str, pieces: list[str]) -> None:
-    assert quotations(text) == pieces
+    assert quoted_texts(text) == pieces
 
 
 PIECES = """# Titolo

@@ -26,7 +26,7 @@ from cervella.soul.traits import Traits
 from cervella.testing import ScriptedBrain
 from cervella.text.language import language
 from cervella.text.quantities import quantities
-from cervella.text.sentences import normal
+from cervella.text.quotations import normal
 from cervella.types import Passage
 
 IT = language("it")

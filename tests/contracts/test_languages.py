@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import datetime
 import json
+import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,11 @@ def test_no_module_names_a_language(module: Path) -> None:
         "evaluation/comparison/rubric_run.py": {"en"},  # what its judge is asked in
     }
     assert code_names_in(module) == allowed.get(module.relative_to(PACKAGE).as_posix(), set())
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "text").glob("*.toml")), ids=lambda path: path.name)
+def test_no_file_of_data_outside_the_folders_of_languages_has_a_table_for_a_language(path: Path) -> None:
+    assert not set(tomllib.loads(path.read_text(encoding="utf-8"))) & set(LANGUAGES)
 
 
 def rows_of(name: str) -> list[dict[str, Any]]:

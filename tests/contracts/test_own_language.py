@@ -105,6 +105,37 @@ def test_an_invented_language_is_indexed_searched_asked_and_reviewed(tmp_path: P
     assert not italian & set(re.findall(r"\w+", said.casefold()))
 
 
+def test_an_invented_language_brings_its_own_words_around_figures_negations_clauses_and_dates(
+    tmp_path: Path, languages: Path
+) -> None:
+    own = languages / CODE
+    numbers = tomllib.loads((own / "numbers.toml").read_text(encoding="utf-8"))
+    around = {"million": "zvyyvba", "percent": "cre prag", "monthly": "zbaguyl", "dozen": "qbmra", "range": "hagvy"}
+    (own / "numbers.toml").write_text(tomli_w.dumps(around | numbers), encoding="utf-8")
+    (own / "units.toml").write_text('eur = "rheb"\nday = "qnl qnlf"\n', encoding="utf-8")
+    claims = tomllib.loads((own / "claims.toml").read_text(encoding="utf-8"))
+    words = {"turns": ["ohg"], "denials": ["jvgubhg"], "not_only": ["bayl"], "joins": ["naq"]}
+    (own / "claims.toml").write_text(tomli_w.dumps(claims | words), encoding="utf-8")
+    dates = (own / "dates.toml").read_text(encoding="utf-8")
+    (own / "dates.toml").write_text(re.sub(r"(?s)ordinals = \[.*?\]", 'ordinals = ["gu"]', dates), encoding="utf-8")
+    script = f"""
+from cervella.text.language import language
+from cervella.text.reading import ReadText
+def read(text): return ReadText(text, language({CODE!r}))
+print([sorted(one.readings) for one in read("3 zvyyvba rheb, 5 cre prag, gjb qbmra").figures])
+print([one.senses[0][0] for one in read("3 hagvy 5 qnlf").figures], read("9 rheb zbaguyl").figures[0].rate)
+print([one.denies for one in read("jvgubhg n cyna ohg abj").statements], read("abg bayl").statements[0].denies)
+print(len(read("n naq o ohg p").clauses), read("{turned("January")} 9gu, 2026").dates)
+"""
+    done = run(tmp_path, languages, "-c", script)
+    assert done.stdout.splitlines() == [
+        "[['3000000'], ['5'], ['24']]",
+        "['time', 'time'] month",
+        "[True, False] False",
+        "3 frozenset({'2026-01-09'})",
+    ], done.stderr
+
+
 def test_checks_in_an_invented_language_are_run_or_not_scored(tmp_path: Path, languages: Path) -> None:
     script = f"""
 from cervella.checks import Check, Context, check_kinds, run_check
@@ -140,7 +171,7 @@ def test_a_language_without_a_required_file_says_which(
         ("dates.toml", "months", "mouths", "unknown key 'mouths' in dates.toml"),
         ("dates.toml", "written = ", "# ", "lacks the key 'written' in dates.toml"),
         ("small-talk.toml", "most_stems = 2", 'most_stems = "2"', "another kind of value for 'most_stems'"),
-        ("abstention.toml", "forms = [", 'forms = [\n    "a (b",', "a phrase for 'forms' in abstention.toml"),
+        ("abstention.toml", "forms = [", 'forms = [\n    "a (b",', "a bad pattern for 'forms' in abstention.toml"),
         ("dates.toml", '    "Wnahnel",\n', "", "11 texts for 'months' in dates.toml"),
         ("prompt.toml", "{today}", "{tomorrow}", "a place that nothing fills, or a lone brace, in 'instructions'"),
         ("constitution.md", "{today}", "{", "a lone brace, in constitution.md"),

@@ -118,8 +118,8 @@ def test_months_are_found_with_the_day_that_stands_before() -> None:
     assert IT.find_months("dal 20 gennaio a FEBBRAIO del 2027, non marzolino 3") == [(20, 1), (None, 2)]
 
 
-def test_a_word_that_is_also_a_month_is_none_without_a_number() -> None:
-    assert language("en").find_months("You may leave on May 20") == [(None, 5)]
+def test_a_word_that_is_also_a_month_is_none_without_a_day() -> None:
+    assert language("en").find_months("You may leave on May 20") == [(20, 5)]
 
 
 @given(st.dates(min_value=datetime.date(1900, 1, 1), max_value=datetime.date(2099, 12, 31)))
