@@ -227,7 +227,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "a model without a brain": (configured(brain='"extractive"\nmodel = "x"'), 2, "model", "[brains.ollama] model"),
     "a model in place of a brain": (configured(brain='"qwen3:4b"'), 2, "qwen3", '"ollama:qwen3:4b"'),
     "a file in place of a brain": (configured(brain='"models/x.gguf"'), 2, "x.gguf", 'brain = "embedded"'),
-    "an address in place of a brain": (configured(brain='"http://localhost:8000/v1"'), 2, "http", "and its url"),
+    "an address in place of a brain": (configured(brain='"http://localhost:8000/v1"'), 2, "http", "set url there"),
     "a text without its question": (typed("review", "-"), 2, "question", "--question"),
     "typo in an option of a brain": (
         configured(brain='"mio"', more='[brains.mio]\nkind = "echo"\nmodle = "x"\n'), 2, "modle", "'model'",
@@ -240,7 +240,7 @@ MISTAKES: dict[str, tuple[Mistake, int, str, str]] = {
     "empty Constitution": (constitution("\n"), 1, "leaves no text", "Describe the persona"),
     "over-budget Constitution": (constitution("# Chi sono\n" + "Parola. " * 2000), 1, "budget", "max_tokens"),
     "a picture for a Constitution": (constitution(b"\x89PNG\r\n\x1a\n\0\0"), 1, "not UTF-8", "UTF-8"),
-    "a secret in the Constitution": (constitution(f"# Io\n\nChiave: {SECRET}\n"), 1, "secret", "Take it out"),
+    "a secret in the Constitution": (constitution(f"# Io\n\nChiave: {SECRET}\n"), 1, "secret", "Remove it"),
     "empty question": (typed("ask", "  "), 2, "question", "not empty"),
     "empty search": (typed("search", ""), 2, "question", "not empty"),
     "question without quotes": (typed("ask", "Perché", "il", "lancio?"), 2, "extra argument", "in quotes"),
