@@ -76,7 +76,7 @@ if TYPE_CHECKING:  # each name under its own name, so that type checkers take it
         UnknownBrainError as UnknownBrainError,
         UnmatchedPatternError as UnmatchedPatternError,
     )
-    from cervella.knowledge.index.index import RolledBack as RolledBack
+    from cervella.knowledge.index.writer import RolledBack as RolledBack
     from cervella.protocols import (
         Brain as Brain,
         Embedder as Embedder,
@@ -224,7 +224,7 @@ _HOME = {
     "Role": "types",
     "RoleConfig": "configuration.settings",
     "RolesConfig": "configuration.settings",
-    "RolledBack": "knowledge.index.index",
+    "RolledBack": "knowledge.index.writer",
     "RouteDecision": "brains.routing.router",
     "Row": "records.ledger.rows",
     "SecondOpinion": "types",

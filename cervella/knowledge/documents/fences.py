@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["inner_fences", "opens_inside", "without_inner_fences"]
-
 _FENCE = re.compile(r"[ \t]*(?P<mark>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)")
 _LANGUAGE = re.compile(r"[^\W\d_][\w+#.-]*(?:[ {:].*)?")
 _MOST_FENCES = 2000  # more in one file are no writing of people's; they are read as CommonMark does

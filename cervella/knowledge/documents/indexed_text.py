@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["embedding_text", "indexed_lines", "indexed_text"]
-
 # Patterns that begin with a literal or a set are found at the speed of a search; one alternative that does not costs
 # twenty times as much. Hence several, each with what it must not follow behind its first character.
 _BORDER = re.compile(r"\+[-=+]{2,}|[\u2500-\u259f]+")

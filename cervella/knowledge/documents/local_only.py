@@ -13,8 +13,6 @@ from cervella.errors import KnowledgeError, UnmatchedPatternError
 from cervella.knowledge.documents.patterns import Glob, forms_of, lies, nearest_paths, understood, widened
 from cervella.knowledge.documents.scan import Scan, scan
 
-__all__ = ["LocalOnly", "local_only_in", "local_only_of"]
-
 _logger = logging.getLogger("cervella.knowledge.local_only")
 
 

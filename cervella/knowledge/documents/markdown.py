@@ -19,8 +19,6 @@ from cervella.text.markdown import block_parser
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-__all__ = ["Block", "Document", "parse", "parts_of_fence", "split_lines"]
-
 Kind: TypeAlias = Literal[
     "heading", "paragraph", "list", "item", "quote", "table", "fence", "box", "html", "rule", "front_matter"
 ]

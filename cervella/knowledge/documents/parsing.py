@@ -11,8 +11,6 @@ from types import MappingProxyType
 from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
-__all__ = ["SafeParser", "parse_within", "plain", "too_slow"]
-
 _ORDINARY = 50_000  # characters; what takes a parser longest takes well under a second up to here
 # Of processor time; prose takes 0.1 s a million characters, lists ten times that.
 _SECONDS, _SECONDS_PER_MILLION = 0.4, 1.1

@@ -19,8 +19,6 @@ from pathlib import Path, PurePath
 from cervella.text.language import fold
 from cervella.types.filters import path_matches
 
-__all__ = ["Glob", "forms_of", "lies", "nearest_paths", "understood", "widened"]
-
 _SHOWN = 3  # nearest paths
 _NEAR = 0.6  # the ratio of difflib from which two names are near
 _LONG = 4  # letters from which a name that is part of another is near it

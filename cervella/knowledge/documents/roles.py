@@ -20,8 +20,6 @@ from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
 
-__all__ = ["ROLES_VERSION", "DocumentFacts", "Role", "Roles", "facts_of"]
-
 ROLES_VERSION = "4"
 """Changes when documents are described by other rules: the next run of the indexer reads all of them anew."""
 

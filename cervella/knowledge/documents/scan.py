@@ -18,8 +18,6 @@ from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import Redaction, SkippedFile
 from cervella.types.filters import path_matches
 
-__all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "digest", "is_unknown", "read", "scan"]
-
 SKIP_REASONS: dict[str, str] = {
     "not_markdown": "its name does not end in .md or .markdown",
     "excluded": "hidden, secret by its name, or excluded by the configuration",

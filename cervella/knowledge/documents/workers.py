@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-__all__ = ["FAILURES", "Worker", "stopped_after"]
-
 FAILURES = (OSError, EOFError, pickle.UnpicklingError)
 """What a call raises where there is no process, or it ended before it answered."""
 

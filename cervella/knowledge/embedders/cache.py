@@ -25,8 +25,6 @@ from cervella.process.forks import unforked
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["MAX_BYTES", "EmbeddingCache", "default_cache_folder"]
-
 MAX_BYTES = 1 << 30
 """Of vectors: some 650,000 of 384 dimensions. Beyond it the oldest quarter goes."""
 

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["E5Tokenizer", "E5Weights", "TorchE5", "dequantize", "torch_runs"]
-
 _BLOCK = 32
 _PASSAGE = "passage: "
 _PADDED_TOKENS = 4096

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["download", "is_complete", "is_offline", "local_folder"]
-
 _logger = logging.getLogger("cervella")
 _OTHER_ENGINES = ("onnx/", "openvino/", "coreml/")
 _OTHER_WEIGHTS = (".onnx", ".h5", ".msgpack", ".ot", ".gguf", ".mlmodel", ".ckpt")

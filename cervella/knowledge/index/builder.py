@@ -19,8 +19,6 @@ from cervella.knowledge.index.words import load_lexical
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Builder"]
-
 _SAMPLE = 200  # vectors asked for by themselves in every run, besides those that it wrote
 _MANY_NEW = 0.25  # of the chunks: then confidence is calibrated anew
 _AT_ONCE = 256  # vectors stored in one write

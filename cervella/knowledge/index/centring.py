@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Geometry"]
-
 _SAMPLE = 600
 _QUESTIONS = 0.75
 """How much less the cosines of questions with passages spread than those of passages: 0.68 and 0.87 on two bases."""

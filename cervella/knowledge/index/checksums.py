@@ -17,8 +17,6 @@ from cervella.errors import IndexDamagedError, KnowledgeError
 from cervella.knowledge.index.manifest import SCHEMA_VERSION, damaged
 from cervella.process.files import flush
 
-__all__ = ["FILE_NAME", "MATRIX", "check_seal", "check_vectors", "outdated", "read_seal", "write_seal"]
-
 FILE_NAME = "seal.json"
 MATRIX = "vectors.npz"
 """A cache of Chroma's vectors: where it is not as it was sealed it is not read, and the index is not damaged."""

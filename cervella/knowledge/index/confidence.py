@@ -17,8 +17,6 @@ from cervella.text.language import Language, words
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ABSTAIN_BELOW", "calibrated", "confidence"]
-
 ABSTAIN_BELOW = 0.3
 """Lenient on purpose: a brain that is shown weak passages can still say that it does not know.
 

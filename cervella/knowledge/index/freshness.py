@@ -22,8 +22,6 @@ from cervella.knowledge.index.manifest import FileRow
 from cervella.process.files import FILE_MODE, replace_file
 from cervella.process.forks import ForkLock
 
-__all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
-
 _logger = logging.getLogger("cervella.knowledge")
 _FILE_NAME = "stamps.json"
 _EVERY = 5.0

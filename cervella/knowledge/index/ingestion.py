@@ -18,7 +18,7 @@ from cervella.knowledge.documents.local_only import LocalOnly
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import Scan, Source, is_unknown, read
 from cervella.knowledge.embedders.cache import EmbeddingCache
-from cervella.knowledge.embedders.embedders import Choice
+from cervella.knowledge.embedders.registry import Choice
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.confidence import calibrated
 from cervella.knowledge.index.manifest import ChunkRow, FileRow, chunk_id
@@ -27,8 +27,6 @@ from cervella.privacy.redaction import REDACTION_VERSION
 from cervella.protocols import Embedder
 from cervella.text.language import Language
 from cervella.types import IndexReport, Progress, Redaction, SkippedFile
-
-__all__ = ["Ingestion", "Plan", "Reading"]
 
 _BATCH = 16  # chunks embedded between two looks at whether to publish
 _FIRST = 256  # chunks embedded before vectors are published for the first time; then each time twice as many

@@ -14,11 +14,9 @@ from typing import Any
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.chunking import Chunk
 from cervella.knowledge.documents.markdown import split_lines
-from cervella.knowledge.embedders.embedders import BuiltWith
+from cervella.knowledge.embedders.registry import BuiltWith
 from cervella.process.forks import ForkLock, unforked
 from cervella.types import Status
-
-__all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id", "damaged"]
 
 SCHEMA_VERSION = 3
 FILE_NAME = "manifest.sqlite"

@@ -18,8 +18,6 @@ from cervella.knowledge.index.storage import Generation
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["VectorMatrix"]
-
 _MOST = 5_000  # vectors: 8 MB of 384 dimensions
 
 

@@ -18,8 +18,6 @@ from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.index.manifest import ChunkRow
 from cervella.protocols import Embedder
 
-__all__ = ["EmbedTransform", "vectors_of"]
-
 _WINDOW = 256
 """Chunks that are sorted by length before they are embedded: enough for batches of even lengths, few enough that what
 was asked for first comes first."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cervella.knowledge.embedders.embedders import NO_EMBEDDER, choose_embedder
+from cervella.knowledge.embedders.registry import NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.centring import Geometry
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.matrix import VectorMatrix
@@ -21,8 +21,6 @@ from cervella.protocols import Embedder
 
 if TYPE_CHECKING:
     import numpy as np
-
-__all__ = ["Snapshot", "load_snapshot"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,8 +30,6 @@ try:
 except ImportError:  # Windows: an open file there keeps its folder from being moved, which is lock enough
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Generation", "IndexFolder"]
-
 _LOCK_SECONDS = 1.0  # long enough for a writer that is just leaving
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
 _ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")

@@ -21,8 +21,6 @@ from cervella.process.forks import LibraryThreads, immortal
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["VectorStore"]
-
 FOLDER_NAME = "chroma"
 _TABLES = "chroma.sqlite3"
 _PAGE = 2_000  # ids per read

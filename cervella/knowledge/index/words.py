@@ -21,8 +21,6 @@ from cervella.knowledge.index.manifest import damaged
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Bm25", "LexicalIndex", "load_lexical", "ngrams_of", "write_lexical"]
-
 _K1, _B = 1.2, 0.75  # the values that Lucene ships
 _NGRAM = 4  # characters
 _FORMAT = "4"  # changes with what is written

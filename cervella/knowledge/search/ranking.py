@@ -21,8 +21,6 @@ from cervella.knowledge.index.snapshot import Snapshot
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Standing", "by_vectors", "by_words", "newest_first", "selected", "standing", "with_file"]
-
 _WORDS = 6.0
 """What a chunk gains that says all of the query, by stems and, once more, by n-grams. Best at 4 to 8 on both bases."""
 _WORDS_ALONE = 20.0

@@ -37,8 +37,6 @@ from cervella.types import Filters, Passage, Retrieval
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["HybridRetriever"]
-
 _NEAREST = 200  # vectors that take part in the fusion
 
 

@@ -15,7 +15,7 @@ from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, lo
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
 from cervella.knowledge.embedders.cache import EmbeddingCache
-from cervella.knowledge.embedders.embedders import Choice, choose_embedder
+from cervella.knowledge.embedders.registry import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Reading
@@ -26,8 +26,6 @@ from cervella.process.files import FILE_MODE
 from cervella.protocols import Embedder
 from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
-
-__all__ = ["KnowledgeIndex", "RolledBack"]
 
 _MANY = 20  # files gone at once, that together with the next look like an unmounted disk
 _SHARE = 1 / 3

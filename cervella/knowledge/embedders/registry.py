@@ -22,16 +22,6 @@ from cervella.protocols import Embedder
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = [
-    "NO_EMBEDDER",
-    "BuiltWith",
-    "Choice",
-    "choose_embedder",
-    "default_embedder",
-    "known_embedders",
-    "load_embedder",
-]
-
 NO_EMBEDDER = "none"
 DEFAULT_SENTENCE_TRANSFORMER = "intfloat/multilingual-e5-small"
 MAX_CHARACTERS = 8_000
