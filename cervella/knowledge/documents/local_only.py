@@ -62,7 +62,7 @@ def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOn
     readings = {
         one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns
     }
-    return _held(readings, folder, files)
+    return _local_only(readings, folder, files)
 
 
 def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str]) -> LocalOnly:
@@ -74,10 +74,10 @@ def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str])
             seen = local_only_in(scan(folder), folder, left)
             known = tuple(glob for glob in readings.values() if glob is not None)
             return LocalOnly(folder, (*known, *seen.globs), seen.nearest)
-    return _held(readings, folder, files)
+    return _local_only(readings, folder, files)
 
 
-def _held(readings: Mapping[str, Glob | None], folder: Path, files: Collection[str]) -> LocalOnly:
+def _local_only(readings: Mapping[str, Glob | None], folder: Path, files: Collection[str]) -> LocalOnly:
     return LocalOnly(
         folder,
         tuple(glob for glob in readings.values() if glob is not None),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervella.errors import IndexDamagedError
-from cervella.knowledge.index.centring import Geometry
+from cervella.knowledge.index.centring import Centring
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -52,7 +52,7 @@ class Builder:
         self._waiting: dict[str, Sequence[float] | np.ndarray] = {}
         self._written: set[str] = set()
         self._vectors_sound = True
-        self.geometry_is_new = False
+        self.centring_is_new = False
         """Whether what all vectors have in common was measured anew."""
 
     def close(self) -> None:
@@ -135,16 +135,16 @@ class Builder:
         import numpy as np
 
         manifest, work = self.begin()
-        former, new = manifest.meta("geometry"), manifest.without_lean()
+        former, new = manifest.meta("centring"), manifest.without_common_component()
         vectors = dict(sorted((one, vector) for page in self._vectors().items() for one, vector in page.items()))
         rows = np.asarray(list(vectors.values()), dtype=np.float32)
-        with self.storage.border():
+        with self.storage.translated_errors():
             VectorMatrix.write(work, list(vectors), rows)
-        geometry = Geometry.of(rows) if vectors else None
-        manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
-        self.geometry_is_new = self.geometry_is_new or not former or len(new) > _MANY_NEW * manifest.count()
-        if geometry is not None:
-            manifest.put_leans(dict(zip(vectors, geometry.leans(rows).tolist(), strict=True)))
+        centring = Centring.of(rows) if vectors else None
+        manifest.put_meta({"centring": centring.to_json() if centring else ""})
+        self.centring_is_new = self.centring_is_new or not former or len(new) > _MANY_NEW * manifest.count()
+        if centring is not None:
+            manifest.put_common_components(dict(zip(vectors, centring.common_components(rows).tolist(), strict=True)))
 
     def _vectors(self) -> VectorStore:
         """The vectors of the generation that is being made."""
@@ -160,7 +160,7 @@ class Builder:
                 new.upsert({one: vector for one, vector in page.items() if one in wanted})
         self._vectors().close()
         self._store = None
-        with self.storage.border():
+        with self.storage.translated_errors():
             VectorStore.move(aside, work)
             aside.rmdir()
 
@@ -184,7 +184,7 @@ class Builder:
             self._vectors_sound = True
         name = manifest.meta("lexical")
         if lexical and name:
-            with self.storage.border():
+            with self.storage.translated_errors():
                 shutil.copytree(self._base.path / name, work / name)
         return manifest, work
 

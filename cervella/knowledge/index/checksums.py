@@ -27,9 +27,9 @@ _TOUCHED = "acquire_write"
 """The table that Chroma writes when it opens its file; it says nothing of what is stored."""
 
 
-def write_seal(generation: Path) -> str:
+def write_checksums(generation: Path) -> str:
     """Seal a folder that nobody will write any more, and make it durable. Gives the seal's own SHA-256."""
-    files = sorted(path for path in generation.rglob("*") if path.is_file() and _is_sealed(generation, path))
+    files = sorted(path for path in generation.rglob("*") if path.is_file() and _has_checksum(generation, path))
     seal = {
         "schema": SCHEMA_VERSION,
         "files": {path.relative_to(generation).as_posix(): _digest(path) for path in files},
@@ -43,7 +43,7 @@ def write_seal(generation: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_seal(generation: Path, digest: str) -> Mapping[str, Any]:
+def read_checksums(generation: Path, digest: str) -> Mapping[str, Any]:
     """The seal of a generation. Raises IndexDamagedError where it is not the one of this SHA-256, or of another format.
 
     An older format has the code `index_outdated`.
@@ -91,7 +91,7 @@ def _is_vectors(name: str) -> bool:
     return name.startswith(_CHROMA + "/")
 
 
-def _is_sealed(generation: Path, path: Path) -> bool:
+def _has_checksum(generation: Path, path: Path) -> bool:
     name = path.relative_to(generation).as_posix()
     if name == FILE_NAME or name.startswith(_TABLES):  # nor a journal beside it
         return False

@@ -140,7 +140,7 @@ class Ingestion:
                     self.notify("index", number, len(todo))
             stems = manifest.stems()
             embedder = self._choice.built_with
-            with self._builder.storage.border():
+            with self._builder.storage.translated_errors():
                 lexical = write_lexical(work, stems)
                 for other in work.glob("lexical-*"):
                     if other.name != lexical:
@@ -217,7 +217,7 @@ class Ingestion:
                     builder.publish()
             raise
         builder.drop_stale()
-        if builder.geometry_is_new:
+        if builder.centring_is_new:
             self._calibrate(embedder)
 
     def _calibrate(self, embedder: Embedder) -> None:
@@ -260,8 +260,8 @@ class Ingestion:
             role = files[path].role or ""
             return 0 if role in _FIRST_ROLES else 2 if role in _LAST_ROLES else 1
 
-        newest_first = sorted(manifest.pending_paths(), key=lambda path: files[path].date or "", reverse=True)
-        return sorted(newest_first, key=late)
+        current_first = sorted(manifest.pending_paths(), key=lambda path: files[path].date or "", reverse=True)
+        return sorted(current_first, key=late)
 
     def report(self, plan: Plan, reading: Reading, found: Scan, *, seconds: float) -> IndexReport:
         manifest = self._builder.manifest

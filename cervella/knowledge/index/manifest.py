@@ -32,7 +32,7 @@ CREATE TABLE files (
 CREATE TABLE chunks (
     file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
     parent INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
-    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, lean REAL, PRIMARY KEY (file, ordinal)
+    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, common_component REAL, PRIMARY KEY (file, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
@@ -268,8 +268,8 @@ class Manifest:
         return [line.split() for text in texts for line in text.split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
-        """Id, path, parent, first and last line and lean of every chunk, in the order of the lexical index."""
-        columns = "id, path, parent, start_line, end_line, lean"
+        """Id, path, parent, first and last line and common_component of every chunk, in the order of the lexical index."""
+        columns = "id, path, parent, start_line, end_line, common_component"
         return self._rows(f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal")
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
@@ -297,15 +297,15 @@ class Manifest:
             "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
         )
 
-    def without_lean(self) -> list[str]:
-        """The ids of the chunks that have a vector, but no lean."""
-        return [row[0] for row in self._rows("SELECT id FROM chunks WHERE embedded = 1 AND lean IS NULL")]
+    def without_common_component(self) -> list[str]:
+        """The ids of the chunks that have a vector, but no common_component."""
+        return [row[0] for row in self._rows("SELECT id FROM chunks WHERE embedded = 1 AND common_component IS NULL")]
 
-    def put_leans(self, leans: Mapping[str, float]) -> None:
-        """Note the leans of chunks, by id."""
+    def put_common_components(self, common_components: Mapping[str, float]) -> None:
+        """Note the common_components of chunks, by id."""
         with self.transaction(), self._guard() as connection:
-            rows = [(lean, one) for one, lean in leans.items()]
-            connection.executemany("UPDATE chunks SET lean = ? WHERE id = ?", rows)
+            rows = [(common_component, one) for one, common_component in common_components.items()]
+            connection.executemany("UPDATE chunks SET common_component = ? WHERE id = ?", rows)
 
     def check(self) -> None:
         """Raises IndexDamagedError where SQLite finds its file broken."""

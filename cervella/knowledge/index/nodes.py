@@ -1,4 +1,4 @@
-"""The border to LlamaIndex: chunks go in as TextNodes, an IngestionPipeline embeds them.
+"""The translated_errors to LlamaIndex: chunks go in as TextNodes, an IngestionPipeline embeds them.
 
 Only that transformation is LlamaIndex's here. What changed, what is stored and what is removed stays with the manifest:
 a pipeline with a document store deletes the old before the new exists. What was embedded once is kept by our own cache:

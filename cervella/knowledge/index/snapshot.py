@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.embedders.registry import NO_EMBEDDER, choose_embedder
-from cervella.knowledge.index.centring import Geometry
+from cervella.knowledge.index.centring import Centring
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -42,9 +42,9 @@ class Snapshot:
     lines: Sequence[tuple[int, int]]
     """The first and the last line of the chunk at the same place."""
     embedder: Embedder | None
-    geometry: Geometry | None
+    centring: Centring | None
     """None while too few vectors were made to know it."""
-    leans: np.ndarray
+    common_components: np.ndarray
     """Of each chunk's vector, shape (chunks,); what is usual where it is not known."""
     calibration: tuple[float, float] | None
     """The usual best cosine of questions on other matters, and of the base's own headings."""
@@ -91,7 +91,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         chunks, built = manifest.places(), manifest.built_with
         choice = choose_embedder(asked, built)
         words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
-        geometry = Geometry.from_json(manifest.meta("geometry"))
+        centring = Centring.from_json(manifest.meta("centring"))
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors: VectorStore | VectorMatrix | None = None
         if choice.embedder is not None and VectorStore.exists(generation.path):
@@ -119,9 +119,9 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         passages=_passages([(path, parent) for _, path, parent, *_ in chunks]),
         lines=[(start, end) for *_, start, end, _ in chunks],
         embedder=choice.embedder,
-        geometry=geometry,
+        centring=centring,
         calibration=_pair(manifest.meta("calibration")),
-        leans=_leans([lean for *_, lean in chunks]),
+        common_components=_common_components([common_component for *_, common_component in chunks]),
         vectors=vectors,
         copied=copied,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
@@ -149,13 +149,15 @@ def _passages(parents: Sequence[tuple[str, int]]) -> list[range]:
     return out
 
 
-def _leans(known: Sequence[float | None]) -> np.ndarray:
+def _common_components(known: Sequence[float | None]) -> np.ndarray:
     import numpy as np
 
-    leans = np.asarray([np.nan if lean is None else lean for lean in known], dtype=np.float32)
-    missing = np.isnan(leans)
-    leans[missing] = 0.0 if missing.all() else leans[~missing].mean()
-    return leans
+    common_components = np.asarray(
+        [np.nan if common_component is None else common_component for common_component in known], dtype=np.float32
+    )
+    missing = np.isnan(common_components)
+    common_components[missing] = 0.0 if missing.all() else common_components[~missing].mean()
+    return common_components
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:

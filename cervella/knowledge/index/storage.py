@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
-from cervella.knowledge.index.checksums import check_seal, check_vectors, outdated, read_seal, write_seal
+from cervella.knowledge.index.checksums import check_seal, check_vectors, outdated, read_checksums, write_checksums
 from cervella.knowledge.index.manifest import damaged
 from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, replace_file, set_modes
 
@@ -56,7 +56,7 @@ class Generation:
         check_vectors(self.path, self.seal())
 
     def seal(self) -> Mapping[str, Any]:
-        return read_seal(self.path, self.digest)
+        return read_checksums(self.path, self.digest)
 
     def close(self) -> None:
         """Let go of it: a writer may remove it now. Only once."""
@@ -163,7 +163,7 @@ class IndexFolder:
 
     def new_work(self) -> Path:
         """An empty folder to make the next generation in."""
-        with self.border():
+        with self.translated_errors():
             work = self.path / f"work-{uuid.uuid4().hex[:12]}"
             work.mkdir(mode=0o700)  # until it is published nobody else comes to what is in it
             (work / _READERS).touch(mode=FILE_MODE)
@@ -175,8 +175,8 @@ class IndexFolder:
 
     def publish(self, work: Path, *, former: Generation | None) -> Generation:
         """Seal a folder and make it the current generation, at once or not at all."""
-        with self.border():
-            digest = write_seal(work)
+        with self.translated_errors():
+            digest = write_checksums(work)
             set_modes(work, self._mode)  # Chroma and numpy make their files as the umask says
             taken = [int(path.name[4:]) for path in self.path.glob("gen-*") if path.name[4:].isdigit()]
             generation = Generation(self.path / f"gen-{max(taken, default=0) + 1:08}", digest)
@@ -211,7 +211,7 @@ class IndexFolder:
         """Make the former generation the current one, and the current one the former. For the writer."""
         current = self._generations(self._pointer())[0]
         former = self.former()
-        with self.border():
+        with self.translated_errors():
             self._point(former, current)
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
@@ -236,7 +236,7 @@ class IndexFolder:
                 )
 
     @contextmanager
-    def border(self) -> Iterator[None]:
+    def translated_errors(self) -> Iterator[None]:
         """What the system refuses inside is a KnowledgeError."""
         with refused(
             KnowledgeError,
@@ -276,7 +276,7 @@ class IndexFolder:
             )
 
         with ExitStack() as held:
-            with self.border():
+            with self.translated_errors():
                 make_private_folder(self.path)
                 held.enter_context(locked(self.path / "writer.lock", seconds=_LOCK_SECONDS, busy=busy))
                 held.callback(note.unlink, missing_ok=True)

@@ -1,4 +1,4 @@
-"""The border to Chroma: vectors by chunk id, in an embedded store under the index folder. Text is not kept here."""
+"""The translated_errors to Chroma: vectors by chunk id, in an embedded store under the index folder. Text is not kept here."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class VectorStore:
     def _open(self) -> None:
         # Chroma takes 3 to 512 characters of [a-zA-Z0-9._-] as a name; a fingerprint may be anything.
         name = f"cervella-{hashlib.sha256(self._fingerprint.encode()).hexdigest()[:16]}"
-        with self._border():
+        with self._translated_errors():
             self._client = _open_client(self._where)
             _THREADS.started()
             _open.add(self)
             try:
-                self._collection = self._insist(
+                self._collection = self._retried(
                     self._client.get_or_create_collection,
                     name=name,
                     embedding_function=None,
@@ -57,7 +57,7 @@ class VectorStore:
                     metadata={"fingerprint": self._fingerprint},
                 )
                 self._batch = int(self._client.get_max_batch_size())
-                self._held: int | None = None  # counted at the first query, and again after a change: it is not cheap
+                self._count: int | None = None  # counted at the first query, and again after a change: it is not cheap
             except BaseException:
                 self._client.close()
                 raise
@@ -80,7 +80,7 @@ class VectorStore:
             return
         old, new = source / FOLDER_NAME, folder / FOLDER_NAME
         tables = shutil.ignore_patterns(f"{_TABLES}*")
-        with _sqlite_border(old):
+        with _sqlite_errors(old):
             shutil.copytree(old, new, ignore=tables)
             set_modes(new, FILE_MODE)  # what was for reading alone is written now
             before, after = sqlite3.connect(old / _TABLES), sqlite3.connect(new / _TABLES)
@@ -117,7 +117,7 @@ class VectorStore:
         self.close()
 
     @contextmanager
-    def _border(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         self.check_fork()
         from chromadb.errors import ChromaError
 
@@ -133,7 +133,7 @@ class VectorStore:
                 "`cervella index --rebuild`.",
             ) from error
 
-    def _insist(self, call: Callable[..., Any], **values: Any) -> Any:
+    def _retried(self, call: Callable[..., Any], **values: Any) -> Any:
         """Call again while Chroma's own threads lock its tables; all that is called so may be done twice."""
         from chromadb.errors import InternalError
 
@@ -151,18 +151,18 @@ class VectorStore:
         import numpy as np
 
         ids = list(vectors)
-        self._held = None
-        with self._border():
+        self._count = None
+        with self._translated_errors():
             for start in range(0, len(ids), self._batch):
                 part = ids[start : start + self._batch]
                 rows = np.asarray([vectors[one] for one in part], dtype=np.float32)
-                self._insist(self._collection.upsert, ids=part, embeddings=rows)
+                self._retried(self._collection.upsert, ids=part, embeddings=rows)
 
     def delete(self, ids: Sequence[str]) -> None:
-        self._held = None
-        with self._border():
+        self._count = None
+        with self._translated_errors():
             for start in range(0, len(ids), self._batch):
-                self._insist(self._collection.delete, ids=list(ids[start : start + self._batch]))
+                self._retried(self._collection.delete, ids=list(ids[start : start + self._batch]))
 
     def ids(self) -> set[str]:
         """Every id that has a vector."""
@@ -180,8 +180,8 @@ class VectorStore:
     def _pages(self, include: list[Any]) -> Iterator[Any]:
         offset = 0
         while True:
-            with self._border():
-                page = self._insist(self._collection.get, include=include, limit=_PAGE, offset=offset)
+            with self._translated_errors():
+                page = self._retried(self._collection.get, include=include, limit=_PAGE, offset=offset)
             if not page["ids"]:
                 return
             yield page
@@ -196,15 +196,15 @@ class VectorStore:
             return {one: cosine for one, cosine in wide.items() if one in wanted}
         if narrow == []:
             return {}
-        with self._border():
-            if self._held is None:
-                self._held = int(self._insist(self._collection.count))
-            if not self._held:
+        with self._translated_errors():
+            if self._count is None:
+                self._count = int(self._retried(self._collection.count))
+            if not self._count:
                 return {}
-            found = self._insist(
+            found = self._retried(
                 self._collection.query,
                 query_embeddings=vector.reshape(1, -1),
-                n_results=min(count, self._held),
+                n_results=min(count, self._count),
                 ids=narrow,
                 include=["distances"],
             )
@@ -222,8 +222,8 @@ class VectorStore:
         for page in self.items() if ids is None else self._some(sorted(ids)):
             names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
             for start in range(0, len(names), _ASKED):
-                with self._border():
-                    found = self._insist(
+                with self._translated_errors():
+                    found = self._retried(
                         self._collection.query,
                         query_embeddings=rows[start : start + _ASKED],
                         n_results=10,
@@ -238,14 +238,14 @@ class VectorStore:
 
     def _some(self, ids: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, len(ids), _PAGE):
-            with self._border():
-                page = self._insist(self._collection.get, ids=list(ids[start : start + _PAGE]), include=["embeddings"])
+            with self._translated_errors():
+                page = self._retried(self._collection.get, ids=list(ids[start : start + _PAGE]), include=["embeddings"])
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
 
     def _set_rhythm(self, rhythm: Any) -> None:
         with warnings.catch_warnings():  # Chroma warns of the way in which it wrote "no embedding function" itself
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._insist(self._collection.modify, configuration={"hnsw": rhythm})
+            self._retried(self._collection.modify, configuration={"hnsw": rhythm})
 
     def compact(self) -> None:
         """Have all vectors in the graph on disk, and close: Chroma keeps up to a thousand in a queue beside it, twice.
@@ -254,15 +254,15 @@ class VectorStore:
         """
         self.close()
         self._open()
-        with self._border():
+        with self._translated_errors():
             # Before anything is looked at: with the first look Chroma opens its graph, and heeds this no more.
             self._set_rhythm({"batch_size": 2, "sync_threshold": 2})
-            few = self._insist(self._collection.get, limit=_FEW, include=["embeddings"])
+            few = self._retried(self._collection.get, limit=_FEW, include=["embeddings"])
             if few["ids"]:
-                self._insist(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
+                self._retried(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
             self._set_rhythm(_RHYTHM)
         self.close()
-        with _sqlite_border(self._where):
+        with _sqlite_errors(self._where):
             connection = sqlite3.connect(self._where / _TABLES, isolation_level=None)
             try:
                 connection.execute("VACUUM")
@@ -284,7 +284,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _sqlite_border(where: Path) -> Iterator[None]:
+def _sqlite_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
