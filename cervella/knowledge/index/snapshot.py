@@ -1,4 +1,4 @@
-"""One state of an index, loaded for searching."""
+"""One generation of an index, loaded for searching."""
 
 from __future__ import annotations
 
@@ -25,51 +25,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One generation of an index, in memory; texts stay on disk."""
+    """One generation of an index. Texts stay on disk.
+
+    A chunk's position is its index, from 0, in the order of path and ordinal. `paths`, `passages`, `lines` and
+    `common_components` are indexed by position.
+    """
 
     generation: Generation
-    """Held, so that no writer removes it."""
+    """Locked, so that no writer removes it."""
     manifest: Manifest
     files: Mapping[str, FileRow]
     ids: Sequence[str]
     paths: Sequence[str]
-    """Of the chunk at the same place."""
     places: Mapping[str, int]
-    """By id."""
+    """The position of each chunk id."""
     words: LexicalIndex
     passages: Sequence[range]
-    """The places of the chunks that are one passage with the chunk at the same place."""
+    """The positions of all chunks of the same passage."""
     lines: Sequence[tuple[int, int]]
-    """The first and the last line of the chunk at the same place."""
+    """First and last line, 1-based, inclusive."""
     embedder: Embedder | None
     centring: Centring | None
-    """None while too few vectors were made to know it."""
+    """None if the index has too few vectors."""
     common_components: np.ndarray
-    """Of each chunk's vector, shape (chunks,); what is usual where it is not known."""
+    """Shape (chunks,). A chunk without one has the mean of the others."""
     calibration: tuple[float, float] | None
-    """The usual best cosine of questions on other matters, and of the base's own headings."""
+    """The median best cosine of off-topic questions, and that of the index's own headings; None if unknown."""
     vectors: VectorStore | VectorMatrix | None
-    """None while there is none, or none that can be asked here."""
+    """None if the index has no vectors, or its embedder does not run here."""
     copied: TemporaryDirectory[str] | None
-    """Where the vectors lie that are asked, if not in the generation."""
+    """A writable copy of the vectors, if the generation is read-only."""
     wants_vectors: bool
     pending: int
     """Chunks that have no vector yet."""
     warning: str | None
-    """Why vectors are not searched although the index is made for them."""
+    """The reason why the index's vectors are not searched."""
 
     def is_current(self, path: Path) -> bool:
-        """Whether this is the generation in that folder."""
+        """Whether this snapshot's generation is in the folder `path`."""
         return self.generation.path == path
 
     def coverage(self) -> float:
-        """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
+        """The share of chunks that have a vector, 0 to 1; 1.0 for an index built without an embedder."""
         if not self.wants_vectors or not self.ids:
             return 1.0
         return 1.0 - self.pending / len(self.ids)
 
     def text(self, passage: range) -> str:
-        """What a passage says: exactly its lines."""
+        """The lines of a passage, joined by \\n. `passage` are the positions of its chunks."""
         start, end = self.lines[passage[0]][0], self.lines[passage[-1]][1]
         return self.manifest.lines(self.paths[passage[0]], start, end)
 
@@ -121,7 +124,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         embedder=choice.embedder,
         centring=centring,
         calibration=_pair(manifest.meta("calibration")),
-        common_components=_common_components([common_component for *_, common_component in chunks]),
+        common_components=_common_components([value for *_, value in chunks]),
         vectors=vectors,
         copied=copied,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
@@ -131,7 +134,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
 
 
 def _copied(generation: Path) -> TemporaryDirectory[str]:
-    """A copy of the vectors of an index that this user may only read: Chroma writes into its store to open it."""
+    """Copy the vectors of a read-only generation to a temporary folder, because Chroma writes to a store it opens."""
     folder = TemporaryDirectory(prefix="cervella-", ignore_cleanup_errors=True)
     try:
         VectorStore.copy(generation, Path(folder.name))
@@ -149,15 +152,13 @@ def _passages(parents: Sequence[tuple[str, int]]) -> list[range]:
     return out
 
 
-def _common_components(known: Sequence[float | None]) -> np.ndarray:
+def _common_components(stored: Sequence[float | None]) -> np.ndarray:
     import numpy as np
 
-    common_components = np.asarray(
-        [np.nan if common_component is None else common_component for common_component in known], dtype=np.float32
-    )
-    missing = np.isnan(common_components)
-    common_components[missing] = 0.0 if missing.all() else common_components[~missing].mean()
-    return common_components
+    values = np.asarray([np.nan if value is None else value for value in stored], dtype=np.float32)
+    missing = np.isnan(values)
+    values[missing] = 0.0 if missing.all() else values[~missing].mean()
+    return values
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:

@@ -1,9 +1,9 @@
-"""From a query to a score for every chunk: words, n-grams and vectors, what its file says besides, and what holds.
+"""Scores chunks for a query by stems, character n-grams, vectors and facts about their files, and selects passages.
 
-Scores are in spreads: the standard deviation of a question's cosines with the passages of the base. What the words
-say is a share of what the query could score at all, so that a question of rare words weighs them, and one whose words
-the base does not have common_components on the vectors by itself. The few constants were swept over the
-questions of docs/explanation/retrieval.md, which tells what each is worth and what was tried beside it.
+All scores have one unit of measure: the standard deviation of the centred cosines between questions and passages of
+the index. The lexical score is a share of the highest score that the query could reach. So a query of rare words is
+decided by words, and a query whose words the index lacks is decided by vectors. The constants were chosen on the
+questions of docs/explanation/retrieval.md, which reports the effect of each.
 """
 
 from __future__ import annotations
