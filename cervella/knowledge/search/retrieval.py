@@ -164,7 +164,7 @@ class HybridRetriever:
 
     def _current(self) -> Snapshot:
         build = self._storage.current()
-        if self._loaded is None or not self._loaded.is_current(build):
+        if self._loaded is None or self._loaded.generation.path != build:
             self.close()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._facts = file_facts(self._loaded, self._roles)
