@@ -142,7 +142,7 @@ def _contents(path: Path) -> str | None:
         if any(sign in str(error) for sign in ("locked", "disk", "unable to open")):
             raise KnowledgeError(
                 f"{str(path)!r} can't be read: {error}.",
-                remedy="Check its disk, and that no other program holds it.",
+                remedy="Check its disk, and that no other program has it open.",
                 code="index_unusable",
             ) from error
         raise damaged("index", path.parent.parent, f"{_TABLES!r}: {error}") from error

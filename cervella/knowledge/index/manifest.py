@@ -327,7 +327,7 @@ def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:
 def _unusable(path: Path, error: sqlite3.Error) -> KnowledgeError:
     return KnowledgeError(
         f"The index at {str(path)!r} can't be used: {error}.",
-        remedy="Check the free space and the rights of its folder, and that no other program holds it.",
+        remedy="Check the free space and the rights of its folder, and that no other program has it open.",
         code="index_unusable",
     )
 

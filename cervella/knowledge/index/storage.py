@@ -65,7 +65,7 @@ class Generation:
 
 
 class IndexFolder:
-    """The folder that holds an index."""
+    """The folder of an index."""
 
     def __init__(self, path: Path, mode: int = FILE_MODE) -> None:
         """`mode` are the permission bits of files that a writer makes; those of folders are derived from it."""

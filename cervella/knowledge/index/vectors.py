@@ -49,7 +49,8 @@ class VectorStore:
             from chromadb.config import Settings
 
             settings = Settings(anonymized_telemetry=False)
-            self._client: Any = chromadb.PersistentClient(str(self._where), settings=settings)
+            client: Any = chromadb.PersistentClient(str(self._where), settings=settings)
+            self._client = client
             _THREADS.started()
             _open.add(self)
             try:
