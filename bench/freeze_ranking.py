@@ -19,7 +19,7 @@ import numpy as np
 
 from cervella.knowledge import KnowledgeIndex
 from cervella.knowledge.documents.indexed_text import indexed_text
-from cervella.knowledge.embedders.embedders import load_embedder
+from cervella.knowledge.embedders.registry import load_embedder
 from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.index.vectors import VectorStore

@@ -23,7 +23,7 @@ from cervella import Agent
 from cervella.evaluation.search.retrieval import evaluate_retrieval
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.question_file import load_questions
-from cervella.knowledge.embedders.embedders import load_embedder
+from cervella.knowledge.embedders.registry import load_embedder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "corpora"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cervella.brains.routing.router import RouteDecision
     from cervella.brains.shield.shield import Guard
     from cervella.configuration.config import Config
-    from cervella.knowledge.index.index import RolledBack
+    from cervella.knowledge.index.writer import RolledBack
     from cervella.protocols import Embedder, Retriever, Soul
     from cervella.records.conversations import Conversations
     from cervella.records.ledger import Ledger

@@ -24,7 +24,7 @@ from cervella.cli.output import counted, print_json, print_wrapped
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.documents.local_only import local_only_in
 from cervella.knowledge.documents.scan import scan
-from cervella.knowledge.embedders.embedders import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
+from cervella.knowledge.embedders.registry import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.prompt.layout import estimate_tokens
 from cervella.protocols import optional_members

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cervella.knowledge.documents.scan import SKIP_REASONS
-    from cervella.knowledge.embedders.embedders import default_embedder, load_embedder
-    from cervella.knowledge.index.index import KnowledgeIndex
+    from cervella.knowledge.embedders.registry import default_embedder, load_embedder
+    from cervella.knowledge.index.writer import KnowledgeIndex
     from cervella.knowledge.search.retrieval import HybridRetriever
 
 __all__ = ["SKIP_REASONS", "HybridRetriever", "KnowledgeIndex", "default_embedder", "load_embedder"]
@@ -16,9 +16,9 @@ __all__ = ["SKIP_REASONS", "HybridRetriever", "KnowledgeIndex", "default_embedde
 _HOMES = {
     "SKIP_REASONS": "documents.scan",
     "HybridRetriever": "search.retrieval",
-    "KnowledgeIndex": "index.index",
-    "default_embedder": "embedders.embedders",
-    "load_embedder": "embedders.embedders",
+    "KnowledgeIndex": "index.writer",
+    "default_embedder": "embedders.registry",
+    "load_embedder": "embedders.registry",
 }
 
 

@@ -1,5 +1,4 @@
 """The soul: the Constitution, its sections and the traits that it declares."""
 
-from cervella.soul.constitution import Constitution as Constitution
-from cervella.soul.constitution import Section as Section
+from cervella.soul.constitution import Constitution as Constitution, Section as Section
 from cervella.soul.traits import Traits as Traits

@@ -14,8 +14,7 @@ from pathlib import Path
 from cervella.errors import SoulError, refused
 from cervella.privacy.redaction import find_secrets
 from cervella.prompt.layout import estimate_tokens
-from cervella.text.language import DEFAULT_LANGUAGE, known_languages
-from cervella.text.language import language as language_of
+from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language as language_of
 
 RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
 """A comment on the line after a heading. It excludes the section from the system prompt; a search still finds it."""

@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeAlias, overload
 
 from cervella.types.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
 from cervella.types.filters import Filters as Filters
-from cervella.types.verdict import ReviewIssue as ReviewIssue
-from cervella.types.verdict import ReviewVerdict as ReviewVerdict
-from cervella.types.verdict import SecondOpinion as SecondOpinion
+from cervella.types.verdict import (
+    ReviewIssue as ReviewIssue,
+    ReviewVerdict as ReviewVerdict,
+    SecondOpinion as SecondOpinion,
+)
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]

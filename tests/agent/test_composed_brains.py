@@ -144,7 +144,7 @@ def test_brains_route_on_the_command_line(isolated: Path, capsys: pytest.Capture
     assert main(["brains", "route", "Quanto costa il piano piccolo?"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("casa: ")
-    assert "then, where it fails: lontana" in said
+    assert "then, if it fails: lontana" in said
     assert main(["brains"]) == 0
     assert "* router" in capsys.readouterr().out
     assert main(["doctor"]) == 0

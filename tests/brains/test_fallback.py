@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.fallback import Fallback

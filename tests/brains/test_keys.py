@@ -369,7 +369,7 @@ def test_a_download_tells_no_token(status: int, server: FaultServer, tmp_path: P
 
 
 def test_an_embedder_that_is_not_fetched_tells_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cervella.knowledge.embedders import embedders as embedding
+    from cervella.knowledge.embedders import registry as embedding
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=None))
 

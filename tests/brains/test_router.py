@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.router import RouteDecision, Router, Rule, default_rules, features_of, rules_of

@@ -182,7 +182,7 @@ def test_a_damaged_former_generation_is_not_rolled_back_to(twice: Path, capsys: 
         former.rename(index / "elsewhere")
     code, err = failed(capsys, "--roll-back")
     assert code == 1
-    assert "the one to go back to" in err
+    assert "the generation to go back to" in err
     assert "Nothing was changed" in err
     assert (index / "current").read_text(encoding="utf-8") == pointer
     assert "zanzibar.md" in paths(found(capsys))

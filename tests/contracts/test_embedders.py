@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cervella.knowledge import load_embedder
-from cervella.knowledge.embedders.embedders import known_embedders
+from cervella.knowledge.embedders.registry import known_embedders
 from cervella.protocols import Embedder
 
 TEXTS = ("Il lancio è rinviato al 20 gennaio.", "La colazione è dalle 7 alle 10.", "", "🙂 " * 100)

@@ -3,8 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk
 from cervella.knowledge.documents.markdown import Block, Document, parse, parts_of_fence, split_lines

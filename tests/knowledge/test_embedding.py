@@ -7,7 +7,7 @@ import pytest
 
 from cervella.errors import ConfigError, KnowledgeError
 from cervella.knowledge import default_embedder, load_embedder
-from cervella.knowledge.embedders.embedders import known_embedders
+from cervella.knowledge.embedders.registry import known_embedders
 from cervella.protocols import Embedder
 
 
@@ -17,7 +17,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     def find(name: str, *arguments: Any) -> Any:
         return None if name in packages else find_spec(name, *arguments)
 
-    monkeypatch.setattr("cervella.knowledge.embedders.embedders.find_spec", find)
+    monkeypatch.setattr("cervella.knowledge.embedders.registry.find_spec", find)
 
 
 def test_none_is_no_embedder() -> None:

@@ -19,8 +19,8 @@ import pytest
 
 from cervella.cli.output import warnings_shown
 from cervella.errors import KnowledgeError
-from cervella.knowledge.embedders.embedders import SentenceTransformer
 from cervella.knowledge.embedders.model_hub import wanted_files
+from cervella.knowledge.embedders.registry import SentenceTransformer
 
 
 class FakeModel:
@@ -56,8 +56,8 @@ def test_only_a_model_that_was_named_is_fetched(
         return tmp_path / model
 
     here = {"intfloat/multilingual-e5-small": tmp_path / "e5"}
-    monkeypatch.setattr("cervella.knowledge.embedders.embedders.local_folder", here.get)
-    monkeypatch.setattr("cervella.knowledge.embedders.embedders.download", fetch)
+    monkeypatch.setattr("cervella.knowledge.embedders.registry.local_folder", here.get)
+    monkeypatch.setattr("cervella.knowledge.embedders.registry.download", fetch)
     assert SentenceTransformer().embed_query("ciao").dtype == np.float32
     assert fetched == []
     SentenceTransformer("altri/modello").embed_passages(["uno"])
@@ -78,7 +78,7 @@ def test_a_hub_that_does_not_answer_is_an_error_with_its_cure(
     def gone(*_: Any, **__: Any) -> Any:
         raise RuntimeError("no route to the hub")
 
-    monkeypatch.setattr("cervella.knowledge.embedders.embedders.local_folder", lambda model: None)
+    monkeypatch.setattr("cervella.knowledge.embedders.registry.local_folder", lambda model: None)
     monkeypatch.setattr("huggingface_hub.model_info", gone)
     with pytest.raises(KnowledgeError, match="no route") as caught:
         SentenceTransformer("altri/modello").embed_query("x")
@@ -159,7 +159,7 @@ def hub() -> Iterator[str]:
 SCRIPT = """
 import logging, sys, types
 import numpy as np
-from cervella.knowledge.embedders.embedders import SentenceTransformer
+from cervella.knowledge.embedders.registry import SentenceTransformer
 
 class Model:
     def __init__(self, where, *, device, local_files_only):

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from cervella.knowledge.documents.indexed_text import indexed_lines, indexed_text
 from cervella.text.language import words

@@ -11,7 +11,7 @@ import pytest
 
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.index import matrix, snapshot
-from cervella.knowledge.index.checksums import write_seal
+from cervella.knowledge.index.checksums import write_checksums
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
@@ -27,7 +27,7 @@ def vectors_of(count: int, seed: int = 1) -> dict[str, np.ndarray]:
 
 def matrix_of(vectors: dict[str, np.ndarray], folder: Path) -> VectorMatrix:
     VectorMatrix.write(folder, list(vectors), np.asarray(list(vectors.values())))
-    found = VectorMatrix.read(Generation(folder, write_seal(folder)), set(vectors))
+    found = VectorMatrix.read(Generation(folder, write_checksums(folder)), set(vectors))
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def test_an_id_without_a_vector_is_left_out(tmp_path: Path) -> None:
 
 def test_vectors_of_other_chunks_than_the_manifests_are_not_read(tmp_path: Path) -> None:
     matrix_of(vectors_of(5), tmp_path)
-    generation = Generation(tmp_path, write_seal(tmp_path))
+    generation = Generation(tmp_path, write_checksums(tmp_path))
     assert VectorMatrix.read(generation, set(vectors_of(5))) is not None
     assert VectorMatrix.read(generation, set(vectors_of(4))) is None
     assert VectorMatrix.read(generation, set(vectors_of(6))) is None

@@ -9,11 +9,11 @@ import pytest
 
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents.roles import Roles
-from cervella.knowledge.index.centring import Geometry
+from cervella.knowledge.index.centring import Centring
 from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.index.words import LexicalIndex
-from cervella.knowledge.search.ranking import Standing, newest_first, with_file
+from cervella.knowledge.search.ranking import FileFacts, current_first, supported_by_file
 from tests.knowledge.conftest import HashEmbedder
 
 Write = Callable[[Path, str, str | bytes], Path]
@@ -30,47 +30,47 @@ def vectors() -> np.ndarray:
 
 
 def test_a_cosine_is_centred_without_the_vector_itself(vectors: np.ndarray) -> None:
-    geometry = Geometry.of(vectors)
-    assert geometry is not None
+    centring = Centring.of(vectors)
+    assert centring is not None
     query = vectors[0]
-    told = geometry.centred(query, vectors @ query, geometry.leans(vectors))
-    exact = unit(vectors - geometry.mean) @ unit(query - geometry.mean) / geometry.spread
+    told = centring.centred(query, vectors @ query, centring.common_components(vectors))
+    exact = unit(vectors - centring.mean) @ unit(query - centring.mean) / centring.standard_deviation
     np.testing.assert_allclose(told, exact, atol=1e-3)
 
 
 def test_a_geometry_survives_being_written_down(vectors: np.ndarray) -> None:
-    geometry = Geometry.of(vectors)
-    assert geometry is not None
-    again = Geometry.from_json(geometry.to_json())
+    centring = Centring.of(vectors)
+    assert centring is not None
+    again = Centring.from_json(centring.to_json())
     assert again is not None
-    np.testing.assert_array_equal(again.mean, geometry.mean)
-    assert again.spread == geometry.spread
-    assert Geometry.from_json(None) is None
-    assert Geometry.from_json("") is None
+    np.testing.assert_array_equal(again.mean, centring.mean)
+    assert again.standard_deviation == centring.standard_deviation
+    assert Centring.from_json(None) is None
+    assert Centring.from_json("") is None
 
 
 def test_too_few_vectors_or_equal_ones_have_no_geometry(vectors: np.ndarray) -> None:
-    assert Geometry.of(vectors[:1]) is None
-    assert Geometry.of(np.repeat(vectors[:1], 5, axis=0)) is None
+    assert Centring.of(vectors[:1]) is None
+    assert Centring.of(np.repeat(vectors[:1], 5, axis=0)) is None
 
 
-def base(lengths: list[int], files: list[Any]) -> Standing:
+def base(lengths: list[int], files: list[Any]) -> FileFacts:
     homes = np.repeat(np.arange(len(lengths)), lengths)
     replaced = [False] * len(files)
-    worth = np.zeros(len(homes))
-    return Standing(homes=homes, worth=worth, files=files, replaced=replaced, roles=Roles.of())
+    prior = np.zeros(len(homes))
+    return FileFacts(file_of=homes, prior=prior, files=files, replaced=replaced, roles=Roles.of())
 
 
 def test_a_lucky_chunk_in_a_file_on_something_else_loses_to_one_that_its_file_supports() -> None:
     standing = base([3, 3], [])
-    scores = with_file(np.array([5.0, 0.0, 0.0, 4.9, 4.8, 4.7]), standing)
+    scores = supported_by_file(np.array([5.0, 0.0, 0.0, 4.9, 4.8, 4.7]), standing)
     assert scores.argmax() == 3
     assert scores[3] > scores[4] > scores[5], "within a file the order stays"
 
 
 def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
     standing = base([1, 3], [])
-    scores = with_file(np.array([4.0, -np.inf, 4.0, -np.inf]), standing)
+    scores = supported_by_file(np.array([4.0, -np.inf, 4.0, -np.inf]), standing)
     assert scores[0] == scores[2] == 4.0
     assert np.isneginf(scores[[1, 3]]).all()
 
@@ -106,8 +106,8 @@ def test_of_two_documents_about_as_good_that_which_holds_leads(
 def test_what_holds_does_not_pass_what_answers_better() -> None:
     files = [_file("2026-01-01"), _file("2026-01-20")]
     standing = base([1, 1], files)
-    assert newest_first(np.array([5.0, 4.8]), standing).argmax() == 1
-    assert newest_first(np.array([5.0, 4.0]), standing).argmax() == 0
+    assert current_first(np.array([5.0, 4.8]), standing).argmax() == 1
+    assert current_first(np.array([5.0, 4.0]), standing).argmax() == 0
 
 
 def _file(date: str) -> Any:
@@ -133,10 +133,10 @@ def test_an_index_that_grew_ranks_as_one_that_was_built_at_once(
 
     def known(where: Path) -> tuple[str | None, list[str], list[tuple[str, float]]]:
         with Manifest.open(IndexFolder(where).current()) as manifest:
-            geometry, missing = manifest.meta("geometry"), manifest.without_lean()
+            centring, missing = manifest.meta("centring"), manifest.without_common_component()
         with HybridRetriever(where, folder=notes, embedder=embedder) as retriever:
             found = retriever.retrieve("parola7 tutt'altro", top_k=8)
-        return geometry, missing, [(one.id, one.score) for one in found]
+        return centring, missing, [(one.id, one.score) for one in found]
 
     assert known(index_dir) == known(tmp_path / "fresh")
     assert known(index_dir)[1] == []

@@ -266,7 +266,7 @@ class SentenceTransformer:
         isolated,
         """
 sys.path.insert(0, os.getcwd())
-from cervella.knowledge.embedders.embedders import SentenceTransformer
+from cervella.knowledge.embedders.registry import SentenceTransformer
 before = in_child(lambda: SentenceTransformer("model").embed_query("x").shape)
 mine = SentenceTransformer("model")
 mine.embed_query("x")

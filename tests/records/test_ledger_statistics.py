@@ -10,8 +10,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cervella.records.ledger import BrainStatistics, Feedback, Row, percentile, statistics_of
 from cervella.records.ledger.report import html_report, shown

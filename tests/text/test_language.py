@@ -8,8 +8,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cervella.errors import ConfigError
 from cervella.text.language import fold, known_languages, language, words

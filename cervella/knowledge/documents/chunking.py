@@ -1,7 +1,7 @@
-"""Structural chunks: whole tables, fences and boxes where they fit, sections kept together, exact line ranges.
+"""Splits a document into chunks along its structure: tables, fences and boxes stay whole if they fit.
 
-Every non-blank line of a file belongs to exactly one chunk, and every chunk to exactly one passage. Chunks are small,
-because a vector of little text is exact; what is shown is the passage, because an answer wants its surroundings.
+Every non-blank line of a file belongs to exactly one chunk, and every chunk to exactly one passage. Chunks are embedded
+and are small, because the vector of a short text is more exact. Passages are shown, because an answer needs context.
 """
 
 from __future__ import annotations
@@ -13,56 +13,54 @@ from itertools import accumulate
 from cervella.knowledge.documents.indexed_text import indexed_lines
 from cervella.knowledge.documents.markdown import Block, Document, parts_of_fence
 
-__all__ = ["CHUNKER_VERSION", "Chunk", "Sizes", "chunk"]
-
 CHUNKER_VERSION = "2"
-"""Changes whenever a file would be cut or indexed otherwise: the next run of the indexer cuts every file anew."""
+"""Version of the chunking rules. If it changes, the next update chunks every file again."""
 
-SHOWN_CHARACTERS_PER_TOKEN = 3.0  # as everywhere where a prompt is measured
-INDEXED_CHARACTERS_PER_TOKEN = 3.2  # of 199 Italian files, by the tokenizer of multilingual-e5
-_DEEPEST = 40  # blocks in blocks; below that, lines
-_REPEATED_HEADER = 500  # characters of a table's header that are worth repeating with each piece of it
+SHOWN_CHARACTERS_PER_TOKEN = 3.0  # the estimate used for prompts
+INDEXED_CHARACTERS_PER_TOKEN = 3.2  # measured on 199 Italian files with the tokenizer of multilingual-e5
+_DEEPEST = 40  # maximum nesting of blocks; deeper ones are split by lines
+_REPEATED_HEADER = 500  # maximum characters of a table's header that is repeated in the lead of each part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How long chunks and passages are, in tokens. Of chunks the indexed text counts, of passages the text as shown."""
+    """Sizes in tokens: of chunks, for the indexed text; of passages, for the text as shown."""
 
     small: int = 50
-    """A section below this is joined with its neighbour."""
+    """A section smaller than this is joined with its neighbour."""
     target: int = 150
-    """Sections are packed up to this."""
+    """Sections are joined up to this size."""
     cap: int = 512
-    """A table, fence or box up to this stays whole; a longer one is split at its rows or lines."""
+    """A table, fence or box up to this size stays whole. A longer one is split at rows or lines."""
     passage: int = 650
-    """Chunks that follow each other are one passage up to this; a longer chunk is a passage of its own."""
+    """Adjacent chunks form one passage up to this size. A longer chunk is a passage by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A piece of a file."""
+    """A range of a file's lines that is indexed as one text."""
 
     ordinal: int
-    """Its place in the file, from 0."""
+    """The chunk's number within the file, from 0."""
     parent: int
-    """The passage that it belongs to, from 0 in file order: chunks with the same parent follow each other."""
+    """The passage's number within the file, from 0. Chunks with the same parent are adjacent."""
     start_line: int
     """1-based, inclusive."""
     end_line: int
     """1-based, inclusive."""
     text: str
-    """Exactly those lines, joined by \\n."""
+    """Exactly these lines, joined by \\n."""
     heading: str
-    """The heading that most of it stands under; empty before the first."""
+    """The heading above most of the chunk's text; empty if there is none."""
     lead: str
-    """The path of that heading, `Titolo > Sezione`; for a piece of a split table its header rows below."""
+    """The path of that heading, `Titolo > Sezione`. In later parts of a split table, its header rows follow."""
     indexed: str
-    """The words of its text: what of it is indexed."""
+    """The text as it is indexed, see `indexed_text`."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
-    """Lines that are not split any further, before packing."""
+class _Span:
+    """A range of lines that is not split any further."""
 
     start: int
     end: int
@@ -70,29 +68,29 @@ class _Piece:
     """Tokens of the indexed text."""
     headings: tuple[str, ...]
     leads_on: bool = False
-    """A heading, or a line such as `Prezzi:`: it belongs to what follows."""
+    """Whether it introduces the next span: a heading, or a line such as `Prezzi:`."""
     header: str = ""
-    """The header rows of the table that it was split from; such a piece starts a chunk of its own."""
+    """The header rows of the split table that the span continues. Such a span starts a new chunk."""
 
 
 class _Run:
-    """Pieces that follow each other, with what is asked of them all the time."""
+    """Adjacent spans, with their total size."""
 
     def __init__(self) -> None:
-        self.pieces: list[_Piece] = []
+        self.spans: list[_Span] = []
         self.size = 0.0
         self.leads_on = True
-        """Whether all of them lead on to something that is not there yet."""
+        """Whether every span introduces a text that is not in the run yet."""
 
-    def extend(self, pieces: Iterable[_Piece]) -> None:
-        for piece in pieces:
-            self.pieces.append(piece)
-            self.size += piece.size
-            self.leads_on = self.leads_on and piece.leads_on
+    def extend(self, spans: Iterable[_Span]) -> None:
+        for span in spans:
+            self.spans.append(span)
+            self.size += span.size
+            self.leads_on = self.leads_on and span.leads_on
 
 
 def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
-    """Cut a document into chunks, in order. Lengths are estimated from characters."""
+    """Split a document into chunks, in order. Sizes in tokens are estimated from characters."""
     sizes = sizes or Sizes()
     packer = _Packer(document.lines, sizes)
     runs = list(packer.pack(document.blocks))
@@ -102,19 +100,22 @@ def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
     return [packer.finish(ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
 
 
-def _main_headings(pieces: Sequence[_Piece]) -> tuple[str, ...]:
+def _main_headings(spans: Sequence[_Span]) -> tuple[str, ...]:
     weight: dict[tuple[str, ...], float] = {}
-    for piece in pieces:
-        weight[piece.headings] = weight.get(piece.headings, 0) + piece.size
+    for span in spans:
+        weight[span.headings] = weight.get(span.headings, 0) + span.size
     return max(weight, key=weight.__getitem__)
 
 
-def _shown_tokens(lines: Sequence[str], pieces: Sequence[_Piece]) -> float:
-    return sum(len(line) + 1 for line in lines[pieces[0].start - 1 : pieces[-1].end]) / SHOWN_CHARACTERS_PER_TOKEN
+def _shown_tokens(lines: Sequence[str], spans: Sequence[_Span]) -> float:
+    return sum(len(line) + 1 for line in lines[spans[0].start - 1 : spans[-1].end]) / SHOWN_CHARACTERS_PER_TOKEN
 
 
 def _grouped(paths: Sequence[tuple[str, ...]], sizes: Sequence[float], most: float) -> list[int]:
-    """The passage of each chunk: those that share the longest path of headings are joined first, while they fit."""
+    """The passage number of each chunk. Neighbours with the longest common path of headings are joined first.
+
+    `sizes` are those of the chunks in tokens, `most` the maximum size of a passage.
+    """
     groups = [[place] for place in range(len(paths))]
     for depth in range(max(map(len, paths), default=0), -1, -1):
         joined: list[list[int]] = []
@@ -133,7 +134,7 @@ def _grouped(paths: Sequence[tuple[str, ...]], sizes: Sequence[float], most: flo
 
 
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
-    """How many headings two paths have in common, from the outermost on."""
+    """The number of equal headings at the start of two paths."""
     return next(
         (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
     )
@@ -147,23 +148,23 @@ class _Packer:
         weights = ((len(line) + 1) / INDEXED_CHARACTERS_PER_TOKEN if line else 0.0 for line in self._indexed)
         self._before = list(accumulate(weights, initial=0.0))
 
-    def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
-        """The pieces of each chunk."""
+    def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Span]]:
+        """Yields the spans of each chunk."""
         waiting = _Run()
         for section in self._sections(blocks):
             for run in self._fill(section):
-                if waiting.pieces and not self._may_join(waiting, run):
-                    yield waiting.pieces
+                if waiting.spans and not self._may_join(waiting, run):
+                    yield waiting.spans
                     waiting = _Run()
-                waiting.extend(run.pieces)
-        if waiting.pieces:
-            yield waiting.pieces
+                waiting.extend(run.spans)
+        if waiting.spans:
+            yield waiting.spans
 
-    def finish(self, ordinal: int, parent: int, pieces: Sequence[_Piece], headings: tuple[str, ...]) -> Chunk:
+    def finish(self, ordinal: int, parent: int, spans: Sequence[_Span], headings: tuple[str, ...]) -> Chunk:
         lead = " > ".join(headings)
-        if pieces[0].header:
-            lead = f"{lead}\n{pieces[0].header}".lstrip("\n")
-        start, end = pieces[0].start, pieces[-1].end
+        if spans[0].header:
+            lead = f"{lead}\n{spans[0].header}".lstrip("\n")
+        start, end = spans[0].start, spans[-1].end
         return Chunk(
             ordinal=ordinal,
             parent=parent,
@@ -176,64 +177,64 @@ class _Packer:
         )
 
     def _may_join(self, before: _Run, after: _Run) -> bool:
-        if after.pieces[0].header:
+        if after.spans[0].header:
             return False
         if before.leads_on and before.size <= self._target:
-            return True  # a heading never stands alone, whatever follows
+            return True  # a heading never is a chunk without text
         smaller, both = min(before.size, after.size), before.size + after.size
         return smaller < self._small and both <= (self._cap if smaller < self._small / 3 else self._target)
 
-    def _sections(self, blocks: Sequence[Block]) -> Iterator[list[_Piece]]:
+    def _sections(self, blocks: Sequence[Block]) -> Iterator[list[_Span]]:
         section = _Run()
         for block in blocks:
             if block.kind == "heading" and not section.leads_on:
-                yield section.pieces
+                yield section.spans
                 section = _Run()
-            section.extend(self._pieces(block, block.headings))
-        if section.pieces:
-            yield section.pieces
+            section.extend(self._spans(block, block.headings))
+        if section.spans:
+            yield section.spans
 
-    def _fill(self, section: Sequence[_Piece]) -> Iterator[_Run]:
-        """The section in runs of at most the target's length; a single piece may be longer."""
+    def _fill(self, section: Sequence[_Span]) -> Iterator[_Run]:
+        """Split a section into runs of at most the target size. A single span may be longer."""
         run = _Run()
-        for piece in section:
-            full = run.size + piece.size > self._target
-            if run.pieces and (piece.header or full) and not (run.leads_on and run.size <= self._target):
-                leading: list[_Piece] = []
-                while not (piece.header or run.leads_on) and run.pieces[-1].leads_on:
-                    leading.insert(0, run.pieces.pop())
+        for span in section:
+            full = run.size + span.size > self._target
+            if run.spans and (span.header or full) and not (run.leads_on and run.size <= self._target):
+                leading: list[_Span] = []
+                while not (span.header or run.leads_on) and run.spans[-1].leads_on:
+                    leading.insert(0, run.spans.pop())
                     run.size -= leading[0].size
                 yield run
                 run = _Run()
                 run.extend(leading)
-            run.extend([piece])
-        if run.pieces:
+            run.extend([span])
+        if run.spans:
             yield run
 
-    def _pieces(self, block: Block, headings: tuple[str, ...], depth: int = 0) -> Iterator[_Piece]:
+    def _spans(self, block: Block, headings: tuple[str, ...], depth: int = 0) -> Iterator[_Span]:
         size = self._length(block.start_line, block.end_line)
         if size <= self._target or (block.kind in ("table", "fence", "box") and size <= self._cap):
             leads_on = block.kind == "heading" or self._introduces(block, size)
-            yield _Piece(block.start_line, block.end_line, size, headings, leads_on)
+            yield _Span(block.start_line, block.end_line, size, headings, leads_on)
         elif depth < _DEEPEST and (block.children or (block.kind == "fence" and block.start_line < block.end_line)):
             for child in block.children or parts_of_fence(self._lines, block):
-                yield from self._pieces(child, headings, depth + 1)
+                yield from self._spans(child, headings, depth + 1)
         elif block.kind == "table":
             yield from self._rows(block, headings)
         else:
             yield from self._by_lines(block.start_line, block.end_line, headings)
 
-    def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Piece]:
-        """A long table: the first piece has the header in its lines, the others in their lead."""
+    def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Span]:
+        """Split a long table. All spans but the first get the header rows for their lead."""
         header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
         header = header if len(header) <= _REPEATED_HEADER else ""
-        for number, piece in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=3)):
-            yield replace(piece, header=header) if number else piece
+        for number, span in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=3)):
+            yield replace(span, header=header) if number else span
 
-    def _by_lines(self, first: int, last: int, headings: tuple[str, ...], *, least: int = 1) -> Iterator[_Piece]:
-        """Pieces of about the target's length, cut at a blank line where one is near. A long line stays one piece.
+    def _by_lines(self, first: int, last: int, headings: tuple[str, ...], *, least: int = 1) -> Iterator[_Span]:
+        """Split lines into spans of about the target size, at a blank line if one is near. A long line stays whole.
 
-        The first has `least` lines: a table's header and a row.
+        The first span has at least `least` lines: for a table, its two header rows and a row.
         """
         start = first
         while start <= last:
@@ -249,7 +250,7 @@ class _Packer:
             while trimmed > start and not self._lines[trimmed - 1].strip():
                 trimmed -= 1
             if self._lines[trimmed - 1].strip():
-                yield _Piece(start, trimmed, self._length(start, trimmed), headings)
+                yield _Span(start, trimmed, self._length(start, trimmed), headings)
             start = end + 1
             while start <= last and not self._lines[start - 1].strip():
                 start += 1

@@ -1,4 +1,4 @@
-"""From a file's text to all that the index keeps of it; where there is much to do, by all cores."""
+"""Turns files into chunks, stems and facts for the index. Large jobs are spread over all cores."""
 
 from __future__ import annotations
 
@@ -22,30 +22,28 @@ from cervella.knowledge.documents.workers import FAILURES, Worker
 from cervella.text.language import Language, language
 from cervella.types import Redaction
 
-__all__ = ["Cut", "cut", "cut_all"]
-
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
-_MUCH = 400_000  # characters: what is saved by several processes is more than what it takes to start them
+_MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """What is kept of one file."""
+    """The data of one file for the index."""
 
     text: str
-    """Its secrets masked."""
+    """The file's text with secrets masked."""
     redactions: tuple[Redaction, ...]
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """Of each chunk: its own words, those of its headings and those of its path; all of them say what it is about."""
+    """For each chunk, the stems of its text, its lead and the file's path."""
     plain: str | None
-    """Why it was cut by its lines, where it was."""
+    """The reason why the file was split by lines only; None if it was parsed."""
 
 
 def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
-    """Mask, parse, describe and cut one file. `parse` gives a document, and why it is only lines where it is."""
+    """Mask secrets, parse, and split one file. `parse` returns a document, and the reason if it was not parsed."""
     document, why = parse(source.text)
     chunks = tuple(chunk(document))
     name = source.path.removesuffix(".md")
@@ -60,7 +58,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
 
 
 def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generator[Cut, None, None]:
-    """Cut files; the results come in the order of the files."""
+    """Run `cut` for each file. Results are in the order of the files."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores < 2 or sum(len(source.raw) for source in sources) < _MUCH:
         with SafeParser() as parser:
@@ -89,7 +87,7 @@ def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generato
     threads = ThreadPoolExecutor(len(workers), thread_name_prefix="cervella-cut")
     try:
         yield from threads.map(by_a_process, sources)
-    finally:  # whoever stops it does not wait for what is under way
+    finally:  # if the caller stops early, running calls are killed
         ending.set()
         threads.shutdown(wait=False, cancel_futures=True)
         for worker in workers:
@@ -100,8 +98,7 @@ def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generato
 
 
 def _cut_within(source: Source, code: str, own: str, budget_seconds: float) -> Cut:
-    """One file cut in a process of ours, which ends where parsing takes too long. `own` is the owner's table of roles,
-    as JSON."""
+    """Run `cut` in a worker process, which dies if parsing takes too long. `own` is the owner's role table as JSON."""
     return cut(source, language(code), _roles(own), lambda text: parse_within(text, budget_seconds))
 
 

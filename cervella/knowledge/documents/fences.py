@@ -1,7 +1,7 @@
-"""Fences opened inside fences: people write them, and CommonMark closes the outer one at the end of the inner.
+"""Repairs code fences that were written inside other code fences.
 
-From there on text and code would be exchanged up to the end of the file. The reading that fits the blank lines around
-the fences best is found instead, and written so that a CommonMark parser reads the same.
+CommonMark closes the outer fence at the end of the inner one, so the rest of the file has text and code exchanged. This
+module searches for the most plausible nesting, by the blank lines around fences and by language names.
 """
 
 from __future__ import annotations
@@ -10,18 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["inner_fences", "opens_inside", "without_inner_fences"]
-
 _FENCE = re.compile(r"[ \t]*(?P<mark>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)")
 _LANGUAGE = re.compile(r"[^\W\d_][\w+#.-]*(?:[ {:].*)?")
-_MOST_FENCES = 2000  # more in one file are no writing of people's; they are read as CommonMark does
-_DEEPEST = 3
-# What speaks against a reading, in one unit: how much worse it makes a file look.
-_ODD_PLACE = 2.0  # an opening fence that follows its text at once, before a blank line; a closing one the other way
-_INSIDE, _INSIDE_UNNAMED = 0.1, 0.2  # opened inside another: with a language, without
-_NOT_A_FENCE = 4.0
-_CLOSED_WITH_TEXT = 0.5  # ```" as the end of a quoted block
-_NEVER_CLOSED = 6.0
+_MOST_FENCES = 2000  # a file with more was not written by a person and is left as it is
+_DEEPEST = 3  # maximum nesting
+# The costs of an interpretation; the one with the lowest sum is chosen.
+_ODD_PLACE = 2.0  # an opening fence between text and a blank line, or a closing one between a blank line and text
+_INSIDE, _INSIDE_UNNAMED = 0.1, 0.2  # a fence opened inside another, with and without a language
+_NOT_A_FENCE = 4.0  # a fence that is taken for text
+_CLOSED_WITH_TEXT = 0.5  # a closing fence with text after it, such as ```"
+_NEVER_CLOSED = 6.0  # a fence that is open at the end of the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +33,13 @@ class _Fence:
 
 
 _State = tuple[str, ...]
-"""The marks of the open fences, outermost first."""
+"""The backticks or tildes of the open fences, outermost first."""
 _Step = tuple[float, _State, str]
-"""The cost so far, the state before, and what the fence does: `open`, `close` or `text`."""
+"""The cost so far, the previous state, and the fence's action: `open`, `close` or `text`."""
 
 
 def opens_inside(lines: Sequence[str]) -> bool:
-    """Whether a fence, given by its lines, seems to hold the start of another that CommonMark takes for text."""
+    """Whether a fence, given as its lines, seems to contain the start of another fence."""
     outer = _FENCE.match(lines[0]) if lines else None
     if not outer:
         return False
@@ -53,7 +51,7 @@ def opens_inside(lines: Sequence[str]) -> bool:
 
 
 def without_inner_fences(lines: Sequence[str]) -> list[str]:
-    """The lines, as many as before, with the marks of inner fences taken out, for a parser; the outer ones stay."""
+    """The same number of lines, with inner fences replaced, so that a CommonMark parser finds the outer ones only."""
     out = list(lines)
     for fence, deed, depth in _read(lines):
         indent = lines[fence.line][: len(lines[fence.line]) - len(lines[fence.line].lstrip())]
@@ -65,7 +63,7 @@ def without_inner_fences(lines: Sequence[str]) -> list[str]:
 
 
 def inner_fences(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """The fences in the lines of a longer one, its own first and last line left out: first and last place, from 0."""
+    """The first and last index of each fence inside a fence, whose own first and last line are not in `lines`."""
     found, start = [], 0
     for fence, deed, depth in _read(lines):
         if deed == "open" and depth == 1:
@@ -76,7 +74,7 @@ def inner_fences(lines: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _read(lines: Sequence[str]) -> Iterator[tuple[_Fence, str, int]]:
-    """Each fence with what it does and how many are open after it."""
+    """Yields each fence, its action, and the number of fences that are open after it."""
     fences = list(_fences(lines))
     if len(fences) > _MOST_FENCES:
         return
@@ -102,7 +100,7 @@ def _fences(lines: Sequence[str]) -> Iterator[_Fence]:
 
 
 def _best_reading(fences: Sequence[_Fence]) -> list[str]:
-    """What each fence does, in the cheapest of all readings."""
+    """The action of each fence in the interpretation with the lowest cost."""
     steps: list[dict[_State, _Step]] = [{(): (0.0, (), "")}]
     for fence in fences:
         following: dict[_State, _Step] = {}
@@ -123,7 +121,7 @@ def _readings(fence: _Fence, state: _State) -> Iterator[tuple[float, _State, str
     if not state:
         yield fence.opens_oddly, (fence.mark,), "open"
         return
-    if not fence.mark.startswith(state[-1]):  # another mark, or a shorter one: text, by CommonMark's rule
+    if not fence.mark.startswith(state[-1]):  # other characters or fewer: text, by CommonMark's rule
         yield 0.0, state, "text"
         return
     named = bool(_LANGUAGE.fullmatch(fence.info))

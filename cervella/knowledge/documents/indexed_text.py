@@ -1,7 +1,7 @@
-"""What is embedded and lexically indexed of a text: its words, without the drawing around them.
+"""Removes markup and drawn lines from a text before it is embedded and lexically indexed.
 
-Box borders, ruled lines, table pipes, marks of emphasis and runs of punctuation cost an embedder tokens and say
-nothing. What is shown and quoted is always the text as it stands.
+Box borders, rules, table pipes, emphasis and repeated punctuation cost tokens and have no meaning. Passages are always
+shown and quoted with their original text.
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["embedding_text", "indexed_lines", "indexed_text"]
-
-# Patterns that begin with a literal or a set are found at the speed of a search; one alternative that does not costs
-# twenty times as much. Hence several, each with what it must not follow behind its first character.
+# A pattern that begins with a literal or a set is about twenty times as fast as one that begins with a lookbehind.
+# So there are several patterns, with their lookbehinds after the first character.
 _BORDER = re.compile(r"\+[-=+]{2,}|[\u2500-\u259f]+")
 _RUN = re.compile(r"([-=~*#.+!?_·•…<>^\\'\",;:])\1{2,}")
 _EMPHASIS = re.compile(
@@ -31,7 +29,7 @@ _WORD = re.compile(r"[^\W_]")
 
 
 def indexed_text(text: str) -> str:
-    """The words of a chunk's text or lead, line by line; empty where there are none. Numbers, paths and code are kept.
+    """A text without markup and without lines that have no words. Numbers, paths and code are kept.
 
     >>> indexed_text("| **Porta** | `8002` |\\n|---|---|\\n| VM | 35.1.2.3 |")
     'Porta 8002\\nVM 35.1.2.3'
@@ -40,12 +38,12 @@ def indexed_text(text: str) -> str:
 
 
 def embedding_text(lead: str, text: str) -> str:
-    """What is embedded of a chunk: where it stands, then what it says."""
+    """The text that is embedded for a chunk: its lead, then its text."""
     return indexed_text(f"{lead}\n{text}" if lead else text)
 
 
 def indexed_lines(lines: Sequence[str]) -> list[str]:
-    """The same for each line of a text, in order; empty for a line that says nothing."""
+    """Each line of a text without markup, in order; empty if it has no word."""
     text = _LINE_START.sub("", "\n".join(lines))
     for mark, instead in _MARKS:
         text = text.replace(mark, instead)

@@ -1,4 +1,4 @@
-"""Which files only local and private brains may see, by the owner's patterns; and the patterns that name nothing."""
+"""Resolves the patterns of `[knowledge] local_only`: files that only local and private brains may see."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from cervella.errors import KnowledgeError, UnmatchedPatternError
 from cervella.knowledge.documents.patterns import Glob, forms_of, lies, nearest_paths, understood, widened
 from cervella.knowledge.documents.scan import Scan, scan
 
-__all__ = ["LocalOnly", "local_only_in", "local_only_of"]
-
 _logger = logging.getLogger("cervella.knowledge.local_only")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOnly:
-    """The patterns of `[knowledge] local_only`, held against a folder."""
+    """The patterns of `[knowledge] local_only`, resolved against a folder."""
 
     folder: Path
     globs: tuple[Glob, ...] = ()
     nearest: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each pattern that names nothing the paths that are most like it."""
+    """The most similar paths for each pattern that matches nothing."""
 
     def covers(self, path: str) -> bool:
-        """Whether a file is marked."""
+        """Whether a file is local-only by these patterns."""
         return any(glob.covers(path) for glob in self.globs)
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """All that decides what is marked, but the files."""
+        """A description of the resolved patterns. If it differs from that of the last update, files are redone."""
         readings = (" or ".join(glob.texts) + " in any case" * glob.folded for glob in self.globs)
         return (*readings, *(f"{pattern} names nothing" for pattern in self.nearest))
 
     def error(self) -> UnmatchedPatternError:
-        """What is said of the patterns that name nothing."""
-        told = ", ".join(f"{pattern!r}{_nearest(paths)}" for pattern, paths in self.nearest.items())
+        """The error for the patterns that match nothing."""
+        patterns = ", ".join(f"{pattern!r}{_nearest(paths)}" for pattern, paths in self.nearest.items())
         return UnmatchedPatternError(
-            f"Patterns of [knowledge] local_only name nothing in {str(self.folder)!r}: {told}.",
+            f"Patterns of [knowledge] local_only name nothing in {str(self.folder)!r}: {patterns}.",
             nearest=self.nearest,
-            remedy="Correct them, or take them out: a pattern is a path from that folder ('private', 'a/b.md'), with "
-            "*, ** and ? for what varies. For a folder that is still to come make the folder first, empty as it is.",
+            remedy="Correct or remove them. A pattern is a path relative to that folder ('private', 'a/b.md'), with "
+            "the wildcards *, ** and ?. To name a folder that does not exist yet, create it first; it may be empty.",
         )
 
     def warn(self) -> str:
-        """Say it in the log, with what holds meanwhile."""
+        """Log a warning about the patterns that match nothing, and return its text."""
         text = f"{self.error().message} What the index has marked stays marked."
         _logger.warning("%s", text)
         return text
@@ -59,27 +57,27 @@ def _nearest(paths: Sequence[str]) -> str:
 
 
 def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOnly:
-    """The patterns held against the folder as it is."""
+    """Resolve the patterns against a scan of the folder."""
     files = [file.path for file in found.found]
     readings = {
         one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns
     }
-    return _held(readings, folder, files)
+    return _local_only(readings, folder, files)
 
 
 def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str]) -> LocalOnly:
-    """The patterns held against the files of an index; only what names none of them is looked for in the folder."""
+    """Resolve the patterns against the files of an index; patterns that match none are resolved against the folder."""
     readings = {pattern: understood(pattern, folder, files, wide=True) for pattern in patterns}
     left = [pattern for pattern, glob in readings.items() if glob is None]
     if left:
-        with suppress(KnowledgeError):  # an index may be used where its folder is not
+        with suppress(KnowledgeError):  # an index may be used without its folder
             seen = local_only_in(scan(folder), folder, left)
             known = tuple(glob for glob in readings.values() if glob is not None)
             return LocalOnly(folder, (*known, *seen.globs), seen.nearest)
-    return _held(readings, folder, files)
+    return _local_only(readings, folder, files)
 
 
-def _held(readings: Mapping[str, Glob | None], folder: Path, files: Collection[str]) -> LocalOnly:
+def _local_only(readings: Mapping[str, Glob | None], folder: Path, files: Collection[str]) -> LocalOnly:
     return LocalOnly(
         folder,
         tuple(glob for glob in readings.values() if glob is not None),
@@ -88,8 +86,8 @@ def _held(readings: Mapping[str, Glob | None], folder: Path, files: Collection[s
 
 
 def _elsewhere(pattern: str, folder: Path, found: Scan, files: Sequence[str]) -> Glob | None:
-    """What a pattern that names no file to be indexed names all the same: a link, an empty folder, a file of another
-    kind, or something in a folder that can't be listed."""
+    """Resolve a pattern that matches no markdown file: it may name a link, an empty folder, another kind of file, or a
+    path in a folder that cannot be listed. None if it names none of them."""
     for folded in (False, True):
         forms = forms_of(pattern, folder, _folded(files, folded), folded=folded)
         for form in forms:
@@ -99,7 +97,7 @@ def _elsewhere(pattern: str, folder: Path, found: Scan, files: Sequence[str]) ->
                     return glob
         for form in forms:
             glob = Glob(widened(form, pattern), folded)
-            # What is hidden is named outright or not at all: `index` is no name for `.git/index`.
+            # Files in hidden folders must be named by their whole path: `index` does not match `.git/index`.
             skipped = any(glob.covers(one.path) for one in found.skipped if "/." not in f"/{one.path}")
             if form == "**" or skipped or lies(folder, form) or _is_unlisted(form, found):
                 return glob
@@ -111,7 +109,7 @@ def _folded(names: Sequence[str], folded: bool) -> Collection[str]:
 
 
 def _led_to(form: str, folder: Path, found: Scan, folded: bool) -> Iterator[str]:
-    """What a form means whose first names are a symbolic link in the folder: the files are read where it leads to."""
+    """The paths that a form means if it begins with a symbolic link: files are indexed under the link's target."""
     root = folder.resolve()
     for link in (one.path for one in found.skipped if one.reason == "linked"):
         name = link.casefold() if folded else link
@@ -123,7 +121,7 @@ def _led_to(form: str, folder: Path, found: Scan, folded: bool) -> Iterator[str]
 
 
 def _is_unlisted(form: str, found: Scan) -> bool:
-    """Whether it may name something in a folder that could not be listed."""
+    """Whether a form may match a path in a folder that could not be listed."""
     known = form.partition("*")[0].partition("?")[0]
     unlisted = (folder for folder, _ in found.unlisted)
     return any(folder == "" or form.startswith(f"{folder}/") or folder.startswith(known) for folder in unlisted)

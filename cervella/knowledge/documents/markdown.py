@@ -1,7 +1,7 @@
-"""Markdown as blocks with exact line ranges, and the header that people write at the top of a document.
+"""Parses markdown into blocks with exact line ranges, and reads the key-value pairs at the top of a document.
 
-The inline syntax is not parsed: blocks are all that chunking needs, and skipping it is both faster and safe from bombs
-such as fifty thousand opening brackets.
+Inline syntax is not parsed, because chunking needs blocks only. That is faster, and safe from inputs such as fifty
+thousand opening brackets.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from cervella.text.markdown import block_parser
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
-
-__all__ = ["Block", "Document", "parse", "parts_of_fence", "split_lines"]
 
 Kind: TypeAlias = Literal[
     "heading", "paragraph", "list", "item", "quote", "table", "fence", "box", "html", "rule", "front_matter"
@@ -53,7 +51,7 @@ _EMPHASIS = re.compile(r"\*+|`+|~~|(?<!\w)_+|_+(?!\w)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block of a document. Its lines are those of the file, trailing blank lines left out."""
+    """One block of a document, without trailing blank lines."""
 
     kind: Kind
     start_line: int
@@ -61,27 +59,27 @@ class Block:
     end_line: int
     """1-based, inclusive."""
     headings: tuple[str, ...] = ()
-    """The titles that it stands under, outermost first; a heading's own title included."""
+    """The titles of the headings above it, outermost first; for a heading, its own title is the last."""
     children: tuple[Block, ...] = ()
-    """What a list, an item or a quote is made of; together they cover its non-blank lines."""
+    """The blocks inside a list, an item or a quote. Together they cover its non-blank lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A parsed file: its blocks cover every non-blank line, in order, none twice."""
+    """A parsed file. Each non-blank line is in exactly one of the blocks, which are in file order."""
 
     lines: tuple[str, ...] = field(repr=False)
-    """Without their ends."""
+    """The file's lines without line ends."""
     blocks: tuple[Block, ...]
     title: str
-    """The first heading; empty without one."""
+    """The text of the first heading; empty if there is none."""
     header: Mapping[str, str]
-    """What the document says of itself at its top, by folded key: front matter, `> **Data:** …`, `**Data**: …`,
-    `> Data: …`, several pairs on a line split by ` | `."""
+    """The pairs at the document's top, by folded key: front matter, `> **Data:** …`, `**Data**: …`, `> Data: …`.
+    Several pairs on one line are separated by ` | `."""
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text as CommonMark has them: a line ends at \\n, \\r\\n or \\r, and at nothing else.
+    """The lines of a text by CommonMark's rule: only \\n, \\r\\n and \\r end a line.
 
     >>> split_lines("a\\r\\nb\\rc\\u2028d\\n")
     ['a', 'b', 'c\\u2028d']
@@ -93,13 +91,13 @@ def split_lines(text: str) -> list[str]:
 
 
 def parse(text: str) -> Document:
-    """Parse a file's text. Whatever the parser makes of it, no non-blank line is left out."""
+    """Parse a file's text. If the parser fails, the blocks are paragraphs, so that no line is lost."""
     lines = split_lines(text)
     front, front_pairs = _front_matter(lines)
     body = [""] * front + lines[front:]
     try:
         blocks = _under_headings(_top_level(body), body)
-    except Exception:  # a parser's bug, whatever its kind, must not cost the file: its lines are worth more
+    except Exception:  # a bug in the parser must not keep a file out of the index
         blocks = tuple(_paragraphs(body, 1, len(body)))
     title = next((block.headings[-1] for block in blocks if block.kind == "heading"), "")
     header = {**dict(_header_pairs(body, blocks)), **front_pairs}
@@ -109,14 +107,14 @@ def parse(text: str) -> Document:
 
 
 def _front_matter(lines: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """How many lines the front matter takes, and its flat `key: value` pairs."""
+    """The number of lines of the front matter, and its `key: value` pairs; nested values are ignored."""
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     for number, line in enumerate(lines[1:_FRONT_MATTER_LINES], start=2):
         if line.rstrip() in ("---", "..."):
             found = (_FRONT_MATTER_PAIR.fullmatch(inner) for inner in lines[1 : number - 1])
             pairs = {_key(match[1]): match[2].strip().strip("\"'") for match in found if match}
-            # Two rules with prose between them are no front matter: it has pairs, and its first line is one.
+            # Front matter begins with a pair; without one, these are two horizontal rules around prose.
             return (number, pairs) if _FRONT_MATTER_PAIR.fullmatch(lines[1]) else (0, {})
     return 0, {}
 
@@ -126,7 +124,7 @@ def _key(text: str) -> str:
 
 
 def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
-    """Key and value of each pair above the second heading; where a key comes twice, the first stays."""
+    """Yields key and value of each pair above the second heading. A repeated key is ignored."""
     headings = [block.start_line for block in blocks if block.kind == "heading"]
     last = min(headings[1] - 1 if len(headings) > 1 else len(lines), _HEADER_LINES)
     seen: set[str] = set()
@@ -151,7 +149,7 @@ def _top_level(lines: Sequence[str]) -> tuple[Block, ...]:
 
 
 def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: int, last: int) -> Iterator[Block]:
-    """The blocks of one nesting level between two lines; lines that the parser gives to none are paragraphs."""
+    """Yields the blocks of one nesting level between two lines. Lines without a token become paragraphs."""
     position = first
     for index, token in enumerate(tokens):
         if token.level != level or token.nesting < 0 or token.map is None:
@@ -169,7 +167,7 @@ def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: in
         elif kind == "heading" and token.markup == "-" and _is_prose(lines[start - 1 : end - 1]):
             yield Block(kind="paragraph", start_line=start, end_line=end - 1)
             yield Block(kind="rule", start_line=end, end_line=end)
-        elif kind == "heading":  # for now its level and its title; `_under_headings` makes the path of it
+        elif kind == "heading":  # level and title; `_under_headings` replaces them by the path
             own = (token.tag, _plain(tokens[index + 1].content))
             yield Block(kind=kind, start_line=start, end_line=end, headings=own)
         elif kind == "paragraph" and _is_box(lines[start - 1 : end]):
@@ -181,7 +179,7 @@ def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: in
 
 
 def _is_prose(lines: Sequence[str]) -> bool:
-    """Whether a dashed line under these lines was meant as a rule: CommonMark makes a heading of any text above one."""
+    """Whether a dashed line under these lines was meant as a rule. CommonMark makes a heading of the text above it."""
     pair = _HEADER_PAIR.match(lines[0].strip())
     return len(lines) > 1 or bool(pair and pair["bold"])
 
@@ -195,7 +193,7 @@ def _inside(tokens: Sequence[Token], index: int) -> Sequence[Token]:
 
 
 def _paragraphs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
-    """Runs of non-blank lines."""
+    """Yields each run of non-blank lines as a block, from line `first` to line `last`."""
     start = None
     for number in range(first, last + 2):
         blank = number > last or not lines[number - 1].strip()
@@ -208,7 +206,7 @@ def _paragraphs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
 
 
 def parts_of_fence(lines: Sequence[str], fence: Block) -> Iterator[Block]:
-    """What a long fence is made of: the fences, tables and boxes in it, and the runs of lines between blank ones."""
+    """Yields the parts of a long fence: inner fences, tables and boxes, and other runs of non-blank lines."""
     position = fence.start_line
     for first, last in inner_fences(lines[fence.start_line : fence.end_line - 1]):
         start, end = fence.start_line + 1 + first, fence.start_line + 1 + last
@@ -219,7 +217,7 @@ def parts_of_fence(lines: Sequence[str], fence: Block) -> Iterator[Block]:
 
 
 def _runs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
-    """Runs of non-blank lines, tables apart."""
+    """Yields runs of non-blank lines, with tables as separate blocks."""
     for run in _paragraphs(lines, first, last):
         start = run.start_line
         while run.kind != "box" and start <= run.end_line:
@@ -238,12 +236,12 @@ def _is_box(lines: Sequence[str]) -> bool:
 
 
 def _plain(title: str) -> str:
-    """A heading's words, its markup taken out."""
+    """A heading's text without inline markup."""
     return " ".join(_EMPHASIS.sub("", _LINK.sub(r"\1", title)).split())
 
 
 def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Block, ...]:
-    """The blocks, each with the path of the headings above it."""
+    """The blocks with their `headings` set to the path of titles above them."""
     path: list[tuple[str, str]] = []
     out = []
     for block in blocks:

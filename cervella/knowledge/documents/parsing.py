@@ -1,7 +1,7 @@
-"""Parsing that ends: a long file is parsed by a process that its own clock stops; then its lines are all there is.
+"""Parses markdown within a time limit.
 
-Markdown that somebody built to keep a parser busy, or a program wrote without end, takes a parser minutes. Ordinary
-files are parsed here and pay nothing.
+Hostile or generated markdown can take a parser minutes. A long file is therefore parsed in a worker process, which the
+system ends at the limit; the file is then split by lines only. Short files are parsed in this process.
 """
 
 from __future__ import annotations
@@ -11,22 +11,15 @@ from types import MappingProxyType
 from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
-__all__ = ["SafeParser", "parse_within", "plain", "too_slow"]
-
-_ORDINARY = 50_000  # characters; what takes a parser longest takes well under a second up to here
-# Of processor time; prose takes 0.1 s a million characters, lists ten times that.
+_ORDINARY = 50_000  # characters up to which any text is parsed in less than a second
+# Limit of processor time: seconds, plus seconds per million characters. Prose takes 0.1 s per million, lists 1 s.
 _SECONDS, _SECONDS_PER_MILLION = 0.4, 1.1
-_MANY_LINES, _SHORT = 5_000, 10  # more lines than that, of fewer characters on average, are no document
-_HEAD_LINES, _HEAD = 30, 4_000  # what is looked at for the title and the header of a file that is not parsed
-
-
-def is_ordinary(text: str) -> bool:
-    """Whether a text is parsed without a clock."""
-    return len(text) <= _ORDINARY
+_MANY_LINES, _SHORT = 5_000, 10  # a file with more lines, and fewer characters per line, is not parsed
+_HEAD_LINES, _HEAD = 30, 4_000  # lines and characters that are parsed for the title and header of other files
 
 
 def budget_for(text: str) -> float:
-    """Seconds of processor time that the parser may take for a text."""
+    """The time limit for parsing a text, in seconds of processor time."""
     return _SECONDS + _SECONDS_PER_MILLION * len(text) / 1e6
 
 
@@ -38,16 +31,19 @@ def _is_no_document(text: str) -> str | None:
 
 
 def too_slow(budget_seconds: float) -> str:
-    """Why a text that took longer than that is cut by its lines."""
+    """The reason, for a report, that a text exceeded its time limit."""
     return f"it could not be parsed within {budget_seconds:.1f} s, so it is cut by its lines"
 
 
 def parse_within(text: str, budget_seconds: float) -> tuple[Document, str | None]:
-    """A text parsed here; where that takes too long, the system ends this process."""
+    """Parse a text in this process, which the system ends if that takes longer than the limit.
+
+    Returns the document, and the reason if the text was not parsed.
+    """
     why = _is_no_document(text)
     if why:
         return plain(text), why
-    if is_ordinary(text):
+    if len(text) <= _ORDINARY:
         return parse(text), None
     with stopped_after(budget_seconds):
         document = parse(text)
@@ -55,13 +51,13 @@ def parse_within(text: str, budget_seconds: float) -> tuple[Document, str | None
 
 
 class SafeParser:
-    """Parses texts, however they are made. Not thread-safe. Close it: a process may wait for more."""
+    """Parses texts within a time limit. Not thread-safe. Close it to end its worker process."""
 
     def __init__(self) -> None:
         self._worker = Worker()
 
     def close(self) -> None:
-        """End the process, where there is one."""
+        """End the worker process, if there is one."""
         self._worker.close()
 
     def __enter__(self) -> SafeParser:
@@ -71,12 +67,12 @@ class SafeParser:
         self.close()
 
     def parse(self, text: str, *, budget_seconds: float | None = None) -> tuple[Document, str | None]:
-        """A file's text parsed; where that takes too long, its plain lines, and why.
+        """Parse a text. Returns the document, and the reason if the time limit was exceeded and it has lines only.
 
-        `budget_seconds` of processor time hold for texts of more than 50,000 characters; by default they are 0.4
-        and 1.1 for each million characters.
+        The limit is in seconds of processor time and applies to texts of more than 50,000 characters. The default is
+        0.4 s plus 1.1 s per million characters.
         """
-        if _is_no_document(text) or is_ordinary(text):
+        if _is_no_document(text) or len(text) <= _ORDINARY:
             return parse_within(text, 0.0)
         budget = budget_for(text) if budget_seconds is None else budget_seconds
         try:
@@ -90,14 +86,14 @@ class SafeParser:
 
 
 def _parsed(text: str, budget_seconds: float) -> tuple[tuple[Block, ...], str, dict[str, str]]:
-    """A document without its lines, as the process gives it."""
+    """Blocks, title and header of a text; the worker need not send back the lines."""
     with stopped_after(budget_seconds):
         document = parse(text)
     return document.blocks, document.title, dict(document.header)
 
 
 def plain(text: str) -> Document:
-    """A document of one block, which the chunker cuts at its lines; title and header as its first lines give them."""
+    """A document with one block for all lines. Title and header are parsed from its first lines."""
     lines = split_lines(text)
     head = parse("\n".join(lines[:_HEAD_LINES])[:_HEAD])
     filled = [number for number, line in enumerate(lines, start=1) if line.strip()]

@@ -1,7 +1,8 @@
-"""The owner's globs over the folder (`exclude`, `local_only`): what is plainly meant is understood, nothing is guessed.
+"""Interprets the owner's globs over the folder: `exclude` and `local_only`.
 
-A pattern is a path from the folder, and the name of a folder means all in it. Those who mark what is private are also
-read as gitignore would read them, which marks more: a name without a slash holds at any depth.
+A pattern is a path relative to the folder; a folder's name matches all its files. Common variants, such as absolute
+paths, are accepted. A pattern of `local_only` is also read as in gitignore, which matches more: a name without a slash
+matches at any depth.
 """
 
 from __future__ import annotations
@@ -19,40 +20,37 @@ from pathlib import Path, PurePath
 from cervella.text.language import fold
 from cervella.types.filters import path_matches
 
-__all__ = ["Glob", "forms_of", "lies", "nearest_paths", "understood", "widened"]
-
-_SHOWN = 3  # nearest paths
-_NEAR = 0.6  # the ratio of difflib from which two names are near
-_LONG = 4  # letters from which a name that is part of another is near it
-_SPELLED = 64  # patterns that braces and classes of letters may come to
+_SHOWN = 3  # maximum number of similar paths in a message
+_NEAR = 0.6  # difflib's ratio from which two names count as similar
+_LONG = 4  # characters from which a name contained in another counts as similar
+_SPELLED = 64  # maximum number of patterns that braces and classes are expanded to
 _ENDINGS = (".md", ".markdown")
-_BLANKS = "\u200b\ufeff"  # of no width; str.strip knows the others
+_BLANKS = "\u200b\ufeff"  # zero-width characters, which str.strip leaves
 _ESCAPES = str.maketrans({"\b": "/b", "\t": "/t", "\n": "/n", "\f": "/f", "\r": "/r"})
-"""What TOML makes of a backslash and a letter between double quotes: `"note\\bozze"` holds a backspace."""
+"""Undoes TOML's escapes of Windows paths between double quotes: `"note\\bozze"` contains a backspace."""
 _WILD = re.compile(r"[*?]")
 _BELOW = re.compile(r"(?:/\*+)+$")
 
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A pattern as it is understood."""
+    """An interpreted pattern."""
 
     texts: tuple[str, ...]
-    """Any of them."""
+    """Globs; a path must match one of them."""
     folded: bool = False
-    """Whether case does not matter; the texts are folded then."""
+    """Whether case is ignored. If so, `texts` are case-folded."""
 
     def covers(self, path: str) -> bool:
-        """Whether it names this path, or a folder above it."""
+        """Whether the pattern matches this path, or a folder above it."""
         path = path.casefold() if self.folded else path
         return any(path_matches(path, text) or path_matches(path, f"{text}/**") for text in self.texts)
 
 
 def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool = False) -> Glob | None:
-    """The plainest reading of a pattern that names some of these files; None where none does.
+    """The most literal interpretation of a pattern that matches some of `files`; None if there is none.
 
-    As it is written comes first, and letters of another case come last. `files` are relative to the folder, POSIX, NFC.
-    `wide` takes together what a pattern may mean: see `widened`.
+    Ignoring case is tried last. `files` are relative to the folder, POSIX, NFC. `wide` applies `widened`.
     """
     for folded in (False, True):
         names = {name.casefold() for name in files} if folded else files
@@ -68,7 +66,7 @@ def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool
 
 
 def widened(form: str, pattern: str) -> tuple[str, ...]:
-    """All that a form may mean: a note without its ending too, and a name that is written without a slash anywhere."""
+    """Globs for a form with and without the ending `.md`; at any depth if `pattern` has no slash."""
     last = form.rpartition("/")[2]
     whole = _WILD.search(last) or last.casefold().endswith(_ENDINGS)
     texts = [form] if whole else [form, *(form + ending for ending in _ENDINGS)]
@@ -77,7 +75,10 @@ def widened(form: str, pattern: str) -> tuple[str, ...]:
 
 
 def _spelled_out(form: str) -> list[list[str]]:
-    """The patterns that a shell makes of braces, each of which must name something, and of `[abc]`, which any may."""
+    """Expand braces, then classes such as `[abc]`: a list of patterns for each alternative of the braces.
+
+    Each alternative of the braces must match a file; of the patterns of one list, any may.
+    """
     return [list(map("".join, product(*_classes(one)))) for one in map("".join, product(*_braces(form)))]
 
 
@@ -92,12 +93,12 @@ def _classes(form: str) -> list[list[str]]:
 
 
 def _few(choices: list[list[str]]) -> list[list[str]]:
-    """The choices, as long as they come to few patterns; else none."""
+    """The choices, or nothing if they have more than `_SPELLED` combinations."""
     return choices if math.prod(map(len, choices)) <= _SPELLED else [[]]
 
 
 def _letters(inside: str) -> list[str]:
-    """The letters of a class; of one that names what is not meant, any: that marks more, never less."""
+    """The characters of a class. A negated class becomes `?`, which matches more and never less."""
     if inside[0] in "!^":
         return ["?"]
     found = re.findall(r"(.)-(.)|(.)", inside, re.DOTALL)
@@ -109,25 +110,25 @@ def _letters(inside: str) -> list[str]:
 
 
 def forms_of(pattern: str, folder: Path, files: Collection[str], *, folded: bool = False) -> list[str]:
-    """What a pattern can plainly mean, as globs from the folder, the nearest to what is written first."""
+    """The possible interpretations of a pattern as globs relative to the folder, the most literal first."""
     same: Callable[[str], str] = str.casefold if folded else str
     written = same(_bared(pattern))
     inside = {name.partition("/")[0] for name in files}
     forms = [written.rstrip("/")]
     for plain in dict.fromkeys((written, written.translate(_ESCAPES))):
         forms += _from_folder(plain, folder, inside, same)
-    forms += [_BELOW.sub("", form) for form in forms]  # all below a file is the file
+    forms += [_BELOW.sub("", form) for form in forms]  # `name/**` is also tried as `name`, which may be a file
     return list(dict.fromkeys(form for form in forms if form))
 
 
 def _bared(pattern: str) -> str:
-    """A pattern without blanks and quotes around it, NFC."""
+    """A pattern in NFC, without surrounding white space and quotes."""
     bare = unicodedata.normalize("NFC", pattern).strip().strip(_BLANKS).strip()
     return bare[1:-1].strip() if len(bare) > 2 and bare[0] == bare[-1] and bare[0] in "\"'`" else bare
 
 
 def _from_folder(written: str, folder: Path, inside: Collection[str], same: Callable[[str], str]) -> Iterator[str]:
-    """A path with its slashes put right: from the folder, and without what leads to the folder."""
+    """Yields a path relative to the folder: without the folder's own absolute path or its last names in front."""
     plain = written.replace("\\", "/")
     if plain.startswith(("~/", "../")) or plain == "..":
         plain = same((Path(plain).expanduser() if plain[0] == "~" else folder.absolute() / plain).as_posix())
@@ -139,7 +140,7 @@ def _from_folder(written: str, folder: Path, inside: Collection[str], same: Call
         if above and parts[: len(above)] == above:  # an absolute path
             yield _joined(parts[len(above) :])
             return
-        for depth in range(1, len(above) + 1):  # the folder's own name in front, with the folders above it or without
+        for depth in range(1, len(above) + 1):  # the folder's own name in front
             if parts[:depth] == above[-depth:] and parts[0] not in inside and not lies(folder, parts[0]):
                 yield _joined(parts[depth:])
     yield _joined(parts)
@@ -150,7 +151,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _parts(path: str) -> list[str] | None:
-    """The names of a path without `.` and `..`; None where it leads out, or back from a name that is not known."""
+    """The names of a path with `.` and `..` resolved; None if `..` leads out of it, or follows a wildcard."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -163,7 +164,7 @@ def _parts(path: str) -> list[str] | None:
 
 
 def nearest_paths(pattern: str, files: Collection[str]) -> tuple[str, ...]:
-    """The files and folders whose names are most like a pattern's, best first; none where none is like it."""
+    """The files and folders most similar to a pattern, best first; empty if none is similar."""
     folders = {name[:end] for name in files for end in _slashes(name)}
     wanted = [bare for part in re.split(r"[/\\]+", fold(pattern.strip())) if (bare := _bare(part)).strip(".~")]
     scored = [(_likeness(wanted, fold(name).split("/")), name) for name in {*files, *folders}] if wanted else []
@@ -172,7 +173,7 @@ def nearest_paths(pattern: str, files: Collection[str]) -> tuple[str, ...]:
 
 
 def _bare(part: str) -> str:
-    """A name without its wildcards; nothing where hardly more than an ending is left of it."""
+    """A name without its wildcards; empty if hardly more than a file ending is left."""
     bare = _WILD.sub("", part)
     return bare if bare == part or len(bare.partition(".")[0]) > 2 else ""
 
@@ -182,7 +183,8 @@ def _slashes(name: str) -> Iterator[int]:
 
 
 def _likeness(wanted: Sequence[str], names: Sequence[str]) -> float:
-    """How like two paths are, 0 to 1: as wholes, by as many names from their ends as both have, and by their last."""
+    """The similarity of two paths, 0 to 1: the best of whole paths, of their common number of last names, and of last
+    names."""
     both = min(len(wanted), len(names))
     return max(
         _ratio("/".join(wanted), "/".join(names)),
@@ -200,8 +202,8 @@ def _ratio(one: str, other: str) -> float:
 
 
 def lies(folder: Path, form: str) -> bool:
-    """Whether something of this name is in the folder, read or not; of a pattern with wildcards, never."""
+    """Whether a file or folder of this name exists in the folder; False for a form with wildcards."""
     path = PurePath(form)
-    if _WILD.search(form) or path.drive or path.root or ".." in path.parts:  # that would be looked for outside
+    if _WILD.search(form) or path.drive or path.root or ".." in path.parts:  # the last three lead outside
         return False
     return any(os.path.lexists(folder / unicodedata.normalize(kind, form)) for kind in ("NFC", "NFD"))

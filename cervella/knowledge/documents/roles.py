@@ -1,7 +1,7 @@
-"""What a document is (role), whose (project), of when (date, session) and whether it still holds (status).
+"""Reads a document's role, project, date, session and status from its path, title and first lines.
 
-How people name things is data: `documents.toml` of every language, weights in `roles.toml` beside this file, and
-`[knowledge.roles]` before both.
+The words and patterns are data: `documents.toml` of every language, `roles.toml` beside this file, and the owner's
+`[knowledge.roles]`, which comes first.
 """
 
 from __future__ import annotations
@@ -20,16 +20,13 @@ from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
 
-__all__ = ["ROLES_VERSION", "DocumentFacts", "Role", "Roles", "facts_of"]
-
 ROLES_VERSION = "4"
-"""Changes when documents are described by other rules: the next run of the indexer reads all of them anew."""
+"""Version of the rules. If it changes, the next update describes all documents again."""
 
-_DATED_LINES, _DATED_CHARACTERS = 40, 700
+_DATED_LINES, _DATED_CHARACTERS = 40, 700  # the first lines and characters that are searched for a date
 _STATED: tuple[Status, ...] = ("superseded", "deprecated", "archived")
-_SHORTEST_MARK = 4
-"""Letters of a word that in capitals marks a heading: `NO` does not."""
-_HEAD_LINES = 12
+_SHORTEST_CAPITALS = 4  # letters of a word that states a status in capitals in a heading: `NO` is too short
+_HEAD_LINES = 12  # non-blank lines that are searched for a status
 _DECORATION = re.compile(r"^[\W_]+")
 _NAME_DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_]?\d\d[-_]?\d\d(?!\d)")
 _NOT_A_WORD = re.compile(r"[\W_]+")
@@ -37,22 +34,22 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentFacts:
-    """What is known of a document as a whole."""
+    """Facts about one document. None is unknown."""
 
     title: str
     role: str | None
     project: str | None
-    """As a folder would be named: `cervella-baby`."""
+    """In lower case with hyphens: `cervella-baby`."""
     date: str | None
     """ISO 8601."""
     session: str | None
-    """The number of the working session that wrote it, as written: `159e`. Not an order: sessions run side by side."""
+    """The number of the working session that wrote it, such as `159e`. Sessions run in parallel: it is no order."""
     status: Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """What is said of the documents of one kind; each field is told in roles.toml."""
+    """How documents of one kind are recognised and weighted. roles.toml explains each field."""
 
     paths: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
@@ -61,33 +58,33 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """How documents are told apart."""
+    """The rules by which documents are described. All globs and words are folded."""
 
     own: Mapping[str, Any] = field(repr=False)
-    """The owner's table, from which the same can be made elsewhere."""
+    """The owner's table `[knowledge.roles]`; `Roles.of(own)` makes the same rules in another process."""
     by_name: Mapping[str, Role]
     archived: tuple[str, ...]
-    """Folded globs, as all of them here."""
     deprecated: tuple[str, ...]
     fingerprint: str
-    """Another table, another fingerprint."""
+    """A hash of all rules."""
     paths: tuple[tuple[str, str], ...] = field(repr=False)
-    """Glob and role; the first that fits decides."""
+    """Pairs of glob and role. The first matching one decides."""
     titles: tuple[tuple[str, str], ...] = field(repr=False)
-    signs: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
-    """What a plain line near the head begins with."""
-    marks: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
-    """What stands in capitals in a heading."""
+    openings: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
+    """Patterns for the start of a line near the top, with the status that it states."""
+    capitals: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
+    """Patterns for words in capitals in a heading, with the status that they state."""
     drafts: re.Pattern[str] = field(repr=False)
-    """What in a folded name tells a version: the group `number`, or a word for a draft."""
+    """Finds the version in a folded file name: the group `number`, or a word for a draft."""
 
     @classmethod
     def of(cls, own: Mapping[str, Any] | None = None) -> Roles:
-        """The shipped table, and an owner's `[knowledge.roles]` on top: lists before its lists, values instead."""
+        """Combine an owner's table `[knowledge.roles]` with the shipped one. The owner's lists come first, and the
+        owner's values replace the shipped ones."""
         tables = (own or {}, _shipped())
         names = dict.fromkeys(name for table in tables for name, entry in table.items() if isinstance(entry, Mapping))
         roles = {name: _role(*(table.get(name, {}) for table in tables)) for name in names}
-        # Owner's first whatever the role, then the shipped ones in their order.
+        # All roles of the owner come before all shipped ones.
         entries = [(name, entry) for table in tables for name, entry in table.items() if isinstance(entry, Mapping)]
         archived, deprecated, ended, replaced, openings, drafts = (
             tuple(fold(one) for table in tables for one in table.get(key, ()))
@@ -106,18 +103,18 @@ class Roles:
             fingerprint=hashlib.sha256(repr(table).encode()).hexdigest(),
             paths=paths,
             titles=titles,
-            signs=tuple((re.compile(rf"{begun}(?:{_either(told)})\b"), status) for told, status in words),
-            marks=tuple((_mark(told), status) for told, status in words),
+            openings=tuple((re.compile(rf"{begun}(?:{_either(some)})\b"), status) for some, status in words),
+            capitals=tuple((_capitals(some), status) for some, status in words),
             drafts=re.compile(rf"(?<![^\W_])(?:v(?P<number>\d{{1,2}}(?:[._]\d{{1,2}})?)|{_either(drafts)})(?![^\W_])"),
         )
 
     def weight(self, role: str | None) -> float:
-        """What passages of this role are worth beside others; 1.0 for none."""
+        """The weight of passages with this role in the ranking; 1.0 for None and unknown roles."""
         known = self.by_name.get(role or "")
         return known.weight if known else 1.0
 
     def version_of(self, path: str) -> tuple[str, float]:
-        """What a path says of a document in whatever version, and which version it is: a draft comes before all."""
+        """The path without its version, equal for all versions of a document, and the version; -1.0 for a draft."""
         folder, _, name = fold(path.removesuffix(".md")).rpartition("/")
         numbers = [one["number"] for one in self.drafts.finditer(name)]
         found = [float(number.replace("_", ".")) if number else -1.0 for number in numbers]
@@ -125,7 +122,7 @@ class Roles:
         return f"{folder}/{bare}", min(found, default=1.0)
 
     def role_of(self, path: str, title: str) -> str | None:
-        """What the path tells, else the title's first word, else whether it lies in the archive."""
+        """The role by the path, else by the title's first words, else `archive` for archived paths."""
         folded = fold(path)
         named = next((role for glob, role in self.paths if _matches(folded, glob)), None)
         if named is None:
@@ -134,14 +131,14 @@ class Roles:
         return named or ("archive" if self._is_archived(folded) else None)
 
     def status_of(self, path: str, document: Document) -> Status:
-        """What the owner says of the path, else what the document says of itself near its head, else its folder."""
+        """The status by the owner's globs, else by the document's header and first lines, else by its folder."""
         folded = fold(path)
         if any(_matches(folded, glob) for glob in self.deprecated):
             return "deprecated"
-        for key in said("status_keys"):
+        for key in every_language("status_keys"):
             stated = _DECORATION.sub("", fold(document.header.get(key, "")))
             for status in _STATED:
-                if stated.startswith(said(status)):
+                if stated.startswith(every_language(status)):
                     return status
         return self._stated(document) or ("archived" if self._is_archived(folded) else "current")
 
@@ -154,22 +151,22 @@ class Roles:
             if line.lstrip().startswith(("|", "- ", "* ", "+ ")):
                 continue
             plain = _plain(line)
-            for begins, status in self.signs:
-                if begins.match(plain):
+            for opening, status in self.openings:
+                if opening.match(plain):
                     return status
-            for mark, status in self.marks:
-                if line.startswith("#") and mark.search(line):
+            for capitals, status in self.capitals:
+                if line.startswith("#") and capitals.search(line):
                     return status
         return None
 
 
 @lru_cache(maxsize=1)
 def _shipped() -> Mapping[str, Any]:
-    """roles.toml, and after its lists those of every language."""
+    """The table roles.toml, with the lists of every language appended to its own."""
     table = dict(read_packaged("cervella.knowledge.documents", "roles.toml"))
     lists = ("deprecated_words", "superseded_words", "draft_words", "openings")
-    table |= {key: [*table.get(key, ()), *said(key)] for key in lists}
-    table["archived"] = [*table["archived"], *said("archived_paths")]
+    table |= {key: [*table.get(key, ()), *every_language(key)] for key in lists}
+    table["archived"] = [*table["archived"], *every_language("archived_paths")]
     for code in known_languages():
         words = language(code).file("documents.toml")
         for key, own in (("paths", words["paths"]), ("titles", words["first_words"])):
@@ -179,8 +176,8 @@ def _shipped() -> Mapping[str, Any]:
     return table
 
 
-def said(key: str) -> tuple[str, ...]:
-    """What `documents.toml` says under a key, in every language: notes mix them."""
+def every_language(key: str) -> tuple[str, ...]:
+    """The list under a key of `documents.toml`, joined over all languages, because notes mix them."""
     return tuple(one for code in known_languages() for one in language(code).file("documents.toml")[key])
 
 
@@ -197,17 +194,17 @@ def _either(words: Sequence[str]) -> str:
     return "|".join(re.escape(_plain(word)) for word in words)
 
 
-def _mark(words: Sequence[str]) -> re.Pattern[str]:
-    """A heading's mark: the word, without what it is followed by, in capitals."""
+def _capitals(words: Sequence[str]) -> re.Pattern[str]:
+    """A pattern for the first of each entry's words, in capitals, after a bracket, dash or colon."""
     first = (word.split()[0] for word in words if word)
     capitals = (
-        "|".join(dict.fromkeys(re.escape(word.upper()) for word in first if len(word) >= _SHORTEST_MARK)) or "(?!)"
+        "|".join(dict.fromkeys(re.escape(word.upper()) for word in first if len(word) >= _SHORTEST_CAPITALS)) or "(?!)"
     )
     return re.compile(rf"(?:\(|\[|— |– |- |: )(?:{capitals})\b")
 
 
 def _plain(line: str) -> str:
-    """The folded words of a line with one space between them; an apostrophe that stands for an accent is gone."""
+    """The folded words of a line with one space between them, and without apostrophes."""
     return " ".join(_NOT_A_WORD.sub(" ", fold(line).replace("'", "")).split())
 
 
@@ -216,7 +213,7 @@ def _matches(folded: str, glob: str) -> bool:
 
 
 def facts_of(path: str, document: Document, language: Language, roles: Roles | None = None) -> DocumentFacts:
-    """Read a document's facts off its path, its title and its head."""
+    """Read a document's facts from its path, its title and its first lines."""
     roles = roles or Roles.of()
     return DocumentFacts(
         title=document.title,
@@ -231,24 +228,24 @@ def facts_of(path: str, document: Document, language: Language, roles: Roles | N
 def _project(path: str, document: Document) -> str | None:
     folders = fold(path).split("/")[:-1]
     for position, folder in enumerate(folders[:-1]):
-        if folder in said("projects"):
+        if folder in every_language("projects"):
             return path.split("/")[position + 1]
-    for key in said("project_keys"):
+    for key in every_language("project_keys"):
         if named := re.split(r" [-–—] |[(,;|]", document.header.get(key, ""))[0].strip():
             return re.sub(r"[\s_]+", "-", fold(named))
     return None
 
 
 def _date(path: str, document: Document, language: Language) -> str | None:
-    stated = (document.header.get(key, "") for key in said("date_keys"))
+    stated = (document.header.get(key, "") for key in every_language("date_keys"))
     name = path.rsplit("/", 1)[-1]
-    # Last of all the first date near the top: a title or a line of prose that says of when it is.
+    # The first lines are searched last: a date in prose is less certain than one in the header or the name.
     head = "\n".join(document.lines[:_DATED_LINES])[:_DATED_CHARACTERS]
     return next((date for text in (*stated, name, head) if (date := language.find_date(text))), None)
 
 
 def _session(path: str, document: Document) -> str | None:
-    for key in said("session_keys"):
+    for key in every_language("session_keys"):
         if number := re.match(r"\W*(\d{1,4}[a-z]?)\b", fold(document.header.get(key, ""))):
             return number[1]
     texts = (*document.header.values(), path.rsplit("/", 1)[-1], document.title)
@@ -257,5 +254,5 @@ def _session(path: str, document: Document) -> str | None:
 
 @lru_cache(maxsize=1)
 def _numbered() -> re.Pattern[str]:
-    names = "|".join(sorted(map(re.escape, said("session_keys")), key=len, reverse=True))
+    names = "|".join(sorted(map(re.escape, every_language("session_keys")), key=len, reverse=True))
     return re.compile(rf"(?<![a-z])(?:s|sess|{names})[ _#-]*(\d{{2,4}}[a-z]?)(?![a-z\d])")

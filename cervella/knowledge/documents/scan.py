@@ -1,4 +1,4 @@
-"""The folder as it is: every regular file, either to be read or skipped for a reason that is reported."""
+"""Lists the regular files of a folder: markdown to be read, and skipped files with the reason."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import Redaction, SkippedFile
 from cervella.types.filters import path_matches
 
-__all__ = ["MAX_BYTES", "SKIP_REASONS", "FoundFile", "Scan", "Source", "digest", "is_unknown", "read", "scan"]
-
 SKIP_REASONS: dict[str, str] = {
     "not_markdown": "its name does not end in .md or .markdown",
     "excluded": "hidden, secret by its name, or excluded by the configuration",
@@ -31,53 +29,54 @@ SKIP_REASONS: dict[str, str] = {
     "empty": "nothing but white space",
     "name_clash": "the same name as another file once Unicode is normalised",
 }
-"""Why a file is not in the index."""
+"""The reasons why a file is not in the index."""
 
 MAX_BYTES = 5_000_000
+"""Maximum size of an indexed file."""
 
 _MARKDOWN = (".md", ".markdown")
 _BOOKKEEPING = frozenset({".git", ".cervella"})
-"""Folders that no owner means when she asks how many of her files are indexed."""
+"""Folders whose files are not even counted as skipped."""
 _SECRET = ("**/secrets/**", "**/*credenziali*", "**/*credenziali*/**", "**/.env*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundFile:
-    """A markdown file that nothing speaks against so far."""
+    """A markdown file that was listed, but not read yet."""
 
     path: str
     """Relative to the folder, POSIX, NFC."""
     disk_path: str
-    """The same, spelled as on disk."""
+    """The same path with the Unicode normalisation of the disk."""
     size: int
     """Bytes, when the folder was listed."""
     mtime_ns: int
-    """The time of its last modification, when the folder was listed: nanoseconds since 1970."""
+    """Modification time when the folder was listed, nanoseconds since 1970."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)  # no slots: what is masked is found out once, when it is asked for
+@dataclass(frozen=True, eq=False, kw_only=True)  # no slots, because of cached_property
 class Source:
     """A file's text."""
 
     path: str
     disk_path: str
     raw: str = field(repr=False)
-    """As on disk, secrets and all: for `text` alone."""
+    """The text on disk, with its secrets. Use `text` instead."""
     sha256: str
-    """Of its bytes on disk, in hexadecimal: what decides whether it changed. Never the time of modification alone."""
+    """The SHA-256 of the bytes on disk, in hexadecimal. It decides whether the file changed."""
     size: int
     """Bytes."""
     language: str = DEFAULT_LANGUAGE
-    """Of the words that stand for a secret."""
+    """The language of the words that replace secrets."""
 
     @property
     def text(self) -> str:
-        """The text with its secrets masked, line for line: all that is ever indexed."""
+        """The text with secrets masked, with the same number of lines. Only this text is indexed."""
         return self._redacted[0]
 
     @property
     def redactions(self) -> tuple[Redaction, ...]:
-        """Where the secrets stood."""
+        """The lines and kinds of the masked secrets."""
         return self._redacted[1]
 
     @cached_property
@@ -87,16 +86,16 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What a folder holds."""
+    """The files of a folder."""
 
     found: tuple[FoundFile, ...]
     skipped: tuple[SkippedFile, ...]
     unlisted: tuple[tuple[str, str], ...]
-    """Folders that could not be listed, with the system's reason: what they hold is not known, not gone."""
+    """Folders that could not be listed, with the system's reason. Their files are unknown, not removed."""
 
 
 def is_unknown(path: str, found: Scan) -> bool:
-    """Whether a file lies in a folder that could not be listed: it is not known to be gone."""
+    """Whether a file's folder could not be listed, so that the file may still exist."""
     return any(folder == "" or path.startswith(folder + "/") for folder, _ in found.unlisted)
 
 
@@ -108,14 +107,12 @@ def scan(
     indexable_only: bool = False,
     judged: dict[str, bool] | None = None,
 ) -> Scan:
-    """Walk a folder. The folder itself may be hidden; hidden things below it are skipped.
+    """List a folder's files. The folder itself may be hidden; hidden files and folders in it are skipped.
 
-    `keep_out` is the index's own folder: where it lies inside, it is no part of the knowledge and is not counted. Nor
-    is what lies in `.git` and `.cervella`.
-    With `indexable_only` nothing is reported as skipped, and folders of which nothing is indexed are not opened.
-    `judged` says of paths whether they are excluded, as an earlier walk with the same `exclude` found; this walk adds
-    to it.
-    Raises KnowledgeError where the folder is missing, no folder, or can't be listed.
+    `keep_out` is the index's folder. Its files, and those in `.git` and `.cervella`, are not counted.
+    `indexable_only` leaves `skipped` empty and does not open folders without files to index.
+    `judged` is a cache that maps a path to whether it is excluded. It is valid for one `exclude`, and is extended.
+    Raises KnowledgeError if the folder is missing, is a file, or cannot be listed.
     """
     _check(folder)
     root = folder.resolve()
@@ -137,8 +134,8 @@ def scan(
 
 def _check(folder: Path) -> None:
     remedy = (
-        "Give the folder that holds the markdown: [knowledge] folder, or knowledge= in Python; "
-        "`cervella init` sets a new one up."
+        "Name the folder that contains the markdown, with [knowledge] folder or knowledge= in Python; "
+        "`cervella init` makes a new one."
     )
     if not folder.exists():
         raise KnowledgeError(f"There is no folder {str(folder)!r}.", remedy=remedy, code="folder_missing")
@@ -155,7 +152,7 @@ def _check(folder: Path) -> None:
 
 
 def _display(disk_path: str) -> str:
-    """The path as people and JSON can have it: NFC, bytes that are no UTF-8 replaced."""
+    """The path in NFC, with bytes replaced that are not UTF-8, so that it can be printed and written as JSON."""
     if disk_path.isascii():
         return disk_path
     return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
@@ -177,10 +174,10 @@ class _Walk:
     ) -> None:
         self._root = root
         self._written = {pattern: Glob((pattern.rstrip("/"),)) for pattern in exclude}
-        """The patterns of `exclude`, as they are written."""
+        """The patterns of `exclude` as globs, read literally."""
         self._globs: list[Glob] = []
         self._pruned: set[str] = set()
-        """Patterns that left out a folder which was not opened."""
+        """Patterns that matched a folder, which was therefore not opened."""
         inside = keep_out is not None and keep_out != root and keep_out.is_relative_to(root)
         self._keep_out = keep_out.relative_to(root).as_posix() if keep_out is not None and inside else None
         self._indexable_only = indexable_only
@@ -208,12 +205,12 @@ class _Walk:
                         self.folder(disk_path + "/")
                 elif entry.is_file(follow_symlinks=False):
                     self._files.append((disk_path, entry))
-                # A pipe, a socket or a device is no regular file: opening it could wait for ever.
+                # Pipes, sockets and devices are left out: opening one could block for ever.
             except OSError:
                 self.skip(disk_path, "unreadable")
 
     def _is_left_out(self, disk_path: str) -> bool:
-        """Whether nothing in a folder is looked at. What is excluded is, so that it is reported as skipped."""
+        """Whether a folder is not opened. Excluded folders are opened only to report their files as skipped."""
         if disk_path == self._keep_out:
             return True
         if not self._indexable_only:
@@ -224,7 +221,7 @@ class _Walk:
         return bool(pruned) or _is_hidden(path)
 
     def sort_out(self, folder: Path) -> None:
-        """Part the files into markdown and what is skipped; what `exclude` means is known when all have been seen."""
+        """Sort the listed files into markdown and skipped ones. All names are needed to interpret `exclude`."""
         names = [_display(disk_path) for disk_path, _ in self._files]
         if not all(name in self._judged for name in names):
             self._judged.clear()
@@ -238,7 +235,7 @@ class _Walk:
     def _understood(self, folder: Path, names: Sequence[str]) -> Iterator[Glob]:
         for pattern, written in self._written.items():
             glob = written if pattern in self._pruned else understood(pattern, folder, names)
-            # A reading that leaves nothing is none, unless it is written so.
+            # An interpretation that excludes every file is rejected, unless it is the literal one.
             if glob is not None and (glob.texts == written.texts or not all(map(glob.covers, names))):
                 yield glob
 
@@ -278,7 +275,7 @@ class _Walk:
     def _link_reason(self, disk_path: str) -> str:
         try:
             target = (self._root / disk_path).resolve(strict=True)
-        except (OSError, RuntimeError):  # it leads nowhere, or round in a circle
+        except (OSError, RuntimeError):  # a broken link, or a loop
             return "outside"
         return "linked" if target.is_relative_to(self._root) else "outside"
 
@@ -286,7 +283,7 @@ class _Walk:
 def read(
     folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language: str = DEFAULT_LANGUAGE
 ) -> Source | SkippedFile:
-    """A file's text, or why it can't be had. A byte order mark at the start is no part of the text."""
+    """Read a file's text without a byte order mark; a SkippedFile with the reason if it is not indexable."""
     try:
         data = _bytes(folder / file.disk_path, max_bytes)
     except OSError:
@@ -307,7 +304,7 @@ def read(
 
 
 def _bytes(path: str | Path, max_bytes: int) -> bytes | None:
-    """The file's bytes; None where there are more than `max_bytes`. What is swapped for a link or a pipe is refused."""
+    """The file's bytes; None if there are more than `max_bytes`. Raises OSError for a link, a pipe or a device."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -317,6 +314,6 @@ def _bytes(path: str | Path, max_bytes: int) -> bytes | None:
 
 
 def digest(path: str | Path, size: int) -> str | None:
-    """The SHA-256 of a regular file, in hexadecimal; None where it has more than `size` bytes. Raises OSError."""
+    """The SHA-256 of a regular file, in hexadecimal; None if it has more than `size` bytes. Raises OSError."""
     data = _bytes(path, size)
     return None if data is None else hashlib.sha256(data).hexdigest()

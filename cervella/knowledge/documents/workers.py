@@ -1,7 +1,6 @@
-"""Processes of our own for work that can be too much: each answers one call at a time, and can be ended.
+"""Worker processes for calls that may take too long. A worker runs one call at a time, and can be killed.
 
-They import this package and nothing of the user's: multiprocessing would run the user's own script once more, whether
-it is guarded by `__name__` or not.
+multiprocessing is not used, because its workers would run the user's main script again if it lacks a `__name__` guard.
 """
 
 from __future__ import annotations
@@ -18,32 +17,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-__all__ = ["FAILURES", "Worker", "stopped_after"]
-
 FAILURES = (OSError, EOFError, pickle.UnpicklingError)
-"""What a call raises where there is no process, or it ended before it answered."""
+"""The exceptions of a call whose process could not be started, or ended before it returned a result."""
 
 _SIZE = struct.Struct(">Q")
-_PATIENCE = 60.0  # seconds on the wall, where the processor's time is counted
+_EXTRA_SECONDS = 60.0  # of wall time, beyond four times the limit of processor time
 
 
 class Worker:
-    """One process, started at its first call and again after it ended. Not thread-safe. Close it."""
+    """One process, started by the first call, and again after it ended. Not thread-safe. Close it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def call(self, function: str, *arguments: Any, budget_seconds: float) -> Any:
-        """What `module:function` of this package gives for arguments that can be pickled. Raises one of FAILURES.
+        """Call `module:function` of this package in the process. Raises one of FAILURES.
 
-        A process that takes far longer on the wall than its budget is ended; what it may work is for it to count, with
-        `stopped_after`.
+        Arguments and result must be picklable. The function itself limits its processor time with `stopped_after`. A
+        process that takes far more wall time than the budget is killed.
         """
         process = self._process = self._process or _start()
         assert process.stdin is not None
         assert process.stdout is not None
-        # The child's own clock counts its work, so that a busy machine cuts a file like an idle one. Windows has none.
-        wall = 4 * budget_seconds + (_PATIENCE if hasattr(signal, "setitimer") else 1)
+        # Processor time is counted, so that the result does not depend on the machine's load. Windows cannot count it.
+        wall = 4 * budget_seconds + (_EXTRA_SECONDS if hasattr(signal, "setitimer") else 1)
         guard = threading.Timer(wall, process.kill)
         guard.start()
         try:
@@ -56,13 +53,13 @@ class Worker:
             guard.cancel()
 
     def kill(self) -> None:
-        """End the process from another thread: the call that is under way fails. `close` it all the same."""
+        """End the process from another thread. The running call fails. `close` is still needed afterwards."""
         process = self._process
         if process is not None:
             process.kill()
 
     def close(self) -> None:
-        """End the process, where there is one."""
+        """End the process, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -71,9 +68,9 @@ class Worker:
 
 @contextmanager
 def stopped_after(seconds: float) -> Iterator[None]:
-    """Have the system end this process when what is inside works for so long. Windows has no such clock.
+    """Let the system end this process if the block uses more processor time. Without effect on Windows.
 
-    Not a handler: a regular expression lets none run.
+    A Python signal handler would not work, because it cannot run during a regular expression.
     """
     timed = hasattr(signal, "setitimer")
     if timed:
@@ -110,8 +107,8 @@ def _exactly(stream: IO[bytes], size: int) -> bytes:
 
 
 def _serve() -> None:
-    """What the process does: calls come in, answers go out, until nobody asks."""
-    gc.disable()  # a parser makes many objects and no cycles: looking for cycles in them is a third of its time
+    """The worker's main loop: read a call from stdin, write its result to stdout, until stdin is closed."""
+    gc.disable()  # parsing makes no reference cycles, and the search for them takes a third of its time
     with suppress(EOFError):
         while True:
             function, arguments = _receive(sys.stdin.buffer)

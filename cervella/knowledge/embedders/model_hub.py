@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: where they are on this disk, and how much a download of one is before it starts."""
+"""Models of the Hugging Face hub: finds them on this disk, and downloads them."""
 
 from __future__ import annotations
 
@@ -7,48 +7,43 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["download", "is_complete", "is_offline", "local_folder"]
-
 _logger = logging.getLogger("cervella")
 _OTHER_ENGINES = ("onnx/", "openvino/", "coreml/")
 _OTHER_WEIGHTS = (".onnx", ".h5", ".msgpack", ".ot", ".gguf", ".mlmodel", ".ckpt")
 
 
 def is_offline() -> bool:
-    """Whether the owner forbade the hub."""
+    """Whether the environment variable HF_HUB_OFFLINE forbids the hub."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def local_folder(model: str) -> Path | None:
-    """The model's folder on this disk, named or in the hub's cache; None where there is none. It asks no network."""
+    """The folder `model`, or that of the model in the hub's cache; None if neither exists. Uses no network."""
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import try_to_load_from_cache
 
     try:
-        # By any of its files: snapshot_download wants all of them, other engines' weights too.
+        # snapshot_download would demand all files of the repository, even weights in other formats.
         found = [try_to_load_from_cache(model, name) for name in ("config.json", "modules.json")]
-    except ValueError:  # no name of a model
+    except ValueError:  # not a valid name of a model
         return None
     return next((Path(file).parent for file in found if isinstance(file, str)), None)
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether a folder of the hub's cache holds weights: of a download that was stopped the small files are there."""
+    """Whether a folder of the hub's cache contains weights. An interrupted download has only the small files."""
     return any(file.suffix in (".safetensors", ".bin") for file in folder.rglob("*"))
 
 
 def download(model: str) -> Path:
-    """Fetch what is not here yet of a model that the owner named, and log how many bytes that is before it starts.
-
-    Raises OSError where it can't.
-    """
+    """Download the missing files of a model, after their size was logged. Raises OSError if that fails."""
     try:
         return _download(model)
     except OSError:
         raise
-    except Exception as error:  # of the HTTP client that this version of the hub's library uses
-        raise OSError(f"the hub does not give it: {error}") from error
+    except Exception as error:  # the HTTP client, and so its exceptions, depend on the library's version
+        raise OSError(f"the download from the hub failed: {error}") from error
 
 
 def _download(model: str) -> Path:
@@ -58,13 +53,13 @@ def _download(model: str) -> Path:
     files = wanted_files(sizes)
     missing = [name for name in files if not isinstance(try_to_load_from_cache(model, name), str)]
     known = [size for name in missing if (size := sizes[name]) is not None]
-    amount = _readable(sum(known)) if len(known) == len(missing) else "a size that the hub does not tell"
+    amount = _readable(sum(known)) if len(known) == len(missing) else "an unknown number of bytes"
     _logger.warning("the model %s is not on this disk: downloading %s from the Hugging Face hub", model, amount)
     return Path(snapshot_download(model, allow_patterns=files))
 
 
 def wanted_files(names: Iterable[str]) -> list[str]:
-    """Of a model's files those that sentence-transformers loads: one form of the weights, and what is not weights."""
+    """The files that sentence-transformers loads: one format of the weights, and all files that are no weights."""
     kept = [name for name in names if not name.startswith(_OTHER_ENGINES) and not name.endswith(_OTHER_WEIGHTS)]
     if any(name.endswith(".safetensors") for name in kept):
         kept = [name for name in kept if not Path(name).name.startswith("pytorch_model")]
@@ -72,7 +67,7 @@ def wanted_files(names: Iterable[str]) -> list[str]:
 
 
 def _readable(size: int) -> str:
-    """Bytes as people say them, in powers of ten as the hub's pages do."""
+    """A number of bytes with a unit of measure, in powers of ten."""
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if size >= factor:
             return f"{size / factor:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""The next generation of an index: made in a folder of its own from a copy of the last, proven, and only then shown."""
+"""Builds the next generation of an index in a work folder, as a copy of the last one; checks and publishes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervella.errors import IndexDamagedError
-from cervella.knowledge.index.centring import Geometry
+from cervella.knowledge.index.centring import Centring
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -19,16 +19,14 @@ from cervella.knowledge.index.words import load_lexical
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Builder"]
-
-_SAMPLE = 200  # vectors asked for by themselves in every run, besides those that it wrote
-_MANY_NEW = 0.25  # of the chunks: then confidence is calibrated anew
+_SAMPLE = 200  # old vectors per run whose retrieval is checked, besides all new ones
+_MANY_NEW = 0.25  # share of new chunks above which confidence is calibrated again
 _AT_ONCE = 256  # vectors stored in one write
-_SEED = 4  # of the sample: the same index is asked for the same
+_SEED = 4  # of the random sample, so that a run can be repeated
 
 
 class Builder:
-    """Makes generations, one after the other, for the one writer. Close it, whatever happened."""
+    """Makes generations, one after another, for one writer. Always close it."""
 
     def __init__(
         self,
@@ -39,9 +37,9 @@ class Builder:
         fingerprint: str,
         thorough: bool = False,
     ) -> None:
-        """`base` is the generation to go on from; without one everything is made anew. `former` is kept beside.
+        """`base` is the generation to copy; None starts empty. `former` is kept for a roll-back.
 
-        `fingerprint` is the embedder's. `thorough` asks for every vector by itself, not for a sample.
+        `fingerprint` is the embedder's. `thorough` checks the retrieval of every vector instead of a sample.
         """
         self.storage = storage
         self._base = base
@@ -54,11 +52,11 @@ class Builder:
         self._waiting: dict[str, Sequence[float] | np.ndarray] = {}
         self._written: set[str] = set()
         self._vectors_sound = True
-        self.geometry_is_new = False
-        """Whether what all vectors have in common was measured anew."""
+        self.centring_is_new = False
+        """Whether the mean of the vectors changed so much that confidence must be calibrated again."""
 
     def close(self) -> None:
-        """Throw away what was not published."""
+        """Delete an unpublished generation."""
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -66,25 +64,25 @@ class Builder:
             self._manifest.close()
             self._manifest = None
         if self._work is not None:
-            self.storage.discard(self._work)
+            shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
 
     @property
     def manifest(self) -> Manifest:
-        """The one that is being written; where none is, that of what is published, to be read."""
+        """The manifest of the generation in progress; if there is none, the published one, for reading."""
         return self._manifest or self.begin()[0]
 
     def files(self) -> dict[str, FileRow]:
-        """What is indexed, by path."""
+        """The indexed files, by path."""
         return self._manifest.files() if self._manifest else {}
 
     def meta(self, key: str) -> str | None:
         return self._manifest.meta(key) if self._manifest else None
 
     def check(self) -> None:
-        """Compare the base with its seal. Vectors that are not as they were stored are made again in the next one.
+        """Compare the base with its checksums. Damaged vectors are embedded again in the next generation.
 
-        Raises IndexDamagedError; with `thorough` for vectors too.
+        Raises IndexDamagedError; for damaged vectors only if `thorough`.
         """
         if self._base is None:
             return
@@ -98,7 +96,7 @@ class Builder:
             self.begin()
 
     def add(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
-        """Store vectors by chunk id: some at a time, since each write costs Chroma a commit."""
+        """Store vectors by chunk id. They are written in batches, since Chroma commits each write."""
         self._waiting.update(vectors)
         if len(self._waiting) >= _AT_ONCE:
             self._store_waiting()
@@ -108,18 +106,18 @@ class Builder:
             return
         manifest, _ = self.begin()
         self._vectors().upsert(self._waiting)
-        manifest.mark(self._waiting, embedded=True)
+        manifest.set_embedded(self._waiting, True)
         self._written.update(self._waiting)
         self._waiting.clear()
 
     def drop_stale(self) -> None:
-        """Remove the vectors of chunks that are gone, now that those of the new ones are there."""
+        """Remove the vectors of deleted chunks, after the new ones were stored."""
         self._store_waiting()
         manifest, work = self.begin()
         store, wanted = self._vectors(), manifest.ids()
         stale = store.ids() - wanted
         store.delete(sorted(stale))
-        # Chroma only marks vectors as gone: when most of them are, its graph is made anew.
+        # Chroma never removes a deleted vector from its graph, so the graph is rebuilt when most are deleted.
         dropped = int(self.meta("dropped") or 0) + len(stale)
         if dropped > len(wanted):
             self._refill(work, wanted)
@@ -128,46 +126,51 @@ class Builder:
         self._measure()
 
     def nearest(self, query: np.ndarray, count: int) -> dict[str, float]:
-        """The ids of the chunks nearest to a query in the generation that is being made, and their cosine."""
+        """The `count` chunks nearest to a query in the generation in progress: cosine by id."""
         return self._vectors().query(query, count)
 
     def _measure(self) -> None:
-        """Note what all vectors have in common, and write them as a matrix. All of them, in the order of their ids: an
-        index that grew file by file ranks as one that was built at once."""
+        """Compute the mean of all vectors, and write the vectors as a matrix.
+
+        Both use all vectors in the order of their ids, so that the history of an index never changes its ranking.
+        """
         import numpy as np
 
         manifest, work = self.begin()
-        former, new = manifest.meta("geometry"), manifest.without_lean()
+        former, new = manifest.meta("centring"), manifest.without_common_component()
         vectors = dict(sorted((one, vector) for page in self._vectors().items() for one, vector in page.items()))
         rows = np.asarray(list(vectors.values()), dtype=np.float32)
-        with self.storage.border():
+        with self.storage.translated_errors():
             VectorMatrix.write(work, list(vectors), rows)
-        geometry = Geometry.of(rows) if vectors else None
-        manifest.put_meta({"geometry": geometry.to_json() if geometry else ""})
-        self.geometry_is_new = self.geometry_is_new or not former or len(new) > _MANY_NEW * manifest.count()
-        if geometry is not None:
-            manifest.put_leans(dict(zip(vectors, geometry.leans(rows).tolist(), strict=True)))
+        centring = Centring.of(rows) if vectors else None
+        manifest.put_meta({"centring": centring.to_json() if centring else ""})
+        self.centring_is_new = self.centring_is_new or not former or len(new) > _MANY_NEW * manifest.count()
+        if centring is not None:
+            manifest.put_common_components(dict(zip(vectors, centring.common_components(rows).tolist(), strict=True)))
 
     def _vectors(self) -> VectorStore:
-        """The vectors of the generation that is being made."""
+        """The vector store of the generation in progress."""
         if self._store is None:
             self._store = VectorStore(self.begin()[1], self._fingerprint)
         return self._store
 
     def _refill(self, work: Path, wanted: Collection[str]) -> None:
-        """Make the store anew from its own vectors: Chroma never gives up what it was given."""
+        """Rebuild the store from its own vectors, because Chroma never frees the space of deleted ones."""
         aside = work / "aside"
         with VectorStore(aside, self._fingerprint) as new:
             for page in self._vectors().items():
                 new.upsert({one: vector for one, vector in page.items() if one in wanted})
         self._vectors().close()
         self._store = None
-        with self.storage.border():
+        with self.storage.translated_errors():
             VectorStore.move(aside, work)
             aside.rmdir()
 
     def begin(self, *, lexical: bool = True) -> tuple[Manifest, Path]:
-        """The generation that is being made: a copy of the base, where there is one."""
+        """Manifest and folder of the generation in progress. The first call copies the base, if there is one.
+
+        `lexical` also copies the lexical index.
+        """
         if self._work is not None and self._manifest is not None:
             return self._manifest, self._work
         self._work = work = self.storage.new_work()
@@ -181,17 +184,17 @@ class Builder:
         if self._vectors_sound and built and built.fingerprint == self._fingerprint:
             VectorStore.copy(self._base.path, work)
         else:
-            manifest.mark(manifest.ids(embedded=True), embedded=False)
+            manifest.set_embedded(manifest.ids(embedded=True), False)
             manifest.put_meta({"vectors": "stale", "dropped": "0"})
             self._vectors_sound = True
         name = manifest.meta("lexical")
         if lexical and name:
-            with self.storage.border():
+            with self.storage.translated_errors():
                 shutil.copytree(self._base.path / name, work / name)
         return manifest, work
 
     def publish(self) -> None:
-        """Check the generation that was made, and show it to readers."""
+        """Check the generation in progress, and make it the current one. Does nothing if there is none."""
         self._store_waiting()
         if self._work is None or self._manifest is None:
             return
@@ -199,14 +202,13 @@ class Builder:
         if self._store is not None:
             self._compact()
             if self._lost(self._work, written):
-                # It happens that Chroma's graph loses its way to a vector it holds: a new graph has all ways.
+                # Chroma's graph sometimes has no path to a stored vector; a rebuilt graph has one.
                 self._refill(self._work, self._manifest.ids())
                 self._vectors()
                 self._compact()
                 self._prove(self._work, written)
         if self._thorough:
-            self._manifest.check()
-            load_lexical(self._work, self._manifest.meta("lexical") or "", self._manifest.count())
+            self._check_words(self._work)
         self._manifest.close()
         self._base = self.storage.publish(self._work, former=self._former)
         self._work = None
@@ -214,13 +216,16 @@ class Builder:
         self.storage.sweep()
 
     def verify(self) -> None:
-        """Prove of what is published that all that it names can be found. Raises IndexDamagedError where it can't."""
+        """Check manifest, lexical index and vectors of the published generation. Raises IndexDamagedError."""
         if self._base is None or self._manifest is None:
             return
-        self._manifest.check()
-        load_lexical(self._base.path, self._manifest.meta("lexical") or "", self._manifest.count())
+        self._check_words(self._base.path)
         if VectorStore.exists(self._base.path):
             self._prove(self._base.path, set())
+
+    def _check_words(self, folder: Path) -> None:
+        self.manifest.check()
+        load_lexical(folder, self.manifest.meta("lexical") or "", self.manifest.count())
 
     def _compact(self) -> None:
         if self._store is not None:
@@ -228,7 +233,7 @@ class Builder:
             self._store = None
 
     def _prove(self, folder: Path, written: Set[str]) -> None:
-        """Raises IndexDamagedError where a vector that should be there is not, or does not find itself."""
+        """Raises IndexDamagedError if `_lost` finds a vector."""
         lost = self._lost(folder, written)
         if lost:
             raise IndexDamagedError(
@@ -237,7 +242,10 @@ class Builder:
             )
 
     def _lost(self, folder: Path, written: Set[str]) -> Set[str]:
-        """The chunks whose vector is not there, or, of those that are asked, does not find itself."""
+        """The ids of chunks whose vector is missing, or is not among the results of a query with that vector.
+
+        The query is made for `written` and for a random sample, or for all vectors if `thorough`.
+        """
         assert self._manifest is not None
         embedded = self._manifest.ids(embedded=True)
         with VectorStore(folder, self._fingerprint) as store:
@@ -249,7 +257,7 @@ class Builder:
             return set(store.unfindable(asked))
 
     def purge(self) -> None:
-        """Publish the index once more with no byte of what was deleted, and remove all other generations."""
+        """Publish a generation without any bytes of deleted text, and remove all other generations."""
         manifest, work = self.begin()
         manifest.vacuum()
         if VectorStore.exists(work):

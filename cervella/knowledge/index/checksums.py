@@ -1,7 +1,7 @@
-"""What a generation of the index holds, byte for byte: written when it is published, compared when it is opened.
+"""Checksums of a generation's files: written when it is published, compared when it is opened.
 
-Our own files, and the graph files of Chroma, are known by their SHA-256. Chroma writes into its SQLite file whenever it
-opens it, so that one is known by what its tables say.
+Cervella's own files and Chroma's graph files have a SHA-256 of their bytes. Chroma changes its SQLite file whenever it
+opens it, so the checksum of that file covers the rows of its tables.
 """
 
 from __future__ import annotations
@@ -17,27 +17,28 @@ from cervella.errors import IndexDamagedError, KnowledgeError
 from cervella.knowledge.index.manifest import SCHEMA_VERSION, damaged
 from cervella.process.files import flush
 
-__all__ = ["FILE_NAME", "MATRIX", "check_seal", "check_vectors", "outdated", "read_seal", "write_seal"]
-
 FILE_NAME = "seal.json"
 MATRIX = "vectors.npz"
-"""A cache of Chroma's vectors: where it is not as it was sealed it is not read, and the index is not damaged."""
+"""A cache of Chroma's vectors. If its checksum differs, it is ignored, and the index is not damaged."""
 _CHROMA = "chroma"
 _TABLES = "chroma/chroma.sqlite3"
 _GRAPH_IDS = "index_metadata.pickle"
 _TOUCHED = "acquire_write"
-"""The table that Chroma writes when it opens its file; it says nothing of what is stored."""
+"""The table that Chroma writes when it opens its file. It contains no stored data."""
 
 
-def write_seal(generation: Path) -> str:
-    """Seal a folder that nobody will write any more, and make it durable. Gives the seal's own SHA-256."""
-    files = sorted(path for path in generation.rglob("*") if path.is_file() and _is_sealed(generation, path))
-    seal = {
+def write_checksums(generation: Path) -> str:
+    """Write the checksums of a finished generation, and flush all its files to disk.
+
+    Returns the SHA-256 of the file of checksums, in hexadecimal.
+    """
+    files = sorted(path for path in generation.rglob("*") if path.is_file() and _has_checksum(generation, path))
+    checksums = {
         "schema": SCHEMA_VERSION,
         "files": {path.relative_to(generation).as_posix(): _digest(path) for path in files},
         "chroma": _contents(generation / _TABLES),
     }
-    data = json.dumps(seal, indent=1).encode()
+    data = json.dumps(checksums, indent=1).encode()
     (generation / FILE_NAME).write_bytes(data)
     for path in generation.rglob("*"):
         flush(path)
@@ -45,30 +46,30 @@ def write_seal(generation: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def read_seal(generation: Path, digest: str) -> Mapping[str, Any]:
-    """The seal of a generation. Raises IndexDamagedError where it is not the one of this SHA-256, or of another format.
+def read_checksums(generation: Path, digest: str) -> Mapping[str, Any]:
+    """Read a generation's checksums. `digest` is the SHA-256 of their file.
 
-    An older format has the code `index_outdated`.
+    Raises IndexDamagedError if the digest or the format differs; the code is `index_outdated` for an older format.
     """
     try:
         data = (generation / FILE_NAME).read_bytes()
     except OSError as error:
-        raise damaged("index", generation, f"its seal can't be read: {error.strerror or error}") from error
+        raise damaged("index", generation, f"{FILE_NAME!r} can't be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != digest:
-        raise damaged("index", generation, "its seal is another than the one that was published")
-    seal: Mapping[str, Any] = json.loads(data)
-    if seal["schema"] < SCHEMA_VERSION:
+        raise damaged("index", generation, f"{FILE_NAME!r} was changed after it was published")
+    checksums: Mapping[str, Any] = json.loads(data)
+    if checksums["schema"] < SCHEMA_VERSION:
         raise outdated(generation)
-    if seal["schema"] > SCHEMA_VERSION:
+    if checksums["schema"] > SCHEMA_VERSION:
         raise IndexDamagedError(
-            f"The index at {str(generation)!r} has format {seal['schema']}; this version reads {SCHEMA_VERSION}.",
+            f"The index at {str(generation)!r} has format {checksums['schema']}; this version reads {SCHEMA_VERSION}.",
             remedy="Update cervella, or build it anew with `cervella index --rebuild`.",
         )
-    return seal
+    return checksums
 
 
 def outdated(generation: Path) -> IndexDamagedError:
-    """The error of an index that an older version wrote."""
+    """The error for an index that an older version wrote."""
     return IndexDamagedError(
         f"The index at {str(generation)!r} was written by an older version of cervella.",
         remedy="Build it anew with `cervella index`; nothing but time is lost.",
@@ -76,28 +77,28 @@ def outdated(generation: Path) -> IndexDamagedError:
     )
 
 
-def check_seal(generation: Path, seal: Mapping[str, Any]) -> None:
-    """Compare all but the vectors with the seal. Raises IndexDamagedError."""
-    ours = {name: digest for name, digest in seal["files"].items() if name != MATRIX and not _is_vectors(name)}
+def check_files(generation: Path, checksums: Mapping[str, Any]) -> None:
+    """Compare all files except the vectors with their checksums. Raises IndexDamagedError."""
+    ours = {name: digest for name, digest in checksums["files"].items() if name != MATRIX and not _is_vectors(name)}
     _compare(generation, ours)
 
 
-def check_vectors(generation: Path, seal: Mapping[str, Any]) -> None:
-    """Compare Chroma's folder with the seal. Raises IndexDamagedError."""
-    _compare(generation, {name: digest for name, digest in seal["files"].items() if _is_vectors(name)})
-    if seal["chroma"] != _contents(generation / _TABLES):
-        raise damaged("index", generation, f"{_TABLES!r} does not say what was stored")
+def check_vectors(generation: Path, checksums: Mapping[str, Any]) -> None:
+    """Compare Chroma's folder with its checksums. Raises IndexDamagedError."""
+    _compare(generation, {name: digest for name, digest in checksums["files"].items() if _is_vectors(name)})
+    if checksums["chroma"] != _contents(generation / _TABLES):
+        raise damaged("index", generation, f"the tables of {_TABLES!r} were changed after it was published")
 
 
 def _is_vectors(name: str) -> bool:
     return name.startswith(_CHROMA + "/")
 
 
-def _is_sealed(generation: Path, path: Path) -> bool:
+def _has_checksum(generation: Path, path: Path) -> bool:
     name = path.relative_to(generation).as_posix()
-    if name == FILE_NAME or name.startswith(_TABLES):  # nor a journal beside it
+    if name == FILE_NAME or name.startswith(_TABLES):  # the second also excludes a journal of the tables
         return False
-    # A graph that was never put on disk is a file of chance bytes; its vectors are in the tables.
+    # A graph that was never written to disk is a file of random bytes; its vectors are in the tables.
     return not _is_vectors(name) or (path.parent / _GRAPH_IDS).is_file()
 
 
@@ -108,7 +109,7 @@ def _compare(generation: Path, digests: Mapping[str, str]) -> None:
         except OSError as error:
             raise damaged("index", generation, f"{name!r} can't be read: {error.strerror or error}") from error
         if found != digest:
-            raise damaged("index", generation, f"{name!r} is not as it was written")
+            raise damaged("index", generation, f"{name!r} was changed after it was published")
 
 
 def _digest(path: Path) -> str:
@@ -117,9 +118,9 @@ def _digest(path: Path) -> str:
 
 
 def _contents(path: Path) -> str | None:
-    """A digest of what the tables of Chroma's SQLite file say; None where there is no such file.
+    """The SHA-256 of all rows in Chroma's SQLite file, in hexadecimal; None if there is no file.
 
-    Raises IndexDamagedError where SQLite finds the file broken.
+    Raises IndexDamagedError if SQLite's integrity check fails.
     """
     if not path.is_file():
         return None
@@ -141,7 +142,7 @@ def _contents(path: Path) -> str | None:
         if any(sign in str(error) for sign in ("locked", "disk", "unable to open")):
             raise KnowledgeError(
                 f"{str(path)!r} can't be read: {error}.",
-                remedy="Check its disk, and that no other program holds it.",
+                remedy="Check its disk, and that no other program has it open.",
                 code="index_unusable",
             ) from error
         raise damaged("index", path.parent.parent, f"{_TABLES!r}: {error}") from error

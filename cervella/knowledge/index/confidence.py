@@ -1,7 +1,7 @@
-"""Whether the base answers at all: what of the question it does not have, and how near its best chunk comes.
+"""Estimates, from 0 to 1, whether the index can answer a question.
 
-What a cosine means differs from embedder to embedder and from base to base. So each index is calibrated by itself: how
-near do questions come that have nothing to do with it, and how near its own headings, with their own file left out?
+Cosines differ between embedders and between indexes, so each index is calibrated: by the best cosine of off-topic
+questions, and by the best cosine of the index's own headings with chunks of other files.
 """
 
 from __future__ import annotations
@@ -17,28 +17,26 @@ from cervella.text.language import Language, words
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ABSTAIN_BELOW", "calibrated", "confidence"]
-
 ABSTAIN_BELOW = 0.3
-"""Lenient on purpose: a brain that is shown weak passages can still say that it does not know.
+"""Confidence below which retrieval abstains. It is low, because a brain can still abstain after weak passages.
 
-With vectors about one answerable question in twenty is lost, and of questions on quite other matters one in ten or
-fewer is answered. A question on a matter that the base treats without saying just this is told apart in one case of
-four, and by words alone hardly ever: docs/explanation/retrieval.md has the figures.
+With vectors, about one answerable question in twenty is lost, and at most one off-topic question in ten is answered.
+Questions on the index's topics without an answer in it are found in one case of four; docs/explanation/retrieval.md has
+the figures.
 """
-_FEW = 8  # headings: fewer tell nothing
-_OFFSET, _UNKNOWN = 0.3, 0.5
+_FEW = 8  # minimum number of headings for a calibration
+_OFFSET, _MISSING = 0.3, 0.5  # confidence by words: offset, and penalty if all words are missing
 _AS_HEADINGS = 0.75
-"""The confidence of a question that comes as near to the base as its own headings do to other files."""
+"""Confidence of a question whose best cosine equals the median of the index's own headings."""
 
 
 def calibrated(
     lang: Language, headings: Sequence[tuple[str, str]], nearest: Callable[[str], Sequence[tuple[str, float]]]
 ) -> tuple[float, float] | None:
-    """The usual best cosine of questions on other matters, and that of the base's own headings in other files.
+    """The median best cosine of off-topic questions, and that of the index's headings with chunks of other files.
 
-    `headings` are heading and path; `nearest` gives path and cosine of the chunks nearest to a question, best first.
-    None where the base is too small to tell, or its embedder does not tell the two apart.
+    `headings` are pairs of heading and path. `nearest` returns path and cosine of the chunks nearest to a question,
+    best first. None if the index is too small, or the second median is not higher.
     """
     own = [
         cosine
@@ -53,22 +51,21 @@ def calibrated(
 
 
 def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:
-    """0 to 1, by the chunks at `places`: by vectors where it is known what their cosines mean, else by words."""
+    """The confidence, 0 to 1, that the chunks at `places` answer the query: by calibrated cosines, else by words."""
     if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
     if cosines and high > low:
         near = (max(cosines.values()) - low) / (high - low)
         return min(max(_AS_HEADINGS * near, 0.0), 1.0)
-    said, unknown = _words(loaded, query, lang, places)
-    return min(max(_OFFSET + said - _UNKNOWN * unknown, 0.0), 1.0) if said else 0.0
+    share, missing = _words(loaded, query, lang, places)
+    return min(max(_OFFSET + share - _MISSING * missing, 0.0), 1.0) if share else 0.0
 
 
 def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:
-    """How much of the query the best chunk says, 0 to 1, and the share of its words that the base does not have.
+    """The best chunk's share of the query's idf, and the share of the query's stems that the index lacks; 0 to 1.
 
-    In a question of another language only what the languages share can be found, names, numbers and cognates: of the
-    rest nothing can be said.
+    If the query is in another language than the index, missing words count only if they contain a digit or a sign.
     """
     asked = language_of(query, lang)
     bare = " ".join(word for word in words(query) if word not in asked.stop_words)

@@ -1,8 +1,8 @@
-"""How far a folder has gone on since it was indexed: a quick look, for every search.
+"""Counts the files that changed since the index was built, quickly enough for every search.
 
-A file counts as the one that was indexed while it has the size and the time of modification that it had when its
-content was last hashed: its stamp. Where they differ its content decides, so that a file that was only touched, copied
-or checked out again is no change. Files that a look has no time to compare are counted apart.
+A file's stamp is its size and modification time when its content was last hashed. A file with the same stamp counts as
+unchanged. If the stamp differs, the content is hashed, so that touching or copying a file is no change. Files for which
+there was no time are counted as unchecked.
 """
 
 from __future__ import annotations
@@ -22,35 +22,32 @@ from cervella.knowledge.index.manifest import FileRow
 from cervella.process.files import FILE_MODE, replace_file
 from cervella.process.forks import ForkLock
 
-__all__ = ["Distance", "Freshness", "Stamp", "Stamps", "settled"]
-
 _logger = logging.getLogger("cervella.knowledge")
 _FILE_NAME = "stamps.json"
 _EVERY = 5.0
-"""Seconds between two looks."""
+"""Seconds between two comparisons of the folder."""
 _COMPARING, _FIRST_COMPARING = 0.008, 0.05
-"""Seconds that one look spends on comparing contents; the second for the first look at an index, whose loading took
-longer than that."""
+"""Time limit in seconds for hashing contents; the second is for the first comparison of a newly loaded index."""
 _AT_LEAST_FILES, _AT_LEAST_BYTES = 64, 2**20
-"""What it compares however slow that is: whichever of the two is reached first."""
+"""The time limit applies only after this many files or bytes were hashed, whichever comes first."""
 _TICK, _COARSE_TICK = 20_000_000, 2_000_000_000
-"""Nanoseconds within which two writes may get the same time; the second where times are whole seconds."""
+"""Nanoseconds within which two writes may get the same time; the second for file systems with whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What a file looked like from outside when its content was hashed."""
+    """A file's size and modification time when its content was hashed, and the hash."""
 
     size: int
     """Bytes."""
     mtime_ns: int
     sha256: str | None
-    """None where there was nothing to index in it: it was empty, too large, or no text."""
+    """None if the file was not indexed, because it was empty, too large or not text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamps:
-    """The stamps of a folder's files, by path, and the rules by which it was indexed."""
+    """The stamps of a folder's files by path, and the settings of the update that wrote them."""
 
     files: Mapping[str, Stamp] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
@@ -58,16 +55,16 @@ class Stamps:
 
     @classmethod
     def load(cls, index_dir: Path) -> Stamps | None:
-        """Those that lie in the folder of an index; None where there are none that can be read."""
+        """Read the stamps from the folder of an index; None if the file is missing or unreadable."""
         try:
             data = json.loads((index_dir / _FILE_NAME).read_bytes())
             rows = {str(path): Stamp(int(size), int(mtime), sha) for path, (size, mtime, sha) in data["files"].items()}
             return cls(files=rows, exclude=tuple(map(str, data["exclude"])), max_bytes=int(data["max_bytes"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None  # contents are compared then
+            return None  # without stamps, contents are compared
 
     def save(self, index_dir: Path, mode: int = FILE_MODE) -> None:
-        """Put them into the folder of an index, with the mode of its files. Failing costs time, and no truth."""
+        """Write the stamps to the folder of an index. A failure is only logged: contents are compared instead."""
         rows = {path: (stamp.size, stamp.mtime_ns, stamp.sha256) for path, stamp in self.files.items()}
         data = {"exclude": self.exclude, "max_bytes": self.max_bytes, "files": rows}
         try:
@@ -78,9 +75,9 @@ class Stamps:
 
 
 def settled(found: Scan) -> dict[str, FoundFile]:
-    """The files, by path, whose content will have another time if it is written again from now on.
+    """The files, by path, whose modification time will differ if they are written again from now on.
 
-    Waits for that where milliseconds are enough. A file is read after this, and then its stamp can be believed.
+    Sleeps up to 20 ms to include files that were just written. Files must be read after this call.
     """
     young = [file for file in found.found if 0 <= time.time_ns() - file.mtime_ns < _TICK]
     if young:
@@ -96,19 +93,19 @@ def _is_settled(file: FoundFile, now_ns: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distance:
-    """How far an index is behind its folder."""
+    """The number of differences between an index and its folder."""
 
     behind: int
-    """Files added, changed or removed since the index: what `cervella index` would do. A renamed file is two."""
+    """Files added, changed or removed since the last update. A renamed file counts twice."""
     unchecked: int
-    """Indexed files of which that is not known: nobody has had the time to compare them, or they can't be listed."""
+    """Indexed files that were not compared: there was no time, or their folder cannot be listed."""
 
 
 class Freshness:
-    """Looks how far the folder is from what was indexed, at most every five seconds. Thread-safe."""
+    """Compares a folder with its index, at most every five seconds. Thread-safe."""
 
     def __init__(self, folder: Path, index_dir: Path, *, exclude: Sequence[str] | None = None) -> None:
-        """`exclude` is what the next run of the indexer will be given; None: what the last one was."""
+        """`exclude` are the patterns of the next update; None means those of the last one."""
         self._folder = folder
         self._index_dir = index_dir
         self._given = None if exclude is None else tuple(exclude)
@@ -122,7 +119,10 @@ class Freshness:
         self._judged: dict[str, bool] = {}
 
     def look(self, files: Mapping[str, FileRow], generation: Path) -> Distance:
-        """How far the folder is from `files`, those of the index's `generation`; another one is looked at at once."""
+        """Compare the folder with `files`, the indexed files of `generation`.
+
+        Within five seconds, the last result for the same generation is returned.
+        """
         with self._lock:
             first = generation != self._generation
             if first:
@@ -147,7 +147,7 @@ class Freshness:
             found = scan(
                 self._folder, exclude=exclude, keep_out=self._index_dir, indexable_only=True, judged=self._judged
             )
-        except KnowledgeError:  # an index that was shipped alone, or a disk that is not mounted
+        except KnowledgeError:  # the index was copied without its folder, or a disk is not mounted
             return Distance(behind=0, unchecked=len(files))
         there = {file.path: file for file in found.found}
         self._forget(there)
@@ -160,14 +160,14 @@ class Freshness:
         return Distance(behind=behind + more, unchecked=unchecked + unknown)
 
     def _forget(self, there: Mapping[str, FoundFile]) -> None:
-        """Keep what is known of files that are gone from growing without end."""
+        """Drop the records of removed files, so that they do not grow without limit."""
         if len(self._stamps) > len(there):
             self._stamps = {path: stamp for path, stamp in self._stamps.items() if path in there}
         if len(self._judged) > 4 * len(there) + 1000:
             self._judged.clear()
 
     def _is_changed(self, file: FoundFile, row: FileRow | None) -> bool | None:
-        """Whether a file is new or other than it was indexed, by its outside alone; None where that does not tell."""
+        """Whether a file is new or changed, by size and stamp alone; None if its content must be compared."""
         if row is not None and file.size != row.size:
             return True
         stamp = self._stamps.get(file.path)
@@ -180,17 +180,14 @@ class Freshness:
     def _compared(
         self, waiting: Sequence[FoundFile], files: Mapping[str, FileRow], now_ns: int, seconds: float
     ) -> tuple[int, int]:
-        """How many of these files are new or changed, by their content, and of how many that stays unknown.
-
-        What was written last is compared first: it is what most likely changed.
-        """
+        """Compare contents, latest modification first. Returns how many files are changed, and how many unchecked."""
         until, changed, taken = time.perf_counter() + seconds, 0, 0
         waiting = sorted(waiting, key=lambda file: file.mtime_ns, reverse=True)
         for number, file in enumerate(waiting):
             enough = number >= _AT_LEAST_FILES or taken >= _AT_LEAST_BYTES
             if enough and time.perf_counter() > until:
                 rest = waiting[number:]
-                # A name that the index has never seen is new, whatever is in it.
+                # A path that is not in the index is new, whatever its content.
                 new = sum(one.path not in files for one in rest)
                 return changed + new, len(rest) - new
             changed += self._differs(file, files.get(file.path), now_ns)
@@ -198,7 +195,7 @@ class Freshness:
         return changed, 0
 
     def _differs(self, file: FoundFile, row: FileRow | None, now_ns: int) -> bool:
-        """Whether a file is new or changed, by its content; which is kept as its stamp."""
+        """Whether a file is new or changed, by its content. Records its stamp."""
         indexed = row.sha256 if row is not None else None
         sha256, readable = self._content(file, indexed)
         if readable and _is_settled(file, now_ns):
@@ -206,8 +203,8 @@ class Freshness:
         return sha256 != indexed
 
     def _content(self, file: FoundFile, indexed: str | None) -> tuple[str | None, bool]:
-        """The hash of a file's content, None where there is nothing to index in it; and whether it could be read."""
-        with suppress(OSError):  # what was indexed is text: comparing it needs less than reading it
+        """The content's SHA-256, None if the file would not be indexed; and whether it could be read."""
+        with suppress(OSError):  # hashing is faster than `read`, which also decodes the text
             if indexed is not None and digest(os.path.join(self._folder, file.disk_path), file.size) == indexed:
                 return indexed, True
         outcome = read(self._folder, file, max_bytes=self._rules.max_bytes)

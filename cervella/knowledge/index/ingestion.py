@@ -1,4 +1,4 @@
-"""The steps of one run of the indexer: read, plan, words at once, vectors after, and only then drop the old."""
+"""The steps of one update of the index: read, plan, write words, write vectors, then remove old vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cervella.knowledge.documents.local_only import LocalOnly
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import Scan, Source, is_unknown, read
 from cervella.knowledge.embedders.cache import EmbeddingCache
-from cervella.knowledge.embedders.embedders import Choice
+from cervella.knowledge.embedders.registry import Choice
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.confidence import calibrated
 from cervella.knowledge.index.manifest import ChunkRow, FileRow, chunk_id
@@ -28,38 +28,35 @@ from cervella.protocols import Embedder
 from cervella.text.language import Language
 from cervella.types import IndexReport, Progress, Redaction, SkippedFile
 
-__all__ = ["Ingestion", "Plan", "Reading"]
-
-_BATCH = 16  # chunks embedded between two looks at whether to publish
-_FIRST = 256  # chunks embedded before vectors are published for the first time; then each time twice as many
-_FIRST_ROLES = ("constitution", "resume", "state", "decision")
-_HEADINGS, _NEAR = 48, 60  # asked for to know what a cosine means, and how many chunks are looked at for each
-_LAST_ROLES = ("archive", "template")
+_BATCH = 16  # texts in one call of the embedder
+_FIRST = 256  # chunks embedded before vectors are first published; the number doubles each time
+_FIRST_ROLES = ("constitution", "resume", "state", "decision")  # embedded first
+_LAST_ROLES = ("archive", "template")  # embedded last
+_HEADINGS, _NEAR = 48, 60  # for the calibration: about how many headings are searched, and results for each
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the files of the folder came to."""
+    """The files of a folder: those that were read, by path, and those that were skipped."""
 
     sources: Mapping[str, Source]
-    """By path. Texts are kept of all of them: markdown is small."""
     skipped: tuple[SkippedFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run has to do, by path."""
+    """The paths to add, change, remove and keep in an update."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
     redo: tuple[str, ...]
-    """Unchanged, but cut or described by other rules than today's."""
+    """Unchanged files that must be chunked again, because the rules changed."""
 
 
 class Ingestion:
-    """The steps of one update, in the order in which they are called."""
+    """One update of an index. Its methods are in the order in which they must be called."""
 
     def __init__(
         self,
@@ -74,7 +71,7 @@ class Ingestion:
         cache: EmbeddingCache | None,
         notify: Progress,
     ) -> None:
-        """`marked` are paths and digests of files that stay local-only, whatever the patterns name."""
+        """A file whose path or SHA-256 is in `marked` stays local-only, whatever the patterns match."""
         self._folder = folder
         self._builder = builder
         self._language = language
@@ -113,13 +110,13 @@ class Ingestion:
         )
 
     def _rules(self) -> str:
-        """All that decides how a file is cut and described, but the file."""
+        """The versions and settings that decide how files are chunked and described; a change redoes all files."""
         fingerprint = self._choice.built_with.fingerprint
         versions = (CHUNKER_VERSION, REDACTION_VERSION, self._roles.fingerprint)
         return repr((*versions, self._language.code, fingerprint, self._local_only.rules))
 
     def write_words(self, plan: Plan, reading: Reading) -> None:
-        """Make a generation of the files and chunks that are wanted, and of the index of their words."""
+        """Begin a generation with the files and chunks of the plan, and with their lexical index."""
         todo = (*plan.added, *plan.changed, *plan.redo)
         if not todo and not plan.removed and self._builder.meta("rules") == self._rules():
             return
@@ -142,7 +139,7 @@ class Ingestion:
                     self.notify("index", number, len(todo))
             stems = manifest.stems()
             embedder = self._choice.built_with
-            with self._builder.storage.border():
+            with self._builder.storage.translated_errors():
                 lexical = write_lexical(work, stems)
                 for other in work.glob("lexical-*"):
                     if other.name != lexical:
@@ -160,7 +157,7 @@ class Ingestion:
             )
 
     def _noted(self) -> dict[str, dict[str, Any]]:
-        """By path what a report says of indexed files: their `redactions`, and why one is cut as `plain` lines."""
+        """Notes for the report by path: `redactions`, and in `plain` the reason why a file was split by lines only."""
         noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
         return noted
 
@@ -197,9 +194,9 @@ class Ingestion:
         return file, chunks
 
     def write_vectors(self, *, partial: bool) -> None:
-        """Embed what has no vector yet, and then drop the vectors of chunks that are gone.
+        """Embed all chunks without a vector, then remove the vectors of deleted chunks.
 
-        With `partial` the words are published first, and then vectors as they come: a search uses what is there.
+        `partial` publishes the words at once and vectors at intervals, so that searches can use them.
         """
         embedder, builder = self._choice.embedder, self._builder
         if embedder is None:
@@ -213,17 +210,17 @@ class Ingestion:
             self._embed(embedder, pending, partial=partial)
         except KnowledgeError:
             raise
-        except BaseException:  # whoever stopped it has what was made so far
+        except BaseException:  # an interrupted update keeps the vectors made so far
             if partial:
                 with suppress(KnowledgeError):
                     builder.publish()
             raise
         builder.drop_stale()
-        if builder.geometry_is_new:
+        if builder.centring_is_new:
             self._calibrate(embedder)
 
     def _calibrate(self, embedder: Embedder) -> None:
-        """Note what a cosine means in this base: see confidence.py."""
+        """Calibrate confidence: see confidence.py."""
         manifest = self._builder.manifest
         rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
         some = rows[:: max(1, len(rows) // _HEADINGS)]
@@ -251,10 +248,10 @@ class Ingestion:
 
     def _without_vectors(self) -> Iterator[ChunkRow]:
         for path in self._by_use():
-            yield from self._builder.manifest.pending(path)  # another one after each time that it was published
+            yield from self._builder.manifest.pending(path)  # publishing replaces the manifest
 
     def _by_use(self) -> list[str]:
-        """The files with chunks that have no vector: those that are most asked for first, and the newest of them."""
+        """The files with chunks that have no vector, by the priority of their role, then newest first."""
         manifest = self._builder.manifest
         files = manifest.files()
 
@@ -262,8 +259,8 @@ class Ingestion:
             role = files[path].role or ""
             return 0 if role in _FIRST_ROLES else 2 if role in _LAST_ROLES else 1
 
-        newest_first = sorted(manifest.pending_paths(), key=lambda path: files[path].date or "", reverse=True)
-        return sorted(newest_first, key=late)
+        current_first = sorted(manifest.pending_paths(), key=lambda path: files[path].date or "", reverse=True)
+        return sorted(current_first, key=late)
 
     def report(self, plan: Plan, reading: Reading, found: Scan, *, seconds: float) -> IndexReport:
         manifest = self._builder.manifest
@@ -302,7 +299,7 @@ class Ingestion:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """A parser makes many objects and no cycles: looking for cycles in them is a third of its time."""
+    """Turn off garbage collection: parsing makes no reference cycles, and the search for them takes a third of it."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""What the index holds, in SQLite: the files, their chunks, and what it was built with. It decides what has changed."""
+"""The SQLite database of an index: its files, their chunks, and the settings it was built with."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from typing import Any
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.chunking import Chunk
 from cervella.knowledge.documents.markdown import split_lines
-from cervella.knowledge.embedders.embedders import BuiltWith
+from cervella.knowledge.embedders.registry import BuiltWith
 from cervella.process.forks import ForkLock, unforked
 from cervella.types import Status
-
-__all__ = ["ChunkRow", "FileRow", "Manifest", "chunk_id", "damaged"]
 
 SCHEMA_VERSION = 3
 FILE_NAME = "manifest.sqlite"
 
-# A file's text is kept once; a chunk is a range of its lines. `stems` are those of its chunks, for the next run.
+# A file's text is stored once; a chunk is a range of its lines. `stems` lists the stems of each chunk, one per line.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -34,14 +32,14 @@ CREATE TABLE files (
 CREATE TABLE chunks (
     file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
     parent INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
-    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, lean REAL, PRIMARY KEY (file, ordinal)
+    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, common_component REAL, PRIMARY KEY (file, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
 _FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
 _CHUNK_COLUMNS = ("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead")
 _CHUNKS = f"SELECT {', '.join(_CHUNK_COLUMNS)} FROM chunks JOIN files ON file = number"
-_OPEN_TEXTS = 64  # files whose lines are kept at hand
+_CACHED_TEXTS = 64  # files whose lines stay in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ class ChunkRow:
     path: str
     ordinal: int
     parent: int
-    """The passage group of its file that it belongs to, from 0."""
+    """The number of the passage within the file, from 0. Adjacent chunks with the same number form a passage."""
     start_line: int
     end_line: int
     heading: str
@@ -77,16 +75,16 @@ class ChunkRow:
 
 
 def chunk_id(path: str, chunk: Chunk, *, chunker: str, embedder: str) -> str:
-    """The same for the same text at the same place of a file, however often it is computed: writes can be repeated.
+    """A chunk's identifier, 32 hexadecimal digits, from its path, ordinal, lead, text, chunker version and embedder.
 
-    32 hexadecimal digits. Line numbers are left out, so that a chunk that only moved keeps its vector.
+    Line numbers are left out, so that a chunk that only moved within its file keeps its vector.
     """
     parts = (path, str(chunk.ordinal), chunk.lead, chunk.text, chunker, embedder)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class Manifest:
-    """An open manifest. Usable from several threads, one at a time."""
+    """An open manifest. Threads may share it; calls are serialised."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
@@ -96,7 +94,7 @@ class Manifest:
 
     @classmethod
     def create(cls, folder: Path) -> Manifest:
-        """A new, empty one, to be written."""
+        """Create an empty manifest in a folder."""
         manifest = cls._edit(folder)
         with manifest._guard():
             manifest._connection.executescript(_SCHEMA)
@@ -104,16 +102,16 @@ class Manifest:
 
     @classmethod
     def open(cls, folder: Path) -> Manifest:
-        """The one of a published generation, to be read. Raises IndexMissingError, IndexDamagedError."""
+        """Open the manifest of a published generation for reading. Raises IndexMissingError, IndexDamagedError."""
         path = folder / FILE_NAME
         if not path.is_file():
             if folder.is_dir():
                 raise damaged("manifest of the index", path, "it is gone")
             raise IndexMissingError(f"No index at {str(folder)!r}.", remedy="Build it with `cervella index`.")
-        # Immutable: nobody writes it any more, so that SQLite needs no lock and no file beside it.
+        # A published manifest is never written again; immutable=1 spares SQLite its lock and journal files.
         manifest = cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
         try:
-            manifest.meta("rules")  # SQLite opens anything; it is the first look that tells
+            manifest.meta("rules")  # SQLite opens any file without an error; only a query fails
         except BaseException:
             manifest.close()
             raise
@@ -121,7 +119,7 @@ class Manifest:
 
     @classmethod
     def copy(cls, source: Path, folder: Path) -> Manifest:
-        """A copy in `folder` of the manifest in the folder `source`, to be written."""
+        """Copy the manifest in the folder `source` to `folder`, and open the copy for writing."""
         manifest = cls._edit(folder)
         try:
             with cls.open(source) as original, original._guard(), manifest._guard():
@@ -135,7 +133,7 @@ class Manifest:
     def _edit(cls, folder: Path) -> Manifest:
         path = folder / FILE_NAME
         connection = _connect(f"{path.absolute().as_uri()}?mode=rwc", path)
-        # A generation that is being made is thrown away when its writer dies, and is made durable as a whole.
+        # If the writer dies, the unpublished generation is deleted; publishing flushes it to disk as a whole.
         connection.execute("PRAGMA journal_mode = MEMORY")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA secure_delete = ON")
@@ -157,7 +155,8 @@ class Manifest:
             try:
                 yield self._connection
             except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
-                if isinstance(error, sqlite3.OperationalError) and not _tells_damage(error):
+                damage = any(sign in str(error) for sign in ("no such table", "no such column", "malformed"))
+                if isinstance(error, sqlite3.OperationalError) and not damage:
                     raise _unusable(self._path, error) from error
                 raise damaged("manifest of the index", self._path, str(error)) from error
 
@@ -167,20 +166,20 @@ class Manifest:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside, or nothing."""
+        """Run the block in a transaction: an exception undoes all writes."""
         with self._guard() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # a full disk has ended it already
+                if connection.in_transaction:  # SQLite ends it by itself if the disk is full
                     connection.execute("ROLLBACK")
                 raise
 
     @property
     def built_with(self) -> BuiltWith | None:
-        """The embedder that the index was built with; None before its first commit."""
+        """The embedder that the index was built with; None before the first update."""
         name, fingerprint = self.meta("embedder"), self.meta("fingerprint")
         return BuiltWith(name=name, fingerprint=fingerprint) if name and fingerprint else None
 
@@ -193,7 +192,6 @@ class Manifest:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def files(self) -> dict[str, FileRow]:
-        """The indexed files, by path."""
         rows = self._rows(f"SELECT {', '.join(_FILE_COLUMNS)} FROM files ORDER BY path")
         made = (FileRow(**{**dict(zip(_FILE_COLUMNS, row, strict=True)), "local_only": bool(row[-1])}) for row in rows)
         return {row.path: row for row in made}
@@ -207,19 +205,20 @@ class Manifest:
         *,
         embedded: Iterable[str] = (),
     ) -> None:
-        """Put a file and its chunks in the place of what was there. Those in `embedded` have their vector already.
+        """Store a file and its chunks, replacing an earlier version of the file.
 
-        `text` is the file's, as it was cut; `stems` are those of each chunk.
+        `text` is the file's text with secrets masked. `stems` has one list per chunk. `embedded` are the ids of chunks
+        whose vector is already stored.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)
         kept = zlib.compress("\n".join(split_lines(text)).encode())
         names = (*_FILE_COLUMNS, "text", "stems")
-        said = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
+        stem_lines = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
         with self._guard() as connection:
             number = connection.execute(
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-                [*(getattr(file, name) for name in _FILE_COLUMNS), kept, said],
+                [*(getattr(file, name) for name in _FILE_COLUMNS), kept, stem_lines],
             ).lastrowid
             columns = [name for name in _CHUNK_COLUMNS if name != "path"]
             connection.executemany(
@@ -234,28 +233,25 @@ class Manifest:
             connection.execute("DELETE FROM files WHERE path = ?", (path,))
 
     def lines(self, path: str, start: int, end: int) -> str:
-        """Lines of an indexed file, 1-based, inclusive, joined by \\n. Empty where there is no such file or line."""
-        return "\n".join(self._lines(path)[start - 1 : end])
-
-    def _lines(self, path: str) -> list[str]:
+        """Lines `start` to `end` of an indexed file, 1-based, inclusive, joined by \\n; empty if they do not exist."""
         with self._guard() as connection:
             held = self._texts.get(path)
             if held is None:
                 row = connection.execute("SELECT text FROM files WHERE path = ?", (path,)).fetchone()
                 held = zlib.decompress(row[0]).decode().split("\n") if row else []
-                if len(self._texts) >= _OPEN_TEXTS:
+                if len(self._texts) >= _CACHED_TEXTS:
                     del self._texts[next(iter(self._texts))]
                 self._texts[path] = held
-        return held
+        return "\n".join(held[start - 1 : end])
 
     def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
-        """All chunks, by path and ordinal, or those of these ids, in no order."""
+        """All chunks in the order of path and ordinal, or the chunks with these ids in the order of `ids`."""
         if ids is None:
             return list(map(self._row, self._rows(f"{_CHUNKS} ORDER BY path, ordinal")))
         return [self._row(row) for one in ids for row in self._rows(f"{_CHUNKS} WHERE id = ?", one)]
 
     def pending(self, path: str) -> list[ChunkRow]:
-        """The chunks of a file that have no vector yet, in order."""
+        """The chunks of a file that have no vector yet, in file order."""
         return list(map(self._row, self._rows(f"{_CHUNKS} WHERE path = ? AND embedded = 0 ORDER BY ordinal", path)))
 
     def _row(self, values: Sequence[Any]) -> ChunkRow:
@@ -263,19 +259,19 @@ class Manifest:
         return ChunkRow(**row, text=self.lines(row["path"], row["start_line"], row["end_line"]))
 
     def stems(self) -> list[list[str]]:
-        """The stems of every chunk, by path and ordinal."""
+        """The stems of every chunk, in the order of path and ordinal."""
         with self._guard() as connection:
             rows = connection.execute("SELECT stems FROM files ORDER BY path").fetchall()
             texts = [zlib.decompress(row[0]).decode() for row in rows]
         return [line.split() for text in texts for line in text.split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
-        """Id, path, parent, first and last line and lean of every chunk, in the order of the lexical index."""
-        columns = "id, path, parent, start_line, end_line, lean"
+        """Id, path, parent, first line, last line and common component of every chunk, by path and ordinal."""
+        columns = "id, path, parent, start_line, end_line, common_component"
         return self._rows(f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal")
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
-        """The ids of all chunks, of those with a vector, or of those without."""
+        """The ids of all chunks; with `embedded`, only of those that have (True) or lack (False) a vector."""
         where = "" if embedded is None else f" WHERE embedded = {int(embedded)}"
         return {row[0] for row in self._rows(f"SELECT id FROM chunks{where}")}
 
@@ -284,50 +280,45 @@ class Manifest:
         return int(self._rows(f"SELECT count(*) FROM chunks{where}")[0][0])
 
     def pending_paths(self) -> list[str]:
-        """The files with chunks that have no vector yet."""
+        """The paths of files with chunks that have no vector yet."""
         query = "SELECT path FROM files WHERE number IN (SELECT file FROM chunks WHERE embedded = 0) ORDER BY path"
         return [row[0] for row in self._rows(query)]
 
-    def mark(self, ids: Iterable[str], *, embedded: bool) -> None:
-        """Note that these chunks have a vector, or have none."""
+    def set_embedded(self, ids: Iterable[str], embedded: bool) -> None:
+        """Record whether these chunks have a vector."""
         with self.transaction(), self._guard() as connection:
             connection.executemany("UPDATE chunks SET embedded = ? WHERE id = ?", [(embedded, one) for one in ids])
 
     def headings(self) -> list[tuple[str, str]]:
-        """The headings of all chunks, each with its path, in order."""
+        """The distinct pairs of heading and path, in the order of path and ordinal."""
         return self._rows(
             "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
         )
 
-    def without_lean(self) -> list[str]:
-        """The ids of the chunks that have a vector, but no lean."""
-        return [row[0] for row in self._rows("SELECT id FROM chunks WHERE embedded = 1 AND lean IS NULL")]
+    def without_common_component(self) -> list[str]:
+        """The ids of chunks that have a vector but no common component."""
+        return [row[0] for row in self._rows("SELECT id FROM chunks WHERE embedded = 1 AND common_component IS NULL")]
 
-    def put_leans(self, leans: Mapping[str, float]) -> None:
-        """Note the leans of chunks, by id."""
+    def put_common_components(self, values: Mapping[str, float]) -> None:
+        """Store the common components of chunks, by id."""
         with self.transaction(), self._guard() as connection:
-            rows = [(lean, one) for one, lean in leans.items()]
-            connection.executemany("UPDATE chunks SET lean = ? WHERE id = ?", rows)
+            rows = [(value, one) for one, value in values.items()]
+            connection.executemany("UPDATE chunks SET common_component = ? WHERE id = ?", rows)
 
     def check(self) -> None:
-        """Raises IndexDamagedError where SQLite finds its file broken."""
+        """Run SQLite's integrity check. Raises IndexDamagedError."""
         with self._guard() as connection:
             found = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if found != "ok":
                 raise damaged("manifest of the index", self._path, found)
 
     def vacuum(self) -> None:
-        """Give back the space of what was deleted."""
-        with self._guard() as connection:
-            connection.execute("VACUUM")
-
-
-def _tells_damage(error: sqlite3.Error) -> bool:
-    return any(sign in str(error) for sign in ("no such table", "no such column", "malformed"))
+        """Remove the bytes of deleted rows from the file."""
+        self._rows("VACUUM")
 
 
 def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:
-    """The error of a part of the index that is not as it was written."""
+    """The error for a part of the index, named `what`, that was changed or broken since it was written."""
     return IndexDamagedError(
         f"The {what} at {str(path)!r} is damaged: {reason}.", remedy="Build it anew with `cervella index --rebuild`."
     )
@@ -336,7 +327,7 @@ def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:
 def _unusable(path: Path, error: sqlite3.Error) -> KnowledgeError:
     return KnowledgeError(
         f"The index at {str(path)!r} can't be used: {error}.",
-        remedy="Check the free space and the rights of its folder, and that no other program holds it.",
+        remedy="Check the free space and the rights of its folder, and that no other program has it open.",
         code="index_unusable",
     )
 

@@ -1,7 +1,6 @@
-"""The vectors of a small index once more, as one matrix in one file: a search over it needs no Chroma.
+"""A cache of a small index's vectors, as one matrix in one file, so that a search needs no Chroma.
 
-Chroma keeps the vectors, and this is a cache of them. Loading Chroma takes almost half of a cold search; a product
-with a few thousand vectors takes a millisecond, and is exact.
+Loading Chroma takes almost half of a cold search. A product with a few thousand vectors takes a millisecond.
 """
 
 from __future__ import annotations
@@ -18,9 +17,7 @@ from cervella.knowledge.index.storage import Generation
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["VectorMatrix"]
-
-_MOST = 5_000  # vectors: 8 MB of 384 dimensions
+_MOST = 5_000  # maximum number of vectors: 8 MB at 384 dimensions
 
 
 class VectorMatrix:
@@ -34,7 +31,7 @@ class VectorMatrix:
 
     @staticmethod
     def write(folder: Path, ids: Sequence[str], rows: np.ndarray) -> None:
-        """Write the vectors under a folder, shape (chunks, dimensions); no file where there are none, or too many."""
+        """Write vectors of shape (chunks, dimensions) to a file in `folder`; no file for none or more than `_MOST`."""
         import numpy as np
 
         if 0 < len(ids) <= _MOST:
@@ -42,21 +39,21 @@ class VectorMatrix:
 
     @classmethod
     def read(cls, generation: Generation, ids: Set[str]) -> VectorMatrix | None:
-        """The vectors of these chunks; None where the file is missing, changed since it was sealed, or of others."""
+        """Load the vectors. None if the file is missing, fails its checksum, or has other chunks than `ids`."""
         import numpy as np
 
         try:
             data = (generation.path / MATRIX).read_bytes()
         except OSError:
             return None
-        if hashlib.sha256(data).hexdigest() != generation.seal()["files"].get(MATRIX):
+        if hashlib.sha256(data).hexdigest() != generation.checksums()["files"].get(MATRIX):
             return None
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = file["ids"].tolist()
             return cls(found, file["rows"]) if set(found) == ids else None
 
     def query(self, vector: np.ndarray, count: int, *, among: Sequence[str] | None = None) -> dict[str, float]:
-        """The nearest chunks and their cosine, best first; `among` narrows the search to these ids."""
+        """The cosines of the `count` nearest chunks by id, best first; `among` restricts the search to these ids."""
         import numpy as np
 
         ids = [one for one in (self._places if among is None else among) if one in self._places]

@@ -1,8 +1,7 @@
-"""The border to LlamaIndex: chunks go in as TextNodes, an IngestionPipeline embeds them.
+"""Embeds chunks with LlamaIndex: each text is a TextNode, and an IngestionPipeline runs the embedder.
 
-Only that transformation is LlamaIndex's here. What changed, what is stored and what is removed stays with the manifest:
-a pipeline with a document store deletes the old before the new exists. What was embedded once is kept by our own cache:
-LlamaIndex's knows a whole batch of nodes or nothing.
+LlamaIndex's document store is not used, because it deletes old nodes before the new ones exist; the manifest records
+changes instead. LlamaIndex's cache is not used, because its entries are whole batches, not single texts.
 """
 
 from __future__ import annotations
@@ -18,15 +17,12 @@ from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.index.manifest import ChunkRow
 from cervella.protocols import Embedder
 
-__all__ = ["EmbedTransform", "vectors_of"]
-
 _WINDOW = 256
-"""Chunks that are sorted by length before they are embedded: enough for batches of even lengths, few enough that what
-was asked for first comes first."""
+"""Chunks sorted by length together. Texts of equal length make efficient batches; small windows keep the order."""
 
 
 class EmbedTransform(TransformComponent):
-    """An embedder of ours as a LlamaIndex transformation; what it makes goes into the cache at once."""
+    """Makes a Cervella embedder a LlamaIndex transformation. New vectors are put into the cache at once."""
 
     embedder: Any
     cache: Any = None
@@ -44,10 +40,10 @@ class EmbedTransform(TransformComponent):
 def vectors_of(
     chunks: Iterable[ChunkRow], embedder: Embedder, *, batch: int, cache: EmbeddingCache | None = None
 ) -> Iterator[Mapping[str, Sequence[float]]]:
-    """The vectors of chunks, by id, as they come, roughly in the order of the chunks.
+    """Yields vectors by chunk id, roughly in the order of the chunks.
 
-    First those that the cache knows, then those that are made, at most `batch` texts at a time; a batch is in the cache
-    before it is yielded. Equal texts are embedded once.
+    Of each window of chunks, cached vectors come first; the others are embedded in batches of at most `batch` texts.
+    A batch is cached before it is yielded. Equal texts are embedded once.
     """
     pipeline = IngestionPipeline(transformations=[EmbedTransform(embedder=embedder, cache=cache)], disable_cache=True)
     waiting: list[ChunkRow] = []

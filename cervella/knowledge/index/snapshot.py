@@ -1,4 +1,4 @@
-"""One state of an index, loaded for searching."""
+"""One generation of an index, loaded for searching."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cervella.knowledge.embedders.embedders import NO_EMBEDDER, choose_embedder
-from cervella.knowledge.index.centring import Geometry
+from cervella.knowledge.embedders.registry import NO_EMBEDDER, choose_embedder
+from cervella.knowledge.index.centring import Centring
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -22,56 +22,53 @@ from cervella.protocols import Embedder
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Snapshot", "load_snapshot"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One generation of an index, in memory; texts stay on disk."""
+    """One generation of an index. Texts stay on disk.
+
+    A chunk's position is its index, from 0, in the order of path and ordinal. `paths`, `passages`, `lines` and
+    `common_components` are indexed by position.
+    """
 
     generation: Generation
-    """Held, so that no writer removes it."""
+    """Locked, so that no writer removes it."""
     manifest: Manifest
     files: Mapping[str, FileRow]
     ids: Sequence[str]
     paths: Sequence[str]
-    """Of the chunk at the same place."""
     places: Mapping[str, int]
-    """By id."""
+    """The position of each chunk id."""
     words: LexicalIndex
     passages: Sequence[range]
-    """The places of the chunks that are one passage with the chunk at the same place."""
+    """The positions of all chunks of the same passage."""
     lines: Sequence[tuple[int, int]]
-    """The first and the last line of the chunk at the same place."""
+    """First and last line, 1-based, inclusive."""
     embedder: Embedder | None
-    geometry: Geometry | None
-    """None while too few vectors were made to know it."""
-    leans: np.ndarray
-    """Of each chunk's vector, shape (chunks,); what is usual where it is not known."""
+    centring: Centring | None
+    """None if the index has too few vectors."""
+    common_components: np.ndarray
+    """Shape (chunks,). A chunk without one has the mean of the others."""
     calibration: tuple[float, float] | None
-    """The usual best cosine of questions on other matters, and of the base's own headings."""
+    """The median best cosine of off-topic questions, and that of the index's own headings; None if unknown."""
     vectors: VectorStore | VectorMatrix | None
-    """None while there is none, or none that can be asked here."""
+    """None if the index has no vectors, or its embedder does not run here."""
     copied: TemporaryDirectory[str] | None
-    """Where the vectors lie that are asked, if not in the generation."""
+    """A writable copy of the vectors, if the generation is read-only."""
     wants_vectors: bool
     pending: int
     """Chunks that have no vector yet."""
     warning: str | None
-    """Why vectors are not searched although the index is made for them."""
-
-    def is_current(self, path: Path) -> bool:
-        """Whether this is the generation in that folder."""
-        return self.generation.path == path
+    """The reason why the index's vectors are not searched."""
 
     def coverage(self) -> float:
-        """Chunks with vectors / chunks; 1.0 where no vectors are wanted."""
+        """The share of chunks that have a vector, 0 to 1; 1.0 for an index built without an embedder."""
         if not self.wants_vectors or not self.ids:
             return 1.0
         return 1.0 - self.pending / len(self.ids)
 
     def text(self, passage: range) -> str:
-        """What a passage says: exactly its lines."""
+        """The lines of a passage, joined by \\n. `passage` are the positions of its chunks."""
         start, end = self.lines[passage[0]][0], self.lines[passage[-1]][1]
         return self.manifest.lines(self.paths[passage[0]], start, end)
 
@@ -93,7 +90,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         chunks, built = manifest.places(), manifest.built_with
         choice = choose_embedder(asked, built)
         words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
-        geometry = Geometry.from_json(manifest.meta("geometry"))
+        centring = Centring.from_json(manifest.meta("centring"))
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors: VectorStore | VectorMatrix | None = None
         if choice.embedder is not None and VectorStore.exists(generation.path):
@@ -121,9 +118,9 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         passages=_passages([(path, parent) for _, path, parent, *_ in chunks]),
         lines=[(start, end) for *_, start, end, _ in chunks],
         embedder=choice.embedder,
-        geometry=geometry,
+        centring=centring,
         calibration=_pair(manifest.meta("calibration")),
-        leans=_leans([lean for *_, lean in chunks]),
+        common_components=_common_components([value for *_, value in chunks]),
         vectors=vectors,
         copied=copied,
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
@@ -133,7 +130,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
 
 
 def _copied(generation: Path) -> TemporaryDirectory[str]:
-    """A copy of the vectors of an index that this user may only read: Chroma writes into its store to open it."""
+    """Copy the vectors of a read-only generation to a temporary folder, because Chroma writes to a store it opens."""
     folder = TemporaryDirectory(prefix="cervella-", ignore_cleanup_errors=True)
     try:
         VectorStore.copy(generation, Path(folder.name))
@@ -151,13 +148,13 @@ def _passages(parents: Sequence[tuple[str, int]]) -> list[range]:
     return out
 
 
-def _leans(known: Sequence[float | None]) -> np.ndarray:
+def _common_components(stored: Sequence[float | None]) -> np.ndarray:
     import numpy as np
 
-    leans = np.asarray([np.nan if lean is None else lean for lean in known], dtype=np.float32)
-    missing = np.isnan(leans)
-    leans[missing] = 0.0 if missing.all() else leans[~missing].mean()
-    return leans
+    values = np.asarray([np.nan if value is None else value for value in stored], dtype=np.float32)
+    missing = np.isnan(values)
+    values[missing] = 0.0 if missing.all() else values[~missing].mean()
+    return values
 
 
 def _pair(text: str | None) -> tuple[float, float] | None:

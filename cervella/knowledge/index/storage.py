@@ -1,10 +1,10 @@
-"""The index folder: generations that nobody writes any more, which of them is the current one, and who may write.
+"""The index folder: its published generations, the pointer to the current one, and the locks.
 
 ```
-INDEX/current          the current generation and the one before it, each with the SHA-256 of its seal
-INDEX/gen-…/           manifest.sqlite, lexical-…/, chroma/, seal.json; readers.lock, which its readers share
-INDEX/work-…/          the next generation, while it is made
-INDEX/writer.lock      held while a process writes; writer.pid says which
+INDEX/current          the current generation and the one before it, each with the SHA-256 of its seal.json
+INDEX/gen-…/           manifest.sqlite, lexical-…/, chroma/, seal.json (checksums); readers.lock, shared by readers
+INDEX/work-…/          the next generation, unfinished
+INDEX/writer.lock      locked while a process writes; writer.pid contains its process id
 ```
 """
 
@@ -21,22 +21,20 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
-from cervella.knowledge.index.checksums import check_seal, check_vectors, outdated, read_seal, write_seal
+from cervella.knowledge.index.checksums import check_files, check_vectors, outdated, read_checksums, write_checksums
 from cervella.knowledge.index.manifest import damaged
 from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, replace_file, set_modes
 
 try:
     import fcntl
-except ImportError:  # Windows: an open file there keeps its folder from being moved, which is lock enough
+except ImportError:  # Windows has no flock, but there an open file keeps its folder from being moved
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Generation", "IndexFolder"]
-
-_LOCK_SECONDS = 1.0  # long enough for a writer that is just leaving
+_LOCK_SECONDS = 1.0  # wait for the writer lock, in case another writer is about to finish
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
 _ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
-_TRIES = 100  # a reader that is overtaken by a writer as often as this is not overtaken by a writer
+_TRIES = 100  # attempts to lock a generation while writers replace it; more failures have another cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,58 +43,58 @@ class Generation:
 
     path: Path
     digest: str
-    """The SHA-256 of its seal."""
+    """The SHA-256 of its file of checksums."""
     lock: int | None = field(default=None, compare=False)
-    """The open file that keeps it from being removed; None where it is not held."""
+    """The descriptor of the lock file that keeps it from being removed; None if it is not locked."""
 
     def check(self) -> None:
-        """Compare all but the vectors with the seal. Raises IndexDamagedError."""
-        check_seal(self.path, self.seal())
+        """Compare all files except the vectors with their checksums. Raises IndexDamagedError."""
+        check_files(self.path, self.checksums())
 
     def check_vectors(self) -> None:
-        """Compare Chroma's folder with the seal. Raises IndexDamagedError."""
-        check_vectors(self.path, self.seal())
+        """Compare Chroma's folder with its checksums. Raises IndexDamagedError."""
+        check_vectors(self.path, self.checksums())
 
-    def seal(self) -> Mapping[str, Any]:
-        return read_seal(self.path, self.digest)
+    def checksums(self) -> Mapping[str, Any]:
+        return read_checksums(self.path, self.digest)
 
     def close(self) -> None:
-        """Let go of it: a writer may remove it now. Only once."""
+        """Release the lock, so that a writer may remove the generation. Call it once."""
         if self.lock is not None:
             os.close(self.lock)
 
 
 class IndexFolder:
-    """The folder that holds an index."""
+    """The folder of an index."""
 
     def __init__(self, path: Path, mode: int = FILE_MODE) -> None:
-        """`mode` is that of the files which a writer makes; a folder's goes with it."""
+        """`mode` are the permission bits of files that a writer makes; those of folders are derived from it."""
         self.path = path
-        self._mode = mode
+        self.mode = mode
         self._seen: tuple[str, Path] | None = None
 
     def current(self) -> Path:
-        """The generation to read, by a look at the pointer. Raises IndexMissingError, IndexDamagedError."""
+        """The folder of the current generation. Raises IndexMissingError, IndexDamagedError."""
         text = self._pointer()
         if self._seen is None or self._seen[0] != text:
             self._seen = (text, self._generations(text)[0].path)
         return self._seen[1]
 
     def current_or_none(self) -> Path | None:
-        """The same, None where there is none that this version reads."""
+        """The folder of the current generation; None if there is none that this version can read."""
         try:
             return self.current()
         except KnowledgeError:
             return None
 
     def latest(self) -> Generation | None:
-        """The current generation, for the writer; None where there is none, or one of an older version's format.
+        """The current generation, for the writer; None if there is none, or an older version wrote it.
 
         Raises IndexDamagedError.
         """
         try:
             generation = self._generations(self._pointer())[0]
-            generation.seal()
+            generation.checksums()
         except IndexMissingError:
             return None
         except IndexDamagedError as error:
@@ -106,11 +104,11 @@ class IndexFolder:
         return generation
 
     def readable(self) -> list[Generation]:
-        """The current generation, and the one to go back to where there is one. Raises what `current` raises."""
+        """The current generation, then the former one if it exists. Raises what `current` raises."""
         return [generation for generation in self._generations(self._pointer()) if generation.path.is_dir()]
 
     def hold(self) -> Generation:
-        """The current generation, as it was sealed but for the vectors, kept from being removed until it is closed.
+        """Lock the current generation until it is closed, and check its files except the vectors.
 
         Raises IndexMissingError, IndexDamagedError.
         """
@@ -120,14 +118,14 @@ class IndexFolder:
             lock = _share(generation.path)
             try:
                 if lock is None:
-                    generation.seal()  # says what is wrong with it
+                    generation.checksums()  # raises a more exact error if the files are gone
                     raise damaged("index", self.path, f"{generation.path.name!r} is being removed")
                 generation.check()
             except BaseException as error:
                 if lock is not None:
                     os.close(lock)
                 if isinstance(error, IndexDamagedError) and self._pointer() != text:
-                    continue  # a writer was quicker
+                    continue  # a writer replaced the generation meanwhile
                 raise
             return Generation(generation.path, generation.digest, lock)
         raise damaged("index", self.path, "no generation stays long enough to be read")
@@ -146,16 +144,16 @@ class IndexFolder:
             ) from None
         except PermissionError as error:
             raise KnowledgeError(
-                f"The index at {str(self.path)!r} is not for this user to read.",
-                remedy='Where it is written, set [knowledge] index_mode to "0640" (this user in its group) '
-                'or "0644", run `cervella index`, and let this user pass (x) through the folders above it.',
+                f"This user has no permission to read the index at {str(self.path)!r}.",
+                remedy='As the user who writes it, set [knowledge] index_mode to "0640" (for a user of its group) '
+                'or "0644", run `cervella index`, and give this user the right x on the folders above it.',
                 code="index_unreadable",
             ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise damaged("index", self.path, f"'current' can't be read: {error}") from error
 
     def _generations(self, pointer: str) -> list[Generation]:
-        """The current one and, where there is one to go back to, the former."""
+        """The generations that the text of the pointer names: the current one, then the former one if there is one."""
         found = [_POINTER.fullmatch(line) for line in pointer.splitlines()]
         if not found or found[0] is None:
             if pointer.startswith("build-"):
@@ -164,22 +162,18 @@ class IndexFolder:
         return [Generation(self.path / match[1], match[2]) for match in found if match]
 
     def new_work(self) -> Path:
-        """An empty folder to make the next generation in."""
-        with self.border():
+        """Create an empty folder for the next generation."""
+        with self.translated_errors():
             work = self.path / f"work-{uuid.uuid4().hex[:12]}"
-            work.mkdir(mode=0o700)  # until it is published nobody else comes to what is in it
+            work.mkdir(mode=0o700)  # only the owner may read it until it is published
             (work / _READERS).touch(mode=FILE_MODE)
         return work
 
-    def discard(self, work: Path) -> None:
-        """Remove what was not published."""
-        shutil.rmtree(work, ignore_errors=True)
-
     def publish(self, work: Path, *, former: Generation | None) -> Generation:
-        """Seal a folder and make it the current generation, at once or not at all."""
-        with self.border():
-            digest = write_seal(work)
-            set_modes(work, self._mode)  # Chroma and numpy make their files as the umask says
+        """Write the checksums of `work` and make it the current generation, atomically."""
+        with self.translated_errors():
+            digest = write_checksums(work)
+            set_modes(work, self.mode)  # Chroma and numpy create files with the umask's mode
             taken = [int(path.name[4:]) for path in self.path.glob("gen-*") if path.name[4:].isdigit()]
             generation = Generation(self.path / f"gen-{max(taken, default=0) + 1:08}", digest)
             os.replace(work, generation.path)
@@ -188,7 +182,7 @@ class IndexFolder:
         return generation
 
     def former(self) -> Generation:
-        """The generation to go back to, as it was sealed. Raises IndexMissingError, IndexDamagedError."""
+        """The former generation, after a check of all its files. Raises IndexMissingError, IndexDamagedError."""
         generations = self._generations(self._pointer())
         if len(generations) < 2:
             raise IndexMissingError(
@@ -202,30 +196,30 @@ class IndexFolder:
             former.check_vectors()
         except IndexDamagedError as error:
             raise IndexDamagedError(
-                f"{error.message} It is the one to go back to.",
-                remedy="Nothing was changed. Where the current index does not do, build it anew with "
+                f"{error.message} It is the generation to go back to.",
+                remedy="Nothing was changed. If the current index is not usable either, build it anew with "
                 "`cervella index --rebuild`.",
                 code=error.code,
             ) from error
         return former
 
     def roll_back(self) -> None:
-        """Make the former generation the current one, and the current one the former. For the writer."""
+        """Exchange the current and the former generation. Only the writer may call it."""
         current = self._generations(self._pointer())[0]
         former = self.former()
-        with self.border():
+        with self.translated_errors():
             self._point(former, current)
 
     def _point(self, generation: Generation, former: Generation | None) -> None:
         lines = [f"{one.path.name} {one.digest}\n" for one in (generation, former) if one is not None]
-        replace_file(self.path / "current", "".join(lines), mode=self._mode)
+        replace_file(self.path / "current", "".join(lines), mode=self.mode)
 
     def sweep(self, *, force: bool = False) -> None:
-        """Remove what is neither current nor kept to go back to. What a reader holds stays, unless `force`."""
+        """Remove all generations except the current and the former one. Locked ones stay, unless `force`."""
         try:
             kept = {generation.path for generation in self._generations(self._pointer())}
         except KnowledgeError:
-            return  # nothing is known to be needless
+            return  # without a pointer, any generation may be needed
         for folder in [path for kind in ("gen-*", "work-*", "gone-*", "build-*") for path in self.path.glob(kind)]:
             if folder in kept:
                 continue
@@ -238,8 +232,8 @@ class IndexFolder:
                 )
 
     @contextmanager
-    def border(self) -> Iterator[None]:
-        """What the system refuses inside is a KnowledgeError."""
+    def translated_errors(self) -> Iterator[None]:
+        """Raise a KnowledgeError for any OSError in the block."""
         with refused(
             KnowledgeError,
             f"The index folder {str(self.path)!r} can't be written",
@@ -249,24 +243,19 @@ class IndexFolder:
         ):
             yield
 
-    @property
-    def mode(self) -> int:
-        """The mode of the index's files."""
-        return self._mode
-
-    def _tidy(self) -> None:
-        """Give all of it the mode that it is to have: an earlier version left it to the umask."""
+    def _set_modes(self) -> None:
+        """Set the permission bits of all files: an earlier version used the umask's."""
         entries = list(self.path.iterdir())
         own = [path for path in entries if _ENTRY.fullmatch(path.name)]
-        for path in [self.path] if len(own) == len(entries) else own:  # a folder that others use too is theirs
-            set_modes(path, self._mode)
+        for path in [self.path] if len(own) == len(entries) else own:  # a folder with foreign files keeps its mode
+            set_modes(path, self.mode)
         for path in own:
-            if path.name.startswith("w"):  # of the one who writes
+            if path.name.startswith("w"):  # the writer's own files
                 set_modes(path, FILE_MODE)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be the only writer. Raises IndexLockedError where another one is at work."""
+        """Lock the index for writing. Raises IndexLockedError if another process has the lock."""
         note = self.path / "writer.pid"
 
         def busy() -> IndexLockedError:
@@ -278,17 +267,17 @@ class IndexFolder:
             )
 
         with ExitStack() as held:
-            with self.border():
+            with self.translated_errors():
                 make_private_folder(self.path)
                 held.enter_context(locked(self.path / "writer.lock", seconds=_LOCK_SECONDS, busy=busy))
                 held.callback(note.unlink, missing_ok=True)
                 replace_file(note, str(os.getpid()))
-                self._tidy()
+                self._set_modes()
             yield
 
 
 def _share(generation: Path) -> int | None:
-    """Keep a generation from being removed; None where it is gone or going."""
+    """Lock a generation against removal, and return the descriptor; None if it is removed or being removed."""
     try:
         lock = os.open(generation / _READERS, os.O_RDONLY)
     except OSError:
@@ -299,15 +288,15 @@ def _share(generation: Path) -> int | None:
         if os.path.samestat(os.fstat(lock), os.stat(generation / _READERS)):
             return lock
     except BlockingIOError:
-        pass  # a writer has it: it is being removed
+        pass  # a writer has the lock, in order to remove the generation
     except OSError:
-        return lock  # a file system without locks: whoever is too late looks at the pointer again
+        return lock  # the file system has no locks; a reader of a removed generation reads the pointer again
     os.close(lock)
     return None
 
 
 def _remove(folder: Path, *, force: bool) -> bool:
-    """Remove a folder that no reader holds; whether it is gone."""
+    """Remove a folder unless a reader has locked it. Returns whether it was removed."""
     lock = None
     try:
         if fcntl is not None and not force and (folder / _READERS).is_file():
@@ -319,7 +308,7 @@ def _remove(folder: Path, *, force: bool) -> bool:
             except OSError:
                 pass  # a file system without locks
         gone = folder.with_name(f"gone-{uuid.uuid4().hex[:12]}")
-        os.replace(folder, gone)  # from here on nobody finds it, however much of it is left
+        os.replace(folder, gone)  # renamed first, so that no reader finds a half-removed folder
     except OSError:
         return False
     finally:

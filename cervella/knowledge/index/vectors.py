@@ -1,4 +1,4 @@
-"""The border to Chroma: vectors by chunk id, in an embedded store under the index folder. Text is not kept here."""
+"""Vectors by chunk id in an embedded Chroma store inside a generation. The store contains no text."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ from cervella.process.forks import LibraryThreads, immortal
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["VectorStore"]
-
 FOLDER_NAME = "chroma"
 _TABLES = "chroma.sqlite3"
 _PAGE = 2_000  # ids per read
-_ASKED = 100  # vectors asked for at once
-_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds
-_SAME = 0.9999  # a cosine
-_FEW = 3  # vectors written again to have Chroma put its graph on disk
-_RHYTHM: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes between two looks at the queue, and at the disk
-_THREADS = LibraryThreads()  # of Chroma: a closed store leaves some too
-_HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16, **_RHYTHM}
+_QUERIES = 100  # query vectors in one call
+_WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between retries
+_SAME = 0.9999  # cosine from which two vectors count as equal
+_FEW = 3  # vectors written again to make Chroma write its graph to disk
+_FLUSHING: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes until Chroma updates its graph, and its disk file
+_THREADS = LibraryThreads()  # Chroma's threads, which outlive a closed store
+_HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 16, **_FLUSHING}
 
 
 class VectorStore:
-    """The vectors of one embedder. Only one process may write; the index's lock sees to that."""
+    """The vectors of one embedder. Only one process may write; the caller must have the index's writer lock."""
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._where = folder / FOLDER_NAME
@@ -44,14 +42,19 @@ class VectorStore:
         self._open()
 
     def _open(self) -> None:
-        # Chroma takes 3 to 512 characters of [a-zA-Z0-9._-] as a name; a fingerprint may be anything.
+        # Chroma's collection names are 3 to 512 characters of [a-zA-Z0-9._-]; a fingerprint may be any text.
         name = f"cervella-{hashlib.sha256(self._fingerprint.encode()).hexdigest()[:16]}"
-        with self._border():
-            self._client = _open_client(self._where)
+        with self._translated_errors():
+            import chromadb
+            from chromadb.config import Settings
+
+            settings = Settings(anonymized_telemetry=False)
+            client: Any = chromadb.PersistentClient(str(self._where), settings=settings)
+            self._client = client
             _THREADS.started()
             _open.add(self)
             try:
-                self._collection = self._insist(
+                self._collection = self._retried(
                     self._client.get_or_create_collection,
                     name=name,
                     embedding_function=None,
@@ -59,14 +62,14 @@ class VectorStore:
                     metadata={"fingerprint": self._fingerprint},
                 )
                 self._batch = int(self._client.get_max_batch_size())
-                self._held: int | None = None  # counted at the first query, and again after a change: it is not cheap
+                self._count: int | None = None  # counting is slow, so the result is cached
             except BaseException:
                 self._client.close()
                 raise
 
     @staticmethod
     def check_fork() -> None:
-        """Raises KnowledgeError (`forked`) in a child of a process that has used Chroma: its threads are not here."""
+        """Raises KnowledgeError (`forked`) in a child of a process that used Chroma: a fork copies no threads."""
         if _THREADS.lost:
             raise KnowledgeError(
                 "Chroma does not work in a process that was forked from one where it works.",
@@ -77,14 +80,14 @@ class VectorStore:
 
     @staticmethod
     def copy(source: Path, folder: Path) -> None:
-        """Copy the store under a folder, which readers may have open, to another."""
+        """Copy the store in the folder `source` to `folder`. Readers may have the original open."""
         if not VectorStore.exists(source):
             return
         old, new = source / FOLDER_NAME, folder / FOLDER_NAME
         tables = shutil.ignore_patterns(f"{_TABLES}*")
-        with _sqlite_border(old):
+        with _sqlite_errors(old):
             shutil.copytree(old, new, ignore=tables)
-            set_modes(new, FILE_MODE)  # what was for reading alone is written now
+            set_modes(new, FILE_MODE)  # the original may be read-only
             before, after = sqlite3.connect(old / _TABLES), sqlite3.connect(new / _TABLES)
             try:
                 before.backup(after)
@@ -94,18 +97,18 @@ class VectorStore:
 
     @staticmethod
     def move(source: Path, folder: Path) -> None:
-        """Put the store under a folder, which is closed, in the place of another's."""
+        """Replace the store in `folder` with the closed store in the folder `source`."""
         shutil.rmtree(folder / FOLDER_NAME)
         os.replace(source / FOLDER_NAME, folder / FOLDER_NAME)
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Whether vectors were ever written under this folder."""
+        """Whether this folder contains a store."""
         return (folder / FOLDER_NAME).is_dir()
 
     @staticmethod
     def writable(folder: Path) -> bool:
-        """Whether this process may write to the store under a folder, which Chroma does even to read it."""
+        """Whether this process may write to the store in a folder. Chroma needs that even for reading."""
         return all(os.access(folder / FOLDER_NAME / name, os.W_OK) for name in ("", _TABLES))
 
     def close(self) -> None:
@@ -119,14 +122,14 @@ class VectorStore:
         self.close()
 
     @contextmanager
-    def _border(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         self.check_fork()
         from chromadb.errors import ChromaError
 
         try:
             yield
         except BaseException as error:
-            panic = type(error).__name__ == "PanicException"  # Rust's, which is not even an Exception
+            panic = type(error).__name__ == "PanicException"  # a Rust panic, no subclass of Exception
             if not panic and not isinstance(error, (ChromaError, ValueError, RuntimeError, OSError)):
                 raise
             raise IndexDamagedError(
@@ -135,8 +138,8 @@ class VectorStore:
                 "`cervella index --rebuild`.",
             ) from error
 
-    def _insist(self, call: Callable[..., Any], **values: Any) -> Any:
-        """Call again while Chroma's own threads lock its tables; all that is called so may be done twice."""
+    def _retried(self, call: Callable[..., Any], **values: Any) -> Any:
+        """Call `call`, and retry while Chroma's own threads lock its tables. The call must be idempotent."""
         from chromadb.errors import InternalError
 
         for wait in (*_WAITS, None):
@@ -149,64 +152,64 @@ class VectorStore:
         return None
 
     def upsert(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
-        """Put vectors in, by chunk id, over what was there."""
+        """Store vectors by chunk id, replacing earlier ones."""
         import numpy as np
 
         ids = list(vectors)
-        self._held = None
-        with self._border():
+        self._count = None
+        with self._translated_errors():
             for start in range(0, len(ids), self._batch):
                 part = ids[start : start + self._batch]
                 rows = np.asarray([vectors[one] for one in part], dtype=np.float32)
-                self._insist(self._collection.upsert, ids=part, embeddings=rows)
+                self._retried(self._collection.upsert, ids=part, embeddings=rows)
 
     def delete(self, ids: Sequence[str]) -> None:
-        self._held = None
-        with self._border():
+        self._count = None
+        with self._translated_errors():
             for start in range(0, len(ids), self._batch):
-                self._insist(self._collection.delete, ids=list(ids[start : start + self._batch]))
+                self._retried(self._collection.delete, ids=list(ids[start : start + self._batch]))
 
     def ids(self) -> set[str]:
-        """Every id that has a vector."""
+        """The ids of all stored vectors."""
         return {one for page in self._pages([]) for one in page["ids"]}
 
     def items(self) -> Iterator[dict[str, np.ndarray]]:
-        """All vectors by id, page by page."""
+        """Yields all vectors by id, one page at a time."""
         for page in self._pages(["embeddings"]):
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
 
     def get(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """The vectors of these chunks, by id; those that have none are left out."""
+        """The vectors of these chunks by id, without chunks that have none."""
         return {one: vector for page in self._some(ids) for one, vector in page.items()}
 
     def _pages(self, include: list[Any]) -> Iterator[Any]:
         offset = 0
         while True:
-            with self._border():
-                page = self._insist(self._collection.get, include=include, limit=_PAGE, offset=offset)
+            with self._translated_errors():
+                page = self._retried(self._collection.get, include=include, limit=_PAGE, offset=offset)
             if not page["ids"]:
                 return
             yield page
             offset += len(page["ids"])
 
     def query(self, vector: np.ndarray, count: int, *, among: Sequence[str] | None = None) -> dict[str, float]:
-        """The nearest chunks and their cosine, best first; `among` narrows the search to these ids."""
-        # Chroma passes ids to SQLite one by one: a long list is cheaper, and safer, to look through afterwards.
+        """The cosines of the `count` nearest chunks by id, best first; `among` restricts the search to these ids."""
+        # Chroma passes each id to SQLite as a parameter, so a long list is applied to a wider result instead.
         narrow = list(among) if among is not None and len(among) <= self._batch else None
         if among is not None and narrow is None:
             wide, wanted = self.query(vector, 10 * count), frozenset(among)
             return {one: cosine for one, cosine in wide.items() if one in wanted}
         if narrow == []:
             return {}
-        with self._border():
-            if self._held is None:
-                self._held = int(self._insist(self._collection.count))
-            if not self._held:
+        with self._translated_errors():
+            if self._count is None:
+                self._count = int(self._retried(self._collection.count))
+            if not self._count:
                 return {}
-            found = self._insist(
+            found = self._retried(
                 self._collection.query,
                 query_embeddings=vector.reshape(1, -1),
-                n_results=min(count, self._held),
+                n_results=min(count, self._count),
                 ids=narrow,
                 include=["distances"],
             )
@@ -214,57 +217,54 @@ class VectorStore:
         return {one: 1.0 - float(distance) for one, distance in zip(found["ids"][0], distances, strict=True)}
 
     def unfindable(self, ids: Collection[str] | None = None) -> list[str]:
-        """Those of the ids, of all where none are given, whose own vector, asked for, does not find them.
-
-        Chroma can count and get what it never returns.
-        """
+        """The ids (all if None) that a query with their own vector does not return, although they are stored."""
         import numpy as np
 
         lost = []
         for page in self.items() if ids is None else self._some(sorted(ids)):
             names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
-            for start in range(0, len(names), _ASKED):
-                with self._border():
-                    found = self._insist(
+            for start in range(0, len(names), _QUERIES):
+                with self._translated_errors():
+                    found = self._retried(
                         self._collection.query,
-                        query_embeddings=rows[start : start + _ASKED],
+                        query_embeddings=rows[start : start + _QUERIES],
                         n_results=10,
                         include=["distances"],
                     )
                 answers = zip(found["ids"], found["distances"] or [], strict=True)
-                for one, (best, distances) in zip(names[start : start + _ASKED], answers, strict=True):
-                    # Equal texts have equal vectors: any of them in its place is no loss.
+                for one, (best, distances) in zip(names[start : start + _QUERIES], answers, strict=True):
+                    # Chunks with equal text have equal vectors; any of them is a right result.
                     if one not in best and 1 - min(distances, default=2.0) < _SAME:
                         lost.append(one)
         return lost
 
     def _some(self, ids: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, len(ids), _PAGE):
-            with self._border():
-                page = self._insist(self._collection.get, ids=list(ids[start : start + _PAGE]), include=["embeddings"])
+            with self._translated_errors():
+                page = self._retried(self._collection.get, ids=list(ids[start : start + _PAGE]), include=["embeddings"])
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
 
-    def _set_rhythm(self, rhythm: Any) -> None:
-        with warnings.catch_warnings():  # Chroma warns of the way in which it wrote "no embedding function" itself
+    def _set_flushing(self, values: Any) -> None:
+        with warnings.catch_warnings():  # Chroma warns of its own notation of "no embedding function"
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._insist(self._collection.modify, configuration={"hnsw": rhythm})
+            self._retried(self._collection.modify, configuration={"hnsw": values})
 
     def compact(self) -> None:
-        """Have all vectors in the graph on disk, and close: Chroma keeps up to a thousand in a queue beside it, twice.
+        """Make Chroma write all queued vectors to its graph on disk, then close the store.
 
-        It writes its graph when enough has been written since: so for a moment, a few are enough.
+        Chroma writes the graph after `sync_threshold` writes, so the threshold is lowered for a few writes.
         """
         self.close()
         self._open()
-        with self._border():
-            # Before anything is looked at: with the first look Chroma opens its graph, and heeds this no more.
-            self._set_rhythm({"batch_size": 2, "sync_threshold": 2})
-            few = self._insist(self._collection.get, limit=_FEW, include=["embeddings"])
+        with self._translated_errors():
+            # Must precede all reads: once Chroma has opened its graph, it ignores a changed threshold.
+            self._set_flushing({"batch_size": 2, "sync_threshold": 2})
+            few = self._retried(self._collection.get, limit=_FEW, include=["embeddings"])
             if few["ids"]:
-                self._insist(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
-            self._set_rhythm(_RHYTHM)
+                self._retried(self._collection.upsert, ids=few["ids"], embeddings=few["embeddings"])
+            self._set_flushing(_FLUSHING)
         self.close()
-        with _sqlite_border(self._where):
+        with _sqlite_errors(self._where):
             connection = sqlite3.connect(self._where / _TABLES, isolation_level=None)
             try:
                 connection.execute("VACUUM")
@@ -276,7 +276,7 @@ _open: weakref.WeakSet[VectorStore] = weakref.WeakSet()
 
 
 def _outlive_a_fork() -> None:
-    """A child that ends would wait for ever while it destroys Chroma's client."""
+    """Keep a forked child from destroying Chroma's client at exit, which would wait for ever."""
     for store in list(_open):
         immortal(store)
 
@@ -286,7 +286,7 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextmanager
-def _sqlite_border(where: Path) -> Iterator[None]:
+def _sqlite_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
@@ -295,10 +295,3 @@ def _sqlite_border(where: Path) -> Iterator[None]:
             remedy="Check the free space and the rights of the index folder.",
             code="index_unusable",
         ) from error
-
-
-def _open_client(path: Path) -> Any:
-    import chromadb
-    from chromadb.config import Settings
-
-    return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))

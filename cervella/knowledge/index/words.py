@@ -1,7 +1,7 @@
-"""BM25 over stems, and over the character n-grams of stems, in a folder of its own that is written once.
+"""BM25 over stems, and over character n-grams of stems, stored in a folder that is written once.
 
-«prenotazione» and «prenotato» share no stem, but five of their n-grams: an ending, a compound or a typo changes few of
-them. Long words have more n-grams than short ones and so weigh more, which is right more often than not.
+«prenotazione» and «prenotato» have different stems, but share five n-grams: an ending, a compound or a typo changes
+only a few. Long words have more n-grams than short ones and so weigh more, which helps more often than it hurts.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ from cervella.knowledge.index.manifest import damaged
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Bm25", "LexicalIndex", "load_lexical", "ngrams_of", "write_lexical"]
-
 _K1, _B = 1.2, 0.75  # the values that Lucene ships
 _NGRAM = 4  # characters
-_FORMAT = "4"  # changes with what is written
+_FORMAT = "4"  # version of the file format; part of the folder's name
 _STEMS, _NGRAMS = "stems.npz", "ngrams.npz"
 
 
 def ngrams_of(stem: str) -> list[str]:
-    """The runs of four characters of a stem, its ends marked.
+    """All substrings of four characters of a stem, after an underscore was added at either end.
 
     >>> ngrams_of("porta"), ngrams_of("è")
     (['_por', 'port', 'orta', 'rta_'], ['_è_'])
@@ -41,36 +39,35 @@ def ngrams_of(stem: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Bm25:
-    """Which documents have which terms. Documents are known by their place, from 0."""
+    """An inverted index with BM25 weights. Documents are numbered from 0."""
 
     size: int
     columns: dict[str, int]
     """The column of each term."""
     starts: np.ndarray
-    """Where each column starts in `places`, `counts` and `weights`; one more at the end."""
+    """The offset of each column in `places`, `counts` and `weights`, and their total length as the last element."""
     places: np.ndarray
-    """The documents that have the term, in order, int32."""
+    """The numbers of the documents that contain the column's term, ascending, int32."""
     counts: np.ndarray
-    """How often the document at the same position has the term, uint16."""
+    """The number of occurrences of the term in that document, uint16."""
     lengths: np.ndarray
-    """The terms of each document, int32."""
+    """The number of terms of each document, int32."""
     weights: np.ndarray
-    """What the term adds to the score of the document at the same position, float32."""
+    """The BM25 score of that document for the term alone, float32."""
 
     @classmethod
-    def of(cls, columns: dict[str, int], said: np.ndarray, homes: np.ndarray, size: int) -> Bm25:
-        """Index `size` documents: `said` has the column of every term that is said, `homes` the document at the same
-        position."""
+    def of(cls, columns: dict[str, int], terms: np.ndarray, documents: np.ndarray, size: int) -> Bm25:
+        """Index `size` documents. `terms` and `documents` have the column and the document of each occurrence."""
         import numpy as np
 
-        keys, often = np.unique(said * max(size, 1) + homes, return_counts=True)
+        keys, often = np.unique(terms * max(size, 1) + documents, return_counts=True)
         column, place = keys // max(size, 1), keys % max(size, 1)
         return cls._weighed(
             columns,
             starts=np.concatenate([[0], np.cumsum(np.bincount(column, minlength=len(columns)))]),
             places=place.astype(np.int32),
             counts=np.minimum(often, np.iinfo(np.uint16).max).astype(np.uint16),
-            lengths=np.bincount(homes, minlength=size).astype(np.int32),
+            lengths=np.bincount(documents, minlength=size).astype(np.int32),
         )
 
     @classmethod
@@ -88,7 +85,7 @@ class Bm25:
     def save(self, file: Path) -> None:
         import numpy as np
 
-        # What a weight is made of takes a sixth of the weights' place; steps from one document to the next pack well.
+        # The counts need a sixth of the space of the weights; differences of document numbers compress well.
         arrays = {
             "starts": self.starts,
             "counts": self.counts,
@@ -103,7 +100,7 @@ class Bm25:
 
     @classmethod
     def load(cls, file: Path) -> Bm25:
-        """Read it back. Raises OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error."""
+        """Read a saved index. Raises OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error."""
         import numpy as np
 
         with np.load(file, allow_pickle=False) as arrays:
@@ -114,11 +111,11 @@ class Bm25:
         return cls._weighed({term: column for column, term in enumerate(terms)}, places=places, **parts)
 
     def holders(self, term: str) -> np.ndarray:
-        """The documents that have a term."""
+        """The numbers of the documents that contain a term."""
         return self.places[self._span(term)]
 
     def idf(self, term: str) -> float:
-        """How much a term tells: log(1 + (N - n + 0.5) / (n + 0.5)), n of the N documents having it."""
+        """Inverse document frequency: log(1 + (N - n + 0.5) / (n + 0.5)) if n of N documents contain the term."""
         span = self._span(term)
         holders = span.stop - span.start
         return math.log(1 + (self.size - holders + 0.5) / (holders + 0.5))
@@ -128,8 +125,10 @@ class Bm25:
         return self._sums(terms)[0]
 
     def shares(self, terms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """How much of what these terms could score each document scores, and how many of them it has; both 0 to 1,
-        shape (size,), float32."""
+        """Each document's score over the sum of the terms' idf, and the share of the terms that it contains.
+
+        Both are 0 to 1, of shape (size,), float32.
+        """
         import numpy as np
 
         scores, has = self._sums(terms)
@@ -151,7 +150,7 @@ class Bm25:
 
 @dataclass(frozen=True, slots=True)
 class LexicalIndex:
-    """The same documents by their stems, and by the n-grams of their stems."""
+    """Two indexes of the same documents: one of stems, one of the stems' character n-grams."""
 
     stems: Bm25
     ngrams: Bm25
@@ -163,32 +162,32 @@ class LexicalIndex:
 
         size = len(documents)
         stems: dict[str, int] = {}
-        said = np.asarray([stems.setdefault(stem, len(stems)) for document in documents for stem in document], np.int64)
+        ids = np.asarray([stems.setdefault(stem, len(stems)) for document in documents for stem in document], np.int64)
         homes = np.repeat(np.arange(size), [len(document) for document in documents])
         columns: dict[str, int] = {}
         ngrams = [[columns.setdefault(ngram, len(columns)) for ngram in ngrams_of(stem)] for stem in stems]
         counts = np.fromiter(map(len, ngrams), np.int64, len(ngrams))
         flat = np.fromiter(chain.from_iterable(ngrams), np.int64, int(counts.sum()))
         firsts = np.cumsum(counts) - counts
-        # Each stem that is said, replaced by its n-grams: the position of every n-gram in `flat`.
-        many = counts[said]
+        # Replace each occurrence of a stem by its n-grams, taken from `flat`.
+        many = counts[ids]
         steps = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
-        spoken = flat[np.repeat(firsts[said], many) + steps]
-        return cls(Bm25.of(stems, said, homes, size), Bm25.of(columns, spoken, np.repeat(homes, many), size))
+        occurrences = flat[np.repeat(firsts[ids], many) + steps]
+        return cls(Bm25.of(stems, ids, homes, size), Bm25.of(columns, occurrences, np.repeat(homes, many), size))
 
     def stem_shares(self, stems: Sequence[str]) -> np.ndarray:
-        """How much of what these stems could score each document scores, 0 to 1, shape (size,)."""
+        """Each document's score over the highest score that these stems could reach, 0 to 1, shape (size,)."""
         return self.stems.shares(list(dict.fromkeys(stems)))[0]
 
     def ngram_shares(self, stems: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The same of the n-grams of these stems; and how many of the n-grams each document has, 0 to 1."""
+        """`Bm25.shares` for the character n-grams of these stems."""
         return self.ngrams.shares([ngram for stem in dict.fromkeys(stems) for ngram in ngrams_of(stem)])
 
 
 def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
-    """Index documents given as lists of stems. Gives the name of the folder under `parent`.
+    """Index documents, given as lists of stems, and write the index to a folder under `parent`.
 
-    The name is empty where there is not one stem: there is nothing to write then.
+    Returns the folder's name; empty if there are no stems, and then nothing is written.
     """
     if not any(documents):
         return ""
@@ -203,7 +202,7 @@ def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
 
 
 def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
-    """Read an index of `size` documents back. Raises IndexDamagedError where it can't be, or is of another size."""
+    """Read an index of `size` documents. Raises IndexDamagedError if it is unreadable or has another size."""
     if not name:
         return LexicalIndex.of([()] * size)
     try:
@@ -211,5 +210,5 @@ def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise damaged("index of words", parent / name, str(error)) from error
     if {index.stems.size, index.ngrams.size} != {size}:
-        raise damaged("index of words", parent / name, f"it holds {index.stems.size} chunks, the manifest {size}")
+        raise damaged("index of words", parent / name, f"it has {index.stems.size} chunks, the manifest {size}")
     return index

@@ -1,9 +1,9 @@
-"""From a query to a score for every chunk: words, n-grams and vectors, what its file says besides, and what holds.
+"""Scores chunks for a query by stems, character n-grams, vectors and facts about their files, and selects passages.
 
-Scores are in spreads: the standard deviation of a question's cosines with the passages of the base. What the words
-say is a share of what the query could score at all, so that a question of rare words weighs them, and one whose words
-the base does not have leans on the vectors by itself. The few constants were swept over the
-questions of docs/explanation/retrieval.md, which tells what each is worth and what was tried beside it.
+All scores have one unit of measure: the standard deviation of the centred cosines between questions and passages of
+the index. The lexical score is a share of the highest score that the query could reach. So a query of rare words is
+decided by words, and a query whose words the index lacks is decided by vectors. The constants were chosen on the
+questions of docs/explanation/retrieval.md, which reports the effect of each.
 """
 
 from __future__ import annotations
@@ -21,60 +21,58 @@ from cervella.knowledge.index.snapshot import Snapshot
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Standing", "by_vectors", "by_words", "newest_first", "selected", "standing", "with_file"]
-
 _WORDS = 6.0
-"""What a chunk gains that says all of the query, by stems and, once more, by n-grams. Best at 4 to 8 on both bases."""
+"""Highest score of a chunk for its stems, and again for its n-grams. Values from 4 to 8 were best on both test sets."""
 _WORDS_ALONE = 20.0
-"""The same where there are no vectors: what files are worth weighs less then."""
-_ALIKE = 1 / 3
-"""A chunk without a stem of the query's must have this share of its n-grams: less is chance."""
-_UNKNOWN = 3.0
-"""Spreads between the nearest chunk and the last that was found, where the spread is not known yet."""
+"""The same maximum for an index without vectors. The larger value makes the priors of files count less."""
+_MIN_NGRAMS = 1 / 3
+"""Minimum share of the query's n-grams in a chunk that has none of its stems. A smaller overlap is chance."""
+_UNCALIBRATED_RANGE = 3.0
+"""Score difference between the nearest and the farthest result, used while the standard deviation is unknown."""
 _SUPPORT, _BEST = 0.4, 3
-"""How much of the distance between a file's best chunk and the mean of its best three it loses."""
+"""A file loses `_SUPPORT` times the difference between its best chunk and the mean of its `_BEST` best chunks."""
 _LENGTH = 0.3
-"""What a chunk loses with every e-fold of its file's: the best of many is better by chance."""
+"""Factor of the logarithm of a file's number of chunks, which is subtracted: the best of many is better by chance."""
 _ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0}, 0.25
-"""Of a role's weight, its logarithm counts so much; what the status takes; what the newest gains over the oldest."""
-_OTHER_KIND = 1.2
-"""Roles whose weights are so far apart are of another kind: which one holds is not told by the date."""
-_AS_GOOD, _RIVALS = 0.5, 10
-"""Files this near to each other answer equally well, as far as scores can tell: of the first ones, what holds leads."""
-_AGAIN = 0.25
-"""What a passage loses, in spreads, with each that its file has shown before."""
-_LOOKED_AT = 40
-"""Chunks looked at for each passage that is wanted: a passage has few chunks, and a file is not held back for ever."""
+"""Factor of the logarithm of a role's weight; penalty for each status; bonus of the newest file over the oldest."""
+_ROLE_RATIO = 1.2
+"""If two roles' weights differ by more than this factor, the heavier role wins and the date is ignored."""
+_SCORE_TIE, _RIVALS = 0.5, 10
+"""Files whose scores differ by at most this count as equal; only this many of the best files are compared."""
+_REPEATED_FILE = 0.25
+"""Penalty of a passage for each passage of the same file that was already selected."""
+_CANDIDATES = 40
+"""Chunks examined for each requested passage, since several chunks may belong to one passage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What is known of a loaded base whatever the query."""
+class FileFacts:
+    """Facts about the files of a loaded index that do not depend on the query."""
 
-    homes: np.ndarray
-    """The number of each chunk's file, shape (chunks,); the chunks of a file stand together."""
-    worth: np.ndarray
-    """What each chunk's file is worth, in spreads, shape (chunks,)."""
+    file_of: np.ndarray
+    """The number of each chunk's file, shape (chunks,). The chunks of one file are adjacent."""
+    prior: np.ndarray
+    """The score of each chunk's file before the query is known, shape (chunks,)."""
     files: Sequence[FileRow]
     replaced: Sequence[bool]
-    """Whether a later version of the file stands beside it."""
+    """For each file, whether the same folder has a later version of it."""
     roles: Roles
 
-    def holds(self, file: int, other: int) -> bool:
-        """Whether, of two files that answer equally well, it is this one that is true today."""
+    def prefers(self, file: int, other: int) -> bool:
+        """Whether `file` is more likely to be valid today than `other`, by version, status, role, then date."""
         one, two = self.files[file], self.files[other]
         if self.replaced[file] != self.replaced[other]:
             return self.replaced[other]
         if one.status != two.status and "current" in (one.status, two.status):
             return one.status == "current"
-        kinds = self.roles.weight(one.role) / self.roles.weight(two.role)
-        if not 1 / _OTHER_KIND < kinds < _OTHER_KIND:  # today's decision, and yesterday's too, before research
-            return kinds > 1
+        ratio = self.roles.weight(one.role) / self.roles.weight(two.role)
+        if not 1 / _ROLE_RATIO < ratio < _ROLE_RATIO:  # a decision of any date precedes research
+            return ratio > 1
         return (one.date or "") > (two.date or "") > ""
 
 
-def standing(loaded: Snapshot, roles: Roles) -> Standing:
-    """What each file's length, role, status and date say for it, or against it."""
+def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
+    """Compute the prior of each file from its length, role, status and date."""
     import numpy as np
 
     paths = np.asarray(loaded.paths)
@@ -84,43 +82,41 @@ def standing(loaded: Snapshot, roles: Roles) -> Standing:
     dates = sorted({file.date for file in files if file.date})
     newness = {date: number / max(len(dates) - 1, 1) for number, date in enumerate(dates)}
 
-    def worth(file: FileRow, length: int) -> float:
+    def prior(file: FileRow, length: int) -> float:
         role = _ROLE * math.log(roles.weight(file.role))
         new = _NEWNESS * newness.get(file.date or "", 0.5)
         return role - _NOT_CURRENT.get(file.status, 0.0) + new - _LENGTH * math.log(length)
 
-    each = np.asarray(list(map(worth, files, lengths.tolist())), dtype=np.float32)
-    return Standing(
-        homes=np.repeat(np.arange(len(starts)), lengths),
-        worth=np.repeat(each, lengths),
-        files=files,
-        replaced=_replaced(files, roles),
-        roles=roles,
-    )
-
-
-def _replaced(files: Sequence[FileRow], roles: Roles) -> list[bool]:
-    """Of each file, whether a later version stands in the same folder: `x_v2` beside `x`, `x` beside `x_bozza`."""
+    each = np.asarray(list(map(prior, files, lengths.tolist())), dtype=np.float32)
     versions = [roles.version_of(file.path) for file in files]
     last: dict[str, float] = {}
     for document, version in versions:
         last[document] = max(version, last.get(document, version))
-    return [version < last[document] for document, version in versions]
+    return FileFacts(
+        file_of=np.repeat(np.arange(len(starts)), lengths),
+        prior=np.repeat(each, lengths),
+        files=files,
+        replaced=[version < last[document] for document, version in versions],
+        roles=roles,
+    )
 
 
 def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
-    """What each chunk's words say for it, in spreads, and whether they say enough to count; shape (chunks,) both.
+    """The lexical score of each chunk, and whether its overlap is large enough to count; both of shape (chunks,).
 
-    `vectors` is how much of the base has any, 0 to 1.
+    `vectors` is the share of chunks that have a vector, 0 to 1.
     """
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
     whole = loaded.words.stem_shares(stems)
-    parts, alike = loaded.words.ngram_shares(stems)
-    return weight * (whole + parts), (whole > 0) | (alike >= _ALIKE)
+    ngrams, overlap = loaded.words.ngram_shares(stems)
+    return weight * (whole + ngrams), (whole > 0) | (overlap >= _MIN_NGRAMS)
 
 
 def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> np.ndarray:
-    """What the vectors say for each chunk, in spreads, shape (chunks,); those not among the nearest have the least."""
+    """The vector score of each chunk, shape (chunks,). A chunk that is not in `found` gets the lowest score of those.
+
+    `found` maps the positions of the nearest chunks to their cosines.
+    """
     import numpy as np
 
     out = np.zeros(len(loaded.ids), dtype=np.float32)
@@ -128,17 +124,17 @@ def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> 
         return out
     places = np.fromiter(found, dtype=np.int64, count=len(found))
     cosines = np.fromiter(found.values(), dtype=np.float32, count=len(found))
-    if loaded.geometry is not None:
-        near = loaded.geometry.centred(query, cosines, loaded.leans[places])
-    else:  # the first vectors of a base: nothing is known of them yet
-        near = (cosines - cosines.min()) * (_UNKNOWN / max(float(cosines.max() - cosines.min()), 1e-6))
+    if loaded.centring is not None:
+        near = loaded.centring.centred(query, cosines, loaded.common_components[places])
+    else:  # too few vectors to compute their mean
+        near = (cosines - cosines.min()) * (_UNCALIBRATED_RANGE / max(float(cosines.max() - cosines.min()), 1e-6))
     out += near.min()
     out[places] = near
     return out
 
 
-def with_file(scores: np.ndarray, base: Standing) -> np.ndarray:
-    """Scores with what the rest of the file says: one lucky chunk in a file on something else is not the answer."""
+def supported_by_file(scores: np.ndarray, base: FileFacts) -> np.ndarray:
+    """Scores, lowered for files with only one good chunk: a chance match in a file on another subject is no answer."""
     import numpy as np
 
     places, homes, starts = _by_file(scores, base)
@@ -155,49 +151,50 @@ def with_file(scores: np.ndarray, base: Standing) -> np.ndarray:
     return out
 
 
-def _by_file(scores: np.ndarray, base: Standing) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The places of the chunks that count, mostly a few of the base's; for each the number of its file among those that
-    they are of; and where each of those files starts among them."""
+def _by_file(scores: np.ndarray, base: FileFacts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The positions of the chunks with a finite score, a consecutive file number for each, and each file's first index.
+
+    The first indices are positions in the first array.
+    """
     import numpy as np
 
     places = np.flatnonzero(np.isfinite(scores))
-    files = base.homes[places]
+    files = base.file_of[places]
     starts = np.flatnonzero(np.r_[True, files[1:] != files[:-1]]) if len(places) else places
     return places, np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(places)])), starts
 
 
-def newest_first(scores: np.ndarray, base: Standing) -> np.ndarray:
-    """Among the first files, those about as good as one before them are lifted above it where they hold and it does
-    not."""
+def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
+    """Scores, raised for a file that `FileFacts.prefers` to a better-ranked file with almost the same score."""
     import numpy as np
 
     places, homes, starts = _by_file(scores, base)
     if not len(places):
         return scores
-    best, files = np.maximum.reduceat(scores[places], starts), base.homes[places[starts]].tolist()
+    best, files = np.maximum.reduceat(scores[places], starts), base.file_of[places[starts]].tolist()
     first = np.argsort(-best, kind="stable")[:_RIVALS].tolist()
     lift = np.zeros(len(best), dtype=scores.dtype)
     for place, file in enumerate(first):
         for rival in first[:place]:
-            if best[rival] - best[file] <= _AS_GOOD and base.holds(files[file], files[rival]):
+            if best[rival] - best[file] <= _SCORE_TIE and base.prefers(files[file], files[rival]):
                 lift[file] = max(lift[file], best[rival] - best[file] + 1e-3 * (place + 1))
     out = scores.copy()
     out[places] += lift[homes]
     return out
 
 
-def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *, in_order: bool = False) -> list[int]:
-    """The best chunk of each of the best passages, best first. A chunk whose score is not finite is none.
+def selected(loaded: Snapshot, base: FileFacts, scores: np.ndarray, count: int, *, in_order: bool = False) -> list[int]:
+    """The position of the best chunk of each of the `count` best passages, best first.
 
-    With `in_order` files are not held back: what is one text is shown as one. The scores of the chunks that are given
-    back are set to what they were chosen by, so that they fall from first to last.
+    Chunks without a finite score are ignored. `in_order` turns off the penalty for several passages of one file.
+    `scores` is changed: a returned chunk gets the score by which it was selected, so that scores never rise.
     """
     import numpy as np
 
     candidates = np.flatnonzero(np.isfinite(scores))
     against = -scores[candidates]
-    enough = _LOOKED_AT * (count + 10)
-    if len(candidates) > enough:  # sorting all of a large base takes longer than all the rest
+    enough = _CANDIDATES * (count + 10)
+    if len(candidates) > enough:  # sorting all chunks of a large index would take most of the search time
         near = against <= np.partition(against, enough)[enough]
         candidates, against = candidates[near], against[near]
     order = np.argsort(against, kind="stable")[:enough]
@@ -208,17 +205,17 @@ def selected(loaded: Snapshot, base: Standing, scores: np.ndarray, count: int, *
     shown: dict[int, int] = {}
     while waiting and len(chosen) < count:
         held, place = heapq.heappop(waiting)
-        passage, home = loaded.passages[place], int(base.homes[place])
+        passage, home = loaded.passages[place], int(base.file_of[place])
         if passage in done:
             continue
-        now = float(scores[place]) - (0.0 if in_order else _AGAIN * shown.get(home, 0))
+        now = float(scores[place]) - (0.0 if in_order else _REPEATED_FILE * shown.get(home, 0))
         if now < -held:
             heapq.heappush(waiting, (-now, place))
             continue
         done.add(passage)
         text = " ".join(loaded.text(passage).split())
         if (twin := texts.get(text)) is not None:
-            if base.holds(home, int(base.homes[chosen[twin]])):
+            if base.prefers(home, int(base.file_of[chosen[twin]])):
                 scores[place] = scores[chosen[twin]]
                 chosen[twin] = place
             continue

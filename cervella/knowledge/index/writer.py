@@ -1,4 +1,4 @@
-"""Keeping the index equal to its folder: one writer, which can be stopped at any moment."""
+"""Updates an index from its folder, rolls it back, and reports differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, lo
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
 from cervella.knowledge.embedders.cache import EmbeddingCache
-from cervella.knowledge.embedders.embedders import Choice, choose_embedder
+from cervella.knowledge.embedders.registry import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Reading
@@ -27,33 +27,31 @@ from cervella.protocols import Embedder
 from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
 
-__all__ = ["KnowledgeIndex", "RolledBack"]
-
-_MANY = 20  # files gone at once, that together with the next look like an unmounted disk
-_SHARE = 1 / 3
+_MANY, _SHARE = 20, 1 / 3
+"""If more files than this, and more than this share, are missing, the folder may be on an unmounted disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolledBack:
-    """What readers have after a roll-back."""
+    """The state of the index after a roll-back."""
 
     generation: str
-    """The current one from now on, by the name of its folder."""
+    """The folder's name of the generation that is current now."""
     former: str
-    """The one that was current before: another roll-back brings it back."""
+    """The folder's name of the generation that was current before. Another roll-back restores it."""
     files: int
     chunks: int
     pending_embeddings: int
     """Chunks that have no vector."""
     embedder: str
     behind: int
-    """Files added, changed or removed since: what `cervella index` would do."""
+    """Files added, changed or removed since that generation was built."""
     unchecked: int
-    """Indexed files that were not compared with the folder: there was no time, or they can't be listed."""
+    """Indexed files that were not compared with the folder: there was no time, or their folder cannot be listed."""
 
 
 class KnowledgeIndex:
-    """The index of one folder, for one writer at a time. Any number of processes may search meanwhile."""
+    """The index of one folder. One process at a time may write; any number may search meanwhile."""
 
     def __init__(
         self,
@@ -69,11 +67,11 @@ class KnowledgeIndex:
         cache: EmbeddingCache | None = None,
         mode: int = FILE_MODE,
     ) -> None:
-        """`exclude` and `local_only` are globs over paths relative to the folder; a folder's name means all in it. What
-        is plainly meant is understood: an absolute path, the folder's own name in front, backslashes, another case.
+        """`exclude` and `local_only` are globs over paths relative to the folder. A folder's name matches all files in
+        it. An absolute path, the folder's own name in front, backslashes and other letter case are accepted too.
 
-        `roles` is what `[knowledge.roles]` holds, as a dict. Without a `cache` every chunk that is not in the index is
-        embedded. `mode` is that of the index's files: 0o640 where another user of the group reads them.
+        `roles` is the table `[knowledge.roles]` as a dict. Vectors in `cache` are used again. `mode` are the permission
+        bits of the index's files, such as 0o640 to let the group read them.
         """
         self._folder = Path(folder)
         self._storage = IndexFolder(Path(index_dir), mode)
@@ -95,14 +93,14 @@ class KnowledgeIndex:
         strict: bool = False,
         progress: Progress | None = None,
     ) -> IndexReport:
-        """Make the index equal to the folder. It can be stopped at any moment; the next run goes on from there.
+        """Bring the index up to date with the folder. If it is stopped, the next update continues its work.
 
-        `force` cuts every file anew, lets another embedder take over, and accepts that many files are gone. `rebuild`
-        builds from nothing beside the old index, then swaps. `verify` asks for every vector by itself. `purge` leaves
-        nothing of deleted text in the index folder; the cache of embeddings forgets it too.
+        `force` chunks every file again, accepts another embedder, and accepts that many files are missing. `rebuild`
+        builds a new index beside the old one, then replaces it. `verify` queries every vector. `purge` removes all
+        bytes of deleted text from the index folder, and its vectors from the cache.
 
-        Where a pattern of `local_only` names nothing, `strict` raises UnmatchedPatternError before anything is written.
-        Else it is a warning, and what was marked stays marked: by its path, and by its text where the file was moved.
+        If a pattern of `local_only` matches no file, `strict` raises UnmatchedPatternError before anything is written.
+        Otherwise it is a warning, and files that were local-only stay so, also after they were moved.
 
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
         (`too_many_removed`), a forked process (`forked`), IndexLockedError, IndexMismatchError, IndexDamagedError.
@@ -118,7 +116,7 @@ class KnowledgeIndex:
             base = None if rebuild else former
             choice = self._choice(base, replace=force or rebuild)
             if choice.embedder is not None:
-                VectorStore.check_fork()  # now, not after all files were read
+                VectorStore.check_fork()  # fails before the files are read
             builder = Builder(
                 self._storage,
                 base=base,
@@ -151,7 +149,7 @@ class KnowledgeIndex:
         return replace(report, warnings=(*report.warnings, *warnings))
 
     def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
-        """What the files that were read looked like, so that a search can tell whether they changed since."""
+        """The stamps of the files that were read, so that a search can detect changes."""
         digests: dict[str, str | None] = {path: source.sha256 for path, source in reading.sources.items()}
         digests |= {item.path: None for item in reading.skipped if item.reason in ("empty", "not_text", "too_large")}
         stamps = {
@@ -160,19 +158,19 @@ class KnowledgeIndex:
         return Stamps(files=stamps, exclude=self._exclude, max_bytes=self._max_bytes)
 
     def _forget(self, texts: Set[str]) -> None:
-        """Drop from the cache the vectors of texts that are in the index no more."""
+        """Remove the vectors of texts from the cache, except texts that are still in the index."""
         latest = self._storage.latest()
         if self._cache is not None and latest is not None:
             self._cache.forget(sorted(texts - _texts(latest)))
 
     def roll_back(self) -> RolledBack:
-        """Let readers have the generation before the current one again. The next `update` goes on from there.
+        """Make the generation before the current one current again. The next `update` starts from it.
 
-        Raises IndexMissingError where there is none to go back to (`no_former_generation`), IndexLockedError,
-        IndexDamagedError, and KnowledgeError where it would show a text unmarked that is marked local-only now
-        (`local_only_exposed`). Nothing is changed then.
+        Raises IndexMissingError if there is no such generation (`no_former_generation`), IndexLockedError,
+        IndexDamagedError, and KnowledgeError if a text that is local-only now was not so in that generation
+        (`local_only_exposed`). After an error nothing is changed.
         """
-        self._storage.former()  # an error makes no folder
+        self._storage.former()  # fails before `writing` makes the folder
         with self._storage.writing():
             self._refuse_if_exposed(_files(self._storage.former()))
             left = self._storage.readable()[0].path.name
@@ -194,21 +192,18 @@ class KnowledgeIndex:
                 )
 
     def _refuse_if_exposed(self, files: Mapping[str, FileRow]) -> None:
-        """A generation from before a file was marked has it without the mark, maybe under another path."""
+        """Raises KnowledgeError if one of `files` is not local-only, but its path or content is so in the index now."""
         marked, patterns = self._marked(), local_only_of(files, self._folder, self._local_only)
         for path, file in files.items():
             if not file.local_only and not patterns.covers(path) and {path, file.sha256} & marked:
                 raise KnowledgeError(
-                    f"The generation to go back to has {path!r} unmarked, and its text is marked local-only now.",
+                    f"{path!r} is local-only now, but not in the generation to go back to.",
                     remedy="Nothing was changed. Build the index anew with `cervella index --rebuild`.",
                     code="local_only_exposed",
                 )
 
     def drift(self) -> IndexReport:
-        """How far the index is from the folder: what `update` would do, none of it done.
-
-        Raises what `update` raises, and IndexMissingError.
-        """
+        """The report that `update` would give, without any change. Raises the same, and IndexMissingError."""
         started = time.perf_counter()
         found = self._scan()
         local_only = local_only_in(found, self._folder, self._local_only)
@@ -224,7 +219,7 @@ class KnowledgeIndex:
         return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
 
     def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
-        if base is None:  # from nothing: what "auto" stands for is chosen again too
+        if base is None:  # without a base, "auto" is chosen anew
             return choose_embedder(self._asked, None, replace=replace)
         with Manifest.open(base.path) as manifest:
             return choose_embedder(self._asked, manifest.built_with, replace=replace)
@@ -246,7 +241,7 @@ class KnowledgeIndex:
         )
 
     def _marked(self) -> Set[str]:
-        """The paths and digests of what the index has marked; nothing where there is none that can be read."""
+        """The paths and SHA-256 of the index's local-only files; empty if no index can be read."""
         latest = self._storage.current_or_none()
         if latest is None:
             return frozenset()
@@ -256,7 +251,7 @@ class KnowledgeIndex:
         return frozenset()
 
     def _sound_or_none(self) -> Generation | None:
-        """The index that is about to be replaced, unless it is damaged."""
+        """The current generation; None if there is none or it is damaged."""
         try:
             latest = self._storage.latest()
             if latest:
@@ -275,7 +270,7 @@ def _files(generation: Generation | None) -> Mapping[str, FileRow]:
 
 
 def _texts(generation: Generation) -> set[str]:
-    """What was embedded of each chunk; nothing of a generation that can't be read any more."""
+    """The embedded text of each chunk; empty if the generation cannot be read."""
     try:
         with Manifest.open(generation.path) as manifest:
             return {embedding_text(row.lead, row.text) for row in manifest.chunks()}
@@ -290,8 +285,8 @@ def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, fou
     ]
     if len(gone) > _MANY and len(gone) > len(files) * _SHARE:
         raise KnowledgeError(
-            f"{len(gone)} of the {len(files)} indexed files are gone, {gone[0]!r} for one.",
-            remedy="Check that the folder is the right one and mounted; if they are meant to be gone, "
-            "run `cervella index --force`.",
+            f"{len(gone)} of the {len(files)} indexed files are missing, for example {gone[0]!r}.",
+            remedy="Check that the folder is the right one and that its disk is mounted. If the files were deleted on "
+            "purpose, run `cervella index --force`.",
             code="too_many_removed",
         )

