@@ -45,18 +45,6 @@ _OTHER_SHARE, _SHORTEST = 0.25, 4
 """Maximum share of words in foreign sentences, and minimum number of words of a sentence that is counted."""
 
 
-def detect_language(text: str) -> str | None:
-    """The ISO 639-1 code of a text's language; `other` for a non-Latin script without a list; None where unsure.
-
-    Quoted words count only where there are no others.
-
-    >>> [detect_language(text) for text in ("Non lo so.", "I do not know.", "20 euro", "OK")]
-    ['it', 'en', None, None]
-    """
-    bare = _unquoted(text)
-    return _found(bare if len(_WORD.findall(bare)) >= 2 else text[:_LONGEST], ())
-
-
 def foreign_language(text: str, languages: Collection[str]) -> str | None:
     """The language of a text that is certainly in none of `languages`, else None.
 
@@ -66,13 +54,10 @@ def foreign_language(text: str, languages: Collection[str]) -> str | None:
     >>> foreign_language("The launch is on Tuesday.", ["it"]), foreign_language("Il backup è su Drive.", ["it"])
     ('en', None)
     """
-    own = tuple(code for code in languages if code in _lists().codes)
-    found = _found(_EMPHASIS.sub(" ", _unquoted(text)), own) if own else None
+    own = frozenset(languages).intersection(_lists().codes)
+    unquoted = without_quotations(text[:_LONGEST], lines=True)
+    found = _found(_EMPHASIS.sub(" ", unquoted), own) if own else None
     return None if found in own else found
-
-
-def _unquoted(text: str) -> str:
-    return without_quotations(text[:_LONGEST], lines=True)
 
 
 def language_of(text: str, lang: Language) -> Language:
@@ -84,16 +69,18 @@ def language_of(text: str, lang: Language) -> Language:
 def languages_asked_for(question: str) -> frozenset[str]:
     """The languages that a question may be in, and those that it names: its answer may be in any of them.
 
+    A question whose words fit every language equally well, such as an acronym, adds none.
+
     >>> sorted(languages_asked_for("Come si dice grazie in tedesco?"))
     ['de', 'it']
     """
     lists = _lists()
     read = _sum(_readings(question, lists), lists)
     best = max(read.scores)
-    near = (code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _NEAR)
+    near = [code for code, score in zip(lists.codes, read.scores, strict=True) if best - score < _NEAR]
     names = language_names()
     named = (names[word] for word in words(question[:_LONGEST]) if word in names)
-    return frozenset(near if any(read.scores) else ()).union(named)
+    return frozenset(near if len(near) < len(lists.codes) else ()).union(named)
 
 
 _Row = tuple[float, ...]
@@ -220,14 +207,14 @@ def _sum(readings: Sequence[_Reading], lists: _Lists) -> _Reading:
 
 
 def _found(text: str, own: Collection[str]) -> str | None:
-    """The language of a text: one language against each other, or against all of `own` together."""
+    """The language of a text: each foreign language against all of `own` together."""
     lists = _lists()
     readings = _readings(text, lists)
     total = _sum(readings, lists)
     if not any(total.listed) and _is_other_script(text):
         return "other"
     shares: Counter[str] = Counter()
-    for reading in readings if own else ():
+    for reading in readings:
         if reading.words >= _SHORTEST and (code := _winner(reading, lists, own)):
             shares[code] += reading.words
     others = {code: share for code, share in shares.items() if code not in own}
@@ -239,10 +226,10 @@ def _found(text: str, own: Collection[str]) -> str | None:
 def _winner(reading: _Reading, lists: _Lists, own: Collection[str]) -> str | None:
     ranked = sorted(zip(reading.scores, reading.listed, lists.codes, strict=True), reverse=True)
     score, listed, code = ranked[0]
-    rivals = [one for one in ranked[1:] if not own or (one[2] in own) is not (code in own)]
-    if not listed or score - rivals[0][0] < _SURE + _SURE_PER_WORD * reading.words:
+    rivals = [one for one in ranked[1:] if (one[2] in own) is not (code in own)]
+    if not rivals or not listed or score - rivals[0][0] < _SURE + _SURE_PER_WORD * reading.words:
         return None
-    if own and code not in own and listed < reading.words:
+    if code not in own and listed < reading.words:
         # One word that her language does not have may be of a name, a dish or a trade.
         return code if listed - max(one[1] for one in rivals) >= _FEWEST_FOREIGN else None
     return code

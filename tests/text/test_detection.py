@@ -15,7 +15,7 @@ from cervella.checks.prose import without_code
 from cervella.review.persona import soul_issues
 from cervella.soul import Traits
 from cervella.text import detection
-from cervella.text.detection import detect_language, foreign_language, language_of, languages_asked_for
+from cervella.text.detection import foreign_language, language_of, languages_asked_for
 from cervella.text.folder import folder_of
 from cervella.text.language import known_languages, language
 
@@ -52,13 +52,14 @@ def _kinds(answer: str, traits: Traits, lang: Any, question: str) -> list[str]:
 def test_a_language_that_is_found_is_the_right_one() -> None:
     rows = [(row["answer"], row["detected"]) for row in ANSWERS if row["detected"]]
     rows += [(row["text"], row["language"]) for row in TEXTS if row["language"]]
-    found = [(detect_language(text), code) for text, code in rows]
+    found = [(foreign_language(text, [own]), code) for text, code in rows for own in FIVE - {code}]
     assert sum(code == right for code, right in found) >= 0.82 * len(found)
     assert sum(code not in (right, None) for code, right in found) <= 0.01 * len(found)
 
 
 def test_a_text_in_none_of_the_five_is_never_found_in_one() -> None:
-    assert not [row for row in TEXTS if row["language"] is None and detect_language(row["text"]) in FIVE]
+    texts = [row["text"] for row in TEXTS if row["language"] is None]
+    assert not [text for text in texts for own in FIVE if foreign_language(text, [own]) in FIVE]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,6 @@ def test_a_text_in_none_of_the_five_is_never_found_in_one() -> None:
     ],
 )
 def test_what_may_stand_in_any_language_is_in_none(text: str) -> None:
-    assert detect_language(text) is None
     assert not any(foreign_language(text, [code]) for code in FIVE)
 
 
@@ -90,8 +90,8 @@ def test_what_may_stand_in_any_language_is_in_none(text: str) -> None:
     ],
 )
 def test_a_few_words_are_enough(text: str, code: str) -> None:
-    assert detect_language(text) == code
-    assert all(foreign_language(text, [one]) for one in FIVE - {code})
+    assert {foreign_language(text, [one]) for one in FIVE - {code}} == {code}
+    assert foreign_language(text, [code]) is None
 
 
 def test_loan_words_titles_and_quotations_are_foreign_to_nobody() -> None:
@@ -102,13 +102,20 @@ def test_loan_words_titles_and_quotations_are_foreign_to_nobody() -> None:
 
 def test_an_answer_that_changes_over_is_foreign() -> None:
     text = "Il lancio è il 20 gennaio. The load tests are still missing, so we will have to wait for them."
-    assert foreign_language(text, ["it"]) == detect_language(text) == "en"
+    assert foreign_language(text, ["it"]) == "en"
 
 
 def test_a_question_allows_the_languages_that_it_may_be_in_and_those_that_it_names() -> None:
     assert languages_asked_for("Why was it postponed?") == {"en"}
     assert languages_asked_for("Come si dice grazie in tedesco?") == {"it", "de"}
-    assert languages_asked_for("RTX 4090?") == set()
+    assert languages_asked_for("RTX 4090?") == languages_asked_for("vpn") == set()
+
+
+def test_nothing_is_foreign_where_every_language_is_allowed() -> None:
+    every = detection._lists().codes
+    assert foreign_language("Il lancio è a marzo.", every) is None
+    assert foreign_language("Il lancio è a marzo.", {"it", *languages_asked_for("vpn")}) is None
+    assert foreign_language("We launch in March, after the tests.", {"it", *languages_asked_for("vpn")}) == "en"
 
 
 class Own(SimpleNamespace):
@@ -123,8 +130,7 @@ def test_a_language_without_a_list_is_found_by_its_stop_words(monkeypatch: pytes
     own = Own(code="xq", file=files.__getitem__)
     monkeypatch.setattr(detection, "known_languages", lambda: ["it", "en", "pt", "xq"])
     monkeypatch.setattr(detection, "folder_of", lambda code: own if code == "xq" else folder_of(code))
-    assert detect_language("Oru madalin vel tamin quzo.") == "xq"
-    assert detect_language("Non lo so.") == "it"
+    assert foreign_language("Oru madalin vel tamin quzo.", ["it"]) == "xq"
     assert foreign_language("Non lo so.", ["xq"]) == "it"
     assert foreign_language("Oru madalin vel tamin quzo.", ["xq"]) is None
 
