@@ -39,12 +39,13 @@ class Calendar:
         spellings = [spelled.split() for spelled in data["months"]]
         self.months = tuple(own[0] for own in spellings)
         self.weekdays: tuple[str, ...] = data["weekdays"]
+        self.ordinals: tuple[str, ...] = data["ordinals"]
         self._written: str = data["written"]
         self._whole = {fold(name): number for number, own in enumerate(spellings, 1) for name in own}
         self._numbers = _with_prefixes(self._whole)
         space, year = r"\s{1,24}", r"(?P<year>(?:19|20)\d\d)(?!\d)"
         month, between = _either(self._numbers), rf"(?:(?:{_either(map(fold, data['between']))}){space})?"
-        ordinal = rf"(?:{_either(map(fold, data['ordinals']))})"
+        ordinal = rf"(?:{_either(map(fold, self.ordinals))})"
         after_day = rf"(?:{ordinal}{{1,3}}\s{{0,24}}|{space}){between}"
         self._patterns = tuple(
             re.compile(pattern)

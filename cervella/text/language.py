@@ -37,6 +37,8 @@ DEFAULT_LANGUAGE = "it"
 _MANY_WORDS = 50_000  # whose stems are kept at hand
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
+_ORDINAL = re.compile(r"(?<![\w.,:])(\d{1,2}\.)?\d{1,3}$")
+_WORD_AFTER = re.compile(r"[ \t\u00a0]*\n?[ \t]*([^\W\d_]\w*)")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
 _LONGEST_REASON = 500
@@ -185,6 +187,8 @@ class Language:
                     continue
             if match.group() == "." and _LIST_NUMBER.fullmatch(text, start, match.start()):
                 continue  # "1. First item": the number of a list ends no sentence
+            if match.group() == "." and self._is_ordinal(text, start, match):
+                continue
             first = _after_space(text, start)
             if first < match.end():
                 yield first, match.end()
@@ -192,6 +196,18 @@ class Language:
         tail = text[start:]
         if tail.strip():
             yield start + len(tail) - len(tail.lstrip()), start + len(tail.rstrip())
+
+    def _is_ordinal(self, text: str, start: int, stop: re.Match[str]) -> bool:
+        """Whether a full stop makes an ordinal of the number before it: "am 3. Mai", "am 3.5. um neun".
+
+        Only in a language that writes ordinals so, and only where a word follows. A function word with a capital opens
+        a sentence: "Es waren 12. Danach kam keiner."
+        """
+        before = _ORDINAL.search(text, max(start, stop.start() - _LONGEST_ABBREVIATION), stop.start())
+        after = _WORD_AFTER.match(text, stop.end()) if "." in self._calendar.ordinals and before else None
+        if before is None or after is None:
+            return False
+        return after[1][0].islower() or not (before[1] or fold(after[1]) in self.stop_words)
 
     def abstains(self, text: str) -> bool:
         """Whether an answer, its marks taken out, says that the base does not know: a form first, and little after.

@@ -67,6 +67,24 @@ def test_a_text_is_cut_into_its_sentences(text: str, sentences: list[str]) -> No
     assert [text[start:end] for start, end in IT.sentences(text)] == sentences
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "count"),
+    [
+        ("de", "Der Start wurde auf den 20. Januar 2026 verschoben.", 1),
+        ("de", "Das 3. Quartal war gut. Die 2. Fassung gilt ab dem 18. Mai.", 2),
+        ("de", "Vom 3. bis 5. Mai ist zu. Am 24.12. schließen wir um zwei.", 2),
+        ("de", "Am 20.\nJanuar geht es los.", 1),
+        ("de", "Es kamen 12. Danach kam keiner.", 2),
+        ("de", "Das war 2026. Lukas ging.", 2),
+        ("de", "Es kostet 3.50. Lukas zahlt.", 2),
+        ("de", "Wir sind 12.", 1),
+        ("it", "Sono 12. Lucia arriva.", 2),
+    ],
+)
+def test_a_full_stop_after_an_ordinal_number_ends_no_sentence(code: str, text: str, count: int) -> None:
+    assert len(language(code).sentences(text)) == count
+
+
 @given(st.text(alphabet="ab1 .!?…»\"')]*_\n\té", max_size=60))
 def test_sentences_hold_every_character_but_white_space_once_and_in_order(text: str) -> None:
     spans = IT.sentences(text)
