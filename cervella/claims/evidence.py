@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -56,12 +57,14 @@ class Line(ReadText):
         if number:
             return tuple(figure for figure in self.figures if figure.start >= number.end())
         units = () if self.header is None else [unit_of(self.header.text[a:b]) for a, b in self.header.cells]
-        columns = [(start, end, senses) for (start, end), senses in zip(self.cells, units, strict=False) if senses]
+        measured = {
+            figure: senses
+            for figures, senses in zip(_within(self.figures, self.cells), units, strict=False)
+            for figure in figures
+            if senses and not figure.senses
+        }
         return tuple(
-            replace(figure, senses=found)
-            if not figure.senses and (found := next((s for a, b, s in columns if a <= figure.start < b), ()))
-            else figure
-            for figure in self.figures
+            replace(figure, senses=measured[figure]) if figure in measured else figure for figure in self.figures
         )
 
     @cached_property
@@ -104,7 +107,15 @@ class Line(ReadText):
             header = self.header
             columns = zip(self.cells[1:], header.cells[1:], strict=False)
             spans = [(span, header.stems_in(*column)) for span, column in columns]
-        return tuple((named, tuple(q for q in self.given if a <= q.start < b)) for (a, b), named in spans)
+        figures = _within(self.given, [span for span, _ in spans])
+        return tuple((named, own) for (_, named), own in zip(spans, figures, strict=True))
+
+
+def _within(figures: Sequence[Quantity], spans: Iterable[tuple[int, int]]) -> Iterator[tuple[Quantity, ...]]:
+    """The figures that start in each span; they are in order."""
+    starts = [figure.start for figure in figures]
+    for start, end in spans:
+        yield tuple(figures[bisect_left(starts, start) : bisect_left(starts, end)])
 
 
 class Source:

@@ -182,14 +182,15 @@ class Grounding:
         line, weight = self._evidence.best, self._evidence.scale.weight
         if line is None or line.kind != "sentence":
             return False
-        for clause in self.claim.statements:
-            cover = self._evidence.scale.cover(clause.about, line)
-            shared = [(weight(one.about & clause.about), one) for one in line.statements]
-            backs = [(share, share / (weight(one.about) or 1.0), one) for share, one in shared]
-            _, back, other = max(backs, key=lambda found: found[:2])
+        known = [(one, weight(one.about) or 1.0) for one in dict.fromkeys(line.statements)]
+        for clause in dict.fromkeys(self.claim.statements):
             least = _SAME_WORDS if len(clause.about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
-            alike = len(clause.about) >= _FEWEST_OF_A_CLAUSE and min(cover, back) >= least
-            if alike and clause.denies != other.denies and not (clause.unsure or other.unsure):
+            if len(clause.about) < _FEWEST_OF_A_CLAUSE or self._evidence.scale.cover(clause.about, line) < least:
+                continue
+            shared = ((weight(one.about & clause.about), whole, one) for one, whole in known)
+            backs = ((share, share / whole, one) for share, whole, one in shared)
+            _, back, other = max(backs, key=lambda found: found[:2])
+            if back >= least and clause.denies != other.denies and not (clause.unsure or other.unsure):
                 return True
         return False
 

@@ -119,11 +119,13 @@ class _Place:
         if figure is None or not about:
             return None
         for line in self._fact.lines:
-            holding = [part for part in line.parts if any(_gives(figure, one) for one in part[1])]
+            given = [any(_gives(figure, one) for one in figures) for _, figures in line.parts]
+            holding = [part for part, gives in zip(line.parts, given, strict=True) if gives]
             if not holding or any(not named or named & about for named, _ in holding):
                 return None
             own = frozenset(stem for named, _ in holding for stem in named)
-            others = (part for part in line.parts if part not in holding and part[0] & about - own)
+            beside = (part for part, gives in zip(line.parts, given, strict=True) if not gives)
+            others = (part for part in beside if part[0] & about - own)
             if not any(
                 _alike(figure, one) and not self._claimed(one, self._within) for _, figures in others for one in figures
             ):

@@ -64,8 +64,10 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
         found = [word for word in _read(_tokens(text, lang), lang) if word.start not in idioms]
     found += (NumberWord(*span, "0.5", unsure=True) for span in _spans("half_of", lowered))
     by_end = {word.end: word for word in found}
+    numbers = dict(by_end)
     for start, end in _spans("dozen", lowered):
-        before = by_end.pop(start - 1, None)  # "due dozzine": one space between
+        # "due dozzine": one space between. A dozen multiplies no other dozen.
+        before = by_end.pop(start - 1) if start - 1 in numbers else None
         first, times = (start, "1") if before is None else (before.start, before.value)
         by_end[end] = NumberWord(first, end, plain(12 * Decimal(times)))
     return sorted(by_end.values())

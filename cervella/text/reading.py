@@ -186,8 +186,8 @@ class ReadText:
 
     def about_in(self, start: int, end: int, without: Sequence[tuple[int, int]] = ()) -> frozenset[str]:
         """The same for one part of the text; the spans in `without` are left out."""
-        own = _between(self._about, start, end)
-        return frozenset(stem for at, stem in own if not any(a <= at < b for a, b in without))
+        apart = {place for a, b in without for place in range(a, b)}
+        return frozenset(stem for at, stem in _between(self._about, start, end) if at not in apart)
 
     def stems_in(self, start: int, end: int) -> frozenset[str]:
         return frozenset(stem for _, stem in _between(self._stems, start, end) if not stem.isdigit())

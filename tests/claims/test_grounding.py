@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from cervella.claims.grounding import best_quote, supports
+from cervella.claims.grounding import best_quote, findings, supports
 from cervella.text.language import language
 from cervella.text.quantities import quantities
 from cervella.text.quotations import quoted_texts
@@ -220,6 +220,22 @@ def test_grounding_takes_linear_time(text: str) -> None:
     supports(text, [make_passage(text)], IT)
     best_quote(read(text), make_passage(text), IT)
     assert time.perf_counter() - started < PATIENCE
+
+
+def test_a_dozen_multiplies_a_number_and_no_other_dozen() -> None:
+    english = language("en")
+    findings("12 eggs are needed.", [make_passage("dozen " * 4000)], english)
+    assert [one.whole for one in quantities("two dozen eggs, a dozen dozen", english)] == [24, 12, 12]
+
+
+@pytest.mark.parametrize("text", ["non pane ", "non pane, ", "12 euro al mese, ", "| 12 euro "])
+def test_a_long_line_is_compared_in_linear_time(text: str) -> None:
+    long = make_passage(text * 8000)
+    started = time.process_time()
+    findings("Costa 12 euro al mese il pane.", [long], IT)
+    findings("Il pane non costa: pane e pane.", [long], IT)
+    _ = ReadText(long.text, IT).statements
+    assert time.process_time() - started < 1.5
 
 
 @pytest.mark.parametrize(
