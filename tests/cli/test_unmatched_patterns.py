@@ -46,7 +46,7 @@ def test_index_refuses_it_and_leaves_the_old_index_as_it_is(home: Path, capsys: 
         assert main(["index", *options]) == 2
     said = capsys.readouterr().err
     assert "'persnale/**' (nearest: 'personale'" in said
-    assert "make the folder first" in said
+    assert "create it first" in said
     assert {path: path.read_bytes() for path in (home / ".cervella").rglob("*") if path.is_file()} == before
 
 

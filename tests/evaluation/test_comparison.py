@@ -355,5 +355,5 @@ def test_cost_of_a_thousand_is_unknown_where_one_is(agent, questions):
 
 
 def test_conditional_wants_no_more_than_go():
-    with pytest.raises(ValueError, match="wants more for CONDITIONAL than for GO"):
+    with pytest.raises(ValueError, match="higher threshold for CONDITIONAL than for GO"):
         EvaluationConfig(soul_go=0.5)

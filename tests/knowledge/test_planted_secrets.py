@@ -277,7 +277,7 @@ def test_no_secret_is_in_an_answer_a_prompt_a_log_or_what_commands_print(
     assert set(report["redactions"][0]) == {"path", "line", "kind"}
     assert main(["index"]) == 0
     printed = capsys.readouterr()
-    assert "100 secrets are masked" in printed.err
+    assert "100 secrets in 20 files are masked" in printed.err
     for command in (
         ["search", "--json", "--top-k", "50"],
         ["search"],
