@@ -163,12 +163,16 @@ async def in_order(
             "questions is a single question.", remedy="Give a list of questions, or use ask.", code="bad_value"
         )
     free = asyncio.Semaphore(concurrency)
+    shared: dict[str, Any] = {"batch": True, **options}
+    for name in ("history", "images"):  # an iterator can be read only once, and every question needs its items
+        if isinstance(shared.get(name), Iterable):
+            shared[name] = tuple(shared[name])
 
     async def answer(item: BatchQuestion) -> Reply | CervellaError:
         async with free:
             try:
                 question, own = _question_and_options(item)
-                return await ask(question, **{"batch": True, **options, **own})
+                return await ask(question, **{**shared, **own})
             except CervellaError as error:
                 return error
 

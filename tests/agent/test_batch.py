@@ -18,8 +18,8 @@ import pytest
 from cervella import Agent
 from cervella.cli import main
 from cervella.errors import BrainAuthError, ConfigError
-from cervella.testing import EchoBrain, FixedRetriever
-from cervella.types import BrainEvent, Completion, Finished, Passage, Prompt, Reply, TextDelta
+from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
+from cervella.types import BrainEvent, Completion, Finished, Image, Passage, Prompt, Reply, TextDelta
 from tests.conftest import PATIENCE, PlainSoul
 
 
@@ -43,6 +43,10 @@ class Uneven:
             yield Finished(completion=Completion(text=prompt.question))
         finally:
             self.now -= 1
+
+
+class Sees(ScriptedBrain):
+    capabilities = frozenset({"images"})
 
 
 @pytest.fixture
@@ -86,6 +90,22 @@ def test_options_of_one_question_beat_those_of_all(agent: Agent) -> None:
     replies = list(agent.batch(["0 a", {"question": "0 b", "brain": EchoBrain()}], top_k=1))
     assert [reply.brain for reply in replies if isinstance(reply, Reply)] == ["uneven", "echo"]
     assert [len(reply.passages) for reply in replies if isinstance(reply, Reply)] == [1, 1]
+
+
+@pytest.mark.parametrize("way", ["batch", "abatch"])
+def test_every_question_of_a_batch_gets_the_images_and_the_history_of_an_iterator(
+    way: str, passages: tuple[Passage, ...], soul: PlainSoul
+) -> None:
+    brain, image = Sees("Sì."), Image(media_type="image/png", data=b"png")
+    with Agent(brain=brain, retriever=FixedRetriever(passages), soul=soul) as agent:
+        options: Any = {"images": (one for one in [image]), "history": iter([("Costa?", "24 euro.")])}
+
+        async def ask() -> list[Any]:
+            return [reply async for reply in agent.abatch(["uno?", "due?", "tre?"], **options)]
+
+        replies = asyncio.run(ask()) if way == "abatch" else list(agent.batch(["uno?", "due?", "tre?"], **options))
+    assert texts(replies) == ["Sì."] * 3
+    assert [(prompt.images, len(prompt.history)) for prompt in brain.prompts] == [((image,), 2)] * 3
 
 
 def test_the_first_answer_comes_before_the_last_question_is_taken(agent: Agent) -> None:
