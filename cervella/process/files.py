@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import time
@@ -19,6 +20,8 @@ from typing import IO, Any
 FILE_MODE = 0o600
 _ABANDONED_SECONDS = 3600.0
 """Age at which a temporary file is deleted: the process that made it must have been killed."""
+_DRAFT = re.compile(r"[0-9a-f]{12}\.partial(?:-wal|-shm|-journal)?")
+"""The end of the name of a temporary file, after the stem, and of the files that SQLite adds to it."""
 _FOLDER_MODE = 0o700
 _OWN = ".cervella"
 _READ_OR_WRITE = 0o066  # rights of group and others; the right to enter a folder (x) is kept, since the owner set it
@@ -131,7 +134,7 @@ def _sweep(folder: Path, stem: str) -> None:
     """Delete the temporary files of processes that were killed."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            if name.startswith(stem) and ".partial" in name:
+            if name.startswith(stem) and _DRAFT.fullmatch(name, len(stem)):
                 with contextlib.suppress(OSError):
                     if time.time() - os.stat(folder / name).st_mtime > _ABANDONED_SECONDS:
                         os.unlink(folder / name)

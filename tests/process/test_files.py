@@ -127,6 +127,18 @@ def test_a_writer_that_is_killed_leaves_the_old_file_and_its_draft_goes_an_hour_
     assert (names(tmp_path), file.read_text()) == (["run.json"], "newer")
 
 
+def test_only_drafts_are_swept_and_a_file_of_the_user_with_a_similar_name_stays(tmp_path: Path) -> None:
+    draft = ".notes.0123456789ab.partial"
+    swept = [draft, f"{draft}-wal", f"{draft}-shm", f"{draft}-journal"]
+    mine = [".notes.partial", ".notes.partial.md", ".notes.html.partial-review.html", f"{draft}-old", f"{draft}.md"]
+    mine += [".notes.0123456789a.partial", ".notes.0123456789AB.partial", f".x{draft}", ".notes.md.partial"]
+    for name in (*swept, *mine):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (1, 1))
+    replace_file(tmp_path / "notes", "x")
+    assert names(tmp_path) == sorted([*mine, "notes"])
+
+
 def test_a_name_that_can_not_be_given_leaves_the_old_file_and_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
