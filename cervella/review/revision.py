@@ -5,6 +5,7 @@ If a second opinion or a revision fails, the answer is kept and the verdict cont
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,11 +21,13 @@ from cervella.errors import BrainError, CervellaError
 from cervella.prompt.layout import strip_marks
 from cervella.protocols import optional_members
 from cervella.review.second_opinion import issues_of, read_opinion, review_prompt, revision_prompt
-from cervella.review.verdict import review_text
+from cervella.review.verdict import review_text, unchecked
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
 from cervella.types.deadline import Deadline
-from cervella.types.verdict import ReviewVerdict, SecondOpinion
+from cervella.types.verdict import UNEXPECTED_ERROR, ReviewVerdict, SecondOpinion
+
+_logger = logging.getLogger("cervella")
 
 _STALE = "stale"
 Remade = Callable[[Completion], Awaitable[Reply]]
@@ -44,7 +47,7 @@ class Review:
     second: Shielded | None = None
 
     async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
-        """The verdict on an answer, and the calls made for it. Failures of the second brain are not raised."""
+        """The verdict on an answer, and the calls made for it. Failures of checks and second brain are not raised."""
         left = deadline.left()
         checks = partial(
             review_text,
@@ -59,7 +62,11 @@ class Review:
             stale=[citation.mark for citation in reply.citations if citation.changed],
             until=None if left is None else time.monotonic() + left,
         )
-        verdict = await anyio.to_thread.run_sync(checks, abandon_on_cancel=True)
+        try:
+            verdict = await anyio.to_thread.run_sync(checks, abandon_on_cancel=True)
+        except Exception as error:
+            _code_of(error)
+            return unchecked(reply.text, threshold=self.threshold), ()
         if self.second is None or reply.finish_reason == "refusal" or not reply.text.strip():
             return verdict, ()
         if reply.abstained and _says_nothing_else(reply.text):
@@ -80,13 +87,15 @@ class Review:
             tainted=reply.tainted,
             reason=f"second opinion on the answer of {reply.brain}",
         )
+        attempts: tuple[Attempt, ...] = ()
         try:
             done = await _answer(other, asked, deadline)
-        except CervellaError as error:
-            failed = SecondOpinion(brain=other.name, error=error.code)
-            return replace(verdict, second=failed), tuple(getattr(error, "attempts", ()))
+            attempts = done.attempts
+            opinion = read_opinion(done.text, self.lang)
+        except Exception as error:
+            failed = SecondOpinion(brain=other.name, error=_code_of(error))
+            return replace(verdict, second=failed), attempts or tuple(getattr(error, "attempts", ()))
         found = SecondOpinion(brain=done.attempts[-1].brain if done.attempts else other.name, model=done.model)
-        opinion = read_opinion(done.text, self.lang)
         if done.finish_reason == "refusal" or not opinion.readable:
             error_code = "refusal" if done.finish_reason == "refusal" else "unreadable"
             return replace(verdict, second=replace(found, error=error_code)), done.attempts
@@ -104,7 +113,7 @@ class Review:
         verdict, calls = await self.review(prompt, reply, deadline)
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
-        rounds, error = 0, None
+        rounds, error = 0, verdict.error
         most = 0 if reply.finish_reason == "refusal" else self.rounds  # a refused question is not sent again
         while rounds < most and _can_be_improved(verdict) and not optional_members(first.brain).quotes_only:
             rounds += 1
@@ -112,18 +121,19 @@ class Review:
             asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
             try:
                 done = await _answer(first, asked, deadline)
-            except CervellaError as failure:
+                attempts += done.attempts
+                new = None if done.finish_reason == "refusal" else await remade(done)
+            except Exception as failure:
                 attempts += getattr(failure, "attempts", ())
-                error = failure.code
+                error = _code_of(failure)
                 break
-            attempts += done.attempts
-            if done.finish_reason == "refusal":
+            if new is None:
                 error = "refusal"
                 break
-            new = await remade(done)
             new = replace(new, tainted=new.tainted or kept.tainted)
             judged, calls = await self.review(prompt, new, deadline)
             attempts += calls
+            error = judged.error
             judged = _still_refused(judged, verdict)
             if not _better(judged, new, verdict, kept):
                 break
@@ -146,10 +156,10 @@ def _shown(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
 
 
 def _can_be_improved(verdict: ReviewVerdict) -> bool:
-    """Whether a revision could be approved. A revision can't help if only stale sources are the problem."""
+    """Whether a revision could be approved. It can't if the checks failed, or if only stale sources are the problem."""
     refused = verdict.second is not None and verdict.second.approved is False
     serious = {issue.kind for issue in verdict.issues if issue.serious}
-    return not verdict.approved and (refused or serious != {_STALE})
+    return not verdict.approved and verdict.error is None and (refused or serious != {_STALE})
 
 
 def _another(second: Shielded, reply: Reply) -> Shielded | None:
@@ -162,6 +172,14 @@ def _another(second: Shielded, reply: Reply) -> Shielded | None:
     if len(others) == len(every):
         return second
     return Fallback(others) if len(others) > 1 else others[0] if others else None
+
+
+def _code_of(error: Exception) -> str:
+    """The reason that a verdict gives for an error. An error that is not one of this package is logged."""
+    if isinstance(error, CervellaError):
+        return error.code
+    _logger.error("a review failed; the answer is kept", exc_info=error)
+    return UNEXPECTED_ERROR
 
 
 async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Completion:

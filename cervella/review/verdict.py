@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cervella.checks import MOST_CHARACTERS
 from cervella.checks.check import PersonaTraits
@@ -21,7 +22,7 @@ from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.sentences import quotables
 from cervella.types import Passage
-from cervella.types.verdict import ReviewIssue, ReviewVerdict
+from cervella.types.verdict import UNEXPECTED_ERROR, ReviewIssue, ReviewVerdict
 
 THRESHOLD = 9.0
 """Default minimum score, 0 to 10, of an approved answer."""
@@ -51,6 +52,12 @@ ISSUE_KINDS = {
     "opinion": ("facts", "The second opinion finds this wrong."),
 }
 """For each kind of issue, the criterion that it lowers and its description. The soul's rules are in `SOUL_KINDS`."""
+
+
+def unchecked(text: str, *, threshold: float) -> ReviewVerdict:
+    """The verdict on an answer whose checks failed: it is not approved."""
+    issue = replace(_unread(text), problem="The checks failed: this answer was not checked.")
+    return ReviewVerdict(approved=False, score=0.0, issues=(issue,), threshold=threshold, error=UNEXPECTED_ERROR)
 
 
 def review_text(

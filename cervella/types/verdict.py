@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+UNEXPECTED_ERROR = "unexpected"
+"""The `error` of a verdict or a second opinion after an error of the program itself."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewIssue:
@@ -48,7 +51,8 @@ class SecondOpinion:
     an earlier version of the answer and gave no opinion on this one."""
     error: str | None = None
     """The reason why there is no opinion: the code of an error, `withheld` (this brain may not see the answer),
-    `refusal` (its model declined), `same_brain` (no other brain than the one that answered) or `unreadable`."""
+    `refusal` (its model declined), `same_brain` (no other brain than the one that answered), `unreadable` or
+    `unexpected` (an error of the program: the log has it)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,8 @@ class ReviewVerdict:
     draft_score: float | None = None
     """The score of `draft`."""
     error: str | None = None
-    """The reason why a revision failed: the code of an error, or `refusal`. None if none failed."""
+    """The reason why the checks or a revision failed: the code of an error, `refusal`, or `unexpected` (an error of the
+    program: the log has it). None if none failed."""
 
     def headline(self) -> str:
         """The verdict in one line, for example "Review: 8.5/10, not approved, 1 issue, claude: 7/10".
