@@ -109,6 +109,36 @@ def test_figures_dates_and_negations_are_read_as_others_write_them(name: str, co
 
 
 @pytest.mark.parametrize(
+    ("code", "source", "claim"),
+    [
+        ("en", "The price didn't change in March.", "The price changed in March."),
+        ("en", "They haven’t signed the contract.", "They have signed the contract."),
+        ("en", "The tests weren't run.", "The tests were run."),
+        ("en", "You shouldn't share the private key.", "You should share the private key."),
+        ("en", "The office hadnt ordered the chairs.", "The office had ordered the chairs."),
+        ("en", "Smoking is forbidden on the terrace.", "Smoking is allowed on the terrace."),
+        ("en", "Nobody answered the survey.", "Everybody answered the survey."),
+        ("it", "Nessuno ha risposto al sondaggio.", "Tutti hanno risposto al sondaggio."),
+        ("it", "È vietato fumare in terrazza.", "Si può fumare in terrazza."),
+        ("it", "È impossibile entrare dal cortile.", "È possibile entrare dal cortile."),
+        ("es", "Nadie respondió a la encuesta.", "Todos respondieron a la encuesta."),
+        ("es", "Está prohibido fumar en la terraza.", "Se puede fumar en la terraza."),
+        ("pt", "Ninguém respondeu ao inquérito.", "Todos responderam ao inquérito."),
+        ("pt", "É proibido fumar no terraço.", "Pode-se fumar no terraço."),
+        ("de", "Niemand hat die Umfrage beantwortet.", "Alle haben die Umfrage beantwortet."),
+        ("de", "Rauchen ist auf der Terrasse verboten.", "Rauchen ist auf der Terrasse erlaubt."),
+    ],
+)
+def test_what_nobody_did_and_what_is_forbidden_is_not_what_all_did_and_what_is_allowed(
+    code: str, source: str, claim: str
+) -> None:
+    for one, other in ((source, claim), (claim, source)):
+        assert "negation" in {found.kind for found in findings(other, [make_passage(one)], language(code))}
+    for same in (source, claim):
+        assert not findings(same, [make_passage(same)], language(code))
+
+
+@pytest.mark.parametrize(
     ("code", "text", "iso"),
     [
         ("en", "January 9th, 2026", "2026-01-09"),
