@@ -108,6 +108,11 @@ class Language:
     def weekdays(self) -> tuple[str, ...]:
         return self._calendar.weekdays
 
+    @property
+    def calendar_names(self) -> frozenset[str]:
+        """The folded names of months and days of the week, with the abbreviations of months."""
+        return self._calendar.names
+
     @cached_property
     def numbers(self) -> Mapping[str, int]:
         """Folded words that stand for figures."""

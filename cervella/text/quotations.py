@@ -1,4 +1,4 @@
-"""Quotation marks: « », » «, ‹ ›, › ‹, “ ”, „ “, ‚ ‘, " ", ‘ ’ and ' '; and the normal form in which quotations are compared."""
+"""Quotation marks (« », » «, ‹ ›, “ ”, „ “, ‚ ‘, " ", ‘ ’), and the normal form in which quotations are compared."""
 
 from __future__ import annotations
 

@@ -137,10 +137,14 @@ class ReadText:
             spans = ([match.span() for match in one.finditer(text)] for one in _negations(self.spoken))
             negations, denials, affirms = spans
             denies = bool(negations) is not bool(denials)  # "Non è impossibile" denies nothing
-            words = [(start + first, start + last) for first, last in chain(negations, denials, affirms)]
+            denying = [(start + first, start + last) for first, last in chain(negations, denials)]
+            affirming = [(start + first, start + last) for first, last in affirms]
             opening = turns.match(self._in_place, start) if start else None
             carried = negated_before and not (opening and opening["turn"])
-            found.append(Statement(self.about_in(start, end, words), denies, carried and not denies))
+            about = self.about_in(start, end, [*denying, *affirming])
+            if len(about) < 2:  # "Pets are not allowed": without that word nothing is left to compare
+                about = self.about_in(start, end, denying)
+            found.append(Statement(about, denies, carried and not denies))
             negated_before = negated_before or denies
         return tuple(found)
 
@@ -210,10 +214,12 @@ def _between(stems: Sequence[tuple[int, str]], start: int, end: int) -> Sequence
 @lru_cache(maxsize=16)
 def _negations(lang: Language) -> tuple[re.Pattern[str], ...]:
     """Patterns over folded text: words of negation, except in idioms ("not only"); words that deny alone; words that
-    only affirm."""
+    only affirm.
+    """
     denials = re.compile(lang.review["denials"])
     negations = any_of(word for word in lang.review["negations"] if not denials.fullmatch(fold(word)))
-    return re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})"), denials, re.compile(lang.review["affirms"])
+    denying = re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})")
+    return denying, denials, re.compile(lang.review["affirms"])
 
 
 @lru_cache(maxsize=16)
