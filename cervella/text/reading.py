@@ -219,7 +219,7 @@ def _negations(lang: Language) -> tuple[re.Pattern[str], ...]:
     denials = re.compile(lang.review["denials"])
     negations = any_of(word for word in lang.review["negations"] if not denials.fullmatch(fold(word)))
     denying = re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})")
-    return denying, denials, re.compile(lang.review["affirms"])
+    return denying, denials, re.compile(rf"(?<!\w)(?=\w){lang.review['affirms']}")
 
 
 @lru_cache(maxsize=16)
