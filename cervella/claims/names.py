@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from cervella.claims.evidence import Source
 from cervella.text.language import Language, fold, words
@@ -22,7 +21,7 @@ def names(claim: str, lang: Language) -> list[str]:
         if len(bare) >= 3 and bare[0].isupper() and fold(bare) not in lang.stop_words:
             if word is bare and _NO_NAME_BEFORE.search(claim[max(0, match.start() - 12) : match.start()]):
                 continue
-            if fold(bare) in _calendar(lang):
+            if fold(bare) in lang.calendar_names:
                 continue
             found.append(bare)
     return list(dict.fromkeys(found))
@@ -46,8 +45,3 @@ def is_known(name: str, sources: Sequence[Source]) -> bool:
             if not any(other.startswith(root) for source in sources for other in source.vocabulary):
                 return False
     return True
-
-
-@lru_cache(maxsize=16)
-def _calendar(lang: Language) -> frozenset[str]:
-    return frozenset(map(fold, (*lang.months, *lang.weekdays)))
