@@ -88,7 +88,7 @@ def _reasons(prose: Prose, objection: Found) -> bool:
 
 def _of_waiting(prose: Prose, found: Found) -> bool:
     """Whether an objection is against caution, not for it: «ti sconsiglio di aspettare» ("I advise you not to wait"),
-    «inutile fermarsi» ("no use in stopping")."""
+    «inutile fermarsi» ("no point in stopping")."""
     after = found.sentence.folded[found.match.end() :][:40]
     before = found.sentence.folded[max(0, found.match.start() - 30) : found.match.start()]
     turned = prose.rules.patterns["cautions"][0].match(after.lstrip())

@@ -116,8 +116,8 @@ def is_card(text: str) -> bool:
 
 
 def stems() -> tuple[str, ...]:
-    """Parts of the names of secrets, in lower case. A line that contains none of them names no secret, and slower rules
-    skip it."""
+    """Parts of the names of secrets, in lower case. A line that contains none of them names no secret, and the rules
+    for names skip it."""
     return tuple({stem for code in known_languages() for stem in language(code).redaction["stems"].split()})
 
 

@@ -53,7 +53,7 @@ class FoundMark:
     """One citation mark in an answer."""
 
     mark: str
-    """The mark in normal form: `F1`."""
+    """The mark without brackets and spaces, with a capital letter: `F1`."""
     start: int
     """Offset in the text of the first bracket of its group."""
     end: int

@@ -139,8 +139,8 @@ class Lock:
         return (self.fingerprint, self.language) == (other.fingerprint, other.language)
 
     def changes_to(self, other: Lock) -> tuple[Change, ...]:
-        """The sentences that were removed or added from this soul to that of `other`. Empty if only white space or line
-        breaks differ."""
+        """The sentences that were removed or added between this soul and that of `other`. Empty if only white space or
+        line breaks differ."""
         code = other.language if other.language in known_languages() else DEFAULT_LANGUAGE
         return changed_sentences(self.text, other.text, language(code))
 

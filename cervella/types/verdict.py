@@ -57,8 +57,8 @@ class ReviewVerdict:
     """The result of a review: whether the answer is approved, its score and its issues."""
 
     approved: bool
-    """True if there is no serious issue and neither score, that of the checks or the second opinion, is below the
-    threshold."""
+    """True if there is no serious issue, the second brain does not reject the answer, and neither brain nor checks
+    score it below `threshold`."""
     score: float
     """The weighted mean of `criteria`, 0 to 10. The second opinion is not included."""
     criteria: Mapping[str, float] = field(default_factory=dict)
