@@ -1,4 +1,5 @@
-"""Names in a claim: people, firms and places by their capital letters, products and versions by their digits."""
+"""Finds the names in a claim: people, firms and places by their capital letters, products and versions by their
+digits."""
 
 from __future__ import annotations
 
@@ -31,12 +32,13 @@ _CODE = re.compile(r"(?<![\w./-])(?=[\w./-]*[^\W\d_])(?=[\w./-]*\d)[^\W\d_][\w./
 
 
 def codes(claim: str) -> list[str]:
-    """The names of letters and digits together: `n1-standard-4`, `A100`. A figure with a unit is none."""
+    """The words of a claim that mix letters and digits: `n1-standard-4`, `A100`. A figure with its unit (`40km`) is not
+    one."""
     return [match.group() for match in _CODE.finditer(claim)]
 
 
 def is_known(name: str, sources: Sequence[Source]) -> bool:
-    """Whether a passage contains a name, or for each of its words one with the same beginning."""
+    """Whether a passage contains a name, or, for each word of the name, a word with the same beginning."""
     if any(letter.isdigit() for letter in name):
         return any(fold(name) in source.folded for source in sources)
     for word in words(name):
