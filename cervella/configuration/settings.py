@@ -33,7 +33,9 @@ class TraitsConfig(_Section):
         default=None, description="Grammatical gender in which she speaks of herself."
     )
     language: str | None = Field(default=None, description="The language that she speaks, ISO 639-1.")
-    role: str | None = Field(default=None, min_length=1, description='Her relation to the person, for example "partner".')
+    role: str | None = Field(
+        default=None, min_length=1, description='Her relation to the person, for example "partner".'
+    )
     tone: tuple[str, ...] | None = Field(default=None, description="Adjectives for her tone.")
     rules: tuple[str, ...] | None = Field(default=None, description="Names of her rules, in order.")
     aim: str | None = Field(default=None, min_length=1, description="The final aim of the work.")
@@ -130,7 +132,7 @@ class KnowledgeConfig(_Section):
         description="The folder that caches vectors, so that no text is embedded twice; by default in the user's cache "
         "folder. false: no cache.",
     )
-    top_k: int = Field(default=6, gt=0, le=100, description="Number of passages that a brain is shown for a question.")
+    top_k: int = Field(default=6, gt=0, le=100, description="Passages for a question.")
     exclude: tuple[str, ...] = Field(
         default=(), description="Globs of files that are not indexed, besides the built-in ones."
     )
@@ -233,7 +235,7 @@ class EvaluationConfig(_Section):
     seed: int = Field(default=20260109, ge=0, description="Seed of the bootstrap and permutation draws.")
     judge: str | None = Field(
         default=None,
-        description="The brain that decides checks that no rule can decide; its model must be of another family than "
+        description="The brain that decides checks that no rule can decide; its model should be of another family than "
         "the judged ones.",
     )
 
@@ -252,7 +254,7 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     brain: str | tuple[str, ...] | None = Field(
-        default=None, description="The brain that answers, or several: the first that can answer does."
+        default=None, description="The brain that answers, or several: the first of them that answers is used."
     )
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
