@@ -253,9 +253,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    brain: str | tuple[str, ...] | None = Field(
-        default=None, description="The brain that answers, or several: the first of them that answers is used."
-    )
+    brain: str | tuple[str, ...] | None = Field(default=None, description="Which brain answers.")
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
     conversations: ConversationsConfig = ConversationsConfig()

@@ -21,7 +21,7 @@ class SqliteFile:
     kind: type[CervellaError]
     """The class of the errors that the methods raise."""
     called: str
-    """What error messages call the file, for example `ledger`."""
+    """The name of the file in error messages, for example `ledger`."""
     section: str
     """The section of the configuration in which the key `path` names the file."""
     schema: str
