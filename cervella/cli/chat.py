@@ -187,7 +187,7 @@ def _prompt() -> str:
 def _history() -> Iterator[None]:
     """Let the user recall earlier questions with the arrow keys inside the block, also those of earlier chats.
 
-    On Windows, which lacks Python's module readline, the questions are not kept.
+    Without Python's module readline, as on Windows, the questions are not kept for the next chat.
     """
     try:
         import readline

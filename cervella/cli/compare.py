@@ -199,8 +199,11 @@ def _rescore(
 
 
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
-    """Arguments that name the brain that grades: `grader` for the tasks of a rubric, `judge` for the checks of a soul
-    test that no rule can decide. The one that is not needed is None."""
+    """The arguments of a comparison that name the judge.
+
+    `grader` grades the tasks of a rubric, `judge` decides the checks of a soul test that no rule can decide. The one
+    that is not needed is None.
+    """
     from cervella.cli.before_asking import judge_of
 
     if suite is None:

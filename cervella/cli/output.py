@@ -199,7 +199,7 @@ def counted(number: int, noun: str) -> str:
 def place_of(source: Passage | Citation, lang: Language, date: str | None, status: str = "current") -> str:
     """A source with its lines, its date and its status, in the persona's language.
 
-    In Italian, "9 January 2026, superseded" gives `decisioni/20260109_rinvio.md:12-19 (9 gennaio 2026, superata)`.
+    In Italian, "9 January 2026, superseded" gives `decisioni/20260109_rinvio.md:12-19  (9 gennaio 2026, superata)`.
     """
     details = [lang.format_date(date)] if date else []
     details += [lang.status[status]] if status in lang.status else []

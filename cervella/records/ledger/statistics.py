@@ -98,7 +98,7 @@ class Statistics:
     cost_usd: Decimal | None
     cost_unknown: int
     fallback_rate: float | None
-    """Share of the replies that another brain gave than the one that was asked first."""
+    """Share of the given replies that came from another brain than the one that was asked first."""
     brains: tuple[BrainStatistics, ...]
     """Sorted by name."""
     days: tuple[Day, ...]
