@@ -23,7 +23,7 @@ from cervella.records.sqlite_file import SqliteFile, storable, transaction
 
 _BUSY_SECONDS = 5.0
 _RESERVED = datetime.timedelta(hours=1)
-"""A reservation that is older than this counts no more: its process was probably killed before the call was recorded."""
+"""An older reservation counts no more: its process was probably killed before the call was recorded."""
 
 _SPENT = "SELECT sum(CAST(round(coalesce(cost_usd, estimate_usd) * 1e12) AS INTEGER)) FROM attempt WHERE at >= ?"
 """Sum of costs in whole 10^-12 dollars, which SQLite adds exactly. A call of unknown cost counts with its estimate."""
