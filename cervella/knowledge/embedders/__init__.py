@@ -1,1 +1,1 @@
-"""Texts become vectors."""
+"""Embedders: they turn texts into vectors. Also the cache of these vectors."""
