@@ -58,7 +58,7 @@ class Chunk:
     lead: str
     """The context that is indexed with the text: the titles of `heading` and those above it, as `Title > Section`.
 
-    If a long table was split between chunks, the header rows of the table follow in all chunks but the first.
+    If a long table was split between chunks, its header rows follow in all chunks but the first, unless they are long.
     """
     indexed: str
     """The text as it is indexed, see `indexed_text`."""

@@ -45,7 +45,7 @@ def embedding_text(lead: str, text: str) -> str:
 
 
 def indexed_lines(lines: Sequence[str]) -> list[str]:
-    """The same lines without markup. A line that has no word becomes an empty text, so the number of lines stays."""
+    """Each of `lines` without markup, in the same order. A line that has no word becomes an empty text."""
     text = _LINE_START.sub("", "\n".join(lines))
     for mark, instead in _MARKS:
         text = text.replace(mark, instead)

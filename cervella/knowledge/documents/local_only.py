@@ -31,7 +31,7 @@ class LocalOnly:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """A description of the resolved patterns. If it differs from that of the last update, all files are redone."""
+        """A description of the resolved patterns. If it differs from the last update's, all files are indexed again."""
         readings = (" or ".join(glob.texts) + " in any case" * glob.folded for glob in self.globs)
         return (*readings, *(f"{pattern} names nothing" for pattern in self.nearest))
 
@@ -57,7 +57,7 @@ def _nearest(paths: Sequence[str]) -> str:
 
 
 def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOnly:
-    """Find out which files the patterns mean. `found` is the list of the folder's files."""
+    """Find out which files of `folder` the patterns mean. `found` is the result of `scan` for that folder."""
     files = [file.path for file in found.found]
     readings = {
         one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns

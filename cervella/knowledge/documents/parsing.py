@@ -31,7 +31,7 @@ def _is_no_document(text: str) -> str | None:
 
 
 def too_slow(budget_seconds: float) -> str:
-    """The sentence that tells in a report why a file was not parsed: its text exceeded the time limit."""
+    """The reason, shown in the report of an update, why a file was not parsed: parsing exceeded the time limit."""
     return f"it could not be parsed within {budget_seconds:.1f} s, so it is cut by its lines"
 
 

@@ -1,1 +1,1 @@
-"""Embedders: they turn texts into vectors. Also the cache of these vectors."""
+"""Embedders turn texts into vectors, and a cache keeps the vectors, so that no text is embedded twice."""

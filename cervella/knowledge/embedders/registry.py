@@ -303,7 +303,7 @@ def default_embedder() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltWith:
-    """The name and the fingerprint of the embedder that an index was built with; "none" twice for no vectors."""
+    """The embedder that an index was built with. Name and fingerprint are both "none" for an index without vectors."""
 
     name: str
     fingerprint: str
@@ -311,7 +311,7 @@ class BuiltWith:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The result of `choose_embedder`."""
+    """The result of `choose_embedder`: the embedder that an update or a search of an index uses."""
 
     embedder: Embedder | None
     """The embedder to use; None if vectors are neither made nor searched."""

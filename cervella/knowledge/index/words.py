@@ -1,5 +1,6 @@
-"""Scores chunks by BM25 over stems, and over character n-grams of stems. The index is stored in a folder, written once.
+"""Scores chunks for a query by BM25, the usual formula of word search: over stems, and over character n-grams of stems.
 
+The index is stored in a folder that is written once.
 In Italian, «prenotazione» (booking) and «prenotato» (booked) have different stems, but share five n-grams: an ending, a
 compound or a typo changes only a few. Long words have more n-grams than short ones and so weigh more, which helps more
 often than it hurts.
