@@ -1,1 +1,1 @@
-"""Files become blocks, chunks and file facts."""
+"""Lists and reads the markdown files of a folder, and turns them into blocks, chunks and document facts."""

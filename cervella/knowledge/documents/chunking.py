@@ -24,7 +24,10 @@ _REPEATED_HEADER = 500  # maximum characters of a table's header that is repeate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Sizes in tokens: of chunks, for the indexed text; of passages, for the text as shown."""
+    """The sizes, in tokens, by which a document is split.
+
+    The size of a chunk is measured in its indexed text (without markup), that of a passage in its original text.
+    """
 
     small: int = 50
     """A section smaller than this is joined with its neighbour."""
@@ -38,7 +41,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A range of a file's lines that is indexed as one text."""
+    """A part of a file, some adjacent lines, that is indexed as one text."""
 
     ordinal: int
     """The chunk's number within the file, from 0."""
@@ -49,11 +52,14 @@ class Chunk:
     end_line: int
     """1-based, inclusive."""
     text: str
-    """Exactly these lines, joined by \\n."""
+    """The lines of the chunk as they are in the file, joined by \\n."""
     heading: str
     """The heading above most of the chunk's text; empty if there is none."""
     lead: str
-    """The path of that heading, `Titolo > Sezione`. In later parts of a split table, its header rows follow."""
+    """The context that is indexed with the text: the titles of `heading` and those above it, as `Title > Section`.
+
+    If a long table was split between chunks, its header rows follow in all chunks but the first, unless they are long.
+    """
     indexed: str
     """The text as it is indexed, see `indexed_text`."""
 
@@ -68,19 +74,22 @@ class _Span:
     """Tokens of the indexed text."""
     headings: tuple[str, ...]
     leads_on: bool = False
-    """Whether it introduces the next span: a heading, or a line such as `Prezzi:`."""
+    """Whether the span introduces the next one, because it is a heading, or ends in a colon such as `Prices:`."""
     header: str = ""
-    """The header rows of the split table that the span continues. Such a span starts a new chunk."""
+    """If the span continues a table that was split, the header rows of that table; else empty.
+
+    A span with a header starts a new chunk.
+    """
 
 
 class _Run:
-    """Adjacent spans, with their total size."""
+    """Adjacent spans that may become one chunk, with their total size."""
 
     def __init__(self) -> None:
         self.spans: list[_Span] = []
         self.size = 0.0
         self.leads_on = True
-        """Whether every span introduces a text that is not in the run yet."""
+        """Whether the run has only spans that introduce a text which follows later, such as headings."""
 
     def extend(self, spans: Iterable[_Span]) -> None:
         for span in spans:
@@ -90,7 +99,10 @@ class _Run:
 
 
 def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
-    """Split a document into chunks, in order. Sizes in tokens are estimated from characters."""
+    """Split a document into chunks, in file order. If `sizes` is None, the defaults of `Sizes` apply.
+
+    The number of tokens is estimated from the number of characters.
+    """
     sizes = sizes or Sizes()
     packer = _Packer(document.lines, sizes)
     runs = list(packer.pack(document.blocks))
@@ -225,7 +237,7 @@ class _Packer:
             yield from self._by_lines(block.start_line, block.end_line, headings)
 
     def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Span]:
-        """Split a long table. All spans but the first get the header rows for their lead."""
+        """Split a long table into spans. Each span but the first gets the table's header rows, unless they are long."""
         header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
         header = header if len(header) <= _REPEATED_HEADER else ""
         for number, span in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=3)):

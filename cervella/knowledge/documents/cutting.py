@@ -32,7 +32,7 @@ _MUCH = 400_000  # characters from which several processes save more time than t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """The data of one file for the index."""
+    """The data that the index stores of one file."""
 
     text: str
     """The file's text with secrets masked."""
@@ -40,13 +40,17 @@ class Cut:
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """For each chunk, the stems of its text, its lead and the file's path."""
+    """For each chunk, the stems of its text, of its lead (see `Chunk`) and of the file's path."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
 
 def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
-    """Mask secrets, parse, and split one file. `parse` returns a document, and the reason if it was not parsed."""
+    """Mask the secrets of one file, parse it, and split it into chunks.
+
+    `parse` takes the file's text and returns a document, then the reason why it was split by lines only, or None if it
+    was parsed.
+    """
     document, why = parse(source.text)
     chunks = tuple(chunk(document))
     name = source.path.removesuffix(".md")
@@ -61,7 +65,10 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
 
 
 def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generator[Cut, None, None]:
-    """Run `cut` for each file. Results are in the order of the files."""
+    """Run `cut` for each file, and yield the results in the order of the files.
+
+    `lang` is the language of the stems and dates. `roles` are the rules by which documents are described.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores < 2 or sum(len(source.raw) for source in sources) < _MUCH:
         with SafeParser() as parser:

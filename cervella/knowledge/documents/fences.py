@@ -24,22 +24,28 @@ _NEVER_CLOSED = 6.0  # a fence that is open at the end of the file
 
 @dataclass(frozen=True, slots=True)
 class _Fence:
+    """A line that begins or ends a code fence, or looks like one."""
+
     line: int
-    """From 0."""
+    """The line's index in the text, from 0."""
     mark: str
+    """The line's backticks or tildes."""
     info: str
+    """The rest of the line, usually the name of a language; empty if there is none."""
     opens_oddly: float
+    """The cost of reading the line as an opening fence, because of the blank lines around it; 0 if it looks normal."""
     closes_oddly: float
+    """The same cost of reading it as a closing fence."""
 
 
 _State = tuple[str, ...]
 """The backticks or tildes of the open fences, outermost first."""
 _Step = tuple[float, _State, str]
-"""The cost so far, the previous state, and the fence's action: `open`, `close` or `text`."""
+"""The cost so far, the state before this fence, and the fence's action: `open`, `close`, or `text` for no fence."""
 
 
 def opens_inside(lines: Sequence[str]) -> bool:
-    """Whether a fence, given as its lines, seems to contain the start of another fence."""
+    """Whether the lines of a fence, its first and last line included, seem to contain the start of another fence."""
     outer = _FENCE.match(lines[0]) if lines else None
     if not outer:
         return False
@@ -51,7 +57,10 @@ def opens_inside(lines: Sequence[str]) -> bool:
 
 
 def without_inner_fences(lines: Sequence[str]) -> list[str]:
-    """The same number of lines, with inner fences replaced, so that a CommonMark parser finds the outer ones only."""
+    """The lines of a text in which each line of backticks or tildes inside an outer fence is replaced by a dot.
+
+    So a CommonMark parser finds only the outer fences. The number of lines stays the same.
+    """
     out = list(lines)
     for fence, deed, depth in _read(lines):
         indent = lines[fence.line][: len(lines[fence.line]) - len(lines[fence.line].lstrip())]
@@ -63,7 +72,10 @@ def without_inner_fences(lines: Sequence[str]) -> list[str]:
 
 
 def inner_fences(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """The first and last index of each fence inside a fence, whose own first and last line are not in `lines`."""
+    """The first and the last line of each fence that lies inside an outer fence, as indices of `lines`.
+
+    `lines` are the lines between the first and the last line of the outer fence.
+    """
     found, start = [], 0
     for fence, deed, depth in _read(lines):
         if deed == "open" and depth == 1:

@@ -29,7 +29,9 @@ _WORD = re.compile(r"[^\W_]")
 
 
 def indexed_text(text: str) -> str:
-    """A text without markup and without lines that have no words. Numbers, paths and code are kept.
+    """A text without markup, and without the lines that have no words. Numbers, paths and code are kept.
+
+    In this example `Porta` is Italian for port:
 
     >>> indexed_text("| **Porta** | `8002` |\\n|---|---|\\n| VM | 35.1.2.3 |")
     'Porta 8002\\nVM 35.1.2.3'
@@ -38,12 +40,12 @@ def indexed_text(text: str) -> str:
 
 
 def embedding_text(lead: str, text: str) -> str:
-    """The text that is embedded for a chunk: its lead, then its text."""
+    """The text that is embedded for a chunk: its lead (the titles of the headings above it), then its text."""
     return indexed_text(f"{lead}\n{text}" if lead else text)
 
 
 def indexed_lines(lines: Sequence[str]) -> list[str]:
-    """Each line of a text without markup, in order; empty if it has no word."""
+    """Each of `lines` without markup, in the same order. A line that has no word becomes an empty text."""
     text = _LINE_START.sub("", "\n".join(lines))
     for mark, instead in _MARKS:
         text = text.replace(mark, instead)

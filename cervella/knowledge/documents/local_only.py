@@ -18,7 +18,7 @@ _logger = logging.getLogger("cervella.knowledge.local_only")
 
 @dataclass(frozen=True, slots=True)
 class LocalOnly:
-    """The patterns of `[knowledge] local_only`, resolved against a folder."""
+    """The patterns of `[knowledge] local_only`, with the files and folders that they mean in one folder."""
 
     folder: Path
     globs: tuple[Glob, ...] = ()
@@ -31,7 +31,7 @@ class LocalOnly:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """A description of the resolved patterns. If it differs from that of the last update, files are redone."""
+        """A description of the resolved patterns. If it differs from the last update's, all files are indexed again."""
         readings = (" or ".join(glob.texts) + " in any case" * glob.folded for glob in self.globs)
         return (*readings, *(f"{pattern} names nothing" for pattern in self.nearest))
 
@@ -46,7 +46,7 @@ class LocalOnly:
         )
 
     def warn(self) -> str:
-        """Log a warning about the patterns that match nothing, and return its text."""
+        """Log a warning about the patterns that match nothing. Returns the text of the warning."""
         text = f"{self.error().message} What the index has marked stays marked."
         _logger.warning("%s", text)
         return text
@@ -57,7 +57,7 @@ def _nearest(paths: Sequence[str]) -> str:
 
 
 def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOnly:
-    """Resolve the patterns against a scan of the folder."""
+    """Find out which files of `folder` the patterns mean. `found` is the result of `scan` for that folder."""
     files = [file.path for file in found.found]
     readings = {
         one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns
@@ -66,7 +66,10 @@ def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOn
 
 
 def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str]) -> LocalOnly:
-    """Resolve the patterns against the files of an index; patterns that match none are resolved against the folder."""
+    """Find out which of `files`, the files of an index, the patterns mean.
+
+    The folder is listed only for patterns that match none of them; they may name a link or an empty folder.
+    """
     readings = {pattern: understood(pattern, folder, files, wide=True) for pattern in patterns}
     left = [pattern for pattern, glob in readings.items() if glob is None]
     if left:
@@ -109,7 +112,10 @@ def _folded(names: Sequence[str], folded: bool) -> Collection[str]:
 
 
 def _led_to(form: str, folder: Path, found: Scan, folded: bool) -> Iterator[str]:
-    """The paths that a form means if it begins with a symbolic link: files are indexed under the link's target."""
+    """Yields the real paths for a path that begins with a symbolic link, because files are indexed under these.
+
+    `form` is the path, an interpretation of a pattern. If `folded` is True, it is case-folded, and so is the result.
+    """
     root = folder.resolve()
     for link in (one.path for one in found.skipped if one.reason == "linked"):
         name = link.casefold() if folded else link
@@ -121,7 +127,7 @@ def _led_to(form: str, folder: Path, found: Scan, folded: bool) -> Iterator[str]
 
 
 def _is_unlisted(form: str, found: Scan) -> bool:
-    """Whether a form may match a path in a folder that could not be listed."""
+    """Whether `form`, an interpretation of a pattern, may match a file in a folder that could not be listed."""
     known = form.partition("*")[0].partition("?")[0]
     unlisted = (folder for folder, _ in found.unlisted)
     return any(folder == "" or form.startswith(f"{folder}/") or folder.startswith(known) for folder in unlisted)

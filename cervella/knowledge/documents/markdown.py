@@ -61,7 +61,7 @@ class Block:
     headings: tuple[str, ...] = ()
     """The titles of the headings above it, outermost first; for a heading, its own title is the last."""
     children: tuple[Block, ...] = ()
-    """The blocks inside a list, an item or a quote. Together they cover its non-blank lines."""
+    """For a list, an item or a quote: the blocks inside it. Together they contain all its non-blank lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +74,11 @@ class Document:
     title: str
     """The text of the first heading; empty if there is none."""
     header: Mapping[str, str]
-    """The pairs at the document's top, by folded key: front matter, `> **Data:** …`, `**Data**: …`, `> Data: …`.
-    Several pairs on one line are separated by ` | `."""
+    """The key-value pairs at the top of the document, such as its date. Keys are folded: lower case without accents.
+
+    They are read from front matter (lines between `---`) and from lines such as `> **Data:** …`, `**Data**: …` and
+    `> Data: …`, where `Data` is Italian for date. Several pairs on one line are separated by ` | `.
+    """
 
 
 def split_lines(text: str) -> list[str]:
@@ -91,7 +94,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def parse(text: str) -> Document:
-    """Parse a file's text. If the parser fails, the blocks are paragraphs, so that no line is lost."""
+    """Parse a file's text. If the parser fails, each run of non-blank lines is a paragraph, so that no line is lost."""
     lines = split_lines(text)
     front, front_pairs = _front_matter(lines)
     body = [""] * front + lines[front:]
@@ -107,7 +110,10 @@ def parse(text: str) -> Document:
 
 
 def _front_matter(lines: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """The number of lines of the front matter, and its `key: value` pairs; nested values are ignored."""
+    """The number of lines of the front matter (0 if there is none), and its `key: value` pairs.
+
+    Nested values are ignored.
+    """
     if not lines or lines[0].rstrip() != "---":
         return 0, {}
     for number, line in enumerate(lines[1:_FRONT_MATTER_LINES], start=2):
@@ -124,7 +130,7 @@ def _key(text: str) -> str:
 
 
 def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
-    """Yields key and value of each pair above the second heading. A repeated key is ignored."""
+    """Yields key and value of each pair above the second heading. If a key occurs twice, its first value counts."""
     headings = [block.start_line for block in blocks if block.kind == "heading"]
     last = min(headings[1] - 1 if len(headings) > 1 else len(lines), _HEADER_LINES)
     seen: set[str] = set()
@@ -179,7 +185,10 @@ def _blocks(lines: Sequence[str], tokens: Sequence[Token], level: int, first: in
 
 
 def _is_prose(lines: Sequence[str]) -> bool:
-    """Whether a dashed line under these lines was meant as a rule. CommonMark makes a heading of the text above it."""
+    """Whether these lines are prose, so that the dashes under them were meant as a horizontal rule.
+
+    CommonMark reads every text above a line of dashes as a heading.
+    """
     pair = _HEADER_PAIR.match(lines[0].strip())
     return len(lines) > 1 or bool(pair and pair["bold"])
 
@@ -206,7 +215,10 @@ def _paragraphs(lines: Sequence[str], first: int, last: int) -> Iterator[Block]:
 
 
 def parts_of_fence(lines: Sequence[str], fence: Block) -> Iterator[Block]:
-    """Yields the parts of a long fence: inner fences, tables and boxes, and other runs of non-blank lines."""
+    """Yields the parts into which a long fence is split: inner fences, tables, boxes and other runs of non-blank lines.
+
+    `lines` are those of the whole file.
+    """
     position = fence.start_line
     for first, last in inner_fences(lines[fence.start_line : fence.end_line - 1]):
         start, end = fence.start_line + 1 + first, fence.start_line + 1 + last

@@ -31,14 +31,14 @@ def _is_no_document(text: str) -> str | None:
 
 
 def too_slow(budget_seconds: float) -> str:
-    """The reason, for a report, that a text exceeded its time limit."""
+    """The reason, shown in the report of an update, why a file was not parsed: parsing exceeded the time limit."""
     return f"it could not be parsed within {budget_seconds:.1f} s, so it is cut by its lines"
 
 
 def parse_within(text: str, budget_seconds: float) -> tuple[Document, str | None]:
-    """Parse a text in this process, which the system ends if that takes longer than the limit.
+    """Parse a text in this process. If parsing takes longer than the limit, the system ends the process.
 
-    Returns the document, and the reason if the text was not parsed.
+    Returns the document, then the reason why it was split by lines only, or None if it was parsed.
     """
     why = _is_no_document(text)
     if why:
@@ -67,7 +67,7 @@ class SafeParser:
         self.close()
 
     def parse(self, text: str, *, budget_seconds: float | None = None) -> tuple[Document, str | None]:
-        """Parse a text. Returns the document, and the reason if the time limit was exceeded and it has lines only.
+        """Parse a text. Returns the document, then the reason why it was split by lines only, or None if it was parsed.
 
         The limit is in seconds of processor time and applies to texts of more than 50,000 characters. The default is
         0.4 s plus 1.1 s per million characters.
@@ -86,14 +86,20 @@ class SafeParser:
 
 
 def _parsed(text: str, budget_seconds: float) -> tuple[tuple[Block, ...], str, dict[str, str]]:
-    """Blocks, title and header of a text; the worker need not send back the lines."""
+    """Parse a text in a worker process. Returns the blocks, title and header of the document.
+
+    The lines are left out to send less data; the caller has them already.
+    """
     with stopped_after(budget_seconds):
         document = parse(text)
     return document.blocks, document.title, dict(document.header)
 
 
 def plain(text: str) -> Document:
-    """A document with one block for all lines. Title and header are parsed from its first lines."""
+    """The document for a text that is not parsed: one paragraph from the first to the last non-blank line.
+
+    Only its first lines are parsed, for the title and the header.
+    """
     lines = split_lines(text)
     head = parse("\n".join(lines[:_HEAD_LINES])[:_HEAD])
     filled = [number for number, line in enumerate(lines, start=1) if line.strip()]

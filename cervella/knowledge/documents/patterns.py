@@ -1,4 +1,4 @@
-"""Interprets the owner's globs over the folder: `exclude` and `local_only`.
+"""Interprets the globs by which an owner names files of the folder: `exclude` and `local_only`.
 
 A pattern is a path relative to the folder; a folder's name matches all its files. Common variants, such as absolute
 paths, are accepted. A pattern of `local_only` is also read as in gitignore, which matches more: a name without a slash
@@ -34,15 +34,15 @@ _BELOW = re.compile(r"(?:/\*+)+$")
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """An interpreted pattern."""
+    """The interpretation of a pattern."""
 
     texts: tuple[str, ...]
-    """Globs; a path must match one of them."""
+    """Globs relative to the folder. The pattern matches a path if one of these globs does."""
     folded: bool = False
     """Whether case is ignored. If so, `texts` are case-folded."""
 
     def covers(self, path: str) -> bool:
-        """Whether the pattern matches this path, or a folder above it."""
+        """Whether the pattern matches this path (relative to the folder), or a folder that contains it."""
         path = path.casefold() if self.folded else path
         return any(path_matches(path, text) or path_matches(path, f"{text}/**") for text in self.texts)
 
@@ -50,7 +50,8 @@ class Glob:
 def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool = False) -> Glob | None:
     """The most literal interpretation of a pattern that matches some of `files`; None if there is none.
 
-    Ignoring case is tried last. `files` are relative to the folder, POSIX, NFC. `wide` applies `widened`.
+    Ignoring case is tried last. `files` are relative to the folder, POSIX, NFC. If `wide` is True, the interpretations
+    match more files, as described at `widened`.
     """
     for folded in (False, True):
         names = {name.casefold() for name in files} if folded else files
@@ -66,7 +67,11 @@ def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool
 
 
 def widened(form: str, pattern: str) -> tuple[str, ...]:
-    """Globs for a form with and without the ending `.md`; at any depth if `pattern` has no slash."""
+    """The globs by which a pattern of `local_only` matches more files than one of `exclude`.
+
+    `form` is one interpretation of `pattern`, see `forms_of`. It also matches with the ending `.md` or `.markdown`, and
+    at any depth if the pattern has no slash.
+    """
     last = form.rpartition("/")[2]
     whole = _WILD.search(last) or last.casefold().endswith(_ENDINGS)
     texts = [form] if whole else [form, *(form + ending for ending in _ENDINGS)]
@@ -93,12 +98,15 @@ def _classes(form: str) -> list[list[str]]:
 
 
 def _few(choices: list[list[str]]) -> list[list[str]]:
-    """The choices, or nothing if they have more than `_SPELLED` combinations."""
+    """The choices for each part of a pattern, or no choice at all if they have more than `_SPELLED` combinations."""
     return choices if math.prod(map(len, choices)) <= _SPELLED else [[]]
 
 
 def _letters(inside: str) -> list[str]:
-    """The characters of a class. A negated class becomes `?`, which matches more and never less."""
+    """The characters that a class such as `[a-c]` matches, given without its brackets.
+
+    A negated class such as `[!a]` becomes `?`, which matches any character.
+    """
     if inside[0] in "!^":
         return ["?"]
     found = re.findall(r"(.)-(.)|(.)", inside, re.DOTALL)
@@ -110,7 +118,10 @@ def _letters(inside: str) -> list[str]:
 
 
 def forms_of(pattern: str, folder: Path, files: Collection[str], *, folded: bool = False) -> list[str]:
-    """The possible interpretations of a pattern as globs relative to the folder, the most literal first."""
+    """The possible interpretations of a pattern as globs relative to the folder, the most literal first.
+
+    If `folded` is True, case is ignored: the globs are case-folded, and `files` must be.
+    """
     same: Callable[[str], str] = str.casefold if folded else str
     written = same(_bared(pattern))
     inside = {name.partition("/")[0] for name in files}
@@ -128,7 +139,11 @@ def _bared(pattern: str) -> str:
 
 
 def _from_folder(written: str, folder: Path, inside: Collection[str], same: Callable[[str], str]) -> Iterator[str]:
-    """Yields a path relative to the folder: without the folder's own absolute path or its last names in front."""
+    """Yields the interpretations of a pattern that begins with the path or the name of the folder.
+
+    In a folder `/home/me/notes`, `/home/me/notes/a.md` means `a.md`, and so may `notes/a.md`. Other patterns stay as
+    they are, but with slashes instead of backslashes.
+    """
     plain = written.replace("\\", "/")
     if plain.startswith(("~/", "../")) or plain == "..":
         plain = same((Path(plain).expanduser() if plain[0] == "~" else folder.absolute() / plain).as_posix())
@@ -151,7 +166,10 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _parts(path: str) -> list[str] | None:
-    """The names of a path with `.` and `..` resolved; None if `..` leads out of it, or follows a wildcard."""
+    """The names of the folders and the file in a path, with `.` and `..` resolved.
+
+    None if `..` leads above the start of the path, or follows a name with a wildcard.
+    """
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":
@@ -164,7 +182,10 @@ def _parts(path: str) -> list[str] | None:
 
 
 def nearest_paths(pattern: str, files: Collection[str]) -> tuple[str, ...]:
-    """The files and folders most similar to a pattern, best first; empty if none is similar."""
+    """The files and folders whose paths are most similar to a pattern that matches nothing, for its error message.
+
+    The most similar one is first. Empty if none is similar.
+    """
     folders = {name[:end] for name in files for end in _slashes(name)}
     wanted = [bare for part in re.split(r"[/\\]+", fold(pattern.strip())) if (bare := _bare(part)).strip(".~")]
     scored = [(_likeness(wanted, fold(name).split("/")), name) for name in {*files, *folders}] if wanted else []
@@ -183,8 +204,10 @@ def _slashes(name: str) -> Iterator[int]:
 
 
 def _likeness(wanted: Sequence[str], names: Sequence[str]) -> float:
-    """The similarity of two paths, 0 to 1: the best of whole paths, of their common number of last names, and of last
-    names."""
+    """The similarity of two paths, given as lists of names, from 0 to 1.
+
+    It is the highest of three: of the whole paths, of as many last names as the shorter path has, and of the last name.
+    """
     both = min(len(wanted), len(names))
     return max(
         _ratio("/".join(wanted), "/".join(names)),
@@ -202,7 +225,7 @@ def _ratio(one: str, other: str) -> float:
 
 
 def lies(folder: Path, form: str) -> bool:
-    """Whether a file or folder of this name exists in the folder; False for a form with wildcards."""
+    """Whether a file or folder with the relative path `form` exists in `folder`. False for a path with wildcards."""
     path = PurePath(form)
     if _WILD.search(form) or path.drive or path.root or ".." in path.parts:  # the last three lead outside
         return False

@@ -34,16 +34,19 @@ _NOT_A_WORD = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentFacts:
-    """Facts about one document. None is unknown."""
+    """The properties of one document that filters and the ranking use. None means unknown."""
 
     title: str
     role: str | None
     project: str | None
     """In lower case with hyphens: `cervella-baby`."""
     date: str | None
-    """ISO 8601."""
+    """The date in the document's header, file name or first lines, as ISO 8601: `2026-01-31`."""
     session: str | None
-    """The number of the working session that wrote it, such as `159e`. Sessions run in parallel: it is no order."""
+    """The number of the working session in which the document was written, such as `159e`.
+
+    A document with a higher number is not always newer, because sessions run in parallel.
+    """
     status: Status
 
 
@@ -58,7 +61,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """The rules by which documents are described. All globs and words are folded."""
+    """The rules by which a document gets its role and its status.
+
+    All globs and words are folded: lower case without accents.
+    """
 
     own: Mapping[str, Any] = field(repr=False)
     """The owner's table `[knowledge.roles]`; `Roles.of(own)` makes the same rules in another process."""
@@ -66,16 +72,17 @@ class Roles:
     archived: tuple[str, ...]
     deprecated: tuple[str, ...]
     fingerprint: str
-    """A hash of all rules."""
+    """A hash of all rules. If it changes, the next update describes all documents again."""
     paths: tuple[tuple[str, str], ...] = field(repr=False)
-    """Pairs of glob and role. The first matching one decides."""
+    """Pairs of glob and role. The first glob that matches a document's path decides its role."""
     titles: tuple[tuple[str, str], ...] = field(repr=False)
+    """Pairs of words and role. If no path matches, the first words with which the title begins decide the role."""
     openings: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
     """Patterns for the start of a line near the top, with the status that it states."""
     capitals: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
     """Patterns for words in capitals in a heading, with the status that they state."""
     drafts: re.Pattern[str] = field(repr=False)
-    """Finds the version in a folded file name: the group `number`, or a word for a draft."""
+    """Finds the version in a folded file name: a number such as `v2`, in the group `number`, or a word for a draft."""
 
     @classmethod
     def of(cls, own: Mapping[str, Any] | None = None) -> Roles:
@@ -114,7 +121,11 @@ class Roles:
         return known.weight if known else 1.0
 
     def version_of(self, path: str) -> tuple[str, float]:
-        """The path without its version, equal for all versions of a document, and the version; -1.0 for a draft."""
+        """The path of a document without its version, and the version as a number.
+
+        The path is equal for all versions of one document. The number is -1.0 for a draft, 1.0 if the file name has no
+        version.
+        """
         folder, _, name = fold(path.removesuffix(".md")).rpartition("/")
         numbers = [one["number"] for one in self.drafts.finditer(name)]
         found = [float(number.replace("_", ".")) if number else -1.0 for number in numbers]
@@ -122,7 +133,10 @@ class Roles:
         return f"{folder}/{bare}", min(found, default=1.0)
 
     def role_of(self, path: str, title: str) -> str | None:
-        """The role by the path, else by the title's first words, else `archive` for archived paths."""
+        """The role of a document by its path, else by the first words of its title.
+
+        If neither gives a role, it is `archive` for a path in an archive, else None.
+        """
         folded = fold(path)
         named = next((role for glob, role in self.paths if _matches(folded, glob)), None)
         if named is None:
@@ -131,7 +145,10 @@ class Roles:
         return named or ("archive" if self._is_archived(folded) else None)
 
     def status_of(self, path: str, document: Document) -> Status:
-        """The status by the owner's globs, else by the document's header and first lines, else by its folder."""
+        """The status of a document: by the globs in `deprecated`, else by its header and first lines.
+
+        If neither gives a status, it is `archived` for a path that a glob in `archived` matches, else `current`.
+        """
         folded = fold(path)
         if any(_matches(folded, glob) for glob in self.deprecated):
             return "deprecated"
@@ -195,7 +212,10 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _capitals(words: Sequence[str]) -> re.Pattern[str]:
-    """A pattern for the first of each entry's words, in capitals, after a bracket, dash or colon."""
+    """A pattern that finds, in a heading, a word in capitals that states a status: after a bracket, a dash or a colon.
+
+    Of each entry of `words`, the pattern contains the first word, if it is long enough.
+    """
     first = (word.split()[0] for word in words if word)
     capitals = (
         "|".join(dict.fromkeys(re.escape(word.upper()) for word in first if len(word) >= _SHORTEST_CAPITALS)) or "(?!)"
@@ -213,7 +233,10 @@ def _matches(folded: str, glob: str) -> bool:
 
 
 def facts_of(path: str, document: Document, language: Language, roles: Roles | None = None) -> DocumentFacts:
-    """Read a document's facts from its path, its title and its first lines."""
+    """Read a document's facts from its path, its title and its first lines.
+
+    `language` is the language of the dates. If `roles` is None, the shipped rules apply.
+    """
     roles = roles or Roles.of()
     return DocumentFacts(
         title=document.title,

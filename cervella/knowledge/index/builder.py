@@ -1,4 +1,7 @@
-"""Builds the next generation of an index in a work folder, as a copy of the last one; checks and publishes it."""
+"""Builds the next generation (state) of an index as a changed copy of the last one, then checks and publishes it.
+
+The copy is made in a work folder of its own, so that searches can use the last one meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ _SEED = 4  # of the random sample, so that a run can be repeated
 
 
 class Builder:
-    """Makes generations, one after another, for one writer. Always close it."""
+    """Makes one or more generations of an index, one after another. Always close it.
+
+    To write, the caller must have the writer lock of the index.
+    """
 
     def __init__(
         self,
@@ -37,9 +43,10 @@ class Builder:
         fingerprint: str,
         thorough: bool = False,
     ) -> None:
-        """`base` is the generation to copy; None starts empty. `former` is kept for a roll-back.
+        """`base` is the generation to copy; None starts with an empty index. `former` is kept for a roll-back.
 
-        `fingerprint` is the embedder's. `thorough` checks the retrieval of every vector instead of a sample.
+        `fingerprint` is that of the embedder. `thorough` checks that Chroma finds every vector, not only the new ones
+        and a sample.
         """
         self.storage = storage
         self._base = base
@@ -80,9 +87,10 @@ class Builder:
         return self._manifest.meta(key) if self._manifest else None
 
     def check(self) -> None:
-        """Compare the base with its checksums. Damaged vectors are embedded again in the next generation.
+        """Compare the files of `base`, the generation to copy, with their checksums.
 
-        Raises IndexDamagedError; for damaged vectors only if `thorough`.
+        Raises IndexDamagedError. If only vectors are damaged, it is raised if `thorough`; else all chunks are embedded
+        again in the next generation.
         """
         if self._base is None:
             return
@@ -96,7 +104,7 @@ class Builder:
             self.begin()
 
     def add(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
-        """Store vectors by chunk id. They are written in batches, since Chroma commits each write."""
+        """Store vectors by chunk id. They are collected and written in batches, because Chroma commits each write."""
         self._waiting.update(vectors)
         if len(self._waiting) >= _AT_ONCE:
             self._store_waiting()
@@ -126,7 +134,7 @@ class Builder:
         self._measure()
 
     def nearest(self, query: np.ndarray, count: int) -> dict[str, float]:
-        """The `count` chunks nearest to a query in the generation in progress: cosine by id."""
+        """The cosines of the `count` chunks nearest to a query's vector, by chunk id, in the generation in progress."""
         return self._vectors().query(query, count)
 
     def _measure(self) -> None:
@@ -155,7 +163,10 @@ class Builder:
         return self._store
 
     def _refill(self, work: Path, wanted: Collection[str]) -> None:
-        """Rebuild the store from its own vectors, because Chroma never frees the space of deleted ones."""
+        """Rebuild the vector store in `work`, the folder of the generation, from its own vectors.
+
+        Only the chunks with the ids `wanted` are kept. Chroma itself never frees the space of deleted vectors.
+        """
         aside = work / "aside"
         with VectorStore(aside, self._fingerprint) as new:
             for page in self._vectors().items():
@@ -167,9 +178,10 @@ class Builder:
             aside.rmdir()
 
     def begin(self, *, lexical: bool = True) -> tuple[Manifest, Path]:
-        """Manifest and folder of the generation in progress. The first call copies the base, if there is one.
+        """The manifest and the folder of the generation in progress.
 
-        `lexical` also copies the lexical index.
+        The first call begins the generation, as a copy of `base` if there is one. `lexical` also copies the lexical
+        index; without it the caller must write a new one.
         """
         if self._work is not None and self._manifest is not None:
             return self._manifest, self._work
@@ -233,7 +245,7 @@ class Builder:
             self._store = None
 
     def _prove(self, folder: Path, written: Set[str]) -> None:
-        """Raises IndexDamagedError if `_lost` finds a vector."""
+        """Raises IndexDamagedError if a vector cannot be found. The parameters are those of `_lost`."""
         lost = self._lost(folder, written)
         if lost:
             raise IndexDamagedError(
@@ -244,7 +256,8 @@ class Builder:
     def _lost(self, folder: Path, written: Set[str]) -> Set[str]:
         """The ids of chunks whose vector is missing, or is not among the results of a query with that vector.
 
-        The query is made for `written` and for a random sample, or for all vectors if `thorough`.
+        `folder` is the generation's folder. The query is made for the chunks `written` and for a random sample, or for
+        all chunks if `thorough`.
         """
         assert self._manifest is not None
         embedded = self._manifest.ids(embedded=True)

@@ -1,4 +1,4 @@
-"""Cosines after subtracting the mean vector of an index from question and passage.
+"""Computes cosines after subtracting the mean vector of an index from question and passage, called centring.
 
 The vectors of one embedder over one index lie close together: any two of multilingual-e5 have a cosine of about 0.8.
 Some passages are near to every question because their text is general. Subtracting the mean removes that advantage.
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 _SAMPLE = 600
-"""Vectors from which the standard deviation is estimated."""
+"""The approximate number of vectors from which the standard deviation of the cosines is estimated."""
 _QUESTION_RATIO = 0.75
-"""Standard deviation of cosines of questions with passages, over that of passages: 0.68 and 0.87 on two bases."""
+"""The standard deviation of the cosines between questions and passages, divided by that between passages.
+
+It was 0.68 and 0.87 on two knowledge bases. An index has no questions, so it multiplies the second by this ratio.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +31,14 @@ class Centring:
     mean: np.ndarray
     """Shape (dimensions,), float32; not of unit length."""
     standard_deviation: float
-    """Of the centred cosine of a question with a passage."""
+    """The standard deviation of the cosine of a question with a passage, after centring. It is an estimate."""
 
     @classmethod
     def of(cls, vectors: np.ndarray) -> Centring | None:
-        """Compute from vectors of unit length, shape (n, dimensions). None if they are too few or almost equal."""
+        """Compute mean and standard deviation from the vectors of an index, of unit length, shape (n, dimensions).
+
+        None if there are fewer than two, or if they are almost equal.
+        """
         import numpy as np
 
         if len(vectors) < 2:
@@ -46,14 +52,15 @@ class Centring:
         return cls(mean=mean, standard_deviation=deviation) if deviation > 1e-6 else None
 
     def common_components(self, vectors: np.ndarray) -> np.ndarray:
-        """The product of each vector with the mean, shape (n,)."""
+        """The product of each vector with the mean, shape (n,): the number that is stored for each chunk."""
         products: np.ndarray = vectors @ self.mean
         return products
 
     def centred(self, query: np.ndarray, cosines: np.ndarray, common_components: np.ndarray) -> np.ndarray:
         """Cosines between the centred query and the centred chunks, divided by the standard deviation.
 
-        `query` has unit length. `cosines` are those before centring.
+        `query` has unit length. `cosines` are those of the query with each chunk before centring, `common_components`
+        the stored numbers of the same chunks.
         """
         import numpy as np
 

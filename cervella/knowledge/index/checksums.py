@@ -1,4 +1,6 @@
-"""Checksums of a generation's files: written when it is published, compared when it is opened.
+"""Writes the checksums of a generation's files when it is published, and compares them when it is opened.
+
+A generation is the folder with one state of the index.
 
 Cervella's own files and Chroma's graph files have a SHA-256 of their bytes. Chroma changes its SQLite file whenever it
 opens it, so the checksum of that file covers the rows of its tables.
@@ -19,12 +21,12 @@ from cervella.process.files import flush
 
 FILE_NAME = "seal.json"
 MATRIX = "vectors.npz"
-"""A cache of Chroma's vectors. If its checksum differs, it is ignored, and the index is not damaged."""
+"""The file with a copy of Chroma's vectors. If its checksum differs, it is ignored; the index is not damaged then."""
 _CHROMA = "chroma"
 _TABLES = "chroma/chroma.sqlite3"
 _GRAPH_IDS = "index_metadata.pickle"
 _TOUCHED = "acquire_write"
-"""The table that Chroma writes when it opens its file. It contains no stored data."""
+"""The table that Chroma writes when it opens its file. It has no data of the index, so the checksum leaves it out."""
 
 
 def write_checksums(generation: Path) -> str:

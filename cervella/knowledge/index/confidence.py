@@ -18,25 +18,33 @@ if TYPE_CHECKING:
     import numpy as np
 
 ABSTAIN_BELOW = 0.3
-"""Confidence below which retrieval abstains. It is low, because a brain can still abstain after weak passages.
+"""Confidence below which the search abstains: it returns no passages.
 
-With vectors, about one answerable question in twenty is lost, and at most one off-topic question in ten is answered.
-Questions on the index's topics without an answer in it are found in one case of four; docs/explanation/retrieval.md has
-the figures.
+The value is low, because a brain that gets weak passages can still say that it does not know. With vectors, about one
+answerable question in twenty is lost, and at most one off-topic question in ten is answered. Of the questions that are
+on a topic of the index but have no answer in it, only one in four is refused; docs/explanation/retrieval.md has the
+figures.
 """
 _FEW = 8  # minimum number of headings for a calibration
 _OFFSET, _MISSING = 0.3, 0.5  # confidence by words: offset, and penalty if all words are missing
 _AS_HEADINGS = 0.75
-"""Confidence of a question whose best cosine equals the median of the index's own headings."""
+"""Confidence of a question whose best cosine with a chunk equals the high median of `calibrated`.
+
+At the low median the confidence is 0; between and above the two it grows linearly with the cosine, up to 1.
+"""
 
 
 def calibrated(
     lang: Language, headings: Sequence[tuple[str, str]], nearest: Callable[[str], Sequence[tuple[str, float]]]
 ) -> tuple[float, float] | None:
-    """The median best cosine of off-topic questions, and that of the index's headings with chunks of other files.
+    """Calibrate the confidence of an index. Returns two medians, a low and a high one.
 
-    `headings` are pairs of heading and path. `nearest` returns path and cosine of the chunks nearest to a question,
-    best first. None if the index is too small, or the second median is not higher.
+    The low one is the median of the best cosines of off-topic questions with a chunk. The high one is that of the
+    index's headings, each with the chunks of other files. None if the index is too small, or the high median is not
+    higher than the low one.
+
+    `headings` are pairs of heading and path. `nearest` takes a question and returns path and cosine of the chunks
+    nearest to it, best first. `lang` has the list of off-topic questions.
     """
     own = [
         cosine
@@ -51,7 +59,11 @@ def calibrated(
 
 
 def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:
-    """The confidence, 0 to 1, that the chunks at `places` answer the query: by calibrated cosines, else by words."""
+    """The confidence, 0 to 1, that the chunks at the positions `places` answer the query.
+
+    `cosines` maps the positions of the nearest chunks to their cosines. The confidence is computed from the highest of
+    them, if the index or its embedder is calibrated; else from the query's words in these chunks and in the index.
+    """
     if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
@@ -63,8 +75,9 @@ def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[in
 
 
 def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:
-    """The best chunk's share of the query's idf, and the share of the query's stems that the index lacks; 0 to 1.
+    """Two shares, 0 to 1: of the query's words in the best chunk, and of the query's stems that the index lacks.
 
+    The first is the highest BM25 score of the chunks at `places`, divided by the sum of the idf of the query's stems.
     If the query is in another language than the index, missing words count only if they contain a digit or a sign.
     """
     asked = language_of(query, lang)

@@ -1,8 +1,8 @@
-"""Counts the files that changed since the index was built, quickly enough for every search.
+"""Counts the files that changed since the index was built. This is quick enough to be done in every search.
 
 A file's stamp is its size and modification time when its content was last hashed. A file with the same stamp counts as
 unchanged. If the stamp differs, the content is hashed, so that touching or copying a file is no change. Files for which
-there was no time are counted as unchecked.
+there was no time to do so are counted as unchecked.
 """
 
 from __future__ import annotations
@@ -25,13 +25,16 @@ from cervella.process.forks import ForkLock
 _logger = logging.getLogger("cervella.knowledge")
 _FILE_NAME = "stamps.json"
 _EVERY = 5.0
-"""Seconds between two comparisons of the folder."""
+"""Seconds between two comparisons of a folder with its index."""
 _COMPARING, _FIRST_COMPARING = 0.008, 0.05
 """Time limit in seconds for hashing contents; the second is for the first comparison of a newly loaded index."""
 _AT_LEAST_FILES, _AT_LEAST_BYTES = 64, 2**20
 """The time limit applies only after this many files or bytes were hashed, whichever comes first."""
 _TICK, _COARSE_TICK = 20_000_000, 2_000_000_000
-"""Nanoseconds within which two writes may get the same time; the second for file systems with whole seconds."""
+"""Nanoseconds within which two writes of a file may get the same modification time.
+
+The second value is for file systems that store whole seconds only.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Stamp:
     """Bytes."""
     mtime_ns: int
     sha256: str | None
-    """None if the file was not indexed, because it was empty, too large or not text."""
+    """The hash, in hexadecimal; None if the file was not indexed, because it was empty, too large or not text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +78,10 @@ class Stamps:
 
 
 def settled(found: Scan) -> dict[str, FoundFile]:
-    """The files, by path, whose modification time will differ if they are written again from now on.
+    """The files, by path, whose stamp can be trusted: writing them again from now on changes their modification time.
 
-    Sleeps up to 20 ms to include files that were just written. Files must be read after this call.
+    A file that was written just before may be written again within the same tick of the clock. To include most of such
+    files, this call sleeps up to 20 ms. The contents must be read after this call.
     """
     young = [file for file in found.found if 0 <= time.time_ns() - file.mtime_ns < _TICK]
     if young:
@@ -102,10 +106,10 @@ class Distance:
 
 
 class Freshness:
-    """Compares a folder with its index, at most every five seconds. Thread-safe."""
+    """Counts the differences between a folder and its index, at most every five seconds. Thread-safe."""
 
     def __init__(self, folder: Path, index_dir: Path, *, exclude: Sequence[str] | None = None) -> None:
-        """`exclude` are the patterns of the next update; None means those of the last one."""
+        """`exclude` are the patterns of files to leave out; None means those of the last update."""
         self._folder = folder
         self._index_dir = index_dir
         self._given = None if exclude is None else tuple(exclude)
@@ -160,14 +164,20 @@ class Freshness:
         return Distance(behind=behind + more, unchecked=unchecked + unknown)
 
     def _forget(self, there: Mapping[str, FoundFile]) -> None:
-        """Drop the records of removed files, so that they do not grow without limit."""
+        """Drop the stamps of removed files, so that memory does not grow without limit.
+
+        `there` are the files that exist now, by path.
+        """
         if len(self._stamps) > len(there):
             self._stamps = {path: stamp for path, stamp in self._stamps.items() if path in there}
         if len(self._judged) > 4 * len(there) + 1000:
             self._judged.clear()
 
     def _is_changed(self, file: FoundFile, row: FileRow | None) -> bool | None:
-        """Whether a file is new or changed, by size and stamp alone; None if its content must be compared."""
+        """Whether a file is new or changed, by size and stamp alone. None if only its content can tell.
+
+        `row` is the indexed file of this path; None if there is none.
+        """
         if row is not None and file.size != row.size:
             return True
         stamp = self._stamps.get(file.path)
@@ -180,7 +190,11 @@ class Freshness:
     def _compared(
         self, waiting: Sequence[FoundFile], files: Mapping[str, FileRow], now_ns: int, seconds: float
     ) -> tuple[int, int]:
-        """Compare contents, latest modification first. Returns how many files are changed, and how many unchecked."""
+        """Compare the contents of `waiting` with `files`, the indexed files, for at most about `seconds`.
+
+        The file that was modified last comes first. Returns how many files are new or changed, and how many of the
+        indexed ones were not compared.
+        """
         until, changed, taken = time.perf_counter() + seconds, 0, 0
         waiting = sorted(waiting, key=lambda file: file.mtime_ns, reverse=True)
         for number, file in enumerate(waiting):
@@ -195,7 +209,7 @@ class Freshness:
         return changed, 0
 
     def _differs(self, file: FoundFile, row: FileRow | None, now_ns: int) -> bool:
-        """Whether a file is new or changed, by its content. Records its stamp."""
+        """Whether a file is new or changed, by its content. Its stamp is kept, so that the next comparison is quick."""
         indexed = row.sha256 if row is not None else None
         sha256, readable = self._content(file, indexed)
         if readable and _is_settled(file, now_ns):
@@ -203,7 +217,10 @@ class Freshness:
         return sha256 != indexed
 
     def _content(self, file: FoundFile, indexed: str | None) -> tuple[str | None, bool]:
-        """The content's SHA-256, None if the file would not be indexed; and whether it could be read."""
+        """The SHA-256 of a file's content, None if it would not be indexed; then whether the file could be read.
+
+        `indexed` is the SHA-256 that the index has for this path; None if it has none.
+        """
         with suppress(OSError):  # hashing is faster than `read`, which also decodes the text
             if indexed is not None and digest(os.path.join(self._folder, file.disk_path), file.size) == indexed:
                 return indexed, True

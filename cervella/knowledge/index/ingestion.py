@@ -1,4 +1,4 @@
-"""The steps of one update of the index: read, plan, write words, write vectors, then remove old vectors."""
+"""Runs the steps of one update of the index: read, plan, write words, write vectors, then remove old vectors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _HEADINGS, _NEAR = 48, 60  # for the calibration: about how many headings are se
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The files of a folder: those that were read, by path, and those that were skipped."""
+    """The files of a folder: in `sources` those that were read, by path; in `skipped` the others, with the reason."""
 
     sources: Mapping[str, Source]
     skipped: tuple[SkippedFile, ...]
@@ -45,14 +45,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The paths to add, change, remove and keep in an update."""
+    """The paths of the files that an update adds to the index, replaces, removes and keeps."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
     redo: tuple[str, ...]
-    """Unchanged files that must be chunked again, because the rules changed."""
+    """Those of `unchanged` that are chunked again nevertheless: the rules or the name on disk changed, or `force`."""
 
 
 class Ingestion:
@@ -71,7 +71,10 @@ class Ingestion:
         cache: EmbeddingCache | None,
         notify: Progress,
     ) -> None:
-        """A file whose path or SHA-256 is in `marked` stays local-only, whatever the patterns match."""
+        """`marked` has paths and SHA-256 of files that stay local-only, even if no pattern of `local_only` matches.
+
+        `notify` is called with each step, the number of items done, and their total.
+        """
         self._folder = folder
         self._builder = builder
         self._language = language
@@ -110,13 +113,19 @@ class Ingestion:
         )
 
     def _rules(self) -> str:
-        """The versions and settings that decide how files are chunked and described; a change redoes all files."""
+        """The versions and settings that decide how files are chunked and described, as a text.
+
+        If it differs from that of the last update, all files are chunked again.
+        """
         fingerprint = self._choice.built_with.fingerprint
         versions = (CHUNKER_VERSION, REDACTION_VERSION, self._roles.fingerprint)
         return repr((*versions, self._language.code, fingerprint, self._local_only.rules))
 
     def write_words(self, plan: Plan, reading: Reading) -> None:
-        """Begin a generation with the files and chunks of the plan, and with their lexical index."""
+        """Begin a generation, and write the planned files, their chunks and the lexical index to it.
+
+        Does nothing if nothing changed.
+        """
         todo = (*plan.added, *plan.changed, *plan.redo)
         if not todo and not plan.removed and self._builder.meta("rules") == self._rules():
             return
@@ -220,7 +229,7 @@ class Ingestion:
             self._calibrate(embedder)
 
     def _calibrate(self, embedder: Embedder) -> None:
-        """Calibrate confidence: see confidence.py."""
+        """Compute and store the two cosines by which the confidence of a question is estimated. See confidence.py."""
         manifest = self._builder.manifest
         rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
         some = rows[:: max(1, len(rows) // _HEADINGS)]
@@ -251,7 +260,10 @@ class Ingestion:
             yield from self._builder.manifest.pending(path)  # publishing replaces the manifest
 
     def _by_use(self) -> list[str]:
-        """The files with chunks that have no vector, by the priority of their role, then newest first."""
+        """The paths of files with chunks that have no vector, in the order in which the chunks are embedded.
+
+        Files of important roles, such as decisions, come first, archives last; within that, the newest come first.
+        """
         manifest = self._builder.manifest
         files = manifest.files()
 
@@ -299,7 +311,10 @@ class Ingestion:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Turn off garbage collection: parsing makes no reference cycles, and the search for them takes a third of it."""
+    """Turn off garbage collection in the block, because parsing makes no reference cycles.
+
+    The search for such cycles would take a third of the time.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""The SQLite database of an index: its files, their chunks, and the settings it was built with."""
+"""Reads and writes the manifest of an index: a SQLite database of its files, their chunks, and the index's settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _CACHED_TEXTS = 64  # files whose lines stay in memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRow:
-    """One indexed file."""
+    """One indexed file. Its fields are explained at `FoundFile`, `Source` and `DocumentFacts`."""
 
     path: str
     disk_path: str
@@ -60,10 +60,12 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkRow:
-    """One chunk of an indexed file."""
+    """One chunk of an indexed file. Its other fields are explained at `Chunk`."""
 
     id: str
+    """See `chunk_id`."""
     path: str
+    """The file's path."""
     ordinal: int
     parent: int
     """The number of the passage within the file, from 0. Adjacent chunks with the same number form a passage."""
@@ -75,9 +77,10 @@ class ChunkRow:
 
 
 def chunk_id(path: str, chunk: Chunk, *, chunker: str, embedder: str) -> str:
-    """A chunk's identifier, 32 hexadecimal digits, from its path, ordinal, lead, text, chunker version and embedder.
+    """A chunk's identifier: 32 hexadecimal digits of a hash of its path, ordinal, lead and text.
 
-    Line numbers are left out, so that a chunk that only moved within its file keeps its vector.
+    `chunker`, the version of the chunking rules, and `embedder`, the fingerprint of the embedder, are hashed too. Line
+    numbers are left out, so that a chunk that only moved within its file keeps its vector.
     """
     parts = (path, str(chunk.ordinal), chunk.lead, chunk.text, chunker, embedder)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
@@ -266,12 +269,15 @@ class Manifest:
         return [line.split() for text in texts for line in text.split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
-        """Id, path, parent, first line, last line and common component of every chunk, by path and ordinal."""
+        """Id, path, parent, first line, last line and common component (see centring.py) of every chunk.
+
+        The order is that of path and ordinal. The common component is None for a chunk that has none yet.
+        """
         columns = "id, path, parent, start_line, end_line, common_component"
         return self._rows(f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal")
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
-        """The ids of all chunks; with `embedded`, only of those that have (True) or lack (False) a vector."""
+        """The ids of the chunks that have a vector (`embedded` is True) or have none (False); of all chunks if None."""
         where = "" if embedded is None else f" WHERE embedded = {int(embedded)}"
         return {row[0] for row in self._rows(f"SELECT id FROM chunks{where}")}
 
@@ -290,17 +296,17 @@ class Manifest:
             connection.executemany("UPDATE chunks SET embedded = ? WHERE id = ?", [(embedded, one) for one in ids])
 
     def headings(self) -> list[tuple[str, str]]:
-        """The distinct pairs of heading and path, in the order of path and ordinal."""
+        """Pairs of the heading and the path of a chunk, without repetitions, in the order of path and ordinal."""
         return self._rows(
             "SELECT DISTINCT heading, path FROM chunks JOIN files ON file = number ORDER BY path, ordinal"
         )
 
     def without_common_component(self) -> list[str]:
-        """The ids of chunks that have a vector but no common component."""
+        """The ids of chunks that have a vector but no common component (see centring.py): their vectors are new."""
         return [row[0] for row in self._rows("SELECT id FROM chunks WHERE embedded = 1 AND common_component IS NULL")]
 
     def put_common_components(self, values: Mapping[str, float]) -> None:
-        """Store the common components of chunks, by id."""
+        """Store the common component (see centring.py) of each chunk, by id."""
         with self.transaction(), self._guard() as connection:
             rows = [(value, one) for one, value in values.items()]
             connection.executemany("UPDATE chunks SET common_component = ? WHERE id = ?", rows)
@@ -318,7 +324,10 @@ class Manifest:
 
 
 def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:
-    """The error for a part of the index, named `what`, that was changed or broken since it was written."""
+    """The error for a part of the index that was changed or broken since it was written.
+
+    `what` names the part, such as "manifest of the index"; `path` is its file or folder.
+    """
     return IndexDamagedError(
         f"The {what} at {str(path)!r} is damaged: {reason}.", remedy="Build it anew with `cervella index --rebuild`."
     )

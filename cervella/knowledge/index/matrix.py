@@ -1,4 +1,4 @@
-"""A cache of a small index's vectors, as one matrix in one file, so that a search needs no Chroma.
+"""Stores a copy of a small index's vectors as one matrix in one file, so that a search needs no Chroma.
 
 Loading Chroma takes almost half of a cold search. A product with a few thousand vectors takes a millisecond.
 """
@@ -22,7 +22,7 @@ _MOST = 5_000  # maximum number of vectors: 8 MB at 384 dimensions
 
 
 class VectorMatrix:
-    """Chunk ids and their vectors, shape (chunks, dimensions)."""
+    """The vectors of a small index in memory. `rows` has one vector for each of `ids`, shape (chunks, dimensions)."""
 
     def __init__(self, ids: Sequence[str], rows: np.ndarray) -> None:
         import numpy as np
@@ -32,7 +32,10 @@ class VectorMatrix:
 
     @staticmethod
     def write(folder: Path, ids: Sequence[str], rows: np.ndarray) -> None:
-        """Write vectors of shape (chunks, dimensions) to a file in `folder`; no file for none or more than `_MOST`."""
+        """Write the vectors `rows`, shape (chunks, dimensions), of the chunks `ids` to a file in `folder`.
+
+        Nothing is written if there are no vectors, or more than `_MOST`.
+        """
         import numpy as np
 
         if 0 < len(ids) <= _MOST:
@@ -40,7 +43,10 @@ class VectorMatrix:
 
     @classmethod
     def read(cls, generation: Generation, ids: Set[str]) -> VectorMatrix | None:
-        """Load the vectors. None if the file is missing, fails its checksum, or has other chunks than `ids`."""
+        """Load the vectors of a generation.
+
+        None if the file is missing, fails its checksum, or does not have exactly the chunks `ids`.
+        """
         import numpy as np
 
         try:
@@ -54,7 +60,10 @@ class VectorMatrix:
             return cls(found, file["rows"]) if set(found) == ids else None
 
     def query(self, vector: np.ndarray, count: int, *, among: Sequence[str] | None = None) -> dict[str, float]:
-        """The cosines of the `count` nearest chunks by id, best first; `among` restricts the search to these ids."""
+        """The cosines of the `count` chunks nearest to a vector, by chunk id, best first.
+
+        If `among` is given, only the chunks with these ids are searched.
+        """
         import numpy as np
 
         if len(vector) != self._rows.shape[1]:

@@ -18,11 +18,14 @@ from cervella.knowledge.index.manifest import ChunkRow
 from cervella.protocols import Embedder
 
 _WINDOW = 256
-"""Chunks sorted by length together. Texts of equal length make efficient batches; small windows keep the order."""
+"""The number of chunks that are sorted by length at a time, because texts of equal length make efficient batches.
+
+It is small, so that chunks are still embedded about in the order in which they come.
+"""
 
 
 class EmbedTransform(TransformComponent):
-    """Makes a Cervella embedder a LlamaIndex transformation. New vectors are put into the cache at once."""
+    """Runs an embedder of Cervella as a LlamaIndex transformation. `cache`, if there is one, gets the new vectors."""
 
     embedder: Any
     cache: Any = None
@@ -40,10 +43,11 @@ class EmbedTransform(TransformComponent):
 def vectors_of(
     chunks: Iterable[ChunkRow], embedder: Embedder, *, batch: int, cache: EmbeddingCache | None = None
 ) -> Iterator[Mapping[str, Sequence[float]]]:
-    """Yields vectors by chunk id, roughly in the order of the chunks.
+    """Yields the vectors of all chunks, some at a time, by chunk id, roughly in the order of the chunks.
 
-    Of each window of chunks, cached vectors come first; the others are embedded in batches of at most `batch` texts.
-    A batch is cached before it is yielded. Equal texts are embedded once.
+    The chunks are taken in groups of `_WINDOW`. Of each group, the vectors that `cache` has come first; the other texts
+    are embedded in batches of at most `batch`. A batch is cached before it is yielded. Equal texts in a group are
+    embedded once.
     """
     pipeline = IngestionPipeline(transformations=[EmbedTransform(embedder=embedder, cache=cache)], disable_cache=True)
     waiting: list[ChunkRow] = []

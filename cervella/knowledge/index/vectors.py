@@ -1,4 +1,7 @@
-"""Vectors by chunk id in an embedded Chroma store inside a generation. The store contains no text."""
+"""Stores and searches the vectors of chunks with Chroma, a vector database that runs in this process.
+
+Each generation (one state of the index) has its own store. It contains vectors and chunk ids, but no text.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,11 @@ _HNSW: Any = {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_
 
 
 class VectorStore:
-    """The vectors of one embedder. Only one process may write; the caller must have the index's writer lock."""
+    """An open store with the vectors of one embedder.
+
+    `folder` is the folder that contains the store, usually a generation; `fingerprint` is the embedder's. Only one
+    process may write, so a caller that writes must have the writer lock of the index.
+    """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._where = folder / FOLDER_NAME
@@ -179,7 +186,7 @@ class VectorStore:
             yield dict(zip(page["ids"], page["embeddings"], strict=True))
 
     def get(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """The vectors of these chunks by id, without chunks that have none."""
+        """The stored vectors of these chunks, by id. A chunk that has none is missing in the result."""
         return {one: vector for page in self._some(ids) for one, vector in page.items()}
 
     def _pages(self, include: list[Any]) -> Iterator[Any]:
@@ -193,7 +200,10 @@ class VectorStore:
             offset += len(page["ids"])
 
     def query(self, vector: np.ndarray, count: int, *, among: Sequence[str] | None = None) -> dict[str, float]:
-        """The cosines of the `count` nearest chunks by id, best first; `among` restricts the search to these ids."""
+        """The cosines of the `count` chunks nearest to a vector, by chunk id, best first.
+
+        If `among` is given, only the chunks with these ids are searched.
+        """
         # Chroma passes each id to SQLite as a parameter, so a long list is applied to a wider result instead.
         narrow = list(among) if among is not None and len(among) <= self._batch else None
         if among is not None and narrow is None:
@@ -217,7 +227,10 @@ class VectorStore:
         return {one: 1.0 - float(distance) for one, distance in zip(found["ids"][0], distances, strict=True)}
 
     def unfindable(self, ids: Collection[str] | None = None) -> list[str]:
-        """The ids (all if None) that a query with their own vector does not return, although they are stored."""
+        """The ids of stored vectors that Chroma does not find: a query with the same vector does not return them.
+
+        Only `ids` are tested; all if None.
+        """
         import numpy as np
 
         lost = []

@@ -1,7 +1,9 @@
-"""BM25 over stems, and over character n-grams of stems, stored in a folder that is written once.
+"""Scores chunks for a query by BM25, the usual formula of word search: over stems, and over character n-grams of stems.
 
-«prenotazione» and «prenotato» have different stems, but share five n-grams: an ending, a compound or a typo changes
-only a few. Long words have more n-grams than short ones and so weigh more, which helps more often than it hurts.
+The index is stored in a folder that is written once.
+In Italian, «prenotazione» (booking) and «prenotato» (booked) have different stems, but share five n-grams: an ending, a
+compound or a typo changes only a few. Long words have more n-grams than short ones and so weigh more, which helps more
+often than it hurts.
 """
 
 from __future__ import annotations
@@ -39,25 +41,33 @@ def ngrams_of(stem: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Bm25:
-    """An inverted index with BM25 weights. Documents are numbered from 0."""
+    """An inverted index with BM25 weights. Documents are numbered from 0; each has a list of terms (stems or n-grams).
+
+    The arrays `places`, `counts` and `weights` have one element for each pair of a term and a document that contains
+    it. The elements of one term are adjacent: they are its column.
+    """
 
     size: int
+    """The number of documents."""
     columns: dict[str, int]
-    """The column of each term."""
+    """The number of each term's column, from 0."""
     starts: np.ndarray
     """The offset of each column in `places`, `counts` and `weights`, and their total length as the last element."""
     places: np.ndarray
-    """The numbers of the documents that contain the column's term, ascending, int32."""
+    """The numbers of the documents, ascending within a column, int32."""
     counts: np.ndarray
-    """The number of occurrences of the term in that document, uint16."""
+    """The number of occurrences of the term in the document, uint16."""
     lengths: np.ndarray
     """The number of terms of each document, int32."""
     weights: np.ndarray
-    """The BM25 score of that document for the term alone, float32."""
+    """The BM25 score of the document for the term alone, float32."""
 
     @classmethod
     def of(cls, columns: dict[str, int], terms: np.ndarray, documents: np.ndarray, size: int) -> Bm25:
-        """Index `size` documents. `terms` and `documents` have the column and the document of each occurrence."""
+        """Index `size` documents. `columns` has the column of each term.
+
+        `terms` and `documents` have one element for each occurrence of a term: its column, and the document.
+        """
         import numpy as np
 
         keys, often = np.unique(terms * max(size, 1) + documents, return_counts=True)
@@ -121,7 +131,10 @@ class Bm25:
         return math.log(1 + (self.size - holders + 0.5) / (holders + 0.5))
 
     def scores(self, terms: Sequence[str]) -> np.ndarray:
-        """The BM25 score of every document, shape (size,), float32; 0 without a common term."""
+        """The BM25 score of every document for a query of these terms, shape (size,), float32.
+
+        It is 0 for a document that has none of the terms.
+        """
         return self._sums(terms)[0]
 
     def shares(self, terms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +163,7 @@ class Bm25:
 
 @dataclass(frozen=True, slots=True)
 class LexicalIndex:
-    """Two indexes of the same documents: one of stems, one of the stems' character n-grams."""
+    """Two indexes of the same documents: one of stems, one of the stems' character n-grams. A document is a chunk."""
 
     stems: Bm25
     ngrams: Bm25
@@ -187,7 +200,8 @@ class LexicalIndex:
 def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
     """Index documents, given as lists of stems, and write the index to a folder under `parent`.
 
-    Returns the folder's name; empty if there are no stems, and then nothing is written.
+    Returns the folder's name, which depends on the documents only. If there are no stems, nothing is written, and the
+    name is empty.
     """
     if not any(documents):
         return ""
@@ -202,7 +216,10 @@ def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
 
 
 def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
-    """Read an index of `size` documents. Raises IndexDamagedError if it is unreadable or has another size."""
+    """Read the index that `write_lexical` wrote under `parent` and named `name`; an empty name gives an empty index.
+
+    Raises IndexDamagedError if it is unreadable, or has another number of documents than `size`.
+    """
     if not name:
         return LexicalIndex.of([()] * size)
     try:

@@ -1,4 +1,4 @@
-"""Updates an index from its folder, rolls it back, and reports differences."""
+"""Updates an index from its folder, makes the state before an update current again, and reports differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
 
 _MANY, _SHARE = 20, 1 / 3
-"""If more files than this, and more than this share, are missing, the folder may be on an unmounted disk."""
+"""An update is refused if more than `_MANY` of the indexed files, and more than this share of them, are missing.
+
+The folder may then be on a disk that is not mounted. `force` accepts it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,18 +39,19 @@ class RolledBack:
     """The state of the index after a roll-back."""
 
     generation: str
-    """The folder's name of the generation that is current now."""
+    """The name of the generation (the folder of one state of the index) that is current now."""
     former: str
-    """The folder's name of the generation that was current before. Another roll-back restores it."""
+    """The name of the generation that was current before. Another roll-back makes it current again."""
     files: int
     chunks: int
     pending_embeddings: int
     """Chunks that have no vector."""
     embedder: str
+    """The name of the embedder that the current generation was built with; "none" for search by words only."""
     behind: int
-    """Files added, changed or removed since that generation was built."""
+    """Files of the folder that were added, changed or removed since the current generation was built."""
     unchecked: int
-    """Indexed files that were not compared with the folder: there was no time, or their folder cannot be listed."""
+    """Indexed files of which it is unknown whether they changed: there was no time, or their folder can't be listed."""
 
 
 class KnowledgeIndex:
@@ -70,8 +74,11 @@ class KnowledgeIndex:
         """`exclude` and `local_only` are globs over paths relative to the folder. A folder's name matches all files in
         it. An absolute path, the folder's own name in front, backslashes and other letter case are accepted too.
 
-        `roles` is the table `[knowledge.roles]` as a dict. Vectors in `cache` are used again. `mode` are the permission
-        bits of the index's files, such as 0o640 to let the group read them.
+        `embedder` is a name, an object, or None for search by words only; "auto" keeps the embedder of an existing
+        index. `language` is that of the files, as an ISO 639-1 code. Files of more than `max_bytes` are skipped.
+
+        `roles` is the table `[knowledge.roles]` as a dict. Vectors that are in `cache` are not computed again. `mode`
+        are the permission bits of the index's files, such as 0o640 to let the group read them.
         """
         self._folder = Path(folder)
         self._storage = IndexFolder(Path(index_dir), mode)
@@ -93,11 +100,12 @@ class KnowledgeIndex:
         strict: bool = False,
         progress: Progress | None = None,
     ) -> IndexReport:
-        """Bring the index up to date with the folder. If it is stopped, the next update continues its work.
+        """Bring the index up to date with the folder. If the update is stopped, the next one continues its work.
 
-        `force` chunks every file again, accepts another embedder, and accepts that many files are missing. `rebuild`
-        builds a new index beside the old one, then replaces it. `verify` queries every vector. `purge` removes all
-        bytes of deleted text from the index folder, and its vectors from the cache.
+        `force` chunks every file again, accepts another embedder than before, and accepts that many files are missing.
+        `rebuild` builds a new index beside the old one, then replaces the old one. `verify` checks that a search finds
+        every vector. `purge` removes all bytes of deleted text from the index folder, and the vectors of that text
+        from the cache. `progress` is called with the step, the number of items done, and their total.
 
         If a pattern of `local_only` matches no file, `strict` raises UnmatchedPatternError before anything is written.
         Otherwise it is a warning, and files that were local-only stay so, also after they were moved.
@@ -149,7 +157,7 @@ class KnowledgeIndex:
         return replace(report, warnings=(*report.warnings, *warnings))
 
     def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
-        """The stamps of the files that were read, so that a search can detect changes."""
+        """Size, modification time and hash of the files that were read, so that a search can detect later changes."""
         digests: dict[str, str | None] = {path: source.sha256 for path, source in reading.sources.items()}
         digests |= {item.path: None for item in reading.skipped if item.reason in ("empty", "not_text", "too_large")}
         stamps = {
@@ -158,7 +166,7 @@ class KnowledgeIndex:
         return Stamps(files=stamps, exclude=self._exclude, max_bytes=self._max_bytes)
 
     def _forget(self, texts: Set[str]) -> None:
-        """Remove the vectors of texts from the cache, except texts that are still in the index."""
+        """Remove the vectors of these texts from the cache, except those of texts that are still in the index."""
         latest = self._storage.latest()
         if self._cache is not None and latest is not None:
             self._cache.forget(sorted(texts - _texts(latest)))
@@ -192,7 +200,10 @@ class KnowledgeIndex:
                 )
 
     def _refuse_if_exposed(self, files: Mapping[str, FileRow]) -> None:
-        """Raises KnowledgeError if one of `files` is not local-only, but its path or content is so in the index now."""
+        """Raises KnowledgeError if a roll-back would let cloud brains see a text that is local-only now.
+
+        `files` are those of the generation to go back to.
+        """
         marked, patterns = self._marked(), local_only_of(files, self._folder, self._local_only)
         for path, file in files.items():
             if not file.local_only and not patterns.covers(path) and {path, file.sha256} & marked:
@@ -203,7 +214,10 @@ class KnowledgeIndex:
                 )
 
     def drift(self) -> IndexReport:
-        """The report that `update` would give, without any change. Raises the same, and IndexMissingError."""
+        """The report that `update` would return, but the index is not changed.
+
+        Raises the same errors as `update`, and IndexMissingError if there is no index.
+        """
         started = time.perf_counter()
         found = self._scan()
         local_only = local_only_in(found, self._folder, self._local_only)
@@ -241,7 +255,10 @@ class KnowledgeIndex:
         )
 
     def _marked(self) -> Set[str]:
-        """The paths and SHA-256 of the index's local-only files; empty if no index can be read."""
+        """The paths, and the SHA-256 of the contents, of all files that the index has as local-only.
+
+        Empty if there is no index, or it cannot be read.
+        """
         latest = self._storage.current_or_none()
         if latest is None:
             return frozenset()
@@ -270,7 +287,7 @@ def _files(generation: Generation | None) -> Mapping[str, FileRow]:
 
 
 def _texts(generation: Generation) -> set[str]:
-    """The embedded text of each chunk; empty if the generation cannot be read."""
+    """The texts of all chunks as they were embedded, without repetitions; empty if the generation cannot be read."""
     try:
         with Manifest.open(generation.path) as manifest:
             return {embedding_text(row.lead, row.text) for row in manifest.chunks()}

@@ -22,23 +22,39 @@ if TYPE_CHECKING:
     import numpy as np
 
 _WORDS = 6.0
-"""Highest score of a chunk for its stems, and again for its n-grams. Values from 4 to 8 were best on both test sets."""
+"""The highest score that a chunk can get for the query's stems, and as much again for the n-grams of these stems.
+
+Values from 4 to 8 gave the best results on both test sets.
+"""
 _WORDS_ALONE = 20.0
-"""The same maximum for an index without vectors. The larger value makes the priors of files count less."""
+"""The same maximum for an index without vectors. It is larger, so that role, status and date of a file count less."""
 _MIN_NGRAMS = 1 / 3
-"""Minimum share of the query's n-grams in a chunk that has none of its stems. A smaller overlap is chance."""
+"""A chunk without any of the query's stems is a result only if it has at least this share of the query's n-grams.
+
+A smaller overlap is chance.
+"""
 _UNCALIBRATED_RANGE = 3.0
-"""Score difference between the nearest and the farthest result, used while the standard deviation is unknown."""
+"""The difference between the vector scores of the nearest and the farthest result in an index without `Centring`.
+
+Such an index has too few vectors to estimate the standard deviation of their cosines.
+"""
 _SUPPORT, _BEST = 0.4, 3
 """A file loses `_SUPPORT` times the difference between its best chunk and the mean of its `_BEST` best chunks."""
 _LENGTH = 0.3
-"""Factor of the logarithm of a file's number of chunks, which is subtracted: the best of many is better by chance."""
+"""A file loses `_LENGTH` times the logarithm of its number of chunks: the best of many chunks is better by chance."""
 _ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0}, 0.25
-"""Factor of the logarithm of a role's weight; penalty for each status; bonus of the newest file over the oldest."""
+"""The parts of a file's score that do not depend on the query.
+
+A file gets `_ROLE` times the logarithm of its role's weight, loses a penalty for a status other than current, and gets
+up to `_NEWNESS` for its date: the newest file gets all of it, the oldest nothing.
+"""
 _ROLE_RATIO = 1.2
 """If two roles' weights differ by more than this factor, the heavier role wins and the date is ignored."""
 _SCORE_TIE, _RIVALS = 0.5, 10
-"""Files whose scores differ by at most this count as equal; only this many of the best files are compared."""
+"""Files whose scores differ by at most `_SCORE_TIE` count as equal, so the one that is more likely valid comes first.
+
+Only the `_RIVALS` best files are compared.
+"""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -52,14 +68,21 @@ class FileFacts:
     file_of: np.ndarray
     """The number of each chunk's file, shape (chunks,). The chunks of one file are adjacent."""
     prior: np.ndarray
-    """The score of each chunk's file before the query is known, shape (chunks,)."""
+    """The part of each chunk's score that does not depend on the query, shape (chunks,).
+
+    It follows from the role, status, date and number of chunks of the chunk's file.
+    """
     files: Sequence[FileRow]
+    """The files by their number in `file_of`."""
     replaced: Sequence[bool]
-    """For each file, whether the same folder has a later version of it."""
+    """For each file, whether the same folder has a later version of it, such as `plan_v2.md` beside `plan.md`."""
     roles: Roles
 
     def prefers(self, file: int, other: int) -> bool:
-        """Whether `file` is more likely to be valid today than `other`, by version, status, role, then date."""
+        """Whether the file numbered `file` is more likely to be valid today than the one numbered `other`.
+
+        The first difference decides: of version, status, the weight of the role, and date.
+        """
         one, two = self.files[file], self.files[other]
         if self.replaced[file] != self.replaced[other]:
             return self.replaced[other]
@@ -72,7 +95,7 @@ class FileFacts:
 
 
 def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
-    """Compute the prior of each file from its length, role, status and date."""
+    """Collect the facts that a search needs about the files of a loaded index. `roles` has the weight of each role."""
     import numpy as np
 
     paths = np.asarray(loaded.paths)
@@ -102,9 +125,10 @@ def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
 
 
 def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
-    """The lexical score of each chunk, and whether its overlap is large enough to count; both of shape (chunks,).
+    """The lexical score of each chunk for the stems of a query, and whether the chunk is a result by its words alone.
 
-    `vectors` is the share of chunks that have a vector, 0 to 1.
+    Both arrays have the shape (chunks,). A chunk is a result if it has one of the stems, or enough of their n-grams.
+    `vectors` is the share of chunks that have a vector, 0 to 1: the fewer have one, the more a word counts.
     """
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
     whole = loaded.words.stem_shares(stems)
@@ -113,9 +137,10 @@ def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple
 
 
 def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> np.ndarray:
-    """The vector score of each chunk, shape (chunks,). A chunk that is not in `found` gets the lowest score of those.
+    """The vector score of each chunk for a query, shape (chunks,).
 
-    `found` maps the positions of the nearest chunks to their cosines.
+    `query` is the query's vector. `found` maps the positions of the chunks nearest to it to their cosines; all other
+    chunks get the lowest score among these.
     """
     import numpy as np
 
@@ -134,7 +159,10 @@ def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> 
 
 
 def supported_by_file(scores: np.ndarray, base: FileFacts) -> np.ndarray:
-    """Scores, lowered for files with only one good chunk: a chance match in a file on another subject is no answer."""
+    """The scores of the chunks, lowered for files in which only one chunk is good.
+
+    Such a file is often on another subject, and that chunk matches the query by chance.
+    """
     import numpy as np
 
     places, homes, starts = _by_file(scores, base)
@@ -152,9 +180,10 @@ def supported_by_file(scores: np.ndarray, base: FileFacts) -> np.ndarray:
 
 
 def _by_file(scores: np.ndarray, base: FileFacts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The positions of the chunks with a finite score, a consecutive file number for each, and each file's first index.
+    """Group the chunks that have a finite score by file. Returns three arrays.
 
-    The first indices are positions in the first array.
+    The first has the positions of these chunks. The second has the number of the file for each of them, counted from 0
+    among the files with such a chunk. The third has, for each file, the index of its first chunk in the first array.
     """
     import numpy as np
 
@@ -165,7 +194,10 @@ def _by_file(scores: np.ndarray, base: FileFacts) -> tuple[np.ndarray, np.ndarra
 
 
 def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
-    """Scores, raised for a file that `FileFacts.prefers` to a better-ranked file with almost the same score."""
+    """The scores of the chunks, raised so that the file that is more likely to be valid today comes first.
+
+    A file rises above a better-ranked one if their scores are almost equal and `FileFacts.prefers` decides for it.
+    """
     import numpy as np
 
     places, homes, starts = _by_file(scores, base)
@@ -186,8 +218,9 @@ def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
 def selected(loaded: Snapshot, base: FileFacts, scores: np.ndarray, count: int, *, in_order: bool = False) -> list[int]:
     """The position of the best chunk of each of the `count` best passages, best first.
 
-    Chunks without a finite score are ignored. `in_order` turns off the penalty for several passages of one file.
-    `scores` is changed: a returned chunk gets the score by which it was selected, so that scores never rise.
+    Chunks without a finite score are ignored. Of passages with equal text only one is selected. `in_order` turns off
+    the penalty for several passages of one file. `scores` is changed: a returned chunk gets the score by which it was
+    selected, so that the scores never rise from one returned chunk to the next.
     """
     import numpy as np
 
