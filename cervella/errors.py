@@ -401,6 +401,13 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
+def check_flags(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raises ConfigError if one of these options is neither a bool nor None, its default."""
+    for name in names:
+        if not isinstance(options.get(name), bool | None):
+            raise ConfigError(f"{name} is {options[name]!r:.40}.", remedy="Give True or False.", code="bad_value")
+
+
 def check_names(kind: str, given: Iterable[object], known: Collection[str], *, code: str | None = None) -> None:
     """Raise ConfigError for the first given name that is not a known one. `kind` says what is named: "option".
 

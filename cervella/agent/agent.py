@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from cervella.agent.faces import AskOptions, CompleteOptions, Faces, IndexOptions, ReviewOptions, in_order
-from cervella.errors import CervellaError, ConfigError, check_names
+from cervella.errors import CervellaError, ConfigError, check_flags, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.types import Filters
 
@@ -288,6 +288,7 @@ class Agent(Faces):
         An interrupted run continues at the next call.
         """
         check_names("option", options, IndexOptions.__optional_keys__)
+        check_flags(options, IndexOptions.__optional_keys__ - {"progress"})
         return self._assembly.index().update(**options)
 
     async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:

@@ -40,7 +40,7 @@ class AskOptions(TypedDict, total=False):
     history: Iterable[Any] | None
     """The earlier turns, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
     Default: none."""
-    images: Iterable[Image]
+    images: Iterable[Image] | None
     """Images that are sent with the question. Default: none."""
     max_output_tokens: int | None
     """Maximum length of the answer, in tokens. Default: as configured for the brain."""

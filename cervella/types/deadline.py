@@ -19,7 +19,8 @@ class Deadline:
     """
 
     def __init__(self, timeout: float | None = None) -> None:
-        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout > 0):
+        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        if timeout is not None and not (number and timeout > 0):
             raise ConfigError(f"timeout is {timeout!r}.", remedy="Give seconds above 0, or None for no limit.")
         self._started = time.monotonic()
         self._ends = _NO_LIMIT if timeout is None else self._started + timeout
