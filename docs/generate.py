@@ -43,7 +43,18 @@ _PARTS = (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
-    ("What a question can have", ("AskOptions", "ReviewOptions", "CompleteOptions", "IndexOptions", "Filters")),
+    (
+        "What a question can have",
+        (
+            "AskOptions",
+            "SessionOptions",
+            "BatchQuestion",
+            "ReviewOptions",
+            "CompleteOptions",
+            "IndexOptions",
+            "Filters",
+        ),
+    ),
     ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondOpinion")),
     (
         "What methods give",
@@ -55,7 +66,7 @@ _PARTS = (
     (
         "Names of types",
         (
-            *("AnyBrain", "AnyFilters", "BatchQuestion", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
+            *("AnyBrain", "AnyFilters", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
             *("Location", "Role", "Status", "Period", "Limit"),
         ),
     ),
@@ -130,8 +141,10 @@ def _segment(module: str, node: ast.AST | None) -> str:
 
 
 def _fields(module: str, node: ast.ClassDef) -> list[_Field]:
-    """The annotated fields of a class, each with the string below it."""
-    found = []
+    """The annotated fields of a class, each with the string below it; those of its bases in the same module first."""
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    above = [one for one in _source(module)[1].body if isinstance(one, ast.ClassDef) and one.name in bases]
+    found = [field for one in above for field in _fields(module, one)]
     for item, below in zip(node.body, [*node.body[1:], None], strict=True):
         if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
             continue

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Unpack
 
-from cervella.agent.faces import AskOptions, CompleteOptions, Faces, IndexOptions, ReviewOptions, in_order
+from cervella.agent.faces import AskOptions, CompleteOptions, IndexOptions, ReviewOptions, in_order, last_reply
 from cervella.errors import CervellaError, ConfigError, check_flags, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.types import Filters
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("cervella")
 
 
-class Agent(Faces):
+class Agent:
     """A persona that answers questions from a knowledge base, through the brain that is configured.
 
     Every argument is optional. The configuration is the nearest cervella.toml in this folder or a parent; without one,
@@ -173,6 +173,19 @@ class Agent(Faces):
         check_names("option", options, AskOptions.__optional_keys__)
         return self._answering.stream(question, options)
 
+    async def aask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
+        """The complete answer to a question. Raises the errors of `astream`."""
+        return await last_reply(self.astream(question, **options))
+
+    def ask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
+        """The complete answer to a question. Can be called while an event loop is running."""
+        return self._loop.run(lambda: self.aask(question, **options))
+
+    def stream(self, question: str, **options: Unpack[AskOptions]) -> Iterator[Event]:
+        """Stream the answer: see `astream`. Closing the iterator stops the brain."""
+        events = self.astream(question, **options)
+        return self._loop.iterate(lambda: events)
+
     async def acomplete(self, prompt: Prompt, **options: Unpack[CompleteOptions]) -> Reply:
         """The answer to a complete prompt. Nothing is retrieved and nothing is added to the prompt, not even the soul.
 
@@ -225,7 +238,7 @@ class Agent(Faces):
     # Many questions
 
     def abatch(
-        self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
+        self, questions: Iterable[str | BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> AsyncGenerator[Reply | CervellaError, None]:
         """Answer many questions, at most `concurrency` at once, and yield the replies in the order of the questions.
 
@@ -236,7 +249,7 @@ class Agent(Faces):
         return in_order(self.aask, questions, options, concurrency=concurrency)
 
     def batch(
-        self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
+        self, questions: Iterable[str | BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> Generator[Reply | CervellaError, None, None]:
         """Answer many questions and yield the replies in the order of the questions: see `abatch`."""
         answers = self.abatch(questions, concurrency=concurrency, **options)
