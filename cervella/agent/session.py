@@ -5,19 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import anyio.to_thread
 
+import cervella
 from cervella.agent.faces import AskOptions, SessionOptions, last_reply
 from cervella.errors import ConfigError, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.prompt.history import query_after
 from cervella.records.conversations import Conversations, Turn
 from cervella.types import Answered, Event, Filters, Interrupted, Reply
-
-if TYPE_CHECKING:
-    from cervella.agent.agent import Agent
 
 _MAX_TURNS = 50
 """Number of stored turns, the newest ones, that are sent as history with a question."""
@@ -32,7 +30,7 @@ class Session:
     """
 
     def __init__(
-        self, agent: Agent, id: str, filters: Filters | None, store: Conversations, loop: BackgroundLoop
+        self, agent: cervella.Agent, id: str, filters: Filters | None, store: Conversations, loop: BackgroundLoop
     ) -> None:
         self.id = id
         self.filters = store.open(id, filters)
