@@ -170,7 +170,7 @@ def flush(path: Path) -> None:
 
 
 def _sweep(folder: Path, stem: str) -> None:
-    """Delete the temporary files of processes that were killed."""
+    """Delete the drafts of processes that were killed, with the files that SQLite makes beside a draft."""
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
             if name.startswith(stem) and _DRAFT.fullmatch(name, len(stem)):

@@ -38,7 +38,12 @@ _Reviewed = tuple[ReviewVerdict, tuple[Attempt, ...]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Review:
-    """The settings of a review. Without `second`, only the checks decide."""
+    """Reviews answers, and has them revised, with the settings below.
+
+    `lang` is the language of the knowledge base. `traits` are the persona's rules to check; None checks none. An answer
+    with a score below `threshold` is refused. `rounds` is the maximum number of revisions. `second` is the brain that
+    gives the second opinion; without it, only the checks decide.
+    """
 
     lang: Language
     traits: PersonaTraits | None
@@ -47,7 +52,11 @@ class Review:
     second: Shielded | None = None
 
     async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
-        """The verdict on an answer, and the calls made for it. Failures of checks and second brain are not raised."""
+        """Check an answer, ask the second brain for its opinion, and return the verdict with the calls that were made.
+
+        The second brain is not asked about an empty answer, a refusal, or an answer that only says that it does not
+        know. If the checks or the second brain fail, the verdict contains the error; nothing is raised.
+        """
         left = deadline.left()
         checks = partial(
             review_text,
@@ -109,7 +118,10 @@ class Review:
         return verdict, done.attempts
 
     async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, deadline: Deadline, remade: Remade) -> Reply:
-        """The answer with its verdict, or a revision of it with its verdict, if the revision is better."""
+        """Review an answer and, while it is refused, have the brain `first` revise it, at most `rounds` times.
+
+        Returns the best version with its verdict. `remade` turns each revision into a Reply.
+        """
         verdict, calls = await self.review(prompt, reply, deadline)
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
@@ -150,7 +162,8 @@ def _answering(reply: Reply) -> Sequence[Attempt]:
 
 
 def _shown(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
-    """The passages that were sent to the brain that answered, by citation mark."""
+    """The passages that were sent to the brain that answered, by citation mark. All of the prompt if no call is
+    recorded."""
     calls = _answering(reply)
     return {mark: passage for mark, passage in prompt.sources.items() if not calls or mark in calls[0].shown}
 
@@ -163,7 +176,10 @@ def _can_be_improved(verdict: ReviewVerdict) -> bool:
 
 
 def _another(second: Shielded, reply: Reply) -> Shielded | None:
-    """The second brain without members whose name or model equals that of the answer. None if no member is left."""
+    """The second brain, if neither its name nor its model is that of the answer; otherwise None.
+
+    If the second brain is a fallback or a router, those of its brains that may have given the answer are left out.
+    """
     calls = _answering(reply)
     names = {reply.brain, *(one.brain for one in calls)}
     weights = {reply.model, *(one.model for one in calls)} - {""}
@@ -192,7 +208,7 @@ async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Com
 
 
 _MAX_ABSTENTION = 2_000
-"""Maximum characters of an answer that is treated as a pure abstention; this also bounds the work."""
+"""Maximum characters of an answer that is tested for saying only "I don't know": keeps the time of the test short."""
 
 
 @lru_cache(maxsize=1)
@@ -218,7 +234,10 @@ def _says_nothing_else(text: str) -> bool:
 
 
 def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
-    """The verdict on a revision. If the second brain refused the answer and gives no opinion now, it stays refused."""
+    """The verdict `new` on a revision of an answer whose verdict was `old`.
+
+    If the second brain refused the answer and could not give an opinion on the revision, the revision is refused too.
+    """
     if old.second is None or old.second.approved is not False or new.second is None or new.second.error is None:
         return new
     opinion = tuple(issue for issue in old.issues if issue.by != "checks")
@@ -226,7 +245,12 @@ def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
 
 
 def _better(new: ReviewVerdict, revision: Reply, old: ReviewVerdict, kept: Reply) -> bool:
-    """Whether a revision is better than the answer that it revises."""
+    """Whether a revision is better than the text `kept` that it revises.
+
+    It is better if it is approved and the text was not, or has a higher score; the second opinion's score decides a
+    tie. An empty revision is never better. Neither is one that only abstains, if the text has a supported citation and
+    most of its claims are correct.
+    """
     if not revision.text.strip():
         return False
     if revision.abstained and any(citation.supported for citation in kept.citations):

@@ -1,4 +1,4 @@
-"""The verdict of a review, with its issues and the second opinion."""
+"""Defines the verdict of a review, its issues and the second opinion."""
 
 from __future__ import annotations
 
@@ -43,12 +43,13 @@ class SecondOpinion:
     brain: str
     model: str = ""
     score: float | None = None
-    """The mean of its grades, 0 to 10. None if no grade could be read."""
+    """The mean of the brain's grades, 0 to 10; without grades, the total that it states. None if it gives neither."""
     grades: Mapping[str, float] = field(default_factory=dict)
-    """Its grades, 0 to 10, by criterion. In JSON the key is `marks`."""
+    """The brain's grades, 0 to 10, by criterion: `facts`, `sources`, `soul` and `form`. `as_dict` calls them
+    `marks`."""
     approved: bool | None = None
-    """Whether it approves the answer. None if it gave no verdict. False together with an `error` means that it refused
-    an earlier version of the answer and gave no opinion on this one."""
+    """Whether the brain approves the answer. None if it gave no opinion. False together with an `error` means that the
+    brain refused an earlier version of the answer and gave no opinion on this one."""
     error: str | None = None
     """The reason why there is no opinion: the code of an error, `withheld` (this brain may not see the answer),
     `refusal` (its model declined), `same_brain` (no other brain than the one that answered), `unreadable` or
@@ -60,8 +61,8 @@ class ReviewVerdict:
     """The result of a review: whether the answer is approved, its score and its issues."""
 
     approved: bool
-    """True if there is no serious issue and neither score, that of the checks or the second opinion, is below the
-    threshold."""
+    """True if there is no serious issue, the second brain does not reject the answer, and neither brain nor checks
+    score it below `threshold`."""
     score: float
     """The weighted mean of `criteria`, 0 to 10. The second opinion is not included."""
     criteria: Mapping[str, float] = field(default_factory=dict)
@@ -86,7 +87,10 @@ class ReviewVerdict:
     program: the log has it). None if none failed."""
 
     def headline(self) -> str:
-        """The verdict in one line: "Review: 8.5/10, not approved, 1 issue; claude: 7/10"."""
+        """The verdict in one line, for example "Review: 8.5/10, not approved, 1 issue, claude: 7/10".
+
+        8.5 is the score of the review; 7 is what a second brain, if one was asked, gave the same answer.
+        """
         serious = sum(issue.serious for issue in self.issues)
         parts = [f"{self.score:g}/10", "approved" if self.approved else "not approved"]
         parts += [f"{serious} issue{'s' if serious > 1 else ''}"] if serious else []

@@ -333,3 +333,8 @@ def test_an_interrupted_run_keeps_whole_rows_and_goes_on(home: Path) -> None:
     write(home / "in.jsonl", *questions[: len(kept) + 5])
     assert ask() == 0
     assert [row["question"] for row in read(home / "out.jsonl")] == questions[: len(kept) + 5]
+
+
+def test_a_prompt_that_is_none_is_a_configuration_error(agent: Agent) -> None:
+    with pytest.raises(ConfigError, match="prompt is 'Quando"):
+        agent.complete("Quando?")  # type: ignore[arg-type]
