@@ -9,6 +9,7 @@ from .agent.faces import (
     CompleteOptions as CompleteOptions,
     IndexOptions as IndexOptions,
     ReviewOptions as ReviewOptions,
+    SessionOptions as SessionOptions,
 )
 from .agent.session import Session as Session
 from .brains.routing.fallback import Shielded as Shielded

@@ -33,10 +33,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from cervella.types import Attempt
+import cervella  # the hints name its types: importing them here would be a cycle
 
 __all__ = [
     "BrainAuthError",
@@ -205,7 +204,7 @@ class BrainError(CervellaError):
         model: str = "",
         remedy: str | None = None,
         code: str | None = None,
-        attempts: Sequence[Attempt] = (),
+        attempts: Sequence[cervella.Attempt] = (),
     ) -> None:
         super().__init__(message, remedy=remedy, code=code)
         self.brain = brain

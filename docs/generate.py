@@ -43,7 +43,18 @@ _PARTS = (
         "What a brain is given, and gives",
         ("Prompt", "Message", "Image", "UsageUpdate", "Finished", "Completion", "Attempt"),
     ),
-    ("What a question can have", ("AskOptions", "ReviewOptions", "CompleteOptions", "IndexOptions", "Filters")),
+    (
+        "What a question can have",
+        (
+            "AskOptions",
+            "SessionOptions",
+            "BatchQuestion",
+            "ReviewOptions",
+            "CompleteOptions",
+            "IndexOptions",
+            "Filters",
+        ),
+    ),
     ("What a review comes to", ("ReviewVerdict", "ReviewIssue", "SecondOpinion")),
     (
         "What methods give",
@@ -55,7 +66,7 @@ _PARTS = (
     (
         "Names of types",
         (
-            *("AnyBrain", "AnyFilters", "BatchQuestion", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
+            *("AnyBrain", "AnyFilters", "Guard", "Progress", "BrainEvent", "AnswerEvent"),
             *("Location", "Role", "Status", "Period", "Limit"),
         ),
     ),
@@ -125,13 +136,20 @@ def _home(name: str) -> str:
     return module if module.startswith("cervella.") else f"cervella.{cervella._HOME[name]}"
 
 
+def _bare(node: ast.AST) -> str:
+    """An annotation or parameters as source, without the package's name before a type."""
+    return ast.unparse(node).replace("cervella.", "")
+
+
 def _segment(module: str, node: ast.AST | None) -> str:
     return "" if node is None else re.sub(r"\s+", " ", ast.get_source_segment(_source(module)[0], node) or "")
 
 
 def _fields(module: str, node: ast.ClassDef) -> list[_Field]:
-    """The annotated fields of a class, each with the string below it."""
-    found = []
+    """The annotated fields of a class, each with the string below it; those of its bases in the same module first."""
+    bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+    above = [one for one in _source(module)[1].body if isinstance(one, ast.ClassDef) and one.name in bases]
+    found = [field for one in above for field in _fields(module, one)]
     for item, below in zip(node.body, [*node.body[1:], None], strict=True):
         if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
             continue
@@ -176,10 +194,10 @@ def _functions(module: str, name: str) -> Iterator[ast.FunctionDef | ast.AsyncFu
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> str:
-    arguments = ast.unparse(node.args)
+    arguments = _bare(node.args)
     arguments = re.sub(r"^(?:self|cls)(?:, /)?(?:, )?", "", arguments)
     arguments = re.sub(r"(?<=[\w\])])=(?=[^=\s])", " = ", arguments)
-    gives = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    gives = f" -> {_bare(node.returns)}" if node.returns else ""
     awaited = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
     line = f"{awaited}{name}({arguments}){gives}"
     if len(line) <= 100:
@@ -220,7 +238,7 @@ def _entry(module: str, name: str, level: int = 3) -> str:
         decorators = [ast.unparse(item) for item in function.decorator_list]
         told = _prose(ast.get_docstring(function))
         if "property" in decorators:
-            gives = ast.unparse(function.returns) if function.returns else ""
+            gives = _bare(function.returns) if function.returns else ""
             parts.append(f"**`{name}.{function.name}`**: `{gives}`\n\n{told}")
         else:
             parts.append(f"```py\n{_signature(function, f'{name}.{function.name}')}\n```\n\n{told}")
@@ -295,7 +313,7 @@ def _attributes(node: ast.ClassDef) -> Iterator[tuple[str, ...]]:
     made = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
     if made is None:
         return
-    types = {a.arg: ast.unparse(a.annotation) for a in (*made.args.args, *made.args.kwonlyargs) if a.annotation}
+    types = {a.arg: _bare(a.annotation) for a in (*made.args.args, *made.args.kwonlyargs) if a.annotation}
     for item, below in zip(made.body, [*made.body[1:], None], strict=True):
         target = (
             item.target
@@ -306,7 +324,7 @@ def _attributes(node: ast.ClassDef) -> Iterator[tuple[str, ...]]:
         )
         if isinstance(target, ast.Attribute):
             told = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
-            kind = ast.unparse(item.annotation) if isinstance(item, ast.AnnAssign) else types.get(target.attr, "")
+            kind = _bare(item.annotation) if isinstance(item, ast.AnnAssign) else types.get(target.attr, "")
             yield _code(target.attr), _code(_cell(kind)), _cell(str(told))
 
 

@@ -5,36 +5,31 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Unpack
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from typing import Self, Unpack
 
-from cervella.agent.faces import AskOptions, CompleteOptions, Faces, IndexOptions, ReviewOptions, in_order
+import cervella  # its names in annotations are imported when the hints are read
+from cervella.agent.faces import (
+    AnyBrain,
+    AnyFilters,
+    AskOptions,
+    BatchQuestion,
+    CompleteOptions,
+    IndexOptions,
+    ReviewOptions,
+    in_order,
+    last_reply,
+)
 from cervella.errors import CervellaError, ConfigError, check_flags, check_names
 from cervella.process.loop import BackgroundLoop
-from cervella.types import Filters
-
-if TYPE_CHECKING:
-    from typing import Self
-
-    from cervella.agent.faces import AnyBrain, AnyFilters, BatchQuestion
-    from cervella.agent.session import Session
-    from cervella.brains.routing.fallback import Shielded
-    from cervella.brains.routing.router import RouteDecision
-    from cervella.brains.shield.shield import Guard
-    from cervella.configuration.config import Config
-    from cervella.knowledge.index.writer import RolledBack
-    from cervella.protocols import Embedder, Retriever, Soul
-    from cervella.records.conversations import Conversations
-    from cervella.records.ledger import Ledger
-    from cervella.soul import Traits
-    from cervella.text.language import Language
-    from cervella.types import Attempt, CitedLines, Event, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
-    from cervella.types.verdict import ReviewVerdict
+from cervella.protocols import Embedder, Retriever, Soul
+from cervella.types import Attempt, CitedLines, Event, Filters, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
+from cervella.types.verdict import ReviewVerdict
 
 _logger = logging.getLogger("cervella")
 
 
-class Agent(Faces):
+class Agent:
     """A persona that answers questions from a knowledge base, through the brain that is configured.
 
     Every argument is optional. The configuration is the nearest cervella.toml in this folder or a parent; without one,
@@ -51,7 +46,7 @@ class Agent(Faces):
     def __init__(
         self,
         *,
-        config: str | os.PathLike[str] | Config | None = None,
+        config: str | os.PathLike[str] | cervella.Config | None = None,
         brain: AnyBrain | None = None,
         knowledge: str | os.PathLike[str] | None = None,
         constitution: str | os.PathLike[str] | None = None,
@@ -59,7 +54,7 @@ class Agent(Faces):
         embedder: str | Embedder | None = None,
         soul: Soul | None = None,
         retriever: Retriever | None = None,
-        guard: Guard | None = None,
+        guard: cervella.Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
         from cervella.agent.answering import Answering
@@ -98,7 +93,7 @@ class Agent(Faces):
     # The parts of the agent
 
     @property
-    def config(self) -> Config:
+    def config(self) -> cervella.Config:
         """The configuration in use, with absolute paths."""
         return self._assembly.config
 
@@ -118,11 +113,11 @@ class Agent(Faces):
         return self._assembly.brain_name
 
     @property
-    def brain(self) -> Shielded:
+    def brain(self) -> cervella.Shielded:
         """The brain that answers by default, wrapped in its shield."""
         return self._assembly.shield(None)
 
-    def brain_named(self, brain: AnyBrain, *, repeatable: bool = False) -> Shielded:
+    def brain_named(self, brain: AnyBrain, *, repeatable: bool = False) -> cervella.Shielded:
         """The brain with this name, wrapped in its shield. The brain is not called.
 
         `repeatable` asks for the same output whenever the prompt is the same: see the option of this name of
@@ -137,7 +132,7 @@ class Agent(Faces):
         return self._assembly.brain_reason
 
     @property
-    def traits(self) -> Traits:
+    def traits(self) -> cervella.Traits:
         """The traits that the Constitution declares, overridden by `[soul.traits]`."""
         return self._assembly.traits
 
@@ -147,7 +142,7 @@ class Agent(Faces):
         return self._assembly.persona
 
     @property
-    def language(self) -> Language:
+    def language(self) -> cervella.Language:
         """The language of the knowledge base."""
         return self._assembly.language
 
@@ -174,6 +169,19 @@ class Agent(Faces):
         check_names("option", options, AskOptions.__optional_keys__)
         return self._answering.stream(question, options)
 
+    async def aask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
+        """The complete answer to a question. Raises the errors of `astream`."""
+        return await last_reply(self.astream(question, **options))
+
+    def ask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
+        """The complete answer to a question. Can be called while an event loop is running."""
+        return self._loop.run(lambda: self.aask(question, **options))
+
+    def stream(self, question: str, **options: Unpack[AskOptions]) -> Iterator[Event]:
+        """Stream the answer: see `astream`. Closing the iterator stops the brain."""
+        events = self.astream(question, **options)
+        return self._loop.iterate(lambda: events)
+
     async def acomplete(self, prompt: Prompt, **options: Unpack[CompleteOptions]) -> Reply:
         """The answer to a complete prompt. Nothing is retrieved and nothing is added to the prompt, not even the soul.
 
@@ -197,12 +205,12 @@ class Agent(Faces):
         """The prompt that would be sent for a question: see `apreview`."""
         return self._loop.run(lambda: self.apreview(question, **options))
 
-    async def aroute(self, question: str, **options: Unpack[AskOptions]) -> RouteDecision:
+    async def aroute(self, question: str, **options: Unpack[AskOptions]) -> cervella.RouteDecision:
         """The brain that would answer a question, and why. No brain is called."""
         check_names("option", options, AskOptions.__optional_keys__)
         return await self._answering.route(question, options)
 
-    def route(self, question: str, **options: Unpack[AskOptions]) -> RouteDecision:
+    def route(self, question: str, **options: Unpack[AskOptions]) -> cervella.RouteDecision:
         """The brain that would answer a question, and why: see `aroute`."""
         return self._loop.run(lambda: self.aroute(question, **options))
 
@@ -226,7 +234,7 @@ class Agent(Faces):
     # Many questions
 
     def abatch(
-        self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
+        self, questions: Iterable[str | BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> AsyncGenerator[Reply | CervellaError, None]:
         """Answer many questions, at most `concurrency` at once, and yield the replies in the order of the questions.
 
@@ -237,7 +245,7 @@ class Agent(Faces):
         return in_order(self.aask, questions, options, concurrency=concurrency)
 
     def batch(
-        self, questions: Iterable[BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
+        self, questions: Iterable[str | BatchQuestion], *, concurrency: int = 4, **options: Unpack[AskOptions]
     ) -> Generator[Reply | CervellaError, None, None]:
         """Answer many questions and yield the replies in the order of the questions: see `abatch`."""
         answers = self.abatch(questions, concurrency=concurrency, **options)
@@ -246,7 +254,7 @@ class Agent(Faces):
     # The ledger and the conversations
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> cervella.Ledger:
         """The ledger: the tokens, the time and the cost of every call of a brain."""
         return self._books.ledger
 
@@ -258,7 +266,7 @@ class Agent(Faces):
         """
         self._books.feedback(reply if isinstance(reply, str) else reply.id, good=good, note=note)
 
-    def session(self, id: str, *, filters: AnyFilters = None) -> Session:
+    def session(self, id: str, *, filters: AnyFilters = None) -> cervella.Session:
         """Open the conversation with this id, which is kept across restarts.
 
         `filters` apply to all its questions, also when the conversation is opened again.
@@ -268,7 +276,7 @@ class Agent(Faces):
         return Session(self, id, Filters.of(filters), self.conversations, self._loop)
 
     @property
-    def conversations(self) -> Conversations:
+    def conversations(self) -> cervella.Conversations:
         """All conversations: list, export or delete them. Deleting one also deletes its questions from the ledger."""
         from cervella.records.conversations import Conversations
 
@@ -307,7 +315,7 @@ class Agent(Faces):
         """Report what `index` would do, without changing the index."""
         return self._assembly.index().drift()
 
-    def roll_back(self) -> RolledBack:
+    def roll_back(self) -> cervella.RolledBack:
         """Restore the index to its state before the last run that changed it. A second call undoes the first.
 
         Raises KnowledgeError if there is no earlier state; the index is not changed then.

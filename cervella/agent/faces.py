@@ -1,15 +1,14 @@
-"""The options of a question, and the calls that `Agent` and `Session` share: `ask`, `aask`, `stream` and batches."""
+"""The options of a question, the last reply of a stream, and batches."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias, TypedDict, Unpack, cast
+from typing import Any, Required, TypeAlias, TypedDict, cast
 
 from cervella.errors import CervellaError, ConfigError, check_names
-from cervella.process.loop import BackgroundLoop
 from cervella.protocols import Brain
 from cervella.types import Answered, Event, Filters, Image, Progress, Reply
 
@@ -17,46 +16,64 @@ AnyBrain: TypeAlias = str | Brain | Sequence[str | Brain]
 """A brain's name, a brain object, or a list of them. With a list, the first brain that succeeds answers."""
 AnyFilters: TypeAlias = Filters | Mapping[str, Any] | None
 """A Filters object, or a mapping with its fields. None: no filters."""
-BatchQuestion: TypeAlias = str | Mapping[str, Any]
-"""A question as a text, or a mapping with the key `question` and options for that question alone."""
-BATCH_OPTIONS = ("brain", "filters", "history", "max_output_tokens", "query", "temperature", "timeout", "top_k")
-"""The options that one question of a batch can set for itself."""
 _WAITING_PER_CALL = 4
 """Tasks that may be waiting or finished, per concurrent call: limits how far ahead of a slow answer a batch reads."""
 
 
-class AskOptions(TypedDict, total=False):
-    """The options of a question, the same for `ask`, `stream`, `preview`, `route`, `batch` and a session.
-
-    All are optional. A session sets `history`, `query` and `session` itself, and raises ConfigError if they are given.
-    """
-
-    batch: bool
-    """True if no person is waiting for the answer; a router may use this. Default: false; true in `batch`."""
+class _CommonOptions(TypedDict, total=False):
     brain: AnyBrain | None
     """The brain that answers this question. Default: the agent's brain."""
     filters: AnyFilters
     """Which passages may be retrieved. Default: all."""
-    history: Iterable[Any] | None
-    """The earlier turns, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
-    Default: none."""
-    images: Iterable[Image] | None
-    """Images that are sent with the question. Default: none."""
     max_output_tokens: int | None
     """Maximum length of the answer, in tokens. Default: as configured for the brain."""
-    query: str | None
-    """The text to search for. Default: the question; for a follow-up question, the earlier question and this one."""
-    review: bool | AnyBrain | None
-    """True: review the answer as `[review]` configures. A brain: review it with that brain as second opinion. False:
-    no review. Default: `[review] enabled`."""
-    session: str | None
-    """The session id that the ledger stores for this question. Default: none."""
     temperature: float | None
     """Sampling temperature, 0 or more. Default: as configured for the brain."""
     timeout: float | None
     """Maximum seconds for the whole answer, retrieval included. Default: no limit."""
     top_k: int | None
     """Number of passages to retrieve. Default: `[knowledge] top_k`."""
+
+
+class SessionOptions(_CommonOptions, total=False):
+    """The options of a question in a session. All are optional."""
+
+    batch: bool
+    """True if no person is waiting for the answer; a router may use this. Default: false; true in `batch`."""
+    images: Iterable[Image] | None
+    """Images that are sent with the question. Default: none."""
+    review: bool | AnyBrain | None
+    """True: review the answer as `[review]` configures. A brain: review it with that brain as second opinion. False:
+    no review. Default: `[review] enabled`."""
+
+
+class AskOptions(SessionOptions, total=False):
+    """The options of a question, the same for `ask`, `stream`, `preview`, `route` and `batch`. All are optional."""
+
+    history: Iterable[Any] | None
+    """The earlier turns, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
+    Default: none."""
+    query: str | None
+    """The text to search for. Default: the question; for a follow-up question, the earlier question and this one."""
+    session: str | None
+    """The session id that the ledger stores for this question. Default: none."""
+
+
+class BatchQuestion(_CommonOptions, total=False):
+    """A question of a batch, with options for that question alone. Only `question` is required."""
+
+    question: Required[str]
+    """The text of the question."""
+    id: Any
+    """A name of yours for the question. It is not used: the replies come in the order of the questions."""
+    history: Iterable[Any] | None
+    """The earlier turns, as for `ask`. Default: none."""
+    query: str | None
+    """The text to search for, as for `ask`."""
+
+
+BATCH_OPTIONS = tuple(sorted(BatchQuestion.__optional_keys__ - {"id"}))
+"""The options that one question of a batch can set for itself."""
 
 
 class CompleteOptions(TypedDict, total=False):
@@ -111,29 +128,6 @@ class IndexOptions(TypedDict, total=False):
     """A callback that receives the progress. Default: none."""
 
 
-class Faces:
-    """The calls that follow from `astream`: `aask`, `ask` and `stream`."""
-
-    _loop: BackgroundLoop
-
-    def astream(self, question: str, **options: Unpack[AskOptions]) -> AsyncGenerator[Event, None]:
-        """Stream the answer; the last event is `Answered`."""
-        raise NotImplementedError
-
-    async def aask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
-        """The complete answer to a question. Raises the errors of `astream`."""
-        return await last_reply(self.astream(question, **options))
-
-    def ask(self, question: str, **options: Unpack[AskOptions]) -> Reply:
-        """The complete answer to a question. Can be called while an event loop is running."""
-        return self._loop.run(lambda: self.aask(question, **options))
-
-    def stream(self, question: str, **options: Unpack[AskOptions]) -> Iterator[Event]:
-        """Stream the answer: see `astream`. Closing the iterator stops the brain."""
-        events = self.astream(question, **options)
-        return self._loop.iterate(lambda: events)
-
-
 async def last_reply(answer: AsyncGenerator[Event, None]) -> Reply:
     """The reply of the `Answered` event that ends a stream."""
     async with aclosing(answer) as events:
@@ -145,7 +139,7 @@ async def last_reply(answer: AsyncGenerator[Event, None]) -> Reply:
 
 async def in_order(
     ask: Callable[..., Awaitable[Reply]],
-    questions: Iterable[BatchQuestion],
+    questions: Iterable[str | BatchQuestion],
     options: AskOptions,
     *,
     concurrency: int,
@@ -168,7 +162,7 @@ async def in_order(
         if isinstance(shared.get(name), Iterable):
             shared[name] = tuple(shared[name])
 
-    async def answer(item: BatchQuestion) -> Reply | CervellaError:
+    async def answer(item: str | BatchQuestion) -> Reply | CervellaError:
         async with free:
             try:
                 question, own = _question_and_options(item)
@@ -194,13 +188,13 @@ async def in_order(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _question_and_options(item: BatchQuestion) -> tuple[str, AskOptions]:
+def _question_and_options(item: str | BatchQuestion) -> tuple[str, AskOptions]:
     if isinstance(item, str):
         return item, {}
     if not isinstance(item, Mapping) or "question" not in item:
         raise ConfigError(
             f"A question of the batch is {item!r:.60}.", remedy="Give a text, or a mapping with the key `question`."
         )
-    own = {key: value for key, value in item.items() if key != "question"}
+    own = {key: value for key, value in item.items() if key not in ("question", "id")}
     check_names("batch option", own, BATCH_OPTIONS, code="unknown_key")
     return item["question"], cast(AskOptions, own)

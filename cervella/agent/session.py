@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import anyio.to_thread
 
-from cervella.agent.faces import AskOptions, Faces
+import cervella
+from cervella.agent.faces import AskOptions, SessionOptions, last_reply
 from cervella.errors import ConfigError, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.prompt.history import query_after
 from cervella.records.conversations import Conversations, Turn
-from cervella.types import Answered, Event, Filters, Interrupted
-
-if TYPE_CHECKING:
-    from cervella.agent.agent import Agent
+from cervella.types import Answered, Event, Filters, Interrupted, Reply
 
 _MAX_TURNS = 50
 """Number of stored turns, the newest ones, that are sent as history with a question."""
 
 
-class Session(Faces):
+class Session:
     """A conversation: each question is sent with the turns before it, and the turns are kept across restarts.
 
     `filters` are fixed when the session is first opened. A question, or opening the session again, can narrow them but
@@ -32,7 +30,7 @@ class Session(Faces):
     """
 
     def __init__(
-        self, agent: Agent, id: str, filters: Filters | None, store: Conversations, loop: BackgroundLoop
+        self, agent: cervella.Agent, id: str, filters: Filters | None, store: Conversations, loop: BackgroundLoop
     ) -> None:
         self.id = id
         self.filters = store.open(id, filters)
@@ -44,16 +42,29 @@ class Session(Faces):
         """All turns, oldest first."""
         return self._store.turns(self.id)
 
-    def astream(self, question: str, **options: Unpack[AskOptions]) -> AsyncGenerator[Event, None]:
+    def astream(self, question: str, **options: Unpack[SessionOptions]) -> AsyncGenerator[Event, None]:
         """Stream the answer: see `Agent.astream`. The turn is stored when it ends, also if the answer breaks off."""
-        check_names("option", options, AskOptions.__optional_keys__)
         if not options.keys().isdisjoint(("history", "query", "session")):
             raise ConfigError(
                 "A session sets its own history, query and session.", remedy="Use Agent.ask to set them yourself."
             )
+        check_names("option", options, SessionOptions.__optional_keys__)
         return self._astream(question, options)
 
-    async def _astream(self, question: str, options: AskOptions) -> AsyncGenerator[Event, None]:
+    async def aask(self, question: str, **options: Unpack[SessionOptions]) -> Reply:
+        """The complete answer to a question. Raises the errors of `astream`."""
+        return await last_reply(self.astream(question, **options))
+
+    def ask(self, question: str, **options: Unpack[SessionOptions]) -> Reply:
+        """The complete answer to a question. Can be called while an event loop is running."""
+        return self._loop.run(lambda: self.aask(question, **options))
+
+    def stream(self, question: str, **options: Unpack[SessionOptions]) -> Iterator[Event]:
+        """Stream the answer: see `astream`. Closing the iterator stops the brain."""
+        events = self.astream(question, **options)
+        return self._loop.iterate(lambda: events)
+
+    async def _astream(self, question: str, options: SessionOptions) -> AsyncGenerator[Event, None]:
         turns = await anyio.to_thread.run_sync(functools.partial(self._store.turns, self.id, last=_MAX_TURNS))
         narrowed = Filters.of(options.get("filters"))
         if self.filters is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -186,7 +186,7 @@ class QuestionLine:
     """Line number, from 1."""
     id: Any
     """The `id` that the line gives; if it gives none, a hash of the line."""
-    asked: BatchQuestion | None = None
+    asked: str | BatchQuestion | None = None
     """The question with its options; None if the line can't be read."""
     problem: str = ""
     """The reason why the line can't be read; empty if it can."""
@@ -289,7 +289,7 @@ def questions_in(path: Path) -> Iterator[QuestionLine]:
             continue
         asked = {key: value for key, value in data.items() if key in (*BATCH_OPTIONS, "question")}
         ignored = tuple(key for key in data if key not in asked and key != "id")
-        yield QuestionLine(line=number, id=id, asked=asked, ignored=ignored)
+        yield QuestionLine(line=number, id=id, asked=cast(BatchQuestion, asked), ignored=ignored)
 
 
 def answered_rows(path: Path) -> Counter[str]:

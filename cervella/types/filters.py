@@ -7,12 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import cervella
 from cervella.errors import ConfigError, check_names
-
-if TYPE_CHECKING:
-    from cervella.types import Passage
 
 _STATUSES = ("current", "superseded", "deprecated", "archived")
 
@@ -128,7 +126,7 @@ class Filters:
             return self
         return replace(other, within=self if other.within is None else self.narrowed(other.within))
 
-    def match(self, passage: Passage) -> bool:
+    def match(self, passage: cervella.Passage) -> bool:
         """Whether the passage meets every condition."""
         return (
             (self.role is None or passage.role in self.role)

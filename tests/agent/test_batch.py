@@ -81,7 +81,14 @@ def test_the_async_face_does_the_same(agent: Agent, brain: Uneven) -> None:
 
 
 def test_one_that_fails_gives_its_error_in_its_place(agent: Agent) -> None:
-    asked: list[Any] = ["0 a", "0 chiave", "", {"question": "0 b", "top_k": 1}, {"question": "0 c", "filter": {}}, 7]
+    asked: list[Any] = [
+        "0 a",
+        "0 chiave",
+        "",
+        {"question": "0 b", "top_k": 1, "id": 7},
+        {"question": "0 c", "filter": {}},
+        7,
+    ]
     found = texts(list(agent.batch(asked)))
     assert found == ["0 a", "BrainAuthError", "ConfigError", "0 b", "ConfigError", "ConfigError"]
 

@@ -11,11 +11,13 @@ import pkgutil
 import subprocess
 import sys
 import textwrap
+import typing
 from collections.abc import Iterator
 
 import pytest
 
 import cervella
+import cervella.knowledge
 from cervella import errors
 
 HEAVY = (
@@ -155,6 +157,42 @@ def test_a_public_name_is_the_one_of_its_module() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"cervella.*'Agnet'"):
         _ = cervella.Agnet
+
+
+def annotated() -> Iterator[tuple[str, object]]:
+    """Every public class and function with its name, and every public member of the classes."""
+    for module in (cervella, cervella.knowledge):
+        for name in module.__all__:
+            value = getattr(module, name)
+            yield name, value
+            for member, inner in inspect.getmembers(value) if inspect.isclass(value) else ():
+                function = inner.fget if isinstance(inner, property) else inner
+                ours = (getattr(function, "__module__", None) or "").startswith("cervella")
+                if ours and inspect.isroutine(function) and (member == "__init__" or not member.startswith("_")):
+                    yield f"{name}.{member}", function
+
+
+NUMPY = {"Embedder.embed_passages", "Embedder.embed_query"}
+"""Their hints name numpy, which is not imported before it is needed: they can't be read without it."""
+
+
+def test_the_type_hints_of_every_public_name_can_be_read() -> None:
+    unread = set()
+    for name, value in annotated():
+        if inspect.isclass(value) or inspect.isroutine(value):
+            try:
+                typing.get_type_hints(value)
+            except NameError:
+                unread.add(name)
+    assert unread == NUMPY
+
+
+@pytest.mark.parametrize("name", ["BrainError.__init__", "Filters.match", "Agent.ask", "Agent.config"])
+def test_type_hints_can_be_read_before_anything_else_is_imported(name: str) -> None:
+    code = f"import cervella, typing, operator; assert typing.get_type_hints(operator.attrgetter('{name}')(cervella))"
+    if name == "Agent.config":
+        code = "import cervella, typing; assert typing.get_type_hints(cervella.Agent.config.fget)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import cervella
 from cervella import (
     Agent,
     AskOptions,
+    BatchQuestion,
     CompleteOptions,
     ConfigError,
     Image,
@@ -22,6 +23,7 @@ from cervella import (
     Message,
     Prompt,
     ReviewOptions,
+    SessionOptions,
 )
 from cervella.testing import FixedRetriever, ScriptedBrain
 from tests.conftest import PlainSoul
@@ -72,6 +74,7 @@ OPTIONS_OF = {
     "complete": CompleteOptions.__optional_keys__,
     "index": IndexOptions.__optional_keys__,
     "review": ReviewOptions.__optional_keys__,
+    **{way: SessionOptions.__optional_keys__ for way in WAYS if way.startswith("Session.")},
 }
 """Where they are not those of a question."""
 
@@ -105,16 +108,24 @@ def test_mypy_knows_every_option_in_every_way_of_asking(place: Path) -> None:
         *(f'agent.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream", "preview", "apreview")),
         *(f'agent.{way}("Quando?"%s)' for way in ("route", "aroute")),
         *(f'agent.{way}(["Quando?"]%s)' for way in ("batch", "abatch")),
-        *(f'talk.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream")),
     ]
+    talks = [f'talk.{way}("Quando?"%s)' for way in ("ask", "aask", "stream", "astream")]
+    rows = [f'agent.{way}([{{"question": "Quando?"%s}}])' for way in ("batch", "abatch")]
     reviews = [f'agent.{way}("Sì."%s)' for way in ("review", "areview")]
     prompts = [f"agent.{way}(prompt%s)" for way in ("complete", "acomplete")]
     indexes = [f"agent.{way}(force=False%s)" for way in ("index", "aindex")]
     searches = [f'agent.{way}("lancio"%s)' for way in ("search", "asearch")]
     wrong = {
-        "filtres={}": [*asks, *reviews, *searches],
-        'brian="echo"': [*asks, *reviews, *prompts],
-        'top_k="six"': [*asks, *reviews, *searches],
+        "filtres={}": [*asks, *talks, *reviews, *searches],
+        'brian="echo"': [*asks, *talks, *reviews, *prompts],
+        'top_k="six"': [*asks, *talks, *reviews, *searches],
+        "history=[]": talks,
+        'query="lancio"': talks,
+        'session="anna"': talks,
+        '"filtres": {}': rows,
+        '"top_k": "six"': rows,
+        '"images": []': rows,
+        '"session": "anna"': rows,
         'sesion="anna"': [*asks, *prompts],
         "tainted=1.5": reviews,
         'repeatable="yes"': prompts,
@@ -122,7 +133,8 @@ def test_mypy_knows_every_option_in_every_way_of_asking(place: Path) -> None:
         'verify="yes"': indexes,
     }
     right = {
-        ', filters={}, brain="echo", top_k=6, timeout=None': [*asks, *reviews],
+        ', filters={}, brain="echo", top_k=6, timeout=None': [*asks, *talks, *reviews],
+        ', "id": 7, "brain": "echo", "filters": {}, "top_k": 6, "history": [], "query": "lancio"': rows,
         ', brain="echo", timeout=None, repeatable=True, session="anna"': prompts,
         ", rebuild=True, verify=True, purge=False, strict=True, progress=None": indexes,
         ", top_k=6, filters={}": searches,
@@ -147,6 +159,11 @@ def test_mypy_knows_the_names_of_the_package(place: Path) -> None:
 def test_mypy_takes_every_right_option(place: Path) -> None:
     told = mypy(
         place,
+        'rows: list[str | cervella.BatchQuestion] = ["Quando?", {"question": "Quando?", "id": 7, "top_k": 2}]',
+        "agent.batch(rows, top_k=3, images=None)",
+        'talks: cervella.SessionOptions = {"batch": True, "images": [], "review": "echo"}',
+        'talk.ask("Quando?", **talks)',
+        'agent.ask("Quando?", **talks)',
         'image = cervella.Image(media_type="image/png", data=b"")',
         'options: cervella.AskOptions = {"top_k": 3, "review": True, "brain": ["claude", "echo"]}',
         'agent.ask("Quando?", images=(one for one in [image]), history=[("a", "b")], session="anna")',
@@ -309,7 +326,7 @@ def test_none_is_no_images(agent: Agent, way: str) -> None:
 
 def test_every_option_says_what_it_is() -> None:
     page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
-    for options in (AskOptions, CompleteOptions, IndexOptions, ReviewOptions):
+    for options in (AskOptions, SessionOptions, BatchQuestion, CompleteOptions, IndexOptions, ReviewOptions):
         entry = page.partition(f"\n### {options.__name__}\n")[2].partition("\n### ")[0]
         for name in options.__optional_keys__:
             (row,) = [line for line in entry.splitlines() if line.startswith(f"| `{name}` |")]
