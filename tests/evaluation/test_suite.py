@@ -168,7 +168,7 @@ RUBRIC = {
             "tier": "tier2",
             "input": "Scrivi",
             "output_expected": ["una riga"],
-            "criteria": {"utility": "serve"},
+            "criteria": {"utilità": "serve", "stile_cervella": "è lei"},
         },
     ],
 }
@@ -183,7 +183,7 @@ def test_a_rubric_is_a_suite_with_inlined_tasks(tmp_path: Path) -> None:
     first, second = suite.tasks
     assert set(first.criteria) == {"correttezza", "completezza", "stile", "utilita"}
     assert second.expected == '["una riga"]'
-    assert dict(second.criteria) == {"utilita": "serve"}
+    assert dict(second.criteria) == {"utilità": "serve", "stile_cervella": "è lei"}, "as the owner names them"
 
 
 def test_a_rubric_task_without_an_input_is_an_error(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from cervella.types import Passage
 _PROBE_KEYS = {one.name for one in fields(Probe)} | {"asks"}
 _CHECK_KEYS = {"kind", "weight"}
 _TASK_NAMES = {"output_expected": "expected", "prompt": "input", "title": "name"}
-_CRITERIA = {"utility": "utilita", "utilità": "utilita", "stile_cervella": "stile"}
 
 
 def known_suites() -> list[str]:
@@ -237,7 +236,7 @@ def _share(value: Any, source: str) -> float | None:
 
 def _criteria(given: Any) -> dict[str, str]:
     criteria = given if isinstance(given, Mapping) else dict.fromkeys(given, "")
-    return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in criteria.items()}
+    return {str(name): _text(what) for name, what in criteria.items()}
 
 
 def _text(value: Any) -> str:
