@@ -107,6 +107,9 @@ def test_a_language_without_probes_says_which_there_are(tmp_path: Path) -> None:
         write_suite(ada)
     assert raised.value.code == "suite_language"
     assert "it" in str(raised.value.remedy)
+    with pytest.raises(EvaluationError, match="No probes are shipped in the language 'de'") as raised:
+        load_suite("de", ada)
+    assert "[[probe]]" in str(raised.value.remedy)
     with pytest.raises(EvaluationError, match="speaks 'en'"):
         load_suite("it", ada)
 

@@ -27,6 +27,17 @@ def known_suites() -> list[str]:
     return [code for code in known_languages() if language(code).has("probes.toml")]
 
 
+def no_suite(code: str) -> EvaluationError:
+    """The error for a language that has no suite here: it says how to write one."""
+    return EvaluationError(
+        f"No probes are shipped in the language {code!r}.",
+        remedy=f"There are suites in: {', '.join(known_suites())}. In another language write one: a TOML file with "
+        "[[probe]] tables (id, dimension, turns, checks), given with --suite FILE. Checks that need no rules of the "
+        "language: abstains, regex, not_regex, length, structure, language, no_canary, judge.",
+        code="suite_language",
+    )
+
+
 def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> Suite:
     """The suite of a file (TOML, JSON or JSONL), or a shipped one by its language (`it`), filled from the traits.
 
@@ -35,12 +46,14 @@ def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> S
     name = os.fspath(path_or_name)
     if name in known_suites():
         data, source = language(name).file("probes.toml"), name
-        if traits.language != data["language"]:
+        if traits.language != (spoken := data.get("language", name)):
             raise EvaluationError(
-                f"The suite {name!r} is in the language {data['language']!r}, the persona speaks {traits.language!r}.",
+                f"The suite {name!r} is in the language {spoken!r}, the persona speaks {traits.language!r}.",
                 remedy="Give a suite of your own in her language, or declare the language of the suite in the traits.",
                 code="suite_language",
             )
+    elif name in known_languages() and not Path(name).exists():
+        raise no_suite(name)
     else:
         data, source = _read(Path(name)), name
     if "tasks" in data:
