@@ -75,6 +75,21 @@ def test_what_she_says_when_she_does_not_know_is_read_as_that(code: str) -> None
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
+def test_an_abstention_is_scored_in_every_language(code: str) -> None:
+    lang, check = language(code), Check(kind="abstains")
+    said = lang.abstention.partition(":")[0]
+    verdicts = [
+        run_check(check, text, Context(language=code)).passed
+        for text in (lang.abstention, f"{said}.", f"{said}. 94603.", lang.file("small-talk.toml")["idle"])
+    ]
+    assert verdicts == [True, True, False, False]
+    assert (
+        run_check(Check(kind="abstains", args={"guesses": ["xyzzy"]}), f"{said}. Xyzzy.", Context(language=code)).passed
+        is False
+    )
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
 def test_a_question_about_herself_is_told_from_one_about_a_matter(code: str) -> None:
     lang = language(code)
     assert lang.asks_identity(WHO_ARE_YOU[code]) == ""
@@ -262,7 +277,9 @@ def reads(row: dict[str, Any]) -> bool:
     """What the library makes of a row, by its kind."""
     lang = language(row["language"])
     if row["kind"] == "abstains":
-        return lang.abstains(row["text"])
+        scored = run_check(Check(kind="abstains"), row["text"], Context(language=row["language"])).passed
+        assert scored is lang.abstains(row["text"])
+        return scored
     if row["kind"] == "who_are_you":
         return lang.asks_identity(row["text"], "Cervella") is not None
     return bool(run_check(Check(kind="refuses"), row["text"], Context(language=row["language"])).passed)

@@ -16,6 +16,7 @@ import pytest
 import tomli_w
 
 import cervella
+from cervella.checks import Check, Context, run_check
 from cervella.errors import ConfigError
 from cervella.text.folder import required
 from cervella.text.language import known_languages, language
@@ -152,6 +153,7 @@ for kind in check_kinds():
     verdicts = dict(line.split() for line in done.stdout.splitlines())
     assert verdicts["not_regex"] == "True"
     assert verdicts["dissents"] == verdicts["gender"] == "None"
+    assert verdicts["abstains"] == "False", "its own forms are enough"
 
 
 @pytest.mark.parametrize("file", REQUIRED)
@@ -230,6 +232,16 @@ def test_a_broken_optional_value_is_an_error_and_other_languages_go_on(
     assert language("it").find_date("9 gennaio 2026") == "2026-01-09"
     with pytest.raises(ConfigError, match=f"'{CODE}'"):
         cervella.load_config()
+
+
+@pytest.mark.parametrize("text", ['[patterns]\nrefuses = ["/(/"]', "[patterns]\nrefuses = [1]", 'macros = "x"'])
+def test_rules_of_checks_that_cannot_be_used_name_their_file(
+    languages: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (languages / CODE / "checks.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    with pytest.raises(ConfigError, match=f"'{CODE}' has a checks.toml that can't be used"):
+        run_check(Check(kind="refuses"), "Ab.", Context(language=CODE))
 
 
 def test_a_stemmer_that_snowball_lacks_names_those_that_it_has(
