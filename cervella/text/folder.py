@@ -62,7 +62,7 @@ def folder_of(code: str) -> LanguageFolder:
     if code not in folders:
         raise ConfigError(
             f"The language {code!r} is not known.",
-            remedy=f"{did_you_mean(code, known_languages())}Known languages: {', '.join(folders)}.",
+            remedy=f"{did_you_mean(code.lower(), known_languages())}Known languages: {', '.join(folders)}.",
             code="unknown_language",
         )
     return folders[code]
