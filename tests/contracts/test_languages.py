@@ -89,17 +89,25 @@ def test_an_abstention_is_scored_in_every_language(code: str) -> None:
     )
 
 
+@pytest.mark.parametrize("code", WHO_ARE_YOU)
+def test_a_question_about_herself_is_recognised(code: str) -> None:
+    assert language(code).asks_identity(WHO_ARE_YOU[code]) == ""
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_a_question_about_herself_is_told_from_one_about_a_matter(code: str) -> None:
+def test_a_question_about_a_matter_is_none_about_herself(code: str) -> None:
     lang = language(code)
-    assert lang.asks_identity(WHO_ARE_YOU[code]) == ""
     assert [lang.asks_identity(question, "Cervella") for question in lang.off_topic] == [None] * len(lang.off_topic)
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("code", AND_HOW_MUCH)
 def test_a_question_that_only_the_one_before_explains_follows_it_up(code: str) -> None:
+    assert language(code).follows_up(AND_HOW_MUCH[code])
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_question_that_stands_alone_follows_nothing_up(code: str) -> None:
     lang = language(code)
-    assert lang.follows_up(AND_HOW_MUCH[code])
     assert not any(lang.follows_up(question) for question in lang.file("questions.toml")["other_matters"][:1])
 
 
@@ -152,7 +160,7 @@ def test_the_questions_of_a_starter_are_read_by_its_owner_and_not_by_every_engin
     assert (soul.name, cervella.Traits.of(soul).language) == ("Cervella", code)
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("code", WHO_ARE_YOU)
 def test_init_makes_a_base_in_the_language_that_answers_who_she_is(
     tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ import tomli_w
 import cervella
 from cervella.checks import Check, Context, run_check
 from cervella.errors import ConfigError
+from cervella.text.detection import foreign_language, language_of
 from cervella.text.folder import required
 from cervella.text.language import known_languages, language
 
@@ -232,6 +233,23 @@ def test_a_broken_optional_value_is_an_error_and_other_languages_go_on(
     assert language("it").find_date("9 gennaio 2026") == "2026-01-09"
     with pytest.raises(ConfigError, match=f"'{CODE}'"):
         cervella.load_config()
+
+
+def test_no_text_is_foreign_to_a_language_that_has_stop_words_alone(
+    languages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swedish = "och i att det som en på är av för med till den har de inte om ett han men var jag sig från vi så kan"
+    (languages / CODE / "stop-words.txt").write_text(f"# Swedish.\n{swedish}\n", encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    text = "Hundar får komma in i butiken."
+    assert foreign_language(text, [CODE]) is None
+    assert foreign_language(text, ["it", CODE]) is None
+    assert language_of(text, language(CODE)).code == CODE
+    frequent = f"{swedish} hundar får komma in ut butiken butik hund alla över under när där här vara blir"
+    (languages / CODE / "detection.txt").write_text(f"{frequent}\n", encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", f"{languages}/")  # read anew
+    assert foreign_language(text, [CODE]) is None
+    assert foreign_language("The dogs are not allowed to come into the shop.", [CODE]) == "en"
 
 
 @pytest.mark.parametrize("text", ['[patterns]\nrefuses = ["/(/"]', "[patterns]\nrefuses = [1]", 'macros = "x"'])
