@@ -98,7 +98,7 @@ class Soul(Protocol):
 
     @property
     def language(self) -> str:
-        """ISO 639-1 code: "it"."""
+        """The language that the persona speaks, as an ISO 639-1 code, for example "en" for English."""
         ...
 
     @property

@@ -322,6 +322,12 @@ class Answering:
 
     async def complete(self, prompt: Prompt, options: CompleteOptions) -> Reply:
         """See `Agent.acomplete`."""
+        if not isinstance(prompt, Prompt):
+            raise ConfigError(
+                f"The prompt is {prompt!r:.40}.",
+                remedy="Give a Prompt, or use ask for a question.",
+                code="bad_value",
+            )
         prompt = replace(prompt, reply=uuid.uuid4().hex)
         asked = _Asked(
             prompt=prompt,

@@ -143,6 +143,11 @@ async def last_reply(answer: AsyncGenerator[Event, None]) -> Reply:
     raise AssertionError("the stream ended without Answered")
 
 
+def _kept(values: Any) -> Any:
+    """A list of the values of an iterator; any other value unchanged."""
+    return list(values) if isinstance(values, Iterator) else values
+
+
 async def in_order(
     ask: Callable[..., Awaitable[Reply]],
     questions: Iterable[BatchQuestion],
@@ -163,12 +168,17 @@ async def in_order(
             "questions is a single question.", remedy="Give a list of questions, or use ask.", code="bad_value"
         )
     free = asyncio.Semaphore(concurrency)
+    # Each question reads the images and the history: an iterator would be empty after the first.
+    shared: AskOptions = {**options}
+    for name in ("images", "history"):
+        if name in shared:
+            shared[name] = _kept(shared[name])
 
     async def answer(item: BatchQuestion) -> Reply | CervellaError:
         async with free:
             try:
                 question, own = _question_and_options(item)
-                return await ask(question, **{"batch": True, **options, **own})
+                return await ask(question, **{"batch": True, **shared, **own})
             except CervellaError as error:
                 return error
 

@@ -63,7 +63,11 @@ def _warns(prose: Prose, args: Mapping[str, Any]) -> Outcome:
 
 
 def _reasons(prose: Prose, objection: Found) -> bool:
-    """Whether the text gives a reason: with a word such as "because", or in a clause without objection and offer."""
+    """Whether the text gives a reason for its objection.
+
+    A word such as "because" is a reason. A clause of some length is one too, if it neither contains the objection nor
+    offers another solution nor leaves the decision to the user.
+    """
     rules = prose.rules
     if any(next(prose.find(pattern), None) for pattern in rules.patterns["reasons"]):
         return True

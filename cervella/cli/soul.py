@@ -259,7 +259,10 @@ def _print_changes(lock: Lock, found: Lock) -> None:
 
 
 def soul_tokens(agent: Agent) -> list[tuple[BrainTokens, str]]:
-    """The token count of each configured brain, with the reason if there is no count, else an empty text."""
+    """The number of tokens that the soul takes in each configured brain.
+
+    The second value of each pair says why that brain gave no count; it is empty if there is a count.
+    """
     return anyio.run(_counted, agent)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 import time
@@ -128,10 +129,11 @@ def flush(path: Path) -> None:
 
 
 def _sweep(folder: Path, stem: str) -> None:
-    """Delete the temporary files of processes that were killed."""
+    """Delete the drafts of processes that were killed, with the files that SQLite makes beside a draft."""
+    draft = re.compile(rf"{re.escape(stem)}[0-9a-f]{{12}}\.partial(-wal|-shm|-journal)?")
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            if name.startswith(stem) and ".partial" in name:
+            if draft.fullmatch(name):
                 with contextlib.suppress(OSError):
                     if time.time() - os.stat(folder / name).st_mtime > _ABANDONED_SECONDS:
                         os.unlink(folder / name)

@@ -316,7 +316,10 @@ def _kind(row: Any, key: str, kind: Callable[..., Any]) -> Any:
 
 
 def _write_whole(path: Path, data: bytes, *, only_if: bytes | None = None) -> bool:
-    """Write the file atomically. Returns False, without writing, if its content is no longer `only_if`."""
+    """Write the file atomically. Returns True if it was written.
+
+    If `only_if` is given, the file is written only while its content is still `only_if`.
+    """
     with refused(
         SoulError,
         f"The lock {str(path)!r} can't be written",

@@ -58,7 +58,10 @@ class Calendar:
         )
 
     def write(self, iso: str) -> str:
-        """An ISO date as people write it; any other text unchanged."""
+        """An ISO date in the words of this language: 2026-01-09 is "9 gennaio 2026" in Italian.
+
+        A text that is not an ISO date is returned unchanged.
+        """
         try:
             date = datetime.date.fromisoformat(iso)
         except ValueError:

@@ -74,5 +74,5 @@ def normal(text: str) -> str:
 
 
 def occurs(quote: str, words: str) -> bool:
-    """Whether a quotation occurs in a text as whole words, both in normal form."""
+    """Whether a quotation occurs in a text as whole words. Both must be normalised by `normal` before."""
     return re.search(rf"(?<!\w){re.escape(quote)}(?!\w)", words) is not None

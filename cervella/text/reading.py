@@ -181,7 +181,7 @@ class ReadText:
 
     @cached_property
     def about(self) -> frozenset[str]:
-        """The stems of the words outside figures and their units."""
+        """The stems of all words except numbers and the units of measure after them: the subject of the text."""
         return frozenset(stem for _, stem in self._about)
 
     def about_in(self, start: int, end: int, without: Sequence[tuple[int, int]] = ()) -> frozenset[str]:

@@ -81,7 +81,10 @@ class ReviewVerdict:
     """The reason why a revision failed: the code of an error, or `refusal`. None if none failed."""
 
     def headline(self) -> str:
-        """The verdict in one line: "Review: 8.5/10, not approved, 1 issue; claude: 7/10"."""
+        """The verdict in one line, for example "Review: 8.5/10, not approved, 1 issue, claude: 7/10".
+
+        8.5 is the score of the review; 7 is what a second brain, if one was asked, gave the same answer.
+        """
         serious = sum(issue.serious for issue in self.issues)
         parts = [f"{self.score:g}/10", "approved" if self.approved else "not approved"]
         parts += [f"{serious} issue{'s' if serious > 1 else ''}"] if serious else []

@@ -19,7 +19,7 @@ from cervella import Agent
 from cervella.cli import main
 from cervella.errors import BrainAuthError, ConfigError
 from cervella.testing import EchoBrain, FixedRetriever
-from cervella.types import BrainEvent, Completion, Finished, Passage, Prompt, Reply, TextDelta
+from cervella.types import BrainEvent, Completion, Finished, Image, Passage, Prompt, Reply, TextDelta
 from tests.conftest import PATIENCE, PlainSoul
 
 
@@ -306,3 +306,27 @@ def test_an_interrupted_run_keeps_whole_rows_and_goes_on(home: Path) -> None:
     write(home / "in.jsonl", *questions[: len(kept) + 5])
     assert ask() == 0
     assert [row["question"] for row in read(home / "out.jsonl")] == questions[: len(kept) + 5]
+
+
+def test_every_question_gets_the_images_and_the_history_of_an_iterator(
+    passages: tuple[Passage, ...], soul: PlainSoul
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def note(_: str, prompt: Prompt) -> None:
+        seen.append((len(prompt.images), len(prompt.history)))
+
+    brain = EchoBrain()
+    brain.capabilities = frozenset({"images"})  # type: ignore[attr-defined]
+    image = Image(media_type="image/png", data=b"\x89PNG")
+    with Agent(brain=brain, retriever=FixedRetriever(passages), soul=soul, guard=note) as agent:
+        replies = list(
+            agent.batch(["uno?", "due?", "tre?"], images=(one for one in [image]), history=iter([("Domanda?", "Sì.")]))
+        )
+    assert all(isinstance(reply, Reply) for reply in replies)
+    assert seen == [(1, 2)] * 3
+
+
+def test_a_prompt_that_is_none_is_a_configuration_error(agent: Agent) -> None:
+    with pytest.raises(ConfigError, match="The prompt is 'Quando"):
+        agent.complete("Quando?")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cervella.errors import IndexDamagedError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.index import matrix, snapshot
 from cervella.knowledge.index.checksums import write_checksums
@@ -189,3 +191,32 @@ def test_a_large_index_is_searched_by_chroma(
     assert not file_of(index_dir).exists()
     assert search(notes, index_dir, make_embedder()) == before
     assert asked == ["matrix", "chroma"]
+
+
+def test_an_index_that_was_deleted_and_built_again_is_searched_anew(
+    notes: Path, index_dir: Path, make_embedder: Callable[..., Any]
+) -> None:
+    KnowledgeIndex(notes, index_dir, embedder=make_embedder()).update()
+    with HybridRetriever(index_dir, folder=notes, embedder=make_embedder()) as retriever:
+        assert "otto ore" in retriever.retrieve(QUERY).passages[0].text
+        shutil.rmtree(index_dir)
+        (notes / "ricette/pane.md").write_text("# Pane\n\nLievito madre e nove ore di riposo.\n", encoding="utf-8")
+        KnowledgeIndex(notes, index_dir, embedder=make_embedder()).update()
+        assert "nove ore" in retriever.retrieve(QUERY).passages[0].text
+
+
+def test_an_index_without_its_vectors_is_damaged_and_not_searched_by_words_alone(
+    notes: Path, index_dir: Path, make_embedder: Callable[..., Any]
+) -> None:
+    KnowledgeIndex(notes, index_dir, embedder=make_embedder()).update()
+    shutil.rmtree(IndexFolder(index_dir).current() / "chroma")
+    with (
+        pytest.raises(IndexDamagedError),
+        HybridRetriever(index_dir, folder=notes, embedder=make_embedder()) as retriever,
+    ):
+        retriever.retrieve(QUERY)
+
+
+def test_a_vector_of_another_size_is_an_error_of_the_index(tmp_path: Path) -> None:
+    with pytest.raises(IndexDamagedError, match="16 dimensions, the embedder makes 8"):
+        matrix_of(vectors_of(3), tmp_path).query(np.ones(8, dtype=np.float32), 1)

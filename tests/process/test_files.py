@@ -187,3 +187,13 @@ def test_a_file_that_is_no_utf_8_is_said_with_its_place_and_cure() -> None:
     with pytest.raises(ConfigError, match="not UTF-8: byte 4") as caught, refused(ConfigError, "It", remedy="Look."):
         b"caff\xe8".decode()
     assert caught.value.remedy == "Save the file again as UTF-8."
+
+
+def test_a_users_own_file_with_partial_in_its_name_is_never_swept_away(tmp_path: Path) -> None:
+    own = [tmp_path / ".report.html.partial-review.html", tmp_path / ".report.html.partially-done.md"]
+    abandoned = [tmp_path / f".report.html.{'a' * 12}.partial", tmp_path / f".report.html.{'b' * 12}.partial-wal"]
+    for path in (*own, *abandoned):
+        path.write_text("x", encoding="utf-8")
+        os.utime(path, (1, 1))
+    replace_file(tmp_path / "report.html", "y")
+    assert names(tmp_path) == sorted([*(path.name for path in own), "report.html"])

@@ -34,7 +34,8 @@ _logger = logging.getLogger("cervella")
 _TURN_SECONDS = 0.05
 """Seconds between two attempts to get the lock `Engine.turn`."""
 _OTHER_QUESTIONS = ("Ciao", "42?")
-"""Two questions whose first tokens differ."""
+"""Two questions that begin with different tokens: two prompts with the same soul then have nothing else in common, so
+their common beginning is the tokens of the soul."""
 _FAILURES = (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError)
 _SUFFIX = ".slot"
 _MOST_FILES = 4

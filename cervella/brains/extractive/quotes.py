@@ -136,7 +136,12 @@ def _continues(text: str, quotable: Quotable, kind: str, before: tuple[str, Quot
 
 
 def _header(text: str, quotable: Quotable, lead: str) -> str:
-    """The header of the table that begins with this row: the row itself; for a split table, a line of the lead."""
+    """The header row of the table to which a row of a passage belongs; empty if there is none.
+
+    `quotable` is the first row of the table in the passage. If a ruled line follows it, it is the header. Else the
+    table was split between chunks, and its header is the row with as many columns in `lead`, the context that the
+    index stores with a chunk.
+    """
     following = text[quotable.end : quotable.end + 2000].split("\n", 2)
     if len(following) > 1 and is_ruled(following[1]):
         return text[quotable.start : quotable.end]
@@ -250,7 +255,7 @@ def _cells(row: str) -> list[str]:
 
 
 def _table(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
-    """The header and the chosen rows as a table, with aligned columns."""
+    """The chosen rows as a markdown table with aligned columns, under the header of the first one."""
     header = chosen[0].header
     if not header:
         return _prose(chosen, group)

@@ -78,8 +78,11 @@ def key_from(*variables: str | None) -> str | None:
 
 
 def checked_variable(name: str | None) -> str | None:
-    """`name`, checked. Raises ValueError if it can't be the name of an environment variable, without repeating it:
-    it may be a key."""
+    """Return the name of an environment variable, or None, after a check.
+
+    Raises ValueError if the text can't be such a name. The error does not show the text, because the user may have
+    written the key itself there.
+    """
     if name is not None and not _VARIABLE.fullmatch(name):
         raise ValueError("api_key_env must be the name of an environment variable, such as GPU_BOX_KEY, not a key")
     return name

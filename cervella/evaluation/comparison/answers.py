@@ -164,7 +164,11 @@ def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...
 
 
 def _opening(text: str) -> Literal["yes", "no"] | None:
-    """Whether a text opens with yes or no, as a clause of its own or with its accent: «Sì è», not «si trova»."""
+    """The word with which a text begins: "yes" or "no", or None for any other beginning.
+
+    The word must be the whole first clause ("No, …"), or have an accent that other words lack: in Italian «Sì è» begins
+    with yes, «si trova» does not.
+    """
     match = _FIRST_CLAUSE.match(text)
     clause = unicodedata.normalize("NFC", match[1]).casefold().split() if match else []
     for traits in (language(code).traits for code in known_languages()):

@@ -1,4 +1,4 @@
-"""The manifest of an agent's index, for evaluations and commands that read it."""
+"""Opens the manifest of an agent's index (its list of files and chunks) for reading."""
 
 from __future__ import annotations
 

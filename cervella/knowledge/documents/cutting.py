@@ -1,4 +1,7 @@
-"""Turns files into chunks, stems and facts for the index. Large jobs are spread over all cores."""
+"""Turns files into the chunks, stems and document facts (date, role, status) of the index.
+
+Many files are spread over all CPU cores.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cervella.errors import IndexDamagedError
 from cervella.knowledge.index.checksums import MATRIX
 from cervella.knowledge.index.storage import Generation
 
@@ -56,6 +57,11 @@ class VectorMatrix:
         """The cosines of the `count` nearest chunks by id, best first; `among` restricts the search to these ids."""
         import numpy as np
 
+        if len(vector) != self._rows.shape[1]:
+            raise IndexDamagedError(
+                f"The index has vectors of {self._rows.shape[1]} dimensions, the embedder makes {len(vector)}.",
+                remedy="Build the index again with `cervella index --rebuild`.",
+            )
         ids = [one for one in (self._places if among is None else among) if one in self._places]
         rows = self._rows[[self._places[one] for one in ids]] if among is not None else self._rows
         cosines = rows @ (vector / max(float(np.linalg.norm(vector)), 1e-12))

@@ -93,7 +93,8 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         centring = Centring.from_json(manifest.meta("centring"))
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors: VectorStore | VectorMatrix | None = None
-        if choice.embedder is not None and VectorStore.exists(generation.path):
+        embedded = manifest.count(embedded=True)
+        if choice.embedder is not None and (embedded or VectorStore.exists(generation.path)):
             generation.check_vectors()
             vectors = VectorMatrix.read(generation, manifest.ids(embedded=True))
             if vectors is None:

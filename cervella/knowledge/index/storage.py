@@ -71,13 +71,21 @@ class IndexFolder:
         """`mode` are the permission bits of files that a writer makes; those of folders are derived from it."""
         self.path = path
         self.mode = mode
-        self._seen: tuple[str, Path] | None = None
+        self._seen: tuple[str, Generation] | None = None
 
     def current(self) -> Path:
         """The folder of the current generation. Raises IndexMissingError, IndexDamagedError."""
+        return self._current().path
+
+    def is_current(self, generation: Generation) -> bool:
+        """Whether this is the current generation, with the same checksums: an index that was deleted and built again
+        uses its names again. Raises IndexMissingError, IndexDamagedError."""
+        return self._current() == generation
+
+    def _current(self) -> Generation:
         text = self._pointer()
         if self._seen is None or self._seen[0] != text:
-            self._seen = (text, self._generations(text)[0].path)
+            self._seen = (text, self._generations(text)[0])
         return self._seen[1]
 
     def current_or_none(self) -> Path | None:

@@ -163,8 +163,7 @@ class HybridRetriever:
             return self._current().warning
 
     def _current(self) -> Snapshot:
-        build = self._storage.current()
-        if self._loaded is None or self._loaded.generation.path != build:
+        if self._loaded is None or not self._storage.is_current(self._loaded.generation):
             self.close()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._facts = file_facts(self._loaded, self._roles)
