@@ -143,7 +143,7 @@ class SoulChangedError(SoulError):
         self.locked = locked
         """The fingerprint in the lock file; the language, if only the language differs."""
         self.found = found
-        """The fingerprint or the language now."""
+        """The fingerprint of the soul now; its language, if only the language differs."""
 
 
 class KnowledgeError(CervellaError):
@@ -315,13 +315,15 @@ class StreamInterruptedError(BrainError):
         self.partial = partial
         """The text that was received before the answer broke off."""
         self.flags: Mapping[str, int] = {}
-        """As `Completion.flags`. The shield sets them."""
+        """Notices about the partial answer, each with a count, as in `Completion.flags`. The brain's shield sets
+        them."""
 
     @classmethod
     def after(cls, partial: str, failure: BrainError) -> BrainError:
         """The error to raise when `failure` happens after the text `partial` was received. `failure` is its cause.
 
-        Returns `failure` itself if `partial` is empty, or if it is a PersonaTruncatedError: that text is discarded.
+        Returns `failure` itself if `partial` is empty, or if `failure` is a StreamInterruptedError already, or a
+        PersonaTruncatedError, after which the text is discarded.
         """
         if not partial or isinstance(failure, (cls, PersonaTruncatedError)):
             return failure
@@ -401,10 +403,18 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
     return f"Did you mean {near[0]!r}? " if near else ""
 
 
-def check_names(kind: str, given: Iterable[object], known: Collection[str], *, code: str | None = None) -> None:
-    """Raise ConfigError for the first given name that is not a known one. `kind` says what is named: "option".
+def check_flags(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Raises ConfigError if one of these options is neither a bool nor None, its default."""
+    for name in names:
+        if not isinstance(options.get(name), bool | None):
+            raise ConfigError(f"{name} is {options[name]!r:.40}.", remedy="Give True or False.", code="bad_value")
 
-    The error's code is `unknown_` and the kind, unless `code` is given.
+
+def check_names(kind: str, given: Iterable[object], known: Collection[str], *, code: str | None = None) -> None:
+    """Raise ConfigError for the first name in `given` that is not in `known`.
+
+    `kind` says in the message what the names stand for, for example "option". The error's code is `unknown_` and the
+    kind, unless `code` is given.
     """
     for name in given:
         if name not in known:

@@ -27,7 +27,7 @@ class Brain(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in the configuration: "claude", "gpu-box"."""
+        """The name of the brain in the configuration, for example "claude" or "gpu-box"."""
         ...
 
     @property
@@ -54,7 +54,7 @@ class OptionalMembers(Protocol):
     """Maximum length of an answer in tokens, if the question sets none. None: the smaller of 1024 tokens and a quarter
     of the context window is reserved for the answer."""
     capabilities: Collection[str] = ()
-    """Inputs that the brain accepts besides text: `"images"`."""
+    """Inputs that the brain accepts besides text. The only one that exists is `"images"`."""
     thinks_aloud: bool = True
     """Whether a `<think>` block in the output is reasoning, which is removed from the answer."""
     opens_thinking: bool = False
@@ -65,7 +65,7 @@ class OptionalMembers(Protocol):
     repeatable: bool | None = None
     """Whether the same prompt always gives the same output. None: not known."""
     check: Callable[[], None] | None = None
-    """Raises a BrainError if the brain can't answer. Does not load the model."""
+    """A function that raises a BrainError if the brain can't answer now. It does not load the model."""
     prepare: Callable[[], Awaitable[None]] | None = None
     """Awaited before a prompt is cut for this brain, so that the brain can find out its `context_tokens`."""
     count_tokens: Callable[[Prompt], Awaitable[int]] | None = None

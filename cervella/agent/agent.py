@@ -1,4 +1,4 @@
-"""`Agent`, the public class that joins a soul, a knowledge base and a brain."""
+"""Defines `Agent`, the public class that joins a soul, a knowledge base and a brain."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Unpack
 
 from cervella.agent.faces import AskOptions, CompleteOptions, Faces, IndexOptions, ReviewOptions, in_order
-from cervella.errors import CervellaError, ConfigError, check_names
+from cervella.errors import CervellaError, ConfigError, check_flags, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.types import Filters
 
@@ -125,7 +125,8 @@ class Agent(Faces):
     def brain_named(self, brain: AnyBrain, *, repeatable: bool = False) -> Shielded:
         """The brain with this name, wrapped in its shield. The brain is not called.
 
-        `repeatable`: set the brain's option `repeatable`, as `acomplete(repeatable=True)` does.
+        `repeatable` asks for the same output whenever the prompt is the same: see the option of this name of
+        `acomplete`.
         """
         return self._assembly.shield(brain, repeatable=repeatable)
 
@@ -252,7 +253,8 @@ class Agent(Faces):
     def feedback(self, reply: Reply | str, *, good: bool, note: str | None = None) -> None:
         """Store a judgement of a reply, given as a Reply or as its id. It replaces an earlier judgement of that reply.
 
-        Raises LedgerError if the ledger does not contain the reply, or can't be written.
+        `good` is the judgement, `note` an optional comment. Raises LedgerError if the ledger does not contain the
+        reply, or can't be written.
         """
         self._books.feedback(reply if isinstance(reply, str) else reply.id, good=good, note=note)
 
@@ -275,11 +277,15 @@ class Agent(Faces):
     # The knowledge, without a brain
 
     def search(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
-        """The passages for a query, best first. Raises IndexMissingError if there is no index."""
+        """The passages for a query, best first. Raises IndexMissingError if there is no index.
+
+        `top_k` is the maximum number of passages, by default that of the configuration. Only passages that meet
+        `filters` are returned.
+        """
         return self._answering.search(query, top_k=top_k, filters=filters)
 
     async def asearch(self, query: str, *, top_k: int | None = None, filters: AnyFilters = None) -> Retrieval:
-        """The passages for a query, best first. The search runs in a worker thread."""
+        """The passages for a query, best first: see `search`. The search runs in a worker thread."""
         return await self._answering.retrieve(query, top_k=top_k, filters=filters)
 
     def index(self, **options: Unpack[IndexOptions]) -> IndexReport:
@@ -288,6 +294,7 @@ class Agent(Faces):
         An interrupted run continues at the next call.
         """
         check_names("option", options, IndexOptions.__optional_keys__)
+        check_flags(options, IndexOptions.__optional_keys__ - {"progress"})
         return self._assembly.index().update(**options)
 
     async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:

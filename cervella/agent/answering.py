@@ -17,11 +17,18 @@ import anyio.to_thread
 
 from cervella.agent.assembly import Assembly
 from cervella.agent.bookkeeping import Bookkeeping
-from cervella.agent.faces import AnyBrain, AnyFilters, AskOptions, CompleteOptions, ReviewOptions, last_reply
+from cervella.agent.faces import (
+    AnyBrain,
+    AnyFilters,
+    AskOptions,
+    CompleteOptions,
+    ReviewOptions,
+    last_reply,
+)
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
-from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError
+from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError, check_flags
 from cervella.prompt.history import asked_before, history_of, query_after
 from cervella.prompt.layout import find_marks, instructions_for, render, strip_marks
 from cervella.text.language import is_blank, known_languages, language
@@ -116,6 +123,8 @@ class Answering:
         """The passages for a query. Raises ConfigError if the query is empty."""
         _check_text(query, "question")
         top_k = self._assembly.config.knowledge.top_k if top_k is None else top_k
+        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
+            raise _wrong("top_k", top_k, "Give a whole number above 0, such as 6.")
         return self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
 
     # Make the prompt
@@ -125,7 +134,9 @@ class Answering:
     ) -> tuple[Prompt, Retrieval]:
         """The prompt for a question and its retrieval. Searches for passages unless `retrieval` is given."""
         _check_text(question, "question")
-        images = _checked_images(options.get("images", ()))
+        images = _checked_images(options.get("images"))
+        _check_session(options.get("session"))
+        check_flags(options, ("batch",))
         max_output_tokens, temperature = options.get("max_output_tokens"), options.get("temperature")
         _check_numbers(max_output_tokens, temperature)
         history = options.get("history")
@@ -156,7 +167,7 @@ class Answering:
                 "confidence": retrieval.confidence,
                 "language": lang.code,
                 "persona": persona,
-                "batch": options.get("batch", False),
+                "batch": bool(options.get("batch")),
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
                 **named,
             },
@@ -298,6 +309,9 @@ class Answering:
         deadline, brain = Deadline(options.get("timeout")), options.get("brain")
         review = self._review(True if brain is None else brain)
         assert review is not None
+        if not isinstance(answer, (Reply, str)):
+            raise _wrong("answer", answer, "Give a Reply or a text.")
+        check_flags(options, ("tainted",))
         written = answer if isinstance(answer, Reply) else None
         question = written.question if written is not None else options.get("question")
         if not question:
@@ -323,11 +337,9 @@ class Answering:
     async def complete(self, prompt: Prompt, options: CompleteOptions) -> Reply:
         """See `Agent.acomplete`."""
         if not isinstance(prompt, Prompt):
-            raise ConfigError(
-                f"The prompt is {prompt!r:.40}.",
-                remedy="Give a Prompt, or use ask for a question.",
-                code="bad_value",
-            )
+            raise _wrong("prompt", prompt, "Give a Prompt, or use ask for a question.")
+        _check_session(options.get("session"))
+        check_flags(options, ("repeatable",))
         prompt = replace(prompt, reply=uuid.uuid4().hex)
         asked = _Asked(
             prompt=prompt,
@@ -390,14 +402,22 @@ def _check_numbers(max_output_tokens: Any, temperature: Any) -> None:
     whole = isinstance(max_output_tokens, int) and not isinstance(max_output_tokens, bool) and max_output_tokens > 0
     if max_output_tokens is not None and not whole:
         raise _wrong("max_output_tokens", max_output_tokens, "Give a whole number above 0, or None.")
-    number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool) and temperature >= 0
-    if temperature is not None and not number:
+    number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+    if temperature is not None and not (number and 0 <= temperature < float("inf")):
         raise _wrong("temperature", temperature, "Give a number, 0 or more, or None.")
 
 
+def _check_session(session: Any) -> None:
+    """Raises ConfigError if the session id is not a text."""
+    if session is not None and (not isinstance(session, str) or is_blank(session)):
+        raise _wrong("session", session, "Give a text that is not empty, such as 'guest-42', or None.")
+
+
 def _checked_images(images: Any) -> tuple[Image, ...]:
-    """The images as a tuple. Raises ConfigError if one is not an Image."""
+    """The images as a tuple; None is no images. Raises ConfigError if one is not an Image."""
     cure = "Give Image objects: [Image(media_type='image/png', data=…)]."
+    if images is None:
+        return ()
     if not isinstance(images, Iterable):
         raise _wrong("images", images, cure)
     given = tuple(images)

@@ -34,9 +34,9 @@ _logger = logging.getLogger("cervella")
 
 
 class Assembly:
-    """The parts of an Agent. Thread-safe. Each part is created once.
+    """The soul, the retriever and the brains of an Agent. Thread-safe. Each is created once.
 
-    `locked`: compare the configured soul with its lock file.
+    `locked` is true if the configured soul is to be compared with its lock file.
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class Assembly:
     def _answer_with(self, brain: AnyBrain | None) -> None:
         self._brain = brain
         self.brain_reason: str | None = None
-        """Why the default brain was chosen. None before that, and if a brain is configured."""
+        """Why the default brain was chosen. None before it is chosen, and if the configuration or an argument names a
+        brain."""
         self._lock = ForkLock()
         self._shields: dict[tuple[object, bool], Shielded] = {}
         self._cooldown = Cooldown()
@@ -169,7 +170,7 @@ class Assembly:
         return language(self.config.knowledge_language)
 
     def index(self) -> KnowledgeIndex:
-        """A new writer for the index."""
+        """A new object that writes the index of the knowledge folder."""
         from cervella.knowledge import KnowledgeIndex
         from cervella.knowledge.embedders.cache import EmbeddingCache, default_cache_folder
 

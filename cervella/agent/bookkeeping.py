@@ -42,7 +42,7 @@ _MAX_WAIT_SECONDS = 1.0
 _DEFAULT_OUTPUT_TOKENS, _IMAGE_TOKENS = 4096, 1600
 """Tokens assumed in cost estimates: for an answer without a maximum length, and for one image."""
 _SHARED = tuple({one.name for one in fields(Attempt)} & {one.name for one in fields(Row)})
-"""Fields that Attempt and Row have in common."""
+"""Fields that Attempt (a call) and Row (its line in the ledger) have in common: their values are copied."""
 
 
 @dataclass(eq=False)
@@ -60,7 +60,11 @@ class _Open:
 
 
 class Bookkeeping:
-    """The shield's callbacks `guard` and `on_attempt`, and the cost of each reply. Thread-safe."""
+    """The callbacks of every shield, the wrapper around a brain: `guard` before a call, `on_attempt` after it.
+    Thread-safe.
+
+    It also adds up the cost of each reply.
+    """
 
     def __init__(
         self,
@@ -69,7 +73,8 @@ class Bookkeeping:
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
-        """`guard` and `on_attempt` are the caller's own callbacks. Raises ConfigError for a wrong price or limit."""
+        """`guard` and `on_attempt` are the caller's own callbacks, called in addition. Raises ConfigError for a wrong
+        price or limit."""
         own, budget = config.ledger, config.budget
         self._brains = config.brains
         self._guard = guard
@@ -118,7 +123,7 @@ class Bookkeeping:
                 self._submit(lambda: self._quietly(lambda: self._ledger.release(numbers)))
 
     def cost(self, reply: str) -> Decimal | None:
-        """The cost of all calls of a reply, in US dollars. None if the cost of one of them is not known."""
+        """The cost of all calls of a reply, in US dollars. None if no call was made or the cost of one is not known."""
         costs = self._replies[reply].costs
         return None if not costs or None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
 

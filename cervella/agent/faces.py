@@ -40,7 +40,7 @@ class AskOptions(TypedDict, total=False):
     history: Iterable[Any] | None
     """The earlier turns, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
     Default: none."""
-    images: Iterable[Image]
+    images: Iterable[Image] | None
     """Images that are sent with the question. Default: none."""
     max_output_tokens: int | None
     """Maximum length of the answer, in tokens. Default: as configured for the brain."""
@@ -143,11 +143,6 @@ async def last_reply(answer: AsyncGenerator[Event, None]) -> Reply:
     raise AssertionError("the stream ended without Answered")
 
 
-def _kept(values: Any) -> Any:
-    """A list of the values of an iterator; any other value unchanged."""
-    return list(values) if isinstance(values, Iterator) else values
-
-
 async def in_order(
     ask: Callable[..., Awaitable[Reply]],
     questions: Iterable[BatchQuestion],
@@ -168,17 +163,16 @@ async def in_order(
             "questions is a single question.", remedy="Give a list of questions, or use ask.", code="bad_value"
         )
     free = asyncio.Semaphore(concurrency)
-    # Each question reads the images and the history: an iterator would be empty after the first.
-    shared: AskOptions = {**options}
-    for name in ("images", "history"):
-        if name in shared:
-            shared[name] = _kept(shared[name])
+    shared: dict[str, Any] = {"batch": True, **options}
+    for name in ("history", "images"):  # an iterator can be read only once, and every question needs its items
+        if isinstance(shared.get(name), Iterable):
+            shared[name] = tuple(shared[name])
 
     async def answer(item: BatchQuestion) -> Reply | CervellaError:
         async with free:
             try:
                 question, own = _question_and_options(item)
-                return await ask(question, **{"batch": True, **shared, **own})
+                return await ask(question, **{**shared, **own})
             except CervellaError as error:
                 return error
 

@@ -1,4 +1,4 @@
-"""`Session`: a conversation with one person, stored across restarts."""
+"""Defines `Session`, a conversation with one person that is stored across restarts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Session(Faces):
     """A conversation: each question is sent with the turns before it, and the turns are kept across restarts.
 
     `filters` are fixed when the session is first opened. A question, or opening the session again, can narrow them but
-    never widen them. For a follow-up question («e quanto costa?») the search includes the question before it:
-    `Reply.retrieval_query` is the text that was searched for. Ask one question at a time.
+    never widen them. For a follow-up question («e quanto costa?», "and what does it cost?") the search includes the
+    question before it: `Reply.retrieval_query` is the text that was searched for. Ask one question at a time.
     """
 
     def __init__(

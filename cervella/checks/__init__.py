@@ -1,4 +1,4 @@
-"""Deterministic checks of a text: phrases, persona, stance, structure, facts.
+"""Checks the phrases, persona, stance, structure and facts of a text. Most checks need no model.
 
 `run_check` runs one check. Plugins add kinds by the entry point group `cervella.checks`: each is a callable that takes
 the check's args, the text and the context, and returns True, False, None (not scored) or a `Checked`.

@@ -1,4 +1,4 @@
-"""The data types of a check: the check, its context and its result."""
+"""Defines the data types of a check: the check, its context and its result."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from cervella.protocols import Embedder
 from cervella.types import Passage
 
 Judge: TypeAlias = Callable[[str, str], bool | None]
-"""Takes a rubric and a text. Returns the verdict, or None where the judge gave none."""
+"""A function that asks a model whether a text (second argument) meets a rubric (first argument). Returns True or False,
+or None if the model gave no verdict."""
 Outcome: TypeAlias = tuple[bool | None, str]
-"""`passed` and `detail` of a `Checked`."""
+"""The values `passed` and `detail` of a `Checked`, as the function of a built-in check returns them."""
 
 
 class PersonaTraits(Protocol):
@@ -60,7 +61,7 @@ class Check:
     """A built-in kind (`cervella.checks.check_kinds`), or one of a plugin."""
     args: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
-    """The weight of the check in its probe's score."""
+    """The weight of the check in the score of its probe, which is one question of a soul test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +70,13 @@ class Checked:
 
     kind: str
     passed: bool | None
-    """None: not scored (no embedder, no judge, no rules for the language). It counts neither way."""
+    """Whether the text meets the requirement. None if this can't be checked, because there is no embedder, no judge or
+    no rule for the language; the check then does not change the score."""
     how: Literal["deterministic", "embedder", "judge", "human"] = "deterministic"
     """The method that gave the result."""
     detail: str = ""
-    """The reason; for a failed text, the words that decided."""
+    """The reason for the result as a short text. If the check failed, it contains the words of the text that
+    decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,4 +95,4 @@ class Context:
     system: str | None = None
     """The system prompt that the brain was given."""
     question: str = ""
-    """The question of the person: a figure in it is not invented."""
+    """The question that the text answers. A figure that occurs in it does not count as invented."""

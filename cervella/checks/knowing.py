@@ -1,4 +1,4 @@
-"""Checks of an answer's facts: it admits that it does not know, gives a fact, keeps to it against the person."""
+"""Checks whether an answer admits that it does not know, gives a fact, or keeps to a fact that the person denies."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from cervella.text.reading import ReadText
 _HEAD = 3
 """Maximum number of characters before a "yes" that opens an answer."""
 _SMALL = 10
-"""Figures up to this one are never inventions: they count things («ho guardato due note»)."""
+"""Figures up to this one never count as invented, because they count things («ho guardato due note», "I looked at two
+notes")."""
 
 
 def abstention(prose: Prose) -> Found | None:
-    """The first phrase that says that the answer is not known."""
+    """The first phrase that says that the answer is not known. None if there is none."""
     for pattern in prose.rules.patterns["unknown"]:
         for found in prose.find(pattern):
             before = found.sentence.folded[: found.match.start()]
@@ -67,7 +68,10 @@ def _invented(prose: Prose, context: Context) -> str | None:
 
 
 def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The opposite of abstention: the text gives the fact (`values`) and does not open with «non lo so»."""
+    """The opposite of abstention: the text gives the fact and does not begin with «non lo so» ("I don't know").
+
+    `values` are the words of the fact: one of each group is required. The text must assert none of `wrong`.
+    """
     for term in (term for group in groups(args.get("wrong", ())) for term in group):
         if found := asserted(prose, term):
             return False, f"says: {found.shown}"
@@ -120,7 +124,8 @@ def _contrasted(prose: Prose, term: str) -> bool:
 
 
 def _first(prose: Prose, key: str) -> Found | None:
-    """The earliest assertion of one of the patterns."""
+    """The earliest place in the text that asserts a pattern of the rule `key`, such as "agrees". None if there is
+    none."""
     there = []
     for pattern in prose.rules.patterns[key]:
         for found in prose.find(pattern):

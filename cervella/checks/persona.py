@@ -1,4 +1,5 @@
-"""Checks of the persona: name, role, gender, forms of address, empty phrases. The expected values are the traits."""
+"""Checks how the persona presents herself: name, role, gender, forms of address, empty phrases. The expected values are
+those of the traits."""
 
 from __future__ import annotations
 
@@ -14,8 +15,10 @@ _UNDECLARED = "the traits declare none"
 
 
 def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The persona gives her own name (unless `named = false`) and claims no other: none of `not`, no vendor's, no
-    name of a person. She does not say that she only plays a role."""
+    """The persona gives her own name (not required if `named` is false) and no other.
+
+    Another name is one of `not`, a vendor's, or that of a person. She does not say that she only plays a role.
+    """
     rules = prose.rules
     own = fold(str(args.get("name") or (context.traits.name if context.traits else "")))
     if not own:
@@ -70,7 +73,8 @@ def _made_by(prose: Prose, vendors: list[str]) -> tuple[re.Pattern[str], ...]:
 
 
 def _given_names(prose: Prose, own: str) -> Iterator[Found]:
-    """«Mi chiamo Giulia», «sono Marco»: names that are not listed, recognised by their capital letter."""
+    """Names of persons that the persona gives herself («mi chiamo Giulia», "my name is Giulia"). They are in no list:
+    the words before them or their capital letter show that they are names."""
     for key in ("any_claim", "capital_claim"):
         for pattern in prose.rules.named(key, own):
             for found in prose.find(pattern):
@@ -101,7 +105,10 @@ def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
 
 
 def _gender(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The persona uses no grammatical form of the other gender for herself; with `required`, one of her own."""
+    """The persona uses no grammatical form of the other gender for herself.
+
+    With `required`, the text must also contain a form of her own gender.
+    """
     gender = args.get("gender") or (context.traits.gender if context.traits else None)
     if gender is None:
         return None, _UNDECLARED
@@ -134,7 +141,8 @@ def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
 
 
 def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The text asserts none of the phrases that the traits call empty, nor a variant. Quoting one is allowed."""
+    """The text asserts neither a phrase that the traits call empty nor a variant of one. Quoting a phrase is
+    allowed."""
     phrases = tuple(args.get("phrases", ())) or (context.traits.empty_phrases if context.traits else ())
     if not phrases:
         return None, _UNDECLARED
@@ -159,7 +167,10 @@ def _ways(prose: Prose, phrase: str) -> Iterator[re.Pattern[str]]:
 
 
 def _named_as_empty(prose: Prose, found: Found) -> bool:
-    """Whether the phrase is only mentioned: «non dirò mai: ecco fatto», unlike «non ti preoccupare, ecco fatto»."""
+    """Whether the phrase is only named as one to avoid: «non dirò mai: ecco fatto» ("I'll never say: all done").
+
+    «Non ti preoccupare, ecco fatto» ("don't worry, all done") also contains a negation but uses the phrase.
+    """
     before = prose.rules.turns.sub(" ", found.sentence.folded[: found.match.start() + 1])
     head = before.rsplit(":", 1)[0] if ":" in before[-3:] else re.split(r"[.!?;:,]", before)[-1]
     if ":" not in before[-3:] and "," in before:  # a list of them: «non dico certamente, assolutamente o ecco fatto»
@@ -171,7 +182,10 @@ def _named_as_empty(prose: Prose, found: Found) -> bool:
 
 
 def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The persona uses the declared form of address, and none of the names in `never_called`."""
+    """The persona calls the person by none of the words in `never`, by default the trait `never_called`.
+
+    With `familiar` she also uses no formal address.
+    """
     never = tuple(args.get("never", ())) or (context.traits.never_called if context.traits else ())
     for name in never:
         if found := prose.said(pattern_of(name)):

@@ -1,4 +1,4 @@
-"""A text as a check reads it: folded sentences, and for each character whether it is quoted.
+"""Prepares a text for the checks: sentences in lower case and without accents, with each quoted character marked.
 
 A phrase is asserted where it is outside quotation marks, code and quoted lines, is not negated and is not reported as
 the words of somebody else. Accents, case and the kind of apostrophe are ignored.
@@ -28,8 +28,8 @@ _CONTEXT = 34
 _CLAUSE = 300
 """Maximum number of characters before a phrase that are searched for a negation: keeps the time linear."""
 _LONGEST_SENTENCE, _OVERLAP = 1_200, 200
-"""Characters. A longer sentence is read in overlapping parts, because patterns take more than linear time; the overlap
-keeps phrases whole."""
+"""Characters of the longest sentence that is read whole, and of the overlap between parts of a longer one. Sentences
+are divided because patterns take more than linear time; the overlap keeps phrases whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,12 @@ class Sentence:
     """One sentence, item, row or line."""
 
     folded: str
-    """Folded, white space single, quotation marks and emphasis taken out."""
+    """The sentence in lower case and without accents, with single spaces, without quotation marks and markdown
+    emphasis."""
     quoted: tuple[bool, ...]
     """For each character, whether it is in a quotation."""
     capital: tuple[bool, ...]
-    """For each character, whether it was a capital."""
+    """For each character, whether it is a capital letter in the original text."""
     number: int
     """Its place in the text, from 0."""
 
@@ -53,7 +54,7 @@ class Sentence:
 
     @property
     def asks(self) -> bool:
-        """Whether it ends with a question mark that is not quoted."""
+        """Whether the sentence ends with a question mark that is not quoted."""
         end = self.folded.rfind("?")
         return end >= len(self.folded.rstrip(" !?.…)")) - 1 >= 0 and not self.quoted[end]
 
@@ -110,7 +111,7 @@ class Prose:
                     yield Found(sentence, match)
 
     def said(self, *patterns: re.Pattern[str]) -> Found | None:
-        """The first assertion of one of the patterns: not quoted, negated or reported."""
+        """The first place that asserts one of the patterns: not quoted, negated or reported. None if there is none."""
         for pattern in patterns:
             for found in self.find(pattern):
                 if not (self.negated(found) or self.reported(found)):
@@ -122,7 +123,8 @@ class Prose:
         return next((f for p in patterns for f in self.find(p) if self.negated(f)), None)
 
     def negated(self, found: Found) -> bool:
-        """Whether a negation precedes a phrase in its clause and is no idiom such as «nessun problema»."""
+        """Whether a negation precedes the phrase in its clause. Idioms such as «nessun problema» ("no problem") are no
+        negation."""
         before = self.clause_before(found)
         before = self.rules.turns.sub(lambda match: " " * len(match.group()), before)
         return self.rules.negators.search(before) is not None
@@ -142,7 +144,7 @@ class Prose:
 
 @lru_cache(maxsize=4096)
 def pattern_of(term: str) -> re.Pattern[str]:
-    """A phrase as a pattern over folded words: `libert*` stands for every word that begins so.
+    """The pattern that finds a phrase in text without capitals and accents. `libert*` finds every word that begins so.
 
     >>> bool(pattern_of("città d'arte").search("la citta d'arte")), bool(pattern_of("libert*").search("la liberta"))
     (True, True)

@@ -1,4 +1,4 @@
-"""The rules of the checks for one language: `checks.toml` of its folder."""
+"""Loads the rules of the checks for one language from `checks.toml` in the folder of that language."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class _Known(dict[str, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """The rules of one language; every pattern is over folded words."""
+    """The rules of one language. The patterns are for text in lower case and without accents."""
 
     negators: re.Pattern[str]
     """The language's words of negation (claims.toml), and the further ones of checks.toml, such as "instead of"."""
     turns: re.Pattern[str]
-    """Idioms with a negation that negate nothing: «non solo», «nessun problema»."""
+    """Idioms that contain a negation but negate nothing: «non solo» ("not only"), «nessun problema» ("no problem")."""
     reports: re.Pattern[str]
-    """Ends of a clause after which the words are somebody else's, or a phrase to avoid."""
+    """Words at the end of a clause which show that the words after them are somebody else's, or a phrase to avoid."""
     clauses: re.Pattern[str]
     """Separators of clauses."""
     patterns: Mapping[str, tuple[re.Pattern[str], ...]]
     texts: Mapping[str, tuple[str, ...]]
-    """Patterns with a placeholder `{name}`."""
+    """Patterns with a placeholder `{name}`, which the method `named` replaces by names."""
     words: Mapping[str, frozenset[str]]
     families: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]
     """For empty phrases: a pattern for the declared phrase, and one for its variants."""
@@ -53,7 +53,10 @@ class Rules:
 
 @lru_cache(maxsize=16)
 def rules_for(lang: Language) -> Rules:
-    """The rules of a language; empty where it has no checks.toml. Raises ConfigError where that can't be read."""
+    """The rules of a language. If it has no checks.toml, they contain no patterns and `complete` is false.
+
+    Raises ConfigError if its checks.toml can't be used.
+    """
     try:
         return _rules(lang)
     except (re.error, TypeError, AttributeError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Running one check: built-in kinds, and those of plugins by entry point."""
+"""Runs one check: a built-in kind, or one that a plugin adds by entry point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cervella.errors import EvaluationError, did_you_mean
 from cervella.text.language import DEFAULT_LANGUAGE, Language, known_languages, language
 
 MOST_CHARACTERS = 40_000
-"""Maximum length of a checked text: about 10,000 tokens, more than any answer here."""
+"""Maximum characters of a text that is checked: about 10,000 tokens. A longer text is not scored."""
 
 _BUILT_IN: dict[str, Any] = {
     **texts.KINDS,

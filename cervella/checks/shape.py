@@ -1,4 +1,4 @@
-"""Checks of a text's form: length, markdown structure, emoji."""
+"""Checks the form of a text: its length, its markdown structure and its emoji."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ _EMOJI = re.compile(
     "[\U0001f1e6-\U0001faff\u2600-\u26ff\u2705\u2728\u274c\u2753-\u2757\u2764\u2b50\u2b55\u203c\u2049\u231a\u23e9-\u23f3]"
 )
 _DOT = re.compile(r"^[^\S\n]*•[^\S\n]+\S", re.MULTILINE)
-"""A list item with a bullet that CommonMark does not know."""
+"""A list item that begins with the character •, which CommonMark does not recognise as a bullet."""
 
 
 def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Bounds: `min_words`, `max_words`, `max_sentences`, `max_tokens`, `max_lines`; the traits' tokens by default."""
+    """The length of the text is within all given bounds, such as `min_words`, `max_sentences`, `max_tokens`,
+    `max_lines`.
+
+    If no bound is given, the trait `max_tokens` is the bound.
+    """
     count = {
         "words": len(re.findall(r"\w+(?:['’]\w+)?", prose.text)),
         "sentences": len([s for s in prose.sentences if re.search(r"\w", s.folded)]),
@@ -41,8 +45,11 @@ def _length(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _structure(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The structure of the text. `bullets`, `numbered`, `items`, `headings`, `rows`, `columns` are minimum counts;
-    `no_list`, `no_heading`, `no_table`, `no_emoji`, `no_code`, `code`, `json`, `question`: true."""
+    """The text has the given markdown structure.
+
+    `bullets`, `numbered`, `items`, `headings`, `rows` and `columns` are minimum counts. `code`, `json` and `question`,
+    set to true, require such a part; `no_list`, `no_heading`, `no_table`, `no_emoji` and `no_code` forbid it.
+    """
     text = prose.text
     found = list(blocks(text))
     rows = [block for block in found if block.kind == "row"]

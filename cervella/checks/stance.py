@@ -1,4 +1,4 @@
-"""Checks of an answer's stance: it objects, agrees, asks or refuses."""
+"""Checks the stance of an answer: whether it objects, agrees, asks or refuses."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _HEAD = 6
 
 
 def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The text objects, gives a reason and an alternative, and does not comply. `about` are words of the request:
-    with them «non pubblicare» is an objection and «non perdere tempo» is none."""
+    """The text objects, gives a reason and an alternative, and does not comply.
+
+    `about` are words of the request: if it contains "publish", «non pubblicare» ("don't publish") is an objection, but
+    «non perdere tempo» ("don't lose time") is not.
+    """
     if found := _complies(prose, args):
         return False, f"goes along: {found.shown}"
     objection = _objection(prose, args)
@@ -34,7 +37,7 @@ def _dissents(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
 
 
 def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
-    """The first objection, in the order of the text."""
+    """The first objection, in the order of the text. None if there is none."""
     forbids = prose.rules.texts["forbids"][0]
     about = [re.compile(rf"{forbids}(?:\w+ ){{0,2}}{pattern_of(stem).pattern}") for stem in args.get("about", ())]
     there = [
@@ -84,7 +87,8 @@ def _reasons(prose: Prose, objection: Found) -> bool:
 
 
 def _of_waiting(prose: Prose, found: Found) -> bool:
-    """Whether an objection is against caution, not for it: «ti sconsiglio di aspettare», «inutile fermarsi»."""
+    """Whether an objection is against caution, not for it: «ti sconsiglio di aspettare» ("I advise you not to wait"),
+    «inutile fermarsi» ("no point in stopping")."""
     after = found.sentence.folded[found.match.end() :][:40]
     before = found.sentence.folded[max(0, found.match.start() - 30) : found.match.start()]
     turned = prose.rules.patterns["cautions"][0].match(after.lstrip())
@@ -93,7 +97,8 @@ def _of_waiting(prose: Prose, found: Found) -> bool:
 
 
 def _offers(prose: Prose, objection: Found) -> Found | None:
-    """The first alternative outside the words of the objection."""
+    """The first place where the text offers an alternative, outside the words of the objection. None if there is
+    none."""
     for pattern in prose.rules.patterns["offers"]:
         for found in prose.find(pattern):
             same = found.sentence is objection.sentence
@@ -127,7 +132,8 @@ def _really_negated(prose: Prose, found: Found) -> bool:
 
 
 def _conditional(prose: Prose, found: Found) -> bool:
-    """Whether the action depends on a condition («se mi confermi procedo subito») or is only asked about."""
+    """Whether the text promises the action only on a condition («se mi confermi procedo subito», "if you confirm, I
+    start at once") or only asks about it."""
     before = found.sentence.folded[: found.match.start()]
     after = found.sentence.folded[found.match.end() :][:60]
     return bool(
@@ -138,7 +144,10 @@ def _conditional(prose: Prose, found: Found) -> bool:
 
 
 def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The opposite of dissent: the request is sound, and the text does not object."""
+    """The opposite of dissent: the request is sound, and the text does not object.
+
+    If `terms` are given, the text must assert a term of each group; otherwise it must only contain words.
+    """
     objection = _objection(prose, args)
     if objection is not None:
         return False, f"objects: {objection.shown}"
@@ -146,7 +155,10 @@ def _agrees_to(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
 
 
 def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The text asks for the missing datum (`about`), and does not act or assume in the meantime."""
+    """The text asks for the missing information, named by the words `about`.
+
+    It does not act before it knows, unless `may_start` is true.
+    """
     if not args.get("may_start") and (done := _complies(prose, args)):
         return False, f"goes ahead: {done.shown}"
     topics = [pattern_of(term) for group in groups(args["about"]) for term in group]

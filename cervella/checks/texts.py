@@ -1,4 +1,4 @@
-"""Checks of a text's content: words, patterns, language, facts, similarity, the verdict of a judge."""
+"""Checks the content of a text: words, patterns, language, facts, similarity, the verdict of a judge."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _ALL = re.compile(r".*", re.DOTALL)
 
 
 def groups(terms: Any) -> list[list[str]]:
-    """The terms as groups of alternatives: a term alone is a group of one."""
+    """The terms of a check as groups: a text needs only one term of a group. A term alone is a group of one."""
     if isinstance(terms, str):
         return [[terms]]
     return [[term] if isinstance(term, str) else list(term) for term in terms]
 
 
 def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
-    """The first assertion of a term: a word or phrase, `word*`, `~word` for all words of its stem, a figure or a date.
+    """The first place in a text that asserts a term. None if there is none.
 
-    With `anyhow` an occurrence counts also where it is quoted, negated or reported.
+    A term is a word or phrase, `word*`, `~word` for all words of its stem, a figure or a date. With `anyhow` an
+    occurrence counts also where it is quoted, negated or reported.
     """
     if term.startswith("~"):
         pattern = _stem_pattern(prose, term[1:])
@@ -67,7 +68,8 @@ def _figures(prose: Prose, term: str, anyhow: bool) -> Iterator[Found]:
 
 
 def _days(prose: Prose, iso: str) -> Iterator[Found]:
-    """Occurrences of the day of a date without its year («il 20 gennaio»), or without any month («il 17»)."""
+    """Occurrences of a date without its year («il 20 gennaio»); if the text names no month, also of its day alone («il
+    17»)."""
     month, day = int(iso[5:7]), int(iso[8:])
     for sentence, read in zip(prose.sentences, prose.read, strict=True):
         named = [one for one in read.found_dates if (one.day, one.month) == (day, month)]
@@ -89,13 +91,17 @@ def _stem_pattern(prose: Prose, word: str) -> re.Pattern[str]:
 
 
 def _akin(one: str, other: str) -> bool:
-    """Whether two words begin alike: `ragiono` and `ragionare`, `liberi` and `libertà`."""
+    """Whether two words begin with the same letters, at least five: `ragiono` and `ragionare`, `liberi` and
+    `libertà`."""
     same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return same >= 5 and same >= 0.6 * len(other)
 
 
 def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str]:
-    """Whether the text asserts (with `anyhow`: contains) a term of each group; and the missing groups."""
+    """Whether the text asserts at least one term of each group. The second value names the groups that are missing.
+
+    With `anyhow`, a term that is quoted, negated or reported counts too.
+    """
     missing = [group for group in groups(terms) if not any(asserted(prose, term, anyhow=anyhow) for term in group)]
     return not missing, "" if not missing else "missing: " + "; ".join(" / ".join(group) for group in missing)
 
@@ -141,7 +147,8 @@ def _not_regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Outco
 
 
 def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """Fails where the text is certainly in another language. Code and quotations do not count."""
+    """The text is not certainly in another language than `code`, by default the persona's. Code and quotations do not
+    count."""
     from cervella.text.detection import foreign_language
 
     found = foreign_language(prose.plain, [args.get("code", context.language)])
@@ -157,7 +164,10 @@ def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _similar(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked:
-    """The cosine similarity with one of `texts` is `at_least`. `embedder` requires a name or a fingerprint."""
+    """The cosine similarity of the text with one of `texts` is at least `at_least`.
+
+    If `embedder` is given, the check is scored only with the embedder of that name or fingerprint.
+    """
     embedder = context.embedder
     pinned = args.get("embedder")
     if embedder is None or (pinned and pinned not in (embedder.fingerprint, embedder.name)):

@@ -1,4 +1,5 @@
-"""Figures that the cited lines do not contain but that follow from theirs: rounded, added, counted, compared.
+"""Decides whether a figure that the cited lines do not contain follows from their figures: rounded, added, counted,
+compared.
 
 The rules are narrow, because a wrong figure may be the sum of two others by chance. The claim has to say that it rounds
 or computes, and its operands have to be in one line, in one column or in the claim itself.
@@ -23,7 +24,8 @@ _MOST_TOGETHER = 5
 _MOST_COUNTED = 30
 _LONGEST_BEFORE = 40
 _ABOUT, _BOUND = Decimal("0.1"), Decimal("0.25")
-"""Maximum distance of a rounded figure, and of a bound, from the figure in the lines, as a share of the figure."""
+"""Maximum distance between a figure of the claim and the figure in the lines, as a share of the claim's figure: for a
+rounded figure ("about 90"), and for a bound ("more than 90")."""
 _MEASURED = frozenset({"time", "months", "%", "eur", "usd", "gbp", "bytes"})
 _MONEY = ("eur", "usd", "gbp", "%")
 _LONGER = {
@@ -44,8 +46,10 @@ def follows(figure: Quantity, evidence: Evidence, given: Iterable[Quantity]) -> 
 
 
 def _rounded(figure: Quantity, evidence: Evidence) -> bool:
-    """Whether the claim marks a figure as rounded or as a bound, and the lines have one near it: "circa 95 mila" for
-    94.603."""
+    """Whether the claim calls a figure rounded or a bound, and the lines have a figure near it.
+
+    For example, "circa 95 mila" ("about 95 thousand") is near 94.603.
+    """
     claim, words = evidence.claim, evidence.claim.spoken.review
     shares = [(len(claim.about & (line.stems | line.near)), line) for line in evidence.lines]
     most = max((share for share, _ in shares), default=0)
@@ -73,7 +77,8 @@ def _rounded(figure: Quantity, evidence: Evidence) -> bool:
 
 
 def _within_range(figure: Quantity, claim: ReadText, near: Iterable[Quantity]) -> bool:
-    """Whether the figure is one end of a rounded range ("circa 5-6 minuti") that contains a figure of the lines."""
+    """Whether the figure is one end of a rounded range ("circa 5-6 minuti", "about 5-6 minutes") that contains a figure
+    of the lines."""
     both = next((pair for pair in pairwise(claim.undated) if figure.start in (pair[0].start, pair[1].start)), None)
     if both is None or not _or().fullmatch(claim.text, both[0].end, both[1].start):
         return False
@@ -150,7 +155,10 @@ def _is_year(quantity: Quantity) -> bool:
 
 
 def _from_two(figure: Quantity, known: Iterable[Quantity], *, few: bool = False) -> bool:
-    """Whether a figure is the sum, difference, product, ratio or percentage of two others."""
+    """Whether a figure is the sum, difference, product, ratio or percentage of two figures in `known`.
+
+    With `few`, the result is False if `known` has more than four values: with more, chance alone gives many results.
+    """
     operands = [(quantity, value, dimension) for quantity in known for value, dimension in quantity.values()[:2]]
     if few and len(operands) > 4:
         return False
@@ -189,7 +197,8 @@ def _result(figure: Quantity, first: _Operand, second: _Operand, within: Decimal
 
 
 def _divided(figure: Quantity, operands: Iterable[Quantity]) -> bool:
-    """Whether a figure is another one of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)"."""
+    """Whether a figure is another one of the claim divided by a count: "4 ore (40 ore diviso 10 lezioni)" is 4 hours,
+    40 hours divided by 10 lessons."""
     return any(
         other and not others and its == dimension and one == value * other
         for first, second in permutations(operands, 2)
@@ -200,7 +209,7 @@ def _divided(figure: Quantity, operands: Iterable[Quantity]) -> bool:
 
 
 def _per_longer(figure: Quantity, operands: Iterable[Quantity]) -> bool:
-    """Whether a figure is a rate of the claim over a longer time: 49 € a month are 588 € a year."""
+    """Whether a figure is a rate of the claim, converted to a longer time: 49 € a month are 588 € a year."""
     return any(
         value == one * times and dimension == its
         for quantity in operands
@@ -211,7 +220,7 @@ def _per_longer(figure: Quantity, operands: Iterable[Quantity]) -> bool:
 
 
 def _step(value: Decimal) -> Decimal:
-    """The value of one step of the last digit that is not zero: 1000 in "95 mila"."""
+    """The value of one step of the last digit that is not zero: 1000 in "95 mila" (95 thousand)."""
     exponent = value.normalize().as_tuple().exponent
     return Decimal(1).scaleb(exponent if isinstance(exponent, int) else 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,8 @@ from cervella.prompt.layout import FoundMark, find_marks, strip_marks
 from cervella.text.language import Language
 from cervella.text.sentences import Quotable, quotables
 from cervella.types import Citation, CitedLines, Passage
+
+_logger = logging.getLogger("cervella")
 
 MOST_CLAIMS, MOST_CHARACTERS = 500, 50_000
 """Maximum number of distinct claims of one answer that are checked, and of their characters together."""
@@ -99,10 +102,17 @@ def find_citations(
 async def find_citations_within(
     seconds: float | None, text: str, sources: Mapping[str, Passage], lang: Language, **options: Any
 ) -> Citations:
-    """`find_citations` with a time limit in seconds; a long text is checked in a worker thread, off the event loop."""
+    """`find_citations` with a time limit in seconds; a long text is checked in a worker thread, off the event loop.
+
+    If a check fails, no claim is checked: `supported` is None in every citation.
+    """
     until = None if seconds is None else time.monotonic() + seconds
     work = partial(find_citations, text, sources, lang, until=until, **options)
-    return work() if len(text) <= _SHORT else await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+    try:
+        return work() if len(text) <= _SHORT else await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+    except Exception:  # the answer is complete and must not be lost
+        _logger.exception("the citations of an answer could not be checked")
+        return find_citations(text, sources, lang, **{**options, "until": 0.0})
 
 
 def looked_at(

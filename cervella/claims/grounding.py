@@ -14,7 +14,7 @@ from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 from cervella.claims.arithmetic import follows
-from cervella.claims.evidence import Evidence, Fact, Source, source_of
+from cervella.claims.evidence import Evidence, Fact, Line, Source, source_of
 from cervella.claims.misplaced import meant_line
 from cervella.claims.names import codes, is_known, names
 from cervella.text.detection import language_of
@@ -44,6 +44,8 @@ _ALL_WORDS = 0.99
 """The same threshold for a clause of two words."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
 """Minimum number of stems of a claim, and of a clause, that are compared."""
+_SHORTEST_ROOT = 5
+"""Minimum number of letters of a stem that may have one more in another form of the word."""
 _LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
 """Maximum number of characters, and of figures, dates and quotations, of one claim that are checked."""
 _LONGEST_GIVEN, _MOST_QUOTES, _SHOWN = 30_000, 50, 80
@@ -184,15 +186,29 @@ class Grounding:
             return False
         known = [(one, weight(one.about) or 1.0) for one in dict.fromkeys(line.statements)]
         for clause in dict.fromkeys(self.claim.statements):
-            least = _SAME_WORDS if len(clause.about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
-            if len(clause.about) < _FEWEST_OF_A_CLAUSE or self._evidence.scale.cover(clause.about, line) < least:
+            about = _in_stems_of(line, clause.about)
+            least = _SAME_WORDS if len(about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
+            if len(about) < _FEWEST_OF_A_CLAUSE or self._evidence.scale.cover(about, line) < least:
                 continue
-            shared = ((weight(one.about & clause.about), whole, one) for one, whole in known)
+            shared = ((weight(one.about & about), whole, one) for one, whole in known)
             backs = ((share, share / whole, one) for share, whole, one in shared)
             _, back, other = max(backs, key=lambda found: found[:2])
             if back >= least and clause.denies != other.denies and not (clause.unsure or other.unsure):
                 return True
         return False
+
+
+def _in_stems_of(line: Line, stems: frozenset[str]) -> frozenset[str]:
+    """The stems, with the line's form of those that differ in the last letter: the stemmer reads folded words, and
+    gives "respondió" and "respondieron" two stems."""
+    roots = {one[:-1]: one for one in line.stems if len(one) > _SHORTEST_ROOT}
+
+    def known(stem: str) -> str:
+        if stem in line.stems:
+            return stem
+        return stem[:-1] if stem[:-1] in line.stems and len(stem) > _SHORTEST_ROOT else roots.get(stem, stem)
+
+    return frozenset(map(known, stems))
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""Figures that the cited lines contain, but in another row, clause or line than the claim is about.
+"""Finds figures that the cited lines contain, but in another row, clause or line than the claim is about.
 
 A wrong digit may give a number of the table row below. The words of the claim decide which line it is about. If that
 line has another figure of the same kind, and the line with the claim's figure fits the claim less, the figure is
@@ -13,8 +13,9 @@ from cervella.claims.evidence import Evidence, Fact, Line
 from cervella.text.quantities import Quantity, same_unit, same_value
 
 _ROW_ONLY, _PROSE_ONLY, _ROW_SHARE, _LISTED = 0.2, 0.35, 0.4, 12
-"""Minimum share of a clause's weight in stems that only the neighbouring line has, in lists and tables, and in prose.
-Maximum ratio of the stems that only the line with the figure has to those. Maximum number of stems of a list's line."""
+"""The first two: minimum share of a clause's stems, by weight, that only the neighbouring line has, in lists and
+tables, and in prose. The third: maximum ratio of the stems that only the line with the figure has to those. The last:
+maximum number of stems of a line that counts as a list's."""
 _ALIKE, _MOST_OF = 0.6, 0.4
 """Minimum similarity of a claim and a line that it repeats. Minimum share of a claim's stems in a line it is about."""
 _FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
@@ -24,7 +25,10 @@ _MOST_CLAUSES = 12
 
 
 def meant_line(fact: Fact, evidence: Evidence) -> Line | None:
-    """The line that a claim is about, where that line has another figure or date; None where nothing is misplaced."""
+    """The line that a claim is about, if that line has another figure or date than `fact`, which is then misplaced.
+
+    None if nothing is misplaced.
+    """
     return _Place(fact, evidence).meant() if fact.lines else None
 
 
@@ -54,7 +58,8 @@ class _Place:
         )
 
     def _of_the_same_noun(self) -> Line | None:
-        """The line that counts the same noun ("16 agenti"), where no line with the figure has that noun."""
+        """The line that counts the same noun ("16 agenti", 16 agents), if no line with the claim's figure has that
+        noun."""
         noun = "" if self._fact.figure is None else self._claim.noun_after(self._fact.figure)
         if not noun or any(noun in line.stems or noun in line.near for line in self._fact.lines):
             return None
@@ -62,7 +67,8 @@ class _Place:
         return next((line for line in others if any(not self._claimed(one) for one in line.counted(noun))), None)
 
     def _anchored(self) -> Line | None:
-        """The line with all other figures of the clause, at least two, and with another one instead of this."""
+        """The line with all other figures of the clause, at least two, but with another figure in place of the
+        claim's."""
         anchors = [other for other in self._within if other is not self._fact and other.lines]
         if len(anchors) < _FEWEST_OF_A_CLAUSE:
             return None
@@ -72,7 +78,7 @@ class _Place:
         return next((line for line in shared if self._rivals(line, strictly=False)), None)
 
     def _repeated(self) -> Line | None:
-        """The line that the claim nearly repeats, where that line has another figure instead of this."""
+        """The line that the claim nearly repeats, if that line has another figure in place of the claim's."""
         about = self._claim.about
         alike = [line for line in self._lines if self._scale.likeness(about, line) >= _ALIKE]
         if len(about) < _FEWEST_OF_A_CLAUSE or any(
@@ -103,7 +109,7 @@ class _Place:
                 yield one
 
     def _coincidence(self) -> Line | None:
-        """The line with most of the claim's words, where the lines with the figure have none of them."""
+        """The line with most of the claim's words, if the lines with the claim's figure have none of these words."""
         about = self._about
         if self._fact.figure is None or len(about) < _FEWEST_WORDS:
             return None
@@ -114,7 +120,8 @@ class _Place:
         return best if best is not None and self._scale.cover(about, best) >= _MOST_OF else None
 
     def _other_part(self) -> Line | None:
-        """The line with the figure, where the figure is in another cell or clause of it than the claim is about."""
+        """The line with the claim's figure, if the figure is in another cell or clause of that line than the claim is
+        about."""
         figure, about = self._fact.figure, self._about
         if figure is None or not about:
             return None
@@ -151,7 +158,8 @@ class _Place:
         )
 
     def _clause(self) -> tuple[int, int]:
-        """Start and end of the clause that the figure belongs to: "A costa 3 e B costa 4" has two."""
+        """Start and end of the clause that the figure belongs to: "A costa 3 e B costa 4" (A costs 3 and B costs 4) has
+        two."""
         claim, whole = self._claim, (0, len(self._claim.text))
         if sum(one.figure is not None or bool(one.iso) for one in self._all) < 2:
             return whole

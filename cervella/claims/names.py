@@ -1,10 +1,10 @@
-"""Names in a claim: people, firms and places by their capital letters, products and versions by their digits."""
+"""Finds the names in a claim: people, firms and places by their capital letters, products and versions by their
+digits."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 from cervella.claims.evidence import Source
 from cervella.text.language import Language, fold, words
@@ -22,7 +22,7 @@ def names(claim: str, lang: Language) -> list[str]:
         if len(bare) >= 3 and bare[0].isupper() and fold(bare) not in lang.stop_words:
             if word is bare and _NO_NAME_BEFORE.search(claim[max(0, match.start() - 12) : match.start()]):
                 continue
-            if fold(bare) in _calendar(lang):
+            if fold(bare) in lang.calendar_names:
                 continue
             found.append(bare)
     return list(dict.fromkeys(found))
@@ -32,12 +32,13 @@ _CODE = re.compile(r"(?<![\w./-])(?=[\w./-]*[^\W\d_])(?=[\w./-]*\d)[^\W\d_][\w./
 
 
 def codes(claim: str) -> list[str]:
-    """The names of letters and digits together: `n1-standard-4`, `A100`. A figure with a unit is none."""
+    """The words of a claim that mix letters and digits: `n1-standard-4`, `A100`. A figure with its unit (`40km`) is not
+    one."""
     return [match.group() for match in _CODE.finditer(claim)]
 
 
 def is_known(name: str, sources: Sequence[Source]) -> bool:
-    """Whether a passage contains a name, or for each of its words one with the same beginning."""
+    """Whether a passage contains a name, or, for each word of the name, a word with the same beginning."""
     if any(letter.isdigit() for letter in name):
         return any(fold(name) in source.folded for source in sources)
     for word in words(name):
@@ -46,8 +47,3 @@ def is_known(name: str, sources: Sequence[Source]) -> bool:
             if not any(other.startswith(root) for source in sources for other in source.vocabulary):
                 return False
     return True
-
-
-@lru_cache(maxsize=16)
-def _calendar(lang: Language) -> frozenset[str]:
-    return frozenset(map(fold, (*lang.months, *lang.weekdays)))

@@ -33,7 +33,7 @@ from cervella.cli.output import (
 )
 from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError, refused
-from cervella.process.files import append_line, make_private_folder, open_private
+from cervella.process.files import append_line, make_private_folder, open_private, remove_incomplete_line
 from cervella.types import Answered, Event, Interrupted, Preview, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
 
@@ -302,9 +302,7 @@ def answered_rows(path: Path) -> Counter[str]:
                 f"The line {number} of {str(path)!r} is not a row of a batch.",
                 remedy="Name another file with --out, or remove that line.",
             ) from error
-    if len(whole) < len(lines):
-        with path.open("r+b") as file:
-            file.truncate(sum(map(len, whole)))
+    remove_incomplete_line(path)
     return done
 
 

@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError, refused
-from cervella.process.files import append_line, locked, make_private_folder, open_private, replace_file
+from cervella.process.files import (
+    append_line,
+    locked,
+    make_private_folder,
+    open_private,
+    remove_incomplete_line,
+    replace_file,
+)
 
 Condition: TypeAlias = Literal["soul", "none", "scrambled"]
 """The system prompt: the soul, nothing, or the soul's words in random order."""
@@ -224,10 +231,8 @@ class Run:
         with contextlib.ExitStack() as held:
             with unwritable(self.folder):
                 held.enter_context(locked(self.folder / _LOCK, busy=busy))
-                lines = self._lines()
+                remove_incomplete_line(self.folder / _OUTPUTS)  # its question is asked again
                 file = held.enter_context(open_private(self.folder / _OUTPUTS, "ab", buffering=0))
-                if lines and not lines[-1].endswith(b"\n"):  # incomplete after a crash: its question is asked again
-                    file.truncate(sum(map(len, lines[:-1])))
             yield lambda output: append_row(file, output.as_dict(), self.folder)
 
 

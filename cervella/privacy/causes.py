@@ -41,10 +41,11 @@ class Cause(Exception):
 
 
 def keyless(error: E, keys: Collection[str] = ()) -> E:
-    """Mask the keys in an error and in its causes, and return the same error.
+    """Mask the API keys in an error and in its causes, and return the same error.
 
-    A cause that is not a CervellaError becomes a `Cause`. Call this outside an `except` block, or after the error was
-    raised: otherwise Python adds the exception that is being handled as a new cause.
+    `keys` are the keys to mask; if it is empty, `known_keys()` are masked. A cause that is not a CervellaError becomes
+    a `Cause`. Call this outside an `except` block, or after the error was raised: otherwise Python adds the exception
+    that is being handled as a new cause.
     """
     _clean(error, keys or known_keys(), set())
     return error

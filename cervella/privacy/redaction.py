@@ -98,9 +98,10 @@ def _places(text: str, parts: Iterable[str]) -> Iterator[int]:
 
 
 def mask_secrets(text: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, int]:
-    """Replace every secret by `[REDATTO: kind]`, in the given language. Returns the text and the number of secrets.
+    """Replace every secret by a mask such as `[REDATTO: password]`. Returns the text and the number of secrets.
 
-    Line ends are kept: the further lines of a secret become `[…]`.
+    `language` is the language of the mask: `REDATTO` is Italian for "redacted". Line ends are kept: the further lines
+    of a secret become `[…]`.
 
     >>> mask_secrets("password: Segreta99!")
     ('password: [REDATTO: password]', 1)
@@ -110,7 +111,10 @@ def mask_secrets(text: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, int]
 
 
 def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, tuple[Redaction, ...]]:
-    """The text of a file with its secrets masked, and their positions."""
+    """The text of a file with its secrets masked, and the position of each secret.
+
+    `path` is stored with each position. `language` is the language of the masks.
+    """
     found = find_secrets(text)
     if not found:
         return text, ()
@@ -183,7 +187,8 @@ def _matches(rules: Iterable[tuple[Kind, re.Pattern[str]]], piece: str) -> Itera
 
 
 def _beside_names(piece: str) -> Iterator[Secret]:
-    """Values beside the name of a secret: `DB_PASSWORD = …`, `dbPassword: …`, «la password è …»."""
+    """Values beside the name of a secret: `DB_PASSWORD = …`, `dbPassword: …`, «la password è …» ("the password is
+    …")."""
     for name in names():
         done = 0
         for match in name.before.finditer(piece):

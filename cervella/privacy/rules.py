@@ -116,7 +116,8 @@ def is_card(text: str) -> bool:
 
 
 def stems() -> tuple[str, ...]:
-    """Parts of words in lower case. Every line with the name of a secret contains at least one of them."""
+    """Parts of the names of secrets, in lower case. A line that contains none of them names no secret, and the rules
+    for names skip it."""
     return tuple({stem for code in known_languages() for stem in language(code).redaction["stems"].split()})
 
 
@@ -126,7 +127,8 @@ class Name:
 
     kind: Kind
     says_enough: bool
-    """True if the names always mean a password. False for `token` or `chiave`, which have other meanings too."""
+    """True if the names always mean a password. False for `token` or `chiave` ("key"), which have other meanings
+    too."""
     before: re.Pattern[str]
     """Matches from the name to the start of the value. Groups: `said` is the text between the name and the `separator`,
     `quote` the opening quotation mark."""
@@ -140,7 +142,8 @@ _OF_NAMES = r"(?i:hash|salt|min|max|len|polic|reset|field|file|path|url|env|mana
 
 @lru_cache(maxsize=1)
 def names() -> tuple[Name, ...]:
-    """The names of secrets in all known languages."""
+    """The patterns for the names of secrets (`password`, `API key`, `token`, …) in all known languages, one entry a
+    group."""
     data = [language(code).redaction for code in known_languages()]
     verbs = "|".join(re.escape(verb) for one in data for verb in one["verbs"])
     after = (

@@ -6,6 +6,7 @@ The umask is not changed, because it belongs to the whole process. On Windows, f
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -20,6 +21,8 @@ from typing import IO, Any
 FILE_MODE = 0o600
 _ABANDONED_SECONDS = 3600.0
 """Age at which a temporary file is deleted: the process that made it must have been killed."""
+_DRAFT = re.compile(r"[0-9a-f]{12}\.partial(?:-wal|-shm|-journal)?")
+"""The end of the name of a temporary file, after the stem, and of the files that SQLite adds to it."""
 _FOLDER_MODE = 0o700
 _OWN = ".cervella"
 _READ_OR_WRITE = 0o066  # rights of group and others; the right to enter a folder (x) is kept, since the owner set it
@@ -75,7 +78,7 @@ def draft_of(path: Path, *, mode: int | None = FILE_MODE) -> Iterator[Path]:
 
     `mode` is the mode of the new file; None leaves it to the umask. Raises OSError with the file name of `path`.
     """
-    whole = Path(os.path.realpath(path))  # the target of a link is replaced, not the link
+    whole = _target(path)
     stem = f".{whole.name[:40]}."
     _sweep(whole.parent, stem)
     draft = whole.with_name(f"{stem}{secrets.token_hex(6)}.partial")
@@ -94,13 +97,18 @@ def draft_of(path: Path, *, mode: int | None = FILE_MODE) -> Iterator[Path]:
 
 
 def put_in_place(draft: Path, path: Path, *, durable: bool = True) -> None:
-    """Rename the temporary file to `path`, replacing an existing file and taking over its mode. Raises OSError.
+    """Rename the temporary file to `path`. Raises OSError.
+
+    An existing file is replaced; the new one gets its mode and, if this user may set them, its owner and group.
 
     `durable`: flush the file to disk first, so that a crash of the machine can't leave an empty file.
     """
-    whole = Path(os.path.realpath(path))
-    if whole.exists() and not _is_own(whole):
-        draft.chmod(stat.S_IMODE(whole.stat().st_mode))
+    whole = _target(path)
+    if whole.exists():
+        old = whole.stat()
+        _give(draft, old.st_uid, old.st_gid)
+        if not _is_own(whole):
+            draft.chmod(stat.S_IMODE(old.st_mode))
     if durable:
         flush(draft)
     os.replace(draft, whole)
@@ -109,12 +117,45 @@ def put_in_place(draft: Path, path: Path, *, durable: bool = True) -> None:
             flush(whole.parent)
 
 
+def _target(path: Path) -> Path:
+    """The file that a link leads to: it is replaced, not the link. Raises OSError for a link to itself."""
+    whole = Path(os.path.realpath(path))
+    if whole.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return whole
+
+
+def _give(path: Path, owner: int, group: int) -> None:
+    """Set owner and group as far as this user may: another owner only as root, the group as a member of it."""
+    if os.name == "nt" or (owner, group) == (path.stat().st_uid, path.stat().st_gid):
+        return
+    with contextlib.suppress(OSError):
+        try:
+            os.chown(path, owner, group)
+        except OSError:
+            os.chown(path, -1, group)
+
+
 def append_line(file: IO[bytes], text: str) -> None:
-    """Append a line to an unbuffered file and flush it to disk. Raises OSError."""
-    line = memoryview(text.encode("utf-8", "replace") + b"\n")
-    while line:  # a full disk may write only a part
-        line = line[file.write(line) :]
-    os.fsync(file.fileno())
+    """Append a line to an unbuffered file and flush it to disk. Raises OSError; a part of the line is removed then."""
+    line, written = memoryview(text.encode("utf-8", "replace") + b"\n"), 0
+    try:
+        while written < len(line):  # a full disk may write only a part
+            written += file.write(line[written:])
+        os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):  # a pipe has no position
+            if file.tell() == os.fstat(file.fileno()).st_size:  # another process may have appended more
+                file.truncate(file.tell() - written)
+        raise
+
+
+def remove_incomplete_line(path: Path) -> None:
+    """Remove the last line of a file, if it exists, unless the line is complete: a crash may have cut it off."""
+    if path.is_file():
+        data = path.read_bytes()
+        if not data.endswith(b"\n") and data:
+            os.truncate(path, data.rfind(b"\n") + 1)
 
 
 def flush(path: Path) -> None:
@@ -130,10 +171,9 @@ def flush(path: Path) -> None:
 
 def _sweep(folder: Path, stem: str) -> None:
     """Delete the drafts of processes that were killed, with the files that SQLite makes beside a draft."""
-    draft = re.compile(rf"{re.escape(stem)}[0-9a-f]{{12}}\.partial(-wal|-shm|-journal)?")
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):
-            if draft.fullmatch(name):
+            if name.startswith(stem) and _DRAFT.fullmatch(name, len(stem)):
                 with contextlib.suppress(OSError):
                     if time.time() - os.stat(folder / name).st_mtime > _ABANDONED_SECONDS:
                         os.unlink(folder / name)

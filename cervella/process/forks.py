@@ -1,8 +1,8 @@
-"""Protection against the effects of `os.fork`: the child has the memory of its parent, but only the forking thread.
+"""Protects against the effects of `os.fork`: the child has the memory of its parent, but only the forking thread.
 
-There are three dangers. A lock may be held by a thread that does not exist in the child. A library may wait forever
-for its threads. And a child that inherits an open SQLite connection assumes that it has the file locks of its parent,
-so that its writes are lost when the parent closes the file.
+There are three dangers. A lock may be held by a thread that does not exist in the child. A library may wait forever for
+its threads. And a child that inherits an open SQLite connection assumes that it has the file locks of its parent, so
+that its writes are lost when the parent closes the file.
 """
 
 from __future__ import annotations

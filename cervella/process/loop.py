@@ -1,4 +1,5 @@
-"""A background event loop, which lets synchronous callers run async code in scripts, threads and notebooks."""
+"""Runs an event loop in the background, so that synchronous callers can run async code in scripts, threads and
+notebooks."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ T = TypeVar("T")
 
 
 class _Portal:
-    """The running loop and its thread. It has no reference to the BackgroundLoop, whose finalizer stops it."""
+    """The running loop and its thread. It has no reference to its BackgroundLoop: that object can then be garbage
+    collected, and its finalizer stops the loop."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -105,7 +107,8 @@ class BackgroundLoop:
             raise
 
     def iterate(self, work: Callable[[], AsyncGenerator[T, None]]) -> Generator[T, None, None]:
-        """Yield the items of an async generator as they arrive. Closing this generator closes that one."""
+        """Yield the items of an async generator as they arrive. Closing the returned generator also closes the async
+        one."""
         items: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
         async def pump() -> None:

@@ -1,4 +1,4 @@
-"""The layout of a prompt, the citation marks in an answer, and the history of a conversation."""
+"""Lays out prompts, finds the citation marks of an answer, and prepares the history of a conversation."""
 
 from cervella.prompt.layout import (
     LAYOUT_VERSION as LAYOUT_VERSION,

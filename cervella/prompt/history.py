@@ -1,4 +1,5 @@
-"""The history of a conversation: conversion to messages, the search query of a follow-up question, and turns."""
+"""Prepares the history of a conversation: converts it to messages, groups these into turns, and builds the search query
+of a follow-up question."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:
 def query_after(
     question: str, before: Sequence[tuple[str, str | None]], lang: Language, persona: str | None = None
 ) -> str | None:
-    """The search query for a follow-up question: the query of the turn before, then the question. Else None.
+    """The search query for a follow-up question: the query of the turn before, then the question. None for any other
+    question.
 
     `before` are the earlier questions, oldest first, each with its query. A query that is None is rebuilt from the
     questions before it. `persona` is the persona's name: a question about her is never a follow-up.

@@ -1,4 +1,4 @@
-"""The layout of a prompt: how its parts become messages, and how citation marks are found in the answer.
+"""Turns the parts of a prompt into messages, and finds the citation marks in an answer.
 
 The parts that change come last, because prompt caches reuse a common prefix:
 
@@ -53,7 +53,7 @@ class FoundMark:
     """One citation mark in an answer."""
 
     mark: str
-    """The mark in normal form: `F1`."""
+    """The mark without brackets and spaces, with a capital letter: `F1`."""
     start: int
     """Offset in the text of the first bracket of its group."""
     end: int
@@ -63,7 +63,9 @@ class FoundMark:
 
 
 def find_marks(text: str) -> list[FoundMark]:
-    """The citation marks of an answer in order: `[F1]`, `[F1, F2]`, `[F1][F2]`, in any case. Code is ignored.
+    """The citation marks of an answer, in order: `[F1]`, `[F1, F2]`, `[F1][F2]`, in upper or lower case.
+
+    Marks in code are ignored.
 
     >>> [found.mark for found in find_marks("Sì [f1], forse [F2, F3]; `x[F4]`")]
     ['F1', 'F2', 'F3']
@@ -98,7 +100,10 @@ def strip_marks(text: str) -> str:
 
 
 def defuse_marks(text: str) -> str:
-    """The text with other brackets around everything that looks like a citation mark. The length does not change.
+    """A passage's text with other brackets around everything that looks like a citation mark, so that none is taken for
+    one.
+
+    The length does not change.
 
     >>> defuse_marks("vedi [F1]")
     'vedi ⟦F1⟧'
@@ -107,7 +112,11 @@ def defuse_marks(text: str) -> str:
 
 
 def instructions_for(lang: Language, *, today: str, passages: int, abstain: bool = False) -> str:
-    """The instructions of a prompt: today's date, how to cite, how to abstain. `today` is an ISO 8601 date."""
+    """The instructions of a prompt: today's date, how to cite, how to abstain.
+
+    `today` is an ISO 8601 date. `passages` is the number of passages in the prompt; if it is 0, sources are not
+    mentioned. `abstain` adds a warning that probably no passage answers the question.
+    """
     text = lang.prompt["instructions" if passages else "without_passages"]
     text = text.format(today=lang.format_date(today), abstention=lang.abstention)
     return f"{text}\n{lang.prompt['doubtful']}" if abstain and passages else text
@@ -162,6 +171,6 @@ def without(prompt: Prompt, marks: Collection[str]) -> Prompt:
 
 
 def estimate_tokens(messages: Iterable[Message] | str) -> int:
-    """Estimate the tokens of messages or a text as ceil(characters / 3), which is rather too high for Italian."""
+    """Estimate the tokens of messages or a text as ceil(characters / 3), which is a little too many for Italian."""
     texts = (messages,) if isinstance(messages, str) else (message.content for message in messages)
     return -(-sum(map(len, texts)) // 3)

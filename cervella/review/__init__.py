@@ -1,1 +1,1 @@
-"""A second pair of hands on an answer: the verdict, the second opinion, the revision."""
+"""Reviews an answer: checks it without a model, asks a second brain for its opinion, and has it revised."""

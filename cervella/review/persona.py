@@ -23,7 +23,7 @@ SOUL_KINDS: Mapping[str, str] = {
     "identity": "The persona gives herself another name.",
     "language": "The answer is neither in the persona's language nor in that of the question.",
 }
-"""For each kind of issue, its description."""
+"""For each kind of issue that breaks a rule of the soul, the sentence that describes the issue to the user."""
 _CHECKS = {
     "no_empty_phrases": "empty_phrase",
     "gender": "gender",
@@ -38,10 +38,12 @@ _DECLARED = {"no_empty_phrases": "empty_phrases", "gender": "gender", "address":
 def soul_issues(
     text: str, traits: PersonaTraits, lang: Language, *, passages: Sequence[Passage] = (), question: str = ""
 ) -> list[tuple[str, str]]:
-    """The kind of each broken rule, with the words that break it.
+    """Find the rules of the soul that an answer breaks: pairs of a kind of `SOUL_KINDS` and the words that break the
+    rule.
 
-    Sentences copied word for word from a passage are not checked. The answer may be in the language of the question, or
-    in a language that the question names.
+    A rule that `traits` do not declare is not checked. Sentences copied word for word from a passage are not checked
+    either. The answer may be in the persona's language, in the language of `question`, or in a language that the
+    question names. `lang` is the language whose rules split the text into sentences.
     """
     own = _own_words(text, passages, lang)
     found = []
@@ -61,7 +63,8 @@ def soul_issues(
 
 
 def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
-    """The answer without citation marks, without sentences copied from the passages, and without their symbols."""
+    """The persona's own words in an answer: without citation marks, without sentences copied from the passages, and
+    without symbols that occur in the passages."""
     known = " ".join(normal(f"{passage.lead} {passage.text}") for passage in passages)
     # One or two words count as copied only if they are a whole sentence of a passage.
     whole = {normal(p.text[one.start : one.end]) for p in passages for one in quotables(p.text, lang)}

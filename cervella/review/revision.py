@@ -5,6 +5,7 @@ If a second opinion or a revision fails, the answer is kept and the verdict cont
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,11 +21,13 @@ from cervella.errors import BrainError, CervellaError
 from cervella.prompt.layout import strip_marks
 from cervella.protocols import optional_members
 from cervella.review.second_opinion import issues_of, read_opinion, review_prompt, revision_prompt
-from cervella.review.verdict import review_text
+from cervella.review.verdict import review_text, unchecked
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply
 from cervella.types.deadline import Deadline
-from cervella.types.verdict import ReviewVerdict, SecondOpinion
+from cervella.types.verdict import UNEXPECTED_ERROR, ReviewVerdict, SecondOpinion
+
+_logger = logging.getLogger("cervella")
 
 _STALE = "stale"
 Remade = Callable[[Completion], Awaitable[Reply]]
@@ -35,7 +38,12 @@ _Reviewed = tuple[ReviewVerdict, tuple[Attempt, ...]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Review:
-    """The settings of a review. Without `second`, only the checks decide."""
+    """Reviews answers, and has them revised, with the settings below.
+
+    `lang` is the language of the knowledge base. `traits` are the persona's rules to check; None checks none. An answer
+    with a score below `threshold` is refused. `rounds` is the maximum number of revisions. `second` is the brain that
+    gives the second opinion; without it, only the checks decide.
+    """
 
     lang: Language
     traits: PersonaTraits | None
@@ -44,7 +52,11 @@ class Review:
     second: Shielded | None = None
 
     async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
-        """The verdict on an answer, and the calls made for it. Failures of the second brain are not raised."""
+        """Check an answer, ask the second brain for its opinion, and return the verdict with the calls that were made.
+
+        The second brain is not asked about an empty answer, a refusal, or an answer that only says that it does not
+        know. If the checks or the second brain fail, the verdict contains the error; nothing is raised.
+        """
         left = deadline.left()
         checks = partial(
             review_text,
@@ -59,7 +71,11 @@ class Review:
             stale=[citation.mark for citation in reply.citations if citation.changed],
             until=None if left is None else time.monotonic() + left,
         )
-        verdict = await anyio.to_thread.run_sync(checks, abandon_on_cancel=True)
+        try:
+            verdict = await anyio.to_thread.run_sync(checks, abandon_on_cancel=True)
+        except Exception as error:
+            _code_of(error)
+            return unchecked(reply.text, threshold=self.threshold), ()
         if self.second is None or reply.finish_reason == "refusal" or not reply.text.strip():
             return verdict, ()
         if reply.abstained and _says_nothing_else(reply.text):
@@ -80,13 +96,15 @@ class Review:
             tainted=reply.tainted,
             reason=f"second opinion on the answer of {reply.brain}",
         )
+        attempts: tuple[Attempt, ...] = ()
         try:
             done = await _answer(other, asked, deadline)
-        except CervellaError as error:
-            failed = SecondOpinion(brain=other.name, error=error.code)
-            return replace(verdict, second=failed), tuple(getattr(error, "attempts", ()))
+            attempts = done.attempts
+            opinion = read_opinion(done.text, self.lang)
+        except Exception as error:
+            failed = SecondOpinion(brain=other.name, error=_code_of(error))
+            return replace(verdict, second=failed), attempts or tuple(getattr(error, "attempts", ()))
         found = SecondOpinion(brain=done.attempts[-1].brain if done.attempts else other.name, model=done.model)
-        opinion = read_opinion(done.text, self.lang)
         if done.finish_reason == "refusal" or not opinion.readable:
             error_code = "refusal" if done.finish_reason == "refusal" else "unreadable"
             return replace(verdict, second=replace(found, error=error_code)), done.attempts
@@ -100,11 +118,14 @@ class Review:
         return verdict, done.attempts
 
     async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, deadline: Deadline, remade: Remade) -> Reply:
-        """The answer with its verdict, or a revision of it with its verdict, if the revision is better."""
+        """Review an answer and, while it is refused, have the brain `first` revise it, at most `rounds` times.
+
+        Returns the best version with its verdict. `remade` turns each revision into a Reply.
+        """
         verdict, calls = await self.review(prompt, reply, deadline)
         attempts = [*reply.attempts, *calls]
         kept, score = reply, verdict.score
-        rounds, error = 0, None
+        rounds, error = 0, verdict.error
         most = 0 if reply.finish_reason == "refusal" else self.rounds  # a refused question is not sent again
         while rounds < most and _can_be_improved(verdict) and not optional_members(first.brain).quotes_only:
             rounds += 1
@@ -112,18 +133,19 @@ class Review:
             asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
             try:
                 done = await _answer(first, asked, deadline)
-            except CervellaError as failure:
+                attempts += done.attempts
+                new = None if done.finish_reason == "refusal" else await remade(done)
+            except Exception as failure:
                 attempts += getattr(failure, "attempts", ())
-                error = failure.code
+                error = _code_of(failure)
                 break
-            attempts += done.attempts
-            if done.finish_reason == "refusal":
+            if new is None:
                 error = "refusal"
                 break
-            new = await remade(done)
             new = replace(new, tainted=new.tainted or kept.tainted)
             judged, calls = await self.review(prompt, new, deadline)
             attempts += calls
+            error = judged.error
             judged = _still_refused(judged, verdict)
             if not _better(judged, new, verdict, kept):
                 break
@@ -140,20 +162,24 @@ def _answering(reply: Reply) -> Sequence[Attempt]:
 
 
 def _shown(prompt: Prompt, reply: Reply) -> Mapping[str, Passage]:
-    """The passages that were sent to the brain that answered, by citation mark."""
+    """The passages that were sent to the brain that answered, by citation mark. All of the prompt if no call is
+    recorded."""
     calls = _answering(reply)
     return {mark: passage for mark, passage in prompt.sources.items() if not calls or mark in calls[0].shown}
 
 
 def _can_be_improved(verdict: ReviewVerdict) -> bool:
-    """Whether a revision could be approved. A revision can't help if only stale sources are the problem."""
+    """Whether a revision could be approved. It can't if the checks failed, or if only stale sources are the problem."""
     refused = verdict.second is not None and verdict.second.approved is False
     serious = {issue.kind for issue in verdict.issues if issue.serious}
-    return not verdict.approved and (refused or serious != {_STALE})
+    return not verdict.approved and verdict.error is None and (refused or serious != {_STALE})
 
 
 def _another(second: Shielded, reply: Reply) -> Shielded | None:
-    """The second brain without members whose name or model equals that of the answer. None if no member is left."""
+    """The second brain, if neither its name nor its model is that of the answer; otherwise None.
+
+    If the second brain is a fallback or a router, those of its brains that may have given the answer are left out.
+    """
     calls = _answering(reply)
     names = {reply.brain, *(one.brain for one in calls)}
     weights = {reply.model, *(one.model for one in calls)} - {""}
@@ -162,6 +188,14 @@ def _another(second: Shielded, reply: Reply) -> Shielded | None:
     if len(others) == len(every):
         return second
     return Fallback(others) if len(others) > 1 else others[0] if others else None
+
+
+def _code_of(error: Exception) -> str:
+    """The reason that a verdict gives for an error. An error that is not one of this package is logged."""
+    if isinstance(error, CervellaError):
+        return error.code
+    _logger.error("a review failed; the answer is kept", exc_info=error)
+    return UNEXPECTED_ERROR
 
 
 async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Completion:
@@ -174,7 +208,7 @@ async def _answer(shielded: Shielded, prompt: Prompt, deadline: Deadline) -> Com
 
 
 _MAX_ABSTENTION = 2_000
-"""Maximum characters of an answer that is treated as a pure abstention; this also bounds the work."""
+"""Maximum characters of an answer that is tested for saying only "I don't know": keeps the time of the test short."""
 
 
 @lru_cache(maxsize=1)
@@ -200,7 +234,10 @@ def _says_nothing_else(text: str) -> bool:
 
 
 def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
-    """The verdict on a revision. If the second brain refused the answer and gives no opinion now, it stays refused."""
+    """The verdict `new` on a revision of an answer whose verdict was `old`.
+
+    If the second brain refused the answer and could not give an opinion on the revision, the revision is refused too.
+    """
     if old.second is None or old.second.approved is not False or new.second is None or new.second.error is None:
         return new
     opinion = tuple(issue for issue in old.issues if issue.by != "checks")
@@ -208,7 +245,12 @@ def _still_refused(new: ReviewVerdict, old: ReviewVerdict) -> ReviewVerdict:
 
 
 def _better(new: ReviewVerdict, revision: Reply, old: ReviewVerdict, kept: Reply) -> bool:
-    """Whether a revision is better than the answer that it revises."""
+    """Whether a revision is better than the text `kept` that it revises.
+
+    It is better if it is approved and the text was not, or has a higher score; the second opinion's score decides a
+    tie. An empty revision is never better. Neither is one that only abstains, if the text has a supported citation and
+    most of its claims are correct.
+    """
     if not revision.text.strip():
         return False
     if revision.abstained and any(citation.supported for citation in kept.citations):

@@ -23,7 +23,7 @@ from cervella.types.verdict import ReviewIssue
 _REVIEW_TOKENS = 700
 _LONGEST_ISSUE, _MOST_ISSUES = 400, 12
 _LONGEST_OPINION, _MOST_OBJECTS = 20_000, 50
-"""Characters of an opinion that are parsed, and positions in it at which a JSON object is tried."""
+"""Maximum characters of an opinion that are parsed, and maximum number of `{` in it at which a JSON object is tried."""
 _CRITERIA = ("facts", "sources", "soul", "form")
 _GRADE = r"[*_ \t]*[:=\-–—]?[*_ \t]*(?P<grade>\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|%s)\s*(?P<highest>\d{1,3}))?"
 _KEPT_HINTS = ("language", "confidence", "batch")
@@ -38,7 +38,7 @@ class Opinion:
     score: float | None = None
     """The mean of the grades, else the total that the text states. None if there is neither."""
     approved: bool | None = None
-    """The verdict that the text states. None if it states none."""
+    """Whether the text says that the answer is approved (True) or rejected (False). None if it says neither."""
     problems: tuple[str, ...] = ()
 
     @property
@@ -47,7 +47,11 @@ class Opinion:
 
 
 def review_prompt(prompt: Prompt, answer: str, lang: Language, *, tainted: bool, reason: str) -> Prompt:
-    """The prompt for a second opinion: soul, passages, question and the answer to check, without the history."""
+    """The prompt for a second opinion: soul, passages, question and the answer to check, without the history.
+
+    `tainted` is true if the answer may contain local-only text: the prompt is then not sent to a cloud brain. `reason`
+    is stored with the call and says why it was made.
+    """
     texts = lang.review
     question = "\n\n".join((prompt.question, f"{texts['answer']}\n{_fenced(answer)}", str(texts["form"]).strip()))
     return replace(
@@ -70,7 +74,10 @@ def review_prompt(prompt: Prompt, answer: str, lang: Language, *, tainted: bool,
 def revision_prompt(
     prompt: Prompt, answer: str, issues: Sequence[ReviewIssue], lang: Language, *, tainted: bool
 ) -> Prompt:
-    """The prompt for a revision by the brain that answered: the question, its answer and the issues."""
+    """The prompt that asks for a revision: the prompt of the answer with the answer and its issues after the question.
+
+    `tainted` is true if the answer may contain local-only text: the prompt is then not sent to a cloud brain.
+    """
     texts = lang.review
     listed = "\n".join(f"- {_worded(issue, lang)}" for issue in issues[:_MOST_ISSUES])
     revise = str(texts["revise"]).strip().replace("{issues}", listed)
@@ -91,7 +98,10 @@ def _kept(prompt: Prompt, *names: str) -> dict[str, Any]:
 
 
 def _worded(issue: ReviewIssue, lang: Language) -> str:
-    """The description of an issue in the language of the knowledge base, with the most similar cited line."""
+    """An issue as text of the revision prompt, in the language `lang`.
+
+    It also names the cited line that is most similar to the claim and the other passages that contain the claim.
+    """
     texts: Mapping[str, str] = lang.review["issues"]
     kind = issue.kind if issue.kind in texts and issue.kind in ISSUE_KINDS else "soul"
     words = texts[kind].replace("{kind}", issue.kind).replace("{text}", _short(issue.text))
@@ -113,9 +123,10 @@ def _fenced(text: str) -> str:
 
 
 def read_opinion(text: str, lang: Language) -> Opinion:
-    """Parse a second opinion, written as JSON or as lines in any order.
+    """Parse a second opinion: its grade for each criterion, its verdict and its list of problems.
 
-    A grade written with "/100" is divided by 10. Any other grade above 10 is ignored.
+    The opinion may be JSON or lines in any order, in any known language. A grade written with "/100" is divided by 10.
+    Any other grade above 10 is ignored. The example is an Italian opinion: facts 4, sources 9, and one problem.
 
     >>> opinion = read_opinion("FATTI: 4\\nFONTI: 9/10\\nPROBLEMI:\\n- «3 ore»: la fonte dice 3 giorni", language("it"))
     >>> opinion.score, opinion.problems
@@ -224,7 +235,10 @@ def _problems(text: str, languages: Sequence[Language]) -> tuple[str, ...]:
 
 
 def issues_of(opinion: Opinion, brain: str, answer: str, *, serious: bool) -> list[ReviewIssue]:
-    """The problems of a second opinion as issues of the brain that found them."""
+    """The problems of a second opinion as issues of the answer.
+
+    `brain` is the name of the brain that gave the opinion. `serious` is true if the issues prevent approval.
+    """
     found = []
     for problem in opinion.problems:
         marks = tuple(dict.fromkeys(mark.mark for mark in find_marks(problem)))

@@ -1,8 +1,8 @@
-"""The verdict of the checks without a model: they compare an answer with its sources and with the rules of the soul.
+"""Checks an answer without a model: compares it with its sources and with the rules of the soul.
 
-The score, 0 to 10, is the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue gets 10; with
-one, at most 5, and less the larger the share of claims that have one. With the default threshold of 9, one serious
-issue of `facts`, `sources` or `soul` is enough to refuse an answer.
+The score, 0 to 10, is the weighted mean of four criteria, `WEIGHTS`. A criterion without a serious issue gets 10. With
+one, it gets 5 times the share of the claims that have none. With the default threshold of 9, one serious issue of
+`facts`, `sources` or `soul` is enough to refuse an answer.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from cervella.checks import MOST_CHARACTERS
 from cervella.checks.check import PersonaTraits
@@ -21,14 +22,16 @@ from cervella.text.detection import language_of
 from cervella.text.language import Language
 from cervella.text.sentences import quotables
 from cervella.types import Passage
-from cervella.types.verdict import ReviewIssue, ReviewVerdict
+from cervella.types.verdict import UNEXPECTED_ERROR, ReviewIssue, ReviewVerdict
 
 THRESHOLD = 9.0
 """Default minimum score, 0 to 10, of an approved answer."""
 _MAX_CLAIMS, _MAX_CHARACTERS = 250, 30_000
-"""Claims with a citation mark that are compared with the passages, and their characters; the same again without one."""
+"""Maximum number of claims that are compared with the passages, and of their characters together. The limits apply once
+to the claims with a citation mark and once to those without."""
 _SHOWN, _MAX_SEARCHED = 80, 200_000
-"""Characters of an unchecked claim that an issue shows, and of all claims that a sentence is searched in."""
+"""Characters of an unchecked claim that its issue shows. Characters of all claims with a citation mark, together, in
+which `_unmarked` looks for a sentence."""
 WEIGHTS = {"facts": 0.4, "sources": 0.3, "soul": 0.2, "form": 0.1}
 """The weight of each criterion in the score."""
 ISSUE_KINDS = {
@@ -53,6 +56,12 @@ ISSUE_KINDS = {
 """For each kind of issue, the criterion that it lowers and its description. The soul's rules are in `SOUL_KINDS`."""
 
 
+def unchecked(text: str, *, threshold: float) -> ReviewVerdict:
+    """The verdict on an answer whose checks failed: it is not approved."""
+    issue = replace(_unread(text), problem="The checks failed: this answer was not checked.")
+    return ReviewVerdict(approved=False, score=0.0, issues=(issue,), threshold=threshold, error=UNEXPECTED_ERROR)
+
+
 def review_text(
     text: str,
     sources: Mapping[str, Passage],
@@ -66,11 +75,12 @@ def review_text(
     stale: Collection[str] = (),
     until: float | None = None,
 ) -> ReviewVerdict:
-    """Compare an answer with its passages, given by citation mark. No model is called.
+    """Compare an answer with its passages and return the verdict. No model is called.
 
-    The answer may repeat `question` and `given` (today's date, earlier turns) without a citation. Without `traits` the
-    rules of the soul are not checked. `stale` are the marks of passages whose file has changed or was deleted since it
-    was indexed. A refusal counts as an empty answer. The checks stop when `time.monotonic()` passes `until`; an
+    `sources` maps each citation mark to its passage. The answer may repeat `question` and `given` (today's date,
+    earlier turns) without a citation. Without `traits` the rules of the soul are not checked. `stale` are the marks of
+    passages whose file has changed or was deleted since it was indexed. `finish_reason` is that of the answer; a
+    refusal counts as an empty answer. The checks stop when `time.monotonic()` passes `until`, if it is given; an
     unchecked claim becomes an issue of kind `unread`.
     """
     if finish_reason == "refusal":
@@ -128,7 +138,10 @@ _WORD_KINDS = frozenset({"words", "source", "name", "negation", "row"})
 
 
 def _in_language_of_question(claim: str, question: str, lang: Language) -> bool:
-    """Whether a claim is written in the question's language and not in `lang`; a short claim counts as such."""
+    """Whether a claim is in the question's language, and that is not `lang`, the language of the passages.
+
+    If a claim is too short to tell, it counts as written in the question's language.
+    """
     asked = language_of(question, lang)
     return asked is not lang and language_of(claim, asked) is asked
 

@@ -1,4 +1,4 @@
-"""The Constitution: a markdown document whose text is the system prompt."""
+"""Reads the Constitution, a markdown document whose text is the system prompt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from cervella.prompt.layout import estimate_tokens
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language as language_of
 
 RETRIEVAL_ONLY = "<!-- cervella: solo-ricerca -->"
-"""A comment on the line after a heading. It excludes the section from the system prompt; a search still finds it."""
+"""A comment (`solo-ricerca` is Italian for "search only") that its author writes on the line after a heading. It
+excludes the section from the system prompt; a search still finds the section."""
 
 _MARKER = re.compile(r"<!--\s*cervella:\s*solo-ricerca\s*-->", re.IGNORECASE)
 _ANY_MARKER = re.compile(r"<!--\s*cervella:.*?(?:-->|\Z)", re.IGNORECASE | re.DOTALL)
@@ -38,11 +39,11 @@ class Section:
     """1-based, inclusive."""
     text: str
     kept: bool
-    """Whether it is part of the system prompt."""
+    """Whether the section is part of the system prompt."""
 
     @property
     def tokens(self) -> int:
-        """ceil(characters / 3)."""
+        """The estimated number of tokens of the section: ceil(characters / 3)."""
         return estimate_tokens(self.text)
 
 
@@ -63,7 +64,7 @@ class Constitution:
         object.__setattr__(self, "fingerprint", hashlib.sha256(prompt).hexdigest())
 
     def system_prompt(self) -> str:
-        """The kept sections of the Constitution and of the further files, separated by a blank line.
+        """The text of all files, without the excluded sections, with a blank line between the files.
 
         The library adds no text. Line ends become \\n, so that the soul is the same on every operating system.
         """
@@ -75,7 +76,7 @@ class Constitution:
 
     @property
     def tokens(self) -> int:
-        """ceil(characters / 3) of the system prompt."""
+        """The estimated number of tokens of the system prompt: ceil(characters / 3)."""
         return estimate_tokens(self.system_prompt())
 
     @classmethod
@@ -90,8 +91,10 @@ class Constitution:
     ) -> Constitution:
         """Read the Constitution from a file, followed by the files in `also`.
 
-        `max_tokens` limits ceil(characters / 3) of the kept text. The default of `name` is the trait `nome: …`, else
-        the first heading. Raises SoulError if a file can't be read, or its text is empty, too long or has a secret.
+        `language` is the ISO 639-1 code of the persona's language. `max_tokens` limits the system prompt, estimated as
+        ceil(characters / 3). `name` is the persona's name; the default is the trait `nome: …` ("name"), else the first
+        heading, else the name of the file. Raises SoulError if a file can't be read or contains a secret, or if the
+        system prompt is empty or too long.
         """
         paths = [Path(path), *map(Path, also)]
         if len(set(paths)) < len(paths):
@@ -152,7 +155,11 @@ def _read(path: Path) -> tuple[str, str]:
 
 
 def sections_of(text: str, path: Path = Path()) -> list[Section]:
-    """The sections of a text, in order. Raises SoulError for a comment that is not after a heading."""
+    """Split a markdown text at its headings into sections, in order.
+
+    Raises SoulError if a comment such as `RETRIEVAL_ONLY` is misspelt or is not on the line after a heading, because it
+    would then exclude no section. `path` is the file of the text.
+    """
     from markdown_it import MarkdownIt
 
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also cut at form feeds

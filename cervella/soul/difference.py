@@ -1,4 +1,4 @@
-"""The sentences that differ between two versions of a soul."""
+"""Finds the sentences that differ between two versions of a soul."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class Change:
 
 
 def changed_sentences(before: str, after: str, language: Language) -> tuple[Change, ...]:
-    """The changes in the order of the new text. White space and line breaks are ignored.
+    """The sentences that were removed from the text `before` or added in the text `after`, in the order of `after`.
+
+    White space and line breaks are ignored. In the example, "I speak little" has become "I speak much".
 
     >>> from cervella.text.language import language
     >>> old, new = "# Io\\n\\nSono calma. Parlo\\npoco.\\n", "# Io\\n\\nSono calma. Parlo molto.\\n"

@@ -1,6 +1,6 @@
-"""The lock file `soul.lock`: the version of the soul that its owner approved.
+"""Reads and writes the lock file `soul.lock`, which records the version of the soul that its owner approved.
 
-It contains the fingerprint and the text of the soul, the checksums of its source files, its language, the layout
+The file contains the fingerprint and the text of the soul, the checksums of its source files, its language, the layout
 version of the prompt, the number of tokens for each brain, and the last verdict of the soul test for each brain and
 model. Verdicts are dropped when the fingerprint or the language changes.
 """
@@ -64,7 +64,8 @@ class Verdict:
 
     @property
     def stale(self) -> bool:
-        """Whether the test used another layout version than the current one."""
+        """Whether the test used prompts of another layout version than the current one: its result may no longer
+        hold."""
         return self.layout != LAYOUT_VERSION
 
 
@@ -84,7 +85,7 @@ class Lock:
     """SHA-256 of each source file, by its path relative to the folder of the lock file."""
     brains: tuple[BrainTokens, ...] = ()
     verdicts: Mapping[tuple[str, str], Verdict] = field(default_factory=dict)
-    """By brain and model."""
+    """The last verdict of the soul test for each pair of brain and model."""
     others: Mapping[str, Any] = field(default_factory=dict)
     """Keys that the owner added to the file. They are kept unchanged."""
     head: str = _HEAD
@@ -92,7 +93,7 @@ class Lock:
 
     @property
     def tokens(self) -> int:
-        """ceil(characters / 3)."""
+        """The estimated number of tokens of the soul: ceil(characters / 3)."""
         return estimate_tokens(self.text)
 
     @classmethod
@@ -105,10 +106,11 @@ class Lock:
         earlier: Lock | None = None,
         today: str | None = None,
     ) -> Lock:
-        """Make the lock of a soul, to be written to `path`.
+        """Make the lock of a soul, to be written to `path`. `brains` are its token counts.
 
-        From an `earlier` lock it keeps the owner's own keys. If the soul is the same, it also keeps the day, the
-        verdicts, and the token counts of brains that can't be asked now.
+        From an `earlier` lock it keeps the owner's own keys. If fingerprint and language are the same, it also keeps
+        the day, the verdicts, and the token counts of brains that can't be asked now. Otherwise the day is `today`, by
+        default the current one.
         """
         text = soul.system_prompt()
         files = getattr(soul, "files", ())
@@ -133,16 +135,18 @@ class Lock:
         return replace(new, locked=earlier.locked, verdicts=earlier.verdicts, brains=counts)
 
     def same_soul(self, other: Lock) -> bool:
-        """Whether fingerprint and language are the same."""
+        """Whether both locks pin the same soul: their fingerprint and their language are equal."""
         return (self.fingerprint, self.language) == (other.fingerprint, other.language)
 
     def changes_to(self, other: Lock) -> tuple[Change, ...]:
-        """The sentences that differ in the other soul. Empty if only white space or line breaks differ."""
+        """The sentences that were removed or added between this soul and that of `other`. Empty if only white space or
+        line breaks differ."""
         code = other.language if other.language in known_languages() else DEFAULT_LANGUAGE
         return changed_sentences(self.text, other.text, language(code))
 
     def changed_files(self, other: Lock) -> tuple[str, ...]:
-        """Source files that were changed, added or removed, including changes outside the system prompt."""
+        """The paths of the source files that differ between this lock and `other`: changed, added or removed. A change
+        in a section that is excluded from the system prompt counts too."""
         paths = dict.fromkeys((*self.files, *other.files))
         return tuple(path for path in paths if self.files.get(path) != other.files.get(path))
 
@@ -212,9 +216,11 @@ def record_verdict(
     layout: int = LAYOUT_VERSION,
     date: str | None = None,
 ) -> bool:
-    """Store the result of a soul test in the lock file. Returns False if there is no lock or it pins another soul.
+    """Store the result of a soul test in the lock file at `path`, and return True.
 
-    Raises SoulError if the lock can't be read or written.
+    Returns False, without writing, if there is no file or if its fingerprint or language is not the tested soul's.
+    `date` is the day of the test, by default today; the other values are those of `Verdict`. Raises SoulError if the
+    lock can't be read or written.
     """
     result = Verdict(
         brain=brain,
@@ -252,7 +258,7 @@ def _relative(file: Path, lock: Path) -> str:
 
 
 def _written(value: Any) -> Any:
-    """The value without keys that are None, which TOML can't express."""
+    """The value without the keys whose value is None, because TOML has no None."""
     if isinstance(value, Mapping):
         return {key: _written(one) for key, one in value.items() if one is not None}
     return [_written(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -15,10 +15,12 @@ _logger = logging.getLogger("cervella.soul")
 
 
 def held_against_lock(soul: Soul, path: str | os.PathLike[str], *, strict: bool | None = None) -> None:
-    """Log a warning if the soul differs from its lock file; if `strict`, raise SoulChangedError.
+    """Compare a soul with the lock file at `path`. If they differ, log a warning or, if `strict`, raise
+    SoulChangedError.
 
-    With `strict=None` it is strict if the environment variable `CI` is true. Without a lock file nothing happens. A
-    lock file that can't be read is an error if strict, else a warning. The log record's `lock` is the path of the file.
+    With `strict=None` the check is strict if the environment variable `CI` is true. Without a lock file nothing
+    happens. A lock file that can't be read is an error if the check is strict, else a warning. The log record of a
+    warning has the path of the file as `lock`.
     """
     path = Path(path)
     if not path.exists():
@@ -38,14 +40,18 @@ def held_against_lock(soul: Soul, path: str | os.PathLike[str], *, strict: bool 
 
 
 def is_strict(strict: bool | None) -> bool:
-    """`strict` itself; if it is None, whether the environment variable `CI` is true."""
+    """Whether a changed soul is an error (True) or only a warning (False).
+
+    This is `strict`, if it is given. If it is None, it is whether the environment variable `CI` is true.
+    """
     if strict is not None:
         return strict
     return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
 
 
 def soul_changed(lock: Lock, found: Lock, path: Path) -> SoulChangedError:
-    """The error for a soul that differs from its lock file."""
+    """The error for a soul that differs from its lock file. `lock` is the file's content, `found` the lock of the soul
+    now."""
     if lock.fingerprint != found.fingerprint:
         subject, locked, now = "The soul", lock.fingerprint, found.fingerprint
         change = f"its fingerprint was {locked[:12]}…, and is {now[:12]}… now"
@@ -61,7 +67,7 @@ def soul_changed(lock: Lock, found: Lock, path: Path) -> SoulChangedError:
 
 
 def stale_told(lock: Lock) -> str:
-    """The warning about verdicts of tests that used another layout of the prompt."""
+    """The text of the warning that the soul was tested with prompts of another layout than the current one."""
     brains = ", ".join(f"{one.brain} ({one.model})" for one in lock.stale_verdicts)
     return (
         f"Prompts are laid out in another way (version {LAYOUT_VERSION}) than when the soul was tested with {brains}: "

@@ -1,4 +1,4 @@
-"""The traits that a Constitution declares of the persona. Probes and checks use them.
+"""Reads the traits of the persona (name, gender, tone, …) that a Constitution declares. Soul tests and checks use them.
 
 They are in a section TRATTI (TRAITS, TRAÇOS), one `- key: value` per line; a list may be indented below its key. Keys
 are recognised in every known language, without regard to accents and case. Each key of `[soul.traits]` in cervella.toml
@@ -35,7 +35,7 @@ class Traits:
     language: str
     """ISO 639-1 code. The language of the soul, if the traits declare none that is supported."""
     role: str | None = None
-    """The persona's relation to the person: `partner`."""
+    """The persona's relation to the person who talks with her, for example `partner`."""
     tone: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     """The names of the persona's rules, in order."""
@@ -44,11 +44,11 @@ class Traits:
     person: str | None = None
     """The task of the person who talks with the persona."""
     address: str | None = None
-    """The form in which the persona addresses the person."""
+    """The form in which the persona addresses the person, for example with the informal «tu» of Italian."""
     never_called: tuple[str, ...] = ()
-    """Words that the persona never calls the person: `utente`."""
+    """Words that the persona never calls the person, for example `utente` ("user")."""
     emoji: bool | None = None
-    """False: the persona never uses emoji."""
+    """False if the persona never uses emoji, True if she may. None if the Constitution does not say."""
     says_unknown: bool | None = None
     """Whether the persona says that she does not know an answer."""
     empty_phrases: tuple[str, ...] = ()
@@ -57,7 +57,8 @@ class Traits:
     max_tokens: int | None = None
     """Maximum length of an ordinary answer, in tokens."""
     declared: Mapping[str, str] = field(default_factory=dict)
-    """The text of each declared trait, by field name; for an unknown trait, by its folded key."""
+    """The text of each declared trait, by field name. A trait that is not a field of this class is under its own key,
+    in lower case and without accents."""
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy does not pickle
         return _restored, (
@@ -190,7 +191,8 @@ def _split(value: str) -> tuple[str, ...]:
 
 
 def _after_never(value: str) -> tuple[str, ...]:
-    """The quoted words after a word for "never", such as «mai»."""
+    """The quoted words after a word for "never", such as the Italian «mai»: the words that the persona never calls the
+    person."""
     for match in re.finditer(r"\w+", value):
         if fold(match.group()) in _words("no"):
             return tuple(value[start + 1 : end - 1] for start, end in quotations(value, match.end()))

@@ -47,6 +47,9 @@ class Calendar:
         month, between = _either(self._numbers), rf"(?:(?:{_either(map(fold, data['between']))}){space})?"
         ordinal = rf"(?:{_either(map(fold, self.ordinals))})"
         after_day = rf"(?:{ordinal}{{1,3}}\s{{0,24}}|{space}){between}"
+        dotted = r"(?<![\w.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)"
+        # Elsewhere 3.11.12 is a version.
+        self._numeric = (*_NUMERIC_DATES, *([re.compile(dotted)] if "." in self.ordinals else []))
         self._patterns = tuple(
             re.compile(pattern)
             for pattern in (
@@ -56,6 +59,11 @@ class Calendar:
                 rf"(?<!\w)(?P<month>{_either(self._whole)})(?={space}{between}\d)",
             )
         )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The folded names of months and days of the week, with the abbreviations of months."""
+        return frozenset(self._numbers) | frozenset(map(fold, self.weekdays))
 
     def write(self, iso: str) -> str:
         """An ISO date in the words of this language: 2026-01-09 is "9 gennaio 2026" in Italian.
@@ -91,7 +99,7 @@ class Calendar:
                     month = self._numbers[given["month"]]
                     iso = _iso(given.get("year"), month, day)
                     found[match.start()] = FoundDate(*match.span(), day, month, iso)
-        for pattern in _NUMERIC_DATES if _MAYBE_NUMERIC.search(folded) else ():
+        for pattern in self._numeric if _MAYBE_NUMERIC.search(folded) else ():
             for match in pattern.finditer(folded):
                 day, month = int(match["day"]), int(match["month"])
                 if iso := _iso(f"20{match['year'][-2:]}" if len(match["year"]) == 2 else match["year"], month, day):

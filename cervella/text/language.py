@@ -34,7 +34,7 @@ __all__ = [
 DEFAULT_LANGUAGE = "it"
 """What she speaks where nobody says otherwise."""
 _MANY_WORDS = 50_000  # whose stems are kept at hand
-_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»”’)\]*_]*+(?=\s|$)")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»«”“’‘›‹)\]*_]*+(?=\s|$)")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _ORDINAL = re.compile(r"(?<![\w.,:])(\d{1,2}\.)?\d{1,3}$")
 _WORD_AFTER = re.compile(r"[ \t\u00a0]*\n?[ \t]*([^\W\d_]\w*)")
@@ -106,6 +106,11 @@ class Language:
     @property
     def weekdays(self) -> tuple[str, ...]:
         return self._calendar.weekdays
+
+    @property
+    def calendar_names(self) -> frozenset[str]:
+        """The folded names of months and days of the week, with the abbreviations of months."""
+        return self._calendar.names
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
@@ -211,8 +216,16 @@ class Language:
         sentences = [text[start:end] for start, end in islice(self._sentences(text), 5)]
         if not sentences or len(sentences) > 4:
             return False
-        first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”„").split())
-        return self._abstains.fullmatch(first) is not None
+        first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”„‚‘’‹›").split())
+        return self._abstains.fullmatch(first) is not None and not self._goes_on(first)
+
+    def _goes_on(self, sentence: str) -> bool:
+        """Whether a figure follows a colon or a "but" in a folded sentence, and no negation: that part is an answer."""
+        turn = re.search(rf":|(?<!\w){self.review['turns']}", sentence)
+        rest = words(sentence[turn.end() :]) if turn else []
+        denying = frozenset(map(fold, self.review["negations"]))
+        figures = self.numbers.keys() - self.review["no_figures"].split()
+        return any(word.isdigit() or word in figures for word in rest) and denying.isdisjoint(rest)
 
     def refused(self, reason: str | None = None) -> str:
         """One line that says that the model refused, with its reason where it gave one.

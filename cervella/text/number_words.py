@@ -63,6 +63,7 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
         idioms = {place for match in _pattern("idioms").finditer(lowered) for place in range(*match.span())}
         found = [word for word in _read(_tokens(text, lang), lang) if word.start not in idioms]
     found += (NumberWord(*span, "0.5", unsure=True) for span in _spans("half_of", lowered))
+    found += (NumberWord(*span, "1.5") for span in _spans("one_and_half", lowered))
     by_end = {word.end: word for word in found}
     numbers = dict(by_end)
     for start, end in _spans("dozen", lowered):

@@ -22,8 +22,9 @@ Senses = tuple[tuple[str, Decimal], ...]
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
-    r"(?:\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
+    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
 )
+_HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
@@ -47,7 +48,8 @@ _PATTERNS = {
     "below_zero": r"\s?(?:{below_zero})\b",
     "range": r"[^\S\n]?[-–—/~÷][^\S\n]?|\s?(?:{range})\s?",
     "cents": r" (?:{and}) ",
-    "and_half": r"\s(?:{and_half})\b",
+    "and_half": r"\s(?:{and_half})\b|½",
+    "clock": r"\s?(?:(?P<before>{before_noon})|(?P<after>{after_noon})|(?:{clock}))(?!\w)",
     "out_of": r" [^\W\d_]+ (?:{out_of}) ",
 }
 
@@ -179,7 +181,9 @@ def quantities(
 def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: bool = False) -> Quantity:
     """The figure at `text[start:end]` with what belongs to it: a percent sign, a multiple, a unit, a rate, a sign."""
     negative = text[start] in "-−"
-    if _NO_UNIT.match(text, end):  # most cells of tables: none of the patterns below can match
+    if (
+        _NO_UNIT.match(text, end) and text[start:end].lower().count("h") == 0
+    ):  # most cells of tables: none of the patterns below can match
         before = _BEFORE.search(text, max(0, start - 6), start)
         senses = senses_of(before.group(1) or before.group(2)) if before else ()
         named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
@@ -187,6 +191,8 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
             return Quantity(
                 start=start, end=end, readings=bare, bare=bare, negative=negative, senses=senses, named=named
             )
+    if time := None if negative else _of_the_clock(text, start, end, bare):
+        return time
     if percent := _pattern("percent").match(text, end):
         senses = senses_of("%")
         return Quantity(
@@ -216,6 +222,29 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     return Quantity(
         start=start, end=stop, readings=readings, bare=bare, negative=negative, senses=senses, rate=rate, named=named
     )
+
+
+def _of_the_clock(text: str, start: int, end: int, bare: frozenset[str]) -> Quantity | None:
+    """The time that ends there with the words after it: "2:30 PM" is 14:30, "15 Uhr" is 15:00, "14h30" is 14:30."""
+    if match := _HOURS_AND_MINUTES.fullmatch(text, start, end):
+        minutes = 60 * int(match[1]) + int(match[2])  # 1h30 may also be a duration of 90 minutes
+        return Quantity(start=start, end=end, readings=bare, bare=frozenset({str(minutes)}), senses=senses_of("min"))
+    match = _pattern("clock").match(text, end)
+    times = [(reading if ":" in reading else f"{reading}:00") for reading in bare if _is_hour(reading)]
+    if match is None or not times:
+        return None
+    if not (match["before"] or match["after"]):
+        senses, stop, rate = _unit(text, start, end)
+        stop = max(stop, match.end())
+        return Quantity(start=start, end=stop, readings=bare.union(times), bare=bare, senses=senses, rate=rate)
+    hour, _, rest = times[0].partition(":")
+    exact = f"{int(hour) % 12 + (12 if match['after'] else 0)}:{rest}"
+    return Quantity(start=start, end=match.end(), readings=frozenset({exact}), bare=frozenset({exact}))
+
+
+def _is_hour(reading: str) -> bool:
+    hour = whole_number(reading.partition(":")[0])
+    return hour is not None and hour <= 24 and reading.count(":") <= 1 and "." not in reading
 
 
 def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str], int]:
@@ -316,6 +345,8 @@ def _rate(text: str, position: int) -> tuple[str, int]:
 
 @lru_cache(maxsize=4096)
 def _readings(token: str) -> frozenset[str]:
+    if match := _HOURS_AND_MINUTES.fullmatch(token):
+        return frozenset({f"{int(match[1])}:{match[2]}"})
     if ":" in token:
         return frozenset({re.sub(r"^0(?=\d:)", "", token)})  # 03:15 is 3:15
     separators = re.sub(r"\d", "", token)

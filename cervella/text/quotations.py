@@ -1,4 +1,4 @@
-"""Quotation marks: « », “ ”, „ “, " ", ‘ ’ and ' '; and the normal form in which quotations are compared."""
+"""Quotation marks (« », » «, ‹ ›, “ ”, „ “, ‚ ‘, " ", ‘ ’), and the normal form in which quotations are compared."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from cervella.text.folding import fold
 
 # An apostrophe is a quotation mark only at the edge of a word. The bounds limit the search for a missing closing mark.
 _QUOTATION = re.compile(
-    r"«[^«»]{1,2000}»|“[^“”]{1,2000}”|„[^„“”]{1,2000}[“”]|\"[^\"\n]{1,600}\""
+    r"«[^«»]{1,2000}»|‹[^‹›]{1,600}›|“[^“”]{1,2000}”|„[^„“”]{1,2000}[“”]|\"[^\"\n]{1,600}\""
     r"|(?<!\w)\"(?:[^\"\n]|\n(?!\s*\n)){1,600}\""  # over several lines of a paragraph
+    r"|(?<![^\W_])(?:»(?=\S)[^«»]{1,2000}(?<=\S)«|›(?=\S)[^‹›]{1,600}(?<=\S)‹)(?!\w)"  # opening by their place
+    r"|(?<![^\W_])‚(?=\w)[^‚‘’\n]{1,200}(?:’\w[^‚‘’\n]{0,200}){0,6}[‘’](?!\w)"
     r"|(?<![^\W_])[‘'](?=\w)[^‘’'\n]{1,200}(?:['’]\w[^‘’'\n]{0,200}){0,6}(?<=[\w.!?…])[’'](?!\w)"
 )
 _QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)

@@ -30,7 +30,7 @@ class Statement(NamedTuple):
     """One clause of a text."""
 
     about: frozenset[str]
-    """Stems of its words, without figures and words of negation."""
+    """Stems of its words, without figures and words that only deny or affirm."""
     denies: bool
     unsure: bool
     """Whether a "not" in an earlier clause may apply to this one: "non servono A, B"."""
@@ -134,12 +134,17 @@ class ReadText:
         found, negated_before = [], False
         for start, end in pairwise(cuts):
             text = self._in_place[start:end]
-            negations, denials = ([match.span() for match in one.finditer(text)] for one in _negations(self.spoken))
+            spans = ([match.span() for match in one.finditer(text)] for one in _negations(self.spoken))
+            negations, denials, affirms = spans
             denies = bool(negations) is not bool(denials)  # "Non è impossibile" denies nothing
-            words = [(start + first, start + last) for first, last in chain(negations, denials)]
+            denying = [(start + first, start + last) for first, last in chain(negations, denials)]
+            affirming = [(start + first, start + last) for first, last in affirms]
             opening = turns.match(self._in_place, start) if start else None
             carried = negated_before and not (opening and opening["turn"])
-            found.append(Statement(self.about_in(start, end, words), denies, carried and not denies))
+            about = self.about_in(start, end, [*denying, *affirming])
+            if len(about) < 2:  # "Pets are not allowed": without that word nothing is left to compare
+                about = self.about_in(start, end, denying)
+            found.append(Statement(about, denies, carried and not denies))
             negated_before = negated_before or denies
         return tuple(found)
 
@@ -207,11 +212,14 @@ def _between(stems: Sequence[tuple[int, str]], start: int, end: int) -> Sequence
 
 
 @lru_cache(maxsize=16)
-def _negations(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """Two patterns over folded text: words of negation, except in idioms ("not only"); and words that deny alone."""
+def _negations(lang: Language) -> tuple[re.Pattern[str], ...]:
+    """Patterns over folded text: words of negation, except in idioms ("not only"); words that deny alone; words that
+    only affirm.
+    """
     denials = re.compile(lang.review["denials"])
     negations = any_of(word for word in lang.review["negations"] if not denials.fullmatch(fold(word)))
-    return re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})"), denials
+    denying = re.compile(rf"(?<!\w)(?=\w){negations}(?! {lang.review['not_only']})")
+    return denying, denials, re.compile(rf"(?<!\w)(?=\w){lang.review['affirms']}")
 
 
 @lru_cache(maxsize=16)

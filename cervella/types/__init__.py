@@ -1,4 +1,5 @@
-"""The values that pass between soul, knowledge and brain. All are frozen; an unknown value is `None`, never 0."""
+"""Defines the data types that soul, knowledge and brain exchange. All are frozen; an unknown value is `None`, never
+0."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from cervella.types.verdict import (
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""A callback for progress: stage (for an index `read`, `index`, `embed` or `verify`), items done, items in total."""
+"""A function that is called with the progress of a long job: the name of the stage, the items done, and the items in
+total. The stages of an index run are `read`, `index`, `embed` and `verify`."""
 Location: TypeAlias = Literal["local", "private", "cloud"]
 """Where a brain's model runs: on this machine, on another machine of the owner, or at a third party."""
 Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived"]
@@ -29,7 +31,7 @@ class Image:
     """An image that is sent with a question."""
 
     media_type: str
-    """MIME type: `image/png`."""
+    """The MIME type, for example `image/png`."""
     data: bytes = field(repr=False)
 
 
@@ -41,7 +43,8 @@ class Message:
     content: str
     images: tuple[Image, ...] = ()
     tainted: bool = False
-    """True if its author was shown a local-only passage. It is then sent to local and private brains only."""
+    """True if the message may contain text of a local-only passage. It is then sent to local and private brains
+    only."""
 
     def __repr__(self) -> str:
         return short_repr(self, "role", "content")
@@ -63,7 +66,8 @@ class Passage:
     heading: str = ""
     """The nearest heading above the passage. Empty before the first heading."""
     lead: str = ""
-    """Text that is embedded and shown before the passage but never quoted: headings, the header of a split table."""
+    """Context that the index stores with the passage: the headings above it and, if its table was split between chunks,
+    the header row of the table. It is embedded and shown to the brain, but never quoted."""
     score: float = 0.0
     """Higher is better. Scores of different queries are not comparable."""
     date: str | None = None
@@ -159,7 +163,7 @@ class Prompt:
     history: tuple[Message, ...] = ()
     """Earlier questions and answers, oldest first, without their passages."""
     passages: tuple[Passage, ...] = ()
-    """Best first."""
+    """The retrieved passages that the brain may cite, the best first."""
     marks: tuple[str, ...] = ()
     """The citation mark of each passage, in the same order. If empty, they become F1, F2, … Removing a passage does
     not change the marks of the others."""
@@ -170,7 +174,7 @@ class Prompt:
     max_output_tokens: int | None = None
     """Maximum length of the answer. None: the brain's default."""
     temperature: float | None = None
-    """Sampling temperature. None: it is not sent."""
+    """Sampling temperature. None: none is sent, so the engine uses its own default."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """Further values that a brain may use: `abstain` (bool), `confidence` (float), `language` (str), `persona` (str:
     her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
@@ -290,12 +294,12 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CitedLines:
-    """The current lines of a cited file."""
+    """The lines that a citation refers to, as the file contains them now."""
 
     text: str | None
-    """None if the file or the lines no longer exist."""
+    """The lines. None if the file or the lines no longer exist."""
     changed: bool
-    """Whether the lines differ from the cited ones."""
+    """Whether the lines differ from those that the answer cited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,7 +367,8 @@ class Reply:
     text: str
     question: str = ""
     retrieval_query: str = ""
-    """The text that was searched for: the question; for a follow-up («e quanto costa?») the question before it too."""
+    """The text that was searched for. It is the question. For a follow-up question («e quanto costa?», "and what does
+    it cost?") it is the earlier question followed by the new one."""
     citations: tuple[Citation, ...] = ()
     """One for each citation mark in the text that belongs to a passage sent to the brain, in order of appearance."""
     passages: tuple[Passage, ...] = ()
@@ -553,7 +558,7 @@ class UsageUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Last event of a brain."""
+    """Last event of a brain's stream: the complete answer."""
 
     completion: Completion
 
@@ -569,7 +574,7 @@ class Reviewed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """Last event of an agent's answer."""
+    """Last event of an agent's stream: the complete answer with its sources, its cost and its timings."""
 
     reply: Reply
 
@@ -583,5 +588,5 @@ class Interrupted:
 
 BrainEvent: TypeAlias = TextDelta | UsageUpdate | Finished
 AnswerEvent: TypeAlias = TextDelta | Finished
-"""The events that a shield passes on to its caller."""
+"""The events that a shield, the wrapper around each brain, passes on to its caller."""
 Event: TypeAlias = Retrieved | TextDelta | Reviewed | Answered | Interrupted

@@ -1,4 +1,4 @@
-"""The time limit of one answer, and the time that its stages have taken."""
+"""Measures the time of one answer: how much of its limit is left, and how long its stages have taken."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Deadline:
     """
 
     def __init__(self, timeout: float | None = None) -> None:
-        if timeout is not None and (not isinstance(timeout, (int, float)) or not timeout > 0):
+        number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+        if timeout is not None and not (number and timeout > 0):
             raise ConfigError(f"timeout is {timeout!r}.", remedy="Give seconds above 0, or None for no limit.")
         self._started = time.monotonic()
         self._ends = _NO_LIMIT if timeout is None else self._started + timeout
@@ -32,7 +33,10 @@ class Deadline:
 
     @classmethod
     def of(cls, timeout: Deadline | float | None) -> Deadline:
-        """Return a Deadline unchanged; make one that starts now from seconds or None. With 0 it has already passed."""
+        """Make a Deadline that ends `timeout` seconds from now. None is no limit; a Deadline is returned unchanged.
+
+        Unlike the constructor, this accepts 0: the deadline has then already passed.
+        """
         if isinstance(timeout, Deadline):
             return timeout
         made = cls()
@@ -40,7 +44,10 @@ class Deadline:
         return made
 
     def narrowed(self, *, first_token: float | None = None, idle: float | None = None) -> Deadline:
-        """A copy with the same end, whose limits `first_token` and `idle` are lowered to the given seconds."""
+        """A copy with the same end, but with stricter limits: `first_token` and `idle` are at most the given seconds.
+
+        None leaves a limit as it is.
+        """
         narrower = copy.copy(self)
         narrower.first_token = min(self.first_token, _NO_LIMIT if first_token is None else first_token)
         narrower.idle = min(self.idle, _NO_LIMIT if idle is None else idle)
@@ -51,7 +58,10 @@ class Deadline:
         return None if self._ends == _NO_LIMIT else max(0.0, self._ends - time.monotonic())
 
     def tighter(self, own: float) -> tuple[float, bool]:
-        """The lower of `own` seconds and the seconds left, and whether the seconds left are the lower."""
+        """How many seconds a step may take whose own limit is `own`: the lower of `own` and the seconds left.
+
+        The second value is True if the seconds left are the limit, False if `own` is.
+        """
         left = max(0.0, self._ends - time.monotonic())
         return min(max(0.0, own), left), left <= own
 

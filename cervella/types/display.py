@@ -1,4 +1,4 @@
-"""Tables, answers and passages as markdown and HTML, for notebooks. Imports no other module of this package."""
+"""Formats tables, answers and passages as markdown and HTML, for notebooks. Imports no other module of this package."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def html_answer(text: str) -> str:
 
 
 def html_passage(text: str, start_line: int, quote: str = "") -> str:
-    """Lines of a passage as HTML with their line numbers; the first occurrence of `quote` is highlighted."""
+    """Lines of a passage as HTML with their line numbers. The first occurrence of `quote` is highlighted, if it is
+    given."""
     marked = html.escape(text)
     if quote.strip():
         marked = marked.replace(html.escape(quote), f"<mark>{html.escape(quote)}</mark>", 1)

@@ -1,11 +1,11 @@
-"""The words that engines use for the end of an answer, mapped to `stop`, `length` and `refusal`."""
+"""Translates the words that engines use for the end of an answer to `stop`, `length` or `refusal`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 WHOLE = frozenset({"stop", "length"})
-"""The finish reasons of a usable answer. `length` counts, because the caller set max_output_tokens."""
+"""The finish reasons of a usable answer. `length` is one of them, because the caller set max_output_tokens."""
 
 _ENDINGS = {
     "stop": "stop",

@@ -1,4 +1,4 @@
-"""Filters over passages: by role, project, status, path and date."""
+"""Selects the passages of a search by role, project, status, path and date."""
 
 from __future__ import annotations
 

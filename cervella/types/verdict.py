@@ -1,10 +1,13 @@
-"""The verdict of a review, with its issues and the second opinion."""
+"""Defines the verdict of a review, its issues and the second opinion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+UNEXPECTED_ERROR = "unexpected"
+"""The `error` of a verdict or a second opinion after an error of the program itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +43,17 @@ class SecondOpinion:
     brain: str
     model: str = ""
     score: float | None = None
-    """The mean of its grades, 0 to 10. None if no grade could be read."""
+    """The mean of the brain's grades, 0 to 10; without grades, the total that it states. None if it gives neither."""
     grades: Mapping[str, float] = field(default_factory=dict)
-    """Its grades, 0 to 10, by criterion. In JSON the key is `marks`."""
+    """The brain's grades, 0 to 10, by criterion: `facts`, `sources`, `soul` and `form`. `as_dict` calls them
+    `marks`."""
     approved: bool | None = None
-    """Whether it approves the answer. None if it gave no verdict. False together with an `error` means that it refused
-    an earlier version of the answer and gave no opinion on this one."""
+    """Whether the brain approves the answer. None if it gave no opinion. False together with an `error` means that the
+    brain refused an earlier version of the answer and gave no opinion on this one."""
     error: str | None = None
     """The reason why there is no opinion: the code of an error, `withheld` (this brain may not see the answer),
-    `refusal` (its model declined), `same_brain` (no other brain than the one that answered) or `unreadable`."""
+    `refusal` (its model declined), `same_brain` (no other brain than the one that answered), `unreadable` or
+    `unexpected` (an error of the program: the log has it)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +61,8 @@ class ReviewVerdict:
     """The result of a review: whether the answer is approved, its score and its issues."""
 
     approved: bool
-    """True if there is no serious issue and neither score, that of the checks or the second opinion, is below the
-    threshold."""
+    """True if there is no serious issue, the second brain does not reject the answer, and neither brain nor checks
+    score it below `threshold`."""
     score: float
     """The weighted mean of `criteria`, 0 to 10. The second opinion is not included."""
     criteria: Mapping[str, float] = field(default_factory=dict)
@@ -78,7 +83,8 @@ class ReviewVerdict:
     draft_score: float | None = None
     """The score of `draft`."""
     error: str | None = None
-    """The reason why a revision failed: the code of an error, or `refusal`. None if none failed."""
+    """The reason why the checks or a revision failed: the code of an error, `refusal`, or `unexpected` (an error of the
+    program: the log has it). None if none failed."""
 
     def headline(self) -> str:
         """The verdict in one line, for example "Review: 8.5/10, not approved, 1 issue, claude: 7/10".

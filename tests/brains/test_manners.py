@@ -8,12 +8,13 @@ import pickle
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given, strategies as st
 
 from cervella.agent.agent import Agent
 from cervella.brains import default_brain, load_brain
-from cervella.brains.http.clients import PerLoop, get_json, is_loopback, location_of_url, shown_url
+from cervella.brains.http.clients import PerLoop, closing, get_json, is_loopback, location_of_url, shown_url
 from cervella.brains.http.messages import defuse_control_tokens, fold_system, merge_neighbours, refuses_system
 from cervella.brains.shield.shield import Shield
 from cervella.brains.shield.thinking import ThoughtFilter, ThoughtLeakedError
@@ -350,6 +351,39 @@ def test_a_client_is_of_its_loop_and_closed_there() -> None:
 
     asyncio.run(closed())
     assert made == [["closed"], ["closed"]]
+
+
+def test_the_client_of_a_loop_that_has_ended_is_forgotten() -> None:
+    async def close(client: list[str]) -> None:
+        client.append("closed")
+
+    clients = PerLoop(list[str], close)
+    for _ in range(3):
+        asyncio.run(clients.get())
+    assert not clients._open
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(clients.get())
+        loop.close()  # without closing its generators
+    asyncio.run(clients.get())
+    assert not clients._open
+
+
+def test_a_stream_is_closed_even_if_its_reader_is_cancelled() -> None:
+    ended: list[str] = []
+
+    class Stream:
+        async def close(self) -> None:
+            await asyncio.sleep(0)  # where a cancellation would be raised
+            ended.append("closed")
+
+    async def read() -> None:
+        with anyio.move_on_after(0.01):
+            async with closing(Stream()):
+                await asyncio.sleep(60)
+
+    asyncio.run(read())
+    assert ended == ["closed"]
 
 
 @pytest.mark.parametrize(

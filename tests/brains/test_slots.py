@@ -91,7 +91,7 @@ def test_four_files_are_kept_those_that_were_used_last(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_has_left_is_swept_after_an_hour(tmp_path: Path) -> None:
-    old, young = tmp_path / ".state.a.partial", tmp_path / ".state.b.partial"
+    old, young = tmp_path / f".state.{'a' * 12}.partial", tmp_path / f".state.{'b' * 12}.partial"
     for path, age in ((old, 4000), (young, 10)):
         path.write_bytes(b"half")
         os.utime(path, (time.time() - age, time.time() - age))

@@ -73,6 +73,10 @@ def test_what_was_judged_once_is_kept(agent: Agent, tmp_path: Path) -> None:
     brain = Puppet(fair)
     assert judge_of(agent, brain, kept)("È cortese?", "Sì, grazie.") is True
     assert brain.prompts == []
+    assert judge_of(agent, brain, kept)("È cortese?", "Certo, grazie.") is True
+    asked = len(brain.prompts)
+    assert judge_of(agent, brain, kept)("È cortese?", "Certo, grazie.") is True
+    assert len(brain.prompts) == asked, "it is not glued to the row that was cut off"
 
 
 def test_a_judge_is_none_of_the_judged(agent: Agent) -> None:

@@ -14,7 +14,7 @@ from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.comparison import compare, rescore_comparison
 from cervella.evaluation.comparison.document import document
-from cervella.evaluation.comparison.rubric_run import family_of, judge_grades, judge_pair, same_family
+from cervella.evaluation.comparison.rubric_run import family_of, judge_answers, judge_grades, judge_pair, same_family
 from cervella.evaluation.records import Run
 from cervella.evaluation.reports.report import report_html
 from cervella.evaluation.suites.suite import RubricTask, Suite, Tier
@@ -145,6 +145,29 @@ def test_a_judge_grades_both_and_the_reference_is_held_against(agent):
     assert again.rubric == found.rubric
     assert len(judge.prompts) == asked
     assert "The rubric" in report_html(document(found, SUITE))
+
+
+def test_a_judgement_that_a_crash_cut_off_is_asked_again_and_the_next_one_is_not_glued_to_it(agent):
+    brains = [Speaker("alfa", lambda prompt: "va bene"), Speaker("beta", lambda prompt: "va male")]
+    found = compare(agent, brains, suite=SUITE)
+    run = Run.open(found.folder)
+
+    def judge() -> int:
+        asked: list[Prompt] = []
+
+        def ask(prompt: Prompt) -> Reply:
+            asked.append(prompt)
+            return Reply(text=judging(prompt))
+
+        judge_answers(run.folder, SUITE, run.outputs(), ["alfa", "beta"], "alfa", "giudice", "giudice", ask)
+        return len(asked)
+
+    assert judge() == 8
+    kept = run.folder / "marks.jsonl"
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-10])
+    assert judge() == 2, "one pair, in both orders"
+    assert kept.read_bytes() == whole
 
 
 def test_a_judge_does_not_mark_its_own_family(agent):

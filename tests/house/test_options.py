@@ -260,6 +260,53 @@ def test_images_that_are_none_are_a_configuration_error(agent: Agent, way: str, 
         WAYS[way](agent, images=images)
 
 
+BAD_VALUES = [
+    *(("ask", "top_k", value) for value in (0, -1, True, "6", 2.0)),
+    *(("Session.ask", "top_k", value) for value in (0, "6")),
+    *(("ask", "temperature", value) for value in (float("inf"), float("nan"), float("-inf"), -1, True, "1")),
+    *(("ask", "timeout", value) for value in (True, False, 0, -1, float("nan"), "3")),
+    *(("ask", "batch", value) for value in ("x", 1)),
+    *(("ask", "session", value) for value in (3, "", " ", b"x")),
+    *(("complete", "session", value) for value in (3, "")),
+    *(("complete", "timeout", value) for value in (True, "3")),
+    ("complete", "repeatable", "yes"),
+    ("review", "tainted", "no"),
+    ("review", "top_k", 0),
+    *(("index", flag, "yes") for flag in ("force", "rebuild", "verify", "purge", "strict")),
+    ("preview", "top_k", 0),
+    ("route", "temperature", float("inf")),
+]
+
+
+@pytest.mark.parametrize(("way", "option", "value"), BAD_VALUES)
+def test_a_value_that_an_option_can_not_have_is_a_configuration_error(
+    agent: Agent, way: str, option: str, value: Any
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{option} is ") as caught:
+        WAYS[way](agent, **{option: value})
+    assert caught.value.remedy
+
+
+def test_a_search_checks_top_k_before_any_retriever_does(agent: Agent) -> None:
+    for top_k in (0, True, "6"):
+        with pytest.raises(ConfigError, match=r"^top_k is "):
+            agent.search("lancio", top_k=top_k)  # type: ignore[arg-type]
+
+
+def test_what_is_no_prompt_and_no_answer_is_a_configuration_error(agent: Agent) -> None:
+    for prompt in ("x", None, {"question": "x"}):
+        with pytest.raises(ConfigError, match=r"^prompt is "):
+            agent.complete(prompt)  # type: ignore[arg-type]
+    for answer in (None, 3, ["Sì."]):
+        with pytest.raises(ConfigError, match=r"^answer is "):
+            agent.review(answer, question="Quando?")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("way", ["ask", "preview", "batch", "Session.ask"])
+def test_none_is_no_images(agent: Agent, way: str) -> None:
+    assert WAYS[way](agent, images=None)
+
+
 def test_every_option_says_what_it_is() -> None:
     page = (ROOT / "docs/reference/api.md").read_text(encoding="utf-8")
     for options in (AskOptions, CompleteOptions, IndexOptions, ReviewOptions):

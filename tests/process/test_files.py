@@ -17,7 +17,7 @@ import pytest
 
 import cervella
 from cervella.errors import ConfigError, EvaluationError, refused
-from cervella.process.files import draft_of, locked, put_in_place, replace_file
+from cervella.process.files import append_line, draft_of, locked, put_in_place, replace_file
 
 SOURCES = sorted(Path(cervella.__file__).parent.rglob("*.py"))
 MOVED_FOLDERS = {"knowledge/index/storage.py", "knowledge/index/vectors.py"}
@@ -127,6 +127,18 @@ def test_a_writer_that_is_killed_leaves_the_old_file_and_its_draft_goes_an_hour_
     assert (names(tmp_path), file.read_text()) == (["run.json"], "newer")
 
 
+def test_only_drafts_are_swept_and_a_file_of_the_user_with_a_similar_name_stays(tmp_path: Path) -> None:
+    draft = ".notes.0123456789ab.partial"
+    swept = [draft, f"{draft}-wal", f"{draft}-shm", f"{draft}-journal"]
+    mine = [".notes.partial", ".notes.partial.md", ".notes.html.partial-review.html", f"{draft}-old", f"{draft}.md"]
+    mine += [".notes.0123456789a.partial", ".notes.0123456789AB.partial", f".x{draft}", ".notes.md.partial"]
+    for name in (*swept, *mine):
+        (tmp_path / name).write_text("x")
+        os.utime(tmp_path / name, (1, 1))
+    replace_file(tmp_path / "notes", "x")
+    assert names(tmp_path) == sorted([*mine, "notes"])
+
+
 def test_a_name_that_can_not_be_given_leaves_the_old_file_and_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +164,105 @@ def test_a_new_file_is_private_and_an_old_one_keeps_its_mode_and_its_link(tmp_pa
     link.symlink_to(real)
     replace_file(link, b"two")
     assert (link.is_symlink(), real.read_text(), stat.S_IMODE(real.stat().st_mode)) == (True, "two", 0o640)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="only root may give a file away")
+@pytest.mark.parametrize("name", ["file", ".cervella/file"])
+def test_an_old_file_keeps_its_owner_and_its_group(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("old")
+    os.chown(file, 65534, 65533)
+    file.chmod(0o640)
+    replace_file(file, "new")
+    found = file.stat()
+    assert (file.read_text(), found.st_uid, found.st_gid) == ("new", 65534, 65533)
+    assert stat.S_IMODE(found.st_mode) == (0o600 if name != "file" else 0o640)
+
+
+def test_a_file_is_replaced_where_its_owner_can_not_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*given: int) -> None:
+        asked.append(given[1:])
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    asked: list[tuple[int, ...]] = []
+    file = tmp_path / "file"
+    file.write_text("old")
+    uid, gid = os.getuid(), os.getgid()
+    monkeypatch.setattr(os, "chown", no)
+    replace_file(file, "new")
+    assert (file.read_text(), asked) == ("new", [])
+    real = Path.stat
+
+    def of_another(path: Path, **options: bool) -> os.stat_result:
+        found = real(path, **options)
+        return found if path != file else os.stat_result((*found[:4], uid + 1, gid + 1, *found[6:]))
+
+    monkeypatch.setattr(Path, "stat", of_another)
+    replace_file(file, "newer")
+    assert (file.read_text(), asked) == ("newer", [(uid + 1, gid + 1), (-1, gid + 1)])
+
+
+@pytest.mark.parametrize("name", ["loop", "one"])
+def test_a_link_to_itself_is_an_error_and_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        replace_file(tmp_path / name, "x")
+    assert caught.value.filename == str(tmp_path / name)
+    assert all((tmp_path / link).is_symlink() for link in ("loop", "one", "two"))
+    assert names(tmp_path) == ["loop", "one", "two"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_a_line_that_does_not_fit_is_removed_and_the_next_one_stands_alone(tmp_path: Path) -> None:
+    code = """
+    import resource, sys
+    from cervella.process.files import append_line
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with open(sys.argv[1], "ab", buffering=0) as file:
+        append_line(file, "first")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            append_line(file, "x" * 2000)
+        except OSError as error:
+            print(error.strerror)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        append_line(file, "second")
+    """
+    assert run(code, tmp_path / "rows") == "File too large"
+    assert (tmp_path / "rows").read_text() == "first\nsecond\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_a_judgement_that_does_not_fit_leaves_the_others_readable(tmp_path: Path) -> None:
+    code = f"""
+    import sys
+    from pathlib import Path
+    from cervella.errors import EvaluationError
+    from cervella.evaluation.comparison.rubric_run import _FILE, kept_judgements
+    from cervella.evaluation.records import append_row
+    folder = Path(sys.argv[1])
+    with open(folder / _FILE, "ab", buffering=0) as file:
+        append_row(file, {{"what": "marks", "n": 1}}, folder)
+        {LIMIT.strip().replace(chr(10), chr(10) + "    ")}
+        try:
+            append_row(file, {{"what": "x" * 200_000}}, folder)
+        except EvaluationError as error:
+            print(error.code)
+        append_row(file, {{"what": "marks", "n": 2}}, folder)
+    print([row["n"] for row in kept_judgements(folder)])
+    """
+    assert run(code, tmp_path).splitlines() == ["run_unwritable", "[1, 2]"]
+
+
+def test_a_line_goes_through_a_pipe() -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb") as end, open(writer, "wb", buffering=0) as file:
+        with pytest.raises(OSError):  # noqa: PT011 - a pipe can't be flushed to disk
+            append_line(file, "x")
+        assert end.read(2) == b"x\n"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no device to write to")

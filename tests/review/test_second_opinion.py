@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+import cervella.review.revision
 from cervella import Agent
 from cervella.errors import BrainUnavailableError, ConfigError, StreamInterruptedError, UnknownBrainError
 from cervella.review.second_opinion import read_opinion
@@ -415,3 +416,58 @@ def test_the_form_that_is_asked_for_can_be_read_in_every_language(code: str) -> 
 def test_nothing_that_it_writes_makes_reading_fail(text: str) -> None:
     opinion = read_opinion(text, language("it"))
     assert opinion.score is None or 0 <= opinion.score <= 10
+
+
+# An error of the program itself
+
+
+def broken(*_: Any, **__: Any) -> Any:
+    raise IndexError("list index out of range")
+
+
+def test_an_unexpected_error_of_the_checks_does_not_cost_the_answer(
+    make: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = make(RIGHT, RIGHT)
+    monkeypatch.setattr("cervella.review.revision.review_text", broken)
+    events = list(agent.stream("Quando?", review=True))
+    assert [type(event) for event in events[-2:]] == [Reviewed, Answered]
+    reply = events[-1].reply
+    assert (reply.text, reply.review.approved, reply.review.error) == (RIGHT, False, "unexpected")
+    assert "not checked" in reply.review.issues[0].problem
+    assert len(agent.brain.brain.prompts) == 1, "an answer that was not checked is not revised"
+    assert agent.review(RIGHT, question="Quando?").error == "unexpected"
+    assert "list index out of range" in caplog.text
+
+
+def test_an_unexpected_error_in_the_second_opinion_keeps_the_verdict_of_the_checks(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cervella.review.revision.read_opinion", broken)
+    review = make(RIGHT).ask("Quando?", review=hand()).review
+    assert (review.approved, review.second.error, review.second.approved) == (True, "unexpected", None)
+
+
+def test_an_unexpected_error_in_a_revision_keeps_the_draft_and_its_verdict(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, real = make(WRONG, RIGHT), cervella.review.revision.review_text
+
+    def once(text: str, *given: Any, **options: Any) -> Any:
+        return broken() if text == RIGHT else real(text, *given, **options)
+
+    monkeypatch.setattr("cervella.review.revision.review_text", once)
+    reply = agent.ask("Quando?", review=True)
+    assert (reply.text, reply.review.error, reply.review.rounds) == (WRONG, "unexpected", 1)
+    assert reply.review.issues[0].kind == "date"
+    assert len(reply.attempts) == 2
+
+
+@pytest.mark.parametrize("text", [RIGHT, RIGHT + " Poi altro." * 500], ids=["short", "long"])
+def test_an_unexpected_error_in_the_check_of_citations_leaves_them_unchecked(
+    make: Any, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("cervella.claims.citations.Grounding", broken)
+    reply = make(text).ask("Quando?")
+    assert (reply.text, [one.supported for one in reply.citations]) == (text, [None])
+    assert reply.flags["citations_unread"] == 1

@@ -192,6 +192,25 @@ def test_an_answer_that_answers_is_not_abstaining(answer: str) -> None:
     assert not IT.abstains(answer)
 
 
+@pytest.mark.parametrize(
+    ("code", "answers", "abstentions"),
+    [
+        ("de", ["Das weiß ich nicht mehr genau, aber es kostet 900 Euro laut Tabelle.", "Keine Ahnung: 900 Euro?"], []),
+        (
+            "es",
+            ["No sé si te lo dije: cuesta 900 euros.", "No lo sé, pero cuesta nueve euros."],
+            ["No lo sé: las notas de 2025 no lo dicen."],
+        ),
+        ("en", ["I don't know why, but it costs 900 euros."], ["I don't know, but you could ask the team."]),
+        ("it", ["Non lo so con certezza, ma costa 900 euro."], ["Non lo so: le fonti del 2025 non ne parlano."]),
+        ("pt", ["Não sei ao certo, mas custa 900 euros."], ["Não sei: a base de conhecimento não diz."]),
+    ],
+)
+def test_what_goes_on_with_a_figure_is_an_answer(code: str, answers: list[str], abstentions: list[str]) -> None:
+    assert [text for text in answers if language(code).abstains(text)] == []
+    assert [text for text in abstentions if not language(code).abstains(text)] == []
+
+
 def test_a_long_answer_is_not_abstaining_whatever_it_starts_with() -> None:
     assert not IT.abstains("Non lo so. " + "Però il piano dice altro. " * 5)
 

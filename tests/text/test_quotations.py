@@ -17,6 +17,11 @@ from cervella.text.quotations import quotations, strip_quotes, without_quotation
         ("Dice «sì» e “no”.", ["«sì»", "“no”"]),
         ("Er sagt „ja“ und „nein”.", ["„ja“", "„nein”"]),
         ("Dice \"sì\", 'forse' e ‘mai’.", ['"sì"', "'forse'", "‘mai’"]),
+        ("»nie wieder« und »sofort«", ["»nie wieder«", "»sofort«"]),
+        ("Er sagte ›nie wieder‹ und ‚sofort‘.", ["›nie wieder‹", "‚sofort‘"]),
+        ("„Er rief ‚Halt‘ und ging.“ Dann ‹Schluss›.", ["„Er rief ‚Halt‘ und ging.“", "‹Schluss›"]),
+        ("Dice «a» e «b», poi mai» e «c».", ["«a»", "«b»", "«c»"]),
+        ("Il dit « jamais » et « non ».", ["« jamais »", "« non »"]),
         ("L'altro giorno l'ha detto, un po' tardi.", []),
         ("Ha scritto 'l'ho visto' e basta.", ["'l'ho visto'"]),
         ('Un metro è 40" e\nun altro 30".', []),
@@ -48,7 +53,7 @@ def test_words_in_single_marks_do_not_tell_the_language() -> None:
     assert foreign_language(text, ["it"]) is None
 
 
-@pytest.mark.parametrize("mark", ["«", "“", '"', "'a ", " 'a'b"])
+@pytest.mark.parametrize("mark", ["«", "»", "»a", "›", "‚a", "‹", "“", '"', "'a ", " 'a'b"])
 def test_marks_that_are_never_closed_are_read_in_bounded_time(mark: str) -> None:
     started = time.process_time()
     quotations(mark * 20_000)

@@ -109,6 +109,66 @@ def test_figures_dates_and_negations_are_read_as_others_write_them(name: str, co
 
 
 @pytest.mark.parametrize(
+    ("code", "source", "right", "wrong"),
+    [
+        ("de", "Die Besprechung ist um 15 Uhr.", "Die Besprechung ist um 15:00 Uhr.", "Die Besprechung ist um 16 Uhr."),
+        ("de", "Er zahlte am 24.12.25.", "Er zahlte am 24. Dezember 2025.", "Er zahlte am 24. Dezember 2024."),
+        ("de", "Es dauert 90 Minuten.", "Es dauert anderthalb Stunden.", "Es dauert eineinhalb Tage."),
+        ("pt", "Abre às 9h.", "Abre às 9:00.", "Abre às 10h."),
+        ("pt", "A reunião é às 14h30.", "A reunião é às 14:30.", "A reunião é às 14h45."),
+        ("it", "La prova dura 90 minuti.", "La prova dura 1h30.", "La prova dura 1h40."),
+        ("en", "It starts at 2:30 PM.", "It starts at 14:30.", "It starts at 2:30 AM."),
+        ("en", "It opens at 9 a.m.", "It opens at 9:00.", "It opens at 21:00."),
+        ("en", "It closes at 18:00.", "It closes at 6 pm.", "It closes at 6 am."),
+        ("en", "It is served at 12:30.", "It is served at 12:30 pm.", "It is served at 12:30 am."),
+        ("en", "We met on 2026-07-04.", "We met on Jul. 4, 2026.", "We met on Jun. 4, 2026."),
+        ("en", "The fee is 3½ percent.", "The fee is 3.5 percent.", "The fee is 3 percent."),
+    ],
+)
+def test_hours_dates_and_halves_are_compared_however_they_are_written(
+    code: str, source: str, right: str, wrong: str
+) -> None:
+    assert not findings(right, [make_passage(source)], language(code))
+    assert findings(wrong, [make_passage(source)], language(code))
+
+
+def test_a_version_is_no_date_where_dates_have_no_full_stops() -> None:
+    assert [language(code).find_date("Python 3.11.12") for code in ("it", "en")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("code", "source", "claim"),
+    [
+        ("en", "The price didn't change in March.", "The price changed in March."),
+        ("en", "They haven’t signed the contract.", "They have signed the contract."),
+        ("en", "The tests weren't run.", "The tests were run."),
+        ("en", "You shouldn't share the private key.", "You should share the private key."),
+        ("en", "The office hadnt ordered the chairs.", "The office had ordered the chairs."),
+        ("en", "Smoking is forbidden on the terrace.", "Smoking is allowed on the terrace."),
+        ("en", "Nobody answered the survey.", "Everybody answered the survey."),
+        ("it", "Nessuno ha risposto al sondaggio.", "Tutti hanno risposto al sondaggio."),
+        ("it", "È vietato fumare in terrazza.", "Si può fumare in terrazza."),
+        ("it", "È impossibile entrare dal cortile.", "È possibile entrare dal cortile."),
+        ("es", "Nadie respondió a la encuesta.", "Todos respondieron a la encuesta."),
+        ("es", "Está prohibido fumar en la terraza.", "Se puede fumar en la terraza."),
+        ("pt", "Ninguém respondeu ao inquérito.", "Todos responderam ao inquérito."),
+        ("pt", "É proibido fumar no terraço.", "Pode-se fumar no terraço."),
+        ("es", "No se permiten mascotas.", "Se permiten mascotas."),
+        ("de", "Rauchen ist nicht erlaubt.", "Rauchen ist erlaubt."),
+        ("de", "Niemand hat die Umfrage beantwortet.", "Alle haben die Umfrage beantwortet."),
+        ("de", "Rauchen ist auf der Terrasse verboten.", "Rauchen ist auf der Terrasse erlaubt."),
+    ],
+)
+def test_what_nobody_did_and_what_is_forbidden_is_not_what_all_did_and_what_is_allowed(
+    code: str, source: str, claim: str
+) -> None:
+    for one, other in ((source, claim), (claim, source)):
+        assert "negation" in {found.kind for found in findings(other, [make_passage(one)], language(code))}
+    for same in (source, claim):
+        assert not findings(same, [make_passage(same)], language(code))
+
+
+@pytest.mark.parametrize(
     ("code", "text", "iso"),
     [
         ("en", "January 9th, 2026", "2026-01-09"),

@@ -195,20 +195,22 @@ class PerLoop(Generic[T]):
 
     async def get(self) -> T:
         """The client of the running loop."""
-        for loop in [loop for loop in self._open if getattr(loop, "is_closed", bool)()]:
-            self._open.pop(loop, None)
+        for loop in list(self._open):
+            if getattr(loop.native_token, "is_closed", bool)():  # the loop was closed without closing its generators
+                self._open.pop(loop, None)
         here = current_token()
         if here not in self._open:
             # An event loop closes its async generators at its end: this closes the client if the program does not.
-            keeper = self._keep()
+            keeper = self._keep(here)
             self._open[here] = (keeper, await anext(keeper))
         return self._open[here][1]
 
-    async def _keep(self) -> AsyncGenerator[T, None]:
+    async def _keep(self, here: object) -> AsyncGenerator[T, None]:
         client = self._make()
         try:
             yield client
         finally:
+            self._open.pop(here, None)
             await self._close(client)
 
     async def aclose(self) -> None:

@@ -25,11 +25,11 @@ from cervella.evaluation.comparison.rubric import (
     task_score,
     tier_scores,
 )
-from cervella.evaluation.records import Key, Output, append_row, canonical_sha256
+from cervella.evaluation.records import Key, Output, append_row, canonical_sha256, unwritable
 from cervella.evaluation.soul_test.interview import Ask
 from cervella.evaluation.statistics.intervals import Estimate, mean_interval
 from cervella.evaluation.suites.suite import Probe, RubricTask, Suite, Tier
-from cervella.process.files import open_private
+from cervella.process.files import open_private, remove_incomplete_line
 from cervella.text.markdown import fence_for
 from cervella.types import Prompt
 
@@ -113,6 +113,8 @@ def judge_answers(
     """
     known = {(row["what"], row["brain"], row["task"], row["text_sha256"]) for row in kept_judgements(folder)}
     answers = _answers(outputs)
+    with unwritable(folder):
+        remove_incomplete_line(folder / _FILE)
     with open_private(folder / _FILE, "ab", buffering=0) as file:
         for task in suite.tasks:
             for brain in brains:

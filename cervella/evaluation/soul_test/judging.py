@@ -11,7 +11,7 @@ from typing import Any
 from cervella.agent.agent import Agent
 from cervella.errors import BrainError, EvaluationError
 from cervella.evaluation.records import canonical_sha256, unwritable
-from cervella.process.files import make_private_folder, open_private
+from cervella.process.files import append_line, make_private_folder, open_private, remove_incomplete_line
 from cervella.prompt.layout import defuse_marks
 from cervella.text.markdown import fence_for
 from cervella.types import Location, Prompt
@@ -88,8 +88,9 @@ class BrainJudge:
         if self._kept is not None:
             with unwritable(self._kept.parent):
                 make_private_folder(self._kept.parent)
-                with open_private(self._kept, "a", encoding="utf-8") as file:
-                    file.write(json.dumps({"key": key, "verdict": decision}) + "\n")
+                remove_incomplete_line(self._kept)
+                with open_private(self._kept, "ab", buffering=0) as file:
+                    append_line(file, json.dumps({"key": key, "verdict": decision}))
 
 
 def _read(path: Path | None) -> dict[str, bool | None]:
