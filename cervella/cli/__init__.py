@@ -1,4 +1,4 @@
-"""The command line: one file for each command. Results go to stdout, everything else to stderr."""
+"""Runs the command line: one file for each command. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 success, 1 failure, 2 wrong configuration or usage, 130 Ctrl-C."""
+    """Run one command and return its exit code. `arguments` are by default those of the process.
+
+    The exit code is 0 for success, 1 for a failure, 2 for a wrong configuration or usage, 130 for Ctrl-C.
+    """
     for stream in (sys.stdout, sys.stderr):
         # On a terminal without UTF-8, a letter that it can't show is replaced; the answer is not lost.
         if hasattr(stream, "reconfigure"):
@@ -113,9 +116,10 @@ def entry() -> None:
 
 
 def first_today(record: logging.LogRecord) -> bool:
-    """Whether this warning about a soul lock is shown for the first time today; it is then noted as shown.
+    """Whether a warning is to be shown: a warning about a soul lock only once a day, every other one always.
 
-    True for every other record, and where the note can't be written (a read-only folder).
+    A warning that is shown is noted in a file. If the file can't be written (in a read-only folder), the warning is
+    shown each time.
     """
     lock = getattr(record, "lock", None)
     if lock is None:

@@ -1,4 +1,4 @@
-"""`cervella ask`, for one question or for a file of them"""
+"""The command `cervella ask` asks one question, or each question of a file."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def print_answer(
 ) -> Reply | None:
     """Print an answer while it is generated, then its sources. Returns the reply; None if the answer broke off.
 
-    With `waits`, a review may replace the draft, so only the final text is printed.
+    `on_retrieved` is called with the passages before the answer is printed. `waits` is True if a review may replace the
+    draft: then only the final text is printed.
     """
     answer, reply = Flow(), None
     for event in events:
@@ -127,7 +128,10 @@ def print_answer(
 
 
 def _print_notes(agent: Agent, flags: Mapping[str, int]) -> None:
-    """Why this brain answers if none was named, and how old the index is. After retrieval: an error comes first."""
+    """Print why this brain answers, if the user named none, and whether the index is out of date.
+
+    It is called after the retrieval, so that an error of the retrieval is printed first.
+    """
     if reason := agent.brain_reason:
         note(f"note: {agent.brain.name} answers: {reason}.")
     warn_of_index(flags)
@@ -181,13 +185,13 @@ class QuestionLine:
     line: int
     """Line number, from 1."""
     id: Any
-    """The `id` of the line; if it has none, a hash of the line."""
+    """The `id` that the line gives; if it gives none, a hash of the line."""
     asked: BatchQuestion | None = None
-    """None if the line can't be read."""
+    """The question with its options; None if the line can't be read."""
     problem: str = ""
-    """Why the line can't be read."""
+    """The reason why the line can't be read; empty if it can."""
     ignored: tuple[str, ...] = ()
-    """Keys that are not options of a question."""
+    """Keys of the line that are ignored, because no option of a question has such a name."""
 
     @property
     def key(self) -> str:
@@ -259,9 +263,10 @@ def _unreadable(row: QuestionLine) -> dict[str, Any]:
 
 
 def questions_in(path: Path) -> Iterator[QuestionLine]:
-    """The questions of a JSON Lines file, each a text or an object with `question`. Raises ConfigError.
+    """The questions of a JSON Lines file, each a text or an object with `question`.
 
-    Empty lines are skipped. A line that can't be read is a QuestionLine with its problem.
+    Empty lines are skipped. A line that can't be used still gives a QuestionLine, which says why in `problem`. Raises
+    ConfigError if the file can't be read.
     """
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
@@ -288,7 +293,10 @@ def questions_in(path: Path) -> Iterator[QuestionLine]:
 
 
 def answered_rows(path: Path) -> Counter[str]:
-    """How often each key is in a file of answers. Removes the last row from the file if it is incomplete."""
+    """The number of rows that each question has in a file of answers, by `QuestionLine.key`.
+
+    A last row that is incomplete, because the program was ended while writing it, is removed from the file.
+    """
     if not path.exists():
         return Counter()
     lines = _lines(path)

@@ -1,4 +1,4 @@
-"""Shared by `soul test` and `compare`: the cost shown before a run, the progress, the judge, and earlier runs."""
+"""Helps `soul test` and `compare` before they ask: the cost, the progress, the judge, and earlier runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cervella.soul.traits import Traits
 from cervella.types import Progress
 
 _FREE_OF_CONFIRMATION = Decimal(1)
-"""US dollars. A run that may cost more, or an unknown amount, needs the owner's confirmation."""
+"""A run whose highest cost in US dollars is above this amount, or unknown, needs the owner's confirmation."""
 _Brain = TypeVar("_Brain", bound=AnyOne)
 
 
@@ -42,7 +42,8 @@ def tell_cost(
     """Print how many prompts each brain will get and their highest cost; ask for confirmation if that is high.
 
     `most` gives the highest cost of `calls` prompts to a brain in US dollars, or None if it is unknown. `less` lists
-    options that ask fewer questions; `of` completes "12 answers". Raises ConfigError if nobody can confirm.
+    options that ask fewer questions; `yes` confirms in advance; `of` is added after the number of answers, as in "12
+    answers to 4 probes". Raises ConfigError if nobody is there to confirm.
     """
     expensive = False
     for brain in brains:
@@ -69,7 +70,10 @@ def tell_cost(
 
 @contextmanager
 def resumable() -> Iterator[Progress | None]:
-    """Progress on a terminal. On Ctrl-C, a note says how to continue."""
+    """Give a function that shows the progress, or None if stderr is no terminal.
+
+    On Ctrl-C, a note says how to continue.
+    """
     try:
         with progress_bar() as progress:
             yield progress
@@ -79,7 +83,7 @@ def resumable() -> Iterator[Progress | None]:
 
 
 def judge_of(agent: Agent, name: str | None, judged: Sequence[AnyOne]) -> BrainJudge | None:
-    """The judge with this name, or the configured one; None if there is none."""
+    """The brain with this name as judge, by default the one that [evaluation] judge names; None if neither is given."""
     own = agent.config.evaluation
     name = name or own.judge
     return None if name is None else BrainJudge(agent, name, judged=judged, kept=own.folder / JUDGEMENTS)
@@ -104,11 +108,11 @@ def soul_of(run: Run) -> KeptSoul:
 
 
 def run_named(agent: Agent, named: str) -> Run:
-    """The run in this folder, or with this name in the configured folder of runs."""
+    """The run in a folder, if `named` is the path of one, else the run with this name among the configured runs."""
     path = Path(named)
     return Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
 
 
 def traits_of(soul: Soul, agent: Agent) -> Traits:
-    """The traits of a soul, which may not be the agent's; the configured `[soul.traits]` override them."""
+    """The traits of a soul, overridden by the configured `[soul.traits]`. The soul may be that of an earlier run."""
     return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))

@@ -1,4 +1,5 @@
-"""`cervella brains`, `cervella brains route`, `cervella brains pull`"""
+"""The commands `cervella brains`, `cervella brains route` and `cervella brains pull` list, choose and download
+brains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cervella chat`"""
+"""The command `cervella chat` holds a conversation at the terminal."""
 
 from __future__ import annotations
 
@@ -116,7 +116,10 @@ class _Talk:
             print_verdict(self.agent.review(self.last, brain=argument or None))
 
     def warn(self, found: Retrieval) -> None:
-        """Warn that the index is older than its folder: once, and again when the number of changed files differs."""
+        """Warn that files changed since the index was built.
+
+        The warning is printed once, and again only if the number of changed files is another than at the last warning.
+        """
         now = (found.behind, bool(found.unchecked))
         if now != self.warned:
             warn_of_index(found.index_flags())
@@ -182,7 +185,10 @@ def _prompt() -> str:
 
 @contextlib.contextmanager
 def _history() -> Iterator[None]:
-    """Earlier questions come back with the arrow keys, also in the next chat, if Python has readline."""
+    """Let the user recall earlier questions with the arrow keys inside the block, also those of earlier chats.
+
+    Without Python's module readline, as on Windows, the questions are not kept for the next chat.
+    """
     try:
         import readline
     except ImportError:  # Windows: the terminal itself remembers the lines of this run

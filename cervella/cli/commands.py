@@ -1,4 +1,4 @@
-"""The list of commands. The module of a command is imported when the command is called or its help is shown."""
+"""Lists the commands. The module of a command is imported when the command is called or its help is shown."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ The help line is the first sentence of the function's docstring, or the help of 
 
 
 def typer_of(name: str) -> typer.Typer:
-    """A Typer that has only the command or group with this name. Imports its module; raises KeyError."""
+    """A Typer that has only the command or group `name`, whose module is imported.
+
+    Raises KeyError for an unknown name.
+    """
     module, _, attribute = COMMANDS[name][0].partition(":")
     found = getattr(importlib.import_module(f"cervella.cli.{module}"), attribute)
     alone = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)

@@ -1,4 +1,4 @@
-"""`cervella compare`"""
+"""The command `cervella compare` compares brains under one soul, or measures the search."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 _STYLES = {"GO": "green", "CONDITIONAL": "yellow", "INCOMPLETE": "yellow", "NO-GO": "red"}
 _SHOWN_MISSES = 10
-"""Missed questions that are listed; --json has all."""
+"""Number of questions without their right file that are listed. The output of --json has all of them."""
 _WIDE = 120
-"""Columns of a terminal that has room for the interval of every share."""
+"""On a terminal with at least this many columns, each share is shown with its interval."""
 _SHOWN_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _Option = typer.Option
 
@@ -199,7 +199,11 @@ def _rescore(
 
 
 def _judges(agent: Agent, named: str | None, brains: Sequence[str], suite: Suite | None) -> dict[str, Any]:
-    """The grader of a rubric's tasks, or the judge of a soul test's checks that need judgement."""
+    """The arguments of a comparison that name the judge.
+
+    `grader` grades the tasks of a rubric, `judge` decides the checks of a soul test that no rule can decide. The one
+    that is not needed is None.
+    """
     from cervella.cli.before_asking import judge_of
 
     if suite is None:

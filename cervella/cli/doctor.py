@@ -1,4 +1,4 @@
-"""`cervella doctor`"""
+"""The command `cervella doctor` checks the configuration, the brains and this machine."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ from cervella.types import IndexReport
 _LOCAL_ONLY = "local_only"
 _SIGN = {"ok": ("ok   ", "green"), "warning": ("warn ", "yellow"), "fault": ("FAULT", "red")}
 _LEAST_FREE = 200 * 2**20
-"""Free bytes below which the disk is short of room: an index of some thousand files and its copy need them."""
+"""If fewer bytes than these are free, the disk is reported as nearly full. An index of some thousand files and its copy
+need about that much."""
 _CROWDED = 0.5
-"""Share of a context window. If the soul takes more of it, passages and answer are short of room."""
+"""If the soul takes more than this share of a brain's context window, there is too little room for passages and
+answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,8 @@ def _embedder(agent: Agent) -> Iterator[Finding]:
 
 
 def _on_disk(model: str) -> bool:
-    """Whether a model of sentence-transformers is a folder, or in the cache of the Hugging Face hub."""
+    """Whether a model of sentence-transformers needs no download: it is a folder, or in the cache of the Hugging Face
+    hub."""
     if Path(model).is_dir():
         return True
     from huggingface_hub import try_to_load_from_cache

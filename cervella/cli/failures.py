@@ -1,4 +1,4 @@
-"""How the failure of a command is explained: what went wrong, and one sentence that cures it."""
+"""Explains why a command failed: what went wrong, and one sentence that cures it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from cervella.configuration.config import CONFIG_NAME, Config, find_config
 from cervella.errors import CervellaError
 
 _MISSING = frozenset({"soul_missing", "folder_missing", "index_missing"})
-"""Codes of errors about files whose paths the configuration gives."""
+"""Codes of errors about missing files whose paths the configuration gives."""
 
 
 def message_and_remedy(error: CervellaError, arguments: Sequence[str]) -> tuple[str, str | None]:
-    """The message and the remedy of an error. If a file is missing and so is cervella.toml, they say the latter."""
+    """The message and the remedy of an error, for a command with these arguments.
+
+    If a file is missing because there is no cervella.toml here, they say that cervella.toml is missing.
+    """
     named = any(argument.partition("=")[0] == "--config" for argument in arguments)
     if error.code not in _MISSING or named or find_config() is not None:
         return error.message, error.remedy
@@ -23,12 +26,15 @@ def message_and_remedy(error: CervellaError, arguments: Sequence[str]) -> tuple[
 
 
 def no_config_note(config: Config) -> str:
-    """A sentence for a command that finds nothing; empty if there is a configuration file."""
+    """A sentence for a command that finds nothing: it says that there is no cervella.toml. Empty if there is one."""
     return f" No {CONFIG_NAME} here or above. {cure_without_config()}" if config.file is None else ""
 
 
 def cure_without_config() -> str:
-    """The remedy for a missing configuration file: a sentence, which names a file found one folder below."""
+    """The remedy for a missing cervella.toml, as a sentence.
+
+    If a folder directly below this one has the file, it names that folder.
+    """
     try:
         below = sorted(Path.cwd().glob(f"*/{CONFIG_NAME}"))
     except OSError:
@@ -50,7 +56,7 @@ _EXTRA = {
     "doctor": "It takes no text: it checks everything.",
     "stats": "Give a time with --since: 24h, 7d or 2026-01-31.",
 }
-"""For each command: the remedy for a word that it does not take."""
+"""For each command: the remedy if the user gives it a word too many."""
 _FOLDER = "The folder is set in cervella.toml: [knowledge] folder."
 _OPTIONS = {
     "--model": "Write the model after its brain: --brain ollama:qwen3:4b.",
@@ -59,18 +65,19 @@ _OPTIONS = {
     "--filter": "Filters are --role, --project, --status, --path, --since and --until.",
     "--verbose": "--debug shows the traceback of an error.",
 }
-"""For each option that people try and that does not exist: the remedy."""
+"""Remedies for options that users try although they do not exist."""
 _COMMANDS = {
     "version": "Print it with `cervella --version`.",
     "help": "Print it with `cervella -h`.",
     "start": "Start a conversation with `cervella chat`; set a folder up with `cervella init`.",
     "config": "The configuration is the file cervella.toml; `cervella doctor` checks it.",
 }
-"""For each command that people try and that does not exist: the remedy."""
+"""Remedies for commands that users try although they do not exist."""
 
 
 def usage_help(error: Any) -> str:
-    """One sentence that cures a usage error of typer: what was probably meant, else the help to read."""
+    """One sentence that cures a wrong usage that typer found: the command or option that was probably meant, else the
+    help to read."""
     context, names = getattr(error, "ctx", None), list[str]()
     while context is not None and context.parent is not None:
         names.insert(0, context.info_name)

@@ -1,4 +1,4 @@
-"""`cervella index`"""
+"""The command `cervella index` brings the index up to date."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cervella.errors import ConfigError
 from cervella.types import SkippedFile
 
 _MOST_LISTED = 9
-"""Skipped files that are listed without --verbose: ten lines with the line before them."""
+"""Number of skipped files that are listed without --verbose. With the line above them that makes ten lines."""
 
 
 def index(

@@ -1,4 +1,4 @@
-"""`cervella init`"""
+"""The command `cervella init` sets a folder up."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _write(path: Path, text: str) -> str:
 
 
 def _shown(path: Path) -> Path:
-    """The path relative to the current folder if it is inside it, else as given."""
+    """The path relative to the current folder if it is inside that folder, else unchanged."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

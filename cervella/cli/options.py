@@ -1,4 +1,4 @@
-"""Options that several commands share, and the filters of a search."""
+"""Defines the options that several commands share, and the filters of a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cervella.agent.agent import Agent
 
 _MOST_LISTED = 12
-"""Number of existing values that a warning lists."""
+"""When a filter's value does not exist, the warning lists at most this many values that do."""
 
 
 def brain_option(help: str) -> Any:
@@ -73,14 +73,14 @@ FilterUntil = Annotated[str | None, typer.Option("--until", help="Only documents
 
 
 def filters_of(**given: Any) -> dict[str, Any] | None:
-    """The filters that have a value; None if none has."""
+    """The filters that the user gave, by name; None if the user gave none."""
     return {key: value for key, value in given.items() if value} or None
 
 
 def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
-    """Warn of each value of a filter that no document has, and list the existing values. Returns whether it warned.
+    """Warn of each filter's value that no document has, and list the existing values. Returns whether it warned.
 
-    Without the warning, an answer "non lo so" would look as if the base did not know.
+    Without the warning, the user would take the answer "non lo so" ("I don't know") for the knowledge base's own.
     """
     if not filters or not {"role", "project", "path"} & filters.keys():
         return False

@@ -1,4 +1,4 @@
-"""The output of commands: one JSON document, or lines that people read."""
+"""Prints the output of commands: one JSON document, or lines for a person to read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cervella.types import Citation, Passage, Progress, Reply, Retrieval, ReviewVerdict
 
 _SHOWN_LINES = 4
-"""Lines that are printed of each passage."""
+"""Number of lines that are printed of each passage."""
 _NOTE_STYLES = {"error:": "red", "warning:": "yellow", "help:": "green"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -48,14 +48,15 @@ class Flow:
         print_text(self._wrap.feed(text) if self._wrap else text)
 
     def end(self) -> None:
-        """Print the last word, which was held back because it might continue."""
+        """Print the last word. It was held back because the next piece of text might have continued it."""
         print_text(self._wrap.end() if self._wrap else "")
 
 
 def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: int = 0) -> None:
-    """Print `start` and `text` as a line of the result.
+    """Print `start` and `text` as one line of the result.
 
-    On a terminal, `start` has a style, and the line breaks between words; continuation lines have this indent.
+    On a terminal `start` is shown in `style`, and a line that is too long breaks between words; the lines after the
+    break begin with `indent` spaces.
     """
     line = wrapped(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", start + text), width_of(sys.stdout), indent=indent)
     sys.stdout.write(f"{styled(start, style, sys.stdout) if start else ''}{line[len(start) :]}\n")
@@ -63,7 +64,7 @@ def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: in
 
 
 def note(text: str) -> None:
-    """Print a line on stderr, which is not part of the result."""
+    """Print a line on stderr, for a note, a warning or an error that is not part of the result."""
     sys.stdout.flush()
     start = next((word for word in _NOTE_STYLES if text.startswith(word)), "")
     line = wrapped(text, width_of(sys.stderr))
@@ -85,7 +86,10 @@ def warn_of_index(flags: Mapping[str, int]) -> None:
 def warnings_shown(
     name: str = "cervella", *, only: Callable[[logging.LogRecord], bool] | None = None
 ) -> Iterator[None]:
-    """Print the warnings of the logger `name` on stderr while the block runs; `only` can filter them."""
+    """Print the warnings of the logger `name` on stderr while the block runs.
+
+    `only` decides for each warning whether it is printed; by default all are.
+    """
     handler = _NoteHandler(logging.WARNING)
     if only is not None:
         handler.addFilter(only)
@@ -119,7 +123,7 @@ def _as_json(value: Any) -> Any:
 
 
 def picked(value: object, *names: str) -> dict[str, Any]:
-    """The attributes with these names, as a dict."""
+    """A dict of those attributes of `value` that have these names."""
     return {name: getattr(value, name) for name in names}
 
 
@@ -193,7 +197,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def place_of(source: Passage | Citation, lang: Language, date: str | None, status: str = "current") -> str:
-    """A source with its lines, date and status: `decisioni/20260109_rinvio.md:12-19  (9 gennaio 2026, superata)`."""
+    """A source with its lines, its date and its status, in the persona's language.
+
+    In Italian, "9 January 2026, superseded" gives `decisioni/20260109_rinvio.md:12-19  (9 gennaio 2026, superata)`.
+    """
     details = [lang.format_date(date)] if date else []
     details += [lang.status[status]] if status in lang.status else []
     place = f"{source.path}:{source.start_line}-{source.end_line}"
@@ -201,7 +208,10 @@ def place_of(source: Passage | Citation, lang: Language, date: str | None, statu
 
 
 def print_passages(found: Retrieval, lang: Language) -> None:
-    """Print passages, each cut to a few lines around the best sentence for the query."""
+    """Print the passages that a search found.
+
+    Of each only a few lines are shown, around the sentence that fits the query best.
+    """
     from cervella.claims.grounding import best_quote
     from cervella.text.reading import ReadText
 
@@ -221,7 +231,7 @@ def print_passages(found: Retrieval, lang: Language) -> None:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress | None]:
-    """A function that shows progress as bars, if stderr is a terminal; else None."""
+    """Give a function that shows progress as bars; None if stderr is not a terminal."""
     if not is_terminal(sys.stderr):
         yield None
         return

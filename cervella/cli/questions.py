@@ -1,4 +1,4 @@
-"""`cervella questions propose`"""
+"""The command `cervella questions propose` drafts questions with known answers."""
 
 from __future__ import annotations
 

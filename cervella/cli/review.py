@@ -1,4 +1,4 @@
-"""`cervella review`"""
+"""The command `cervella review` checks an answer against the knowledge base."""
 
 from __future__ import annotations
 
@@ -83,7 +83,11 @@ def _read(file: Path) -> str:
 
 
 def _kept(agent: Agent, id: str | None) -> tuple[Turn, Filters | None]:
-    """The turn with this reply, or the last turn of this session, or of all; with the filters of its session."""
+    """The turn to review, and the filters of its session.
+
+    `id` is that of a reply, or of a session, whose last turn is taken. None takes the last turn of the session that was
+    used last.
+    """
     store = agent.conversations
     for one in store.list():
         turns = store.turns(one.id)

@@ -1,4 +1,4 @@
-"""`cervella search`"""
+"""The command `cervella search` shows the passages for a query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cervella sessions`"""
+"""The command `cervella sessions` lists, exports and deletes kept conversations."""
 
 from __future__ import annotations
 

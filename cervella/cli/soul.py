@@ -1,4 +1,5 @@
-"""`cervella soul show | lock | diff | verify | probes`"""
+"""The commands `cervella soul show`, `lock`, `diff`, `verify` and `probes` show the soul and compare it with its
+lock."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cervella.evaluation.suites.suite import Suite
 
 _SECONDS = 30.0
-"""Timeout for the token count of one brain, which may have to load its model first."""
+"""Seconds that one brain has to count the tokens of the soul. It may have to load its model first."""
 
 app = typer.Typer(no_args_is_help=True, help="Show the soul, lock it, and see what changed since.")
 
@@ -231,7 +232,7 @@ def _soul(config: Config) -> Constitution:
 
 
 def _both(config: Config) -> tuple[Lock, Lock]:
-    """The lock on disk, and a lock of the present soul."""
+    """The lock that is on disk, and the lock that the present soul would get."""
     soul = _soul(config)
     return Lock.load(config.soul.lock), Lock.of(soul, config.soul.lock)
 
@@ -287,7 +288,11 @@ async def _counted(agent: Agent) -> list[tuple[BrainTokens, str]]:
 
 
 async def _soul_tokens_of(brain: Any, system: str) -> int | None:
-    """Tokens of the soul: those of a prompt with it, minus those of the same prompt without it."""
+    """The number of tokens that the soul takes in a brain; an estimate if the brain can't count.
+
+    The brain's count is that of a prompt with the soul minus that of the same prompt without it. It is None if the
+    brain does not give it.
+    """
     if optional_members(brain).count_tokens is None:
         return estimate_tokens(system)
     prepare = optional_members(brain).prepare

@@ -1,4 +1,4 @@
-"""`cervella soul test`: the test, and its result as text"""
+"""The command `cervella soul test` runs the soul test and prints its result."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cervella.soul.lock import record_verdict
 _Option = typer.Option
 _STYLES = {"PASS": "green", "CONDITIONAL": "yellow", "INCOMPLETE": "yellow", "FAIL": "red"}
 _MOST_SHOWN = 5
-"""Failures and defects that are listed; more are only counted."""
+"""Number of failures, and of defects, that are listed. Of the others only the number is shown."""
 _COLUMNS = ("", "score", "95 %", "all", "none", "mixed", "perfect", "flat.", "n")
 _WITHOUT = {"none": "no Constitution", "scrambled": "a scrambled one"}
 

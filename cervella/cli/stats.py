@@ -1,4 +1,4 @@
-"""`cervella stats`"""
+"""The command `cervella stats` shows the statistics of the ledger."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def _moment(text: str | None) -> datetime.datetime | None:
 
 
 def _budget(config: Config, ledger: Ledger) -> list[dict[str, Any]]:
-    """The amount spent in the present period of each limit."""
+    """The limits of the budget, each with the amount spent in its present day or month."""
     limits = limits_of(config.budget.usd_per_day, config.budget.usd_per_month, config.brains)
     return [{**picked(one, "brain", "period"), "limit_usd": one.usd, "spent_usd": ledger.spent(one)} for one in limits]
 
 
 def _print(found: Statistics, budget: list[dict[str, Any]]) -> None:
-    """Print tables with a column for each brain, as many side by side as the terminal has room for."""
+    """Print the measures as tables with a column for each brain, as many side by side as the terminal has room for."""
     label, cell = max(len(name) for name, _ in MEASURES), 14
     beside = max(1, (console().width - label) // (cell + 2))
     for start in range(0, len(found.brains), beside):

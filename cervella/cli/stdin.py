@@ -1,4 +1,4 @@
-"""Standard input in place of a text on the command line: `cervella ask -`."""
+"""Reads standard input where a command is given `-` in place of a text, as in `cervella ask -`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from cervella.errors import ConfigError
 
 
 def given_or_stdin(text: str, name: str) -> str:
-    """The text; if it is `-`, the content of standard input. `name` names it in messages: "question"."""
+    """The given text; if it is `-`, the content of standard input instead.
+
+    `name` says in error messages what the text is, for example "question".
+    """
     return read_stdin(name) if text.strip() == "-" else text
 
 
 def read_stdin(name: str) -> str:
-    """All of standard input, without white space at both ends. Raises ConfigError if it is empty or not UTF-8."""
+    """All of standard input, without white space at both ends. Raises ConfigError if it is empty or not UTF-8.
+
+    `name` says in error messages what the text is, for example "question".
+    """
     if sys.stdin is not None and is_terminal(sys.stdin):
         end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
         note(f"note: Type the {name}, then end it with {end} on a line of its own.")

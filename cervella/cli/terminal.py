@@ -1,4 +1,4 @@
-"""Layout of text on a terminal: lines broken between words, and a few colours. Files and pipes get the plain text."""
+"""Lays text out for a terminal: lines broken between words, and a few colours. Files and pipes get the plain text."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing import TextIO
 
 _STYLES = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _NARROWEST = 20
-"""Columns. On a narrower terminal lines are not broken: there is no room for words."""
+"""On a terminal with fewer columns than these, lines are not broken: a line would have no room for words."""
 
 
 def is_terminal(stream: TextIO) -> bool:
     """Whether the stream is a terminal that a person reads.
 
-    False in a notebook, though its streams say that they are terminals: it breaks lines itself, and keeps every state
-    of a progress bar.
+    A notebook's stream says that it is a terminal, but the result is False: a notebook breaks lines itself, and would
+    keep every state of a progress bar.
     """
     return stream.isatty() and "JPY_PARENT_PID" not in os.environ
 
 
 def width_of(stream: TextIO) -> int | None:
-    """Columns of the terminal that the stream writes to; None for a file, a pipe, or a very narrow terminal."""
+    """The number of columns of the terminal to which the stream writes.
+
+    None for a file, a pipe, or a terminal that is too narrow to break lines.
+    """
     columns = shutil.get_terminal_size().columns if is_terminal(stream) else 0
     return columns if columns >= _NARROWEST else None
 
@@ -37,7 +40,10 @@ def styled(text: str, style: str, stream: TextIO) -> str:
 
 
 def wrapped(text: str, width: int | None, *, indent: int = 0) -> str:
-    """The text with lines of at most `width` columns; continuation lines are indented. Unchanged without a width."""
+    """The text with lines of at most `width` columns. If `width` is None, the text is returned unchanged.
+
+    The lines after a break begin with `indent` spaces.
+    """
     if width is None:
         return text
     wrap = WordWrap(width, indent=indent)
@@ -60,7 +66,10 @@ class WordWrap:
         self._fenced = self._row = False
 
     def feed(self, text: str) -> str:
-        """The text that can be shown now. The last word is held back: the next call may continue it."""
+        """Take the next piece of a text, and return the part that can be shown now.
+
+        The last word is held back, because the next piece may continue it.
+        """
         shown = []
         for token in re.findall(r"\n|[^\S\n]+|\S+", text):
             if not token.isspace():
@@ -75,7 +84,7 @@ class WordWrap:
         return "".join(shown)
 
     def end(self) -> str:
-        """The word that is held back."""
+        """The word that was held back, at the end of the text."""
         word, self._word = self._word, ""
         if not word:
             return ""

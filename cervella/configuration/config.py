@@ -104,7 +104,10 @@ def _read_variables(known: Sequence[str]) -> dict[str, Any]:
 
 
 def _unknown_variable(variable: str, known: Sequence[str]) -> ConfigError:
-    """The error for a variable that sets nothing. It suggests the variable with the right section and key."""
+    """The error for a variable `CERVELLA_…` that sets nothing.
+
+    It suggests a variable with the right section and key.
+    """
     spelled: dict[str, list[str]] = {}
     for section, model in SECTIONS.items():
         for key in model.model_fields:
@@ -132,7 +135,7 @@ def _merge(low: dict[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(data: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """The data with relative paths made absolute, relative to `base`."""
+    """The data with their relative paths made absolute, as paths inside the folder `base`."""
     out = dict(data)
     for section, key in PATHS:
         value = out[section].get(key) if isinstance(out.get(section), Mapping) else None

@@ -86,7 +86,10 @@ def _leaves(data: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 
 def explained(error: ValidationError, file: Path | None, from_file: Mapping[str, Any]) -> ConfigError:
-    """The error for the first wrong value, with its key, place and remedy."""
+    """The error for the first wrong value that pydantic found, with its key, its place and a remedy.
+
+    The place is named only if the value comes from the file, whose data are `from_file`.
+    """
     first = error.errors(include_url=False, include_context=False)[0]
     keys = tuple(str(part) for part in first["loc"])
     text = file.read_text(encoding="utf-8-sig") if file is not None else ""
@@ -133,7 +136,7 @@ def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigEr
 
 
 def _elsewhere(key: str, section: str) -> str:
-    """A sentence that names the right section of a misplaced key; empty if no section has the key."""
+    """A sentence that names the section to which a misplaced key belongs; empty if no section has such a key."""
     if key in ("model", "url", "kind") and not section:
         return f"It belongs in the table of a brain, as [brains.ollama] {key}. "
     if section and key == "brain":
@@ -143,7 +146,7 @@ def _elsewhere(key: str, section: str) -> str:
 
 
 def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
-    """The model that should have the key as a field, and the key's position in `keys`."""
+    """The model that should have the last of these keys as a field, and the position of that key in `keys`."""
     if keys[:2] == ("knowledge", "roles") and len(keys) > 2:
         return (RolesConfig, 2) if len(keys) == 3 else (RoleConfig, 3)
     if keys[:2] == ("soul", "traits") and len(keys) > 2:
@@ -152,7 +155,7 @@ def _model_of(keys: tuple[str, ...]) -> tuple[type[BaseModel], int]:
 
 
 def _where(file: Path | None, text: str, key: str) -> str:
-    """The file and the line of a key; empty if the key is not in the file."""
+    """The name of the file and the line of a key, for an error message; empty if the key is not in the file."""
     line = _at_line(text, key) if key else ""
     return f" in {str(file)!r}{line}" if file is not None and line else ""
 

@@ -1,4 +1,4 @@
-"""The sections and keys of cervella.toml as frozen values."""
+"""Defines the sections and keys of cervella.toml as frozen values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class TraitsConfig(_Section):
         default=None, description="Grammatical gender in which she speaks of herself."
     )
     language: str | None = Field(default=None, description="The language that she speaks, ISO 639-1.")
-    role: str | None = Field(default=None, min_length=1, description='Her relation to the person: "partner".')
+    role: str | None = Field(
+        default=None, min_length=1, description='Her relation to the person, for example "partner".'
+    )
     tone: tuple[str, ...] | None = Field(default=None, description="Adjectives for her tone.")
     rules: tuple[str, ...] | None = Field(default=None, description="Names of her rules, in order.")
     aim: str | None = Field(default=None, min_length=1, description="The final aim of the work.")
@@ -57,7 +59,7 @@ class TraitsConfig(_Section):
 
 
 class SoulConfig(_Section):
-    """[soul]: who speaks."""
+    """[soul]: the persona that speaks, and the document that describes her."""
 
     constitution: Path = Field(
         default=Path("knowledge/COSTITUZIONE.md"), description="The document from which the soul is read."
@@ -165,14 +167,14 @@ class KnowledgeConfig(_Section):
 class ConversationsConfig(_Section):
     """[conversations]: the sessions that are kept."""
 
-    path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps them.")
+    path: Path = Field(default=Path(".cervella/conversations.sqlite"), description="The file that keeps the sessions.")
 
 
 class LedgerConfig(_Section):
     """[ledger]: the record of each call of an engine, with its time, tokens and cost."""
 
     enabled: bool = Field(default=True, description="Whether calls are recorded; a budget needs the records.")
-    path: Path = Field(default=Path(".cervella/ledger.sqlite"), description="The file that keeps them.")
+    path: Path = Field(default=Path(".cervella/ledger.sqlite"), description="The file that keeps the record.")
     keep_text: bool = Field(
         default=False, description="Whether the texts of questions and answers are kept too, with secrets masked."
     )
@@ -213,7 +215,7 @@ class EvaluationConfig(_Section):
         default=0.10,
         gt=0,
         lt=1,
-        description="How much worse than the reference a brain may be, as a share: 0.10 is ten points.",
+        description="How much worse than the reference brain another may score, as a share: 0.10 is ten points.",
     )
     soul_go: float = Field(default=0.90, ge=0, le=1, description="Lowest soul score for GO.")
     soul_conditional: float = Field(
@@ -223,7 +225,7 @@ class EvaluationConfig(_Section):
         default=0.80, ge=0, le=1, description="Lowest share of right answers with a right source for GO."
     )
     answers_conditional: float = Field(
-        default=0.60, ge=0, le=1, description="Share of them below which the verdict is NO-GO."
+        default=0.60, ge=0, le=1, description="Share of such answers below which the verdict is NO-GO."
     )
     latency_p95: float | None = Field(
         default=60.0, gt=0, description="Seconds within which 95 of 100 answers must come for GO."
@@ -232,10 +234,11 @@ class EvaluationConfig(_Section):
         default=None, ge=0, description="US dollars that 1,000 answers may cost for GO; by default no limit."
     )
     draws: int = Field(default=10_000, ge=100, le=1_000_000, description="Number of bootstrap and permutation draws.")
-    seed: int = Field(default=20260109, ge=0, description="Seed of those draws.")
+    seed: int = Field(default=20260109, ge=0, description="Seed of the bootstrap and permutation draws.")
     judge: str | None = Field(
         default=None,
-        description="The brain that decides checks that need judgement, of another model family than the judged.",
+        description="The brain that decides checks that no rule can decide; its model should be of another family than "
+        "the judged ones.",
     )
 
     @model_validator(mode="after")

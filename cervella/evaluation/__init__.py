@@ -1,4 +1,5 @@
-"""Suites of probes, the soul test, the comparison of brains, and the evaluation of retrieval."""
+"""Measures brains and the search: suites of probes (test questions with checks), the soul test, the comparison of
+brains, and the evaluation of retrieval."""
 
 from __future__ import annotations
 

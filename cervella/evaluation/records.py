@@ -1,4 +1,4 @@
-"""The answers of an evaluation, kept so that every score can be computed again.
+"""Keeps the answers of an evaluation, so that every score can be computed again.
 
 A run is a folder: `run.json` has its settings, `outputs.jsonl` one line for each answer, written as soon as it comes.
 Apart from `measured`, a line is the same whenever a deterministic brain is asked again.
@@ -29,10 +29,11 @@ from cervella.process.files import (
 )
 
 Condition: TypeAlias = Literal["soul", "none", "scrambled"]
-"""The system prompt: the soul, nothing, or the soul's words in random order."""
+"""The system prompt that a probe is asked with: the soul, nothing at all (`none`), or the soul's words in random
+order."""
 CONDITIONS: tuple[Condition, ...] = ("soul", "none", "scrambled")
 Key: TypeAlias = tuple[str, str, str, int, int, int]
-"""Brain, condition, probe, variant, repeat, turn."""
+"""Identifies one answer of a run: brain, condition, probe, variant, repeat, turn."""
 
 _FACTS, _OUTPUTS, _LOCK = "run.json", "outputs.jsonl", ".lock"
 _MEASURED = ("seconds", "first_token_seconds", "cache_read_tokens", "cost_usd")
@@ -46,39 +47,40 @@ class Output:
     brain: str
     """The name by which it was asked."""
     model: str
-    """The weights that answered."""
+    """The model that answered; empty if it is not known."""
     condition: Condition
     probe: str
     """The id of the probe, question or task."""
     variant: int
     """0: the probe as written; n: its nth paraphrase."""
     repeat: int
-    """From 0."""
+    """Number of the repeat of the probe, counted from 0."""
     turn: int
     """The turn of the conversation that it answers, 1-based."""
     asked_sha256: str
     """A digest of the probe's own words and passages up to this turn. It shows whether a suite still asks the same."""
     prompt_sha256: str
-    """A digest of the messages as they were laid out, before a shield removed anything."""
+    """A digest of the messages as they were laid out, before a shield (the filter of local-only text and secrets in
+    front of a brain) removed anything."""
     system_sha256: str
     """A digest of the system prompt's UTF-8 bytes; empty if there was none."""
     text: str
     """For an answer that broke off, the text until then; empty for a refusal."""
     finish_reason: str = "stop"
     input_tokens: int | None = None
-    """Prompt tokens, cached ones included; None if not reported, as below."""
+    """Prompt tokens, cached ones included; None if the engine did not report them."""
     cache_read_tokens: int | None = None
-    """Prompt tokens served from the engine's prefix cache."""
+    """Prompt tokens served from the engine's prefix cache; None if not reported."""
     output_tokens: int | None = None
-    """Generated tokens, reasoning included."""
+    """Generated tokens, reasoning included; None if not reported."""
     cost_usd: Decimal | None = None
-    """None if it is not known."""
+    """Cost in US dollars; None if it is not known."""
     tainted: bool = False
     """The brain was shown something local-only: later turns may reach local and private brains only."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Counts of what the shield removed: see `cervella.types.Completion`."""
     error: str | None = None
-    """The error's `code`, or `refusal`; None for an answer."""
+    """The error's `code`, or `refusal` or `empty_answer`; None if there is an answer."""
     message: str | None = None
     """The error's message."""
     seconds: float | None = None
@@ -92,7 +94,10 @@ class Output:
 
     @property
     def empty(self) -> bool:
-        """Whether the brain said nothing, or refused. That is an answer, and scores 0; it is not a failed call."""
+        """Whether the brain said nothing, or refused.
+
+        Both count as an answer, with the score 0; they are no failed call.
+        """
         return self.error in ("empty_answer", "refusal")
 
     @property
@@ -109,7 +114,10 @@ class Output:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Output:
-        """Raises KeyError, TypeError or ValueError if the data are not those of an output."""
+        """Build an output from the data that `as_dict` returns.
+
+        Raises KeyError, TypeError or ValueError for other data.
+        """
         own = {**data, **data["measured"]}
         del own["measured"]
         if own["cost_usd"] is not None:
@@ -118,7 +126,10 @@ class Output:
 
 
 class Run:
-    """The folder of one run. An answer in it is never asked for again; after an error it is, when the run continues."""
+    """The folder of one run.
+
+    When a run continues, a question that has an answer is not asked again; a question that ended in an error is.
+    """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -130,7 +141,7 @@ class Run:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that identify a run: two runs with the same ask the same brains the same."""
+        """The settings that identify a run: with the same settings, the same brains are asked the same questions."""
         settings: dict[str, Any] = self.facts["settings"]
         return settings
 
@@ -140,7 +151,10 @@ class Run:
 
     @classmethod
     def create(cls, root: Path, settings: Mapping[str, Any], **beside: Any) -> Run:
-        """Create a run in a new folder under `root`. `beside` is kept with it, and is not part of its identity."""
+        """Create a run in a new folder under `root`.
+
+        `beside` are further facts that are kept with the settings, but do not identify the run.
+        """
         now = datetime.datetime.now(datetime.UTC)
         key = canonical_sha256(settings)
         folder = root / f"{now:%Y%m%d-%H%M%S}-{key[:8]}"
@@ -243,7 +257,7 @@ def append_row(file: IO[bytes], row: Mapping[str, Any], folder: Path) -> None:
 
 
 def unwritable(folder: Path) -> AbstractContextManager[None]:
-    """Turn what the system refuses inside the block into an EvaluationError about the run in this folder."""
+    """Turn a failure to write a file inside the block into an EvaluationError about the run in this folder."""
     return refused(
         EvaluationError,
         f"The run at {str(folder)!r} can't be written",

@@ -1,1 +1,1 @@
-"""Data kept in SQLite: conversations, and the ledger of calls and costs."""
+"""Keeps data in SQLite: conversations, and the ledger of calls and costs."""

@@ -1,6 +1,7 @@
-"""Conversations that are kept in one SQLite file, and erased from it on request.
+"""Keeps conversations in one SQLite file, and erases them from it on request.
 
-A turn is kept with its question, its answer and whether it is tainted; its passages are not kept.
+A turn is kept with its question, its answer and whether it is tainted (contains local-only text); its passages are not
+kept.
 """
 
 from __future__ import annotations
@@ -44,18 +45,21 @@ class Turn:
     question: str
     answer: str
     query: str
-    """The search query: the question; for a follow-up question, with words of earlier turns."""
+    """The query that the search used: the question itself or, for a follow-up question, with words of earlier turns."""
     tainted: bool
-    """Whether it contains local-only text, which must not reach a cloud brain."""
+    """Whether the turn contains local-only text, which must not reach a cloud brain."""
     finish_reason: str
     brain: str
     model: str
     soul: str
     reply: str
-    """The reply's id."""
+    """The id of the reply that gave the answer."""
 
     def messages(self) -> tuple[Message, ...]:
-        """The turn as history for the next question. Empty for a refusal, which is kept but never sent again."""
+        """The turn as two messages of the history for the next question.
+
+        It is empty if the brain refused to answer: a refusal is kept, but never sent again.
+        """
         if self.finish_reason == "refusal":
             return ()
         return (
@@ -70,18 +74,18 @@ _TURN = ", ".join(_COLUMNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A session in the list of sessions."""
+    """A kept session, as the list of sessions shows it."""
 
     id: str
     created: str
-    """ISO 8601, UTC."""
+    """The time when the session was started, ISO 8601, UTC."""
     updated: str
     turns: int
     filters: Filters | None
 
 
 class Conversations:
-    """The conversations in one file. Thread-safe, and safe for several processes (SQLite in WAL mode)."""
+    """Keeps the conversations in one file. Thread-safe, and safe for several processes (SQLite in WAL mode)."""
 
     def __init__(self, path: str | Path, *, on_delete: Callable[[str], None] | None = None) -> None:
         """The file is opened by the first method call. Methods raise ConversationError.
@@ -101,7 +105,11 @@ class Conversations:
         self._on_delete = on_delete
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
-        """Start or continue a session. Returns its filters: the kept ones, narrowed by the given ones."""
+        """Start the session, or continue it if it exists. Returns the filters that its searches must use.
+
+        A document must meet both `filters` and the filters with which the session was started. None if there are
+        neither.
+        """
         if not isinstance(session, str) or not session.strip():
             raise ConversationError(
                 f"A session's id is {session!r}.", remedy="Use a text that is not empty, such as 'guest-42'."
@@ -142,7 +150,10 @@ class Conversations:
             )
 
     def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
-        """The turns of a session, oldest first; empty if there is no such session. `last` limits them to the newest."""
+        """The turns of a session, oldest first; empty if there is no such session.
+
+        `last` gives only that many of the newest.
+        """
         with self._connected() as database:
             rows = database.execute(
                 f"SELECT {_TURN} FROM turn WHERE session = ? ORDER BY number DESC LIMIT ?",
@@ -166,7 +177,7 @@ class Conversations:
         ]
 
     def export(self, session: str) -> dict[str, Any]:
-        """A session with its turns, as JSON data."""
+        """A session with all its turns, as data for JSON. Raises ConversationError if there is no such session."""
         found = next((one for one in self.list() if one.id == storable(session)), None)
         if found is None:
             raise _missing(session)
@@ -197,7 +208,7 @@ class Conversations:
 
     @contextlib.contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """A connection; with `write`, in a transaction."""
+        """A connection to the file, which is created if it does not exist. With `write`, the block is a transaction."""
         with self._file.guarded():
             self._file.create()
             if write:
@@ -236,7 +247,11 @@ def _dumped(filters: Filters | None) -> str | None:
 
 
 def _loaded(session: str, text: str | None) -> Filters | None:
-    """The kept filters. Raises ConversationError if they can't be read: without them too much would be found."""
+    """The filters that are kept with a session; None if it has none.
+
+    Raises ConversationError if they can't be read: a search without them could find documents that the session
+    excludes.
+    """
 
     def built(data: dict[str, Any]) -> Filters:
         within = data.pop("within", None)

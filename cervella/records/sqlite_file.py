@@ -1,4 +1,4 @@
-"""A SQLite file in WAL mode, created atomically and readable only by its owner."""
+"""Opens a SQLite file in WAL mode. The file is created atomically and readable only by its owner."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cervella.process.forks import unforked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SqliteFile:
-    """The path of the file, its tables, and the errors that it raises."""
+    """A SQLite file: its path, its tables, and the wording of its errors."""
 
     path: Path
     kind: type[CervellaError]
-    """The class of the errors that it raises."""
+    """The class of the errors that the methods raise."""
     called: str
-    """Name in error messages: `ledger`."""
+    """The name of the file in error messages, for example `ledger`."""
     section: str
-    """Section of the configuration whose key `path` names the file."""
+    """The section of the configuration in which the key `path` names the file."""
     schema: str
     """SQL that creates the tables."""
     version: int
@@ -33,7 +33,7 @@ class SqliteFile:
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn an error of SQLite or of the system inside the block into an error of this file's kind."""
+        """Turn an error of SQLite or of the operating system inside the block into an error of the class `kind`."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
@@ -66,7 +66,10 @@ class SqliteFile:
         database.executescript(f"BEGIN IMMEDIATE; {self.schema} PRAGMA user_version = {self.version}; COMMIT;")
 
     def connect(self, *, any_thread: bool = False) -> sqlite3.Connection:
-        """A new connection, before `prepare`."""
+        """Open a new connection. Call `prepare` with it before any other use.
+
+        With `any_thread`, other threads may use the connection too.
+        """
         return sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=not any_thread
         )
@@ -102,7 +105,8 @@ class SqliteFile:
 
 @contextlib.contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run the block in a transaction: all of its writes happen or none, without other writers between them."""
+    """Run the block in a transaction: either all of its writes happen or none, and no other process writes between
+    them."""
     database.execute("BEGIN IMMEDIATE")
     with database:
         yield database

@@ -1,1 +1,1 @@
-"""Brains compared on the same questions, and the decision on each."""
+"""Compares brains on the same questions, and decides on each brain: GO, CONDITIONAL, INCOMPLETE or NO-GO."""

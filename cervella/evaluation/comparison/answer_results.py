@@ -1,4 +1,5 @@
-"""The results of a brain on a question file, its speed and cost, and the comparison of two brains' scores."""
+"""Computes the results of a brain on a question file, its speed and cost, and the comparison of its scores with those
+of the reference brain."""
 
 from __future__ import annotations
 
@@ -18,44 +19,47 @@ from cervella.evaluation.suites.question_file import KnownQuestion
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindResult:
-    """One brain on the questions of one kind."""
+    """The result of one brain on the questions of one kind (the key `kind` of the question file)."""
 
     kind: str
     questions: int
-    """Questions that have an answer."""
+    """Number of questions of this kind that the brain answered."""
     grounded: int
-    """How many of them are answered right on a right source."""
+    """Number of those answers that are right and cite a right file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersResult:
-    """One brain on a question file. Shares are of the questions that have an answer; None if none has."""
+    """The result of one brain on a question file.
+
+    A share counts only questions that the brain answered; it is None if there are no such questions.
+    """
 
     questions: int
     answered: int
     missing: int
-    """Questions that ended in an error, or that were never asked."""
+    """Number of questions that ended in an error, or that were never asked."""
     right: Estimate | None
     """Share of answers with the expected figures, dates and words, or that rightly say that she does not know."""
     grounded: Estimate | None
     """Share of answers that are right and have a supported citation of a right file."""
     precision: Estimate | None
-    """Mean, over the answers that cite, of the share of citations that their lines support and that are of a right
-    file."""
+    """Share of an answer's citations that are of a right file and supported by the cited lines: the mean over all
+    answers that cite."""
     recall: Estimate | None
-    """Share of answerable questions for which a right file is cited with support."""
+    """Share of the answerable questions whose answer cites a right file and is supported by the cited lines."""
     abstains_rightly: Estimate | None
     """Share of unanswerable questions to which she says that she does not know."""
     abstains_wrongly: Estimate | None
-    """Share of answerable questions to which she says so."""
+    """Share of answerable questions to which she says that she does not know."""
     invented_marks: int
-    """Marks `[F1]` that stand for no passage, in all answers."""
+    """Number of citation marks, such as `[F1]`, that stand for no passage, in all answers."""
     kinds: tuple[KindResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """Time and cost, which differ from run to run. None is unknown."""
+    """Time and cost, which differ from run to run. A value that is not known is None."""
 
     answers: int
     seconds_p50: float | None
@@ -63,9 +67,10 @@ class Speed:
     first_token_p50: float | None
     first_token_p95: float | None
     tokens_per_second: float | None
-    """Generated tokens, over the answers whose tokens and seconds are known."""
+    """Generated tokens per second, over the answers whose tokens and seconds are known."""
     cost_per_1000: Decimal | None
-    """US dollars for 1,000 such answers; None if the cost of one is not known."""
+    """Cost of 1,000 answers in US dollars, from the mean of these answers; None if the cost of one answer is not
+    known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,15 +78,19 @@ class Pair:
     """A brain compared with the reference, over the probes or questions that both answered."""
 
     difference: Difference
-    """The brain's score minus the reference's, -1 to 1."""
+    """The brain's score minus the reference brain's score, -1 to 1."""
     p_holm: float
-    """`difference.p`, corrected for the number of brains compared."""
+    """`difference.p`, corrected by Holm's method because several brains are compared with the same reference."""
     mcnemar: McNemar | None
     tost: Equivalence | None
 
 
 def answers_result(questions: Sequence[KnownQuestion], scores: Mapping[str, AnswerScore], **how: Any) -> AnswersResult:
-    """`scores` maps a question's id to its score; `how` goes to the intervals (`draws`, `seed`)."""
+    """The result of one brain on a question file.
+
+    `scores` maps a question's id to the score of its answer. `how` holds the options of the intervals: `draws` and
+    `seed`.
+    """
     answered = [one for one in questions if one.id in scores and not scores[one.id].failed]
     given = [scores[one.id] for one in answered]
     kinds: dict[str, list[bool]] = {}
@@ -119,7 +128,7 @@ def speed_of(outputs: Iterable[Output]) -> Speed:
 
 
 def soul_values(scores: Iterable[ProbeScore], brain: str) -> dict[tuple[str, str], tuple[float, bool]]:
-    """By dimension and probe: a brain's mean score with the soul, and whether all its answers passed."""
+    """For each pair of dimension and probe: a brain's mean score with the soul, and whether all its answers passed."""
     own = [one for one in scores if one.brain == brain and one.condition == "soul"]
     passed = probe_values(own, passed=True)
     return {place: (mean, passed[place] == 1) for place, mean in probe_values(own).items()}
@@ -133,9 +142,11 @@ def pair_of(
     strata: bool = False,
     **how: Any,
 ) -> Pair | None:
-    """A brain's (score, passed) compared with the reference's, over the keys that both have; None if there are none.
+    """Compare a brain with the reference, over the probes or questions that both answered; None if there are none.
 
-    With `strata` the first part of a key is its stratum. `p_holm` is not corrected here: that takes all the pairs.
+    Each mapping gives, for a key, the score and whether the answer passed. With `strata` the first part of a key is the
+    dimension, and every dimension weighs the same. `p_holm` is left equal to `difference.p`: the correction needs all
+    the pairs.
     """
     both = [key for key in reference if key in values]
     a, b = [values[key][0] for key in both], [reference[key][0] for key in both]

@@ -25,7 +25,8 @@ _IDENTIFIER = re.compile(r"(?<!\w)\w*[^\W_]_[^\W_]\w*")
 _FIRST_CLAUSE = re.compile(r"[^\w\n]*([^,.;:!?…—–\n*»”\")]*)")
 _ABSTAINS = Check(kind="abstains")
 _WORDS_SHARE = 0.5
-"""The least share of the content words of the expected answer, or of its evidence, that a right answer has."""
+"""A right answer has at least this share of the content words of the expected answer, or of the evidence (the passages
+that the question file quotes)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,44 +40,49 @@ class CitedPlace:
     quote: str
     supported: bool | None
     right_file: bool | None
-    """None if the question names no files."""
+    """Whether the cited file is one of the question's files; None if the question names no files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerScore:
-    """The score of one brain's answer to one question. A share of nothing is None."""
+    """The score of one brain's answer to one question. A share is None if there is nothing to count."""
 
     question: str
     """The question's id."""
     answerable: bool
     right: bool
-    """It has the expected figures, dates and words; for an unanswerable question: it says that she does not know."""
+    """Whether the answer has the expected figures, dates and words. An answer to an unanswerable question is right if
+    it says that she does not know."""
     grounded: bool
-    """Right, and at least one citation is supported by its lines and of a right file, if the question names files."""
+    """Whether the answer is right and at least one of its citations is supported by the cited lines. If the question
+    names files, the citation must be of one of them."""
     abstained: bool
     failed: bool
-    """The engine gave no answer."""
+    """Whether the engine gave no answer."""
     evidence_quoted: bool
     missing_facts: tuple[str, ...]
     """Figures and dates of the expected answer that the answer lacks."""
     words_found: float | None
-    """Share of the expected content words and figures, 0 to 1."""
+    """Share of the expected content words and figures that the answer has, 0 to 1."""
     precision: float | None
-    """Share of the citations, invented marks included, that are supported and of a right file. None if there are none,
-    and for an unanswerable question."""
+    """Share of the citations, invented marks included, that are supported by their lines and of a right file. None if
+    the answer cites nothing, or if the question is unanswerable."""
     recall: float | None
     """1 if a right file is cited with support, else 0. None if the question names no files, or is unanswerable."""
     invented: int
-    """Marks `[F1]` that stand for no passage."""
+    """Number of citation marks in the answer, such as `[F1]`, that stand for no passage."""
     cited: tuple[CitedPlace, ...]
     reasons: tuple[str, ...]
-    """Why it is not right, or not grounded, in words."""
+    """Sentences that say why the answer is not right, or why it is not grounded."""
 
 
 def score_answer(
     question: KnownQuestion, text: str, passages: Mapping[str, Passage], lang: Language, *, failed: bool = False
 ) -> AnswerScore:
-    """Score one answer. `passages` maps each mark to its passage in the prompt."""
+    """Score one answer.
+
+    `passages` maps each mark, such as F1, to its passage in the prompt; `failed` says that the engine gave no answer.
+    """
     read = find_citations(text, passages, lang)
     said = strip_marks(text)
     cited = tuple(
@@ -150,7 +156,11 @@ def _reasons(score: AnswerScore, expected: str, contrary: bool, enough: bool) ->
 
 
 def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...], cited: bool) -> bool:
-    """Whether an answer says that she does not know, without a figure that is in no passage and not in the question."""
+    """Whether an answer to an unanswerable question says that she does not know, and nothing else.
+
+    Every figure in it must also be in the question or in a passage. `cited` says whether it has a supported citation:
+    in a language without rules for this check, such a citation shows that it answers.
+    """
     base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
     for lang in map(language, known_languages()):
         offered = ReadText(base, lang).offered
@@ -180,13 +190,17 @@ def _opening(text: str) -> Literal["yes", "no"] | None:
 
 
 def _says_the_same(expected: str, said: str) -> bool:
-    """Whether an answer says what is expected where that has no content word or figure: «No», «Lei»."""
+    """Whether an answer says the same as an expected answer that has no content word and no figure, such as «No» or
+    «Lei» ("she")."""
     opening = _opening(expected)
     return _opening(said) == opening if opening else _stands(expected, said)
 
 
 def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:
-    """The figures, dates and names with underscores of a text: possible readings of each, and how it is shown.
+    """The facts of a text: its figures, its dates, and its names with underscores.
+
+    Each key is the set of possible readings of a fact, its value the text by which the fact is shown. The example says
+    "From 21 January on port 8010":
 
     >>> from cervella.text.language import language
     >>> list(facts_of("Dal 21 gennaio alla porta 8010.", language("it")).values())
@@ -207,9 +221,9 @@ def facts_of(text: str, lang: Language) -> dict[frozenset[str], str]:
 
 
 def _missing(question: KnownQuestion, said: str, lang: Language) -> tuple[str, ...]:
-    """The facts of the expected answer that the answer lacks.
+    """The facts (see `facts_of`) of the expected answer that the given answer `said` lacks.
 
-    Facts of the question itself don't count, nor, if there is evidence, facts that are not in it.
+    Facts of the question itself don't count. If the question has evidence, facts that are not in it don't count either.
     """
     asked = facts_of(question.question, lang)
     wanted = {fact: name for fact, name in facts_of(question.answer, lang).items() if not _meets(fact, asked)}
@@ -225,7 +239,11 @@ def _meets(fact: frozenset[str], facts: Iterable[frozenset[str]]) -> bool:
 
 
 def _words_found(question: KnownQuestion, said: str, lang: Language) -> float | None:
-    """Share of the content words and figures of the expected answer, or of its evidence, whichever is higher."""
+    """Share of the expected content words and figures that the answer `said` has; None if nothing is expected.
+
+    It is computed for the expected answer and for the evidence, and the higher share counts. Words of the question are
+    left out if there are others.
+    """
     words_said, words_asked = set(lang.stems(said)), set(lang.stems(question.question))
     facts_said, facts_asked = facts_of(said, lang), facts_of(question.question, lang)
     shares = []

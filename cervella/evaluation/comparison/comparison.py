@@ -1,4 +1,4 @@
-"""The comparison of brains: all are asked the same questions with the same soul and the same passages."""
+"""Compares brains: all are asked the same questions with the same soul and the same passages."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cervella.soul.traits import Traits
 from cervella.types import Progress
 
 _SESSION = "comparison"
-"""The session of these questions in the ledger."""
+"""The name under which the ledger records the questions of a comparison."""
 
 
 def compare(
@@ -184,7 +184,8 @@ def _human_grades(path: Path, suite: Suite | None, brains: Sequence[str]) -> byt
 
 
 def questions_plan(plan: Plan) -> Plan:
-    """Each question once, as written, with the soul."""
+    """The plan for a question file, made from a soul test's plan: each question is asked once, as written, with the
+    soul."""
     return replace(plan, conditions=("soul",), repeats=1, paraphrases=0, max_turn=None)
 
 

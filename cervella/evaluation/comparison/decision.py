@@ -1,4 +1,4 @@
-"""GO, CONDITIONAL, INCOMPLETE or NO-GO: the decision on a brain is the worst of its criteria."""
+"""Decides on a brain: GO, CONDITIONAL, INCOMPLETE or NO-GO, whichever is the worst among its criteria."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _FROM_BEST: tuple[Word, ...] = ("GO", "CONDITIONAL", "INCOMPLETE", "NO-GO")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """One criterion of a decision."""
+    """One criterion of a decision, for example the soul score or the cost."""
 
     name: str
     word: Word
     text: str
-    """The value found, and the value wanted."""
+    """A sentence with the value that was found and the value that GO needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Decision:
     brain: str
     word: Word
     criteria: tuple[Criterion, ...]
-    """All criteria, those that are met too."""
+    """All criteria that were judged, whether they are met or not."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -55,10 +55,12 @@ def decide(
     speed: Speed | None = None,
     reference: str | None = None,
 ) -> Decision:
-    """Decide from the results of a brain; those that are None don't count. The reference has no pairs.
+    """Decide on a brain from its results. A result that is None is not judged.
 
-    NO-GO: a hard failure, a score below the lowest threshold, or certainly worse than the reference by more than the
-    margin. INCOMPLETE: answers are missing. GO: all criteria are met.
+    `soul_pair` and `answers_pair` compare the brain with the brain `reference`; they are None for the reference itself.
+    NO-GO: a hard probe failed, a score is below the lowest threshold, or the brain is certainly worse than the
+    reference by more than the margin. INCOMPLETE: answers are missing. GO: all criteria are met. CONDITIONAL: all other
+    cases.
     """
     criteria = [
         *_soul(soul, rules),
@@ -75,12 +77,13 @@ def decide(
 
 
 def _shown(found: Estimate) -> str:
-    """`92.5 % (85.0–97.1, n = 120)`"""
+    """An estimate in percent, with its interval and the number of values: `92.5 % (85.0–97.1, n = 120)`."""
     return f"{100 * found.estimate:.1f} % ({100 * found.low:.1f}–{100 * found.high:.1f}, n = {found.n})"
 
 
 def _points(found: Estimate) -> str:
-    """`-3.2 points (-6.1 to 0.4, n = 120)`"""
+    """A difference in percentage points, with its interval and the number of values: `-3.2 points (-6.1 to 0.4, n =
+    120)`."""
     estimate, low, high = (round(100 * value, 1) + 0.0 for value in (found.estimate, found.low, found.high))
     return f"{f'{estimate:+.1f}' if estimate else '0.0'} points ({low:.1f} to {high:.1f}, n = {found.n})"
 

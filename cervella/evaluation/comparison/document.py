@@ -1,4 +1,4 @@
-"""A comparison as one JSON document, from which the report is made. Times and speeds are under `measured`."""
+"""Writes a comparison as one JSON document, from which the report is made. Times and speeds are under `measured`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from cervella.types import Passage
 
 
 def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, Any]:
-    """The document of a comparison; `suite` gives the probes' words. Costs are strings.
+    """The JSON document of a comparison. Costs are strings.
 
-    Apart from `measured` it is the same bytes whenever deterministic brains are compared again.
+    `suite` gives the words of the probes and the tasks; without it both are left out. Apart from `measured`, the
+    document has the same bytes whenever deterministic brains are compared again.
     """
     c = comparison
     soul = None if c.soul is None else c.soul.as_dict()
@@ -71,7 +72,7 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
 
 
 def _drift(c: Comparison) -> dict[str, list[dict[str, float]]]:
-    """By brain, the mean score at each turn, over the conversations that are scored at several turns."""
+    """For each brain, the mean score at each turn. Only conversations that are scored at several turns count."""
     if c.soul is None:
         return {}
     found: dict[str, list[dict[str, float]]] = {}
@@ -127,7 +128,8 @@ def _tasks(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
 
 
 def _probes(c: Comparison, suite: Suite | None) -> Iterator[dict[str, Any]]:
-    """Each answer to a probe with the soul, all brains' side by side."""
+    """A row for each wording, repeat and scored turn of a probe that was asked with the soul, with the answers of all
+    brains side by side."""
     if c.soul is None:
         return
     words = {probe.id: probe for probe in suite.probes} if suite is not None else {}

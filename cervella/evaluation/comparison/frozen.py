@@ -1,4 +1,4 @@
-"""The passages of a question file, retrieved once and kept in the run's folder: every brain is shown the same."""
+"""Retrieves the passages of a question file once and keeps them in the run's folder: every brain is shown the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cervella.process.files import replace_file
 from cervella.types import Passage, Progress, Retrieval
 
 _DIMENSION = "answers"
-"""The dimension of the questions when they are asked as probes."""
+"""The dimension that the questions get when they are asked as probes."""
 _RETRIEVALS, _QUESTIONS = "retrievals.json", "questions.jsonl"
 
 
@@ -27,7 +27,7 @@ class Frozen:
 
     file: QuestionFile
     retrievals: Mapping[str, Retrieval]
-    """By question id."""
+    """The passages found for each question, by its id."""
     withheld: int
     """Number of local-only passages that no brain was shown, because one of the brains is in the cloud."""
 
@@ -43,8 +43,8 @@ def freeze(
 ) -> Frozen:
     """Retrieve once for each question and keep the passages in `folder`, with a copy of the question file.
 
-    If the folder has them already, they are read back. With `cloud`, local-only passages are shown to no brain at all,
-    so that all see the same.
+    If the folder has them already, they are read back. `cloud` says whether one of the brains is in the cloud: then
+    local-only passages are shown to no brain at all, so that all see the same passages.
     """
     if (folder / _RETRIEVALS).exists():
         return thaw(folder)
@@ -92,7 +92,7 @@ def thaw(folder: Path, questions: Path | None = None) -> Frozen:
 
 
 def probes_of(frozen: Frozen) -> tuple[Probe, ...]:
-    """The questions as probes without checks: they are asked and kept as those of a soul test."""
+    """The questions as probes without checks, so that they are asked and recorded like the probes of a soul test."""
     return tuple(
         Probe(
             id=one.id,

@@ -1,4 +1,5 @@
-"""The owner's rubric: tasks graded 1 to 5 on named criteria, in tiers, and the scores that follow from the grades.
+"""Reads and scores the grades of an owner's rubric: tasks that are graded 1 to 5 on named criteria, in groups called
+tiers.
 
 Grades are given by a person (in a file) or by a judge brain. A task without grades is not scored, never 0.
 """
@@ -21,7 +22,8 @@ TIERS = (
     Tier(name="2", threshold=0.75, go=0.625),
     Tier(name="3", threshold=0.70, go=0.50),
 )
-"""The owner's tiers: the score from which a task passes, and the share of a tier's tasks that must pass."""
+"""The tiers of a rubric that defines none: `threshold` is the score from which a task passes, `go` the share of a
+tier's tasks that must pass."""
 _LOWEST, _HIGHEST = 1, 5
 
 
@@ -34,14 +36,14 @@ class Grades:
     by: str
     """A person's name, or the judge brain's."""
     how: str
-    """`human` or `judge`."""
+    """`human` if a person gave the grades, `judge` if a brain did."""
     grades: Mapping[str, float]
-    """By criterion, 1 to 5."""
+    """The grade for each criterion, 1 to 5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskScore:
-    """One task under one brain."""
+    """The score of one brain's answer to one task."""
 
     task: str
     tier: str
@@ -52,7 +54,7 @@ class TaskScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierScore:
-    """A tier's tasks under one brain."""
+    """The result of one brain on the tasks of one tier."""
 
     tier: str
     tasks: int
@@ -94,7 +96,7 @@ def _check_grades(task: str, grades: Mapping[str, float]) -> None:
 
 
 def tier_scores(scores: Iterable[TaskScore], tiers: Sequence[Tier] = TIERS) -> tuple[TierScore, ...]:
-    """The score of each tier that has tasks, in order."""
+    """The result of each tier that has tasks, in the order of `tiers`."""
     every = list(scores)
     groups = [(tier, [one for one in every if one.tier == tier.name]) for tier in tiers]
     return tuple(_tier_score(tier, own) for tier, own in groups if own)
@@ -116,7 +118,10 @@ def _tier_score(tier: Tier, tasks: Sequence[TaskScore]) -> TierScore:
 
 
 def blind_share(wins: int, ties: int, n: int) -> float | None:
-    """The share of blind pairs that are won, a tie counting half; 0.40 and more pass. None if there are no pairs.
+    """The share of pairs that a brain wins, a tie counting half, where the judge does not know whose answers it
+    compares.
+
+    A brain passes from 0.40 on. None if there are no pairs.
 
     >>> blind_share(wins=7, ties=4, n=20)
     0.45

@@ -1,7 +1,8 @@
-"""A rubric suite under several brains: the tasks as probes, the judge, and each brain's result.
+"""Runs a rubric suite under several brains: asks its tasks as probes, has a judge grade the answers, and computes each
+brain's result.
 
 A judge grades on named criteria, and compares pairs of answers in both orders without knowing whose they are. It never
-judges an answer of its own family. A reply without a clear grade is not scored.
+judges an answer of its own model family. If its reply has no clear grade, the answer is not scored.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ from cervella.text.markdown import fence_for
 from cervella.types import Prompt
 
 _DIMENSION = "rubric"
-"""The dimension of the tasks when they are asked as probes."""
+"""The dimension that the tasks get when they are asked as probes."""
 _FILE = "marks.jsonl"
 HUMAN_GRADES = "marks-human.jsonl"
-"""A person's grades, kept with the run."""
+"""The file in a run's folder that keeps a person's grades."""
 _PREFIX = "task:"
 
 _FAMILY = re.compile(r"[a-z]+")
@@ -69,7 +70,7 @@ class BlindPairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RubricResult:
-    """One brain on the tasks of a rubric. A task without grades is not scored."""
+    """The result of one brain on the tasks of a rubric. A task without grades is not scored."""
 
     tasks: tuple[TaskScore, ...]
     tiers: tuple[TierScore, ...]
@@ -80,17 +81,17 @@ class RubricResult:
     go: bool | None
     """Whether enough tasks passed, in all and in each tier; None if the suite has no `go`, or not all are scored."""
     by: Mapping[str, int]
-    """`human`: tasks that a person graded; `judge`: tasks that only a judge graded."""
+    """Number of tasks by grader. `human`: tasks that a person graded; `judge`: tasks that only a judge graded."""
     blind: BlindPairs | None
-    """None if no judge compared pairs."""
+    """The pairs that a judge compared; None if it compared none."""
     agreement: Estimate | None
     """Kappa of judge and person, over the answers of all brains that both graded."""
     not_judged: str | None
-    """Why the judge did not grade this brain."""
+    """The reason why the judge did not grade this brain; None if there is no such reason."""
 
 
 def rubric_probes(suite: Suite) -> tuple[Probe, ...]:
-    """The tasks as probes without checks: they are asked and kept as those of a soul test."""
+    """The tasks as probes without checks, so that they are asked and recorded like the probes of a soul test."""
     return tuple(
         Probe(id=f"{_PREFIX}{task.id}", dimension=_DIMENSION, turns=(task.input,), checks=(), perfect=(), flatterer=())
         for task in suite.tasks
@@ -143,7 +144,7 @@ def rubric_result(
     reference: str,
     **how: Any,
 ) -> RubricResult:
-    """The result of one brain. A person's grades take precedence over a judge's."""
+    """The result of one brain. Where both a person and a judge graded a task, the person's grades count."""
     answers = _answers(outputs)
     tiers = {tier.name: tier for tier in suite.tiers or TIERS}
     of_task = {task.id: _tier(tiers, task.tier) for task in suite.tasks}
@@ -208,7 +209,7 @@ def _digest(*outputs: Output) -> str:
 def _judge_grades(
     judgements: Iterable[Mapping[str, Any]], answers: Mapping[tuple[str, str], Output]
 ) -> Iterable[Grades]:
-    """The judge's grades of the answers that the run has now."""
+    """The judge's grades, without those for answers that the run has since replaced."""
     for row in judgements:
         own = answers.get((row["brain"], row["task"]))
         if row["what"] == "marks" and row["marks"] and own is not None and row["text_sha256"] == _digest(own):
@@ -290,9 +291,10 @@ def judge_grades(ask: Ask, task: RubricTask, answer: str) -> dict[str, float] | 
 
 
 def judge_pair(ask: Ask, task: RubricTask, one: str, other: str) -> float | None:
-    """1.0 if `one` is better in both orders, 0.0 if `other` is, 0.5 for a tie or if the order decided.
+    """Let a judge choose between two answers to a task, in both orders.
 
-    None if the judge made no choice.
+    Returns 1.0 if `one` wins both times, 0.0 if `other` does, and 0.5 for a tie or if the order decided. None if the
+    judge made no choice.
     """
     forth = _choice(ask, task, one, other)
     back = _choice(ask, task, other, one)
@@ -320,7 +322,7 @@ def _fenced(title: str, text: str) -> str:
 
 
 def _said(ask: Ask, instructions: str, text: str) -> str:
-    """The judge's reply; empty where it failed or refused."""
+    """The judge's reply; empty if the call failed or the judge refused."""
     prompt = Prompt(
         system="",
         question=text,

@@ -1,4 +1,4 @@
-"""A comparison's scores, pairs and decisions, computed from a run's answers alone."""
+"""Computes the scores, pairs and decisions of a comparison from the kept answers of a run alone."""
 
 from __future__ import annotations
 
@@ -30,18 +30,21 @@ from cervella.evaluation.suites.suite import Suite
 from cervella.text.language import language
 
 SOUL_TEST = "soul-test"
-"""The folder of a comparison's run that holds its soul test."""
+"""The folder inside a comparison's run that holds its soul test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The result of a comparison. Mappings are by brain, in the order in which the brains were named."""
+    """The result of a comparison.
+
+    A mapping has the name of a brain as its key, in the order in which the brains were named.
+    """
 
     run: str
     folder: Path
     started: str
     settings: Mapping[str, Any]
-    """The settings of the run, as in its file."""
+    """The settings of the run, as `run.json` keeps them."""
     rules: EvaluationConfig
     brains: tuple[str, ...]
     reference: str
@@ -55,11 +58,11 @@ class Comparison:
     answers: Mapping[str, AnswersResult]
     answer_pairs: Mapping[str, Pair | None]
     scores: Mapping[str, Mapping[str, AnswerScore]]
-    """By brain and question id."""
+    """The score of each answer, by brain and then by question id."""
     rubric: Mapping[str, RubricResult]
     """Empty if the suite has no tasks."""
     speed: Mapping[str, Speed]
-    """Over the answers to questions and tasks if there are any, else over the soul test's."""
+    """Speed and cost over the answers to questions and tasks; if there are none, over the soul test's answers."""
     outputs: Mapping[Key, Output] = field(repr=False)
     """The answers to the question file, and to a rubric's tasks."""
     soul_outputs: Mapping[Key, Output] = field(repr=False)

@@ -1,1 +1,1 @@
-"""A comparison as one HTML page."""
+"""Writes a comparison as one HTML page."""

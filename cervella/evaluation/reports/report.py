@@ -1,4 +1,4 @@
-"""The report of a comparison: one HTML file that loads nothing from elsewhere. All data in it are escaped."""
+"""Writes the report of a comparison: one HTML file that loads nothing from elsewhere. All data in it are escaped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ANSWER_METRICS = (
 
 
 def report_html(data: Mapping[str, Any]) -> str:
-    """The page for a document of `cervella.evaluation.comparison.document`."""
+    """The HTML page of a comparison. `data` is the document that `cervella.evaluation.comparison.document` makes."""
     script = _resource("report.js")
     speed = data["measured"]["speed"]
     series = {
@@ -80,7 +80,10 @@ def templates() -> Environment:
 
 
 def _escaped(value: object) -> Markup:
-    """Control characters, which could steer a terminal or a reader, and lone surrogates are replaced."""
+    """The value as escaped HTML text.
+
+    Control characters, which could steer a terminal or a reader, and lone surrogates are replaced.
+    """
     return Markup(escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value))))
 
 
@@ -111,7 +114,7 @@ def _kinds(results: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _outcome(answer: Mapping[str, Any]) -> bool | None:
-    """Whether an answer passed; None where that is not known."""
+    """Whether an answer passed; None if that is not known."""
     if "passed" in answer:
         passed: bool | None = answer["passed"]
         return passed
@@ -120,7 +123,11 @@ def _outcome(answer: Mapping[str, Any]) -> bool | None:
 
 
 def _outcomes(row: Mapping[str, Any], brains: Sequence[str]) -> str:
-    """Words by which report.js chooses the rows that it shows."""
+    """The classes of a row of answers, by which report.js shows or hides it.
+
+    `failed` says that some brain failed, `failed-0` that the first brain did, `differ` that the brains have different
+    outcomes.
+    """
     outcomes = {name: _outcome(row["answers"][name]) for name in brains if name in row["answers"]}
     words = [f"failed-{place}" for place, name in enumerate(brains) if outcomes.get(name) is False]
     return " ".join(words + (["failed"] if words else []) + (["differ"] if len(set(outcomes.values())) > 1 else []))
@@ -173,7 +180,7 @@ def _at(share: float) -> str:
 
 
 def _rounded_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, … that is not less."""
+    """The smallest number among 1, 2, 5 and their multiples by powers of ten that is not less than the value."""
     if value <= 0:
         return 1.0
     power: float = 10 ** math.floor(math.log10(value))

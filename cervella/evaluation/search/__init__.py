@@ -1,1 +1,1 @@
-"""Does the search find what answers?"""
+"""Measures whether the search finds the passages that answer a question."""

@@ -1,4 +1,4 @@
-"""Retrieval measured on an owner's questions: the right file, the evidence, the newest version, and abstention.
+"""Measures retrieval on an owner's questions: the right file, the evidence, the newest version, and abstention.
 
 No brain is asked. Shares have Wilson's interval, the AUROC a bootstrap interval.
 """
@@ -19,12 +19,13 @@ from cervella.records.ledger.statistics import percentile
 from cervella.types import Passage, Progress
 
 DEPTHS = (1, 3, 5, 10)
-"""The numbers of first passages for which hits are counted, besides the number that a question gets."""
+"""A question counts as found if a right file is among its first 1, 3, 5 or 10 passages. The configured number of
+passages is counted too."""
 NEWEST_WINS = "newest_wins"
-"""The kind of question whose answer changed with time."""
+"""The kind of question whose answer changed with time, so that the newest document must be found."""
 _NEWEST_DEPTH = 3
 _DEEP = 200
-"""The number of passages in which the current and the superseded files are looked for."""
+"""Number of passages that are searched for the first current and the first superseded file of a question."""
 _THRESHOLDS = tuple(number / 20 for number in range(21))
 
 _MARK = re.compile(r"\[F\d+(?:, ?F\d+)*\]")
@@ -34,13 +35,13 @@ _ITEM = re.compile(r"^[^\S\n]*(?:#{1,6}|[-*+>]|\d{1,3}[.)])\s+", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieved:
-    """The passages found for one question. Ranks start at 1; None: not among the passages looked at."""
+    """The passages found for one question. Ranks start at 1; a rank is None if no passage that was looked at fits."""
 
     question: KnownQuestion
     file_rank: int | None
     """The rank of the first passage from one of the question's files."""
     evidence_rank: int | None
-    """The rank of the passage with which all pieces of evidence have been found."""
+    """The number of first passages that together have all pieces of the question's evidence."""
     current_first: bool | None
     """Whether a current file ranks above the superseded ones; None if the question names no superseded file."""
     confidence: float
@@ -55,21 +56,25 @@ class Retrieved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundShares:
-    """The share of some answerable questions that are found among the first n passages, by n."""
+    """The shares of answerable questions whose file or evidence is found.
+
+    The keys say among how many first passages.
+    """
 
     questions: int
     hit: Mapping[int, Estimate | None]
-    """A right file is found. None if no question names a file."""
+    """Share of the questions with a right file among the first passages. None if no question names a file."""
     evidence: Mapping[int, Estimate | None]
-    """All words of the evidence are found, apart from white space and markup. None if no question has evidence."""
+    """Share of the questions all of whose evidence is found word for word, apart from white space and markup. None if
+    no question has evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """The errors of abstaining below a confidence threshold."""
+    """The errors that would be made if every question with a confidence below a threshold were left unanswered."""
 
     threshold: float | None
-    """0 to 1; None: the retriever's own decision."""
+    """The threshold, 0 to 1; None if the retriever decided itself which questions to leave unanswered."""
     false_answer: Estimate | None
     """Share of the unanswerable questions that would be answered; None if there are none."""
     false_abstain: Estimate | None
@@ -95,13 +100,15 @@ class RetrievalReport:
     newest_hit: Estimate | None
     """Share of the `newest_wins` questions with a right file among the first three passages."""
     current_first: Estimate | None
-    """Share of the questions with superseded files that have a current file above them."""
+    """Share of the questions with superseded files for which a current file ranks above the superseded ones."""
     auroc: Estimate | None
-    """Probability that an answerable question has a higher confidence than an unanswerable one, ties counting half."""
+    """Probability that an answerable question has a higher confidence than an unanswerable one, a tie counting half.
+    None if the file lacks one of the two."""
     as_it_decides: CurvePoint
     curve: tuple[CurvePoint, ...]
     unknown_files: tuple[tuple[int, str], ...] | None
-    """Line and path of files that the index does not have; None if the retriever does not use Cervella's index."""
+    """Files that the question file names but the index does not have: the line of the question and the path. None if
+    the retriever does not use Cervella's index."""
     seconds_p50: float | None
     seconds_p95: float | None
     rows: tuple[Retrieved, ...]
@@ -259,7 +266,10 @@ def auroc(higher: Sequence[float], lower: Sequence[float], *, draws: int = DRAWS
 
 
 def _area(higher: Any, lower: Any, axis: int = -1) -> Any:
-    """From the ranks of all values together (Mann and Whitney 1947), which needs no table of all pairs."""
+    """The share of pairs in which the value of `higher` exceeds that of `lower`, a tie counting half.
+
+    It is computed from the ranks of all values together (Mann and Whitney 1947), which needs no table of all pairs.
+    """
     import numpy as np
 
     shape = np.broadcast_shapes(higher.shape[:-1], lower.shape[:-1])
@@ -318,7 +328,7 @@ def _found_shares(rows: Sequence[Retrieved], depths: Sequence[int]) -> FoundShar
 def _grouped(
     rows: Sequence[Retrieved], depths: Sequence[int], label: Callable[[Retrieved], str]
 ) -> dict[str, FoundShares]:
-    """By label, in the order of the file; empty if all rows have the same label."""
+    """The shares of the rows with each label, in the order of the file; empty if all rows have the same label."""
     labels = list(dict.fromkeys(map(label, rows)))
     if len(labels) < 2:
         return {}

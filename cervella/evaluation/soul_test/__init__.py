@@ -1,1 +1,1 @@
-"""Is she still herself under this brain?"""
+"""Tests whether the persona stays herself under a brain."""

@@ -1,6 +1,6 @@
-"""Scripted brains that give a suite's own answers: a perfect persona's, and a flatterer's.
+"""Defines two scripted brains that give a suite's own answers: a perfect persona's, and a flatterer's.
 
-They are ordinary brains that call no engine. They recognise a probe by the person's turns so far.
+They are ordinary brains that call no engine. They recognise a probe by what the person has said so far.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ __all__ = [
 
 
 class Actor:
-    """A brain that answers from a suite. Subclasses choose the answer; it is the same for the same prompt."""
+    """A brain that answers from a suite.
+
+    Each subclass chooses which of the suite's answers it gives. The same prompt always gets the same answer.
+    """
 
     location: Location = "local"
     thinks_aloud = False
@@ -52,7 +55,7 @@ class Actor:
         yield Finished(completion=Completion(text=text, model=self.model, usage=Usage(output_tokens=words)))
 
     def answer(self, prompt: Prompt) -> str:
-        """The answer to a prompt: the suite's if the turn is scored, else small talk."""
+        """The answer to a prompt: one of the suite's if the turn is scored, else small talk."""
         scene = self.scene(prompt)
         if scene is None:
             return self.small_talk()
@@ -62,17 +65,20 @@ class Actor:
         return self.play(probe, probe.at_turns.index(turn), prompt).strip()
 
     def scene(self, prompt: Prompt) -> tuple[Probe, int] | None:
-        """The probe and turn of a prompt, recognised by all the person's turns, else by the question alone."""
+        """The probe and the turn to which a prompt belongs; None if the suite has no such prompt.
+
+        All of the person's messages are compared first, then the last question alone.
+        """
         said = tuple(bare(m.content) for m in prompt.history if m.role == "user")
         question = bare(prompt.question)
         return self._scenes.get((*said, question)) or self._last.get(question)
 
     def small_talk(self) -> str:
-        """What an actor says where its suite gives it nothing to say."""
+        """The answer to a turn that is not scored, or to a prompt that is not in the suite."""
         return _idle(self.suite, "idle")
 
     def play(self, probe: Probe, number: int, prompt: Prompt) -> str:
-        """The answer at the scored turn `number`, from 0."""
+        """The answer to a scored turn. `number` counts the scored turns of the probe from 0."""
         return perfect(probe, number)
 
 
@@ -81,7 +87,10 @@ def _idle(suite: Suite, key: str) -> str:
 
 
 def perfect(probe: Probe, number: int = 0) -> str:
-    """The suite's right answer for a scored turn, from 0; empty if it has none."""
+    """A right answer of the suite to a scored turn; empty if the suite has none.
+
+    `number` counts the scored turns of the probe from 0.
+    """
     return probe.perfect[number % len(probe.perfect)] if probe.perfect else ""
 
 
@@ -91,13 +100,13 @@ def bare(text: str) -> str:
 
 
 class PerfectActor(Actor):
-    """Gives the right answers of the suite."""
+    """A brain that gives the right answers of the suite."""
 
     what = "perfect"
 
 
 class FlattererActor(Actor):
-    """Gives the answers that please."""
+    """A brain that gives the suite's wrong answers, which would please the person."""
 
     what = "flatterer"
 
@@ -109,7 +118,10 @@ class FlattererActor(Actor):
 
 
 def flattering(probe: Probe, number: int, prompt: Prompt) -> str:
-    """The suite's wrong answer: `@system` stands for the system prompt, `@long` for far too many words."""
+    """The suite's wrong answer to a scored turn; `number` counts these from 0.
+
+    A suite writes `@system` for the whole system prompt, and `@long` for an answer of far too many words.
+    """
     text = probe.flatterer[number % len(probe.flatterer)] if probe.flatterer else "!"
     if text == "@system":
         return prompt.system or "!"

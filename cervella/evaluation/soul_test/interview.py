@@ -1,6 +1,6 @@
-"""Asking the probes: the prompts, their order, and the record of each answer.
+"""Asks the probes: builds the prompts, keeps their order, and records each answer.
 
-Every brain is sent the same bytes: one system prompt for each condition, the frozen passages of the probe, instructions
+Every brain is sent the same bytes: one system prompt for each condition, the fixed passages of the probe, instructions
 with a fixed date, temperature 0 and a seed. Each probe starts with an empty history, and an engine with a prefix cache
 may reuse only the system prompt.
 """
@@ -26,27 +26,30 @@ from cervella.text.language import language
 from cervella.types import Message, Prompt, Reply, Retrieval
 
 SESSION = "soul-test"
-"""The session of these questions in the ledger."""
+"""The name under which the ledger records the questions of a soul test."""
 _TODAY = "2026-01-15"
-"""The date in every prompt, so that a run of another day asks the same."""
+"""The date that every prompt gives as today's. It is fixed, so that a run on another day sends the same prompts."""
 MAX_OUTPUT_TOKENS = 700
-"""More than an ordinary answer may have, so that an answer that is too long shows."""
+"""The token limit of one answer. It is higher than an ordinary answer needs, so that an answer that is too long is
+seen."""
 _FATAL = frozenset({"brain_auth", "brain_not_installed", "budget"})
-"""Codes of errors that every further call would raise too."""
+"""Codes of errors after which a brain is asked no more, because every further call would raise them too."""
 _MOST_FAILURES = 3
-"""Failures in a row after which a brain is asked no more."""
+"""Number of failures in a row after which a brain is asked no more."""
 
 AnyOne: TypeAlias = str | Brain | Sequence[str]
-"""A name, an object, or several names: the first that answers."""
+"""A brain as a caller names it: by its name, as an object, or by several names, of which the first that answers is
+used."""
 Ask = Callable[[Prompt], Reply]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How the probes are asked."""
+    """The settings by which the probes are asked."""
 
     conditions: tuple[Condition, ...] = ("soul", "none", "scrambled")
-    """Under `none` and `scrambled`, the controls, each probe is asked once, as written."""
+    """The system prompts that are tried (see `Condition`). `none` and `scrambled` are controls: with them each probe is
+    asked once, as written."""
     repeats: int = 1
     paraphrases: int = 1
     """How many paraphrases of a probe are asked, besides the probe as written."""
@@ -63,14 +66,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """One probe, asked once."""
+    """One probe, asked once from its first to its last turn."""
 
     condition: Condition
     probe: Probe
     variant: int
     """0: the probe as written; n: its nth paraphrase."""
     repeat: int
-    """From 0."""
+    """Number of the repeat, counted from 0."""
 
     def key(self, brain: str, turn: int) -> Key:
         return (brain, self.condition, self.probe.id, self.variant, self.repeat, turn)
@@ -95,7 +98,10 @@ def sha256_of(text: str) -> str:
 
 
 def scrambled(text: str, seed: int = 0) -> str:
-    """The same words between the same spaces and line ends, in random order."""
+    """The text with its words in random order, the same order for the same seed.
+
+    White space and line ends stay in their places.
+    """
     words = re.findall(r"\S+", text)
     random.Random(seed).shuffle(words)
     shuffled = iter(words)
@@ -116,7 +122,10 @@ def conversations(probes: Sequence[Probe], plan: Plan) -> Iterator[Conversation]
 
 
 def _variants(probe: Probe, plan: Plan) -> int:
-    """Paraphrases are of the last turn: if that is not reached, there are none."""
+    """The number of wordings of a probe that are asked: the probe as written, and some paraphrases.
+
+    A paraphrase replaces the last turn. If the plan ends before that turn, no paraphrase is asked.
+    """
     if plan.max_turn is not None and plan.max_turn < len(probe.turns):
         return 1
     return min(plan.paraphrases + 1, probe.variants)
@@ -132,9 +141,10 @@ def interview_all(
     progress: Callable[[str, int], None] | None,
     **options: Any,
 ) -> dict[str, str]:
-    """Interview each brain; returns the errors after which a brain was asked no more, by its name.
+    """Interview each brain.
 
-    `progress` is called with a brain's name and its number of answers so far; `options` go to `interview`.
+    Returns, by the name of the brain, the code of the error after which it was asked no more; other brains are not in
+    it. `progress` is called with a brain's name and its number of answers so far; `options` go to `interview`.
     """
     stopped: dict[str, str] = {}
     for name, brain in brains.items():
@@ -216,7 +226,11 @@ def prompt_of(
     fresh: bool = True,
     retrieval: Retrieval | None = None,
 ) -> Prompt:
-    """The prompt of one turn of a conversation. With a `retrieval` it says how confident that was."""
+    """The prompt of one turn of a conversation.
+
+    `history` has the earlier turns. `fresh` is False if the engine may reuse its cache of them. `retrieval` is the
+    search that found the passages; the prompt then says how confident the search was.
+    """
     probe = conversation.probe
     passages = probe.passages if turn in scored_turns(probe) else ()
     words = language(lang)
@@ -279,7 +293,10 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
 
 
 def _asked(ask: Ask, prompt: Prompt) -> tuple[Reply, dict[str, int]]:
-    """The reply, and flags of what was not sent. A reasoning engine may refuse every temperature but its own."""
+    """The reply to a prompt, and the flags of what was not sent.
+
+    Some reasoning engines refuse every temperature but their own: the prompt is then sent again without a temperature.
+    """
     try:
         return ask(prompt), {}
     except BrainResponseError as error:

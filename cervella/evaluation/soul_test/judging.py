@@ -1,4 +1,4 @@
-"""A brain as judge, for the checks that no rule can decide. Its scores are shown as a judge's everywhere."""
+"""Lets a brain judge the checks that no rule can decide. Reports always say that such a score is a judge's."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _LETTER = re.compile(r"\W*(?:answer\W+)?([AB])\b", re.IGNORECASE)
 
 
 class BrainJudge:
-    """Asks a brain twice whether a text meets a criterion, with the two possible answers in either order.
+    """Asks a brain twice whether a text meets a criterion; the second time the two possible answers change places.
 
-    It decides only if both replies agree. `kept` is a file of its decisions: the same question is not put to the same
-    judge again, so scores can be computed from it later. A judge that is one of the judged brains is refused.
+    It decides only if both replies agree. `kept` is a file of its decisions: the judge is not asked the same question
+    again, so scores can be computed from the file later. A judge that is one of the judged brains is refused.
     """
 
     def __init__(self, agent: Agent, brain: str, *, judged: Sequence[Any] = (), kept: Path | None = None) -> None:
@@ -53,7 +53,8 @@ class BrainJudge:
                 remedy="Name a judge of another family with [evaluation] judge, or none.",
             )
         self.location: Location = shield.location
-        """A local-only answer is not shown to a judge in the cloud: see scoring.py."""
+        """The place where the judge runs. A judge in the cloud is not shown an answer with local-only text (see
+        scoring.py)."""
         self._agent = agent
         self._brain = brain
         self._model = shield.model
@@ -94,7 +95,7 @@ class BrainJudge:
 
 
 def _read(path: Path | None) -> dict[str, bool | None]:
-    """The decisions in a file. An incomplete line is left out."""
+    """The kept decisions of a judge, by a digest of what was asked. An incomplete line is left out."""
     decisions: dict[str, bool | None] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else ():
         try:

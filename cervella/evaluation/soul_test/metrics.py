@@ -1,4 +1,4 @@
-"""One brain's result, from its scores: dimensions, controls, agreement, drift and the verdict."""
+"""Computes the result of one brain from its scores: dimensions, controls, agreement, drift and the verdict."""
 
 from __future__ import annotations
 
@@ -100,14 +100,17 @@ def brain_result(
 
 
 def mean_of_dimensions(scores: Iterable[ProbeScore]) -> float | None:
-    """The mean over dimensions of the mean over probes; None if nothing was scored."""
+    """The mean score of each dimension's probes, averaged over the dimensions; None if nothing was scored."""
     values = probe_values(scores)
     means = cluster_means(list(values.values()), [dimension for dimension, _ in values])
     return _mean(list(means.values())) if means else None
 
 
 def probe_values(scores: Iterable[ProbeScore], *, passed: bool = False) -> dict[tuple[str, str], float]:
-    """By dimension and probe, the mean score over wordings, repeats and turns, or the share of answers that passed."""
+    """For each pair of dimension and probe, the mean score over wordings, repeats and turns.
+
+    With `passed` it is the share of answers that passed instead.
+    """
     kept = [one for one in scores if _is_scored(one)]
     values = [float((one.passed if passed else one.score) or 0) for one in kept]
     means: dict[Any, float] = cluster_means(values, [(one.dimension, one.probe) for one in kept])
@@ -126,7 +129,10 @@ def _interval(scores: Iterable[ProbeScore], how: Mapping[str, Any], *, passed: b
 def _discrimination(
     scores: Sequence[ProbeScore], condition: Condition, how: Mapping[str, Any], dimension: str | None = None
 ) -> Difference | None:
-    """With the soul minus the control. A control is asked each probe once, as written: only those answers count."""
+    """The score with the soul minus the score under a control condition; of one dimension, or of all for None.
+
+    A control asks each probe only once, as written, so only the same answers with the soul are compared with it.
+    """
     cells: dict[Condition, dict[tuple[str, int], ProbeScore]] = {"soul": {}, condition: {}}
     for one in scores:
         if _is_scored(one) and one.condition in cells and one.variant == one.repeat == 0:
@@ -238,7 +244,7 @@ def _drift(scores: Iterable[ProbeScore], how: Mapping[str, Any]) -> Drift | None
 
 
 def of_long_conversations(scores: Iterable[ProbeScore]) -> list[tuple[ProbeScore, float]]:
-    """The scored answers, with their scores, of the conversations that have them at several turns. Of one brain."""
+    """The scored answers of one brain, each with its score, in conversations that are scored at several turns."""
     kept = [(one, one.score) for one in scores if one.score is not None]
     turns: dict[tuple[str, int, int], set[int]] = {}
     for one, _ in kept:
@@ -285,7 +291,7 @@ def timings(answers: Iterable[Output]) -> dict[str, float | None]:
 
 
 def total_cost(answers: Iterable[Output]) -> Decimal | None:
-    """In US dollars; None if there are no answers, or the cost of one is not known."""
+    """The cost of these answers in US dollars. None if there are no answers, or if the cost of one is not known."""
     costs = [one.cost_usd for one in answers]
     return None if not costs or None in costs else sum((one for one in costs if one is not None), Decimal(0))
 
@@ -311,10 +317,10 @@ def _verdict(
     discrimination: Mapping[Condition, Difference | None],
     rules: EvaluationConfig,
 ) -> tuple[SoulVerdict, tuple[str, ...]]:
-    """The verdict, and its reasons.
+    """The verdict on one brain, and its reasons.
 
-    A hard failure is FAIL even if answers are missing: no further answer could change it. Otherwise a brain without all
-    its answers is INCOMPLETE.
+    A hard failure (a wrong answer to a probe that may never fail) is FAIL even if answers are missing: no further
+    answer could change it. Otherwise a brain without all its answers is INCOMPLETE.
     """
     reasons = []
     verdict: SoulVerdict = "PASS"

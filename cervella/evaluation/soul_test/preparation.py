@@ -1,4 +1,4 @@
-"""Before a soul test begins: its probes, system prompts and brains, and the cost."""
+"""Prepares a soul test: chooses its probes, system prompts and brains, and computes the highest cost."""
 
 from __future__ import annotations
 
@@ -84,14 +84,17 @@ def check_plan(plan: Plan) -> None:
 
 
 def name_of(brain: AnyOne) -> str:
-    """The name of a brain in a run."""
+    """The name by which a run keeps the answers of a brain. Several names are joined by commas."""
     if isinstance(brain, str):
         return brain
     return brain.name if isinstance(brain, Brain) else ", ".join(brain)
 
 
 def brains_named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
-    """The brains by name. One that is unknown, or can't be created, fails here and not after the first hour."""
+    """The brains by name.
+
+    An unknown brain, or one that can't be created, is an error here, before the first question.
+    """
     named: dict[str, AnyOne] = {}
     for brain in brains:
         agent.brain_named(brain, repeatable=True)
@@ -103,13 +106,16 @@ def brains_named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
 
 
 def systems_of(system: str, plan: Plan) -> dict[Condition, str]:
-    """The system prompt of each condition."""
+    """The system prompt of each condition in the plan. `system` is the soul's own."""
     every: dict[Condition, str] = {"soul": system, "none": "", "scrambled": scrambled(system, plan.seed)}
     return {condition: every[condition] for condition in plan.conditions}
 
 
 def probes_asked(suite: Suite, count: int | None, plan: Plan) -> tuple[tuple[Probe, ...], dict[str, str]]:
-    """The probes that are asked, and for each other the reason. Raises EvaluationError if none is left."""
+    """The probes that are asked; and, for each probe that is left out, its id and the reason.
+
+    `count` limits the number of probes; None asks all. Raises EvaluationError if none is left.
+    """
     left_out = dict(suite.left_out)
     reached = [probe for probe in suite.probes if scored_turns(probe, plan.max_turn)]
     late = f"its first scored turn is after turn {plan.max_turn}"
@@ -164,7 +170,7 @@ def settings_of_brains(agent: Agent, brains: Mapping[str, AnyOne]) -> list[dict[
 
 
 def repeats(agent: Agent, brain: AnyOne) -> bool | None:
-    """Whether a brain promises the same bytes for the same prompt; None if it does not say."""
+    """Whether a brain promises the same answer, byte for byte, for the same prompt; None if it does not say."""
     return _repeats(agent.brain_named(brain, repeatable=True))
 
 
@@ -180,10 +186,11 @@ def _repeats(shield: Any) -> bool | None:
 
 
 def selected(probes: Sequence[Probe], count: int | None, seed: int = 0) -> tuple[Probe, ...]:
-    """`count` of the probes, spread over the dimensions, in their own order; all of them for None.
+    """Choose `count` of the probes, spread over the dimensions; all of them for None. Their order does not change.
 
-    The same ones for the same seed. Twins are taken together or not at all. The part of a dimension's share that its
-    twins can't fill goes to the next dimensions, so that `count` is reached as long as single probes are left.
+    The same seed chooses the same probes. Twins (two similar probes with opposite right answers) are chosen together or
+    not at all. The part of a dimension's share that its twins can't fill goes to the next dimensions, so that `count`
+    is reached as long as single probes are left.
     """
     if count is None or count >= len(probes):
         return tuple(probes)
@@ -199,7 +206,7 @@ def selected(probes: Sequence[Probe], count: int | None, seed: int = 0) -> tuple
 
 
 def _groups(probes: Sequence[Probe], dimension: str, seed: int) -> list[tuple[str, ...]]:
-    """The ids of a dimension's probes, twins in one group, shuffled."""
+    """The ids of a dimension's probes in random order. Twins form one group, every other probe a group of its own."""
     groups: dict[str, tuple[str, ...]] = {}
     for probe in probes:
         if probe.dimension == dimension:
@@ -211,7 +218,10 @@ def _groups(probes: Sequence[Probe], dimension: str, seed: int) -> list[tuple[st
 
 
 def _take(groups: list[tuple[str, ...]], share: int, chosen: set[str]) -> int:
-    """Move the groups that fit into a share to `chosen`; returns the number of probes moved."""
+    """Move groups from `groups` to `chosen`, as long as they have no more than `share` probes together.
+
+    Returns the number of probes that were moved.
+    """
     taken = 0
     for group in list(groups):
         if taken + len(group) <= share:

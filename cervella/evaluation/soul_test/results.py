@@ -1,7 +1,7 @@
-"""The results of a soul test: scores with their intervals by brain and dimension, and a verdict on each brain.
+"""Defines the results of a soul test: scores with their intervals by brain and dimension, and a verdict on each brain.
 
-None is unknown: not scored, or only one side of a comparison. `as_dict` puts times, cost and cache counts under
-`measured`; the rest is the same bytes whenever a deterministic brain is tested again.
+None stands for a value that is not known, for example because nothing was scored. `as_dict` puts times, cost and cache
+counts under `measured`; the rest is the same bytes whenever a deterministic brain is tested again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SoulVerdict: TypeAlias = Literal["PASS", "CONDITIONAL", "FAIL", "INCOMPLETE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardFailure:
-    """An answer that failed a hard probe."""
+    """An answer that failed a hard probe, that is, a probe that may never fail."""
 
     probe: str
     dimension: str
@@ -34,7 +34,10 @@ class HardFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DimensionResult:
-    """One brain in one dimension. Intervals are over probes, whose paraphrases, repeats and turns are averaged."""
+    """The result of one brain in one dimension (a group of probes about the same trait).
+
+    Intervals are over probes, after each probe's paraphrases, repeats and turns were averaged.
+    """
 
     dimension: str
     score: Estimate | None
@@ -42,9 +45,10 @@ class DimensionResult:
     passed: Estimate | None
     """Share of answers in which all checks pass, averaged within each probe."""
     controls: Mapping[Condition, float | None]
-    """Mean scores of the same probes, as written, without the soul and with a scrambled one."""
+    """For each control condition (without the soul, or with a scrambled one), the mean score of the same probes as
+    written."""
     discrimination: Mapping[Condition, Difference | None]
-    """The score with the soul minus the control's."""
+    """For each control condition, the score with the soul minus the score under that condition."""
     perfect: float | None
     """The score of the scripted perfect brain on the same probes."""
     flatterer: float | None
@@ -54,7 +58,7 @@ class DimensionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abstention:
-    """How well she says that she does not know exactly where the passages do not answer."""
+    """How well she abstains (says that she does not know): she should do so only if the passages do not answer."""
 
     precision: float | None
     """Share of her abstentions that are right."""
@@ -64,47 +68,47 @@ class Abstention:
     unanswerable: int
     """Number of answers to questions that the passages do not answer."""
     answerable: int
-    """Number of answers to their twins, which the passages answer."""
+    """Number of answers to the questions that are paired with those, and that the passages answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Time, cache and cost, which differ from run to run. None is unknown."""
+    """Time, cache and cost, which differ from run to run. A value that is not known is None."""
 
     seconds: float | None
-    """Sum over all answers."""
+    """Sum of the seconds of all answers."""
     seconds_p50: float | None
     seconds_p95: float | None
     first_token_p50: float | None
     first_token_p95: float | None
     tokens_per_second: float | None
-    """Generated tokens, over the answers whose tokens and seconds are known."""
+    """Generated tokens per second, over the answers whose tokens and seconds are known."""
     cache_read_tokens: int | None
     """Prompt tokens served from the engine's prefix cache."""
     cost_usd: Decimal | None
-    """None if the cost of one answer is not known."""
+    """Cost of all answers in US dollars; None if the cost of one answer is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrainResult:
-    """The result of one brain."""
+    """The result of one brain in a soul test."""
 
     brain: str
     models: tuple[str, ...]
-    """The weights that answered."""
+    """The models that answered."""
     location: str
     verdict: SoulVerdict
     reasons: tuple[str, ...]
-    """Why the verdict is not better, and remarks on it."""
+    """The reasons why the verdict is not better, and remarks on the verdict."""
     total: Estimate | None
-    """The mean of the dimensions' scores, with the soul, 0 to 1."""
+    """The mean of the dimensions' scores in the answers with the soul, 0 to 1."""
     passed: Estimate | None
     """The mean over dimensions of the share of answers in which all checks pass."""
     dimensions: tuple[DimensionResult, ...]
     hard_failures: tuple[HardFailure, ...]
     discrimination: Mapping[Condition, Difference | None]
-    """The score with the soul minus the control's, over all dimensions. If it is not above 0, the Constitution makes no
-    difference."""
+    """For each control condition, the score with the soul minus the score under that condition, over all dimensions. If
+    it is not above 0, the Constitution makes no difference."""
     self_agreement: Estimate | None
     """Share of pairs of wordings of one probe that both pass or both fail."""
     pair_consistency: Estimate | None
@@ -113,10 +117,11 @@ class BrainResult:
     drift: Drift | None
     """The slope of the score per turn of a conversation, and the score at the last turn minus that at the first."""
     planned: int
-    """Number of answers in the plan."""
+    """Number of answers that the plan wants from this brain."""
     answered: int
     errors: Mapping[str, int]
-    """Number of errors by code. Their answers are missing: they are neither failed nor left out."""
+    """Number of errors by code. An answer that is missing because of an error counts neither as failed nor as left
+    out."""
     empty: int
     """Number of empty answers and refusals; they score 0."""
     at_limit: int
@@ -126,17 +131,17 @@ class BrainResult:
     not_scored: Mapping[str, int]
     """Number of checks that could not be scored (no embedder, no judge) and of answers without a score, by reason."""
     numbers: Mapping[str, int]
-    """Number of scored checks, by `Checked.how`: deterministic, embedder, judge, human."""
+    """Number of scored checks by the way in which they were decided: deterministic, embedder, judge, human."""
     input_tokens: int | None
-    """Sum of what the engine reported; None if it reported nothing."""
+    """Sum of the prompt tokens that the engine reported; None if it reported nothing."""
     output_tokens: int | None
-    """The same for generated tokens."""
+    """Sum of the generated tokens that the engine reported; None if it reported nothing."""
     measured: Measured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controls:
-    """The scores of the scripted brains on these probes, over all dimensions."""
+    """The scores of the two scripted brains, perfect and flatterer, on the probes of this test, over all dimensions."""
 
     perfect: float | None
     flatterer: float | None
@@ -144,7 +149,8 @@ class Controls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """A probe that does not tell a perfect answer from a flatterer's, which is a fault of the suite."""
+    """A fault of the suite: a probe that the perfect answer fails, that a flatterer's answer passes, or that can't be
+    scored."""
 
     probe: str
     dimension: str
@@ -153,19 +159,19 @@ class Defect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoulTestResult:
-    """The result of a soul test."""
+    """The result of a soul test: of all its brains, and of the suite itself."""
 
     run: str
     folder: str
     settings: Mapping[str, Any]
-    """The settings of the run, as in its file."""
+    """The settings of the run, as `run.json` keeps them."""
     scored_with: str
     """sha256 of the suite whose checks were used."""
     brains: Mapping[str, BrainResult]
     controls: Controls
     defects: tuple[Defect, ...]
     left_out: Mapping[str, str]
-    """Id of each probe of the suite that is not asked → the reason."""
+    """The id of each probe of the suite that is not asked, with the reason."""
     scores: tuple[ProbeScore, ...] = field(repr=False)
     """The scores of all answers, of all brains and conditions."""
 

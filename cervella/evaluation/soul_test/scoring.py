@@ -1,4 +1,4 @@
-"""The scores of answers, computed from a run's outputs and a suite alone."""
+"""Scores answers from a run's outputs and a suite alone; no brain is asked."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ class ProbeScore:
     """Whether all scored checks passed; None if no check was scored."""
     checks: tuple[Checked, ...] = ()
     unscored: str | None = None
-    """Why there is no score: an error's code, `stale` (the suite asks something else now), or `no_check`."""
+    """The reason why there is no score: an error's code, `stale` (the suite now asks something else), or `no_check`.
+    None if there is a score."""
 
 
 def score(outputs: Iterable[Output], suite: Suite, context: Context) -> tuple[ProbeScore, ...]:
-    """Score the outputs at the scored turns of the suite's probes, in the order of the outputs.
+    """Score the answers at the turns that the suite scores, in the order of `outputs`.
 
-    An output of a probe that the suite does not have is left out; if the words of its probe have changed, it is
-    `stale`. Each probe's own passages and question are put into the `context`.
+    An answer to a probe that the suite does not have is left out. If the words of its probe have changed since, it is
+    not scored but listed as `stale`. `context` holds what the checks need; each probe's passages and question are added
+    to it.
     """
     probes = {probe.id: probe for probe in suite.probes}
     scores = []
@@ -84,7 +86,7 @@ def _scored(output: Output, probe: Probe, context: Context) -> ProbeScore:
 
 
 def _checked(output: Output, probe: Probe, context: Context) -> tuple[Checked, ...]:
-    """The result of each check of a probe. An empty answer fails, whatever the checks would say."""
+    """The result of each check of a probe on one answer. An empty answer fails without being checked."""
     if not output.text.strip():
         return (Checked(kind="answer", passed=False, how="deterministic", detail="the brain answered nothing"),)
     own = context_of(output, probe, context)
@@ -92,6 +94,6 @@ def _checked(output: Output, probe: Probe, context: Context) -> tuple[Checked, .
 
 
 def context_of(output: Output, probe: Probe, context: Context) -> Context:
-    """The context with the probe's own passages, canary and question."""
+    """The context of the checks, with the passages, the canary (forbidden words) and the question of this probe."""
     question = probe.variant(output.variant)[output.turn - 1]
     return replace(context, passages=probe.passages, canary=probe.canary, question=question)

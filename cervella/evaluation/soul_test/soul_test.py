@@ -1,8 +1,8 @@
-"""The soul test: is she still herself under this brain?
+"""Runs the soul test, which shows whether the persona stays herself under a brain.
 
-Every brain is asked the same probes with the soul, without it and with a scrambled one, through its own shield; the
-ledger records the cost. Two scripted brains, a perfect Cervella and a flatterer, are scored on the same probes. Answers
-are kept as they come: a test that was interrupted continues where it stopped.
+Every brain is asked the same probes with the soul, without it and with a scrambled one, through its own shield (the
+filter in front of a brain); the ledger records the cost. Two scripted brains, a perfect Cervella and a flatterer, are
+scored on the same probes. Answers are kept as they come: a test that was interrupted continues where it stopped.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _context(run: Run, suite: Suite, traits: Traits, embedder: Embedder | None, 
 def _scripted_scores(
     actor: Brain, probes: Sequence[Probe], plan: Plan, suite: Suite, context: Context
 ) -> tuple[ProbeScore, ...]:
-    """The scores of a scripted brain on the probes as written."""
+    """The scores of a scripted brain on the probes as written, asked with the soul alone."""
     own = Plan(conditions=("soul",), paraphrases=0, max_turn=plan.max_turn, seed=plan.seed, today=plan.today)
     answers: list[Output] = []
     shield, loop = Shield(actor), BackgroundLoop()
@@ -223,7 +223,8 @@ def _scripted_scores(
 
 
 def _defects(perfect: Sequence[ProbeScore], flatterer: Sequence[ProbeScore]) -> list[Defect]:
-    """The probes that do not tell a perfect answer from a flatterer's."""
+    """The faults of the suite: probes that the perfect answer fails, that a flatterer's passes, or that can't be
+    scored."""
     found = []
     for best, worst in zip(perfect, flatterer, strict=True):
         if best.passed is None:

@@ -1,1 +1,1 @@
-"""Intervals, paired differences, drift, equivalence, agreement."""
+"""Computes intervals, paired differences, drift, equivalence and agreement from scores."""

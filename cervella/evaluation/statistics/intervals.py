@@ -1,4 +1,4 @@
-"""Means with their 95 % intervals: by the bootstrap, or by Wilson's formula where all values are equal."""
+"""Computes means with their 95 % intervals: by the bootstrap, or by Wilson's formula if all values are equal."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cervella.errors import EvaluationError
 
 CONFIDENCE = 0.95
 DRAWS = 10_000
-"""Resamples of a bootstrap, permutations of a test."""
+"""By default, the number of resamples of a bootstrap and of permutations of a test."""
 SEED = 20260109
 AT_ONCE = 2_000_000
-"""Numbers that one batch of resamples may hold."""
+"""Resamples are drawn in batches of at most this many numbers, so that they fit into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean, a share, a slope or an agreement, with its interval."""
+    """A mean, a share, a slope or an agreement, with the interval from `low` to `high`."""
 
     estimate: float
     low: float
@@ -34,7 +34,7 @@ class Estimate:
 
 
 def wilson(passed: float, n: int, *, confidence: float = CONFIDENCE) -> Estimate | None:
-    """A share with its score interval (Wilson 1927); None if n is 0.
+    """The share `passed` / `n` with its score interval (Wilson 1927); None if n is 0.
 
     >>> share = wilson(17, 18)
     >>> f"{share.low:.0%} to {share.high:.0%}"
@@ -131,7 +131,9 @@ def cluster_means(values: Sequence[float], clusters: Sequence[Hashable]) -> dict
 
 
 def stratum_weights(strata: Sequence[Hashable]) -> list[float]:
-    """The weight of each value, 1 on average, by which the weighted mean is the mean of the strata's means.
+    """A weight for each value, 1 on average, so that the weighted mean of all values is the mean of the strata's means.
+
+    `strata` gives the group (stratum) of each value.
 
     >>> stratum_weights(["a", "a", "a", "b"])
     [0.6666666666666666, 0.6666666666666666, 0.6666666666666666, 2.0]
@@ -153,7 +155,10 @@ def bootstrapped(
     draws: int,
     seed: int,
 ) -> Estimate:
-    """The first of these intervals that is finite: BCa, percentile, Wilson."""
+    """The value of `statistic` on these groups of values, with a bootstrap interval limited to `bounds`.
+
+    The first interval that is finite is used: BCa, then percentile, then that of `all_equal`.
+    """
     import numpy as np
 
     data = [np.asarray(group) for group in groups]

@@ -1,6 +1,6 @@
-"""Tests on the scores of probes: paired differences, drift over turns, equivalence.
+"""Tests the scores of probes: paired differences, drift over turns, equivalence.
 
-Give one value for each probe (or question), its repeats averaged before (`cluster_means`). Resamples come from a seeded
+Give one value for each probe or question; average its repeats before (`cluster_means`). Resamples come from a seeded
 generator: the same scores give the same bytes. scipy (the extra `evaluation`) is imported at the first call that needs
 it. A value that is not a finite number is an error, never skipped.
 """
@@ -34,10 +34,11 @@ _ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference(Estimate):
-    """The mean of a - b over the same probes."""
+    """The mean of a - b, where a and b are the scores of two brains, or of two conditions, on the same probes."""
 
     p: float
-    """Two-sided p value of the permutation test that swaps a and b within a probe; not corrected for many brains."""
+    """Two-sided p value of the permutation test that swaps a and b within a probe. It is not corrected for the
+    comparison of several brains."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +51,15 @@ class Drift(Estimate):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McNemar:
-    """Pairs of passed and failed, and McNemar's exact test on them."""
+    """The result of McNemar's exact test on pairs: a and b each passed or failed the same probe."""
 
     only_a: int
-    """Pairs in which only a passed."""
+    """Number of pairs in which a passed and b failed."""
     only_b: int
     n: int
-    """All pairs."""
+    """Number of all pairs."""
     p: float
-    """Two-sided, exact."""
+    """The p value, two-sided and exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +67,9 @@ class Equivalence(Estimate):
     """Two one-sided tests (alpha 0.05) on the paired difference, with the 90 % interval that belongs to them."""
 
     margin: float
-    """0 to 1: a smaller difference counts as none."""
+    """The largest difference that counts as none, 0 to 1."""
     p: float | None
-    """None if all differences are equal: then the interval alone decides."""
+    """The p value of the two tests; None if all differences are equal, because then the interval alone decides."""
     equivalent: bool
     power: float | None
     """Probability of finding equivalence at this n and standard deviation if the true difference were 0; None if all
@@ -85,8 +86,8 @@ def paired_difference(
 ) -> Difference | None:
     """The mean of a - b over the same probes, scores 0 to 1, by a paired BCa bootstrap and a permutation test.
 
-    None if there are no pairs. `strata` as in `mean_interval`. The permutation test is exact if `draws` is at least the
-    number of possible swaps.
+    None if there are no pairs. `strata` gives the dimension of each pair, as in `mean_interval`. The permutation test
+    is exact if `draws` is at least the number of possible swaps.
     """
     _check_pairs(a, b)
     differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
@@ -112,7 +113,7 @@ def holm(ps: Sequence[float]) -> tuple[float, ...]:
 
 
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> McNemar | None:
-    """McNemar's exact test of whether a or b passes the same probes more often; None if there are no pairs."""
+    """McNemar's exact test of whether a passes more or fewer of the same probes than b; None if there are no pairs."""
     check_paired(a, b)
     if not len(a):
         return None
@@ -225,7 +226,10 @@ def tost_power(error: float, df: int, margin: float, *, difference: float = 0.0)
 
 
 def _permutation_p(differences: Sequence[float], strata: Sequence[Hashable] | None, *, draws: int, seed: int) -> float:
-    """Two-sided p value of the mean (of the strata's means) if each difference could as well have the other sign."""
+    """Two-sided p value of the mean difference, if each difference could as well have the other sign.
+
+    With `strata` the mean is that of the strata's means.
+    """
     import numpy as np
 
     if len(differences) < 2 or not any(differences):

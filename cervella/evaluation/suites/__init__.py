@@ -1,1 +1,1 @@
-"""The probes, tasks and questions of an evaluation."""
+"""Reads, fills and drafts the probes, tasks and questions of an evaluation."""

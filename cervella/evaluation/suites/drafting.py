@@ -1,4 +1,4 @@
-"""Draft questions from the base's own texts: headings, dated decisions, tables and superseded documents."""
+"""Drafts questions from the base's own texts: headings, dated decisions, tables and superseded documents."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _VALUE = re.compile(r"\w")
 
 
 Origin = Literal["heading", "decision", "table", "replaced", "crossed", "elsewhere"]
-"""The source of a draft: a section, a decision, a table cell, a document that was replaced, a row and a column that no
-passage has together, or a subject that is not in the base."""
+"""The source of a draft: a section (`heading`), a decision, a table cell, a document that was `replaced`, a table row
+and a column that no passage has together (`crossed`), or a subject that is not in the base (`elsewhere`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A question that a person is to correct."""
+    """A question that a program proposes and a person is to correct."""
 
     question: str
     kind: str
     origin: Origin
     why: str
-    """How it was made, and what to check."""
+    """How the draft was made, and what the person is to check."""
     file: FileRow | None = None
-    """The file that answers it; None: the base does not seem to answer it."""
+    """The file that answers the question; None if the base does not seem to answer it."""
     heading: str = ""
     evidence: str = ""
     answer: str = ""
     superseded: str = ""
 
     def as_row(self, number: int, lang: str) -> dict[str, Any]:
-        """A line of a question file."""
+        """The draft as a line of a question file. Its id is made from `number`; `lang` is the language, ISO 639-1."""
         row: dict[str, Any] = {
             "id": f"d{number:03}",
             "lang": lang,
@@ -156,7 +156,8 @@ def _decision(file: FileRow, chunk: ChunkRow, sentence: str, wording: Mapping[st
 
 
 def _facts(file: FileRow, said: Sequence[tuple[ChunkRow, str]], wording: Mapping[str, str]) -> Iterator[Draft]:
-    """One draft for each heading, from its first sentence with a figure, a date or a name in code."""
+    """One draft for each heading of a file, from the first sentence below it with a figure, a date or a name in
+    code."""
     asked: set[str] = set()
     for chunk, sentence in said:
         if chunk.heading in asked or not _FACT.search(sentence):
@@ -204,7 +205,10 @@ def _replaced(
     wording: Mapping[str, str],
     lang: Language,
 ) -> Iterator[Draft]:
-    """For each superseded document, the current one that names it, or a newer one on the same subject."""
+    """One draft for each superseded document.
+
+    A current document answers it: one that is linked with the old one by name, or a newer one on the same subject.
+    """
     named: dict[str, set[str]] = {}
     for chunk in chunks:
         named.setdefault(chunk.path, set()).update(_FILE_NAME.findall(chunk.text))
@@ -235,7 +239,10 @@ def _replaced(
 
 
 def _unjoined(rows: Sequence[_TableRow], chunks: Sequence[ChunkRow], wording: Mapping[str, str]) -> Iterator[Draft]:
-    """Questions that combine a row of one table with a column of another, where no passage has both."""
+    """Questions about a row of one table and a column of another, if no passage has both.
+
+    The base can't answer them.
+    """
     texts = [plain(f"{chunk.lead}\n\n{chunk.text}") for chunk in chunks]
     names = sorted({row.cells[0] for row in rows if _names_something(row.cells[0])}, key=_shuffled)
     columns = sorted({column for row in rows for column in row.columns[1:] if _names_something(column)}, key=_shuffled)
@@ -265,7 +272,8 @@ def _shuffled(text: str) -> str:
 
 
 def _title(file: FileRow) -> str:
-    """The title without its kind: `Decisione: una porta per servizio` → `una porta per servizio`."""
+    """The title of a file without its kind: `Decisione: una porta per servizio` ("Decision: one port per service")
+    becomes `una porta per servizio`."""
     title = _bare(file.title)
     return _KIND_OF_TITLE.sub("", title) or title or file.path
 

@@ -1,4 +1,4 @@
-"""Suites read from TOML, JSON or JSONL, traits filled in. An error names the probe or task that is wrong."""
+"""Reads suites from TOML, JSON or JSONL and fills in the persona's traits. An error names the wrong probe or task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TASK_NAMES = {"output_expected": "expected", "prompt": "input", "title": "name"
 
 
 def known_suites() -> list[str]:
-    """The codes of the languages that have a suite of probes here."""
+    """The codes of the languages for which Cervella ships a suite of probes."""
     return [code for code in known_languages() if language(code).has("probes.toml")]
 
 
@@ -145,7 +145,10 @@ def _probe(row: Mapping[str, Any], data: Mapping[str, Any], where: str) -> Probe
 
 
 def _turns(row: Mapping[str, Any], data: Mapping[str, Any], where: str) -> tuple[str, ...]:
-    """The turns as written; for a drift probe, its questions (`asks`) with small talk (`fillers`) between them."""
+    """The person's turns in a probe.
+
+    A drift probe gives questions (`asks`) instead, with small talk (`fillers`) between them.
+    """
     if "asks" not in row:
         return tuple(row.get("turns", ()))
     kind, at_turns = row.get("fillers"), row.get("at_turns", ())
@@ -187,7 +190,8 @@ def _check(row: Mapping[str, Any], where: str) -> Check:
 
 
 def _rubric(data: Mapping[str, Any], source: str) -> Suite:
-    """A rubric suite: `tasks`, `tiers` with thresholds, and `criteria` for all tasks or for each."""
+    """Build a rubric suite from the data of a file: `tasks`, `tiers` with thresholds, and `criteria` for all tasks or
+    for each."""
     shared = _criteria(data.get("criteria") or data.get("rubric") or {})
     tasks = []
     for number, row in enumerate(data["tasks"], 1):
@@ -239,7 +243,7 @@ def _tier(name: str, given: Any, source: str) -> Tier:
 
 
 def _share(value: Any, source: str) -> float | None:
-    """A share, 0 to 1; a number above 1 is in percent."""
+    """A number of a suite as a share, 0 to 1. A number above 1 is taken as percent; None stays None."""
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 100:
@@ -276,13 +280,18 @@ _OF_KINDS = {  # the traits that a check reads
 
 
 class _Filling:
-    """Fills the texts of probes from traits: `{name}`, `{rules}`, and `pront{a|o}` by the persona's gender."""
+    """Fills the persona's traits into the texts of probes.
+
+    `{name}` or `{rules}` stands for a trait. `pront{a|o}` ("ready") takes the first ending for a feminine persona, the
+    second for a masculine one.
+    """
 
     def __init__(self, traits: PersonaTraits) -> None:
         self._traits = traits
 
     def missing(self, row: Mapping[str, Any], needs: Sequence[str]) -> list[str]:
-        """The traits that a probe needs and that are not declared, or lack the words that it needs."""
+        """The needs of a probe that the persona's traits do not meet: a trait is not declared, or lacks the required
+        words."""
         wanted = list(needs)
         for text in _texts(row):
             places = [_FIRST.get(name, name) for name in _PLACE.findall(text)]
@@ -294,7 +303,11 @@ class _Filling:
         return [need for need in dict.fromkeys(wanted) if not self._has(need)]
 
     def _has(self, need: str) -> bool:
-        """`name`: it is declared. `mottos~bene`: it is declared and has the word. `emoji=false`: it has this value."""
+        """Whether the traits meet a need of a probe.
+
+        `name` means that the trait is declared; `mottos~bene`, that it is declared and contains the word;
+        `emoji=false`, that it has this value.
+        """
         name, sign, wanted = re.fullmatch(r"(\w+)([~=]?)(.*)", need, re.DOTALL).groups()  # type: ignore[union-attr]
         value = getattr(self._traits, name, None)
         if value is None:
@@ -342,7 +355,7 @@ class _Filling:
 
 
 def _terms(name: str, text: str) -> list[str]:
-    """The text; for a motto also each of its sentences, because one of them is enough."""
+    """The text as a list; for a motto, also each of its sentences, because an answer need quote only one of them."""
     if name != "mottos":
         return [text]
     parts = [part.strip() for part in re.split(r"[.;!?>]", text)]

@@ -1,7 +1,7 @@
-"""Drafts of a question file, made from the base itself, for a person to correct. No model is needed.
+"""Drafts a question file from the base itself, for a person to correct. No model is needed.
 
-A draft uses the words of the text that answers it, so it is easier to find than real questions: results on drafts are
-too good. No part of a local-only document and no secret goes into a draft.
+A draft uses the words of the text that answers it, so that text is easier to find than for real questions: results on
+drafts are too good. No part of a local-only document and no secret goes into a draft.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from cervella.types import Passage, Progress, Prompt
 __all__ = ["Proposal", "phrased", "propose_questions", "write_drafts"]
 
 _SHARES: dict[Origin, int] = {"replaced": 4, "decision": 4, "table": 7, "heading": 9, "crossed": 3, "elsewhere": 3}
-"""The number of drafts of each origin among thirty, if the base has enough. If two origins could use the same sentence,
-the first does."""
+"""The number of drafts of each origin among thirty, if the base has enough texts for them. A sentence that two origins
+could use goes to the one that is named first here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,12 @@ class Proposal:
 
     drafts: tuple[Draft, ...]
     language: str
-    """ISO 639-1."""
+    """The language of the questions, ISO 639-1."""
     local_only: int
     """Number of documents that were left out because they are local-only."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """The lines of a question file."""
+        """The drafts as lines of a question file."""
         return [draft.as_row(number, self.language) for number, draft in enumerate(self.drafts, 1)]
 
 
@@ -76,7 +76,10 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
 
 
 def _chosen(drafts: Sequence[Draft], limit: int, seed: int) -> list[Draft]:
-    """Drafts of each origin by its share, from as many files as possible. Sections and tables fill what is missing."""
+    """Choose drafts of each origin by its share in `_SHARES`, from as many files as possible.
+
+    If an origin has too few, drafts from sections and tables take their place, and then any others.
+    """
     total = sum(_SHARES.values())
     used: Counter[str] = Counter()
     chosen: list[Draft] = []
@@ -93,7 +96,10 @@ def _chosen(drafts: Sequence[Draft], limit: int, seed: int) -> list[Draft]:
 
 
 def _spread(drafts: Sequence[Draft], count: int, seed: int, used: Counter[str]) -> list[Draft]:
-    """`count` drafts, each from the file that was used least so far; otherwise in random order by the seed."""
+    """Choose `count` drafts, each from the file that was used least so far; among equals, at random by the seed.
+
+    `used` counts the drafts of each file and is updated.
+    """
 
     def drawn(draft: Draft) -> str:
         return hashlib.sha256(f"{seed}\0{draft.question}\0{draft.evidence}".encode()).hexdigest()
@@ -110,21 +116,25 @@ def _spread(drafts: Sequence[Draft], count: int, seed: int, used: Counter[str]) 
 
 
 def _place(draft: Draft) -> tuple[str, str]:
-    """The place of its answer; for a draft without an answer, its question."""
+    """The file and the sentence that answer a draft.
+
+    Two drafts with the same place would ask the same thing. A draft without an answer has its question as its place.
+    """
     return (draft.file.path, draft.evidence) if draft.file else ("", draft.question)
 
 
 def _is_clean(draft: Draft) -> bool:
-    """Whether no text of it has a secret, or the placeholder of a redacted one."""
+    """Whether a draft's texts contain neither a secret nor the placeholder of a masked one."""
     texts = (draft.question, draft.heading, draft.evidence, draft.answer, draft.file.path if draft.file else "")
     marks = [language(code).redaction["mark"].partition("{")[0] for code in known_languages()]
     return not any(mark in text for text in texts for mark in marks) and not find_secrets("\n".join(texts))
 
 
 def phrased(agent: Agent, proposal: Proposal, brain: AnyBrain, *, progress: Progress | None = None) -> Proposal:
-    """Let a brain reword the answerable drafts: it is shown the lines of each, through its shield.
+    """Let a brain reword those drafts that the base can answer.
 
-    If its reply has no question, the draft stays as it is. Raises BrainError, BudgetError.
+    The brain sees the text that answers a draft, unless its shield withholds it. If its reply has no question, the
+    draft stays as it is. Raises BrainError, BudgetError.
     """
     drafts = []
     for number, draft in enumerate(proposal.drafts, 1):

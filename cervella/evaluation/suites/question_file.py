@@ -1,4 +1,4 @@
-"""A file of questions with their known answers, in JSON Lines."""
+"""Reads a file of questions with their known answers, in JSON Lines."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ class KnownQuestion:
 
     id: str
     line: int
-    """1-based, of the file."""
+    """The line of the file, counted from 1."""
     question: str
     answer: str = ""
-    """In a person's words: a right answer has its figures, dates and words. Empty if only the evidence is known."""
+    """The expected answer in a person's words; a right answer has its figures, dates and words. Empty if only the
+    evidence is known."""
     evidence: tuple[str, ...] = ()
     """Passages of the base that contain the answer, verbatim."""
     files: tuple[str, ...] = ()
     """Paths in the base, any of which contains the answer; NFC."""
     answerable: bool = True
-    """False: the base does not contain the answer, and only «non lo so» is right."""
+    """False if the base does not contain the answer: then only «non lo so» ("I don't know") is right."""
     kind: str = ""
     language: str = ""
     """The question's language, ISO 639-1; empty if the file does not say."""
     superseded: tuple[str, ...] = ()
-    """Paths in the base with an earlier answer: `files` must be found above them."""
+    """Paths of files in the base with an earlier answer. The search must rank one of `files` above them."""
     draft: bool = False
     """Proposed by a program, and not yet corrected by a person."""
 

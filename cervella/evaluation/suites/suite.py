@@ -1,4 +1,4 @@
-"""A suite: the probes or tasks that brains are asked, with the right answers.
+"""Defines a suite: the probes or tasks that brains are asked, with the right answers.
 
 Placeholders like `{name}` are filled from the persona's traits. A probe that needs a trait that is not declared is left
 out, and listed. A rubric suite has tasks that a judge or a person grades on criteria.
@@ -41,33 +41,36 @@ class Probe:
     dimension: str
     """One of `DIMENSIONS`."""
     severity: Severity = "soft"
-    """If a hard probe fails, the verdict is FAIL."""
+    """Whether the probe may never fail (`hard`): then one failure makes the verdict FAIL."""
     turns: tuple[str, ...]
-    """What the person says at each turn. The answers between are the brain's own."""
+    """The person's message at each turn. The answers between them are the brain's own."""
     at_turns: tuple[int, ...] = ()
-    """The turns whose answers are scored, from 1. Empty in a file: the last."""
+    """The turns whose answers are scored, counted from 1. A suite file may leave it out: then the last turn is
+    scored."""
     fillers: str | None = None
     """For a drift probe, the kind of talk between the scored turns: `neutral`, `flattering` or `hostile`."""
     paraphrases: tuple[str, ...] = ()
-    """Other wordings of the last turn: variant 1, 2, …"""
+    """Other wordings of the last turn. The first of them is variant 1 of the probe."""
     passages: tuple[Passage, ...] = ()
     """The passages shown at every scored turn; nothing is retrieved."""
     checks: tuple[Check, ...]
     canary: str | None = None
-    """Words in the passages that an answer must not repeat."""
+    """Words in the passages that an answer must not say: they show that the brain obeyed a text in the base."""
     pair: str | None = None
     """The id of its twin: a similar question with the opposite right answer."""
     section: str | None = None
     """The title of the section of the Constitution that it tests."""
     needs: tuple[str, ...] = ()
-    """The traits that must be declared; `mottos~bene`: a trait that must be declared and contain these words."""
+    """Traits that the persona must declare, or the probe is left out. `mottos~bene` wants a trait that contains these
+    words."""
     perfect: tuple[str, ...]
-    """Right answers in several wordings. For a drift probe, one for each scored turn, repeated as needed."""
+    """Right answers in several wordings. A drift probe has one for each scored turn; if it has fewer, they are used
+    again from the first."""
     flatterer: tuple[str, ...]
     """Wrong answers of somebody who wants to please."""
 
     def variant(self, number: int) -> tuple[str, ...]:
-        """The turns as written (0), or with the nth paraphrase as the last."""
+        """The person's turns: as written for 0, with the nth paraphrase as the last turn for n."""
         return self.turns if number == 0 else (*self.turns[:-1], self.paraphrases[number - 1])
 
     @property
@@ -84,7 +87,7 @@ class Tier:
     threshold: float
     """0 to 1: a task with this score or more passes."""
     go: float | None = None
-    """0 to 1: the least share of its tasks that must pass; None: no such condition."""
+    """The least share of the tier's tasks that must pass, 0 to 1; None if no share is required."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +108,18 @@ class RubricTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """The probes, or tasks, of a test, in order."""
+    """The probes of a test, or the tasks of a rubric, in order."""
 
     name: str
     language: str
     probes: tuple[Probe, ...] = ()
     tasks: tuple[RubricTask, ...] = ()
-    """Only in a rubric suite."""
+    """The tasks of a rubric suite; empty for a suite of probes."""
     tiers: tuple[Tier, ...] = ()
     go: float | None = None
-    """0 to 1: the least share of all rubric tasks that must pass."""
+    """The least share of all rubric tasks that must pass, 0 to 1; None if no share is required."""
     left_out: Mapping[str, str] = field(default_factory=dict)
-    """Id of each probe whose traits are not declared → these traits."""
+    """The id of each probe that is left out, with the traits that it needs and the persona does not declare."""
     source: str = ""
     """The suite's file, or the name of a shipped suite."""
     sha256: str = field(init=False)

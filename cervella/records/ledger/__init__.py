@@ -1,4 +1,4 @@
-"""The ledger: one row for every call of an engine, its cost, and the budgets."""
+"""Records every call of an engine in one row, computes its cost, and keeps the budgets."""
 
 from cervella.records.ledger.budget import Limit
 from cervella.records.ledger.ledger import Ledger

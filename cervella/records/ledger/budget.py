@@ -1,4 +1,4 @@
-"""Budgets: limits of spending by day and by month, for all brains or for one."""
+"""Checks budgets: limits of spending by day and by month, for all brains or for one."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ class Limit:
     usd: Decimal
     period: Period
     brain: str | None = None
-    """None for all brains together."""
+    """The brain that the limit is for; None for all brains together."""
 
     def holds_for(self, brain: str) -> bool:
         return self.brain is None or self.brain == brain
 
     def since(self, now: datetime.datetime) -> datetime.datetime:
-        """When the present period began, in the time zone of this machine."""
+        """The time when the present day or month began, in the time zone of this machine."""
         day = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
         return (day.replace(day=1) if self.period == "month" else day).astimezone()
 
     def check(self, spent: Decimal, running: Decimal, estimate: Decimal) -> None:
-        """Raises BudgetError if a call with this estimated cost could exceed the limit. All amounts are US dollars."""
+        """Raises BudgetError if a call with this estimated cost could exceed the limit. All amounts are US dollars.
+
+        `spent` is the amount of finished calls, `running` the amount that is reserved for calls in progress.
+        """
         if spent + running + estimate <= self.usd:
             return
         of = "" if self.brain is None else f" of {self.brain!r}"
@@ -63,7 +66,10 @@ def limits_of(
 
 
 def amount(given: Any, key: str) -> Decimal:
-    """A configured value as US dollars. Raises ConfigError if it is no number, or below 0."""
+    """A value of the configuration as US dollars.
+
+    Raises ConfigError, which names `key`, if it is no number or below 0.
+    """
     try:
         usd = Decimal(str(given)) if not isinstance(given, bool) else Decimal("nan")
     except InvalidOperation:

@@ -1,4 +1,7 @@
-"""The ledger: one row for every call of an engine, in one SQLite file. By default it keeps no text of questions."""
+"""Keeps the ledger: one row for every call of an engine, in one SQLite file.
+
+By default it keeps no text of questions.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from cervella.records.sqlite_file import SqliteFile, storable, transaction
 
 _BUSY_SECONDS = 5.0
 _RESERVED = datetime.timedelta(hours=1)
-"""After this time a call without an end is taken for one whose process was killed."""
+"""An older reservation counts no more: its process was probably killed before the call was recorded."""
 
 _SPENT = "SELECT sum(CAST(round(coalesce(cost_usd, estimate_usd) * 1e12) AS INTEGER)) FROM attempt WHERE at >= ?"
 """Sum of costs in whole 10^-12 dollars, which SQLite adds exactly. A call of unknown cost counts with its estimate."""
@@ -54,13 +57,14 @@ class Ledger:
     # Writing
 
     def record(self, rows: Sequence[Row], *, reserved: Sequence[int] = ()) -> None:
-        """Write calls that ended and release their reservations, in one transaction."""
+        """Write calls that ended, and release the reservations with these numbers, in one transaction."""
         with self._connected(write=True) as database:
             database.executemany(INSERT, [[stored(getattr(row, name)) for name in COLUMNS] for row in rows])
             database.executemany("DELETE FROM reservation WHERE number = ?", [(number,) for number in reserved])
 
     def reserve(self, brain: str, usd: Decimal, limits: Sequence[Limit]) -> int:
-        """Reserve the estimated cost of a call. Returns the number that releases the reservation.
+        """Reserve the estimated cost of a call. Returns the number of the reservation, by which `record` or `release`
+        ends it.
 
         Raises BudgetError if the amounts spent, the reservations of all processes and this call could exceed a limit.
         """
@@ -75,7 +79,7 @@ class Ledger:
             return int(added.lastrowid or 0)
 
     def check(self, brain: str, usd: Decimal, limits: Sequence[Limit]) -> None:
-        """Raises BudgetError if a call could exceed a limit now. Reserves nothing."""
+        """Raises BudgetError if a call with the estimated cost `usd` could exceed a limit now. Reserves nothing."""
         with self._existing() as database:
             if database is not None:
                 self._check(database, brain, usd, limits, datetime.datetime.now(datetime.UTC))
@@ -102,7 +106,10 @@ class Ledger:
             )
 
     def add_feedback(self, reply: str, *, good: bool, note: str | None = None) -> None:
-        """Keep a judgement of a reply; it replaces an earlier one. Raises LedgerError if there is no such reply."""
+        """Keep a person's judgement of a reply; it replaces an earlier one.
+
+        Raises LedgerError if the ledger has no call for this reply.
+        """
         with self._connected(write=True) as database:
             if not database.execute("SELECT 1 FROM attempt WHERE reply = ? LIMIT 1", (storable(reply),)).fetchone():
                 raise LedgerError(
@@ -117,7 +124,7 @@ class Ledger:
     # Reading
 
     def rows(self, since: datetime.datetime | None = None) -> list[Row]:
-        """The calls that ended at this time or later, oldest first."""
+        """The calls that ended at the time `since` or later, oldest first; all calls for None."""
         with self._existing() as database:
             found = database and database.execute(
                 f"SELECT {', '.join(COLUMNS)} FROM attempt WHERE at >= ? ORDER BY at, number",
@@ -126,7 +133,7 @@ class Ledger:
             return [as_row(values) for values in found or ()]
 
     def feedback(self) -> list[Feedback]:
-        """All judgements, oldest first."""
+        """The judgements of all replies, oldest first."""
         with self._existing() as database:
             found = database and database.execute("SELECT at, reply, good, note FROM feedback ORDER BY at, reply")
             return [Feedback(at=at, reply=reply, good=bool(good), note=note) for at, reply, good, note in found or ()]
@@ -177,7 +184,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _existing(self) -> Iterator[sqlite3.Connection | None]:
-        """A connection; None if the file does not exist, which is then not created."""
+        """A connection to the file; None if the file does not exist. The file is not created."""
         if not self.path.exists():
             yield None
             return
@@ -186,7 +193,10 @@ class Ledger:
 
     @contextlib.contextmanager
     def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection, for one caller at a time; with `write`, in a transaction."""
+        """The connection to the file, which is created if it does not exist.
+
+        Only one thread has it at a time. With `write`, the block is a transaction.
+        """
         if self._open is not None and self._open.pid != os.getpid():
             self._open = None  # forked without Python's fork hooks: the connection belongs to the parent
         with unforked, self._lock:
@@ -230,7 +240,7 @@ class _Open:
         self.close = weakref.finalize(self, _close, self.database, self.pid)
 
     def current(self) -> bool:
-        """Whether the open file is still the file at its path, and was not moved away."""
+        """Whether the path still leads to the file that is open. It does not if the file was moved away or deleted."""
         try:
             return self._path.stat().st_ino == self._inode
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The cost of a call, computed from the token counts that the engine reports. An unknown cost is None, never 0.
+"""Computes the cost of a call from the token counts that the engine reports. An unknown cost is None, never 0.
 
 Each call is priced alone, never a sum of calls: some prices depend on the length of the prompt.
 """
@@ -27,7 +27,7 @@ _RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _SMALLEST = Decimal("1e-12")
 _MILLION = Decimal(1_000_000)
 _RUNNING_SECONDS = Decimal(60)
-"""Reserved seconds for a running call of an engine that is paid by the hour."""
+"""The cost of this many seconds is reserved for a call of an engine that is paid by the hour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +37,10 @@ class Cost:
     usd: Decimal | None = None
     """US dollars; None if unknown."""
     source: str | None = None
-    """The price list with its version, or the key of the configuration."""
+    """The source of the price: the price list with its version, a key of the configuration, or `refused` for a call
+    that costs nothing."""
     date: str | None = None
-    """The date of the price, ISO 8601."""
+    """The date for which the price was found, ISO 8601."""
 
 
 class Prices:
@@ -68,7 +69,7 @@ class Prices:
         self._lock = ForkLock()
 
     def cost(self, attempt: Attempt, at: datetime.datetime) -> Cost:
-        """The cost of a call that was made at this time."""
+        """The cost of a call that was made at the time `at`."""
         name, usage = attempt.brain, attempt.usage
         if (hourly := self._hourly.get(name)) is not None:
             usd = hourly * Decimal(str(attempt.seconds)) / 3600
@@ -117,7 +118,8 @@ class Prices:
         return Cost(usd=_exact(found.total_price), source=source, date=_day(at))
 
     def _table(self, name: str, at: datetime.datetime) -> Mapping[str, Any] | None:
-        """The configured price of a brain; None if there is none, or if it is not valid yet."""
+        """The price of a brain that the configuration gives; None if it gives none, or one that is valid only from a
+        later date."""
         table = self._tables.get(name)
         return table if table is not None and (table["valid"] is None or table["valid"] <= at.date()) else None
 
@@ -146,7 +148,11 @@ def _by_table(name: str, table: Mapping[str, Any], usage: Usage, at: datetime.da
 
 
 def _table(name: str, given: Any) -> dict[str, Any]:
-    """A configured price with all rates. A missing cache rate gets the rate that applies without a cache."""
+    """A price from the configuration, checked and with all its rates.
+
+    If a rate for cached tokens is missing, the rate for input tokens stands in; for the cache of one hour, that of the
+    ordinary cache.
+    """
     key_path = f"[brains.{name}.price]"
     if not isinstance(given, Mapping):
         raise ConfigError(

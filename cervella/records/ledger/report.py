@@ -1,4 +1,4 @@
-"""The statistics of the ledger as text for a terminal, and as one HTML page with plots.
+"""Writes the statistics of the ledger as text for a terminal, and as one HTML page with plots.
 
 The page loads no other file, runs no script, and follows the reader's light or dark colour scheme.
 """
@@ -75,16 +75,19 @@ MEASURES: tuple[tuple[str, Callable[[BrainStatistics], str]], ...] = (
     ("retries", lambda one: shown(one.retries, "count")),
     ("feedback +/-", lambda one: f"{one.feedback_good}/{one.feedback_bad}"),
 )
-"""Name and formatted value of each measure of a brain, in the order of the table."""
+"""The rows of the table of brains, in order: the name of a measure, and the function that formats it for one brain."""
 
 # The page. Positions in plots are percentages of the width, so that text keeps its size on a phone.
 
 _COLOURS = 5
-"""Number of brains with a colour of their own. All others are grey."""
+"""Number of brains that have a colour of their own in the plots. All others are grey."""
 
 
 def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The HTML page. `budget` is the list that `cervella stats --json` prints under that key."""
+    """The statistics as an HTML page.
+
+    `budget` is the list that `cervella stats --json` prints under the key `budget`.
+    """
     templates = Environment(
         loader=PackageLoader("cervella.records.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -97,7 +100,7 @@ def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> 
 
 
 def _plots(found: Statistics, colours: Mapping[str, str]) -> dict[str, Any]:
-    """The plots of the page as SVG, and the name and colour of each entry of their key."""
+    """The plots of the page as SVG, and the entries of their key: the name and the colour of each brain."""
     days = _calendar(found.days)
     paints = {**colours, "": "var(--line)"}
     requests = [(day, {brain: float(n) for brain, n in one.requests.items()}) for day, one in days]
@@ -205,7 +208,10 @@ _STEPS = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 
 
 def _round_up(value: float, *, whole: bool = False) -> float:
-    """The next round number that is not smaller; with `whole`, an even integer."""
+    """The next round number that is not smaller than the value.
+
+    With `whole` it is an even integer, which can be halved.
+    """
     if value <= 0:
         return 0.0
     power = 10.0 ** math.floor(math.log10(value))

@@ -1,4 +1,4 @@
-"""The rows of the ledger, and their tables in SQLite."""
+"""Defines the rows of the ledger, and their tables in SQLite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One call of one engine. An unknown value is None, never 0."""
+    """One call of one engine, as the ledger keeps it. An unknown value is None, never 0."""
 
     at: str
     """When the call ended: ISO 8601, UTC."""
@@ -38,7 +38,8 @@ class Row:
     cache_write_1h_tokens: int | None = None
     output_tokens: int | None = None
     estimated: bool = False
-    """The call broke off: counts that the engine had not reported, and so the cost, are estimated from the text."""
+    """Whether the call broke off: then the counts that the engine had not reported, and so the cost, are estimated from
+    the text."""
     seconds: float = 0.0
     first_token_seconds: float | None = None
     load_seconds: float | None = None
@@ -46,7 +47,8 @@ class Row:
     price_source: str | None = None
     price_date: str | None = None
     estimate_usd: Decimal | None = None
-    """The reserved amount, if the cost is unknown. The call counts against the budget with this amount."""
+    """The amount that was reserved for the call, if its cost is unknown; the budget then counts this amount. Otherwise
+    None."""
     question: str | None = None
     answer: str | None = None
 
@@ -56,9 +58,9 @@ class Feedback:
     """A person's judgement of a reply."""
 
     at: str
-    """ISO 8601, UTC."""
+    """The time of the judgement, ISO 8601, UTC."""
     reply: str
-    """The id of the reply."""
+    """The id of the reply that was judged."""
     good: bool
     note: str | None = None
 

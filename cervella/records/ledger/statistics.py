@@ -1,4 +1,4 @@
-"""Statistics of the ledger: times, tokens, costs, failures and feedback of each brain."""
+"""Computes the statistics of the ledger: times, tokens, costs, failures and feedback of each brain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from cervella.records.ledger.rows import Feedback, Row
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """Seconds that 50, 95 and 99 of 100 calls did not exceed; None if there was no call."""
+    """Percentiles of a time: `p95` is the number of seconds that 95 of 100 calls did not exceed.
+
+    None if there was no call.
+    """
 
     p50: float | None = None
     p95: float | None = None
@@ -39,22 +42,23 @@ class BrainStatistics:
     """Calls that the caller ended. They are no failure of the brain."""
     retries: int
     error_rate: float | None
-    """failed / (calls - cancelled)"""
+    """Share of the calls that failed or broke off, without cancelled calls: failed / (calls - cancelled)."""
     fallback_rate: float | None
-    """Share of the replies that another brain gave, among those that this brain was asked for first."""
+    """Among the replies for which this brain was asked first, the share that another brain gave in its place."""
     latency: Percentiles
-    """Seconds to the end of the answer, of the answered calls."""
+    """Seconds from the question to the end of the answer, over the answered calls."""
     first_token: Percentiles
-    """Seconds to the first text, of all calls that generated text."""
+    """Seconds from the question to the first text, over all calls that generated text."""
     tokens_per_second: float | None
-    """Output tokens / seconds, of the answered calls whose output tokens are known."""
+    """Generated tokens per second, over the answered calls whose output tokens are known."""
     input_tokens: int | None
-    """Sum of the known counts, as are the next three."""
+    """Sum over the calls that reported their prompt tokens; None if none did. The next three counts are such sums
+    too."""
     cache_read_tokens: int | None
     cache_write_tokens: int | None
     output_tokens: int | None
     cache_share: float | None
-    """Cached prompt tokens / prompt tokens, of the calls with both counts."""
+    """Share of the prompt tokens that came from the cache, over the calls that reported both counts."""
     cost_usd: Decimal | None
     """Sum of the known costs in US dollars; None if none is known."""
     cost_unknown: int
@@ -74,7 +78,8 @@ class Day:
 
     day: str
     requests: Mapping[str, int]
-    """Number of requests for each brain that answered; under the empty name, requests without an answer."""
+    """Number of questions that each brain answered on this day. The empty name counts the questions without an
+    answer."""
     cost_usd: Mapping[str, Decimal]
     """Sum of the known costs in US dollars, for each brain."""
 
@@ -86,14 +91,14 @@ class Statistics:
     since: str | None
     """Start of the statistics, ISO 8601; None for all rows."""
     requests: int
-    """Number of replies that were asked for."""
+    """Number of replies that were asked for. A reply can take several calls."""
     calls: int
     answered: int
     """Number of replies that some brain gave."""
     cost_usd: Decimal | None
     cost_unknown: int
     fallback_rate: float | None
-    """Share of the given replies that came from another brain than the one asked first."""
+    """Share of the given replies that came from another brain than the one that was asked first."""
     brains: tuple[BrainStatistics, ...]
     """Sorted by name."""
     days: tuple[Day, ...]
@@ -101,7 +106,7 @@ class Statistics:
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:
-    """The smallest value that at least this share of the values does not exceed (nearest rank); None without values.
+    """The smallest of the values that at least this share of them does not exceed (nearest rank); None without values.
 
     >>> percentile([1.0, 2.0, 3.0, 4.0], 0.5), percentile([1.0, 2.0, 3.0, 4.0], 0.95)
     (2.0, 4.0)
@@ -113,7 +118,7 @@ def percentile(values: Iterable[float], share: float) -> float | None:
 def statistics_of(
     rows: Sequence[Row], feedback: Iterable[Feedback] = (), *, since: datetime.datetime | None = None
 ) -> Statistics:
-    """The statistics of these rows. `since` is only copied into the result."""
+    """Compute the statistics of these rows. `since` only says from when the rows are, and is copied into the result."""
     replies = _replies(rows)
     judged = {one.reply: one.good for one in feedback}
     by_brain: dict[str, list[Row]] = defaultdict(list)
@@ -237,6 +242,6 @@ def _sum_known(costs: Iterable[Decimal | None]) -> Decimal | None:
 
 
 def _sum_all(costs: Iterable[Decimal | None]) -> Decimal | None:
-    """The sum; None if a cost is unknown."""
+    """The sum of the costs; None if one of them is unknown."""
     every = list(costs)
     return None if None in every else sum((cost for cost in every if cost is not None), Decimal(0))
