@@ -32,8 +32,9 @@ def abstention(prose: Prose) -> Found | None:
 
 def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The text says that it does not know and invents nothing: none of `guesses`, and no figure or date that is
-    neither in the passages nor in the question."""
-    said = abstention(prose)
+    neither in the passages nor in the question. The forms of abstention.toml are enough to score it."""
+    patterns = prose.rules.patterns
+    said = abstention(prose) if "unknown" in patterns else None
     if said is None and not prose.lang.abstains(prose.plain):
         return False, "does not say that it does not know"
     if invented := _invented(prose, context):
@@ -43,7 +44,7 @@ def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
             if found := prose.said(pattern_of(term)):
                 return False, f"guesses: {found.shown}"
     known = set(words(_known(context)))
-    for pattern in prose.rules.patterns["guess"]:
+    for pattern in patterns.get("guess", ()):
         for found in prose.find(pattern):
             at = found.match.start("guess")
             if found.sentence.capital[at] and found.match["guess"] not in known and not prose.negated(found):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from cervella.errors import ConfigError
 from cervella.text.folding import any_of, phrase
 from cervella.text.language import Language
 
@@ -52,7 +53,21 @@ class Rules:
 
 @lru_cache(maxsize=16)
 def rules_for(lang: Language) -> Rules:
-    """The rules of a language. If it has no checks.toml, they contain no patterns and `complete` is false."""
+    """The rules of a language. If it has no checks.toml, they contain no patterns and `complete` is false.
+
+    Raises ConfigError if its checks.toml can't be used.
+    """
+    try:
+        return _rules(lang)
+    except (re.error, TypeError, AttributeError, KeyError) as error:
+        raise ConfigError(
+            f"The language {lang.code!r} has a checks.toml that can't be used: {type(error).__name__}: {error}.",
+            remedy="Write it as that of a language of the library, such as Italian.",
+            code="bad_language",
+        ) from error
+
+
+def _rules(lang: Language) -> Rules:
     data: Mapping[str, Any] = lang.file("checks.toml")
     macros: dict[str, str] = {}
     for name, text in data.get("macros", {}).items():  # a macro may use those above it

@@ -36,6 +36,8 @@ _LANGUAGE_FREE = {
     "no_leak",
     "no_emoji",
 }
+_EVERY_LANGUAGE = {"abstains"}
+"""Checks that a known language has rules for without a checks.toml."""
 
 
 def check_kinds() -> list[str]:
@@ -66,7 +68,8 @@ def run_check(check: Check, text: str, context: Context) -> Checked:
             return _result(kind, plugin.load()(dict(check.args), text, context) if plugin else None)
         listed = context.language in known_languages()
         prose = _prose(text, language(context.language if listed else DEFAULT_LANGUAGE))
-        if kind not in _LANGUAGE_FREE and not (listed and prose.rules.complete):
+        ruled = listed and (prose.rules.complete or kind in _EVERY_LANGUAGE)
+        if kind not in _LANGUAGE_FREE and not ruled:
             return Checked(kind=kind, passed=None, detail=f"no rules for {context.language!r}")
         return _result(kind, _BUILT_IN[kind](check.args, prose, context))
     except NoRuleError as missing:

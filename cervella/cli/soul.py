@@ -49,7 +49,7 @@ def probes(
     as_json: AsJson = False,
 ) -> None:
     """Show the probes of the soul test by dimension, and those left out because a trait is missing."""
-    from cervella.evaluation.suites.file import known_suites, load_suite
+    from cervella.evaluation.suites.file import load_suite
     from cervella.evaluation.suites.writing import write_suite
 
     loaded = load_config(config)
@@ -61,8 +61,6 @@ def probes(
         init.parent.mkdir(parents=True, exist_ok=True)
         init.write_text(text, encoding="utf-8")
         suite = str(init)
-    if suite is None and traits.language not in known_suites():
-        write_suite(traits)  # raises an error that lists the languages
     found = load_suite(suite or traits.language, traits)
     if as_json:
         print_json(_suite_data(found, init))

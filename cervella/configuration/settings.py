@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cervella.errors import did_you_mean
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages
 
 ENV_PREFIX = "CERVELLA_"
@@ -21,7 +22,8 @@ class _Section(BaseModel):
 
 def _known_language(value: str) -> str:
     if value not in known_languages():
-        raise ValueError(f"is not a known language: {', '.join(known_languages())}")
+        near = did_you_mean(value.lower(), known_languages())
+        raise ValueError(f"is not a known language. {near}Known languages: {', '.join(known_languages())}")
     return value
 
 

@@ -170,16 +170,24 @@ def names() -> tuple[Name, ...]:
     return tuple(out)
 
 
-_PLACEHOLDER = re.compile(
+_NO_SECRET = re.compile(
     r"""(?ix) ^[$%<{\[…] | ^[-=*_.x•\#|:\u2500-\u257f]+$ | xxx | \*\*\* | \.\.\. | …
-    | (?<![a-z])(?:yours?|tuo|tua|seu|sua|example|esempio|exemplo|placeholder|change_?me|insert|inserisci|todo)(?![a-z])
-    | (?:my|mia|super)_?(?:secret|segret|password)
-    | ^(?:sha-?\d+|md5|argon2\w*|bcrypt\d*|scrypt|pbkdf2|oauth2?|utf-?8|base64|password|passwd|secret|segreta)$
+    | ^(?:sha-?\d+|md5|argon2\w*|bcrypt\d*|scrypt|pbkdf2|oauth2?|utf-?8|base64)$
     | (?:process|import\.meta)\.env | os\.(?:environ|getenv) | getenv | ^https?:// | ^[~.]{0,2}/[\w.-]+/ | ^~/
     | \.(?:md|json|pem|txt|py|ya?ml|toml|env|sh|js|ts|pub|key)$ | \]\(
     | ^[a-z_][\w.]*(?:\(|\[["'\d]) | ^[a-z_]\w*(?:\.[a-z_]\w*)+$
     """
 )
+"""Values that are a path, a variable, a call, the name of an algorithm or a line of symbols."""
+
+
+@lru_cache(maxsize=1)
+def _placeholder() -> re.Pattern[str]:
+    """The words of all known languages that make a value an example: `la-tua-password-123`."""
+    words = "|".join(word for code in known_languages() for word in language(code).redaction["placeholders"])
+    return re.compile(rf"(?i)(?<![a-z])(?:{words or '(?!)'})(?![a-z])")
+
+
 _ENV_NAME = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 _DIGIT, _LETTER, _SYMBOL = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"[^\w\-./':]")
@@ -207,7 +215,9 @@ def is_plausible(value: str, *, says_enough: bool, assigned: bool) -> bool:
             or bool(_UUID.fullmatch(value))
             or any(_is_random(part) for part in parts)
         )
-    return likely and not _PLACEHOLDER.search(value) and not _ENV_NAME.fullmatch(value)
+    return (
+        likely and not any(one.search(value) for one in (_NO_SECRET, _placeholder())) and not _ENV_NAME.fullmatch(value)
+    )
 
 
 def _is_random(part: str) -> bool:

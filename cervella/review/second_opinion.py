@@ -25,7 +25,7 @@ _LONGEST_ISSUE, _MOST_ISSUES = 400, 12
 _LONGEST_OPINION, _MOST_OBJECTS = 20_000, 50
 """Maximum characters of an opinion that are parsed, and maximum number of `{` in it at which a JSON object is tried."""
 _CRITERIA = ("facts", "sources", "soul", "form")
-_GRADE = r"[*_ \t]*[:=\-–—]?[*_ \t]*(?P<grade>\d{1,3}(?:[.,]\d+)?)(?P<of>\s*(?:/|su|of|out of|de|em)\s*\d{1,3})?"
+_GRADE = r"[*_ \t]*[:=\-–—]?[*_ \t]*(?P<grade>\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|%s)\s*(?P<highest>\d{1,3}))?"
 _KEPT_HINTS = ("language", "confidence", "batch")
 
 
@@ -156,30 +156,36 @@ def _from_json(data: dict[Any, Any], languages: Sequence[Language]) -> Opinion:
     flat = {**data, **{k: v for value in data.values() if isinstance(value, dict) for k, v in value.items()}}
     lines: list[str] = []
     problems: list[str] = []
+    approved: bool | None = None
     for key, value in flat.items():
         if isinstance(value, bool):
-            if "approv" in fold(str(key)):
-                lines.append(f"verdict: {'approved' if value else 'rejected'}")
+            named = fold(str(key)).replace("_", " ")
+            rejects, approves = (
+                any(re.search(lang.review[name], named) for lang in languages) for name in ("rejected", "approved")
+            )
+            approved = value is not rejects if rejects or approves else approved
         elif isinstance(value, (int, float, str)):
             lines.append(f"{key}: {value}")
         elif isinstance(value, list):
             texts = (" ".join(map(str, one.values())) if isinstance(one, dict) else str(one) for one in value)
             problems += (_short(one) for one in texts if one.strip())
     opinion = _from_lines("\n".join(lines), languages)
-    return replace(opinion, problems=(*opinion.problems, *problems)[:_MOST_ISSUES])
+    approved = opinion.approved if approved is None else approved
+    return replace(opinion, approved=approved, problems=(*opinion.problems, *problems)[:_MOST_ISSUES])
 
 
 def _from_lines(text: str, languages: Sequence[Language]) -> Opinion:
     grades: dict[str, float] = {}
     overall: float | None = None
     approved: bool | None = None
+    figure = _GRADE % "|".join(lang.review["out_of"] for lang in languages if lang.review["out_of"])
     for texts in (lang.review for lang in languages):
         for line in map(_bare, text.splitlines()):
             for name in _CRITERIA:
-                if name not in grades and (grade := _grade(texts["marks"][name], line)) is not None:
+                if name not in grades and (grade := _grade(texts["marks"][name], figure, line)) is not None:
                     grades[name] = grade
             if overall is None:
-                overall = _grade(texts["score"], line)
+                overall = _grade(texts["score"], figure, line)
             outcome = re.match(rf"(?:{texts['outcome']})\b[*_\s]*[:=\-]?(?P<verdict>.*)", line)
             if approved is None and outcome:
                 rejected, passed = (re.search(texts[name], outcome["verdict"]) for name in ("rejected", "approved"))
@@ -198,12 +204,12 @@ def _bare(line: str) -> str:
     return re.sub(r"^[\s\-*•#>_|]+", "", fold(line))
 
 
-def _grade(name: str, line: str) -> float | None:
-    match = re.match(rf"(?:{name})\b{_GRADE}", line)
+def _grade(name: str, figure: str, line: str) -> float | None:
+    match = re.match(rf"(?:{name})\b{figure}", line)
     if match is None:
         return None
     value = float(match["grade"].replace(",", "."))
-    if match["of"] and match["of"].strip().endswith("100"):
+    if match["highest"] == "100":
         value /= 10
     return value if 0 <= value <= 10 else None
 

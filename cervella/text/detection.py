@@ -49,12 +49,14 @@ def foreign_language(text: str, languages: Collection[str]) -> str | None:
     """The language of a text that is certainly in none of `languages`, else None.
 
     A text is foreign as well where more than a quarter of it is in such a language. Quotations and titles may be in any
-    language.
+    language. Nothing is certain against a language without detection.txt: its stop words are too few words.
 
     >>> foreign_language("The launch is on Tuesday.", ["it"]), foreign_language("Il backup è su Drive.", ["it"])
     ('en', None)
     """
     own = frozenset(languages).intersection(_lists().codes)
+    if not all(folder_of(code).file("detection.txt") for code in own.intersection(known_languages())):
+        return None
     unquoted = without_quotations(text[:_LONGEST], lines=True)
     found = _found(_EMPHASIS.sub(" ", unquoted), own) if own else None
     return None if found in own else found

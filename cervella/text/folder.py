@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -15,18 +15,26 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.errors import ConfigError, did_you_mean
-from cervella.text.folding import any_of
+from cervella.text.dates import Calendar
+from cervella.text.folding import any_of, phrase
 
 FOLDERS = "CERVELLA_LANGUAGES"
 """The environment variable that names further folders of languages, as PATH names programs."""
-_KINDS: Mapping[str, tuple[type[Any], str]] = {
-    "text": (str, "a string"),
-    "texts": (list, "a list of strings"),
-    "words": (str, "a string of words"),
-    "phrases": (list, "a list of phrases"),
-    "number": (int, "a whole number"),
-    "pattern": (str, "a regular expression"),
-    "table": (dict, "a table"),
+_KINDS: Mapping[str, tuple[type[Any], type[Any] | None, str]] = {
+    # The type of the value, and that of each of its parts where it has any.
+    "text": (str, None, "a string"),
+    "texts": (list, str, "a list of strings"),
+    "words": (str, None, "a string of words"),
+    "phrases": (list, str, "a list of phrases"),
+    "phrases-apart": (list, str, "a list of phrases"),
+    "number": (int, None, "a whole number"),
+    "numbers": (dict, int, "a table of whole numbers"),
+    "pattern": (str, None, "a regular expression"),
+    "patterns": (list, str, "a list of regular expressions"),
+    "pattern-table": (dict, str, "a table of regular expressions"),
+    "table": (dict, str, "a table of strings"),
+    "lists": (dict, list, "a table of lists of strings"),
+    "any": (dict, None, "a table"),
 }
 _WHOLE = "."
 _CODE = re.compile(r"[a-z]{2,8}")
@@ -54,7 +62,7 @@ def folder_of(code: str) -> LanguageFolder:
     if code not in folders:
         raise ConfigError(
             f"The language {code!r} is not known.",
-            remedy=f"{did_you_mean(code, known_languages())}Known languages: {', '.join(folders)}.",
+            remedy=f"{did_you_mean(code.lower(), known_languages())}Known languages: {', '.join(folders)}.",
             code="unknown_language",
         )
     return folders[code]
@@ -72,9 +80,9 @@ def _folders(own: str) -> tuple[Mapping[str, LanguageFolder], Mapping[str, Confi
     found = {item.name: LanguageFolder(item.name, item) for item in _shipped().iterdir() if item.is_dir()}
     found.pop("__pycache__", None)
     shipped, faults = frozenset(found), dict[str, ConfigError]()
-    for parent in map(Path, filter(None, own.split(os.pathsep))):
+    for parent in (Path(one).expanduser() for one in own.split(os.pathsep) if one):
         try:
-            paths = [path for path in sorted(parent.iterdir()) if path.is_dir() and _CODE.fullmatch(path.name)]
+            paths = [path for path in sorted(parent.iterdir()) if _is_language(path)]
         except OSError as error:
             faults[str(parent)] = ConfigError(
                 f"{FOLDERS} names {str(parent)!r}, which can't be read: {error.strerror}.",
@@ -92,6 +100,11 @@ def _folders(own: str) -> tuple[Mapping[str, LanguageFolder], Mapping[str, Confi
     return MappingProxyType(dict(sorted(found.items()))), MappingProxyType(faults)
 
 
+def _is_language(path: Path) -> bool:
+    """Whether a folder is meant as one of a language: its name is a code, or it has the first file of one."""
+    return path.is_dir() and (_CODE.fullmatch(path.name) is not None or (path / "language.toml").is_file())
+
+
 def _shipped() -> Traversable:
     return resources.files("cervella.text") / "languages"
 
@@ -105,19 +118,44 @@ class LanguageFolder:
         self._read: dict[str, Any] = {}
 
     def check(self, *, taken: bool = False) -> None:
-        """Read every file. Raises ConfigError where a required file or key is missing, or where a kind is wrong.
+        """Read every file and compile every pattern. Raises ConfigError where anything is missing or wrong.
 
         `taken` says that a language of the library has the same code.
         """
         if taken:
             raise self._broken("comes with the library", "Give the folder another code.")
+        if not _CODE.fullmatch(self.code):
+            raise self._broken("has a name that is no code", "Name it with two to eight lower-case letters: `ptbr`.")
         for file, keys in required().items():
             values = self.file(file)
-            for key in (key for key, (kind, _) in keys.items() if kind.startswith(("phrases", "pattern"))):
-                try:
-                    re.compile(values[key])  # not where a file is read: most patterns are never asked for
-                except re.error as error:
-                    raise self._broken(f"has a bad pattern for {key!r} in {file}: {error}", "Correct it.") from error
+            for key, (kind, _) in keys.items():
+                # Not where a file is read: most patterns are never asked for.
+                for pattern in _patterns_of(
+                    kind.removesuffix("?").split()[0], values if key == _WHOLE else values[key]
+                ):
+                    self._check_pattern(file, key, pattern)
+        Calendar(self.file("dates.toml"))
+        self._check_stemmer(self.file("language.toml")["snowball"])
+
+    def _check_pattern(self, file: str, key: str, pattern: str) -> None:
+        try:
+            re.compile(pattern)
+            names = re.compile(f"(?:{pattern})").groupindex  # it is joined to others
+        except re.error as error:
+            raise self._broken(f"has a bad pattern for {key!r} in {file}: {error}", "Correct it.") from error
+        if names:
+            raise self._broken(f"has a named group in a pattern for {key!r} in {file}", "Write (?:…) there.")
+
+    def _check_stemmer(self, name: str) -> None:
+        if name == "none":
+            return
+        import Stemmer  # a C extension
+
+        if name not in Stemmer.algorithms():
+            raise self._broken(
+                f"names the stemmer {name!r}, which Snowball does not have",
+                f"Write `none`, or one of: {', '.join(Stemmer.algorithms())}.",
+            )
 
     def has(self, name: str) -> bool:
         """Whether an optional file is there."""
@@ -140,7 +178,7 @@ class LanguageFolder:
             if text is None:
                 return MappingProxyType({})
             if name.endswith(".toml"):
-                return self._table(name, text)
+                return self._value(name, _WHOLE, self._table(name, text))
             if name.endswith(".md"):
                 self._check_places(name, _WHOLE, text, keys[_WHOLE][1])
                 return text
@@ -173,32 +211,43 @@ class LanguageFolder:
     def _value(self, name: str, key: str, value: Any) -> Any:
         kind, purpose = required()[name][key]
         optional, (kind, *parts) = kind.endswith("?"), kind.removesuffix("?").split()
-        type_, words = _KINDS[kind]
+        type_, _, words = _KINDS[kind]
         if value is None and optional:
             value = type_()
         if value is None:
             raise self._broken(f"lacks the key {key!r} in {name}", f"Add it, {words}: {purpose}")
-        lists = kind in ("texts", "phrases")
-        if not isinstance(value, type_) or (lists and not all(isinstance(one, str) for one in value)):
-            raise self._broken(f"has another kind of value for {key!r} in {name}", f"Give {words}: {purpose}")
+        self._check_types(name, key, value)
         if kind == "texts" and parts and len(value) != int(parts[0]):
             raise self._broken(f"has {len(value)} texts for {key!r} in {name}", f"Give {parts[0]}: {purpose}")
-        if kind == "table" and (missing := [part for part in parts if part not in value]):
+        if type_ is dict and (missing := [part for part in parts if part not in value]):
             raise self._broken(f"lacks {', '.join(missing)} under {key!r} in {name}", f"Add it: {purpose}")
         for text in [value] if kind == "text" else value.values() if kind == "table" else ():
-            self._check_places(name, key, str(text), purpose)
+            self._check_places(name, key, text, purpose)
         if kind == "phrases":
             return any_of(value)
-        return value.strip() if kind == "text" else tuple(value) if kind == "texts" else value
+        return value.strip() if kind == "text" else tuple(value) if type_ is list else value
+
+    def _check_types(self, name: str, key: str, value: Any) -> None:
+        """Raise ConfigError where a value or a part of it has another type than its kind says, or is an empty text."""
+        kind, purpose = required()[name][key]
+        kind = kind.removesuffix("?").split()[0]
+        type_, part_type, words = _KINDS[kind]
+        wrong = key if not _is_a(value, type_) else next(_wrong_parts(key, value, part_type), None)
+        if wrong is not None:
+            raise self._broken(f"has another kind of value for {_place(name, wrong)}", f"Give {words}: {purpose}")
+        for part, one in _parts_of(key, value) if kind not in ("table", "numbers", "any") else ():
+            if not all(map(str.strip, one if isinstance(one, list) else [one])):
+                raise self._broken(f"has an empty text for {_place(name, part)}", f"Take it out: {purpose}")
 
     def _check_places(self, name: str, key: str, text: str, purpose: str) -> None:
         known = _PLACE.findall(purpose)
-        with contextlib.suppress(KeyError, IndexError, ValueError):
+        with contextlib.suppress(KeyError, IndexError, ValueError, AttributeError, TypeError):
             text.format(**dict.fromkeys(known, ""))
             return
-        where = name if key == _WHOLE else f"{key!r} in {name}"
         places = " ".join(known) or "none: write { and } twice"
-        raise self._broken(f"has a place that nothing fills, or a lone brace, in {where}", f"Its places: {places}.")
+        raise self._broken(
+            f"has a place that nothing fills, or a lone brace, in {_place(name, key)}", f"Its places: {places}."
+        )
 
     def _broken(self, what: str, remedy: str) -> ConfigError:
         return ConfigError(
@@ -208,3 +257,34 @@ class LanguageFolder:
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _is_a(value: Any, kind: type[Any] | None) -> bool:
+    return kind is not None and isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _parts_of(key: str, value: Any) -> Iterable[tuple[str, Any]]:
+    """The parts of a list or of a table, each with the key under which it stands."""
+    if isinstance(value, dict):
+        return value.items()
+    return [(key, one) for one in value] if isinstance(value, list) else ()
+
+
+def _wrong_parts(key: str, value: Any, kind: type[Any] | None) -> Iterator[str]:
+    """The keys of the parts that are not of this type; each item of a list is a string."""
+    for part, one in _parts_of(key, value) if kind else ():
+        if not _is_a(one, kind) or not all(isinstance(item, str) for item in (one if isinstance(one, list) else ())):
+            yield part
+
+
+def _place(name: str, key: str) -> str:
+    return name if key == _WHOLE else f"{key!r} in {name}"
+
+
+def _patterns_of(kind: str, value: Any) -> list[str]:
+    """The regular expressions of a value of this kind."""
+    if kind in ("phrases", "pattern"):
+        return [value]
+    if kind == "phrases-apart":
+        return [phrase(one) for one in value]
+    return [*(value.values() if isinstance(value, Mapping) else value)] if kind in ("patterns", "pattern-table") else []

@@ -67,7 +67,8 @@ class Identity:
 
     def name_in(self, text: str) -> str | None:
         """The name that somebody gives herself in a text, not folded; None where she gives none."""
-        says = rf"(?m)(?:^|[.!?:] )[ >*_-]*(?:{self.own_name}) (?:(?:{'|'.join(self.articles)}) )?\**([^\W\d_]+)"
+        articles = "|".join(map(re.escape, self.articles))
+        says = rf"(?m)(?:^|[.!?:] )[ >*_-]*(?:{self.own_name}) (?:(?:{articles}) )?\**([^\W\d_]+)"
         names = (match[1] for match in re.finditer(says, text))
         return next((name for name in names if name.istitle()), None)
 
@@ -85,7 +86,7 @@ def once(text: str) -> str:
 def _part(own: Identity, names: tuple[str, ...] | None) -> re.Pattern[str]:
     """What such a question is made of, one part at a time; `about` is a part that asks for her."""
     called = [re.escape(name) for name in names or ()]
-    articles = "|".join(own.articles) or "(?!)"
+    articles = "|".join(map(re.escape, own.articles)) or "(?!)"
     name = r"([^\W\d_]+)" if names is None else rf"(?:(?:{articles}) )?({'|'.join(called) or '(?!)'})"
     forms = f"{own.named}|{own.herself}".replace("{name}", name)
     return re.compile(rf"(?:(?P<about>{forms})|{'|'.join((*called, own.around))})(?: |$)")

@@ -12,7 +12,6 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from cervella.errors import ConfigError
 from cervella.text.dates import Calendar, FoundDate
 from cervella.text.folder import LanguageFolder, folder_of, known_languages
 from cervella.text.folding import fold, is_blank, words
@@ -58,7 +57,7 @@ class Language:
     prompt: Mapping[str, str] = _file("prompt.toml")
     """The words around the passages: see prompt/layout.py."""
     units: Mapping[str, str] = _file("units.toml")
-    """The words for each unit of measure: see units.py."""
+    """The words for each unit of measure: see units.toml."""
     phrases: Mapping[str, str] = _file("quotes.toml")
     """What the brain that only quotes knows of the language: its few own words, and patterns over folded text."""
     redaction: Mapping[str, Any] = _file("secrets.toml")
@@ -145,12 +144,6 @@ class Language:
             return list
         import Stemmer  # a C extension: loaded when the first text is stemmed
 
-        if name not in Stemmer.algorithms():
-            raise ConfigError(
-                f"The language {self.code!r} names the stemmer {name!r}, which Snowball does not have.",
-                remedy=f"Write `none`, or one of: {', '.join(Stemmer.algorithms())}.",
-                code="bad_language",
-            )
         stemmer = Stemmer.Stemmer(name)
 
         # A PyStemmer object is not thread-safe with its cache on; without it, it is cheap and stateless per call.

@@ -183,6 +183,7 @@ def test_an_unknown_key_names_its_line_and_the_nearest(
         ("\n[knowledge]\ntop_k = 0\n", ["'knowledge.top_k'", "line 3"]),
         ('[knowledge]\ntop_k = "sei"\n', ["'knowledge.top_k'", "line 2"]),
         ('[soul]\nlanguage = "xx"\n', ["'soul.language'", "known language"]),
+        ('[soul]\nlanguage = "IT"\n', ["'soul.language'", "Did you mean 'it'?"]),
         ('[soul]\nalso = "b.md"\n', ["'soul.also'"]),
         ("[soul]\nalso = [3]\n", ["'soul.also'"]),
         ('soul = "anima.md"\n', ["'soul'", "line 1"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import datetime
 import json
+import re
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -16,8 +17,9 @@ import cervella
 from cervella.checks import Check, Context, run_check
 from cervella.cli import main
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.privacy.redaction import find_secrets
 from cervella.text.folder import folder_of, required
-from cervella.text.folding import any_of
+from cervella.text.folding import any_of, fold
 from cervella.text.language import known_languages, language
 
 LANGUAGES = known_languages()
@@ -73,16 +75,39 @@ def test_what_she_says_when_she_does_not_know_is_read_as_that(code: str) -> None
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_a_question_about_herself_is_told_from_one_about_a_matter(code: str) -> None:
-    lang = language(code)
-    assert lang.asks_identity(WHO_ARE_YOU[code]) == ""
-    assert [lang.asks_identity(question, "Cervella") for question in lang.off_topic] == [None] * len(lang.off_topic)
+def test_an_abstention_is_scored_in_every_language(code: str) -> None:
+    lang, check = language(code), Check(kind="abstains")
+    said = lang.abstention.partition(":")[0]
+    verdicts = [
+        run_check(check, text, Context(language=code)).passed
+        for text in (lang.abstention, f"{said}.", f"{said}. 94603.", lang.file("small-talk.toml")["idle"])
+    ]
+    assert verdicts == [True, True, False, False]
+    assert (
+        run_check(Check(kind="abstains", args={"guesses": ["xyzzy"]}), f"{said}. Xyzzy.", Context(language=code)).passed
+        is False
+    )
+
+
+@pytest.mark.parametrize("code", WHO_ARE_YOU)
+def test_a_question_about_herself_is_recognised(code: str) -> None:
+    assert language(code).asks_identity(WHO_ARE_YOU[code]) == ""
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_a_question_that_only_the_one_before_explains_follows_it_up(code: str) -> None:
+def test_a_question_about_a_matter_is_none_about_herself(code: str) -> None:
     lang = language(code)
-    assert lang.follows_up(AND_HOW_MUCH[code])
+    assert [lang.asks_identity(question, "Cervella") for question in lang.off_topic] == [None] * len(lang.off_topic)
+
+
+@pytest.mark.parametrize("code", AND_HOW_MUCH)
+def test_a_question_that_only_the_one_before_explains_follows_it_up(code: str) -> None:
+    assert language(code).follows_up(AND_HOW_MUCH[code])
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_a_question_that_stands_alone_follows_nothing_up(code: str) -> None:
+    lang = language(code)
     assert not any(lang.follows_up(question) for question in lang.file("questions.toml")["other_matters"][:1])
 
 
@@ -135,7 +160,7 @@ def test_the_questions_of_a_starter_are_read_by_its_owner_and_not_by_every_engin
     assert (soul.name, cervella.Traits.of(soul).language) == ("Cervella", code)
 
 
-@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("code", WHO_ARE_YOU)
 def test_init_makes_a_base_in_the_language_that_answers_who_she_is(
     tmp_path: Path, code: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +193,85 @@ def test_no_module_names_a_language(module: Path) -> None:
     assert code_names_in(module) == allowed.get(module.relative_to(PACKAGE).as_posix(), set())
 
 
+ALTERNATIVE = re.compile(r"(?<=[|(:])[^\W\d_]{2,}(?:\w?\?)?(?=[|)])")
+FUNCTION_WORDS = frozenset().union(*(language(code).stop_words for code in LANGUAGES if code != "en"))
+ALLOWED = {
+    "brains/http/chat_templates.py": {"el"},  # `elif` of a template
+    "brains/http/messages.py": {"un"},  # `unsupported`
+}
+
+
+def words_of_languages_in(module: Path) -> set[str]:
+    """Words of human languages in a module: alternatives of a regular expression, and keys that have an accent.
+
+    English ones count as words of the code, and the examples of the testing kit are Italian texts.
+    """
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            found |= {word for word in ALTERNATIVE.findall(node.value) if fold(word) in FUNCTION_WORDS}
+            found |= (
+                {node.value} if re.fullmatch(r"\w+", node.value) and fold(node.value) != node.value.lower() else set()
+            )
+    return found - language("en").stop_words
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_has_words_of_a_human_language(module: Path) -> None:
+    assert words_of_languages_in(module) == ALLOWED.get(module.relative_to(PACKAGE).as_posix(), set())
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (r'A = re.compile(r"(?:yours?|tuo|tua|seu|example)")', {"tuo", "tua", "seu"}),
+        (r'A = r"(?:/|su|of|out of|de|em)"', {"su", "de", "em"}),
+        ('A = {"utility": 1, "utilità": 2}', {"utilità"}),
+        ('A = "C\'è chi sa"', set()),
+    ],
+)
+def test_words_of_a_human_language_are_found_in_code(tmp_path: Path, source: str, words: set[str]) -> None:
+    (tmp_path / "module.py").write_text(source, encoding="utf-8")
+    assert words_of_languages_in(tmp_path / "module.py") == words
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(PACKAGE.rglob("*.toml")) - set((PACKAGE / "text" / "languages").rglob("*")))
+)
+def test_no_file_of_data_outside_the_folders_of_languages_has_their_words(path: Path) -> None:
+    text = "".join(line for line in path.read_text(encoding="utf-8").splitlines(True) if not line.startswith("#"))
+    words = {word for word in re.findall(r"(?<![\w./])[^\W\d_]{3,}(?![\w./])", text) if fold(word) in FUNCTION_WORDS}
+    assert words - language("en").stop_words <= {"due"}  # "past due"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "la-tua-password-123",
+        "tuo_token_2026!",
+        "minha-sua-9senha",
+        "esempio-9Kdf02",
+        "exemplo-9Kdf02",
+        "Ejemplo-9Kdf02",
+        "dein-9Passwort!",
+        "beispiel-9Kdf02",
+        "tu-clave-9Kdf02",
+        "your-9Kdf02!x",
+        "my_secret123",
+        "super_password9",
+    ],
+)
+def test_the_words_of_an_example_in_any_language_are_no_secret(value: str) -> None:
+    assert find_secrets(f"password = {value}") == []
+
+
+@pytest.mark.parametrize("value", ["tuono-9Kdf02!x", "seul-9Kdf02!x", "beispielhaft9Kdf", "themysecret-9"])
+def test_a_word_that_only_begins_like_one_of_an_example_does_not_hide_a_secret(value: str) -> None:
+    assert len(find_secrets(f"password = {value}")) == 1
+
+
 @pytest.mark.parametrize("path", sorted((PACKAGE / "text").glob("*.toml")), ids=lambda path: path.name)
 def test_no_file_of_data_outside_the_folders_of_languages_has_a_table_for_a_language(path: Path) -> None:
     assert not set(tomllib.loads(path.read_text(encoding="utf-8"))) & set(LANGUAGES)
@@ -181,7 +285,9 @@ def reads(row: dict[str, Any]) -> bool:
     """What the library makes of a row, by its kind."""
     lang = language(row["language"])
     if row["kind"] == "abstains":
-        return lang.abstains(row["text"])
+        scored = run_check(Check(kind="abstains"), row["text"], Context(language=row["language"])).passed
+        assert scored is lang.abstains(row["text"])
+        return scored
     if row["kind"] == "who_are_you":
         return lang.asks_identity(row["text"], "Cervella") is not None
     return bool(run_check(Check(kind="refuses"), row["text"], Context(language=row["language"])).passed)

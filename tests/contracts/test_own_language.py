@@ -16,9 +16,11 @@ import pytest
 import tomli_w
 
 import cervella
+from cervella.checks import Check, Context, run_check
 from cervella.errors import ConfigError
+from cervella.text.detection import foreign_language, language_of
 from cervella.text.folder import required
-from cervella.text.language import language
+from cervella.text.language import known_languages, language
 
 CODE = "tlon"
 ENGLISH = Path(cervella.__file__).parent / "text" / "languages" / "en"
@@ -119,7 +121,7 @@ def test_an_invented_language_brings_its_own_words_around_figures_negations_clau
     dates = (own / "dates.toml").read_text(encoding="utf-8")
     (own / "dates.toml").write_text(re.sub(r"(?s)ordinals = \[.*?\]", 'ordinals = ["gu"]', dates), encoding="utf-8")
     script = f"""
-from cervella.text.language import language
+from cervella.text.language import known_languages, language
 from cervella.text.reading import ReadText
 def read(text): return ReadText(text, language({CODE!r}))
 print([sorted(one.readings) for one in read("3 zvyyvba rheb, 5 cre prag, gjb qbmra").figures])
@@ -152,6 +154,7 @@ for kind in check_kinds():
     verdicts = dict(line.split() for line in done.stdout.splitlines())
     assert verdicts["not_regex"] == "True"
     assert verdicts["dissents"] == verdicts["gender"] == "None"
+    assert verdicts["abstains"] == "False", "its own forms are enough"
 
 
 @pytest.mark.parametrize("file", REQUIRED)
@@ -177,6 +180,18 @@ def test_a_language_without_a_required_file_says_which(
         ("constitution.md", "{today}", "{", "a lone brace, in constitution.md"),
         ("review.toml", "unread = ", "read = ", "lacks unread under 'issues' in review.toml"),
         ("prompt.toml", "line = ", "line ", "prompt.toml that is no TOML"),
+        ("numbers.toml", "= 12\n", '= "12"\n', "another kind of value for 'gjryir' in numbers.toml"),
+        ("numbers.toml", "= 12\n", "= [12]\n", "another kind of value for 'gjryir' in numbers.toml"),
+        ("numbers.toml", "= 12\n", "= true\n", "another kind of value for 'gjryir' in numbers.toml"),
+        ("dates.toml", '"Wnahnel"', '" "', "an empty text for 'months' in dates.toml"),
+        ("dates.toml", "{day}", "{day.number}", "a place that nothing fills"),
+        ("small-talk.toml", "most_stems = 2", "most_stems = true", "another kind of value for 'most_stems'"),
+        ("claims.toml", "negations = [", 'negations = [\n    "a (b",', "a bad pattern for 'negations' in claims.toml"),
+        ("secrets.toml", "tokens = [", 'tokens = [\n    "a)|(b",', "a bad pattern for 'tokens' in secrets.toml"),
+        ("secrets.toml", "others = [", 'others = [\n    "(?i)x",', "a bad pattern for 'others' in secrets.toml"),
+        ("secrets.toml", "others = [", 'others = [\n    "(?P<said>x)",', "a named group in a pattern for 'others'"),
+        ("review.toml", '[marks]\nfacts = "', '[marks]\nfacts = "(', "a bad pattern for 'marks' in review.toml"),
+        ("language.toml", '"none"', '"klingon"', "names the stemmer 'klingon'"),
     ],
 )
 def test_a_broken_folder_is_an_error_with_a_cure(
@@ -191,6 +206,62 @@ def test_a_broken_folder_is_an_error_with_a_cure(
     assert error.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("units.toml", 'eur = ["rheb"]', "another kind of value for 'eur' in units.toml"),
+        ("units.toml", "[eur]\none = 1", "another kind of value for 'eur' in units.toml"),
+        ("documents.toml", 'openings = ["(", "x"]', "a bad pattern for 'openings' in documents.toml"),
+        ("documents.toml", "superseded = [1]", "another kind of value for 'superseded' in documents.toml"),
+        ("documents.toml", 'superseded = [""]', "an empty text for 'superseded' in documents.toml"),
+        ("documents.toml", '[paths]\nlesson = "*x*"', "another kind of value for 'lesson' in documents.toml"),
+        ("documents.toml", "[first_words]\nlesson = [1]", "another kind of value for 'lesson' in documents.toml"),
+    ],
+)
+def test_a_broken_optional_value_is_an_error_and_other_languages_go_on(
+    languages: Path, file: str, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = languages / CODE / file
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    path.write_text(f"{before}\n{text}\n", encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    with pytest.raises(ConfigError) as error:
+        language(CODE)
+    assert said in error.value.message
+    assert str(languages / CODE) in error.value.remedy
+    assert CODE not in known_languages()
+    assert language("it").find_date("9 gennaio 2026") == "2026-01-09"
+    with pytest.raises(ConfigError, match=f"'{CODE}'"):
+        cervella.load_config()
+
+
+def test_no_text_is_foreign_to_a_language_that_has_stop_words_alone(
+    languages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swedish = "och i att det som en på är av för med till den har de inte om ett han men var jag sig från vi så kan"
+    (languages / CODE / "stop-words.txt").write_text(f"# Swedish.\n{swedish}\n", encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    text = "Hundar får komma in i butiken."
+    assert foreign_language(text, [CODE]) is None
+    assert foreign_language(text, ["it", CODE]) is None
+    assert language_of(text, language(CODE)).code == CODE
+    frequent = f"{swedish} hundar får komma in ut butiken butik hund alla över under när där här vara blir"
+    (languages / CODE / "detection.txt").write_text(f"{frequent}\n", encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", f"{languages}/")  # read anew
+    assert foreign_language(text, [CODE]) is None
+    assert foreign_language("The dogs are not allowed to come into the shop.", [CODE]) == "en"
+
+
+@pytest.mark.parametrize("text", ['[patterns]\nrefuses = ["/(/"]', "[patterns]\nrefuses = [1]", 'macros = "x"'])
+def test_rules_of_checks_that_cannot_be_used_name_their_file(
+    languages: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (languages / CODE / "checks.toml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    with pytest.raises(ConfigError, match=f"'{CODE}' has a checks.toml that can't be used"):
+        run_check(Check(kind="refuses"), "Ab.", Context(language=CODE))
+
+
 def test_a_stemmer_that_snowball_lacks_names_those_that_it_has(
     languages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,8 +269,48 @@ def test_a_stemmer_that_snowball_lacks_names_those_that_it_has(
     path.write_text(path.read_text(encoding="utf-8").replace('"none"', '"klingon"'), encoding="utf-8")
     monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
     with pytest.raises(ConfigError, match="klingon") as error:
-        language(CODE).stems("x")
+        language(CODE)
     assert "spanish" in error.value.remedy
+
+
+@pytest.mark.parametrize("key", ["months", "between", "ordinals"])
+def test_a_bracket_in_a_calendar_is_a_character_like_any(
+    languages: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = languages / CODE / "dates.toml"
+    dates = tomllib.loads(path.read_text(encoding="utf-8"))
+    dates[key] = [f"{one} (" for one in dates[key]] or ["("]
+    path.write_text(tomli_w.dumps(dates), encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    assert language(CODE).find_date("2026-01-09") == "2026-01-09"
+
+
+def test_a_bracket_among_the_articles_of_a_name_is_a_character_like_any(
+    languages: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = languages / CODE / "identity.toml"
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    path.write_text(tomli_w.dumps(data | {"articles": ["("]}), encoding="utf-8")
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    assert language(CODE).asks_identity("x", "Cervella") is None
+    assert language(CODE).own_name("x") is None
+
+
+def test_a_folder_whose_name_is_no_code_is_not_passed_over(languages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (languages / CODE).rename(languages / "pt-BR")
+    (languages / ".git").mkdir()
+    (languages / "Old notes").mkdir()
+    monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
+    for call in (cervella.load_config, lambda: language("pt-BR")):
+        with pytest.raises(ConfigError, match="'pt-BR' has a name that is no code") as error:
+            call()
+        assert "ptbr" in error.value.remedy
+
+
+def test_a_tilde_is_the_home_folder(languages: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(languages.parent))
+    monkeypatch.setenv("CERVELLA_LANGUAGES", "~/languages")
+    assert CODE in known_languages()
 
 
 def test_a_language_of_the_library_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

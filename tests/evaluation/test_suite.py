@@ -107,6 +107,9 @@ def test_a_language_without_probes_says_which_there_are(tmp_path: Path) -> None:
         write_suite(ada)
     assert raised.value.code == "suite_language"
     assert "it" in str(raised.value.remedy)
+    with pytest.raises(EvaluationError, match="No probes are shipped in the language 'de'") as raised:
+        load_suite("de", ada)
+    assert "[[probe]]" in str(raised.value.remedy)
     with pytest.raises(EvaluationError, match="speaks 'en'"):
         load_suite("it", ada)
 
@@ -168,7 +171,7 @@ RUBRIC = {
             "tier": "tier2",
             "input": "Scrivi",
             "output_expected": ["una riga"],
-            "criteria": {"utility": "serve"},
+            "criteria": {"utilità": "serve", "stile_cervella": "è lei"},
         },
     ],
 }
@@ -183,7 +186,7 @@ def test_a_rubric_is_a_suite_with_inlined_tasks(tmp_path: Path) -> None:
     first, second = suite.tasks
     assert set(first.criteria) == {"correttezza", "completezza", "stile", "utilita"}
     assert second.expected == '["una riga"]'
-    assert dict(second.criteria) == {"utilita": "serve"}
+    assert dict(second.criteria) == {"utilità": "serve", "stile_cervella": "è lei"}, "as the owner names them"
 
 
 def test_a_rubric_task_without_an_input_is_an_error(tmp_path: Path) -> None:

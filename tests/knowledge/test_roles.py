@@ -40,6 +40,28 @@ def test_the_date_comes_from_the_header_then_from_the_file_name() -> None:
     assert facts("x.md").date is None
 
 
+@pytest.mark.parametrize(
+    ("code", "head"),
+    [
+        ("de", "Status: ersetzt durch ../20260109_start.md\nDatum: 01.12.2025\n"),
+        ("de", "Status: ersetzt durch ../20260109_start.md\n\nStand: 1. Dezember 2025\n"),
+        ("it", "Stato: superata da ../20260109_avvio.md\nData: 1 dicembre 2025\n"),
+        ("it", "> Stato: superata da ../20260109_avvio.md\n> Data: 1 dicembre 2025\n"),
+        ("it", "- Stato: superata da ../20260109_avvio.md\n- **Data**: 2025-12-01\n"),
+        ("es", "| Estado | sustituido por ../20260109_inicio.md |\n|---|---|\n| Fecha | 1 de diciembre de 2025 |\n"),
+        ("en", "Status: superseded by ../20260109_start.md\n*Date:* 1 December 2025\n"),
+    ],
+)
+def test_the_date_under_its_own_key_comes_before_one_in_a_path_above_it(code: str, head: str) -> None:
+    assert facts_of("x.md", parse(f"# T\n\n{head}\nText.\n"), language(code)).date == "2025-12-01"
+
+
+def test_a_line_with_the_key_of_a_date_comes_before_the_name_and_an_item_of_a_list_after_it() -> None:
+    assert facts("20260109_x.md", "# T\n\nData: 1 dicembre 2025\n").date == "2025-12-01"
+    assert facts("20260109_x.md", "# Riunione\n\nLa prossima:\n\n- Data: 15 gennaio 2026\n").date == "2026-01-09"
+    assert facts("x.md", "# T\n\nData prevista: 15 gennaio 2026. Scritta il 9 gennaio 2026.\n").date == "2026-01-15"
+
+
 def test_the_project_comes_from_its_folder_or_from_the_header() -> None:
     assert facts("progetti/miracollo/stato.md").project == "miracollo"
     assert facts("x.md", "# T\n\n**Progetto**: Cervella Baby - studio\n").project == "cervella-baby"

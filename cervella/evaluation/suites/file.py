@@ -20,12 +20,22 @@ from cervella.types import Passage
 _PROBE_KEYS = {one.name for one in fields(Probe)} | {"asks"}
 _CHECK_KEYS = {"kind", "weight"}
 _TASK_NAMES = {"output_expected": "expected", "prompt": "input", "title": "name"}
-_CRITERIA = {"utility": "utilita", "utilità": "utilita", "stile_cervella": "stile"}
 
 
 def known_suites() -> list[str]:
     """The codes of the languages for which Cervella ships a suite of probes."""
     return [code for code in known_languages() if language(code).has("probes.toml")]
+
+
+def no_suite(code: str) -> EvaluationError:
+    """The error for a language that has no suite here: it says how to write one."""
+    return EvaluationError(
+        f"No probes are shipped in the language {code!r}.",
+        remedy=f"There are suites in: {', '.join(known_suites())}. In another language write one: a TOML file with "
+        "[[probe]] tables (id, dimension, turns, checks), given with --suite FILE. Checks that need no rules of the "
+        "language: abstains, regex, not_regex, length, structure, language, no_canary, judge.",
+        code="suite_language",
+    )
 
 
 def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> Suite:
@@ -36,12 +46,14 @@ def load_suite(path_or_name: str | os.PathLike[str], traits: PersonaTraits) -> S
     name = os.fspath(path_or_name)
     if name in known_suites():
         data, source = language(name).file("probes.toml"), name
-        if traits.language != data["language"]:
+        if traits.language != (spoken := data.get("language", name)):
             raise EvaluationError(
-                f"The suite {name!r} is in the language {data['language']!r}, the persona speaks {traits.language!r}.",
+                f"The suite {name!r} is in the language {spoken!r}, the persona speaks {traits.language!r}.",
                 remedy="Give a suite of your own in her language, or declare the language of the suite in the traits.",
                 code="suite_language",
             )
+    elif name in known_languages() and not Path(name).exists():
+        raise no_suite(name)
     else:
         data, source = _read(Path(name)), name
     if "tasks" in data:
@@ -241,7 +253,7 @@ def _share(value: Any, source: str) -> float | None:
 
 def _criteria(given: Any) -> dict[str, str]:
     criteria = given if isinstance(given, Mapping) else dict.fromkeys(given, "")
-    return {_CRITERIA.get(str(name), str(name)): _text(what) for name, what in criteria.items()}
+    return {str(name): _text(what) for name, what in criteria.items()}
 
 
 def _text(value: Any) -> str:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cervella.checks import PersonaTraits
-from cervella.errors import EvaluationError
-from cervella.evaluation.suites.file import known_suites, load_suite
+from cervella.evaluation.suites.file import known_suites, load_suite, no_suite
 from cervella.evaluation.suites.suite import Probe, Suite
 
 _HEAD = """\
@@ -28,12 +27,7 @@ def write_suite(traits: PersonaTraits, language: str | None = None) -> str:
     """
     code = language or traits.language
     if code not in known_suites():
-        raise EvaluationError(
-            f"No probes are shipped in the language {code!r}.",
-            remedy=f"There are suites in: {', '.join(known_suites())}. In another language write your own: [[probe]] "
-            "tables with the checks contains_all, not_contains, regex, length, structure, language, no_canary, judge.",
-            code="suite_language",
-        )
+        raise no_suite(code)
     suite = load_suite(code, traits)
     name = traits.name or suite.name
     lines = [_HEAD.format(name=name), f"name = {_value(name)}", f"language = {_value(suite.language)}"]

@@ -20,7 +20,7 @@ from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
 
-ROLES_VERSION = "4"
+ROLES_VERSION = "5"
 """Version of the rules. If it changes, the next update describes all documents again."""
 
 _DATED_LINES, _DATED_CHARACTERS = 40, 700  # the first lines and characters that are searched for a date
@@ -262,9 +262,20 @@ def _project(path: str, document: Document) -> str | None:
 def _date(path: str, document: Document, language: Language) -> str | None:
     stated = (document.header.get(key, "") for key in every_language("date_keys"))
     name = path.rsplit("/", 1)[-1]
-    # The first lines are searched last: a date in prose is less certain than one in the header or the name.
+    # A date in prose is less certain than one under a key or in the name: the first lines are searched last. A key in a
+    # list or table may be of something else than the document, and comes after the name.
     head = "\n".join(document.lines[:_DATED_LINES])[:_DATED_CHARACTERS]
-    return next((date for text in (*stated, name, head) if (date := language.find_date(text))), None)
+    rows = [(bool(row["item"]), row["value"]) for row in _dated().finditer(fold(head))]
+    plain, listed = ([value for item, value in rows if item is within] for within in (False, True))
+    texts = (*stated, *plain, name, *listed, head)
+    return next((date for text in texts if (date := language.find_date(text))), None)
+
+
+@lru_cache(maxsize=1)
+def _dated() -> re.Pattern[str]:
+    """A line with a key of a date, in a list or table where `item` matches."""
+    names = "|".join(sorted(map(re.escape, every_language("date_keys")), key=len, reverse=True))
+    return re.compile(rf"(?m)^[ \t>]*+(?P<item>[-*+|] ?)?[^\w\n]*+(?:{names})[*_ \t]*[:|](?P<value>.*)")
 
 
 def _session(path: str, document: Document) -> str | None:
