@@ -140,8 +140,7 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
         return {"model": self.model, "messages": wired, **({"system": blocks} if blocks else {})}
 
     def _uncached(self, usage: Usage, prompt: Prompt) -> dict[str, int]:
-        """The flag `cache_unused` if caching is on, but the server read no tokens from a cache and wrote none; else
-        empty.
+        """The flag `cache_unused` if caching is on, but no tokens were read from a cache or written to it; else empty.
 
         The first such answer is also logged as a warning.
         """

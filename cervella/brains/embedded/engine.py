@@ -5,11 +5,11 @@ These facts were measured with xllamacpp 2026.10 and SmolLM2-135M on two cores:
 - The server always listens on a loopback port. Its port and its key are random.
 - The server notices a closed request after each batch of the prompt, but only if the request asks for progress.
   Otherwise it checks once a second, and never while another request runs.
-- Flash attention adds numbers in another order for batches of 64 tokens or more than for smaller batches, and also for a
-  single token after about 500 others if keys and values have 16 or 32 bits. Therefore the text for one prompt at
-  temperature 0 can depend on the part of the prompt that was in the prefix cache. With batches of 32 tokens and values
-  in bfloat16 all results are bit-identical. The option `repeatable` sets this, and prompts are then read at a third of
-  the speed. Without flash attention, the results for a single token differ at any length.
+- Flash attention computes batches of 64 tokens or more in another order than smaller ones, and also a single token
+  after about 500 others if keys and values have 16 or 32 bits. Therefore the text for one prompt at temperature 0 can
+  depend on the part of the prompt that was in the prefix cache. With batches of 32 tokens and values in bfloat16 all
+  results are bit-identical. The option `repeatable` sets this, and prompts are then read at a third of the speed.
+  Without flash attention, the results for a single token differ at any length.
 - A forked child has none of the server's threads, so that a request there would never be answered.
 - Loading holds the interpreter's lock, so that no other Python thread runs.
 """

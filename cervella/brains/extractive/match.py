@@ -206,8 +206,7 @@ def _is_hers(excerpt: Excerpt) -> bool:
 
 
 def _of_her(found: Sequence[Excerpt]) -> Sequence[Excerpt]:
-    """For a question about the persona: only the excerpts of the Constitution, which describes her, if it is ranked
-    first.
+    """For a question about the persona: only the excerpts of the Constitution, her description, if it is ranked first.
 
     Other documents may contain «I am …» too. If another document is ranked first, all excerpts are returned.
     """
