@@ -37,9 +37,9 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
     to the window of the Claude model; with a `url` it is unknown, and prompts are not cut.
 
     `cache_ttl` is the time for which the server caches the soul (the system prompt) and the conversation so far: "5m",
-    "1h", or "off" for no cache. `thinking` is "adaptive", "enabled" or "disabled", `effort` is "low" to "max"; with
-    None the server's default for the model applies. `thinking_tokens` is the maximum length of the thoughts, if the
-    model may think. It is added to `max_output_tokens`, the maximum length of the answer.
+    "1h", or "off" for no cache. `thinking` is "adaptive", "enabled" or "disabled", `effort` is "low" to "max"; if
+    one is not set, the server's default for the model applies. `thinking_tokens` is the maximum length of the thoughts,
+    if the model may think. It is added to `max_output_tokens`, the maximum length of the answer.
     """
 
     extra = "claude"

@@ -60,8 +60,7 @@ class EmbeddedBrain:
     machine, independent of earlier prompts. At other temperatures this is true if no other request runs at the same
     time, because every answer starts from `seed`. Prompts are then read at about a third of the speed, in batches of 32
     tokens. Without `repeatable` the text may depend on the part of the prompt that is in the engine's cache. The soul
-    tests and comparisons of this
-    package set `repeatable` themselves.
+    tests and comparisons of this package set `repeatable` themselves.
     """
 
     capabilities: frozenset[str] = frozenset()

@@ -89,7 +89,7 @@ def _tags(template: str) -> Iterator[str]:
 
 
 class _Reading:
-    """Reads the tags of a template in order, and finds those that it applies to a system message at the beginning."""
+    """Reads the tags of a template in order, and finds out which of them are reached for a system message."""
 
     def __init__(self, *, jinja: bool) -> None:
         self._jinja = jinja

@@ -24,8 +24,8 @@ _SECONDS = 2.0
 _COUNTING_SECONDS = 60.0
 """Timeout of a request that counts tokens."""
 _SAME, _SAME_TOKENS = 1.02, 8
-"""Two counts of one prompt are taken as equal if the greater one is at most this factor times the other, plus this
-number of tokens: the two APIs render a prompt slightly differently."""
+"""A prompt was read whole if Ollama's own count of it is at most this factor times the reported count, plus this number
+of tokens: the two APIs render a prompt slightly differently."""
 
 
 class PromptReading:

@@ -51,7 +51,7 @@ _ECHO = re.compile(
 )
 """Finds words such as `input:`, after which a server's message may repeat the prompt."""
 _NEARER = (("rate", 413), ("unavailable", 429))
-"""Pairs of the category of an error type and a HTTP status: for these, the status says more exactly what happened."""
+"""Pairs of the category of an error type and an HTTP status: for these, the status says more exactly what happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,8 @@ class _Rules:
     lead: re.Pattern[str]
     by_status: Mapping[int, str]
     overrules: Mapping[str, tuple[str, ...]]
-    """For each category that follows from a status: the categories that replace it if the message's words have them."""
+    """For each category that follows from a status: the categories that replace it if the words of the message belong
+    to one of them."""
 
 
 @functools.cache
@@ -231,8 +232,7 @@ def _own_words(message: str, facts: Mapping[str, Any]) -> str:
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Seconds to wait before the next request, 0 or more, from the headers of a response; None if they name no valid
-    time.
+    """Seconds to wait before the next request, 0 or more, from a response's headers; None if they name no valid time.
 
     Understands `retry-after-ms`, and `retry-after` in seconds or as a date. `now` is the present time in seconds since
     1970, by default that of the clock.

@@ -46,8 +46,7 @@ class Cooldown:
     def failed(self, name: str, *, seconds: float | None = None) -> None:
         """Let the brain rest for the first time, or for twice its last rest.
 
-        `seconds` is the wait that the server asked for: the rest has at least this length. Both are at most ten
-        minutes.
+        `seconds` is the wait that the server asked for, at most ten minutes: the rest has at least this length.
         """
         with self._lock:
             former = self._resting.get(name)
