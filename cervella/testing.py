@@ -1,7 +1,8 @@
 """Helpers for tests of brains and retrievers.
 
-EchoBrain and ScriptedBrain have known answers and call no engine. `check_brain` and `check_retriever` test an
-implementation against its contract, and raise AssertionError for the first broken promise.
+EchoBrain and ScriptedBrain have known answers and call no engine, and FixedRetriever has known passages. `check_brain`
+and `check_retriever` test an implementation against its contract (the protocol Brain or Retriever), and raise
+AssertionError for the first broken promise.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ __all__ = ["EchoBrain", "FixedRetriever", "ScriptedBrain", "check_brain", "check
 
 
 class EchoBrain:
-    """Answers with the question, word by word. Keeps its prompts in `prompts`."""
+    """A brain that answers with the question itself, word by word. All prompts that it got are in `prompts`."""
 
     location: Location = "local"
     capabilities = frozenset({"images"})
@@ -56,10 +57,11 @@ class EchoBrain:
 
 
 class ScriptedBrain:
-    """Answers from a list, in order, then always with its last entry. Keeps its prompts in `prompts`.
+    """A brain that answers with the entries of `answers`, one for each prompt, and after the last one with that again.
 
     A string is streamed as the answer, and an exception is raised. A pair `(text, error)` streams the text and then
-    raises the error. A Completion is streamed and returned unchanged.
+    raises the error. A Completion is streamed and returned unchanged. `usage` are the token counts of an answer, by
+    default unknown, and `delay` is the wait before each word, in seconds. All prompts that it got are in `prompts`.
     """
 
     capabilities: frozenset[str] = frozenset({"images"})
@@ -114,7 +116,10 @@ class ScriptedBrain:
 
 
 class FixedRetriever:
-    """Returns the same passages for every query, filtered, and at most `top_k`."""
+    """A retriever that returns the same passages for every query, filtered, and at most `top_k`.
+
+    `abstain`, `confidence` and `behind` are those of each Retrieval. Without a passage, it abstains with confidence 0.
+    """
 
     def __init__(
         self,
@@ -168,10 +173,11 @@ def _sample_prompt() -> Prompt:
 
 
 def check_brain(brain: Brain | Callable[[], Brain], *, prompt: Prompt | None = None, timeout: float = 120.0) -> None:
-    """Test a brain against its contract. Raises AssertionError for the first broken promise.
+    """Test a brain against the contract of Brain. Raises AssertionError for the first broken promise.
 
-    The brain gets a short question three times: the first answer is read to its end, the second is closed after its
-    first event, and the third runs on another event loop. `timeout` is in seconds, for each answer.
+    `brain` is a brain or a function that creates one. It gets `prompt`, by default a short question, three times: the
+    first answer is read to its end, the second is closed after its first event, and the third runs on another event
+    loop. `timeout` is in seconds, for each answer.
     """
     subject: Any = brain() if isinstance(brain, type) or not hasattr(brain, "stream") else brain
     asked = prompt or _sample_prompt()
@@ -256,7 +262,10 @@ def _run(work: Callable[[], Any], timeout: float, task: str) -> Any:
 
 
 def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
-    """Test a retriever against its contract. Raises AssertionError for the first broken promise."""
+    """Test a retriever against the contract of Retriever. Raises AssertionError for the first broken promise.
+
+    `query` is a text to search for; it need not find a passage.
+    """
     for top_k in (1, 6):
         found = retriever.retrieve(query, top_k=top_k)
         assert isinstance(found, Retrieval), f"retrieve gave {type(found).__name__}: a Retrieval"

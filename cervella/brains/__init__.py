@@ -33,11 +33,12 @@ _BUILT_IN: Mapping[str, str] = {
 _PROBE_SECONDS = 0.5
 """Timeout in seconds of the request that looks for an Ollama server."""
 _ONE_MAKERS_MODEL = re.compile(r"(openai|chatgpt|gpt|gemini|anthropic|claude)\b(?!-oss)")
-"""Beginnings of the names of models that only their maker serves; any server can run gpt-oss."""
+"""Finds the name of a model that only its maker serves, such as `gpt-5` or `claude-opus`. `gpt-oss` is left out,
+because any server can run it."""
 SHIELD_OPTIONS = ("location", "first_token_timeout", "idle_timeout", "retries", "remind_every")
-"""Keys of [brains.NAME] that the shield reads, for every brain."""
+"""Keys of a [brains.NAME] table that the shield (the wrapper around every brain) reads, not the brain itself."""
 COST_OPTIONS = ("price", "usd_per_hour", "usd_per_day", "usd_per_month")
-"""Keys of [brains.NAME] that the ledger reads, for every brain."""
+"""Keys of a [brains.NAME] table that the ledger (the record of costs) reads, not the brain itself."""
 
 
 def _third_party() -> dict[str, EntryPoint]:
@@ -45,7 +46,8 @@ def _third_party() -> dict[str, EntryPoint]:
 
 
 def brain_names(options: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
-    """The names of all brains that can be loaded: built in, installed by entry point, and configured."""
+    """The names of all brains that can be used: built in, installed by entry point, and configured in `options`, the
+    [brains.NAME] tables."""
     return sorted({*_BUILT_IN, *_third_party(), "router", *(options or {})})
 
 
@@ -55,11 +57,11 @@ def load_brain(
     *,
     defaults: Mapping[str, Any] | None = None,
 ) -> Brain:
-    """Create the brain for `name` or `name:model`; the first colon separates the two.
+    """Create the brain that `spec` names: `name`, or `name:model` to choose its model too.
 
-    `options` are the [brains.NAME] tables. `defaults` are used where the brain has such an option and its table does
-    not set it. Raises UnknownBrainError, ConfigError for an option that the brain does not have, and
-    BrainNotInstalledError where its package is missing.
+    `options` are the [brains.NAME] tables, by name. `defaults` are options for any brain: a brain gets those that it
+    has as parameters and that its table does not set. Raises UnknownBrainError, ConfigError for an option that the
+    brain does not have, and BrainNotInstalledError where its package is missing.
     """
     options = options or {}
     name, _, model = spec.partition(":")
@@ -106,7 +108,9 @@ def _unknown(spec: str, kind: str, options: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _advice_for(name: str, *, table: str | None = None) -> str | None:
-    """How to configure an engine that has another name here, in [brains.TABLE]; None for an unknown engine.
+    """A sentence for a user who wrote another name of an engine: how to configure it. None for an unknown name.
+
+    The sentence shows the settings under [brains.TABLE]; `table` defaults to the name of the server.
 
     >>> _advice_for("anthropic"), _advice_for("cluade")
     ('Here the name of that engine is "claude".', None)
@@ -182,7 +186,8 @@ def _not_installed(kind: str, error: ImportError) -> BrainNotInstalledError:
 
 
 def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
-    """Raise ConfigError for the first option that `factory` does not accept."""
+    """Raise ConfigError for the first option in `own` (the brain's table) that `factory`, which creates the brain,
+    lacks."""
     parameters = inspect.signature(factory).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
@@ -198,7 +203,7 @@ def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
 
 
 def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """The options of this brain that its shield reads, from its [brains.NAME] table.
+    """The options in the [brains.NAME] table of the brain `spec` that its shield reads; empty if it has none.
 
     Raises ConfigError for an invalid value.
     """

@@ -1,1 +1,1 @@
-"""Claude, and every server that speaks the Messages API."""
+"""Answers with Claude, or with another server that has Anthropic's Messages API."""

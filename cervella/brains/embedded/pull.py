@@ -27,7 +27,7 @@ from cervella.types import Progress
 
 _QUANTISATION = "Q4_K_M"
 _SPARE_BYTES = 64 * 2**20
-"""Bytes that must remain free on the disk."""
+"""Bytes that must remain free on the disk after a download."""
 _MEGA = 10**6
 _TIMEOUT_SECONDS = 30.0
 _NOT_A_NAME = "It is a suggested name, OWNER/REPOSITORY or OWNER/REPOSITORY/FILE.gguf"
@@ -48,7 +48,7 @@ class SuggestedModel:
 
 
 def suggested_models() -> tuple[str, tuple[SuggestedModel, ...]]:
-    """The ISO date of the list, and its models, smallest first."""
+    """The models that can be downloaded by a short name, smallest first; before them, the ISO date of this list."""
     data = read_packaged("cervella.brains.embedded", "models.toml")
     models = (SuggestedModel(name=name, **facts) for name, facts in data["models"].items())
     return data["date"], tuple(sorted(models, key=lambda model: model.gigabytes))
@@ -86,9 +86,12 @@ class _Remote:
 def pull_model(
     model: str, folder: Path | None = None, *, endpoint: str | None = None, progress: Progress | None = None
 ) -> PulledModel:
-    """Download a model, or resume its download, and verify it. Blocks until it is done.
+    """Download a model, or resume its download, and verify its checksum. Blocks until it is done.
 
     `model` is a suggested name, OWNER/REPOSITORY/FILE.gguf, or OWNER/REPOSITORY if it has exactly one file in Q4_K_M.
+    `folder` defaults to `models_folder()`. `endpoint` is the address of the hub, by default the public one. `progress`
+    is called with a label, the megabytes done, and the megabytes in total.
+
     Raises BrainError for an unknown model, a full disk or a wrong checksum, and BrainUnavailableError for a failure of
     the network: then the next call resumes the download.
     """

@@ -1,10 +1,11 @@
 """Loads the soul's KV state into the engine's slots before a question: from a file, or computed and saved once.
 
-The saved state is the one after the system prompt. Its tokens are the common beginning of two rendered prompts that
-have only the soul in common.
+The soul is the system prompt, and the state is the one after its last token. These tokens are found as the common
+beginning of two rendered prompts that have only the soul in common.
 
-The name of a slot file contains a key of its inputs and the digest of its bytes. The engine may abort the process on an
-invalid file, so it only gets files whose digest is correct. A file is renamed when it is complete.
+The name of a slot file contains a hash of everything that the state depends on, and the digest of the file's bytes. The
+engine may abort the process on an invalid file, so it only gets files whose digest is correct. A file gets its final
+name when it is complete.
 """
 
 from __future__ import annotations
@@ -45,19 +46,21 @@ _HEAD = struct.Struct("<4s2I")
 _MAGIC = b"qsgg"
 _MARKER = (-1, 1)
 _MOST_EXTRA_WORDS = 8
-"""Maximum number of words that the engine adds to the tokens: a marker, a version, a count, and zeros at the end."""
+"""Maximum number of 32-bit words that the engine writes into a slot file besides the tokens: a marker, a version, a
+count, and zeros at the end."""
 
 
 class Warmth:
-    """Loads and saves the states of souls in one folder."""
+    """Loads the KV states of souls into an engine, and keeps them as files in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._files = SlotFiles(folder)
 
     async def warm(self, engine: Engine, soul: str, template: Mapping[str, Any]) -> int:
-        """Load the soul's state into a slot. Returns the number of tokens that were computed for it.
+        """Load the soul's state into a slot. Returns the number of tokens that had to be computed for it; 0 if none.
 
-        Raises no error: after a failure the engine computes the soul as a part of the question's prompt.
+        `template` are the arguments of the chat template. Raises no error: after a failure the engine computes the soul
+        as a part of the question's prompt.
         """
         fingerprint = hashlib.sha256(soul.encode("utf-8", "replace")).hexdigest()
         key = slot_key({**engine.facts, "soul": fingerprint, "template": dict(template)})
@@ -122,7 +125,7 @@ async def forget(engine: Engine) -> None:
 
 
 class _Slots:
-    """Requests to llama.cpp's server about its slots."""
+    """Sends requests about slots to llama.cpp's server. A slot contains the KV state of one prompt."""
 
     def __init__(self, client: httpx2.AsyncClient, engine: Engine) -> None:
         self._client = client
@@ -139,7 +142,10 @@ class _Slots:
         return list(found["tokens"])
 
     async def compute(self, tokens: list[int], slot: int) -> int:
-        """Compute the state of a prompt without an answer. Returns the number of computed tokens."""
+        """Let the engine read a prompt in a slot and generate nothing, so that the slot contains the prompt's KV state.
+
+        Returns the number of tokens that were computed: not those that were in the slot before.
+        """
         body = {"prompt": tokens, "n_predict": 0, "id_slot": slot, "stream": True, "return_progress": True}
         computed = 0
         async with self._client.stream("POST", "/completion", content=json_bytes(body)) as response:
@@ -179,7 +185,7 @@ def json_bytes(body: Mapping[str, Any]) -> bytes:
 
 
 def slot_key(facts: Mapping[str, Any]) -> str:
-    """A short hash of all facts that influence a KV state."""
+    """A hash of `facts`, which are all that a KV state depends on: 24 hexadecimal digits for the name of its file."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
@@ -190,7 +196,8 @@ class SlotFiles:
     folder: Path
 
     def find(self, key: str) -> Path | None:
-        """The valid file for this key; None if there is none. Reads the whole file."""
+        """The file for this key whose digest is correct; None if there is none. Reads the whole file, and deletes wrong
+        ones."""
         for path in sorted(self.folder.glob(f"{key}-*{_SUFFIX}")):
             with contextlib.suppress(OSError):
                 if path.name == self._name(key, path):
@@ -201,13 +208,18 @@ class SlotFiles:
 
     @contextlib.contextmanager
     def new(self) -> Iterator[Path]:
-        """A new empty file, which is deleted afterwards unless `keep` renamed it. Raises OSError."""
+        """A new empty file, which is deleted afterwards unless `keep` renamed it. Raises OSError if it can't be
+        created."""
         make_private_folder(self.folder)
         with draft_of(self.folder / "state") as path:
             yield path
 
     def keep(self, path: Path, key: str, tokens: Sequence[int]) -> Path | None:
-        """Rename a written file to its final name, if it contains only these tokens; else None. Raises OSError."""
+        """Rename the file `path` to its final name, and return this name.
+
+        Returns None, and renames nothing, if the file contains other tokens than `tokens`, those of the soul. Raises
+        OSError if the file can't be read or renamed.
+        """
         if not _holds_only(path, tokens):
             return None
         kept = self.folder / self._name(key, path)

@@ -1,1 +1,1 @@
-"""A brain that generates nothing and quotes the sources."""
+"""Answers with quotations from the sources, and generates nothing."""

@@ -1,9 +1,9 @@
-"""The extractive brain: it generates nothing, and answers with quotations from the passages.
+"""Answers with quotations from the passages, and generates nothing: the extractive brain.
 
 It needs no key, no model and no network, and the same prompt always gives the same answer. The rank of a passage has
-the largest weight. Inside a passage, a sentence, row or line scores by the question's stems in it and around it, rare
-stems more, and by the kind of answer that the question asks for: a figure, a date, a reason, a name. If some excerpts
-contain most of the question's stems, only these are quoted; else more is shown.
+the largest weight. Inside a passage, a sentence, row or line scores by the question's word stems in it and around it (a
+rare stem counts more), and by the kind of answer that the question asks for: a figure, a date, a reason, a name. If
+some excerpts contain most of the question's stems, only these are quoted; else more excerpts are shown.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _MOST_EXCERPTS, _MOST_SOURCES = 12, 4
 _CONSIDERED = 150
 """Maximum number of best excerpts that are compared in the selection."""
 _SURE, _KEPT, _PAST = 0.65, 0.6, 0.5
-"""An answer is sure if the best excerpt's match reaches the first number. Then each other excerpt needs at least the
-second number times that match; for an outdated source, this threshold is multiplied by the third."""
+"""An answer is sure if the match of the best excerpt is at least `_SURE`. Then another excerpt is only quoted if its
+match is at least `_KEPT` times the best match; for an outdated source, `_KEPT` times `_PAST` is enough."""
 _ENOUGH = 0.35
-"""The answer ends when the value of the next excerpt is below this share of the first one's."""
+"""No further excerpt is quoted if the next one is worth less than this share of the first one."""
 _ANNOUNCED = 3
-"""Maximum items, rows or lines that are shown after a chosen sentence that announces them."""
+"""Maximum items, rows or lines that are shown after a quoted sentence that announces them (it ends with a colon)."""
 _SAME_GROUP, _SPREAD, _COVERED = 0.16, 0.8, 0.35
-"""Bonus for an excerpt of a paragraph, list or table already shown; penalty for a passage that is already quoted, per
-answer length; penalty for stems that are already covered."""
+"""Bonus for an excerpt of a paragraph, list or table of which a part is already quoted; penalty for each `_WORDS` words
+already quoted from the same passage; penalty for stems that the quoted excerpts contain already."""
 
 
 class ExtractiveBrain:
@@ -67,7 +67,11 @@ class ExtractiveBrain:
 
 
 def _blocks(prompt: Prompt, lang: Language) -> Iterator[Iterator[str]]:
-    """The blocks of an answer, each in several versions: complete, then with fewer and fewer excerpts."""
+    """Yields the blocks of the answer: each quotes one paragraph, list, table or box of a passage.
+
+    A block is an iterator of its versions: first complete, then with fewer and fewer excerpts, from which the caller
+    takes the first that is short enough.
+    """
     if prompt.hints.get("abstain") or not prompt.question.strip():
         return
     sources = enumerate(prompt.sources.items())
@@ -132,7 +136,11 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Excerp
 
 
 def _eligible(question: Question) -> tuple[list[Fit], int]:
-    """The fits that may be chosen, and the approximate number of words for them."""
+    """The scored excerpts that may be quoted, and the approximate maximum of words for the whole answer.
+
+    An outdated source is left out if it does not match more than twice as well as the best current one, unless the
+    question is about the past or there is no current source.
+    """
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
@@ -150,9 +158,10 @@ def _best(fits: Iterable[Fit]) -> float:
 
 
 def _in_order(chosen: Sequence[Fit]) -> list[str]:
-    """The marks in the order of the answer: best first, outdated sources last.
+    """The marks (such as F1) of the quoted passages in the order of the answer: best first, outdated sources last.
 
-    An outdated passage that the retriever ranks first keeps its place if the current ones hardly match.
+    An outdated passage that the retriever ranks first keeps its place if it matches more than twice as well as the best
+    current one.
     """
     outdated = {fit.excerpt.mark: fit.excerpt.outdated for fit in chosen}
     current = _best(fit for fit in chosen if not fit.excerpt.outdated)
@@ -163,7 +172,7 @@ def _in_order(chosen: Sequence[Fit]) -> list[str]:
 
 
 def _same(one: Excerpt, other: Excerpt) -> bool:
-    """Whether two excerpts have nearly the same words."""
+    """Whether two excerpts have nearly the same words, so that only one of them is quoted."""
     a, b = _words(one.text), _words(other.text)
     return len(a & b) > 0.8 * max(len(a), len(b))
 
@@ -174,7 +183,11 @@ def _words(text: str) -> frozenset[str]:
 
 
 def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
-    """Further excerpts that explain the chosen ones: announcements of them, and neighbouring sentences."""
+    """Further excerpts that are needed to understand the chosen ones.
+
+    They are the sentence that announces a chosen excerpt (`…:`), the best items after a chosen announcement, and a
+    sentence before or after a chosen one.
+    """
     fits = question.fits
     places = {(fit.excerpt.mark, fit.excerpt.start): place for place, fit in enumerate(fits)}
     wanted: dict[int, None] = {}
@@ -203,7 +216,8 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
 
 
 def _without_dangling(chosen: Sequence[Fit]) -> list[Fit]:
-    """The chosen excerpts without announcements («Ecco il conto:») that are followed by nothing."""
+    """The chosen excerpts without announcements, such as «Ecco il conto:» ("Here is the bill:"), that nothing
+    follows."""
     announced = {(fit.excerpt.mark, fit.excerpt.intro) for fit in chosen}
     kept = [
         fit

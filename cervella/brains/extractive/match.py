@@ -13,8 +13,8 @@ from cervella.brains.extractive.quotes import Excerpt
 from cervella.text.language import Language, fold
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
-"""Weights of a stem that occurs in the headings above, in the same paragraph, or in the table's header. In the excerpt
-itself its weight is 1."""
+"""Weights of a stem of the question that occurs in the headings above an excerpt, in the same paragraph, or in the
+table's header. In the excerpt itself its weight is 1."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _SHOWS = {
@@ -25,7 +25,8 @@ _SHOWS = {
     "points_back": r"^\W*{words}",
     "metadata": r"^\W*{words}\W*:",
 }
-"""Patterns of an excerpt with a certain kind of answer. `{words}` are the words of the language for it."""
+"""Patterns by which an excerpt is recognised that contains a certain kind of answer, such as an amount, a name or a
+time. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
 
@@ -39,10 +40,10 @@ class Fit:
 
     excerpt: Excerpt
     match: float
-    """0 to about 1: share of the question's weight that the excerpt and its surroundings contain, without its rank."""
+    """How much of the question the excerpt and its surroundings contain, 0 to about 1. The rank is not included."""
     score: float
     own: Mapping[str, float]
-    """The question's stems in the excerpt, each with its weight; for a row, also those in the table's header."""
+    """The question's word stems in the excerpt, each with its weight; for a row, also those in the table's header."""
     says: bool
     """Whether the excerpt itself contains a stem of the question."""
     words: int
@@ -57,10 +58,11 @@ def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
 
 
 class Question:
-    """A question, compared with the excerpts of all its passages."""
+    """Scores the excerpts of all retrieved passages for one question. The scores are in `fits`."""
 
     def __init__(self, question: str, found: Sequence[Excerpt], lang: Language, persona: str | None = None) -> None:
-        """`persona` is the name of the persona, if known."""
+        """`found` are the excerpts in the order of their passages; `persona` is the name of the persona, None if
+        unknown."""
         folded = _folded(question)
         self._patterns = _patterns(lang)
         self.asks = {
@@ -108,7 +110,10 @@ class Question:
         return self._says("metadata", _folded(excerpt.text[:40]))
 
     def _names_datum(self, excerpt: Excerpt, asked: frozenset[str], lang: Language) -> bool:
-        """Whether a line of a document's metadata has a field that the question names: author, version, date."""
+        """Whether a line with metadata of a document, such as `Author: …`, has the field that the question asks for.
+
+        `asked` are the stems of the question. False if the question does not ask for metadata.
+        """
         if "metadata" not in self.asks:
             return False
         dated = "time" in self.asks and self._says("shows_time", _folded(excerpt.text))
@@ -123,7 +128,7 @@ class Question:
         return held
 
     def coverage(self, held: Mapping[str, float]) -> float:
-        """The share of these stems in the question's total weight, 0 to 1."""
+        """The weight of the stems in `held`, as a share of the weight of all stems of the question: 0 to 1."""
         total = sum(self._weights.values())
         return sum(self._weights[stem] * weight for stem, weight in held.items()) / total if total else 0.0
 
@@ -161,7 +166,7 @@ class Question:
         return fits
 
     def _identity(self) -> range:
-        """The places of the excerpts that say who she is, if the question asks this.
+        """The places of the excerpts that say who the persona is; empty if the question does not ask this.
 
         They begin with the first excerpt that says «I am …», else with the first sentence of the Constitution.
         """
@@ -176,7 +181,11 @@ class Question:
         return range(first, first + sum(same))
 
     def _merits(self, excerpt: Excerpt, stems: Collection[str]) -> float:
-        """The part of an excerpt's score that does not depend on the words of the question."""
+        """The part of an excerpt's score that does not depend on the words of the question.
+
+        It is higher for an excerpt with the kind of answer that is asked for (such as a date), with bold text or near
+        the beginning, and lower for a question, an announcement, a link or an excerpt with fewer than two stems.
+        """
         folded = _folded(excerpt.text)
         shown = [name for name in self.asks - {"self"} if self._says(f"shows_{name}", folded)]
         merit = _CUE * len(shown) + _OPENING / (1 + excerpt.group)
@@ -197,14 +206,18 @@ def _is_hers(excerpt: Excerpt) -> bool:
 
 
 def _of_her(found: Sequence[Excerpt]) -> Sequence[Excerpt]:
-    """Only the excerpts of the Constitution, if it is ranked first: other documents may say «I am …» too."""
+    """For a question about the persona: only the excerpts of the Constitution, her description, if it is ranked first.
+
+    Other documents may contain «I am …» too. If another document is ranked first, all excerpts are returned.
+    """
     if not found or not _is_hers(found[0]):
         return found
     return [excerpt for excerpt in found if excerpt.passage.path == found[0].passage.path]
 
 
 def _rank_priors(found: Sequence[Excerpt]) -> dict[int, float]:
-    """A prior of 0 to 1 for each rank: from the retriever's scores if they differ, else from the order alone."""
+    """A number of 0 to 1 for each rank, 1 for the best: from the retriever's scores if they differ, else from the
+    order."""
     scores = {excerpt.rank: excerpt.passage.score for excerpt in found}
     ranks, best = 1 + max(scores, default=0), max(scores.values(), default=0.0)
     differ = best > 0 and min(scores.values()) < best
@@ -216,7 +229,11 @@ def _rank_priors(found: Sequence[Excerpt]) -> dict[int, float]:
 
 
 def _related(stem: str, known: Collection[str]) -> dict[str, float]:
-    """The stems of the passages that match one of the question, with weights: itself, else those that begin alike."""
+    """The stems in `known`, those of the passages, that match a stem of the question, each with its weight.
+
+    They are the stem itself, with weight 1; if no passage contains it, those that begin alike, with a lower weight.
+    Empty if there are none.
+    """
     if stem in known:
         return {stem: 1.0}
     if len(stem) < 4 or not stem.isalpha():

@@ -21,7 +21,8 @@ _LONGEST_PASSAGE = 16_000
 _LONGEST_EXCERPT = 400
 """Maximum characters of an excerpt. A longer sentence is split."""
 _WHOLE_BOX = 10
-"""Maximum lines of a code fence or box that is shown whole. Of a longer one, only a part is shown."""
+"""Maximum lines of a code fence, or of a box drawn with line characters, that is quoted whole. Of a longer one, only a
+part is quoted."""
 
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
 _LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
@@ -29,7 +30,7 @@ _CLAUSE = re.compile(r"(?<=[;:,])\s+")
 _COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
 _STATES = re.compile(r"\w: .*\d")
-"""A heading that contains a figure: «Salute: 9,2 su 10»."""
+"""Finds a figure after a colon: a heading such as «Salute: 9,2 su 10» ("Health: 9.2 out of 10") can be quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Excerpt:
     mark: str
     passage: Passage
     rank: int
-    """The passage's place among those shown, from 0."""
+    """The place of its passage among those in the prompt, from 0 for the best."""
     start: int
     end: int
     kind: str
@@ -47,11 +48,11 @@ class Excerpt:
     group: int
     """Sentences of one paragraph, items of one list, rows of one table and lines of one fence share a number."""
     section: str
-    """The headings above it, one per line."""
+    """The headings above the excerpt, one per line."""
     header: str
     """For a row, the header of its table; else empty."""
     intro: int
-    """Start of the sentence that announces it (`…:`); -1 if there is none."""
+    """Where the sentence that announces the excerpt (`…:`) starts in the passage's text; -1 if there is none."""
 
     @property
     def text(self) -> str:
@@ -63,13 +64,16 @@ class Excerpt:
 
     @property
     def context(self) -> str:
-        """The headings above and the sentence that announces it."""
+        """The headings above the excerpt, then the sentence that announces it, if there is one."""
         announced = self.passage.text[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
         return f"{self.section}\n{announced}"
 
 
 def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Excerpt]:
-    """The excerpts of a passage, in order, without table headers, comments, and headings without a figure."""
+    """The excerpts of a passage, in order. `mark` is the passage's label (such as F1), `rank` its place in the prompt.
+
+    Table headers, comments, and headings that contain no figure are left out.
+    """
     passage = _bounded(passage)
     text = passage.text
     above = f"{passage.lead}\n{passage.heading}"
@@ -124,7 +128,10 @@ def _kind(text: str, quotable: Quotable, before: tuple[str, Quotable] | None) ->
 
 
 def _continues(text: str, quotable: Quotable, kind: str, before: tuple[str, Quotable] | None) -> bool:
-    """Whether an excerpt belongs to the same paragraph, list, table or fence as the one before it."""
+    """Whether an excerpt belongs to the same paragraph, list, table or fence as the one before it.
+
+    `before` is the kind and the place of that one; None for the first excerpt after a heading.
+    """
     if before is None or before[0] != kind:
         return False
     if kind == "item":
@@ -151,7 +158,11 @@ def _header(text: str, quotable: Quotable, lead: str) -> str:
 
 
 def _parts(text: str, quotable: Quotable, kind: str) -> Iterator[tuple[int, int]]:
-    """The spans of an excerpt, split before lines with a label, and where it is too long."""
+    """The start and end of each part of an excerpt.
+
+    It is split before lines that begin with a label, such as `Date: …`, and where a part is too long. A row or line is
+    never split.
+    """
     if kind in ("row", "line"):
         yield quotable.start, quotable.end
         return
@@ -174,9 +185,10 @@ def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language) -> str:
-    """Excerpts of one group as markdown with their mark; empty if the quotation would not be supported by the passage.
+    """Excerpts of one group as a markdown quotation with their mark, such as [F1].
 
-    `chosen` is in the order of the passage; `group` contains all excerpts of the group.
+    `chosen` are the excerpts to quote, in the order of the passage; `group` contains all excerpts of the group. Empty
+    if a check finds that the passage does not support the quotation.
     """
     mark, passage = chosen[0].mark, chosen[0].passage
     layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[chosen[0].kind]
@@ -219,7 +231,7 @@ def _list(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
 
 
 def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Excerpt]]:
-    """Groups of neighbouring excerpts that are quoted together."""
+    """The chosen excerpts in runs: those of a run are neighbours in `group`, and are written as one quotation."""
     places = {excerpt.start: place for place, excerpt in enumerate(group)}
     runs: list[list[Excerpt]] = []
     for excerpt in chosen:
@@ -232,12 +244,14 @@ def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Exce
 
 
 def _one_line(last: Excerpt, excerpt: Excerpt) -> bool:
-    """Whether only white space and `>` signs are between two excerpts."""
+    """Whether two excerpts may be in one quotation: only white space and `>` signs are between these sentences or
+    items."""
     return not excerpt.passage.text[last.end : excerpt.start].strip(" \t\n>") and excerpt.kind in ("sentence", "item")
 
 
 def _quoted(run: Sequence[Excerpt]) -> str:
-    """`«words» [F1].`, with outer quotation marks that do not occur in the words."""
+    """The text of a run as a quotation with its mark: `«words» [F1].`, or `“words” [F1].` if « or » occurs in the
+    text."""
     text = run[0].passage.text[run[0].start : run[-1].end]
     text = defuse_marks(" ".join(re.sub(r"\n\s*(?:>\s?)+", " ", text).split()).strip())
     if run[0].kind in ("row", "line"):
@@ -267,7 +281,8 @@ def _table(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
 
 
 def _box(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
-    """A code fence with a box or fence of the passage: whole if short, else the chosen lines and neighbours."""
+    """Lines of a box or code fence of the passage as a code fence: all lines if they are few, else the chosen lines
+    with their neighbours."""
     lines = chosen[0].passage.text.split("\n")
     numbers = [chosen[0].passage.text.count("\n", 0, excerpt.start) for excerpt in group]
     wanted = {number for number, excerpt in zip(numbers, group, strict=True) if excerpt in chosen}
@@ -294,7 +309,11 @@ def _is_edge(line: str) -> bool:
 
 
 def _window(lines: Sequence[str], low: int, high: int, first: int, last: int) -> tuple[int, int]:
-    """First and last line to show of a long box: the chosen lines with neighbours, up to a blank or ruled line."""
+    """The numbers of the first and last line to show of a long box: the chosen lines and some lines above and below.
+
+    `low` and `high` are the first and last chosen line, `first` and `last` those of the box. Neighbours are shown up to
+    a line without a letter or digit.
+    """
     above, below = low, min(high, low + _WHOLE_BOX - 1)
     while above > first and low - above < 4 and any(map(str.isalnum, lines[above - 1])):
         above -= 1

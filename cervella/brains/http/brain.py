@@ -47,13 +47,14 @@ class Sent:
 
     prompt: Prompt
     messages: tuple[Message, ...]
-    """Without a system message where the model's template does not support one."""
+    """The messages to send. If the model's template supports no system message, the first user message begins with the
+    soul."""
     room: int
     """Maximum tokens of the answer, thoughts included."""
     window: int | None = None
     """The window to request, in tokens; None where a request can't set it."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """The number of changes in the messages, by kind."""
+    """The number of changes in the messages by kind, such as `control_tokens_defused`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,25 +84,26 @@ class HttpBrain(Generic[C]):
     A subclass implements `_send`. It also implements `_connect` and `_refusal` if it uses a vendor's client, and
     `_models`, `_learn`, `_count` and `_look` if its server has routes for them.
 
-    This class keeps one client for each event loop and reads the key when it creates a client. It moves the soul into
-    the first user turn if the server refuses a system role, lists the server's models if the configured one is missing,
-    finds out whether the server read the whole prompt, and translates every failure into a `BrainError` without keys.
+    This class keeps one client for each event loop and reads the key when it creates a client. It moves the soul (the
+    system prompt) into the first user turn if the server refuses a system role, names the server's models in the error
+    if the configured one is missing, finds out whether the server read the whole prompt, and translates every failure
+    into a `BrainError` without keys.
 
     `url` is the server's address. `api_key_env` is the name of the environment variable that contains the key; without
     it, the first of `key_variables` that is set is used, else no key. `context_tokens` is the window, for prompt and
-    answer together. `thinking_tokens` is the length of thoughts, in addition to that of the answer. `connect_timeout`
-    is in seconds.
+    answer together; None if it is unknown. `max_output_tokens` is the maximum length of an answer. `thinking_tokens` is
+    the maximum length of the thoughts before it, in addition. `connect_timeout` is in seconds.
     """
 
     start = "Start its server, or change url in [brains.{name}]."
-    """A sentence for a server that does not answer: how to start it."""
+    """The advice in the error for a server that does not answer: a sentence that says how to start it."""
     extra: str | None = None
     """The extra that installs the client's package: `pip install 'cervella[extra]'`."""
     capabilities: frozenset[str] = frozenset()
     _may_fold = True
-    """Whether the server may have a model whose template does not support a system role."""
+    """Whether the soul is moved into the first user turn if the server refuses a system role."""
     _defuses = True
-    """Whether the server may obey control tokens in the text of a document."""
+    """Whether control tokens (such as `<|im_end|>`) in documents are broken up, because the server may obey them."""
 
     def __init__(
         self,
@@ -138,7 +140,7 @@ class HttpBrain(Generic[C]):
 
     @property
     def context_tokens(self) -> int | None:
-        """Tokens for prompt and answer together: the window less `thinking_tokens`."""
+        """Tokens for prompt and answer together: the window less `thinking_tokens`. None if the window is unknown."""
         return max(1, self._window - self._thinking_room) if self._window else None
 
     @property
@@ -154,12 +156,14 @@ class HttpBrain(Generic[C]):
         return cast(C, async_client(self._url, self._connect_timeout, key=key))
 
     def _send(self, client: C, sent: Sent, answer: Answer) -> AsyncGenerator[str | UsageUpdate, None]:
-        """Send the request. Yields each text as it arrives, and a UsageUpdate for each token count that the server
-        reports. Writes the end of the answer, and its model, into `answer`."""
+        """Send the request. Yields each text as it arrives, and a UsageUpdate when the server reports token counts.
+
+        Writes the reason for which the answer ended, and the name of its model, into `answer`.
+        """
         raise NotImplementedError
 
     def _refusal(self, error: Exception) -> Refusal | None:
-        """The server's refusal, from an exception of the client; None for an exception without a response."""
+        """The server's error response, from an exception of the client; None if the server did not respond."""
         response = getattr(error, "response", None)
         if type(error).__name__ != "HTTPStatusError" or response is None:
             return None
@@ -170,10 +174,11 @@ class HttpBrain(Generic[C]):
         return Refusal(status=response.status_code, message=message, headers=response.headers, facts=facts)
 
     async def _learn(self) -> None:
-        """Ask the server, before the first prompt, for its model, its window, and its support of a system role."""
+        """Ask the server, before the first prompt, for its model, its window, and its support of a system role; by
+        default nothing."""
 
     async def _models(self, client: C) -> list[str]:
-        """The names of the server's models."""
+        """The names of the server's models; by default none."""
         return []
 
     async def _count(self, client: C, prompt: Prompt) -> int | None:
@@ -267,7 +272,8 @@ class HttpBrain(Generic[C]):
         )
 
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], dict[str, int]]:
-        """The prompt's messages, and the number of changes in them, by kind."""
+        """The prompt as messages that the server accepts, and the number of changes in them by kind: see
+        `Sent.flags`."""
         messages, defused = defuse_control_tokens(render(prompt)) if self._defuses else (render(prompt), 0)
         flags = {"control_tokens_defused": defused} if defused else {}
         return fold_system(messages) if self._folded else merge_neighbours(messages), flags
@@ -299,11 +305,12 @@ class HttpBrain(Generic[C]):
         return self._missing(available, f": {self._failures().quoted(refusal.message)}" if refusal else "")
 
     def _missing(self, available: list[str], detail: str = "") -> BrainError:
-        """The error for a model that the server does not have; `available` are the models that it has."""
+        """The error for a model that the server lacks. `available` are the models that it has; `detail` is added to the
+        message."""
         return self._failures().model_missing(detail, available=available)
 
     def _get(self, path: str) -> Any:
-        """The JSON of a GET, within two seconds.
+        """The JSON of the server's response to a GET request for `path`, with a timeout of two seconds.
 
         Raises BrainError if the server does not answer or refuses the key, httpx2.HTTPStatusError for another error
         status, and ValueError for a response that is not JSON.

@@ -20,7 +20,7 @@ _EXCEPT = re.compile(
     r"""(?:!=|\bne\b[^"']*|\bnot\s+in\s*[\[(][^\])]*|\brejectattr\([^)]*"""
     r"""|\bnot\s*\(?\s*(?:eq\b[^"']*|[^=()]*==|[^()]*\bin\s*[\[(][^\])]*))\s*\(?$"""
 )
-"""Text before a role in a condition that excludes this role."""
+"""Finds the end of the text before a role in a condition that excludes the role, such as `!=`."""
 _ALTERNATION = re.compile(r"%\s*2")
 _OTHER_MESSAGE = re.compile(
     r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"
@@ -37,21 +37,21 @@ _FIRST = re.compile(r"messages\s*\[\s*0\s*\]")
 _REST = re.compile(r"messages\s*\[\s*1\s*:\s*\]")
 _SET_REST = re.compile(rf"set\s+([\w.]+)\s*=\s*{_REST.pattern}")
 _FURTHER = re.compile(r"\band\b|\bloop\.(?!index0\s*%)")
-"""A condition that depends on more than the role."""
+"""Finds a condition that also depends on something other than the role of the message."""
 _OPENS = frozenset(("if", "for", "range", "with", "macro", "define", "block"))
 _CLOSES = frozenset(("end", "endif", "endfor", "endwith", "endmacro", "endblock"))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Branch:
-    """An open `if`, loop or macro."""
+    """An `if`, loop or macro of a template whose end has not been read yet."""
 
     admits: bool
-    """Whether it may be entered for a system message."""
+    """Whether the branch may be entered for a system message."""
     named: bool = False
-    """Whether its condition names the system role."""
+    """Whether the condition of the branch names the system role."""
     sure: bool = False
-    """Whether it is entered for every system message."""
+    """Whether the branch is certainly entered for every system message."""
     taken: bool = False
     """Whether an earlier branch of the same `if` is entered for every system message."""
 
@@ -72,12 +72,12 @@ def takes_system(template: str, modelfile: str = "") -> bool:
 
 
 def is_jinja(template: str) -> bool:
-    """Whether a template is written in Jinja, else in Go's language."""
+    """True for a template in Jinja, False for one in Go's template language."""
     return _JINJA.search(template) is not None
 
 
 def _tags(template: str) -> Iterator[str]:
-    """The tags of a template with their braces, without comments."""
+    """Yields the tags of a template with their braces, such as `{% if … %}`, except comments."""
     at = 0
     while opening := _OPENING.search(template, at):
         closing = template.find(_CLOSING[opening[0]], opening.end())
@@ -89,7 +89,7 @@ def _tags(template: str) -> Iterator[str]:
 
 
 class _Reading:
-    """Follows a system message, the first message of a conversation, through the tags of a template."""
+    """Reads the tags of a template in order, and finds out which of them are reached for a system message."""
 
     def __init__(self, *, jinja: bool) -> None:
         self._jinja = jinja
@@ -134,7 +134,8 @@ class _Reading:
             self._open.append(_Branch(admits=False) if word == "macro" else _conditional(words))
 
     def _shown(self, word: str, words: str) -> bool:
-        """Whether a tag outputs the content of the system message, or assigns it to a variable."""
+        """Whether a tag outputs the content of the system message or assigns it to a variable, so that the model sees
+        it."""
         if _GO_SYSTEM.search(words) and not self._jinja:
             return True  # set in every turn, of any role
         if not self._reached() or _OTHER_MESSAGE.search(words):

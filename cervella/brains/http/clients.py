@@ -1,4 +1,5 @@
-"""HTTP clients, one for each event loop, and functions on the addresses of servers."""
+"""Creates HTTP clients, one for each event loop, and checks the settings of a server: address, key, model and
+numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ T = TypeVar("T")
 
 
 def checked_url(url: str) -> str:
-    """The url without a slash at its end. Raises ValueError if it is not an HTTP url."""
+    """Return the url without a slash at its end. Raises ValueError if it does not begin with http:// or https://, or
+    has no host."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"url is {shown_url(url)!r}, and must begin with http:// or https:// and name a host")
@@ -73,7 +75,7 @@ def login_of(url: str) -> tuple[str, str] | None:
 
 
 def key_from(*variables: str | None) -> str | None:
-    """The value of the first of these environment variables that is set; None if none is."""
+    """The value of the first of these environment variables that is set and not empty; None if none is."""
     return next((value for name in variables if name and (value := os.environ.get(name, "").strip())), None)
 
 
@@ -96,16 +98,19 @@ def checked_model(model: str | None) -> str | None:
 
 
 def checked_number(option: str, value: int | None, *, least: int = 1) -> int | None:
-    """`value`, checked. Raises ValueError if it is neither None nor a whole number of `least` or more."""
+    """Return `value` if it is None or a whole number of `least` or more; else raise ValueError.
+
+    `option` is the name of the setting, for the message.
+    """
     if value is not None and (not isinstance(value, int) or value < least):
         raise ValueError(f"{option} is {value!r}, and must be a whole number, {least} or more")
     return value
 
 
 def openai_address(url: str) -> str | None:
-    """The usual address of an OpenAI-compatible API, for a url without a version or with an endpoint at its end.
+    """The address at which the server of `url` probably has its OpenAI-compatible API; None if that is `url` itself.
 
-    None for a url that already is such an address.
+    Adds `/v1` to a url without a version, and removes the name of an endpoint such as `/chat/completions`.
 
     >>> openai_address("http://gpu-box:8000"), openai_address("http://gpu-box:8000/v1")
     ('http://gpu-box:8000/v1', None)
@@ -120,8 +125,10 @@ def openai_address(url: str) -> str | None:
 
 
 def client_options(url: str, connect_timeout: float, key: str | None = None) -> dict[str, Any]:
-    """Keyword arguments for a client of httpx or httpx2. Only connecting has a timeout: the shield limits the time of
-    an answer."""
+    """Keyword arguments for a client of httpx or httpx2 that sends `key`, if there is one, with each request.
+
+    Only connecting has a timeout, in seconds: the shield (the wrapper around every brain) limits the time of an answer.
+    """
     # llama.cpp's server may close a connection after a stream, at the moment at which it is used again. On this machine
     # a new connection costs nothing.
     kept = 0 if is_loopback(url) else 20
@@ -137,7 +144,8 @@ def client_options(url: str, connect_timeout: float, key: str | None = None) -> 
 
 
 def async_client(url: str, connect_timeout: float, *, key: str | None = None) -> httpx2.AsyncClient:
-    """A new client for one server; paths are relative to `url`."""
+    """A new client for the server at `url`, to which the paths of requests are relative. `connect_timeout` is in
+    seconds."""
     import httpx2
 
     options = client_options(url, connect_timeout, key)
@@ -146,10 +154,10 @@ def async_client(url: str, connect_timeout: float, *, key: str | None = None) ->
 
 
 class Inner(Generic[T]):
-    """Hides an async generator from the event loop. The generator that reads it must close it.
+    """Wraps an async generator so that the event loop does not close it. The code that iterates over it must close it.
 
-    An event loop that ends closes all its generators at the same time; an outer generator could not close the inner one
-    then.
+    An event loop that ends closes all generators that it knows at the same time. A generator that reads from another
+    one could not close that one then.
     """
 
     def __init__(self, generator: AsyncGenerator[T, None]) -> None:
@@ -169,7 +177,8 @@ class Inner(Generic[T]):
 
 
 class closing:
-    """Closes a client's stream at the end, even if the reader is cancelled, so that the server stops generating."""
+    """A context manager that closes a client's stream at its end, also after a cancellation: then the server stops
+    generating."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -185,7 +194,8 @@ class closing:
 class PerLoop(Generic[T]):
     """One client for each event loop, because a client's connections belong to the loop that opened them.
 
-    A client is closed on its own loop, by `aclose` or at the end of the loop. A copy or pickle contains no client.
+    `make` creates a client, and `close` closes one. A client is closed on its own loop, by `aclose` or at the end of
+    the loop. A copy or pickle of this object contains no client.
     """
 
     def __init__(self, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
@@ -224,7 +234,11 @@ class PerLoop(Generic[T]):
 
 
 def get_json(url: str, *, timeout: float, key: str | None = None) -> Any:
-    """The JSON of a GET, within `timeout` seconds. Raises httpx2.HTTPError, or ValueError if it is not JSON."""
+    """The JSON of the response to a GET request, with a timeout in seconds for the whole response.
+
+    Raises httpx2.HTTPError for a failure of the connection, a timeout or an error status, and ValueError for a response
+    that is not JSON or is too long.
+    """
     import httpx2
 
     until = time.monotonic() + timeout

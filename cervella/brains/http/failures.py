@@ -49,13 +49,13 @@ class HttpFailures:
     url: str = field(repr=False)
     """The server's address, which may contain a password."""
     start: str
-    """A sentence for a server that does not answer: how to start it."""
+    """The advice in the error for a server that does not answer: a sentence that says how to start it."""
     key_cure: str
-    """A sentence for a key that is missing or refused: how to set it."""
+    """The advice in the error for a key that is missing or refused: a sentence that says how to set it."""
     key_variables: tuple[str | None, ...] = ()
-    """The environment variables that may contain its key."""
+    """The environment variables that may contain the brain's key."""
     extra: str | None = None
-    """The extra of `pip install cervella[...]` that installs the packages it needs."""
+    """The extra in `pip install cervella[EXTRA]` that installs the packages that the brain needs."""
 
     def keyless(self, failure: BrainError, error: BaseException | None = None) -> BrainError:
         """The failure with `error` as its cause. All keys are removed from both; see `cervella.privacy.causes`.
@@ -96,7 +96,7 @@ class HttpFailures:
         return " ".join(mask_keys(str(text), keys, parts=True).split())[:_QUOTED_AT_MOST]
 
     def refused(self, refusal: Refusal) -> BrainError:
-        """The error for a refusal."""
+        """The BrainError for the server's error response, by its category."""
         detail = f": {self.quoted(refusal.message)}" if refusal.message.strip() else ""
         wait = {"retry_after": retry_after(refusal.headers)}
         later = "Ask again later, or ask another brain."
@@ -145,7 +145,11 @@ class HttpFailures:
     def model_missing(
         self, detail: str = "", *, available: list[str] | None = None, cure: str | None = None
     ) -> BrainError:
-        """The error for a model that the server does not have; `available` are the models that it has."""
+        """The error for a model that the server does not have.
+
+        `available` are the models that it has, and `detail` is added to the message. `cure` is the advice; by default
+        it says where to set another model.
+        """
         names = ", ".join(self.quoted(name)[:_NAME_AT_MOST] for name in (available or ())[:20])
         names = f". It has: {names}" if names else ""
         cure = cure or f"Set model in [brains.{self.brain}] to a model of its server, or check its url."
@@ -153,7 +157,10 @@ class HttpFailures:
         return self.broken(what, cure, code="model_missing")
 
     def cut(self, prompt_tokens: int, seen_tokens: int, *, remedy: str | None = None) -> PersonaTruncatedError:
-        """The error for a server that read less than the whole prompt."""
+        """The error for a server that read only `seen_tokens` of the prompt's `prompt_tokens`.
+
+        `remedy` is the advice; by default it is to enlarge the server's window, or to configure its true size.
+        """
         cure = f"Configure a larger window on the server, or set context_tokens in [brains.{self.brain}] to its "
         cure += "window, so that passages are left out instead."
         what = f"read {seen_tokens} tokens of a prompt of about {prompt_tokens}: the soul was cut"
@@ -161,22 +168,26 @@ class HttpFailures:
         return self._error(PersonaTruncatedError, what, remedy or cure, **facts)
 
     def unreachable(self, error: BaseException) -> BrainUnavailableError:
-        """The error for a server that does not answer."""
+        """The error for a server that does not answer. `error` is the failure of the connection."""
         detail = f" ({type(error).__name__})" if type(error).__name__ not in ("ConnectError", "ConnectionError") else ""
         return self._error(BrainUnavailableError, f"does not answer at {shown_url(self.url)}{detail}", self.start)
 
     def timed_out(self) -> BrainTimeoutError:
-        """The error for a connection that was not made in time."""
+        """The error for a server to which no connection was made within `connect_timeout`."""
         cure = f"{self.start} Or raise connect_timeout in [brains.{self.brain}]."
         return self._error(BrainTimeoutError, f"could not be reached in time at {shown_url(self.url)}", cure)
 
     def broken(self, what: str, remedy: str | None = None, *, code: str | None = None) -> BrainResponseError:
-        """The error for a response that is no answer; `what` is the predicate of its message."""
+        """The error for a response that is no answer.
+
+        `what` is the predicate of the message, such as "answered nothing": the subject is the brain. `remedy` is the
+        advice; by default it is to ask again.
+        """
         cure = remedy or "Ask again; if it happens again, read the server's log, or ask another brain."
         return self._error(BrainResponseError, what, cure, code=code)
 
     def unended(self, text: str) -> BrainResponseError:
-        """The error for a stream that ended after `text` without a reason for its end."""
+        """The error for a stream that ended after `text`, although the server had not reported a reason for the end."""
         return self.broken("ended its answer without a reason", code=None if text.strip() else "empty_answer")
 
     def no_key(self) -> BrainAuthError:
@@ -188,10 +199,11 @@ class HttpFailures:
 
 
 class Translated:
-    """The events of a brain. An exception becomes a BrainError, or StreamInterruptedError after the first text.
+    """Passes on the events of a brain, and translates its exceptions.
 
-    `failure_of` creates the BrainError, without keys. This class is no async generator, because an event loop that ends
-    closes all generators at the same time: an outer generator could not close the inner one then.
+    An exception becomes a BrainError before the first text, and a StreamInterruptedError after it. `failure_of` creates
+    the BrainError, without keys. This class is no async generator, because an event loop that ends closes all
+    generators at the same time: an outer generator could not close the inner one then.
     """
 
     def __init__(self, events: AsyncGenerator[BrainEvent, None], failure_of: Callable[[Exception], BrainError]) -> None:

@@ -24,7 +24,7 @@ _OPTIONAL = re.compile(r"\boptional system\b", re.IGNORECASE)
 _REFUSING = (200, 400, 422, 500, 501)
 """HTTP statuses of a server whose template can't render a prompt. 200 is that of an error inside a stream."""
 _READ_AT_MOST = 600
-"""Characters of an error that are searched: the rest of a longer error repeats the prompt."""
+"""Maximum characters of an error message that are searched. The rest of a longer one may repeat the prompt."""
 # Control tokens of the common model families. Which of them one model obeys is only known from its vocabulary.
 _CONTROL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>\s]{1,40}｜>|</?(?:start|end)_of_turn>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]"
@@ -55,7 +55,8 @@ def defuse_control_tokens(messages: Iterable[Message]) -> tuple[tuple[Message, .
 def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 400) -> bool:
     """Whether a server's error message says that its template does not support a system role.
 
-    "Roles must alternate" says this only if the turns in `sent` do alternate: then the system message is the cause.
+    `sent` are the messages of the request, `status` is the HTTP status. "Roles must alternate" says this only if the
+    user and assistant turns in `sent` do alternate: then the system message is the cause.
 
     >>> refuses_system("System role not supported"), refuses_system("Conversation roles must alternate user/assistant/")
     (True, True)
@@ -80,7 +81,7 @@ def system_refused(refusal: Refusal, sent: Sequence[Message]) -> bool:
 
 
 def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
-    """The messages, with neighbours of the same role joined: many templates require alternating roles."""
+    """The messages, with neighbours of the same role joined into one: many templates require alternating roles."""
     merged: list[Message] = []
     for message in messages:
         if merged and merged[-1].role == message.role:

@@ -1,4 +1,4 @@
-"""Facts about an Ollama server, without its client: its address, its models, and their properties."""
+"""Finds out the address of an Ollama server, its models, and their properties, without importing Ollama's client."""
 
 from __future__ import annotations
 
@@ -56,7 +56,11 @@ def is_cloud_tag(model: str) -> bool:
 
 
 def is_ollamas_cloud(model: str) -> bool:
-    """Whether a model is one of Ollama's cloud models, if the server may not be Ollama: only a name with a tag is."""
+    """Whether a model's name is that of a model in Ollama's cloud, for a server that may not be Ollama.
+
+    Unlike in `is_cloud_tag`, a name without a tag, such as `my-cloud`, is not: another server may run such a model
+    itself.
+    """
     return ":" in model and is_cloud_tag(model)
 
 
@@ -68,7 +72,7 @@ def same_model(one: str, other: str) -> bool:
 
 
 def name_of(model: Mapping[str, Any]) -> str:
-    """The name of a model in the lists of /api/tags and /api/ps; empty where it is missing."""
+    """The name of a model, from its entry in a response of /api/tags or /api/ps; empty if the entry has no name."""
     return str(model.get("model") or model.get("name") or "")
 
 
@@ -118,15 +122,15 @@ class ModelFacts:
     """Properties of a model, from /api/show."""
 
     context_tokens: int | None
-    """The window that it was trained with."""
+    """The window that the model was trained with, in tokens."""
     remote: bool
-    """Whether another server runs it."""
+    """Whether the server passes requests for the model on to another server."""
     sees: bool
     thinks: bool
     takes_system: bool
-    """Whether its template plainly shows a system message to it."""
+    """Whether the text of its template shows with certainty that the model gets a system message."""
     jinja: bool
-    """Whether its template is in Jinja, shipped by the model's makers. Ollama's own are in Go's language."""
+    """Whether its template is in Jinja, the language of templates from the model's makers. Ollama's own are in Go's."""
 
 
 def model_facts(shown: Mapping[str, Any]) -> ModelFacts:

@@ -18,32 +18,39 @@ _STEP = 2048
 _MARGIN = 1.25
 """The window has room for this multiple of the estimated prompt."""
 _LEAST_SHARE = 0.75
-"""A count below this share of the expected tokens is taken as a cut, if the ratio of tokens to characters is known."""
+"""If a server counts less than this share of the expected tokens, it has probably cut the prompt. Only used if the
+ratio of tokens to characters is known from an earlier prompt."""
 _LEARNT_FROM = 200
 """Minimum characters of a prompt from which the ratio is learnt: in a shorter one the template's tokens dominate."""
 _ALIKE = 1.2
-"""Maximum factor by which words per character and bytes per character may differ between two similar texts."""
+"""Two texts are similar, so that one ratio of tokens to characters is valid for both, if their words per character and
+their bytes per character differ at most by this factor."""
 _SAME = 1.05
-"""Maximum factor by which the estimate of a prompt may exceed the largest count so far, to be taken as no larger."""
+"""A prompt counts as no larger than the largest one read so far if its estimated tokens are at most this factor times
+the tokens of that one."""
 _LEAST_COUNT = 512
-"""Smaller counts are not judged: no server cuts to so little, so they are placeholders or leave out cached tokens."""
+"""A server's count below this number does not show a cut: no server cuts to so few tokens, so such a count is a
+placeholder or leaves out cached tokens."""
 _WINDOWS = tuple(2**n for n in range(11, 19))
 """Common window sizes, in tokens."""
 _KEPT = 40
 """Ollama cuts to half of the window, and may keep up to this many tokens of the prompt's beginning (`num_keep`)."""
 _HALVED = 1.4
-"""Minimum factor of expected to counted tokens for a cut to the half: nearly 2, less the error of the estimate."""
+"""A prompt may have been cut to half of the window if the expected tokens are more than this factor times the counted
+ones. It is less than 2, because the expected tokens are an estimate."""
 Reading: TypeAlias = Literal["whole", "cut", "doubtful"]
-"""How much of a prompt was read. `doubtful` means that the count is one that a cut often leaves."""
+"""How much of a prompt the server read. `doubtful`: its count is one that a cut often leaves, such as a window's
+size."""
 
 _SHORT = 256
-"""Words below which a text counts as short: no window is small enough to cut it."""
+"""A text with fewer words than this counts as short: no window is small enough to cut it."""
 _MOST_CHARACTERS = 7
 """Maximum characters of one token in a short text."""
 
 _ASCII_SIGNS = r"!-/:-@\[-`{-~"
 _WORD = re.compile(rf"[{_ASCII_SIGNS}]?[^\s\d{_ASCII_SIGNS}]+|\d{{1,4}}|[{_ASCII_SIGNS}]+")
-"""At least one token in every vocabulary: a word with a punctuation sign before it, up to four digits, or signs."""
+"""Finds the parts of a text that are at least one token each in every vocabulary: a word with a punctuation sign before
+it, up to four digits, or signs."""
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _CHARACTERS_AN_IDEOGRAPHIC_TOKEN = 3
 """Maximum ideographs of one token; the best vocabularies reach 1.8 on Chinese text."""
@@ -51,7 +58,7 @@ _CHARACTERS_AN_IDEOGRAPHIC_TOKEN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Text:
-    """Sizes of a prompt's text that need no vocabulary."""
+    """Sizes of a prompt's text that can be measured without the model's vocabulary."""
 
     characters: int
     size: int
@@ -82,7 +89,7 @@ class PromptMeter:
         self.loaded_window: int | None = None
         """The window with which the server loaded the model, in tokens; None while unknown."""
         self._ratio: float | None = None
-        """Tokens per character in the last prompt that was read whole."""
+        """Tokens per character in the last prompt that was read whole; None before the first one."""
         self._learnt: _Text | None = None
         """The text from which the ratio was learnt."""
         self._largest = 0
@@ -98,7 +105,10 @@ class PromptMeter:
         return math.ceil(_characters(messages) * self._ratio) + _TEMPLATE_TOKENS * len(messages)
 
     def window(self, messages: Sequence[Message], room: int, *, most: int) -> int:
-        """The window to request, in tokens. It never shrinks, because a server loads the model again for a new size."""
+        """The window to request, in tokens, for these messages and an answer of `room` tokens; never more than `most`.
+
+        It never shrinks, because a server loads the model again for a new size.
+        """
         needed = math.ceil(self.tokens(messages) * _MARGIN) + room
         self._window = min(most, max(self._window, math.ceil(needed / _STEP) * _STEP))
         return self._window
@@ -106,7 +116,8 @@ class PromptMeter:
     def is_sure(self, messages: Sequence[Message], room: int, window: int | None = None) -> bool:
         """Whether it is certain before the request that these messages will be read whole.
 
-        `window` is the requested window; None where a request can't set one.
+        `room` is the maximum length of the answer, and `window` is the requested window, in tokens; None where a
+        request can't set one.
         """
         if self._ratio is None:
             return False
@@ -123,9 +134,10 @@ class PromptMeter:
         *,
         cached: int = 0,
     ) -> Reading:
-        """How much of these messages was read, if the server counts `seen` tokens.
+        """How much of these messages the server read, if it reports `seen` prompt tokens.
 
-        `cached` tokens came from the server's cache; `seen` may leave them out.
+        `room` is the maximum length of the answer, in tokens, and `window` the requested window; None where a request
+        can't set one. `cached` tokens came from the server's cache; `seen` may leave them out.
         """
         text = _text(messages)
         if seen + cached < _LEAST_COUNT or not text.words:
@@ -154,11 +166,13 @@ class PromptMeter:
             self._ratio, self._learnt = seen / text.characters, text
 
     def fewest_tokens(self, messages: Sequence[Message], seen: int) -> int:
-        """The estimated tokens of messages of which only `seen` tokens were read; more than `seen`."""
+        """The estimated tokens of messages that the server cut to `seen` tokens; always more than `seen`. For the error
+        message."""
         return max(self.tokens(messages), _text(messages).words, seen + 1)
 
     def _expected(self, text: _Text) -> tuple[float, bool]:
-        """Expected tokens of a text. The second value says whether they are learnt from a similar text."""
+        """Expected tokens of a text. The second value is True if they follow from the ratio in a similar text, else
+        False."""
         if self._ratio is not None and self._learnt is not None and self._learnt.alike(text):
             return text.characters * self._ratio, True
         return text.typical, False
@@ -184,7 +198,10 @@ def is_full_window(seen: int) -> bool:
 
 
 def _is_a_window(seen: int, expected: float) -> bool:
-    """Whether `seen` is the size of a window, or slightly more than half of one, and much less than `expected`."""
+    """Whether a count is one that a cut often leaves, and much less than the `expected` tokens.
+
+    A server cuts a prompt to the size of its window, or to slightly more than half of it.
+    """
     for size in _WINDOWS:
         if seen in (size, size - 1) and expected > seen * 1.1:
             return True

@@ -1,7 +1,8 @@
 """Finds out whether a server read the whole prompt, where a request can't set the window.
 
 Ollama also speaks the APIs of OpenAI and Anthropic. In these a request can't set the size of the window, and Ollama
-silently cuts a prompt that is longer than it: the soul is lost first. Its own API on the same server can be asked.
+silently cuts a prompt that is longer than the window: the soul (the system prompt) is lost first. Ollama's own API on
+the same server can count the tokens of a prompt, and reports the size of the window.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _SECONDS = 2.0
 _COUNTING_SECONDS = 60.0
 """Timeout of a request that counts tokens."""
 _SAME, _SAME_TOKENS = 1.02, 8
-"""Maximum factor, and tokens added to it, between two counts of one prompt: the two APIs render it slightly
-differently."""
+"""A prompt was read whole if Ollama's own count of it is at most this factor times the reported count, plus this number
+of tokens: the two APIs render a prompt slightly differently."""
 
 
 class PromptReading:
@@ -34,7 +35,7 @@ class PromptReading:
         self._root = url.removesuffix("/v1")
         self._meter = PromptMeter()
         self.is_ollama: bool | None = None
-        """None while unknown."""
+        """Whether the server is Ollama; None while this is unknown."""
 
     def holds_back(self, messages: Sequence[Message], room: int) -> bool:
         """Whether the answer must wait for its token count, because this server may have cut the prompt."""
@@ -43,7 +44,11 @@ class PromptReading:
     async def ends(
         self, client: Any, messages: Sequence[Message], usage: Usage, *, room: int, failures: HttpFailures
     ) -> None:
-        """Raise PersonaTruncatedError if the server's token count shows that it read only a part of the messages."""
+        """Raise PersonaTruncatedError if the server's token count shows that it read only a part of the messages.
+
+        `usage` contains the count; without one nothing is checked. `room` is the maximum length of the answer, in
+        tokens.
+        """
         seen, cached = usage.input_tokens, usage.cache_read_tokens or 0
         if seen is None:
             return
@@ -64,7 +69,10 @@ class PromptReading:
             self._meter.learn(messages, seen)
 
     def check(self, failures: HttpFailures, *, key: str | None) -> None:
-        """Raise BrainResponseError if the server is Ollama: its own API is the one that reads prompts whole."""
+        """Raise BrainResponseError if the server is Ollama, which reads prompts whole only through its own API.
+
+        A server that does not answer raises nothing here.
+        """
         import httpx2
 
         try:
@@ -122,7 +130,8 @@ def _is_version(response: Any) -> bool:
 
 
 def _prompt_tokens(body: Any) -> Any:
-    """The value of `n_prompt_tokens` in an error's body: an object, or a JSON text nested in one."""
+    """The value of `n_prompt_tokens` in the body of an error, which may contain JSON texts in objects; None if it has
+    none."""
     for _ in range(4):
         if isinstance(body, str):
             try:

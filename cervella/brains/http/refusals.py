@@ -1,6 +1,7 @@
 """Classifies the error responses of servers.
 
-The server's own error type (`error.type`) counts more than the HTTP status: an overload may follow a status of 200.
+The server's own error type (`error.type`) counts more than the HTTP status: an error inside a stream, such as an
+overload, comes after the status 200.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ _QUOTED = re.compile(
     r"\"([^\"\n]{0,2000})\"|`([^`\n]{0,2000})`|«([^»]{0,2000})»|“([^”]{0,2000})”|(?<!\w)'([^'\n]{0,2000})'(?!\w)"
 )
 _NAME = re.compile(r"\W?\S{0,60}\W?")
-"""A quotation that is no part of the prompt: a name of a model or parameter."""
+"""Matches a quotation without blanks: it is the name of a model or parameter, and no part of the prompt."""
 _ECHO = re.compile(
     r"input_value\s*=|\binput['\"]?\s*[:=]|\b(?:prompt|content|text|value|received|got|body|near|question|quoted?)"
     r"\b[^:=\n]{0,30}[:=](?!//)",
     re.IGNORECASE,
 )
-"""After such words a server may repeat the prompt."""
+"""Finds words such as `input:`, after which a server's message may repeat the prompt."""
 _NEARER = (("rate", 413), ("unavailable", 429))
-"""Pairs of category and status in which the status is the more precise of the two."""
+"""Pairs of the category of an error type and an HTTP status: for these, the status says more exactly what happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ class _Rules:
     lead: re.Pattern[str]
     by_status: Mapping[int, str]
     overrules: Mapping[str, tuple[str, ...]]
-    """For a category that follows from the status: the categories by which the message overrules it."""
+    """For each category that follows from a status: the categories that replace it if the words of the message belong
+    to one of them."""
 
 
 @functools.cache
@@ -99,10 +101,11 @@ class Refusal:
 
     @property
     def category(self) -> str:
-        """The category of the error, a key of refusals.toml; `HttpFailures.refused` has an error for each.
+        """The category of the error, such as `auth` or `too_long`; `HttpFailures.refused` has an error for each.
 
-        `request` is an error in this prompt or its parameters: another question may be answered. Typed fields count
-        before the message. Text that the message may have repeated from the prompt does not count.
+        The rules are in refusals.toml. `request` is an error in this prompt or its parameters: another question may be
+        answered. Typed fields, such as `error.type`, count before the message. Text that the message may have repeated
+        from the prompt does not count.
         """
         typed = _typed(self._typed_words)
         if typed in ("", "generic", "unavailable") and (inner := _inner(self.message, self.facts)):
@@ -146,7 +149,8 @@ class Refusal:
 
 
 def _typed(words: Iterable[str]) -> str:
-    """The category of the typed fields; `generic` for a bad request without details, "" if no field is recognised."""
+    """The category of the typed fields in `words`; `generic` for a bad request without details, "" if none is
+    recognised."""
     generic = False
     found = ""
     for word in words:
@@ -162,7 +166,8 @@ def _typed(words: Iterable[str]) -> str:
 
 
 def _about(facts: Mapping[str, Any]) -> str:
-    """The category of a validation error, from the invalid field: `missing` for the model, `request` for others."""
+    """The category of a validation error, by the invalid field: `missing` for the model, `request` for others, "" for
+    none."""
     places = [facts.get("param"), *(detail.get("loc") for detail in _details(facts))]
     named = [str(place[-1] if isinstance(place, (list, tuple)) else place) for place in places if place]
     named = [name for name in named if name.lower() not in ("none", "null")]
@@ -191,7 +196,8 @@ def error_object(body: Any) -> dict[str, Any]:
 
 
 def _inner(message: str, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The error of another server that a gateway passes on, in its message or in `metadata.raw`."""
+    """The error of another server that a gateway passes on in its message or in `metadata.raw`; None if there is
+    none."""
     metadata = facts.get("metadata")
     raw = metadata.get("raw") if isinstance(metadata, Mapping) else None
     for text in (raw, message):
@@ -226,9 +232,10 @@ def _own_words(message: str, facts: Mapping[str, Any]) -> str:
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Seconds to wait, 0 or more, from the headers of a response; None where they name no valid time.
+    """Seconds to wait before the next request, 0 or more, from a response's headers; None if they name no valid time.
 
-    Understands `retry-after-ms`, and `retry-after` in seconds or as a date.
+    Understands `retry-after-ms`, and `retry-after` in seconds or as a date. `now` is the present time in seconds since
+    1970, by default that of the clock.
 
     >>> retry_after({"retry-after": "2.5"}), retry_after({"retry-after-ms": "40"}), retry_after({"retry-after": "soon"})
     (2.5, 0.04, None)
@@ -256,7 +263,8 @@ def _number(text: str | None) -> float | None:
 
 
 def counts(refusal: Refusal) -> tuple[int | None, int | None]:
-    """The tokens of the prompt and of the window, each None where the error does not name it."""
+    """The number of tokens in the prompt, and the maximum that the server accepts, from its error; None for an unknown
+    one."""
     prompt, limit = refusal.facts.get("n_prompt_tokens"), refusal.facts.get("n_ctx")
     if isinstance(prompt, int) and isinstance(limit, int):
         return prompt, limit

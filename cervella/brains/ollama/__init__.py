@@ -1,1 +1,1 @@
-"""Ollama, through its own /api/chat."""
+"""Answers with a model of an Ollama server, through Ollama's own API."""

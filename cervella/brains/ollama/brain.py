@@ -1,4 +1,7 @@
-"""Ollama, through its own client and its own API, /api/chat: only there can a request set the size of the window."""
+"""Answers with a model of an Ollama server, through Ollama's client and its own API (/api/chat).
+
+Of the APIs that Ollama has, only this one lets a request set the size of the window.
+"""
 
 from __future__ import annotations
 
@@ -36,11 +39,12 @@ if TYPE_CHECKING:
 _CANARY = "cervella-lantern"
 """A word that no template contains: in a rendered prompt it shows that the system message is there."""
 _KEPT_CONNECTIONS = 20
-"""Idle connections kept open, to a server on this machine too: each question is followed by other requests."""
+"""Maximum idle connections that are kept open, also to a server on this machine, because other requests follow each
+question."""
 _OLLAMAS_OWN = ("https://ollama.com", "https://api.ollama.com")
 _UNCUT = {"truncate": False, "shift": False}
-"""Makes a server report a prompt that is too long, and end an answer at the end of the window. Without these fields it
-drops the beginning of the prompt. Old servers ignore them."""
+"""Fields of a request. With them a server reports a prompt that is too long, and ends an answer at the end of the
+window. Without them it drops the beginning of the prompt. Old servers ignore them."""
 
 
 class OllamaBrain(HttpBrain["AsyncClient"]):
@@ -168,7 +172,10 @@ class OllamaBrain(HttpBrain["AsyncClient"]):
             self._meter.learn(sent.messages, seen)
 
     async def _learn_window(self, client: AsyncClient, asked: int) -> None:
-        """Read from /api/ps which window the server gave the model. `asked` is the window of the request, in tokens."""
+        """Ask the server with which window it loaded the model. `asked` is the window of the request, in tokens.
+
+        If the server's window is smaller, it is the largest window of all later requests.
+        """
         loaded = None
         with contextlib.suppress(Exception), anyio.fail_after(LISTING_SECONDS):  # an old server has no such list
             loaded = loaded_window(await _fetch(client, "GET", "/api/ps"), self.model)
@@ -195,7 +202,7 @@ class OllamaBrain(HttpBrain["AsyncClient"]):
         self._system_decided = facts.takes_system or self.remote
 
     async def _shown(self, client: AsyncClient) -> dict[str, Any]:
-        """The response of /api/show about the model; empty where the server has no such route."""
+        """The server's description of the model, from /api/show; empty if the server has no such route."""
         import ollama
 
         try:

@@ -30,9 +30,11 @@ def compose(
     cooldown: Cooldown,
     affordable: Callable[[Shielded, Prompt], bool] | None = None,
 ) -> Fallback:
-    """The fallback or router that is configured in [brains.NAME]; `shield` returns a member for its name.
+    """The fallback or router that is configured in [brains.NAME].
 
-    Raises ConfigError.
+    `options` are all [brains.NAME] tables. `shield` returns the member with a given name, `cooldown` records the brains
+    that failed, and `affordable` is the budget check of a router. Raises ConfigError for a table with a wrong key or
+    value, or without members.
     """
     kind, own = kind_of(name, options), options.get(name, {})
     for key in own:

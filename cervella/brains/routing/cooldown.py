@@ -1,4 +1,4 @@
-"""A circuit breaker for each brain: a brain that failed is not asked for a while, then with one probe."""
+"""Lets each brain that failed rest for a while (a circuit breaker). Then one question, the probe, tests the brain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Rest:
 
 
 class Cooldown:
-    """The resting brains, by name. Thread-safe. `seconds` is the length of the first rest."""
+    """The brains that rest after a failure, by name. Thread-safe. `seconds` is the length of a brain's first rest."""
 
     def __init__(self, seconds: float = FIRST_REST, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -44,7 +44,10 @@ class Cooldown:
             return True
 
     def failed(self, name: str, *, seconds: float | None = None) -> None:
-        """Let the brain rest: for twice its last rest, or for `seconds`, as the engine asked, if longer."""
+        """Let the brain rest for the first time, or for twice its last rest.
+
+        `seconds` is the wait that the server asked for, at most ten minutes: the rest has at least this length.
+        """
         with self._lock:
             former = self._resting.get(name)
             rest = self._seconds if former is None else min(2 * former.seconds, max(LONGEST_REST, self._seconds))

@@ -1,4 +1,4 @@
-"""Asks several brains in order, until one answers. A brain that fails after its first token has no successor."""
+"""Asks several brains in order, until one answers. If a brain fails after its first token, no other brain is asked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _THE_BRAINS_OWN = (BrainResponseError.code, "model_missing", "model_not_loaded")
 question."""
 _NONE_ANSWERED = "no_brain_answered"
 _SHARE = 0.5
-"""Share of the caller's remaining time for a brain's first token, if other members follow it."""
+"""The share of the caller's remaining time within which a brain must give its first token, if other brains follow
+it."""
 
 
 class Shielded(Protocol):
@@ -49,7 +50,7 @@ class Shielded(Protocol):
     def capabilities(self) -> frozenset[str]: ...
     @property
     def brain(self) -> Any:
-        """The brain inside the shield."""
+        """The brain inside the shield; a group returns itself."""
         ...
 
     async def fit(self, prompt: Prompt) -> Fitted: ...
@@ -89,7 +90,7 @@ class Fallback:
 
     @property
     def context_tokens(self) -> int | None:
-        """The largest window of its members; None if a member names none."""
+        """The largest context window of its members, in tokens; None if a member names none."""
         windows = [member.context_tokens for member in self.members]
         return None if None in windows else max(window for window in windows if window is not None)
 
@@ -112,7 +113,8 @@ class Fallback:
         raise _none_answered(failures, ())
 
     async def fit(self, prompt: Prompt) -> Fitted:
-        """The prompt in the form for the first member whose window it fits."""
+        """The prompt as the first member would get it that can answer it: without what it may not see, cut to its
+        window."""
         for member in self.members[:-1]:
             try:
                 return await member.fit(prompt)
@@ -195,7 +197,7 @@ async def in_order(
 
 
 def _routed(prompt: Prompt, failures: Sequence[tuple[str, CervellaError]]) -> Prompt:
-    """The prompt with the reason for asking this brain in its hints."""
+    """The prompt for the next member: its hints contain the failures so far as the reason why this member is asked."""
     if not failures:
         return prompt
     reason = "; ".join(f"{name}: {error.code}" for name, error in failures)

@@ -33,11 +33,11 @@ _CONDITIONS = (*_FLAGS, *(f"{name}_{side}" for name in _BOUNDS for side in ("abo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One line of the routing table."""
+    """A rule of a router: the conditions for it, and the brain or tier that it chooses."""
 
     name: str
     to: str
-    """`own`, `strong`, or the name of a brain."""
+    """The tier that answers, `own` or `strong`, or the name of a brain."""
     when: Mapping[str, Any] = field(default_factory=dict)
     """Conditions that must all be true. Without conditions the rule always applies."""
     reason: str = ""
@@ -56,14 +56,14 @@ class RouteDecision:
     rule: str
     reason: str
     features: Mapping[str, Any]
-    """The values that the rules compare."""
+    """The properties of the prompt that the rules compare: see `features_of`."""
     order: tuple[str, ...] = ()
     """Names of the brains in the order in which they are asked, until one answers."""
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Names of the brains that can't or may not answer, each with the reason."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
+        """The decision as a dict of plain values that can be written as JSON."""
         return {**asdict(self), "order": list(self.order)}
 
 
@@ -128,7 +128,7 @@ class Router(Fallback):
         )
 
     async def fit(self, prompt: Prompt) -> Fitted:
-        """The prompt in the form for the chosen brain."""
+        """The prompt as the chosen brain would get it: without the parts that it may not see, cut to its window."""
         decision = await anyio.to_thread.run_sync(self.decide, prompt)
         return await self._members[decision.brain].fit(prompt)
 
@@ -181,7 +181,10 @@ _ROOM = 1024
 
 
 def features_of(prompt: Prompt) -> dict[str, Any]:
-    """The values that the rules compare. Tokens are ceil(characters / 3) of the whole prompt."""
+    """The properties of a prompt that the rules compare, by name. A property that is unknown is None.
+
+    `tokens` is ceil(characters / 3) of the whole prompt; `tokens_needed` includes the answer.
+    """
     lang = language_in(prompt.hints)
     intents = lang.intents(prompt.question) | ({"code"} if fences(prompt.question) else set())
     tokens = estimate_tokens(render(prompt))

@@ -1,4 +1,5 @@
-"""One call of one engine: its time limits, its end, and its Attempt for the ledger."""
+"""Runs one call of a brain: applies the time limits, checks the answer, and reports an Attempt to the ledger of
+costs."""
 
 from __future__ import annotations
 
@@ -43,7 +44,11 @@ _CLOSING_SECONDS = 5.0
 
 
 class Call:
-    """One call of an engine. Reports its Attempt exactly once, at its end, also after an error or a cancellation."""
+    """One call of a brain.
+
+    It gives its `Attempt` (the record of the call) to `report` exactly once, at its end, also after an error or a
+    cancellation.
+    """
 
     def __init__(
         self,
@@ -62,9 +67,9 @@ class Call:
         self._started = time.monotonic()
         self._first_token: float | None = None
         self._streamed: list[str] = []
-        """All text of the brain, with its thoughts."""
+        """All text that the brain has streamed, thoughts included."""
         self._held: list[str] = []
-        """White space before the first word. An answer of white space alone counts as empty."""
+        """White space before the first word, not yet yielded: an answer of white space alone counts as empty."""
         self._text: list[str] = []
         """The text that was yielded to the caller: the answer without thoughts."""
         self._thoughts = ThoughtFilter(inside=bool(optional_members(brain).opens_thinking))
@@ -75,7 +80,7 @@ class Call:
         self._events: AsyncIterator[BrainEvent] | None = None
 
     async def open(self) -> AnswerEvent:
-        """The first event. The call is closed if an exception comes instead."""
+        """Start the brain, and return its first event. If this raises an exception, the call is closed first."""
         try:
             return await self.next()
         except BaseException:
@@ -83,10 +88,10 @@ class Call:
             raise
 
     async def next(self) -> AnswerEvent:
-        """The next event, checked. Raises only BrainError.
+        """The next event, after the checks of this class. Raises only BrainError.
 
-        After the first text it is a StreamInterruptedError, or a PersonaTruncatedError if the soul was cut: then the
-        text is no part of an answer.
+        An error after the first text is a StreamInterruptedError, or a PersonaTruncatedError if the soul (the system
+        prompt) was cut: then the text is no part of an answer.
         """
         try:
             return await self._next()
@@ -127,7 +132,7 @@ class Call:
                 raise self._broken(f"yielded {type(event).__name__}, which is no brain event")
 
     def _ended_by(self, failure: BrainError) -> BrainError:
-        """The failure for the caller: without keys, with the text that was yielded before it."""
+        """The error to raise for a failure: without keys, and with the text that was yielded before it."""
         if isinstance(failure, StreamInterruptedError) and self._streamed:
             failure.partial = "".join(self._text)
             if not self._text and isinstance(failure.__cause__, BrainError):
@@ -145,7 +150,7 @@ class Call:
         return self._begun(self._thoughts.feed(text) if self._thinks_aloud else text)
 
     def _begun(self, text: str) -> str:
-        """The text with the white space before it; empty until the first word."""
+        """The text, after the white space that was held back before it; empty until the first word of the answer."""
         if not self._text and is_blank(text):
             self._held.append(text)
             return ""
@@ -154,7 +159,8 @@ class Call:
         return text
 
     def _rest(self, done: Completion) -> str:
-        """The text after the last delta: text held back so far and, for a refusal, a sentence that reports it."""
+        """The text after the last delta: the text that was held back and, if the model refused, a sentence that says
+        so."""
         rest = self._begun(self._thoughts.end())
         if rest:
             self._given(rest)
@@ -210,7 +216,10 @@ class Call:
         return Finished(completion=replace(completion, text=text, finish_reason=ending, model=model, flags=flags))
 
     def _check_whole(self, ending: Any) -> None:
-        """Raise BrainResponseError if the answer is empty, or if the engine stopped before its end."""
+        """Raise BrainResponseError if the answer is empty, or if it is not complete.
+
+        `ending` is the reason for its end that the brain reported.
+        """
         longer = f"Raise max_output_tokens in [brains.{self._brain.name}]"
         if ending not in WHOLE:
             word = f"{ending!r:.60}"
@@ -311,7 +320,8 @@ class Call:
         return usage, usage != self._usage
 
     async def close(self) -> None:
-        """Stop the engine, even if the caller is cancelled. A call that had not ended is reported as cancelled."""
+        """Close the brain's stream, even if the caller is cancelled. A call that had not ended is reported as
+        cancelled."""
         aclose: Any = getattr(self._events, "aclose", None)
         if aclose is not None:
             with anyio.move_on_after(_CLOSING_SECONDS, shield=True), contextlib.suppress(Exception):

@@ -20,7 +20,7 @@ _TEMPLATE_TOKENS = 64
 
 
 def location_of(brain: Brain, configured: Location | None = None) -> Location:
-    """The location of a brain: `configured`, else the brain's own, else `cloud`.
+    """The location of a brain: `configured` (the one that the owner set), else the brain's own, else `cloud`.
 
     A brain with `remote` set is always `cloud`.
     """
@@ -37,7 +37,8 @@ class Fitted:
     prompt: Prompt
     prompt_tokens: int
     limit_tokens: int | None
-    """The window less the tokens reserved for the answer; None if the brain names no window."""
+    """The maximum for `prompt_tokens`: the window less the tokens reserved for the answer. None if the brain names no
+    window."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Counts of the removed parts: `passages_withheld`, `turns_withheld` and `secrets_masked` for privacy,
     `passages_dropped` and `turns_dropped` to fit the window."""
@@ -83,11 +84,14 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
 async def fit(
     prompt: Prompt, brain: Brain, location: Location, *, exact: bool = True, remind_every: int | None = None
 ) -> Fitted:
-    """Remove what the brain may not see, then cut the prompt to its window: the lowest passages, then the oldest turns.
+    """Remove from the prompt the parts that the brain may not see, then cut it to the brain's window.
 
-    The soul is never cut. Raises PromptTooLongError if soul, instructions and question alone do not fit. If `exact` is
-    false, the tokens of a prompt that certainly fits are estimated, because counting may be a request to the engine.
-    Every `remind_every` turns the soul is repeated in the last user turn, if it fits.
+    The lowest-ranked passages are left out first, then the oldest turns. The soul (the system prompt) is never cut.
+    Raises PromptTooLongError if soul, instructions and question alone do not fit.
+
+    If `exact` is false, the tokens of a prompt that certainly fits are estimated, because counting may be a request to
+    the engine. Every `remind_every` turns the soul is repeated in the last user turn, if it fits; with None it never
+    is.
     """
     if prompt.images and "images" not in optional_members(brain).capabilities:
         cure = "Ask without images, or ask a brain that accepts images."
@@ -144,7 +148,8 @@ async def _tokens(prompt: Prompt, brain: Brain, limit: int | None, *, exact: boo
 
 
 def _reminded(prompt: Prompt, every: int | None) -> Prompt | None:
-    """The prompt with the soul repeated before the instructions; None if this turn needs no reminder."""
+    """The prompt with the soul repeated before the instructions; None if the number of past turns requires no
+    reminder."""
     past = len(turns(prompt.history))
     if not every or not past or past % every or not prompt.system:
         return None
@@ -176,13 +181,16 @@ def _refused(brain: Brain, what: str, remedy: str, *, code: str | None = None) -
 
 
 def _room(prompt: Prompt, brain: Brain, window: int) -> int:
-    """Tokens of the window that are reserved for the answer."""
+    """Tokens of the window reserved for the answer: the prompt's maximum, else the brain's, else 1024 or a quarter."""
     asked = prompt.max_output_tokens or optional_members(brain).max_output_tokens
     return int(asked) if asked else min(1024, window // 4)
 
 
 def _less(prompt: Prompt, count: int) -> tuple[Prompt, dict[str, int]]:
-    """The prompt without `count` of its parts, the lowest passages and then the oldest turns, and their numbers."""
+    """The prompt without `count` of its parts: first the lowest-ranked passages, then the oldest turns.
+
+    The second value has the numbers of removed passages and turns, without zeros.
+    """
     passages = min(count, len(prompt.passages))
     older = count - passages
     shorter = without(prompt, prompt.marks[len(prompt.marks) - passages :])

@@ -27,21 +27,25 @@ from cervella.types.deadline import Deadline
 _logger = logging.getLogger("cervella")
 
 _FIRST_WAIT, _LONGEST_WAIT, _JITTER = 0.2, 8.0, 0.3
-"""Seconds of a retry: the first wait, doubled each time; the longest wait; the maximum random addition."""
+"""Seconds to wait before a retry: the first wait, which is doubled for each further retry; the longest wait; the
+maximum of a random time that is added."""
 
 Guard = Callable[[Brain, Prompt], Awaitable[None] | None]
-"""A callback before each call of an engine. It raises BudgetError to prevent the call."""
+"""A function that is called, and awaited if it is async, before each call of a brain. It raises BudgetError to forbid
+the call."""
 
 
 class Shield:
-    """A wrapper around one brain. Its attempts are in the Completion, or in the error of a failed answer.
+    """A wrapper around one brain, with the rules that are the same for every brain.
 
     `first_token_timeout` and `idle_timeout` are seconds, for the first text and between two deltas. `retries` is the
     number of further calls before the first token, after retryable errors. There is no retry if the server's
-    Retry-After is longer than the time left or than `first_token_timeout`. Every `remind_every` turns the soul is
-    repeated in the last user turn, if it fits the window.
+    Retry-After is longer than the time left or than `first_token_timeout`. Every `remind_every` turns the soul (the
+    system prompt) is repeated in the last user turn, if it fits the window; with None it never is.
 
-    `location` is set by the owner and overrules the brain's own, but a brain with `remote` set is always cloud.
+    `location` is set by the owner and overrules the brain's own, but a brain with `remote` set is always cloud. `guard`
+    may forbid a call. `on_attempt` is called with the record of each call (`Attempt`) at its end. The records are also
+    in the Completion, or in the error of a failed answer.
     """
 
     def __init__(
@@ -86,7 +90,8 @@ class Shield:
         return frozenset(optional_members(self.brain).capabilities)
 
     async def fit(self, prompt: Prompt) -> Fitted:
-        """The prompt in the form that this brain would get. Raises PromptTooLongError."""
+        """The prompt as this brain would get it: without the parts that it may not see, cut to its window. Raises
+        BrainError."""
         with contextlib.suppress(BrainError):  # a question would raise the same error
             await self._prepare()
         try:
@@ -106,8 +111,11 @@ class Shield:
     async def stream(
         self, prompt: Prompt, /, *, timeout: Deadline | float | None = None
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of the brain's answer. `timeout` is for the whole answer, in seconds; a Deadline may also limit
-        the time to the first text."""
+        """The events of the brain's answer.
+
+        `timeout` is for the whole answer, in seconds; None for no limit. A Deadline may also limit the time to the
+        first text.
+        """
         import stamina  # imported at the first question, because importing it takes some milliseconds
 
         # stamina logs each retry as a warning; without a handler Python would print it on the user's terminal.

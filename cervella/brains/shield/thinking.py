@@ -1,4 +1,4 @@
-"""Removes a model's thoughts from its answer while the answer streams."""
+"""Removes a model's thoughts (`<think>…</think>`) from its answer while the answer streams."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LONGEST = max(map(len, _BEGINNINGS))
 
 
 class ThoughtLeakedError(Exception):
-    """A thought without an opening tag has ended after its beginning was returned as the answer."""
+    """A closing tag came without an opening one: the text that was already returned as the answer was a thought."""
 
 
 class ThoughtFilter:
@@ -39,7 +39,8 @@ class ThoughtFilter:
         self._returned = False
 
     def feed(self, chunk: str) -> str:
-        """The part of the text so far that is certainly outside a thought, without text returned before."""
+        """Add a chunk. Returns the new text that is certainly outside a thought; a possible beginning of a tag is held
+        back."""
         text, out, start = self._held + chunk, "", 0
         for tag in _TAG.finditer(text):
             if tag["opener"] and not self.inside:
@@ -58,7 +59,7 @@ class ThoughtFilter:
         return self._shown(out)
 
     def end(self) -> str:
-        """The text that is still held, at the end of the answer."""
+        """End the answer. Returns the text that was held back; empty if the answer ends inside a thought."""
         held, self._held = self._held, ""
         if self.inside:
             self.removed += 1

@@ -1,1 +1,1 @@
-"""vLLM, and every server that speaks OpenAI's chat completions."""
+"""Answers with a model of vLLM, or of another server with OpenAI's chat completions API."""

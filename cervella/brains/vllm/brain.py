@@ -1,4 +1,4 @@
-"""vLLM, and every other server with OpenAI's chat completions API: llama.cpp, LM Studio, TGI, …"""
+"""Answers with a model of vLLM, or of any server with OpenAI's chat completions API: llama.cpp, LM Studio, TGI, …"""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _KEY = "VLLM_API_KEY"
 _NO_SUCH_ROUTE = (404, 405, 501)
 """HTTP statuses of a route that the server does not have."""
 _WINDOWS = ("max_model_len", "loaded_context_length", "context_length", "max_context_length")
-"""Keys for the window in a list of models. The window that the server uses comes before the one of the model."""
+"""Keys by which servers name the window in their list of models, in the order in which they are looked up: the window
+that the server uses comes before the one that the model was trained with."""
 
 
 class VllmBrain(HttpBrain["AsyncOpenAI"]):
@@ -155,7 +156,8 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         return None if prompt.images else await self._counted(client, self._messages(prompt)[0])
 
     async def _counted(self, client: AsyncOpenAI, messages: Sequence[Message]) -> int | None:
-        """Tokens of the messages in the model's template; None if the server can't count them (vLLM can)."""
+        """The number of tokens that the messages have in the model's template; None if the server can't count (vLLM
+        can)."""
         import openai
 
         system = "\n\n".join(message.content for message in messages if message.role == "system")
@@ -175,9 +177,10 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         return tokens if self._counts else None
 
     async def _try_system(self, client: AsyncOpenAI) -> None:
-        """Decide whether the soul goes into the first user turn: the template refuses a system message, or ignores it.
+        """Decide whether the soul (the system prompt) is sent as a system message or in the first user turn.
 
-        A template ignores it if a longer system message does not add tokens.
+        It is sent in the first user turn if the model's template refuses a system message, or ignores it. A template
+        ignores it if a longer system message does not add tokens.
         """
         import openai
 
@@ -244,7 +247,8 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
 
 
 def _body(response: Any) -> Any:
-    """The whole body of a response: the client's exception keeps only its `error`."""
+    """The JSON body of a response; None for other bodies. The client's exception contains only the field `error` of
+    it."""
     try:
         return None if response is None else response.json()
     except ValueError:
@@ -286,7 +290,8 @@ def _usage_of(usage: Any) -> Usage:
 
 
 def _count(counts: Any, name: str) -> int | None:
-    """A number of tokens. Some servers write it as a string or with a decimal point."""
+    """The number of tokens under `name`; None if missing or no number. Some servers write it as a string or with a
+    point."""
     value = getattr(counts, name, None)
     try:
         return None if value is None or isinstance(value, bool) else int(value)
