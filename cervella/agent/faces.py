@@ -39,7 +39,8 @@ class SessionOptions(_CommonOptions, total=False):
     """The options of a question in a session. All are optional."""
 
     batch: bool
-    """True if no person is waiting for the answer; a router may use this. Default: false; true in `batch`."""
+    """True if no person is waiting for the answer. A router then may choose a slower or cheaper brain. The default is
+    False, and True for the questions of `Agent.batch`."""
     images: Iterable[Image] | None
     """Images that are sent with the question. Default: none."""
     review: bool | AnyBrain | None

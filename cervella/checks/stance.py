@@ -176,7 +176,7 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    """The opposite of asking: the text asserts `terms` and is not only a question."""
+    """Passes if the text states the `terms`; a text that only asks about them fails."""
     first = next((s for s in prose.sentences if re.search(r"\w", s.folded)), None)
     if first is not None and first.asks and len(prose.sentences) == 1:
         return False, f"asks: {first.folded[:60]}"

@@ -102,9 +102,9 @@ def find_citations(
 async def find_citations_within(
     seconds: float | None, text: str, sources: Mapping[str, Passage], lang: Language, **options: Any
 ) -> Citations:
-    """`find_citations` with a time limit in seconds; a long text is checked in a worker thread, off the event loop.
+    """Do the work of `find_citations` within `seconds`; a long text is checked in a worker thread, off the event loop.
 
-    If a check fails, no claim is checked: `supported` is None in every citation.
+    If the time is over or a check raises an error, no claim counts as checked: `supported` is None in every citation.
     """
     until = None if seconds is None else time.monotonic() + seconds
     work = partial(find_citations, text, sources, lang, until=until, **options)

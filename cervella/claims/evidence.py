@@ -166,7 +166,7 @@ class Source:
 
     @cached_property
     def folded(self) -> str:
-        """Path, heading, lead and text, folded."""
+        """The path, heading, lead and text of the passage, joined and folded: lower case, without accents."""
         one = self.passage
         return fold(f"{one.path}\n{one.heading}\n{one.lead}\n{one.text}")
 
@@ -301,7 +301,7 @@ class Evidence:
 
     @cached_property
     def scale(self) -> Scale:
-        """The weights of words among these passages and the others."""
+        """The weight of each stem: high where few of the passages of this answer contain it, cited or not."""
         return _scale_of(frozenset([*self.sources, *self._others]))
 
     @cached_property

@@ -48,8 +48,12 @@ _SHORTEST_ROOT = 5
 """Minimum number of letters of a stem that may have one more in another form of the word."""
 _LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
 """Maximum number of characters, and of figures, dates and quotations, of one claim that are checked."""
-_LONGEST_GIVEN, _MOST_QUOTES, _SHOWN = 30_000, 50, 80
-"""Maximum: characters of the question with earlier turns; quotations used to choose a quote; characters shown."""
+_LONGEST_GIVEN = 30_000
+"""Characters of the question, with the turns before it, that a claim may repeat without a source."""
+_MOST_QUOTES = 50
+"""Quotations of an answer that are searched for in a passage, to choose the sentence that a citation shows."""
+_SHOWN = 80
+"""Characters of an unread claim that its finding shows."""
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 

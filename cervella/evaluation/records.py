@@ -58,7 +58,8 @@ class Output:
     turn: int
     """The turn of the conversation that it answers, 1-based."""
     asked_sha256: str
-    """A digest of the probe's own words and passages up to this turn. It shows whether a suite still asks the same."""
+    """The SHA-256 of the questions and passages of the probe up to this turn. If the suite changes one of them later,
+    the digest differs, and this answer is not used for the changed probe."""
     prompt_sha256: str
     """A digest of the messages as they were laid out, before a shield (the filter of local-only text and secrets in
     front of a brain) removed anything."""

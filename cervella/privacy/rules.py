@@ -123,7 +123,7 @@ def stems() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Patterns for one group of names of secrets."""
+    """The patterns that find one group of words for a secret, such as "password", with the value beside it."""
 
     kind: Kind
     says_enough: bool

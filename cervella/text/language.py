@@ -92,7 +92,7 @@ class Language:
 
     @cached_property
     def stop_words(self) -> frozenset[str]:
-        """Folded."""
+        """Function words, which no index and no query contains; folded: lower case, without accents."""
         return frozenset(map(fold, self.file("stop-words.txt")))
 
     @cached_property

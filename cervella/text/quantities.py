@@ -418,5 +418,5 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def _is_short(name: str) -> bool:
-    """Whether a word or sign that multiplies a figure may also be a unit: `k`, `m`."""
+    """Whether a multiplier is so short that it may be a unit of measure instead: `m` is million or metre."""
     return name in units_file()["multiples"] or re.fullmatch(words_around("short"), name) is not None

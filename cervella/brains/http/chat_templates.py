@@ -37,7 +37,8 @@ _FIRST = re.compile(r"messages\s*\[\s*0\s*\]")
 _REST = re.compile(r"messages\s*\[\s*1\s*:\s*\]")
 _SET_REST = re.compile(rf"set\s+([\w.]+)\s*=\s*{_REST.pattern}")
 _FURTHER = re.compile(r"\band\b|\bloop\.(?!index0\s*%)")
-"""Finds a condition that also depends on something other than the role of the message."""
+"""Finds a condition of a template that depends on more than the role of a message, for example on its position: what
+such a template prints can't be told from the role alone."""
 _OPENS = frozenset(("if", "for", "range", "with", "macro", "define", "block"))
 _CLOSES = frozenset(("end", "endif", "endfor", "endwith", "endmacro", "endblock"))
 

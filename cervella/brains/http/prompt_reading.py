@@ -105,9 +105,10 @@ class PromptReading:
             return None
 
     async def _counted(self, client: Any, model: str, messages: Sequence[Message]) -> int | None:
-        """The tokens of the messages, counted by Ollama; None where it reports no count.
+        """The number of tokens of the messages, as Ollama counts them; None if it reports no count.
 
-        The server refuses to cut the messages and names their count, or reads them whole and generates one token.
+        The request forbids Ollama to cut the messages and asks for one token of answer: Ollama either refuses messages
+        that are too long, with their count in the error, or reads them all and reports the count.
         """
         body = {
             "model": model,

@@ -106,7 +106,10 @@ def brains_named(agent: Agent, brains: Sequence[AnyOne]) -> dict[str, AnyOne]:
 
 
 def systems_of(system: str, plan: Plan) -> dict[Condition, str]:
-    """The system prompt of each condition in the plan. `system` is the soul's own."""
+    """The system prompt for each condition of the plan: with the soul, without it, with its words in random order.
+
+    `system` is the prompt with the soul.
+    """
     every: dict[Condition, str] = {"soul": system, "none": "", "scrambled": scrambled(system, plan.seed)}
     return {condition: every[condition] for condition in plan.conditions}
 
