@@ -220,9 +220,16 @@ class Language:
         return self._abstains.fullmatch(first) is not None and not self._goes_on(first)
 
     def _goes_on(self, sentence: str) -> bool:
-        """Whether a figure follows a colon or a "but" in a folded sentence, and no negation: that part is an answer."""
+        """Whether a figure follows a colon or a "but" in a folded sentence, and no negation: that part is an answer.
+
+        After a colon a date is no answer: "I don't know: the note of 20 January is about parking only".
+        """
         turn = re.search(rf":|(?<!\w){self.review['turns']}", sentence)
-        rest = words(sentence[turn.end() :]) if turn else []
+        after = sentence[turn.end() :] if turn else ""
+        if turn and turn.group() == ":":
+            for start, end, _ in reversed(list(self.find_dates(after))):
+                after = after[:start] + after[end:]
+        rest = words(after)
         denying = frozenset(map(fold, self.review["negations"]))
         figures = self.numbers.keys() - self.review["no_figures"].split()
         return any(word.isdigit() or word in figures for word in rest) and denying.isdisjoint(rest)
