@@ -302,7 +302,8 @@ def test_what_would_fail_every_question_fails_once(home: Path, capsys: pytest.Ca
 
 
 SLOW = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it runs in the background
 import cervella.testing
 async def slowly(self, prompt, /, stream=cervella.testing.EchoBrain.stream):
     await asyncio.sleep(0.1)
