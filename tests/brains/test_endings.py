@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -407,7 +408,7 @@ def test_no_message_over_the_wire_is_empty(
 def test_no_message_to_the_embedded_engine_is_empty(
     turns: list[tuple[str, str, tuple[Image, ...]]], system: str
 ) -> None:
-    engine: Any = SimpleNamespace(defuse=lambda text: (text, 0))
+    engine: Any = SimpleNamespace(control_tokens=re.compile("(?!)"))
     prompt = Prompt(system=system, question="E ora?", history=as_history([(q, a, ()) for q, a, _ in turns]))
     body, _ = EmbeddedBrain(model="nessuno.gguf")._request(engine, prompt)
     assert not [message for message in body["messages"] if _is_empty(message)]

@@ -17,6 +17,7 @@ from cervella.brains.embedded.engine import Engine, EngineFailure, EngineOptions
 from cervella.brains.embedded.gguf import GgufError, ModelFacts, read_facts
 from cervella.brains.embedded.warmth import Warmth, forget, json_bytes
 from cervella.brains.http.failures import HttpFailures, Translated, checked, checked_async
+from cervella.brains.http.messages import defuse_control_tokens
 from cervella.brains.http.refusals import Refusal, error_object
 from cervella.errors import BrainError, BrainTimeoutError
 from cervella.prompt.layout import render
@@ -204,15 +205,9 @@ class EmbeddedBrain:
         self._engine = None
 
     def _request(self, engine: Engine, prompt: Prompt) -> tuple[dict[str, Any], dict[str, int]]:
-        messages, defused = [], 0
-        for message in render(prompt):
-            content = message.content
-            if message.role != "system":  # the soul belongs to the owner and is never changed
-                content, found = engine.defuse(content)
-                defused += found
-            messages.append({"role": message.role, "content": content})
+        messages, defused = defuse_control_tokens(render(prompt), engine.control_tokens)
         body: dict[str, Any] = {
-            "messages": messages,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
             "max_tokens": prompt.max_output_tokens or self._max_output_tokens,
             "seed": int(prompt.hints.get("seed", self._seed)),
             "stream": True,

@@ -88,7 +88,9 @@ class Engine:
     def __init__(self, options: EngineOptions) -> None:
         self._key = secrets.token_urlsafe(32)
         spellings = sorted(read_control_tokens(options.path), key=len, reverse=True)
-        self._control = re.compile("|".join(map(re.escape, spellings))) if spellings else None
+        self.control_tokens = re.compile("|".join(map(re.escape, spellings)) or "(?!)")
+        """Finds the model's control tokens, which the engine obeys in any text; matches nothing if the model has
+        none."""
         file = os.stat(options.path)
         model = {"path": os.path.basename(options.path), "bytes": file.st_size, "written": file.st_mtime_ns}
         self.facts = {**asdict(options), **model, "batch": options.batch_tokens, "engine": version("xllamacpp")}
@@ -142,15 +144,6 @@ class Engine:
             yield link.name
         finally:
             link.unlink(missing_ok=True)
-
-    def defuse(self, text: str) -> tuple[str, int]:
-        """The text with a zero-width space inside each of the model's control tokens, and the number of these tokens.
-
-        The engine obeys control tokens in any text: a document with `<|im_end|>` could act as the system message.
-        """
-        if self._control is None:
-            return text, 0
-        return self._control.subn(lambda found: f"{found[0][0]}\u200b{found[0][1:]}", text)
 
 
 def _start(options: EngineOptions, key: str, links: str) -> Any:

@@ -32,11 +32,14 @@ _CONTROL = re.compile(
 )
 
 
-def defuse_control_tokens(messages: Iterable[Message]) -> tuple[tuple[Message, ...], int]:
+def defuse_control_tokens(
+    messages: Iterable[Message], control: re.Pattern[str] = _CONTROL
+) -> tuple[tuple[Message, ...], int]:
     """The messages with a zero-width space inside each control token, and the number of these tokens.
 
     Some servers obey control tokens in any text: a document with one could act as the system message. The system
-    message itself is never changed, because the soul belongs to the owner.
+    message itself is never changed, because the soul belongs to the owner. `control` finds the tokens of one model; by
+    default those of the common model families are found.
     """
     found = 0
 
@@ -46,7 +49,7 @@ def defuse_control_tokens(messages: Iterable[Message]) -> tuple[tuple[Message, .
         return f"{match[0][0]}\u200b{match[0][1:]}"
 
     changed = tuple(
-        message if message.role == "system" else replace(message, content=_CONTROL.sub(broken, message.content))
+        message if message.role == "system" else replace(message, content=control.sub(broken, message.content))
         for message in messages
     )
     return changed, found
