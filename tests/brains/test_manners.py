@@ -15,7 +15,8 @@ from hypothesis import given, strategies as st
 from cervella.agent.agent import Agent
 from cervella.brains import default_brain, load_brain
 from cervella.brains.http.clients import PerLoop, closing, get_json, is_loopback, location_of_url, shown_url
-from cervella.brains.http.messages import defuse_control_tokens, fold_system, merge_neighbours, refuses_system
+from cervella.brains.http.messages import defuse_control_tokens, fold_system, merge_neighbours, system_refused
+from cervella.brains.http.refusals import Refusal
 from cervella.brains.shield.shield import Shield
 from cervella.brains.shield.thinking import ThoughtFilter, ThoughtLeakedError
 from cervella.brains.vllm.brain import VllmBrain
@@ -274,7 +275,7 @@ async def _well(to: Connection) -> None:
     ],
 )
 def test_a_refusal_of_the_system_role_is_known(said: str) -> None:
-    assert refuses_system(said)
+    assert system_refused(Refusal(status=400, message=said), ())
 
 
 @pytest.mark.parametrize(
@@ -294,15 +295,15 @@ def test_a_refusal_of_the_system_role_is_known(said: str) -> None:
     ],
 )
 def test_an_error_that_only_speaks_of_a_system_is_no_refusal_of_its_role(said: str) -> None:
-    assert not refuses_system(said)
+    assert not system_refused(Refusal(status=400, message=said), ())
 
 
 def test_roles_that_do_not_alternate_say_nothing_of_the_system_role() -> None:
-    said = "Conversation roles must alternate user/assistant/user/assistant/..."
+    said = Refusal(status=400, message="Conversation roles must alternate user/assistant/user/assistant/...")
     parts: Any = (("system", "S"), ("assistant", "a"), ("user", "b"))
     messages = [Message(role=role, content=content) for role, content in parts]
-    assert not refuses_system(said, messages)
-    assert refuses_system(said, [messages[0], messages[2]])
+    assert not system_refused(said, messages)
+    assert system_refused(said, [messages[0], messages[2]])
 
 
 def test_neighbours_of_one_role_are_one_message() -> None:

@@ -55,18 +55,19 @@ def defuse_control_tokens(
     return changed, found
 
 
-def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 400) -> bool:
-    """Whether a server's error message says that its template does not support a system role.
+def system_refused(refusal: Refusal, sent: Sequence[Message]) -> bool:
+    """Whether a server refused the messages `sent` because its template does not support a system role.
 
-    `sent` are the messages of the request, `status` is the HTTP status. "Roles must alternate" says this only if the
-    user and assistant turns in `sent` do alternate: then the system message is the cause.
+    "Roles must alternate" says this only if the user and assistant turns in `sent` do alternate: then the system
+    message is the cause.
 
-    >>> refuses_system("System role not supported"), refuses_system("Conversation roles must alternate user/assistant/")
-    (True, True)
-    >>> refuses_system("This server does not support system_fingerprint.")
+    >>> system_refused(Refusal(status=400, message="System role not supported"), ())
+    True
+    >>> system_refused(Refusal(status=400, message="This server does not support system_fingerprint."), ())
     False
     """
-    if status not in _REFUSING:
+    message = refusal.message
+    if refusal.status not in _REFUSING:
         return False
     if "in source:" in message:  # llama.cpp quotes the template first, which may contain any words
         message = message.rpartition("Error:")[2]
@@ -76,11 +77,6 @@ def refuses_system(message: str, sent: Sequence[Message] = (), *, status: int = 
     turns = [message.role for message in sent if message.role != "system"]
     alternate = all(role == ("assistant" if number % 2 else "user") for number, role in enumerate(turns))
     return alternate and bool(_ORDER.search(text)) and not _OPTIONAL.search(text)
-
-
-def system_refused(refusal: Refusal, sent: Sequence[Message]) -> bool:
-    """Whether a server refused these messages because its template does not support a system role."""
-    return refuses_system(refusal.message, sent, status=refusal.status)
 
 
 def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
