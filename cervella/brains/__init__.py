@@ -6,7 +6,7 @@ import importlib
 import inspect
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
@@ -192,12 +192,16 @@ def _check(name: str, kind: str, factory: Any, own: Mapping[str, Any]) -> None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters if parameter.name not in ("self", "name")]
+    check_options(name, kind, own, sorted([*known, "kind", *SHIELD_OPTIONS, *COST_OPTIONS]))
+
+
+def check_options(name: str, kind: str, own: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ConfigError for the first option in `own`, the table of the brain `name`, that is not in `known`."""
     for key in own:
         if key not in known:
-            every = sorted([*known, "kind", *SHIELD_OPTIONS, *COST_OPTIONS])
             raise ConfigError(
                 f"The brain {name!r} has no option {key!r}.",
-                remedy=f"{did_you_mean(key, every)}Options of {kind!r}: {', '.join(every)}.",
+                remedy=f"{did_you_mean(key, known)}Options of {kind!r}: {', '.join(known)}.",
                 code="unknown_key",
             )
 

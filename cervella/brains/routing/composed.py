@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cervella.brains import check_options
 from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.fallback import Fallback, Shielded
 from cervella.brains.routing.router import TIERS, Router, rules_of
-from cervella.errors import ConfigError, did_you_mean
+from cervella.errors import ConfigError
 from cervella.types import Prompt
 
 COMPOSED = ("fallback", "router")
@@ -37,13 +38,7 @@ def compose(
     value, or without members.
     """
     kind, own = kind_of(name, options), options.get(name, {})
-    for key in own:
-        if key not in _KEYS[kind]:
-            raise ConfigError(
-                f"The brain {name!r} has no option {key!r}.",
-                remedy=f"{did_you_mean(key, _KEYS[kind])}Options of {kind!r}: {', '.join(_KEYS[kind])}.",
-                code="unknown_key",
-            )
+    check_options(name, kind, own, _KEYS[kind])
     if kind == "fallback":
         members = _names(name, "members", own.get("members", ()))
         if not members:
