@@ -145,9 +145,8 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
-    best = (
-        current if current >= 0 else _best(fits)
-    )  # the threshold only depends on outdated sources if there are no others
+    # The threshold only depends on outdated sources if there are no others.
+    best = current if current >= 0 else _best(fits)
     if best < _SURE:
         return fits, _WORDS
     return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.excerpt.outdated else 1)], _WORDS_SURE
@@ -199,7 +198,7 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
             wanted[announced] = None
         if excerpt.kind != "sentence":
             continue
-        if excerpt.text.rstrip("*_ ").endswith(":"):
+        if excerpt.announces:
             announces = [
                 other for other in fits if (other.excerpt.mark, other.excerpt.intro) == (excerpt.mark, excerpt.start)
             ]
@@ -219,9 +218,5 @@ def _without_dangling(chosen: Sequence[Fit]) -> list[Fit]:
     """The chosen excerpts without announcements, such as «Ecco il conto:» ("Here is the bill:"), that nothing
     follows."""
     announced = {(fit.excerpt.mark, fit.excerpt.intro) for fit in chosen}
-    kept = [
-        fit
-        for fit in chosen
-        if not fit.excerpt.text.rstrip("*_ ").endswith(":") or (fit.excerpt.mark, fit.excerpt.start) in announced
-    ]
+    kept = [fit for fit in chosen if not fit.excerpt.announces or (fit.excerpt.mark, fit.excerpt.start) in announced]
     return kept or list(chosen)

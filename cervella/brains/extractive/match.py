@@ -77,13 +77,9 @@ class Question:
         if "self" in self.asks:  # her name occurs all over her Constitution
             stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
         asked = frozenset(stems)
-        found = [
-            excerpt for excerpt in found if not self._is_header(excerpt) or self._names_datum(excerpt, asked, lang)
-        ]
-        found = list({excerpt.text: excerpt for excerpt in reversed(found)}.values())[
-            ::-1
-        ]  # of equal excerpts, only the first
-        self.excerpts = found
+        kept = [one for one in found if not self._is_header(one) or self._names_datum(one, asked, lang)]
+        first_of_equals = {excerpt.text: excerpt for excerpt in reversed(kept)}
+        found = self.excerpts = list(reversed(first_of_equals.values()))
         self._stems = [frozenset(lang.stems(excerpt.text)) for excerpt in found]
         above = {text for excerpt in found for text in (excerpt.context, excerpt.header)}
         cached = {text: frozenset(lang.stems(text)) for text in above}
@@ -190,10 +186,8 @@ class Question:
         shown = [name for name in self.asks - {"self"} if self._says(f"shows_{name}", folded)]
         merit = _CUE * len(shown) + _OPENING / (1 + excerpt.group)
         merit += _BOLD if "**" in excerpt.text else 0.0
-        flaws = [excerpt.text.rstrip("*_ ").endswith(end) for end in ("?", ":")] + [
-            "](" in excerpt.text,
-            len(stems) < 2,
-        ]
+        asks = excerpt.text.rstrip("*_ ").endswith("?")
+        flaws = (asks, excerpt.announces, "](" in excerpt.text, len(stems) < 2)
         return merit - _WEAK * sum(flaws)
 
     def points_back(self, excerpt: Excerpt) -> bool:

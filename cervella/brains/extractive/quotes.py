@@ -63,6 +63,11 @@ class Excerpt:
         return self.passage.status in ("superseded", "deprecated")
 
     @property
+    def announces(self) -> bool:
+        """Whether the excerpt ends with a colon, apart from marks of emphasis: what follows belongs to it."""
+        return self.text.rstrip("*_ ").endswith(":")
+
+    @property
     def context(self) -> str:
         """The headings above the excerpt, then the sentence that announces it, if there is one."""
         announced = self.passage.text[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
@@ -190,17 +195,18 @@ def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language) -
     `chosen` are the excerpts to quote, in the order of the passage; `group` contains all excerpts of the group. Empty
     if a check finds that the passage does not support the quotation.
     """
-    mark, passage = chosen[0].mark, chosen[0].passage
-    layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[chosen[0].kind]
-    block = _warned(layout(chosen, group), passage, lang)
-    if not _is_supported(block, mark, passage, lang):  # for example, a lone backtick turns the mark into code
-        block = _warned(re.sub("[`~]", "", _prose(chosen, group)), passage, lang)
-    return block if _is_supported(block, mark, passage, lang) else ""
+    first = chosen[0]
+    layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[first.kind]
+    block = _warned(layout(chosen, group), first, lang)
+    if not _is_supported(block, first, lang):  # for example, a lone backtick turns the mark into code
+        block = _warned(re.sub("[`~]", "", _prose(chosen, group)), first, lang)
+    return block if _is_supported(block, first, lang) else ""
 
 
-def _warned(block: str, passage: Passage, lang: Language) -> str:
-    """The block, with a warning before it if its source is outdated."""
-    if passage.status not in ("superseded", "deprecated"):
+def _warned(block: str, first: Excerpt, lang: Language) -> str:
+    """The block, with a warning before it if its source is outdated. `first` is its first excerpt."""
+    passage = first.passage
+    if not first.outdated:
         return block
     status = lang.status.get(passage.status, passage.status)
     if passage.date is None:
@@ -211,13 +217,13 @@ def _warned(block: str, passage: Passage, lang: Language) -> str:
     return f"{warning} {block}" if block[0] in "«“" else f"{warning}\n\n{block}"
 
 
-def _is_supported(block: str, mark: str, passage: Passage, lang: Language) -> bool:
+def _is_supported(block: str, first: Excerpt, lang: Language) -> bool:
     found = find_marks(block)
     claims = claims_of(block, lang, found)
     return (
         bool(claims)
-        and {item.mark for item in found} == {mark}
-        and supports("\n".join(claim.text for claim in claims), [passage], lang) is True
+        and {item.mark for item in found} == {first.mark}
+        and supports("\n".join(claim.text for claim in claims), [first.passage], lang) is True
     )
 
 
