@@ -116,13 +116,13 @@ def _frames(error: BaseException) -> list[str]:
 # Keys
 
 
-def known_keys(*variables: str | None, url: str | None = None) -> frozenset[str]:
+def known_keys(*variables: str, url: str | None = None) -> frozenset[str]:
     """The secrets that an error message could contain.
 
     These are the values of the given environment variables and of those with a name such as `…_API_KEY`, and the user,
     password and query values of `url` and of the proxy addresses.
     """
-    named = (os.environ.get(name, "").strip() for name in variables if name)
+    named = (os.environ.get(name, "").strip() for name in variables)
     found = {value for value in named if len(value) >= _RUN or not value.isalpha()}  # placeholders such as "EMPTY"
     for name, value in os.environ.items():
         if _IS_SECRET.search(name) and len(value) >= _RUN:

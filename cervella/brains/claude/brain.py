@@ -103,9 +103,8 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
             async for event in events:
                 if event.type == "message_start":
                     usage, answer.model = _usage_of(event.message.usage, Usage()), event.message.model or answer.model
-                    yield UsageUpdate(
-                        usage=replace(usage, output_tokens=None)
-                    )  # almost nothing is generated at this point
+                    # Almost nothing is generated at this point.
+                    yield UsageUpdate(usage=replace(usage, output_tokens=None))
                 elif event.type == "message_delta":
                     usage, answer.ending = _usage_of(event.usage, usage), event.delta.stop_reason or answer.ending
                     answer.refusal = _reason_of(event.delta) or answer.refusal
@@ -183,9 +182,8 @@ class ClaudeBrain(HttpBrain["AsyncAnthropic"]):
             return  # a request to Anthropic would need a valid key
         import httpx2
 
-        with contextlib.suppress(
-            httpx2.HTTPStatusError, ValueError
-        ):  # the server answers, but may have no list of models
+        # The server answers, but may have no list of models.
+        with contextlib.suppress(httpx2.HTTPStatusError, ValueError):
             self._get("/v1/models")
         if self._reading is not None:
             self._reading.check(self._failures(), key=self._key())

@@ -74,9 +74,9 @@ def login_of(url: str) -> tuple[str, str] | None:
     return (unquote(user), unquote(password)) if user or password else None
 
 
-def key_from(*variables: str | None) -> str | None:
+def key_from(*variables: str) -> str | None:
     """The value of the first of these environment variables that is set and not empty; None if none is."""
-    return next((value for name in variables if name and (value := os.environ.get(name, "").strip())), None)
+    return next((value for name in variables if (value := os.environ.get(name, "").strip())), None)
 
 
 def checked_variable(name: str | None) -> str | None:

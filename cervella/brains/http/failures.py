@@ -52,7 +52,7 @@ class HttpFailures:
     """The advice in the error for a server that does not answer: a sentence that says how to start it."""
     key_cure: str
     """The advice in the error for a key that is missing or refused: a sentence that says how to set it."""
-    key_variables: tuple[str | None, ...] = ()
+    key_variables: tuple[str, ...] = ()
     """The environment variables that may contain the brain's key."""
     extra: str | None = None
     """The extra in `pip install cervella[EXTRA]` that installs the packages that the brain needs."""
@@ -122,11 +122,8 @@ class HttpFailures:
                 prompt, limit = counts(refusal)
                 cure = f"Set context_tokens in {table} to the window of its server, shorten the question or the "
                 cure += "Constitution, or ask another brain."
-                what, facts = (
-                    f"refused the prompt as too long{detail}",
-                    {"prompt_tokens": prompt, "limit_tokens": limit},
-                )
-                return self._error(PromptTooLongError, what, cure, **facts)
+                facts = {"prompt_tokens": prompt, "limit_tokens": limit}
+                return self._error(PromptTooLongError, f"refused the prompt as too long{detail}", cure, **facts)
             case "missing":
                 return self.model_missing(detail)
             case "redirect":
