@@ -189,7 +189,7 @@ class Bookkeeping:
     def _reserve(self, brain: Brain, prompt: Prompt, location: Location, limits: list[Limit]) -> None:
         estimate = self._estimate(brain, prompt, location)
         if not limits:
-            return
+            return  # the estimate has loaded the price list, so that `on_attempt` need not load it on the event loop
         if estimate is None:
             if location == "cloud":
                 self._unknown(f"No price is known for {brain.model!r} of the brain {brain.name!r}", brain.name)
