@@ -28,8 +28,8 @@ from cervella.errors import (
 from cervella.prompt.layout import render
 from cervella.testing import check_brain
 from cervella.types import Attempt, Completion, Finished, Message, Passage, Prompt, TextDelta, Usage
-from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
-from tests.fixtures.wires import TEXT, WIRES, WORDS
+from tests.fixtures.fault_server import Connection, FaultServer, fault_server, says
+from tests.fixtures.wires import TEXT, WIRES, WORDS, well
 
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 CANARY = "canary-7f3a-not-a-key"
@@ -62,23 +62,6 @@ def answer(shield: Shield, prompt: Prompt = ONE, **options: Any) -> Completion:
         return events[-1].completion
 
     return asyncio.run(asyncio.wait_for(whole(), 60))
-
-
-def well(wire: Any, *, usage: bool = True, reason: str | None = None) -> Play:
-    async def play(to: Connection) -> None:
-        await wire.begin(to, usage=usage)
-        for word in WORDS:
-            await wire.word(to, word)
-        await wire.end(to, usage=usage, **({"reason": reason} if reason else {}))
-
-    return play
-
-
-def says(status: int, body: Any = "", **headers: str) -> Play:
-    async def play(to: Connection) -> None:
-        await to.status(status, body, **headers)
-
-    return play
 
 
 # All is well

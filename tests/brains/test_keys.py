@@ -19,7 +19,7 @@ from cervella.brains.shield.shield import Shield
 from cervella.cli import main
 from cervella.errors import BrainError, CervellaError, StreamInterruptedError
 from cervella.types import Prompt
-from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
+from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server, says
 from tests.fixtures.key_walk import keys_in, leaks, reached, spellings
 from tests.fixtures.wires import WIRES
 
@@ -91,13 +91,6 @@ def all_of(wire: Any, said: str) -> dict[str, Play]:
 
     scenes = (in_stream, after_words, broken_json, no_json, headers, reset_midway, reset_first)
     return dict(zip(SCENES, scenes, strict=True))
-
-
-def says(status: int, body: Any) -> Play:
-    async def play(to: Connection) -> None:
-        await to.status(status, body)
-
-    return play
 
 
 async def read(stream: Any) -> None:

@@ -19,8 +19,8 @@ from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError
 from cervella.testing import ScriptedBrain
 from cervella.types import Finished, Prompt
-from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
-from tests.fixtures.wires import TEXT, WIRES, WORDS
+from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server, says
+from tests.fixtures.wires import TEXT, WIRES, well
 
 DATA = Path(__file__).parents[1] / "data"
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
@@ -55,23 +55,6 @@ def server() -> Iterator[FaultServer]:
 def wire(request: pytest.FixtureRequest, server: FaultServer) -> Any:
     WIRES[request.param].beside(server)
     return WIRES[request.param]
-
-
-def says(status: int, body: Any) -> Play:
-    async def play(to: Connection) -> None:
-        await to.status(status, body)
-
-    return play
-
-
-def well(wire: Any) -> Play:
-    async def play(to: Connection) -> None:
-        await wire.begin(to)
-        for word in WORDS:
-            await wire.word(to, word)
-        await wire.end(to)
-
-    return play
 
 
 async def who(brain: Any) -> str:

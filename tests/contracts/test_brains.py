@@ -14,22 +14,16 @@ from cervella.brains.routing.router import TIERS, Router
 from cervella.brains.shield.shield import Shield
 from cervella.protocols import Brain
 from cervella.testing import EchoBrain, ScriptedBrain, check_brain
-from tests.fixtures.fault_server import Connection, fault_server
-from tests.fixtures.wires import WIRES, WORDS
+from tests.fixtures.fault_server import fault_server
+from tests.fixtures.wires import WIRES, well
 
 
 @contextmanager
 def _over_http(name: str) -> Iterator[Brain]:
     wire = WIRES[name]
 
-    async def play(to: Connection) -> None:
-        await wire.begin(to)
-        for word in WORDS:
-            await wire.word(to, word)
-        await wire.end(to)
-
     with fault_server() as server:
-        server.scenes = [play]
+        server.scenes = [well(wire)]
         wire.beside(server)
         yield wire.brain(server)
 
