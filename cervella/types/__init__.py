@@ -130,13 +130,12 @@ class Retrieval(Sequence[Passage]):
         return short_repr(self, "query", "passages", "confidence", "abstain")
 
     def __str__(self) -> str:
-        places = (f"{n}. {p.path}:{p.start_line}-{p.end_line}" for n, p in enumerate(self.passages, 1))
+        places = (f"{n}. {_place(p)}" for n, p in enumerate(self.passages, 1))
         return "\n".join(places) or "no passages"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
-            (n, f"{p.score:.2f}", f"{p.path}:{p.start_line}-{p.end_line}", p.heading, p.date or "", p.status)
-            for n, p in enumerate(self.passages, 1)
+            (n, f"{p.score:.2f}", _place(p), p.heading, p.date or "", p.status) for n, p in enumerate(self.passages, 1)
         ]
 
     def _repr_markdown_(self) -> str:
@@ -350,6 +349,10 @@ def _citation(state: dict[str, Any]) -> Citation:
     return Citation(**state)
 
 
+def _place(cited: Passage | Citation) -> str:
+    return f"{cited.path}:{cited.start_line}-{cited.end_line}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Duration of the stages of one answer, in seconds. None if a stage did not happen."""
@@ -405,19 +408,14 @@ class Reply:
         return short_repr(self, "text", "citations", "passages", "brain", "model", "abstained", "flags", "id")
 
     def __str__(self) -> str:
-        sources = [
-            f"[{one.mark}] {one.path}:{one.start_line}-{one.end_line}{f'  ({one.doubt})' if one.doubt else ''}"
-            for one in self.citations
-        ]
+        sources = [f"[{one.mark}] {_place(one)}{f'  ({one.doubt})' if one.doubt else ''}" for one in self.citations]
         return "\n".join([self.text, *([""] if sources else []), *sources])
 
     def _repr_markdown_(self) -> str:
         lines = [self.text, ""]
         for citation in self.citations:
             warning = f" *({citation.doubt})*" if citation.doubt else ""
-            lines.append(
-                f"- **[{citation.mark}]** `{citation.path}:{citation.start_line}-{citation.end_line}`{warning}"
-            )
+            lines.append(f"- **[{citation.mark}]** `{_place(citation)}`{warning}")
         if self.review is not None:
             lines += ["", f"**{self.review.headline()}**"]
             lines += [f"- «{issue.text}»: {issue.problem}" for issue in self.review.issues]
@@ -429,7 +427,7 @@ class Reply:
         for citation in self.citations:
             passage = shown.get((citation.path, citation.start_line))
             warning = f" ({citation.doubt})" if citation.doubt else ""
-            title = f"[{citation.mark}] {citation.path}:{citation.start_line}-{citation.end_line}{warning}"
+            title = f"[{citation.mark}] {_place(citation)}{warning}"
             text = passage.text if passage else citation.quote
             parts.append(html_details(title, html_passage(text, citation.start_line, citation.quote)))
         if self.review is not None:
