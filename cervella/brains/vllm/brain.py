@@ -116,7 +116,7 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
     async def _learn(self) -> None:
         client = await self._clients.get()
         listed = await self._listed(client)
-        one = next((m for m in listed if self._named in (m["id"], *m.get("aliases", ()))), None)
+        one = self._own_entry(listed)
         if self._named is None:
             if not listed:
                 raise self._missing([])
@@ -138,6 +138,10 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
             if error.status_code in _NO_SUCH_ROUTE:
                 return []
             raise
+
+    def _own_entry(self, models: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+        """The entry of the configured model, under its name or an alias; None if it is not listed."""
+        return next((m for m in models if self._named in (m["id"], *m.get("aliases", ()))), None)
 
     async def _models(self, client: AsyncOpenAI) -> list[str]:
         return [str(model["id"]) for model in await self._listed(client)]
@@ -214,7 +218,7 @@ class VllmBrain(HttpBrain["AsyncOpenAI"]):
         if not_found and openai_address(self._url):
             raise self._missing([])
         models = _models_of(listed)
-        if self._named and models and not any(self._named in (m["id"], *m.get("aliases", ())) for m in models):
+        if self._named and models and self._own_entry(models) is None:
             raise self._missing([str(model["id"]) for model in models])
 
     def _connect(self, key: str | None) -> AsyncOpenAI:
