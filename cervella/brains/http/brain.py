@@ -241,14 +241,9 @@ class HttpBrain(Generic[C]):
                             if not held:
                                 yield TextDelta(text=event)
             except Exception as error:
-                refusal = None if answer.texts else self._refusal(error)
-                if refusal is None:
+                if answer.texts or not await self._folds(client, sent, error):
                     raise
-                if refusal.category == "missing":
-                    raise await self._model_missing(client, refusal) from error
-                if self._folded or not self._may_fold or not system_refused(refusal, sent.messages):
-                    raise
-                self._folded, answer = True, None
+                answer = None
         if answer.ending is None:
             raise self._failures().unended(answer.text)
         await self._check_read(client, sent, answer)
@@ -270,6 +265,21 @@ class HttpBrain(Generic[C]):
                 flags={**sent.flags, **answer.flags, **folded},
             )
         )
+
+    async def _folds(self, client: C, sent: Sent, error: Exception) -> bool:
+        """Whether the prompt is to be sent again with the soul in the first user turn, because of this error.
+
+        Raises the BrainError for a model that the server does not have.
+        """
+        refusal = self._refusal(error)
+        if refusal is None:
+            return False
+        if refusal.category == "missing":
+            raise await self._model_missing(client, refusal) from error
+        if self._may_fold and not self._folded and system_refused(refusal, sent.messages):
+            self._folded = True
+            return True
+        return False
 
     def _messages(self, prompt: Prompt) -> tuple[tuple[Message, ...], dict[str, int]]:
         """The prompt as messages that the server accepts, and the number of changes in them by kind: see
