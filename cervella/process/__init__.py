@@ -1,1 +1,1 @@
-"""What this process is: forks, threads of native libraries, the background event loop."""
+"""Handles files, forks, the threads of native libraries, and the background event loop."""
