@@ -187,7 +187,7 @@ class KnowledgeIndex:
             with Manifest.open(former.path) as manifest:
                 files, built_with = manifest.files(), manifest.built_with
                 embedder = "none" if built_with is None else built_with.name
-                distance = Freshness(self._folder, self._storage.path, exclude=self._exclude).look(files, former.path)
+                distance = Freshness(self._folder, self._storage.path, exclude=self._exclude).look(files, former)
                 return RolledBack(
                     generation=former.path.name,
                     former=left,
