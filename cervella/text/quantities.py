@@ -296,7 +296,7 @@ def _in_words(
     """The figures in words outside the stretches that are taken."""
     covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
     starts = {word.start for word in words}
-    no_figures, fractions = (lang.review[key].split() for key in ("no_figures", "fractions"))
+    no_figures, fractions = (lang.review.get(key, "").split() for key in ("no_figures", "fractions"))
     for word in words:
         # The "cento" of "20 per cento" is no figure, nor is the "zero" of "5 gradi sotto zero".
         if word.ordinal or word.start < end or not covered.isdisjoint((word.start, word.end - 1)):
