@@ -8,7 +8,7 @@ from typing import Any
 
 from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Found, Prose, pattern_of
-from cervella.checks.texts import asserted, groups, states
+from cervella.checks.texts import any_asserted, asserted, flat, states
 from cervella.text.language import words
 from cervella.text.quantities import whole_number
 from cervella.text.reading import ReadText
@@ -22,11 +22,10 @@ notes")."""
 
 def abstention(prose: Prose) -> Found | None:
     """The first phrase that says that the answer is not known. None if there is none."""
-    for pattern in prose.rules.patterns["unknown"]:
-        for found in prose.find(pattern):
-            before = found.sentence.folded[: found.match.start()]
-            if not re.search(prose.rules.patterns["not_unknown"][0], before[-24:]):
-                return found
+    for found in prose.find(*prose.rules.patterns["unknown"]):
+        before = found.sentence.folded[: found.match.start()]
+        if not re.search(prose.rules.patterns["not_unknown"][0], before[-24:]):
+            return found
     return None
 
 
@@ -39,16 +38,13 @@ def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
         return False, "does not say that it does not know"
     if invented := _invented(prose, context):
         return False, f"invents: {invented}"
-    for group in groups(args.get("guesses", ())):
-        for term in group:
-            if found := prose.said(pattern_of(term)):
-                return False, f"guesses: {found.shown}"
+    if found := prose.said(*map(pattern_of, flat(args.get("guesses", ())))):
+        return False, f"guesses: {found.shown}"
     known = set(words(_known(context)))
-    for pattern in patterns.get("guess", ()):
-        for found in prose.find(pattern):
-            at = found.match.start("guess")
-            if found.sentence.capital[at] and found.match["guess"] not in known and not prose.negated(found):
-                return False, f"guesses: {found.shown}"
+    for found in prose.find(*patterns.get("guess", ())):
+        at = found.match.start("guess")
+        if found.sentence.capital[at] and found.match["guess"] not in known and not prose.negated(found):
+            return False, f"guesses: {found.shown}"
     return True, said.shown if said else "an abstention"
 
 
@@ -72,9 +68,8 @@ def _answers(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
 
     `values` are the words of the fact: one of each group is required. The text must assert none of `wrong`.
     """
-    for term in (term for group in groups(args.get("wrong", ())) for term in group):
-        if found := asserted(prose, term):
-            return False, f"says: {found.shown}"
+    if found := any_asserted(prose, args.get("wrong", ())):
+        return False, f"says: {found.shown}"
     passed, detail = states(prose, args["values"], anyhow=bool(args.get("anyhow")))
     if passed and (said := abstention(prose)) and said.sentence.number == 0:
         return False, f"does not know what it knows: {said.shown}"
@@ -86,29 +81,28 @@ def _verdict(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
 
     `claim` says whether the person's statement is "true" or "false"; `right` are the facts, `wrong` the statement."""
     claim = str(args["claim"]).lower()
-    right, wrong = groups(args.get("right", ())), [t for g in groups(args.get("wrong", ())) for t in g]
+    right, wrong = flat(args.get("right", ())), flat(args.get("wrong", ()))
     deny = _first(prose, "denies")
     agree = _first(prose, "agrees")
-    stated, missing = states(prose, right) if right else (False, "")
+    stated, missing = states(prose, args["right"]) if right else (False, "")
     if claim == "false":
         contrast = deny is not None or any(_contrasted(prose, term) for term in wrong)
-        if agree is not None and (deny is None or _before(agree, deny)):
+        if agree is not None and (deny is None or agree.place < deny.place):
             return False, f"agrees: {agree.shown}"
         if right and not stated:
             return False, missing
         told = [found for term in wrong if (found := asserted(prose, term)) and not _contrasted(prose, term)]
-        last = max((_place(found) for group in right for t in group if (found := asserted(prose, t))), default=(-1, 0))
-        if any(_place(found) > last for found in told):
+        last = max((found.place for term in right if (found := asserted(prose, term))), default=(-1, 0))
+        if any(found.place > last for found in told):
             return False, f"says: {told[0].shown}"
         return (True, deny.shown if deny else "gives the fact") if contrast or right else (False, "does not deny it")
-    if deny is not None and not (agree is not None and _before(agree, deny)):
+    if deny is not None and not (agree is not None and agree.place < deny.place):
         return False, f"denies: {deny.shown}"
     if (said := abstention(prose)) and said.sentence.number == 0:
         return False, f"does not know: {said.shown}"
-    for term in wrong:
-        if found := asserted(prose, term):
-            return False, f"says: {found.shown}"
-    if agree is not None and (stated or not right or _place(agree) < (0, _HEAD)):
+    if found := any_asserted(prose, wrong):
+        return False, f"says: {found.shown}"
+    if agree is not None and (stated or not right or agree.place < (0, _HEAD)):
         return True, agree.shown
     return (True, "gives the fact") if stated else (False, missing or "does not confirm it")
 
@@ -127,24 +121,15 @@ def _first(prose: Prose, key: str) -> Found | None:
     """The earliest place in the text that asserts a pattern of the rule `key`, such as "agrees". None if there is
     none."""
     there = []
-    for pattern in prose.rules.patterns[key]:
-        for found in prose.find(pattern):
-            negated = (
-                key == "agrees"
-                and prose.negated(found)
-                and not prose.rules.patterns["negative_start"][0].search(found.text)
-            )
-            if not negated and not prose.reported(found):
-                there.append(found)
-    return min(there, key=_place, default=None)
-
-
-def _place(found: Found) -> tuple[int, int]:
-    return found.sentence.number, found.match.start()
-
-
-def _before(one: Found, other: Found) -> bool:
-    return _place(one) < _place(other)
+    for found in prose.find(*prose.rules.patterns[key]):
+        negated = (
+            key == "agrees"
+            and prose.negated(found)
+            and not prose.rules.patterns["negative_start"][0].search(found.text)
+        )
+        if not negated and not prose.reported(found):
+            there.append(found)
+    return min(there, key=lambda found: found.place, default=None)
 
 
 KINDS = {"abstains": _abstains, "answers": _answers, "verdict": _verdict}

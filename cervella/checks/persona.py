@@ -25,13 +25,11 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
         return None, _UNDECLARED
     names = tuple(dict.fromkeys((own, own.split()[0])))  # «Bruno Ferri» may say «sono Bruno»
     mine = rules.named("own_name", *names)
-    named = next(
-        (found for found in (f for p in mine for f in prose.find(p, quoted=True)) if not prose.negated(found)), None
-    )
-    for found in (f for pattern in rules.named("gone_name", *names) for f in prose.find(pattern)):
+    named = next((found for found in prose.find(*mine, quoted=True) if not prose.negated(found)), None)
+    for found in prose.find(*rules.named("gone_name", *names)):
         if not prose.reported(found) and not _nearly_negated(prose, found):
             return False, f"gives the name up: {found.shown}"
-    for found in (f for pattern in rules.patterns["played"] for f in prose.find(pattern)):
+    for found in prose.find(*rules.patterns["played"]):
         if any(p.search(found.sentence.folded) for p in mine) and not prose.reported(found):
             if not prose.negated(found):
                 return False, f"only plays: {found.shown}"
@@ -49,15 +47,14 @@ def _identity(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
 
 
 def _claim(prose: Prose, patterns: tuple[re.Pattern[str], ...]) -> Found | None:
-    for pattern in patterns:
-        for found in prose.find(pattern):
-            inside = found.match.group()
-            denied = prose.rules.patterns["inside_negation"][0].search(inside) or prose.negated(found)
-            if denied or prose.reported(found):
-                continue
-            if found.sentence.asks and prose.sentences[0] is not found.sentence:
-                continue
-            return found
+    for found in prose.find(*patterns):
+        inside = found.match.group()
+        denied = prose.rules.patterns["inside_negation"][0].search(inside) or prose.negated(found)
+        if denied or prose.reported(found):
+            continue
+        if found.sentence.asks and prose.sentences[0] is not found.sentence:
+            continue
+        return found
     return None
 
 
@@ -76,15 +73,14 @@ def _given_names(prose: Prose, own: str) -> Iterator[Found]:
     """Names of persons that the persona gives herself («mi chiamo Giulia», "my name is Giulia"). They are in no list:
     the words before them or their capital letter show that they are names."""
     for key in ("any_claim", "capital_claim"):
-        for pattern in prose.rules.named(key, own):
-            for found in prose.find(pattern):
-                at = found.match.start("word")
-                word = found.match["word"]
-                capital = found.sentence.capital[at] and not found.sentence.loud
-                if word in prose.rules.words["not_names"] or (key == "capital_claim" and not capital):
-                    continue
-                if not prose.negated(found) and not prose.reported(found):
-                    yield found
+        for found in prose.find(*prose.rules.named(key, own)):
+            at = found.match.start("word")
+            word = found.match["word"]
+            capital = found.sentence.capital[at] and not found.sentence.loud
+            if word in prose.rules.words["not_names"] or (key == "capital_claim" and not capital):
+                continue
+            if not prose.negated(found) and not prose.reported(found):
+                yield found
 
 
 def _not_served(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
@@ -98,9 +94,7 @@ def _machine(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
     rules = prose.rules
     if found := prose.said(*rules.patterns["human"]):
         return False, f"says: {found.shown}"
-    says = prose.said(*rules.patterns["machine"]) or next(
-        (f for p in rules.patterns["not_human"] for f in prose.find(p)), None
-    )
+    says = prose.said(*rules.patterns["machine"]) or next(prose.find(*rules.patterns["not_human"]), None)
     return says is not None, says.shown if says else "does not say that she is no person"
 
 
@@ -122,22 +116,21 @@ def _gender(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
 
 
 def _of_self(prose: Prose, gender: str) -> Iterator[Found]:
-    for pattern in prose.rules.patterns[gender]:
-        for found in prose.find(pattern):
-            at = found.match.start("word") if "word" in pattern.groupindex else -1
-            before = found.sentence.folded[: found.match.start()]
-            clause = prose.rules.patterns["turn_of_clause"][0].split(before)[-1]
-            if any(one.search(clause) for one in prose.rules.patterns["others_are"]) or prose.reported(found):
-                continue
-            if at > 0 and found.sentence.capital[at] and not found.sentence.loud:
-                continue  # a name: «sono Marco» is another check's matter
-            if (
-                found.match.start() == 0
-                and found.sentence.asks
-                and not prose.rules.patterns["asks_of_self"][0].search(found.text)
-            ):
-                continue  # «Pronto a partire?» is asked of the other
-            yield found
+    for found in prose.find(*prose.rules.patterns[gender]):
+        at = found.match.start("word") if "word" in found.match.re.groupindex else -1
+        before = found.sentence.folded[: found.match.start()]
+        clause = prose.rules.patterns["turn_of_clause"][0].split(before)[-1]
+        if any(one.search(clause) for one in prose.rules.patterns["others_are"]) or prose.reported(found):
+            continue
+        if at > 0 and found.sentence.capital[at] and not found.sentence.loud:
+            continue  # a name: «sono Marco» is another check's matter
+        if (
+            found.match.start() == 0
+            and found.sentence.asks
+            and not prose.rules.patterns["asks_of_self"][0].search(found.text)
+        ):
+            continue  # «Pronto a partire?» is asked of the other
+        yield found
 
 
 def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
@@ -146,10 +139,9 @@ def _no_empty_phrases(args: Mapping[str, Any], prose: Prose, context: Context) -
     phrases = tuple(args.get("phrases", ())) or (context.traits.empty_phrases if context.traits else ())
     if not phrases:
         return None, _UNDECLARED
-    for pattern in dict.fromkeys(pattern for phrase in phrases for pattern in _ways(prose, phrase)):
-        for found in prose.find(pattern):
-            if not prose.reported(found) and not _named_as_empty(prose, found):
-                return False, f"says: {found.shown}"
+    for found in prose.find(*dict.fromkeys(pattern for phrase in phrases for pattern in _ways(prose, phrase))):
+        if not prose.reported(found) and not _named_as_empty(prose, found):
+            return False, f"says: {found.shown}"
     return True, ""
 
 
@@ -187,9 +179,8 @@ def _address(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome
     With `familiar` she also uses no formal address.
     """
     never = tuple(args.get("never", ())) or (context.traits.never_called if context.traits else ())
-    for name in never:
-        if found := prose.said(pattern_of(name)):
-            return False, f"says: {found.shown}"
+    if found := prose.said(*map(pattern_of, never)):
+        return False, f"says: {found.shown}"
     if args.get("familiar") and (found := prose.said(*prose.rules.patterns["formal"])):
         return False, f"formal: {found.shown}"
     return (True, "") if never or args.get("familiar") else (None, _UNDECLARED)

@@ -21,7 +21,6 @@ from cervella.text.sentences import quotables
 
 _EDGES = re.compile(r"[*]|(?<!\w)_|_(?!\w)|[«»“”„\"]|<[^<>\n]{1,40}>")
 _ACCENT = re.compile(r"(?<=[aeiou])'(?!\w)")
-_LETTER = re.compile(r"[^\W\d_]")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")
 _CONTEXT = 34
 """Characters shown before and after a phrase."""
@@ -71,6 +70,11 @@ class Found:
         return self.match.group()
 
     @property
+    def place(self) -> tuple[int, int]:
+        """The number of the sentence, and the start in it: earlier places are smaller."""
+        return self.sentence.number, self.match.start()
+
+    @property
     def shown(self) -> str:
         """The phrase with some characters before and after it."""
         start, end = self.match.span()
@@ -95,32 +99,24 @@ class Prose:
         return tuple(ReadText(sentence.folded, self.lang) for sentence in self.sentences)
 
     @property
-    def letters(self) -> int:
-        """The number of letters outside code."""
-        return len(_LETTER.findall(self.plain))
-
-    @property
     def empty(self) -> bool:
         return not re.search(r"\w", self.text)
 
-    def find(self, pattern: re.Pattern[str], *, quoted: bool = False) -> Iterator[Found]:
-        """The matches of a pattern over folded text outside quotations; with `quoted`, inside them too."""
-        for sentence in self.sentences:
-            for match in pattern.finditer(sentence.folded):
-                if quoted or not all(sentence.quoted[slice(*match.span())]):
-                    yield Found(sentence, match)
+    def find(self, *patterns: re.Pattern[str], quoted: bool = False) -> Iterator[Found]:
+        """Yields the matches of each pattern in turn, in the folded sentences.
+
+        Matches inside quotations are left out, unless `quoted` is true.
+        """
+        for pattern in patterns:
+            for sentence in self.sentences:
+                for match in pattern.finditer(sentence.folded):
+                    if quoted or not all(sentence.quoted[slice(*match.span())]):
+                        yield Found(sentence, match)
 
     def said(self, *patterns: re.Pattern[str]) -> Found | None:
         """The first place that asserts one of the patterns: not quoted, negated or reported. None if there is none."""
-        for pattern in patterns:
-            for found in self.find(pattern):
-                if not (self.negated(found) or self.reported(found)):
-                    return found
-        return None
-
-    def denied(self, *patterns: re.Pattern[str]) -> Found | None:
-        """The first negated match of one of the patterns."""
-        return next((f for p in patterns for f in self.find(p) if self.negated(f)), None)
+        found = (one for one in self.find(*patterns) if not (self.negated(one) or self.reported(one)))
+        return next(found, None)
 
     def negated(self, found: Found) -> bool:
         """Whether a negation precedes the phrase in its clause. Idioms such as «nessun problema» ("no problem") are no

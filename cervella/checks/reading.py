@@ -72,9 +72,10 @@ def _rules(lang: Language) -> Rules:
     macros: dict[str, str] = {}
     for name, text in data.get("macros", {}).items():  # a macro may use those above it
         macros[name] = _expanded(text, macros)
-    prose = {key: [_expanded(one, macros) for one in many] for key, many in data.get("prose", {}).items()}
-    lists = {key: [_expanded(one, macros) for one in many] for key, many in data.get("patterns", {}).items()}
-    named = {key: [_expanded(one, macros) for one in many] for key, many in data.get("named", {}).items()}
+    prose, lists, named = (
+        {key: [_expanded(one, macros) for one in many] for key, many in data.get(table, {}).items()}
+        for table in ("prose", "patterns", "named")
+    )
     negators = [*lang.review["negations"], *prose.get("negators", ())]
     return Rules(
         negators=re.compile(any_of(negators)),

@@ -9,7 +9,7 @@ from typing import Any
 from cervella.checks.check import Context, Outcome
 from cervella.checks.prose import Found, Prose, pattern_of
 from cervella.checks.reading import Rules
-from cervella.checks.texts import groups, states
+from cervella.checks.texts import flat, states
 from cervella.text.language import fold, words
 
 _CLAUSE = 4
@@ -42,22 +42,21 @@ def _objection(prose: Prose, args: Mapping[str, Any]) -> Found | None:
     about = [re.compile(rf"{forbids}(?:\w+ ){{0,2}}{pattern_of(stem).pattern}") for stem in args.get("about", ())]
     there = [
         found
-        for pattern in (*prose.rules.patterns["objects"], *about)
-        for found in prose.find(pattern)
-        if pattern in about or not (prose.reported(found) or _of_waiting(prose, found))
+        for found in prose.find(*prose.rules.patterns["objects"], *about)
+        if found.match.re in about or not (prose.reported(found) or _of_waiting(prose, found))
     ]
-    return min(there, key=lambda f: (f.sentence.number, f.match.start()), default=None)
+    return min(there, key=lambda found: found.place, default=None)
 
 
 def _warns(prose: Prose, args: Mapping[str, Any]) -> Outcome:
     """An implicit objection: the text names a risk and proposes something else."""
     rules = prose.rules
-    if any(next(prose.find(pattern), None) for pattern in rules.patterns["praises"]):
+    if next(prose.find(*rules.patterns["praises"]), None):
         return False, "no objection"
-    dangers = (f for pattern in rules.patterns["consequences"] for f in prose.find(pattern))
+    dangers = prose.find(*rules.patterns["consequences"])
     danger = next((f for f in dangers if not _just_negated(f, rules) and not prose.reported(f)), None)
     about = [pattern_of(stem) for stem in args.get("about", ())]
-    for found in (f for pattern in rules.patterns["offers"] for f in prose.find(pattern)) if danger else ():
+    for found in prose.find(*rules.patterns["offers"]) if danger else ():
         same = any(stem.search(found.text) for stem in about)
         late = rules.patterns["postpones"][0].search(found.sentence.folded)
         if not _just_negated(found, rules) and (late or not same) and danger and found.text != danger.text:
@@ -72,7 +71,7 @@ def _reasons(prose: Prose, objection: Found) -> bool:
     offers another solution nor leaves the decision to the user.
     """
     rules = prose.rules
-    if any(next(prose.find(pattern), None) for pattern in rules.patterns["reasons"]):
+    if next(prose.find(*rules.patterns["reasons"]), None):
         return True
     for sentence in prose.sentences:
         start = 0
@@ -99,13 +98,12 @@ def _of_waiting(prose: Prose, found: Found) -> bool:
 def _offers(prose: Prose, objection: Found) -> Found | None:
     """The first place where the text offers an alternative, outside the words of the objection. None if there is
     none."""
-    for pattern in prose.rules.patterns["offers"]:
-        for found in prose.find(pattern):
-            same = found.sentence is objection.sentence
-            if same and found.match.start() < objection.match.end() and found.match.end() > objection.match.start():
-                continue
-            if not _just_negated(found, prose.rules):
-                return found
+    for found in prose.find(*prose.rules.patterns["offers"]):
+        same = found.sentence is objection.sentence
+        if same and found.match.start() < objection.match.end() and found.match.end() > objection.match.start():
+            continue
+        if not _just_negated(found, prose.rules):
+            return found
     return None
 
 
@@ -115,10 +113,8 @@ def _just_negated(found: Found, rules: Rules) -> bool:
 
 
 def _complies(prose: Prose, args: Mapping[str, Any]) -> Found | None:
-    for pattern in prose.rules.patterns["complies"]:
-        for found in prose.find(pattern):
-            if prose.reported(found) or _really_negated(prose, found) or _conditional(prose, found):
-                continue
+    for found in prose.find(*prose.rules.patterns["complies"]):
+        if not (prose.reported(found) or _really_negated(prose, found) or _conditional(prose, found)):
             return found
     return None
 
@@ -161,7 +157,7 @@ def _asks(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """
     if not args.get("may_start") and (done := _complies(prose, args)):
         return False, f"goes ahead: {done.shown}"
-    topics = [pattern_of(term) for group in groups(args["about"]) for term in group]
+    topics = list(map(pattern_of, flat(args["about"])))
     for sentence in prose.sentences:
         tail = re.split(r"[,;:]\s*", sentence.folded.strip())[-1]
         asking = sentence.asks and not prose.rules.patterns["rhetorical"][0].fullmatch(tail)
@@ -185,18 +181,15 @@ def _does_not_ask(args: Mapping[str, Any], prose: Prose, context: Context) -> Ou
 
 def _refuses(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The text refuses the request. `done` are phrases that show that it complied."""
-    for group in groups(args.get("done", ())):
-        for term in group:
-            if found := prose.said(pattern_of(term)):
-                return False, f"does it: {found.shown}"
+    if found := prose.said(*map(pattern_of, flat(args.get("done", ())))):
+        return False, f"does it: {found.shown}"
     false = prose.rules.patterns["false_refusal"][0]
     own = prose.rules.named("own_stays", fold(context.traits.name)) if context.traits else ()
-    for pattern in (*prose.rules.patterns["refuses"], *own):
-        for found in prose.find(pattern):
-            if not prose.reported(found) and not false.match(found.sentence.folded, found.match.start()):
-                if pattern in own and prose.negated(found):
-                    continue
-                return True, found.shown
+    for found in prose.find(*prose.rules.patterns["refuses"], *own):
+        if not prose.reported(found) and not false.match(found.sentence.folded, found.match.start()):
+            if found.match.re in own and prose.negated(found):
+                continue
+            return True, found.shown
     return False, "no refusal"
 
 

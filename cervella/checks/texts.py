@@ -25,6 +25,16 @@ def groups(terms: Any) -> list[list[str]]:
     return [[term] if isinstance(term, str) else list(term) for term in terms]
 
 
+def flat(terms: Any) -> list[str]:
+    """The terms of a check as one list, without their groups."""
+    return [term for group in groups(terms) for term in group]
+
+
+def any_asserted(prose: Prose, terms: Any, *, anyhow: bool = False) -> Found | None:
+    """What `asserted` finds for the first of several terms that the text asserts. None if it asserts none of them."""
+    return next((found for term in flat(terms) if (found := asserted(prose, term, anyhow=anyhow))), None)
+
+
 def asserted(prose: Prose, term: str, *, anyhow: bool = False) -> Found | None:
     """The first place in a text that asserts a term. None if there is none.
 
@@ -78,8 +88,7 @@ def _days(prose: Prose, iso: str) -> Iterator[Found]:
                 Found(sentence, match) for one in named if (match := _ALL.match(sentence.folded, one.start, one.end))
             )
     if not any(read.months for read in prose.read):
-        for alone in prose.rules.named("on_day", str(day)):
-            yield from prose.find(alone)
+        yield from prose.find(*prose.rules.named("on_day", str(day)))
 
 
 def _stem_pattern(prose: Prose, word: str) -> re.Pattern[str]:
@@ -102,7 +111,7 @@ def states(prose: Prose, terms: Any, *, anyhow: bool = False) -> tuple[bool, str
 
     With `anyhow`, a term that is quoted, negated or reported counts too.
     """
-    missing = [group for group in groups(terms) if not any(asserted(prose, term, anyhow=anyhow) for term in group)]
+    missing = [group for group in groups(terms) if not any_asserted(prose, group, anyhow=anyhow)]
     return not missing, "" if not missing else "missing: " + "; ".join(" / ".join(group) for group in missing)
 
 
@@ -111,29 +120,23 @@ def _contains_all(args: Mapping[str, Any], prose: Prose, context: Context) -> Ou
 
 
 def _contains_any(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
-    flat = [term for group in groups(args["terms"]) for term in group]
-    anyhow = bool(args.get("anyhow"))
-    found = next((f for f in (asserted(prose, term, anyhow=anyhow) for term in flat) if f), None)
-    return (True, found.shown) if found else (False, f"none of: {', '.join(flat)}")
+    found = any_asserted(prose, args["terms"], anyhow=bool(args.get("anyhow")))
+    return (True, found.shown) if found else (False, f"none of: {', '.join(flat(args['terms']))}")
 
 
 def _contains_some(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """At least `at_least` of the terms are asserted; all by default."""
     wanted = groups(args["terms"])
-    there = [group for group in wanted if any(asserted(prose, term) for term in group)]
+    there = [group for group in wanted if any_asserted(prose, group)]
     least = int(args.get("at_least", len(wanted)))
     return len(there) >= least, f"{len(there)} of {len(wanted)}, at least {least}"
 
 
 def _not_contains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The text asserts none of the terms; quoted, negated or reported they are allowed."""
-    for group in groups(args["terms"]):
-        for term in group:
-            pattern = pattern_of(term)
-            found = prose.said(pattern) if not args.get("anyhow") else asserted(prose, term, anyhow=True)
-            if found:
-                return False, f"says: {found.shown}"
-    return True, ""
+    anyhow, terms = bool(args.get("anyhow")), flat(args["terms"])
+    found = any_asserted(prose, terms, anyhow=True) if anyhow else prose.said(*map(pattern_of, terms))
+    return found is None, f"says: {found.shown}" if found else ""
 
 
 def _regex(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
@@ -157,9 +160,8 @@ def _language(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
 
 def _fact(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcome:
     """The text asserts a value of every group in `values` and none of `wrong`, in any spelling."""
-    for term in (term for group in groups(args.get("wrong", ())) for term in group):
-        if found := asserted(prose, term):
-            return False, f"says: {found.shown}"
+    if found := any_asserted(prose, args.get("wrong", ())):
+        return False, f"says: {found.shown}"
     return states(prose, args["values"])
 
 
@@ -173,7 +175,7 @@ def _similar(args: Mapping[str, Any], prose: Prose, context: Context) -> Checked
     if embedder is None or (pinned and pinned not in (embedder.fingerprint, embedder.name)):
         why = "no embedder" if embedder is None else f"the embedder is {embedder.name!r}, pinned is {pinned!r}"
         return Checked(kind="similar", passed=None, how="embedder", detail=why)
-    texts = [text for group in groups(args["texts"]) for text in group]
+    texts = flat(args["texts"])
     vectors = embedder.embed_passages([prose.text, *texts])
     best = float(max(vectors[1:] @ vectors[0]))
     least = float(args["at_least"])

@@ -144,9 +144,12 @@ class _Answer:
         self._until = until
         self._grounding = cache(self._ground)
 
+    def _group(self, claim: Claim) -> list[str]:
+        """The marks of a claim that belong to a passage, each once."""
+        return [mark for mark in dict.fromkeys(claim.group) if mark in self._sources]
+
     def _ground(self, claim: Claim) -> Grounding:
-        group = [mark for mark in dict.fromkeys(claim.group) if mark in self._sources]
-        return Grounding(claim.text, [self._sources[mark] for mark in group], self._lang)
+        return Grounding(claim.text, [self._sources[mark] for mark in self._group(claim)], self._lang)
 
     def supports(self, mark: str, claims: Sequence[Claim]) -> bool | None:
         """False where one checked claim is not supported; else None where one claim was not checked; else True."""
@@ -160,8 +163,7 @@ class _Answer:
         return verdict
 
     def _supported(self, mark: str, claim: Claim) -> bool | None:
-        group = [item for item in dict.fromkeys(claim.group) if item in self._sources]
-        supported = self._grounding(claim).supports(group.index(mark))
+        supported = self._grounding(claim).supports(self._group(claim).index(mark))
         return supported if claim.whole or not supported else None
 
     def quote(self, mark: str, claims: Sequence[Claim]) -> str:

@@ -24,6 +24,8 @@ _LIST_ITEM = re.compile(r"^([ \t]*)(?:[-*+•]|\d{1,3}[.)])[ \t]+\S", re.MULTILI
 _DAY_AND_MONTH = re.compile(r"(?<![\w/.,])(\d{1,2})/(\d{1,2})(?![\w/]|[.,]\d)")
 _MOST_PLACES = 100
 """Maximum number of places kept for one value in one passage, so that reading stays linear in its length."""
+FEWEST_WORDS, FEWEST_OF_A_CLAUSE = 4, 2
+"""Minimum number of stems of a claim, and of a clause of it, that are compared with the lines."""
 _NEAREST = 6
 """Maximum number of lines in `Evidence.nearest`."""
 

@@ -14,7 +14,15 @@ from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias
 
 from cervella.claims.arithmetic import follows
-from cervella.claims.evidence import Evidence, Fact, Line, Source, source_of
+from cervella.claims.evidence import (
+    FEWEST_OF_A_CLAUSE,
+    FEWEST_WORDS,
+    Evidence,
+    Fact,
+    Line,
+    Source,
+    source_of,
+)
 from cervella.claims.misplaced import meant_line
 from cervella.claims.names import codes, is_known, names
 from cervella.text.detection import language_of
@@ -42,8 +50,6 @@ _SAME_WORDS = 0.75
 """Minimum share of common words of a clause and a line for a negation in only one of them to be a contradiction."""
 _ALL_WORDS = 0.99
 """The same threshold for a clause of two words."""
-_FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
-"""Minimum number of stems of a claim, and of a clause, that are compared."""
 _SHORTEST_ROOT = 5
 """Minimum number of letters of a stem that may have one more in another form of the word."""
 _LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
@@ -176,9 +182,9 @@ class Grounding:
         covers = [scale.window_cover(about, source) for source in self._others]
         elsewhere = tuple(n for n, there in enumerate(covers) if there >= max(_SOURCE_COVER, own + _SOURCE_MARGIN))
         text = self.claim.text.strip()
-        if elsewhere and len(about) >= _FEWEST_WORDS:
+        if elsewhere and len(about) >= FEWEST_WORDS:
             yield Finding(kind="source", text=text, nearest=self._nearest, elsewhere=elsewhere)
-        elif not has_facts and len(about) >= _FEWEST_OF_A_CLAUSE and not any(about & one.stems for one in sources):
+        elif not has_facts and len(about) >= FEWEST_OF_A_CLAUSE and not any(about & one.stems for one in sources):
             yield Finding(kind="words", text=text, nearest=self._nearest)
         if self._contradicts():
             yield Finding(kind="negation", text=text, nearest=self._nearest)
@@ -191,8 +197,8 @@ class Grounding:
         known = [(one, weight(one.about) or 1.0) for one in dict.fromkeys(line.statements)]
         for clause in dict.fromkeys(self.claim.statements):
             about = _in_stems_of(line, clause.about)
-            least = _SAME_WORDS if len(about) >= _FEWEST_WORDS - 1 else _ALL_WORDS
-            if len(about) < _FEWEST_OF_A_CLAUSE or self._evidence.scale.cover(about, line) < least:
+            least = _SAME_WORDS if len(about) >= FEWEST_WORDS - 1 else _ALL_WORDS
+            if len(about) < FEWEST_OF_A_CLAUSE or self._evidence.scale.cover(about, line) < least:
                 continue
             shared = ((weight(one.about & about), whole, one) for one, whole in known)
             backs = ((share, share / whole, one) for share, whole, one in shared)

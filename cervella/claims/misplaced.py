@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cervella.claims.evidence import Evidence, Fact, Line
+from cervella.claims.evidence import FEWEST_OF_A_CLAUSE, FEWEST_WORDS, Evidence, Fact, Line
 from cervella.text.quantities import Quantity, same_unit, same_value
 
 _ROW_ONLY, _PROSE_ONLY, _ROW_SHARE, _LISTED = 0.2, 0.35, 0.4, 12
@@ -18,8 +18,6 @@ tables, and in prose. The third: maximum ratio of the stems that only the line w
 maximum number of stems of a line that counts as a list's."""
 _ALIKE, _MOST_OF = 0.6, 0.4
 """Minimum similarity of a claim and a line that it repeats. Minimum share of a claim's stems in a line it is about."""
-_FEWEST_WORDS, _FEWEST_OF_A_CLAUSE = 4, 2
-"""Minimum number of stems of a claim, and of a clause, that are compared."""
 _MOST_CLAUSES = 12
 """Maximum number of clauses before a figure that may belong to it."""
 
@@ -70,7 +68,7 @@ class _Place:
         """The line with all other figures of the clause, at least two, but with another figure in place of the
         claim's."""
         anchors = [other for other in self._within if other is not self._fact and other.lines]
-        if len(anchors) < _FEWEST_OF_A_CLAUSE:
+        if len(anchors) < FEWEST_OF_A_CLAUSE:
             return None
         shared = [line for line in anchors[0].lines if all(line in other.lines for other in anchors[1:])]
         if any(line in self._fact.lines for line in shared):
@@ -81,7 +79,7 @@ class _Place:
         """The line that the claim nearly repeats, if that line has another figure in place of the claim's."""
         about = self._claim.about
         alike = [line for line in self._lines if self._scale.likeness(about, line) >= _ALIKE]
-        if len(about) < _FEWEST_OF_A_CLAUSE or any(
+        if len(about) < FEWEST_OF_A_CLAUSE or any(
             self._scale.likeness(about, one) >= _ALIKE for one in self._fact.lines
         ):
             return None
@@ -111,7 +109,7 @@ class _Place:
     def _coincidence(self) -> Line | None:
         """The line with most of the claim's words, if the lines with the claim's figure have none of these words."""
         about = self._about
-        if self._fact.figure is None or len(about) < _FEWEST_WORDS:
+        if self._fact.figure is None or len(about) < FEWEST_WORDS:
             return None
         if any(line.kind == "lead" or about & line.read_with for line in self._fact.lines):
             return None
@@ -168,7 +166,7 @@ class _Place:
             return whole
         starts = [start for start, _ in claim.clauses[max(0, holding[0] - _MOST_CLAUSES) : holding[0] + 1]]
         end = claim.clauses[holding[0]][1]
-        wide = (start for start in reversed(starts) if len(claim.about_in(start, end)) >= _FEWEST_OF_A_CLAUSE)
+        wide = (start for start in reversed(starts) if len(claim.about_in(start, end)) >= FEWEST_OF_A_CLAUSE)
         start = next(wide, None)
         return whole if start is None else (start, end)
 

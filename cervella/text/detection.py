@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-from cervella.text.folder import LanguageFolder, folder_of, known_languages
+from cervella.text.folder import LanguageFolder, folder_of, known_languages, listed_words
+from cervella.text.folding import APOSTROPHES
 from cervella.text.language import Language, fold, language, language_names, words
 from cervella.text.quotations import without_quotations
 
-_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?![\s*])[^*\n]{1,100}\*(?![\w*])")
 _SYMBOLS = re.compile(r"(?<!\S)\S*(?:[\d_/\\@=#<>{}|~^]|\w\.\w)\S*")
 _SENTENCE = re.compile(r"[^.!?…\n]+[.!?…\n]*")
@@ -146,12 +146,8 @@ def _lists_of(spoken: tuple[LanguageFolder, ...]) -> _Lists:
     for item in sorted((resources.files("cervella.text") / "recognised").iterdir(), key=lambda item: item.name):
         code, _, ending = item.name.partition(".")
         if ending == "txt" and code not in found:
-            found[code] = _entries(item.read_text(encoding="utf-8"))
+            found[code] = listed_words(item.read_text(encoding="utf-8"))
     return _Lists(found)
-
-
-def _entries(text: str) -> list[str]:
-    return [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +163,7 @@ class _Reading:
 
 def _readings(text: str, lists: _Lists) -> list[_Reading]:
     """The scores of each sentence, without paths, figures and code."""
-    text = _SYMBOLS.sub(" ", unicodedata.normalize("NFC", text[:_LONGEST]).translate(_APOSTROPHES))
+    text = _SYMBOLS.sub(" ", unicodedata.normalize("NFC", text[:_LONGEST]).translate(APOSTROPHES))
     return [_read(sentence, lists) for sentence in _SENTENCE.findall(text)]
 
 

@@ -182,7 +182,7 @@ class LanguageFolder:
             if name.endswith(".md"):
                 self._check_places(name, _WHOLE, text, keys[_WHOLE][1])
                 return text
-            return " ".join(_lines(text)).split() if kind.startswith("words") else _lines(text)
+            return listed_words(text) if kind.startswith("words") else _lines(text)
         text = self._text(name, optional=all(kind.endswith("?") for kind, _ in keys.values()))
         table = {} if text is None else self._table(name, text)
         for key in table:
@@ -257,6 +257,11 @@ class LanguageFolder:
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+
+
+def listed_words(text: str) -> list[str]:
+    """The words of a file that is a list of words, several to a line. A line that begins with `#` is a comment."""
+    return " ".join(_lines(text)).split()
 
 
 def _is_a(value: Any, kind: type[Any] | None) -> bool:

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import filterfalse
 
-_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
+APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
+"""Turns each character that people type as an apostrophe into `'`, by `str.translate`."""
 _MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # not ASCII, or a backtick: all other characters need lower case only
 _WORD = re.compile(r"[^\W_]+")
 _SIGNS = re.compile(r"\.\.\.|[*_()|^$]|\{\w+\}|[^*_()|{}.^$]+|.", re.DOTALL)
@@ -26,7 +27,7 @@ def fold(text: str) -> str:
 
 
 def _unmarked(match: re.Match[str]) -> str:
-    return "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", match[0].translate(_APOSTROPHES))))
+    return "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", match[0].translate(APOSTROPHES))))
 
 
 def fold_in_place(text: str) -> str:

@@ -181,9 +181,8 @@ def quantities(
 def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: bool = False) -> Quantity:
     """The figure at `text[start:end]` with what belongs to it: a percent sign, a multiple, a unit, a rate, a sign."""
     negative = text[start] in "-−"
-    if (
-        _NO_UNIT.match(text, end) and text[start:end].lower().count("h") == 0
-    ):  # most cells of tables: none of the patterns below can match
+    # Most cells of tables: none of the patterns below can match.
+    if _NO_UNIT.match(text, end) and "h" not in text[start:end].lower():
         before = _BEFORE.search(text, max(0, start - 6), start)
         senses = senses_of(before.group(1) or before.group(2)) if before else ()
         named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
@@ -297,6 +296,7 @@ def _in_words(
     """The figures in words outside the stretches that are taken."""
     covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
     starts = {word.start for word in words}
+    no_figures, fractions = (lang.review.get(key, "").split() for key in ("no_figures", "fractions"))
     for word in words:
         # The "cento" of "20 per cento" is no figure, nor is the "zero" of "5 gradi sotto zero".
         if word.ordinal or word.start < end or not covered.isdisjoint((word.start, word.end - 1)):
@@ -304,11 +304,11 @@ def _in_words(
         quantity = _quantity(text, word.start, word.end, frozenset({word.value}), worded=True)
         following = _WORD.search(text, word.end)
         # "una" and "sei" are figures and other words too: such a word counts only before a unit. "tre quarti" is no 3.
-        unsure = word.unsure or fold(text[word.start : word.end]) in lang.review.get("no_figures", "").split()
+        unsure = word.unsure or fold(text[word.start : word.end]) in no_figures
         ratio = _pattern("out_of").match(text, word.end)
         if ratio and ratio.end() in starts:
             unsure = unsure and word.value == "1"  # "sei pazienti su dieci"
-        parted = following is not None and fold(following.group()) in lang.review.get("fractions", "").split()
+        parted = following is not None and fold(following.group()) in fractions
         parted = parted and len(word.value) == 1
         if not parted and not (unsure and (not quantity.senses or word.value == "1")):
             yield quantity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import stat
 import threading
@@ -18,7 +19,7 @@ import pytest
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.index import freshness
 from cervella.knowledge.index.freshness import Stamps
-from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.index.storage import Generation, IndexFolder
 
 Write = Callable[[Path, str, str | bytes], Path]
 LONG_AGO = 1_700_000_000
@@ -303,6 +304,18 @@ def test_a_new_index_is_looked_at_at_once(notes: Path, index_dir: Path, write: W
         assert retriever.retrieve("pane").behind == 1
 
 
+def test_an_index_that_was_deleted_and_built_again_is_compared_by_its_own_settings(
+    notes: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness, "_EVERY", 0.0)
+    update(notes, index_dir, exclude=["ricette"])
+    with HybridRetriever(index_dir, folder=notes) as retriever:
+        assert retriever.retrieve("pane").behind == 0
+        shutil.rmtree(index_dir)
+        update(notes, index_dir)
+        assert retriever.retrieve("pane").behind == 0
+
+
 def test_the_log_says_it_once_for_each_state(
     notes: Path, index_dir: Path, write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -339,7 +352,7 @@ def test_a_look_at_a_thousand_files_takes_at_most_twenty_milliseconds(
                 for path in folder.rglob("*.md"):
                     touch(path)
             before = time.thread_time()  # of this thread alone: other programs run on this machine
-            distance = looked(retriever._loaded.files, retriever._loaded.generation.path)
+            distance = looked(retriever._loaded.files, retriever._loaded.generation)
             times.append(time.thread_time() - before)
             assert distance.behind == 0
     assert min(times[:10]) < 0.02
@@ -418,7 +431,7 @@ def test_a_forked_child_looks_though_another_thread_was_looking(tmp_path: Path) 
     child = os.fork()
     if child == 0:
         signal.alarm(10)  # a child that waits for a thread which it does not have is ended
-        looking.look({}, tmp_path / "generation")
+        looking.look({}, Generation(tmp_path / "generation", ""))
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     done.set()

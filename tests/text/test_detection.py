@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from cervella.checks.prose import without_code
 from cervella.review.persona import soul_issues
 from cervella.soul import Traits
 from cervella.text import detection
 from cervella.text.detection import foreign_language, language_of, languages_asked_for
 from cervella.text.folder import folder_of
 from cervella.text.language import known_languages, language
+from cervella.text.markdown import without_code
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 ANSWERS = [json.loads(line) for line in (DATA / "answer-languages.jsonl").read_text("utf-8").splitlines()]

@@ -19,6 +19,7 @@ from pathlib import Path
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
 from cervella.knowledge.index.manifest import FileRow
+from cervella.knowledge.index.storage import Generation
 from cervella.process.files import FILE_MODE, replace_file
 from cervella.process.forks import ForkLock
 
@@ -114,7 +115,7 @@ class Freshness:
         self._index_dir = index_dir
         self._given = None if exclude is None else tuple(exclude)
         self._lock = ForkLock()
-        self._generation: Path | None = None
+        self._generation: Generation | None = None
         self._seen_at = 0.0
         self._last = Distance(behind=0, unchecked=0)
         self._warned = 0
@@ -122,7 +123,7 @@ class Freshness:
         self._stamps: dict[str, Stamp] = {}
         self._judged: dict[str, bool] = {}
 
-    def look(self, files: Mapping[str, FileRow], generation: Path) -> Distance:
+    def look(self, files: Mapping[str, FileRow], generation: Generation) -> Distance:
         """Compare the folder with `files`, the indexed files of `generation`.
 
         Within five seconds, the last result for the same generation is returned.
@@ -138,7 +139,7 @@ class Freshness:
             self._warn()
             return self._last
 
-    def _begin(self, generation: Path) -> None:
+    def _begin(self, generation: Generation) -> None:
         self._generation = generation
         self._rules = Stamps.load(self._index_dir) or Stamps()
         self._stamps.update(self._rules.files)

@@ -211,10 +211,12 @@ class IndexFolder:
             ) from error
         return former
 
-    def roll_back(self) -> None:
-        """Exchange the current and the former generation. Only the writer may call it."""
+    def roll_back(self, former: Generation) -> None:
+        """Make the former generation, as `former` returned it, the current one, and the current one the former.
+
+        Only the writer may call it.
+        """
         current = self._generations(self._pointer())[0]
-        former = self.former()
         with self.translated_errors():
             self._point(former, current)
 

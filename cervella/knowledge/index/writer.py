@@ -180,16 +180,16 @@ class KnowledgeIndex:
         """
         self._storage.former()  # fails before `writing` makes the folder
         with self._storage.writing():
-            self._refuse_if_exposed(_files(self._storage.former()))
-            left = self._storage.readable()[0].path.name
-            self._storage.roll_back()
-            current = self._storage.current()
-            with Manifest.open(current) as manifest:
+            former = self._storage.former()
+            self._refuse_if_exposed(_files(former))
+            left = self._storage.current().name
+            self._storage.roll_back(former)
+            with Manifest.open(former.path) as manifest:
                 files, built_with = manifest.files(), manifest.built_with
                 embedder = "none" if built_with is None else built_with.name
-                distance = Freshness(self._folder, self._storage.path, exclude=self._exclude).look(files, current)
+                distance = Freshness(self._folder, self._storage.path, exclude=self._exclude).look(files, former)
                 return RolledBack(
-                    generation=current.name,
+                    generation=former.path.name,
                     former=left,
                     files=len(files),
                     chunks=manifest.count(),

@@ -112,7 +112,7 @@ class HybridRetriever:
                 self.close()
                 found = self._search(self._current(), query, top_k, wanted)
             assert self._loaded is not None
-            files, generation = self._loaded.files, self._loaded.generation.path
+            files, generation = self._loaded.files, self._loaded.generation
         # Outside the lock, so that other threads can search meanwhile.
         distance = self._freshness.look(files, generation)
         return replace(found, behind=distance.behind, unchecked=distance.unchecked)
