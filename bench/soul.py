@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from bench import ROOT
 from cervella import Agent
 from cervella.cli.before_asking import KeptSoul
 from cervella.configuration.config import load_config
@@ -19,7 +20,6 @@ from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.file import load_suite
 from cervella.soul import Traits
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "explanation" / "soul-test-runs.md"
 HEADING = "## Measured: SmolLM2-135M in the process\n"
 BRAIN, PROBES = "embedded", 36
