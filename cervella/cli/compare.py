@@ -226,16 +226,18 @@ def _tell_cost(
     from cervella.cli.before_asking import tell_cost
     from cervella.evaluation.comparison.comparison import questions_plan
     from cervella.evaluation.soul_test.preparation import most_cost, planned_calls, probes_asked
+    from cervella.records.ledger.statistics import sum_all
 
     asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
     once = questions_plan(plan)
 
     def most(name: str) -> Decimal | None:
-        costs = [
-            most_cost(agent, name, asked, plan, agent.soul.language),
-            most_cost(agent, name, questions, once, agent.language.code),
-        ]
-        return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+        return sum_all(
+            [
+                most_cost(agent, name, asked, plan, agent.soul.language),
+                most_cost(agent, name, questions, once, agent.language.code),
+            ]
+        )
 
     calls = planned_calls(asked, plan) + planned_calls(questions, once)
     tell_cost(agent, brains, calls, most, less="--probes 36, --paraphrases 0", yes=yes)
