@@ -35,8 +35,8 @@ from markdown_it import MarkdownIt
 import cervella
 from cervella.cli import main
 from cervella.text.language import language
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
     module.name
