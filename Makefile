@@ -1,10 +1,10 @@
-# `make demo` runs the main job, `make test` passes the tests: on a fresh clone each needs Python >= 3.11 and nothing else.
+# `make demo` runs the main job, `make test` runs the tests: on a fresh clone each needs Python >= 3.11 and nothing else.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
-# Processes that pass the tests: `make test WORKERS=8`, or 0 for one process that a debugger can stop.
+# Processes that run the tests: `make test WORKERS=8`, or 0 for one process that a debugger can stop.
 WORKERS ?= 2
 
 .PHONY: demo test test-torch test-vllm torture check docs tutorial bench bench-knowledge clean

@@ -13,19 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench import ROOT, SNCP, Soul
 from cervella import Agent, Passage
 from cervella.testing import EchoBrain, FixedRetriever
 
-ROOT = Path(__file__).resolve().parents[1]
-CORPUS = ROOT.parent / "shared" / "corpora" / "sncp-20260111"
 ROUNDS = 7
-
-
-class Soul:
-    name, language, fingerprint = "bench", "it", "0" * 64
-
-    def system_prompt(self) -> str:
-        return "Sei Cervella.\n"
 
 
 def interpreter(code: str) -> float:
@@ -74,12 +66,12 @@ def one_question(table: Table) -> None:
 
 
 def index(table: Table) -> None:
-    if not CORPUS.is_dir():
-        table.add_row(f"index: no corpus at {CORPUS.name}", "skipped", "")
+    if not SNCP.is_dir():
+        table.add_row(f"index: no corpus at {SNCP.name}", "skipped", "")
         return
     with (
         tempfile.TemporaryDirectory() as folder,
-        Agent(knowledge=CORPUS, index=Path(folder) / "index", embedder="none", brain="echo", soul=Soul()) as agent,
+        Agent(knowledge=SNCP, index=Path(folder) / "index", embedder="none", brain="echo", soul=Soul()) as agent,
     ):
         first = agent.index()
         again = agent.index()
@@ -98,7 +90,7 @@ def _peer(own: float) -> str:
     from llama_index.core.node_parser import SentenceSplitter
 
     started = time.perf_counter()
-    texts = [path.read_text(encoding="utf-8") for path in sorted(CORPUS.rglob("*.md"))]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(SNCP.rglob("*.md"))]
     SentenceSplitter(chunk_size=1024).get_nodes_from_documents([Document(text=text) for text in texts])
     return f"SentenceSplitter alone, nothing indexed: {(time.perf_counter() - started) / own:.1f} x"
 

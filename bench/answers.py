@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import SNCP, SNCP_QUESTIONS, SQUAD, Soul
 from cervella import Agent, Passage
 from cervella.review.verdict import review_text
 from cervella.testing import EchoBrain
@@ -18,11 +19,6 @@ from cervella.text.language import language
 from cervella.text.sentences import quotables
 from cervella.types.verdict import ReviewVerdict
 
-ROOT = Path(__file__).resolve().parents[1]
-CORPORA = ROOT.parent / "shared" / "corpora"
-SNCP, QUESTIONS, SQUAD = (
-    CORPORA / name for name in ("sncp-20260111", "questions-sncp-20260111.jsonl", "squad-it-dev.json.gz")
-)
 IT = language("it")
 
 Rng = random.Random
@@ -78,21 +74,14 @@ class Answer:
 # The corpora
 
 
-class _Soul:
-    name, language, fingerprint = "bench", "it", "0" * 64
-
-    def system_prompt(self) -> str:
-        return "Sei Cervella.\n"
-
-
 def of_sncp(top_k: int = 6) -> list[Sample]:
     """The question file over its knowledge base, as it is retrieved."""
     samples = []
     with tempfile.TemporaryDirectory() as folder:
-        agent = Agent(brain=EchoBrain(), soul=_Soul(), knowledge=SNCP, index=Path(folder) / "i", embedder="none")
+        agent = Agent(brain=EchoBrain(), soul=Soul(), knowledge=SNCP, index=Path(folder) / "i", embedder="none")
         with agent:
             agent.index()
-            for line in QUESTIONS.read_text(encoding="utf-8").splitlines():
+            for line in SNCP_QUESTIONS.read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
                 if not row["files"]:
                     continue

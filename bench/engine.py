@@ -26,11 +26,11 @@ import httpx2
 from rich.console import Console
 from rich.table import Table
 
+from bench import ROOT
 from cervella import Agent
 from cervella.brains.embedded.brain import EmbeddedBrain, smollm2_path
 from cervella.process.openmp import short_spin
 
-ROOT = Path(__file__).resolve().parents[1]
 QUESTION = "Quanto costa all'ora la RTX 4090 di RunPod?"
 WAYS = ("plain", "patient", "embedded", "repeatable")
 VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import ROOT
 from cervella.knowledge import KnowledgeIndex
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.embedders.registry import load_embedder
@@ -36,7 +37,7 @@ from tests.fixtures.frozen_ranking import (
     search,
 )
 
-KNOWLEDGE = Path(__file__).resolve().parents[1] / "knowledge"
+KNOWLEDGE = ROOT / "knowledge"
 _CHUNK = ("id", "ordinal", "parent", "start_line", "end_line", "heading", "lead")
 
 

@@ -18,24 +18,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.questions import Soul, read, wilson
+from bench import ROOT, SNCP, SNCP_QUESTIONS, SQUAD, Soul
+from bench.questions import read, wilson
 from cervella import Agent
 from cervella.evaluation.search.retrieval import evaluate_retrieval
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.knowledge.embedders.registry import load_embedder
+from cervella.prompt.layout import estimate_tokens
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared" / "corpora"
-SNCP = SHARED / "sncp-20260111"
-QUESTIONS = SHARED / "questions-sncp-20260111.jsonl"
-SQUAD = SHARED / "squad-it-dev.json.gz"
 PAIRS = ROOT / "tests" / "data" / "newest-pairs.jsonl"
 DEPTH = 10
-
-
-def tokens(text: str) -> int:
-    return -(-len(text) // 3)
 
 
 def share(hits: Sequence[bool]) -> str:
@@ -71,7 +64,7 @@ def by_question(rows: Sequence[dict[str, Any]], search: Callable[[str], Found]) 
     return [
         *((f"hit@{depth}", share([rank <= depth for rank in ranks])) for depth in (1, 5, 10)),
         ("evidence in the top 5", share(evidence)),
-        ("tokens of the five", f"{statistics.fmean(sum(map(tokens, five)) for five in fives):.0f}"),
+        ("tokens of the five", f"{statistics.fmean(sum(map(estimate_tokens, five)) for five in fives):.0f}"),
         (f"newest_wins hit@3 (n = {len(newest)})", share(newest)),
     ]
 
@@ -80,7 +73,7 @@ def sncp(agent: Agent, rows: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     def search(question: str) -> Found:
         return [(passage.path, passage.text) for passage in agent.search(question, top_k=DEPTH)]
 
-    report = evaluate_retrieval(agent, load_questions(QUESTIONS, for_retrieval=True))
+    report = evaluate_retrieval(agent, load_questions(SNCP_QUESTIONS, for_retrieval=True))
     pairs = evaluate_retrieval(agent, load_questions(PAIRS, for_retrieval=True))
     assert pairs.current_first is not None
     assert report.auroc is not None
@@ -228,7 +221,7 @@ def main(arguments: Sequence[str] | None = None, embedder: Any = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         where = options.keep or Path(scratch)
         if options.only != "squad":
-            rows = read(QUESTIONS)
+            rows = read(SNCP_QUESTIONS)
             columns = {}
             with opened(SNCP, where / f"sncp-{name}", embedder or "none") as agent:
                 columns[f"Cervella, {name}"] = sncp(agent, rows)

@@ -16,11 +16,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import ROOT
 from cervella import Agent, Passage
 from cervella.brains.embedded.brain import EmbeddedBrain
 from cervella.types import Filters, Prompt, Reply, Retrieval
 
-ROOT = Path(__file__).resolve().parents[1]
 SOUL_TOKENS = 1500
 QUESTIONS = ("Perché abbiamo rimandato il lancio?", "Quanto costa un mese di prova?")
 

@@ -18,20 +18,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import ROOT, Soul
 from cervella import Agent, Reply
 from cervella.evaluation.search.retrieval import auroc, plain
 from cervella.evaluation.statistics import intervals
 
-ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "tests" / "data" / "questions-knowledge.jsonl"
 FOLDER = ROOT / "knowledge"
-
-
-class Soul:
-    name, language, fingerprint = "bench", "it", "0" * 64
-
-    def system_prompt(self) -> str:
-        return "Sei Cervella.\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

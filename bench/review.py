@@ -9,7 +9,6 @@ which people wrote in their own words. Into copies of them one fault each is pla
 from __future__ import annotations
 
 import argparse
-import math
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,17 +16,8 @@ from dataclasses import dataclass
 
 from bench.answers import Answer, Sample, clean_answer, of_sncp, of_squad
 from bench.faults import ASKED_FOR, BESIDE, faulty_answer
+from bench.questions import wilson
 from cervella.types.verdict import ReviewVerdict
-
-
-def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion."""
-    if not count:
-        return 0.0, 1.0
-    share, over = hits / count, 1 + z * z / count
-    middle = (share + z * z / (2 * count)) / over
-    half = z / over * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def generated(seed: int, samples: Sequence[Sample], *, size: int = 60) -> tuple[list[Answer], list[Answer]]:

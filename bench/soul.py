@@ -6,8 +6,10 @@ With the folder of a run nobody is asked: its answers are scored again. Broken o
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 
+from bench import ROOT
 from cervella import Agent
 from cervella.cli.before_asking import KeptSoul
 from cervella.configuration.config import load_config
@@ -19,32 +21,31 @@ from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.suites.file import load_suite
 from cervella.soul import Traits
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "explanation" / "soul-test-runs.md"
 HEADING = "## Measured: SmolLM2-135M in the process\n"
 BRAIN, PROBES = "embedded", 36
 PLAN = Plan(conditions=("soul", "none"), paraphrases=0, max_turn=4, max_output_tokens=48)
 PROSE = """
 Written by `python -m bench.soul`: {probes} of the {all} probes, spread over the dimensions, with the soul
-`{soul}…` and without one, greedy, at most {limit} tokens an answer, conversations to turn {turn}.
-{answered} of {planned} answers are there. The model has 135 million parameters, was shown English, and is for tests: it
-strings Italian words together. What this shows is that the test runs through a real engine, and says of one that is not
-her that it is not.
+`{soul}…` and without one, temperature 0, at most {limit} tokens per answer, conversations to turn {turn}.
+{answered} of {planned} answers are there. The model has 135 million parameters, was trained on English, and is for
+tests: it strings Italian words together. The table shows only that the test works with a real engine, and rejects one
+that does not play the persona.
 
 **{verdict}, {total}** of 100 (95 %: BCa over the probes, weighted by dimension; Wilson where all are equal). All
 checks pass in {passed}. Without the Constitution the same probes score {none}; the difference is **{difference}**
-points, permutation p {p:.2f}. {hard} answers fail a probe of which nothing may fail. On these probes the scripted
-perfect scores {perfect}, the flatterer {flatterer}.
+points, permutation p {p:.2f}. {hard} answers fail a hard probe. On these probes the scripted perfect scores {perfect},
+the flatterer {flatterer}.
 
 {table}
 
-{drift}{abstention}{cut} answers broke off at the limit. Half were there within {p50:.0f} s, 95 of 100 within
-{p95:.0f} s, on two busy cores. Before every probe the slot held the soul's {slot} tokens, and no others.
+{drift}{abstention}{cut} answers reached the token limit. Half arrived within {p50:.0f} s, 95 of 100 within
+{p95:.0f} s, on two busy cores. Before every probe the slot contained the soul's {slot} tokens, and no others.
 
-What is not 0 is no virtue: who says nothing that is asked for says no empty phrase either, leaks nothing, and does not
-flatter. That is why a dimension is read beside its controls, and why the difference, not the score, is the finding.
+The dimensions above 0 are not a success: a model that says nothing relevant also uses no empty phrase, leaks nothing,
+and does not flatter. So read a dimension beside its controls; the result is the difference, not the score.
 """
-ABSTENTION = "«Non lo so»: F1 {} over {} answers to questions that can't be answered and {} to their twins that can."
+ABSTENTION = "«Non lo so»: F1 {} over {} answers to questions that can't be answered and {} to their answerable twins."
 
 
 def measured() -> SoulTestResult:
@@ -95,7 +96,7 @@ def section(result: SoulTestResult) -> str:
     head = ("", "probes", "score", "all pass", "without", "difference", "perfect", "flatterer")
     difference, drift, said = found.discrimination["none"], found.drift, found.abstention
     assert difference is not None
-    return HEADING + PROSE.format(
+    text = PROSE.format(
         probes=len(result.settings["probes"]),
         all=result.settings["suite"]["probes"],
         soul=result.settings["soul"]["fingerprint"][:12],
@@ -113,13 +114,21 @@ def section(result: SoulTestResult) -> str:
         perfect=points(result.controls.perfect),
         flatterer=points(result.controls.flatterer),
         table="\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *map(row, found.dimensions)]),
-        drift="" if drift is None else f"Drift to turn 4: {interval(drift, '+')} points a turn. ",
+        drift="" if drift is None else f"Drift to turn 4: {interval(drift, '+')} points per turn. ",
         abstention="" if said is None else f"{ABSTENTION.format(points(said.f1), said.unanswerable, said.answerable)} ",
         cut=found.at_limit,
         p50=found.measured.seconds_p50,
         p95=found.measured.seconds_p95,
         slot=" or ".join(str(number) for number in sorted(reused - {0, None})),  # type: ignore[type-var]
     )
+    return HEADING + "\n" + "\n\n".join(map(_filled, text.strip().split("\n\n"))) + "\n"
+
+
+def _filled(paragraph: str) -> str:
+    """The paragraph with lines of at most 120 characters, as in all pages. A table keeps its lines."""
+    if paragraph.startswith("|"):
+        return paragraph
+    return textwrap.fill(paragraph, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def main() -> None:

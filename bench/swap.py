@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import ROOT
 from cervella import Agent, Reply
 from cervella.brains.claude.brain import ClaudeBrain
 from cervella.brains.embedded.brain import EmbeddedBrain
 from cervella.brains.vllm.brain import VllmBrain
 from cervella.testing import ScriptedBrain
 
-ROOT = Path(__file__).resolve().parents[1]
 QUESTIONS = ROOT / "tests" / "data" / "questions-knowledge.jsonl"
 PAGE = ROOT / "docs" / "explanation" / "swap.md"
 COUNT, TOP_K, MOST_TOKENS = 10, 3, 32

@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.house.test_docs import ROOT, blocks, commands, on_terminal, settled, write
+from bench import ROOT
+from tests.house.test_docs import blocks, commands, on_terminal, settled, write
 
 PAGE = ROOT / "docs" / "tutorial" / "first-hour.md"
 CHECKOUT = "/path/to/cervella"

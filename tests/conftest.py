@@ -15,7 +15,9 @@ from cervella.types import Passage
 settings.register_profile("house", derandomize=True, deadline=None)
 settings.load_profile("house")
 
-CORPORA = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+CORPORA = ROOT.parent / "shared" / "corpora"
 VENDOR_KEYS = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",

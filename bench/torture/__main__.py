@@ -14,10 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bench import SNCP
 from bench.torture.corpus import write_versions
 from bench.torture.trials import Arena
-
-_SNCP = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "sncp-20260111"
 
 
 def main() -> None:
@@ -44,7 +43,7 @@ def main() -> None:
             "file size limits that hurt": lambda: arena.fill_disk(limits=2 if short else 40),
             "damaged files": lambda: arena.damage(rounds=1 if short else 6, every=4 if short else 1),
         }
-        if short or not _SNCP.is_dir():
+        if short or not SNCP.is_dir():
             del trials["kills over the 199 files"]
         for name, trial in trials.items():
             if options.only in (None, name):
@@ -54,7 +53,7 @@ def main() -> None:
 def _kill_large(where: Path, seed: int) -> dict[str, int]:
     large = where / "large"
     large.mkdir()
-    return _kill(Arena.of(large, [_SNCP, _later(_SNCP, large / "later")], seed=seed, embedder="none"), 10)
+    return _kill(Arena.of(large, [SNCP, _later(SNCP, large / "later")], seed=seed, embedder="none"), 10)
 
 
 def _later(folder: Path, copy: Path) -> Path:

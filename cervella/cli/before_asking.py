@@ -15,6 +15,7 @@ import typer
 from cervella.agent.agent import Agent
 from cervella.cli.output import counted, note, progress_bar
 from cervella.cli.terminal import is_terminal
+from cervella.configuration.config import Config
 from cervella.errors import ConfigError
 from cervella.evaluation.records import Run
 from cervella.evaluation.soul_test.interview import AnyOne
@@ -113,6 +114,6 @@ def run_named(agent: Agent, named: str) -> Run:
     return Run.open(path if path.is_dir() else agent.config.evaluation.folder / named)
 
 
-def traits_of(soul: Soul, agent: Agent) -> Traits:
+def traits_of(soul: Soul, config: Config) -> Traits:
     """The traits of a soul, overridden by the configured `[soul.traits]`. The soul may be that of an earlier run."""
-    return Traits.of(soul, agent.config.soul.traits.model_dump(exclude_none=True))
+    return Traits.of(soul, config.soul.traits.model_dump(exclude_none=True))

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cervella.agent.agent import Agent
-from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, TopK, Yes, complete_brain
+from cervella.cli.options import (
+    AsJson,
+    ConfigPath,
+    Judge,
+    MaxTurn,
+    Paraphrases,
+    Probes,
+    Rescore,
+    TopK,
+    Yes,
+    complete_brain,
+)
 from cervella.cli.output import (
     console,
     counted,
@@ -75,14 +86,7 @@ def compare_brains(
         Path | None,
         _Option("--retrieval", metavar="FILE", help="Measure the search with these questions; no brain is asked."),
     ] = None,
-    judge: Annotated[
-        str | None,
-        _Option(
-            "--judge",
-            metavar="BRAIN",
-            help="The brain that decides the checks that need judgement; by default [evaluation] judge.",
-        ),
-    ] = None,
+    judge: Judge = None,
     marks: Annotated[
         Path | None, _Option("--marks", metavar="FILE", help="A person's grades for the tasks of a rubric.")
     ] = None,
@@ -183,7 +187,7 @@ def _rescore(
     traits, loaded = None, None
     if "comparison" in run.settings and run.settings["suite"] is not None:
         inside = soul_run(run)
-        traits = traits_of(agent.soul if inside is None else soul_of(inside), agent)
+        traits = traits_of(agent.soul if inside is None else soul_of(inside), agent.config)
         loaded = load_suite(suite or run.facts["suite"], traits)
     comparison = rescore_comparison(
         run,
@@ -226,16 +230,18 @@ def _tell_cost(
     from cervella.cli.before_asking import tell_cost
     from cervella.evaluation.comparison.comparison import questions_plan
     from cervella.evaluation.soul_test.preparation import most_cost, planned_calls, probes_asked
+    from cervella.records.ledger.statistics import sum_all
 
     asked = probes_asked(suite, probes, plan)[0] if suite is not None and suite.probes else ()
     once = questions_plan(plan)
 
     def most(name: str) -> Decimal | None:
-        costs = [
-            most_cost(agent, name, asked, plan, agent.soul.language),
-            most_cost(agent, name, questions, once, agent.language.code),
-        ]
-        return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+        return sum_all(
+            [
+                most_cost(agent, name, asked, plan, agent.soul.language),
+                most_cost(agent, name, questions, once, agent.language.code),
+            ]
+        )
 
     calls = planned_calls(asked, plan) + planned_calls(questions, once)
     tell_cost(agent, brains, calls, most, less="--probes 36, --paraphrases 0", yes=yes)

@@ -48,6 +48,14 @@ Suite = Annotated[
     str | None,
     typer.Option("--suite", metavar="FILE", help="A suite of your own; by default the one of the soul's language."),
 ]
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="BRAIN",
+        help="The brain that decides the checks that need judgement; by default [evaluation] judge.",
+    ),
+]
 Probes = Annotated[
     int | None,
     typer.Option("--probes", min=1, help="Ask only this many probes, from all dimensions.", show_default=False),

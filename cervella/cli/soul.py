@@ -15,6 +15,8 @@ import typer
 from cervella.agent.agent import Agent
 from cervella.brains.routing.fallback import Shielded, leaves
 from cervella.brains.shield.fitting import count_tokens
+from cervella.cli import options as option
+from cervella.cli.before_asking import traits_of
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, picked, print_json, print_line, print_text, print_wrapped
 from cervella.cli.soul_test import soul_test
@@ -38,10 +40,7 @@ app = typer.Typer(no_args_is_help=True, help="Show the soul, lock it, and see wh
 
 @app.command("probes")
 def probes(
-    suite: Annotated[
-        str | None,
-        typer.Option("--suite", metavar="FILE", help="A suite of your own; by default the one of the soul's language."),
-    ] = None,
+    suite: option.Suite = None,
     init: Annotated[
         Path | None, typer.Option("--init", metavar="FILE", help="Write probes for your Constitution to this file.")
     ] = None,
@@ -53,7 +52,7 @@ def probes(
     from cervella.evaluation.suites.writing import write_suite
 
     loaded = load_config(config)
-    traits = _traits(_soul(loaded), loaded)
+    traits = traits_of(_soul(loaded), loaded)
     if init is not None:
         text = write_suite(traits)
         if init.exists():
@@ -97,7 +96,7 @@ def show(
         except SoulError as error:  # the soul can be shown without its lock
             note(f"warning: {error.message}")
             note(f"help: {error.remedy}")
-    traits = _traits(soul, loaded)
+    traits = traits_of(soul, loaded)
     if as_json:
         print_json(_soul_data(soul, loaded, traits, lock))
         return
@@ -222,10 +221,6 @@ def verify(
             note(f"note: Changed, but not in the system prompt: {', '.join(files)}.")
 
 
-def _traits(soul: Constitution, config: Config) -> Traits:
-    return Traits.of(soul, config.soul.traits.model_dump(exclude_none=True))
-
-
 def _soul(config: Config) -> Constitution:
     own = config.soul
     return Constitution.load(own.constitution, own.also, language=own.language, max_tokens=own.max_tokens)
@@ -282,7 +277,7 @@ async def _counted(agent: Agent) -> list[tuple[BrainTokens, str]]:
             tokens, problem = None, error.message
         finally:
             await shield.aclose()
-        by_itself = hasattr(shield.brain, "count_tokens")
+        by_itself = optional_members(shield.brain).count_tokens is not None
         counts[key] = (BrainTokens(brain=key[0], model=key[1], tokens=tokens, counted=by_itself), problem)
     return list(counts.values())
 

@@ -10,7 +10,18 @@ import typer
 
 from cervella.agent.agent import Agent
 from cervella.cli.before_asking import judge_of, resumable, run_named, soul_of, tell_cost, traits_of
-from cervella.cli.options import AsJson, ConfigPath, MaxTurn, Paraphrases, Probes, Rescore, Suite, Yes, complete_brain
+from cervella.cli.options import (
+    AsJson,
+    ConfigPath,
+    Judge,
+    MaxTurn,
+    Paraphrases,
+    Probes,
+    Rescore,
+    Suite,
+    Yes,
+    complete_brain,
+)
 from cervella.cli.output import counted, json_text, note, print_json, print_line, print_table, print_wrapped
 from cervella.errors import ConfigError
 from cervella.evaluation.records import CONDITIONS, Condition
@@ -64,15 +75,7 @@ def soul_test(
     out: Annotated[
         Path | None, _Option("--out", metavar="FILE", help="Write the JSON document with all scores to this file.")
     ] = None,
-    judge: Annotated[
-        str | None,
-        _Option(
-            "--judge",
-            metavar="BRAIN",
-            help="The brain that decides the checks that need judgement; by default [evaluation] judge.",
-            show_default=False,
-        ),
-    ] = None,
+    judge: Judge = None,
     strict: Annotated[bool, _Option("--strict", help="Exit code 1 unless every verdict is PASS.")] = False,
     yes: Yes = False,
     config: ConfigPath = None,
@@ -133,7 +136,7 @@ def tested(
 
 def rescored_test(agent: Agent, named: str, suite: str | None, judge: str | None) -> SoulTestResult:
     run = run_named(agent, named)
-    traits = traits_of(soul_of(run), agent)
+    traits = traits_of(soul_of(run), agent.config)
     loaded = load_suite(suite or run.facts["suite"]["source"], traits)
     return rescore(run, loaded, traits, judge=judge_of(agent, judge, []), evaluation=agent.config.evaluation)
 

@@ -208,10 +208,7 @@ class Run:
     def outputs(self) -> dict[Key, Output]:
         """The answers by key. A later line replaces an earlier one; an incomplete last line is left out."""
         found: dict[Key, Output] = {}
-        lines = self._lines()
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
-                break
+        for number, line in enumerate(complete_lines(self.folder / _OUTPUTS), 1):
             try:
                 output = Output.of(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
@@ -222,12 +219,6 @@ class Run:
                 ) from error
             found[output.key] = output
         return found
-
-    def _lines(self) -> list[bytes]:
-        try:
-            return (self.folder / _OUTPUTS).read_bytes().splitlines(keepends=True)
-        except FileNotFoundError:
-            return []
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Callable[[Output], None]]:
@@ -246,9 +237,30 @@ class Run:
         with contextlib.ExitStack() as held:
             with unwritable(self.folder):
                 held.enter_context(locked(self.folder / _LOCK, busy=busy))
-                remove_incomplete_line(self.folder / _OUTPUTS)  # its question is asked again
-                file = held.enter_context(open_private(self.folder / _OUTPUTS, "ab", buffering=0))
-            yield lambda output: append_row(file, output.as_dict(), self.folder)
+            append = held.enter_context(appending(self.folder / _OUTPUTS))
+            yield lambda output: append(output.as_dict())
+
+
+def complete_lines(path: Path) -> list[bytes]:
+    """The lines of a file, without an incomplete last one. Empty if there is no such file."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
+
+
+@contextlib.contextmanager
+def appending(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Give a function that appends one row to a file of JSON Lines in a run folder, as `append_row` does.
+
+    An incomplete last line is removed first: it counts as not written.
+    """
+    with contextlib.ExitStack() as held:
+        with unwritable(path.parent):
+            remove_incomplete_line(path)
+            file = held.enter_context(open_private(path, "ab", buffering=0))
+        yield lambda row: append_row(file, row, path.parent)
 
 
 def append_row(file: IO[bytes], row: Mapping[str, Any], folder: Path) -> None:

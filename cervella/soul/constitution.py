@@ -164,7 +164,7 @@ def sections_of(text: str, path: Path = Path()) -> list[Section]:
 
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)  # str.splitlines would also cut at form feeds
     tokens = MarkdownIt("commonmark").parse(text)
-    heads: list[tuple[int, int, str]] = []  # line, level, title
+    heads: list[tuple[int, int, str]] = [(0, 0, "")]  # line, level, title; first the text before the first heading
     cut: set[int] = set()  # numbers in `heads` of the sections that a marker keeps from the prompt
     ends: dict[int, int] = {}  # line after a heading -> its number in `heads`
     for number, token in enumerate(tokens):
@@ -178,16 +178,16 @@ def sections_of(text: str, path: Path = Path()) -> list[Section]:
         elif any(child.type == "html_inline" and _ANY_MARKER.search(child.content) for child in token.children or ()):
             # In a paragraph or on the line of the heading, the comment would not exclude the section.
             raise _misplaced(path, token.map[0] if token.map else 0)
-    marks = [(0, 0, ""), *heads] if not heads or heads[0][0] > 0 else heads
-    first = len(marks) - len(heads)
     sections = []
     below: int | None = None  # the level of the cut section that we are in
-    for number, (start, level, title) in enumerate(marks):
+    for number, (start, level, title) in enumerate(heads):
+        end = heads[number + 1][0] if number + 1 < len(heads) else len(lines)
+        if number == 0 and end == 0 and len(heads) > 1:
+            continue  # the text begins with a heading
         if below is not None and level <= below:
             below = None
-        if below is None and number - first in cut and number >= first:
+        if below is None and number in cut:
             below = level
-        end = marks[number + 1][0] if number + 1 < len(marks) else len(lines)
         sections.append(
             Section(
                 title=title,

@@ -1,8 +1,8 @@
 """Reads the traits of the persona (name, gender, tone, …) that a Constitution declares. Soul tests and checks use them.
 
-They are in a section TRATTI (TRAITS, TRAÇOS), one `- key: value` per line; a list may be indented below its key. Keys
-are recognised in every known language, without regard to accents and case. Each key of `[soul.traits]` in cervella.toml
-overrides the Constitution. A trait that is not declared is None or empty.
+They are in a section TRATTI (TRAITS, RASGOS, …), one `- key: value` per line; a list may be indented below its key.
+Keys are recognised in every known language, without regard to accents and case. Each key of `[soul.traits]` in
+cervella.toml overrides the Constitution. A trait that is not declared is None or empty.
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cervella.brains.http.chat_templates import is_jinja, takes_system
+from tests.conftest import DATA
 
-CASES = Path(__file__).parents[1] / "data/chat-templates.jsonl"
+CASES = DATA / "chat-templates.jsonl"
 ROWS: list[dict[str, Any]] = [json.loads(line) for line in CASES.read_text("utf-8").splitlines()]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +18,7 @@ from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError, BrainResponseError, StreamInterruptedError
 from cervella.testing import ScriptedBrain, check_brain
 from cervella.types import BrainEvent, Completion, Finished, Image, Message, Prompt, TextDelta, Usage
+from tests.conftest import DATA
 from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server
 from tests.fixtures.wires import WIRES
 
@@ -197,10 +197,7 @@ def test_the_contract_knows_an_answer_that_is_not_whole() -> None:
 # Endings that somebody else collected, who did not know the rule
 
 
-CASES = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "data" / "endings.jsonl").read_text(encoding="utf-8").splitlines()
-]
+CASES = [json.loads(line) for line in (DATA / "endings.jsonl").read_text(encoding="utf-8").splitlines()]
 _KINDS = {"stop": "whole", "length": "cut at length", "refusal": "refusal"}
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ from cervella.brains.shield.shield import Shield
 from cervella.errors import BrainError
 from cervella.testing import ScriptedBrain
 from cervella.types import Finished, Prompt
+from tests.conftest import DATA
 from tests.fixtures.fault_server import Connection, FaultServer, Play, fault_server, says
 from tests.fixtures.wires import TEXT, WIRES, well
 
-DATA = Path(__file__).parents[1] / "data"
 ONE = Prompt(system="Sono Cervella.", question="Quando si parte?")
 CASES = [json.loads(line) for line in (DATA / "refusals.jsonl").read_text(encoding="utf-8").splitlines()]
 """Refusals as servers send them, written by somebody who had not read the rule; `unsure` where one could disagree."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,8 @@ from cervella.checks import Check, Checked, Context, check_kinds, run_check
 from cervella.errors import EvaluationError
 from cervella.soul import Constitution, Traits
 from cervella.types import Passage
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 TRAITS = Traits.of(Constitution.load(ROOT / "knowledge" / "COSTITUZIONE.md"))
 ROWS = [json.loads(line) for line in (ROOT / "tests/data/checks-it.jsonl").read_text("utf-8").splitlines()]
 SPELLINGS = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cervella.cli import main
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = (
     {"id": "port", "question": "Su quale porta risponde?", "answer": "8010", "files": ["porte.md"]},
     {"id": "rooms", "question": "Quante camere ha l'albergo di Giove?", "files": [], "kind": "unanswerable"},

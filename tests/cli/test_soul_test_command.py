@@ -16,8 +16,8 @@ from cervella.cli.soul_test import soul_test
 from cervella.evaluation.records import CONDITIONS
 from cervella.evaluation.soul_test.interview import MAX_OUTPUT_TOKENS
 from cervella.soul.lock import Lock
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SUITE = """
 name = "due"
 language = "it"

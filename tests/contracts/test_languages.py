@@ -21,10 +21,10 @@ from cervella.privacy.redaction import find_secrets
 from cervella.text.folder import folder_of, required
 from cervella.text.folding import any_of, fold
 from cervella.text.language import known_languages, language
+from tests.conftest import DATA
 
 LANGUAGES = known_languages()
 PACKAGE = Path(cervella.__file__).parent
-DATA = Path(__file__).resolve().parents[1] / "data"
 WHO_ARE_YOU = {
     "de": "Wer bist du?",
     "en": "Who are you?",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +11,10 @@ from cervella.errors import EvaluationError
 from cervella.evaluation.comparison.answers import AnswerScore, score_answer
 from cervella.evaluation.suites.question_file import KnownQuestion, load_questions
 from cervella.text.language import language
-from tests.conftest import make_passage
+from tests.conftest import DATA, make_passage
 
 IT = language("it")
-SHIPPED = Path(__file__).resolve().parents[1] / "data" / "questions-knowledge.jsonl"
+SHIPPED = DATA / "questions-knowledge.jsonl"
 PORT = KnownQuestion(
     id="port",
     line=1,

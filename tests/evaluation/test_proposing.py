@@ -17,9 +17,8 @@ from cervella.evaluation.suites.proposing import phrased, propose_questions, wri
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.testing import EchoBrain, FixedRetriever, ScriptedBrain
 from cervella.text.language import known_languages, language
-from tests.conftest import SECRET, PlainSoul
+from tests.conftest import ROOT, SECRET, PlainSoul
 
-ROOT = Path(__file__).resolve().parents[2]
 OLD = (
     "# Decisione: hosting su Cloud Run\n\n> **Data:** 9 gennaio 2026\n> **Stato:** superata\n\n"
     "Gira su Cloud Run, a consumo.\n"

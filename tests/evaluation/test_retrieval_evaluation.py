@@ -17,7 +17,7 @@ from cervella.evaluation.search.retrieval import auroc, evaluate_retrieval, plai
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.testing import EchoBrain
 from cervella.types import Filters, Retrieval
-from tests.conftest import PlainSoul, make_passage
+from tests.conftest import DATA, PlainSoul, make_passage
 
 FOUND: dict[str, tuple[list[tuple[str, str]], float]] = {
     "Quando?": ([("a.md", "Il **lancio** è il\n20 gennaio."), ("b.md", "Altro.")], 0.9),
@@ -220,7 +220,6 @@ def test_the_shared_questions_are_read(corpora: Path) -> None:
 
 
 def test_the_shipped_questions_are_read() -> None:
-    data = Path(__file__).resolve().parents[1] / "data"
-    questions = load_questions(data / "questions-knowledge.jsonl", for_retrieval=True).questions
+    questions = load_questions(DATA / "questions-knowledge.jsonl", for_retrieval=True).questions
     assert (len(questions), sum(question.answerable for question in questions)) == (60, 51)
-    assert all(pair.superseded for pair in load_questions(data / "newest-pairs.jsonl", for_retrieval=True).questions)
+    assert all(pair.superseded for pair in load_questions(DATA / "newest-pairs.jsonl", for_retrieval=True).questions)

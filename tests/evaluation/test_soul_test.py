@@ -26,7 +26,7 @@ from cervella.prompt.layout import render
 from cervella.soul.traits import Traits
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
-from tests.conftest import PlainSoul
+from tests.conftest import ROOT, PlainSoul
 from tests.fixtures.probing import has, probe, small_suite
 
 
@@ -451,7 +451,7 @@ def test_a_plan_that_means_nothing_is_refused(agent: Agent, suite: Suite, plan: 
 
 @pytest.fixture
 def shipped(isolated: Path) -> Iterator[tuple[Agent, Suite]]:
-    constitution = Path(__file__).resolve().parents[2] / "knowledge" / "COSTITUZIONE.md"
+    constitution = ROOT / "knowledge" / "COSTITUZIONE.md"
     with Agent(brain="echo", constitution=constitution, retriever=FixedRetriever()) as made:
         yield made, load_suite("it", Traits.of(made.soul))
 

@@ -12,10 +12,10 @@ from cervella.evaluation import DIMENSIONS, Probe, Suite, load_suite
 from cervella.evaluation.suites.writing import write_suite
 from cervella.soul import Constitution, Traits
 from cervella.text.language import language
+from tests.conftest import ROOT
 from tests.fixtures.personas import ADA, BRUNO, write
 from tests.fixtures.scoring_of import score_of
 
-ROOT = Path(__file__).resolve().parents[2]
 SOUL = Constitution.load(ROOT / "knowledge" / "COSTITUZIONE.md")
 TRAITS = Traits.of(SOUL)
 SUITE = load_suite("it", TRAITS)

@@ -24,8 +24,8 @@ from cervella.evaluation.suites.file import load_suite
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.types import Completion, Finished
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CURE = 'pip install "cervella[evaluation]"'
 SUITE = """
 name = "una"

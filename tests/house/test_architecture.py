@@ -13,8 +13,8 @@ import pytest
 from cervella import OptionalMembers
 from cervella.protocols import optional_members
 from cervella.testing import EchoBrain, ScriptedBrain
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "core", "manager", "handler"}
 
 

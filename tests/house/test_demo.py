@@ -12,8 +12,8 @@ import pytest
 import cervella
 from cervella.cli.output import reply_data
 from cervella.testing import ScriptedBrain
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "What the source says, in its own words:"
 
 

@@ -21,6 +21,7 @@ import runpy
 import select
 import shlex
 import shutil
+import string
 import subprocess
 import sys
 import tempfile
@@ -34,8 +35,8 @@ from markdown_it import MarkdownIt
 import cervella
 from cervella.cli import main
 from cervella.text.language import language
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MODULES = [
     module.name
@@ -79,6 +80,14 @@ def test_every_python_block_runs(
     monkeypatch.setenv("CERVELLA_LEDGER__PATH", str(tmp_path / "ledger.sqlite"))
     monkeypatch.setenv("CERVELLA_EVALUATION__FOLDER", str(tmp_path / "evaluations"))
     exec(compile("\n" * line + code, str(page), "exec"), {"__name__": "page"})
+
+
+@pytest.mark.parametrize("name", ["soul", "swap"])
+def test_a_measured_page_has_the_words_of_the_program_that_writes_it(name: str) -> None:
+    program = importlib.import_module(f"bench.{name}")
+    page = " ".join(program.PAGE.read_text(encoding="utf-8").split())
+    for words, *_ in string.Formatter().parse(program.PROSE):
+        assert " ".join(words.split()) in page
 
 
 @pytest.mark.parametrize("page", TRANSCRIPTS, ids=named)

@@ -16,9 +16,10 @@ import pytest
 from cervella import Agent
 from cervella.errors import BrainUnavailableError
 from cervella.testing import ScriptedBrain
+from tests.conftest import ROOT
 from tests.fixtures.whole import whole
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 

@@ -26,9 +26,8 @@ from cervella import (
     SessionOptions,
 )
 from cervella.testing import FixedRetriever, ScriptedBrain
-from tests.conftest import PlainSoul
+from tests.conftest import ROOT, PlainSoul
 
-ROOT = Path(__file__).resolve().parents[2]
 PROMPT = Prompt(system="Sono.", question="Quando?")
 FIRST = "Quanto costa il piano base?"
 

@@ -13,8 +13,8 @@ import pytest
 
 import cervella
 from cervella import errors
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 GENERATE = ROOT / "docs" / "generate.py"
 
 

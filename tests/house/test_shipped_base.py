@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import cervella
 from cervella.privacy.redaction import find_secrets
 from cervella.soul import Constitution
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = ROOT / "knowledge"
 QUESTIONS = [
     json.loads(line)

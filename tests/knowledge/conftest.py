@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from cervella.text.language import words
+from tests.conftest import CORPORA
 
-SNCP = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "sncp-20260111"
+SNCP = CORPORA / "sncp-20260111"
 
 
 class HashEmbedder:

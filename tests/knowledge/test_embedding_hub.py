@@ -21,6 +21,7 @@ from cervella.cli.output import warnings_shown
 from cervella.errors import KnowledgeError
 from cervella.knowledge.embedders.model_hub import wanted_files
 from cervella.knowledge.embedders.registry import SentenceTransformer
+from tests.conftest import ROOT
 
 
 class FakeModel:
@@ -179,7 +180,7 @@ def test_a_download_is_announced_with_its_size_and_asked_for_once(hub: str, tmp_
     # In processes of their own: the hub's library reads its environment when it is imported.
     environment = {
         **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(ROOT),
         "HF_ENDPOINT": hub,
         "HF_HOME": str(tmp_path),
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",

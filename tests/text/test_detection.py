@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +17,8 @@ from cervella.text.detection import foreign_language, language_of, languages_ask
 from cervella.text.folder import folder_of
 from cervella.text.language import known_languages, language
 from cervella.text.markdown import without_code
+from tests.conftest import DATA
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 ANSWERS = [json.loads(line) for line in (DATA / "answer-languages.jsonl").read_text("utf-8").splitlines()]
 TEXTS = [json.loads(line) for line in (DATA / "texts-languages.jsonl").read_text("utf-8").splitlines()]
 FIVE = {"it", "en", "pt", "es", "de"}

@@ -12,6 +12,7 @@ import pytest
 import cervella
 from cervella.testing import EchoBrain, FixedRetriever
 from cervella.text.language import known_languages, language
+from tests.conftest import DATA
 
 ABOUT_HER = (
     "Chi sei?",
@@ -190,10 +191,7 @@ def test_a_retriever_of_somebody_else_is_asked_nothing_beyond_the_protocol(draft
 
 # Questions that somebody else wrote
 
-CASES = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "data" / "who-are-you.jsonl").read_text(encoding="utf-8").splitlines()
-]
+CASES = [json.loads(line) for line in (DATA / "who-are-you.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +16,9 @@ from cervella.text import reading
 from cervella.text.language import Language, known_languages, language
 from cervella.text.quantities import quantities
 from cervella.text.reading import ReadText
-from tests.conftest import make_passage
+from tests.conftest import DATA, make_passage
 
 IT, EN = language("it"), language("en")
-DATA = Path(__file__).parents[1] / "data"
 ANSWER = (
     "Il lancio è poi il 20 gennaio 2026 [F1]. Il canone del piano piccolo è di circa 12 euro al mese, cioè "
     "150 euro l'anno [F2]. Il piano grande ha 41 postazioni e costa 99 € [F2][F1]. Mancano i «test di carico» [F1]."

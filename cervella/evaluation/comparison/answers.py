@@ -1,8 +1,8 @@
 """Whether an answer is right and cites the right lines, by rules: figures, dates, words and citations.
 
 A right answer in entirely different words is missed, and right figures in a wrong sentence pass. Both are rare where
-questions ask for facts, and the report shows every answer with its checks. Whether an answer abstains is decided by the
-check `abstains` where the language has rules for it.
+questions ask for facts, and the report shows every answer with its checks. Whether an answer to an unanswerable
+question abstains is decided by the check `abstains`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
+from cervella.checks import Check, Context, run_check
 from cervella.claims.citations import find_citations
 from cervella.evaluation.suites.question_file import KnownQuestion
 from cervella.prompt.layout import strip_marks
@@ -98,7 +98,7 @@ def score_answer(
             one.supported for one in cited
         )
     else:
-        abstained = _only_abstains(question, said, tuple(passages.values()), bool(good))
+        abstained = _only_abstains(question, said, tuple(passages.values()))
     quoted = any(_stands(evidence, said) for evidence in question.evidence)
     found = _words_found(question, said, lang)
     missing = _missing(question, said, lang)
@@ -155,20 +155,18 @@ def _reasons(score: AnswerScore, expected: str, contrary: bool, enough: bool) ->
         yield f"{score.invented} marks stand for no source"
 
 
-def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...], cited: bool) -> bool:
+def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...]) -> bool:
     """Whether an answer to an unanswerable question says that she does not know, and nothing else.
 
-    Every figure in it must also be in the question or in a passage. `cited` says whether it has a supported citation:
-    in a language without rules for this check, such a citation shows that it answers.
+    Every figure in it must also be in the question or in a passage.
     """
     base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
     for lang in map(language, known_languages()):
         offered = ReadText(base, lang).offered
         if not lang.abstains(said) or not all(one.readings & offered for one in ReadText(said, lang).figures):
             continue
-        checked = run_check(_ABSTAINS, said, Context(language=lang.code, passages=shown, question=question.question))
-        # Without rules for the language nothing reads the rest of the answer: then a supported citation is an answer.
-        if len(said) <= MOST_CHARACTERS and (checked.passed or (checked.passed is None and not cited)):
+        context = Context(language=lang.code, passages=shown, question=question.question)
+        if run_check(_ABSTAINS, said, context).passed:
             return True
     return False
 

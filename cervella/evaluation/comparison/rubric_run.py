@@ -26,11 +26,10 @@ from cervella.evaluation.comparison.rubric import (
     task_score,
     tier_scores,
 )
-from cervella.evaluation.records import Key, Output, append_row, canonical_sha256, unwritable
+from cervella.evaluation.records import Key, Output, appending, canonical_sha256, complete_lines
 from cervella.evaluation.soul_test.interview import Ask
 from cervella.evaluation.statistics.intervals import Estimate, mean_interval
 from cervella.evaluation.suites.suite import Probe, RubricTask, Suite, Tier
-from cervella.process.files import open_private, remove_incomplete_line
 from cervella.text.markdown import fence_for
 from cervella.types import Prompt
 
@@ -114,9 +113,7 @@ def judge_answers(
     """
     known = {(row["what"], row["brain"], row["task"], row["text_sha256"]) for row in kept_judgements(folder)}
     answers = _answers(outputs)
-    with unwritable(folder):
-        remove_incomplete_line(folder / _FILE)
-    with open_private(folder / _FILE, "ab", buffering=0) as file:
+    with appending(folder / _FILE) as append:
         for task in suite.tasks:
             for brain in brains:
                 own, base = answers.get((brain, task.id)), answers.get((reference, task.id))
@@ -125,13 +122,13 @@ def judge_answers(
                 about: dict[str, Any] = {"brain": brain, "task": task.id, "judge": judge, "model": model}
                 if ("marks", brain, task.id, _digest(own)) not in known:
                     grades = judge_grades(ask, task, own.text)
-                    append_row(file, {"what": "marks", **about, "text_sha256": _digest(own), "marks": grades}, folder)
+                    append({"what": "marks", **about, "text_sha256": _digest(own), "marks": grades})
                 if base is None or brain == reference or same_family(model, base.model):
                     continue
                 if ("pair", brain, task.id, _digest(own, base)) not in known:
                     won = judge_pair(ask, task, own.text, base.text)
-                    row = {"what": "pair", **about, "text_sha256": _digest(own, base), "against": reference, "won": won}
-                    append_row(file, row, folder)
+                    compared = {"text_sha256": _digest(own, base), "against": reference, "won": won}
+                    append({"what": "pair", **about, **compared})
 
 
 def rubric_result(
@@ -183,11 +180,7 @@ def rubric_result(
 def kept_judgements(folder: Path) -> list[dict[str, Any]]:
     """The judgements of a run. An incomplete last line is left out."""
     try:
-        lines = (folder / _FILE).read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return []
-    try:
-        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [json.loads(line) for line in complete_lines(folder / _FILE)]
     except ValueError as error:
         raise EvaluationError(
             f"{str(folder / _FILE)!r} can't be read: {error}.", remedy="Take the bad line out.", code="run_damaged"

@@ -125,8 +125,6 @@ def flattering(probe: Probe, number: int, prompt: Prompt) -> str:
     text = probe.flatterer[number % len(probe.flatterer)] if probe.flatterer else "!"
     if text == "@system":
         return prompt.system or "!"
-    return (
-        " ".join([str(language_in(prompt.hints).file("small-talk.toml")["flattery"])] * 120)
-        if text == "@long"
-        else text
-    )
+    if text == "@long":
+        return " ".join([str(language_in(prompt.hints).file("small-talk.toml")["flattery"])] * 120)
+    return text

@@ -10,8 +10,8 @@ from typing import Any
 
 from cervella.agent.agent import Agent
 from cervella.errors import BrainError, EvaluationError
-from cervella.evaluation.records import canonical_sha256, unwritable
-from cervella.process.files import append_line, make_private_folder, open_private, remove_incomplete_line
+from cervella.evaluation.records import appending, canonical_sha256, unwritable
+from cervella.process.files import make_private_folder
 from cervella.prompt.layout import defuse_marks
 from cervella.text.markdown import fence_for
 from cervella.types import Location, Prompt
@@ -89,9 +89,8 @@ class BrainJudge:
         if self._kept is not None:
             with unwritable(self._kept.parent):
                 make_private_folder(self._kept.parent)
-                remove_incomplete_line(self._kept)
-                with open_private(self._kept, "ab", buffering=0) as file:
-                    append_line(file, json.dumps({"key": key, "verdict": decision}))
+            with appending(self._kept) as append:
+                append({"key": key, "verdict": decision})
 
 
 def _read(path: Path | None) -> dict[str, bool | None]:

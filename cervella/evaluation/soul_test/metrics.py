@@ -24,7 +24,7 @@ from cervella.evaluation.soul_test.scoring import ProbeScore, context_of
 from cervella.evaluation.statistics.intervals import Estimate, cluster_means, mean_interval
 from cervella.evaluation.statistics.statistics import Difference, Drift, drift_slope, paired_difference
 from cervella.evaluation.suites.suite import Probe
-from cervella.records.ledger.statistics import percentile
+from cervella.records.ledger.statistics import percentile, sum_all, total_known
 
 _ABSTENTION, _FLATTERY, _ABSTAINS = "abstention", "flattery", "abstains"
 _CONTROLS: Mapping[Condition, str] = {"none": "none", "scrambled": "a scrambled one"}
@@ -93,8 +93,8 @@ def brain_result(
         cut=dict(sorted(Counter(name for one in outputs for name in _NOT_SENT if one.flags.get(name)).items())),
         not_scored=_not_scored(with_soul),
         numbers=dict(sorted(Counter(check.how for check in found if check.passed is not None).items())),
-        input_tokens=_total(one.input_tokens for one in outputs),
-        output_tokens=_total(one.output_tokens for one in outputs),
+        input_tokens=total_known(one.input_tokens for one in outputs),
+        output_tokens=total_known(one.output_tokens for one in outputs),
         measured=_measured(outputs),
     )
 
@@ -267,7 +267,7 @@ def _measured(outputs: Sequence[Output]) -> Measured:
     return Measured(
         seconds=math.fsum(seconds) if seconds else None,
         **timings(answers),
-        cache_read_tokens=_total(one.cache_read_tokens for one in answers),
+        cache_read_tokens=total_known(one.cache_read_tokens for one in answers),
         cost_usd=total_cost(answers),
     )
 
@@ -293,12 +293,7 @@ def timings(answers: Iterable[Output]) -> dict[str, float | None]:
 def total_cost(answers: Iterable[Output]) -> Decimal | None:
     """The cost of these answers in US dollars. None if there are no answers, or if the cost of one is not known."""
     costs = [one.cost_usd for one in answers]
-    return None if not costs or None in costs else sum((one for one in costs if one is not None), Decimal(0))
-
-
-def _total(counts: Iterable[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    return sum_all(costs) if costs else None
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -182,13 +182,7 @@ def write_drafts(path: Path, proposal: Proposal) -> None:
     with refused(EvaluationError, f"{str(path)!r} can't be written", remedy="Name a file that you may write."):
         make_private_folder(path.parent)
         try:
-            with open_private(
-                path,
-                "x",
-                encoding="utf-8",
-                newline="\
-",
-            ) as file:
+            with open_private(path, "x", encoding="utf-8", newline="\n") as file:
                 file.write(text)
         except FileExistsError as error:
             raise EvaluationError(

@@ -173,7 +173,7 @@ def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions:
         for call in calls
         if call.cache_read_tokens is not None and call.input_tokens is not None
     ]
-    costs = [_sum_all(call.cost_usd for call in of_reply) for of_reply in _replies(calls)]
+    costs = [sum_all(call.cost_usd for call in of_reply) for of_reply in _replies(calls)]
     known = [cost for cost in costs if cost is not None]
     return BrainStatistics(
         brain=name,
@@ -189,10 +189,10 @@ def _of_brain(name: str, calls: Sequence[Row], fallback: float | None, opinions:
         latency=_percentiles(call.seconds for call in ok),
         first_token=_percentiles(c.first_token_seconds for c in calls if c.first_token_seconds is not None),
         tokens_per_second=_rate(sum(c.output_tokens or 0 for c in measured), sum(c.seconds for c in measured)),
-        input_tokens=_total(call.input_tokens for call in calls),
-        cache_read_tokens=_total(call.cache_read_tokens for call in calls),
-        cache_write_tokens=_total(call.cache_write_tokens for call in calls),
-        output_tokens=_total(call.output_tokens for call in calls),
+        input_tokens=total_known(call.input_tokens for call in calls),
+        cache_read_tokens=total_known(call.cache_read_tokens for call in calls),
+        cache_write_tokens=total_known(call.cache_write_tokens for call in calls),
+        output_tokens=total_known(call.output_tokens for call in calls),
         cache_share=_rate(sum(read for read, _ in cached), sum(all_of_it for _, all_of_it in cached)),
         cost_usd=_sum_known(call.cost_usd for call in calls),
         cost_unknown=sum(call.cost_usd is None for call in calls),
@@ -231,7 +231,8 @@ def _rate(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _total(counts: Iterable[int | None]) -> int | None:
+def total_known(counts: Iterable[int | None]) -> int | None:
+    """The sum of the known counts; None if none is known."""
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
 
@@ -241,7 +242,7 @@ def _sum_known(costs: Iterable[Decimal | None]) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def _sum_all(costs: Iterable[Decimal | None]) -> Decimal | None:
+def sum_all(costs: Iterable[Decimal | None]) -> Decimal | None:
     """The sum of the costs; None if one of them is unknown."""
     every = list(costs)
     return None if None in every else sum((cost for cost in every if cost is not None), Decimal(0))
