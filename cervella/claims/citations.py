@@ -1,4 +1,4 @@
-"""Citations: the marks of an answer, such as [F1], with their sources and whether these support the answer."""
+"""Finds the citations of an answer: its marks, such as [F1], their sources, and whether these support the answer."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ async def find_citations_within(
 def looked_at(
     claims: Sequence[Claim], *, most: int = MOST_CLAIMS, characters: int = MOST_CHARACTERS
 ) -> frozenset[Claim]:
-    """The claims of an answer that are checked: the first ones, within both limits."""
+    """The claims of an answer that are checked: the first ones, at most `most`, of at most `characters` in all.
+
+    The first claim is checked however long it is.
+    """
     read: list[Claim] = []
     for claim in claims[:most]:
         characters -= len(claim.text)
@@ -133,7 +136,7 @@ def _past(until: float | None) -> bool:
 
 
 class _Answer:
-    """The checked claims of an answer. Each is read once, however many marks it has."""
+    """The claims of an answer, of which those in `read` are checked. Each is read once, however many marks it has."""
 
     def __init__(
         self, read: Collection[Claim], sources: Mapping[str, Passage], lang: Language, until: float | None
@@ -230,7 +233,7 @@ def _opening(text: str, floor: int, begin: int, end: int) -> int:
 
 
 def _same_line(text: str, parts: Sequence[Quotable], number: int) -> bool:
-    """Whether another part precedes this one on its line."""
+    """Whether another part precedes the part with this number on its line."""
     return number > 0 and "\n" not in text[parts[number - 1].end : parts[number].start]
 
 
@@ -250,7 +253,7 @@ class _Blocks:
         return self._bare_texts[number]
 
     def bare(self, number: int) -> bool:
-        """Whether a part has marks only."""
+        """Whether the part with this number has no words besides marks."""
         return not self._bare_texts[number].strip(" .,;:")
 
     def claim(self, stop: int, group: tuple[str, ...]) -> Claim:

@@ -1,4 +1,4 @@
-"""A claim and the passages that it cites, line by line: the facts of the claim, and the lines that contain them."""
+"""Compares a claim with the passages that it cites: finds its figures, dates and quotations, and their lines."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ _NEAREST = 6
 
 
 class Line(ReadText):
-    """A sentence, a table row, a heading or a line of a fence in a passage."""
+    """A sentence, a table row, a heading or a line of a fence in a passage.
+
+    `under` are the texts above it: the heading, with those that lead to it. `before` is the line before it in the same
+    paragraph or fence; a row has none. `date` is the document's, and is given for the lead only.
+    """
 
     def __init__(
         self,
@@ -54,7 +58,10 @@ class Line(ReadText):
 
     @cached_property
     def given(self) -> tuple[Quantity, ...]:
-        """The figures without the number of a list item; one without a unit in a row takes its column's unit."""
+        """The figures of the line, except the number of a list item.
+
+        In a table row, a figure without a unit gets the unit that the header of its column names.
+        """
         number = _LIST_NUMBER.match(self.text) if self.kind in ("heading", "line") else None
         if number:
             return tuple(figure for figure in self.figures if figure.start >= number.end())
@@ -77,6 +84,7 @@ class Line(ReadText):
 
     @cached_property
     def near_only(self) -> frozenset[str]:
+        """The stems of `near` that the line itself does not have."""
         return self.near - self.stems
 
     @property
@@ -94,7 +102,7 @@ class Line(ReadText):
         return frozenset({iso for _, _, iso in self.date_spans} | ({self._date} if self._date else set()))
 
     def counted(self, noun: str) -> tuple[Quantity, ...]:
-        """The figures right before this noun: "16 agenti"."""
+        """The figures directly before a noun, which is given as a stem: 16 in "16 agenti" (16 agents)."""
         return tuple(figure for figure in self.given if self.noun_after(figure) == noun)
 
     @cached_property
@@ -114,7 +122,7 @@ class Line(ReadText):
 
 
 def _within(figures: Sequence[Quantity], spans: Iterable[tuple[int, int]]) -> Iterator[tuple[Quantity, ...]]:
-    """The figures that start in each span; they are in order."""
+    """Yields, for each of `spans`, the figures that start in it. `figures` are in the order of the text."""
     starts = [figure.start for figure in figures]
     for start, end in spans:
         yield tuple(figures[bisect_left(starts, start) : bisect_left(starts, end)])
@@ -179,7 +187,7 @@ class Source:
 
     @cached_property
     def items(self) -> frozenset[int]:
-        """The numbers of items of the lists, of rows of the tables and of headings."""
+        """The numbers that somebody gets who counts in the passage: list items, table rows or headings; not 0 and 1."""
         text = self.passage.text
         rows = Counter(line.header for line in self.lines if line.kind == "row")
         items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
@@ -196,7 +204,10 @@ class Source:
 
     @cached_property
     def places(self) -> re.Pattern[str]:
-        """A pattern for the file's name and line numbers in an answer: they come from the prompt, not the lines."""
+        """The pattern of the file's name and line numbers in an answer.
+
+        An answer repeats them from the prompt, so they are not compared with the lines.
+        """
         one = self.passage
         name = one.path.rsplit("/", 1)[-1]
         files = [one.path, name] + ([name.removesuffix(".md")] if re.search(r"\d", name) else [])
@@ -245,10 +256,11 @@ class Scale:
         self._weights |= {stem: math.log(1.0 + len(lines) / times) for stem, times in count.items()}
 
     def weight(self, stems: Collection[str]) -> float:
+        """The sum of the weights of these stems."""
         return sum(map(self._weights.__getitem__, stems), 0.0)
 
     def cover(self, claim: frozenset[str], line: Line) -> float:
-        """The weighted share of a claim's stems that a line has, 0 to 1; stems of the headings above count half."""
+        """The weighted share of a claim's stems that a line has, 0 to 1; those that only its `near` has count half."""
         whole = self.weight(claim)
         near = self.weight(claim & line.near_only)
         return (self.weight(claim & line.stems) + 0.5 * near) / whole if whole else 0.0
@@ -283,10 +295,13 @@ class Fact:
     holders: tuple[int, ...]
     """The numbers of the passages that contain the fact."""
     lines: tuple[Line, ...] = ()
+    """The lines that contain the fact; empty for a quotation, and for a month without a day."""
     figure: Quantity | None = None
+    """The figure; None for a date or a quotation."""
     other_unit: bool = False
     """Whether the passages have the value only with another unit."""
     iso: str = ""
+    """The full date; empty for other facts."""
     day: str = ""
     """Month and day of a date, `01-20`; empty for other facts."""
     month: int | None = None
@@ -294,7 +309,10 @@ class Fact:
 
 
 class Evidence:
-    """A claim and the passages that it cites together. All checks of the claim share the results."""
+    """A claim and the passages that it cites together. All checks of the claim share the results.
+
+    `others` are passages of the prompt that it does not cite. They only change the weights of the stems.
+    """
 
     def __init__(self, claim: ReadText, sources: Sequence[Source], others: Sequence[Source] = ()) -> None:
         self.claim = claim
@@ -319,7 +337,7 @@ class Evidence:
 
     @cached_property
     def nearest(self) -> list[Line]:
-        """The lines with figures that share most stems with the claim."""
+        """The lines with figures that share most stems with the claim: at most six, the best first."""
         shared = [(len(self.claim.about & line.stems), line) for line in self.lines]
         sharing = [pair for pair in shared if pair[0] and pair[1].given]
         return [line for _, line in sorted(sharing, key=lambda pair: -pair[0])][:_NEAREST]
@@ -337,7 +355,7 @@ class Evidence:
         return [*dates, *map(self._figure, figures), *self._quotes()]
 
     def _places(self, *, date: str = "", day: str = "") -> list[tuple[int, Line]]:
-        """The lines with a date, or with a day of any year, each with the number of its passage."""
+        """The lines with a full date, or with a day such as `01-20` in any year, each after its passage's number."""
         numbered = [(n, line) for n, source in enumerate(self.sources) for line in source.lines]
         return [(n, line) for n, line in numbered if (date in line.dates if date else day in line.days)]
 
@@ -355,7 +373,10 @@ class Evidence:
             yield _fact("date", self.claim.text[start:end], self._places(date=iso), iso=iso, day=iso[5:])
 
     def _months(self, figures: list[Quantity]) -> Iterator[Fact]:
-        """Months with or without a day: "20 gennaio", "a gennaio". Removes the figure of a day that a passage has."""
+        """Months with or without a day: "20 gennaio" (20 January), "a gennaio" (in January).
+
+        Removes from `figures` the figure of a day that a passage has.
+        """
         for day, month in self.claim.months:
             name = self.claim.spoken.months[month - 1]
             named = [n for n, source in enumerate(self.sources) if month in source.months]

@@ -55,11 +55,11 @@ _SHORTEST_ROOT = 5
 _LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
 """Maximum number of characters, and of figures, dates and quotations, of one claim that are checked."""
 _LONGEST_GIVEN = 30_000
-"""Characters of the question, with the turns before it, that a claim may repeat without a source."""
+"""Maximum number of characters read of the text that a claim may repeat without a source, such as the question."""
 _MOST_QUOTES = 50
-"""Quotations of an answer that are searched for in a passage, to choose the sentence that a citation shows."""
+"""Maximum number of an answer's quotations that are searched for in a passage, to choose the sentence to show."""
 _SHOWN = 80
-"""Characters of an unread claim that its finding shows."""
+"""Maximum number of characters that an `unread` finding shows of its claim."""
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
 
 
@@ -72,7 +72,7 @@ class Claim:
     group: tuple[str, ...]
     """The marks of the group."""
     whole: bool = True
-    """False where the block was so long that its start is left out."""
+    """False if its paragraph, list or table was so long that the start is left out of `text`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Finding:
     nearest: str = ""
     """The most similar line, verbatim; empty where no line has a word of the claim."""
     elsewhere: tuple[int, ...] = ()
-    """The numbers of the `others` that contain these words."""
+    """The indices of the passages that contain these words, among the `others` given to `findings`."""
 
 
 class Grounding:
@@ -113,11 +113,11 @@ class Grounding:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the claim is checked."""
+        """Whether all of the claim is checked. Only the start of a very long claim is."""
         return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
 
     def supports(self, number: int) -> bool | None:
-        """As the function `supports`, for the passage with this number."""
+        """As the function `supports`, for the cited passage with this number, counted from 0."""
         if not all(fact.holders for fact in self._facts):
             return False
         if not self.whole:
@@ -209,8 +209,11 @@ class Grounding:
 
 
 def _in_stems_of(line: Line, stems: frozenset[str]) -> frozenset[str]:
-    """The stems, with the line's form of those that differ in the last letter: the stemmer reads folded words, and
-    gives "respondió" and "respondieron" two stems."""
+    """Replaces each of `stems` by a stem of the line if the two differ only in the last letter.
+
+    The stemmer gets words without accents, so that "respondió" and "respondieron", forms of one Spanish verb, get two
+    stems.
+    """
     roots = {one[:-1]: one for one in line.stems if len(one) > _SHORTEST_ROOT}
 
     def known(stem: str) -> str:
@@ -255,7 +258,7 @@ def findings(
 
 
 def _allowed(fact: Fact, allowed: Source) -> bool:
-    """Whether the given text (the question) contains the fact."""
+    """Whether a text that claims may repeat without a source, such as the question, contains the fact."""
     if fact.figure is not None:
         return any(same_unit(fact.figure, other) for _, other in allowed.matches(fact.figure))
     if fact.kind == "quote":

@@ -1,4 +1,4 @@
-"""The folder of a language: files of data, read on first use and checked against required.toml."""
+"""Reads the folder of a language: files of data, each read on first use and checked against required.toml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cervella.text.dates import Calendar
 from cervella.text.folding import any_of, phrase
 
 FOLDERS = "CERVELLA_LANGUAGES"
-"""The environment variable that names further folders of languages, as PATH names programs."""
+"""The environment variable with further folders, separated as in PATH. Each has one folder for each language."""
 _KINDS: Mapping[str, tuple[type[Any], type[Any] | None, str]] = {
     # The type of the value, and that of each of its parts where it has any.
     "text": (str, None, "a string"),
@@ -43,7 +43,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 @lru_cache(maxsize=1)
 def required() -> Mapping[str, Mapping[str, tuple[str, str]]]:
-    """required.toml: for each file of a language and each of its keys, the kind and the purpose."""
+    """The table of required.toml: for each file of a language and each key, the kind of value and its purpose."""
     text = (_shipped() / "required.toml").read_text(encoding="utf-8")
     files: Mapping[str, Mapping[str, tuple[str, str]]] = tomllib.loads(text)
     return files
@@ -76,7 +76,10 @@ def check_folders() -> None:
 
 @lru_cache(maxsize=4)
 def _folders(own: str) -> tuple[Mapping[str, LanguageFolder], Mapping[str, ConfigError]]:
-    """The folders by code, and the errors of the owner's folders that can't be used."""
+    """The usable folders, by code, and the errors of the owner's folders that can't be used, by code or path.
+
+    `own` is the value of the environment variable CERVELLA_LANGUAGES.
+    """
     found = {item.name: LanguageFolder(item.name, item) for item in _shipped().iterdir() if item.is_dir()}
     found.pop("__pycache__", None)
     shipped, faults = frozenset(found), dict[str, ConfigError]()
@@ -101,7 +104,7 @@ def _folders(own: str) -> tuple[Mapping[str, LanguageFolder], Mapping[str, Confi
 
 
 def _is_language(path: Path) -> bool:
-    """Whether a folder is meant as one of a language: its name is a code, or it has the first file of one."""
+    """Whether a path is meant as the folder of a language: its name is a code, or it contains language.toml."""
     return path.is_dir() and (_CODE.fullmatch(path.name) is not None or (path / "language.toml").is_file())
 
 
@@ -120,7 +123,7 @@ class LanguageFolder:
     def check(self, *, taken: bool = False) -> None:
         """Read every file and compile every pattern. Raises ConfigError where anything is missing or wrong.
 
-        `taken` says that a language of the library has the same code.
+        `taken` says that a language of the library has the same code, which is an error too.
         """
         if taken:
             raise self._broken("comes with the library", "Give the folder another code.")
@@ -162,9 +165,10 @@ class LanguageFolder:
         return (self._folder / name).is_file()
 
     def file(self, name: str) -> Any:
-        """The values of a file: a table of its keys, or the one value of a file that is read whole.
+        """The values of the file `name`: a table of its keys, or one value for a file that required.toml reads whole.
 
-        Phrases come as one regular expression, words as a list. A missing optional value is empty.
+        Phrases are joined to one regular expression. The words of a text file are a list, those of a key one string. A
+        missing optional value is empty.
         """
         if name not in self._read:
             self._read[name] = self._values(name)
@@ -240,6 +244,7 @@ class LanguageFolder:
                 raise self._broken(f"has an empty text for {_place(name, part)}", f"Take it out: {purpose}")
 
     def _check_places(self, name: str, key: str, text: str, purpose: str) -> None:
+        """Raise ConfigError where a text has a place such as `{today}` that its purpose in required.toml lacks."""
         known = _PLACE.findall(purpose)
         with contextlib.suppress(KeyError, IndexError, ValueError, AttributeError, TypeError):
             text.format(**dict.fromkeys(known, ""))
@@ -269,14 +274,14 @@ def _is_a(value: Any, kind: type[Any] | None) -> bool:
 
 
 def _parts_of(key: str, value: Any) -> Iterable[tuple[str, Any]]:
-    """The parts of a list or of a table, each with the key under which it stands."""
+    """Pairs of key and part: the items of a table, or each element of a list with `key`. Any other value has none."""
     if isinstance(value, dict):
         return value.items()
     return [(key, one) for one in value] if isinstance(value, list) else ()
 
 
 def _wrong_parts(key: str, value: Any, kind: type[Any] | None) -> Iterator[str]:
-    """The keys of the parts that are not of this type; each item of a list is a string."""
+    """The key of each part of `value` that is not of type `kind`, or is a list with items other than strings."""
     for part, one in _parts_of(key, value) if kind else ():
         if not _is_a(one, kind) or not all(isinstance(item, str) for item in (one if isinstance(one, list) else ())):
             yield part

@@ -1,4 +1,4 @@
-"""Folding, so that spellings compare equal: texts without case and accents; phrases as patterns over folded texts."""
+"""Folds texts (lower case, no accents) so that spellings compare equal, and turns phrases into patterns for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _unmarked(match: re.Match[str]) -> str:
 
 
 def fold_in_place(text: str) -> str:
-    """The folded text with every character at its position: one that folds to none or to several stays as it is.
+    """The folded text in the length of the original: a character that folds to none or to several stays as it is.
 
     >>> fold_in_place("Straße: è l’età")
     "straße: e l'eta"
@@ -61,11 +61,12 @@ def is_blank(text: str) -> bool:
 
 
 def phrase(text: str) -> str:
-    """The regular expression of one phrase, for folded texts. It begins and ends at the edge of a word.
+    """The regular expression of one phrase, for folded texts. It matches whole words only.
 
-    `word*` is any word that begins so, `_` any one word, `(a|b)` either, `(a |)` perhaps, `^` the head of the text, `$`
-    its end. `...` is up to sixty characters, at the head of a phrase up to two hundred, at its end any number. `{name}`
-    is left for a name that is filled in later. A text between slashes is taken as a regular expression.
+    `word*` is any word that begins with these letters, `_` any one word, `(a|b)` one of the two, `(a |)` an optional
+    part, `^` the start of the text, `$` its end. `...` is up to sixty characters; at the start of the phrase up to two
+    hundred, at its end any number. `{name}` is kept, for a name that is filled in later. A phrase between slashes is
+    already a regular expression, and is returned without them.
 
     >>> [bool(re.search(phrase("¿qué tal( estás|)"), text)) for text in ("¿que tal estas?", "que talento")]
     [True, False]
@@ -82,12 +83,12 @@ def phrase(text: str) -> str:
 
 
 def _open(edge: str) -> bool:
-    """Whether the phrase may begin or end inside a word at this edge."""
+    """Whether a phrase may begin or end inside a word. `edge` is its first or last character."""
     return not (edge.isalnum() or edge in "()_")
 
 
 def any_of(phrases: Iterable[str]) -> str:
-    """One regular expression for any of several phrases; it matches nowhere where there are none.
+    """One regular expression that matches any of several phrases. Without phrases it never matches.
 
     >>> re.findall(any_of(["uno", "due*", "/3+/"]), "uno dueto 33")
     ['uno', 'dueto', '33']

@@ -1,4 +1,7 @@
-"""How people ask who the persona is, in one language: data of its file, read over folded words without punctuation."""
+"""Recognises questions about who the persona is, in one language, by the patterns of its `identity.toml`.
+
+The patterns are for folded words (lower case, no accents) without punctuation.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ _SHORT_NAME = 3  # letters: a shorter first word is no name by itself
 
 @dataclass(frozen=True, eq=False)  # one object a language: identity is equality
 class Identity:
-    """The forms of such questions: `identity.toml` of a language's folder."""
+    """The patterns and words of one language's `identity.toml`. languages/required.toml explains each key."""
 
     herself: str
     named: str
@@ -37,10 +40,11 @@ class Identity:
         )
 
     def asked(self, said: str, names: tuple[str, ...] | None) -> str | None:
-        """The name that a question asks for, empty where it asks for the persona herself, None where for neither.
+        """The name in a question about somebody; empty for one about the persona herself, None for any other question.
 
-        `said` are its words with one space between them; `names` are what she is called, None for any one word. It is
-        read from the left, and nothing is tried twice: linear in its length.
+        `said` is the question's folded words with one space between them. `names` are the persona's names, and only
+        these count as a name; if None, any word does. The question is read from left to right without going back, so
+        the time is linear in its length.
         """
         part = _part(self, names)
         place, found = 0, None
@@ -54,7 +58,11 @@ class Identity:
         return found
 
     def names(self, spoken: Sequence[str]) -> tuple[str, ...]:
-        """What somebody is called: all words of her name, or the first; of a title, what follows «Costituzione di»."""
+        """The names of somebody: all words of her name, and the first word alone if it has three letters or more.
+
+        `spoken` are the folded words of the name, or of a Constitution's title. Articles and the words of any title at
+        its start, such as «Costituzione di» ("Constitution of"), are left out.
+        """
         before = self.articles | self.titles
         start = next((place for place, word in enumerate(spoken) if word not in before), max(len(spoken) - 1, 0))
         said = spoken[start:]
@@ -62,11 +70,17 @@ class Identity:
         return tuple(dict.fromkeys(name for name in (" ".join(said), *first) if name))
 
     def names_somebody(self, title: Sequence[str]) -> bool:
-        """Whether the title of a Constitution has more words than those that any has: «Costituzione di Otto»."""
+        """Whether a Constitution's title, given as folded words, has a word that is not in `titles`: a persona's name.
+
+        «Costituzione di Otto» ("Constitution of Otto") has one.
+        """
         return any(word not in self.titles for word in title)
 
     def name_in(self, text: str) -> str | None:
-        """The name that somebody gives herself in a text, not folded; None where she gives none."""
+        """The name that a persona gives herself in a text, such as «Mi chiamo Otto» ("my name is Otto"), as written.
+
+        None if she gives none.
+        """
         articles = "|".join(map(re.escape, self.articles))
         says = rf"(?m)(?:^|[.!?:] )[ >*_-]*(?:{self.own_name}) (?:(?:{articles}) )?\**([^\W\d_]+)"
         names = (match[1] for match in re.finditer(says, text))
@@ -74,7 +88,9 @@ class Identity:
 
 
 def once(text: str) -> str:
-    """A text without its doubled letters: «chi seiii» is «chi sei».
+    """A text with each run of an equal character shortened to one, because people lengthen words for emphasis.
+
+    In this example, «chi sei» is Italian for "who are you":
 
     >>> once("chi seiii")
     'chi sei'
@@ -84,7 +100,10 @@ def once(text: str) -> str:
 
 @lru_cache(maxsize=64)
 def _part(own: Identity, names: tuple[str, ...] | None) -> re.Pattern[str]:
-    """What such a question is made of, one part at a time; `about` is a part that asks for her."""
+    """The pattern of one part of such a question: a part that asks about her, one of `names`, or words such as "hello".
+
+    The group `about` matches if the part asks about her. `names` are those of `Identity.asked`.
+    """
     called = [re.escape(name) for name in names or ()]
     articles = "|".join(map(re.escape, own.articles)) or "(?!)"
     name = r"([^\W\d_]+)" if names is None else rf"(?:(?:{articles}) )?({'|'.join(called) or '(?!)'})"

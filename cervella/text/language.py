@@ -1,6 +1,6 @@
-"""Languages as data: stems, stop words, sentences, dates, the words of abstention, small talk.
+"""Reads languages as data: stems, stop words, sentences, dates, the words of abstention, small talk.
 
-A language is one folder, `cervella/text/languages/CODE`; nothing here knows Italian.
+A language is one folder, `cervella/text/languages/CODE` or an owner's own. This module has no word of any language.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 DEFAULT_LANGUAGE = "it"
-"""What she speaks where nobody says otherwise."""
+"""The code of the persona's language where none is given."""
 _MANY_WORDS = 50_000  # whose stems are kept at hand
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»«”“’‘›‹)\]*_]*+(?=\s|$)")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
@@ -47,30 +47,31 @@ _LONGEST_ABBREVIATION = 24  # letters looked at before a full stop: a text is cu
 
 
 def _file(name: str, key: str | None = None) -> Any:
-    """A property: what a file of the language says, or one key of it."""
+    """A property for the values of a file of the language, or for one key of that file."""
     return property(lambda lang: lang.file(name) if key is None else lang.file(name)[key])
 
 
 class Language:
-    """What Cervella knows of one language: the files of its folder, each read when it is first asked for."""
+    """One language: the contents of the files of its folder. Each file is read when it is first needed."""
 
     prompt: Mapping[str, str] = _file("prompt.toml")
-    """The words around the passages: see prompt/layout.py."""
+    """The words that a prompt has around the passages, by key: see prompt/layout.py."""
     units: Mapping[str, str] = _file("units.toml")
-    """The words for each unit of measure: see units.toml."""
+    """The names of each unit of measure with spaces between them, by the unit's key in text/units.toml."""
     phrases: Mapping[str, str] = _file("quotes.toml")
-    """What the brain that only quotes knows of the language: its few own words, and patterns over folded text."""
+    """The texts and the patterns for folded text of the extractive brain, which answers with quotations only."""
     redaction: Mapping[str, Any] = _file("secrets.toml")
-    """How a masked secret is shown, and the words that stand before one: see privacy/rules.py."""
+    """The text in place of a masked secret, and the words that people write before a secret: see privacy/rules.py."""
     traits: Mapping[str, Any] = _file("traits.toml")
-    """What a Constitution calls its traits, folded: see soul/traits.py."""
+    """The names of the persona's traits in a Constitution, folded: see soul/traits.py."""
     off_topic: tuple[str, ...] = _file("off-topic.txt")
-    """Questions that hardly any base of notes answers."""
+    """Questions that hardly any notes answer. The confidence of a search is calibrated with them."""
     name: str = _file("language.toml", "name")
+    """The language's name in the language itself, such as `italiano`."""
     abstention: str = _file("abstention.toml", "text")
-    """What she says when the base does not know."""
+    """The sentence with which the persona says that the notes do not have the answer."""
     status: Mapping[str, str] = _file("prompt.toml", "status")
-    """How a document's status is shown; the current ones are not marked."""
+    """The word that a prompt shows for each status of a document, except `current`, which is not shown."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -80,7 +81,7 @@ class Language:
         self._stems_at_hand: list[dict[str, str]] = [{}]
 
     def file(self, name: str) -> Any:
-        """The values of a file of its folder: see languages/required.toml."""
+        """The values of the file `name` of its folder. languages/required.toml explains each file."""
         return self._folder.file(name)
 
     def has(self, name: str) -> bool:
@@ -114,13 +115,14 @@ class Language:
 
     @cached_property
     def numbers(self) -> Mapping[str, int]:
-        """Folded words that stand for figures."""
+        """The value of each number word that the language's own table has. The words are folded."""
         numbers = self.file("numbers.toml")["numbers"]
         return MappingProxyType({fold(word): number for word, number in numbers.items()})
 
     @cached_property
     def review(self) -> Mapping[str, Any]:
-        """Words that decide whether a claim stands in its sources, and what a reviewer is told."""
+        """The values of claims.toml and review.toml: words that decide whether the sources support a claim, and the
+        texts that a reviewing brain is given."""
         return MappingProxyType({**self.file("claims.toml"), **self.file("review.toml")})
 
     @cached_property
@@ -208,7 +210,10 @@ class Language:
         return after[1][0].islower() or not (before[1] or fold(after[1]) in self.stop_words)
 
     def abstains(self, text: str) -> bool:
-        """Whether an answer, its marks taken out, says that the base does not know: a form first, and little after.
+        """Whether an answer says that the notes do not have the answer. `text` has no citation marks.
+
+        Its first sentence must be one of the forms of abstention.toml, and at most three sentences may follow. In this
+        example the first answer begins with "I don't know", and the second is "It costs nothing":
 
         >>> language("it").abstains("Non lo so: le fonti non ne parlano."), language("it").abstains("Non costa nulla.")
         (True, False)
@@ -235,7 +240,9 @@ class Language:
         return any(word.isdigit() or word in figures for word in rest) and denying.isdisjoint(rest)
 
     def refused(self, reason: str | None = None) -> str:
-        """One line that says that the model refused, with its reason where it gave one.
+        """One line that says that the model refused to answer, with its reason if it is given, cut to 500 characters.
+
+        In this example the reason is "It is against the rules":
 
         >>> language("it").refused("È contro le regole.")
         'Il modello ha rifiutato di rispondere: È contro le regole.'
@@ -245,15 +252,16 @@ class Language:
         return f"{self.prompt['refusal']}: {said}" if said else f"{self.prompt['refusal']}."
 
     def says_refusal(self, text: str) -> bool:
-        """Whether the last line of an answer is what `refused` gives."""
+        """Whether the last line of an answer is one that `refused` returns, with any reason or none."""
         last = text.rstrip().rpartition("\n")[2]
         return last == f"{self.prompt['refusal']}." or last.startswith(f"{self.prompt['refusal']}: ")
 
     def asks_identity(self, question: str, persona: str | None = None) -> str | None:
-        """The name in a question about who somebody is; empty in one about the persona herself, None in any other.
+        """The name in a question about who somebody is; empty if it asks about the persona, None for other questions.
 
-        With `persona`, her name, no other name counts, and the question may call her by it or give it an article. Who
-        is spoken to by another name («Cervella, chi sei?») is still she.
+        `persona` is the persona's name. If it is given, no other name counts, and the question may address her by it,
+        or have an article before it. A question that addresses her by a wrong name («Cervella, chi sei?», "Cervella,
+        who are you?") asks about her as well.
 
         >>> it = language("it")
         >>> it.asks_identity("Chi sei?"), it.asks_identity("Chi è Cervella?"), it.asks_identity("Chi sei per dirlo?")
@@ -276,7 +284,7 @@ class Language:
         return asked
 
     def own_name(self, text: str) -> str | None:
-        """The name that somebody gives herself in a text; None where it has none.
+        """The name that a persona gives herself in a text: «Mi chiamo Otto» ("my name is Otto"); None if there is none.
 
         >>> language("it").own_name("Sono qui per aiutare. Mi chiamo Otto, e leggo gli appunti.")
         'Otto'
@@ -284,11 +292,13 @@ class Language:
         return self._identity.name_in(text)
 
     def names_somebody(self, title: str) -> bool:
-        """Whether the title of a Constitution has more words than those that any has: «Costituzione di Otto»."""
+        """Whether the title of a Constitution names a persona: «Costituzione di Otto» ("Constitution of Otto")."""
         return self._identity.names_somebody(words(title))
 
     def intents(self, question: str) -> frozenset[str]:
-        """What a question wants done, beyond an answer from the sources: `code`, `reasoning`, `planning`.
+        """The tasks that a question asks for besides an answer from the sources: `code`, `reasoning`, `planning`.
+
+        These questions ask for a function in Python, for a price and for a plan:
 
         >>> it = language("it")
         >>> [sorted(it.intents(q)) for q in ("Scrivi una funzione Python", "Quanto costa?", "Prepara un piano")]
@@ -299,7 +309,9 @@ class Language:
         return frozenset(intent for intent, pattern in found if pattern and re.search(pattern, folded))
 
     def follows_up(self, question: str, persona: str | None = None) -> bool:
-        """Whether only the question before explains this one: «e quanto costa?». `persona` is as in `asks_identity`.
+        """Whether a question is understood only with the question before it: «e quanto costa?» ("and how much is it?").
+
+        `persona` is the persona's name, as in `asks_identity`.
 
         >>> it = language("it")
         >>> [it.follows_up(q) for q in ("E quanto costa?", "e quello?", "Quanto costa la RTX 4090 di RunPod al mese?")]
@@ -313,7 +325,7 @@ class Language:
         return stems == 0 or bool(re.match(data["starts"], folded) or re.search(data["points"], folded))
 
     def format_date(self, iso: str) -> str:
-        """An ISO date as people write it; a retriever's own idea of a date is shown as it came.
+        """An ISO date in the words of this language. Any other text, such as a retriever may give, stays as it is.
 
         >>> language("it").format_date("2026-01-09")
         '9 gennaio 2026'
@@ -360,7 +372,7 @@ def read_dates(text: str, lang: Language, number_words: Iterable[tuple[int, int,
 
 
 def language(code: str) -> Language:
-    """What Cervella knows of a language, by its ISO 639-1 code: one object a language.
+    """The language with this code: ISO 639-1, or the name of an owner's folder. The same code gives the same object.
 
     Raises ConfigError where the language has no folder.
     """
@@ -374,13 +386,13 @@ def _language(folder: LanguageFolder) -> Language:
 
 @lru_cache(maxsize=1)
 def language_names() -> Mapping[str, str]:
-    """The codes of the languages, by each name that a known language has for them, folded."""
+    """The code of each language by its folded names, in all known languages: `inglese` and `english` are `en`."""
     names = {fold(word): code for one in known_languages() for word, code in language(one).traits["languages"].items()}
     return names | {fold(language(code).name): code for code in known_languages()}
 
 
 def language_in(hints: Mapping[str, Any]) -> Language:
-    """The language that the hints of a prompt name."""
+    """The language that a prompt's hints name under the key `language`; the default language if they name none."""
     return language(str(hints.get("language", DEFAULT_LANGUAGE)))
 
 

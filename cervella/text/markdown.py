@@ -1,7 +1,7 @@
-"""The structure of a markdown text: code, lists, tables, headings, as CommonMark reads them, by markdown-it-py.
+"""Reads the structure of a markdown text by CommonMark's rules, with markdown-it-py: code, lists, tables, headings.
 
-The rules of emphasis and links are left out: nothing here asks for them, and they are where fifty thousand opening
-brackets cost minutes. What is known of a single line stands last, for where there is no whole text to parse.
+Emphasis and links are not parsed, because nothing here needs them, and with them a parser needs minutes for fifty
+thousand opening brackets. The functions at the end read a single line, for callers that have no whole text to parse.
 """
 
 from __future__ import annotations
@@ -37,21 +37,22 @@ _PIPE = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One block that holds text itself, or a list's item with all that is in it."""
+    """A heading, a paragraph, a table row, a block of code or HTML; or a list item, which contains other blocks."""
 
     kind: Kind
     start_line: int
-    """From 0."""
+    """The first line, counted from 0."""
     end_line: int
-    """From 0, exclusive."""
+    """The line after the last one, counted from 0."""
     depth: int
-    """How many lists, items and quotes it stands in, each counted."""
+    """The number of lists, list items and quotes around the block; for a row also its table and table part."""
     text: str
-    """Of a fence, a heading and a paragraph what is in it, without the signs of the lists and quotes around it."""
+    """The content of a heading, a paragraph, code or HTML, without the characters that mark it as such, and without
+    those of the lists and quotes around it. Empty for a list item and a row."""
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The blocks of a text in order, an item before those that stand in it.
+    """Yields the blocks of a text in order. A list item comes before the blocks that it contains.
 
     >>> [(block.kind, block.text) for block in blocks("# Uno\\n\\nDue\\ntre\\n\\n- quattro")]
     [('heading', 'Uno'), ('paragraph', 'Due\\ntre'), ('bullet', ''), ('paragraph', 'quattro')]
@@ -71,7 +72,7 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def fences(text: str) -> list[str]:
-    """What stands in the fences of a text.
+    """The contents of the fenced code blocks of a text, in order, without their first and last lines.
 
     >>> fences("Così:\\n```python\\nx = 1\\n```\\nUn ``` da solo è testo.")
     ['x = 1\\n']
@@ -80,7 +81,7 @@ def fences(text: str) -> list[str]:
 
 
 def code_in(text: str) -> list[tuple[int, int]]:
-    """Where a text is code, fenced, indented or between backticks: start and end of each stretch, in order.
+    """Start and end of each part of a text that is code: fenced, indented or between backticks. In order.
 
     >>> [text[start:end] for text in ["Usa `ls`.\\n\\n    rm x\\n"] for start, end in code_in(text)]
     ['`ls`', '    rm x']
@@ -102,7 +103,9 @@ def code_in(text: str) -> list[tuple[int, int]]:
 
 
 def without_code(text: str) -> str:
-    """The text with spaces in the place of its code, line ends apart: whatever else stands in it keeps its place.
+    """The text with each character of its code, except line ends, replaced by a space.
+
+    All other characters keep their positions. In this example, `Usa` and `ora` are Italian for "use" and "now":
 
     >>> without_code("Usa `ls` ora.")
     'Usa      ora.'
@@ -116,7 +119,10 @@ def without_code(text: str) -> str:
 
 
 def _spans(token: Token, lines: Sequence[str], starts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """The code between the backticks of one paragraph or heading, found where it stands in the text."""
+    """Yields start and end, in the whole text, of each part between backticks in one paragraph or heading.
+
+    `token` is the paragraph's inline token. `lines` are the lines of the text, `starts` their positions in it.
+    """
     spans: list[tuple[int, int]] = []
     parser = _code_parser()
     parser.inline.parse(token.content, parser, {_SPANS: spans}, [])
@@ -137,7 +143,7 @@ _SPANS = "code"
 
 @lru_cache(maxsize=1)
 def block_parser() -> MarkdownIt:
-    """Blocks and tables; the content of a paragraph is left as it is written."""
+    """The parser of blocks and tables, made once. It leaves the content of a paragraph as it is written."""
     from markdown_it import MarkdownIt
 
     return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
@@ -145,7 +151,10 @@ def block_parser() -> MarkdownIt:
 
 @lru_cache(maxsize=1)
 def _code_parser() -> MarkdownIt:
-    """Without tables: a row is a line of a paragraph, whose columns are known."""
+    """The parser of blocks and of code between backticks, made once.
+
+    It reads a table as a paragraph, because the positions of a paragraph's code are known, those of a cell's are not.
+    """
     from markdown_it import MarkdownIt
     from markdown_it.rules_inline import backtick
 
@@ -163,7 +172,9 @@ def _code_parser() -> MarkdownIt:
 
 
 def fence_for(text: str, mark: str = "~", least: int = 4) -> str:
-    """A fence that no line of the text can close.
+    """The first line of a fence that no line of `text` can close.
+
+    It repeats `mark`, a backtick or a tilde, at least `least` times, and more often than the text does at any place.
 
     >>> fence_for("a ~~~~~ b"), fence_for("", "`", 3)
     ('~~~~~~', '```')
@@ -177,7 +188,7 @@ def is_fence(line: str) -> bool:
 
 
 def fence_of(line: str) -> str:
-    """The signs of a fence that a line opens or closes; empty where it does neither.
+    """The backticks or tildes with which a line opens or closes a fence; empty for any other line.
 
     >>> fence_of("  ~~~~ python"), fence_of("    ```")
     ('~~~~', '')
@@ -187,7 +198,7 @@ def fence_of(line: str) -> str:
 
 
 def is_ruled(line: str) -> bool:
-    """Whether a line is what stands between a table's header and its rows.
+    """Whether a line can be the rule between the header and the rows of a table.
 
     >>> is_ruled("|:---|---:|"), is_ruled("| a | b |")
     (True, False)
@@ -196,7 +207,9 @@ def is_ruled(line: str) -> bool:
 
 
 def cells(row: str) -> list[tuple[int, int]]:
-    """Where the cells of a table's row stand; the pipes at its ends bound none, and `\\|` bounds none either.
+    """Start and end of each cell of a table row. The pipes at the ends of the row are left out.
+
+    An escaped pipe, `\\|`, does not end a cell.
 
     >>> [row[start:end].strip() for row in [r"| a | b \\| c |"] for start, end in cells(row)]
     ['a', 'b \\\\| c']

@@ -1,7 +1,8 @@
-"""Figures in a text: their possible values, their units of measure, and whether two figures are equal.
+"""Finds the figures in a text, with their possible values and units of measure, and decides whether two are equal.
 
-`94.603` means one number in Italy and another in England. `95K`, `95 mila` and `95000` are equal; `1,5 s` and `1500 ms`
-are, too; `3 giorni` and `3 ore` are not. The units are in units.toml, the words around figures in numbers.toml.
+A figure may have several values: `94.603` means one number in Italy and another in England. `95K`, `95 mila` (Italian
+for 95 thousand) and `95000` are equal, and so are `1,5 s` and `1500 ms`; `3 giorni` (days) and `3 ore` (hours) are not.
+The units are in units.toml, the words around figures in numbers.toml.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cervella.text.language import Language, fold, known_languages, language
 from cervella.text.number_words import NumberWord, multiples, number_words, plain, units_file, words_around
 
 Senses = tuple[tuple[str, Decimal], ...]
-"""Dimension and factor, for each thing that a unit may mean."""
+"""The meanings of a unit: for each, its dimension, such as `time`, and its factor to the dimension's basic unit."""
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
@@ -33,7 +34,7 @@ _MOST_DIGITS = 30
 _SIGNED = frozenset({"temperature", "fahrenheit"})
 _MONEY = frozenset({"eur", "usd", "gbp"})
 _ALONE = frozenset("hmsgklq€$£")
-"""One letter that is a unit also with a space before it."""
+"""Single characters that are units also with a space before them. Others must follow the figure directly."""
 _RATES = ("yearly", "monthly", "weekly", "daily")
 _RATE_UNITS = dict(zip(_RATES, ("year", "month", "week", "day"), strict=True))
 _PATTERNS = {
@@ -56,31 +57,34 @@ _PATTERNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
-    """A number as it is written, with its unit where it has one."""
+    """A figure in a text, with its unit of measure if it has one."""
 
     start: int
     end: int
     """Positions in the text, of the number with its sign, multiple, unit and rate."""
     readings: frozenset[str]
-    """Its possible values, with the multiple that follows it: `95K` reads as 95 and as 95000."""
+    """Its possible values, as digits, with the multiple that follows it: `95K` may be 95 or 95000."""
     bare: frozenset[str]
-    """The possible values of the digits alone."""
+    """Its possible values without that multiple: only 95 for `95K`."""
     negative: bool = False
     percent: bool = False
     senses: Senses = ()
-    """Dimension and factor, for each thing that its unit may mean; none where it has no unit that is known."""
+    """The meanings of its unit, see `Senses`; empty if it has no known unit."""
     rate: str = ""
-    """The unit of time of a rate: `month` in "12 euro al mese"."""
+    """The unit of time of a rate: `month` in "12 euro al mese" (12 euros a month); empty if it is no rate."""
     named: bool = False
-    """Part of a name: the 3 of "V3"."""
+    """Whether it is a part of a name, such as the 3 of "V3"."""
 
     def asked(self) -> frozenset[str]:
-        """The values of which a passage must offer one, for a claim with this figure."""
+        """The values of this figure in a claim, with its signs. A passage must have one of them among its `offered`."""
         sign, unit = "-" if self.negative else "", "%" if self.percent else ""
         return frozenset(f"{sign}{reading}{unit}" for reading in self.readings)
 
     def offered(self) -> set[str]:
-        """The values that a passage with this figure offers: -5 is also 5; 20 may be in a column of percentages."""
+        """The values that a claim may take from this figure in a passage.
+
+        -5 also offers 5, because a claim may say "5 less". 20 also offers 20%: it may be in a column of percentages.
+        """
         values = {f"{reading}%" for reading in self.readings}
         values |= set() if self.percent else self.readings
         values |= {part for reading in self.readings if "." in reading for part in reading.split(":")}  # address:port
@@ -88,11 +92,14 @@ class Quantity:
         return values | ({f"-{value}" for value in values} if self.negative else set())
 
     def measures(self) -> frozenset[tuple[str, Decimal]]:
-        """The possible values, each converted to the basic unit of a dimension."""
+        """Pairs of dimension and value in its basic unit, for each possible value and each meaning of the unit."""
         return _measures(self.bare, self.senses)
 
     def values(self) -> list[tuple[Decimal, str]]:
-        """The values with their dimension, in its basic unit; without a unit, the values as written."""
+        """Pairs of value and dimension, the value in the dimension's basic unit.
+
+        Without a known unit, the values are those written, and the dimension is empty.
+        """
         measures = [(value, dimension) for dimension, value in self.measures() if dimension]
         if measures:
             return measures
@@ -101,11 +108,12 @@ class Quantity:
 
     @property
     def dimensions(self) -> frozenset[str]:
+        """The dimensions that the unit may measure, such as `time`."""
         return frozenset(dimension for dimension, _ in self.senses)
 
     @property
     def whole(self) -> int | None:
-        """The value where exactly one reading is a whole number, else None."""
+        """Its value, if exactly one of the values in `bare` is a whole number; else None."""
         values = {value for reading in self.bare if (value := whole_number(reading)) is not None}
         return values.pop() if len(values) == 1 else None
 
@@ -119,7 +127,9 @@ def _measures(bare: frozenset[str], senses: Senses) -> frozenset[tuple[str, Deci
 
 
 def whole_number(reading: str) -> int | None:
-    """The value of a reading that is digits alone; None for any other, and for more digits than a figure has.
+    """The value of a reading (a possible value of a figure, as text) that has digits only.
+
+    None for any other reading, and for one of more than 30 digits.
 
     >>> whole_number("94603"), whole_number("94.603"), whole_number("9" * 5000)
     (94603, None, None)
@@ -128,7 +138,7 @@ def whole_number(reading: str) -> int | None:
 
 
 def same_value(claimed: Quantity, other: Quantity) -> bool:
-    """Whether two figures have the same value, in any notation and unit."""
+    """Whether a claim's figure and another, of a passage, may have the same value, in any notation and unit."""
     if claimed.negative != other.negative and (claimed.dimensions | other.dimensions) & _SIGNED:
         return False  # less 5 is a fall of 5, but -18 °C is no 18 °C
     if claimed.asked() & other.offered():
@@ -138,7 +148,10 @@ def same_value(claimed: Quantity, other: Quantity) -> bool:
 
 
 def same_unit(claimed: Quantity, other: Quantity) -> bool:
-    """Whether the units of two figures of the same value are compatible; an unknown unit is compatible with all."""
+    """Whether the units of a claim's figure and another one of the same value may be the same.
+
+    A figure without a known unit is compatible with any unit.
+    """
     if claimed.rate and other.rate and claimed.rate != other.rate:
         return False
     if not claimed.senses or not other.senses:
@@ -159,10 +172,10 @@ def quantities(
     apart: Sequence[tuple[int, int]] = (),
     in_words: Sequence[NumberWord] | None = None,
 ) -> list[Quantity]:
-    """The figures in a text, in order; with a language also the words that stand for figures, and for nothing else.
+    """The figures in a text, in order. With `lang`, also those in words of this language, if they can mean only that.
 
-    No figure reaches over the edge of a stretch of `apart`, such as a date; there are no number words in one.
-    `in_words` are the number words, where they are read already.
+    `apart` are start and end of parts such as dates: no figure crosses the edge of one, and no number words in one are
+    read. `in_words` are the number words of the text, if they were read before. This example has 36 hours and 12.5 €:
 
     >>> from cervella.text.language import language
     >>> [(sorted(q.readings), q.senses[0][0]) for q in quantities("trentasei ore, 12,5 €", language("it"))]
@@ -179,7 +192,10 @@ def quantities(
 
 
 def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: bool = False) -> Quantity:
-    """The figure at `text[start:end]` with what belongs to it: a percent sign, a multiple, a unit, a rate, a sign."""
+    """The figure at `text[start:end]`, with the percent sign, multiple, unit, rate and minus sign that belong to it.
+
+    `bare` are the values of its digits. `worded` says that it is a number word.
+    """
     negative = text[start] in "-−"
     # Most cells of tables: none of the patterns below can match.
     if _NO_UNIT.match(text, end) and "h" not in text[start:end].lower():
@@ -224,7 +240,10 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
 
 
 def _of_the_clock(text: str, start: int, end: int, bare: frozenset[str]) -> Quantity | None:
-    """The time that ends there with the words after it: "2:30 PM" is 14:30, "15 Uhr" is 15:00, "14h30" is 14:30."""
+    """The time of day at `text[start:end]`, with the words after it; None if there is none.
+
+    "2:30 PM" is 14:30, "15 Uhr" (German) is 15:00, "14h30" is 14:30. `bare` are the values of its digits.
+    """
     if match := _HOURS_AND_MINUTES.fullmatch(text, start, end):
         minutes = 60 * int(match[1]) + int(match[2])  # 1h30 may also be a duration of 90 minutes
         return Quantity(start=start, end=end, readings=bare, bare=frozenset({str(minutes)}), senses=senses_of("min"))
@@ -247,7 +266,10 @@ def _is_hour(reading: str) -> bool:
 
 
 def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str], int]:
-    """A whole figure that ends there with the half that follows it: "due e mezzo"; of millions, half a million."""
+    """The values in `bare` of a whole figure, increased by the half that follows at `end`, and the end of that half.
+
+    "due e mezzo" (two and a half) is 2.5; after millions, the half is half a million. Without a half, `bare` and `end`.
+    """
     half, whole = _pattern("and_half").match(text, end), whole_number(next(iter(bare)))
     if half is None or whole is None or len(bare) > 1:
         return bare, end
@@ -256,7 +278,7 @@ def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str
 
 
 def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
-    """The figures with "1 euro e 12 centesimi" as one."""
+    """The figures, with an amount and its cents as one: "1 euro e 12 centesimi" (1 euro and 12 cents) is 1.12."""
     joined: list[Quantity] = []
     for quantity in found:
         last = joined[-1] if joined else None
@@ -276,7 +298,7 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
 
 
 def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
-    """The figures, where the two of a range have the unit that is said once: "5-6 giorni", "$175-438"."""
+    """The figures, with the unit that a range has only once given to both its ends: "5-6 giorni" (days), "$175-438"."""
     pairs = range(len(found) - 1)
     for n in (*reversed(pairs), *pairs):
         one, other = found[n], found[n + 1]
@@ -293,7 +315,7 @@ def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
 def _in_words(
     text: str, lang: Language, words: Sequence[NumberWord], taken: Sequence[tuple[int, int]]
 ) -> Iterator[Quantity]:
-    """The figures in words outside the stretches that are taken."""
+    """Yields the figures of the number words `words`, except those inside one of the spans `taken`."""
     covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
     starts = {word.start for word in words}
     no_figures, fractions = (lang.review.get(key, "").split() for key in ("no_figures", "fractions"))
@@ -316,7 +338,7 @@ def _in_words(
 
 
 def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
-    """The senses of the unit of a number at `text[start:end]`, where all of it ends, and per what it is."""
+    """The meanings of the unit of a number at `text[start:end]`, the end of unit and rate, and the rate's time unit."""
     if before := _BEFORE.search(text, max(0, start - 6), start):
         senses, stop = senses_of(before.group(1) or before.group(2)), end
     else:
@@ -328,7 +350,10 @@ def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
 
 
 def _rate(text: str, position: int) -> tuple[str, int]:
-    """Per what a figure is that ends there, and where that ends: "12 euro al mese"."""
+    """The unit of time of a rate that begins at `position`, and its end: `month` for "al mese" ("a month").
+
+    The unit is empty, and the end is `position`, if there is no rate.
+    """
     if (word := _pattern("rate_word").match(text, position)) is not None:
         return _RATE_UNITS[word.lastgroup or ""], word.end()
     end = position
@@ -379,7 +404,10 @@ def _is_value(reading: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def senses_of(name: str, *, glued: bool = True) -> Senses:
-    """What the name of a unit means; nothing where it is none. A letter that is not glued to a figure is rarely one."""
+    """The meanings of a unit by its name; empty if no unit has it.
+
+    `glued` says that the name directly follows a figure. A single letter that does not is rarely a unit.
+    """
     if not glued and len(name) == 1 and fold(name) not in _ALONE:
         return ()
     unit = _unit_named(name)
@@ -388,20 +416,29 @@ def senses_of(name: str, *, glued: bool = True) -> Senses:
 
 
 def unit_of(header: str) -> Senses:
-    """What the one unit that a column's header names measures: "Durata (giorni)"; none where it names none, or two."""
+    """The meanings of the unit in a column's header, such as days in "Durata (giorni)", Italian for "duration (days)".
+
+    Empty if the header names no unit, or several.
+    """
     distinct = {senses for name in re.findall(r"[€$£%]|[^\W\d_]{2,}", header) if (senses := senses_of(name))}
     return distinct.pop() if len(distinct) == 1 else ()
 
 
 def _unit_named(name: str) -> str:
-    """The unit that a name or a symbol stands for; of "gradi Celsius" the last word says it. Empty where it is none."""
+    """The unit, as a key of units.toml, of a name or a symbol; empty if there is none.
+
+    Of several words the last one decides: "gradi Celsius" (degrees Celsius).
+    """
     named: Mapping[str, str] = _units()["named"]
     return named.get(name.lower().replace(" ", "")) or named.get(fold(name).split()[-1], "")
 
 
 @lru_cache(maxsize=1)
 def _units() -> Mapping[str, Any]:
-    """What units mean, and their names in all languages: an answer may use another's than the base's."""
+    """`senses`, the meanings of each unit, and `named`, the unit of each name and symbol.
+
+    The names are of all languages, because an answer may be in another language than the notes.
+    """
     data = units_file()
     words = [names for code in known_languages() for names in language(code).units.items()]
     named = {fold(name): unit for unit, names in words for name in names.split()}

@@ -1,4 +1,4 @@
-"""A text cut into parts that can be quoted: sentences, table rows, headings, and the lines of code fences and boxes."""
+"""Splits a text into parts that can be quoted: sentences, table rows, headings, lines of code fences and boxes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,26 @@ class Quotable:
     start: int
     end: int
     kind: str
-    """`sentence`, `row`, `line` (of a fence or a box), `heading`."""
+    """`sentence`, `row` (of a table), `line` (of a code fence, or of a box drawn with characters) or `heading`."""
     block: int
-    """The number of its paragraph, list item, table or fence."""
+    """The number of the paragraph, list item, table or fence that contains it. Parts of one block have one number."""
 
 
 @lru_cache(maxsize=512)
 def quotables(text: str, lang: Language) -> tuple[Quotable, ...]:
     """The parts of a text that can be quoted, in order.
 
-    Each is a verbatim part of the text, without list markers, quote signs, rules of tables and edges of boxes.
+    Each is a verbatim part of the text, and excludes list markers, the `>` of quotations, the rules of tables and the
+    edges of boxes. `lang` decides where a sentence ends.
     """
     return tuple(_parts(text, lang))
 
 
 def _parts(text: str, lang: Language) -> Iterator[Quotable]:
-    """The parts, line by line. CommonMark is not asked: a passage may be the middle of a table or of a fence."""
+    """Yields the parts, read line by line.
+
+    No CommonMark parser is used, because a passage may begin in the middle of a table or of a fence.
+    """
     fence = ""
     block = position = 0
     paragraph: tuple[int, int] | None = None
@@ -89,7 +93,7 @@ def _is_row(line: str) -> bool:
 
 
 def _trimmed(text: str, start: int, end: int, kind: str, block: int) -> Quotable:
-    """One line without its indentation: a box line without its edges, a table row with its pipes."""
+    """The line `text[start:end]` without its indentation. A box line loses its edges, a row keeps its pipes."""
     line = text[start:end]
     if kind == "row":
         return Quotable(start + len(line) - len(line.lstrip()), start + len(line.rstrip()), kind, block)
