@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
+from cervella import Agent
 from cervella.cli import main
+from cervella.cli.soul import soul_tokens
+from cervella.prompt.layout import estimate_tokens
 from cervella.soul.lock import Lock, record_verdict
+from cervella.testing import EchoBrain
+from tests.conftest import PlainSoul
 
 TEXT = "# Cervella\n\nSono calma. Parlo poco.\n\n## Tratti\n\n- ruolo: partner\n- emoji: mai\n"
 STORY = "\n## Storia\n<!-- cervella: solo-ricerca -->\n\nTanto tempo fa.\n"
@@ -114,6 +119,14 @@ def test_a_verdict_that_comes_while_brains_are_asked_is_kept(
     monkeypatch.setattr("cervella.cli.soul.soul_tokens", meanwhile)
     assert run("lock")[0] == 0
     assert list(Lock.load(house / "soul.lock").verdicts) == [("claude", "m")]
+
+
+def test_a_brain_whose_count_tokens_is_none_gets_an_estimate(isolated: Path, soul: PlainSoul) -> None:
+    brain = EchoBrain()
+    brain.count_tokens = None  # type: ignore[attr-defined]
+    with Agent(brain=brain, soul=soul) as agent:
+        [(tokens, problem)] = soul_tokens(agent)
+    assert (tokens.tokens, tokens.counted, problem) == (estimate_tokens(soul.text), False, "")
 
 
 def test_diff_shows_the_changed_sentences(run: Any, house: Path) -> None:
