@@ -185,6 +185,7 @@ class Assembly:
             "embedder": self.embedder,
             "language": self.config.knowledge_language,
             "exclude": own.exclude,
+            "gitignore": own.gitignore,
             "local_only": own.local_only,
             "roles": own.roles.model_dump(exclude_defaults=True),
         }

@@ -23,7 +23,7 @@ from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, print_json, print_wrapped
 from cervella.errors import CervellaError, IndexMissingError
 from cervella.knowledge.documents.local_only import local_only_in
-from cervella.knowledge.documents.scan import scan
+from cervella.knowledge.documents.scan import ignore_rules, scan
 from cervella.knowledge.embedders.registry import DEFAULT_SENTENCE_TRANSFORMER, NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.prompt.layout import estimate_tokens
@@ -124,7 +124,8 @@ def _local_only(agent: Agent) -> Iterator[Finding]:
     if own.local_only and own.folder.is_dir():  # the index reports a folder that is missing
 
         def look() -> str:
-            found = local_only_in(scan(own.folder, exclude=own.exclude), own.folder, own.local_only)
+            rules = ignore_rules(own.folder, gitignore=own.gitignore)
+            found = local_only_in(scan(own.folder, exclude=own.exclude, ignores=rules), own.folder, own.local_only)
             if found.nearest:
                 raise found.error()
             return f"{counted(len(own.local_only), 'pattern')}; each matches a file"

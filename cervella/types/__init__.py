@@ -469,6 +469,7 @@ class SkippedFile:
     """A file that is not in the index."""
 
     path: str
+    """A folder's path if the whole folder is `ignored`."""
     reason: str
     """From a closed list: `cervella.knowledge.SKIP_REASONS`."""
 
@@ -486,10 +487,14 @@ class Redaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexReport:
-    """The result of one run of the indexer. `files_seen` is `files_indexed` plus the number of skipped files."""
+    """The result of one run of the indexer.
+
+    `files_seen` is `files_indexed` plus the number of skipped files that are not `ignored`.
+    """
 
     files_seen: int
-    """Number of regular files in the folder, without those in `.git`, in `.cervella` or in the index."""
+    """Number of regular files in the folder, without ignored ones, and without those in `.git`, in `.cervella` or in
+    the index."""
     files_indexed: int
     """Number of files in the index after the run."""
     files_skipped: tuple[SkippedFile, ...]
@@ -505,6 +510,8 @@ class IndexReport:
     warnings: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
     """The positions of the secrets that are masked in the index."""
+    encodings: Mapping[str, str] = field(default_factory=dict)
+    """By path, the name of Python's codec for each indexed file that is not in UTF-8: `cp1252`, `utf_16`."""
 
     def __repr__(self) -> str:
         return short_repr(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from cervella.types import Redaction
 
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
+_ENDING = re.compile(r"\.(?:md|markdown|mdx|txt)$", re.IGNORECASE)
 _MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
@@ -53,7 +55,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     """
     document, why = parse(source.text)
     chunks = tuple(chunk(document))
-    name = source.path.removesuffix(".md")
+    name = _ENDING.sub("", source.path)
     return Cut(
         text=source.text,
         redactions=source.redactions,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError, UnmatchedPatternError
 from cervella.knowledge.documents.patterns import Glob, forms_of, lies, nearest_paths, understood, widened
-from cervella.knowledge.documents.scan import Scan, scan
+from cervella.knowledge.documents.scan import Scan, ignore_rules, scan
 
 _logger = logging.getLogger("cervella.knowledge.local_only")
 
@@ -74,7 +74,8 @@ def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str])
     left = [pattern for pattern, glob in readings.items() if glob is None]
     if left:
         with suppress(KnowledgeError):  # an index may be used without its folder
-            seen = local_only_in(scan(folder), folder, left)
+            everything = scan(folder, ignores=ignore_rules(folder, gitignore=False))
+            seen = local_only_in(everything, folder, left)
             known = tuple(glob for glob in readings.values() if glob is not None)
             return LocalOnly(folder, (*known, *seen.globs), seen.nearest)
     return _local_only(readings, folder, files)

@@ -24,7 +24,7 @@ _SHOWN = 3  # maximum number of similar paths in a message
 _NEAR = 0.6  # difflib's ratio from which two names count as similar
 _LONG = 4  # characters from which a name contained in another counts as similar
 _SPELLED = 64  # maximum number of patterns that braces and classes are expanded to
-_ENDINGS = (".md", ".markdown")
+_ENDINGS = (".md", ".markdown", ".mdx", ".txt")
 _BLANKS = "\u200b\ufeff"  # zero-width characters, which str.strip leaves
 _ESCAPES = str.maketrans({"\b": "/b", "\t": "/t", "\n": "/n", "\f": "/f", "\r": "/r"})
 """Undoes TOML's escapes of Windows paths between double quotes: `"note\\bozze"` contains a backspace."""
@@ -69,8 +69,8 @@ def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool
 def widened(form: str, pattern: str) -> tuple[str, ...]:
     """The globs by which a pattern of `local_only` matches more files than one of `exclude`.
 
-    `form` is one interpretation of `pattern`, see `forms_of`. It also matches with the ending `.md` or `.markdown`, and
-    at any depth if the pattern has no slash.
+    `form` is one interpretation of `pattern`, see `forms_of`. It also matches with the ending of a markdown file, and at
+    any depth if the pattern has no slash.
     """
     last = form.rpartition("/")[2]
     whole = _WILD.search(last) or last.casefold().endswith(_ENDINGS)

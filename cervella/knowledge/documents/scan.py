@@ -6,12 +6,15 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from cervella.errors import KnowledgeError
+from cervella.knowledge.documents import git
+from cervella.knowledge.documents.encoding import decoded
+from cervella.knowledge.documents.ignored import CERVELLAIGNORE, GITIGNORE, NEVER_OPENED, Frame, Ignored, IgnoreRules
 from cervella.knowledge.documents.patterns import Glob, understood
 from cervella.privacy.redaction import redact
 from cervella.text.language import DEFAULT_LANGUAGE
@@ -19,10 +22,11 @@ from cervella.types import Redaction, SkippedFile
 from cervella.types.filters import path_matches
 
 SKIP_REASONS: dict[str, str] = {
-    "not_markdown": "its name does not end in .md or .markdown",
+    "not_markdown": "its name does not end in .md, .markdown, .mdx or .txt",
     "excluded": "hidden, secret by its name, or excluded by the configuration",
+    "ignored": "a file or a whole folder that an ignore file leaves out, or a folder that is never opened",
     "too_large": "larger than the size limit",
-    "not_text": "not UTF-8 text",
+    "not_text": "no text, whatever the encoding",
     "unreadable": "the system refuses to read it, or its name is not Unicode",
     "outside": "a symbolic link that leads out of the folder, to nothing, or to itself",
     "linked": "a symbolic link to something in the folder, which is read under its own name",
@@ -34,9 +38,12 @@ SKIP_REASONS: dict[str, str] = {
 MAX_BYTES = 5_000_000
 """Maximum size of an indexed file."""
 
-_MARKDOWN = (".md", ".markdown")
+MARKDOWN = (".md", ".markdown", ".mdx", ".txt")
+"""Endings, in any case, of the names of files that are read as markdown."""
 _BOOKKEEPING = frozenset({".git", ".cervella"})
-"""Folders whose files are not even counted as skipped."""
+"""Folders that are not even reported as ignored."""
+_MOST_COUNTED = 200_000
+"""Maximum number of names that are looked at to count the markdown in ignored folders."""
 _SECRET = ("**/secrets/**", "**/*credenziali*", "**/*credenziali*/**", "**/.env*")
 
 
@@ -66,6 +73,8 @@ class Source:
     """The SHA-256 of the bytes on disk, in hexadecimal. It decides whether the file changed."""
     size: int
     """Bytes."""
+    encoding: str = ""
+    """The name of Python's codec for the text on disk; empty for UTF-8."""
     language: str = DEFAULT_LANGUAGE
     """The language, as an ISO 639-1 code, of the words that are written in place of secrets."""
 
@@ -92,6 +101,19 @@ class Scan:
     skipped: tuple[SkippedFile, ...]
     unlisted: tuple[tuple[str, str], ...]
     """Folders that could not be listed, with the system's reason. Their files are unknown, not removed."""
+    ignored: tuple[Ignored, ...] = ()
+    """Files and folders that ignore files leave out, and folders that are never opened."""
+    kept: frozenset[str] = frozenset()
+    """Files that a `.gitignore` file leaves out, but that are read because git tracks them."""
+    ignore_state: tuple[tuple[str, int, int], ...] = ()
+    """Path, modification time and size of each ignore file, and of git's lists of tracked files if they were needed.
+
+    As long as it is the same, the same files are ignored.
+    """
+    repositories: tuple[str, ...] = ()
+    """The folders that are the root of a git repository; "" for the scanned folder itself."""
+    problems: tuple[str, ...] = ()
+    """Warnings about ignore files, in one sentence each."""
 
 
 def is_unknown(path: str, found: Scan) -> bool:
@@ -106,6 +128,7 @@ def scan(
     keep_out: Path | None = None,
     indexable_only: bool = False,
     judged: dict[str, bool] | None = None,
+    ignores: IgnoreRules | None = None,
 ) -> Scan:
     """List a folder's files. The folder itself may be hidden; hidden files and folders in it are skipped.
 
@@ -113,13 +136,17 @@ def scan(
     `keep_out` is the index's folder. Its files, and those in `.git` and `.cervella`, are not counted.
     `indexable_only` leaves `skipped` empty and does not open folders without files to index.
     `judged` is a cache that maps a path to whether it is excluded. It is valid for one `exclude`, and is extended.
+    `ignores` has the ignore files that were read before; by default all ignore files below the folder apply.
     Raises KnowledgeError if the folder is missing, is a file, or cannot be listed.
     """
     _check(folder)
     root = folder.resolve()
     out = keep_out.resolve() if keep_out else None
-    walk = _Walk(root, tuple(exclude), out, indexable_only=indexable_only, judged=judged)
-    walk.folder("")
+    rules = ignore_rules(folder) if ignores is None else ignores
+    walk = _Walk(root, tuple(exclude), out, rules, indexable_only=indexable_only, judged=judged)
+    rules.begin()
+    walk.folder("", Frame())
+    state = rules.end()
     walk.sort_out(folder)
     found: dict[str, FoundFile] = {}
     for disk_path in sorted(walk.markdown):
@@ -130,7 +157,65 @@ def scan(
             status = walk.markdown[disk_path]
             found[path] = FoundFile(path=path, disk_path=disk_path, size=status.st_size, mtime_ns=status.st_mtime_ns)
     skipped = sorted(walk.skipped, key=lambda item: item.path)
-    return Scan(found=tuple(found.values()), skipped=tuple(skipped), unlisted=tuple(walk.unlisted))
+    return Scan(
+        found=tuple(found.values()),
+        skipped=tuple(skipped),
+        unlisted=tuple(walk.unlisted),
+        ignored=tuple(walk.ignored),
+        kept=frozenset(walk.kept & found.keys()),
+        ignore_state=(*state, *_git_state(root, walk.judged_by_git)),
+        repositories=tuple(walk.repositories),
+        problems=tuple(dict.fromkeys(rules.problems)),
+    )
+
+
+def ignore_rules(folder: Path, *, gitignore: bool = True, kept: Collection[str] | None = None) -> IgnoreRules:
+    """The rules of the ignore files below a folder. `gitignore` says whether `.gitignore` files apply.
+
+    `kept` are the files that git tracks, as far as ignore files would leave them out; if None, git is asked.
+    """
+    root = folder.resolve()
+    rules = IgnoreRules(gitignore=gitignore, tracked=lambda repository: git.tracked(root / repository, MARKDOWN))
+    if kept is not None:
+        rules.keep(kept)
+    return rules
+
+
+def _git_state(root: Path, repositories: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    for repository in sorted(repositories):
+        stamp = git.stamp_of(root / repository)
+        if stamp is not None:
+            yield (f"{repository}.git", *stamp)
+
+
+def ignored_markdown(folder: Path, found: Scan, exclude: Sequence[str] = ()) -> Mapping[str, Sequence[str]]:
+    """The markdown files that `.gitignore` files leave out, by the ignore file. `found` is the scan of the folder.
+
+    Hidden files, and those that a pattern of `exclude` matches literally, are not among them. At most 200,000 names in
+    ignored folders are looked at.
+    """
+    root, left = folder.resolve(), _MOST_COUNTED
+    globs = [Glob((pattern.rstrip("/"),)) for pattern in exclude]
+    lost: dict[str, list[str]] = {}
+    for one in found.ignored:
+        if one.by is None or one.by.rpartition("/")[2] != GITIGNORE:
+            continue
+        names = _names_below(root, one.path) if one.is_folder else iter((one.path,))
+        for name in names:
+            left -= 1
+            if left < 0:
+                return lost
+            path = _display(name)
+            if path.casefold().endswith(MARKDOWN) and not _is_hidden(path) and not any(g.covers(path) for g in globs):
+                lost.setdefault(one.by, []).append(path)
+    return lost
+
+
+def _names_below(root: Path, folder: str) -> Iterator[str]:
+    for place, folders, files in os.walk(root / folder):
+        folders[:] = [name for name in folders if name not in NEVER_OPENED and not name.startswith(".")]
+        below = Path(place).relative_to(root).as_posix()
+        yield from (f"{below}/{name}" for name in files)
 
 
 def _check(folder: Path) -> None:
@@ -159,6 +244,10 @@ def _display(disk_path: str) -> str:
     return unicodedata.normalize("NFC", os.fsencode(disk_path).decode("utf-8", "replace"))
 
 
+def _is_regular(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
+
+
 def _is_hidden(path: str) -> bool:
     return path.startswith(".") or "/." in path
 
@@ -169,6 +258,7 @@ class _Walk:
         root: Path,
         exclude: tuple[str, ...],
         keep_out: Path | None,
+        ignores: IgnoreRules,
         *,
         indexable_only: bool,
         judged: dict[str, bool] | None,
@@ -181,19 +271,39 @@ class _Walk:
         """Patterns that matched a folder, which was therefore not opened."""
         inside = keep_out is not None and keep_out != root and keep_out.is_relative_to(root)
         self._keep_out = keep_out.relative_to(root).as_posix() if keep_out is not None and inside else None
+        self._ignores = ignores
         self._indexable_only = indexable_only
         self._judged = {} if judged is None else judged
         self._files: list[tuple[str, os.DirEntry[str]]] = []
         self.markdown: dict[str, os.stat_result] = {}
         self.skipped: list[SkippedFile] = []
         self.unlisted: list[tuple[str, str]] = []
+        self.ignored: list[Ignored] = []
+        self.kept: set[str] = set()
+        self.repositories: list[str] = []
+        self.judged_by_git: set[str] = set()
+        """The paths of the repositories in which a `.gitignore` file leaves something out."""
 
     def skip(self, disk_path: str, reason: str) -> None:
         if not self._indexable_only:
             self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
 
-    def folder(self, prefix: str) -> None:
-        for entry in self._entries(prefix):
+    def folder(self, prefix: str, outer: Frame, repository: str = "", inside: str = "") -> None:
+        """List a folder and the folders in it. `prefix` is its path with `/` at the end; empty for the root.
+
+        `outer` are the ignore files of the folder above, and `repository` is the path of its git repository. `inside`
+        is the ignore file that leaves the folder out; it is then opened for the files that git tracks.
+        """
+        entries = list(self._entries(prefix))
+        if any(entry.name == ".git" for entry in entries):
+            self.repositories.append(prefix)
+            repository = prefix
+        frame = outer
+        if not self._is_closed(prefix):  # nothing is read there in any case
+            own = [entry for entry in entries if entry.name in (CERVELLAIGNORE, GITIGNORE)]
+            frame = self._ignores.enter(_display(prefix), filter(_is_regular, own), outer) if own else outer
+        judged = bool(frame.own or frame.git or inside)
+        for entry in entries:
             disk_path = prefix + entry.name
             if entry.name in _BOOKKEEPING:
                 continue
@@ -202,13 +312,53 @@ class _Walk:
                     if not self._indexable_only:
                         self.skip(disk_path, self._link_reason(disk_path))
                 elif entry.is_dir(follow_symlinks=False):
-                    if not self._is_left_out(disk_path):
-                        self.folder(disk_path + "/")
+                    if self._is_left_out(disk_path):
+                        continue
+                    if entry.name in NEVER_OPENED:
+                        self._ignore(disk_path, None, is_folder=True)
+                        continue
+                    by = self._ignored_by(disk_path, frame, repository, inside, is_folder=True) if judged else ""
+                    if by is not None:
+                        self.folder(disk_path + "/", frame, repository, by)
                 elif entry.is_file(follow_symlinks=False):
+                    if judged and self._ignored_by(disk_path, frame, repository, inside, is_folder=False) is None:
+                        continue
                     self._files.append((disk_path, entry))
                 # Pipes, sockets and devices are left out: opening one could block for ever.
             except OSError:
                 self.skip(disk_path, "unreadable")
+
+    def _ignored_by(
+        self, disk_path: str, frame: Frame, repository: str, inside: str, *, is_folder: bool
+    ) -> str | None:
+        """None if an ignore file leaves a file or a folder out; this is then noted.
+
+        Else the ignore file that would leave it out if git did not track it, or a file in it; "" if there is none.
+        """
+        path = _display(disk_path)
+        is_closed = self._is_closed(path)
+        if is_closed and not is_folder:
+            return ""
+        name = f"{path}/" if is_folder else path
+        by = self._ignores.ignored(name, frame, inside)
+        if not by:
+            return ""
+        if by.rpartition("/")[2] == GITIGNORE:
+            if not is_closed:
+                self.judged_by_git.add(repository)
+            if self._ignores.is_kept(name, repository):
+                self.kept.add(path)
+                return by
+        self._ignore(disk_path, by, is_folder=is_folder)
+        return None
+
+    def _ignore(self, disk_path: str, by: str | None, *, is_folder: bool) -> None:
+        self.ignored.append(Ignored(_display(disk_path), by, is_folder))
+        self.skip(disk_path, "ignored")
+
+    def _is_closed(self, path: str) -> bool:
+        """Whether nothing at a path is read: it is hidden, or matches a pattern of `exclude` literally."""
+        return _is_hidden(path) or any(glob.covers(path.rstrip("/")) for glob in self._written.values())
 
     def _is_left_out(self, disk_path: str) -> bool:
         """Whether a folder is not opened. Excluded folders are opened only to report their files as skipped."""
@@ -253,7 +403,7 @@ class _Walk:
         path = _display(disk_path)
         if self._is_excluded(path):
             self.skip(disk_path, "excluded")
-        elif not path.casefold().endswith(_MARKDOWN):
+        elif not path.casefold().endswith(MARKDOWN):
             self.skip(disk_path, "not_markdown")
         elif not disk_path.isascii() and any("\udc80" <= character <= "\udcff" for character in disk_path):
             self.skip(disk_path, "unreadable")
@@ -286,7 +436,7 @@ def read(
 ) -> Source | SkippedFile:
     """Read a file's text, without a byte order mark. Returns a SkippedFile with the reason if it can't be indexed.
 
-    `language` is that of the words that are written in place of secrets.
+    `language` is that of the words that are written in place of secrets. It also helps to tell the text's encoding.
     """
     try:
         data = _bytes(folder / file.disk_path, max_bytes)
@@ -294,17 +444,21 @@ def read(
         return SkippedFile(path=file.path, reason="unreadable")
     if data is None:
         return SkippedFile(path=file.path, reason="too_large")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return SkippedFile(path=file.path, reason="not_text")
-    if "\0" in text:
+    text, encoding = decoded(data, language) or (None, "")
+    if text is None:
         return SkippedFile(path=file.path, reason="not_text")
     if not text.strip():
         return SkippedFile(path=file.path, reason="empty")
     digest = hashlib.sha256(data).hexdigest()
-    size = len(data)
-    return Source(path=file.path, disk_path=file.disk_path, raw=text, sha256=digest, size=size, language=language)
+    return Source(
+        path=file.path,
+        disk_path=file.disk_path,
+        raw=text,
+        sha256=digest,
+        size=len(data),
+        encoding=encoding,
+        language=language,
+    )
 
 
 def _bytes(path: str | Path, max_bytes: int) -> bytes | None:

@@ -17,7 +17,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import KnowledgeError
-from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, Source, digest, is_unknown, read, scan
+from cervella.knowledge.documents.ignored import IgnoreRules
+from cervella.knowledge.documents.scan import (
+    MAX_BYTES,
+    FoundFile,
+    Scan,
+    Source,
+    digest,
+    ignore_rules,
+    is_unknown,
+    read,
+    scan,
+)
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.storage import Generation
 from cervella.process.files import FILE_MODE, replace_file
@@ -55,6 +66,11 @@ class Stamps:
 
     files: Mapping[str, Stamp] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    gitignore: bool = True
+    kept: tuple[str, ...] = ()
+    """Files that `.gitignore` files leave out, but that are indexed because git tracks them."""
+    ignore_state: tuple[tuple[str, int, int], ...] = ()
+    """See `Scan`. As long as it is the same, `kept` holds, and git need not be asked."""
     max_bytes: int = MAX_BYTES
 
     @classmethod
@@ -63,14 +79,23 @@ class Stamps:
         try:
             data = json.loads((index_dir / _FILE_NAME).read_bytes())
             rows = {str(path): Stamp(int(size), int(mtime), sha) for path, (size, mtime, sha) in data["files"].items()}
-            return cls(files=rows, exclude=tuple(map(str, data["exclude"])), max_bytes=int(data["max_bytes"]))
+            state = tuple((str(path), int(mtime), int(size)) for path, mtime, size in data.get("ignore_state", ()))
+            return cls(
+                files=rows,
+                exclude=tuple(map(str, data["exclude"])),
+                gitignore=bool(data.get("gitignore", True)),
+                kept=tuple(map(str, data.get("kept", ()))),
+                ignore_state=state,
+                max_bytes=int(data["max_bytes"]),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None  # without stamps, contents are compared
 
     def save(self, index_dir: Path, mode: int = FILE_MODE) -> None:
         """Write the stamps to the folder of an index. A failure is only logged: contents are compared instead."""
         rows = {path: (stamp.size, stamp.mtime_ns, stamp.sha256) for path, stamp in self.files.items()}
-        data = {"exclude": self.exclude, "max_bytes": self.max_bytes, "files": rows}
+        ignoring = {"gitignore": self.gitignore, "kept": self.kept, "ignore_state": self.ignore_state}
+        data = {"exclude": self.exclude, **ignoring, "max_bytes": self.max_bytes, "files": rows}
         try:
             if self != Stamps.load(index_dir):
                 replace_file(index_dir / _FILE_NAME, json.dumps(data), mode=mode)
@@ -109,11 +134,21 @@ class Distance:
 class Freshness:
     """Counts the differences between a folder and its index, at most every five seconds. Thread-safe."""
 
-    def __init__(self, folder: Path, index_dir: Path, *, exclude: Sequence[str] | None = None) -> None:
-        """`exclude` are the patterns of files to leave out; None means those of the last update."""
+    def __init__(
+        self,
+        folder: Path,
+        index_dir: Path,
+        *,
+        exclude: Sequence[str] | None = None,
+        gitignore: bool | None = None,
+    ) -> None:
+        """`exclude` are the patterns of files to leave out; None means those of the last update. `gitignore` says
+        whether `.gitignore` files apply; None means as in the last update.
+        """
         self._folder = folder
         self._index_dir = index_dir
         self._given = None if exclude is None else tuple(exclude)
+        self._gitignore = gitignore
         self._lock = ForkLock()
         self._generation: Generation | None = None
         self._seen_at = 0.0
@@ -122,6 +157,8 @@ class Freshness:
         self._rules = Stamps()
         self._stamps: dict[str, Stamp] = {}
         self._judged: dict[str, bool] = {}
+        self._ignores: IgnoreRules | None = None
+        self._ignore_state: tuple[tuple[str, int, int], ...] = ()
 
     def look(self, files: Mapping[str, FileRow], generation: Generation) -> Distance:
         """Compare the folder with `files`, the indexed files of `generation`.
@@ -144,14 +181,12 @@ class Freshness:
         self._rules = Stamps.load(self._index_dir) or Stamps()
         self._stamps.update(self._rules.files)
         self._judged.clear()
+        self._ignores = None
 
     def _distance(self, files: Mapping[str, FileRow], seconds: float) -> Distance:
-        exclude = self._rules.exclude if self._given is None else self._given
         now = time.time_ns()
         try:
-            found = scan(
-                self._folder, exclude=exclude, keep_out=self._index_dir, indexable_only=True, judged=self._judged
-            )
+            found = self._found()
         except KnowledgeError:  # the index was copied without its folder, or a disk is not mounted
             return Distance(behind=0, unchecked=len(files))
         there = {file.path: file for file in found.found}
@@ -163,6 +198,30 @@ class Freshness:
         open_ones = [file for file, changed in verdicts if changed is None]
         more, unchecked = self._compared(open_ones, files, now, seconds)
         return Distance(behind=behind + more, unchecked=unchecked + unknown)
+
+    def _found(self) -> Scan:
+        """The files to index, by the rules of the index. git is asked only if an ignore file or its list changed."""
+        if self._ignores is None:
+            gitignore = self._rules.gitignore if self._gitignore is None else self._gitignore
+            self._ignores = ignore_rules(self._folder, gitignore=gitignore, kept=self._rules.kept)
+            self._ignore_state = self._rules.ignore_state
+        found = self._listed(self._ignores)
+        if found.ignore_state != self._ignore_state:
+            self._ignores.forget_tracked()
+            found = self._listed(self._ignores)
+            self._ignore_state = found.ignore_state
+            self._ignores.keep(found.kept)
+        return found
+
+    def _listed(self, ignores: IgnoreRules) -> Scan:
+        return scan(
+            self._folder,
+            exclude=self._rules.exclude if self._given is None else self._given,
+            keep_out=self._index_dir,
+            indexable_only=True,
+            judged=self._judged,
+            ignores=ignores,
+        )
 
     def _forget(self, there: Mapping[str, FoundFile]) -> None:
         """Drop the stamps of removed files, so that memory does not grow without limit.

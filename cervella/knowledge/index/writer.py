@@ -13,7 +13,15 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.indexed_text import embedding_text
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of
 from cervella.knowledge.documents.roles import Roles
-from cervella.knowledge.documents.scan import MAX_BYTES, FoundFile, Scan, is_unknown, scan
+from cervella.knowledge.documents.scan import (
+    MAX_BYTES,
+    FoundFile,
+    Scan,
+    ignore_rules,
+    ignored_markdown,
+    is_unknown,
+    scan,
+)
 from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.embedders.registry import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
@@ -27,6 +35,8 @@ from cervella.protocols import Embedder
 from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
 
+_SMALL = 4
+"""Markdown files below which it does not matter how many of them ignore files leave out."""
 _MANY, _SHARE = 20, 1 / 3
 """An update is refused if more than `_MANY` of the indexed files, and more than this share of them, are missing.
 
@@ -65,6 +75,7 @@ class KnowledgeIndex:
         embedder: str | Embedder | None = "auto",
         language: str = DEFAULT_LANGUAGE,
         exclude: Sequence[str] = (),
+        gitignore: bool = True,
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,
         max_bytes: int = MAX_BYTES,
@@ -73,6 +84,9 @@ class KnowledgeIndex:
     ) -> None:
         """`exclude` and `local_only` are globs over paths relative to the folder. A folder's name matches all files in
         it. An absolute path, the folder's own name in front, backslashes and other letter case are accepted too.
+
+        `gitignore` says whether files are left out that a `.gitignore` file in the folder names and git does not track;
+        `.cervellaignore` files always apply.
 
         `embedder` is a name, an object, or None for search by words only; "auto" keeps the embedder of an existing
         index. `language` is that of the files, as an ISO 639-1 code. Files of more than `max_bytes` are skipped.
@@ -85,6 +99,7 @@ class KnowledgeIndex:
         self._asked = embedder
         self._language = language
         self._exclude = tuple(exclude)
+        self._gitignore = gitignore
         self._local_only = tuple(local_only)
         self._roles = Roles.of(roles)
         self._max_bytes = max_bytes
@@ -111,7 +126,7 @@ class KnowledgeIndex:
         Otherwise it is a warning, and files that were local-only stay so, also after they were moved.
 
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
-        (`too_many_removed`), a forked process (`forked`), IndexLockedError, IndexMismatchError, IndexDamagedError.
+        (`too_many_removed`), most files left out by `.gitignore` (`mostly_ignored`), a forked process (`forked`), IndexLockedError, IndexMismatchError, IndexDamagedError.
         """
         started = time.perf_counter()
         found = self._scan()
@@ -140,7 +155,7 @@ class KnowledgeIndex:
                 if not force:
                     _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
-                stamps = self._stamps(believed, reading)
+                stamps = self._stamps(believed, reading, found)
                 stamps.save(self._storage.path, self._storage.mode)
                 run.write_words(plan, reading)
                 run.write_vectors(partial=not rebuild)
@@ -156,14 +171,21 @@ class KnowledgeIndex:
             self._storage.sweep()
         return replace(report, warnings=(*report.warnings, *warnings))
 
-    def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
+    def _stamps(self, files: Mapping[str, FoundFile], reading: Reading, found: Scan) -> Stamps:
         """Size, modification time and hash of the files that were read, so that a search can detect later changes."""
         digests: dict[str, str | None] = {path: source.sha256 for path, source in reading.sources.items()}
         digests |= {item.path: None for item in reading.skipped if item.reason in ("empty", "not_text", "too_large")}
         stamps = {
             path: Stamp(file.size, file.mtime_ns, digests[path]) for path, file in files.items() if path in digests
         }
-        return Stamps(files=stamps, exclude=self._exclude, max_bytes=self._max_bytes)
+        return Stamps(
+            files=stamps,
+            exclude=self._exclude,
+            gitignore=self._gitignore,
+            kept=tuple(sorted(found.kept)),
+            ignore_state=found.ignore_state,
+            max_bytes=self._max_bytes,
+        )
 
     def _forget(self, texts: Set[str]) -> None:
         """Remove the vectors of these texts from the cache, except those of texts that are still in the index."""
@@ -187,7 +209,7 @@ class KnowledgeIndex:
             with Manifest.open(former.path) as manifest:
                 files, built_with = manifest.files(), manifest.built_with
                 embedder = "none" if built_with is None else built_with.name
-                distance = Freshness(self._folder, self._storage.path, exclude=self._exclude).look(files, former)
+                distance = self._freshness().look(files, former)
                 return RolledBack(
                     generation=former.path.name,
                     former=left,
@@ -238,8 +260,15 @@ class KnowledgeIndex:
         with Manifest.open(base.path) as manifest:
             return choose_embedder(self._asked, manifest.built_with, replace=replace)
 
+    def _freshness(self) -> Freshness:
+        return Freshness(self._folder, self._storage.path, exclude=self._exclude, gitignore=self._gitignore)
+
     def _scan(self) -> Scan:
-        return scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)
+        """List the folder. Raises KnowledgeError (`mostly_ignored`) if ignore files leave most of its markdown out."""
+        rules = ignore_rules(self._folder, gitignore=self._gitignore) if self._folder.is_dir() else None
+        found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path, ignores=rules)
+        _refuse_if_most_is_ignored(self._folder, found, self._exclude)
+        return found
 
     def _run(self, builder: Builder, choice: Choice, local_only: LocalOnly, progress: Progress | None) -> Ingestion:
         return Ingestion(
@@ -307,3 +336,18 @@ def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, fou
             "purpose, run `cervella index --force`.",
             code="too_many_removed",
         )
+
+
+def _refuse_if_most_is_ignored(folder: Path, found: Scan, exclude: Sequence[str]) -> None:
+    lost = ignored_markdown(folder, found, exclude)
+    count = sum(map(len, lost.values()))
+    total = len(found.found) + count
+    if total < _SMALL or count <= total / 2:
+        return
+    by = ", ".join(f"{len(paths)} by {file!r} (such as {paths[0]!r})" for file, paths in lost.items())
+    raise KnowledgeError(
+        f"Ignore files leave out {count} of the {total} markdown files in {str(folder)!r}: {by}.",
+        remedy="Nothing was changed. To read them, set gitignore = false in [knowledge]. To leave them out on purpose, "
+        "name them in [knowledge] exclude, or in a file .cervellaignore.",
+        code="mostly_ignored",
+    )

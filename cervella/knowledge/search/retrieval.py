@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
+from cervella.knowledge.documents.encoding import decoded
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.documents.roles import Roles
@@ -53,13 +54,14 @@ class HybridRetriever:
         local_only: Sequence[str] = (),
         roles: Mapping[str, Any] | None = None,
         exclude: Sequence[str] | None = None,
+        gitignore: bool | None = None,
         constitution: str | Path | None = None,
         persona: str | None = None,
     ) -> None:
         """`folder` contains the markdown; `lines` and `Retrieval.behind` read it.
 
         Files that match `local_only` are local-only besides those that the index recorded so. `roles` is the table
-        `[knowledge.roles]` as a dict. `exclude` defaults to the patterns of the index's last update. `constitution` is
+        `[knowledge.roles]` as a dict. `exclude` and `gitignore` default to those of the index's last update. `constitution` is
         the file that answers questions about the persona called `persona`. Without it, every current document with the
         role `constitution` answers them.
         """
@@ -73,7 +75,7 @@ class HybridRetriever:
         self._lock = ForkLock()
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
-        self._freshness = Freshness(self._folder, self._storage.path, exclude=exclude)
+        self._freshness = Freshness(self._folder, self._storage.path, exclude=exclude, gitignore=gitignore)
         self._constitution = None if constitution is None else _paths_within(Path(folder), Path(constitution))
         self._persona = persona
         self._facts: FileFacts | None = None
@@ -131,9 +133,12 @@ class HybridRetriever:
             where = (root / file.disk_path).resolve(strict=True)
             if not where.is_relative_to(root):
                 return None
-            lines = split_lines(mask_secrets(where.read_bytes().decode("utf-8-sig"), self._language)[0])
-        except (OSError, RuntimeError, UnicodeDecodeError):
+            text = decoded(where.read_bytes(), self._language)
+        except (OSError, RuntimeError):
             return None
+        if text is None:
+            return None
+        lines = split_lines(mask_secrets(text[0], self._language)[0])
         return "\n".join(lines[start - 1 : end]) if 1 <= start <= end <= len(lines) else None
 
     def changed(self, passage: Passage, /) -> bool | None:
