@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
@@ -18,6 +18,10 @@ from cervella.types import SkippedFile
 
 _MOST_LISTED = 9
 """Number of skipped files that are listed without --verbose. With the line above them that makes ten lines."""
+
+_MOST_NAMED, _MOST_KINDS = 5, 8
+"""Number of ignored paths, or of files in another encoding, and of kinds of files, that are named in one line."""
+_UNREAD = "not_markdown"
 
 
 def index(
@@ -47,6 +51,7 @@ def index(
         print_json(asdict(report))
         return
     _print_skipped(report.files_skipped, all=verbose)
+    _print_encodings(report.encodings)
     if report.redactions:
         files = len({one.path for one in report.redactions})
         first = report.redactions[0]
@@ -84,16 +89,53 @@ def _vectors(embedder: str, pending: int) -> str:
 
 
 def _print_skipped(skipped: Sequence[SkippedFile], *, all: bool) -> None:
-    """Print how many files are skipped for each reason, and list files, the rarest reasons first."""
+    """Print how many files are skipped for each reason, and list files, the rarest reasons first.
+
+    Files of kinds that can't be read are only counted by kind, unless `all`. What is ignored is apart: it is not seen.
+    """
+    ignored = [one.path for one in skipped if one.reason == "ignored"]
+    if ignored:
+        note(f"ignored: {_some(ignored, _MOST_LISTED if all else _MOST_NAMED)}")
+    skipped = [one for one in skipped if one.reason != "ignored"]
     if not skipped:
         return
     reasons = Counter(one.reason for one in skipped)
     named = sorted(skipped, key=lambda one: (reasons[one.reason], one.reason, one.path))
+    kinds = [] if all else [one.path for one in named if one.reason == _UNREAD]
+    if not all:
+        named = [one for one in named if one.reason != _UNREAD]
     shown = named if all else named[:_MOST_LISTED]
-    if len(named) > 1:
+    if len(skipped) > 1:
         counts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
         more = "; the first of them follow, --verbose lists all" if len(named) > len(shown) else ""
-        note(f"skipped: {len(skipped)} files ({counts}){more}:")
+        note(f"skipped: {len(skipped)} files ({counts}){more}{':' if shown else ''}")
     for one in shown:
-        path = "".join(letter if letter.isprintable() else "�" for letter in one.path)  # keep one line for each file
-        note(f"skipped: {path} ({one.reason})")
+        note(f"skipped: {_printable(one.path)} ({one.reason})")
+    if kinds:
+        note(f"skipped: {_by_kind(kinds)} cannot be read")
+
+
+def _by_kind(paths: Sequence[str]) -> str:
+    """The number of files of each kind, the most frequent first: `2 .pdf, 1 .docx`."""
+    kinds = Counter(PurePosixPath(path).suffix.lower() for path in paths)
+    most = [f"{count} {kind or 'without an ending'}" for kind, count in kinds.most_common(_MOST_KINDS)]
+    rest = len(paths) - sum(count for _, count in kinds.most_common(_MOST_KINDS))
+    return _printable(", ".join([*most, f"{rest} of other kinds"] if rest else most))
+
+
+def _print_encodings(encodings: Mapping[str, str]) -> None:
+    if encodings:
+        named = [f"{path} ({encoding})" for path, encoding in sorted(encodings.items())]
+        note(
+            f"note: {counted(len(encodings), 'file')} read in another encoding than UTF-8: {_some(named, _MOST_NAMED)}"
+        )
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    rest = len(names) - most
+    return _printable(", ".join(names[:most])) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _printable(text: str) -> str:
+    """The text in one line, with characters replaced that can't be printed."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 from cervella.text.language import language
@@ -32,6 +33,8 @@ _MARKS = (
 _CONTROLS = bytes({*range(32)} - set(b"\b\t\n\v\f\r\x1a\x1b")) + b"\x7f"
 _MOST_CONTROLS = 0.01
 """Share of control characters from which bytes that are not UTF-8 are no text."""
+_STRANGE = frozenset({"Cn", "Co", "Cs"})
+"""Unicode's categories of characters that no text has."""
 _SAMPLE, _NEAR = 1 << 15, 40
 """Bytes by which an encoding is chosen, and bytes on each side of one that is not ASCII that belong to them."""
 _FITS = 0.5
@@ -55,7 +58,7 @@ def decoded(data: bytes, code: str) -> tuple[str, str] | None:
     for mark, codec in _MARKS:
         if data.startswith(mark):
             text = data.decode(codec, "replace")
-            return (text, codec) if _is_text(text.encode("utf-8", "replace"), text.count("\ufffd")) else None
+            return (text, codec) if _is_wide_text(text) else None
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -63,9 +66,17 @@ def decoded(data: bytes, code: str) -> tuple[str, str] | None:
     return None if "\0" in text else (text, "")
 
 
-def _is_text(data: bytes, broken: int = 0) -> bool:
+def _is_text(data: bytes) -> bool:
     controls = len(data) - len(data.translate(None, _CONTROLS))
-    return b"\0" not in data and controls + broken <= _MOST_CONTROLS * len(data)
+    return b"\0" not in data and controls <= _MOST_CONTROLS * len(data)
+
+
+def _is_wide_text(text: str) -> bool:
+    """Whether a text that was in UTF-16 or UTF-32 is one. Other bytes become characters from all over Unicode."""
+    sample = text[:_SAMPLE]
+    strange = sum(unicodedata.category(letter) in _STRANGE for letter in sample) + sample.count("\ufffd")
+    has_ascii = any(letter.isascii() for letter in sample)
+    return "\0" not in text and strange <= _MOST_CONTROLS * len(sample) and (has_ascii or not sample)
 
 
 def _guessed(data: bytes, code: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ names. Where git or a repository is missing, or git fails, nothing is known, and
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -25,7 +26,7 @@ MOST_FILES = 50
 """A commit that touched more files is a move, a new format or an import, and dates none of them."""
 _SECONDS = 10.0
 """Time limit of one call of git. What it has written until then is used for dates."""
-_MOST_COMMITS, _MOST_BYTES = 20_000, 64_000_000
+_MOST_COMMITS, _MOST_BYTES, _MOST_REPOSITORIES = 20_000, 64_000_000, 50
 _CHUNK = 1 << 16
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -62,7 +63,15 @@ class Repository:
             return {}
         found: dict[str, str] = {}
         left = set(wanted)
-        arguments = ("log", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-show-signature")
+        arguments = (
+            "log",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-show-signature",
+        )
         arguments = (*arguments, "--no-color", f"--max-count={_MOST_COMMITS}", "--format=%x01%x01%as%x01", "HEAD", "--")
         with _output(self.folder, arguments) as chunks:
             for day, files in _commits(chunks):
@@ -76,6 +85,47 @@ class Repository:
 
     def _here(self, files: Sequence[str]) -> Iterator[str]:
         return (file[len(self.inside) :] for file in files if file.startswith(self.inside))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """The days of a folder's files by git, with what is needed to get them again quickly."""
+
+    heads: Mapping[str, str]
+    """The current commit of each repository, by the repository's path in the folder."""
+    days: Mapping[str, str]
+    """The day of each file, by path; "" if git has none for it."""
+
+    @classmethod
+    def load(cls, text: str | None) -> Days:
+        """The value that `save` returned; nothing if it is None."""
+        data = json.loads(text or '{"heads": {}, "days": {}}')
+        return cls(heads=data["heads"], days=data["days"])
+
+    def save(self) -> str:
+        return json.dumps({"heads": self.heads, "days": self.days})
+
+    def now(self, folder: Path, repositories: Sequence[str], paths: Collection[str]) -> Days:
+        """The days of `paths` now. Git's log is read only for repositories that have a new commit, or for new files.
+
+        `repositories` are the paths of the repositories in the folder, each with `/` at the end. A file belongs to the
+        nearest one above it, or to the repository that contains the folder.
+        """
+        roots = sorted({"", *repositories[:_MOST_REPOSITORIES]}, key=len, reverse=True)
+        own: dict[str, list[str]] = {root: [] for root in roots}
+        for path in paths:
+            own[next(root for root in roots if path.startswith(root))].append(path)
+        heads: dict[str, str] = {}
+        days: dict[str, str] = {}
+        for root in roots:
+            repository = repository_of(folder / root) if own[root] else None
+            if repository is None:
+                continue
+            heads[root] = repository.head
+            known = self.days if self.heads.get(root) == repository.head else {}
+            found = repository.dates([path[len(root) :] for path in own[root] if path not in known])
+            days |= {path: known.get(path) or found.get(path[len(root) :], "") for path in own[root]}
+        return Days(heads=heads, days=days)
 
 
 def repository_of(folder: Path) -> Repository | None:

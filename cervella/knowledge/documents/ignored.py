@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathspec.pattern import Pattern
 
-NEVER_OPENED = frozenset(
-    {"node_modules", ".venv", "venv", ".git", ".obsidian", ".trash", "__pycache__", ".cervella"}
-)
+NEVER_OPENED = frozenset({"node_modules", ".venv", "venv", ".git", ".obsidian", ".trash", "__pycache__", ".cervella"})
 """Names of folders that are never opened, at any depth. The list is closed: a project's other folders are its own."""
 GITIGNORE, CERVELLAIGNORE = ".gitignore", ".cervellaignore"
 

@@ -328,9 +328,7 @@ class _Walk:
             except OSError:
                 self.skip(disk_path, "unreadable")
 
-    def _ignored_by(
-        self, disk_path: str, frame: Frame, repository: str, inside: str, *, is_folder: bool
-    ) -> str | None:
+    def _ignored_by(self, disk_path: str, frame: Frame, repository: str, inside: str, *, is_folder: bool) -> str | None:
         """None if an ignore file leaves a file or a folder out; this is then noted.
 
         Else the ignore file that would leave it out if git did not track it, or a file in it; "" if there is none.

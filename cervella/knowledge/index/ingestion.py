@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.chunking import CHUNKER_VERSION
 from cervella.knowledge.documents.cutting import Cut, cut_all
+from cervella.knowledge.documents.git import Days
 from cervella.knowledge.documents.local_only import LocalOnly
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import Scan, Source, is_unknown, read
@@ -83,6 +85,7 @@ class Ingestion:
         self._marked = marked
         self._roles = roles
         self._cache = cache
+        self._git = Days(heads={}, days={})
         self.notify = notify
 
     def read(self, found: Scan, max_bytes: int) -> Reading:
@@ -99,6 +102,8 @@ class Ingestion:
 
     def plan(self, reading: Reading, found: Scan, *, force: bool) -> Plan:
         files, sources = self._builder.files(), reading.sources
+        former = Days.load(self._builder.meta("git"))
+        self._git = former.now(self._folder, found.repositories, sources)
         unchanged = [path for path, row in files.items() if path in sources and sources[path].sha256 == row.sha256]
         skipped = {item.path for item in reading.skipped}
         anew = force or self._builder.meta("rules") != self._rules()
@@ -109,8 +114,17 @@ class Ingestion:
             ),
             removed=tuple(p for p in files if p not in sources and (p in skipped or not is_unknown(p, found))),
             unchanged=tuple(unchanged),
-            redo=tuple(path for path in unchanged if anew or files[path].disk_path != sources[path].disk_path),
+            redo=tuple(
+                path
+                for path in unchanged
+                if anew or files[path].disk_path != sources[path].disk_path or self._is_redated(files[path], former)
+            ),
         )
+
+    def _is_redated(self, file: FileRow, former: Days) -> bool:
+        """Whether git has another day now for a file that has no date of its own."""
+        was, now = former.days.get(file.path, ""), self._git.days.get(file.path, "")
+        return was != now and file.date in (None, was)
 
     def _rules(self) -> str:
         """The versions and settings that decide how files are chunked and described, as a text.
@@ -140,10 +154,13 @@ class Ingestion:
             with closing(cut_all(sources, self._language, self._roles)) as cuts:
                 for number, (source, made) in enumerate(zip(sources, cuts, strict=True), start=1):
                     file, chunks = self._rows(source, made)
-                    manifest.replace_file(file, made.text, chunks, made.stems, embedded=ready)
+                    manifest.replace_file(
+                        file, made.text, chunks, made.stems, reading=made.reading.lines, embedded=ready
+                    )
                     noted[source.path] = {
                         "redactions": [(one.line, one.kind) for one in made.redactions],
                         "plain": made.plain,
+                        "left_out": dict(made.reading.left_out),
                     }
                     self.notify("index", number, len(todo))
             stems = manifest.stems()
@@ -160,13 +177,17 @@ class Ingestion:
                     "language": self._language.code,
                     "embedder": embedder.name,
                     "fingerprint": embedder.fingerprint,
+                    "git": self._git.save(),
                     "vectors": "stale",
                     "noted": json.dumps({path: notes for path, notes in noted.items() if any(notes.values())}),
                 }
             )
 
     def _noted(self) -> dict[str, dict[str, Any]]:
-        """Notes for the report by path: `redactions`, and in `plain` the reason why a file was split by lines only."""
+        """Notes for the report by path.
+
+        They are `redactions`; `plain`, the reason why a file was split by lines only; and `left_out`, see `Reading`.
+        """
         noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
         return noted
 
@@ -180,8 +201,12 @@ class Ingestion:
             title=facts.title,
             role=facts.role,
             project=facts.project,
-            date=facts.date,
+            date=facts.date or self._git.days.get(source.path) or None,
             status=facts.status,
+            tags=facts.tags,
+            aliases=facts.aliases,
+            meta=facts.meta,
+            links=facts.links,
             local_only=self._local_only.covers(source.path)
             or not self._marked.isdisjoint((source.path, source.sha256)),
         )
@@ -196,7 +221,10 @@ class Ingestion:
                 end_line=piece.end_line,
                 heading=piece.heading,
                 lead=piece.lead,
+                reading_start=piece.reading_start,
+                reading_end=piece.reading_end,
                 text=piece.text,
+                reading=piece.reading,
             )
             for piece in made.chunks
         ]
@@ -277,19 +305,23 @@ class Ingestion:
     def report(self, plan: Plan, reading: Reading, found: Scan, *, seconds: float) -> IndexReport:
         manifest = self._builder.manifest
         indexed = len(manifest.files())
-        warnings = [f"The folder {folder or '.'!r} can't be listed: {reason}." for folder, reason in found.unlisted]
+        warnings = list(found.problems)
+        warnings += [f"The folder {folder or '.'!r} can't be listed: {reason}." for folder, reason in found.unlisted]
         if not indexed:
             warnings.append(
-                f"There is nothing to index in {str(self._folder)!r}: put files that end in .md there, or point "
+                f"There is nothing to index in {str(self._folder)!r}: put files that end in .md or .txt there, or point "
                 "[knowledge] folder at another folder."
             )
         if self._choice.warning:
             warnings.append(self._choice.warning)
         noted = sorted(self._noted().items())
         warnings += (f"{path}: {notes['plain']}." for path, notes in noted if notes["plain"])
+        left_out: Counter[str] = Counter()
+        for _, notes in noted:
+            left_out.update(notes["left_out"])
         wants_vectors = self._choice.embedder is not None or self._choice.warning is not None
         return IndexReport(
-            files_seen=indexed + len(reading.skipped),
+            files_seen=indexed + sum(one.reason != "ignored" for one in reading.skipped),
             files_indexed=indexed,
             files_skipped=reading.skipped,
             added=len(plan.added),
@@ -300,11 +332,13 @@ class Ingestion:
             pending_embeddings=manifest.count(embedded=False) if wants_vectors else 0,
             embedder=self._choice.built_with.name,
             warnings=tuple(warnings),
+            left_out=dict(left_out),
             redactions=tuple(
                 Redaction(path=path, line=line, kind=kind)
                 for path, notes in noted
                 for line, kind in notes["redactions"]
             ),
+            encodings={path: source.encoding for path, source in reading.sources.items() if source.encoding},
             seconds=seconds,
         )
 

@@ -251,7 +251,7 @@ class KnowledgeIndex:
                 reading = run.read(found, self._max_bytes)
                 plan = run.plan(reading, found, force=False)
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
-        seen = len(reading.sources) + len(reading.skipped)
+        seen = len(reading.sources) + sum(one.reason != "ignored" for one in reading.skipped)
         return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
 
     def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
@@ -319,7 +319,7 @@ def _texts(generation: Generation) -> set[str]:
     """The texts of all chunks as they were embedded, without repetitions; empty if the generation cannot be read."""
     try:
         with Manifest.open(generation.path) as manifest:
-            return {embedding_text(row.lead, row.text) for row in manifest.chunks()}
+            return {embedding_text(row.lead, row.reading) for row in manifest.chunks()}
     except KnowledgeError:
         return set()
 

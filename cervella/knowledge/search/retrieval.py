@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _NEAREST = 200  # nearest vectors that are scored
+_FACTS = ("path", "date", "role", "project", "status", "tags", "aliases", "meta", "links")
 
 
 class HybridRetriever:
@@ -61,9 +62,9 @@ class HybridRetriever:
         """`folder` contains the markdown; `lines` and `Retrieval.behind` read it.
 
         Files that match `local_only` are local-only besides those that the index recorded so. `roles` is the table
-        `[knowledge.roles]` as a dict. `exclude` and `gitignore` default to those of the index's last update. `constitution` is
-        the file that answers questions about the persona called `persona`. Without it, every current document with the
-        role `constitution` answers them.
+        `[knowledge.roles]` as a dict. `exclude` and `gitignore` default to those of the index's last update.
+        `constitution` is the file that answers questions about the persona called `persona`. Without it, every current
+        document with the role `constitution` answers them.
         """
         self._storage = IndexFolder(Path(index_dir))
         self._folder = Path(folder)
@@ -269,6 +270,7 @@ class HybridRetriever:
             loaded.lines[around[-1]][1],
             id=first.id,
             text=loaded.text(around),
+            reading=loaded.reading(around),
             heading=first.heading,
             lead=first.lead,
             score=score,
@@ -294,5 +296,5 @@ def _paths_within(folder: Path, file: Path) -> frozenset[str]:
 
 
 def _file_passage(file: FileRow, start: int, end: int, **values: Any) -> Passage:
-    facts = {name: getattr(file, name) for name in ("path", "date", "role", "project", "status")}
+    facts = {name: getattr(file, name) for name in _FACTS}
     return Passage(start_line=start, end_line=end, **facts, **values)
