@@ -535,7 +535,9 @@ class IndexReport:
     """How many parts of the indexed files are no text and were replaced by a placeholder, by kind: `drawing`, `image`,
     `data` and `code`."""
     encodings: Mapping[str, str] = field(default_factory=dict)
-    """By path, the name of Python's codec for each indexed file that is not in UTF-8: `cp1252`, `utf_16`."""
+    """By path, the name of Python's codec for each indexed file that is not in UTF-8: `cp1252`, `utf-16`.
+
+    `utf-8+cp1252` means UTF-8 with some bytes of the other encoding in it."""
 
     def __repr__(self) -> str:
         return short_repr(

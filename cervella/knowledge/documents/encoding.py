@@ -11,9 +11,10 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from functools import cache, lru_cache
 
-from cervella.text.language import language
+from cervella.text.language import known_languages, language
 
 USUAL = ("cp1252", "mac_roman", "cp850")
 """The encodings that are tried for a language that names none."""
@@ -24,10 +25,10 @@ _OTHERS = (
 )
 """The encodings that are tried if none of the usual ones fits: those of web pages, by the WHATWG's standard."""
 _MARKS = (
-    (codecs.BOM_UTF32_LE, "utf_32"),
-    (codecs.BOM_UTF32_BE, "utf_32"),
-    (codecs.BOM_UTF16_LE, "utf_16"),
-    (codecs.BOM_UTF16_BE, "utf_16"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """UTF-32 is first, because its mark begins with that of UTF-16."""
 _CONTROLS = bytes({*range(32)} - set(b"\b\t\n\v\f\r\x1a\x1b")) + b"\x7f"
@@ -44,15 +45,25 @@ _PIECES = re.compile(rb"[\x80-\xff](?:[^\n]{0,%d}[\x80-\xff])*" % _NEAR)
 
 _WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœ")
 """Letters of names and foreign words in any western language."""
-_OPENING, _CLOSING, _DASHES = frozenset("“‘«„‚¿¡"), frozenset("”’»"), frozenset("–—")
-_NUMERIC = frozenset("€£¥°ºª²³¹½¼¾±×÷§‰µ")
-_FREE = frozenset("•·…©®™†‡→\xa0\xad")
+_OWN, _KNOWN, _FOREIGN = 1.0, 0.8, 0.5
+"""Points for a letter of the base's language, of another language that the program knows, and of a western one."""
+_APOSTROPHE, _SIGN = 0.9, 1.0
+"""Points for an apostrophe and for another sign that stand where they belong."""
+_WORD = 1.0
+"""Additional points for a letter in a frequent word of a known language."""
+_AHEAD = 0.15
+"""By how much another encoding must fit better than the most usual one."""
+_QUOTES, _DASHES, _LISTS = frozenset("“”‘„‚«»"), frozenset("–—"), frozenset("•·…→†‡©®™")
+_UNITS = frozenset({"m", "cm", "km", "mm", "n", "nº", "co"})
+"""What may stand before ², º and ° beside a figure."""
+_A_WORD = re.compile(r"\w+")
+_MONEY, _AFTER_NUMBERS, _BESIDE_NUMBERS = frozenset("€£¥"), frozenset("°ºª²³‰"), frozenset("¼½¾±×÷§")
 
 
 def decoded(data: bytes, code: str) -> tuple[str, str] | None:
     """The text of a file, without a byte order mark, and the name of Python's codec for it; "" for UTF-8.
 
-    A text in UTF-8 with some bytes of another encoding in it gives both names: `utf_8+cp1252`. `code` is the language
+    A text in UTF-8 with some bytes of another encoding in it gives both names: `utf-8+cp1252`. `code` is the language
     of the base. None if the bytes are no text. Whether they are does not depend on the language.
     """
     for mark, codec in _MARKS:
@@ -86,7 +97,7 @@ def _guessed(data: bytes, code: str) -> tuple[str, str]:
     if len(escaped) - len(data.translate(None, bytes(range(128, 256)))) - broken >= broken:
         lost = b"\n".join(piece.encode("utf-8", "surrogateescape") for piece in _around(escaped))
         codec = _codec(lost, code)
-        return _ESCAPED.sub(lambda found: _bytes_of(found[0]).decode(codec, "replace"), escaped), f"utf_8+{codec}"
+        return _ESCAPED.sub(lambda found: _bytes_of(found[0]).decode(codec, "replace"), escaped), f"utf-8+{codec}"
     codec = _codec(data, code)
     return data.decode(codec, "replace"), codec
 
@@ -108,13 +119,11 @@ def _around(escaped: str) -> Iterator[str]:
 
 def _codec(data: bytes, code: str) -> str:
     """The encoding of bytes that are not UTF-8."""
-    own = language(code).file("language.toml")
-    letters = frozenset(own.get("letters", ""))
-    usual: Sequence[str] = own.get("encodings") or USUAL
+    usual: Sequence[str] = language(code).file("language.toml").get("encodings") or USUAL
     sample = _sample(data)
-    fits = {codec: _fit(sample.decode(codec, "replace"), letters) for codec in usual}
-    best = max(fits, key=fits.__getitem__)
-    if fits[best] >= _FITS:
+    fits = {codec: _fit(sample.decode(codec, "replace"), code) for codec in usual}
+    best = max(usual, key=lambda codec: fits[codec][1] + (_AHEAD if codec == usual[0] else 0.0))
+    if fits[best][0] >= _FITS:
         return best
     from charset_normalizer import from_bytes  # not needed for most folders
 
@@ -136,44 +145,74 @@ def _sample(data: bytes) -> bytes:
     return b"\n".join(pieces)[: 2 * _SAMPLE]
 
 
-def _fit(text: str, letters: frozenset[str]) -> float:
-    """How well the characters beyond ASCII stand in a text of a language, from -1 to 1.
+def _fit(text: str, code: str) -> tuple[float, float]:
+    """How well the characters beyond ASCII stand in a text, on average, from -1 to 1; then with points for known words.
 
-    A letter of the language in a word counts 1, a letter of another western language 0.5, a sign where it belongs 1.
-    A capital or a sign within a word, or a letter between two others that are not ASCII, counts -1.
+    A letter that the base's language has counts 1, another western letter less, a sign where it belongs up to 1. A
+    capital or a sign within a word, or a letter between two others that are not ASCII, counts -1.
     """
-    points = [
-        _points(text[at - 1] if at else "\n", letter, text[at + 1] if at + 1 < len(text) else "\n", letters)
-        for at, letter in enumerate(text)
-        if not letter.isascii()
-    ]
-    return sum(points) / len(points) if points else 0.0
+    own, known, words = _letters(code), _known_letters(), _frequent_words()
+    places = [at for at, letter in enumerate(text) if not letter.isascii()]
+    if not places:
+        return 0.0, 0.0
+    padded = f"\n\n{text}\n\n"
+    points = sum(_points(padded, at + 2, own, known) for at in places)
+    frequent = sum(
+        sum(not letter.isascii() for letter in word) for word in _A_WORD.findall(text.lower()) if word in words
+    )
+    return points / len(places), (points + _WORD * frequent) / len(places)
 
 
-def _points(before: str, letter: str, after: str, letters: frozenset[str]) -> float:
+def _points(text: str, at: int, own: Set[str], known: Set[str]) -> float:
+    before, letter, after = text[at - 1], text[at], text[at + 1]
+    if letter in _AFTER_NUMBERS:  # º and ª are letters to Unicode
+        of_unit = text[at - 2 : at].strip().rstrip(".").lower() in _UNITS
+        return _SIGN if (before.isdigit() or of_unit) and not after.isalpha() else -0.5
+    if letter.isalpha():
+        small = letter.lower()
+        if (before.islower() and letter.isupper()) or all(_is_foreign(near) for near in (before, after)):
+            return -1.0
+        return _OWN if small in own else _KNOWN if small in known else _FOREIGN if small in _WESTERN else -0.5
     if letter == "\ufffd":  # a byte without meaning in this encoding
         return -1.0
-    if letter.isalpha() and letter not in _NUMERIC:
-        if before.islower() and letter.isupper():
-            return -1.0
-        if all(not near.isascii() and near.isalpha() for near in (before, after)):
-            return -1.0  # of another alphabet
-        small = letter.lower()
-        return 1.0 if small in letters else 0.5 if small in _WESTERN else -0.5
-    within_word = before.isalpha() and after.isalpha()
     if letter == "’":
-        return 1.0 if before.isalnum() or before in ".,;:!?)…" else -0.5
-    if within_word and letter not in _DASHES and letter not in "·\xad":
-        return -1.0
-    if letter in _OPENING:
-        return 1.0 if not before.isalnum() and not after.isspace() else -0.5
-    if letter in _CLOSING:
-        return 1.0 if not before.isspace() and not after.isalnum() else -0.5
+        return _APOSTROPHE if not before.isspace() or after.isalnum() else -0.5
+    if letter == "\xad":
+        return _FOREIGN if before.isalpha() and after.isalpha() else -0.5
+    if before.isalpha() and after.isalpha() and letter not in _DASHES:
+        return _SIGN if letter == "·" and before == after == "l" else -1.0
+    if letter in _MONEY:
+        return _SIGN if any(one.isdigit() for one in text[at - 2 : at + 3]) or not before.isalpha() else -0.5
+    if letter in _BESIDE_NUMBERS:
+        return _SIGN if before.isdigit() or after.isdigit() or (before.isspace() and after.isspace()) else -0.5
+    if letter == "\xa0":
+        return _FOREIGN if not before.isspace() and not after.isspace() else -0.5
+    if letter in _QUOTES:
+        return _SIGN
+    if letter in "¿¡":
+        return _SIGN if not before.isalnum() and not after.isspace() else -0.5
     if letter in _DASHES:
-        return 1.0 if before.isspace() == after.isspace() and not within_word else 0.0
-    if letter in _NUMERIC:
-        near = {before, after}
-        return 1.0 if any(one.isdigit() or one.isspace() or one in ".m/" for one in near) else -0.5
-    if letter in _FREE:
-        return 0.75
-    return -0.5
+        return _SIGN if before.isspace() == after.isspace() and not (before.isalpha() and after.isalpha()) else 0.0
+    return _FOREIGN if letter in _LISTS and (before.isspace() or letter in "…®™") else -0.5
+
+
+def _is_foreign(letter: str) -> bool:
+    return letter.isalpha() and not letter.isascii()
+
+
+@lru_cache(maxsize=16)
+def _letters(code: str) -> frozenset[str]:
+    return frozenset(language(code).file("language.toml").get("letters", ""))
+
+
+@cache
+def _known_letters() -> frozenset[str]:
+    return frozenset().union(*map(_letters, known_languages()))
+
+
+@cache
+def _frequent_words() -> frozenset[str]:
+    """The frequent words of all languages that have a letter beyond ASCII."""
+    all_of_them = (language(code) for code in known_languages())
+    lists = (one.file("detection.txt") for one in all_of_them if one.has("detection.txt"))
+    return frozenset(word for words in lists for word in words if not word.isascii())
