@@ -126,9 +126,7 @@ def _by_kind(paths: Sequence[str]) -> str:
 def _print_encodings(encodings: Mapping[str, str]) -> None:
     if encodings:
         named = [f"{path} ({encoding})" for path, encoding in sorted(encodings.items())]
-        note(
-            f"note: {counted(len(encodings), 'file')} read in another encoding than UTF-8: {_some(named, _MOST_NAMED)}"
-        )
+        note(f"note: {counted(len(encodings), 'file')} not in UTF-8, read as: {_some(named, _MOST_NAMED)}")
 
 
 def _some(names: Sequence[str], most: int) -> str:

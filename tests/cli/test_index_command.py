@@ -31,10 +31,23 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[str, str]:
     return out, err
 
 
-def test_many_skipped_files_are_a_summary_and_at_most_ten_lines(home: Path, capsys: Any) -> None:
+def test_kinds_that_cannot_be_read_are_counted_and_not_listed(home: Path, capsys: Any) -> None:
+    for name in ("a.pdf", "b.PDF", "c.docx", "senza"):
+        (home / "note" / name).write_bytes(b"x")
     lines = [line for line in run(capsys)[1].splitlines() if line.startswith("skipped:")]
-    assert len(lines) == 10
-    assert lines[0].startswith("skipped: 41 files (40 not_markdown, 1 not_text)")
+    assert lines == [
+        "skipped: 45 files (44 not_markdown, 1 not_text):",
+        "skipped: zz.md (not_text)",
+        "skipped: 40 .png, 2 .pdf, 1 .docx, 1 without an ending cannot be read",
+    ]
+
+
+def test_many_skipped_files_are_a_summary_and_at_most_ten_lines(home: Path, capsys: Any) -> None:
+    for number in range(20):
+        (home / f"note/vuoto-{number:02}.md").write_bytes(b"")
+    lines = [line for line in run(capsys)[1].splitlines() if line.startswith("skipped:")]
+    assert len(lines) == 11, "and one for the kinds that cannot be read"
+    assert lines[0].startswith("skipped: 61 files (40 not_markdown, 20 empty, 1 not_text)")
     assert "--verbose" in lines[0]
     assert lines[1] == "skipped: zz.md (not_text)", "the rarest reasons come first"
 
@@ -54,10 +67,12 @@ def test_json_names_every_skipped_file(home: Path, capsys: Any) -> None:
 
 
 def test_few_skipped_files_are_all_named_behind_the_summary(home: Path, capsys: Any) -> None:
-    for path in sorted(home.glob("note/foto-*.png"))[8:]:
+    for path in home.glob("note/foto-*.png"):
         path.unlink()
+    for number in range(8):
+        (home / f"note/vuoto-{number:02}.md").write_bytes(b"")
     lines = [line for line in run(capsys)[1].splitlines() if line.startswith("skipped:")]
-    assert lines[0] == "skipped: 9 files (8 not_markdown, 1 not_text):"
+    assert lines[0] == "skipped: 9 files (8 empty, 1 not_text):"
     assert len(lines) == 10
 
 
@@ -210,3 +225,27 @@ def test_a_roll_back_where_the_folder_is_gone_claims_nothing_of_it(twice: Path, 
     (twice / "note").rename(twice / "altrove")
     data = json.loads(run(capsys, "--roll-back", "--json")[0])
     assert (data["behind"], data["unchecked"]) == (0, data["files"])
+
+
+def test_ignored_folders_and_other_encodings_are_one_line_each(home: Path, capsys: Any) -> None:
+    (home / "note/node_modules/pacco").mkdir(parents=True)
+    (home / "note/node_modules/pacco/README.md").write_text("# Pacco", encoding="utf-8")
+    (home / "note/vecchio.txt").write_bytes("# Caffè\n\nPerché sì.\n".encode("cp1252"))
+    err = run(capsys)[1].splitlines()
+    assert "ignored: node_modules" in err
+    assert "note: 1 file not in UTF-8, read as: vecchio.txt (cp1252)" in err
+    assert json.loads(run(capsys, "--json")[0])["encodings"] == {"vecchio.txt": "cp1252"}
+
+
+def test_most_notes_ignored_stops_with_the_setting_that_goes_on(home: Path, capsys: Any) -> None:
+    for number in range(4):
+        (home / f"note/mia-{number}.md").write_text("# Mia\n", encoding="utf-8")
+    (home / "note/.gitignore").write_text("*.md\n", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["index"]) != 0
+    err = capsys.readouterr().err
+    assert "'.gitignore'" in err
+    assert "gitignore = false" in err
+    file = home / "cervella.toml"
+    file.write_text(file.read_text("utf-8").replace("[knowledge]", "[knowledge]\ngitignore = false"), encoding="utf-8")
+    assert main(["index"]) == 0

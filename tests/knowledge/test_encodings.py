@@ -38,7 +38,9 @@ def test_a_text_in_another_encoding_answers(case: dict[str, Any], tmp_path: Path
     with cervella.Agent(knowledge=base, brain="extractive", soul=PlainSoul()) as agent:
         done = agent.index()
         skipped = {one.path: one.reason for one in done.files_skipped}
-        assert {path: WORDS.get(word, word) for path, word in report.get("skipped", {}).items()}.items() <= skipped.items()
+        assert {
+            path: WORDS.get(word, word) for path, word in report.get("skipped", {}).items()
+        }.items() <= skipped.items()
         assert not skipped.keys() & set(report.get("indexed", ()))
         for path, names in report.get("told", {}).items():
             assert done.encodings[path] in names

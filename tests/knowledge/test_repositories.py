@@ -27,8 +27,10 @@ def git(folder: Path, *arguments: str, day: str = "2026-01-01") -> None:
     when = f"{day}T12:00:00+0000"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-        **{"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when, "GIT_CONFIG_NOSYSTEM": "1"},
-        **{"GIT_CONFIG_GLOBAL": os.devnull},
+        "GIT_AUTHOR_DATE": when,
+        "GIT_COMMITTER_DATE": when,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
         **{f"GIT_{who}_{what}": "x@x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
     }
     subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True)

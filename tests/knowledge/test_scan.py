@@ -22,7 +22,7 @@ def index(folder: Path, index_dir: Path, **options: Any) -> IndexReport:
 
 
 def reasons(report: IndexReport) -> dict[str, str]:
-    assert report.files_seen == report.files_indexed + len(report.files_skipped)
+    assert report.files_seen == report.files_indexed + sum(one.reason != "ignored" for one in report.files_skipped)
     assert {item.reason for item in report.files_skipped} <= set(SKIP_REASONS)
     return {item.path: item.reason for item in report.files_skipped}
 
@@ -31,6 +31,7 @@ def test_every_file_is_indexed_or_skipped_for_a_reason(notes: Path, index_dir: P
     write(notes, "foto.png", b"\x89PNG")
     write(notes, ".git/config", "x")
     write(notes, ".obsidian/nota.md", "# x")
+    write(notes, ".nascosta/nota.md", "# x")
     write(notes, "secrets/nota.md", "# x")
     write(notes, "progetti/CREDENZIALI_vm.md", "# x")
     write(notes, "bozze/a/b.md", "# x")
@@ -40,15 +41,16 @@ def test_every_file_is_indexed_or_skipped_for_a_reason(notes: Path, index_dir: P
     write(notes, "bianco.md", " \n\t\n")
     write(notes, "grande.md", "# x\n" * 1_000)
     report = index(notes, index_dir, exclude=["bozze/"], max_bytes=2_000)
-    assert report.files_indexed == 3
+    assert report.files_indexed == 4
+    assert report.encodings == {"latino.md": "cp1252"}
     assert reasons(report) == {
-        ".obsidian/nota.md": "excluded",
+        ".nascosta/nota.md": "excluded",
+        ".obsidian": "ignored",
         "bianco.md": "empty",
         "binario.md": "not_text",
         "bozze/a/b.md": "excluded",
         "foto.png": "not_markdown",
         "grande.md": "too_large",
-        "latino.md": "not_text",
         "progetti/CREDENZIALI_vm.md": "excluded",
         "secrets/nota.md": "excluded",
         "vuoto.md": "empty",
@@ -58,7 +60,7 @@ def test_every_file_is_indexed_or_skipped_for_a_reason(notes: Path, index_dir: P
 def test_a_hidden_folder_is_read_when_it_is_the_one_named(tmp_path: Path, index_dir: Path, write: Write) -> None:
     write(tmp_path, ".sncp/a.md", "# A\n")
     write(tmp_path, ".sncp/.obsidian/b.md", "# B\n")
-    assert reasons(index(tmp_path / ".sncp", index_dir)) == {".obsidian/b.md": "excluded"}
+    assert reasons(index(tmp_path / ".sncp", index_dir)) == {".obsidian": "ignored"}
 
 
 def test_links_are_never_followed(notes: Path, index_dir: Path, tmp_path: Path, write: Write) -> None:
@@ -164,3 +166,12 @@ def test_an_empty_folder_is_a_report_with_a_warning(tmp_path: Path, index_dir: P
 def test_the_walk_is_in_the_same_order_every_time(notes: Path) -> None:
     paths = [file.path for file in scan(notes).found]
     assert paths == sorted(paths)
+
+
+def test_mdx_and_txt_are_read_as_markdown(notes: Path, index_dir: Path, write: Write) -> None:
+    for name in ("guida.mdx", "appunti.txt", "VECCHIO.TXT", "altro.markdown"):
+        write(notes, name, "# Titolo\n\nUna riga.\n")
+    write(notes, "codice.py", "# Titolo\n")
+    report = index(notes, index_dir)
+    assert report.files_indexed == 7
+    assert reasons(report) == {"codice.py": "not_markdown"}

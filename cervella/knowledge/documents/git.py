@@ -64,15 +64,9 @@ class Repository:
         found: dict[str, str] = {}
         left = set(wanted)
         arguments = (
-            "log",
-            "-z",
-            "--name-only",
-            "--no-renames",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-show-signature",
+            *("log", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color"),
+            *("--no-show-signature", f"--max-count={_MOST_COMMITS}", "--format=%x01%x01%as%x01", "HEAD", "--"),
         )
-        arguments = (*arguments, "--no-color", f"--max-count={_MOST_COMMITS}", "--format=%x01%x01%as%x01", "HEAD", "--")
         with _output(self.folder, arguments) as chunks:
             for day, files in _commits(chunks):
                 touched = left.intersection(self._here(files))
@@ -211,7 +205,7 @@ def _whole(folder: Path, arguments: Sequence[str]) -> bytes:
 
 @contextmanager
 def _output(folder: Path, arguments: Sequence[str]) -> Iterator[Iterator[bytes]]:
-    """What git writes, in pieces, for at most ten seconds. Nothing if git is missing. The process is ended at the end."""
+    """What git writes, in pieces, for at most ten seconds; nothing if git is missing. At the end the process is ended."""
     program = shutil.which("git")
     if program is None:
         yield iter(())

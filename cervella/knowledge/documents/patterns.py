@@ -69,8 +69,8 @@ def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool
 def widened(form: str, pattern: str) -> tuple[str, ...]:
     """The globs by which a pattern of `local_only` matches more files than one of `exclude`.
 
-    `form` is one interpretation of `pattern`, see `forms_of`. It also matches with the ending of a markdown file, and at
-    any depth if the pattern has no slash.
+    `form` is one interpretation of `pattern`, see `forms_of`. It also matches with the ending of a markdown file, and
+    at any depth if the pattern has no slash.
     """
     last = form.rpartition("/")[2]
     whole = _WILD.search(last) or last.casefold().endswith(_ENDINGS)

@@ -309,8 +309,8 @@ class Ingestion:
         warnings += [f"The folder {folder or '.'!r} can't be listed: {reason}." for folder, reason in found.unlisted]
         if not indexed:
             warnings.append(
-                f"There is nothing to index in {str(self._folder)!r}: put files that end in .md or .txt there, or point "
-                "[knowledge] folder at another folder."
+                f"There is nothing to index in {str(self._folder)!r}: put files that end in .md or .txt there, or "
+                "point [knowledge] folder at another folder."
             )
         if self._choice.warning:
             warnings.append(self._choice.warning)

@@ -125,8 +125,9 @@ class KnowledgeIndex:
         If a pattern of `local_only` matches no file, `strict` raises UnmatchedPatternError before anything is written.
         Otherwise it is a warning, and files that were local-only stay so, also after they were moved.
 
-        Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), too many files gone
-        (`too_many_removed`), most files left out by `.gitignore` (`mostly_ignored`), a forked process (`forked`), IndexLockedError, IndexMismatchError, IndexDamagedError.
+        Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), most files left out by
+        `.gitignore` files (`mostly_ignored`), too many files gone (`too_many_removed`), a forked process (`forked`),
+        IndexLockedError, IndexMismatchError, IndexDamagedError.
         """
         started = time.perf_counter()
         found = self._scan()
