@@ -45,9 +45,9 @@ _PIECES = re.compile(rb"[\x80-\xff](?:[^\n]{0,%d}[\x80-\xff])*" % _NEAR)
 
 _WESTERN = frozenset("àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœ")
 """Letters of names and foreign words in any western language."""
-_OWN, _KNOWN, _FOREIGN = 1.0, 0.8, 0.5
+_OWN, _KNOWN, _FOREIGN = 1.0, 0.9, 0.5
 """Points for a letter of the base's language, of another language that the program knows, and of a western one."""
-_APOSTROPHE, _SIGN = 0.9, 1.0
+_APOSTROPHE, _SIGN = 0.95, 1.0
 """Points for an apostrophe and for another sign that stand where they belong."""
 _WORD = 1.0
 """Additional points for a letter in a frequent word of a known language."""

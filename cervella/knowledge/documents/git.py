@@ -205,7 +205,7 @@ def _whole(folder: Path, arguments: Sequence[str]) -> bytes:
 
 @contextmanager
 def _output(folder: Path, arguments: Sequence[str]) -> Iterator[Iterator[bytes]]:
-    """What git writes, in pieces, for at most ten seconds; nothing if git is missing. At the end the process is ended."""
+    """What git writes, in pieces, for at most ten seconds; nothing if git is missing. In the end it is stopped."""
     program = shutil.which("git")
     if program is None:
         yield iter(())
