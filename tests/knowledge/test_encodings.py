@@ -113,6 +113,10 @@ def test_a_mark_at_the_start_decides_and_is_no_text(mark: str) -> None:
     assert decoded(codecs.BOM_UTF16_BE + "però\n".encode("utf-16-be"), "it") == ("però\n", "utf-16")
 
 
+def test_a_character_written_as_two_surrogates_is_one_and_half_of_one_is_lost() -> None:
+    assert decoded(b"# ok \xed\xa0\xbd\xed\xb8\x80 a\xed\xa0\x80b\n", "it") == ("# ok \U0001f600 a\ufffdb\n", "")
+
+
 def test_a_pasted_line_of_another_encoding_spoils_no_other_line() -> None:
     data = "# Perché no\n\nLa città è così.\n".encode() + "Una virtù più antica\n".encode("cp1252")
     assert decoded(data, "it") == ("# Perché no\n\nLa città è così.\nUna virtù più antica\n", "utf-8+cp1252")

@@ -68,14 +68,12 @@ def test_every_hostile_file_is_indexed_or_skipped_and_the_others_are_found(
         "fuori.md": "outside",
         "giro": "linked",
         "immagine.md": "not_text",
-        "latin1.md": "not_text",
         "nul.md": "not_text",
         "salita.md": "outside",
-        "surrogati.md": "not_text",
-        "utf16.md": "not_text",
         "utf16_senza_segno.md": "not_text",
         "vuoto.md": "empty",
     }
+    assert report.encodings == {"latin1.md": "cp1252", "utf16.md": "utf-16"}
     assert report.files_indexed + len(report.files_skipped) == report.files_seen
     with HybridRetriever(index_dir, folder=notes, embedder="none") as retriever:
         assert retriever.retrieve("lievito madre").passages[0].path == "ricette/pane.md"

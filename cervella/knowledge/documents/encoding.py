@@ -73,7 +73,9 @@ def decoded(data: bytes, code: str) -> tuple[str, str] | None:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return _guessed(data, code) if _is_text(data) else None
+        if not _is_text(data):
+            return None
+        return (text, "") if (text := _with_surrogates(data)) is not None else _guessed(data, code)
     return None if "\0" in text else (text, "")
 
 
@@ -88,6 +90,15 @@ def _is_wide_text(text: str) -> bool:
     strange = sum(unicodedata.category(letter) in _STRANGE for letter in sample) + sample.count("\ufffd")
     has_ascii = any(letter.isascii() for letter in sample)
     return "\0" not in text and strange <= _MOST_CONTROLS * len(sample) and (has_ascii or not sample)
+
+
+def _with_surrogates(data: bytes) -> str | None:
+    """A text in UTF-8 of programs that write a rare character as two surrogates, or half of one; else None."""
+    try:
+        text = data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return None
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").removeprefix("\ufeff")
 
 
 def _guessed(data: bytes, code: str) -> tuple[str, str]:
