@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cervella.errors import KnowledgeError
+from cervella.errors import KnowledgeError, UnmatchedPatternError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents import git as git_module
 from cervella.knowledge.documents.ignored import NEVER_OPENED
@@ -234,3 +236,37 @@ def test_no_ignore_rules_are_kept_of_a_folder_that_is_gone(notes: Path, write: W
     assert len(scan(notes, ignores=rules).found) == 1
     (notes / ".gitignore").unlink()
     assert len(scan(notes, ignores=rules).found) == 3
+
+
+def test_a_third_of_the_notes_newly_ignored_is_no_missing_disk(notes: Path, index_dir: Path, write: Write) -> None:
+    for number in range(40):
+        write(notes, f"{'bozze' if number < 21 else 'fatte'}/{number}.md", "# Pane\n")
+    update(notes, index_dir)
+    write(notes, ".gitignore", "bozze/\n")
+    assert update(notes, index_dir).removed == 21
+
+
+def test_a_local_only_pattern_may_name_files_in_an_ignored_folder(notes: Path, index_dir: Path, write: Write) -> None:
+    write(notes, "privato/diario.md", "# Diario\n")
+    write(notes, ".gitignore", "privato/\n")
+    index = KnowledgeIndex(notes, index_dir, embedder="none", local_only=["privato/d*.md", "**/diario.md"])
+    assert index.update(strict=True).files_indexed == 3
+    with pytest.raises(UnmatchedPatternError):
+        KnowledgeIndex(notes, index_dir, embedder="none", local_only=["**/dario.md"]).update(strict=True)
+
+
+def test_a_folder_a_thousand_deep_is_read(tmp_path: Path, index_dir: Path) -> None:
+    place = tmp_path / "base"
+    place.mkdir()
+    (place / "nota.md").write_text("# Nota\n", encoding="utf-8")
+    here = os.getcwd()
+    os.chdir(place)
+    try:
+        for _ in range(1_500):
+            os.mkdir("a")
+            os.chdir("a")
+        os.chdir(here)
+        assert update(place, index_dir).files_indexed == 1
+    finally:
+        os.chdir(here)
+        subprocess.run(["rm", "-rf", str(place)], check=True)  # shutil.rmtree calls itself for each folder

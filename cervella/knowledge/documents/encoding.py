@@ -75,7 +75,8 @@ def decoded(data: bytes, code: str) -> tuple[str, str] | None:
     except UnicodeDecodeError:
         if not _is_text(data):
             return None
-        return (text, "") if (text := _with_surrogates(data)) is not None else _guessed(data, code)
+        whole = _with_surrogates(data)
+        return _guessed(data, code) if whole is None else (whole, "")
     return None if "\0" in text else (text, "")
 
 

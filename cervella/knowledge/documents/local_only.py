@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError, UnmatchedPatternError
 from cervella.knowledge.documents.patterns import Glob, forms_of, lies, nearest_paths, understood, widened
-from cervella.knowledge.documents.scan import Scan, ignore_rules, scan
+from cervella.knowledge.documents.scan import Scan, ignore_rules, ignored_markdown, scan
 
 _logger = logging.getLogger("cervella.knowledge.local_only")
 
@@ -104,6 +104,8 @@ def _elsewhere(pattern: str, folder: Path, found: Scan, files: Sequence[str]) ->
             # Files in hidden folders must be named by their whole path: `index` does not match `.git/index`.
             skipped = any(glob.covers(one.path) for one in found.skipped if "/." not in f"/{one.path}")
             if form == "**" or skipped or lies(folder, form) or _is_unlisted(form, found):
+                return glob
+            if any(glob.covers(path) for paths in ignored_markdown(folder, found).values() for path in paths):
                 return glob
     return None
 

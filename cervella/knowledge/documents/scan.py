@@ -7,6 +7,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -145,7 +146,7 @@ def scan(
     rules = ignore_rules(folder) if ignores is None else ignores
     walk = _Walk(root, tuple(exclude), out, rules, indexable_only=indexable_only, judged=judged)
     rules.begin()
-    walk.folder("", Frame())
+    walk.list_all()
     state = rules.end()
     walk.sort_out(folder)
     found: dict[str, FoundFile] = {}
@@ -188,34 +189,41 @@ def _git_state(root: Path, repositories: Collection[str]) -> Iterator[tuple[str,
             yield (f"{repository}.git", *stamp)
 
 
-def ignored_markdown(folder: Path, found: Scan, exclude: Sequence[str] = ()) -> Mapping[str, Sequence[str]]:
-    """The markdown files that `.gitignore` files leave out, by the ignore file. `found` is the scan of the folder.
+def is_ignored(path: str, found: Scan) -> bool:
+    """Whether a file, or a folder above it, is left out by an ignore file or by its name."""
+    return any(path == one.path or (one.is_folder and path.startswith(one.path + "/")) for one in found.ignored)
 
-    Hidden files, and those that a pattern of `exclude` matches literally, are not among them. At most 200,000 names in
-    ignored folders are looked at.
+
+def ignored_markdown(folder: Path, found: Scan) -> Mapping[str, Sequence[str]]:
+    """The markdown files that ignore files leave out, by the ignore file, without hidden ones.
+
+    `found` is the scan of the folder. At most 200,000 names in ignored folders are looked at.
     """
     root, left = folder.resolve(), _MOST_COUNTED
-    globs = [Glob((pattern.rstrip("/"),)) for pattern in exclude]
     lost: dict[str, list[str]] = {}
     for one in found.ignored:
-        if one.by is None or one.by.rpartition("/")[2] != GITIGNORE:
+        if one.by is None:
             continue
-        names = _names_below(root, one.path) if one.is_folder else iter((one.path,))
-        for name in names:
+        for name in _names_below(root, one.path) if one.is_folder else iter((one.path,)):
             left -= 1
             if left < 0:
                 return lost
             path = _display(name)
-            if path.casefold().endswith(MARKDOWN) and not _is_hidden(path) and not any(g.covers(path) for g in globs):
+            if path.casefold().endswith(MARKDOWN) and not _is_hidden(path):
                 lost.setdefault(one.by, []).append(path)
     return lost
 
 
 def _names_below(root: Path, folder: str) -> Iterator[str]:
-    for place, folders, files in os.walk(root / folder):
-        folders[:] = [name for name in folders if name not in NEVER_OPENED and not name.startswith(".")]
-        below = Path(place).relative_to(root).as_posix()
-        yield from (f"{below}/{name}" for name in files)
+    waiting = [folder]
+    while waiting:  # not os.walk, which calls itself for each folder in a folder
+        place = waiting.pop()
+        with suppress(OSError), os.scandir(root / place) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    yield f"{place}/{entry.name}"
+                elif entry.name not in NEVER_OPENED and not entry.name.startswith("."):
+                    waiting.append(f"{place}/{entry.name}")
 
 
 def _check(folder: Path) -> None:
@@ -275,6 +283,8 @@ class _Walk:
         self._indexable_only = indexable_only
         self._judged = {} if judged is None else judged
         self._files: list[tuple[str, os.DirEntry[str]]] = []
+        self._waiting: list[tuple[str, Frame, str, str]] = []
+        """The folders that are not listed yet, as the arguments of `_folder`."""
         self.markdown: dict[str, os.stat_result] = {}
         self.skipped: list[SkippedFile] = []
         self.unlisted: list[tuple[str, str]] = []
@@ -288,8 +298,14 @@ class _Walk:
         if not self._indexable_only:
             self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
 
-    def folder(self, prefix: str, outer: Frame, repository: str = "", inside: str = "") -> None:
-        """List a folder and the folders in it. `prefix` is its path with `/` at the end; empty for the root.
+    def list_all(self) -> None:
+        """List the root and all folders in it, except those that are left out."""
+        self._waiting.append(("", Frame(), "", ""))
+        while self._waiting:
+            self._folder(*self._waiting.pop())
+
+    def _folder(self, prefix: str, outer: Frame, repository: str, inside: str) -> None:
+        """List a folder. `prefix` is its path with `/` at the end; empty for the root.
 
         `outer` are the ignore files of the folder above, and `repository` is the path of its git repository. `inside`
         is the ignore file that leaves the folder out; it is then opened for the files that git tracks.
@@ -319,7 +335,7 @@ class _Walk:
                         continue
                     by = self._ignored_by(disk_path, frame, repository, inside, is_folder=True) if judged else ""
                     if by is not None:
-                        self.folder(disk_path + "/", frame, repository, by)
+                        self._waiting.append((disk_path + "/", frame, repository, by))
                 elif entry.is_file(follow_symlinks=False):
                     if judged and self._ignored_by(disk_path, frame, repository, inside, is_folder=False) is None:
                         continue

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import KnowledgeError
+from cervella.knowledge.documents.ignored import GITIGNORE
 from cervella.knowledge.documents.indexed_text import embedding_text
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of
+from cervella.knowledge.documents.patterns import Glob
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import (
     MAX_BYTES,
@@ -19,6 +21,7 @@ from cervella.knowledge.documents.scan import (
     Scan,
     ignore_rules,
     ignored_markdown,
+    is_ignored,
     is_unknown,
     scan,
 )
@@ -328,7 +331,12 @@ def _texts(generation: Generation) -> set[str]:
 def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, found: Scan) -> None:
     skipped = {item.path for item in reading.skipped}
     gone = [
-        path for path in files if path not in reading.sources and path not in skipped and not is_unknown(path, found)
+        path
+        for path in files
+        if path not in reading.sources
+        and path not in skipped
+        and not is_ignored(path, found)
+        and not is_unknown(path, found)
     ]
     if len(gone) > _MANY and len(gone) > len(files) * _SHARE:
         raise KnowledgeError(
@@ -340,7 +348,13 @@ def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, fou
 
 
 def _refuse_if_most_is_ignored(folder: Path, found: Scan, exclude: Sequence[str]) -> None:
-    lost = ignored_markdown(folder, found, exclude)
+    on_purpose = [Glob((pattern.rstrip("/"),)) for pattern in exclude]
+    lost = {
+        file: left
+        for file, paths in ignored_markdown(folder, found).items()
+        if file.rpartition("/")[2] == GITIGNORE
+        and (left := [path for path in paths if not any(glob.covers(path) for glob in on_purpose)])
+    }
     count = sum(map(len, lost.values()))
     total = len(found.found) + count
     if total < _SMALL or count <= total / 2:
