@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
+from cervella.knowledge.documents.obsidian import prepared
 from cervella.text.language import fold
 from cervella.text.markdown import block_parser
 
@@ -72,7 +73,7 @@ class Document:
     lines: tuple[str, ...] = field(repr=False)
     """The file's lines without line ends."""
     body: tuple[str, ...] = field(repr=False)
-    """The same lines as they were parsed: those of the front matter are empty."""
+    """The same lines as they were parsed: those of front matter and comments are empty."""
     blocks: tuple[Block, ...]
     title: str
     """The title in the front matter, else the text of the first heading; empty if there is neither."""
@@ -103,7 +104,7 @@ def parse(text: str) -> Document:
     """Parse a file's text. If the parser fails, each run of non-blank lines is a paragraph, so that no line is lost."""
     lines = split_lines(text)
     front = front_matter(lines)
-    body = [""] * front.lines + lines[front.lines :]
+    body = [""] * front.lines + prepared(lines[front.lines :])
     try:
         blocks = _under_headings(_top_level(body), body)
     except Exception:  # a bug in the parser must not keep a file out of the index

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.obsidian import note_text
 from cervella.text.language import Language
 
 
@@ -32,4 +33,17 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
 
     `path` is the file's path; some kinds of file, such as `.mdx`, are read differently.
     """
-    return Reading(lines=document.body)
+    note = note_text(document.body, _code(document), lang)
+    return Reading(lines=note.lines, tags=note.tags, fields=note.fields, links=note.links)
+
+
+def _code(document: Document) -> list[bool]:
+    """For each line, whether it is in a fence or in indented code."""
+    code = [False] * len(document.body)
+    waiting = list(document.blocks)
+    while waiting:
+        block = waiting.pop()
+        waiting += block.children
+        if block.kind == "fence":
+            code[block.start_line - 1 : block.end_line] = [True] * (block.end_line - block.start_line + 1)
+    return code
