@@ -11,7 +11,7 @@ import typer
 
 from cervella.cli.output import note
 from cervella.errors import CervellaError, ConfigError, did_you_mean
-from cervella.types.filters import meta_matches, path_matches, tag_matches
+from cervella.types.filters import meta_matches, path_matches, same_project, tag_matches
 
 if TYPE_CHECKING:
     from cervella.agent.agent import Agent
@@ -139,7 +139,7 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
         warnings = []
         for key in ("role", "project"):
             known = sorted({value for file in files if (value := getattr(file, key)) is not None})
-            for value in (one for one in filters.get(key, ()) if one not in known):
+            for value in (one for one in filters.get(key, ()) if not any(same_project(name, one) for name in known)):
                 warnings.append(_unknown(key, value, known))
         tags = sorted({tag for file in files for tag in file.tags})
         for value in filters.get("tags", ()):

@@ -91,6 +91,16 @@ def _folded(text: str) -> str:
     return " ".join("".join(one for one in plain if not unicodedata.combining(one)).casefold().split())
 
 
+def same_project(project: str | None, wanted: str) -> bool:
+    """Whether a document's project is the wanted one, without case, accents and hyphens.
+
+    >>> same_project("Cervella Baby", "cervella-baby"), same_project(None, "cervella-baby")
+    (True, False)
+    """
+    one, other = (_folded(name.replace("-", " ").replace("_", " ")) for name in (project or "", wanted))
+    return one == other
+
+
 def tag_matches(tag: str, wanted: str) -> bool:
     """Whether a document's tag is the wanted one or below it, without case and accents.
 
@@ -159,6 +169,7 @@ class Filters:
 
     role: str | Sequence[str] | None = None
     project: str | Sequence[str] | None = None
+    """Case, accents and hyphens do not count: `cervella-baby` is `Cervella Baby`."""
     status: str | Sequence[str] | None = None
     path: str | Sequence[str] | None = None
     """Globs over `Passage.path`: `progetti/**`, `memoria/*/2026*.md`."""
@@ -205,7 +216,7 @@ class Filters:
         """Whether the passage meets every condition."""
         return (
             (self.role is None or passage.role in self.role)
-            and (self.project is None or passage.project in self.project)
+            and (self.project is None or any(same_project(passage.project, one) for one in self.project))
             and (self.status is None or passage.status in self.status)
             and (self.path is None or any(path_matches(passage.path, pattern) for pattern in self.path))
             and (self.tags is None or any(tag_matches(tag, one) for tag in passage.tags for one in self.tags))

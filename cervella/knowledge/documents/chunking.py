@@ -128,8 +128,9 @@ def chunk(
     """Split a document into chunks, in file order. If `sizes` is None, the defaults of `Sizes` apply.
 
     `reading` is what is read in each line of the file; if it is None, the lines are read as they are. `subject` is what
-    the whole document is about, if no heading says so: it precedes the headings in the lead of each chunk. `aliases` are
-    other names of the document: they follow the first title of each lead in brackets. `sentences` splits a line that is too long for a chunk; if it is None, such a line is split between words.
+    the whole document is about, if no heading says so: it precedes the headings in the lead of each chunk. `aliases`
+    are other names of the document: they follow the first title of each lead in brackets. `sentences` splits a line
+    that is too long for a chunk; if it is None, such a line is split between words.
 
     The number of tokens is estimated from the number of characters.
     """

@@ -45,7 +45,7 @@ class Cut:
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """For each chunk, the stems of its reading, of its lead (see `Chunk`), of the file's path and of all its aliases."""
+    """For each chunk, the stems of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 

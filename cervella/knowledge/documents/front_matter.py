@@ -9,7 +9,7 @@ import datetime
 import json
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -34,9 +34,11 @@ _PAIR = re.compile(
 )
 _TOML_PAIR = re.compile(r"""(?P<key>"[^"\n]{1,80}"|'[^'\n]{1,80}'|[\w-][\w.-]{0,80})[ \t]{0,20}=(?P<value>.*)""")
 _JSON_PAIR = re.compile(r'[ \t]*"(?P<key>[^"\n]{1,80})"[ \t]{0,20}:(?P<value>.*?),?[ \t]*')
+_PAIRS = {"yaml": _PAIR, "toml": _TOML_PAIR, "json": _JSON_PAIR}
 _TABLE = re.compile(r"\[{1,2}[ \t]*([\w.\"' -]{1,80}?)[ \t]*\]{1,2}[ \t]*(?:#.*)?")
 _VALUE = re.compile(r"([ \t]*+(?:-[ \t]++)*+(?:\w[\w .-]{0,79}:[ \t]++)?+)(\S.*)")
 _HASH = re.compile(r"(?:^|\s)#(?=[^\s#])")
+_HEADING = re.compile(r"#{1,6} \S")
 _BLOCK = re.compile(r"[|>][+-]?\d?[+-]?")
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}.*[.!?…]")
 _EMPTY = ("", "~", "null", "Null", "NULL")
@@ -67,8 +69,8 @@ class FrontMatter:
 def front_matter(lines: Sequence[str]) -> FrontMatter:
     """Read the front matter of a document with these lines.
 
-    Two horizontal rules around prose are no front matter. If its last line is missing, so that a later horizontal rule
-    ends it, only the fields above the first blank line belong to it, and no text is hidden.
+    Two horizontal rules around prose are no front matter. If its last line is missing, also where a horizontal rule far
+    below seems to be it, only the fields above the first blank line belong to it, so that no text is hidden.
     """
     first = _first(lines)
     if first is None:
@@ -84,7 +86,16 @@ def front_matter(lines: Sequence[str]) -> FrontMatter:
         size += len(line) + 1
         if size > _MOST_CHARACTERS:
             break
-    return FrontMatter()
+    return _unclosed(form, lines[first + 1 : first + _MOST_LINES], first + 1)
+
+
+def _unclosed(form: str, below: Sequence[str], before: int) -> FrontMatter:
+    """The front matter without a last line that begins above the lines `below`; `before` lines precede them."""
+    inner = below[: next((number for number, line in enumerate(below) if not line.strip()), len(below))]
+    fields, ended = _by_lines(inner, _PAIRS[form], strict=True)
+    if not fields or _is_prose(fields, cut=True):
+        return FrontMatter()
+    return FrontMatter(lines=before + (len(inner) if ended is None else ended), fields=_filled(fields))
 
 
 def _first(lines: Sequence[str]) -> int | None:
@@ -102,16 +113,35 @@ def _closed(form: str, inner: Sequence[str], before: int) -> FrontMatter:
     """The front matter with these lines between the first and the last. `before` lines precede them."""
     if not any(map(str.strip, inner)):
         return FrontMatter(lines=before + len(inner) + 1)
+    if _has_heading(inner):
+        return _unclosed(form, inner, before)
     text, read = "\n".join(inner), None
     if len(text) <= _MOST_PARSED:
         read = _parsed(text, {"yaml": _yaml, "toml": _toml, "json": _json}[form])
     if read is None:
-        read, ended = _by_lines(inner, {"yaml": _PAIR, "toml": _TOML_PAIR, "json": _JSON_PAIR}[form])
+        read, ended = _by_lines(inner, _PAIRS[form])
     else:
         ended = None
     if not read or _is_prose(read, cut=ended is not None):
         return FrontMatter()
     return FrontMatter(lines=before + (len(inner) + 1 if ended is None else ended), fields=_filled(read))
+
+
+def _has_heading(inner: Sequence[str]) -> bool:
+    """Whether a line with `#` is a heading and no comment, so that the lines below it are text.
+
+    It stands between blank lines, and all keys below it look like prose: `Monday: closed`.
+    """
+    for number in range(1, len(inner) - 1):
+        alone = not inner[number - 1].strip() and not inner[number + 1].strip()
+        if alone and _HEADING.match(inner[number]):
+            keys = [match["key"] for line in inner[number + 1 :] if (match := _PAIR.fullmatch(line))]
+            return bool(keys) and _like_prose(keys) and _known_keys().isdisjoint(map(key_of, keys))
+    return False
+
+
+def _like_prose(keys: Iterable[str]) -> bool:
+    return all(key[0].isupper() or " " in key.strip() for key in keys)
 
 
 def _json_object(lines: Sequence[str], first: int) -> FrontMatter:
@@ -298,16 +328,18 @@ def _is_prose(fields: Mapping[str, Value], *, cut: bool) -> bool:
     known = _known_keys()
     if any(key_of(key) in known for key in fields):
         return False
-    like_prose = all(key[0].isupper() or " " in key.strip() for key in fields)
     values = (one for value in fields.values() for one in ((value,) if isinstance(value, str) else value))
-    return cut or (like_prose and any(_SENTENCE.fullmatch(value[:500]) for value in values))
+    return cut or (_like_prose(fields) and any(_SENTENCE.fullmatch(value[:500]) for value in values))
 
 
-def _by_lines(inner: Sequence[str], pattern: re.Pattern[str]) -> tuple[dict[str, Value], int | None]:
+def _by_lines(
+    inner: Sequence[str], pattern: re.Pattern[str], *, strict: bool = False
+) -> tuple[dict[str, Value], int | None]:
     """The fields of lines that no parser reads.
 
     If prose stands among the lines, only the fields above it are returned, then the number of their lines; else None.
-    They end at the first blank line or comment, which may be a heading, if there is one above the prose.
+    They end at the first blank line or comment, which may be a heading, if there is one above the prose. If `strict`
+    is true, each line is prose that has no key, no indent and no sign of a list.
     """
     known = _known_keys()
     fields: dict[str, Value] = {}
@@ -335,7 +367,7 @@ def _by_lines(inner: Sequence[str], pattern: re.Pattern[str]) -> tuple[dict[str,
             if blank and above is not None and not open_value:
                 return above
             _continue(fields, key, line, block)
-        elif above is not None or (bare[0].isupper() and _SENTENCE.fullmatch(bare[:500])):
+        elif strict or above is not None or (bare[0].isupper() and _SENTENCE.fullmatch(bare[:500])):
             return above or (dict(fields), number)
         else:
             _continue(fields, key, line, block)

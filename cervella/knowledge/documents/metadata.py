@@ -50,7 +50,7 @@ def metadata_of(front: FrontMatter, reading: Reading | None, understood: Collect
             elif source is own or name not in (*names["title"], *understood):
                 if name in names["category"]:
                     tags += _tags(value, _COMMAS)
-                _add(meta, key, _shown(value) if isinstance(value, str) else tuple(map(_shown, value)))
+                _add(meta, key, shown_text(value) if isinstance(value, str) else tuple(map(shown_text, value)))
     if reading is not None:
         tags += reading.tags
         links += reading.links
@@ -72,7 +72,7 @@ def _add(meta: dict[str, Value], key: str, value: Value) -> None:
 
 def _split(value: Value, separators: re.Pattern[str]) -> list[str]:
     parts = separators.split(value) if isinstance(value, str) else value
-    return [part for one in parts if (part := _shown(one).strip(" \t\"'"))]
+    return [part for one in parts if (part := shown_text(one).strip(" \t\"'"))]
 
 
 def _tags(value: Value, separators: re.Pattern[str]) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _links(value: Value) -> Iterator[str]:
         yield from (target for match in _LINK.finditer(text) if (target := match["target"].strip()))
 
 
-def _shown(text: str) -> str:
+def shown_text(text: str) -> str:
     """The text with each `[[Note|words]]` as it is shown: as the words, else as the note's name."""
     return _LINK.sub(lambda match: match["shown"] or match["target"], text).strip()
 

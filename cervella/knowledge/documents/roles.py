@@ -16,9 +16,9 @@ from typing import Any
 
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
-from cervella.knowledge.documents.metadata import metadata_of
+from cervella.knowledge.documents.metadata import metadata_of, shown_text
 from cervella.knowledge.documents.reading import Reading
-from cervella.knowledge.documents.vocabulary import every_language
+from cervella.knowledge.documents.vocabulary import every_language, key_of
 from cervella.process.files import read_packaged
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
@@ -45,7 +45,7 @@ class DocumentFacts:
     title: str
     role: str | None
     project: str | None
-    """In lower case with hyphens: `cervella-baby`."""
+    """As written in the front matter, else in lower case with hyphens: `cervella-baby`."""
     date: str | None
     """The date in the document's header, file name or first lines, as ISO 8601: `2026-01-31`."""
     session: str | None
@@ -287,34 +287,42 @@ def _status(document: Document) -> tuple[Status | None, str]:
 
 
 def _project(path: str, document: Document) -> str | None:
-    """The project in the front matter, else that of the folder, else that in the first lines."""
+    """The project in the front matter as written, else that of the folder, else that in the first lines."""
     folders = fold(path).split("/")[:-1]
-    texts = document.front.texts()
+    fields = {key_of(key): value for key, value in document.front.fields.items()}
+    values = (fields[key] for key in every_language("project_keys") if key in fields)
+    own = (shown_text(value if isinstance(value, str) else value[0]) for value in values)
     by_folder = (
         path.split("/")[position + 1]
         for position, folder in enumerate(folders[:-1])
         if folder in every_language("projects")
     )
-    keys = every_language("project_keys")
-    own, header = ((_project_name(source.get(key, "")) for key in keys) for source in (texts, document.header))
+    header = (_project_name(document.header.get(key, "")) for key in every_language("project_keys"))
     return next(filter(None, (*own, *by_folder, *header)), None)
 
 
 def _project_name(text: str) -> str:
-    """A project's name in lower case with hyphens, from a text such as `[[Cervella Baby]] - study`."""
-    named = re.split(r" [-–—] |[(,;|]", text.replace("[[", "").replace("]]", ""))[0].strip()
+    """A project's name in lower case with hyphens, from a text such as `Cervella Baby - study`."""
+    named = re.split(r" [-–—] |[(,;|]", text)[0].strip()
     return re.sub(r"[\s_]+", "-", fold(named))
 
 
 def _stated_date(document: Document, own: Language) -> tuple[str | None, str]:
     """The date in a document's header, and its key. The words of the base's language come first, then any other's."""
     languages = (own, *(language(code) for code in known_languages() if code != own.code))
-    for kind in ("date", "updated", "created"):
-        for key in every_language(f"{kind}_keys"):
-            text = document.header.get(key, "")
+    dates = every_language("date_keys")
+    # In front matter, `date` is the day on which a text was written, so that a later change of it comes first.
+    for fields, kinds in (
+        (document.front.texts(), ("updated", "date", "created")),
+        (document.header, ("date", "updated", "created")),
+    ):
+        # The table `date: {created: …, updated: …}` holds dates by their kinds.
+        named = {(last if outer in dates else key): key for key in fields for outer, _, last in (key.rpartition("."),)}
+        for name in (name for kind in kinds for name in every_language(f"{kind}_keys") if name in named):
+            text = fields[named[name]]
             text = _MINUTES.sub(r"\1", text) if _MINUTES.fullmatch(text) else text
-            if text and (date := next((date for one in languages if (date := one.find_date(text))), None)):
-                return date, key
+            if date := next((date for one in languages if (date := one.find_date(text))), None):
+                return date, named[name]
     return None, ""
 
 
