@@ -31,6 +31,7 @@ from cervella.types import Redaction
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
 _MOST_NAMES = 120  # characters of aliases in the lead of a chunk
+_MOST_ALIASES, _MOST_WORDS = 100, 4_000  # aliases, and characters of path and aliases, indexed with each chunk
 _MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
@@ -70,7 +71,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
             sentences=lang.sentences,
         )
     )
-    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases[len(shown) :]))
+    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases[len(shown) : _MOST_ALIASES]))[:_MOST_WORDS]
     return Cut(
         text=source.text,
         redactions=source.redactions,

@@ -22,6 +22,7 @@ _MOST_LINES, _MOST_CHARACTERS = 1_000, 200_000  # front matter that does not end
 _MOST_PARSED = 64_000  # characters that a parser gets; longer ones are read line by line
 _MOST_DOTS = 2_000  # in TOML: tomllib needs quadratic time for a key of many parts
 _DEEPEST, _MOST_VALUES = 16, 5_000  # levels of nesting, and values in all: aliases of YAML can multiply them
+_LONGEST_TITLE = 400  # characters; a title is repeated with each passage
 _BEFORE = 5  # blank lines and comments that may stand above the first line of it
 
 _OPENINGS = {"---": "yaml", "---yaml": "yaml", "---toml": "toml", "---json": "json", "+++": "toml"}
@@ -58,7 +59,8 @@ class FrontMatter:
     def title(self) -> str:
         """The document's title; empty if it has none."""
         texts = self.texts()
-        return next((texts[key] for key in every_language("title_keys") if texts.get(key)), "")
+        titles = (" ".join(texts.get(key, "")[: _LONGEST_TITLE + 1].split()) for key in every_language("title_keys"))
+        return next((title for title in titles if title and len(title) <= _LONGEST_TITLE), "")
 
     def texts(self) -> dict[str, str]:
         """Its values as texts, by their keys in the form of `key_of`; of a list, the items joined by commas."""
