@@ -48,6 +48,8 @@ def ask(
     project: option.FilterProject = None,
     status: option.FilterStatus = None,
     path: option.FilterPath = None,
+    tag: option.FilterTag = None,
+    meta: option.FilterMeta = None,
     since: option.FilterSince = None,
     until: option.FilterUntil = None,
     timeout: option.Timeout = None,
@@ -71,7 +73,9 @@ def ask(
     as_json: option.AsJson = False,
 ) -> None:
     """Ask a question and print the answer with its sources."""
-    filters = option.filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    filters = option.filters_of(
+        role=role, project=project, status=status, path=path, tags=tag, meta=meta, since=since, until=until
+    )
     if (batch is None) != (out is None) or (question is None) == (batch is None) or (batch and show_prompt):
         nothing = question is None and batch is None
         raise ConfigError(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cervella.cli.output import note
-from cervella.errors import CervellaError, did_you_mean
-from cervella.types.filters import path_matches
+from cervella.errors import CervellaError, ConfigError, did_you_mean
+from cervella.types.filters import meta_matches, path_matches, same_project, tag_matches
 
 if TYPE_CHECKING:
     from cervella.agent.agent import Agent
@@ -73,16 +73,54 @@ FilterRole = Annotated[list[str] | None, typer.Option("--role", help="Only docum
 FilterProject = Annotated[list[str] | None, typer.Option("--project", help="Only documents of this project.")]
 FilterStatus = Annotated[
     list[str] | None,
-    typer.Option("--status", help="Only documents with this status: current, superseded, deprecated or archived."),
+    typer.Option(
+        "--status", help="Only documents with this status: current, superseded, deprecated, archived or draft."
+    ),
 ]
 FilterPath = Annotated[list[str] | None, typer.Option("--path", help="Only files whose path matches: 'progetti/**'.")]
+FilterTag = Annotated[
+    list[str] | None, typer.Option("--tag", help="Only documents with this tag, or one below it: 'prezzi'.")
+]
+FilterMeta = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--meta",
+        metavar="KEY=VALUE",
+        help="Only documents whose front matter has this value: 'autore=Rossi'. The same key again is a further "
+        "accepted value.",
+    ),
+]
 FilterSince = Annotated[str | None, typer.Option("--since", help="Only documents of this day or later: 2026-01-31.")]
 FilterUntil = Annotated[str | None, typer.Option("--until", help="Only documents of this day or earlier.")]
 
 
-def filters_of(**given: Any) -> dict[str, Any] | None:
-    """The filters that the user gave, by name; None if the user gave none."""
-    return {key: value for key, value in given.items() if value} or None
+def filters_of(*, meta: Sequence[str] | None = None, **given: Any) -> dict[str, Any] | None:
+    """The filters that the user gave, by name; None if the user gave none. `meta` are texts such as `key=value`."""
+    accepted: dict[str, list[str]] = {}
+    for pair in meta or ():
+        key, sign, value = (part.strip() for part in pair.partition("="))
+        if not (key and sign and value):
+            raise ConfigError(
+                f"The value of --meta is {pair!r}.", remedy="Write a field and its value: --meta 'autore=Rossi'."
+            )
+        accepted.setdefault(key, []).append(value)
+    return {key: value for key, value in (*given.items(), ("meta", accepted)) if value} or None
+
+
+def filters_text(filters: Mapping[str, Any]) -> str:
+    """Filters in one line: `role decision or lesson, tags prezzi, meta autore=Rossi`."""
+    out = []
+    for key, value in filters.items():
+        values = [f"{name}={one}" for name, texts in value.items() for one in texts] if key == "meta" else value
+        out.append(f"{key} {values if isinstance(values, str) else ' or '.join(values)}")
+    return ", ".join(out)
+
+
+def _unknown(key: str, value: str, known: Sequence[str]) -> str:
+    more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+    listed = f"There are: {', '.join(known[:_MOST_LISTED])}{more}."
+    cure = f"{did_you_mean(value, known)}{listed}" if known else f"The documents here have no {key}."
+    return f"No document has the {key} {value!r}. {cure}"
 
 
 def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
@@ -90,7 +128,7 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
 
     Without the warning, the user would take the answer "non lo so" ("I don't know") for the knowledge base's own.
     """
-    if not filters or not {"role", "project", "path"} & filters.keys():
+    if not filters or not {"role", "project", "path", "tags", "meta"} & filters.keys():
         return False
     from cervella.evaluation.search.indexed import manifest_of
 
@@ -101,11 +139,23 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
         warnings = []
         for key in ("role", "project"):
             known = sorted({value for file in files if (value := getattr(file, key)) is not None})
-            for value in (one for one in filters.get(key, ()) if one not in known):
-                more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
-                listed = f"There are: {', '.join(known[:_MOST_LISTED])}{more}."
-                cure = f"{did_you_mean(value, known)}{listed}" if known else f"The documents here have no {key}."
-                warnings.append(f"No document has the {key} {value!r}. {cure}")
+            for value in (one for one in filters.get(key, ()) if not any(same_project(name, one) for name in known)):
+                warnings.append(_unknown(key, value, known))
+        tags = sorted({tag for file in files for tag in file.tags})
+        for value in filters.get("tags", ()):
+            if not any(tag_matches(tag, value.removeprefix("#")) for tag in tags):
+                warnings.append(_unknown("tag", value, tags))
+        for name, accepted in filters.get("meta", {}).items():
+            fields = sorted({key for file in files for key in file.meta})
+            values = [file.meta[key] for file in files for key in file.meta if meta_matches({key: key}, key, [name])]
+            texts = sorted({one for value in values for one in ((value,) if isinstance(value, str) else value)})
+            if not texts:
+                warnings.append(_unknown("field", name, fields))
+            warnings += (
+                _unknown(name, value, texts)
+                for value in accepted
+                if texts and not meta_matches({name: texts}, name, [value])
+            )
         for pattern in filters.get("path", ()):
             if not any(path_matches(file.path, pattern) for file in files):
                 warnings.append(

@@ -20,12 +20,16 @@ def search(
     project: option.FilterProject = None,
     status: option.FilterStatus = None,
     path: option.FilterPath = None,
+    tag: option.FilterTag = None,
+    meta: option.FilterMeta = None,
     since: option.FilterSince = None,
     until: option.FilterUntil = None,
     as_json: option.AsJson = False,
 ) -> None:
     """Find the passages for a query; no brain is asked."""
-    filters = option.filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
+    filters = option.filters_of(
+        role=role, project=project, status=status, path=path, tags=tag, meta=meta, since=since, until=until
+    )
     query = given_or_stdin(query, "query")
     with Agent(config=config) as agent:
         found = agent.search(query, top_k=top_k, filters=filters)
@@ -37,7 +41,6 @@ def search(
         return
     print_passages(found, lang)
     if filters and not found and not warned:
-        given = (f"{key} {value if isinstance(value, str) else ' or '.join(value)}" for key, value in filters.items())
-        note(f"note: No passage passes these filters: {', '.join(given)}.")
+        note(f"note: No passage passes these filters: {option.filters_text(filters)}.")
     elif found.abstain and not warned:
         note("note: The base does not seem to answer this" + (": these are the nearest passages." if found else "."))

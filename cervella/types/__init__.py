@@ -23,7 +23,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 total. The stages of an index run are `read`, `index`, `embed` and `verify`."""
 Location: TypeAlias = Literal["local", "private", "cloud"]
 """Where a brain's model runs: on this machine, on another machine of the owner, or at a third party."""
-Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived"]
+Status: TypeAlias = Literal["current", "superseded", "deprecated", "archived", "draft"]
+"""Whether a document holds. A `draft` holds only where nothing current says something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -154,6 +154,8 @@ def test_search_takes_filters_and_top_k(indexed: Path, cervella: Any) -> None:
         ("--role", "decisioni", "Did you mean 'decision'? There are: decision, lesson, research."),
         ("--project", "miracolo", "The documents here have no project."),
         ("--path", "note/decisioni/**", "relative to"),
+        ("--tag", "prezzi", "The documents here have no tag."),
+        ("--meta", "autore=Rossi", "The documents here have no field."),
     ],
 )
 def test_a_filter_that_no_document_passes_is_told_with_those_that_there_are(
@@ -163,8 +165,26 @@ def test_a_filter_that_no_document_passes_is_told_with_those_that_there_are(
     assert result.code == 0
     assert result.data["passages"] == []
     assert result.err.startswith("warning: No document")
-    assert repr(value) in result.err
+    assert repr(value.removesuffix("=Rossi")) in result.err
     assert words in result.err
+
+
+def test_tags_and_fields_of_front_matter_are_filters(home: Path, cervella: Any) -> None:
+    head = "---\ntags: [Prezzi/Estate]\nautore: Ugo Neri\n---\n"
+    (home / "note" / "listino.md").write_text(f"{head}# Listino\n\nIl lancio costa 12 euro.\n", "utf-8")
+    cervella("index")
+    for given in (["--tag", "prezzi"], ["--meta", "autore=ugo neri", "--meta", "Autore=altri"]):
+        result = cervella("search", "--json", *given, "lancio")
+        assert [one["path"] for one in result.data["passages"]] == ["listino.md"]
+        assert "warning" not in result.err
+    result = cervella("search", "--tag", "prezi", "lancio")
+    assert "There are: Prezzi/Estate." in result.err
+    result = cervella("search", "--meta", "autore=Rossi", "lancio")
+    assert "No document has the autore 'Rossi'" in result.err
+    assert "There are: Ugo Neri." in result.err
+    result = cervella("search", "--meta", "autore", "lancio")
+    assert result.code != 0
+    assert "--meta 'autore=Rossi'" in result.err
 
 
 def test_a_filter_that_documents_pass_is_not_spoken_of(indexed: Path, cervella: Any) -> None:

@@ -129,7 +129,7 @@ def test_the_places_in_what_is_said_are_those_that_are_filled(code: str) -> None
     assert "[F1]" in lang.prompt["instructions"]
     lang.review["revise"].format(issues="x")
     assert set(lang.review["issues"]) == set(language("it").review["issues"])
-    assert set(lang.status) == {"superseded", "deprecated", "archived"}
+    assert set(lang.status) == {"superseded", "deprecated", "archived", "draft"}
     lang.redaction["mark"].format(kind="x")
     assert set(lang.redaction["kinds"]) == {"api_key", "token", "password", "private_key", "card"}
     drafts = dict(lang.file("questions.toml"))

@@ -117,6 +117,17 @@ def test_an_unknown_filter_is_an_error_that_names_the_nearest() -> None:
         {"role": [5]},
         {"project": True},
         {"path": b"x"},
+        {"tags": ""},
+        {"tags": ["#"]},
+        {"tags": 5},
+        {"meta": {}},
+        {"meta": "autore=Rossi"},
+        {"meta": {"autore": ""}},
+        {"meta": {"autore": []}},
+        {"meta": {"autore": ["Rossi", None]}},
+        {"meta": {"autore": {"nome": "Rossi"}}},
+        {"meta": {" ": "Rossi"}},
+        {"meta": {5: "Rossi"}},
         {"since": "ieri"},
         {"since": "2026-02-30"},
         {"since": 20260109},
@@ -131,7 +142,46 @@ def test_a_filter_that_can_not_be_used_is_a_config_error(filters: Any) -> None:
         Filters.of(filters)
 
 
+@pytest.mark.parametrize(
+    ("filters", "kept"),
+    [
+        ({"tags": "prezzi"}, True),
+        ({"tags": "#PREZZI"}, True),
+        ({"tags": ["orari", "citta/mare"]}, True),
+        ({"tags": ["Città"]}, True),
+        ({"tags": ["cit"]}, False),
+        ({"tags": ["prezzi/estate/alta"]}, False),
+        ({"meta": {"AUTORE": "anna  bianchi"}}, True),
+        ({"meta": {"autore": ["Verdi", "Ugo Neri"], "stelle": 4}}, True),
+        ({"meta": {"autore": "Anna"}}, False),
+        ({"meta": {"attivo": True}}, True),
+        ({"meta": {"attivo": False}}, False),
+        ({"meta": {"prezzo": 12.5}}, True),
+        ({"meta": {"rivisto": datetime.date(2026, 1, 9)}}, True),
+        ({"meta": {"rivisto": "2026-01-09", "altro": "x"}}, False),
+        ({"project": "cervella-baby"}, True),
+        ({"project": "Cervella Baby"}, True),
+        ({"status": "draft"}, False),
+    ],
+)
+def test_a_passage_is_selected_by_its_tags_and_further_fields(filters: dict[str, Any], kept: bool) -> None:
+    meta = {
+        "Autore": ("Anna Bianchi", "Ugo Neri"),
+        "stelle": "4",
+        "attivo": "true",
+        "prezzo": "12.5",
+        "rivisto": "2026-01-09",
+    }
+    tags = ("Prezzi/Estate", "città/Mare")
+    passage = Passage(id="x", path="x.md", text="x", start_line=1, end_line=1, tags=tags, meta=meta)
+    wanted = Filters.of(filters)
+    assert wanted is not None
+    assert wanted.match(replace(passage, project="cervella baby")) is kept
+
+
 def test_filters_are_values() -> None:
+    assert hash(Filters(tags="a", meta={"b": 1})) == hash(Filters(tags=["a"], meta={"b": "1"}))
+    assert pickle.loads(pickle.dumps(Filters(meta={"b": 1}))) == Filters(meta={"b": ["1"]})
     assert hash(Filters(role=["a", "b"])) == hash(Filters(role=("a", "b")))
     assert pickle.loads(pickle.dumps(Filters(path="a/**"))) == Filters(path="a/**")
 

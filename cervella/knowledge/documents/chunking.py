@@ -64,6 +64,7 @@ class Chunk:
     lead: str
     """The context that is indexed with the text: the titles of `heading` and those above it, as `Title > Section`.
 
+    The document's other names follow its title in brackets: `Title (other name) > Section`.
     If a long table was split between chunks, its header rows follow in all chunks but the first, unless they are long.
     """
     indexed: str
@@ -121,13 +122,15 @@ def chunk(
     *,
     reading: Sequence[str] | None = None,
     subject: str = "",
+    aliases: Sequence[str] = (),
     sentences: Sentences | None = None,
 ) -> list[Chunk]:
     """Split a document into chunks, in file order. If `sizes` is None, the defaults of `Sizes` apply.
 
     `reading` is what is read in each line of the file; if it is None, the lines are read as they are. `subject` is what
-    the whole document is about, if no heading says so: it precedes the headings in the lead of each chunk. `sentences`
-    splits a line that is too long for a chunk; if it is None, such a line is split between words.
+    the whole document is about, if no heading says so: it precedes the headings in the lead of each chunk. `aliases`
+    are other names of the document: they follow the first title of each lead in brackets. `sentences` splits a line
+    that is too long for a chunk; if it is None, such a line is split between words.
 
     The number of tokens is estimated from the number of characters.
     """
@@ -137,7 +140,12 @@ def chunk(
     paths = [_under(subject, _main_headings(run)) for run in runs]
     shown = [packer.shown_tokens(run) for run in runs]
     parents = _grouped(paths, shown, sizes.passage)
-    return [packer.finish(ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
+    named = [_named(path, aliases) for path in paths]
+    headings = [path[-1] if path else "" for path in paths]
+    return [
+        packer.finish(ordinal, parents[ordinal], run, named[ordinal], headings[ordinal])
+        for ordinal, run in enumerate(runs)
+    ]
 
 
 def _main_headings(spans: Sequence[_Span]) -> tuple[str, ...]:
@@ -149,6 +157,14 @@ def _main_headings(spans: Sequence[_Span]) -> tuple[str, ...]:
 
 def _under(subject: str, headings: tuple[str, ...]) -> tuple[str, ...]:
     return headings if not subject or headings[:1] == (subject,) else (subject, *headings)
+
+
+def _named(headings: tuple[str, ...], aliases: Sequence[str]) -> tuple[str, ...]:
+    """The path with the document's other names at its first title: `Title (name, other name)`."""
+    if not aliases:
+        return headings
+    names = ", ".join(aliases)
+    return (f"{headings[0]} ({names})", *headings[1:]) if headings else (names,)
 
 
 def _grouped(paths: Sequence[tuple[str, ...]], sizes: Sequence[float], most: float) -> list[int]:
@@ -225,8 +241,9 @@ class _Packer:
         if waiting.spans:
             yield waiting.spans
 
-    def finish(self, ordinal: int, parent: int, spans: Sequence[_Span], headings: tuple[str, ...]) -> Chunk:
-        lead = " > ".join(headings)
+    def finish(self, ordinal: int, parent: int, spans: Sequence[_Span], titles: tuple[str, ...], heading: str) -> Chunk:
+        """Make the chunk of these spans. `titles` are those of its lead, outermost first."""
+        lead = " > ".join(titles)
         if spans[0].header:
             lead = f"{lead}\n{spans[0].header}".lstrip("\n")
         start, end = spans[0].start, spans[-1].end
@@ -241,7 +258,7 @@ class _Packer:
             text="\n".join(self._lines[start - 1 : end]),
             reading=self._text[first:last],
             reading_start=first,
-            heading=headings[-1] if headings else "",
+            heading=heading,
             lead=lead,
             indexed="\n".join(lines) if whole else indexed_text(self._text[first:last]),
         )
@@ -296,7 +313,7 @@ class _Packer:
     def _spans(self, block: Block, headings: tuple[str, ...], depth: int = 0) -> Iterator[_Span]:
         size = self._length(block.start_line, block.end_line)
         if size <= self._target or (block.kind in ("table", "fence", "box") and size <= self._cap):
-            leads_on = block.kind == "heading" or self._introduces(block, size)
+            leads_on = block.kind in ("heading", "front_matter") or self._introduces(block, size)
             yield _Span(block.start_line, block.end_line, size, headings, leads_on)
         elif depth < _DEEPEST and (block.children or (block.kind == "fence" and block.start_line < block.end_line)):
             for child in block.children or parts_of_fence(self._lines, block):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from queue import SimpleQueue
 from threading import Event
 from typing import TypeAlias
@@ -29,6 +30,8 @@ from cervella.types import Redaction
 
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
+_MOST_NAMES = 120  # characters of aliases in the lead of a chunk
+_MOST_ALIASES, _MOST_WORDS = 100, 4_000  # aliases, and characters of path and aliases, indexed with each chunk
 _MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
@@ -58,8 +61,17 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     reading = reading_of(document, lang, path=source.path)
     facts = facts_of(source.path, document, lang, roles, reading)
     subject = subject_of(document, source.path)
-    chunks = tuple(chunk(document, reading=reading.lines, subject=subject, sentences=lang.sentences))
-    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases))
+    shown = _first_names(facts.aliases)
+    chunks = tuple(
+        chunk(
+            document,
+            reading=reading.lines,
+            subject=subject,
+            aliases=shown,
+            sentences=lang.sentences,
+        )
+    )
+    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases[len(shown) : _MOST_ALIASES]))[:_MOST_WORDS]
     return Cut(
         text=source.text,
         redactions=source.redactions,
@@ -122,6 +134,12 @@ def _cut_within(source: Source, code: str, own: str, budget_seconds: float) -> C
 @lru_cache(maxsize=1)
 def _roles(own: str) -> Roles:
     return Roles.of(json.loads(own))
+
+
+def _first_names(aliases: Sequence[str]) -> tuple[str, ...]:
+    """The aliases that fit into the lead of each chunk. The others are indexed by their words only."""
+    sizes = accumulate(len(alias) + 2 for alias in aliases)
+    return tuple(alias for alias, size in zip(aliases, sizes, strict=True) if size <= _MOST_NAMES)
 
 
 _indexed_lead = lru_cache(maxsize=256)(indexed_text)  # the chunks of a section have one lead

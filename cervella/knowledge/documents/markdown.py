@@ -140,9 +140,11 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
             continue
         for line in lines[block.start_line - 1 : min(block.end_line, last)]:
             quoted = line.lstrip().startswith(">")
-            for part in re.split(r"\s+\|\s+", line.strip().lstrip("> ").rstrip()):
-                match = _HEADER_PAIR.fullmatch(part)
-                if match and (quoted or match["bold"]) and _key(match["key"]) not in seen:
+            parts = re.split(r"\s+\|\s+", line.strip().lstrip("> ").rstrip())
+            pairs = [_HEADER_PAIR.fullmatch(part) for part in parts]
+            for place, match in enumerate(pairs):
+                choice = len(pairs) > place + 2 and not any(pairs[place + 1 :])  # `Status: A | B | C`
+                if match and (quoted or match["bold"]) and not choice and _key(match["key"]) not in seen:
                     seen.add(_key(match["key"]))
                     yield _key(match["key"]), match["value"].strip().strip("*").strip()
 

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
+from cervella.knowledge.documents.front_matter import front_matter
 from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
@@ -17,7 +18,7 @@ _ORDINARY = 50_000  # characters up to which any text is parsed in less than a s
 # Limit of processor time: seconds, plus seconds per million characters. Prose takes 0.1 s per million, lists 1 s.
 _SECONDS, _SECONDS_PER_MILLION = 0.4, 1.1
 _MANY_LINES, _SHORT = 5_000, 10  # a file with more lines, and fewer characters per line, is not parsed
-_HEAD_LINES, _HEAD = 30, 4_000  # lines and characters that are parsed for the title and header of other files
+_HEAD_LINES, _HEAD = 30, 4_000  # of other files, so many lines and characters below front matter are parsed
 
 
 def budget_for(text: str) -> float:
@@ -99,10 +100,11 @@ def _parsed(text: str, budget_seconds: float) -> dict[str, Any]:
 def plain(text: str) -> Document:
     """The document for a text that is not parsed: one paragraph from the first to the last non-blank line.
 
-    Only its first lines are parsed, for the title and the header.
+    Only its front matter and the first lines after it are parsed, for the title and the header.
     """
     lines = split_lines(text)
-    head = parse("\n".join(lines[:_HEAD_LINES])[:_HEAD])
+    front = front_matter(lines).lines
+    head = parse("\n".join((*lines[:front], "\n".join(lines[front : front + _HEAD_LINES])[:_HEAD])))
     filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
     blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
     body = (*[""] * head.front.lines, *lines[head.front.lines :])

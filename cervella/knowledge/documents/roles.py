@@ -16,22 +16,26 @@ from typing import Any
 
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.metadata import metadata_of, shown_text
 from cervella.knowledge.documents.reading import Reading
+from cervella.knowledge.documents.vocabulary import every_language, key_of
 from cervella.process.files import read_packaged
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
 
-ROLES_VERSION = "5"
+ROLES_VERSION = "6"
 """Version of the rules. If it changes, the next update describes all documents again."""
 
 _DATED_LINES, _DATED_CHARACTERS = 40, 700  # the first lines and characters that are searched for a date
-_STATED: tuple[Status, ...] = ("superseded", "deprecated", "archived")
+_STATED: tuple[Status, ...] = ("superseded", "deprecated", "archived", "draft")
 _SHORTEST_CAPITALS = 4  # letters of a word that states a status in capitals in a heading: `NO` is too short
 _HEAD_LINES = 12  # non-blank lines that are searched for a status
 _DECORATION = re.compile(r"^[\W_]+")
 _NAME_DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_]?\d\d[-_]?\d\d(?!\d)")
 _NOT_A_WORD = re.compile(r"[\W_]+")
+_MINUTES = re.compile(r"(\d{8})\d{4}(?:\d\d)?")  # the day in a date such as 202603141230
+_TRUE = ("1", "x")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,7 @@ class DocumentFacts:
     title: str
     role: str | None
     project: str | None
-    """In lower case with hyphens: `cervella-baby`."""
+    """As written in the front matter, else in lower case with hyphens: `cervella-baby`."""
     date: str | None
     """The date in the document's header, file name or first lines, as ISO 8601: `2026-01-31`."""
     session: str | None
@@ -160,18 +164,15 @@ class Roles:
         folded = fold(path)
         if any(_matches(folded, glob) for glob in self.deprecated):
             return "deprecated"
-        for key in every_language("status_keys"):
-            stated = _DECORATION.sub("", fold(document.header.get(key, "")))
-            for status in _STATED:
-                if stated.startswith(every_language(status)):
-                    return status
-        return self._stated(document) or ("archived" if self._is_archived(folded) else "current")
+        stated = _status(document)[0] or self._stated(document)
+        return stated or ("archived" if self._is_archived(folded) else "current")
 
     def _is_archived(self, folded: str) -> bool:
         return any(_matches(folded, glob) for glob in self.archived)
 
     def _stated(self, document: Document) -> Status | None:
-        head = [line for line in document.lines[: 2 * _HEAD_LINES] if line.strip()][:_HEAD_LINES]
+        body = document.body[document.front.lines :]
+        head = [line for line in body[: 2 * _HEAD_LINES] if line.strip()][:_HEAD_LINES]
         for line in head:
             if line.lstrip().startswith(("|", "- ", "* ", "+ ")):
                 continue
@@ -199,11 +200,6 @@ def _shipped() -> Mapping[str, Any]:
                 role_entry = table.setdefault(role, {})
                 role_entry[key] = [*role_entry.get(key, ()), *listed]
     return table
-
-
-def every_language(key: str) -> tuple[str, ...]:
-    """The list under a key of `documents.toml`, joined over all languages, because notes mix them."""
-    return tuple(one for code in known_languages() for one in language(code).file("documents.toml")[key])
 
 
 def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
@@ -249,46 +245,105 @@ def facts_of(
     and links of the text; if it is None, only those of the front matter count.
     """
     roles = roles or Roles.of()
+    date, dated_by = _stated_date(document, language)
+    understood = (_status(document)[1], dated_by, *every_language("project_keys"))
+    about = metadata_of(document.front, reading, understood)
     return DocumentFacts(
         title=document.title,
         role=roles.role_of(path, document.title),
         project=_project(path, document),
-        date=_date(path, document, language),
+        date=date or _date(path, document, language),
         session=_session(path, document),
         status=roles.status_of(path, document),
-        tags=() if reading is None else reading.tags,
-        meta={} if reading is None else {**reading.fields},
-        links=() if reading is None else reading.links,
+        aliases=about.aliases,
+        tags=about.tags,
+        meta=about.meta,
+        links=about.links,
     )
 
 
+def _status(document: Document) -> tuple[Status | None, str]:
+    """The status in a document's header, and the key of the field that states it.
+
+    Besides a field for the status there may be one that is named after it, such as `draft: true`,
+    `archived: 2026-01-31`, or `superseded by: other.md`.
+    """
+    for key in every_language("status_keys"):
+        stated = _DECORATION.sub("", fold(document.header.get(key, "")))
+        for status in _STATED:
+            if stated.startswith(every_language(status)):
+                return status, key
+    yes, no = (*_TRUE, *every_language("yes")), every_language("no")
+    replaced = tuple(map(_plain, every_language("superseded_words")))
+    for key, value in document.front.texts().items():
+        folded = fold(value)
+        if key in replaced and folded not in no:
+            return "superseded", key
+        for status in _STATED:
+            dated = status != "draft" and _NAME_DATE.match(value)
+            if (folded in yes or dated) and key.startswith(every_language(status)):
+                return status, key
+    return None, ""
+
+
 def _project(path: str, document: Document) -> str | None:
+    """The project in the front matter as written, else that of the folder, else that in the first lines."""
     folders = fold(path).split("/")[:-1]
-    for position, folder in enumerate(folders[:-1]):
-        if folder in every_language("projects"):
-            return path.split("/")[position + 1]
-    for key in every_language("project_keys"):
-        if named := re.split(r" [-–—] |[(,;|]", document.header.get(key, ""))[0].strip():
-            return re.sub(r"[\s_]+", "-", fold(named))
-    return None
+    fields = {key_of(key): value for key, value in document.front.fields.items()}
+    values = (fields[key] for key in every_language("project_keys") if key in fields)
+    own = (shown_text(value if isinstance(value, str) else value[0]) for value in values)
+    by_folder = (
+        path.split("/")[position + 1]
+        for position, folder in enumerate(folders[:-1])
+        if folder in every_language("projects")
+    )
+    header = (_project_name(document.header.get(key, "")) for key in every_language("project_keys"))
+    return next(filter(None, (*own, *by_folder, *header)), None)
+
+
+def _project_name(text: str) -> str:
+    """A project's name in lower case with hyphens, from a text such as `Cervella Baby - study`."""
+    named = re.split(r" [-–—] |[(,;|]", text)[0].strip()
+    return re.sub(r"[\s_]+", "-", fold(named))
+
+
+def _stated_date(document: Document, own: Language) -> tuple[str | None, str]:
+    """The date in a document's header, and its key. The words of the base's language come first, then any other's."""
+    languages = (own, *(language(code) for code in known_languages() if code != own.code))
+    dates = every_language("date_keys")
+    # In front matter, `date` is the day on which a text was written, so that a later change of it comes first.
+    for fields, kinds in (
+        (document.front.texts(), ("updated", "date", "created")),
+        (document.header, ("date", "updated", "created")),
+    ):
+        # The table `date: {created: …, updated: …}` holds dates by their kinds.
+        named = {(last if outer in dates else key): key for key in fields for outer, _, last in (key.rpartition("."),)}
+        for name in (name for kind in kinds for name in every_language(f"{kind}_keys") if name in named):
+            text = fields[named[name]]
+            text = _MINUTES.sub(r"\1", text) if _MINUTES.fullmatch(text) else text
+            if date := next((date for one in languages if (date := one.find_date(text))), None):
+                return date, named[name]
+    return None, ""
 
 
 def _date(path: str, document: Document, language: Language) -> str | None:
-    stated = (document.header.get(key, "") for key in every_language("date_keys"))
+    """The date in a document's first lines or in its name."""
     name = path.rsplit("/", 1)[-1]
     # A date in prose is less certain than one under a key or in the name: the first lines are searched last. A key in a
     # list or table may be of something else than the document, and comes after the name.
-    head = "\n".join(document.lines[:_DATED_LINES])[:_DATED_CHARACTERS]
+    head = "\n".join(document.body[document.front.lines :][:_DATED_LINES])[:_DATED_CHARACTERS]
     rows = [(bool(row["item"]), row["value"]) for row in _dated().finditer(fold(head))]
     plain, listed = ([value for item, value in rows if item is within] for within in (False, True))
-    texts = (*stated, *plain, name, *listed, head)
+    texts = (*plain, name, *listed, head)
     return next((date for text in texts if (date := language.find_date(text))), None)
 
 
 @lru_cache(maxsize=1)
 def _dated() -> re.Pattern[str]:
     """A line with a key of a date, in a list or table where `item` matches."""
-    names = "|".join(sorted(map(re.escape, every_language("date_keys")), key=len, reverse=True))
+    kinds = ("date_keys", "updated_keys", "created_keys")
+    keys = (key for kind in kinds for key in every_language(kind))
+    names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
     return re.compile(rf"(?m)^[ \t>]*+(?P<item>[-*+|] ?)?[^\w\n]*+(?:{names})[*_ \t]*[:|](?P<value>.*)")
 
 

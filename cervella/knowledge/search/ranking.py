@@ -42,7 +42,7 @@ _SUPPORT, _BEST = 0.4, 3
 """A file loses `_SUPPORT` times the difference between its best chunk and the mean of its `_BEST` best chunks."""
 _LENGTH = 0.3
 """A file loses `_LENGTH` times the logarithm of its number of chunks: the best of many chunks is better by chance."""
-_ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0}, 0.25
+_ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0, "draft": 1.0}, 0.25
 """The parts of a file's score that do not depend on the query.
 
 A file gets `_ROLE` times the logarithm of its role's weight, loses a penalty for a status other than current, and gets
