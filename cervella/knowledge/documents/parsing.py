@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
+from cervella.knowledge.documents.obsidian import prepared
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
 _ORDINARY = 50_000  # characters up to which any text is parsed in less than a second
@@ -103,7 +104,7 @@ def plain(text: str) -> Document:
     """
     lines = split_lines(text)
     head = parse("\n".join(lines[:_HEAD_LINES])[:_HEAD])
-    filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    body = (*[""] * head.front.lines, *prepared(lines[head.front.lines :]))
+    filled = [number for number, line in enumerate(body, start=1) if line.strip()]
     blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
-    body = (*[""] * head.front.lines, *lines[head.front.lines :])
     return replace(head, lines=tuple(lines), body=body, blocks=blocks)
