@@ -15,10 +15,11 @@ from queue import SimpleQueue
 from threading import Event
 from typing import TypeAlias
 
-from cervella.knowledge.documents.chunking import Chunk, chunk
+from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.naming import subject_of
+from cervella.knowledge.documents.obsidian import is_board
 from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
 from cervella.knowledge.documents.reading import Reading, reading_of
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
@@ -58,7 +59,9 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     reading = reading_of(document, lang, path=source.path)
     facts = facts_of(source.path, document, lang, roles, reading)
     subject = subject_of(document, source.path)
-    chunks = tuple(chunk(document, reading=reading.lines, subject=subject, sentences=lang.sentences))
+    # Each column of a board is a passage of its own, so that its title is above its cards.
+    sizes = Sizes(small=0, passage=0) if is_board(document.lines) else None
+    chunks = tuple(chunk(document, sizes, reading=reading.lines, subject=subject, sentences=lang.sentences))
     names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases))
     return Cut(
         text=source.text,

@@ -31,15 +31,18 @@ _KEPT_TEXT = re.compile(f"{_KEPT}(\\d+){_KEPT_END}")
 _SIGNS_IN_TEXT = re.compile(f"[{_KEPT}{_KEPT_END}]")
 _ADDRESS = re.compile(r"\b[a-zA-Z][a-zA-Z+.-]{1,20}://[^\s<>)\]|\ue000\ue001]+")
 _TARGET = re.compile(r"(?<=\]\()[ \t]*(?P<target><[^<>\n]*>|(?:\\.|[^\s()\\<]+|\([^\s()]*\))+)")
+_LINK_TEXT = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _DEFINITION = re.compile(r"\s{0,3}\[(?!\^)[^\[\]]{1,200}\]:[ \t]+<?(?P<target>[^\s<>]+)")
 _ELSEWHERE = re.compile(r"[a-zA-Z][a-zA-Z+.-]*:|//|#|$")
 _INLINE_QUERY = re.compile(r"`+\s*(?:=\s*(?:this\b|\[\[|[a-z]+\()|\$=|(?:INPUT|VIEW|BUTTON)\[|button-[\w-]+`)")
 
 _LINK = re.compile(r"(?P<embed>!?)\[\[(?P<inner>[^\[\]\n]+)\]\]")
 _PIPE = re.compile(r"\\?\|")
-_SIZE = re.compile(r"[ \t]*\d+(?:x\d+)?[ \t]*")
+_NO_PART = re.compile(r"\^|[a-z]{1,9}=")
+_SIZE = re.compile(r"(?:^|\|)[ \t]*\d+(?:x\d+)?[ \t]*$")
 
 _STRIKE = re.compile(r"(?<![~\\])~~(?!~)|</?(?:del|strike|s)>", re.IGNORECASE)
+_ALL_STRUCK = re.compile(r"~~[^~]*~~[ \t]*")
 _HIGHLIGHT = re.compile(r"(?<![=\\])==(?!=)|</?mark>", re.IGNORECASE)
 
 _TAG = re.compile(
@@ -48,15 +51,17 @@ _TAG = re.compile(
 )
 _NO_NAME = "0123456789/_-"
 _COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}|(?=[a-f]*\d)[0-9a-f]{4}", re.IGNORECASE)
-_CLOSING_TAGS = re.compile(r"(?<=[.!?…])(?:[\s,;]+#[^\s#.!?…]+)+[\s,;]*$")
+_CLOSING_TAGS = re.compile(r"(?<=[.!?…])(?:[\s,;]+#(?![\d/_-]+(?:[\s,;]|$))[^\s#.!?…,;]+)+[\s,;]*$")
 
 _KEY = r"[^\W\d_][^:\[\]()`|#<>{}\n]{0,60}?"
 _WHOLE_FIELD = re.compile(
     rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$|(?=[\d«\"]))(?P<value>.*)"
 )
 _FIELD = re.compile(
-    rf"\[(?P<key>{_KEY})::(?P<value>[^\[\]\n]*)\](?!\()|\((?P<key_2>{_KEY})::(?P<value_2>[^()\n]*)\)"
+    rf"\[(?P<key>{_KEY})::(?P<value>(?:[^\[\]\n]|\[[^\[\]\n]*\])*+)\](?!\()"
+    rf"|\((?P<key_2>{_KEY})::(?P<value_2>[^()\n]*)\)"
 )
+_NEXT_FIELD = re.compile(rf"[ \t]+[|·•;][ \t]+(?={_KEY}::[ \t])")
 _MOST_WORDS = 8
 """Maximum words of a field's key. What is longer is a sentence."""
 
@@ -88,9 +93,7 @@ _BOARD = ("%% kanban:settings", "kanban-plugin:")
 _COMPLETE = re.compile(r"\*\*(?P<words>[^*\n]{2,40})\*\*\s*")
 _OF_AN_ADMONITION = re.compile(r"(?P<key>title|collapse|icon|color):[ \t]*(?P<value>.*)")
 
-_INTERESTING = re.compile(
-    rf"[\[#^`@{_KEPT}{_KEPT_END}]|\*\*|==|~~|::|%%|://|<(?:del|strike|s|mark)>", re.IGNORECASE
-)
+_INTERESTING = re.compile(rf"[\[#^`@{_KEPT}{_KEPT_END}]|\*\*|==|~~|::|%%|://|<(?:del|strike|s|mark)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,15 +183,15 @@ def _without_code(line: str) -> str:
     return "".join((*pieces, line[done:]))
 
 
-@lru_cache(maxsize=1)
-def _done_columns() -> frozenset[str]:
-    """First words of the titles of columns with done cards, in all languages, because notes mix them."""
-    every = (language(code).file("notes.toml")["done_columns"] for code in known_languages())
+@lru_cache(maxsize=4)
+def _every(key: str) -> frozenset[str]:
+    """The folded words under a key of `notes.toml` in all languages, because notes mix them."""
+    every = (language(code).file("notes.toml")[key] for code in known_languages())
     return frozenset(fold(word) for some in every for word in some.split())
 
 
 def _is_done(title: str) -> bool:
-    return bool(found := words(title)) and found[0] in _done_columns()
+    return bool(found := words(title)) and found[0] in _every("done_columns")
 
 
 class _Reader:
@@ -266,9 +269,10 @@ class _Reader:
         box = _BOX.match(content) if prefix["item"] else None
         self._in_task, self._in_row = box is not None, line.lstrip().startswith("|")
         self._kept, self._details = [], []
+        state = "" if box is None or _ALL_STRUCK.fullmatch(content, box.end()) else box["state"]
         content = self._inline(content[box.end() :] if box else content, heading=bool(prefix["heading"]))
         if box and content.strip():
-            content = self._task(box["state"], content)
+            content = self._task(state, content)
         content = self._restored(content)
         if prefix["heading"] and self._board:
             self._column, self._column_done = content.strip(), _is_done(content)
@@ -344,10 +348,11 @@ class _Reader:
         note, *parts = (part.strip() for part in target.split("#"))
         if note:
             self.links.setdefault(self._restored(note))
-        name = ", ".join(filter(None, (note.rpartition("/")[2].removesuffix(".md"), *parts)))
-        name = name if not any(part.startswith("^") for part in parts) else name.partition(", ^")[0].lstrip("^")
+        name = note.rpartition("/")[2].removesuffix(".md")
+        # A part may be the id of a block, or say which page or second of a file is shown.
+        name = ", ".join(filter(None, (name, *(part for part in parts if not _NO_PART.match(part)))))
         if match["embed"]:
-            shown = "" if _SIZE.fullmatch(shown) else shown
+            shown = _SIZE.sub("", shown)
             told: str = self._said["embed"].format(note=shown.strip() or name)
             return told if shown.strip() or name else ""
         return shown.strip() or name
@@ -363,8 +368,10 @@ class _Reader:
             tag = match.group().lower()
             if opened is not None and self._ends(text, opened, match):
                 inner = text[opened.end() : match.start()]
-                operators = spare and text[opened.start() - 1 : opened.start()].isalnum() and (
-                    text[match.end() : match.end() + 1].isalnum()
+                operators = (
+                    spare
+                    and text[opened.start() - 1 : opened.start()].isalnum()
+                    and (text[match.end() : match.end() + 1].isalnum())
                 )
                 if not operators and inner.strip():
                     pieces += (text[done : opened.start()], told(inner))
@@ -403,8 +410,13 @@ class _Reader:
             _TAG.sub(self._tag, closing.group())
             text = text[: closing.start()]
         rest = _TAG.sub(lambda match: match["before"] if self._name(match) else match.group(), text)
-        text = _TAG.sub(self._tag, text)
-        return text if any(map(str.isalnum, rest)) or _KEPT in rest else ""
+        read = _TAG.sub(self._tag, text)
+        if read == text:
+            return text
+        text = read
+        left = words(rest)
+        labelled = bool(left) and ":" in rest and set(left) <= _every("tag_labels") and _KEPT not in rest
+        return text if (left or _KEPT in rest) and not labelled else ""
 
     def _name(self, match: re.Match[str]) -> str:
         """The name of a tag; empty for a number, a colour or a sign."""
@@ -422,16 +434,25 @@ class _Reader:
 
     def _without_fields(self, text: str, *, whole: bool) -> str:
         """The text with fields such as `Prezzo:: 12` as `Prezzo: 12`. Notes their values."""
-        match = _WHOLE_FIELD.fullmatch(text) if whole and not self._in_task else None
-        if match and len(match["key"].split()) <= _MOST_WORDS:
-            value = match["value"].strip()
-            if match["open"] and not match["close"]:
-                value = value.strip("*_ ")
-            self._note_field(match["key"], value)
-            return f"{match['key'].strip()}: {value}".rstrip()
         alone = not any(map(str.isalnum, _FIELD.sub("", text)))
         text = _FIELD.sub(self._field, text)
-        return text[1:-1] if alone and text[:1] == "(" and text.count("(") == 1 and text.endswith(")") else text
+        if alone and text[:1] == "(" and text.count("(") == 1 and text.endswith(")"):
+            return text[1:-1]
+        if not whole or self._in_task or "::" not in text:
+            return text
+        parts = _NEXT_FIELD.split(text)
+        matches = [_WHOLE_FIELD.fullmatch(part) for part in parts]
+        return "; ".join(self._whole(match) if match else part for match, part in zip(matches, parts, strict=True))
+
+    def _whole(self, match: re.Match[str]) -> str:
+        """A field that is a line of its own, or a part of one."""
+        value = match["value"].strip()
+        if len(match["key"].split()) > _MOST_WORDS:
+            return match.group()
+        if match["open"] and not match["close"]:
+            value = value.strip("*_ ")
+        self._note_field(match["key"], value)
+        return f"{match['key'].strip()}: {value}".rstrip()
 
     def _field(self, match: re.Match[str]) -> str:
         key, value = match["key"] or match["key_2"], (match["value"] or match["value_2"] or "").strip()
@@ -445,6 +466,7 @@ class _Reader:
         return f"({key.strip(' *_')}: {value})" if value else ""
 
     def _note_field(self, key: str, value: str) -> None:
+        value = _LINK_TEXT.sub(r"\1", value) if "](" in value else value
         key, value = " ".join(key.strip(" *_").split()), self._restored(value).strip(" *_`")
         if key and value:
             self.fields.setdefault(self._keys.setdefault(fold(key), key), []).append(value)
@@ -456,8 +478,9 @@ class _Reader:
         if self._column_done and said == "open":
             said = "done"
         label = self._said["tasks"].get(said, "")
-        if self._board and said == "open" and self._column and not self._column_done:
-            label = label if _named(label, self._column) else f"{label}, {self._column}"
+        named = _is_done(self._column) if said == "done" else _named(label, self._column)
+        if self._board and label and self._column and not named:
+            label = f"{label}, {self._column}"
         if self._details:
             stop = text[-1] if text.endswith((".", "!", "?")) else ""
             text = f"{text.removesuffix(stop)} ({', '.join(self._details)}){stop}"
