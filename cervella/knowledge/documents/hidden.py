@@ -7,11 +7,12 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-QUERIES = frozenset(
-    """base button buttons chartsview contributiongraph datacorejs datacorejsx datacorets datacoretsx dataview
-    dataviewjs folder-index folder-overview heatmap-calendar meta-bind meta-bind-button meta-bind-embed
-    meta-bind-js-view query table-of-contents tasks templater toc tracker waypoint""".split()
-)
+QUERIES = frozenset({
+    "base", "button", "buttons", "chartsview", "contributiongraph", "datacorejs", "datacorejsx", "datacorets",
+    "datacoretsx", "dataview", "dataviewjs", "folder-index", "folder-overview", "heatmap-calendar", "meta-bind",
+    "meta-bind-button", "meta-bind-embed", "meta-bind-js-view", "query", "table-of-contents", "tasks", "templater",
+    "toc", "tracker", "waypoint",
+})  # fmt: skip
 """Languages of fences that a program replaces by something else, such as the result of a query."""
 _FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[\w-]*)(?P<rest>.*)")
 _BACKTICKS = re.compile(r"`+")

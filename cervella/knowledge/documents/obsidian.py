@@ -176,7 +176,8 @@ def _balanced(lines: Sequence[str], code: Sequence[bool], mark: re.Pattern[str])
 
 
 def _without_code(line: str) -> str:
-    pieces, done = [], 0
+    pieces: list[str] = []
+    done = 0
     for start, end in code_spans(line):
         pieces += (line[done:start], " " * (end - start))
         done = end
@@ -309,7 +310,8 @@ class _Reader:
         if _KEPT in text or _KEPT_END in text:
             text = _SIGNS_IN_TEXT.sub(lambda match: self._number(match.group()), text)
         if "`" in text:
-            pieces, done = [], 0
+            pieces: list[str] = []
+            done = 0
             for start, end in code_spans(text):
                 code = text[start:end]
                 pieces += (text[done:start], "" if _INLINE_QUERY.match(code) else self._number(code))
@@ -362,7 +364,8 @@ class _Reader:
 
         With `spare`, two marks that both touch words on their outer sides are operators, as in `a==b or c==d`.
         """
-        pieces, done = [], 0
+        pieces: list[str] = []
+        done = 0
         opened: re.Match[str] | None = None
         for match in mark.finditer(text):
             tag = match.group().lower()
