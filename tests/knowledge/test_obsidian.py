@@ -58,6 +58,14 @@ def lines(text: str, code: str = "it") -> list[str]:
         ("Capo:: Rossi (tel:: 333)", "Capo: Rossi (tel: 333)"),
         ("- [ ] ~~Tetto~~", "- (cancellato: Tetto)"),
         ("![[casa.png|la facciata|100]]", "(vedi la facciata)"),
+        ("2° piano:: 300 euro", "2° piano: 300 euro"),
+        ("Costa <del class='x'>46</del> 48 euro.", "Costa (cancellato: 46) 48 euro."),
+        ("- DONE Visita ((65f1a2b3-aaaa-bbbb-cccc-0123456789ab))", "- fatto: Visita"),
+        ("- TODO chiamare", "- resta da fare: chiamare"),
+        ("TODO chiamare", "TODO chiamare"),
+        ("  collapsed:: true", ""),
+        ("Consegna @[[2026-04-22]]", "Consegna 2026-04-22"),
+        ("Scrivi a mario@2026-04-22.it", "Scrivi a mario@2026-04-22.it"),
         ("Muro #1, tinta #ff8800, C# e https://a.it/#sezione", "Muro #1, tinta #ff8800, C# e https://a.it/#sezione"),
     ],
 )  # fmt: skip
@@ -137,6 +145,7 @@ def test_tags_fields_and_links_are_metadata() -> None:
         ("```dataview\nTABLE x", "```dataview\nTABLE x"),
         ("Oggi <% tp.date.now() %> qui\n<%* let a\nb %>\nfine", "Oggi qui\n\n\nfine"),
         ("- %%via%%", ""),
+        ("Oggi, {{date:DD/MM}}, {{x}}", "Oggi, , {{x}}"),
     ],
 )
 def test_what_no_reader_sees_is_empty_before_parsing(written: str, left: str) -> None:

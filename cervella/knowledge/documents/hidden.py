@@ -16,6 +16,7 @@ QUERIES = frozenset({
 """Languages of fences that a program replaces by something else, such as the result of a query."""
 _FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[\w-]*)(?P<rest>.*)")
 _BACKTICKS = re.compile(r"`+")
+_PLACEHOLDER = re.compile(r"\{\{(?:date|time|title)(?::[^{}]{0,60})?\}\}")
 _COMMENT, _TEMPLATE, _TEMPLATE_END = "%%", "<%", "%>"
 _TOKEN = re.compile(r"%%|<%|%>")
 _TYPED = re.compile(r"\d%%(?=[\s.,;:!?)]|$)")  # «5%% di sconto» is a typing error
@@ -71,11 +72,11 @@ def code_spans(text: str) -> list[tuple[int, int]]:
 def without_hidden(lines: Sequence[str]) -> list[str]:
     """The lines of a note with the parts empty that are never shown. The number of lines stays the same.
 
-    These are comments (`%% … %%`), commands of templates (`<% … %>`), fences that are queries or buttons, and the data
-    of a drawing. A comment, command or fence without an end hides nothing.
+    These are comments (`%% … %%`), commands and places of templates (`<% … %>`, `{{date}}`), fences that are queries or
+    buttons, and the data of a drawing. A comment, command or fence without an end hides nothing.
     """
     lines = _without_drawing(lines)
-    if not any(mark in line for line in lines for mark in (_COMMENT, _TEMPLATE, "```", "~~~")):
+    if not any(mark in line for line in lines for mark in (_COMMENT, _TEMPLATE, "{{", "```", "~~~")):
         return lines
     return _Hider(lines).shown()
 
@@ -121,6 +122,8 @@ class _Hider:
             fence = opened_fence(line) if "```" in line or "~~~" in line else None
             if fence:
                 number = self._after_fence(number, *fence)
+            elif "{{" in line and _PLACEHOLDER.search(line):
+                self._lines[number] = _tidy(_PLACEHOLDER.split(line))
             elif _COMMENT in line or _TEMPLATE in line:
                 number = self._after_marks(number)
             else:

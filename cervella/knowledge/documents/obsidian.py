@@ -41,9 +41,9 @@ _PIPE = re.compile(r"\\?\|")
 _NO_PART = re.compile(r"\^|[a-z]{1,9}=")
 _SIZE = re.compile(r"(?:^|\|)[ \t]*\d+(?:x\d+)?[ \t]*$")
 
-_STRIKE = re.compile(r"(?<![~\\])~~(?!~)|</?(?:del|strike|s)>", re.IGNORECASE)
+_STRIKE = re.compile(r"(?<![~\\])~~(?!~)|</?(?P<name>del|strike|s)(?:\s[^<>]*)?>", re.IGNORECASE)
 _ALL_STRUCK = re.compile(r"~~[^~]*~~[ \t]*")
-_HIGHLIGHT = re.compile(r"(?<![=\\])==(?!=)|</?mark>", re.IGNORECASE)
+_HIGHLIGHT = re.compile(r"(?<![=\\])==(?!=)|</?(?P<name>mark)(?:\s[^<>]*)?>", re.IGNORECASE)
 
 _TAG = re.compile(
     r"(?P<before>^|[\s(,;>*_|])#"
@@ -53,7 +53,7 @@ _NO_NAME = "0123456789/_-"
 _COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}|(?=[a-f]*\d)[0-9a-f]{4}", re.IGNORECASE)
 _CLOSING_TAGS = re.compile(r"(?<=[.!?…])(?:[\s,;]+#(?![\d/_-]+(?:[\s,;]|$))[^\s#.!?…,;]+)+[\s,;]*$")
 
-_KEY = r"[^\W\d_][^:\[\]()`|#<>{}\n]{0,60}?"
+_KEY = r"[^\s_:\[\]()`|#<>{}*-][^:\[\]()`|#<>{}\n]{0,60}?"
 _WHOLE_FIELD = re.compile(
     rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$|(?=[\d«\"]))(?P<value>.*)"
 )
@@ -70,6 +70,10 @@ _STATES = {
     "!": "important", "?": "unclear",
 }  # fmt: skip
 _BOX = re.compile(r"\[(?P<state>[ xX/><!?*\"-])\](?:[ \t]+|$)")
+_WORD = re.compile(r"(?P<state>TODO|DOING|DONE|CANCELL?ED)[ \t]+(?=\S)")  # how Logseq writes the state of a task
+_WORD_STATES = {"TODO": " ", "DOING": "/", "DONE": "x", "CANCELED": "-", "CANCELLED": "-"}
+_BLOCK_REFERENCE = re.compile(r"\(\([0-9a-f]{8}-[0-9a-f-]{27}\)\)")
+_OWN_FIELD = re.compile(r"(?:id:: [0-9a-f]{8}-[0-9a-f-]{27}|collapsed:: (?:true|false))\s*")
 _DATES = {
     "📅": "due", "📆": "due", "🗓": "due", "⏳": "scheduled", "⌛": "scheduled", "🛫": "start", "➕": "created",
     "✅": "done", "❌": "cancelled",
@@ -87,13 +91,18 @@ _TASK_FIELDS = {
     "due": "due", "scheduled": "scheduled", "start": "start", "created": "created", "completion": "done",
     "cancelled": "cancelled", "repeat": "repeat",
 }  # fmt: skip
-_REMINDER = re.compile(r"\(@(?P<one>[\d./-]{6,10}(?:[ T]\d\d:\d\d)?)\)|@{1,2}\{(?P<other>[\d./: -]{4,16})\}")
+_REMINDER = re.compile(
+    r"\(@(?P<one>[\d./-]{6,10}(?:[ T]\d\d:\d\d)?)\)|@{1,2}\{(?P<other>[\d./: -]{4,16})\}"
+    r"|(?<!\w)@(?P<day>\d{4}-\d\d-\d\d)"
+)
 
 _BOARD = ("%% kanban:settings", "kanban-plugin:")
 _COMPLETE = re.compile(r"\*\*(?P<words>[^*\n]{2,40})\*\*\s*")
 _OF_AN_ADMONITION = re.compile(r"(?P<key>title|collapse|icon|color):[ \t]*(?P<value>.*)")
 
-_INTERESTING = re.compile(rf"[\[#^`@{_KEPT}{_KEPT_END}]|\*\*|==|~~|::|%%|://|<(?:del|strike|s|mark)>", re.IGNORECASE)
+_INTERESTING = re.compile(
+    rf"[\[#^`@{_KEPT}{_KEPT_END}]|\*\*|==|~~|::|%%|\(\(|<(?i:del|strike|s|mark)\b|TODO|DOING|DONE|CANCEL"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,9 +274,9 @@ class _Reader:
         prefix = _PREFIX.match(line)
         assert prefix is not None
         start, content = line[: prefix.end()], line[prefix.end() :]
-        if content.strip() == "%%" or (self._board and self._completes(content)):
+        if content.strip() == "%%" or (self._board and self._completes(content)) or _OWN_FIELD.fullmatch(content):
             return ""
-        box = _BOX.match(content) if prefix["item"] else None
+        box = _BOX.match(content) or _WORD.match(content) if prefix["item"] else None
         self._in_task, self._in_row = box is not None, line.lstrip().startswith("|")
         self._kept, self._details = [], []
         state = "" if box is None or _ALL_STRUCK.fullmatch(content, box.end()) else box["state"]
@@ -297,8 +306,10 @@ class _Reader:
             text = self._paired(text, _HIGHLIGHT, lambda inner: inner, spare="=")
         if "~~" in text or "</" in text:
             text = self._paired(text, _STRIKE, self._struck)
+        if "((" in text:
+            text = _BLOCK_REFERENCE.sub("", text)
         if "@" in text:
-            text = _REMINDER.sub(lambda match: match["one"] or match["other"].strip(), text)
+            text = _REMINDER.sub(lambda match: (match["one"] or match["other"] or match["day"]).strip(), text)
         if self._in_task:
             text = _DETAIL.sub(self._detail, text)
         if "#" in text:
@@ -368,7 +379,6 @@ class _Reader:
         done = 0
         opened: re.Match[str] | None = None
         for match in mark.finditer(text):
-            tag = match.group().lower()
             if opened is not None and self._ends(text, opened, match):
                 inner = text[opened.end() : match.start()]
                 operators = (
@@ -380,17 +390,17 @@ class _Reader:
                     pieces += (text[done : opened.start()], told(inner))
                     done = match.end()
                 opened = None
-            elif not tag.startswith("</") and not text[match.end() : match.end() + 1].isspace():
+            elif not match.group().startswith("</") and not text[match.end() : match.end() + 1].isspace():
                 opened = match if match.end() < len(text) else None
         return "".join((*pieces, text[done:])) if done else text
 
     def _ends(self, text: str, opened: re.Match[str], match: re.Match[str]) -> bool:
         """Whether a mark ends what another one opened. In a table, both are in one cell."""
-        start, end = opened.group().lower(), match.group().lower()
-        fits = end == f"</{start[1:]}" if start.startswith("<") else end == start
-        if not fits or (not start.startswith("<") and text[match.start() - 1].isspace()):
-            return False
-        return not self._in_row or "|" not in text[opened.end() : match.start()]
+        if opened["name"]:
+            fits = match.group().startswith("</") and match["name"].lower() == opened["name"].lower()
+        else:
+            fits = match.group() == opened.group() and not text[match.start() - 1].isspace()
+        return fits and not (self._in_row and "|" in text[opened.end() : match.start()])
 
     def _struck(self, text: str) -> str:
         struck: str = self._said["struck"].format(text=text.strip())
@@ -477,7 +487,7 @@ class _Reader:
     def _task(self, state: str, text: str) -> str:
         """A task in words: its state, its text, and its dates and priority in brackets."""
         text = " ".join(text.split(" ")).strip()
-        said = _STATES.get(state, "")
+        said = _STATES.get(_WORD_STATES.get(state, state), "")
         if self._column_done and said == "open":
             said = "done"
         label = self._said["tasks"].get(said, "")
