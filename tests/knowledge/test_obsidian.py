@@ -7,13 +7,15 @@ import time
 import pytest
 
 from cervella.knowledge.documents.markdown import parse
-from cervella.knowledge.documents.obsidian import note_text, prepared, title_of
-from cervella.knowledge.documents.reading import Reading, reading_of
+from cervella.knowledge.documents.obsidian import NoteText, is_board, note_text, prepared, title_of
 from cervella.text.language import known_languages, language
 
 
-def read(text: str, code: str = "it") -> Reading:
-    return reading_of(parse(text), language(code))
+def read(text: str, code: str = "it") -> NoteText:
+    document = parse(text)
+    fences = {n for one in document.blocks if one.kind == "fence" for n in range(one.start_line, one.end_line + 1)}
+    in_code = [number in fences for number, _ in enumerate(document.body, start=1)]
+    return note_text(document.body, in_code, language(code), board=is_board(document.lines))
 
 
 def lines(text: str, code: str = "it") -> list[str]:
