@@ -73,6 +73,7 @@ class Question:
         if lang.asks_identity(question, persona) is not None:
             self.asks.add("self")
             found = _of_her(found)
+        found = _in_the_state_asked(found, self.asks, lang)
         stems = list(dict.fromkeys(lang.stems(question)))
         if "self" in self.asks:  # her name occurs all over her Constitution
             stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
@@ -193,6 +194,32 @@ class Question:
     def points_back(self, excerpt: Excerpt) -> bool:
         """Whether a sentence begins with a word that refers to the sentence before it."""
         return self._says("points_back", _folded(excerpt.text[:40]))
+
+
+@lru_cache(maxsize=16)
+def _told_states(lang: Language) -> Mapping[str, tuple[str, ...]]:
+    """How the reading of a task begins that is `done`, `open`, or of `no` use as an answer about either."""
+    tasks: Mapping[str, str] = lang.file("notes.toml")["tasks"]
+    kinds = {"done": "done", "cancelled": "no"}
+    told: dict[str, tuple[str, ...]] = {"done": (), "open": (), "no": ()}
+    for state, words in tasks.items():
+        # The title of a board's column may stand between the words and the colon.
+        told[kinds.get(state, "open")] += (f"{words}:", f"{words},")
+    return told
+
+
+def _in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: Language) -> Sequence[Excerpt]:
+    """The excerpts without the tasks in another state than the one that the question asks for.
+
+    If it asks for no state, or for both, or if no task is in that state, all excerpts stay.
+    """
+    if ("open" in asks) == ("done" in asks):
+        return found
+    told = _told_states(lang)
+    wanted, others = ("open", "done") if "open" in asks else ("done", "open")
+    if not any(excerpt.text.startswith(told[wanted]) for excerpt in found):
+        return found
+    return [excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"])]
 
 
 def _is_hers(excerpt: Excerpt) -> bool:

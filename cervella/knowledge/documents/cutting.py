@@ -16,10 +16,11 @@ from queue import SimpleQueue
 from threading import Event
 from typing import TypeAlias
 
-from cervella.knowledge.documents.chunking import Chunk, chunk
+from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.naming import subject_of
+from cervella.knowledge.documents.obsidian import is_board
 from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
 from cervella.knowledge.documents.reading import Reading, reading_of
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
@@ -62,9 +63,11 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     facts = facts_of(source.path, document, lang, roles, reading)
     subject = subject_of(document, source.path)
     shown = _first_names(facts.aliases)
+    # Each column of a board is a passage of its own, so that its title is above its cards.
     chunks = tuple(
         chunk(
             document,
+            Sizes(small=0, passage=0) if is_board(document.lines) else None,
             reading=reading.lines,
             subject=subject,
             aliases=shown,

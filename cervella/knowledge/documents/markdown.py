@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
-from cervella.knowledge.documents.obsidian import prepared
+from cervella.knowledge.documents.obsidian import prepared, title_of
 from cervella.text.language import fold
 from cervella.text.markdown import block_parser
 
@@ -252,7 +252,7 @@ def _is_box(lines: Sequence[str]) -> bool:
 
 def _plain(title: str) -> str:
     """A heading's text without inline markup."""
-    return " ".join(_EMPHASIS.sub("", _LINK.sub(r"\1", title)).split())
+    return " ".join(_EMPHASIS.sub("", _LINK.sub(r"\1", title_of(title))).split())
 
 
 def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Block, ...]:

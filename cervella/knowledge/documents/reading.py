@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
-from cervella.knowledge.documents.obsidian import note_text
+from cervella.knowledge.documents.obsidian import is_board, note_text
 from cervella.text.language import Language
 
 
@@ -33,7 +33,7 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
 
     `path` is the file's path; some kinds of file, such as `.mdx`, are read differently.
     """
-    note = note_text(document.body, _code(document), lang)
+    note = note_text(document.body, _code(document), lang, board=is_board(document.lines))
     return Reading(lines=note.lines, tags=note.tags, fields=note.fields, links=note.links)
 
 
