@@ -23,7 +23,7 @@ Senses = tuple[tuple[str, Decimal], ...]
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
-    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
+    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
 )
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -208,12 +208,12 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
             )
     if time := None if negative else _of_the_clock(text, start, end, bare):
         return time
-    if percent := _pattern("percent").match(text, end):
+    bare, after = _with_half(text, end, bare)
+    if percent := _pattern("percent").match(text, after):
         senses = senses_of("%")
         return Quantity(
             start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
         )
-    bare, after = _with_half(text, end, bare)
     multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
     name = multiple.group(1).lower() if multiple else ""
     short = _is_short(name)
@@ -332,7 +332,7 @@ def _in_words(
             unsure = unsure and word.value == "1"  # "sei pazienti su dieci"
         parted = following is not None and fold(following.group()) in fractions
         parted = parted and len(word.value) == 1
-        if not parted and not (unsure and (not quantity.senses or word.value == "1")):
+        if not parted and not (unsure and (not quantity.senses or quantity.bare == {"1"})):
             yield quantity
         end = quantity.end
 
@@ -377,7 +377,7 @@ def _readings(token: str) -> frozenset[str]:
     separators = re.sub(r"\d", "", token)
     if not separators:
         return frozenset({plain(Decimal(token))})
-    if not separators.strip(" \u00a0\u202f'’"):  # 12 345 and 12'345
+    if not separators.strip(" \u00a0\u202f\u2009'’"):  # 12 345 and 12'345
         return frozenset({plain(Decimal(re.sub(r"\D", "", token)))})
     if len(set(separators)) > 1:  # 1.234,56 or 1,234.56: the last separator is the decimal one
         whole, _, cents = token.rpartition(separators[-1])

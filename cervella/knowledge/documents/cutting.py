@@ -25,6 +25,7 @@ from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
 from cervella.knowledge.documents.scan import Source
 from cervella.knowledge.documents.workers import FAILURES, Worker
 from cervella.text.language import Language, language
+from cervella.text.terms import terms
 from cervella.types import Redaction
 
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
@@ -43,7 +44,7 @@ class Cut:
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """For each chunk, the stems of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
+    """For each chunk, the search terms of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
@@ -66,7 +67,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
         reading=reading,
         facts=facts,
         chunks=chunks,
-        stems=tuple(lang.stems("\n".join((names, _indexed_lead(piece.lead), piece.indexed))) for piece in chunks),
+        stems=tuple(terms("\n".join((names, _indexed_lead(piece.lead), piece.indexed)), lang) for piece in chunks),
         plain=why,
     )
 
