@@ -27,12 +27,12 @@ _NUMBER = re.compile(
 )
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
-_BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|CHF|BRL|US\$|R\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
 _MOST_DIGITS = 30
 """Maximum number of digits of a number. A longer sequence is a code and is only compared as written."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
-_MONEY = frozenset({"eur", "usd", "gbp"})
+MONEY = frozenset({"eur", "usd", "gbp", "chf", "brl"})
 _ALONE = frozenset("hmsgklq€$£")
 """Single characters that are units also with a space before them. Others must follow the figure directly."""
 _RATES = ("yearly", "monthly", "weekly", "daily")
@@ -41,8 +41,8 @@ _PATTERNS = {
     # The names in braces are keys of numbers.toml: the words of all languages.
     "multiple": r"\s?({multiples})\b",
     "percent": r"\s?(?:%|(?:{percent})\b)",
-    "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+ (?:celsius|fahrenheit)\b"
-    r"|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
+    "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[cdk]?m[23²³](?!\w)|[^\W\d_]+ (?:celsius|fahrenheit)\b"
+    r"|(?:{compound_units})(?!\w)|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
     "rate": r"\s?(?:/|{per})\s?([^\W\d_]+)",
     "rate_word": r"\s?(?:" + "|".join(f"(?P<{name}>{{{name}}})" for name in _RATES) + r")\b",
     "less": r"\b(?P<unless>(?:{unless}) )?(?:{minus}) $",
@@ -282,11 +282,11 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
     joined: list[Quantity] = []
     for quantity in found:
         last = joined[-1] if joined else None
-        cents = quantity.whole if quantity.senses == senses_of("cent") else None
+        cents = quantity.whole if quantity.senses == senses_of("cent") or _ends(text, quantity) else None
         whole = next((reading for reading in last.bare if reading.isdigit()), "") if last else ""
         if (
             last is None
-            or not (whole and cents in range(100) and last.dimensions & _MONEY)
+            or not (whole and cents in range(100) and last.dimensions & MONEY)
             or last.readings != last.bare
             or not _pattern("cents").fullmatch(text, last.end, quantity.start)
         ):
@@ -295,6 +295,11 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
         value = frozenset({plain(Decimal(f"{whole}.{cents:02}"))})
         joined[-1] = replace(last, end=quantity.end, readings=value, bare=value, rate=quantity.rate)
     return joined
+
+
+def _ends(text: str, figure: Quantity) -> bool:
+    """Whether a number of two digits has no unit and no word after it: the 30 of "sette euro e trenta"."""
+    return not figure.senses and len(next(iter(figure.bare))) == 2 and _NO_UNIT.match(text, figure.end) is not None
 
 
 def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:

@@ -11,16 +11,17 @@ import datetime
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from itertools import pairwise
+from typing import TypeAlias
 
 from cervella.text.dates import FoundDate
-from cervella.text.folding import fold, fold_in_place, without_invisible, words
+from cervella.text.folding import fold, fold_in_place, without_invisible
 from cervella.text.language import Language
-from cervella.text.number_words import multiples, plain, words_around
-from cervella.text.quantities import Quantity, senses_of
+from cervella.text.number_words import multiples, plain
+from cervella.text.quantities import MONEY, Quantity, senses_of
 from cervella.text.reading import ReadText
 
 Wanted: TypeAlias = Mapping[str, float]
@@ -45,16 +46,21 @@ _GROUP = re.compile(r"\d+")
 _KEY, _FEWEST_IN_CODE = 8, 8
 """The last digits of a code or a telephone number that are its term: with or without the country's prefix, they are
 the same."""
+_METRES = re.compile(r"\d\s?m$")
+_HOURS, _NEAR = 24, 24
+"""The last hour of a day, and the characters before an hour in which words such as "half past" are looked for."""
 _MOST_GROUPS = 4
 """Maximum number of groups of digits of a telephone number that begins neither with + nor with 0."""
 _SHORT = 3
 """Maximum number of small letters before a space and digits that may be a code: "rx 200"."""
-_MARKED = re.compile(r"(?<![^\W_])([^\W\d_]{1,5})([-./ ]?)(\d{1,10})(?![^\W_])")
+_LETTERS, _IN_CODES = 5, (" ", "-", ".", "/")
+"""The letters that a code may begin with, half of the digits that may follow, and what may be between them."""
 _MONTH_AND_YEAR = (
     re.compile(r"(?<![\w/.,-])(?P<month>\d{1,2})/(?P<year>(?:19|20)\d\d)(?![\w/]|[.,-]\d)"),
     re.compile(r"(?<![\w/.,-])(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)(?![\w/-]|[.,]\d)"),
 )
 _DAY_AND_MONTH = re.compile(r"(?<![\w/.,:-])(?P<day>\d{1,2})/(?P<month>\d{1,2})(?![\w/%€$£-]|[.,]\d)")
+_MAYBE_DATE = re.compile(r"\d[-/.]\d")
 _SHORT_DATE = re.compile(r"(?<![\w.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)")
 
 
@@ -79,14 +85,7 @@ def asked_terms(query: str, lang: Language, spoken: Language | None = None) -> l
     >>> asked_terms("caparra 1200 euro", language("it"))
     [{'caparr': 1.0}, {'=eur1200': 1.0, '=1200': 0.8}]
     """
-    return _Figures(query, lang, spoken or lang).asked
-
-
-class _Token(NamedTuple):
-    start: int
-    end: int
-    word: str
-    """Folded in place."""
+    return _Figures(query, lang, spoken or lang).asked()
 
 
 class _Figures:
@@ -98,32 +97,37 @@ class _Figures:
         self.stems: list[str] = []
         """The stems of all words outside figures, months and units of measure included."""
         self.offered: list[str] = []
-        self.asked: list[Wanted] = []
-        if len(text) > _LONGEST:
-            self.stems = [stem for stem in lang.stems(text[_LONGEST:]) if not stem.isdigit()]
-            text = text[:_LONGEST]
-        read = ReadText(text, spoken)
-        if not (_DIGIT.search(text) or read.number_words):
-            self.stems = lang.stems(text) + self.stems
-            self.asked = [{stem: 1.0} for stem in dict.fromkeys(self.stems)]
-            return
-        self._read, self._text = read, text
-        self._tokens = [_Token(*match.span(), match.group()) for match in _WORD.finditer(fold_in_place(text))]
-        self._starts = [token.start for token in self._tokens]
+        self._rest: list[str] = []
+        self._tokens: list[str] = []
+        """The words and numbers, folded in place."""
+        self._starts: list[int] = []
+        self._ends: list[int] = []
         self._taken: set[int] = set()
         """The numbers of the tokens that are parts of figures."""
-        self._unit_words: set[int] = set()
+        self._units: set[int] = set()
+        """The numbers of the tokens that are units of measure of figures."""
         self._wanted: dict[int, dict[str, float]] = {}
         """What a query asks with a figure, by the start of the figure; and, for a word, what satisfies it besides."""
         self._dates: list[Wanted] = []
+        if len(text) > _LONGEST:
+            self._rest = [stem for stem in lang.stems(text[_LONGEST:]) if not stem.isdigit()]
+            text = text[:_LONGEST]
+        read = ReadText(text, spoken)
+        if not (_DIGIT.search(text) or read.number_words):
+            self.stems = lang.stems(text) + self._rest
+            self._rest = self.stems
+            return
+        self._read, self._text, self._folded = read, text, fold_in_place(text)
+        matches = list(_WORD.finditer(self._folded))
+        self._tokens = [match[0] for match in matches]
+        self._starts, self._ends = [match.start() for match in matches], [match.end() for match in matches]
+        self._says_minutes = any(_minutes(spoken, before=one)[2].search(self._folded) for one in (True, False))
         self._spelled = {word.start: word.end for word in read.number_words}
         self._read_dates()
         self._read_figures()
         self._read_codes()
-        kept = " ".join(token.word for number, token in enumerate(self._tokens) if number not in self._taken)
-        rest, self.stems = self.stems, lang.stems(kept)
-        self.asked = self._ask(rest)
-        self.stems += rest
+        kept = " ".join(word for number, word in enumerate(self._tokens) if number not in self._taken)
+        self.stems = lang.stems(kept) + self._rest
 
     def _inside(self, start: int, end: int) -> range:
         """The numbers of the tokens that begin in `text[start:end]`."""
@@ -135,7 +139,7 @@ class _Figures:
         for found in self._read.found_dates:
             self._date(found.start, found.end, found.day, found.month, found)
         spans = [(one.start, one.end) for one in self._read.found_dates]
-        for pattern in (*_MONTH_AND_YEAR, _DAY_AND_MONTH, _SHORT_DATE):
+        for pattern in (*_MONTH_AND_YEAR, _DAY_AND_MONTH, _SHORT_DATE) if _MAYBE_DATE.search(self._text) else ():
             for match in pattern.finditer(self._text):
                 if any(start < match.end() and match.start() < end for start, end in spans):
                     continue
@@ -146,7 +150,7 @@ class _Figures:
         terms = _date_terms(year, month, day)
         name = self.lang.stems(self.lang.months[month - 1])
         tokens = self._inside(start, end)
-        named = [n for n in tokens if self._tokens[n].word.isalpha() and n not in self._numbers(start, end)]
+        named = [n for n in tokens if self._tokens[n].isalpha() and n not in self._numbers(start, end)]
         self.offered += terms
         if day:
             self.offered.append(f"={day}")
@@ -155,13 +159,13 @@ class _Figures:
         if not named:
             self.offered += name
         self._taken.update(n for n in tokens if n not in named)
-        wanted = dict(zip(terms, _date_weights(year, day), strict=True))
+        wanted = dict(zip(terms, (1.0, _NO_YEAR, _MONTH), strict=False))
         if day:
             wanted[f"={day}"] = _DAY
         if day or year:
             self._dates.append(wanted)
         for n in named:  # a query in another language than the base names the month otherwise
-            self._wanted.setdefault(self._tokens[n].start, {}).update(dict.fromkeys(name, 1.0))
+            self._wanted.setdefault(self._starts[n], {}).update(dict.fromkeys(name, 1.0))
         if not named:
             self._dates.append(dict.fromkeys(name, 1.0))
         if found.iso:
@@ -180,7 +184,9 @@ class _Figures:
             return
         terms = _date_terms(year, month, day)
         self.offered += terms
-        self._wanted.setdefault(start, {}).update(dict.fromkeys(terms[:1], 1.0))
+        if year:
+            self.offered += [f"=y{year}", *self.lang.stems(self.lang.months[month - 1])]
+        self._wanted.setdefault(start, {}).update(zip(terms, (1.0, _NO_YEAR, _MONTH), strict=False))
 
     # Figures
 
@@ -190,45 +196,98 @@ class _Figures:
             if any(start <= figure.start < end for start, end in dated):
                 continue
             self._figure(figure)
+        self._minutes_apart()
+        for word in self._read.number_words:
+            if word.ordinal:
+                self.offered.append(f"={word.value}°")
+                self._wanted.setdefault(word.start, {})[f"={word.value}°"] = 1.0
 
     def _figure(self, figure: Quantity) -> None:
         tokens = self._inside(figure.start, figure.end)
         first = tokens.start - 1
-        part_of = first if first >= 0 and self._tokens[first].end > figure.start else None
+        part_of = first if first >= 0 and self._ends[first] > figure.start else None
         if part_of in self._taken:
             part_of = None
-        if part_of is None and tokens and self._tokens[tokens[-1]].end > figure.end:
+        if part_of is None and tokens and self._ends[tokens[-1]] > figure.end and not self._ordinal(figure):
             part_of = tokens[-1]
         if part_of is not None:
             self._inside_word(figure, part_of)
             return
         values, measures = _values(figure, self._text), _measures(figure)
-        year = self._year(figure)
-        self.offered += [f"=y{year}"] if year else [*values, *measures]
-        if year and figure.start in self._spelled:
-            self.offered += values
-        if hour := self._hour(figure):
-            values = {f"={hour}:00": 1.0, **values}
-        wanted = dict.fromkeys(measures, 1.0)
-        for value, weight in values.items():
-            wanted.setdefault(value, weight * (_OTHER_UNIT if measures else _AS_NUMBER if year else 1.0))
+        ordinal, times = self._ordinal(figure), self._times(figure)
+        year, before = self._year(figure), self._unit_before(figure)
         if year:
-            wanted = {f"=y{year}": 1.0, **wanted}
+            wanted = {f"=y{year}": 1.0}
+            wanted |= {} if before == "year" else dict.fromkeys(values, _AS_NUMBER)
+            self.offered += [*wanted] if figure.start in self._spelled else [f"=y{year}"]
+        else:
+            if before == "h" and (clock := {value: 1.0 for value in values if ":" in value}):
+                values = clock
+            best = [*ordinal, *times, *measures]
+            self.offered += [*values, *best]
+            if before == "h" and figure.whole is not None and figure.whole <= _HOURS and not best:
+                best = [f"={figure.whole}:00"]
+            wanted = dict.fromkeys(best, 1.0)
+            for value, weight in values.items():
+                wanted.setdefault(value, weight * (_OTHER_UNIT if best else 1.0))
         self._wanted.setdefault(figure.start, {}).update(wanted)
         self._take(figure, tokens, measures)
 
-    def _hour(self, figure: Quantity) -> str:
-        """The hour of a figure after a word for hours, "ore 9" (9 o'clock); that word need not be in the passage."""
+    def _unit_before(self, figure: Quantity) -> str:
+        """`h` or `year` if a word for it stands before a figure without a unit: "ore 9" (9 o'clock), "anno 2026".
+
+        That word need not be in the passage.
+        """
         before = bisect_left(self._starts, figure.start) - 1
-        if before < 0 or figure.senses or len(figure.readings) > 1:
+        if before < 0 or figure.senses or figure.start - self._ends[before] != 1:
             return ""
-        token, reading = self._tokens[before], next(iter(figure.readings))
-        near = figure.start - token.end == 1 and len(token.word) > 1 and senses_of(token.word) == senses_of("h")
-        if not near or not reading.partition(":")[0].isdigit() or int(reading.partition(":")[0]) > 24:
-            return ""
-        self._unit_words.add(before)
-        self._wanted[token.start] = {}
-        return reading if ":" not in reading else ""
+        word = self._tokens[before]
+        senses = senses_of(word) if len(word) > 1 else ()
+        unit = next((one for one in ("h", "year") if senses and senses == senses_of(one)), "")
+        if unit == "h" or (unit == "year" and self._year(figure)):
+            self._units.add(before)
+            self._wanted[self._starts[before]] = {}
+            return unit
+        return ""
+
+    def _ordinal(self, figure: Quantity) -> list[str]:
+        """The term of an ordinal in digits: 3°, 3rd."""
+        signs = _ordinal_signs(self._read.spoken)
+        written = self._text[figure.start : figure.end]
+        return [f"={int(written)}°"] if written.isdecimal() and signs.match(self._text, figure.end) else []
+
+    def _times(self, figure: Quantity) -> list[str]:
+        """The times of day that a figure is with the words around it: "nove e un quarto" is 9:15, "halb acht" 7:30."""
+        hour = figure.whole if self._says_minutes else None
+        if hour is None or hour > _HOURS or figure.dimensions - {"time"}:
+            return []
+        found = []
+        minutes, pattern, _ = _minutes(self._read.spoken, before=True)
+        near = max(0, figure.start - _NEAR)
+        if match := pattern.search(self._folded[near : figure.start]):
+            found.append(_time(60 * hour + minutes[match[1]]))
+            self._taken.update(self._inside(near + match.start(), figure.start))
+        minutes, pattern, _ = _minutes(self._read.spoken, before=False)
+        if match := pattern.match(self._folded, figure.end):
+            found.append(_time(60 * hour + minutes[match[1]]))
+            self._taken.update(self._inside(*match.span()))
+        return found
+
+    def _minutes_apart(self) -> None:
+        """Times with the word "and" between hours and minutes: "7 e 30", "sette e trenta" (Italian for 7:30)."""
+        spoken = _between_times(self._read.spoken)
+        for one, other in pairwise(self._read.undated):
+            if one.senses or other.senses or not spoken.fullmatch(self._text, one.end, other.start):
+                continue
+            hour, minutes = one.whole, other.whole
+            if hour is None or minutes is None or hour > _HOURS or not 10 <= minutes < 60:
+                continue
+            time = _time(60 * hour + minutes)
+            self.offered.append(time)
+            for figure in (one, other):
+                wanted = self._wanted.setdefault(figure.start, {})
+                wanted.update({term: weight * _OTHER_UNIT for term, weight in wanted.items()})
+                wanted[time] = 1.0
 
     def _take(self, figure: Quantity, tokens: range, measures: Collection[str]) -> None:
         """Tell the words of a figure from those of its unit. A unit that has the figure's measure is satisfied by it.
@@ -237,9 +296,9 @@ class _Figures:
         """
         spelled = self._inside(figure.start, self._spelled.get(figure.start, figure.start))
         unit = False
-        money = any(term.startswith(("=eur", "=usd", "=gbp", "=%")) for term in measures)
+        money = not figure.dimensions.isdisjoint(MONEY | {"%"})
         for n in tokens:
-            word = self._tokens[n].word
+            word = self._tokens[n]
             letters = word.lstrip("0123456789")
             unit = unit or (
                 n not in spelled and letters not in multiples() and letters and bool(senses_of(letters)) and not figure.percent
@@ -247,19 +306,19 @@ class _Figures:
             if not unit or letters != word:
                 self._taken.add(n)
             if unit and letters == word:
-                self._unit_words.add(n)
+                self._units.add(n)
                 if money:
-                    self._wanted[self._tokens[n].start] = {}
+                    self._wanted[self._starts[n]] = {}
                 else:
-                    self._wanted.setdefault(self._tokens[n].start, {}).update(dict.fromkeys(measures, 1.0))
+                    self._wanted.setdefault(self._starts[n], {}).update(dict.fromkeys(measures, 1.0))
 
     def _inside_word(self, figure: Quantity, token: int) -> None:
         """The figure of a name, such as 317 in S317: a query with the number alone finds it."""
         digits = [reading for reading in figure.readings if len(reading.replace(".", "")) >= _FEWEST_DIGITS]
         found = {f"={reading}": 1.0 if "." in reading else _PART for reading in digits}
         self.offered += found
-        self._wanted.setdefault(self._tokens[token].start, {}).update(found)
-        self._taken.update(n for n in self._inside(figure.start, figure.end) if self._tokens[n].word.isdigit())
+        self._wanted.setdefault(self._starts[token], {}).update(found)
+        self._taken.update(n for n in self._inside(figure.start, figure.end) if self._tokens[n].isdigit())
 
     def _year(self, figure: Quantity) -> str:
         """The year that a figure may be; empty if it can't be one: 2.026 has a separator, 2026 € a unit."""
@@ -276,16 +335,17 @@ class _Figures:
         for match in _CODE.finditer(self._text):
             if not any(start < match.end() and match.start() < end for start, end in dated):
                 self._code(match)
-        for match in _MARKED.finditer(fold_in_place(self._text)):
-            letters, between, digits = match.groups()
-            upper = self._text[match.start(1) : match.end(1)].isupper()
-            spaced = between == " " and not upper
-            if not between or (spaced and len(letters) > _SHORT) or self._is_common(letters):
+        for n, (letters, digits) in enumerate(pairwise(self._tokens)):
+            if not (digits.isdigit() and letters.isalpha() and len(letters) <= _LETTERS >= len(digits) - _LETTERS):
+                continue
+            between = self._text[self._ends[n] : self._starts[n + 1]]
+            spaced = between == " " and not self._text[self._starts[n] : self._ends[n]].isupper()
+            if between not in _IN_CODES or (spaced and len(letters) > _SHORT) or self._is_common(letters):
                 continue
             joined = letters + digits
             if not spaced:
                 self.offered.append(joined)
-            for start in (match.start(1), match.start(3)):
+            for start in self._starts[n : n + 2]:
                 self._wanted.setdefault(start, {})[joined] = 1.0
 
     def _is_common(self, letters: str) -> bool:
@@ -315,28 +375,31 @@ class _Figures:
 
     # The query
 
-    def _ask(self, rest: list[str]) -> list[Wanted]:
-        asked: list[Wanted] = []
+    def asked(self) -> list[Wanted]:
+        found: list[Wanted] = []
         left = dict(self._wanted)
-        for number, token in enumerate(self._tokens):
+        for number, word in enumerate(self._tokens):
             if number in self._taken:
                 continue
-            besides = left.pop(token.start, None)
-            if besides == {} and number in self._unit_words:
+            besides = left.pop(self._starts[number], None)
+            if besides == {} and number in self._units:
                 continue  # the currency of a figure is asked with the figure
-            for stem in self.lang.stems(token.word):
-                asked.append({stem: 1.0, **(besides or {})})
-        asked += self._dates
-        asked += [left[start] for start in sorted(left) if left[start]]
-        asked += [{stem: 1.0} for stem in rest]
-        return [dict(one) for one in dict.fromkeys(tuple(one.items()) for one in asked)]
+            found += ({stem: 1.0, **(besides or {})} for stem in self.lang.stems(word))
+        found += self._dates
+        found += [left[start] for start in sorted(left) if left[start]]
+        found += [{stem: 1.0} for stem in self._rest]
+        return [dict(one) for one in dict.fromkeys(tuple(one.items()) for one in found)]
 
 
 def _values(figure: Quantity, text: str) -> dict[str, float]:
     """The terms of a figure's possible values, without its unit."""
     found: dict[str, float] = {}
     readings = figure.readings
-    if figure.dimensions & {"eur", "usd", "gbp"}:  # cents have two digits: 1.200 € is 1200
+    if len(readings) == 1 and not figure.negative and (only := next(iter(readings))).isdigit():
+        return {f"={only}": 1.0}
+    if _METRES.search(text, figure.start, figure.end):  # 1,25 m are metres, 1,25 M may be millions
+        readings = figure.bare
+    if figure.dimensions & MONEY:  # cents have two digits: 1.200 € is 1200
         readings = frozenset(one for one in readings if one.isdigit()) or readings
     for reading in sorted(readings, key=lambda reading: (":" in reading, len(reading), reading)):
         if ":" in reading:
@@ -362,6 +425,29 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
     return found
 
 
+@lru_cache(maxsize=16)
+def _ordinal_signs(lang: Language) -> re.Pattern[str]:
+    """What may follow an ordinal in digits. A full stop makes one only before a word."""
+    signs = [re.escape(sign) + (r" (?=[^\W\d_])" if sign == "." else r"(?![^\W\d_])(?!\s?[CF]\b)")
+             for sign in lang.file("dates.toml")["ordinals"]]
+    return re.compile("|".join(signs) or "(?!)")
+
+
+@lru_cache(maxsize=16)
+def _between_times(lang: Language) -> re.Pattern[str]:
+    return re.compile(rf" (?:{lang.file('numbers.toml')['and'] or '(?!)'}) ", re.IGNORECASE)
+
+
+@lru_cache(maxsize=32)
+def _minutes(lang: Language, *, before: bool) -> tuple[Mapping[str, int], re.Pattern[str], re.Pattern[str]]:
+    """The minutes of the words before or after an hour; patterns for folded text, beside an hour and anywhere."""
+    own = lang.file("numbers.toml")["minutes_before" if before else "minutes_after"]
+    words = {fold(word): minutes for word, minutes in own.items()}
+    either = "|".join(map(re.escape, sorted(words, key=len, reverse=True))) or "(?!)"
+    beside = re.compile(rf"(?<!\w)({either}) $" if before else rf"\s({either})(?!\w)")
+    return words, beside, re.compile(either)
+
+
 def _measures(figure: Quantity) -> list[str]:
     """The terms of a figure with its unit, in the basic unit of its dimension: 90 minutes and 1.5 hours have the same.
 
@@ -372,17 +458,16 @@ def _measures(figure: Quantity) -> list[str]:
     return [f"={dimension}{sign}{plain(value)}" for dimension, value in measures]
 
 
+def _time(minutes: int) -> str:
+    """The term of a time of day, by its minutes since midnight."""
+    return f"={minutes // 60 % 24}:{minutes % 60:02}"
+
+
 def _date_terms(year: int | None, month: int, day: int | None) -> list[str]:
     """The terms of a date, the most exact first."""
     found = [f"={year}-{month:02}-{day:02}"] if year and day else []
     found += [f"={month:02}-{day:02}"] if day else []
     return found + ([f"={year}-{month:02}"] if year else [])
-
-
-def _date_weights(year: int | None, day: int | None) -> list[float]:
-    if year and day:
-        return [1.0, _NO_YEAR, _MONTH]
-    return [1.0]
 
 
 def _exists(year: int | None, month: int, day: int | None) -> bool:

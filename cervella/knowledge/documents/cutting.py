@@ -67,7 +67,10 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
         reading=reading,
         facts=facts,
         chunks=chunks,
-        stems=tuple(terms("\n".join((names, _indexed_lead(piece.lead), piece.indexed)), lang) for piece in chunks),
+        stems=tuple(
+            [*_known_terms(names, lang), *_known_terms(_indexed_lead(piece.lead), lang), *terms(piece.indexed, lang)]
+            for piece in chunks
+        ),
         plain=why,
     )
 
@@ -126,3 +129,4 @@ def _roles(own: str) -> Roles:
 
 
 _indexed_lead = lru_cache(maxsize=256)(indexed_text)  # the chunks of a section have one lead
+_known_terms = lru_cache(maxsize=256)(terms)
