@@ -20,21 +20,23 @@ from typing import TypeAlias
 from cervella.text.dates import FoundDate
 from cervella.text.folding import fold, fold_in_place, without_invisible
 from cervella.text.language import Language
-from cervella.text.number_words import multiples, plain
+from cervella.text.number_words import NumberWord, multiples, plain
 from cervella.text.quantities import MONEY, Quantity, senses_of
 from cervella.text.reading import ReadText
 
 Wanted: TypeAlias = Mapping[str, float]
 """One word or figure of a query: the terms that satisfy it, each with its weight, 0 to 1."""
 
+TERMS_VERSION = "1"
+"""The version of the rules of `terms`. An index of another version is made anew from the files."""
 FIGURE = "="
 """The first character of the term of a figure."""
 _LONGEST = 20_000
 """Characters of a text in which figures are read. Further ones are split into words only."""
-_OTHER_UNIT, _AS_NUMBER, _PART, _NO_YEAR, _MONTH, _DAY = 0.8, 0.5, 0.7, 0.7, 0.5, 0.4
-"""Weights of a term that satisfies only a part of a figure of a query. It has the same number without its unit; the
-number that may be a year, with a separator or a unit; a part of a code or a time; the day without its year; the month
-of the day; the number of the day alone."""
+_OTHER_UNIT, _AS_NUMBER, _HOUR, _IN_NAME, _NO_YEAR, _MONTH, _DAY = 0.8, 0.5, 0.7, 0.4, 0.7, 0.5, 0.4
+"""Weights of a term that satisfies a figure of a query only in part. It is the same number without its unit; the number
+that may be a year, with a separator or a unit; the hour without ":00"; the number in a name, such as 317 in S317; the
+day without its year; the month of the day; the number of the day alone."""
 _WORD = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
 _YEAR = re.compile(r"(?:19|20)\d\d")
@@ -69,7 +71,7 @@ def terms(text: str, lang: Language) -> list[str]:
 
     >>> from cervella.text.language import language
     >>> terms("La caparra è 1.200€, entro il 14/03/2026", language("it"))  # doctest: +NORMALIZE_WHITESPACE
-    ['caparr', 'entro', '=1200', '=1.2', '=eur1200', '=2026-03-14', '=03-14', '=2026-03', '=y2026', '=14', 'marz']
+    ['caparr', 'entro', '=2026-03-14', '=03-14', '=2026-03', '=y2026', '=14', 'marz', '=1200', '=eur1200']
     """
     read = _Figures(text, lang, lang)
     return read.stems + read.offered
@@ -198,7 +200,7 @@ class _Figures:
             self._figure(figure)
         self._minutes_apart()
         for word in self._read.number_words:
-            if word.ordinal:
+            if word.ordinal and self._counts(word):
                 self.offered.append(f"={word.value}°")
                 self._wanted.setdefault(word.start, {})[f"={word.value}°"] = 1.0
 
@@ -232,6 +234,13 @@ class _Figures:
                 wanted.setdefault(value, weight * (_OTHER_UNIT if best else 1.0))
         self._wanted.setdefault(figure.start, {}).update(wanted)
         self._take(figure, tokens, measures)
+
+    def _counts(self, word: NumberWord) -> bool:
+        """Whether an ordinal counts something: "la prima rata" (the first instalment) does, "prima di" (before) not."""
+        after = bisect_left(self._starts, word.end)
+        return (after < len(self._tokens) and self._tokens[after] not in self._read.spoken.stop_words) or int(
+            word.value
+        ) > 2
 
     def _unit_before(self, figure: Quantity) -> str:
         """`h` or `year` if a word for it stands before a figure without a unit: "ore 9" (9 o'clock), "anno 2026".
@@ -301,7 +310,11 @@ class _Figures:
             word = self._tokens[n]
             letters = word.lstrip("0123456789")
             unit = unit or (
-                n not in spelled and letters not in multiples() and letters and bool(senses_of(letters)) and not figure.percent
+                n not in spelled
+                and letters not in multiples()
+                and letters
+                and bool(senses_of(letters))
+                and not figure.percent
             )
             if not unit or letters != word:
                 self._taken.add(n)
@@ -315,7 +328,7 @@ class _Figures:
     def _inside_word(self, figure: Quantity, token: int) -> None:
         """The figure of a name, such as 317 in S317: a query with the number alone finds it."""
         digits = [reading for reading in figure.readings if len(reading.replace(".", "")) >= _FEWEST_DIGITS]
-        found = {f"={reading}": 1.0 if "." in reading else _PART for reading in digits}
+        found = {f"={reading}": 1.0 if "." in reading else _IN_NAME for reading in digits}
         self.offered += found
         self._wanted.setdefault(self._starts[token], {}).update(found)
         self._taken.update(n for n in self._inside(figure.start, figure.end) if self._tokens[n].isdigit())
@@ -408,7 +421,7 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
                 continue
             found[f"={reading}"] = 1.0
             if minutes == "00":
-                found.setdefault(f"={hour}", _PART)
+                found.setdefault(f"={hour}", _HOUR)
         elif reading.count(".") == 1:
             short = plain(Decimal(reading))
             found[f"={reading if '.' not in short else short}"] = 1.0
@@ -420,7 +433,7 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
             found[f"={reading}"] = 1.0
     if figure.negative:
         found = {f"=-{value[1:]}": weight for value, weight in found.items()} | {
-            value: weight * _PART for value, weight in found.items()
+            value: weight * _OTHER_UNIT for value, weight in found.items()
         }
     return found
 
@@ -428,8 +441,10 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
 @lru_cache(maxsize=16)
 def _ordinal_signs(lang: Language) -> re.Pattern[str]:
     """What may follow an ordinal in digits. A full stop makes one only before a word."""
-    signs = [re.escape(sign) + (r" (?=[^\W\d_])" if sign == "." else r"(?![^\W\d_])(?!\s?[CF]\b)")
-             for sign in lang.file("dates.toml")["ordinals"]]
+    signs = [
+        re.escape(sign) + (r" (?=[^\W\d_])" if sign == "." else r"(?![^\W\d_])(?!\s?[CF]\b)")
+        for sign in lang.file("dates.toml")["ordinals"]
+    ]
     return re.compile("|".join(signs) or "(?!)")
 
 

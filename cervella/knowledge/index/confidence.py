@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.text.detection import language_of
 from cervella.text.language import Language
-from cervella.text.terms import asked_terms
+from cervella.text.terms import FIGURE, Wanted, asked_terms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,8 +88,14 @@ def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> 
     known = [one for one in wanted if any(len(index.holders(term)) for term in one)]
     if asked is not lang:
         wanted = [one for one in wanted if one in known or not next(iter(one)).isalpha()]
-    scores, _, _ = index.wanted(known)
-    *_, most = index.wanted(wanted)
+    figures = [one for one in wanted if next(iter(one)).startswith(FIGURE)]
+    scores = index.wanted(wanted)[0] + index.wanted(figures)[0]
+    most = index.wanted(wanted)[2] + index.wanted(figures)[2]
     if not known or not most:
         return 0.0, 1.0
-    return float(scores[places].max()) / most, 1 - len(known) / len(wanted)
+    return float(scores[places].max()) / most, 1 - _count(known) / _count(wanted)
+
+
+def _count(wanted: Sequence[Wanted]) -> int:
+    """The number of words, where a figure counts as two: what is asked with its value is seldom asked by chance."""
+    return sum(1 + next(iter(one)).startswith(FIGURE) for one in wanted)

@@ -222,8 +222,8 @@ class LexicalIndex:
         """
         import numpy as np
 
-        figures = [one for one in wanted if any(term.startswith(FIGURE) for term in one)]
-        stems = [next(iter(one)) for one in wanted if one not in figures]
+        figures = [one for one in wanted if next(iter(one)).startswith(FIGURE)]
+        stems = [next(iter(one)) for one in wanted if not next(iter(one)).startswith(FIGURE)]
         ngrams = [ngram for stem in stems for ngram in ngrams_of(stem)]
         scores, has = self.ngrams.sums(ngrams)
         more, there, highest = self.stems.wanted(figures)
