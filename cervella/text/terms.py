@@ -200,6 +200,11 @@ class _Figures:
             self._figure(figure)
         self._minutes_apart()
         for word in self._read.number_words:
+            hour = word.value if self._says_minutes and word.value.isdigit() and len(word.value) < 3 else ""
+            if hour and word.start not in self._wanted:  # "acht" alone is no figure in German, and in "halb acht" it is
+                times = self._times(word.start, word.end, int(hour))
+                self.offered += times
+                self._wanted[word.start] = dict.fromkeys(times, 1.0)
             if word.ordinal and self._counts(word):
                 self.offered.append(f"={word.value}°")
                 self._wanted.setdefault(word.start, {})[f"={word.value}°"] = 1.0
@@ -216,7 +221,7 @@ class _Figures:
             self._inside_word(figure, part_of)
             return
         values, measures = _values(figure, self._text), _measures(figure)
-        ordinal, times = self._ordinal(figure), self._times(figure)
+        ordinal, times = self._ordinal(figure), self._times_of(figure)
         year, before = self._year(figure), self._unit_before(figure)
         if year:
             wanted = {f"=y{year}": 1.0}
@@ -238,9 +243,8 @@ class _Figures:
     def _counts(self, word: NumberWord) -> bool:
         """Whether an ordinal counts something: "la prima rata" (the first instalment) does, "prima di" (before) not."""
         after = bisect_left(self._starts, word.end)
-        return (after < len(self._tokens) and self._tokens[after] not in self._read.spoken.stop_words) or int(
-            word.value
-        ) > 2
+        counted = after < len(self._tokens) and self._tokens[after] not in self._read.spoken.stop_words
+        return counted or int(word.value) > 2
 
     def _unit_before(self, figure: Quantity) -> str:
         """`h` or `year` if a word for it stands before a figure without a unit: "ore 9" (9 o'clock), "anno 2026".
@@ -265,19 +269,25 @@ class _Figures:
         written = self._text[figure.start : figure.end]
         return [f"={int(written)}°"] if written.isdecimal() and signs.match(self._text, figure.end) else []
 
-    def _times(self, figure: Quantity) -> list[str]:
-        """The times of day that a figure is with the words around it: "nove e un quarto" is 9:15, "halb acht" 7:30."""
-        hour = figure.whole if self._says_minutes else None
-        if hour is None or hour > _HOURS or figure.dimensions - {"time"}:
+    def _times_of(self, figure: Quantity) -> list[str]:
+        hour = figure.whole if self._says_minutes and not figure.dimensions - {"time"} else None
+        return [] if hour is None else self._times(figure.start, figure.end, hour)
+
+    def _times(self, start: int, end: int, hour: int) -> list[str]:
+        """The times of day of an hour with the words around it: "nove e un quarto" is 9:15, "halb acht" is 7:30.
+
+        The hour is `text[start:end]`.
+        """
+        if hour > _HOURS:
             return []
         found = []
         minutes, pattern, _ = _minutes(self._read.spoken, before=True)
-        near = max(0, figure.start - _NEAR)
-        if match := pattern.search(self._folded[near : figure.start]):
+        near = max(0, start - _NEAR)
+        if match := pattern.search(self._folded[near:start]):
             found.append(_time(60 * hour + minutes[match[1]]))
-            self._taken.update(self._inside(near + match.start(), figure.start))
+            self._taken.update(self._inside(near + match.start(), start))
         minutes, pattern, _ = _minutes(self._read.spoken, before=False)
-        if match := pattern.match(self._folded, figure.end):
+        if match := pattern.match(self._folded, end):
             found.append(_time(60 * hour + minutes[match[1]]))
             self._taken.update(self._inside(*match.span()))
         return found
@@ -309,13 +319,8 @@ class _Figures:
         for n in tokens:
             word = self._tokens[n]
             letters = word.lstrip("0123456789")
-            unit = unit or (
-                n not in spelled
-                and letters not in multiples()
-                and letters
-                and bool(senses_of(letters))
-                and not figure.percent
-            )
+            named = bool(letters) and letters not in multiples() and bool(senses_of(letters))
+            unit = unit or (named and n not in spelled and not figure.percent)
             if not unit or letters != word:
                 self._taken.add(n)
             if unit and letters == word:

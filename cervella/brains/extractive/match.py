@@ -45,7 +45,8 @@ class Fit:
     """How much of the question the excerpt and its surroundings contain, 0 to about 1. The rank is not included."""
     score: float
     own: Mapping[str, float]
-    """The question's terms in the excerpt (stems and figures), each with its weight; for a row, also those in the table's header."""
+    """The question's terms in the excerpt (stems and figures), each with its weight; for a row, also those in the
+    table's header."""
     says: bool
     """Whether the excerpt itself contains a term of the question."""
     words: int

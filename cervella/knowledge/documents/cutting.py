@@ -44,7 +44,7 @@ class Cut:
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """For each chunk, the search terms of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
+    """For each chunk, the search terms of its reading, its lead (see `Chunk`), the file's path and its aliases."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
