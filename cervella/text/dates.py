@@ -30,6 +30,8 @@ class FoundDate(NamedTuple):
     month: int
     iso: str = ""
     """The full date; empty where the text has no day or no year, or where no calendar has that day."""
+    year: int | None = None
+    """The year after a month without a day; else None."""
 
 
 class Calendar:
@@ -56,7 +58,7 @@ class Calendar:
                 rf"(?<!\d)(?P<day>\d{{1,2}}){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
                 rf"(?<!\w)(?P<month>{month})\.?{space}(?P<day>\d{{1,2}}){ordinal}{{0,3}}(?![\w/]|[.,:]\d)"
                 rf"(?:,?{space}{between}{year})?",
-                rf"(?<!\w)(?P<month>{_either(self._whole)})(?={space}{between}\d)",
+                rf"(?<!\w)(?P<month>{_either(self._whole)})(?={space}{between}(?:(?P<of>(?:19|20)\d\d)(?!\d)|\d))",
             )
         )
 
@@ -98,7 +100,8 @@ class Calendar:
                     day = int(given["day"]) if given.get("day") else None
                     month = self._numbers[given["month"]]
                     iso = _iso(given.get("year"), month, day)
-                    found[match.start()] = FoundDate(*match.span(), day, month, iso)
+                    of = given.get("of")
+                    found[match.start()] = FoundDate(*match.span(), day, month, iso, int(of) if of else None)
         for pattern in self._numeric if _MAYBE_NUMERIC.search(folded) else ():
             for match in pattern.finditer(folded):
                 day, month = int(match["day"]), int(match["month"])
@@ -113,7 +116,7 @@ class Calendar:
         then needs a day in digits before it.
         """
         given = match.groupdict()
-        if given.get("year"):
+        if given.get("year") or given.get("of"):
             return True
         if match["month"] not in self._whole:
             return False

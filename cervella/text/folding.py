@@ -10,6 +10,7 @@ from itertools import filterfalse
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ′`´", "'"))
 """Turns each character that people type as an apostrophe into `'`, by `str.translate`."""
 _MARKED = re.compile(r"[^\x00-\x5f\x61-\x7f]+")  # not ASCII, or a backtick: all other characters need lower case only
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _WORD = re.compile(r"[^\W_]+")
 _SIGNS = re.compile(r"\.\.\.|[*_()|^$]|\{\w+\}|[^*_()|{}.^$]+|.", re.DOTALL)
 _START, _END = r"(?<!\w)", r"(?!\w)"
@@ -49,6 +50,15 @@ def words(text: str) -> list[str]:
     ['l', 'eta', 'e', '3', '5', 'anni', 'prompt', 'ripresa']
     """
     return _WORD.findall(fold(text))
+
+
+def without_invisible(text: str) -> str:
+    """The text without soft hyphens and zero-width characters, which word processors and web pages leave in words.
+
+    >>> without_invisible("pre\\u00adno\\u200bta")
+    'prenota'
+    """
+    return _INVISIBLE.sub("", text)
 
 
 def is_blank(text: str) -> bool:

@@ -76,7 +76,7 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
 
 def _spans(key: str, lowered: str) -> Iterator[tuple[int, int]]:
     for match in _pattern(key).finditer(lowered):
-        if not lowered[: match.start()][-1:].isalnum():
+        if not lowered[max(0, match.start() - 1) : match.start()].isalnum():
             yield match.span()
 
 
@@ -133,8 +133,8 @@ def _read(tokens: list[_Token], lang: Language) -> Iterator[NumberWord]:
 
 @lru_cache(maxsize=16)
 def _elided(lang: Language) -> Mapping[str, str]:
-    """Number words without their last vowel, as before an apostrophe."""
-    return {word[:-1]: word for word, value in lang.numbers.items() if value >= 20}
+    """Number words without their last vowel, as before an apostrophe: "vent'anni", "un'ora e mezza"."""
+    return {word[:-1]: word for word, value in lang.numbers.items() if value == 1 or value >= 20}
 
 
 def plain(value: Decimal) -> str:

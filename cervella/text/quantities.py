@@ -23,16 +23,16 @@ Senses = tuple[tuple[str, Decimal], ...]
 
 _NUMBER = re.compile(
     r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
-    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
+    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
 )
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
-_BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|US\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|CHF|BRL|US\$|R\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
 _MOST_DIGITS = 30
 """Maximum number of digits of a number. A longer sequence is a code and is only compared as written."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
-_MONEY = frozenset({"eur", "usd", "gbp"})
+MONEY = frozenset({"eur", "usd", "gbp", "chf", "brl"})
 _ALONE = frozenset("hmsgklq€$£")
 """Single characters that are units also with a space before them. Others must follow the figure directly."""
 _RATES = ("yearly", "monthly", "weekly", "daily")
@@ -41,8 +41,8 @@ _PATTERNS = {
     # The names in braces are keys of numbers.toml: the words of all languages.
     "multiple": r"\s?({multiples})\b",
     "percent": r"\s?(?:%|(?:{percent})\b)",
-    "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[^\W\d_]+ (?:celsius|fahrenheit)\b"
-    r"|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
+    "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[cdk]?m[23²³](?!\w)|[^\W\d_]+ (?:celsius|fahrenheit)\b"
+    r"|(?:{compound_units})(?!\w)|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
     "rate": r"\s?(?:/|{per})\s?([^\W\d_]+)",
     "rate_word": r"\s?(?:" + "|".join(f"(?P<{name}>{{{name}}})" for name in _RATES) + r")\b",
     "less": r"\b(?P<unless>(?:{unless}) )?(?:{minus}) $",
@@ -208,12 +208,12 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
             )
     if time := None if negative else _of_the_clock(text, start, end, bare):
         return time
-    if percent := _pattern("percent").match(text, end):
+    bare, after = _with_half(text, end, bare)
+    if percent := _pattern("percent").match(text, after):
         senses = senses_of("%")
         return Quantity(
             start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
         )
-    bare, after = _with_half(text, end, bare)
     multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
     name = multiple.group(1).lower() if multiple else ""
     short = _is_short(name)
@@ -282,11 +282,11 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
     joined: list[Quantity] = []
     for quantity in found:
         last = joined[-1] if joined else None
-        cents = quantity.whole if quantity.senses == senses_of("cent") else None
+        cents = quantity.whole if quantity.senses == senses_of("cent") or _ends(text, quantity) else None
         whole = next((reading for reading in last.bare if reading.isdigit()), "") if last else ""
         if (
             last is None
-            or not (whole and cents in range(100) and last.dimensions & _MONEY)
+            or not (whole and cents in range(100) and last.dimensions & MONEY)
             or last.readings != last.bare
             or not _pattern("cents").fullmatch(text, last.end, quantity.start)
         ):
@@ -295,6 +295,11 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
         value = frozenset({plain(Decimal(f"{whole}.{cents:02}"))})
         joined[-1] = replace(last, end=quantity.end, readings=value, bare=value, rate=quantity.rate)
     return joined
+
+
+def _ends(text: str, figure: Quantity) -> bool:
+    """Whether a number of two digits has no unit and no word after it: the 30 of "sette euro e trenta"."""
+    return not figure.senses and len(next(iter(figure.bare))) == 2 and _NO_UNIT.match(text, figure.end) is not None
 
 
 def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
@@ -332,7 +337,7 @@ def _in_words(
             unsure = unsure and word.value == "1"  # "sei pazienti su dieci"
         parted = following is not None and fold(following.group()) in fractions
         parted = parted and len(word.value) == 1
-        if not parted and not (unsure and (not quantity.senses or word.value == "1")):
+        if not parted and not (unsure and (not quantity.senses or quantity.bare == {"1"})):
             yield quantity
         end = quantity.end
 
@@ -377,7 +382,7 @@ def _readings(token: str) -> frozenset[str]:
     separators = re.sub(r"\d", "", token)
     if not separators:
         return frozenset({plain(Decimal(token))})
-    if not separators.strip(" \u00a0\u202f'’"):  # 12 345 and 12'345
+    if not separators.strip(" \u00a0\u202f\u2009'’"):  # 12 345 and 12'345
         return frozenset({plain(Decimal(re.sub(r"\D", "", token)))})
     if len(set(separators)) > 1:  # 1.234,56 or 1,234.56: the last separator is the decimal one
         whole, _, cents = token.rpartition(separators[-1])

@@ -53,7 +53,8 @@ class ReadText:
         return tuple((start, part) for start, word in found for part in _FOLDED_WORD.findall(word))
 
     @cached_property
-    def _number_words(self) -> list[NumberWord]:
+    def number_words(self) -> list[NumberWord]:
+        """The number words, each number as one, also those that are no figures, such as "una"."""
         return number_words(self.text, self.spoken)
 
     @cached_property
@@ -61,7 +62,7 @@ class ReadText:
         """The dates, and the months beside a day or a year."""
         days = [
             (word.start, word.end, word.value)
-            for word in self._number_words
+            for word in self.number_words
             if word.value.isdigit() and 1 <= int(word.value) <= _LONGEST_MONTH
         ]
         return tuple(read_dates(self.text, self.spoken, days))
@@ -90,7 +91,7 @@ class ReadText:
     def figures(self) -> tuple[Quantity, ...]:
         """The figures in order, also those in dates."""
         dates = [(start, end) for start, end, _ in self.date_spans]
-        return tuple(quantities(self.text, self.spoken, apart=dates, in_words=self._number_words))
+        return tuple(quantities(self.text, self.spoken, apart=dates, in_words=self.number_words))
 
     @cached_property
     def undated(self) -> tuple[Quantity, ...]:

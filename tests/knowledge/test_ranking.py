@@ -77,7 +77,7 @@ def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
 
 def test_how_much_of_a_query_ngrams_say_is_between_nothing_and_all() -> None:
     index = LexicalIndex.of([["fattur"], ["fatturazion", "consum"], ["pan"]])
-    scores, has = index.ngram_shares(["fatturazion"])
+    scores, has = index.ngram_shares([{"fatturazion": 1.0}])
     assert has.tolist() == [pytest.approx(4 / 10), 1.0, 0.0]
     assert 0 == scores[2] < scores[0] < scores[1] < 1
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from cervella.brains.extractive.quotes import Excerpt
+from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
+from cervella.text.terms import Wanted, asked_terms, terms
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """Weights of a stem of the question that occurs in the headings above an excerpt, in the same paragraph, or in the
@@ -43,9 +45,10 @@ class Fit:
     """How much of the question the excerpt and its surroundings contain, 0 to about 1. The rank is not included."""
     score: float
     own: Mapping[str, float]
-    """The question's word stems in the excerpt, each with its weight; for a row, also those in the table's header."""
+    """The question's terms in the excerpt (stems and figures), each with its weight; for a row, also those in the
+    table's header."""
     says: bool
-    """Whether the excerpt itself contains a stem of the question."""
+    """Whether the excerpt itself contains a term of the question."""
     words: int
 
 
@@ -74,21 +77,21 @@ class Question:
             self.asks.add("self")
             found = _of_her(found)
         found = _in_the_state_asked(found, self.asks, lang)
-        stems = list(dict.fromkeys(lang.stems(question)))
+        wanted = {next(iter(one)): one for one in asked_terms(question, lang, language_of(question, lang))}
         if "self" in self.asks:  # her name occurs all over her Constitution
-            stems = [stem for stem in stems if stem not in lang.stems(persona or "")]
-        asked = frozenset(stems)
+            wanted = {term: one for term, one in wanted.items() if term not in lang.stems(persona or "")}
+        asked = frozenset(wanted)
         kept = [one for one in found if not self._is_header(one) or self._names_datum(one, asked, lang)]
         first_of_equals = {excerpt.text: excerpt for excerpt in reversed(kept)}
         found = self.excerpts = list(reversed(first_of_equals.values()))
-        self._stems = [frozenset(lang.stems(excerpt.text)) for excerpt in found]
+        self._stems = [frozenset(terms(excerpt.text, lang)) for excerpt in found]
         above = {text for excerpt in found for text in (excerpt.context, excerpt.header)}
-        cached = {text: frozenset(lang.stems(text)) for text in above}
+        cached = {text: frozenset(terms(text, lang)) for text in above}
         self._contexts = [cached[excerpt.context] | cached[excerpt.header] for excerpt in found]
         self._headers = [cached[excerpt.header] for excerpt in found]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
-        related = {stem: _related(stem, known) for stem in stems}
+        related = {term: _related(one, known) for term, one in wanted.items()}
         self._related = {stem: others for stem, others in related.items() if others}
         light = frozenset(lang.stems(lang.phrases["light"]))
         if light.issuperset(self._related):
@@ -249,14 +252,15 @@ def _rank_priors(found: Sequence[Excerpt]) -> dict[int, float]:
     }
 
 
-def _related(stem: str, known: Collection[str]) -> dict[str, float]:
-    """The stems in `known`, those of the passages, that match a stem of the question, each with its weight.
+def _related(wanted: Wanted, known: Collection[str]) -> dict[str, float]:
+    """The terms in `known`, those of the passages, that match a word or figure of a question, each with its weight.
 
-    They are the stem itself, with weight 1; if no passage contains it, those that begin alike, with a lower weight.
+    They are the terms that satisfy it; if no passage contains one, those that begin like its stem, with a lower weight.
     Empty if there are none.
     """
-    if stem in known:
-        return {stem: 1.0}
+    if found := {term: weight for term, weight in wanted.items() if term in known}:
+        return found
+    stem = next(iter(wanted))
     if len(stem) < 4 or not stem.isalpha():
         return {}
     related = {}

@@ -27,6 +27,7 @@ from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
 from cervella.knowledge.documents.scan import Source
 from cervella.knowledge.documents.workers import FAILURES, Worker
 from cervella.text.language import Language, language
+from cervella.text.terms import terms
 from cervella.types import Redaction
 
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
@@ -47,7 +48,7 @@ class Cut:
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """For each chunk, the stems of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
+    """For each chunk, the search terms of its reading, its lead (see `Chunk`), the file's path and its aliases."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
@@ -81,7 +82,10 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
         reading=reading,
         facts=facts,
         chunks=chunks,
-        stems=tuple(lang.stems("\n".join((names, _indexed_lead(piece.lead), piece.indexed))) for piece in chunks),
+        stems=tuple(
+            [*_known_terms(names, lang), *_known_terms(_indexed_lead(piece.lead), lang), *terms(piece.indexed, lang)]
+            for piece in chunks
+        ),
         plain=why,
     )
 
@@ -146,3 +150,4 @@ def _first_names(aliases: Sequence[str]) -> tuple[str, ...]:
 
 
 _indexed_lead = lru_cache(maxsize=256)(indexed_text)  # the chunks of a section have one lead
+_known_terms = lru_cache(maxsize=256)(terms)

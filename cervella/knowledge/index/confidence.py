@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.text.detection import language_of
-from cervella.text.language import Language, words
+from cervella.text.language import Language
+from cervella.text.terms import FIGURE, Wanted, asked_terms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,12 +82,20 @@ def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> 
     If the query is in another language than the index, missing words count only if they contain a digit or a sign.
     """
     asked = language_of(query, lang)
-    bare = " ".join(word for word in words(query) if word not in asked.stop_words)
-    stems = list(dict.fromkeys(lang.stems(bare)))
-    known = [stem for stem in stems if len(loaded.words.stems.holders(stem))]
+    index = loaded.words.stems
+    foreign = frozenset(lang.stems(" ".join(asked.stop_words))) if asked is not lang else frozenset()
+    wanted = [one for one in asked_terms(query, lang, asked) if foreign.isdisjoint(one)]
+    known = [one for one in wanted if any(len(index.holders(term)) for term in one)]
     if asked is not lang:
-        stems = [stem for stem in stems if stem in known or not stem.isalpha()]
-    most = sum(map(loaded.words.stems.idf, stems))
+        wanted = [one for one in wanted if one in known or not next(iter(one)).isalpha()]
+    figures = [one for one in wanted if next(iter(one)).startswith(FIGURE)]
+    scores = index.wanted(wanted)[0] + index.wanted(figures)[0]
+    most = index.wanted(wanted)[2] + index.wanted(figures)[2]
     if not known or not most:
         return 0.0, 1.0
-    return float(loaded.words.stems.scores(known)[places].max()) / most, 1 - len(known) / len(stems)
+    return float(scores[places].max()) / most, 1 - _count(known) / _count(wanted)
+
+
+def _count(wanted: Sequence[Wanted]) -> int:
+    """The number of words, where a figure counts as two: what is asked with its value is seldom asked by chance."""
+    return sum(1 + next(iter(one)).startswith(FIGURE) for one in wanted)

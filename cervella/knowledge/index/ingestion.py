@@ -28,6 +28,7 @@ from cervella.knowledge.index.words import write_lexical
 from cervella.privacy.redaction import REDACTION_VERSION
 from cervella.protocols import Embedder
 from cervella.text.language import Language
+from cervella.text.terms import TERMS_VERSION
 from cervella.types import IndexReport, Progress, Redaction, SkippedFile
 
 _BATCH = 16  # texts in one call of the embedder
@@ -132,7 +133,7 @@ class Ingestion:
         If it differs from that of the last update, all files are chunked again.
         """
         fingerprint = self._choice.built_with.fingerprint
-        versions = (CHUNKER_VERSION, REDACTION_VERSION, self._roles.fingerprint)
+        versions = (CHUNKER_VERSION, TERMS_VERSION, REDACTION_VERSION, self._roles.fingerprint)
         return repr((*versions, self._language.code, fingerprint, self._local_only.rules))
 
     def write_words(self, plan: Plan, reading: Reading) -> None:

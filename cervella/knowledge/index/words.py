@@ -19,22 +19,27 @@ from typing import TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 from cervella.knowledge.index.manifest import damaged
+from cervella.text.terms import FIGURE, Wanted
 
 if TYPE_CHECKING:
     import numpy as np
 
 _K1, _B = 1.2, 0.75  # the values that Lucene ships
 _NGRAM = 4  # characters
-_FORMAT = "4"  # version of the file format; part of the folder's name
+_FIGURE_NGRAMS = 4
+"""A figure counts as much as this number of n-grams. It has none itself: 12,5 is not similar to 125."""
+_FORMAT = "5"  # version of the file format; part of the folder's name
 _STEMS, _NGRAMS = "stems.npz", "ngrams.npz"
 
 
 def ngrams_of(stem: str) -> list[str]:
-    """All substrings of four characters of a stem, after an underscore was added at either end.
+    """All substrings of four characters of a stem, after an underscore was added at either end; none of a figure.
 
-    >>> ngrams_of("porta"), ngrams_of("è")
-    (['_por', 'port', 'orta', 'rta_'], ['_è_'])
+    >>> ngrams_of("porta"), ngrams_of("è"), ngrams_of("=1250")
+    (['_por', 'port', 'orta', 'rta_'], ['_è_'], [])
     """
+    if stem.startswith(FIGURE):
+        return []
     marked = f"_{stem}_"
     return [marked[n : n + _NGRAM] for n in range(max(1, len(marked) - _NGRAM + 1))]
 
@@ -135,19 +140,34 @@ class Bm25:
 
         It is 0 for a document that has none of the terms.
         """
-        return self._sums(terms)[0]
+        return self.sums(terms)[0]
 
-    def shares(self, terms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Each document's score over the sum of the terms' idf, and the share of the terms that it contains.
+    def wanted(self, wanted: Sequence[Wanted]) -> tuple[np.ndarray, np.ndarray, float]:
+        """Each document's score for words and figures that several terms satisfy: the best of them counts.
 
-        Both are 0 to 1, of shape (size,), float32.
+        Returns the sums of the scores and the numbers of words and figures that the document has, both of shape
+        (size,), float32; and the highest sum that is possible.
         """
         import numpy as np
 
-        scores, has = self._sums(terms)
-        return scores / np.float32(max(sum(map(self.idf, terms)), 1e-6)), has / np.float32(max(len(terms), 1))
+        scores, has, highest = np.zeros(self.size, np.float32), np.zeros(self.size, np.float32), 0.0
+        for one in wanted:
+            known = {term: weight for term, weight in one.items() if term in self.columns}
+            best = np.zeros(self.size, np.float32)
+            for term, weight in known.items():
+                span = self._span(term)
+                places = self.places[span]
+                best[places] = np.maximum(best[places], weight * self.weights[span])
+            scores += best
+            has += best > 0
+            highest += max((weight * self.idf(term) for term, weight in (known or one).items()), default=0.0)
+        return scores, has, highest
 
-    def _sums(self, terms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def sums(self, terms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The BM25 score of every document for these terms, and the number of the terms that it contains.
+
+        Both are of shape (size,), float32.
+        """
         import numpy as np
 
         spans = [self._span(term) for term in terms] or [slice(0, 0)]
@@ -188,13 +208,29 @@ class LexicalIndex:
         occurrences = flat[np.repeat(firsts[ids], many) + steps]
         return cls(Bm25.of(stems, ids, homes, size), Bm25.of(columns, occurrences, np.repeat(homes, many), size))
 
-    def stem_shares(self, stems: Sequence[str]) -> np.ndarray:
-        """Each document's score over the highest score that these stems could reach, 0 to 1, shape (size,)."""
-        return self.stems.shares(list(dict.fromkeys(stems)))[0]
+    def stem_shares(self, wanted: Sequence[Wanted]) -> np.ndarray:
+        """Each document's score over the highest score that this query could reach, 0 to 1, shape (size,)."""
+        import numpy as np
 
-    def ngram_shares(self, stems: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """`Bm25.shares` for the character n-grams of these stems."""
-        return self.ngrams.shares([ngram for stem in dict.fromkeys(stems) for ngram in ngrams_of(stem)])
+        scores, _, highest = self.stems.wanted(wanted)
+        return scores / np.float32(max(highest, 1e-6))
+
+    def ngram_shares(self, wanted: Sequence[Wanted]) -> tuple[np.ndarray, np.ndarray]:
+        """The same for the character n-grams of the query's words, and the share of the n-grams that a document has.
+
+        A figure has no n-grams: it counts as `_FIGURE_NGRAMS` of them, by its terms.
+        """
+        import numpy as np
+
+        figures = [one for one in wanted if next(iter(one)).startswith(FIGURE)]
+        stems = [next(iter(one)) for one in wanted if not next(iter(one)).startswith(FIGURE)]
+        ngrams = [ngram for stem in stems for ngram in ngrams_of(stem)]
+        scores, has = self.ngrams.sums(ngrams)
+        more, there, highest = self.stems.wanted(figures)
+        highest = sum(map(self.ngrams.idf, ngrams)) + _FIGURE_NGRAMS * highest
+        count = len(ngrams) + _FIGURE_NGRAMS * len(figures)
+        shares = (scores + _FIGURE_NGRAMS * more) / np.float32(max(highest, 1e-6))
+        return shares, (has + _FIGURE_NGRAMS * there) / np.float32(max(count, 1))
 
 
 def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:

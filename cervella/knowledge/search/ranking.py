@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.snapshot import Snapshot
+from cervella.text.terms import Wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,15 +125,15 @@ def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
     )
 
 
-def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
-    """The lexical score of each chunk for the stems of a query, and whether the chunk is a result by its words alone.
+def by_words(loaded: Snapshot, wanted: Sequence[Wanted], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
+    """The lexical score of each chunk for the terms of a query, and whether the chunk is a result by its words alone.
 
-    Both arrays have the shape (chunks,). A chunk is a result if it has one of the stems, or enough of their n-grams.
+    Both arrays have the shape (chunks,). A chunk is a result if it has one of the terms, or enough of their n-grams.
     `vectors` is the share of chunks that have a vector, 0 to 1: the fewer have one, the more a word counts.
     """
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
-    whole = loaded.words.stem_shares(stems)
-    ngrams, overlap = loaded.words.ngram_shares(stems)
+    whole = loaded.words.stem_shares(wanted)
+    ngrams, overlap = loaded.words.ngram_shares(wanted)
     return weight * (whole + ngrams), (whole > 0) | (overlap >= _MIN_NGRAMS)
 
 

@@ -32,7 +32,10 @@ from cervella.knowledge.search.ranking import (
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Embedder
+from cervella.text.detection import language_of
+from cervella.text.folding import without_invisible
 from cervella.text.language import DEFAULT_LANGUAGE, language, words
+from cervella.text.terms import asked_terms
 from cervella.types import Filters, Passage, Retrieval
 
 if TYPE_CHECKING:
@@ -102,6 +105,7 @@ class HybridRetriever:
         Raises KnowledgeError for an empty query, ConfigError for a top_k below 1, IndexMissingError,
         IndexMismatchError, IndexDamagedError.
         """
+        query = without_invisible(query)
         if not query.strip():
             raise KnowledgeError("The query is empty.", remedy="Give at least one word.", code="empty_query")
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
@@ -196,7 +200,7 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        lexical, eligible = by_words(loaded, lang.stems(query), vectors=coverage)
+        lexical, eligible = by_words(loaded, asked_terms(query, lang, language_of(query, lang)), vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)

@@ -1,0 +1,44 @@
+"""Notes with figures, and what people ask of them: data/notes/figures.jsonl, by somebody who had not read the rules."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cervella import Agent
+from tests.conftest import DATA
+from tests.fixtures.notes import faults
+
+CASES = [json.loads(line) for line in (DATA / "notes" / "figures.jsonl").read_text(encoding="utf-8").splitlines()]
+LONG_ANSWERS = {"fig-21", "fig-26", "fig-27", "fig-30", "fig-39", "fig-40", "fig-45", "fig-51", "fig-57"}
+"""The right source is quoted first, and then others that a short answer would leave out."""
+
+
+def test_the_cases_of_figures(tmp_path: Path) -> None:
+    found = {
+        case["id"]: faults(case, tmp_path / case["id"], embedder="none") for case in CASES if _made(tmp_path, case)
+    }
+    assert {name for name, some in found.items() if some} == LONG_ANSWERS
+    others = [one for some in found.values() for one in some if ": says" not in one]
+    assert not others
+
+
+def _made(folder: Path, case: dict[str, str]) -> bool:
+    (folder / case["id"]).mkdir()
+    return True
+
+
+def test_an_invoice_is_found_by_its_amount_in_any_spelling(tmp_path: Path) -> None:
+    kb = tmp_path / "kb"
+    kb.mkdir()
+    (kb / "conti.md").write_text("# Conti\n\nIl mutuo è di 1.250.000 €.\n\nIl leasing è di 1 234,50 €.\n", "utf-8")
+    for number in range(12):
+        (kb / f"nota{number}.md").write_text(
+            f"# Nota {number}\n\nSi parla di turni, lavanderia e colazioni.\n", "utf-8"
+        )
+    with Agent(knowledge=kb, index=tmp_path / "index", embedder="none", brain="extractive") as agent:
+        agent.index()
+        for query in ("1250000", "1234,50", "mutuo 1250000 euro", "un milione e duecentocinquantamila"):
+            found = agent.search(query)
+            assert not found.abstain, query
+            assert found.passages[0].path == "conti.md", query
