@@ -11,12 +11,16 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cervella.knowledge.documents.naming import name_of
 from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.documents.series import InSeries, Version, session_order
+from cervella.knowledge.documents.wording import every_language
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.snapshot import Snapshot
+from cervella.text.language import Language
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,13 +52,18 @@ _ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "depr
 A file gets `_ROLE` times the logarithm of its role's weight, loses a penalty for a status other than current, and gets
 up to `_NEWNESS` for its date: the newest file gets all of it, the oldest nothing.
 """
-_ROLE_RATIO = 1.2
-"""If two roles' weights differ by more than this factor, the heavier role wins and the date is ignored."""
-_SCORE_TIE, _RIVALS = 0.5, 10
-"""Files whose scores differ by at most `_SCORE_TIE` count as equal, so the one that is more likely valid comes first.
-
-Only the `_RIVALS` best files are compared.
+_SCORE_TIE = 0.5
+"""Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
+_SAME_SUBJECT, _REPLACED = 0.8, 0.5
+"""If two files have the same subject, the one that is more likely valid also comes first if its score is at least this
+share of the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_SAME_SUBJECT`.
 """
+_SHARED_TITLE = 0.5
+"""Files have the same subject if at least this share of the stems in the shorter title is in the other one."""
+_RIVALS = 10
+"""Only this many of the best files are compared."""
+_LIFT = 1e-3
+"""The least difference between the scores of two files whose order is decided so."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -75,27 +84,88 @@ class FileFacts:
     files: Sequence[FileRow]
     """The files by their number in `file_of`."""
     replaced: Sequence[bool]
-    """For each file, whether the same folder has a later version of it, such as `plan_v2.md` beside `plan.md`."""
+    """For each file, whether another file replaces it: it says so, or it is a later version, as `plan_v2.md` is of
+    `plan.md` in the same folder."""
     roles: Roles
+    places: Sequence[InSeries]
+    """For each file, its place in its series."""
+    language: Language
+    _subjects: dict[int, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def prefers(self, file: int, other: int) -> bool:
         """Whether the file numbered `file` is more likely to be valid today than the one numbered `other`.
 
-        The first difference decides: of version, status, the weight of the role, and date.
+        The first difference decides: which replaces the other, status, date, number in a series, session, weight of the
+        role. A file without a date comes after one with a date.
         """
         one, two = self.files[file], self.files[other]
-        if self.replaced[file] != self.replaced[other]:
-            return self.replaced[other]
+        if (stronger := self._replaces(file, other)) is not None:
+            return stronger
+        if one.date != two.date:
+            return (one.date or "") > (two.date or "")
+        place, rival = self.places[file], self.places[other]
+        if place.series == rival.series and place.numbers != rival.numbers:
+            return place.numbers > rival.numbers
+        sessions = session_order(one.session), session_order(two.session)
+        if _is_same_work(one, two) and None not in sessions and sessions[0] != sessions[1]:
+            return sessions > sessions[::-1]
+        return self.roles.weight(one.role) > self.roles.weight(two.role)
+
+    def _replaces(self, file: int, other: int) -> bool | None:
+        """Whether the file replaces the other one, or is current where the other is not; None if neither does."""
+        one, two = self.files[file], self.files[other]
+        if (one.path in two.successors) != (two.path in one.successors):
+            return one.path in two.successors
+        place, rival = self.places[file], self.places[other]
+        if place.document == rival.document and place.version != rival.version:
+            return place.version > rival.version
         if one.status != two.status and "current" in (one.status, two.status):
             return one.status == "current"
-        ratio = self.roles.weight(one.role) / self.roles.weight(two.role)
-        if not 1 / _ROLE_RATIO < ratio < _ROLE_RATIO:  # a decision of any date precedes research
-            return ratio > 1
-        return (one.date or "") > (two.date or "") > ""
+        return None
+
+    def rises(self, file: int, other: int, score: float, best: float) -> bool:
+        """Whether the file numbered `file` comes before the better-ranked one numbered `other`.
+
+        `score` and `best` are the parts of their scores that depend on the query.
+        """
+        if not self.prefers(file, other):
+            return False
+        if best - score <= _SCORE_TIE:
+            return True
+        share = _REPLACED if self._replaces(file, other) else _SAME_SUBJECT
+        return score >= share * best and self.same_subject(file, other)
+
+    def same_subject(self, file: int, other: int) -> bool:
+        """Whether two files are about one subject: one names the other, their names or their titles are alike."""
+        one, two = self.files[file], self.files[other]
+        if one.path in two.successors or two.path in one.successors:
+            return True
+        if self.places[file].document == self.places[other].document:
+            return True
+        stems, others = self._subject(file), self._subject(other)
+        return len(stems & others) >= _SHARED_TITLE * max(1, min(len(stems), len(others)))
+
+    def _subject(self, file: int) -> frozenset[str]:
+        """The stems of a file's name and title, numbers and words for a document apart."""
+        if file not in self._subjects:
+            row = self.files[file]
+            stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
+            general = self.language.stems(" ".join(every_language("document_words")))
+            self._subjects[file] = frozenset(stem for stem in stems if stem.isalpha()).difference(general)
+        return self._subjects[file]
 
 
-def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
-    """Collect the facts that a search needs about the files of a loaded index. `roles` has the weight of each role."""
+def _is_same_work(one: FileRow, two: FileRow) -> bool:
+    """Whether the session numbers of two files count the same sessions: other folders and projects have their own."""
+    folders = one.path.rpartition("/")[0], two.path.rpartition("/")[0]
+    return folders[0] == folders[1] and one.role == two.role and one.project == two.project
+
+
+def file_facts(loaded: Snapshot, roles: Roles, language: Language) -> FileFacts:
+    """Collect the facts that a search needs about the files of a loaded index.
+
+    `roles` has the weight of each role. `language` is that of the stems.
+    """
     import numpy as np
 
     paths = np.asarray(loaded.paths)
@@ -107,20 +177,25 @@ def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
 
     def prior(file: FileRow, length: int) -> float:
         role = _ROLE * math.log(roles.weight(file.role))
-        new = _NEWNESS * newness.get(file.date or "", 0.5)
+        new = _NEWNESS * newness.get(file.date or "", 0.0)
         return role - _NOT_CURRENT.get(file.status, 0.0) + new - _LENGTH * math.log(length)
 
     each = np.asarray(list(map(prior, files, lengths.tolist())), dtype=np.float32)
-    versions = [roles.version_of(file.path) for file in files]
-    last: dict[str, float] = {}
-    for document, version in versions:
-        last[document] = max(version, last.get(document, version))
+    places = [roles.in_series(file.path) for file in files]
+    last: dict[str, Version] = {}
+    for place in places:
+        last[place.document] = max(place.version, last.get(place.document, place.version))
     return FileFacts(
         file_of=np.repeat(np.arange(len(starts)), lengths),
         prior=np.repeat(each, lengths),
         files=files,
-        replaced=[version < last[document] for document, version in versions],
+        replaced=[
+            bool(file.successors) or place.version < last[place.document]
+            for file, place in zip(files, places, strict=True)
+        ],
         roles=roles,
+        places=places,
+        language=language,
     )
 
 
@@ -196,7 +271,8 @@ def _by_file(scores: np.ndarray, base: FileFacts) -> tuple[np.ndarray, np.ndarra
 def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
     """The scores of the chunks, raised so that the file that is more likely to be valid today comes first.
 
-    A file rises above a better-ranked one if their scores are almost equal and `FileFacts.prefers` decides for it.
+    A file rises above a better-ranked one where `FileFacts.rises` says so. Its other chunks rise as little as needed to
+    stay behind its best one.
     """
     import numpy as np
 
@@ -204,12 +280,19 @@ def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
     if not len(places):
         return scores
     best, files = np.maximum.reduceat(scores[places], starts), base.file_of[places[starts]].tolist()
-    first = np.argsort(-best, kind="stable")[:_RIVALS].tolist()
-    lift = np.zeros(len(best), dtype=scores.dtype)
-    for place, file in enumerate(first):
-        for rival in first[:place]:
-            if best[rival] - best[file] <= _SCORE_TIE and base.prefers(files[file], files[rival]):
-                lift[file] = max(lift[file], best[rival] - best[file] + 1e-3 * (place + 1))
+    by_query = best - base.prior[places[starts]]
+    order: list[int] = []
+    for place in np.argsort(-best, kind="stable")[:_RIVALS].tolist():
+        above = (
+            number
+            for number, rival in enumerate(order)
+            if base.rises(files[place], files[rival], by_query[place], by_query[rival])
+        )
+        order.insert(next(above, len(order)), place)
+    lift, least = np.zeros(len(best), dtype=scores.dtype), -math.inf
+    for place in reversed(order):
+        lift[place] = max(0.0, least + _LIFT - best[place])
+        least = best[place] + lift[place]
     out = scores.copy()
     out[places] += lift[homes]
     return out

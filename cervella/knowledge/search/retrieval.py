@@ -167,7 +167,7 @@ class HybridRetriever:
         if self._loaded is None or not self._storage.is_current(self._loaded.generation):
             self.close()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
-            self._facts = file_facts(self._loaded, self._roles)
+            self._facts = file_facts(self._loaded, self._roles, language(self._language))
             self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
             if not self._warned.issuperset(self._local_only.nearest):
                 self._local_only.warn()
