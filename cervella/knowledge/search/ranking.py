@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.documents.naming import name_of
@@ -54,12 +55,16 @@ up to `_NEWNESS` for its date: the newest file gets all of it, the oldest nothin
 """
 _SCORE_TIE = 0.5
 """Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
-_SAME_SUBJECT, _REPLACED = 0.8, 0.5
-"""If two files have the same subject, the one that is more likely valid also comes first if its score is at least this
-share of the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_SAME_SUBJECT`.
+_TREATS, _REPLACED = 0.7, 0.4
+"""If two files treat the same, the one that is more likely valid also comes first if its score is at least this share of
+the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_TREATS`.
 """
 _SHARED_TITLE = 0.5
-"""Files have the same subject if at least this share of the stems in the shorter title is in the other one."""
+"""Two files treat the same if at least this share of the stems in the shorter title is in the other one."""
+_COVERED, _SHARED = 0.6, 0.9
+"""They also do if a sentence of each has at least `_COVERED` of the query's stems, by idf, and that of the one at least
+`_SHARED` of those in the other one's.
+"""
 _RIVALS = 10
 """Only this many of the best files are compared."""
 _LIFT = 1e-3
@@ -99,7 +104,7 @@ class FileFacts:
         role. A file without a date comes after one with a date.
         """
         one, two = self.files[file], self.files[other]
-        if (stronger := self._replaces(file, other)) is not None:
+        if (stronger := self.replaces(file, other)) is not None:
             return stronger
         if one.date != two.date:
             return (one.date or "") > (two.date or "")
@@ -111,7 +116,7 @@ class FileFacts:
             return sessions > sessions[::-1]
         return self.roles.weight(one.role) > self.roles.weight(two.role)
 
-    def _replaces(self, file: int, other: int) -> bool | None:
+    def replaces(self, file: int, other: int) -> bool | None:
         """Whether the file replaces the other one, or is current where the other is not; None if neither does."""
         one, two = self.files[file], self.files[other]
         if (one.path in two.successors) != (two.path in one.successors):
@@ -123,35 +128,27 @@ class FileFacts:
             return one.status == "current"
         return None
 
-    def rises(self, file: int, other: int, score: float, best: float) -> bool:
-        """Whether the file numbered `file` comes before the better-ranked one numbered `other`.
-
-        `score` and `best` are the parts of their scores that depend on the query.
-        """
-        if not self.prefers(file, other):
-            return False
-        if best - score <= _SCORE_TIE:
-            return True
-        share = _REPLACED if self._replaces(file, other) else _SAME_SUBJECT
-        return score >= share * best and self.same_subject(file, other)
-
     def same_subject(self, file: int, other: int) -> bool:
-        """Whether two files are about one subject: one names the other, their names or their titles are alike."""
+        """Whether two files are about one subject: one supersedes the other, or their names or titles are alike."""
         one, two = self.files[file], self.files[other]
         if one.path in two.successors or two.path in one.successors:
             return True
         if self.places[file].document == self.places[other].document:
             return True
         stems, others = self._subject(file), self._subject(other)
-        return len(stems & others) >= _SHARED_TITLE * max(1, min(len(stems), len(others)))
+        if any(" " in stem for stem in stems & others):
+            return True
+        shorter = min(len({stem for stem in some if " " not in stem}) for some in (stems, others))
+        return len(stems & others) >= _SHARED_TITLE * max(1, shorter)
 
     def _subject(self, file: int) -> frozenset[str]:
-        """The stems of a file's name and title, numbers and words for a document apart."""
+        """The stems of a file's name and title, words for a document apart, and such words with a number: `circol 52`."""
         if file not in self._subjects:
             row = self.files[file]
             stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
-            general = self.language.stems(" ".join(every_language("document_words")))
-            self._subjects[file] = frozenset(stem for stem in stems if stem.isalpha()).difference(general)
+            general = frozenset(self.language.stems(" ".join(every_language("document_words"))))
+            numbered = {f"{a} {b}" for a, b in pairwise(stems) if a in general and b.isdigit() and len(b) < len("2026")}
+            self._subjects[file] = frozenset(stem for stem in stems if stem.isalpha()) - general | numbered
         return self._subjects[file]
 
 
@@ -268,31 +265,100 @@ def _by_file(scores: np.ndarray, base: FileFacts) -> tuple[np.ndarray, np.ndarra
     return places, np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(places)])), starts
 
 
-def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    """A file among the best ones of a query."""
+
+    file: int
+    """Its number in `FileFacts`."""
+    chunk: int
+    """The position of its best chunk."""
+    best: float
+    """The score of that chunk."""
+    by_query: float
+    """The part of that score that depends on the query."""
+
+
+class _Order:
+    """Decides the order of two files for one query."""
+
+    def __init__(self, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> None:
+        self._loaded = loaded
+        self._base = base
+        self._idf = {stem: loaded.words.stems.idf(stem) for stem in stems if len(loaded.words.stems.holders(stem))}
+        self._sentences: dict[int, list[frozenset[str]]] = {}
+
+    def rises(self, one: _Ranked, other: _Ranked) -> bool:
+        """Whether a file comes before a better-ranked one: it is more likely valid, and treats the same."""
+        if not self._base.prefers(one.file, other.file):
+            return False
+        if other.by_query - one.by_query <= _SCORE_TIE:
+            return True
+        share = _REPLACED if self._base.replaces(one.file, other.file) else _TREATS
+        if one.by_query < share * other.by_query or self._is_asked_for(other, one):
+            return False
+        return self._base.same_subject(one.file, other.file) or self._say_the_same(one, other)
+
+    def _is_asked_for(self, one: _Ranked, other: _Ranked) -> bool:
+        """Whether the query has a number, such as a year, that only the first of the two files has."""
+        holders = (self._loaded.words.stems.holders(stem) for stem in self._idf if not stem.isalpha())
+        return any(_has(some, one.chunk) and not _has(some, other.chunk) for some in holders)
+
+    def _say_the_same(self, one: _Ranked, other: _Ranked) -> bool:
+        """Whether a sentence of each file has most of the query, and that of the first file what the other one has."""
+        enough = _COVERED * sum(self._idf.values())
+        fullest = max(self._in_sentences(other.chunk), key=self._sum, default=frozenset[str]())
+        if not 0 < enough <= self._sum(fullest):
+            return False
+        return any(
+            self._sum(said) >= enough and self._sum(said & fullest) >= _SHARED * self._sum(fullest)
+            for said in self._in_sentences(one.chunk)
+        )
+
+    def _in_sentences(self, chunk: int) -> list[frozenset[str]]:
+        """The query's stems in each sentence of a chunk."""
+        if chunk not in self._sentences:
+            lang, reading = self._base.language, self._loaded.reading(range(chunk, chunk + 1))
+            said = (line[start:end] for line in reading.split("\n") for start, end in lang.sentences(line))
+            self._sentences[chunk] = [frozenset(lang.stems(one)) & self._idf.keys() for one in said]
+        return self._sentences[chunk]
+
+    def _sum(self, stems: Set[str]) -> float:
+        return sum(self._idf[stem] for stem in stems)
+
+
+def _has(places: np.ndarray, place: int) -> bool:
+    at = int(places.searchsorted(place))
+    return at < len(places) and int(places[at]) == place
+
+
+def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> np.ndarray:
     """The scores of the chunks, raised so that the file that is more likely to be valid today comes first.
 
-    A file rises above a better-ranked one where `FileFacts.rises` says so. Its other chunks rise as little as needed to
-    stay behind its best one.
+    `stems` are those of the query. All chunks of a file rise by as much as its best one.
     """
     import numpy as np
 
     places, homes, starts = _by_file(scores, base)
     if not len(places):
         return scores
-    best, files = np.maximum.reduceat(scores[places], starts), base.file_of[places[starts]].tolist()
-    by_query = best - base.prior[places[starts]]
-    order: list[int] = []
-    for place in np.argsort(-best, kind="stable")[:_RIVALS].tolist():
-        above = (
-            number
-            for number, rival in enumerate(order)
-            if base.rises(files[place], files[rival], by_query[place], by_query[rival])
+    best = np.maximum.reduceat(scores[places], starts)
+    decided, order = _Order(loaded, base, stems), list[tuple[int, _Ranked]]()
+    for number in np.argsort(-best, kind="stable")[:_RIVALS].tolist():
+        own = places[homes == number]
+        chunk = int(own[np.argmax(scores[own])])
+        one = _Ranked(
+            file=int(base.file_of[chunk]),
+            chunk=chunk,
+            best=float(best[number]),
+            by_query=float(best[number] - base.prior[chunk]),
         )
-        order.insert(next(above, len(order)), place)
+        above = (place for place, (_, rival) in enumerate(order) if decided.rises(one, rival))
+        order.insert(next(above, len(order)), (number, one))
     lift, least = np.zeros(len(best), dtype=scores.dtype), -math.inf
-    for place in reversed(order):
-        lift[place] = max(0.0, least + _LIFT - best[place])
-        least = best[place] + lift[place]
+    for number, one in reversed(order):
+        lift[number] = max(0.0, least + _LIFT - one.best)
+        least = one.best + float(lift[number])
     out = scores.copy()
     out[places] += lift[homes]
     return out
