@@ -15,8 +15,9 @@ from functools import lru_cache
 
 from cervella.brains.extractive.match import Fit, Question
 from cervella.brains.extractive.quotes import Excerpt, excerpts, quote
+from cervella.text.folding import words
 from cervella.text.language import Language, fold, language_in
-from cervella.types import BrainEvent, Completion, Finished, Location, Prompt, TextDelta
+from cervella.types import BrainEvent, Completion, Finished, Location, Passage, Prompt, TextDelta
 
 _WORDS, _WORDS_SURE = 130, 100
 """Approximate words of an answer; the second number is for an answer that is sure (see `_SURE`)."""
@@ -31,6 +32,9 @@ _ENOUGH = 0.35
 """No further excerpt is quoted if the next one is worth less than this share of the first one."""
 _ANNOUNCED = 3
 """Maximum items, rows or lines that are shown after a quoted sentence that announces them (it ends with a colon)."""
+_SAME_WORDS, _SAME_NAME = 0.6, 0.5
+"""Two excerpts state the same thing if, figures apart, they share at least `_SAME_WORDS` of the words of the shorter one,
+and their documents' names and titles share more than `_SAME_NAME`, or as much if their roles differ."""
 _SAME_GROUP, _SPREAD, _COVERED = 0.16, 0.8, 0.35
 """Bonus for an excerpt of a paragraph, list or table of which a part is already quoted; penalty for each `_WORDS` words
 already quoted from the same passage; penalty for stems that the quoted excerpts contain already."""
@@ -99,6 +103,8 @@ def _versions(fits: list[Fit], group: Sequence[Excerpt], lang: Language) -> Iter
 
 def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Excerpt]]) -> list[Fit]:
     left, most = _eligible(question)
+    if "past" not in question.asks:
+        left = [fit for fit in left if not any(_replaces(other.excerpt, fit.excerpt) for other in left)]
     chosen: list[Fit] = []
     covered: set[str] = set()
     opened: set[tuple[str, int]] = set()
@@ -174,6 +180,37 @@ def _same(one: Excerpt, other: Excerpt) -> bool:
     """Whether two excerpts have nearly the same words, so that only one of them is quoted."""
     a, b = _words(one.text), _words(other.text)
     return len(a & b) > 0.8 * max(len(a), len(b))
+
+
+def _replaces(one: Excerpt, other: Excerpt) -> bool:
+    """Whether an excerpt states with other figures what a lower-ranked and not newer document of its name states.
+
+    The retriever ranks the document that holds today first, so the other one's figures are those of before.
+    """
+    if one.rank >= other.rank or one.passage.path == other.passage.path:
+        return False
+    if (one.passage.date or "") < (other.passage.date or ""):
+        return False
+    (said, figures), (rival, others) = _stated(one.text), _stated(other.text)
+    if figures <= others or others <= figures or len(said & rival) < _SAME_WORDS * max(2, min(len(said), len(rival))):
+        return False
+    name, rival_name = _name(one.passage), _name(other.passage)
+    shared, half = len(name & rival_name), _SAME_NAME * min(len(name), len(rival_name))
+    # A decision and a study of one subject have other names; two price lists whose names differ are of two houses.
+    return name == rival_name or shared > half or (one.passage.role != other.passage.role and shared == half > 0)
+
+
+@lru_cache(maxsize=4_096)
+def _stated(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of a text that have at least three letters, and its figures."""
+    said = words(text)
+    figures = frozenset(word for word in said if any(map(str.isdigit, word)))
+    return frozenset(word for word in said if len(word) > 2) - figures, figures
+
+
+def _name(passage: Passage) -> frozenset[str]:
+    title = passage.lead.split("\n", 1)[0]
+    return _stated(f"{passage.path.rsplit('/', 1)[-1].rsplit('.', 1)[0]} {title}")[0]
 
 
 @lru_cache(maxsize=4_096)

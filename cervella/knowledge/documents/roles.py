@@ -14,12 +14,16 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from cervella.knowledge.documents.dating import date_of
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.metadata import metadata_of, shown_text
 from cervella.knowledge.documents.reading import Reading
+from cervella.knowledge.documents.replacing import Replacing, links_a_document, replacing_of
+from cervella.knowledge.documents.series import InSeries, in_series
 from cervella.knowledge.documents.vocabulary import every_language, key_of
 from cervella.process.files import read_packaged
+from cervella.text.folding import fold_in_place
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
@@ -27,7 +31,6 @@ from cervella.types.filters import path_matches
 ROLES_VERSION = "6"
 """Version of the rules. If it changes, the next update describes all documents again."""
 
-_DATED_LINES, _DATED_CHARACTERS = 40, 700  # the first lines and characters that are searched for a date
 _STATED: tuple[Status, ...] = ("superseded", "deprecated", "archived", "draft")
 _SHORTEST_CAPITALS = 4  # letters of a word that states a status in capitals in a heading: `NO` is too short
 _HEAD_LINES = 12  # non-blank lines that are searched for a status
@@ -60,6 +63,9 @@ class DocumentFacts:
     meta: Mapping[str, Value] = field(default_factory=dict)
     """The fields that no other attribute contains, by their names as written."""
     links: tuple[str, ...] = ()
+    supersedes: tuple[str, ...] = ()
+    """The documents that this one says it supersedes, as it writes them. See `Replacing`."""
+    superseded_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +99,12 @@ class Roles:
     """Patterns for the start of a line near the top, with the status that it states."""
     capitals: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
     """Patterns for words in capitals in a heading, with the status that they state."""
-    drafts: re.Pattern[str] = field(repr=False)
-    """Finds the version in a folded file name: a number such as `v2`, in the group `number`, or a word for a draft."""
+    superseded_words: tuple[str, ...] = field(repr=False)
+    """How a line says that another document supersedes this one, folded."""
+    draft_words: tuple[str, ...] = field(repr=False)
+    """Words in a folded file name that make it a draft."""
+    final_words: tuple[str, ...] = field(repr=False)
+    """Words in a folded file name that make it the final version."""
 
     @classmethod
     def of(cls, own: Mapping[str, Any] | None = None) -> Roles:
@@ -124,7 +134,9 @@ class Roles:
             titles=titles,
             openings=tuple((re.compile(rf"{begun}(?:{_either(some)})\b"), status) for some, status in words),
             capitals=tuple((_capitals(some), status) for some, status in words),
-            drafts=re.compile(rf"(?<![^\W_])(?:v(?P<number>\d{{1,2}}(?:[._]\d{{1,2}})?)|{_either(drafts)})(?![^\W_])"),
+            superseded_words=replaced,
+            draft_words=drafts,
+            final_words=every_language("final_words"),
         )
 
     def weight(self, role: str | None) -> float:
@@ -132,17 +144,9 @@ class Roles:
         known = self.by_name.get(role or "")
         return known.weight if known else 1.0
 
-    def version_of(self, path: str) -> tuple[str, float]:
-        """The path of a document without its version, and the version as a number.
-
-        The path is equal for all versions of one document. The number is -1.0 for a draft, 1.0 if the file name has no
-        version.
-        """
-        folder, _, name = fold(path.removesuffix(".md")).rpartition("/")
-        numbers = [one["number"] for one in self.drafts.finditer(name)]
-        found = [float(number.replace("_", ".")) if number else -1.0 for number in numbers]
-        bare = _NOT_A_WORD.sub(" ", _NAME_DATE.sub("", self.drafts.sub(" ", name))).strip()
-        return f"{folder}/{bare}", min(found, default=1.0)
+    def in_series(self, path: str) -> InSeries:
+        """The place of a document in its series, by its file name."""
+        return in_series(path, self.draft_words, self.final_words)
 
     def role_of(self, path: str, title: str) -> str | None:
         """The role of a document by its path, else by the first words of its title.
@@ -156,16 +160,19 @@ class Roles:
             named = next((role for word, role in self.titles if re.match(rf"{re.escape(word)}\b", words)), None)
         return named or ("archive" if self._is_archived(folded) else None)
 
-    def status_of(self, path: str, document: Document) -> Status:
+    def status_of(self, path: str, document: Document, replacing: Replacing) -> Status:
         """The status of a document: by the globs in `deprecated`, else by its header and first lines.
 
         If neither gives a status, it is `archived` for a path that a glob in `archived` matches, else `current`.
+        `replacing` is what the document says about others.
         """
         folded = fold(path)
         if any(_matches(folded, glob) for glob in self.deprecated):
             return "deprecated"
-        stated = _status(document)[0] or self._stated(document)
-        return stated or ("archived" if self._is_archived(folded) else "current")
+        stated = _status(document)[0]
+        if stated is None and replacing.is_superseded:
+            return "superseded"
+        return stated or self._stated(document) or ("archived" if self._is_archived(folded) else "current")
 
     def _is_archived(self, folded: str) -> bool:
         return any(_matches(folded, glob) for glob in self.archived)
@@ -178,8 +185,11 @@ class Roles:
                 continue
             plain = _plain(line)
             for opening, status in self.openings:
-                if opening.match(plain):
+                # Things are replaced too: a line that names no document is resolved with the others of the index.
+                if opening.match(plain) and (status != "superseded" or links_a_document(line)):
                     return status
+            if _superseded_line().match(fold_in_place(line)):
+                return "superseded"
             for capitals, status in self.capitals:
                 if line.startswith("#") and capitals.search(line):
                     return status
@@ -209,6 +219,14 @@ def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
         titles=(*own.get("titles", ()), *shipped.get("titles", ())),
         weight=values.get("weight", 1.0),
     )
+
+
+@lru_cache(maxsize=1)
+def _superseded_line() -> re.Pattern[str]:
+    """A folded line that says that this document is superseded, and nothing else: `Documento superato.`"""
+    begun = "|".join(fold(one) for one in every_language("openings"))
+    stems = "|".join(map(re.escape, every_language("superseded")))
+    return re.compile(rf"[\W_]*(?:(?:{begun})[\W_]+){{0,6}}(?:{stems})\w{{0,4}}[\W_]*$")
 
 
 def _either(words: Sequence[str]) -> str:
@@ -248,17 +266,20 @@ def facts_of(
     date, dated_by = _stated_date(document, language)
     understood = (_status(document)[1], dated_by, *every_language("project_keys"))
     about = metadata_of(document.front, reading, understood)
+    replacing = replacing_of(document, roles.superseded_words)
     return DocumentFacts(
         title=document.title,
         role=roles.role_of(path, document.title),
         project=_project(path, document),
-        date=date or _date(path, document, language),
+        date=date or date_of(path, document, language),
         session=_session(path, document),
-        status=roles.status_of(path, document),
+        status=roles.status_of(path, document, replacing),
         aliases=about.aliases,
         tags=about.tags,
         meta=about.meta,
         links=about.links,
+        supersedes=replacing.supersedes,
+        superseded_by=replacing.superseded_by,
     )
 
 
@@ -324,27 +345,6 @@ def _stated_date(document: Document, own: Language) -> tuple[str | None, str]:
             if date := next((date for one in languages if (date := one.find_date(text))), None):
                 return date, named[name]
     return None, ""
-
-
-def _date(path: str, document: Document, language: Language) -> str | None:
-    """The date in a document's first lines or in its name."""
-    name = path.rsplit("/", 1)[-1]
-    # A date in prose is less certain than one under a key or in the name: the first lines are searched last. A key in a
-    # list or table may be of something else than the document, and comes after the name.
-    head = "\n".join(document.body[document.front.lines :][:_DATED_LINES])[:_DATED_CHARACTERS]
-    rows = [(bool(row["item"]), row["value"]) for row in _dated().finditer(fold(head))]
-    plain, listed = ([value for item, value in rows if item is within] for within in (False, True))
-    texts = (*plain, name, *listed, head)
-    return next((date for text in texts if (date := language.find_date(text))), None)
-
-
-@lru_cache(maxsize=1)
-def _dated() -> re.Pattern[str]:
-    """A line with a key of a date, in a list or table where `item` matches."""
-    kinds = ("date_keys", "updated_keys", "created_keys")
-    keys = (key for kind in kinds for key in every_language(kind))
-    names = "|".join(sorted(map(re.escape, keys), key=len, reverse=True))
-    return re.compile(rf"(?m)^[ \t>]*+(?P<item>[-*+|] ?)?[^\w\n]*+(?:{names})[*_ \t]*[:|](?P<value>.*)")
 
 
 def _session(path: str, document: Document) -> str | None:

@@ -208,6 +208,9 @@ class Ingestion:
             aliases=facts.aliases,
             meta=facts.meta,
             links=facts.links,
+            session=facts.session,
+            supersedes=facts.supersedes,
+            superseded_by=facts.superseded_by,
             local_only=self._local_only.covers(source.path)
             or not self._marked.isdisjoint((source.path, source.sha256)),
         )

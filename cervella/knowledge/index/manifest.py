@@ -8,7 +8,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from cervella.knowledge.documents.chunking import Chunk
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.embedders.registry import BuiltWith
+from cervella.knowledge.index.supersession import successors
 from cervella.process.forks import ForkLock, unforked
 from cervella.types import Status
 
@@ -24,8 +25,8 @@ SCHEMA_VERSION = 4
 FILE_NAME = "manifest.sqlite"
 
 # A file's text is stored once; a chunk is a range of its lines. `reading` is what is read in them, NULL if that is the
-# text; a chunk is a range of its characters. `about` has tags, aliases, meta and links as JSON. `stems` lists the stems
-# of each chunk, one per line.
+# text; a chunk is a range of its characters. `about` has the fields of `_ABOUT` as JSON. `stems` lists the stems of
+# each chunk, one per line.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -42,7 +43,7 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
 _FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
-_ABOUT = ("tags", "aliases", "meta", "links")
+_ABOUT = ("tags", "aliases", "meta", "links", "session", "supersedes", "superseded_by")
 _CHUNK_COLUMNS = (
     *("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead"),
     *("reading_start", "reading_end"),
@@ -69,6 +70,11 @@ class FileRow:
     aliases: tuple[str, ...] = ()
     meta: Mapping[str, Value] = field(default_factory=dict)
     links: tuple[str, ...] = ()
+    session: str | None = None
+    supersedes: tuple[str, ...] = ()
+    superseded_by: tuple[str, ...] = ()
+    successors: tuple[str, ...] = ()
+    """The paths of the files that supersede this one. It is not stored: what the other files say decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +218,13 @@ class Manifest:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def files(self) -> dict[str, FileRow]:
+        """The files by path, in its order. A file that another one supersedes has the status `superseded`."""
         rows = self._rows(f"SELECT {', '.join(_FILE_COLUMNS)}, about FROM files ORDER BY path")
-        return {row.path: row for row in map(_file_row, rows)}
+        files = {row.path: row for row in map(_file_row, rows)}
+        for path, others in successors(files).items():
+            status: Status = "superseded" if files[path].status == "current" else files[path].status
+            files[path] = replace(files[path], status=status, successors=others)
+        return files
 
     def replace_file(
         self,

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cervella.knowledge.documents.naming import name_of
 from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.documents.series import InSeries, Version, session_order
+from cervella.knowledge.documents.vocabulary import every_language
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.snapshot import Snapshot
+from cervella.text.language import Language
 from cervella.text.terms import Wanted
 
 if TYPE_CHECKING:
@@ -49,13 +54,22 @@ _ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "depr
 A file gets `_ROLE` times the logarithm of its role's weight, loses a penalty for a status other than current, and gets
 up to `_NEWNESS` for its date: the newest file gets all of it, the oldest nothing.
 """
-_ROLE_RATIO = 1.2
-"""If two roles' weights differ by more than this factor, the heavier role wins and the date is ignored."""
-_SCORE_TIE, _RIVALS = 0.5, 10
-"""Files whose scores differ by at most `_SCORE_TIE` count as equal, so the one that is more likely valid comes first.
-
-Only the `_RIVALS` best files are compared.
+_SCORE_TIE = 0.5
+"""Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
+_TREATS, _REPLACED = 0.7, 0.4
+"""If two files treat the same, the one that is more likely valid also comes first if its score is at least this share of
+the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_TREATS`.
 """
+_SHARED_TITLE = 0.5
+"""Two files treat the same if at least this share of the stems in the shorter title is in the other one."""
+_COVERED, _SHARED = 0.6, 0.9
+"""They also do if a sentence of each has at least `_COVERED` of the query's stems, by idf, and that of the one at least
+`_SHARED` of those in the other one's.
+"""
+_RIVALS = 10
+"""Only this many of the best files are compared."""
+_LIFT = 1e-3
+"""The least difference between the scores of two files whose order is decided so."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -76,27 +90,80 @@ class FileFacts:
     files: Sequence[FileRow]
     """The files by their number in `file_of`."""
     replaced: Sequence[bool]
-    """For each file, whether the same folder has a later version of it, such as `plan_v2.md` beside `plan.md`."""
+    """For each file, whether another file replaces it: it says so, or it is a later version, as `plan_v2.md` is of
+    `plan.md` in the same folder."""
     roles: Roles
+    places: Sequence[InSeries]
+    """For each file, its place in its series."""
+    language: Language
+    _subjects: dict[int, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def prefers(self, file: int, other: int) -> bool:
         """Whether the file numbered `file` is more likely to be valid today than the one numbered `other`.
 
-        The first difference decides: of version, status, the weight of the role, and date.
+        The first difference decides: which replaces the other, status, date, number in a series, session, weight of the
+        role. A file without a date comes after one with a date.
         """
         one, two = self.files[file], self.files[other]
-        if self.replaced[file] != self.replaced[other]:
-            return self.replaced[other]
+        if (stronger := self.replaces(file, other)) is not None:
+            return stronger
+        if one.date != two.date:
+            return (one.date or "") > (two.date or "")
+        place, rival = self.places[file], self.places[other]
+        if place.series == rival.series and place.numbers != rival.numbers:
+            return place.numbers > rival.numbers
+        sessions = session_order(one.session), session_order(two.session)
+        if _is_same_work(one, two) and None not in sessions and sessions[0] != sessions[1]:
+            return sessions > sessions[::-1]
+        return self.roles.weight(one.role) > self.roles.weight(two.role)
+
+    def replaces(self, file: int, other: int) -> bool | None:
+        """Whether the file replaces the other one, or is current where the other is not; None if neither does."""
+        one, two = self.files[file], self.files[other]
+        if (one.path in two.successors) != (two.path in one.successors):
+            return one.path in two.successors
+        place, rival = self.places[file], self.places[other]
+        if place.document == rival.document and place.version != rival.version:
+            return place.version > rival.version
         if one.status != two.status and "current" in (one.status, two.status):
             return one.status == "current"
-        ratio = self.roles.weight(one.role) / self.roles.weight(two.role)
-        if not 1 / _ROLE_RATIO < ratio < _ROLE_RATIO:  # a decision of any date precedes research
-            return ratio > 1
-        return (one.date or "") > (two.date or "") > ""
+        return None
+
+    def same_subject(self, file: int, other: int) -> bool:
+        """Whether two files are about one subject: one supersedes the other, or their names or titles are alike."""
+        one, two = self.files[file], self.files[other]
+        if one.path in two.successors or two.path in one.successors:
+            return True
+        if self.places[file].document == self.places[other].document:
+            return True
+        stems, others = self._subject(file), self._subject(other)
+        if any(" " in stem for stem in stems & others):
+            return True
+        shorter = min(len({stem for stem in some if " " not in stem}) for some in (stems, others))
+        return len(stems & others) >= _SHARED_TITLE * max(1, shorter)
+
+    def _subject(self, file: int) -> frozenset[str]:
+        """The stems of a file's name and title, words for a document apart, and such words with a number: `circol 52`."""
+        if file not in self._subjects:
+            row = self.files[file]
+            stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
+            general = frozenset(self.language.stems(" ".join(every_language("document_words"))))
+            numbered = {f"{a} {b}" for a, b in pairwise(stems) if a in general and b.isdigit() and len(b) < len("2026")}
+            self._subjects[file] = frozenset(stem for stem in stems if stem.isalpha()) - general | numbered
+        return self._subjects[file]
 
 
-def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
-    """Collect the facts that a search needs about the files of a loaded index. `roles` has the weight of each role."""
+def _is_same_work(one: FileRow, two: FileRow) -> bool:
+    """Whether the session numbers of two files count the same sessions: other folders and projects have their own."""
+    folders = one.path.rpartition("/")[0], two.path.rpartition("/")[0]
+    return folders[0] == folders[1] and one.role == two.role and one.project == two.project
+
+
+def file_facts(loaded: Snapshot, roles: Roles, language: Language) -> FileFacts:
+    """Collect the facts that a search needs about the files of a loaded index.
+
+    `roles` has the weight of each role. `language` is that of the stems.
+    """
     import numpy as np
 
     paths = np.asarray(loaded.paths)
@@ -108,20 +175,25 @@ def file_facts(loaded: Snapshot, roles: Roles) -> FileFacts:
 
     def prior(file: FileRow, length: int) -> float:
         role = _ROLE * math.log(roles.weight(file.role))
-        new = _NEWNESS * newness.get(file.date or "", 0.5)
+        new = _NEWNESS * newness.get(file.date or "", 0.0)
         return role - _NOT_CURRENT.get(file.status, 0.0) + new - _LENGTH * math.log(length)
 
     each = np.asarray(list(map(prior, files, lengths.tolist())), dtype=np.float32)
-    versions = [roles.version_of(file.path) for file in files]
-    last: dict[str, float] = {}
-    for document, version in versions:
-        last[document] = max(version, last.get(document, version))
+    places = [roles.in_series(file.path) for file in files]
+    last: dict[str, Version] = {}
+    for place in places:
+        last[place.document] = max(place.version, last.get(place.document, place.version))
     return FileFacts(
         file_of=np.repeat(np.arange(len(starts)), lengths),
         prior=np.repeat(each, lengths),
         files=files,
-        replaced=[version < last[document] for document, version in versions],
+        replaced=[
+            bool(file.successors) or place.version < last[place.document]
+            for file, place in zip(files, places, strict=True)
+        ],
         roles=roles,
+        places=places,
+        language=language,
     )
 
 
@@ -194,23 +266,100 @@ def _by_file(scores: np.ndarray, base: FileFacts) -> tuple[np.ndarray, np.ndarra
     return places, np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(places)])), starts
 
 
-def current_first(scores: np.ndarray, base: FileFacts) -> np.ndarray:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ranked:
+    """A file among the best ones of a query."""
+
+    file: int
+    """Its number in `FileFacts`."""
+    chunk: int
+    """The position of its best chunk."""
+    best: float
+    """The score of that chunk."""
+    by_query: float
+    """The part of that score that depends on the query."""
+
+
+class _Order:
+    """Decides the order of two files for one query."""
+
+    def __init__(self, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> None:
+        self._loaded = loaded
+        self._base = base
+        self._idf = {stem: loaded.words.stems.idf(stem) for stem in stems if len(loaded.words.stems.holders(stem))}
+        self._sentences: dict[int, list[frozenset[str]]] = {}
+
+    def rises(self, one: _Ranked, other: _Ranked) -> bool:
+        """Whether a file comes before a better-ranked one: it is more likely valid, and treats the same."""
+        if not self._base.prefers(one.file, other.file):
+            return False
+        if other.by_query - one.by_query <= _SCORE_TIE:
+            return True
+        share = _REPLACED if self._base.replaces(one.file, other.file) else _TREATS
+        if one.by_query < share * other.by_query or self._is_asked_for(other, one):
+            return False
+        return self._base.same_subject(one.file, other.file) or self._say_the_same(one, other)
+
+    def _is_asked_for(self, one: _Ranked, other: _Ranked) -> bool:
+        """Whether the query has a number, such as a year, that only the first of the two files has."""
+        holders = (self._loaded.words.stems.holders(stem) for stem in self._idf if not stem.isalpha())
+        return any(_has(some, one.chunk) and not _has(some, other.chunk) for some in holders)
+
+    def _say_the_same(self, one: _Ranked, other: _Ranked) -> bool:
+        """Whether a sentence of each file has most of the query, and that of the first file what the other one has."""
+        enough = _COVERED * sum(self._idf.values())
+        fullest = max(self._in_sentences(other.chunk), key=self._sum, default=frozenset[str]())
+        if not 0 < enough <= self._sum(fullest):
+            return False
+        return any(
+            self._sum(said) >= enough and self._sum(said & fullest) >= _SHARED * self._sum(fullest)
+            for said in self._in_sentences(one.chunk)
+        )
+
+    def _in_sentences(self, chunk: int) -> list[frozenset[str]]:
+        """The query's stems in each sentence of a chunk."""
+        if chunk not in self._sentences:
+            lang, reading = self._base.language, self._loaded.reading(range(chunk, chunk + 1))
+            said = (line[start:end] for line in reading.split("\n") for start, end in lang.sentences(line))
+            self._sentences[chunk] = [frozenset(lang.stems(one)) & self._idf.keys() for one in said]
+        return self._sentences[chunk]
+
+    def _sum(self, stems: Set[str]) -> float:
+        return sum(self._idf[stem] for stem in stems)
+
+
+def _has(places: np.ndarray, place: int) -> bool:
+    at = int(places.searchsorted(place))
+    return at < len(places) and int(places[at]) == place
+
+
+def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> np.ndarray:
     """The scores of the chunks, raised so that the file that is more likely to be valid today comes first.
 
-    A file rises above a better-ranked one if their scores are almost equal and `FileFacts.prefers` decides for it.
+    `stems` are those of the query. All chunks of a file rise by as much as its best one.
     """
     import numpy as np
 
     places, homes, starts = _by_file(scores, base)
     if not len(places):
         return scores
-    best, files = np.maximum.reduceat(scores[places], starts), base.file_of[places[starts]].tolist()
-    first = np.argsort(-best, kind="stable")[:_RIVALS].tolist()
-    lift = np.zeros(len(best), dtype=scores.dtype)
-    for place, file in enumerate(first):
-        for rival in first[:place]:
-            if best[rival] - best[file] <= _SCORE_TIE and base.prefers(files[file], files[rival]):
-                lift[file] = max(lift[file], best[rival] - best[file] + 1e-3 * (place + 1))
+    best = np.maximum.reduceat(scores[places], starts)
+    decided, order = _Order(loaded, base, stems), list[tuple[int, _Ranked]]()
+    for number in np.argsort(-best, kind="stable")[:_RIVALS].tolist():
+        own = places[homes == number]
+        chunk = int(own[np.argmax(scores[own])])
+        one = _Ranked(
+            file=int(base.file_of[chunk]),
+            chunk=chunk,
+            best=float(best[number]),
+            by_query=float(best[number] - base.prior[chunk]),
+        )
+        above = (place for place, (_, rival) in enumerate(order) if decided.rises(one, rival))
+        order.insert(next(above, len(order)), (number, one))
+    lift, least = np.zeros(len(best), dtype=scores.dtype), -math.inf
+    for number, one in reversed(order):
+        lift[number] = max(0.0, least + _LIFT - one.best)
+        least = one.best + float(lift[number])
     out = scores.copy()
     out[places] += lift[homes]
     return out

@@ -176,7 +176,7 @@ class HybridRetriever:
         if self._loaded is None or not self._storage.is_current(self._loaded.generation):
             self.close()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
-            self._facts = file_facts(self._loaded, self._roles)
+            self._facts = file_facts(self._loaded, self._roles, language(self._language))
             self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
             if not self._warned.issuperset(self._local_only.nearest):
                 self._local_only.warn()
@@ -200,6 +200,7 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
+        stems = lang.stems(query)
         lexical, eligible = by_words(loaded, asked_terms(query, lang, language_of(query, lang)), vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
@@ -210,7 +211,7 @@ class HybridRetriever:
             among[allowed] = True
             eligible &= among
         scores[~eligible] = -np.inf
-        scores = current_first(supported_by_file(scores, facts), facts)
+        scores = current_first(supported_by_file(scores, facts), loaded, facts, stems)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
         about_persona = name == "" or (name is not None and self._persona is not None)
