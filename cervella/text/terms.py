@@ -344,7 +344,7 @@ class _Figures:
 
     def _inside_word(self, figure: Quantity, token: int) -> None:
         """The figure of a name, such as 317 in S317: a query with the number alone finds it."""
-        digits = [reading for reading in figure.readings if len(reading.replace(".", "")) >= _FEWEST_DIGITS]
+        digits = [reading for reading in sorted(figure.readings) if len(reading.replace(".", "")) >= _FEWEST_DIGITS]
         found = {f"={reading}": 1.0 if "." in reading else _IN_NAME for reading in digits}
         self.offered += found
         self._wanted.setdefault(self._starts[token], {}).update(found)
