@@ -74,6 +74,26 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
     return sorted(by_end.values())
 
 
+def may_have_numbers(text: str, lang: Language) -> bool:
+    """Whether a text may have number words other than "one", as a quick test before it is read for figures."""
+    lowered = text.lower()
+    is_number, ones = _number_test(lang), _ones(lang)
+    found = any(word not in ones and is_number(word) for word in _WORD.findall(lowered))
+    return found or _fractions().search(lowered) is not None
+
+
+@lru_cache(maxsize=16)
+def _ones(lang: Language) -> frozenset[str]:
+    words = {word for word, value in lang.numbers.items() if value == 1}
+    return frozenset(words | {word[:-1] for word in words})
+
+
+@lru_cache(maxsize=1)
+def _fractions() -> re.Pattern[str]:
+    keys = ("half_of", "and_half", "one_and_half", "dozen")
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(words_around, keys))})(?!\w)")
+
+
 def _spans(key: str, lowered: str) -> Iterator[tuple[int, int]]:
     for match in _pattern(key).finditer(lowered):
         if not lowered[max(0, match.start() - 1) : match.start()].isalnum():

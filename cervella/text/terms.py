@@ -20,7 +20,7 @@ from typing import TypeAlias
 from cervella.text.dates import FoundDate
 from cervella.text.folding import fold, fold_in_place, without_invisible
 from cervella.text.language import Language
-from cervella.text.number_words import NumberWord, multiples, plain
+from cervella.text.number_words import NumberWord, may_have_numbers, multiples, plain
 from cervella.text.quantities import MONEY, Quantity, senses_of
 from cervella.text.reading import ReadText
 
@@ -39,6 +39,8 @@ that may be a year, with a separator or a unit; the hour without ":00"; the numb
 day without its year; the month of the day; the number of the day alone."""
 _WORD = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
+_APART = "."
+"""Stands for lines without figures: no date and no figure goes on after them."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _HALF_IN_DIGITS = re.compile(r"\d[.,]\d")
 _FEWEST_DIGITS = 3
@@ -73,8 +75,18 @@ def terms(text: str, lang: Language) -> list[str]:
     >>> terms("La caparra è 1.200€, entro il 14/03/2026", language("it"))  # doctest: +NORMALIZE_WHITESPACE
     ['caparr', 'entro', '=2026-03-14', '=03-14', '=2026-03', '=y2026', '=14', 'marz', '=1200', '=eur1200']
     """
-    read = _Figures(text, lang, lang)
-    return read.stems + read.offered
+    with_figures: list[str] = []
+    without: list[str] = []
+    for line in text.split("\n"):
+        has = _DIGIT.search(line) is not None or may_have_numbers(line, lang)
+        (with_figures if has else without).append(line)
+        if not has and with_figures and with_figures[-1] != _APART:
+            with_figures.append(_APART)
+    stems = lang.stems("\n".join(without)) if without else []
+    if not with_figures:
+        return stems
+    read = _Figures("\n".join(with_figures), lang, lang)
+    return stems + read.stems + read.offered
 
 
 def asked_terms(query: str, lang: Language, spoken: Language | None = None) -> list[Wanted]:
@@ -332,7 +344,7 @@ class _Figures:
 
     def _inside_word(self, figure: Quantity, token: int) -> None:
         """The figure of a name, such as 317 in S317: a query with the number alone finds it."""
-        digits = [reading for reading in figure.readings if len(reading.replace(".", "")) >= _FEWEST_DIGITS]
+        digits = [reading for reading in sorted(figure.readings) if len(reading.replace(".", "")) >= _FEWEST_DIGITS]
         found = {f"={reading}": 1.0 if "." in reading else _IN_NAME for reading in digits}
         self.offered += found
         self._wanted.setdefault(self._starts[token], {}).update(found)
