@@ -103,7 +103,8 @@ def filters_of(*, meta: Sequence[str] | None = None, **given: Any) -> dict[str, 
             raise ConfigError(
                 f"The value of --meta is {pair!r}.", remedy="Write a field and its value: --meta 'autore=Rossi'."
             )
-        accepted.setdefault(key, []).append(value)
+        same = next((known for known in accepted if known.casefold() == key.casefold()), key)
+        accepted.setdefault(same, []).append(value)
     return {key: value for key, value in (*given.items(), ("meta", accepted)) if value} or None
 
 

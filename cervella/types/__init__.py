@@ -67,8 +67,9 @@ class Passage:
     heading: str = ""
     """The nearest heading above the passage. Empty before the first heading."""
     lead: str = ""
-    """Context that the index stores with the passage: the headings above it and, if its table was split between chunks,
-    the header row of the table. It is embedded and shown to the brain, but never quoted."""
+    """Context that the index stores with the passage: the headings above it, the document's other names in brackets
+    and, if its table was split between chunks, the header row of the table. It is embedded and shown to the brain, but
+    never quoted."""
     score: float = 0.0
     """Higher is better. Scores of different queries are not comparable."""
     date: str | None = None

@@ -117,9 +117,9 @@ def meta_matches(meta: Mapping[str, str | Sequence[str]], key: str, accepted: It
     True
     """
     values = (value for name, value in meta.items() if _folded(name) == _folded(key))
-    texts = (text for value in values for text in ((value,) if isinstance(value, str) else value))
+    texts = (text for value in values for text in (value if isinstance(value, tuple | list) else (value,)))
     wanted = {_folded(one) for one in accepted}
-    return any(_folded(text) in wanted for text in texts)
+    return any(_folded(_text(text) or "") in wanted for text in texts)
 
 
 def path_matches(path: str, pattern: str) -> bool:

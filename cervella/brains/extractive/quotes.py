@@ -60,7 +60,8 @@ class Excerpt:
 
     @property
     def outdated(self) -> bool:
-        return self.passage.status in ("superseded", "deprecated")
+        """Whether its document no longer holds, or does not hold yet because it is a draft."""
+        return self.passage.status in ("superseded", "deprecated", "draft")
 
     @property
     def announces(self) -> bool:

@@ -56,7 +56,10 @@ class Chunk:
     text: str
     """The lines of the chunk as they are in the file, joined by \\n."""
     reading: str
-    """What is read in these lines, see `Reading`. Of a line that is split between chunks, it is one part."""
+    """What is read in these lines, see `Reading`. Of a line that is split between chunks, it is one part.
+
+    It is empty for a chunk of nothing but front matter or markup, which no search finds.
+    """
     reading_start: int
     """Where it starts in the reading of the whole file, whose lines are joined by \\n, in characters from 0."""
     heading: str
@@ -248,6 +251,7 @@ class _Packer:
             lead = f"{lead}\n{spans[0].header}".lstrip("\n")
         start, end = spans[0].start, spans[-1].end
         first, last = self._place(spans)
+        last = last if self._text[first:last].strip() else first
         whole = spans[0].part is None and spans[-1].part is None
         lines = (line for line in self._indexed[start - 1 : end] if line)
         return Chunk(

@@ -83,6 +83,7 @@ class HybridRetriever:
         self._constitution = None if constitution is None else _paths_within(Path(folder), Path(constitution))
         self._persona = persona
         self._facts: FileFacts | None = None
+        self._readable: np.ndarray | None = None  # for each chunk, whether there is anything to read in it
 
     def close(self) -> None:
         """Release the index. A later search opens it again."""
@@ -177,6 +178,7 @@ class HybridRetriever:
             self.close()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._facts = file_facts(self._loaded, self._roles, language(self._language))
+            self._readable = _readable(self._loaded)
             self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
             if not self._warned.issuperset(self._local_only.nearest):
                 self._local_only.warn()
@@ -196,6 +198,7 @@ class HybridRetriever:
         import numpy as np
 
         assert self._facts is not None
+        assert self._readable is not None
         facts, lang = self._facts, language(self._language)
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
@@ -206,6 +209,7 @@ class HybridRetriever:
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)
             eligible[list(cosines)] = True
+        eligible &= self._readable
         if filters is not None:
             among = np.zeros(len(scores), dtype=bool)
             among[allowed] = True
@@ -281,6 +285,13 @@ class HybridRetriever:
             score=score,
             local_only=file.local_only or self._local_only.covers(file.path),
         )
+
+
+def _readable(loaded: Snapshot) -> np.ndarray:
+    """For each chunk, whether there is anything to read in it. A note may have front matter alone. Shape (chunks,)."""
+    import numpy as np
+
+    return np.fromiter((start < end for start, end in loaded.readings), dtype=bool, count=len(loaded.readings))
 
 
 def _is_constitution(file: FileRow) -> bool:
