@@ -14,8 +14,9 @@ from typing import TypeAlias
 
 from cervella.knowledge.documents.indexed_text import indexed_lines, indexed_text
 from cervella.knowledge.documents.markdown import Block, Document, parts_of_fence
+from cervella.text.markdown import is_ruled
 
-CHUNKER_VERSION = "3"
+CHUNKER_VERSION = "4"
 """Version of the chunking rules. If it changes, the next update chunks every file again."""
 
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # the estimate used for prompts
@@ -132,12 +133,29 @@ def chunk(
     The number of tokens is estimated from the number of characters.
     """
     sizes = sizes or Sizes()
-    packer = _Packer(document.lines, document.body if reading is None else reading, sizes, sentences)
+    packer = _Packer(document, document.body if reading is None else reading, sizes, sentences)
     runs = list(packer.pack(document.blocks))
     paths = [_under(subject, _main_headings(run)) for run in runs]
     shown = [packer.shown_tokens(run) for run in runs]
     parents = _grouped(paths, shown, sizes.passage)
     return [packer.finish(ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
+
+
+def joined(document: Document, reading: Sequence[str]) -> tuple[str, list[int]]:
+    """The reading of a whole file as one text, and where that of each line starts in it, then where the text ends.
+
+    `reading` is what is read in each line. Lines are separated by \\n, but a line of which only its markup was in the
+    file, or whose text stands in another line, is not even a blank line.
+    """
+    parts: list[str] = []
+    starts: list[int] = []
+    size = 0
+    for number, (line, written) in enumerate(zip(reading, document.lines, strict=True), 1):
+        starts.append(size)
+        if line or not (written.strip() or number in document.absorbed):
+            parts.append(line)
+            size += len(line) + 1
+    return "\n".join(parts), [*starts, size]
 
 
 def _main_headings(spans: Sequence[_Span]) -> tuple[str, ...]:
@@ -183,9 +201,13 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple[int, int]]:
     """Start and end of parts of a long text: whole sentences, together at most `most` characters, without gaps.
 
-    A longer sentence is split between words, a longer word anywhere. The time is linear in the length of the text.
+    Of a text with several lines it splits off whole lines. A longer sentence or line is split between words, a longer
+    word anywhere. The time is linear in the length of the text.
     """
-    places = [start for start, _ in sentences(text) if start] if sentences is not None else []
+    if "\n" in text:
+        places = [place + 1 for place, letter in enumerate(text) if letter == "\n"]
+    else:
+        places = [start for start, _ in sentences(text) if start] if sentences is not None else []
     first = last = 0
     for place in (*places, len(text)):
         if place - first > most and last > first:
@@ -201,12 +223,10 @@ def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple
 
 
 class _Packer:
-    def __init__(self, lines: Sequence[str], reading: Sequence[str], sizes: Sizes, sentences: Sentences | None) -> None:
-        self._lines = lines
+    def __init__(self, document: Document, reading: Sequence[str], sizes: Sizes, sentences: Sentences | None) -> None:
+        self._lines = document.lines
         self._reading = reading
-        self._text = "\n".join(reading)
-        self._starts = list(accumulate((len(line) + 1 for line in reading), initial=0))
-        """Where the reading of each line starts in that of the whole file."""
+        self._text, self._starts = joined(document, reading)
         self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
         self._sentences = sentences
         self._indexed = indexed_lines(reading)
@@ -255,8 +275,9 @@ class _Packer:
         """Start and end of the spans' reading in that of the whole file."""
         first, last = spans[0], spans[-1]
         start, line_start = self._starts[first.start - 1], self._starts[last.end - 1]
-        end = len(self._reading[last.end - 1]) if last.part is None else last.part[1]
-        return start + (first.part[0] if first.part else 0), line_start + end
+        if first.part:
+            start += first.part[0]
+        return start, line_start + last.part[1] if last.part else max(start, self._starts[last.end] - 1)
 
     def _may_join(self, before: _Run, after: _Run) -> bool:
         if after.spans[0].header:
@@ -316,10 +337,17 @@ class _Packer:
 
     def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Span]:
         """Split a long table into spans. Each span but the first gets the table's header rows, unless they are long."""
-        header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
-        header = header if len(header) <= _REPEATED_HEADER else ""
-        for number, span in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=3)):
-            yield replace(span, header=header) if number else span
+        header, least, rows = "", 0, 0
+        while rows < 3 and block.start_line + least <= block.end_line:
+            line = self._reading[block.start_line - 1 + least]
+            least += 1
+            rows += line.count("\n") + 1 if line else 0
+        filled = [line for line in self._reading[block.start_line - 1 : block.start_line - 1 + least] if line]
+        header = "\n".join("\n".join(filled).split("\n")[:2])
+        header = header if len(header) <= _REPEATED_HEADER and is_ruled(header.rsplit("\n", 1)[-1]) else ""
+        for number, span in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=least)):
+            continues = number or (span.part is not None and span.part[0])
+            yield replace(span, header=header) if continues else span
 
     def _by_lines(self, first: int, last: int, headings: tuple[str, ...], *, least: int = 1) -> Iterator[_Span]:
         """Split lines into spans of about the target size, at a blank line if one is near.

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
+from cervella.knowledge.documents.markdown import Block, Document, body_of, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
 _ORDINARY = 50_000  # characters up to which any text is parsed in less than a second
@@ -105,5 +105,5 @@ def plain(text: str) -> Document:
     head = parse("\n".join(lines[:_HEAD_LINES])[:_HEAD])
     filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
     blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
-    body = (*[""] * head.front.lines, *lines[head.front.lines :])
-    return replace(head, lines=tuple(lines), body=body, blocks=blocks)
+    body, absorbed = body_of(lines, head.front)
+    return replace(head, lines=tuple(lines), body=body, absorbed=absorbed, blocks=blocks)
