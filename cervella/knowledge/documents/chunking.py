@@ -152,7 +152,7 @@ def joined(document: Document, reading: Sequence[str]) -> tuple[str, list[int]]:
     size = 0
     for number, (line, written) in enumerate(zip(reading, document.lines, strict=True), 1):
         starts.append(size)
-        if line or not (written.strip() or number in document.absorbed):
+        if line or not (written.strip(" \t>") or number in document.absorbed):
             parts.append(line)
             size += len(line) + 1
     return "\n".join(parts), [*starts, size]
@@ -274,10 +274,10 @@ class _Packer:
     def _place(self, spans: Sequence[_Span]) -> tuple[int, int]:
         """Start and end of the spans' reading in that of the whole file."""
         first, last = spans[0], spans[-1]
-        start, line_start = self._starts[first.start - 1], self._starts[last.end - 1]
-        if first.part:
-            start += first.part[0]
-        return start, line_start + last.part[1] if last.part else max(start, self._starts[last.end] - 1)
+        start = self._starts[first.start - 1] + (first.part[0] if first.part else 0)
+        if last.part:
+            return start, self._starts[last.start - 1] + last.part[1]
+        return start, max(start, self._starts[last.end] - 1)
 
     def _may_join(self, before: _Run, after: _Run) -> bool:
         if after.spans[0].header:
@@ -360,7 +360,7 @@ class _Packer:
         while start <= last:
             end = min(first + least - 1, last) if start == first else start
             blank = None
-            while end < last and self._length(start, end + 1) <= self._target:
+            while end < last and (not self._reading[end] or self._length(start, end + 1) <= self._target):
                 end += 1
                 if not self._lines[end - 1].strip() and self._length(start, end) > self._target / 2:
                     blank = end
@@ -371,7 +371,9 @@ class _Packer:
                 trimmed -= 1
             if self._lines[trimmed - 1].strip():
                 span = _Span(start, trimmed, self._length(start, trimmed), headings)
-                yield from self._parts(span) if start == trimmed and span.size > self._cap else (span,)
+                read = [number for number in range(start, trimmed + 1) if self._reading[number - 1]]
+                alone = len(read) == 1 and span.size > self._cap
+                yield from self._parts(replace(span, start=read[0])) if alone else (span,)
             start = end + 1
             while start <= last and not self._lines[start - 1].strip():
                 start += 1

@@ -82,9 +82,13 @@ def decoded(text: str) -> str:
 _ENTITY = re.compile(r"&(?:amp;)?(?:[A-Za-z][A-Za-z0-9]{1,31}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 
 
+_ABOUT_HTML = frozenset({"&lt;", "&gt;", "&amp;", "&quot;", "&#60;", "&#62;", "&#38;"})
+"""Entities that people write about, so that they are not decoded twice."""
+
+
 def _entity(match: re.Match[str]) -> str:
     made = unescape(match.group())
-    if made.startswith("&") and len(made) > 1:
+    if made.startswith("&") and len(made) > 1 and made not in _ABOUT_HTML:
         made = unescape(made)
     return made.replace("\n", " ").replace("\r", " ")
 

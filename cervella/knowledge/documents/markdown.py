@@ -113,7 +113,7 @@ def parse(text: str) -> Document:
     body, absorbed = body_of(lines, front)
     flat, numbers = _flat(lines, body, absorbed)
     try:
-        blocks = _numbered(_under_headings(_top_level(flat), flat), numbers)
+        blocks = _numbered(_under_headings(_top_level(flat), flat), _Lines(lines, flat, numbers, front.lines))
     except Exception:  # a bug in the parser must not keep a file out of the index
         blocks = tuple(_paragraphs(lines, front.lines + 1, len(lines)))
     first = next((block for block in blocks if block.kind == "heading"), None)
@@ -152,12 +152,41 @@ def _flat(lines: Sequence[str], body: Sequence[str], absorbed: Container[int]) -
     return flat, numbers
 
 
-def _numbered(blocks: Iterable[Block], numbers: Sequence[int]) -> tuple[Block, ...]:
+class _Lines:
+    """Where the parsed lines are in the file. A line that was not parsed is with the one before it, or the next one."""
+
+    def __init__(self, lines: Sequence[str], parsed: Sequence[str], numbers: Sequence[int], above: int) -> None:
+        self._lines, self._numbers, self._above = lines, numbers, above
+        following = len(lines) + 1
+        self._following: list[int] = []
+        """For each parsed line, where the next one is that is not blank."""
+        for line, number in zip(reversed(parsed), reversed(numbers), strict=True):
+            self._following.append(following)
+            following = number if line.strip() else following
+        self._following.reverse()
+
+    def first(self, parsed: int) -> int:
+        """The number in the file of the first line of a block that begins with a parsed line, counted from 1."""
+        return self._numbers[parsed - 1] if parsed > 1 else self._filled(self._above + 1, self._numbers[0])
+
+    def last(self, parsed: int) -> int:
+        """The same for the last line of a block."""
+        number = self._numbers[parsed - 1]
+        end = max(number, self._following[parsed - 1] - 1)
+        while end > number and not self._lines[end - 1].strip():
+            end -= 1
+        return end
+
+    def _filled(self, first: int, last: int) -> int:
+        return next((number for number in range(first, last) if self._lines[number - 1].strip()), last)
+
+
+def _numbered(blocks: Iterable[Block], lines: _Lines) -> tuple[Block, ...]:
     """The blocks with the numbers of their lines in the file. Those that stand on one line become one block."""
     made: list[Block] = []
     for block in blocks:
-        start, end = numbers[block.start_line - 1], numbers[block.end_line - 1]
-        block = replace(block, start_line=start, end_line=end, children=_numbered(block.children, numbers))
+        start, end = lines.first(block.start_line), lines.last(block.end_line)
+        block = replace(block, start_line=start, end_line=end, children=_numbered(block.children, lines))
         if made and start <= made[-1].end_line:
             kind: Kind = "table" if "table" in (block.kind, made[-1].kind) else "paragraph"
             block = replace(block, kind=kind, level=0, start_line=made.pop().start_line, children=())

@@ -8,7 +8,7 @@ structure stay, because they say how lines belong together: those of headings, i
 from __future__ import annotations
 
 import re
-from collections import Counter
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,10 +22,12 @@ from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Block, Document
 from cervella.knowledge.documents.obsidian import note_text
 from cervella.text.language import Language
-from cervella.text.markdown import cells, is_ruled
+from cervella.text.markdown import cells, is_fence, is_ruled
 
 _UNDERLINE = re.compile(r"\s{0,3}(?:>\s?)*(?:=+|-+)\s*")
+_CLOSED = re.compile(r"(?<=\S)[ \t]+#+[ \t]*$")
 _QUOTE = re.compile(r"[ \t]*(?:>[ \t]?)*")
+_QUOTE_SIGNS = re.compile(r"([ \t]*)(?:>[ \t]?)+")
 _MODULE = re.compile(r"(?:import|export)\b(?=.*(?:['\"{(=]|\bfrom\b|\bdefault\b))")
 _EXPRESSION = re.compile(r"\{/\*.*?\*/\}|\{['\"]\s*['\"]\}|\{\.\.\.[\w.]+\}")
 
@@ -65,6 +67,7 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
         joined[owner].append(line)
     made = ["\n".join(map(cleaned, parts)) for parts in joined]
     _structured(document.blocks, made)
+    made = _unquoted(made, _code(document))
     return Reading(lines=tuple(made), tags=note.tags, fields=note.fields, links=note.links, left_out=dict(left))
 
 
@@ -159,11 +162,43 @@ def _structured(blocks: Sequence[Block], lines: list[str]) -> None:
         first, last = block.start_line - 1, block.end_line
         if block.kind == "table":
             _rows(lines, first, last)
-        elif block.kind == "heading" and last - first > 1 and _UNDERLINE.fullmatch(lines[last - 1]):
+        elif block.kind == "fence" and lines[first].startswith(("    ", "\t")):
+            _fenced(lines, first, last)
+        elif block.kind == "heading" and last - first == 1:
+            lines[first] = _CLOSED.sub("", lines[first])
+        elif block.kind == "heading" and _UNDERLINE.fullmatch(lines[last - 1]):
             signs = _QUOTE.match(lines[first])
             before = signs.group() if signs else ""
             title = " ".join(lines[place][len(before) :].strip() for place in range(first, last - 1))
             lines[first:last] = [f"{before}{'#' * block.level} {title}", *[""] * (last - first - 1)]
+
+
+def _fenced(lines: list[str], first: int, last: int) -> None:
+    """Put indented code into a fence, so that it is known as code when a part of the document is quoted."""
+    part = lines[first:last]
+    if any(is_fence(line) for line in part) or any("\n" in line for line in part):
+        return
+    bare = textwrap.dedent("\n".join(line.expandtabs(4) for line in part)).split("\n")
+    bare[0], bare[-1] = f"```\n{bare[0]}", f"{bare[-1]}\n```"
+    lines[first:last] = bare
+
+
+def _unquoted(lines: Sequence[str], code: Sequence[bool]) -> list[str]:
+    """The lines without the `>` of quotations, each of which becomes a paragraph of its own."""
+    made: list[str] = []
+    quoted = False
+    for line, in_code in zip(lines, code, strict=True):
+        signs = _QUOTE_SIGNS.match(line) if ">" in line and "\n" not in line and not in_code else None
+        if signs is None:
+            quoted = quoted and bool(line.strip())  # a line without the sign may go on with the quotation
+            made.append(line)
+            continue
+        rest = line[signs.end() :]
+        before = made[-1].rsplit("\n", 1)[-1] if made else ""
+        parted = not quoted and before.strip() and rest.strip() and not signs[1]
+        made.append(f"\n{rest}" if parted else f"{signs[1]}{rest}" if rest.strip() else "")
+        quoted = True
+    return made
 
 
 def _rows(lines: list[str], first: int, last: int) -> None:
