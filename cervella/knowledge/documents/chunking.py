@@ -150,11 +150,15 @@ def joined(document: Document, reading: Sequence[str]) -> tuple[str, list[int]]:
     parts: list[str] = []
     starts: list[int] = []
     size = 0
+    left_out = False  # since the last line that is read
     for number, (line, written) in enumerate(zip(reading, document.lines, strict=True), 1):
         starts.append(size)
-        if line or not (written.strip(" \t>") or number in document.absorbed):
+        if not line and (written.strip(" \t>") or number in document.absorbed):
+            left_out = True
+        elif line or not left_out or (parts and parts[-1]):
             parts.append(line)
             size += len(line) + 1
+            left_out = left_out and not line
     return "\n".join(parts), [*starts, size]
 
 

@@ -7,10 +7,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from enum import IntEnum
 
-from cervella.knowledge.documents.fences import opens_inside, without_inner_fences
+from cervella.knowledge.documents.fences import fence_in, opens_inside, without_inner_fences
 
-_FENCE = re.compile(r"[ \t]*(?:>[ \t]?)*[ \t]*(?P<mark>`{3,}(?=[^`]*$)|~{3,})(?P<info>.*)")
-_INDENT = re.compile(r"[ \t]*")
 _CONTAINER = re.compile(r"\s*(?:>\s?)*(?:[-*+•]|\d{1,9}[.)]|\[\^[^\]]*\]:|:|!!!|\?\?\?\+?|===)(?=\s|$)")
 _TICKS = re.compile(r"`+")
 _PARAGRAPH_END = re.compile(r"\n[ \t>]*\n")
@@ -33,8 +31,7 @@ def code_lines(lines: Sequence[str]) -> list[Code]:
     ['NO', 'NO', 'INDENTED', 'NO', 'NO', 'NO']
     """
     found = _code_lines(lines)
-    starts = [place for place, code in enumerate(found) if code is Code.FENCED and _FENCE.match(lines[place])]
-    if starts and _nested(lines, found):
+    if Code.FENCED in found and _nested(lines, found):
         found = _code_lines(without_inner_fences(lines))
     return found
 
@@ -57,14 +54,14 @@ def _code_lines(lines: Sequence[str]) -> list[Code]:
     fence = ""
     blank, listed = True, False
     for line in lines:
-        match = _FENCE.match(line) if "```" in line or "~~~" in line else None
+        sign = fence_in(line)
         if fence:
             found.append(Code.FENCED)
-            if match and match["mark"].startswith(fence) and not match["info"].strip():
+            if sign and sign[0].startswith(fence) and not sign[1]:
                 fence, blank = "", False
             continue
-        if match:
-            fence = match["mark"]
+        if sign:
+            fence = sign[0]
             found.append(Code.FENCED)
             continue
         if not line.strip():

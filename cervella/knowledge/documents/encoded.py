@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+from cervella.knowledge.documents.fences import fence_in
 
 KINDS = ("drawing", "image", "data", "code")
 """The kinds of what is left out: drawings as text (SVG, Excalidraw), encoded pictures, other data, minified code."""
 
-_FENCE = re.compile(r"[ \t>]*(?:`{3,}|~{3,})[ \t]*\{?\.?(?P<info>[\w+-]*)")
+_LANGUAGE = re.compile(r"\{?\.?([\w+-]*)")
 _DATA_ADDRESS = re.compile(r"data:(?P<type>[\w.+-]{1,60}/[\w.+-]{1,60})?(?:;[\w.=+-]{1,60}){0,4},(?P<rest>[A-Za-z0-9+/_=%-]*+)")
 _TOKEN = re.compile(r"(?<![\w/+=:.%-])[A-Za-z0-9+/_=-]{160,}+")
 _BASE64_LINE = re.compile(r"[ \t>]*[A-Za-z0-9+/_=-]{40,}+[ \t]*")
@@ -75,23 +77,23 @@ def image_words(words: Mapping[str, str], left: Counter[str], target: str) -> st
     return f"[{words[kind]}]"
 
 
-def _fences(lines: Sequence[str], first: int, last: int, replace: object) -> None:
+def _fences(lines: Sequence[str], first: int, last: int, replace: Callable[[int, int, str], None]) -> None:
     """Replace the fences among the code lines from `first` to `last` that are no text."""
-    assert callable(replace)
     start = first
     while start < last:
-        match = _FENCE.match(lines[start])
+        sign = fence_in(lines[start])
         end = start + 1
-        if match:
-            mark = lines[start].strip(" \t>")
-            mark = mark[: len(mark) - len(mark.lstrip(mark[0]))]
-            while end < last and not (lines[end].strip(" \t>").startswith(mark) and not lines[end].strip(" \t>`~")):
+        info = ""
+        if sign:
+            match = _LANGUAGE.match(sign[1])
+            info = match[1].lower() if match else ""
+            while end < last and not ((closing := fence_in(lines[end])) and closing[0].startswith(sign[0]) and not closing[1]):
                 end += 1
             end = min(end + 1, last)
         else:
-            while end < last and not _FENCE.match(lines[end]):
+            while end < last and not fence_in(lines[end]):
                 end += 1
-        kind = _kind_of_code(lines[start:end], match["info"].lower() if match else "")
+        kind = _kind_of_code(lines[start:end], info)
         if kind:
             replace(start, end, kind)
         start = end
@@ -157,7 +159,8 @@ def _dense(line: str) -> str:
     if _NUMBERS.fullmatch(sample):
         return "data"
     spaces, markup = len(_SPACE.findall(sample)), len(_MARKUP.findall(sample))
-    if markup < len(sample) * 0.06 or spaces > len(sample) * 0.06:
+    nested = sum(map(sample.count, "{}()=\""))
+    if markup < len(sample) * 0.06 or nested < len(sample) * 0.03 or spaces > len(sample) * 0.06:
         return ""
     if bare[0] in "{[" and '"' in sample and len(bare) >= _LONG_BLOB:
         return "data"

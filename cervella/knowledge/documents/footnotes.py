@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _MARK = re.compile(r"\[\^([^\]\s\[]{1,100})\]|\^\[")
 _DEFINITION = re.compile(r"([ \t]{0,3}(?:>[ \t]?)*)\[\^([^\]\s\[]{1,100})\]:[ \t]*(.*)")
@@ -21,15 +22,16 @@ _GROWTH = 2  # how many times the length of the text all insertions may have
 Sentences = Callable[[str], Iterable[tuple[int, int]]]
 
 
-@dataclass(slots=True)
+@dataclass
 class _Note:
     lines: list[int]
     """The indices of the lines of its definition."""
     parts: list[str] = field(default_factory=list)
     cited: bool = False
 
+    @cached_property
     def text(self) -> str:
-        return told(" ".join(" ".join(self.parts).split()))
+        return told(" ".join(" ".join(self.parts).split())[:_LONGEST])
 
 
 def told(text: str) -> str:
@@ -132,7 +134,7 @@ def _paragraph(
             known = notes.get(match[1].casefold())
             if known is None:
                 continue
-            note, end, gap = known.text()[:_LONGEST], match.end(), 0
+            note, end, gap = known.text, match.end(), 0
             if len(note) > budget[0]:
                 note = ""
             else:

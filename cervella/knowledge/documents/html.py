@@ -50,6 +50,7 @@ _SPACED = frozenset({"br", "p", "div", "li", "tr", "option", "hr", "dd", "dt"})
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LONGEST_HEADING = 2_000  # characters
 _MOST_SPANNED = 1_000
+_DEEPEST = 6  # maximum tables in one another
 _SPARE_CELLS = 2_000
 
 
@@ -62,16 +63,21 @@ class _Cell:
     rows: int = 1
     bold: bool = False
     parts: list[str | _Table] = field(default_factory=list)
+    joined: str | None = None
 
     def text(self) -> str:
-        """Its words on one line; a table in it as its rows, one after another."""
+        """Its words on one line; a table in it as its rows, one after another. Call it when the cell is complete."""
+        if self.joined is None:
+            self.joined = self._joined()
+        return self.joined
+
+    def _joined(self) -> str:
         made = "".join(part if isinstance(part, str) else f"\n{part.flat()}\n" for part in self.parts)
         lines = (_SPACE.sub(" ", line).strip() for line in made.split("\n"))
-        joined = ""
+        words: list[str] = []
         for line in filter(None, lines):
-            part = " " if not joined or joined[-1] in ".,;:!?" else "; "
-            joined = f"{joined}{part}{line}" if joined else line
-        return joined
+            words += (" " if words[-1][-1] in ".,;:!?" else "; ", line) if words else (line,)
+        return "".join(words)
 
 
 @dataclass(slots=True)
@@ -202,6 +208,8 @@ class _Converter:
         """For each open table its open cell."""
         self._lists: list[tuple[str, int]] = []
         """For each open list its kind, and the number of the next item."""
+        self._deeper = 0
+        """How many tables are open that are too deep in others to be read as tables."""
         self._open = 0
         """How many elements are open in which indentation means nothing."""
         self._captured: tuple[str, int, list[str]] | None = None
@@ -313,6 +321,8 @@ class _Converter:
         written = match.group()
         if written == "<!--":
             found = self._find("-->", match.end())
+            if found >= 0:
+                self._absorbed.update(range(line + 2, self._line_of(found) + 1))
             return found + 3 if found >= 0 else match.end()
         if not match["name"]:
             return match.end()
@@ -428,10 +438,12 @@ class _Converter:
         if name in ("del", "s", "strike"):
             self._put(line, "~~")
         elif name == "table":
-            if self._tables:
+            if self._deeper:
+                self._deeper -= 1
+            elif self._tables:
                 self._end_table()
         elif self._tables and (name in _CELLS or name == "tr"):
-            self._cells[-1] = None
+            self._cells[-1] = self._cells[-1] if self._deeper else None
         elif self._tables and name in ("thead", "caption"):
             self._tables[-1].in_head = False
             self._cells[-1] = None
@@ -465,6 +477,11 @@ class _Converter:
             self._put(line, alt)
 
     def _begun_in_table(self, name: str, match: re.Match[str], line: int) -> None:
+        if self._deeper or (name == "table" and len(self._tables) >= _DEEPEST):
+            self._deeper += name == "table"
+            if self._tables[-1:] and self._cells[-1] is not None:
+                self._cells[-1].parts.append("\n")
+            return
         if name == "table":
             if self._find("</table", match.end()) < 0:
                 self._parted(line)
@@ -659,6 +676,8 @@ class _Converter:
         if self._captured is not None:
             self._captured[2].append(text.replace("\n", " "))
             return
+        if start > self._starts[line] and not self._says(line):
+            text = text.lstrip(" \t")
         for place, part in enumerate(text.split("\n"), line):
             if place > line and self._open and not self._code[place] and not _QUOTED.match(part):
                 part = f"{self._inner_indent()}{part.lstrip()}" if part.strip() else ""

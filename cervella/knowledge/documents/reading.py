@@ -179,7 +179,8 @@ def _fenced(lines: list[str], first: int, last: int) -> None:
     if any(is_fence(line) for line in part) or any("\n" in line for line in part):
         return
     bare = textwrap.dedent("\n".join(line.expandtabs(4) for line in part)).split("\n")
-    bare[0], bare[-1] = f"```\n{bare[0]}", f"{bare[-1]}\n```"
+    bare[0] = f"```\n{bare[0]}"
+    bare[-1] += "\n```"
     lines[first:last] = bare
 
 
