@@ -35,7 +35,9 @@ def test_a_table_is_a_pipe_table(written: str) -> None:
 
 
 def test_a_cell_over_several_columns_or_rows_is_said_in_each() -> None:
-    text = "<table><tr><th>Camera</th><th colspan=2>Prezzo</th></tr><tr><td rowspan=2>Doppia</td><td>bassa</td><td>80</td>"
+    text = (
+        "<table><tr><th>Camera</th><th colspan=2>Prezzo</th></tr><tr><td rowspan=2>Doppia</td><td>bassa</td><td>80</td>"
+    )
     text += "</tr><tr><td>alta</td><td>95</td></tr><tr><td colspan=3>Tasse escluse</td></tr></table>"
     assert read(text).split("\n") == [
         "| Camera | Prezzo | Prezzo |",
@@ -47,7 +49,9 @@ def test_a_cell_over_several_columns_or_rows_is_said_in_each() -> None:
 
 
 def test_a_table_with_titles_in_its_first_column_has_no_header() -> None:
-    text = read("<table><tr><th>Telefono</th><td>055 123</td></tr><tr><th>Orario</th><td>8-12<br>15-18</td></tr></table>")
+    text = read(
+        "<table><tr><th>Telefono</th><td>055 123</td></tr><tr><th>Orario</th><td>8-12<br>15-18</td></tr></table>"
+    )
     assert text.split("\n")[2:] == ["| Telefono | 055 123 |", "| Orario | 8-12; 15-18 |"]
 
 
@@ -75,8 +79,14 @@ def test_a_row_is_cited_by_its_own_lines() -> None:
     [
         ("<p>Uno <b>due</b></p><p>tre</p>", "Uno due\n\ntre"),
         ("Via Roma 3<br>Firenze<br/>", "Via Roma 3\nFirenze"),
-        ("<ul>\n  <li>uno</li>\n  <li>due\n    <ol><li>tre</li></ol>\n  </li>\n</ul>\nfine", "- uno\n- due\n  1. tre\n\nfine"),
-        ("<dl><dt>Caparra</dt><dd>30 %</dd><dt>Saldo</dt><dd>all'arrivo</dd></dl>", "- Caparra: 30 %\n- Saldo: all'arrivo"),
+        (
+            "<ul>\n  <li>uno</li>\n  <li>due\n    <ol><li>tre</li></ol>\n  </li>\n</ul>\nfine",
+            "- uno\n- due\n  1. tre\n\nfine",
+        ),
+        (
+            "<dl><dt>Caparra</dt><dd>30 %</dd><dt>Saldo</dt><dd>all'arrivo</dd></dl>",
+            "- Caparra: 30 %\n- Saldo: all'arrivo",
+        ),
         ("<details>\n<summary>Festivi</summary>\n\nSi apre alle 11.\n\n</details>", "Festivi:\n\nSi apre alle 11."),
         ('<h2 align="center">Camera\n  <i>doppia</i></h2>\n\nCosta 95.', "## Camera doppia\n\nCosta 95."),
         ("Prima<!-- nota\n\nlunga --> dopo", "Prima\ndopo"),
@@ -88,7 +98,7 @@ def test_a_row_is_cited_by_its_own_lines() -> None:
         ("Testo `<b>` e\n\n```html\n<p>x</p>\n```", "Testo <b> e\n\n```html\n<p>x</p>\n```"),
         ('<img src="a.png" alt="La fessura è a destra"> fine', "La fessura è a destra fine"),
         ("| a | b<br>c |\n|---|---|\n| <b>1</b> | 2<br/>3 |", "| a | b; c |\n|---|---|\n| 1 | 2; 3 |"),
-        ("<o:p></o:p>\n\nTesto<span lang=\"it\"> qui</span>", "Testo qui"),
+        ('<o:p></o:p>\n\nTesto<span lang="it"> qui</span>', "Testo qui"),
     ],
 )
 def test_other_html_is_its_words(written: str, seen: str) -> None:

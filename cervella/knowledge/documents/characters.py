@@ -17,10 +17,9 @@ UNSEEN = "\u00ad\u034f\u180e\u200b\u2060-\u2064\ufeff"
 _SPACE = re.compile(f"[{SPACES}]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 # Thai, Lao, Burmese and Khmer are written without spaces, and a zero-width space separates words there.
-_UNSEEN = re.compile(
-    f"(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b|[{UNSEEN.replace(chr(0x200B), '')}]"
-)
-# Joiners change letters in Persian or Hindi and make one picture of several emoji; between Latin letters they do nothing.
+_UNSEEN = re.compile(f"(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b|[{UNSEEN.replace(chr(0x200B), '')}]")
+# Joiners change letters in Persian or Hindi and make one picture of several emoji; between Latin letters they do
+# nothing.
 _JOINERS = re.compile(r"(?<![^\x00-\u024f\s])[\u200c\u200d]+(?![^\x00-\u024f\s])")
 _DIRECTIONS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _RIGHT_TO_LEFT = re.compile(r"[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")

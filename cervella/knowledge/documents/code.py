@@ -31,7 +31,7 @@ def code_lines(lines: Sequence[str]) -> list[Code]:
     ['NO', 'NO', 'INDENTED', 'NO', 'NO', 'NO']
     """
     found = _code_lines(lines)
-    if Code.FENCED in found and _nested(lines, found):
+    if any(code is Code.FENCED for code in found) and _nested(lines, found):
         found = _code_lines(without_inner_fences(lines))
     return found
 
@@ -40,9 +40,10 @@ def _nested(lines: Sequence[str], found: Sequence[Code]) -> bool:
     """Whether a fence of the text seems to contain the start of another one."""
     first = None
     for place, code in enumerate([*found, Code.NO]):
-        if code is Code.FENCED and first is None:
+        fenced = code == Code.FENCED
+        if fenced and first is None:
             first = place
-        elif code is not Code.FENCED and first is not None:
+        elif not fenced and first is not None:
             if opens_inside(lines[first:place]):
                 return True
             first = None
@@ -97,10 +98,9 @@ def code_spans(text: str) -> list[tuple[int, int, int]]:
     place = 0
     while place < len(runs):
         start, length = runs[place]
-        if start and text[start - 1] == "\\" and not (start > 1 and text[start - 2] == "\\"):
-            if length == 1:
-                place += 1
-                continue
+        if length == 1 and text[max(0, start - 2) : start].endswith("\\") and text[start - 2 : start] != "\\\\":
+            place += 1
+            continue
         same = places[length]
         following = bisect_left(same, place + 1)
         if following < len(same):

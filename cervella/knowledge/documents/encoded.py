@@ -15,7 +15,9 @@ KINDS = ("drawing", "image", "data", "code")
 """The kinds of what is left out: drawings as text (SVG, Excalidraw), encoded pictures, other data, minified code."""
 
 _LANGUAGE = re.compile(r"\{?\.?([\w+-]*)")
-_DATA_ADDRESS = re.compile(r"data:(?P<type>[\w.+-]{1,60}/[\w.+-]{1,60})?(?:;[\w.=+-]{1,60}){0,4},(?P<rest>[A-Za-z0-9+/_=%-]*+)")
+_DATA_ADDRESS = re.compile(
+    r"data:(?P<type>[\w.+-]{1,60}/[\w.+-]{1,60})?(?:;[\w.=+-]{1,60}){0,4},(?P<rest>[A-Za-z0-9+/_=%-]*+)"
+)
 _TOKEN = re.compile(r"(?<![\w/+=:.%-])[A-Za-z0-9+/_=-]{160,}+")
 _BASE64_LINE = re.compile(r"[ \t>]*[A-Za-z0-9+/_=-]{40,}+[ \t]*")
 _BASE64_END = re.compile(r"[ \t>]*[A-Za-z0-9+/_=-]{1,}+[ \t]*")
@@ -58,7 +60,12 @@ def without_encoded(
             end = place + 1
             while end < count and not code[end] and _BASE64_LINE.fullmatch(lines[end]):
                 end += 1
-            if end < count and end - place >= _FEWEST_LINES - 1 and _BASE64_END.fullmatch(lines[end]) and lines[end].strip():
+            if (
+                end < count
+                and end - place >= _FEWEST_LINES - 1
+                and _BASE64_END.fullmatch(lines[end])
+                and lines[end].strip()
+            ):
                 end += 1
             if end - place >= _FEWEST_LINES or len(line) >= _LONG_LINE:
                 replace(place, end, "data")
@@ -87,7 +94,9 @@ def _fences(lines: Sequence[str], first: int, last: int, replace: Callable[[int,
         if sign:
             match = _LANGUAGE.match(sign[1])
             info = match[1].lower() if match else ""
-            while end < last and not ((closing := fence_in(lines[end])) and closing[0].startswith(sign[0]) and not closing[1]):
+            while end < last and not (
+                (closing := fence_in(lines[end])) and closing[0].startswith(sign[0]) and not closing[1]
+            ):
                 end += 1
             end = min(end + 1, last)
         else:
@@ -159,7 +168,7 @@ def _dense(line: str) -> str:
     if _NUMBERS.fullmatch(sample):
         return "data"
     spaces, markup = len(_SPACE.findall(sample)), len(_MARKUP.findall(sample))
-    nested = sum(map(sample.count, "{}()=\""))
+    nested = sum(map(sample.count, '{}()="'))
     if markup < len(sample) * 0.06 or nested < len(sample) * 0.03 or spaces > len(sample) * 0.06:
         return ""
     if bare[0] in "{[" and '"' in sample and len(bare) >= _LONG_BLOB:

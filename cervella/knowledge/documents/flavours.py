@@ -24,8 +24,12 @@ _FENCED_NOTE = re.compile(
     r"(\s*(?:>\s?)*):{3,}\s*(?:(?:\{?\.?(?:[\w-]+)\}?)(?:\[(?P<label>[^\]\n]*)\]|[ \t]+(?P<title>[^{\n]*?))?"
     r"(?:\s*\{[^}\n]*\})?)?\s*:*\s*"
 )
-_INDENTED_NOTE = re.compile(r"""( {0,3})(?:!!!|\?\?\?\+?|===!?)[ \t]*(?P<kind>[\w -]*?)[ \t]*(?:"(?P<title>[^"\n]*)")?\s*""")
-_SHORTCODE = re.compile(r"\{\{[<%][^\n]{0,2000}?[>%]\}\}|\{%-?[^\n]{0,2000}?-?%\}|<%[^\n]{0,2000}?%>|\{\{[^{}\n]{0,200}[.|(][^{}\n]{0,200}\}\}")
+_INDENTED_NOTE = re.compile(
+    r"""( {0,3})(?:!!!|\?\?\?\+?|===!?)[ \t]*(?P<kind>[\w -]*?)[ \t]*(?:"(?P<title>[^"\n]*)")?\s*"""
+)
+_SHORTCODE = re.compile(
+    r"\{\{[<%][^\n]{0,2000}?[>%]\}\}|\{%-?[^\n]{0,2000}?-?%\}|<%[^\n]{0,2000}?%>|\{\{[^{}\n]{0,200}[.|(][^{}\n]{0,200}\}\}"
+)
 _ATTRIBUTES = re.compile(r"\s*\{:?[ ]?[#.:][^{}\n]{0,300}\}\s*")
 _CONTENTS = re.compile(r"\s*(?:\[{1,2}_?TOC_?\]{1,2}|\{toc[^}]{0,100}\}|\$\{toc\})\s*", re.IGNORECASE)
 _DEFINITION = re.compile(r"( {0,3}):[ \t]+(?=\S)")
@@ -68,7 +72,7 @@ def _plain_start(line: str) -> str:
 
 
 def _headings(lines: list[str], code: Sequence[Code]) -> None:
-    """Give a heading such as `##Orari` its blank. `#Orari` may be a tag, and is a heading only beside the other kind."""
+    """Give a heading such as `##Orari` its blank. `#Orari` may be a tag: it is a heading only beside the other kind."""
     tight = False
     for place, line in enumerate(lines):
         if "##" in line and not code[place] and (match := _TIGHT.fullmatch(line)):
@@ -100,12 +104,12 @@ def _notes(lines: list[str], code: Sequence[Code], absorbed: set[int]) -> None:
         if code[place] is Code.FENCED:
             continue
         bare = line.strip()
-        if bare[:3] in ("!!!", "???", "===") and (match := _INDENTED_NOTE.fullmatch(line)) and _goes_on(lines, place):
-            if bare[:3] != "===" or match["title"]:
-                inside = len(match[1])
-                title = match["title"] or ""
-                lines[place] = f"{match[1]}{_announced(title)}" if title else ""
-                continue
+        match = _INDENTED_NOTE.fullmatch(line) if bare[:3] in ("!!!", "???", "===") else None
+        if match and _goes_on(lines, place) and (bare[:3] != "===" or match["title"]):
+            inside = len(match[1])
+            title = match["title"] or ""
+            lines[place] = f"{match[1]}{_announced(title)}" if title else ""
+            continue
         if code[place]:
             continue
         if ":::" in line and (match := _FENCED_NOTE.fullmatch(line)):

@@ -15,6 +15,7 @@ _MARK = re.compile(r"\[\^([^\]\s\[]{1,100})\]|\^\[")
 _DEFINITION = re.compile(r"([ \t]{0,3}(?:>[ \t]?)*)\[\^([^\]\s\[]{1,100})\]:[ \t]*(.*)")
 _ENDS = re.compile(r"[.!?…]+(?=[\s\"'»”)]|$)")
 _CLOSING = re.compile(r"[.!?…]*[»”\"')*_]*[.!?…]*\s*$")
+_BRACKET = re.compile(r"[\[\]]")
 _STARTS = re.compile(r"\s*(?:>\s?)*(?:[-*+•]\s|\d{1,9}[.)]\s|#{1,6}\s|\|)")
 _LONGEST = 4_000  # characters of a note that are read with a sentence
 _GROWTH = 2  # how many times the length of the text all insertions may have
@@ -70,7 +71,7 @@ def with_footnotes(lines: Sequence[str], code: Sequence[bool], sentences: Senten
         if any("[^" in line or "^[" in line for line in lines[start:end]):
             out[start:end] = _paragraph(lines[start:end], notes, sentences, budget)
         start = end
-    for label, note in notes.items():
+    for note in notes.values():
         first = note.lines[0]
         if note.cited:
             for place in note.lines:
@@ -101,9 +102,7 @@ def _notes(lines: Sequence[str], code: Sequence[bool]) -> dict[str, _Note]:
                 if not ahead.startswith(("    ", "\t")):
                     break
                 blank = True
-            elif _DEFINITION.match(line) or (blank and not line.startswith(("    ", "\t"))):
-                break
-            elif not line.startswith((" ", "\t")) and _STARTS.match(line) and not match[1]:
+            elif _ends_note(line, blank=blank, quoted=bool(match[1])):
                 break
             else:
                 note.parts.append(bare)
@@ -113,11 +112,17 @@ def _notes(lines: Sequence[str], code: Sequence[bool]) -> dict[str, _Note]:
     return notes
 
 
-def _paragraph(
-    lines: Sequence[str], notes: dict[str, _Note], sentences: Sentences, budget: list[int]
-) -> list[str]:
+def _ends_note(line: str, *, blank: bool, quoted: bool) -> bool:
+    """Whether a line is no part of the definition of a note above it. `blank` says if a blank line is between them."""
+    if _DEFINITION.match(line) or (blank and not line.startswith(("    ", "\t"))):
+        return True
+    return not line.startswith((" ", "\t")) and not quoted and bool(_STARTS.match(line))
+
+
+def _paragraph(lines: Sequence[str], notes: dict[str, _Note], sentences: Sentences, budget: list[int]) -> list[str]:
     """The lines of one paragraph, item or row, with the notes that it cites."""
     text = "\n".join(lines)
+    closing = _brackets(text) if "^[" in text else {}
     plain: list[str] = []
     cited: list[tuple[int, str]] = []  # where in the plain text, and the note's text
     size = done = 0
@@ -125,8 +130,8 @@ def _paragraph(
     while match := _MARK.search(text, position):
         position = match.end()
         if match.group() == "^[":
-            close = _closing(text, position)
-            if close < 0:
+            close = closing.get(position - 1, -1)
+            if not 0 <= close - position <= _LONGEST:
                 continue
             note, end = told(" ".join(text[position:close].split())), close + 1
             gap = text.count("\n", match.start(), end)
@@ -165,10 +170,10 @@ def _paragraph(
             following += 1
         end = ends[following] if following < len(ends) else len(joined.rstrip())
         # A mark that stands after the full stop is of the sentence before it.
-        if following and place - ends[following - 1] <= 1 and joined[:place].rstrip()[-1:] in ".!?…»”\"":
+        if following and place - ends[following - 1] <= 1 and joined[:place].rstrip()[-1:] in '.!?…»”"':
             end = ends[following - 1]
-        closing = _CLOSING.search(joined, max(0, end - 12), end)
-        inserted.setdefault(closing.start() if closing else end, []).append(note)
+        stop = _CLOSING.search(joined, max(0, end - 12), end)
+        inserted.setdefault(stop.start() if stop else end, []).append(note)
     parts: list[str] = []
     before = 0
     for place in sorted(inserted):
@@ -179,14 +184,13 @@ def _paragraph(
     return "".join(parts).split("\n")
 
 
-def _closing(text: str, position: int) -> int:
-    """Where the bracket closes that was opened before `position`; -1 if it does not within some lines."""
-    depth = 1
-    for place in range(position, min(len(text), position + _LONGEST)):
-        if text[place] == "[":
-            depth += 1
-        elif text[place] == "]":
-            depth -= 1
-            if not depth:
-                return place
-    return -1
+def _brackets(text: str) -> dict[int, int]:
+    """For each opening bracket of a text that is closed, the place of its closing one."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for match in _BRACKET.finditer(text):
+        if match.group() == "[":
+            opened.append(match.start())
+        elif opened:
+            found[opened.pop()] = match.start()
+    return found

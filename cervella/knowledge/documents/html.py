@@ -33,14 +33,18 @@ _SPACE = re.compile(r"\s+")
 _CELLS = frozenset({"td", "th"})
 _TABLE_PARTS = frozenset({"thead", "tbody", "tfoot", "colgroup", "col", "caption"})
 _BLOCKS = frozenset(
-    "address article aside blockquote body center div fieldset figcaption figure footer form header hgroup html main "
-    "nav p picture section video audio menu search legend label hr details".split()
+    _SPACE.split(
+        """address article aside blockquote body center div fieldset figcaption figure footer form header hgroup html main
+    nav p picture section video audio menu search legend label hr details"""
+    )
 )
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _INLINE = frozenset(
-    "a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd link mark meta meter "
-    "output progress q rp rt ruby s samp small source span strike strong sub sup time track tt u var wbr area map "
-    "param embed nobr select option optgroup textarea iframe".split()
+    _SPACE.split(
+        """a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd link mark meta meter
+    output progress q rp rt ruby s samp small source span strike strong sub sup time track tt u var wbr area map param
+    embed nobr select option optgroup textarea iframe"""
+    )
 )
 _GONE = frozenset({"script", "style", "head", "noscript", "template", "object", "svg", "math", "canvas"})
 _KNOWN = _CELLS | _TABLE_PARTS | _BLOCKS | _HEADINGS | _INLINE | _GONE
@@ -297,7 +301,6 @@ class _Converter:
         name = match["name"].lower()
         if name in _KNOWN:
             return True
-        written = match.group()
         if ":" in name or "=" in match["attributes"] or match.group().endswith("/>"):
             return True
         return name in self._components

@@ -119,8 +119,10 @@ def read(
     spans = code_spans(text) if "`" in text else []
     following = 0
     place = 0
+    match = _TOKEN.search(text)
     while True:
-        match = _TOKEN.search(text, place)
+        if match is not None and match.start() < place:
+            match = _TOKEN.search(text, place)
         while following < len(spans) and spans[following][0] < place:
             following += 1
         if following < len(spans) and (match is None or match.start() >= spans[following][0]):
@@ -227,8 +229,8 @@ def _linked(text: str, inner: int, end: int, references: Container[str]) -> tupl
 
 
 def _delimit(pieces: list[str], stack: list[_Run], run: str, before: str, after: str, next_after: str) -> None:
-    """Pair a run of asterisks or underscores with those before it. `before` and `after` are the characters around it."""
-    word_before, word_after = _is_word(before), _is_word(after)
+    """Pair a run of asterisks or underscores with those before it. `before` and `after` are the characters around."""
+    word_before = _is_word(before)
     if run[0] == "*" and (
         (len(run) == 1 and before.isalnum() and after.isalnum() and (before.isdigit() or after.isdigit()))
         or before in ("/", "\\")
