@@ -28,8 +28,11 @@ _INDENTED_NOTE = re.compile(
     r"""( {0,3})(?:!!!|\?\?\?\+?|===!?)[ \t]*(?P<kind>[\w -]*?)[ \t]*(?:"(?P<title>[^"\n]*)")?\s*"""
 )
 _SHORTCODE = re.compile(
-    r"\{\{[<%][^\n]{0,2000}?[>%]\}\}|\{%-?[^\n]{0,2000}?-?%\}|<%[^\n]{0,2000}?%>|\{\{[^{}\n]{0,200}[.|(][^{}\n]{0,200}\}\}"
+    r"\{\{[<%][^{}\n]{0,2000}+(?<=[>%])\}\}|\{%[^{}\n]{0,2000}+(?<=%)\}|<%[^<>\n]{0,2000}+(?<=%)>"
+    r"|\{\{[^{}\n]{0,300}+\}\}"
 )
+_VARIABLE = re.compile(r"\{\{\s*[^\s.|(]+\s*\}\}")
+"""A single name in a text, such as `{{nome}}` in a letter: a reader has to see that something comes there."""
 _ATTRIBUTES = re.compile(r"\s*\{:?[ ]?[#.:][^{}\n]{0,300}\}\s*")
 _CONTENTS = re.compile(r"\s*(?:\[{1,2}_?TOC_?\]{1,2}|\{toc[^}]{0,100}\}|\$\{toc\})\s*", re.IGNORECASE)
 _DEFINITION = re.compile(r"( {0,3}):[ \t]+(?=\S)")
@@ -117,7 +120,7 @@ def _notes(lines: list[str], code: Sequence[Code], absorbed: set[int]) -> None:
             lines[place] = f"{match[1]}{_announced(title)}" if title else ""
         elif "{" in line or "<%" in line or bare[:1] in "[*$":
             if ("{" in line or "<%" in line) and "`" not in line:
-                line = _SHORTCODE.sub("", line)
+                line = _SHORTCODE.sub(lambda sign: sign.group() if _VARIABLE.fullmatch(sign.group()) else "", line)
             if _ATTRIBUTES.fullmatch(line) or _CONTENTS.fullmatch(line):
                 line = ""
             lines[place] = _ABBREVIATION.sub(r"- \1: ", line) if line.startswith("*[") else line

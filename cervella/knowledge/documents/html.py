@@ -34,8 +34,8 @@ _CELLS = frozenset({"td", "th"})
 _TABLE_PARTS = frozenset({"thead", "tbody", "tfoot", "colgroup", "col", "caption"})
 _BLOCKS = frozenset(
     _SPACE.split(
-        """address article aside blockquote body center div fieldset figcaption figure footer form header hgroup html main
-    nav p picture section video audio menu search legend label hr details"""
+        """address article aside blockquote body center div fieldset figcaption figure footer form header hgroup html
+    main nav p picture section video audio menu search legend label hr details"""
     )
 )
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
