@@ -147,7 +147,20 @@ _PLACE = ("path", "heading", "start_line", "end_line")
 
 
 def _passages_data(passages: Iterable[Passage]) -> list[dict[str, Any]]:
-    names = (*_PLACE, "score", "date", "role", "project", "status", "text")
+    names = (
+        *_PLACE,
+        "score",
+        "date",
+        "role",
+        "project",
+        "status",
+        "tags",
+        "aliases",
+        "meta",
+        "links",
+        "text",
+        "reading",
+    )
     return [{"rank": rank, **picked(passage, *names)} for rank, passage in enumerate(passages, 1)]
 
 

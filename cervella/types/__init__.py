@@ -97,6 +97,8 @@ class Passage:
             object.__setattr__(self, "reading", self.text)
         for name in ("tags", "aliases", "links"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        meta = {key: one if isinstance(one, str) else tuple(one) for key, one in self.meta.items()}
+        object.__setattr__(self, "meta", meta)
 
     def __repr__(self) -> str:
         return short_repr(self, "path", "start_line", "end_line", "heading", "reading")
