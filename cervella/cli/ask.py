@@ -30,6 +30,7 @@ from cervella.cli.output import (
     progress_bar,
     reply_data,
     warn_of_index,
+    warn_of_window,
 )
 from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError, refused
@@ -94,10 +95,12 @@ def ask(
         if show_prompt:
             preview = agent.preview(question, filters=filters, top_k=top_k, timeout=timeout)
             _print_notes(agent, preview.flags)
+            warn_of_window(preview.flags)
             _print_preview(preview, as_json)
         elif as_json:
             reply = agent.ask(question, filters=filters, top_k=top_k, timeout=timeout, review=review)
             _print_notes(agent, reply.flags)
+            warn_of_window(reply.flags)
             print_json(reply_data(reply))
         else:
             waits = agent.config.review.enabled if review is None else review
@@ -171,6 +174,7 @@ def _print_sources(reply: Reply, agent: Agent) -> None:
         print_verdict(reply.review)
     elif reply.invented_marks:
         note(f"warning: The answer has citation marks that belong to no source: {reply.invented_marks}.")
+    warn_of_window(reply.flags)
     if reply.flags.get("test_size"):
         note(f"note: {reply.model} is a small English model for tests: it shows that the engine runs, no more.")
     if reply.finish_reason == "refusal":

@@ -18,6 +18,8 @@ from cervella.types import SkippedFile
 
 _MOST_LISTED = 9
 """Number of skipped files that are listed without --verbose. With the line above them that makes ten lines."""
+_PARTS = {"image": "encoded image", "data": "data block", "code": "minified code block"}
+"""How the kinds of parts that are no text are called, besides `drawing`."""
 
 _MOST_NAMED, _MOST_KINDS = 5, 8
 """Number of ignored paths, or of files in another encoding, and of kinds of files, that are named in one line."""
@@ -59,6 +61,9 @@ def index(
             f"note: {len(report.redactions)} secrets in {files} files are masked in the index, the first at "
             f"{first.path}:{first.line}; `cervella index --json` lists all."
         )
+    if any(report.left_out.values()):
+        parts = ", ".join(counted(number, _PARTS.get(kind, kind)) for kind, number in report.left_out.items() if number)
+        note(f"note: {parts} in the files are no text: a placeholder stands in their place.")
     print_line(
         f"{report.files_indexed} of {report.files_seen} files indexed: {report.added} added, {report.changed} changed, "
         f"{report.removed} removed, {report.unchanged} unchanged."

@@ -82,6 +82,22 @@ def warn_of_index(flags: Mapping[str, int]) -> None:
         note(f"note: {counted(unchecked, 'file')} could not be compared with the index.")
 
 
+def warn_of_window(flags: Mapping[str, int]) -> None:
+    """Print one line on stderr if the flags of a reply say that passages were too long for the brain's window."""
+    dropped = flags.get("passages_dropped", 0)
+    if flags.get("no_source_fits"):
+        note(
+            f"warning: The brain saw no source: none of {counted(dropped, 'passage')} fits in its window. "
+            "Use a brain with a larger window, or a smaller --top-k."
+        )
+    elif dropped:
+        note(f"note: {counted(dropped, 'passage')} did not fit in the brain's window and {_were(dropped)} not sent.")
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
 @contextmanager
 def warnings_shown(
     name: str = "cervella", *, only: Callable[[logging.LogRecord], bool] | None = None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
     from markdown_it.token import Token
 
 Kind: TypeAlias = Literal["heading", "paragraph", "bullet", "number", "row", "fence", "code", "html"]
@@ -32,6 +33,7 @@ _ITEMS: dict[str, Kind] = {"bullet_list_open": "bullet", "ordered_list_open": "n
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _INK = re.compile(r"[^\r\n]")
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
+_RULE = re.compile(r"\|?(?:\s*:?-+:?\s*\|)*+\s*(?::?-+:?\s*)?")
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
@@ -146,7 +148,53 @@ def block_parser() -> MarkdownIt:
     """The parser of blocks and tables, made once. It leaves the content of a paragraph as it is written."""
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+    parser = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+    parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+    return parser
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The parser's rule for tables: as GitHub's, but rows may have more or fewer cells than the header has, the header
+    too, and a line without a pipe is no row.
+
+    It makes tokens for rows and none for cells, which would take a hundred times the memory of the text.
+    """
+    if start + 2 > end or state.sCount[start + 1] < state.blkIndent or state.is_code_block(start + 1):
+        return False
+    header, rule = _line_at(state, start), _line_at(state, start + 1)
+    if "|" not in header or "|" not in rule or rule[:2] == "- " or not _RULE.fullmatch(rule):
+        return False
+    if state.is_code_block(start):
+        return False
+    if silent:
+        return True
+    outer, state.parentType = state.parentType, "table"
+    ending = state.md.block.ruler.getRules("blockquote")
+    line = start + 2
+    while (
+        line < end
+        and state.sCount[line] >= state.blkIndent
+        and not state.is_code_block(line)
+        and "|" in _line_at(state, line)
+        and not any(rule(state, line, end, True) for rule in ending)
+    ):
+        line += 1
+    state.push("table_open", "table", 1).map = [start, line]
+    for part, first, last in (("thead", start, start + 1), ("tbody", start + 2, line)):
+        if first == last:
+            continue
+        state.push(f"{part}_open", part, 1).map = [first, last]
+        for row in range(first, last):
+            state.push("tr_open", "tr", 1).map = [row, row + 1]
+            state.push("tr_close", "tr", -1)
+        state.push(f"{part}_close", part, -1)
+    state.push("table_close", "table", -1)
+    state.parentType, state.line = outer, line
+    return True
+
+
+def _line_at(state: StateBlock, line: int) -> str:
+    return state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].strip()
 
 
 @lru_cache(maxsize=1)

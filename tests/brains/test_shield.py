@@ -161,6 +161,7 @@ def test_the_lowest_passages_go_first_then_the_oldest_turns_and_never_the_soul()
         assert not sent.passages or len(sent.history) == len(prompt.history)
         assert completion.flags.get("passages_dropped", 0) == 4 - len(sent.passages)
         assert completion.flags.get("turns_dropped", 0) == 4 - len(sent.history) // 2
+        assert completion.flags.get("no_source_fits", 0) == (not sent.passages)
         assert completion.attempts[0].shown == sent.marks
         seen.append((len(sent.passages), len(sent.history)))
     assert {(4, 8), (0, 8), (0, 2)} <= set(seen)

@@ -43,6 +43,9 @@ def chunks_of(text: str, sizes: Sizes | None = None) -> list[Chunk]:
 
 
 def assert_nothing_lost(text: str, chunks: list[Chunk]) -> None:
+    if not any(map(str.strip, parse(text).body)):  # nothing but comments and tags
+        assert not chunks
+        return
     lines = split_lines(text.removeprefix("\ufeff"))
     covered = [number for piece in chunks for number in range(piece.start_line, piece.end_line + 1)]
     assert covered == sorted(set(covered)), "in order, none twice"
@@ -166,7 +169,7 @@ def test_a_passage_is_no_longer_than_it_may_be_unless_it_is_one_chunk(lines: lis
     pieces = chunks_of("\n".join(lines), SMALL)
     for number in {piece.parent for piece in pieces}:
         own = [piece for piece in pieces if piece.parent == number]
-        assert len(own) == 1 or sum(len(piece.text) for piece in own) <= SMALL.passage * 3
+        assert len(own) == 1 or sum(len(piece.reading) for piece in own) <= SMALL.passage * 3
 
 
 def tables_and_fences(document: Document, blocks: Iterable[Block]) -> Iterator[Block]:

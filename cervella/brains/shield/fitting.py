@@ -43,7 +43,7 @@ class Fitted:
     window."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Counts of the removed parts: `passages_withheld`, `turns_withheld` and `secrets_masked` for privacy,
-    `passages_dropped` and `turns_dropped` to fit the window."""
+    `passages_dropped` and `turns_dropped` to fit the window; `no_source_fits` is 1 where no passage is left."""
 
 
 def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
@@ -192,11 +192,12 @@ def _room(prompt: Prompt, brain: Brain, window: int) -> int:
 def _less(prompt: Prompt, count: int) -> tuple[Prompt, dict[str, int]]:
     """The prompt without `count` of its parts: first the lowest-ranked passages, then the oldest turns.
 
-    The second value has the numbers of removed passages and turns, without zeros.
+    The second value has the numbers of removed passages and turns, and whether no passage is left, without zeros.
     """
     passages = min(count, len(prompt.passages))
     older = count - passages
     shorter = without(prompt, prompt.marks[len(prompt.marks) - passages :])
     history = tuple(message for turn in turns(prompt.history)[older:] for message in turn)
-    gone = {"passages_dropped": passages, "turns_dropped": older}
+    none_left = int(passages > 0 and passages == len(prompt.passages))
+    gone = {"passages_dropped": passages, "turns_dropped": older, "no_source_fits": none_left}
     return replace(shorter, history=history), {key: number for key, number in gone.items() if number}

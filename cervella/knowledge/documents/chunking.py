@@ -14,8 +14,9 @@ from typing import TypeAlias
 
 from cervella.knowledge.documents.indexed_text import indexed_lines, indexed_text
 from cervella.knowledge.documents.markdown import Block, Document, parts_of_fence
+from cervella.text.markdown import is_ruled
 
-CHUNKER_VERSION = "3"
+CHUNKER_VERSION = "4"
 """Version of the chunking rules. If it changes, the next update chunks every file again."""
 
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # the estimate used for prompts
@@ -138,7 +139,7 @@ def chunk(
     The number of tokens is estimated from the number of characters.
     """
     sizes = sizes or Sizes()
-    packer = _Packer(document.lines, document.body if reading is None else reading, sizes, sentences)
+    packer = _Packer(document, document.body if reading is None else reading, sizes, sentences)
     runs = list(packer.pack(document.blocks))
     paths = [_under(subject, _main_headings(run)) for run in runs]
     shown = [packer.shown_tokens(run) for run in runs]
@@ -149,6 +150,27 @@ def chunk(
         packer.finish(ordinal, parents[ordinal], run, named[ordinal], headings[ordinal])
         for ordinal, run in enumerate(runs)
     ]
+
+
+def joined(document: Document, reading: Sequence[str]) -> tuple[str, list[int]]:
+    """The reading of a whole file as one text, and where that of each line starts in it, then where the text ends.
+
+    `reading` is what is read in each line. Lines are separated by \\n, but a line of which only its markup was in the
+    file, or whose text stands in another line, is not even a blank line.
+    """
+    parts: list[str] = []
+    starts: list[int] = []
+    size = 0
+    left_out = False  # since the last line that is read
+    for number, (line, written) in enumerate(zip(reading, document.lines, strict=True), 1):
+        starts.append(size)
+        if not line and (written.strip(" \t>") or number in document.absorbed):
+            left_out = True
+        elif line or not left_out or (parts and parts[-1]):
+            parts.append(line)
+            size += len(line) + 1
+            left_out = left_out and not line
+    return "\n".join(parts), [*starts, size]
 
 
 def _main_headings(spans: Sequence[_Span]) -> tuple[str, ...]:
@@ -202,9 +224,13 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
 def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple[int, int]]:
     """Start and end of parts of a long text: whole sentences, together at most `most` characters, without gaps.
 
-    A longer sentence is split between words, a longer word anywhere. The time is linear in the length of the text.
+    Of a text with several lines it splits off whole lines. A longer sentence or line is split between words, a longer
+    word anywhere. The time is linear in the length of the text.
     """
-    places = [start for start, _ in sentences(text) if start] if sentences is not None else []
+    if "\n" in text:
+        places = [place + 1 for place, letter in enumerate(text) if letter == "\n"]
+    else:
+        places = [start for start, _ in sentences(text) if start] if sentences is not None else []
     first = last = 0
     for place in (*places, len(text)):
         if place - first > most and last > first:
@@ -220,12 +246,10 @@ def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple
 
 
 class _Packer:
-    def __init__(self, lines: Sequence[str], reading: Sequence[str], sizes: Sizes, sentences: Sentences | None) -> None:
-        self._lines = lines
+    def __init__(self, document: Document, reading: Sequence[str], sizes: Sizes, sentences: Sentences | None) -> None:
+        self._lines = document.lines
         self._reading = reading
-        self._text = "\n".join(reading)
-        self._starts = list(accumulate((len(line) + 1 for line in reading), initial=0))
-        """Where the reading of each line starts in that of the whole file."""
+        self._text, self._starts = joined(document, reading)
         self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
         self._sentences = sentences
         self._indexed = indexed_lines(reading)
@@ -275,9 +299,10 @@ class _Packer:
     def _place(self, spans: Sequence[_Span]) -> tuple[int, int]:
         """Start and end of the spans' reading in that of the whole file."""
         first, last = spans[0], spans[-1]
-        start, line_start = self._starts[first.start - 1], self._starts[last.end - 1]
-        end = len(self._reading[last.end - 1]) if last.part is None else last.part[1]
-        return start + (first.part[0] if first.part else 0), line_start + end
+        start = self._starts[first.start - 1] + (first.part[0] if first.part else 0)
+        if last.part:
+            return start, self._starts[last.start - 1] + last.part[1]
+        return start, max(start, self._starts[last.end] - 1)
 
     def _may_join(self, before: _Run, after: _Run) -> bool:
         if after.spans[0].header:
@@ -337,10 +362,17 @@ class _Packer:
 
     def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Span]:
         """Split a long table into spans. Each span but the first gets the table's header rows, unless they are long."""
-        header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
-        header = header if len(header) <= _REPEATED_HEADER else ""
-        for number, span in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=3)):
-            yield replace(span, header=header) if number else span
+        header, least, rows = "", 0, 0
+        while rows < 3 and block.start_line + least <= block.end_line:
+            line = self._reading[block.start_line - 1 + least]
+            least += 1
+            rows += line.count("\n") + 1 if line else 0
+        filled = [line for line in self._reading[block.start_line - 1 : block.start_line - 1 + least] if line]
+        header = "\n".join("\n".join(filled).split("\n")[:2])
+        header = header if len(header) <= _REPEATED_HEADER and is_ruled(header.rsplit("\n", 1)[-1]) else ""
+        for number, span in enumerate(self._by_lines(block.start_line, block.end_line, headings, least=least)):
+            continues = number or (span.part is not None and span.part[0])
+            yield replace(span, header=header) if continues else span
 
     def _by_lines(self, first: int, last: int, headings: tuple[str, ...], *, least: int = 1) -> Iterator[_Span]:
         """Split lines into spans of about the target size, at a blank line if one is near.
@@ -353,7 +385,7 @@ class _Packer:
         while start <= last:
             end = min(first + least - 1, last) if start == first else start
             blank = None
-            while end < last and self._length(start, end + 1) <= self._target:
+            while end < last and (not self._reading[end] or self._length(start, end + 1) <= self._target):
                 end += 1
                 if not self._lines[end - 1].strip() and self._length(start, end) > self._target / 2:
                     blank = end
@@ -364,7 +396,9 @@ class _Packer:
                 trimmed -= 1
             if self._lines[trimmed - 1].strip():
                 span = _Span(start, trimmed, self._length(start, trimmed), headings)
-                yield from self._parts(span) if start == trimmed and span.size > self._cap else (span,)
+                read = [number for number in range(start, trimmed + 1) if self._reading[number - 1]]
+                alone = len(read) == 1 and span.size > self._cap
+                yield from self._parts(replace(span, start=read[0])) if alone else (span,)
             start = end + 1
             while start <= last and not self._lines[start - 1].strip():
                 start += 1

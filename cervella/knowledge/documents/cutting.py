@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from threading import Event
 from typing import TypeAlias
 
-from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk
+from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk, joined
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.naming import subject_of
@@ -44,6 +44,8 @@ class Cut:
     text: str
     """The file's text with secrets masked."""
     reading: Reading
+    read: str
+    """The reading of the file as one text, in which the chunks have their places."""
     redactions: tuple[Redaction, ...]
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
@@ -80,6 +82,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
         text=source.text,
         redactions=source.redactions,
         reading=reading,
+        read=joined(document, reading.lines)[0],
         facts=facts,
         chunks=chunks,
         stems=tuple(

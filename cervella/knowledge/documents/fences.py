@@ -44,6 +44,16 @@ _Step = tuple[float, _State, str]
 """The cost so far, the state before this fence, and the fence's action: `open`, `close`, or `text` for no fence."""
 
 
+def fence_in(line: str) -> tuple[str, str] | None:
+    """The mark and the rest of a line that opens or closes a fence, also in a quotation; None for any other line.
+
+    >>> fence_in("> ```python"), fence_in("testo")
+    (('```', 'python'), None)
+    """
+    match = _FENCE.match(line.lstrip(" \t>")) if "``" in line or "~~" in line else None
+    return (match["mark"], match["info"].strip()) if match else None
+
+
 def opens_inside(lines: Sequence[str]) -> bool:
     """Whether the lines of a fence, its first and last line included, seem to contain the start of another fence."""
     outer = _FENCE.match(lines[0]) if lines else None

@@ -7,13 +7,16 @@ thousand opening brackets.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from cervella.knowledge.documents import flavours
+from cervella.knowledge.documents.characters import cleaned
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
+from cervella.knowledge.documents.inline import read
 from cervella.knowledge.documents.obsidian import prepared, title_of
 from cervella.text.language import fold
 from cervella.text.markdown import block_parser
@@ -45,8 +48,6 @@ _BOX_BORDER = re.compile(r"\s*+(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
 _TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
 _HEADER_LINES = 30
 _HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
-_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^)]{0,1000}\)")
-_EMPHASIS = re.compile(r"\*+|`+|~~|(?<!\w)_+|_+(?!\w)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,10 @@ class Document:
     lines: tuple[str, ...] = field(repr=False)
     """The file's lines without line ends."""
     body: tuple[str, ...] = field(repr=False)
-    """The same lines as they were parsed: those of front matter and comments are empty."""
+    """The same lines as they were parsed: those of front matter and comments are empty.
+
+    An entry has several lines of its own where one line of the file has several rows of an HTML table.
+    """
     blocks: tuple[Block, ...]
     title: str
     """The title in the front matter, else the text of the first heading; empty if there is neither."""
@@ -86,6 +90,8 @@ class Document:
     `> Data: …`, where `Data` is Italian for date. Several pairs on one line are separated by ` | `.
     """
     front: FrontMatter
+    absorbed: frozenset[int] = frozenset()
+    """The numbers of the lines, some of them blank, whose text stands in another line of `body`, if anywhere."""
 
 
 def split_lines(text: str) -> list[str]:
@@ -104,11 +110,12 @@ def parse(text: str) -> Document:
     """Parse a file's text. If the parser fails, each run of non-blank lines is a paragraph, so that no line is lost."""
     lines = split_lines(text)
     front = front_matter(lines)
-    body = [""] * front.lines + prepared(lines[front.lines :])
+    body, absorbed = body_of(lines, front)
+    flat, numbers = _flat(lines, body, absorbed)
     try:
-        blocks = _under_headings(_top_level(body), body)
+        blocks = _numbered(_under_headings(_top_level(flat), flat), _Lines(lines, flat, numbers, front.lines))
     except Exception:  # a bug in the parser must not keep a file out of the index
-        blocks = tuple(_paragraphs(body, 1, len(body)))
+        blocks = tuple(_paragraphs(lines, front.lines + 1, len(lines)))
     first = next((block for block in blocks if block.kind == "heading"), None)
     own = first is not None and first.level == 1
     title = front.title or (first.headings[-1] if first is not None else "")
@@ -117,13 +124,74 @@ def parse(text: str) -> Document:
         blocks = (Block(kind="front_matter", start_line=1, end_line=front.lines), *blocks)
     return Document(
         lines=tuple(lines),
-        body=tuple(body),
+        body=body,
+        absorbed=absorbed,
         blocks=blocks,
         title=title,
         named=bool(front.title) or own,
         header=MappingProxyType(header),
         front=front,
     )
+
+
+def body_of(lines: Sequence[str], front: FrontMatter) -> tuple[tuple[str, ...], frozenset[int]]:
+    """`Document.body` and `Document.absorbed` of a file with these lines."""
+    made = flavours.prepared(prepared(lines[front.lines :]))
+    return ("",) * front.lines + made.lines, frozenset(number + front.lines for number in made.absorbed)
+
+
+def _flat(lines: Sequence[str], body: Sequence[str], absorbed: Container[int]) -> tuple[list[str], list[int]]:
+    """The lines that are parsed, and for each of them the number of its line in the file."""
+    flat: list[str] = []
+    numbers: list[int] = []
+    for number, (written, line) in enumerate(zip(lines, body, strict=True), 1):
+        if line or (number not in absorbed and not written.strip()):
+            parts = line.split("\n")
+            flat += parts
+            numbers += [number] * len(parts)
+    return flat, numbers
+
+
+class _Lines:
+    """Where the parsed lines are in the file. A line that was not parsed is with the one before it, or the next one."""
+
+    def __init__(self, lines: Sequence[str], parsed: Sequence[str], numbers: Sequence[int], above: int) -> None:
+        self._lines, self._numbers, self._above = lines, numbers, above
+        following = len(lines) + 1
+        self._following: list[int] = []
+        """For each parsed line, where the next one is that is not blank."""
+        for line, number in zip(reversed(parsed), reversed(numbers), strict=True):
+            self._following.append(following)
+            following = number if line.strip() else following
+        self._following.reverse()
+
+    def first(self, parsed: int) -> int:
+        """The number in the file of the first line of a block that begins with a parsed line, counted from 1."""
+        return self._numbers[parsed - 1] if parsed > 1 else self._filled(self._above + 1, self._numbers[0])
+
+    def last(self, parsed: int) -> int:
+        """The same for the last line of a block."""
+        number = self._numbers[parsed - 1]
+        end = max(number, self._following[parsed - 1] - 1)
+        while end > number and not self._lines[end - 1].strip():
+            end -= 1
+        return end
+
+    def _filled(self, first: int, last: int) -> int:
+        return next((number for number in range(first, last) if self._lines[number - 1].strip()), last)
+
+
+def _numbered(blocks: Iterable[Block], lines: _Lines) -> tuple[Block, ...]:
+    """The blocks with the numbers of their lines in the file. Those that stand on one line become one block."""
+    made: list[Block] = []
+    for block in blocks:
+        start, end = lines.first(block.start_line), lines.last(block.end_line)
+        block = replace(block, start_line=start, end_line=end, children=_numbered(block.children, lines))
+        if made and start <= made[-1].end_line:
+            kind: Kind = "table" if "table" in (block.kind, made[-1].kind) else "paragraph"
+            block = replace(block, kind=kind, level=0, start_line=made.pop().start_line, children=())
+        made.append(block)
+    return tuple(made)
 
 
 def _key(text: str) -> str:
@@ -140,7 +208,7 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
             continue
         for line in lines[block.start_line - 1 : min(block.end_line, last)]:
             quoted = line.lstrip().startswith(">")
-            parts = re.split(r"\s+\|\s+", line.strip().lstrip("> ").rstrip())
+            parts = re.split(r"\s+\|\s+|\n", line.strip().lstrip("> ").rstrip())
             pairs = [_HEADER_PAIR.fullmatch(part) for part in parts]
             for place, match in enumerate(pairs):
                 choice = len(pairs) > place + 2 and not any(pairs[place + 1 :])  # `Status: A | B | C`
@@ -252,7 +320,7 @@ def _is_box(lines: Sequence[str]) -> bool:
 
 def _plain(title: str) -> str:
     """A heading's text without inline markup."""
-    return " ".join(_EMPHASIS.sub("", _LINK.sub(r"\1", title_of(title))).split())
+    return " ".join(cleaned(read(title_of(title))).split())
 
 
 def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Block, ...]:

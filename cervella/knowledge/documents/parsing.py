@@ -11,8 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.knowledge.documents.front_matter import front_matter
-from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
-from cervella.knowledge.documents.obsidian import prepared
+from cervella.knowledge.documents.markdown import Block, Document, body_of, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
 _ORDINARY = 50_000  # characters up to which any text is parsed in less than a second
@@ -106,7 +105,7 @@ def plain(text: str) -> Document:
     lines = split_lines(text)
     front = front_matter(lines).lines
     head = parse("\n".join((*lines[:front], "\n".join(lines[front : front + _HEAD_LINES])[:_HEAD])))
-    body = (*[""] * front, *prepared(lines[front:]))
+    body, absorbed = body_of(lines, head.front)
     filled = [number for number, line in enumerate(body, start=1) if line.strip()]
     blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
-    return replace(head, lines=tuple(lines), body=body, blocks=blocks)
+    return replace(head, lines=tuple(lines), body=body, absorbed=absorbed, blocks=blocks)

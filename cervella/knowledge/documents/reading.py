@@ -1,14 +1,35 @@
-"""Makes the reading of a document: its text as somebody sees it who reads the note, without markup."""
+"""Makes the reading of a document: its text as somebody sees it who reads the note, without markup.
+
+The steps, each in a module of its own: what is no text becomes a placeholder, Obsidian's syntax is read, footnotes move
+to the sentences that cite them, inline syntax becomes words, and characters that nobody sees are removed. The signs of
+structure stay, because they say how lines belong together: those of headings, items, quotes, tables and fences.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import textwrap
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from cervella.knowledge.documents import inline
+from cervella.knowledge.documents.characters import cleaned
+from cervella.knowledge.documents.code import code_lines
+from cervella.knowledge.documents.encoded import image_words, without_encoded
+from cervella.knowledge.documents.footnotes import with_footnotes
 from cervella.knowledge.documents.front_matter import Value
-from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.markdown import Block, Document
 from cervella.knowledge.documents.obsidian import is_board, note_text
 from cervella.text.language import Language
+from cervella.text.markdown import cells, is_fence, is_ruled
+
+_UNDERLINE = re.compile(r"\s{0,3}(?:>\s?)*(?:=+|-+)\s*")
+_CLOSED = re.compile(r"(?<=\S)[ \t]+#+[ \t]*$")
+_QUOTE = re.compile(r"[ \t]*(?:>[ \t]?)*")
+_QUOTE_SIGNS = re.compile(r"([ \t]*)(?:>[ \t]?)+")
+_MODULE = re.compile(r"(?:import|export)\b(?=.*(?:['\"{(=]|\bfrom\b|\bdefault\b))")
+_EXPRESSION = re.compile(r"\{/\*.*?\*/\}|\{['\"]\s*['\"]\}|\{\.\.\.[\w.]+\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +54,172 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
 
     `path` is the file's path; some kinds of file, such as `.mdx`, are read differently.
     """
-    note = note_text(document.body, _code(document), lang, board=is_board(document.lines))
-    return Reading(lines=note.lines, tags=note.tags, fields=note.fields, links=note.links)
+    flat, owners, code = _flat(document)
+    if path.casefold().endswith(".mdx"):
+        flat = _without_modules(flat, code)
+    words = lang.file("documents.toml")["left_out"]
+    flat, code, left = without_encoded(flat, code, words)
+    note = note_text(flat, code, lang, board=is_board(document.lines))
+    lines = with_footnotes(note.lines, code, lang.sentences)
+    lines = list(_read(lines, code, partial(image_words, words, left)))
+    joined: list[list[str]] = [[] for _ in document.body]
+    for owner, line in zip(owners, lines, strict=True):
+        joined[owner].append(line)
+    made = ["\n".join(map(cleaned, parts)) for parts in joined]
+    _structured(document.blocks, made)
+    made = _unquoted(made, _code(document))
+    return Reading(lines=tuple(made), tags=note.tags, fields=note.fields, links=note.links, left_out=dict(left))
+
+
+def _flat(document: Document) -> tuple[list[str], list[int], list[bool]]:
+    """The lines of the body one by one, the index of the line of the file for each, and whether each is code."""
+    in_code = _code(document)
+    flat: list[str] = []
+    owners: list[int] = []
+    code: list[bool] = []
+    for place, entry in enumerate(document.body):
+        if "\n" in entry:
+            parts = entry.split("\n")
+            flat += parts
+            owners += [place] * len(parts)
+            code += [True] * len(parts) if in_code[place] else map(bool, code_lines(parts))
+        else:
+            flat.append(entry)
+            owners.append(place)
+            code.append(in_code[place])
+    return flat, owners, code
 
 
 def _code(document: Document) -> list[bool]:
-    """For each line, whether it is in a fence or in indented code."""
+    """For each line, whether it is in a fence, in indented code, or in a box drawn with characters."""
     code = [False] * len(document.body)
-    waiting = list(document.blocks)
-    while waiting:
-        block = waiting.pop()
-        waiting += block.children
-        if block.kind == "fence":
+    for block in _leaves(document.blocks):
+        if block.kind in ("fence", "box"):
             code[block.start_line - 1 : block.end_line] = [True] * (block.end_line - block.start_line + 1)
     return code
+
+
+def _leaves(blocks: Sequence[Block]) -> Iterator[Block]:
+    waiting = list(blocks)
+    while waiting:
+        block = waiting.pop()
+        if block.children:
+            waiting += block.children
+        else:
+            yield block
+
+
+def _without_modules(lines: list[str], code: Sequence[bool]) -> list[str]:
+    """The lines of an .mdx file without imports, exports and empty expressions."""
+    out: list[str] = []
+    inside = False
+    for line, is_code in zip(lines, code, strict=True):
+        if is_code:
+            inside = False
+        elif inside and line.strip():
+            line = ""
+        else:
+            inside = bool(_MODULE.match(line))
+            line = "" if inside else _EXPRESSION.sub("", line) if "{" in line else line
+        out.append(line)
+    return out
+
+
+def _read(lines: Sequence[str], code: Sequence[bool], image: Callable[[str], str]) -> Iterator[str]:
+    """Yields each line with its inline syntax read."""
+    references: set[str] = set()
+    kept = list(lines)
+    for place, line in enumerate(lines):
+        if "]:" in line and not code[place] and (label := inline.definition_of(line)) is not None:
+            references.add(label)
+            kept[place] = ""
+    start = 0
+    while start < len(kept):
+        end = start + 1
+        if code[start]:
+            yield kept[start]
+            start = end
+            continue
+        while end < len(kept) and not code[end]:
+            end += 1
+        yield from _prose(kept[start:end], references, image)
+        start = end
+
+
+def _prose(lines: list[str], references: Collection[str], image: Callable[[str], str]) -> Iterator[str]:
+    for first, last in inline.groups(lines):
+        text = "\n".join(lines[first:last])
+        if inline.SPECIAL.search(text):
+            row = last - first == 1 and text.lstrip(" \t>").startswith("|")
+            text = inline.read(text, references=references, image=image, row=row)
+            text = inline.hard_ends(text)
+        yield from text.split("\n")
+
+
+def _structured(blocks: Sequence[Block], lines: list[str]) -> None:
+    """Give the rows of tables their outer pipes and equal numbers of cells, and underlined headings their signs."""
+    for block in _leaves(blocks):
+        first, last = block.start_line - 1, block.end_line
+        if block.kind == "table":
+            _rows(lines, first, last)
+        elif block.kind == "fence" and lines[first].startswith(("    ", "\t")):
+            _fenced(lines, first, last)
+        elif block.kind == "heading" and last - first == 1:
+            lines[first] = _CLOSED.sub("", lines[first])
+        elif block.kind == "heading" and _UNDERLINE.fullmatch(lines[last - 1]):
+            signs = _QUOTE.match(lines[first])
+            before = signs.group() if signs else ""
+            title = " ".join(lines[place][len(before) :].strip() for place in range(first, last - 1))
+            lines[first:last] = [f"{before}{'#' * block.level} {title}", *[""] * (last - first - 1)]
+
+
+def _fenced(lines: list[str], first: int, last: int) -> None:
+    """Put indented code into a fence, so that it is known as code when a part of the document is quoted."""
+    part = lines[first:last]
+    if any(is_fence(line) for line in part) or any("\n" in line for line in part):
+        return
+    bare = textwrap.dedent("\n".join(line.expandtabs(4) for line in part)).split("\n")
+    bare[0] = f"```\n{bare[0]}"
+    bare[-1] += "\n```"
+    lines[first:last] = bare
+
+
+def _unquoted(lines: Sequence[str], code: Sequence[bool]) -> list[str]:
+    """The lines without the `>` of quotations, each of which becomes a paragraph of its own."""
+    made: list[str] = []
+    quoted = False
+    for line, in_code in zip(lines, code, strict=True):
+        signs = _QUOTE_SIGNS.match(line) if ">" in line and "\n" not in line and not in_code else None
+        if signs is None:
+            quoted = quoted and bool(line.strip())  # a line without the sign may go on with the quotation
+            made.append(line)
+            continue
+        rest = line[signs.end() :]
+        before = made[-1].rsplit("\n", 1)[-1] if made else ""
+        parted = not quoted and before.strip() and rest.strip() and not signs[1]
+        made.append(f"\n{rest}" if parted else f"{signs[1]}{rest}" if rest.strip() else "")
+        quoted = True
+    return made
+
+
+def _rows(lines: list[str], first: int, last: int) -> None:
+    columns = 0
+    for place in range(first, last):
+        if "\n" in lines[place] or "|" not in lines[place]:
+            continue
+        line = lines[place]
+        bare = line.strip()
+        if columns and bare[0] == bare[-1] == "|" and bare.count("|") == columns + 1:
+            continue
+        quote = _QUOTE.match(line)
+        before = quote.group() if quote else ""
+        row = line[len(before) :]
+        found = [row[start:end].strip() for start, end in cells(row)]
+        columns = columns or len(found)
+        if is_ruled(row):
+            found = [cell or "---" for cell in found] + ["---"] * (columns - len(found))
+        elif bare[0] == bare[-1] == "|" and len(found) == columns:
+            continue
+        else:
+            found += [""] * (columns - len(found))
+        lines[place] = f"{before}| {' | '.join(found)} |"

@@ -155,9 +155,7 @@ class Ingestion:
             with closing(cut_all(sources, self._language, self._roles)) as cuts:
                 for number, (source, made) in enumerate(zip(sources, cuts, strict=True), start=1):
                     file, chunks = self._rows(source, made)
-                    manifest.replace_file(
-                        file, made.text, chunks, made.stems, reading=made.reading.lines, embedded=ready
-                    )
+                    manifest.replace_file(file, made.text, chunks, made.stems, reading=made.read, embedded=ready)
                     noted[source.path] = {
                         "redactions": [(one.line, one.kind) for one in made.redactions],
                         "plain": made.plain,

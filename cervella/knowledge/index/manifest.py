@@ -233,18 +233,19 @@ class Manifest:
         chunks: Sequence[ChunkRow],
         stems: Sequence[Sequence[str]],
         *,
-        reading: Sequence[str] | None = None,
+        reading: str | None = None,
         embedded: Iterable[str] = (),
     ) -> None:
         """Store a file and its chunks, replacing an earlier version of the file.
 
-        `text` is the file's text with secrets masked; `reading` what is read in each of its lines, or None if that is
-        the same. `stems` has one list per chunk. `embedded` are the ids of chunks whose vector is already stored.
+        `text` is the file's text with secrets masked; `reading` what is read in it, or None if that is the same.
+        `stems` has one list per chunk. `embedded` are the ids of chunks whose vector is already stored.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)
         lines = split_lines(text)
-        read = None if reading is None or [*reading] == lines else zlib.compress("\n".join(reading).encode())
+        whole = "\n".join(lines)
+        read = None if reading is None or reading == whole else zlib.compress(reading.encode())
         about = json.dumps({name: value for name in _ABOUT if (value := getattr(file, name))}, ensure_ascii=False)
         names = (*_FILE_COLUMNS, "about", "text", "reading", "stems")
         stem_lines = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
@@ -253,7 +254,7 @@ class Manifest:
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
                 [
                     *(getattr(file, name) for name in _FILE_COLUMNS),
-                    *(about, zlib.compress("\n".join(lines).encode()), read, stem_lines),
+                    *(about, zlib.compress(whole.encode()), read, stem_lines),
                 ],
             ).lastrowid
             columns = [name for name in _CHUNK_COLUMNS if name != "path"]
