@@ -87,4 +87,6 @@ def test_a_question_about_one_task_is_answered_with_its_state() -> None:
 
 
 def test_where_no_task_is_in_that_state_all_of_them_answer() -> None:
-    assert "fatto: prenotare la chiesa" in answer("Che cosa resta da fare per la chiesa?", "- fatto: prenotare la chiesa")
+    assert "fatto: prenotare la chiesa" in answer(
+        "Che cosa resta da fare per la chiesa?", "- fatto: prenotare la chiesa"
+    )

@@ -6,8 +6,12 @@ import time
 
 import pytest
 
+from cervella.knowledge.documents.cutting import cut
 from cervella.knowledge.documents.markdown import parse
 from cervella.knowledge.documents.obsidian import NoteText, is_board, note_text, prepared, title_of
+from cervella.knowledge.documents.parsing import plain
+from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.documents.scan import Source
 from cervella.text.language import known_languages, language
 
 
@@ -175,6 +179,18 @@ def test_cards_of_a_board_have_the_state_of_their_column() -> None:
         "- fatto, Consegnati: Bagno", "- fatto: Tetto",
     ]  # fmt: skip
     assert not any("kanban:settings" in line or "Completato" in line for line in lines(board))
+
+
+def test_each_column_of_a_board_is_a_passage_under_its_title() -> None:
+    board = "---\nkanban-plugin: board\n---\n\n## Da fare\n\n- [ ] Tinta\n\n## Fatto\n\n- [x] Tetto\n"
+    source = Source(path="lavori.md", disk_path="lavori.md", raw=board, sha256="0", size=len(board))
+    made = cut(source, language("it"), Roles.of(), lambda text: (parse(text), None))
+    assert [(one.parent, one.heading) for one in made.chunks] == [(0, "Da fare"), (1, "Fatto")]
+
+
+def test_a_file_that_is_not_parsed_has_its_comments_hidden_too() -> None:
+    document = plain("# Titolo\n\n%%\nsegreto\n%%\n\nvisto\n")
+    assert [line for line in document.body if line] == ["# Titolo", "visto"]
 
 
 def test_a_heading_leads_its_section_without_signs() -> None:

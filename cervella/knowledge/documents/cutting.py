@@ -60,7 +60,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     facts = facts_of(source.path, document, lang, roles, reading)
     subject = subject_of(document, source.path)
     # Each column of a board is a passage of its own, so that its title is above its cards.
-    sizes = Sizes(small=0, passage=0) if is_board(document.lines) else None
+    sizes = Sizes(small=1, passage=0) if is_board(document.lines) else None
     chunks = tuple(chunk(document, sizes, reading=reading.lines, subject=subject, sentences=lang.sentences))
     names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases))
     return Cut(
