@@ -36,6 +36,7 @@ def lines(text: str, code: str = "it") -> list[str]:
         ("Vedi [[Turni#^a1b2]].", "Vedi Turni."),
         ("Vedi [[Persone/Rossi Lucia]].", "Vedi Rossi Lucia."),
         ("| [[Forno\\|il forno]] | 12 |", "| il forno | 12 |"),
+        ("Vedi [[Fondi 7c1e9a40b2d84f0f9e0b6d11a3c5e7f2]].", "Vedi Fondi."),
         ("Pianta: ![[foto camera 12.png|300]]", "Pianta: (vedi foto camera 12.png)"),
         ("![[Turni#Agosto]]", "(vedi Turni, Agosto)"),
         ("![[relazione.pdf#page=3]]", "(vedi relazione.pdf)"),

@@ -38,6 +38,7 @@ _INLINE_QUERY = re.compile(r"`+\s*(?:=\s*(?:this\b|\[\[|[a-z]+\()|\$=|(?:INPUT|V
 
 _LINK = re.compile(r"(?P<embed>!?)\[\[(?P<inner>[^\[\]\n]+)\]\]")
 _PIPE = re.compile(r"\\?\|")
+_EXPORTED = re.compile(r"(?: [0-9a-f]{32})?(?:\.md)?$")  # Notion adds a number to the names of its files
 _NO_PART = re.compile(r"\^|[a-z]{1,9}=")
 _SIZE = re.compile(r"(?:^|\|)[ \t]*\d+(?:x\d+)?[ \t]*$")
 
@@ -361,7 +362,7 @@ class _Reader:
         note, *parts = (part.strip() for part in target.split("#"))
         if note:
             self.links.setdefault(self._restored(note))
-        name = note.rpartition("/")[2].removesuffix(".md")
+        name = _EXPORTED.sub("", note.rpartition("/")[2])
         # A part may be the id of a block, or say which page or second of a file is shown.
         name = ", ".join(filter(None, (name, *(part for part in parts if not _NO_PART.match(part)))))
         if match["embed"]:
