@@ -95,6 +95,11 @@ def test_the_states_of_tasks_differ_in_every_language() -> None:
         assert stems[0] != stems[1], code
 
 
+def test_signs_that_the_program_uses_itself_stay_where_a_text_has_them() -> None:
+    text = "- \ue00099\ue001 \ue000 `a\ue0000\ue001` [b](c`\ue0000\ue001`) #casa"
+    assert lines(text) == [text.replace("#", "")]
+
+
 def test_an_empty_task_is_nothing() -> None:
     assert lines("- [ ]\n- [x] ") == ["", ""]
 
