@@ -6,8 +6,12 @@ import time
 
 import pytest
 
+from cervella.knowledge.documents.cutting import cut
 from cervella.knowledge.documents.markdown import parse
 from cervella.knowledge.documents.obsidian import NoteText, is_board, note_text, prepared, title_of
+from cervella.knowledge.documents.parsing import plain
+from cervella.knowledge.documents.roles import Roles
+from cervella.knowledge.documents.scan import Source
 from cervella.text.language import known_languages, language
 
 
@@ -32,6 +36,7 @@ def lines(text: str, code: str = "it") -> list[str]:
         ("Vedi [[Turni#^a1b2]].", "Vedi Turni."),
         ("Vedi [[Persone/Rossi Lucia]].", "Vedi Rossi Lucia."),
         ("| [[Forno\\|il forno]] | 12 |", "| il forno | 12 |"),
+        ("Vedi [[Fondi 7c1e9a40b2d84f0f9e0b6d11a3c5e7f2]].", "Vedi Fondi."),
         ("Pianta: ![[foto camera 12.png|300]]", "Pianta: (vedi foto camera 12.png)"),
         ("![[Turni#Agosto]]", "(vedi Turni, Agosto)"),
         ("![[relazione.pdf#page=3]]", "(vedi relazione.pdf)"),
@@ -88,6 +93,11 @@ def test_the_states_of_tasks_differ_in_every_language() -> None:
         stems = [language(code).stems(line.replace("Alfa", "")) for line in seen[:2]]
         assert all(stems), (code, stems)
         assert stems[0] != stems[1], code
+
+
+def test_signs_that_the_program_uses_itself_stay_where_a_text_has_them() -> None:
+    text = "- \ue00099\ue001 \ue000 `a\ue0000\ue001` [b](c`\ue0000\ue001`) #casa"
+    assert lines(text) == [text.replace("#", "")]
 
 
 def test_an_empty_task_is_nothing() -> None:
@@ -175,6 +185,18 @@ def test_cards_of_a_board_have_the_state_of_their_column() -> None:
         "- fatto, Consegnati: Bagno", "- fatto: Tetto",
     ]  # fmt: skip
     assert not any("kanban:settings" in line or "Completato" in line for line in lines(board))
+
+
+def test_each_column_of_a_board_is_a_passage_under_its_title() -> None:
+    board = "---\nkanban-plugin: board\n---\n\n## Da fare\n\n- [ ] Tinta\n\n## Fatto\n\n- [x] Tetto\n"
+    source = Source(path="lavori.md", disk_path="lavori.md", raw=board, sha256="0", size=len(board))
+    made = cut(source, language("it"), Roles.of(), lambda text: (parse(text), None))
+    assert [(one.parent, one.heading) for one in made.chunks] == [(0, "Da fare"), (1, "Fatto")]
+
+
+def test_a_file_that_is_not_parsed_has_its_comments_hidden_too() -> None:
+    document = plain("# Titolo\n\n%%\nsegreto\n%%\n\nvisto\n")
+    assert [line for line in document.body if line] == ["# Titolo", "visto"]
 
 
 def test_a_heading_leads_its_section_without_signs() -> None:

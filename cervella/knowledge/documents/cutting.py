@@ -70,7 +70,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     chunks = tuple(
         chunk(
             document,
-            Sizes(small=0, passage=0) if is_board(document.lines) else None,
+            Sizes(small=1, passage=0) if is_board(document.lines) else None,
             reading=reading.lines,
             subject=subject,
             aliases=shown,

@@ -24,8 +24,8 @@ _CALLOUT = re.compile(r"\[![^\[\]\n]{1,60}\][+-]?(?:[ \t]+|$)")
 _TITLE_ENDS = tuple(".:;!?…")
 _BLOCK_ID = re.compile(r"(?:^|[ \t])\^(?=[\w-]*[^\W\d_]|\d{4})[A-Za-z0-9_-]+[ \t]*$")
 
-# Parts of a line that stay as they are: code, addresses, the targets of links. A number between these signs stands for
-# each while the line is read; a program's private signs are in no text that a person writes.
+# Parts of a line that stay as they are: code, addresses, the targets of links. While the line is read, a number between
+# these two private characters stands for each. If a text has the characters itself, they are kept in the same way.
 _KEPT, _KEPT_END = "\ue000", "\ue001"
 _KEPT_TEXT = re.compile(f"{_KEPT}(\\d+){_KEPT_END}")
 _SIGNS_IN_TEXT = re.compile(f"[{_KEPT}{_KEPT_END}]")
@@ -38,6 +38,7 @@ _INLINE_QUERY = re.compile(r"`+\s*(?:=\s*(?:this\b|\[\[|[a-z]+\()|\$=|(?:INPUT|V
 
 _LINK = re.compile(r"(?P<embed>!?)\[\[(?P<inner>[^\[\]\n]+)\]\]")
 _PIPE = re.compile(r"\\?\|")
+_EXPORTED = re.compile(r"(?: [0-9a-f]{32})?(?:\.md)?$")  # Notion adds a number to the names of its files
 _NO_PART = re.compile(r"\^|[a-z]{1,9}=")
 _SIZE = re.compile(r"(?:^|\|)[ \t]*\d+(?:x\d+)?[ \t]*$")
 
@@ -335,17 +336,12 @@ class _Reader:
         return _ADDRESS.sub(lambda match: self._number(match.group()), text) if "://" in text else text
 
     def _number(self, kept: str) -> str:
-        self._kept.append(kept)
+        self._kept.append(self._restored(kept))  # a target may contain code
         return f"{_KEPT}{len(self._kept) - 1}{_KEPT_END}"
 
     def _restored(self, text: str) -> str:
         """The text with the kept parts in their places."""
-        while _KEPT in text:  # a target may contain code
-            restored = _KEPT_TEXT.sub(lambda match: self._kept[int(match[1])], text)
-            if restored == text:
-                break
-            text = restored
-        return text
+        return _KEPT_TEXT.sub(lambda match: self._kept[int(match[1])], text)
 
     def _target(self, match: re.Match[str]) -> str:
         self._note_target(match["target"])
@@ -361,7 +357,7 @@ class _Reader:
         note, *parts = (part.strip() for part in target.split("#"))
         if note:
             self.links.setdefault(self._restored(note))
-        name = note.rpartition("/")[2].removesuffix(".md")
+        name = _EXPORTED.sub("", note.rpartition("/")[2])
         # A part may be the id of a block, or say which page or second of a file is shown.
         name = ", ".join(filter(None, (name, *(part for part in parts if not _NO_PART.match(part)))))
         if match["embed"]:
@@ -384,7 +380,7 @@ class _Reader:
                 operators = (
                     spare
                     and text[opened.start() - 1 : opened.start()].isalnum()
-                    and (text[match.end() : match.end() + 1].isalnum())
+                    and text[match.end() : match.end() + 1].isalnum()
                 )
                 if not operators and inner.strip():
                     pieces += (text[done : opened.start()], told(inner))
