@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.index.words import LexicalIndex
 from cervella.knowledge.search.ranking import FileFacts, current_first, supported_by_file
+from cervella.text.language import language
 from tests.knowledge.conftest import HashEmbedder
 
 Write = Callable[[Path, str, str | bytes], Path]
@@ -58,7 +61,16 @@ def base(lengths: list[int], files: list[Any]) -> FileFacts:
     homes = np.repeat(np.arange(len(lengths)), lengths)
     replaced = [False] * len(files)
     prior = np.zeros(len(homes))
-    return FileFacts(file_of=homes, prior=prior, files=files, replaced=replaced, roles=Roles.of())
+    roles = Roles.of()
+    return FileFacts(
+        file_of=homes,
+        prior=prior,
+        files=files,
+        replaced=replaced,
+        roles=roles,
+        places=[roles.in_series(file.path) for file in files],
+        language=language("it"),
+    )
 
 
 def test_a_lucky_chunk_in_a_file_on_something_else_loses_to_one_that_its_file_supports() -> None:
@@ -87,7 +99,13 @@ def test_how_much_of_a_query_ngrams_say_is_between_nothing_and_all() -> None:
     [
         ("20260120_nota.md", "20260110_nota.md"),
         ("20260110_nota.md", "archivio/20260120_nota.md"),
-        ("decisioni/20260110_nota.md", "ricerche/20260120_nota.md"),
+        ("ricerche/20260120_nota.md", "decisioni/20260110_nota.md"),
+        ("decisioni/20260120_nota.md", "ricerche/20260110_nota.md"),
+        ("decisioni/20260110_nota.md", "ricerche/20260110_nota.md"),
+        ("20260110_nota.md", "nota.md"),
+        ("20260110_nota.md", "20260120_template.md"),
+        ("handoff/20260110_HANDOFF_255.md", "handoff/20260110_HANDOFF_254.md"),
+        ("nota_finale.md", "nota_v3.md"),
         ("idee/SERVIZIO.md", "idee/20260120_SERVIZIO_BOZZA.md"),
         ("idee/20260110_SERVIZIO_v2.md", "idee/20260120_SERVIZIO_v1.md"),
     ],
@@ -105,16 +123,45 @@ def test_of_two_documents_about_as_good_that_which_holds_leads(
 
 def test_what_holds_does_not_pass_what_answers_better() -> None:
     files = [_file("2026-01-01"), _file("2026-01-20")]
-    standing = base([1, 1], files)
-    assert current_first(np.array([5.0, 4.8]), standing).argmax() == 1
-    assert current_first(np.array([5.0, 4.0]), standing).argmax() == 0
+    standing, loaded = base([1, 1], files), _loaded(["gatto", "gatto"])
+    assert current_first(np.array([5.0, 4.8]), loaded, standing, ["gatt"]).argmax() == 1
+    assert current_first(np.array([5.0, 3.0]), loaded, standing, ["gatt"]).argmax() == 0
 
 
-def _file(date: str) -> Any:
+def test_a_newer_sentence_that_says_as_much_of_the_query_passes_a_better_score() -> None:
+    standing = base([1, 1], [_file("2026-01-01"), _file("2026-01-20")])
+    old = "La quota annuale è portata a 70 euro. Gita a Gaeta."
+    same, other = _loaded([old, "La quota annuale è portata a 75 euro."]), _loaded([old, "La quota. È annuale."])
+    stems = language("it").stems("a quanto è portata la quota annuale")
+    assert current_first(np.array([5.0, 4.0]), same, standing, stems).argmax() == 1
+    assert current_first(np.array([5.0, 4.0]), other, standing, stems).argmax() == 0
+
+
+def test_a_query_that_names_the_year_of_the_older_one_keeps_it_first() -> None:
+    files = [_file("2023-01-01", title="Listino tennis"), _file("2026-01-20", title="Listino tennis")]
+    loaded = _loaded(["listino tennis 2023", "listino tennis"])
+    scores, standing = np.array([5.0, 4.0]), base([1, 1], files)
+    assert current_first(scores, loaded, standing, ["listin", "tennis"]).argmax() == 1
+    assert current_first(scores, loaded, standing, ["listin", "tennis", "2023"]).argmax() == 0
+
+
+def test_the_score_that_decides_is_the_one_of_the_query() -> None:
+    files = [_file("2026-01-01", title="Caparra"), _file("2026-01-20", title="Caparra")]
+    standing = dataclasses.replace(base([1, 1], files), prior=np.array([1.0, 0.0]))
+    assert current_first(np.array([3.0, 2.0]), _loaded(["a", "b"]), standing, ["caparr"]).argmax() == 1
+
+
+def _loaded(texts: list[str]) -> Any:
+    """What is read of an index here: its words, and the reading of each chunk."""
+    words = LexicalIndex.of([language("it").stems(text) for text in texts])
+    return SimpleNamespace(words=words, reading=lambda passage: texts[passage[0]])
+
+
+def _file(date: str, title: str = "") -> Any:
     from cervella.knowledge.index.manifest import FileRow
 
     return FileRow(
-        path=date, disk_path=date, sha256="", size=1, title="", role=None, project=None, date=date, status="current",
+        path=date, disk_path=date, sha256="", size=1, title=title, role=None, project=None, date=date, status="current",
         local_only=False,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ import pytest
 
 from cervella.knowledge.documents.markdown import parse
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
+from cervella.knowledge.documents.series import session_order
 from cervella.text.language import language
 
 
@@ -59,7 +60,7 @@ def test_the_date_under_its_own_key_comes_before_one_in_a_path_above_it(code: st
 def test_a_line_with_the_key_of_a_date_comes_before_the_name_and_an_item_of_a_list_after_it() -> None:
     assert facts("20260109_x.md", "# T\n\nData: 1 dicembre 2025\n").date == "2025-12-01"
     assert facts("20260109_x.md", "# Riunione\n\nLa prossima:\n\n- Data: 15 gennaio 2026\n").date == "2026-01-09"
-    assert facts("x.md", "# T\n\nData prevista: 15 gennaio 2026. Scritta il 9 gennaio 2026.\n").date == "2026-01-15"
+    assert facts("x.md", "# T\n\nData prevista: 15 gennaio 2026. Scritta il 9 gennaio 2026.\n").date is None
 
 
 def test_the_project_comes_from_its_folder_or_from_the_header() -> None:
@@ -169,15 +170,36 @@ def test_the_session_is_read_off_the_header_the_name_or_the_title(path: str, tex
 @pytest.mark.parametrize(
     ("path", "document", "version"),
     [
-        ("idee/20260111_SERVIZIO_v2.md", "idee/servizio", 2.0),
-        ("idee/SERVIZIO_v1.3.md", "idee/servizio", 1.3),
-        ("idee/servizio-v1_4.md", "idee/servizio", 1.4),
-        ("idee/SERVIZIO.md", "idee/servizio", 1.0),
-        ("idee/Servizio (bozza).md", "idee/servizio", -1.0),
-        ("idee/SERVIZIO_v2_DRAFT.md", "idee/servizio", -1.0),
-        ("provvisorio/servizio_provvisorio.md", "provvisorio/servizio", -1.0),
-        ("bold/v2ray.md", "bold/v2ray", 1.0),
+        ("idee/20260111_SERVIZIO_v2.md", "idee/servizio", (0, 2.0)),
+        ("idee/SERVIZIO_v1.3.md", "idee/servizio", (0, 1.3)),
+        ("idee/servizio-v1_4.md", "idee/servizio", (0, 1.4)),
+        ("idee/SERVIZIO.md", "idee/servizio", (0, 1.0)),
+        ("idee/Servizio (bozza).md", "idee/servizio", (-1, 1.0)),
+        ("idee/SERVIZIO_v2_DRAFT.md", "idee/servizio", (-1, 2.0)),
+        ("idee/servizio_v2_definitivo.md", "idee/servizio", (1, 2.0)),
+        ("idee/10-01-2026 servizio final.md", "idee/servizio", (1, 1.0)),
+        ("provvisorio/servizio_provvisorio.md", "provvisorio/servizio", (-1, 1.0)),
+        ("bold/v2ray.md", "bold/v2ray", (0, 1.0)),
     ],
 )
-def test_the_version_is_read_off_the_name(path: str, document: str, version: float) -> None:
-    assert Roles.of({"draft_words": ["provvisorio"]}).version_of(path) == (document, version)
+def test_the_version_is_read_off_the_name(path: str, document: str, version: tuple[int, float]) -> None:
+    place = Roles.of({"draft_words": ["provvisorio"]}).in_series(path)
+    assert (place.document, place.version) == (document, version)
+
+
+@pytest.mark.parametrize(
+    ("path", "series", "numbers"),
+    [
+        ("h/20260111_HANDOFF_252.md", "h/handoff #", (252,)),
+        ("h/STUDIO_PARTE4_v2.md", "h/studio parte#", (4,)),
+        ("listini/2026.md", "listini/#", (2026,)),
+        ("h/nota.md", "h/nota", ()),
+    ],
+)
+def test_the_number_in_a_series_is_read_off_the_name(path: str, series: str, numbers: tuple[int, ...]) -> None:
+    place = Roles.of().in_series(path)
+    assert (place.series, place.numbers) == (series, numbers)
+
+
+def test_sessions_are_compared_as_numbers() -> None:
+    assert sorted(["159e", "60", "159"], key=lambda one: session_order(one) or (0, "")) == ["60", "159", "159e"]

@@ -33,8 +33,8 @@ _ENOUGH = 0.35
 _ANNOUNCED = 3
 """Maximum items, rows or lines that are shown after a quoted sentence that announces them (it ends with a colon)."""
 _SAME_WORDS, _SAME_NAME = 0.6, 0.5
-"""Two excerpts state the same thing if, figures apart, they share at least `_SAME_WORDS` of the words of the shorter one,
-and their documents' names and titles share more than `_SAME_NAME`, or as much if their roles differ."""
+"""Two excerpts state the same thing if, figures apart, they share at least `_SAME_WORDS` of the words of the shorter
+one, and their documents' names and titles share more than `_SAME_NAME`, or as much if their roles differ."""
 _SAME_GROUP, _SPREAD, _COVERED = 0.16, 0.8, 0.35
 """Bonus for an excerpt of a paragraph, list or table of which a part is already quoted; penalty for each `_WORDS` words
 already quoted from the same passage; penalty for stems that the quoted excerpts contain already."""

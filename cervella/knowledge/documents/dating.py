@@ -1,10 +1,10 @@
 """Finds the date of a document: the day on which it was written or last revised.
 
-Texts are full of other dates: deadlines, birthdays, the day of a feast. So a date counts only in the places where people
-date a document, in this order: its header, a line with the key of a date, its name, its headings, and a line at its
-start or end that has nothing but a date (`Roma, 3 marzo 2026`) or opens as minutes do (`Verbale del 3 marzo 2026`). In
-none of them does one count that a deadline introduces (`entro il 31/12/2029`). The words are data: `documents.toml` of
-every language.
+Texts are full of other dates: deadlines, birthdays, the day of a feast. So a date counts only in the places where
+people date a document, in this order: its header, a line with the key of a date, its name, its headings, and a line at
+its start or end that has nothing but a date (`Roma, 3 marzo 2026`) or opens as minutes do (`Verbale del 3 marzo 2026`).
+In none of them does a date count that a deadline introduces (`entro il 31/12/2029`). The words are data:
+`documents.toml` of every language.
 """
 
 from __future__ import annotations

@@ -59,12 +59,13 @@ def replacing_of(document: Document, superseded_words: Sequence[str] = ()) -> Re
     stated = [one for key, value in fields if key in old for one in _values(value)]
     superseded_by, explicit = list(stated), bool(stated)
     for line in _first_lines(document):
-        if (at := _verb(new).match(fold_in_place(line))) is not None:
-            supersedes += _named(line[at.end() :])[0]
-        elif (at := _verb(old).match(fold_in_place(line))) is not None:
+        # The passive first: in German it begins with the active form.
+        if (at := _verb(old).match(fold_in_place(line))) is not None:
             names, linked = _named(line[at.end() :])
             superseded_by += names
             explicit |= linked
+        elif (at := _verb(new).match(fold_in_place(line))) is not None:
+            supersedes += _named(line[at.end() :])[0]
     return Replacing(_unique(supersedes), _unique(superseded_by), explicit)
 
 
@@ -174,7 +175,7 @@ def _verb(verbs: tuple[str, ...]) -> re.Pattern[str]:
     names = "|".join(
         r"\s+".join(map(re.escape, verb.split())) for verb in sorted(map(fold, verbs), key=len, reverse=True)
     )
-    return re.compile(rf"[\W_]*(?:(?:{begun})[\W_]+){{0,6}}(?:{names})(?!\w)(?!\s+(?:durch|da|dal|dalla|por|by)\b)")
+    return re.compile(rf"[\W_]*(?:(?:{begun})[\W_]+){{0,6}}(?:{names})(?!\w)")
 
 
 @lru_cache(maxsize=1)

@@ -55,6 +55,9 @@ def in_series(path: str, drafts: Sequence[str], finals: Sequence[str]) -> InSeri
     stage = -1 if -1 in stages else max(stages, default=0)
     numbers = [float(one["number"].replace("_", ".")) for one in found if one["number"]]
     bare = _NOT_A_WORD.sub(" ", pattern.sub(" ", name)).strip()
+    if not bare:  # named by its date alone
+        bare = path.rpartition("/")[2]
+        return InSeries(f"{folder}/{bare}", (0, 1.0), f"{folder}/{bare}", ())
     counted = tuple(int(one) for one in _NUMBER.findall(bare) if len(one) <= _LONGEST_NUMBER)
     return InSeries(
         document=f"{folder}/{bare}",
@@ -80,6 +83,5 @@ def _versions(drafts: tuple[str, ...], finals: tuple[str, ...]) -> re.Pattern[st
     draft, final = (
         "|".join(r"[\W_]+".join(map(re.escape, word.split())) for word in some) or "(?!)" for some in (drafts, finals)
     )
-    return re.compile(
-        rf"(?<![^\W_])(?:v(?:er)?[ ._-]?(?P<number>\d{{1,2}}(?:[._]\d{{1,2}})?)|(?P<draft>{draft})|(?P<final>{final}))(?![^\W_])"
-    )
+    number = r"v[ ._-]?(?P<number>\d{1,2}(?:[._]\d{1,2})?)"
+    return re.compile(rf"(?<![^\W_])(?:{number}|(?P<draft>{draft})|(?P<final>{final}))(?![^\W_])")

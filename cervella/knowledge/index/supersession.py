@@ -26,6 +26,7 @@ _LONGEST_NAME = 16  # words
 _NUMBERED = re.compile(r"(?P<letters>[^\W\d_]{2,12})?[-_ #]*0*(?P<number>\d{1,6})(?!\d|[-_.]\d\d(?!\d))")
 _RECORDS = frozenset({"adr", "adrs", "decisions", "decisioni", "rfc", "rfcs"})
 """Folders whose files may leave out the letters of their number: `adr/0007-name.md` is ADR-0007."""
+_WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"\.(?:md|mdx|markdown|txt)$", re.IGNORECASE)
 
 
@@ -118,14 +119,16 @@ class _Names:
 
     def _by_beginning(self, name: str) -> set[str] | None:
         """The files whose name begins this text and ends where the name of a document may end."""
-        for text in dict.fromkeys((name, without_fillers(name))):
-            folded = fold(text)
-            ends = [match.end() for match in re.finditer(r"[^\W_]+", folded)][:_LONGEST_NAME]
-            for end in reversed(ends):
-                key = tuple(words(folded[:end]))
-                found = self._names.get(key)
-                if found and (len(key) > 1 or key[0] in _document_words()) and _after_a_name().match(folded, end):
-                    return found
+        folded = fold(name)
+        found = list(_WORD.finditer(folded))[: 2 * _LONGEST_NAME]
+        fillers = len(words(name)) - len(words(without_fillers(name)))
+        for first, start in enumerate(found[: fillers + 1]):  # `il listino 2025` may be called `Listino 2025`
+            for last in reversed(found[first : first + _LONGEST_NAME]):
+                key = tuple(words(folded[start.start() : last.end()]))
+                known = self._names.get(key)
+                alone = len(key) == 1 and key[0] not in _document_words()
+                if known and not alone and _after_a_name().match(folded, last.end()):
+                    return known
         return None
 
     def _by_number(self, name: str, home: str) -> set[str]:

@@ -57,8 +57,8 @@ up to `_NEWNESS` for its date: the newest file gets all of it, the oldest nothin
 _SCORE_TIE = 0.5
 """Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
 _TREATS, _REPLACED = 0.7, 0.4
-"""If two files treat the same, the one that is more likely valid also comes first if its score is at least this share of
-the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_TREATS`.
+"""If two files treat the same, the one that is more likely valid also comes first if its score is at least this share
+of the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_TREATS`.
 """
 _SHARED_TITLE = 0.5
 """Two files treat the same if at least this share of the stems in the shorter title is in the other one."""
@@ -66,6 +66,8 @@ _COVERED, _SHARED = 0.6, 0.9
 """They also do if a sentence of each has at least `_COVERED` of the query's stems, by idf, and that of the one at least
 `_SHARED` of those in the other one's.
 """
+_FORM = "template"
+"""The role of documents that state nothing until somebody fills them in: every other document comes first."""
 _RIVALS = 10
 """Only this many of the best files are compared."""
 _LIFT = 1e-3
@@ -102,7 +104,7 @@ class FileFacts:
         """Whether the file numbered `file` is more likely to be valid today than the one numbered `other`.
 
         The first difference decides: which replaces the other, status, date, number in a series, session, weight of the
-        role. A file without a date comes after one with a date.
+        role. A file without a date comes after one with a date, and a template after all others.
         """
         one, two = self.files[file], self.files[other]
         if (stronger := self.replaces(file, other)) is not None:
@@ -118,7 +120,7 @@ class FileFacts:
         return self.roles.weight(one.role) > self.roles.weight(two.role)
 
     def replaces(self, file: int, other: int) -> bool | None:
-        """Whether the file replaces the other one, or is current where the other is not; None if neither does."""
+        """Whether the file replaces the other one, or holds where the other one does not; None if that is not known."""
         one, two = self.files[file], self.files[other]
         if (one.path in two.successors) != (two.path in one.successors):
             return one.path in two.successors
@@ -127,6 +129,8 @@ class FileFacts:
             return place.version > rival.version
         if one.status != two.status and "current" in (one.status, two.status):
             return one.status == "current"
+        if (one.role == _FORM) != (two.role == _FORM):
+            return two.role == _FORM
         return None
 
     def same_subject(self, file: int, other: int) -> bool:
@@ -134,7 +138,8 @@ class FileFacts:
         one, two = self.files[file], self.files[other]
         if one.path in two.successors or two.path in one.successors:
             return True
-        if self.places[file].document == self.places[other].document:
+        place, rival = self.places[file], self.places[other]
+        if place.document == rival.document and place.version != rival.version:
             return True
         stems, others = self._subject(file), self._subject(other)
         if any(" " in stem for stem in stems & others):
@@ -143,7 +148,7 @@ class FileFacts:
         return len(stems & others) >= _SHARED_TITLE * max(1, shorter)
 
     def _subject(self, file: int) -> frozenset[str]:
-        """The stems of a file's name and title, words for a document apart, and such words with a number: `circol 52`."""
+        """The stems of a file's name and title without words for a document, and such words with a number: `circol 52`."""
         if file not in self._subjects:
             row = self.files[file]
             stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
