@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.indexed_text import embedding_text
@@ -18,8 +18,10 @@ from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.embedders.registry import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
-from cervella.knowledge.index.ingestion import Ingestion, Reading
+from cervella.knowledge.index.ingestion import Ingestion, Plan, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.pace import words_seconds
+from cervella.knowledge.index.pending import Pending
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.process.files import FILE_MODE
@@ -27,6 +29,11 @@ from cervella.protocols import Embedder
 from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
 
+if TYPE_CHECKING:
+    import numpy as np
+
+_PATIENCE_SECONDS = 30.0
+"""The time to wait for another writer with vectors that are ready to be stored."""
 _MANY, _SHARE = 20, 1 / 3
 """An update is refused if more than `_MANY` of the indexed files, and more than this share of them, are missing.
 
@@ -140,8 +147,7 @@ class KnowledgeIndex:
                 if not force:
                     _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
-                stamps = self._stamps(believed, reading)
-                stamps.save(self._storage.path, self._storage.mode)
+                self._save_stamps(believed, reading)
                 run.write_words(plan, reading)
                 run.write_vectors(partial=not rebuild)
                 builder.publish()
@@ -155,6 +161,105 @@ class KnowledgeIndex:
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return replace(report, warnings=(*report.warnings, *warnings))
+
+    def update_words(
+        self,
+        *,
+        seen: Generation | None = None,
+        seconds: float | None = None,
+        wait: float = 1.0,
+        progress: Progress | None = None,
+    ) -> IndexReport | None:
+        """Index and publish what changed, by words only: new chunks have no vector yet.
+
+        None, and nothing is done, if `seen` is given and is no longer the current generation, so that another process
+        has updated the index; or if the update is estimated to take more than `seconds`. A roll-back then returns to
+        the index before the last `update`, not to the one before this call. `wait` is the number of seconds to wait
+        for another writer.
+
+        Raises the errors of `update`, and `too_many_removed` also if more than half of the documents would be removed.
+        """
+        started = time.perf_counter()
+        with self._storage.writing(seconds=wait):
+            base = self._storage.latest()
+            if seen is not None and base != seen:
+                return None
+            found = self._scan()
+            local_only = local_only_in(found, self._folder, self._local_only)
+            warnings = (local_only.warn(),) if local_only.nearest else ()
+            choice = self._choice(base)
+            former = base and (self._storage.kept() or base)
+            fingerprint = choice.built_with.fingerprint
+            with closing(Builder(self._storage, base=base, former=former, fingerprint=fingerprint)) as builder:
+                run = self._run(builder, choice, local_only, progress)
+                believed = settled(found)
+                reading = run.read(found, self._max_bytes)
+                files = builder.files()
+                _refuse_if_many_are_gone(files, reading, found)
+                plan = run.plan(reading, found, force=False)
+                _refuse_if_half_is_dropped(files, reading, plan)
+                todo = sum(reading.sources[path].size for path in (*plan.added, *plan.changed, *plan.redo))
+                chunks = builder.manifest.count() if base else 0
+                if seconds is not None and words_seconds(chunks=chunks, changed_bytes=todo) > seconds:
+                    return None
+                builder.check()
+                self._save_stamps(believed, reading)
+                run.write_words(plan, reading)
+                builder.publish()
+                report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
+            self._storage.sweep()
+        return replace(report, warnings=(*report.warnings, *warnings))
+
+    def update_vectors(
+        self,
+        *,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Make the vectors that are missing. Returns the number of chunks that still have none.
+
+        The index is locked only while the vectors are stored, so others may update it meanwhile. `stopped` is asked
+        after every few chunks; if it returns true, the vectors made so far are stored, and no more are made. The same
+        happens as soon as the rest is estimated to take more than `seconds`.
+
+        Raises the errors of `update`.
+        """
+        with closing(self._storage.hold()) as base:
+            choice = self._choice(base)
+            embedder, fingerprint = choice.embedder, choice.built_with.fingerprint
+            if embedder is None:
+                return 0
+            VectorStore.check_fork()
+            with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
+                pending = builder.manifest.count(embedded=False)
+                if not pending:
+                    return 0
+                run = self._run(builder, choice, LocalOnly(self._folder), progress)
+                made = Pending(run.without_vectors(), pending, embedder, self._cache, run.notify)
+                for vectors in made.in_portions(seconds, stopped):
+                    self._store(vectors)
+        latest = self._storage.latest()
+        if latest is None:
+            return 0
+        with Manifest.open(latest.path) as manifest:
+            return manifest.count(embedded=False)
+
+    def _store(self, vectors: Mapping[str, np.ndarray]) -> None:
+        """Publish a generation with these vectors, by chunk id."""
+        with self._storage.writing(seconds=_PATIENCE_SECONDS):
+            base = self._storage.latest()
+            choice = self._choice(base)
+            former, fingerprint = self._storage.kept(), choice.built_with.fingerprint
+            with closing(Builder(self._storage, base=base, former=former, fingerprint=fingerprint)) as builder:
+                builder.check()
+                self._run(builder, choice, LocalOnly(self._folder), None).add_vectors(vectors)
+                builder.publish()
+            self._storage.sweep()
+
+    def _save_stamps(self, believed: Mapping[str, FoundFile], reading: Reading) -> None:
+        """Save the stamps of the files that were read. `believed` are the files whose stamps can be trusted, by path."""
+        self._stamps(believed, reading).save(self._storage.path, self._storage.mode)
 
     def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
         """Size, modification time and hash of the files that were read, so that a search can detect later changes."""
@@ -305,5 +410,18 @@ def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, fou
             f"{len(gone)} of the {len(files)} indexed files are missing, for example {gone[0]!r}.",
             remedy="Check that the folder is the right one and that its disk is mounted. If the files were deleted on "
             "purpose, run `cervella index --force`.",
+            code="too_many_removed",
+        )
+
+
+def _refuse_if_half_is_dropped(files: Mapping[str, FileRow], reading: Reading, plan: Plan) -> None:
+    """Raises KnowledgeError if an update would remove more than half of the documents. A renamed one is not removed."""
+    kept = {source.sha256 for source in reading.sources.values()}
+    dropped = [path for path in plan.removed if files[path].sha256 not in kept]
+    if 2 * len(dropped) > len(files):
+        raise KnowledgeError(
+            f"{len(dropped)} of the {len(files)} indexed files are gone, for example {dropped[0]!r}: they stay in the "
+            "index.",
+            remedy="If they were deleted on purpose, run `cervella index`.",
             code="too_many_removed",
         )
