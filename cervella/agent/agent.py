@@ -6,7 +6,7 @@ import copy
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
-from typing import Self, Unpack
+from typing import Literal, Self, Unpack
 
 import cervella  # its names in annotations are imported when the hints are read
 from cervella.agent.faces import (
@@ -52,6 +52,7 @@ class Agent:
         constitution: str | os.PathLike[str] | None = None,
         index: str | os.PathLike[str] | None = None,
         embedder: str | Embedder | None = None,
+        refresh: Literal["auto", "warn", "off"] | None = None,
         soul: Soul | None = None,
         retriever: Retriever | None = None,
         guard: cervella.Guard | None = None,
@@ -70,6 +71,7 @@ class Agent:
                 "folder": knowledge,
                 "index": index,
                 "embedder": embedder if isinstance(embedder, str) else None,
+                "refresh": refresh,
             },
             "brain": brain if isinstance(brain, str) else None,
         }

@@ -135,6 +135,8 @@ class Assembly:
                     folder=self.config.knowledge.folder,
                     constitution=self._constitution(),
                     persona=self.persona,
+                    refresh=self.config.knowledge.refresh,
+                    writer=self.index,
                     **self._of_the_base(),
                 )
             return self._retriever

@@ -195,6 +195,8 @@ class Builder:
         built = manifest.built_with
         if self._vectors_sound and built and built.fingerprint == self._fingerprint:
             VectorStore.copy(self._base.path, work)
+            with self.storage.translated_errors():
+                VectorMatrix.copy(self._base, work)
         else:
             manifest.set_embedded(manifest.ids(embedded=True), False)
             manifest.put_meta({"vectors": "stale", "dropped": "0"})

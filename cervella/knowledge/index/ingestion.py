@@ -268,6 +268,8 @@ class Ingestion:
         """
         builder, embedder = self._builder, self._choice.embedder
         waiting = builder.manifest.ids(embedded=False)
+        if not waiting and builder.meta("vectors") == "current":
+            return
         builder.add({one: vector for one, vector in vectors.items() if one in waiting})
         if embedder is not None and waiting <= vectors.keys():
             self._tidy(embedder)

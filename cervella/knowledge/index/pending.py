@@ -39,14 +39,15 @@ class Pending:
         cache: EmbeddingCache | None,
         notify: Progress,
     ) -> None:
-        """`count` is the number of `chunks`. `notify` is called with "embed", the number of vectors made, and `count`."""
+        """`count` is the number of `chunks`. `notify` is called with "embed", the number of vectors, and `count`."""
         self._chunks = iter(chunks)
         self._left = count
         self._count = count
         self._embedder = embedder
         self._cache = cache
         self._notify = notify
-        self._seconds_per_chunk: float | None = None
+        self._calls = self._timed_chunks = 0
+        self._timed_seconds = 0.0
 
     def in_portions(self, seconds: float | None, stopped: Callable[[], bool]) -> Iterator[dict[str, np.ndarray]]:
         """Yield vectors by chunk id, in portions that are worth storing.
@@ -84,7 +85,7 @@ class Pending:
 
     def _seconds_left(self) -> float:
         """The estimated time for the chunks that are left, as if none of them were in the cache."""
-        return self._left * (SECONDS_PER_CHUNK if self._seconds_per_chunk is None else self._seconds_per_chunk)
+        return self._left * (self._timed_seconds / self._timed_chunks if self._timed_chunks else SECONDS_PER_CHUNK)
 
     def _cached(self, chunks: list[ChunkRow]) -> list[np.ndarray | None]:
         if self._cache is None:
@@ -95,11 +96,10 @@ class Pending:
         texts = [embedding_text(chunk.lead, chunk.text) for chunk in chunks]
         started = time.perf_counter()
         vectors = self._embedder.embed_passages(texts)
-        self._measure((time.perf_counter() - started) / len(texts))
+        if self._calls:  # the first call may load the model
+            self._timed_seconds += time.perf_counter() - started
+            self._timed_chunks += len(texts)
+        self._calls += 1
         if self._cache is not None:
             self._cache.put(self._embedder.fingerprint, texts, vectors)
         return {chunk.id: vector for chunk, vector in zip(chunks, vectors, strict=True)}
-
-    def _measure(self, seconds: float) -> None:
-        """Note the time of one chunk. The first call of an embedder loads its model, so the last time counts."""
-        self._seconds_per_chunk = seconds

@@ -258,7 +258,7 @@ class KnowledgeIndex:
             self._storage.sweep()
 
     def _save_stamps(self, believed: Mapping[str, FoundFile], reading: Reading) -> None:
-        """Save the stamps of the files that were read. `believed` are the files whose stamps can be trusted, by path."""
+        """Save the stamps of the files that were read. `believed` are those whose stamps can be trusted, by path."""
         self._stamps(believed, reading).save(self._storage.path, self._storage.mode)
 
     def _stamps(self, files: Mapping[str, FoundFile], reading: Reading) -> Stamps:
