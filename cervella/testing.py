@@ -290,8 +290,8 @@ def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
             assert "\\" not in passage.path, f"{passage.path}: paths are POSIX"
             assert not passage.path.startswith("/"), f"{passage.path}: paths are relative to the folder"
         again = retriever.retrieve(query, top_k=top_k)  # its files may have changed between the calls
-        counts = {"behind": found.behind, "unchecked": found.unchecked, "pending": found.pending}
-        assert replace(again, **counts) == found, "the same query gave another answer"
+        now = replace(again, behind=found.behind, unchecked=found.unchecked, pending=found.pending)
+        assert now == found, "the same query gave another answer"
     nothing = retriever.retrieve(query, filters=Filters(path="no/such/folder/**"))
     assert len(nothing) == 0, "a filter that nothing passes must give no passage"
     try:

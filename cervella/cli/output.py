@@ -72,9 +72,18 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def warn_of_index(flags: Mapping[str, int]) -> None:
-    """Print one line on stderr if the flags of a reply say that files changed since the index was built."""
+def warn_of_index(flags: Mapping[str, int], refresh: str = "warn") -> None:
+    """Print one line on stderr if the flags of a reply say that files changed since the index was built.
+
+    Another line says that chunks have no vector. With `[knowledge] refresh` "off", it is not printed that no file was
+    compared: that is what "off" means.
+    """
     behind, unchecked = flags.get("index_behind", 0), flags.get("index_unchecked", 0)
+    if pending := flags.get("index_pending", 0):
+        only = "has no vector yet and is" if pending == 1 else "have no vectors yet and are"
+        note(f"note: {counted(pending, 'chunk')} {only} found by words only; `cervella index` makes the vectors.")
+    if refresh == "off":
+        return
     if behind:
         also = f", and {unchecked} could not be compared" if unchecked else ""
         note(f"warning: {counted(behind, 'file')} changed since the index was built{also}; run `cervella index`.")
@@ -138,7 +147,7 @@ def _passages_data(passages: Iterable[Passage]) -> list[dict[str, Any]]:
 def retrieval_data(found: Retrieval) -> dict[str, Any]:
     return {
         **picked(found, "query", "confidence", "abstain", "coverage", "behind"),
-        **({"unchecked": found.unchecked} if found.unchecked else {}),
+        **{name: count for name in ("unchecked", "pending") if (count := getattr(found, name))},
         "passages": _passages_data(found),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ from cervella.agent.agent import Agent
 from cervella.cli import options as option
 from cervella.cli.output import note, print_json, print_passages, retrieval_data, warn_of_index
 from cervella.cli.stdin import given_or_stdin
+from cervella.types import Retrieval
 
 
 def search(
@@ -27,17 +29,22 @@ def search(
     """Find the passages for a query; no brain is asked."""
     filters = option.filters_of(role=role, project=project, status=status, path=path, since=since, until=until)
     query = given_or_stdin(query, "query")
-    with Agent(config=config) as agent:
+    with Agent(config=config) as agent:  # at its end, the vectors of new chunks are made
         found = agent.search(query, top_k=top_k, filters=filters)
-        lang = agent.language
         warned = option.warn_of_filters(agent, filters)
-    warn_of_index(found.index_flags())
-    if as_json:
-        print_json(retrieval_data(found))
-        return
-    print_passages(found, lang)
-    if filters and not found and not warned:
+        warn_of_index(found.index_flags(), agent.config.knowledge.refresh)
+        if as_json:
+            print_json(retrieval_data(found))
+        else:
+            print_passages(found, agent.language)
+            if not warned:
+                _print_note(found, filters)
+
+
+def _print_note(found: Retrieval, filters: Mapping[str, Any] | None) -> None:
+    """Say that nothing was found, or that what was found is probably no answer."""
+    if filters and not found:
         given = (f"{key} {value if isinstance(value, str) else ' or '.join(value)}" for key, value in filters.items())
         note(f"note: No passage passes these filters: {', '.join(given)}.")
-    elif found.abstain and not warned:
+    elif found.abstain:
         note("note: The base does not seem to answer this" + (": these are the nearest passages." if found else "."))
