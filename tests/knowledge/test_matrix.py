@@ -167,7 +167,7 @@ def test_it_has_the_vectors_of_what_is_indexed_and_of_nothing_else(
     assert asked == ["matrix"]
 
 
-def test_a_run_that_is_stopped_leaves_an_index_that_is_searched_by_chroma(
+def test_a_run_that_is_stopped_leaves_an_index_that_is_searched_by_the_vectors_of_before(
     index: KnowledgeIndex,
     notes: Path,
     index_dir: Path,
@@ -181,7 +181,7 @@ def test_a_run_that_is_stopped_leaves_an_index_that_is_searched_by_chroma(
     assert search(notes, index_dir, make_embedder())
     KnowledgeIndex(notes, index_dir, embedder=make_embedder(), cache=None).update()
     assert search(notes, index_dir, make_embedder())
-    assert asked == ["chroma", "matrix"]
+    assert asked == ["matrix", "matrix"]
 
 
 def test_a_large_index_is_searched_by_chroma(
