@@ -49,7 +49,7 @@ def _abstains(args: Mapping[str, Any], prose: Prose, context: Context) -> Outcom
 
 
 def _known(context: Context) -> str:
-    shown = "\n".join(f"{p.path} {p.date or ''} {p.lead} {p.text}" for p in context.passages)
+    shown = "\n".join(f"{p.path} {p.date or ''} {p.lead} {p.reading}" for p in context.passages)
     return f"{shown}\n{context.question}"
 
 

@@ -168,7 +168,7 @@ class Source:
     @cached_property
     def normal(self) -> str:
         """The text in the normal form in which quotations are compared."""
-        return normal(self.passage.text)
+        return normal(self.passage.reading)
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -178,7 +178,7 @@ class Source:
     def folded(self) -> str:
         """The path, heading, lead and text of the passage, joined and folded: lower case, without accents."""
         one = self.passage
-        return fold(f"{one.path}\n{one.heading}\n{one.lead}\n{one.text}")
+        return fold(f"{one.path}\n{one.heading}\n{one.lead}\n{one.reading}")
 
     @cached_property
     def vocabulary(self) -> frozenset[str]:
@@ -188,7 +188,7 @@ class Source:
     @cached_property
     def items(self) -> frozenset[int]:
         """The numbers that somebody gets who counts in the passage: list items, table rows or headings; not 0 and 1."""
-        text = self.passage.text
+        text = self.passage.reading
         rows = Counter(line.header for line in self.lines if line.kind == "row")
         items = Counter(len(match.group(1)) for match in _LIST_ITEM.finditer(text))
         runs = {len(_LIST_ITEM.findall(paragraph)) for paragraph in re.split(r"\n[ \t]*\n", text)}
@@ -231,8 +231,8 @@ def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
     header: ReadText | None = split
     before: Line | None = None
     block = -1
-    for part in quotables(passage.text, lang):
-        text, neighbour = passage.text[part.start : part.end], before if part.block == block else None
+    for part in quotables(passage.reading, lang):
+        text, neighbour = passage.reading[part.start : part.end], before if part.block == block else None
         if part.kind == "row":
             line = Line(text, "row", lang, under=(above,))
             header = header if part.block == block or split else line

@@ -280,4 +280,4 @@ def best_quote(claims: Iterable[ReadText], passage: Passage, lang: Language) -> 
         score -= 0.01 * len(line.all_stems) + (0.5 if line.kind == "heading" else 0.0)
         if score > best_score and line.text.strip():
             best, best_score = line.text, score
-    return best or passage.text.strip()
+    return best or passage.reading.strip()

@@ -140,7 +140,20 @@ _PLACE = ("path", "heading", "start_line", "end_line")
 
 
 def _passages_data(passages: Iterable[Passage]) -> list[dict[str, Any]]:
-    names = (*_PLACE, "score", "date", "role", "project", "status", "text")
+    names = (
+        *_PLACE,
+        "score",
+        "date",
+        "role",
+        "project",
+        "status",
+        "tags",
+        "aliases",
+        "meta",
+        "links",
+        "text",
+        "reading",
+    )
     return [{"rank": rank, **picked(passage, *names)} for rank, passage in enumerate(passages, 1)]
 
 
@@ -228,7 +241,7 @@ def print_passages(found: Retrieval, lang: Language) -> None:
         print_wrapped(f" {place_of(passage, lang, passage.date, passage.status)}", start=f"{rank}.", indent=3)
         if passage.lead or passage.heading:
             print_wrapped(f"   {(passage.lead or passage.heading).splitlines()[0]}", indent=3)
-        lines = [line for line in passage.text.split("\n") if line.strip()]
+        lines = [line for line in passage.reading.split("\n") if line.strip()]
         best = best_quote([ReadText(found.query, lang)], passage, lang).split("\n")[0]
         first = next((number for number, line in enumerate(lines) if best in line), 0)
         first = min(first, max(0, len(lines) - _SHOWN_LINES))

@@ -153,7 +153,7 @@ def _source(mark: str, passage: Passage, lang: Language) -> str:
         label.append(_one_line(lang.format_date(passage.date)))
     if passage.status in lang.status:
         label.append(lang.status[passage.status])
-    body = defuse_marks(f"{passage.lead}\n\n{passage.text}" if passage.lead else passage.text)
+    body = defuse_marks(f"{passage.lead}\n\n{passage.reading}" if passage.lead else passage.reading)
     # CommonMark also ends a line at \r, so a fence after a \r could end the block.
     body = body.replace("\r\n", "\n").replace("\r", "\n")
     fence = fence_for(body)

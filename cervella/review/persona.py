@@ -65,9 +65,9 @@ def soul_issues(
 def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
     """The persona's own words in an answer: without citation marks, without sentences copied from the passages, and
     without symbols that occur in the passages."""
-    known = " ".join(normal(f"{passage.lead} {passage.text}") for passage in passages)
+    known = " ".join(normal(f"{passage.lead} {passage.reading}") for passage in passages)
     # One or two words count as copied only if they are a whole sentence of a passage.
-    whole = {normal(p.text[one.start : one.end]) for p in passages for one in quotables(p.text, lang)}
+    whole = {normal(p.reading[one.start : one.end]) for p in passages for one in quotables(p.reading, lang)}
     bare = strip_marks(text)
     kept = []
     for one in quotables(bare, lang):
@@ -76,6 +76,6 @@ def _own_words(text: str, passages: Sequence[Passage], lang: Language) -> str:
         if words not in (known if len(words.split()) > 2 else whole):
             kept.append(piece)
     own = "\n".join(kept)
-    shown = {letter for passage in passages for letter in f"{passage.lead}{passage.text}"}
+    shown = {letter for passage in passages for letter in f"{passage.lead}{passage.reading}"}
     # A symbol such as ✅ that a passage contains is not an emoji of the persona.
     return "".join(letter for letter in own if ord(letter) < 0x2190 or letter not in shown)

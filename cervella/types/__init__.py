@@ -78,9 +78,30 @@ class Passage:
     status: Status = "current"
     local_only: bool = False
     """True if the passage may be sent to local and private brains only."""
+    reading: str = field(default=None)  # type: ignore[assignment]
+    """What a reader of the note sees: `text` without front matter, comments and markup, with entities decoded, HTML
+    tables as rows and tasks in words. It is what is indexed, sent to a brain and quoted. Of a line that is too long for
+    one passage it is a part. Default: `text`."""
+    tags: tuple[str, ...] = ()
+    """The document's tags, from its front matter and its text, without `#`."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the document, from its front matter."""
+    meta: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """The fields of the document that have no attribute of their own, by the names they have there: from its front
+    matter (`author.name` for nested ones) and from fields in its text such as `Prezzo:: 12`."""
+    links: tuple[str, ...] = ()
+    """The notes and paths in the knowledge folder that the document links to, as they are written."""
+
+    def __post_init__(self) -> None:
+        if self.reading is None:
+            object.__setattr__(self, "reading", self.text)
+        for name in ("tags", "aliases", "links"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        meta = {key: one if isinstance(one, str) else tuple(one) for key, one in self.meta.items()}
+        object.__setattr__(self, "meta", meta)
 
     def __repr__(self) -> str:
-        return short_repr(self, "path", "start_line", "end_line", "heading", "text")
+        return short_repr(self, "path", "start_line", "end_line", "heading", "reading")
 
 
 _MAX_TOKENS = 10**9
@@ -320,7 +341,7 @@ class Citation:
     start_line: int
     end_line: int
     quote: str
-    """The sentence or table row of the passage that is most similar to the cited claim, verbatim."""
+    """The sentence or table row that is most similar to the cited claim: a part of the passage's `reading`."""
     supported: bool | None
     """True if the cited lines contain the numbers and the quoted words of the claim and the file has not changed. None
     if this was not checked completely, because the answer is too long or the timeout was reached."""
@@ -437,8 +458,10 @@ class Reply:
             passage = shown.get((citation.path, citation.start_line))
             warning = f" ({citation.doubt})" if citation.doubt else ""
             title = f"[{citation.mark}] {_place(citation)}{warning}"
-            text = passage.text if passage else citation.quote
-            parts.append(html_details(title, html_passage(text, citation.start_line, citation.quote)))
+            text = passage.reading if passage else citation.quote
+            same_lines = passage is not None and passage.reading.count("\n") == passage.text.count("\n")
+            start = citation.start_line if same_lines else None
+            parts.append(html_details(title, html_passage(text, start, citation.quote)))
         if self.review is not None:
             rows = [(issue.kind, issue.text, issue.problem, issue.by) for issue in self.review.issues]
             parts.append(html_details(self.review.headline(), html_table(("", "claim", "problem", "by"), rows)))
@@ -514,6 +537,9 @@ class IndexReport:
     warnings: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
     """The positions of the secrets that are masked in the index."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """How many parts of the indexed files are no text and were replaced by a placeholder, by kind: `drawing`, `image`,
+    `data` and `code`."""
 
     def __repr__(self) -> str:
         return short_repr(

@@ -53,12 +53,16 @@ def html_answer(text: str) -> str:
     return "".join(f'<p style="white-space:pre-wrap">{html.escape(block)}</p>' for block in blocks)
 
 
-def html_passage(text: str, start_line: int, quote: str = "") -> str:
-    """Lines of a passage as HTML with their line numbers. The first occurrence of `quote` is highlighted, if it is
-    given."""
+def html_passage(text: str, start_line: int | None, quote: str = "") -> str:
+    """A passage as HTML. The first occurrence of `quote` is highlighted, if it is given.
+
+    The lines are numbered from `start_line`; if it is None, they have no numbers.
+    """
     marked = html.escape(text)
     if quote.strip():
         marked = marked.replace(html.escape(quote), f"<mark>{html.escape(quote)}</mark>", 1)
+    if start_line is None:
+        return f'<pre style="margin:0;white-space:pre-wrap">{marked}</pre>'
     numbers = "\n".join(str(start_line + n) for n in range(text.count("\n") + 1))
     return (
         '<div style="display:flex;gap:1em;overflow-x:auto">'

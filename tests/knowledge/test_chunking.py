@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk
 from cervella.knowledge.documents.markdown import Block, Document, parse, parts_of_fence, split_lines
+from cervella.text.language import language
 
 SMALL = Sizes(small=10, target=30, cap=45, passage=80)
 BLOCKS = """# Titolo
@@ -109,10 +112,20 @@ def test_the_lead_is_the_path_of_the_heading_that_most_stands_under() -> None:
     assert [(piece.heading, piece.lead) for piece in pieces] == [("Sezione", "Titolo > Sezione")]
 
 
-def test_a_line_of_a_megabyte_is_one_chunk() -> None:
-    text = "# T\n\n" + "x" * 1_000_000 + "\n\nfine\n"
-    assert_nothing_lost(text, chunks_of(text))
-    assert max(len(piece.text) for piece in chunks_of(text)) >= 1_000_000
+@pytest.mark.parametrize("written", ["x" * 1_000_000, "parola " * 143_000, "Una frase breve. " * 60_000])
+def test_a_line_of_a_megabyte_is_read_in_chunks_of_the_usual_size(written: str) -> None:
+    pieces = chunk(parse(f"# T\n\n{written}\n\nfine\n"), sentences=language("it").sentences)
+    assert {piece.text for piece in pieces} <= {f"# T\n\n{written}", written, f"{written}\n\nfine", "fine"}
+    assert max(len(piece.reading) for piece in pieces) < 1_000
+    assert "".join("".join(piece.reading for piece in pieces).split()) == "".join(f"#T{written}fine".split())
+    assert all(one.reading_end <= two.reading_start for one, two in pairwise(pieces))
+
+
+def test_a_long_line_is_split_between_sentences() -> None:
+    sentences = [f"Questa è la frase numero {n} di una trascrizione." for n in range(400)]
+    pieces = chunk(parse(" ".join(sentences)), sentences=language("it").sentences)
+    assert len(pieces) > 20
+    assert all(piece.reading.strip().startswith("Questa") and piece.reading.strip()[-1] == "." for piece in pieces)
 
 
 def test_a_line_that_introduces_goes_with_what_it_introduces() -> None:

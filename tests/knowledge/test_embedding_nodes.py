@@ -16,7 +16,10 @@ from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.index.manifest import ChunkRow, chunk_id
 from cervella.knowledge.index.nodes import vectors_of
 
-FIELDS = ("ordinal", "parent", "start_line", "end_line", "heading", "lead", "text")
+FIELDS = (
+    *("ordinal", "parent", "start_line", "end_line", "heading", "lead", "text"),
+    *("reading", "reading_start", "reading_end"),
+)
 
 
 class Counting:
@@ -63,7 +66,7 @@ def rows(texts: Sequence[tuple[str, str]]) -> list[ChunkRow]:
 
 def ids(texts: Sequence[tuple[str, str]]) -> dict[str, str]:
     """What is embedded of each chunk, by id."""
-    return {row.id: embedding_text(row.lead, row.text) for row in rows(texts)}
+    return {row.id: embedding_text(row.lead, row.reading) for row in rows(texts)}
 
 
 def run(

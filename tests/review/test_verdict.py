@@ -277,13 +277,13 @@ def test_she_may_answer_in_the_language_of_the_question() -> None:
 
 
 def test_what_a_source_says_is_not_her_own_word() -> None:
-    source = replace(LAUNCH, text="✅ Sarà stata un'ottima domanda! Sono pronto a partire.")
+    source = replace(LAUNCH, reading="✅ Sarà stata un'ottima domanda! Sono pronto a partire.")
     text = "✅ Sarà stata un'ottima domanda! Sono pronto a partire. [F1]"
     assert review_text(text, {"F1": source}, IT, traits=TRAITS).approved
 
 
 def test_a_phrase_that_a_passage_only_lists_is_her_own() -> None:
-    source = replace(LAUNCH, text="Evito le frasi vuote: «Fantastico!», «Ottima domanda!».")
+    source = replace(LAUNCH, reading="Evito le frasi vuote: «Fantastico!», «Ottima domanda!».")
     verdict = review_text("Ottima domanda! Evito le frasi vuote. [F1]", {"F1": source}, IT, traits=TRAITS)
     assert [issue.kind for issue in verdict.issues] == ["empty_phrase"]
 

@@ -35,7 +35,7 @@ _STATES = re.compile(r"\w: .*\d")
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """An excerpt of a passage that can be quoted: `passage.text[start:end]`."""
+    """An excerpt of a passage that can be quoted: `passage.reading[start:end]`."""
 
     mark: str
     passage: Passage
@@ -56,7 +56,7 @@ class Excerpt:
 
     @property
     def text(self) -> str:
-        return self.passage.text[self.start : self.end]
+        return self.passage.reading[self.start : self.end]
 
     @property
     def outdated(self) -> bool:
@@ -70,7 +70,7 @@ class Excerpt:
     @property
     def context(self) -> str:
         """The headings above the excerpt, then the sentence that announces it, if there is one."""
-        announced = self.passage.text[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
+        announced = self.passage.reading[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
         return f"{self.section}\n{announced}"
 
 
@@ -80,7 +80,7 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
     Table headers, comments, and headings that contain no figure are left out.
     """
     passage = _bounded(passage)
-    text = passage.text
+    text = passage.reading
     above = f"{passage.lead}\n{passage.heading}"
     found: list[Excerpt] = []
     section, header, intro, group = above, "", -1, 0
@@ -115,10 +115,10 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
 
 
 def _bounded(passage: Passage) -> Passage:
-    if len(passage.text) <= _LONGEST_PASSAGE:
+    if len(passage.reading) <= _LONGEST_PASSAGE:
         return passage
-    cut = max(passage.text.rfind(space, 0, _LONGEST_PASSAGE) for space in " \n")
-    return replace(passage, text=passage.text[: cut if cut > 0 else _LONGEST_PASSAGE])
+    cut = max(passage.reading.rfind(space, 0, _LONGEST_PASSAGE) for space in " \n")
+    return replace(passage, reading=passage.reading[: cut if cut > 0 else _LONGEST_PASSAGE])
 
 
 def _kind(text: str, quotable: Quotable, before: tuple[str, Quotable] | None) -> str:
@@ -252,13 +252,14 @@ def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Exce
 def _one_line(last: Excerpt, excerpt: Excerpt) -> bool:
     """Whether two excerpts may be in one quotation: only white space and `>` signs are between these sentences or
     items."""
-    return not excerpt.passage.text[last.end : excerpt.start].strip(" \t\n>") and excerpt.kind in ("sentence", "item")
+    between = excerpt.passage.reading[last.end : excerpt.start]
+    return not between.strip(" \t\n>") and excerpt.kind in ("sentence", "item")
 
 
 def _quoted(run: Sequence[Excerpt]) -> str:
     """The text of a run as a quotation with its mark: `«words» [F1].`, or `“words” [F1].` if « or » occurs in the
     text."""
-    text = run[0].passage.text[run[0].start : run[-1].end]
+    text = run[0].passage.reading[run[0].start : run[-1].end]
     text = defuse_marks(" ".join(re.sub(r"\n\s*(?:>\s?)+", " ", text).split()).strip())
     if run[0].kind in ("row", "line"):
         text = _EDGES.sub("", text).strip()
@@ -289,8 +290,8 @@ def _table(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
 def _box(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
     """Lines of a box or code fence of the passage as a code fence: all lines if they are few, else the chosen lines
     with their neighbours."""
-    lines = chosen[0].passage.text.split("\n")
-    numbers = [chosen[0].passage.text.count("\n", 0, excerpt.start) for excerpt in group]
+    lines = chosen[0].passage.reading.split("\n")
+    numbers = [chosen[0].passage.reading.count("\n", 0, excerpt.start) for excerpt in group]
     wanted = {number for number, excerpt in zip(numbers, group, strict=True) if excerpt in chosen}
     first, last = numbers[0], numbers[-1]
     while first > 0 and _is_edge(lines[first - 1]):

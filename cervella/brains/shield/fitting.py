@@ -14,7 +14,9 @@ from cervella.protocols import Brain, optional_members
 from cervella.text.language import is_blank, language_in
 from cervella.types import Location, Passage, Prompt
 
-_SHOWN_OF_A_PASSAGE = ("text", "lead", "heading", "path")
+_SHOWN_OF_A_PASSAGE = ("reading", "lead", "heading", "path")
+_NOT_SHOWN: dict[str, Any] = {"tags": (), "aliases": (), "meta": {}, "links": ()}
+"""What a prompt does not show of a passage, and a brain does not need. A cloud brain does not get it."""
 _TEMPLATE_TOKENS = 64
 """Upper limit of the tokens that a chat template adds to one message."""
 
@@ -61,7 +63,8 @@ def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
 
     def cleaned(passage: Passage) -> Passage:
         shown: dict[str, Any] = {name: masked(getattr(passage, name)) for name in _SHOWN_OF_A_PASSAGE}
-        return replace(passage, **shown)
+        text = mask_secrets(passage.text, language_in(prompt.hints).code)[0]  # counted where it is shown
+        return replace(passage, text=text, **shown, **_NOT_SHOWN)
 
     withheld = [mark for mark, passage in prompt.sources.items() if passage.local_only]
     shown = without(prompt, withheld)

@@ -160,7 +160,7 @@ def _only_abstains(question: KnownQuestion, said: str, shown: tuple[Passage, ...
 
     Every figure in it must also be in the question or in a passage.
     """
-    base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.text}" for one in shown)])
+    base = " ".join([question.question, *(f"{one.path} {one.date or ''} {one.lead} {one.reading}" for one in shown)])
     for lang in map(language, known_languages()):
         offered = ReadText(base, lang).offered
         if not lang.abstains(said) or not all(one.readings & offered for one in ReadText(said, lang).figures):

@@ -297,7 +297,7 @@ def _retrieved(agent: Agent, question: KnownQuestion, depth: int) -> Retrieved:
 
 
 def _evidence_rank(question: KnownQuestion, passages: Sequence[Passage]) -> int | None:
-    texts = [plain(f"{passage.lead}\n\n{passage.text}") for passage in passages]
+    texts = [plain(f"{passage.lead}\n\n{passage.reading}") for passage in passages]
     ranks = [
         next((rank for rank, text in enumerate(texts, 1) if wanted in text), None)
         for wanted in filter(None, map(plain, question.evidence))

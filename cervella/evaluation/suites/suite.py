@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from cervella.checks import Check
 from cervella.types import Passage
@@ -128,7 +128,7 @@ class Suite:
     def __post_init__(self) -> None:
         hashed = {
             "language": self.language,
-            "probes": [asdict(probe) for probe in self.probes],
+            "probes": [_hashed(probe) for probe in self.probes],
             "tasks": [asdict(task) | {"criteria": dict(task.criteria)} for task in self.tasks],
             "tiers": [asdict(tier) for tier in self.tiers],
             "go": self.go,
@@ -153,3 +153,17 @@ class Suite:
         """The dimensions that have a probe, in the order of `DIMENSIONS`."""
         there = {probe.dimension for probe in self.probes}
         return tuple(dimension for dimension in DIMENSIONS if dimension in there)
+
+
+def _hashed(probe: Probe) -> dict[str, Any]:
+    """The fields of a probe that its suite's digest contains.
+
+    Of its passages, the reading and the metadata are left out where they add nothing, so that a suite that does not use
+    them keeps the digest under which its earlier results are filed.
+    """
+    fields = asdict(probe)
+    for passage in fields["passages"]:
+        for name, nothing in (("reading", passage["text"]), ("tags", ()), ("aliases", ()), ("meta", {}), ("links", ())):
+            if passage[name] == nothing:
+                del passage[name]
+    return fields

@@ -1,19 +1,21 @@
 """Splits a document into chunks along its structure: tables, fences and boxes stay whole if they fit.
 
-Every non-blank line of a file belongs to exactly one chunk, and every chunk to exactly one passage. Chunks are embedded
+Every non-blank line of a file belongs to exactly one chunk, and every chunk to exactly one passage. Only a line that is
+longer than a chunk is split between several, at the ends of sentences. Chunks are embedded
 and are small, because the vector of a short text is more exact. Passages are shown, because an answer needs context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import TypeAlias
 
-from cervella.knowledge.documents.indexed_text import indexed_lines
+from cervella.knowledge.documents.indexed_text import indexed_lines, indexed_text
 from cervella.knowledge.documents.markdown import Block, Document, parts_of_fence
 
-CHUNKER_VERSION = "2"
+CHUNKER_VERSION = "3"
 """Version of the chunking rules. If it changes, the next update chunks every file again."""
 
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # the estimate used for prompts
@@ -53,6 +55,10 @@ class Chunk:
     """1-based, inclusive."""
     text: str
     """The lines of the chunk as they are in the file, joined by \\n."""
+    reading: str
+    """What is read in these lines, see `Reading`. Of a line that is split between chunks, it is one part."""
+    reading_start: int
+    """Where it starts in the reading of the whole file, whose lines are joined by \\n, in characters from 0."""
     heading: str
     """The heading above most of the chunk's text; empty if there is none."""
     lead: str
@@ -61,7 +67,12 @@ class Chunk:
     If a long table was split between chunks, its header rows follow in all chunks but the first, unless they are long.
     """
     indexed: str
-    """The text as it is indexed, see `indexed_text`."""
+    """The reading as it is indexed, see `indexed_text`."""
+
+    @property
+    def reading_end(self) -> int:
+        """Where its reading ends in that of the whole file, exclusive."""
+        return self.reading_start + len(self.reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +91,8 @@ class _Span:
 
     A span with a header starts a new chunk.
     """
+    part: tuple[int, int] | None = None
+    """If the span is a part of one long line: start and end of the part in the reading of that line."""
 
 
 class _Run:
@@ -98,16 +111,31 @@ class _Run:
             self.leads_on = self.leads_on and span.leads_on
 
 
-def chunk(document: Document, sizes: Sizes | None = None) -> list[Chunk]:
+Sentences: TypeAlias = Callable[[str], Iterable[tuple[int, int]]]
+"""A function that gives start and end of each sentence of a text, in order."""
+
+
+def chunk(
+    document: Document,
+    sizes: Sizes | None = None,
+    *,
+    reading: Sequence[str] | None = None,
+    subject: str = "",
+    sentences: Sentences | None = None,
+) -> list[Chunk]:
     """Split a document into chunks, in file order. If `sizes` is None, the defaults of `Sizes` apply.
+
+    `reading` is what is read in each line of the file; if it is None, the lines are read as they are. `subject` is what
+    the whole document is about, if no heading says so: it precedes the headings in the lead of each chunk. `sentences`
+    splits a line that is too long for a chunk; if it is None, such a line is split between words.
 
     The number of tokens is estimated from the number of characters.
     """
     sizes = sizes or Sizes()
-    packer = _Packer(document.lines, sizes)
+    packer = _Packer(document.lines, document.body if reading is None else reading, sizes, sentences)
     runs = list(packer.pack(document.blocks))
-    paths = [_main_headings(run) for run in runs]
-    shown = [_shown_tokens(document.lines, run) for run in runs]
+    paths = [_under(subject, _main_headings(run)) for run in runs]
+    shown = [packer.shown_tokens(run) for run in runs]
     parents = _grouped(paths, shown, sizes.passage)
     return [packer.finish(ordinal, parents[ordinal], run, paths[ordinal]) for ordinal, run in enumerate(runs)]
 
@@ -119,8 +147,8 @@ def _main_headings(spans: Sequence[_Span]) -> tuple[str, ...]:
     return max(weight, key=weight.__getitem__)
 
 
-def _shown_tokens(lines: Sequence[str], spans: Sequence[_Span]) -> float:
-    return sum(len(line) + 1 for line in lines[spans[0].start - 1 : spans[-1].end]) / SHOWN_CHARACTERS_PER_TOKEN
+def _under(subject: str, headings: tuple[str, ...]) -> tuple[str, ...]:
+    return headings if not subject or headings[:1] == (subject,) else (subject, *headings)
 
 
 def _grouped(paths: Sequence[tuple[str, ...]], sizes: Sequence[float], most: float) -> list[int]:
@@ -152,11 +180,36 @@ def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
     )
 
 
+def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple[int, int]]:
+    """Start and end of parts of a long text: whole sentences, together at most `most` characters, without gaps.
+
+    A longer sentence is split between words, a longer word anywhere. The time is linear in the length of the text.
+    """
+    places = [start for start, _ in sentences(text) if start] if sentences is not None else []
+    first = last = 0
+    for place in (*places, len(text)):
+        if place - first > most and last > first:
+            yield first, last
+            first = last
+        while place - first > most:
+            cut = text.rfind(" ", first + 1, first + most) + 1 or first + most
+            yield first, cut
+            first = cut
+        last = place
+    if first < len(text):
+        yield first, len(text)
+
+
 class _Packer:
-    def __init__(self, lines: Sequence[str], sizes: Sizes) -> None:
+    def __init__(self, lines: Sequence[str], reading: Sequence[str], sizes: Sizes, sentences: Sentences | None) -> None:
         self._lines = lines
+        self._reading = reading
+        self._text = "\n".join(reading)
+        self._starts = list(accumulate((len(line) + 1 for line in reading), initial=0))
+        """Where the reading of each line starts in that of the whole file."""
         self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
-        self._indexed = indexed_lines(lines)
+        self._sentences = sentences
+        self._indexed = indexed_lines(reading)
         weights = ((len(line) + 1) / INDEXED_CHARACTERS_PER_TOKEN if line else 0.0 for line in self._indexed)
         self._before = list(accumulate(weights, initial=0.0))
 
@@ -177,16 +230,33 @@ class _Packer:
         if spans[0].header:
             lead = f"{lead}\n{spans[0].header}".lstrip("\n")
         start, end = spans[0].start, spans[-1].end
+        first, last = self._place(spans)
+        whole = spans[0].part is None and spans[-1].part is None
+        lines = (line for line in self._indexed[start - 1 : end] if line)
         return Chunk(
             ordinal=ordinal,
             parent=parent,
             start_line=start,
             end_line=end,
             text="\n".join(self._lines[start - 1 : end]),
+            reading=self._text[first:last],
+            reading_start=first,
             heading=headings[-1] if headings else "",
             lead=lead,
-            indexed="\n".join(line for line in self._indexed[start - 1 : end] if line),
+            indexed="\n".join(lines) if whole else indexed_text(self._text[first:last]),
         )
+
+    def shown_tokens(self, spans: Sequence[_Span]) -> float:
+        """The estimated size of a chunk in a prompt, in tokens."""
+        first, last = self._place(spans)
+        return (last - first + 1) / SHOWN_CHARACTERS_PER_TOKEN
+
+    def _place(self, spans: Sequence[_Span]) -> tuple[int, int]:
+        """Start and end of the spans' reading in that of the whole file."""
+        first, last = spans[0], spans[-1]
+        start, line_start = self._starts[first.start - 1], self._starts[last.end - 1]
+        end = len(self._reading[last.end - 1]) if last.part is None else last.part[1]
+        return start + (first.part[0] if first.part else 0), line_start + end
 
     def _may_join(self, before: _Run, after: _Run) -> bool:
         if after.spans[0].header:
@@ -236,6 +306,14 @@ class _Packer:
         else:
             yield from self._by_lines(block.start_line, block.end_line, headings)
 
+    def _parts(self, span: _Span) -> Iterator[_Span]:
+        """Split one line that is longer than a chunk may be into spans of about the target size."""
+        text = self._reading[span.start - 1]
+        most = int(self._target * INDEXED_CHARACTERS_PER_TOKEN)
+        for start, end in _packed(text, self._sentences, most):
+            size = (end - start + 1) / INDEXED_CHARACTERS_PER_TOKEN
+            yield replace(span, size=size, part=(start, end))
+
     def _rows(self, block: Block, headings: tuple[str, ...]) -> Iterator[_Span]:
         """Split a long table into spans. Each span but the first gets the table's header rows, unless they are long."""
         header = "\n".join(self._lines[block.start_line - 1 : block.start_line + 1])
@@ -244,7 +322,9 @@ class _Packer:
             yield replace(span, header=header) if number else span
 
     def _by_lines(self, first: int, last: int, headings: tuple[str, ...], *, least: int = 1) -> Iterator[_Span]:
-        """Split lines into spans of about the target size, at a blank line if one is near. A long line stays whole.
+        """Split lines into spans of about the target size, at a blank line if one is near.
+
+        A line that is longer than `Sizes.cap` is split into several spans.
 
         The first span has at least `least` lines: for a table, its two header rows and a row.
         """
@@ -262,7 +342,8 @@ class _Packer:
             while trimmed > start and not self._lines[trimmed - 1].strip():
                 trimmed -= 1
             if self._lines[trimmed - 1].strip():
-                yield _Span(start, trimmed, self._length(start, trimmed), headings)
+                span = _Span(start, trimmed, self._length(start, trimmed), headings)
+                yield from self._parts(span) if start == trimmed and span.size > self._cap else (span,)
             start = end + 1
             while start <= last and not self._lines[start - 1].strip():
                 start += 1

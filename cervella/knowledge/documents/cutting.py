@@ -18,7 +18,9 @@ from typing import TypeAlias
 from cervella.knowledge.documents.chunking import Chunk, chunk
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.naming import subject_of
 from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
+from cervella.knowledge.documents.reading import Reading, reading_of
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
 from cervella.knowledge.documents.scan import Source
 from cervella.knowledge.documents.workers import FAILURES, Worker
@@ -36,11 +38,12 @@ class Cut:
 
     text: str
     """The file's text with secrets masked."""
+    reading: Reading
     redactions: tuple[Redaction, ...]
     facts: DocumentFacts
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
-    """For each chunk, the stems of its text, of its lead (see `Chunk`) and of the file's path."""
+    """For each chunk, the stems of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
@@ -52,14 +55,18 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     was parsed.
     """
     document, why = parse(source.text)
-    chunks = tuple(chunk(document))
-    name = source.path.removesuffix(".md")
+    reading = reading_of(document, lang, path=source.path)
+    facts = facts_of(source.path, document, lang, roles, reading)
+    subject = subject_of(document, source.path)
+    chunks = tuple(chunk(document, reading=reading.lines, subject=subject, sentences=lang.sentences))
+    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases))
     return Cut(
         text=source.text,
         redactions=source.redactions,
-        facts=facts_of(source.path, document, lang, roles),
+        reading=reading,
+        facts=facts,
         chunks=chunks,
-        stems=tuple(lang.stems("\n".join((name, _indexed_lead(piece.lead), piece.indexed))) for piece in chunks),
+        stems=tuple(lang.stems("\n".join((names, _indexed_lead(piece.lead), piece.indexed))) for piece in chunks),
         plain=why,
     )
 

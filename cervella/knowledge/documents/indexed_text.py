@@ -1,7 +1,7 @@
 """Removes markup and drawn lines from a text before it is embedded and lexically indexed.
 
-Box borders, rules, table pipes, emphasis and repeated punctuation cost tokens and have no meaning. Passages are always
-shown and quoted with their original text.
+Box borders, rules, table pipes, emphasis and repeated punctuation cost tokens and have no meaning. Passages are shown
+and quoted without this last step.
 """
 
 from __future__ import annotations
@@ -45,7 +45,12 @@ def embedding_text(lead: str, text: str) -> str:
 
 
 def indexed_lines(lines: Sequence[str]) -> list[str]:
-    """Each of `lines` without markup, in the same order. A line that has no word becomes an empty text."""
+    """Each of `lines` without markup, in the same order. A line that has no word becomes an empty text.
+
+    A line may have line breaks in it.
+    """
+    if any("\n" in line for line in lines):
+        return [indexed_text(line) if "\n" in line else indexed_lines([line])[0] for line in lines]
     text = _LINE_START.sub("", "\n".join(lines))
     for mark, instead in _MARKS:
         text = text.replace(mark, instead)

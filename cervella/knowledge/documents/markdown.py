@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
+from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
+from cervella.knowledge.documents.obsidian import prepared
 from cervella.text.language import fold
 from cervella.text.markdown import block_parser
 
@@ -41,8 +43,6 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _BOX_LINE = re.compile(r"\s*+(?:[|+].*[|+]\s*$|.*[\u2500-\u259f])")
 _BOX_BORDER = re.compile(r"\s*+(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
 _TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
-_FRONT_MATTER_LINES = 100
-_FRONT_MATTER_PAIR = re.compile(r"([^\s:#][^:]*):\s*(.*)")
 _HEADER_LINES = 30
 _HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^)]{0,1000}\)")
@@ -60,6 +60,8 @@ class Block:
     """1-based, inclusive."""
     headings: tuple[str, ...] = ()
     """The titles of the headings above it, outermost first; for a heading, its own title is the last."""
+    level: int = 0
+    """Of a heading its level, 1 to 6; else 0."""
     children: tuple[Block, ...] = ()
     """For a list, an item or a quote: the blocks inside it. Together they contain all its non-blank lines."""
 
@@ -70,15 +72,20 @@ class Document:
 
     lines: tuple[str, ...] = field(repr=False)
     """The file's lines without line ends."""
+    body: tuple[str, ...] = field(repr=False)
+    """The same lines as they were parsed: those of front matter and comments are empty."""
     blocks: tuple[Block, ...]
     title: str
-    """The text of the first heading; empty if there is none."""
+    """The title in the front matter, else the text of the first heading; empty if there is neither."""
+    named: bool
+    """Whether the title stands above all of the text: in the front matter, or as a heading of the first level."""
     header: Mapping[str, str]
     """The key-value pairs at the top of the document, such as its date. Keys are folded: lower case without accents.
 
-    They are read from front matter (lines between `---`) and from lines such as `> **Data:** …`, `**Data**: …` and
+    They are read from the front matter, and from lines such as `> **Data:** …`, `**Data**: …` and
     `> Data: …`, where `Data` is Italian for date. Several pairs on one line are separated by ` | `.
     """
+    front: FrontMatter
 
 
 def split_lines(text: str) -> list[str]:
@@ -96,33 +103,27 @@ def split_lines(text: str) -> list[str]:
 def parse(text: str) -> Document:
     """Parse a file's text. If the parser fails, each run of non-blank lines is a paragraph, so that no line is lost."""
     lines = split_lines(text)
-    front, front_pairs = _front_matter(lines)
-    body = [""] * front + lines[front:]
+    front = front_matter(lines)
+    body = [""] * front.lines + prepared(lines[front.lines :])
     try:
         blocks = _under_headings(_top_level(body), body)
     except Exception:  # a bug in the parser must not keep a file out of the index
         blocks = tuple(_paragraphs(body, 1, len(body)))
-    title = next((block.headings[-1] for block in blocks if block.kind == "heading"), "")
-    header = {**dict(_header_pairs(body, blocks)), **front_pairs}
-    if front:
-        blocks = (Block(kind="front_matter", start_line=1, end_line=front), *blocks)
-    return Document(lines=tuple(lines), blocks=blocks, title=title, header=MappingProxyType(header))
-
-
-def _front_matter(lines: Sequence[str]) -> tuple[int, dict[str, str]]:
-    """The number of lines of the front matter (0 if there is none), and its `key: value` pairs.
-
-    Nested values are ignored.
-    """
-    if not lines or lines[0].rstrip() != "---":
-        return 0, {}
-    for number, line in enumerate(lines[1:_FRONT_MATTER_LINES], start=2):
-        if line.rstrip() in ("---", "..."):
-            found = (_FRONT_MATTER_PAIR.fullmatch(inner) for inner in lines[1 : number - 1])
-            pairs = {_key(match[1]): match[2].strip().strip("\"'") for match in found if match}
-            # Front matter begins with a pair; without one, these are two horizontal rules around prose.
-            return (number, pairs) if _FRONT_MATTER_PAIR.fullmatch(lines[1]) else (0, {})
-    return 0, {}
+    first = next((block for block in blocks if block.kind == "heading"), None)
+    own = first is not None and first.level == 1
+    title = front.title or (first.headings[-1] if first is not None else "")
+    header = {**dict(_header_pairs(body, blocks)), **front.texts()}
+    if front.lines:
+        blocks = (Block(kind="front_matter", start_line=1, end_line=front.lines), *blocks)
+    return Document(
+        lines=tuple(lines),
+        body=tuple(body),
+        blocks=blocks,
+        title=title,
+        named=bool(front.title) or own,
+        header=MappingProxyType(header),
+        front=front,
+    )
 
 
 def _key(text: str) -> str:
@@ -261,5 +262,6 @@ def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Bloc
             level, title = block.headings
             path = [outer for outer in path if outer[0] < level]
             path.append((level, title or lines[block.start_line - 1].strip()))
+            block = replace(block, level=int(level[1:]))
         out.append(replace(block, headings=tuple(title for _, title in path)))
     return tuple(out)

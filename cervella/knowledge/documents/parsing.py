@@ -6,7 +6,9 @@ system ends at the limit; the file is then split by lines only. Short files are 
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from types import MappingProxyType
+from typing import Any
 
 from cervella.knowledge.documents.markdown import Block, Document, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
@@ -79,20 +81,19 @@ class SafeParser:
             parsed = self._worker.call(f"{__name__}:_parsed", text, budget, budget_seconds=budget)
         except FAILURES:
             return plain(text), too_slow(budget)
-        blocks, title, header = parsed
-        return Document(
-            lines=tuple(split_lines(text)), blocks=blocks, title=title, header=MappingProxyType(header)
-        ), None
+        document = Document(**{**parsed, "header": MappingProxyType(parsed["header"])}, lines=tuple(split_lines(text)))
+        return document, None
 
 
-def _parsed(text: str, budget_seconds: float) -> tuple[tuple[Block, ...], str, dict[str, str]]:
-    """Parse a text in a worker process. Returns the blocks, title and header of the document.
+def _parsed(text: str, budget_seconds: float) -> dict[str, Any]:
+    """Parse a text in a worker process. Returns the fields of the document by their names.
 
     The lines are left out to send less data; the caller has them already.
     """
     with stopped_after(budget_seconds):
         document = parse(text)
-    return document.blocks, document.title, dict(document.header)
+    made = {one.name: getattr(document, one.name) for one in fields(document) if one.name != "lines"}
+    return {**made, "header": dict(document.header)}
 
 
 def plain(text: str) -> Document:
@@ -104,4 +105,5 @@ def plain(text: str) -> Document:
     head = parse("\n".join(lines[:_HEAD_LINES])[:_HEAD])
     filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
     blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
-    return Document(lines=tuple(lines), blocks=blocks, title=head.title, header=head.header)
+    body = (*[""] * head.front.lines, *lines[head.front.lines :])
+    return replace(head, lines=tuple(lines), body=body, blocks=blocks)

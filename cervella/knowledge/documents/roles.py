@@ -14,7 +14,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.reading import Reading
 from cervella.process.files import read_packaged
 from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
@@ -48,6 +50,12 @@ class DocumentFacts:
     A document with a higher number is not always newer, because sessions run in parallel.
     """
     status: Status
+    aliases: tuple[str, ...] = ()
+    """Other names of the document."""
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, Value] = field(default_factory=dict)
+    """The fields that no other attribute contains, by their names as written."""
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,10 +240,13 @@ def _matches(folded: str, glob: str) -> bool:
     return path_matches(folded, glob) or path_matches(folded, glob.rstrip("/") + "/**")
 
 
-def facts_of(path: str, document: Document, language: Language, roles: Roles | None = None) -> DocumentFacts:
+def facts_of(
+    path: str, document: Document, language: Language, roles: Roles | None = None, reading: Reading | None = None
+) -> DocumentFacts:
     """Read a document's facts from its path, its title and its first lines.
 
-    `language` is the language of the dates. If `roles` is None, the shipped rules apply.
+    `language` is the language of the dates. If `roles` is None, the shipped rules apply. `reading` has the tags, fields
+    and links of the text; if it is None, only those of the front matter count.
     """
     roles = roles or Roles.of()
     return DocumentFacts(
@@ -245,6 +256,9 @@ def facts_of(path: str, document: Document, language: Language, roles: Roles | N
         date=_date(path, document, language),
         session=_session(path, document),
         status=roles.status_of(path, document),
+        tags=() if reading is None else reading.tags,
+        meta={} if reading is None else {**reading.fields},
+        links=() if reading is None else reading.links,
     )
 
 

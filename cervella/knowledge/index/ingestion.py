@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -143,10 +144,13 @@ class Ingestion:
             with closing(cut_all(sources, self._language, self._roles)) as cuts:
                 for number, (source, made) in enumerate(zip(sources, cuts, strict=True), start=1):
                     file, chunks = self._rows(source, made)
-                    manifest.replace_file(file, made.text, chunks, made.stems, embedded=ready)
+                    manifest.replace_file(
+                        file, made.text, chunks, made.stems, reading=made.reading.lines, embedded=ready
+                    )
                     noted[source.path] = {
                         "redactions": [(one.line, one.kind) for one in made.redactions],
                         "plain": made.plain,
+                        "left_out": dict(made.reading.left_out),
                     }
                     self.notify("index", number, len(todo))
             stems = manifest.stems()
@@ -169,7 +173,10 @@ class Ingestion:
             )
 
     def _noted(self) -> dict[str, dict[str, Any]]:
-        """Notes for the report by path: `redactions`, and in `plain` the reason why a file was split by lines only."""
+        """Notes for the report by path.
+
+        They are `redactions`; `plain`, the reason why a file was split by lines only; and `left_out`, see `Reading`.
+        """
         noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
         return noted
 
@@ -185,6 +192,10 @@ class Ingestion:
             project=facts.project,
             date=facts.date,
             status=facts.status,
+            tags=facts.tags,
+            aliases=facts.aliases,
+            meta=facts.meta,
+            links=facts.links,
             local_only=self._local_only.covers(source.path)
             or not self._marked.isdisjoint((source.path, source.sha256)),
         )
@@ -199,7 +210,10 @@ class Ingestion:
                 end_line=piece.end_line,
                 heading=piece.heading,
                 lead=piece.lead,
+                reading_start=piece.reading_start,
+                reading_end=piece.reading_end,
                 text=piece.text,
+                reading=piece.reading,
             )
             for piece in made.chunks
         ]
@@ -307,6 +321,9 @@ class Ingestion:
             warnings.append(self._choice.warning)
         noted = sorted(self._noted().items())
         warnings += (f"{path}: {notes['plain']}." for path, notes in noted if notes["plain"])
+        left_out: Counter[str] = Counter()
+        for _, notes in noted:
+            left_out.update(notes["left_out"])
         wants_vectors = self._choice.embedder is not None or self._choice.warning is not None
         return IndexReport(
             files_seen=indexed + len(reading.skipped),
@@ -320,6 +337,7 @@ class Ingestion:
             pending_embeddings=manifest.count(embedded=False) if wants_vectors else 0,
             embedder=self._choice.built_with.name,
             warnings=tuple(warnings),
+            left_out=dict(left_out),
             redactions=tuple(
                 Redaction(path=path, line=line, kind=kind)
                 for path, notes in noted

@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cervella.errors import IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.chunking import Chunk
+from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.embedders.registry import BuiltWith
 from cervella.process.forks import ForkLock, unforked
 from cervella.types import Status
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 FILE_NAME = "manifest.sqlite"
 
-# A file's text is stored once; a chunk is a range of its lines. `stems` lists the stems of each chunk, one per line.
+# A file's text is stored once; a chunk is a range of its lines. `reading` is what is read in them, NULL if that is the
+# text; a chunk is a range of its characters. `about` has tags, aliases, meta and links as JSON. `stems` lists the stems
+# of each chunk, one per line.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
     number INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, disk_path TEXT NOT NULL, sha256 TEXT NOT NULL,
     size INTEGER NOT NULL, title TEXT NOT NULL, role TEXT, project TEXT, date TEXT, status TEXT NOT NULL,
-    local_only INTEGER NOT NULL, text BLOB NOT NULL, stems BLOB
+    local_only INTEGER NOT NULL, about TEXT NOT NULL, text BLOB NOT NULL, reading BLOB, stems BLOB
 );
 CREATE TABLE chunks (
     file INTEGER NOT NULL REFERENCES files(number), ordinal INTEGER NOT NULL, id TEXT NOT NULL UNIQUE,
     parent INTEGER NOT NULL, start_line INTEGER NOT NULL, end_line INTEGER NOT NULL, heading TEXT NOT NULL,
-    lead TEXT NOT NULL, embedded INTEGER NOT NULL DEFAULT 0, common_component REAL, PRIMARY KEY (file, ordinal)
+    lead TEXT NOT NULL, reading_start INTEGER NOT NULL, reading_end INTEGER NOT NULL,
+    embedded INTEGER NOT NULL DEFAULT 0, common_component REAL, PRIMARY KEY (file, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
 _FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
-_CHUNK_COLUMNS = ("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead")
+_ABOUT = ("tags", "aliases", "meta", "links")
+_CHUNK_COLUMNS = (
+    *("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead"),
+    *("reading_start", "reading_end"),
+)
 _CHUNKS = f"SELECT {', '.join(_CHUNK_COLUMNS)} FROM chunks JOIN files ON file = number"
 _CACHED_TEXTS = 64  # files whose lines stay in memory
 
@@ -56,6 +65,10 @@ class FileRow:
     date: str | None
     status: Status
     local_only: bool
+    tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    meta: Mapping[str, Value] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +86,19 @@ class ChunkRow:
     end_line: int
     heading: str
     lead: str
+    reading_start: int
+    reading_end: int
     text: str
+    reading: str
 
 
 def chunk_id(path: str, chunk: Chunk, *, chunker: str, embedder: str) -> str:
-    """A chunk's identifier: 32 hexadecimal digits of a hash of its path, ordinal, lead and text.
+    """A chunk's identifier: 32 hexadecimal digits of a hash of its path, ordinal, lead and reading.
 
     `chunker`, the version of the chunking rules, and `embedder`, the fingerprint of the embedder, are hashed too. Line
     numbers are left out, so that a chunk that only moved within its file keeps its vector.
     """
-    parts = (path, str(chunk.ordinal), chunk.lead, chunk.text, chunker, embedder)
+    parts = (path, str(chunk.ordinal), chunk.lead, chunk.reading, chunker, embedder)
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 
 
@@ -94,6 +110,7 @@ class Manifest:
         self._path = path
         self._lock = ForkLock()
         self._texts: dict[str, list[str]] = {}
+        self._readings: dict[str, str] = {}
 
     @classmethod
     def create(cls, folder: Path) -> Manifest:
@@ -195,9 +212,8 @@ class Manifest:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
 
     def files(self) -> dict[str, FileRow]:
-        rows = self._rows(f"SELECT {', '.join(_FILE_COLUMNS)} FROM files ORDER BY path")
-        made = (FileRow(**{**dict(zip(_FILE_COLUMNS, row, strict=True)), "local_only": bool(row[-1])}) for row in rows)
-        return {row.path: row for row in made}
+        rows = self._rows(f"SELECT {', '.join(_FILE_COLUMNS)}, about FROM files ORDER BY path")
+        return {row.path: row for row in map(_file_row, rows)}
 
     def replace_file(
         self,
@@ -206,22 +222,28 @@ class Manifest:
         chunks: Sequence[ChunkRow],
         stems: Sequence[Sequence[str]],
         *,
+        reading: Sequence[str] | None = None,
         embedded: Iterable[str] = (),
     ) -> None:
         """Store a file and its chunks, replacing an earlier version of the file.
 
-        `text` is the file's text with secrets masked. `stems` has one list per chunk. `embedded` are the ids of chunks
-        whose vector is already stored.
+        `text` is the file's text with secrets masked; `reading` what is read in each of its lines, or None if that is
+        the same. `stems` has one list per chunk. `embedded` are the ids of chunks whose vector is already stored.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)
-        kept = zlib.compress("\n".join(split_lines(text)).encode())
-        names = (*_FILE_COLUMNS, "text", "stems")
+        lines = split_lines(text)
+        read = None if reading is None or [*reading] == lines else zlib.compress("\n".join(reading).encode())
+        about = json.dumps({name: value for name in _ABOUT if (value := getattr(file, name))}, ensure_ascii=False)
+        names = (*_FILE_COLUMNS, "about", "text", "reading", "stems")
         stem_lines = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
         with self._guard() as connection:
             number = connection.execute(
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-                [*(getattr(file, name) for name in _FILE_COLUMNS), kept, stem_lines],
+                [
+                    *(getattr(file, name) for name in _FILE_COLUMNS),
+                    *(about, zlib.compress("\n".join(lines).encode()), read, stem_lines),
+                ],
             ).lastrowid
             columns = [name for name in _CHUNK_COLUMNS if name != "path"]
             connection.executemany(
@@ -231,6 +253,7 @@ class Manifest:
 
     def delete_file(self, path: str) -> None:
         self._texts.pop(path, None)
+        self._readings.pop(path, None)
         with self._guard() as connection:
             connection.execute("DELETE FROM chunks WHERE file = (SELECT number FROM files WHERE path = ?)", (path,))
             connection.execute("DELETE FROM files WHERE path = ?", (path,))
@@ -242,10 +265,19 @@ class Manifest:
             if held is None:
                 row = connection.execute("SELECT text FROM files WHERE path = ?", (path,)).fetchone()
                 held = zlib.decompress(row[0]).decode().split("\n") if row else []
-                if len(self._texts) >= _CACHED_TEXTS:
-                    del self._texts[next(iter(self._texts))]
-                self._texts[path] = held
+                _keep(self._texts, path, held)
         return "\n".join(held[start - 1 : end])
+
+    def reading(self, path: str, start: int, end: int) -> str:
+        """Characters `start` to `end` of what is read in an indexed file, from 0, exclusive; empty without the file."""
+        with self._guard() as connection:
+            held = self._readings.get(path)
+            if held is None:
+                query = "SELECT coalesce(reading, text) FROM files WHERE path = ?"
+                row = connection.execute(query, (path,)).fetchone()
+                held = zlib.decompress(row[0]).decode() if row else ""
+                _keep(self._readings, path, held)
+        return held[start:end]
 
     def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
         """All chunks in the order of path and ordinal, or the chunks with these ids in the order of `ids`."""
@@ -259,7 +291,8 @@ class Manifest:
 
     def _row(self, values: Sequence[Any]) -> ChunkRow:
         row = dict(zip(_CHUNK_COLUMNS, values, strict=True))
-        return ChunkRow(**row, text=self.lines(row["path"], row["start_line"], row["end_line"]))
+        text = self.lines(row["path"], row["start_line"], row["end_line"])
+        return ChunkRow(**row, text=text, reading=self.reading(row["path"], row["reading_start"], row["reading_end"]))
 
     def stems(self) -> list[list[str]]:
         """The stems of every chunk, in the order of path and ordinal."""
@@ -268,12 +301,13 @@ class Manifest:
             texts = [zlib.decompress(row[0]).decode() for row in rows]
         return [line.split() for text in texts for line in text.split("\n")]
 
-    def places(self) -> list[tuple[str, str, int, int, int, float | None]]:
-        """Id, path, parent, first line, last line and common component (see centring.py) of every chunk.
+    def places(self) -> list[tuple[str, str, int, int, int, int, int, float | None]]:
+        """Id, path, parent, first and last line, start and end of the reading, common component of every chunk.
 
-        The order is that of path and ordinal. The common component is None for a chunk that has none yet.
+        The order is that of path and ordinal. The common component (see centring.py) is None for a chunk that
+        has none yet.
         """
-        columns = "id, path, parent, start_line, end_line, common_component"
+        columns = "id, path, parent, start_line, end_line, reading_start, reading_end, common_component"
         return self._rows(f"SELECT {columns} FROM chunks JOIN files ON file = number ORDER BY path, ordinal")
 
     def ids(self, *, embedded: bool | None = None) -> set[str]:
@@ -321,6 +355,28 @@ class Manifest:
     def vacuum(self) -> None:
         """Remove the bytes of deleted rows from the file."""
         self._rows("VACUUM")
+
+
+_Held = TypeVar("_Held")
+
+
+def _keep(held: dict[str, _Held], path: str, value: _Held) -> None:
+    if len(held) >= _CACHED_TEXTS:
+        del held[next(iter(held))]
+    held[path] = value
+
+
+def _file_row(row: Sequence[Any]) -> FileRow:
+    *values, about = row
+    facts = {**dict(zip(_FILE_COLUMNS, values, strict=True)), "local_only": bool(values[-1])}
+    return FileRow(**facts, **_frozen(json.loads(about)))
+
+
+def _frozen(value: Any) -> Any:
+    """A value of JSON with tuples in place of lists."""
+    if isinstance(value, dict):
+        return {key: _frozen(one) for key, one in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:

@@ -64,7 +64,7 @@ def _embedded(
 ) -> Iterator[dict[str, Sequence[float]]]:
     ids: dict[str, list[str]] = {}
     for chunk in chunks:
-        ids.setdefault(embedding_text(chunk.lead, chunk.text), []).append(chunk.id)
+        ids.setdefault(embedding_text(chunk.lead, chunk.reading), []).append(chunk.id)
     texts = sorted(ids, key=len)
     known = cache.get(fingerprint, texts) if cache is not None else [None] * len(texts)
     ready = {

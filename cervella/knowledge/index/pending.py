@@ -90,10 +90,10 @@ class Pending:
     def _cached(self, chunks: list[ChunkRow]) -> list[np.ndarray | None]:
         if self._cache is None:
             return [None] * len(chunks)
-        return self._cache.get(self._embedder.fingerprint, [embedding_text(one.lead, one.text) for one in chunks])
+        return self._cache.get(self._embedder.fingerprint, [embedding_text(one.lead, one.reading) for one in chunks])
 
     def _embedded(self, chunks: list[ChunkRow]) -> dict[str, np.ndarray]:
-        texts = [embedding_text(chunk.lead, chunk.text) for chunk in chunks]
+        texts = [embedding_text(chunk.lead, chunk.reading) for chunk in chunks]
         started = time.perf_counter()
         vectors = self._embedder.embed_passages(texts)
         if self._calls:  # the first call may load the model

@@ -47,6 +47,8 @@ class Snapshot:
     embedder: Embedder | None
     centring: Centring | None
     """None if the index has too few vectors."""
+    readings: Sequence[tuple[int, int]]
+    """Start and end of the chunk's reading in that of its file, in characters from 0, exclusive."""
     common_components: np.ndarray
     """Shape (chunks,). A chunk without one has the mean of the others."""
     calibration: tuple[float, float] | None
@@ -71,6 +73,11 @@ class Snapshot:
         """The lines of a passage, joined by \\n. `passage` are the positions of its chunks."""
         start, end = self.lines[passage[0]][0], self.lines[passage[-1]][1]
         return self.manifest.lines(self.paths[passage[0]], start, end)
+
+    def reading(self, passage: range) -> str:
+        """What is read in a passage. `passage` are the positions of its chunks."""
+        start, end = self.readings[passage[0]][0], self.readings[passage[-1]][1]
+        return self.manifest.reading(self.paths[passage[0]], start, end).strip("\n")
 
     def close(self) -> None:
         if isinstance(self.vectors, VectorStore):
@@ -117,7 +124,8 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         places={one: place for place, (one, *_) in enumerate(chunks)},
         words=words,
         passages=_passages([(path, parent) for _, path, parent, *_ in chunks]),
-        lines=[(start, end) for *_, start, end, _ in chunks],
+        lines=[(start, end) for _, _, _, start, end, *_ in chunks],
+        readings=[(start, end) for *_, start, end, _ in chunks],
         embedder=choice.embedder,
         centring=centring,
         calibration=_pair(manifest.meta("calibration")),

@@ -395,7 +395,7 @@ def _texts(generation: Generation) -> set[str]:
     """The texts of all chunks as they were embedded, without repetitions; empty if the generation cannot be read."""
     try:
         with Manifest.open(generation.path) as manifest:
-            return {embedding_text(row.lead, row.text) for row in manifest.chunks()}
+            return {embedding_text(row.lead, row.reading) for row in manifest.chunks()}
     except KnowledgeError:
         return set()
 

@@ -246,7 +246,7 @@ def selected(loaded: Snapshot, base: FileFacts, scores: np.ndarray, count: int, 
             heapq.heappush(waiting, (-now, place))
             continue
         done.add(passage)
-        text = " ".join(loaded.text(passage).split())
+        text = " ".join(loaded.reading(passage).split())
         if (twin := texts.get(text)) is not None:
             if base.prefers(home, int(base.file_of[chosen[twin]])):
                 scores[place] = scores[chosen[twin]]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from cervella.knowledge.index.writer import KnowledgeIndex
 
 _NEAREST = 200  # nearest vectors that are scored
+_FACTS = ("path", "date", "role", "project", "status", "tags", "aliases", "meta", "links")
 
 
 class HybridRetriever:
@@ -309,6 +310,7 @@ class HybridRetriever:
             loaded.lines[around[-1]][1],
             id=first.id,
             text=loaded.text(around),
+            reading=loaded.reading(around),
             heading=first.heading,
             lead=first.lead,
             score=score,
@@ -334,5 +336,5 @@ def _paths_within(folder: Path, file: Path) -> frozenset[str]:
 
 
 def _file_passage(file: FileRow, start: int, end: int, **values: Any) -> Passage:
-    facts = {name: getattr(file, name) for name in ("path", "date", "role", "project", "status")}
+    facts = {name: getattr(file, name) for name in _FACTS}
     return Passage(start_line=start, end_line=end, **facts, **values)
