@@ -135,6 +135,7 @@ class Builder:
 
     def nearest(self, query: np.ndarray, count: int) -> dict[str, float]:
         """The cosines of the `count` chunks nearest to a query's vector, by chunk id, in the generation in progress."""
+        self._store_waiting()
         return self._vectors().query(query, count)
 
     def _measure(self) -> None:

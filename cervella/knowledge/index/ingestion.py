@@ -248,6 +248,11 @@ class Ingestion:
         if self._builder.centring_is_new:
             self._calibrate(embedder)
 
+    def _calibrate_first(self, embedder: Embedder) -> None:
+        """Calibrate an index that never had all its vectors by those that it has."""
+        if not self._builder.meta("centring"):
+            self._calibrate(embedder)
+
     def _calibrate(self, embedder: Embedder) -> None:
         """Compute and store the two cosines by which the confidence of a question is estimated. See confidence.py."""
         manifest = self._builder.manifest
@@ -272,6 +277,7 @@ class Ingestion:
             done += len(vectors)
             self.notify("embed", done, pending)
             if partial and until <= done < pending:
+                self._calibrate_first(embedder)
                 self._builder.publish()
                 until = 2 * done
 
@@ -285,8 +291,12 @@ class Ingestion:
         if not waiting and builder.meta("vectors") == "current":
             return
         builder.add({one: vector for one, vector in vectors.items() if one in waiting})
-        if embedder is not None and waiting <= vectors.keys():
+        if embedder is None:
+            return
+        if waiting <= vectors.keys():
             self._tidy(embedder)
+        else:
+            self._calibrate_first(embedder)
 
     def without_vectors(self) -> Iterator[ChunkRow]:
         """The chunks that have no vector, in the order in which they are embedded."""
