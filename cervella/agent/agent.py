@@ -23,7 +23,19 @@ from cervella.agent.faces import (
 from cervella.errors import CervellaError, ConfigError, check_flags, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.protocols import Embedder, Retriever, Soul
-from cervella.types import Attempt, CitedLines, Event, Filters, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
+from cervella.types import (
+    Attempt,
+    CitedLines,
+    Event,
+    Filters,
+    IndexReport,
+    Passage,
+    Preview,
+    Progress,
+    Prompt,
+    Reply,
+    Retrieval,
+)
 from cervella.types.verdict import ReviewVerdict
 
 _logger = logging.getLogger("cervella")
@@ -313,6 +325,22 @@ class Agent:
 
         return await anyio.to_thread.run_sync(lambda: self.index(**options))
 
+    def watch(
+        self,
+        *,
+        on_update: Callable[[IndexReport], None] | None = None,
+        progress: Progress | None = None,
+    ) -> cervella.Watch:
+        """Keep the index up to date in a `with` block, for programs that run for long.
+
+        The block begins with an index of all words. Changes of the folder are then followed within seconds: words at
+        once, vectors in the background, however many. Errors are logged as warnings and do not end it. `on_update` is
+        called in another thread with the report of each update that changed something, `progress` with the progress.
+
+        The block, or `close`, ends it. Raises the errors of `index` at its beginning.
+        """
+        return self._assembly.watch(on_update, progress)
+
     def drift(self) -> IndexReport:
         """Report what `index` would do, without changing the index."""
         return self._assembly.index().drift()
@@ -334,7 +362,11 @@ class Agent:
         await anyio.to_thread.run_sync(self.close)
 
     def close(self) -> None:
-        """Close the brains, the index and the background event loop. A closed agent can be used again."""
+        """Close the brains, the index and the background event loop. A closed agent can be used again.
+
+        If a search indexed changed files (`[knowledge] refresh = "auto"`), their vectors are finished first, which
+        takes a few seconds at most.
+        """
         if self._loop.running:
             self._loop.run(self._close_brains)
         self._loop.close()

@@ -252,8 +252,11 @@ def print_passages(found: Retrieval, lang: Language) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Give a function that shows progress as bars; None if stderr is not a terminal."""
+def progress_bar(*, vanishing: bool = False) -> Iterator[Progress | None]:
+    """Give a function that shows progress as bars; None if stderr is not a terminal.
+
+    `vanishing` removes each bar when it is full, and the bars of a step that comes again start anew.
+    """
     if not is_terminal(sys.stderr):
         yield None
         return
@@ -268,5 +271,7 @@ def progress_bar() -> Iterator[Progress | None]:
             if task not in tasks:
                 tasks[task] = bars.add_task(task, total=total)
             bars.update(tasks[task], completed=done, total=total)
+            if vanishing and done >= total:
+                bars.remove_task(tasks.pop(task))
 
         yield show

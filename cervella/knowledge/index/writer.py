@@ -337,6 +337,20 @@ class KnowledgeIndex:
         seen = len(reading.sources) + len(reading.skipped)
         return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
 
+    def is_behind(self) -> bool:
+        """Whether there is something to update: the folder differs from the index, or could not be compared in time.
+
+        True if there is no index. False after a roll-back, which the next `update` ends. Raises IndexDamagedError.
+        """
+        base = self._storage.latest()
+        if base is None:
+            return True
+        if self._storage.is_rolled_back:
+            return False
+        freshness = Freshness(self._folder, self._storage.path, exclude=self._exclude)
+        distance = freshness.look(_files(base), base, quiet=True)
+        return bool(distance.behind or (distance.unchecked and self._folder.is_dir()))
+
     def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
         if base is None:  # without a base, "auto" is chosen anew
             return choose_embedder(self._asked, None, replace=replace)
