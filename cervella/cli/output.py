@@ -264,7 +264,8 @@ def progress_bar(*, vanishing: bool = False) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    both = is_terminal(sys.stdout)  # else lines for a file would be printed on the terminal
+    with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=both) as bars:
         tasks: dict[str, Any] = {}
 
         def show(task: str, done: int, total: int) -> None:

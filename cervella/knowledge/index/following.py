@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cervella.errors import CervellaError, IndexLockedError
+from cervella.knowledge.index.pace import Pace
 from cervella.process.forks import ForkLock
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class _State:
         self.again = False
         self.stopping = False
         self.searches = 0
+        self.pace = Pace()
 
     @property
     def running(self) -> bool:
@@ -92,6 +94,10 @@ class Follower:
     def running(self) -> bool:
         return self._here().running
 
+    def seconds(self, chunks: int) -> float:
+        """The estimated time for the vectors of `chunks`, by those that were made in this process if there are any."""
+        return self._here().pace.seconds(chunks)
+
     def start(self) -> None:
         """Make the vectors that are missing now. If the thread is at work, it looks again when it is done."""
         state = self._here()
@@ -141,17 +147,18 @@ def _follow(
                 state.thread = None
                 return
             state.again = False
-        _attempt(writer, seconds, state.stopped, progress)
+        _attempt(writer, seconds, state.stopped, state.pace, progress)
 
 
 def _attempt(
     writer: Callable[[], KnowledgeIndex],
     seconds: float | None,
     stopped: Callable[[], bool],
+    pace: Pace,
     progress: Progress | None,
 ) -> None:
     try:
-        writer().update_vectors(seconds=seconds, stopped=stopped, progress=progress)
+        writer().update_vectors(seconds=seconds, stopped=stopped, pace=pace, progress=progress)
     except IndexLockedError as error:
         _logger.info("no vectors are made: %s", error.message)
     except CervellaError as error:

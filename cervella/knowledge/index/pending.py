@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cervella.knowledge.documents.indexed_text import embedding_text
 from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.index.manifest import ChunkRow
-from cervella.knowledge.index.pace import SECONDS_PER_CHUNK
+from cervella.knowledge.index.pace import Pace
 from cervella.protocols import Embedder
 from cervella.types import Progress
 
@@ -37,17 +37,21 @@ class Pending:
         count: int,
         embedder: Embedder,
         cache: EmbeddingCache | None,
+        pace: Pace,
         notify: Progress,
     ) -> None:
-        """`count` is the number of `chunks`. `notify` is called with "embed", the number of vectors, and `count`."""
+        """`count` is the number of `chunks`. `pace` is measured and used.
+
+        `notify` is called with "embed", the number of vectors, and `count`.
+        """
         self._chunks = iter(chunks)
         self._left = count
         self._count = count
         self._embedder = embedder
         self._cache = cache
         self._notify = notify
-        self._calls = self._timed_chunks = 0
-        self._timed_seconds = 0.0
+        self._pace = pace
+        self._calls = 0
 
     def in_portions(self, seconds: float | None, stopped: Callable[[], bool]) -> Iterator[dict[str, np.ndarray]]:
         """Yield vectors by chunk id, in portions that are worth storing.
@@ -76,16 +80,12 @@ class Pending:
                 self._left -= 1
                 yield {chunk.id: vector}
             for start in range(0, len(missing), _BATCH):
-                if stopped() or (seconds is not None and self._seconds_left() > seconds):
+                if stopped() or (seconds is not None and self._pace.seconds(self._left) > seconds):
                     return
                 few = missing[start : start + _BATCH]
                 vectors = self._embedded(few)
                 self._left -= len(few)
                 yield vectors
-
-    def _seconds_left(self) -> float:
-        """The estimated time for the chunks that are left, as if none of them were in the cache."""
-        return self._left * (self._timed_seconds / self._timed_chunks if self._timed_chunks else SECONDS_PER_CHUNK)
 
     def _cached(self, chunks: list[ChunkRow]) -> list[np.ndarray | None]:
         if self._cache is None:
@@ -97,8 +97,7 @@ class Pending:
         started = time.perf_counter()
         vectors = self._embedder.embed_passages(texts)
         if self._calls:  # the first call may load the model
-            self._timed_seconds += time.perf_counter() - started
-            self._timed_chunks += len(texts)
+            self._pace.measure(time.perf_counter() - started, len(texts))
         self._calls += 1
         if self._cache is not None:
             self._cache.put(self._embedder.fingerprint, texts, vectors)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from cervella.errors import CervellaError, IndexLockedError
 from cervella.knowledge.index.following import Follower
 from cervella.knowledge.index.freshness import Distance
-from cervella.knowledge.index.pace import SECONDS_PER_CHUNK, VECTORS_SECONDS, WORDS_SECONDS, words_seconds
+from cervella.knowledge.index.pace import VECTORS_SECONDS, WORDS_SECONDS, words_seconds
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.process.forks import ForkLock
@@ -81,7 +81,7 @@ class Refresher:
             return False
         if self._followed != loaded.generation:
             self._followed = loaded.generation
-            if loaded.pending * SECONDS_PER_CHUNK <= VECTORS_SECONDS and not self._storage.is_rolled_back:
+            if self.follower.seconds(loaded.pending) <= VECTORS_SECONDS and not self._storage.is_rolled_back:
                 self.follower.start()
         return self.follower.running or self._storage.is_being_written()
 

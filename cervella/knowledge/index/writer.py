@@ -20,7 +20,7 @@ from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Plan, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
-from cervella.knowledge.index.pace import words_seconds
+from cervella.knowledge.index.pace import Pace, words_seconds
 from cervella.knowledge.index.pending import Pending
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
@@ -215,13 +215,14 @@ class KnowledgeIndex:
         *,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
+        pace: Pace | None = None,
         progress: Progress | None = None,
     ) -> int:
         """Make the vectors that are missing. Returns the number of chunks that still have none.
 
         The index is locked only while the vectors are stored, so others may update it meanwhile. `stopped` is asked
         after every few chunks; if it returns true, the vectors made so far are stored, and no more are made. The same
-        happens as soon as the rest is estimated to take more than `seconds`.
+        happens as soon as `pace`, which is measured meanwhile, estimates that the rest takes more than `seconds`.
 
         Raises the errors of `update`.
         """
@@ -236,7 +237,7 @@ class KnowledgeIndex:
                 if not pending:
                     return 0
                 run = self._run(builder, choice, LocalOnly(self._folder), progress)
-                made = Pending(run.without_vectors(), pending, embedder, self._cache, run.notify)
+                made = Pending(run.without_vectors(), pending, embedder, self._cache, pace or Pace(), run.notify)
                 for vectors in made.in_portions(seconds, stopped):
                     self._store(vectors)
         latest = self._storage.latest()
