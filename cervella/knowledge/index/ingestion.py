@@ -255,7 +255,7 @@ class Ingestion:
 
     def _calibrate(self, embedder: Embedder) -> None:
         """Compute and store the two cosines by which the confidence of a question is estimated. See confidence.py."""
-        manifest = self._builder.manifest
+        manifest, _ = self._builder.begin()
         rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
         some = rows[:: max(1, len(rows) // _HEADINGS)]
         paths = {one: path for one, path, *_ in manifest.places()}
