@@ -383,7 +383,9 @@ class Agent:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        if kind is not None:  # an error, such as that of Ctrl-C, must not wait for vectors
+            self._assembly.stop_vectors()
         self.close()
 
     async def __aenter__(self) -> Self:

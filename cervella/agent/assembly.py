@@ -271,8 +271,14 @@ class Assembly:
         with self._lock:
             return list(self._shields.values())
 
+    def stop_vectors(self) -> None:
+        """Stop the vectors of changed files that are being made, so that `close` does not wait for all of them."""
+        stop = getattr(self._retriever, "stop_vectors", None)
+        if self._owns_retriever and stop is not None:
+            stop()
+
     def close(self) -> None:
-        """End the watches of the folder, and close the index.
+        """End the watches of the folder, finish the vectors of changed files, and close the index.
 
         The agent closes the brains, because each must be closed on its own event loop.
         """

@@ -451,6 +451,74 @@ def test_an_embedder_that_fails_leaves_the_words(
     assert "no model" in caplog.text
 
 
+def test_an_error_in_the_block_of_an_agent_does_not_wait_for_vectors(
+    base: Base, embedder: HashEmbedder, soul: PlainSoul
+) -> None:
+    second, goes_on = threading.Event(), threading.Event()
+    embed = embedder.embed_passages
+
+    def held(texts: Any) -> Any:
+        if embedder.embedded:
+            second.set()
+            assert goes_on.wait(PATIENCE)
+        return embed(texts)
+
+    embedder.embed_passages = held  # type: ignore[method-assign]
+
+    def interrupted() -> None:
+        options: dict[str, Any] = {"knowledge": base.folder, "index": base.index_dir, "embedder": embedder}
+        with Agent(brain="echo", soul=soul, **options) as agent:
+            for number in range(40):
+                write(base.folder, f"note/{number}.md", f"# Nota {number}\n\nIl numero {number}.\n")
+            agent.search("numero")
+            assert second.wait(PATIENCE)
+            threading.Timer(0.3, goes_on.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(embedder.embedded) == 8, "the texts that were being embedded, and no others"
+    with base.retriever("warn", embedder=embedder) as retriever:
+        assert retriever.retrieve("numero").pending == 32, "they are stored"
+
+
+LEAVES = """
+import sys, time
+import numpy as np
+from cervella import Agent
+class Slow:
+    name = fingerprint = "hash-1"
+    dimensions = 32
+    def embed_passages(self, texts):
+        print("embedding", flush=True)
+        time.sleep(0.3)
+        return np.ones((len(texts), 32), dtype=np.float32) / np.sqrt(32)
+    def embed_query(self, text):
+        return self.embed_passages([text])[0]
+class Soul:
+    name, language, fingerprint = "Cervella", "it", "0" * 64
+    def system_prompt(self): return "Sono Cervella."
+agent = Agent(knowledge=sys.argv[1], index=sys.argv[2], embedder=Slow(), soul=Soul(), brain="echo")
+agent.search("numero")
+"""
+
+
+def test_a_program_that_closes_nothing_ends_at_once_and_cleanly(base: Base, embedder: HashEmbedder) -> None:
+    for number in range(40):
+        write(base.folder, f"note/{number}.md", f"# Nota {number}\n\nIl numero {number}.\n")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LEAVES, str(base.folder), str(base.index_dir)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("embedding") < 6
+    base.writer(embedder=embedder).update(verify=True)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_refreshes_by_itself(base: Base) -> None:

@@ -432,7 +432,7 @@ def test_threads_are_lost_in_a_child_of_the_process_that_started_them_and_in_no_
     assert not threads.lost
 
 
-def test_a_lock_is_waited_for_a_given_time_and_is_free_in_a_child() -> None:
+def test_a_lock_is_waited_for_a_given_time_at_most() -> None:
     lock = ForkLock()
     with lock.within(0.01) as held:
         assert held

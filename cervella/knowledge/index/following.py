@@ -16,6 +16,7 @@ from cervella.process.forks import ForkLock
 
 if TYPE_CHECKING:
     from cervella.knowledge.index.writer import KnowledgeIndex
+    from cervella.protocols import Embedder
     from cervella.types import Progress
 
 _GIVE_WAY_SECONDS = 1.0
@@ -24,6 +25,10 @@ _END_SECONDS = 10.0
 """At the end of the process, the time to wait for the thread to stop."""
 
 _logger = logging.getLogger("cervella.knowledge")
+
+
+class _Abandoned(Exception):
+    """Ends the work of the thread."""
 
 
 class _State:
@@ -35,7 +40,9 @@ class _State:
         self.thread: threading.Thread | None = None
         self.again = False
         self.stopping = False
+        self.abandoned = False
         self.searches = 0
+        self.embedder: Embedder | None = None
         self.pace = Pace()
 
     @property
@@ -43,13 +50,23 @@ class _State:
         return self.thread is not None and self.thread.is_alive()
 
     def stopped(self) -> bool:
-        """Wait until no search runs, for a moment at most; then say whether the thread is to stop."""
+        """Wait until no search runs, for a moment at most; then say whether the thread is to stop.
+
+        Raises _Abandoned if the vectors made so far must not be stored either.
+        """
         with self.changed:
             self.changed.wait_for(lambda: self.stopping or not self.searches, _GIVE_WAY_SECONDS)
+            if self.abandoned:
+                raise _Abandoned
             return self.stopping
 
-    def stop(self, seconds: float | None = _END_SECONDS) -> None:
-        """Stop the thread after the texts that are being embedded, and wait for its end."""
+    def abandon(self) -> None:
+        """End the thread without storing anything: at the end of the process, Chroma can't start its own threads."""
+        self.abandoned = True
+        self.stop(_END_SECONDS)
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Stop the thread after the texts that are being embedded, and wait for its end, or for `seconds`."""
         if self.pid != os.getpid():
             return  # the thread is one of the parent process
         with self.changed:
@@ -81,7 +98,7 @@ class Follower:
 
     def _new_state(self) -> _State:
         state = _State()
-        weakref.finalize(self, _State.stop, state)
+        weakref.finalize(self, _State.abandon, state)
         return state
 
     def _here(self) -> _State:
@@ -98,11 +115,14 @@ class Follower:
         """The estimated time for the vectors of `chunks`, by those that were made in this process if there are any."""
         return self._here().pace.seconds(chunks)
 
-    def start(self) -> None:
-        """Make the vectors that are missing now. If the thread is at work, it looks again when it is done."""
+    def start(self, embedder: Embedder | None = None) -> None:
+        """Make the vectors that are missing now. If the thread is at work, it looks again when it is done.
+
+        `embedder` is the one of the index, if it is loaded already: a second one would need as much memory.
+        """
         state = self._here()
         with state.changed:
-            state.again = True
+            state.again, state.embedder = True, embedder
             if state.running:
                 return
             state.stopping = False
@@ -135,7 +155,11 @@ class Follower:
 
     def stop(self) -> None:
         """Stop after the texts that are being embedded. The vectors made so far are stored."""
-        self._here().stop(seconds=None)
+        self._here().stop()
+
+    def abandon(self) -> None:
+        """Stop as at the end of the process: nothing more is stored. The vectors made so far may be in the cache."""
+        self._here().abandon()
 
 
 def _follow(
@@ -147,18 +171,18 @@ def _follow(
                 state.thread = None
                 return
             state.again = False
-        _attempt(writer, seconds, state.stopped, state.pace, progress)
+        _attempt(state, writer, seconds, progress)
 
 
 def _attempt(
-    writer: Callable[[], KnowledgeIndex],
-    seconds: float | None,
-    stopped: Callable[[], bool],
-    pace: Pace,
-    progress: Progress | None,
+    state: _State, writer: Callable[[], KnowledgeIndex], seconds: float | None, progress: Progress | None
 ) -> None:
     try:
-        writer().update_vectors(seconds=seconds, stopped=stopped, pace=pace, progress=progress)
+        writer().update_vectors(
+            embedder=state.embedder, seconds=seconds, stopped=state.stopped, pace=state.pace, progress=progress
+        )
+    except _Abandoned:
+        pass
     except IndexLockedError as error:
         _logger.info("no vectors are made: %s", error.message)
     except CervellaError as error:

@@ -79,12 +79,11 @@ class Refresher:
         """Let the thread make the vectors that `loaded` lacks, if they are few. Returns whether they are being made."""
         if not loaded.pending or loaded.embedder is None:
             return False
-        if self._followed != loaded.generation:
-            self._followed = loaded.generation
-            if self.follower.seconds(loaded.pending) <= VECTORS_SECONDS and not self._storage.is_rolled_back:
-                self.follower.start()
-        return self.follower.running or self._storage.is_being_written()
-
-    def close(self) -> None:
-        """Wait until the vectors that are being made are stored."""
-        self.follower.finish()
+        try:
+            if self._followed != loaded.generation:
+                self._followed = loaded.generation
+                if self.follower.seconds(loaded.pending) <= VECTORS_SECONDS and not self._storage.is_rolled_back:
+                    self.follower.start(loaded.embedder)
+            return self.follower.running or self._storage.is_being_written()
+        except CervellaError:  # the index was deleted meanwhile
+            return False

@@ -66,10 +66,10 @@ class Watch:
 
     def __enter__(self) -> Self:
         """Bring the index up to date, by words, and begin to watch. Raises the errors of `KnowledgeIndex.update`."""
-        writer = self._writer()
+        writer = self._writer()  # one for all updates, because it keeps the embedder
         report = writer.update_words(progress=self._progress)
-        state = self._state = _State(self._writer, self._progress)
-        weakref.finalize(self, _State.stop, state)
+        state = self._state = _State(lambda: writer, self._progress)
+        weakref.finalize(self, _State.abandon, state)
         if report is not None and _has_changes(report) and self._on_update is not None:
             self._on_update(report)
         state.follower.start()
@@ -110,6 +110,11 @@ class _State:
         self.ending = threading.Event()
         self.thread: threading.Thread | None = None
         self.follower = Follower(writer, progress=progress)
+
+    def abandon(self) -> None:
+        """End the threads. Vectors that are not stored yet are lost: see `Follower.abandon`."""
+        self.follower.abandon()
+        self.stop()
 
     def stop(self) -> None:
         if self.pid != os.getpid():

@@ -96,6 +96,7 @@ class KnowledgeIndex:
         self._roles = Roles.of(roles)
         self._max_bytes = max_bytes
         self._cache = cache
+        self._kept_embedder: Embedder | None = None
 
     def update(
         self,
@@ -213,6 +214,7 @@ class KnowledgeIndex:
     def update_vectors(
         self,
         *,
+        embedder: Embedder | None = None,
         seconds: float | None = None,
         stopped: Callable[[], bool] = lambda: False,
         pace: Pace | None = None,
@@ -220,6 +222,7 @@ class KnowledgeIndex:
     ) -> int:
         """Make the vectors that are missing. Returns the number of chunks that still have none.
 
+        `embedder` is that of the index, if the caller has loaded it. Otherwise it is loaded once, and kept.
         The index is locked only while the vectors are stored, so others may update it meanwhile. `stopped` is asked
         after every few chunks; if it returns true, the vectors made so far are stored, and no more are made. The same
         happens as soon as `pace`, which is measured meanwhile, estimates that the rest takes more than `seconds`.
@@ -227,8 +230,10 @@ class KnowledgeIndex:
         Raises the errors of `update`.
         """
         with closing(self._storage.hold()) as base:
+            self._kept_embedder = embedder or self._kept_embedder
             choice = self._choice(base)
-            embedder, fingerprint = choice.embedder, choice.built_with.fingerprint
+            fingerprint = choice.built_with.fingerprint
+            self._kept_embedder = embedder = choice.embedder
             if embedder is None:
                 return 0
             VectorStore.check_fork()
@@ -356,7 +361,10 @@ class KnowledgeIndex:
         if base is None:  # without a base, "auto" is chosen anew
             return choose_embedder(self._asked, None, replace=replace)
         with Manifest.open(base.path) as manifest:
-            return choose_embedder(self._asked, manifest.built_with, replace=replace)
+            built, kept = manifest.built_with, self._kept_embedder
+        if kept is not None and built is not None and kept.fingerprint == built.fingerprint and not replace:
+            return choose_embedder(kept, built)
+        return choose_embedder(self._asked, built, replace=replace)
 
     def _scan(self) -> Scan:
         return scan(self._folder, exclude=self._exclude, keep_out=self._storage.path)

@@ -100,9 +100,14 @@ class HybridRetriever:
     def close(self) -> None:
         """Release the index, after the vectors that are being made are stored. A later search opens it again."""
         if self._refresher is not None:
-            self._refresher.close()
+            self._refresher.follower.finish()
         with self._lock:
             self._release()
+
+    def stop_vectors(self) -> None:
+        """Stop the vectors that are being made; those made so far are stored. For an end that shall be quick."""
+        if self._refresher is not None:
+            self._refresher.follower.stop()
 
     def _release(self) -> None:
         if self._loaded is not None:
