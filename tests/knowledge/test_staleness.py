@@ -18,6 +18,7 @@ import pytest
 
 from cervella.agent.agent import Agent
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.index import following, freshness, pace, pending, refresh
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.testing import ScriptedBrain
@@ -315,6 +316,7 @@ def test_threads_that_search_at_once_make_one_generation(base: Base) -> None:
 SEARCH = """
 import json, sys
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.embedders.cache import EmbeddingCache
 folder, index = sys.argv[1:]
 with HybridRetriever(
     index, folder=folder, embedder="none", refresh="auto", writer=lambda: KnowledgeIndex(folder, index, embedder="none")
@@ -393,8 +395,29 @@ def test_vectors_that_would_take_long_are_left_and_said(base: Base, embedder: Ha
     assert found.index_flags() == {"index_pending": 1}
 
 
+def test_vectors_in_the_cache_follow_however_slow_the_embedder_is(
+    base: Base, embedder: HashEmbedder, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"embedder": embedder, "cache": EmbeddingCache(tmp_path / "cache")}
+    path = base.folder / "ricette/pane.md"
+    before = path.read_text(encoding="utf-8")
+    edited(base)
+    base.writer(**options).update()
+    path.write_text(before, encoding="utf-8")
+    base.writer(**options).update(force=True)
+    embedder.embedded.clear()
+    base.patch.setattr(pace, "SECONDS_PER_CHUNK", 100.0)
+    with base.retriever("auto", **options) as retriever:
+        edited(base)
+        assert retriever.retrieve("lievito madre").pending == 0
+        retriever.close()
+        assert retriever.retrieve("lievito madre").coverage == 1.0
+    assert embedder.embedded == []
+
+
 def test_an_embedder_that_turns_out_slow_is_stopped(base: Base, embedder: HashEmbedder) -> None:
     now = [0.0]
+    base.patch.setattr(pace, "SECONDS_PER_CHUNK", 0.05)
     base.patch.setattr(pending.time, "perf_counter", lambda: now[0])
     embed = embedder.embed_passages
 
@@ -454,6 +477,7 @@ def test_an_embedder_that_fails_leaves_the_words(
 def test_an_error_in_the_block_of_an_agent_does_not_wait_for_vectors(
     base: Base, embedder: HashEmbedder, soul: PlainSoul
 ) -> None:
+    base.patch.setattr(pace, "SECONDS_PER_CHUNK", 0.05)
     second, goes_on = threading.Event(), threading.Event()
     embed = embedder.embed_passages
 
@@ -504,7 +528,7 @@ agent.search("numero")
 
 
 def test_a_program_that_closes_nothing_ends_at_once_and_cleanly(base: Base, embedder: HashEmbedder) -> None:
-    for number in range(40):
+    for number in range(20):
         write(base.folder, f"note/{number}.md", f"# Nota {number}\n\nIl numero {number}.\n")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", LEAVES, str(base.folder), str(base.index_dir)],

@@ -6,7 +6,7 @@ LlamaIndex is not used here, because importing it takes longer than the few vect
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ _BATCH = 4
 """Texts in one call of the embedder. It is small, because a question that is embedded meanwhile waits for the call."""
 _PORTION = 256
 """Chunks of the first portion; each further one has twice as many, because storing takes longer the more there are."""
-_LOOKED_UP = 64
-"""Chunks that are looked up in the cache at a time."""
+LOOKED_UP = 512
+"""Chunks that are looked up in the cache at a time. Their cached vectors come before new ones are made."""
 
 
 class Pending:
@@ -71,9 +71,11 @@ class Pending:
             yield portion
 
     def _few(self, seconds: float | None, stopped: Callable[[], bool]) -> Iterator[dict[str, np.ndarray]]:
-        while group := list(islice(self._chunks, _LOOKED_UP)):
+        while group := list(islice(self._chunks, LOOKED_UP)):
             missing = []
-            for chunk, vector in zip(group, self._cached(group), strict=True):
+            for chunk, vector in zip(
+                group, cached_vectors(group, self._embedder.fingerprint, self._cache), strict=True
+            ):
                 if vector is None:
                     missing.append(chunk)
                     continue
@@ -87,11 +89,6 @@ class Pending:
                 self._left -= len(few)
                 yield vectors
 
-    def _cached(self, chunks: list[ChunkRow]) -> list[np.ndarray | None]:
-        if self._cache is None:
-            return [None] * len(chunks)
-        return self._cache.get(self._embedder.fingerprint, [embedding_text(one.lead, one.reading) for one in chunks])
-
     def _embedded(self, chunks: list[ChunkRow]) -> dict[str, np.ndarray]:
         texts = [embedding_text(chunk.lead, chunk.reading) for chunk in chunks]
         started = time.perf_counter()
@@ -102,3 +99,12 @@ class Pending:
         if self._cache is not None:
             self._cache.put(self._embedder.fingerprint, texts, vectors)
         return {chunk.id: vector for chunk, vector in zip(chunks, vectors, strict=True)}
+
+
+def cached_vectors(
+    chunks: Sequence[ChunkRow], fingerprint: str, cache: EmbeddingCache | None
+) -> list[np.ndarray | None]:
+    """The cached vector of each chunk, for the embedder with this fingerprint; None for a chunk without one."""
+    if cache is None:
+        return [None] * len(chunks)
+    return cache.get(fingerprint, [embedding_text(one.lead, one.reading) for one in chunks])

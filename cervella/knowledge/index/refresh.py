@@ -82,8 +82,14 @@ class Refresher:
         try:
             if self._followed != loaded.generation:
                 self._followed = loaded.generation
-                if self.follower.seconds(loaded.pending) <= VECTORS_SECONDS and not self._storage.is_rolled_back:
+                if not self._storage.is_rolled_back and self._is_quick(loaded.pending):
                     self.follower.start(loaded.embedder)
             return self.follower.running or self._storage.is_being_written()
         except CervellaError:  # the index was deleted meanwhile
             return False
+
+    def _is_quick(self, pending: int) -> bool:
+        if self.follower.seconds(pending) <= VECTORS_SECONDS:
+            return True
+        # An edited file keeps most of its texts, whose vectors are in the cache.
+        return self.follower.seconds(self._writer().unmade_vectors()) <= VECTORS_SECONDS

@@ -21,7 +21,7 @@ from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Plan, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.pace import Pace, words_seconds
-from cervella.knowledge.index.pending import Pending
+from cervella.knowledge.index.pending import LOOKED_UP, Pending, cached_vectors
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.process.files import FILE_MODE
@@ -250,6 +250,18 @@ class KnowledgeIndex:
             return 0
         with Manifest.open(latest.path) as manifest:
             return manifest.count(embedded=False)
+
+    def unmade_vectors(self) -> int:
+        """The number of chunks without a vector whose vector is not in the cache either.
+
+        Only a few hundred chunks are looked up in the cache; if more have no vector, all of them are counted.
+        """
+        with closing(self._storage.hold()) as base, Manifest.open(base.path) as manifest:
+            pending, built = manifest.count(embedded=False), manifest.built_with
+            if built is None or self._cache is None or pending > LOOKED_UP:
+                return pending
+            rows = [row for path in manifest.pending_paths() for row in manifest.pending(path)]
+            return sum(vector is None for vector in cached_vectors(rows, built.fingerprint, self._cache))
 
     def _store(self, vectors: Mapping[str, np.ndarray]) -> None:
         """Publish a generation with these vectors, by chunk id."""
