@@ -12,14 +12,12 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+import cervella.knowledge  # its names in annotations are imported when the hints are read
 from cervella.errors import CervellaError, IndexLockedError
 from cervella.knowledge.index.following import Follower
 from cervella.types import IndexReport, Progress
-
-if TYPE_CHECKING:
-    from cervella.knowledge.index.writer import KnowledgeIndex
 
 _DEBOUNCE_SECONDS = 0.4
 """Changes that follow each other within this time are one update."""
@@ -46,7 +44,7 @@ class Watch:
 
     def __init__(
         self,
-        writer: Callable[[], KnowledgeIndex],
+        writer: Callable[[], cervella.knowledge.KnowledgeIndex],
         folder: Path,
         index_dir: Path,
         *,
@@ -105,7 +103,7 @@ class Watch:
 class _State:
     """The threads and what ends them. It has no reference to its Watch: see `BackgroundLoop`."""
 
-    def __init__(self, writer: Callable[[], KnowledgeIndex], progress: Progress | None) -> None:
+    def __init__(self, writer: Callable[[], cervella.knowledge.KnowledgeIndex], progress: Progress | None) -> None:
         self.pid = os.getpid()
         self.ending = threading.Event()
         self.thread: threading.Thread | None = None
@@ -127,7 +125,7 @@ class _State:
 
 def _watch(
     state: _State,
-    writer: KnowledgeIndex,
+    writer: cervella.knowledge.KnowledgeIndex,
     folder: Path,
     index_dir: Path,
     on_update: Callable[[IndexReport], None] | None,

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import cervella.knowledge  # its names in annotations are imported when the hints are read
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
 from cervella.knowledge.documents.markdown import split_lines
@@ -38,8 +39,6 @@ from cervella.types import Filters, Passage, Retrieval
 if TYPE_CHECKING:
     import numpy as np
 
-    from cervella.knowledge.index.writer import KnowledgeIndex
-
 _NEAREST = 200  # nearest vectors that are scored
 _FACTS = ("path", "date", "role", "project", "status", "tags", "aliases", "meta", "links")
 
@@ -60,7 +59,7 @@ class HybridRetriever:
         constitution: str | Path | None = None,
         persona: str | None = None,
         refresh: Refresh = "warn",
-        writer: Callable[[], KnowledgeIndex] | None = None,
+        writer: Callable[[], cervella.knowledge.KnowledgeIndex] | None = None,
     ) -> None:
         """`folder` contains the markdown; `lines` and `Retrieval.behind` read it.
 
