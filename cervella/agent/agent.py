@@ -317,6 +317,7 @@ class Agent:
         """
         check_names("option", options, IndexOptions.__optional_keys__)
         check_flags(options, IndexOptions.__optional_keys__ - {"progress"})
+        self._assembly.stop_vectors()  # the run makes them, and all others
         return self._assembly.index().update(**options)
 
     async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:
@@ -350,6 +351,7 @@ class Agent:
 
         Raises KnowledgeError if there is no earlier state; the index is not changed then.
         """
+        self._assembly.stop_vectors()
         return self._assembly.index().roll_back()
 
     # Closing

@@ -272,9 +272,9 @@ class Assembly:
             return list(self._shields.values())
 
     def stop_vectors(self) -> None:
-        """Stop the vectors of changed files that are being made, so that `close` does not wait for all of them."""
+        """Stop the vectors of changed files that are being made, so that nothing waits for all of them."""
         stop = getattr(self._retriever, "stop_vectors", None)
-        if self._owns_retriever and stop is not None:
+        if stop is not None:
             stop()
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cervella.agent.agent import Agent
+from cervella.errors import IndexLockedError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.index import following, freshness, pace, pending, refresh
@@ -311,6 +312,18 @@ def test_threads_that_search_at_once_make_one_generation(base: Base) -> None:
             thread.join()
     assert [outcome(one, new) for one in found] == ["0 behind, new"] * 6
     assert IndexFolder(base.index_dir).current().name == "gen-00000002"
+
+
+def test_a_run_of_the_index_waits_for_a_search_that_writes(base: Base) -> None:
+    edited(base)
+    held = ExitStack()
+    held.enter_context(IndexFolder(base.index_dir).writing(brief=True))
+    timer = threading.Timer(1.5, held.close)  # longer than another run is waited for
+    timer.start()
+    assert base.writer().update().changed == 1
+    timer.join()
+    with IndexFolder(base.index_dir).writing(), pytest.raises(IndexLockedError, match=str(os.getpid())):
+        base.writer().update()
 
 
 SEARCH = """

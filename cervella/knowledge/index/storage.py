@@ -31,6 +31,7 @@ except ImportError:  # Windows has no flock, but there an open file keeps its fo
     fcntl = None  # type: ignore[assignment]
 
 _LOCK_SECONDS = 1.0  # wait for the writer lock, in case another writer is about to finish
+_BRIEF_SECONDS = 20.0  # wait for a brief writer
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
 _ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
@@ -293,8 +294,12 @@ class IndexFolder:
             return False
 
     @contextmanager
-    def writing(self, *, seconds: float = _LOCK_SECONDS) -> Iterator[None]:
-        """Lock the index for writing. Raises IndexLockedError if another process still has the lock after `seconds`."""
+    def writing(self, *, seconds: float = _LOCK_SECONDS, brief: bool = False) -> Iterator[None]:
+        """Lock the index for writing. Raises IndexLockedError if another process still has the lock after `seconds`.
+
+        A `brief` writer, such as a search that indexes what changed, leaves no note of its process id. Others wait for
+        it longer, so that a run of the index does not fail because somebody searches.
+        """
         note = self.path / "writer.pid"
 
         def busy() -> IndexLockedError:
@@ -308,9 +313,15 @@ class IndexFolder:
         with ExitStack() as held:
             with self.translated_errors():
                 make_private_folder(self.path)
-                held.enter_context(locked(self.path / _WRITER, seconds=seconds, busy=busy))
-                held.callback(note.unlink, missing_ok=True)
-                replace_file(note, str(os.getpid()))
+                try:
+                    held.enter_context(locked(self.path / _WRITER, seconds=seconds))
+                except TimeoutError:
+                    if brief or note.exists():
+                        raise busy() from None
+                    held.enter_context(locked(self.path / _WRITER, seconds=_BRIEF_SECONDS, busy=busy))
+                if not brief:
+                    held.callback(note.unlink, missing_ok=True)
+                    replace_file(note, str(os.getpid()))
                 self._set_modes()
             yield
 

@@ -181,7 +181,7 @@ class KnowledgeIndex:
         Raises the errors of `update`, and `too_many_removed` also if more than half of the documents would be removed.
         """
         started = time.perf_counter()
-        with self._storage.writing(seconds=wait):
+        with self._storage.writing(seconds=wait, brief=True):
             base = self._storage.latest()
             if seen is not None and base != seen:
                 return None
@@ -265,7 +265,7 @@ class KnowledgeIndex:
 
     def _store(self, vectors: Mapping[str, np.ndarray]) -> None:
         """Publish a generation with these vectors, by chunk id."""
-        with self._storage.writing(seconds=_PATIENCE_SECONDS):
+        with self._storage.writing(seconds=_PATIENCE_SECONDS, brief=True):
             base = self._storage.latest()
             choice = self._choice(base)
             former, fingerprint = self._storage.kept(), choice.built_with.fingerprint
