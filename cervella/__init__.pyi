@@ -59,6 +59,7 @@ from .errors import (
     UnknownBrainError as UnknownBrainError,
     UnmatchedPatternError as UnmatchedPatternError,
 )
+from .knowledge.index.watching import Watch as Watch
 from .knowledge.index.writer import RolledBack as RolledBack
 from .protocols import (
     Brain as Brain,

@@ -6,7 +6,7 @@ import copy
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
-from typing import Self, Unpack
+from typing import Literal, Self, Unpack
 
 import cervella  # its names in annotations are imported when the hints are read
 from cervella.agent.faces import (
@@ -23,7 +23,19 @@ from cervella.agent.faces import (
 from cervella.errors import CervellaError, ConfigError, check_flags, check_names
 from cervella.process.loop import BackgroundLoop
 from cervella.protocols import Embedder, Retriever, Soul
-from cervella.types import Attempt, CitedLines, Event, Filters, IndexReport, Passage, Preview, Prompt, Reply, Retrieval
+from cervella.types import (
+    Attempt,
+    CitedLines,
+    Event,
+    Filters,
+    IndexReport,
+    Passage,
+    Preview,
+    Progress,
+    Prompt,
+    Reply,
+    Retrieval,
+)
 from cervella.types.verdict import ReviewVerdict
 
 _logger = logging.getLogger("cervella")
@@ -52,6 +64,7 @@ class Agent:
         constitution: str | os.PathLike[str] | None = None,
         index: str | os.PathLike[str] | None = None,
         embedder: str | Embedder | None = None,
+        refresh: Literal["auto", "warn", "off"] | None = None,
         soul: Soul | None = None,
         retriever: Retriever | None = None,
         guard: cervella.Guard | None = None,
@@ -70,6 +83,7 @@ class Agent:
                 "folder": knowledge,
                 "index": index,
                 "embedder": embedder if isinstance(embedder, str) else None,
+                "refresh": refresh,
             },
             "brain": brain if isinstance(brain, str) else None,
         }
@@ -303,6 +317,7 @@ class Agent:
         """
         check_names("option", options, IndexOptions.__optional_keys__)
         check_flags(options, IndexOptions.__optional_keys__ - {"progress"})
+        self._assembly.stop_vectors()  # the run makes them, and all others
         return self._assembly.index().update(**options)
 
     async def aindex(self, **options: Unpack[IndexOptions]) -> IndexReport:
@@ -310,6 +325,22 @@ class Agent:
         import anyio.to_thread
 
         return await anyio.to_thread.run_sync(lambda: self.index(**options))
+
+    def watch(
+        self,
+        *,
+        on_update: Callable[[IndexReport], None] | None = None,
+        progress: Progress | None = None,
+    ) -> cervella.Watch:
+        """Keep the index up to date in a `with` block, for programs that run for long.
+
+        The block begins with an index of all words. Changes of the folder are then followed within seconds: words at
+        once, vectors in the background, however many. Errors are logged as warnings and do not end it. `on_update` is
+        called in another thread with the report of each update that changed something, `progress` with the progress.
+
+        The block, or `close`, ends it. Raises the errors of `index` at its beginning.
+        """
+        return self._assembly.watch(on_update, progress)
 
     def drift(self) -> IndexReport:
         """Report what `index` would do, without changing the index."""
@@ -320,6 +351,7 @@ class Agent:
 
         Raises KnowledgeError if there is no earlier state; the index is not changed then.
         """
+        self._assembly.stop_vectors()
         return self._assembly.index().roll_back()
 
     # Closing
@@ -332,7 +364,11 @@ class Agent:
         await anyio.to_thread.run_sync(self.close)
 
     def close(self) -> None:
-        """Close the brains, the index and the background event loop. A closed agent can be used again."""
+        """Close the brains, the index and the background event loop. A closed agent can be used again.
+
+        If a search indexed changed files (`[knowledge] refresh = "auto"`), their vectors are finished first, which
+        takes a few seconds at most.
+        """
         if self._loop.running:
             self._loop.run(self._close_brains)
         self._loop.close()
@@ -349,7 +385,9 @@ class Agent:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        if kind is not None:  # an error, such as that of Ctrl-C, must not wait for vectors
+            self._assembly.stop_vectors()
         self.close()
 
     async def __aenter__(self) -> Self:

@@ -229,7 +229,7 @@ class Answering:
         )
         # A cited file may have changed after the retriever last compared the folder with the index.
         stale = {citation.path for citation in read_back.citations if citation.changed}
-        behind = replace(retrieval, behind=max(retrieval.behind, len(stale)))
+        behind = replace(retrieval, behind=max(retrieval.behind or 0, len(stale)) or retrieval.behind)
         bare = strip_marks(answer)
         abstains = any(language(code).abstains(bare) for code in known_languages())  # a brain may use any language
         return Reply(

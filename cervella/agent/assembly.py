@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +27,11 @@ from cervella.process.forks import ForkLock
 from cervella.protocols import Brain, Embedder, Retriever, Soul
 from cervella.soul import Constitution, Traits
 from cervella.text.language import Language, language
-from cervella.types import Prompt
+from cervella.types import IndexReport, Progress, Prompt
 
 if TYPE_CHECKING:
     from cervella.knowledge import KnowledgeIndex
+    from cervella.knowledge.index.watching import Watch
 
 _logger = logging.getLogger("cervella")
 
@@ -69,6 +72,7 @@ class Assembly:
         self._locked = locked
         self._retriever = retriever
         self._owns_retriever = retriever is None
+        self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._default_choice: tuple[str, str] | None = None
         self._answer_with(brain)
 
@@ -87,6 +91,7 @@ class Assembly:
         _ = self.soul, self.retriever
         other = copy.copy(self)
         other._owns_retriever = False
+        other._watches = weakref.WeakSet()
         other._answer_with(brain)
         return other
 
@@ -135,6 +140,8 @@ class Assembly:
                     folder=self.config.knowledge.folder,
                     constitution=self._constitution(),
                     persona=self.persona,
+                    refresh=self.config.knowledge.refresh,
+                    writer=self.index,
                     **self._of_the_base(),
                 )
             return self._retriever
@@ -177,6 +184,15 @@ class Assembly:
         own = self.config.knowledge
         cache = None if own.embedding_cache is False else EmbeddingCache(own.embedding_cache or default_cache_folder())
         return KnowledgeIndex(own.folder, own.index, cache=cache, mode=int(own.index_mode, 8), **self._of_the_base())
+
+    def watch(self, on_update: Callable[[IndexReport], None] | None, progress: Progress | None) -> Watch:
+        """An object that keeps the index up to date in a `with` block. `close` ends it too."""
+        from cervella.knowledge.index.watching import Watch
+
+        own = self.config.knowledge
+        watch = Watch(self.index, own.folder, own.index, on_update=on_update, progress=progress)
+        self._watches.add(watch)
+        return watch
 
     def _of_the_base(self) -> dict[str, Any]:
         """Settings that must be the same for the writer and the reader of the index."""
@@ -256,11 +272,22 @@ class Assembly:
         with self._lock:
             return list(self._shields.values())
 
+    def stop_vectors(self) -> None:
+        """Stop the vectors of changed files that are being made, so that nothing waits for all of them."""
+        stop = getattr(self._retriever, "stop_vectors", None)
+        if stop is not None:
+            stop()
+
     def close(self) -> None:
-        """Close the index. The agent closes the brains, because each must be closed on its own event loop."""
+        """End the watches of the folder, finish the vectors of changed files, and close the index.
+
+        The agent closes the brains, because each must be closed on its own event loop.
+        """
         with self._lock:
             self._shields.clear()
             close = getattr(self._retriever, "close", None)
+        for watch in list(self._watches):
+            watch.close()
         if self._owns_retriever and close is not None:
             close()
 

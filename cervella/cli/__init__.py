@@ -65,6 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         with (
             warnings_shown("cervella.soul", only=first_today),
             warnings_shown("cervella.knowledge.local_only"),
+            warnings_shown("cervella.knowledge.refresh"),
         ):
             code: Any = app(args=given, prog_name="cervella", standalone_mode=False)
         sys.stdout.flush()

@@ -141,7 +141,7 @@ def _print_notes(agent: Agent, flags: Mapping[str, int]) -> None:
     """
     if reason := agent.brain_reason:
         note(f"note: {agent.brain.name} answers: {reason}.")
-    warn_of_index(flags)
+    warn_of_index(flags, agent.config.knowledge.refresh)
 
 
 def _print_preview(preview: Preview, as_json: bool) -> None:
@@ -226,7 +226,7 @@ def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_
         note(f"note: These keys of the questions mean nothing here: {', '.join(ignored)}.")
     if todo:
         _ = agent.soul, agent.brain  # an error that every question would have is raised once, before the first
-        warn_of_index(agent.search("?", top_k=1).index_flags())
+        warn_of_index(agent.search("?", top_k=1).index_flags(), agent.config.knowledge.refresh)
     failed = refusals = 0
     make_private_folder(out.parent)
     asked = (row.asked for row in todo if row.asked is not None)

@@ -66,7 +66,7 @@ class _Talk:
         self.agent = agent
         self.session = session
         self.last: Reply | None = None
-        self.warned = (0, False)
+        self.warned: tuple[int | None, bool, bool] = (0, False, False)
 
     def run(self) -> None:
         while True:
@@ -120,9 +120,9 @@ class _Talk:
 
         The warning is printed once, and again only if the number of changed files is another than at the last warning.
         """
-        now = (found.behind, bool(found.unchecked))
+        now = (found.behind, bool(found.unchecked), bool(found.pending))
         if now != self.warned:
-            warn_of_index(found.index_flags())
+            warn_of_index(found.index_flags(), self.agent.config.knowledge.refresh)
             self.warned = now
 
     def search(self, words: str) -> None:

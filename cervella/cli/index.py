@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,7 +16,7 @@ from cervella.agent.agent import Agent
 from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line, progress_bar, warn_of_index, warnings_shown
 from cervella.errors import ConfigError
-from cervella.types import SkippedFile
+from cervella.types import IndexReport, SkippedFile
 
 _MOST_LISTED = 9
 """Number of skipped files that are listed without --verbose. With the line above them that makes ten lines."""
@@ -38,15 +40,49 @@ def index(
     roll_back: Annotated[
         bool, typer.Option("--roll-back", help="Return to the index before the last run; a second time undoes that.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and follow every change of the folder until Ctrl-C.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the index up to date with the folder."""
     if roll_back:
         others = {"force": force, "rebuild": rebuild, "verify": verify, "purge": purge, "verbose": verbose}
+        others["watch"] = watch
         _roll_back(config, [f"--{name}" for name, value in others.items() if value], as_json)
         return
-    with Agent(config=config) as agent, warnings_shown(), progress_bar() as progress:
-        report = agent.index(force=force, rebuild=rebuild, verify=verify, purge=purge, strict=True, progress=progress)
+    if watch and as_json:
+        raise ConfigError("--json prints one document, and --watch never ends.", remedy="Leave out one of them.")
+    with Agent(config=config) as agent:
+        with warnings_shown(), progress_bar() as progress:
+            report = agent.index(
+                force=force, rebuild=rebuild, verify=verify, purge=purge, strict=True, progress=progress
+            )
+        _print_report(report, verbose=verbose, as_json=as_json)
+        if watch:
+            _watch(agent)
+
+
+def _watch(agent: Agent) -> None:
+    """Follow the changes of the folder until Ctrl-C, and print a line for each update."""
+    with warnings_shown(), progress_bar(vanishing=True) as progress:
+        try:
+            with agent.watch(on_update=_print_update, progress=progress):
+                note(f"note: {str(agent.config.knowledge.folder)!r} is watched; Ctrl-C ends it.")
+                threading.Event().wait()
+        except KeyboardInterrupt:
+            note("note: The watch has ended.")
+
+
+def _print_update(report: IndexReport) -> None:
+    now = datetime.datetime.now().strftime("%H:%M:%S")
+    print_line(
+        f"{now}  {report.added} added, {report.changed} changed, {report.removed} removed: "
+        f"{counted(report.files_indexed, 'file')}, {counted(report.chunks_total, 'chunk')}, {report.seconds:.1f} s."
+    )
+
+
+def _print_report(report: IndexReport, *, verbose: bool, as_json: bool) -> None:
     for warning in report.warnings:
         note(f"warning: {warning}")
     if as_json:

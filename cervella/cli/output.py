@@ -72,9 +72,18 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def warn_of_index(flags: Mapping[str, int]) -> None:
-    """Print one line on stderr if the flags of a reply say that files changed since the index was built."""
+def warn_of_index(flags: Mapping[str, int], refresh: str = "warn") -> None:
+    """Print one line on stderr if the flags of a reply say that files changed since the index was built.
+
+    Another line says that chunks have no vector. With `[knowledge] refresh` "off", it is not printed that no file was
+    compared: that is what "off" means.
+    """
     behind, unchecked = flags.get("index_behind", 0), flags.get("index_unchecked", 0)
+    if pending := flags.get("index_pending", 0):
+        only = "has no vector yet and is" if pending == 1 else "have no vectors yet and are"
+        note(f"note: {counted(pending, 'chunk')} {only} found by words only; `cervella index` makes the vectors.")
+    if refresh == "off":
+        return
     if behind:
         also = f", and {unchecked} could not be compared" if unchecked else ""
         note(f"warning: {counted(behind, 'file')} changed since the index was built{also}; run `cervella index`.")
@@ -167,7 +176,7 @@ def _passages_data(passages: Iterable[Passage]) -> list[dict[str, Any]]:
 def retrieval_data(found: Retrieval) -> dict[str, Any]:
     return {
         **picked(found, "query", "confidence", "abstain", "coverage", "behind"),
-        **({"unchecked": found.unchecked} if found.unchecked else {}),
+        **{name: count for name in ("unchecked", "pending") if (count := getattr(found, name))},
         "passages": _passages_data(found),
     }
 
@@ -259,8 +268,11 @@ def print_passages(found: Retrieval, lang: Language) -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Give a function that shows progress as bars; None if stderr is not a terminal."""
+def progress_bar(*, vanishing: bool = False) -> Iterator[Progress | None]:
+    """Give a function that shows progress as bars; None if stderr is not a terminal.
+
+    `vanishing` removes each bar when it is full, and the bars of a step that comes again start anew.
+    """
     if not is_terminal(sys.stderr):
         yield None
         return
@@ -268,12 +280,15 @@ def progress_bar() -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    both = is_terminal(sys.stdout)  # else lines for a file would be printed on the terminal
+    with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=both) as bars:
         tasks: dict[str, Any] = {}
 
         def show(task: str, done: int, total: int) -> None:
             if task not in tasks:
                 tasks[task] = bars.add_task(task, total=total)
             bars.update(tasks[task], completed=done, total=total)
+            if vanishing and done >= total:
+                bars.remove_task(tasks.pop(task))
 
         yield show

@@ -146,6 +146,11 @@ class KnowledgeConfig(_Section):
     local_only: tuple[str, ...] = Field(
         default=(), description="Globs of files that only local and private brains may see."
     )
+    refresh: Literal["auto", "warn", "off"] = Field(
+        default="auto",
+        description='What a search does about files that changed since the index was built: "auto" indexes them first '
+        'if that takes about a second, else it warns; "warn" only warns; "off" does not look.',
+    )
 
     index_mode: str = Field(
         default="0600",

@@ -11,6 +11,8 @@ import ctypes
 import os
 import threading
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 _PATIENCE_SECONDS = 10.0
@@ -24,8 +26,21 @@ class ForkLock:
         self._locks: dict[int, Any] = {}
 
     def __enter__(self) -> None:
+        self._own().acquire()
+
+    def _own(self) -> Any:
         pid = os.getpid()
-        (self._locks.get(pid) or self._locks.setdefault(pid, threading.RLock())).acquire()
+        return self._locks.get(pid) or self._locks.setdefault(pid, threading.RLock())
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[bool]:
+        """Hold the lock in the block, if it is free within `seconds`. Gives whether it is held."""
+        held = self._own().acquire(timeout=seconds)
+        try:
+            yield held
+        finally:
+            if held:
+                self.__exit__()
 
     def __exit__(self, *_: object) -> None:
         own = self._locks.get(os.getpid())

@@ -125,12 +125,16 @@ class Retrieval(Sequence[Passage]):
     """True if the knowledge base probably does not contain an answer. The passages are returned all the same."""
     coverage: float = 1.0
     """Share of chunks that have a vector, 0 to 1. 1.0 if no embedder is configured."""
-    behind: int = 0
+    behind: int | None = 0
     """Number of files added, changed or removed since the index was built. A renamed file counts twice; a file with a
-    new modification time and the same content does not count. Updated at most every five seconds."""
+    new modification time and the same content does not count. Updated at most every five seconds. None: the folder was
+    not compared with the index (`[knowledge] refresh = "off"`)."""
     unchecked: int = 0
     """Number of indexed files that may have changed: their modification time is new and their content was not compared
-    for lack of time, or their folder can't be read."""
+    for lack of time, their folder can't be read, or no file was compared."""
+    pending: int = 0
+    """Number of chunks that have no vector and get none by themselves: they are found by their words only, until the
+    next run of the index. 0 while their vectors are being made."""
     local_only_unmatched: int = 0
     """Number of patterns of `[knowledge] local_only` that match no file, so that they protect nothing."""
 
@@ -141,10 +145,14 @@ class Retrieval(Sequence[Passage]):
         return len(self.passages)
 
     def index_flags(self) -> dict[str, int]:
-        """The counts for `Reply.flags` that are not 0: `index_behind`, `index_unchecked`, `local_only_unmatched`."""
+        """The counts for `Reply.flags` that are known and not 0.
+
+        These are `index_behind`, `index_unchecked`, `index_pending` and `local_only_unmatched`.
+        """
         counts = {
             "index_behind": self.behind,
             "index_unchecked": self.unchecked,
+            "index_pending": self.pending,
             "local_only_unmatched": self.local_only_unmatched,
         }
         return {name: count for name, count in counts.items() if count}
@@ -420,7 +428,8 @@ class Reply:
     """Number of citation marks in the text that belong to no passage sent to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """The flags of the Completion; the counts of the Retrieval that are not 0 (`index_behind`, `index_unchecked`,
-    `local_only_unmatched`); and `citations_unread`, the number of citations whose `supported` is None."""
+    `index_pending`, `local_only_unmatched`); and `citations_unread`, the number of citations whose `supported` is
+    None."""
     attempts: tuple[Attempt, ...] = ()
     """Every call that was made for this answer, in order, including the calls of a review."""
     review: ReviewVerdict | None = None

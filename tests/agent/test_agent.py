@@ -478,6 +478,7 @@ def test_what_changed_on_disk_after_the_index_is_seen_in_the_answer(tmp_path: Pa
         "knowledge": page.parent,
         "index": tmp_path / "indice",
         "embedder": "none",
+        "refresh": "warn",
         "soul": soul,
     }
     with Agent(**options) as agent:

@@ -98,6 +98,7 @@ def test_a_folder_that_went_on_is_told_once_and_again_when_it_went_on_further(
     home: Path, talk: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cervella.knowledge.index.freshness._EVERY", 0.0)
+    monkeypatch.setenv("CERVELLA_KNOWLEDGE__REFRESH", "warn")
     (home / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
     _, err = talk(QUESTION, QUESTION, "/search lancio", "/brain echo", QUESTION)
     assert err.count("warning: 1 file changed since the index was built; run `cervella index`.") == 1

@@ -279,7 +279,8 @@ QUESTION = "Perché il lancio è rinviato?"
 
 @pytest.fixture
 def stale(indexed: Path) -> Path:
-    """The cited page was written again after it was indexed, and another one was added."""
+    """The cited page was written again after it was indexed, another one was added, and searches only warn."""
+    (indexed / "cervella.toml").write_text(f'{TOML}refresh = "warn"\n', encoding="utf-8")
     lancio = indexed / "note/decisioni/20260109_lancio.md"
     lancio.write_text(lancio.read_text(encoding="utf-8").replace("20 gennaio", "27 gennaio"), encoding="utf-8")
     (indexed / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
@@ -309,7 +310,8 @@ def test_a_folder_that_went_on_is_told_on_one_line_of_stderr(stale: Path, cervel
     assert "warning" not in cervella(*command).err
 
 
-def test_one_file_that_changed_is_one_file(indexed: Path, cervella: Any) -> None:
+def test_one_file_that_changed_is_one_file(indexed: Path, cervella: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CERVELLA_KNOWLEDGE__REFRESH", "warn")
     (indexed / "note/nuova.md").write_text("# Nuova\n", encoding="utf-8")
     assert "warning: 1 file changed since the index was built" in cervella("search", "lancio").err
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +16,7 @@ import pytest
 
 from cervella.cli import main
 from tests.cli.test_newcomer import PAGES
+from tests.conftest import PATIENCE, ROOT
 
 
 @pytest.fixture
@@ -249,3 +256,79 @@ def test_most_notes_ignored_stops_with_the_setting_that_goes_on(home: Path, caps
     file = home / "cervella.toml"
     file.write_text(file.read_text("utf-8").replace("[knowledge]", "[knowledge]\ngitignore = false"), encoding="utf-8")
     assert main(["index"]) == 0
+
+
+# --watch, and searches that index first
+
+
+def test_a_watch_tells_each_update_on_a_line_and_ends_cleanly_with_ctrl_c(home: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    watch = subprocess.Popen(
+        [sys.executable, "-m", "cervella", "index", "--watch"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=home,
+        env=environment,
+    )
+    assert watch.stderr is not None
+    assert watch.stdout is not None
+    guard = threading.Timer(PATIENCE, watch.kill)
+    guard.start()
+    try:
+        before = list(itertools.takewhile(lambda line: "is watched; Ctrl-C ends it." not in line, watch.stderr))
+        assert not any("warning" in line for line in before)
+        (home / "note/zanzibar.md").write_text("# Zanzibar\n\nUn'isola.\n", encoding="utf-8")
+        for line in watch.stdout:
+            if "1 added, 0 changed, 0 removed" in line and line[2] == ":":
+                break
+        watch.send_signal(signal.SIGINT)
+        out, err = watch.communicate()
+    finally:
+        guard.cancel()
+        watch.kill()
+    assert err == "note: The watch has ended.\n"
+    assert (out, watch.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("other", ["--json", "--roll-back"])
+def test_a_watch_can_not_be_one_document_or_a_roll_back(home: Path, other: str, capsys: Any) -> None:
+    assert main(["index", "--watch", other]) == 2
+    assert "Leave out" in capsys.readouterr().err
+
+
+def test_a_search_finds_what_was_written_since_and_has_nothing_to_warn_of(home: Path, capsys: Any) -> None:
+    run(capsys)
+    (home / "note/zanzibar.md").write_text("# Zanzibar\n\nUn'isola delle spezie.\n", encoding="utf-8")
+    for command in (["search", "spezie"], ["search", "--json", "spezie"], ["ask", "Che isola è Zanzibar?"]):
+        capsys.readouterr()
+        assert main(command) == 0
+        out, err = capsys.readouterr()
+        assert "zanzibar.md" in out
+        assert "changed since" not in err
+
+
+def test_an_owner_who_wants_no_look_gets_none_and_no_claim(
+    home: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(capsys)
+    monkeypatch.setenv("CERVELLA_KNOWLEDGE__REFRESH", "off")
+    (home / "note/zanzibar.md").write_text("# Zanzibar\n", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["search", "--json", "zanzibar"]) == 0
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    assert (data["behind"], data["unchecked"]) == (None, 2)
+    assert err == ""
+
+
+def test_documents_that_are_gone_are_named_on_stderr(home: Path, capsys: Any) -> None:
+    run(capsys)
+    for path in (home / "note").rglob("*.md"):
+        path.unlink()
+    capsys.readouterr()
+    assert main(["search", "prova"]) == 0
+    err = capsys.readouterr().err
+    assert "indexed files are gone" in err
+    assert "run `cervella index`" in err

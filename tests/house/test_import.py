@@ -74,7 +74,7 @@ def test_every_error_is_exported() -> None:
         assert getattr(cervella, name) is getattr(errors, name)
 
 
-NOT_MADE_BY_CALLERS = {"Session"}
+NOT_MADE_BY_CALLERS = {"Session", "Watch"}
 """What `Agent` makes: the arguments of `__init__` are its own affair."""
 
 

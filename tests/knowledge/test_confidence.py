@@ -1,9 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from cervella.knowledge.index.confidence import calibrated
+import numpy as np
+import pytest
+
+from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.index import ingestion
+from cervella.knowledge.index.confidence import ABSTAIN_BELOW, calibrated
+from cervella.knowledge.index.manifest import Manifest
+from cervella.knowledge.index.storage import IndexFolder
 from cervella.text.language import known_languages, language
+from tests.knowledge.conftest import HashEmbedder, write
 
 HEADINGS = [(f"Titolo {number}", f"{number}.md") for number in range(10)]
 
@@ -27,3 +37,65 @@ def test_a_base_that_is_too_small_or_an_embedder_that_tells_nothing_apart_is_not
     assert calibrated(language("it"), HEADINGS[:3], nearest) is None
     assert calibrated(language("it"), HEADINGS, lambda question: [("x.md", 0.9), ("y.md", 0.9)]) is None
     assert calibrated(language("it"), HEADINGS, lambda question: []) is None
+
+
+# While vectors are being made
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    for number, subject in enumerate(("il lievito madre", "la fatturazione", "il server", "i prezzi", "il lancio")):
+        write(tmp_path, f"note/{number}.md", f"# Nota {number}\n\nQui si parla di {subject}, e di altro.\n")
+    return tmp_path / "note"
+
+
+class Ranged(HashEmbedder):
+    cosine_range = (0.5, 0.9)
+
+
+def partly(base: Path, without: str) -> KnowledgeIndex:
+    """An index of which the file `without` has no vector yet."""
+    kept = base / without
+    text = kept.read_text(encoding="utf-8")
+    kept.unlink()
+    index = KnowledgeIndex(base, base.parent / "index", embedder=Ranged())
+    index.update()
+    kept.write_text(text, encoding="utf-8")
+    index.update_words()
+    return index
+
+
+def confidence_of(base: Path, query: str) -> float:
+    with HybridRetriever(base.parent / "index", folder=base, embedder=Ranged()) as retriever:
+        return retriever.retrieve(query).confidence
+
+
+def test_a_question_whose_words_are_in_a_chunk_without_a_vector_is_judged_by_its_words(base: Path) -> None:
+    partly(base, "0.md")
+    with HybridRetriever(base.parent / "index", folder=base, embedder=Ranged()) as retriever:
+        assert retriever.retrieve("lievito madre").confidence >= ABSTAIN_BELOW
+        assert retriever._loaded is not None
+        everywhere = np.ones_like(retriever._loaded.has_vector)
+        retriever._loaded = replace(retriever._loaded, has_vector=everywhere)
+        assert retriever.retrieve("lievito madre").confidence < ABSTAIN_BELOW, "by the cosines of the other chunks"
+
+
+def test_a_question_whose_words_are_elsewhere_is_judged_by_the_cosines_as_ever(base: Path) -> None:
+    partly(base, "4.md")
+    before = confidence_of(base, "fatturazione zzz qqq www kkk")
+    KnowledgeIndex(base, base.parent / "index", embedder=Ranged()).update()
+    assert confidence_of(base, "fatturazione zzz qqq www kkk") == before
+
+
+def test_a_first_run_that_is_interrupted_has_a_calibration_of_the_vectors_that_it_has(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingestion, "_FIRST", 16)
+    monkeypatch.setattr("cervella.knowledge.index.confidence._FEW", 2)
+    for number in range(40):
+        write(base, f"altre/{number:02}.md", f"# Titolo lungo {number}\n\nTesto di prova {number}, come gli altri.\n")
+    with pytest.raises(KeyboardInterrupt):
+        KnowledgeIndex(base, base.parent / "index", embedder=HashEmbedder(fail_after=36)).update()
+    with Manifest.open(IndexFolder(base.parent / "index").current()) as manifest:
+        assert 0 < manifest.count(embedded=True) < manifest.count()
+        assert manifest.meta("calibration")

@@ -52,12 +52,19 @@ def test_an_id_without_a_vector_is_left_out(tmp_path: Path) -> None:
     assert list(matrix_of(vectors_of(5), tmp_path).query(vectors_of(1)["0000"], 5, among=["gone", "0001"])) == ["0001"]
 
 
-def test_vectors_of_other_chunks_than_the_manifests_are_not_read(tmp_path: Path) -> None:
+def test_vectors_are_read_only_if_there_is_one_for_each_chunk_of_the_manifest(tmp_path: Path) -> None:
     matrix_of(vectors_of(5), tmp_path)
     generation = Generation(tmp_path, write_checksums(tmp_path))
     assert VectorMatrix.read(generation, set(vectors_of(5))) is not None
-    assert VectorMatrix.read(generation, set(vectors_of(4))) is None
     assert VectorMatrix.read(generation, set(vectors_of(6))) is None
+
+
+def test_a_vector_of_a_chunk_that_the_manifest_lacks_is_never_found(tmp_path: Path) -> None:
+    vectors = vectors_of(5)
+    matrix_of(vectors, tmp_path)
+    four = VectorMatrix.read(Generation(tmp_path, write_checksums(tmp_path)), set(vectors_of(4)))
+    assert four is not None
+    assert set(four.query(vectors["0004"], 5)) == set(vectors_of(4))
 
 
 @pytest.fixture
@@ -160,7 +167,7 @@ def test_it_has_the_vectors_of_what_is_indexed_and_of_nothing_else(
     assert asked == ["matrix"]
 
 
-def test_a_run_that_is_stopped_leaves_an_index_that_is_searched_by_chroma(
+def test_a_run_that_is_stopped_leaves_an_index_that_is_searched_by_the_vectors_of_before(
     index: KnowledgeIndex,
     notes: Path,
     index_dir: Path,
@@ -174,7 +181,7 @@ def test_a_run_that_is_stopped_leaves_an_index_that_is_searched_by_chroma(
     assert search(notes, index_dir, make_embedder())
     KnowledgeIndex(notes, index_dir, embedder=make_embedder(), cache=None).update()
     assert search(notes, index_dir, make_embedder())
-    assert asked == ["chroma", "matrix"]
+    assert asked == ["matrix", "matrix"]
 
 
 def test_a_large_index_is_searched_by_chroma(

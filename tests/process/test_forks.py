@@ -430,3 +430,23 @@ def test_threads_are_lost_in_a_child_of_the_process_that_started_them_and_in_no_
         os._exit(int(threads.lost))
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in (before, after)] == [0, 1]
     assert not threads.lost
+
+
+def test_a_lock_is_waited_for_a_given_time_at_most() -> None:
+    lock = ForkLock()
+    with lock.within(0.01) as held:
+        assert held
+        with lock.within(0.01) as again:
+            assert again, "it is reentrant"
+        other: list[bool] = []
+
+        def attempt() -> None:
+            with lock.within(0.01) as got:
+                other.append(got)
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join(PATIENCE)
+        assert other == [False]
+    attempt()
+    assert other == [False, True]

@@ -55,7 +55,9 @@ def freeze(
         allowed = tuple(passage for passage in found.passages if not (cloud and passage.local_only))
         withheld += len(found) - len(allowed)
         # The state of the folder since the index was built is not part of the result, and differs between runs.
-        kept[one.id] = replace(found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0)
+        kept[one.id] = replace(
+            found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0, pending=0
+        )
         if progress is not None:
             progress("retrieval", number, len(file.questions))
     asked = path.read_bytes()

@@ -135,6 +135,7 @@ class Builder:
 
     def nearest(self, query: np.ndarray, count: int) -> dict[str, float]:
         """The cosines of the `count` chunks nearest to a query's vector, by chunk id, in the generation in progress."""
+        self._store_waiting()
         return self._vectors().query(query, count)
 
     def _measure(self) -> None:
@@ -195,6 +196,8 @@ class Builder:
         built = manifest.built_with
         if self._vectors_sound and built and built.fingerprint == self._fingerprint:
             VectorStore.copy(self._base.path, work)
+            with self.storage.translated_errors():
+                VectorMatrix.copy(self._base, work)
         else:
             manifest.set_embedded(manifest.ids(embedded=True), False)
             manifest.put_meta({"vectors": "stale", "dropped": "0"})

@@ -64,13 +64,27 @@ def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[in
 
     `cosines` maps the positions of the nearest chunks to their cosines. The confidence is computed from the highest of
     them, if the index or its embedder is calibrated; else from the query's words in these chunks and in the index.
+
+    While chunks still have no vector, no cosine can say that the answer is in one of them. So if the chunk with the
+    best words is one of these, the higher of the two confidences counts, that of words taken from these chunks alone.
     """
     if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
-    if cosines and high > low:
-        near = (max(cosines.values()) - low) / (high - low)
-        return min(max(_AS_HEADINGS * near, 0.0), 1.0)
+    if not cosines or high <= low:
+        return _by_words(loaded, query, lang, places)
+    near = (max(cosines.values()) - low) / (high - low)
+    sure = min(max(_AS_HEADINGS * near, 0.0), 1.0)
+    without = places[~loaded.has_vector[places]]
+    if len(without):
+        wanted = asked_terms(query, lang, language_of(query, lang))
+        words = loaded.words.stem_shares(wanted) + loaded.words.ngram_shares(wanted)[0]
+        if words[without].max() >= words[places].max():
+            sure = max(sure, _by_words(loaded, query, lang, without))
+    return sure
+
+
+def _by_words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> float:
     share, missing = _words(loaded, query, lang, places)
     return min(max(_OFFSET + share - _MISSING * missing, 0.0), 1.0) if share else 0.0
 

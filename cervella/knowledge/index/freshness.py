@@ -129,6 +129,8 @@ class Distance:
     """Files added, changed or removed since the last update. A renamed file counts twice."""
     unchecked: int
     """Indexed files that were not compared: there was no time, or their folder cannot be listed."""
+    changed_bytes: int = 0
+    """The size of the files that were added or changed."""
 
 
 class Freshness:
@@ -160,20 +162,20 @@ class Freshness:
         self._ignores: IgnoreRules | None = None
         self._ignore_state: tuple[tuple[str, int, int], ...] = ()
 
-    def look(self, files: Mapping[str, FileRow], generation: Generation) -> Distance:
-        """Compare the folder with `files`, the indexed files of `generation`.
+    def look(self, files: Mapping[str, FileRow], generation: Generation, *, quiet: bool = False) -> Distance:
+        """Compare the folder with `files`, the indexed files of `generation`. `quiet` logs no warning.
 
-        Within five seconds, the last result for the same generation is returned.
+        Within five seconds, the last result for the same generation is returned: the same object.
         """
         with self._lock:
             first = generation != self._generation
             if first:
                 self._begin(generation)
-            elif time.monotonic() - self._seen_at < _EVERY:
-                return self._last
-            self._last = self._distance(files, _FIRST_COMPARING if first else _COMPARING)
-            self._seen_at = time.monotonic()
-            self._warn()
+            if first or time.monotonic() - self._seen_at >= _EVERY:
+                self._last = self._distance(files, _FIRST_COMPARING if first else _COMPARING)
+                self._seen_at = time.monotonic()
+            if not quiet:
+                self._warn()
             return self._last
 
     def _begin(self, generation: Generation) -> None:
@@ -194,10 +196,14 @@ class Freshness:
         gone = [path for path in files if path not in there]
         unknown = sum(is_unknown(path, found) for path in gone)
         verdicts = [(file, self._is_changed(file, files.get(path))) for path, file in there.items()]
-        behind = len(gone) - unknown + sum(changed is True for _, changed in verdicts)
-        open_ones = [file for file, changed in verdicts if changed is None]
-        more, unchecked = self._compared(open_ones, files, now, seconds)
-        return Distance(behind=behind + more, unchecked=unchecked + unknown)
+        open_ones = [file for file, verdict in verdicts if verdict is None]
+        differing, unchecked = self._compared(open_ones, files, now, seconds)
+        differing += [file for file, verdict in verdicts if verdict]
+        return Distance(
+            behind=len(gone) - unknown + len(differing),
+            unchecked=unchecked + unknown,
+            changed_bytes=sum(file.size for file in differing),
+        )
 
     def _found(self) -> Scan:
         """The files to index, by the rules of the index. git is asked only if an ignore file or its list changed."""
@@ -249,24 +255,26 @@ class Freshness:
 
     def _compared(
         self, waiting: Sequence[FoundFile], files: Mapping[str, FileRow], now_ns: int, seconds: float
-    ) -> tuple[int, int]:
+    ) -> tuple[list[FoundFile], int]:
         """Compare the contents of `waiting` with `files`, the indexed files, for at most about `seconds`.
 
-        The file that was modified last comes first. Returns how many files are new or changed, and how many of the
+        The file that was modified last comes first. Returns the files that are new or changed, and how many of the
         indexed ones were not compared.
         """
-        until, changed, taken = time.perf_counter() + seconds, 0, 0
+        differing: list[FoundFile] = []
+        until, taken = time.perf_counter() + seconds, 0
         waiting = sorted(waiting, key=lambda file: file.mtime_ns, reverse=True)
         for number, file in enumerate(waiting):
             enough = number >= _AT_LEAST_FILES or taken >= _AT_LEAST_BYTES
             if enough and time.perf_counter() > until:
                 rest = waiting[number:]
                 # A path that is not in the index is new, whatever its content.
-                new = sum(one.path not in files for one in rest)
-                return changed + new, len(rest) - new
-            changed += self._differs(file, files.get(file.path), now_ns)
+                new = [one for one in rest if one.path not in files]
+                return differing + new, len(rest) - len(new)
+            if self._differs(file, files.get(file.path), now_ns):
+                differing.append(file)
             taken += file.size
-        return changed, 0
+        return differing, 0
 
     def _differs(self, file: FoundFile, row: FileRow | None, now_ns: int) -> bool:
         """Whether a file is new or changed, by its content. Its stamp is kept, so that the next comparison is quick."""

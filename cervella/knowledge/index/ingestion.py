@@ -6,11 +6,11 @@ import gc
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.chunking import CHUNKER_VERSION
@@ -30,6 +30,9 @@ from cervella.protocols import Embedder
 from cervella.text.language import Language
 from cervella.text.terms import TERMS_VERSION
 from cervella.types import IndexReport, Progress, Redaction, SkippedFile
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _BATCH = 16  # texts in one call of the embedder
 _FIRST = 256  # chunks embedded before vectors are first published; the number doubles each time
@@ -254,13 +257,21 @@ class Ingestion:
                 with suppress(KnowledgeError):
                     builder.publish()
             raise
-        builder.drop_stale()
-        if builder.centring_is_new:
+        self._tidy(embedder)
+
+    def _tidy(self, embedder: Embedder) -> None:
+        self._builder.drop_stale()
+        if self._builder.centring_is_new:
+            self._calibrate(embedder)
+
+    def _calibrate_first(self, embedder: Embedder) -> None:
+        """Calibrate an index that never had all its vectors by those that it has."""
+        if not self._builder.meta("centring"):
             self._calibrate(embedder)
 
     def _calibrate(self, embedder: Embedder) -> None:
         """Compute and store the two cosines by which the confidence of a question is estimated. See confidence.py."""
-        manifest = self._builder.manifest
+        manifest, _ = self._builder.begin()
         rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
         some = rows[:: max(1, len(rows) // _HEADINGS)]
         paths = {one: path for one, path, *_ in manifest.places()}
@@ -277,15 +288,34 @@ class Ingestion:
         from cervella.knowledge.index.nodes import vectors_of  # LlamaIndex takes seconds to import
 
         done, until = 0, _FIRST
-        for vectors in vectors_of(self._without_vectors(), embedder, batch=_BATCH, cache=self._cache):
+        for vectors in vectors_of(self.without_vectors(), embedder, batch=_BATCH, cache=self._cache):
             self._builder.add(vectors)
             done += len(vectors)
             self.notify("embed", done, pending)
             if partial and until <= done < pending:
+                self._calibrate_first(embedder)
                 self._builder.publish()
                 until = 2 * done
 
-    def _without_vectors(self) -> Iterator[ChunkRow]:
+    def add_vectors(self, vectors: Mapping[str, Sequence[float] | np.ndarray]) -> None:
+        """Store vectors by chunk id, except those of chunks that have been removed meanwhile.
+
+        If no chunk is left without a vector, the vectors of deleted chunks are removed.
+        """
+        builder, embedder = self._builder, self._choice.embedder
+        waiting = builder.manifest.ids(embedded=False)
+        if not waiting and builder.meta("vectors") == "current":
+            return
+        builder.add({one: vector for one, vector in vectors.items() if one in waiting})
+        if embedder is None:
+            return
+        if waiting <= vectors.keys():
+            self._tidy(embedder)
+        else:
+            self._calibrate_first(embedder)
+
+    def without_vectors(self) -> Iterator[ChunkRow]:
+        """The chunks that have no vector, in the order in which they are embedded."""
         for path in self._by_use():
             yield from self._builder.manifest.pending(path)  # publishing replaces the manifest
 

@@ -43,21 +43,29 @@ class VectorMatrix:
 
     @classmethod
     def read(cls, generation: Generation, ids: Set[str]) -> VectorMatrix | None:
-        """Load the vectors of a generation.
+        """Load the vectors of the chunks `ids` of a generation.
 
-        None if the file is missing, fails its checksum, or does not have exactly the chunks `ids`.
+        None if the file is missing, fails its checksum, or lacks one of the chunks. It may have more: those of chunks
+        that were deleted by an update of the words alone.
         """
         import numpy as np
 
-        try:
-            data = (generation.path / MATRIX).read_bytes()
-        except OSError:
-            return None
-        if hashlib.sha256(data).hexdigest() != generation.checksums()["files"].get(MATRIX):
+        data = _checked(generation)
+        if data is None:
             return None
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = file["ids"].tolist()
-            return cls(found, file["rows"]) if set(found) == ids else None
+            if not ids <= set(found):
+                return None
+            kept = [place for place, one in enumerate(found) if one in ids]
+            return cls([found[place] for place in kept], file["rows"][kept])
+
+    @staticmethod
+    def copy(generation: Generation, folder: Path) -> None:
+        """Copy the file of a generation to `folder`, unless it is missing or fails its checksum."""
+        data = _checked(generation)
+        if data is not None:
+            (folder / MATRIX).write_bytes(data)
 
     def query(self, vector: np.ndarray, count: int, *, among: Sequence[str] | None = None) -> dict[str, float]:
         """The cosines of the `count` chunks nearest to a vector, by chunk id, best first.
@@ -75,3 +83,12 @@ class VectorMatrix:
         rows = self._rows[[self._places[one] for one in ids]] if among is not None else self._rows
         cosines = rows @ (vector / max(float(np.linalg.norm(vector)), 1e-12))
         return {ids[place]: float(cosines[place]) for place in np.argsort(-cosines, kind="stable")[:count]}
+
+
+def _checked(generation: Generation) -> bytes | None:
+    """The bytes of the file; None if it is missing, or its checksum differs."""
+    try:
+        data = (generation.path / MATRIX).read_bytes()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == generation.checksums()["files"].get(MATRIX) else None

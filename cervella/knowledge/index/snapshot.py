@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -57,6 +57,8 @@ class Snapshot:
     """None if the index has no vectors, or its embedder does not run here."""
     copied: TemporaryDirectory[str] | None
     """A writable copy of the vectors, if the generation is read-only."""
+    has_vector: np.ndarray
+    """Whether each chunk has a vector, shape (chunks,), bool."""
     wants_vectors: bool
     pending: int
     """Chunks that have no vector yet."""
@@ -100,10 +102,10 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         centring = Centring.from_json(manifest.meta("centring"))
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors: VectorStore | VectorMatrix | None = None
-        embedded = manifest.count(embedded=True)
+        embedded = manifest.ids(embedded=True)
         if choice.embedder is not None and (embedded or VectorStore.exists(generation.path)):
             generation.check_vectors()
-            vectors = VectorMatrix.read(generation, manifest.ids(embedded=True))
+            vectors = VectorMatrix.read(generation, embedded)
             if vectors is None:
                 copied = None if VectorStore.writable(generation.path) else _copied(generation.path)
                 where = generation.path if copied is None else Path(copied.name)
@@ -132,6 +134,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         common_components=_common_components([value for *_, value in chunks]),
         vectors=vectors,
         copied=copied,
+        has_vector=_membership([one for one, *_ in chunks], embedded),
         wants_vectors=built is not None and built.name != NO_EMBEDDER,
         pending=pending,
         warning=choice.warning,
@@ -155,6 +158,12 @@ def _passages(parents: Sequence[tuple[str, int]]) -> list[range]:
         size = len(list(group))
         out += [range(len(out), len(out) + size)] * size
     return out
+
+
+def _membership(ids: Sequence[str], among: Set[str]) -> np.ndarray:
+    import numpy as np
+
+    return np.fromiter((one in among for one in ids), dtype=bool, count=len(ids))
 
 
 def _common_components(stored: Sequence[float | None]) -> np.ndarray:

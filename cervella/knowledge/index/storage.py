@@ -31,9 +31,11 @@ except ImportError:  # Windows has no flock, but there an open file keeps its fo
     fcntl = None  # type: ignore[assignment]
 
 _LOCK_SECONDS = 1.0  # wait for the writer lock, in case another writer is about to finish
+_BRIEF_SECONDS = 20.0  # wait for a brief writer
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
 _ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")
 _READERS = "readers.lock"
+_WRITER = "writer.lock"
 _TRIES = 100  # attempts to lock a generation while writers replace it; more failures have another cause
 
 
@@ -46,6 +48,11 @@ class Generation:
     """The SHA-256 of its file of checksums."""
     lock: int | None = field(default=None, compare=False)
     """The descriptor of the lock file that keeps it from being removed; None if it is not locked."""
+
+    @property
+    def number(self) -> int:
+        """The number in its name. A later generation has a higher one."""
+        return int(self.path.name.removeprefix("gen-"))
 
     def check(self) -> None:
         """Compare all files except the vectors with their checksums. Raises IndexDamagedError."""
@@ -263,9 +270,36 @@ class IndexFolder:
             if path.name.startswith("w"):  # the writer's own files
                 set_modes(path, FILE_MODE)
 
+    @property
+    def is_rolled_back(self) -> bool:
+        """Whether `roll_back` was the last change: the current generation is then older than the former one.
+
+        Raises IndexMissingError, IndexDamagedError.
+        """
+        generations = self._generations(self._pointer())
+        return len(generations) > 1 and generations[0].number < generations[1].number
+
+    def kept(self) -> Generation | None:
+        """The generation that a roll-back would restore; None if there is none."""
+        return next(iter(self._generations(self._pointer())[1:]), None)
+
+    def is_being_written(self) -> bool:
+        """Whether a process has the writer lock now. False if that can't be found out."""
+        try:
+            with locked(self.path / _WRITER):
+                return False
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Lock the index for writing. Raises IndexLockedError if another process has the lock."""
+    def writing(self, *, seconds: float = _LOCK_SECONDS, brief: bool = False) -> Iterator[None]:
+        """Lock the index for writing. Raises IndexLockedError if another process still has the lock after `seconds`.
+
+        A `brief` writer, such as a search that indexes what changed, leaves no note of its process id. Others wait for
+        it longer, so that a run of the index does not fail because somebody searches.
+        """
         note = self.path / "writer.pid"
 
         def busy() -> IndexLockedError:
@@ -279,9 +313,15 @@ class IndexFolder:
         with ExitStack() as held:
             with self.translated_errors():
                 make_private_folder(self.path)
-                held.enter_context(locked(self.path / "writer.lock", seconds=_LOCK_SECONDS, busy=busy))
-                held.callback(note.unlink, missing_ok=True)
-                replace_file(note, str(os.getpid()))
+                try:
+                    held.enter_context(locked(self.path / _WRITER, seconds=seconds))
+                except TimeoutError:
+                    if brief or note.exists():
+                        raise busy() from None
+                    held.enter_context(locked(self.path / _WRITER, seconds=_BRIEF_SECONDS, busy=busy))
+                if not brief:
+                    held.callback(note.unlink, missing_ok=True)
+                    replace_file(note, str(os.getpid()))
                 self._set_modes()
             yield
 

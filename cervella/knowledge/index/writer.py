@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cervella.errors import KnowledgeError
-from cervella.knowledge.documents.ignored import GITIGNORE
 from cervella.knowledge.documents.indexed_text import embedding_text
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of
-from cervella.knowledge.documents.patterns import Glob
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import (
     MAX_BYTES,
     FoundFile,
     Scan,
     ignore_rules,
-    ignored_markdown,
     is_ignored,
     is_unknown,
     scan,
@@ -29,8 +26,10 @@ from cervella.knowledge.embedders.cache import EmbeddingCache
 from cervella.knowledge.embedders.registry import Choice, choose_embedder
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
-from cervella.knowledge.index.ingestion import Ingestion, Reading
+from cervella.knowledge.index.ingestion import Ingestion, Plan, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.pace import Pace, words_seconds
+from cervella.knowledge.index.pending import LOOKED_UP, Pending, cached_vectors
 from cervella.knowledge.index.storage import Generation, IndexFolder
 from cervella.knowledge.index.vectors import VectorStore
 from cervella.process.files import FILE_MODE
@@ -38,8 +37,13 @@ from cervella.protocols import Embedder
 from cervella.text.language import DEFAULT_LANGUAGE, language
 from cervella.types import IndexReport, Progress
 
+if TYPE_CHECKING:
+    import numpy as np
+
 _SMALL = 4
 """Markdown files below which it does not matter how many of them ignore files leave out."""
+_PATIENCE_SECONDS = 30.0
+"""The time to wait for another writer with vectors that are ready to be stored."""
 _MANY, _SHARE = 20, 1 / 3
 """An update is refused if more than `_MANY` of the indexed files, and more than this share of them, are missing.
 
@@ -107,6 +111,7 @@ class KnowledgeIndex:
         self._roles = Roles.of(roles)
         self._max_bytes = max_bytes
         self._cache = cache
+        self._kept_embedder: Embedder | None = None
 
     def update(
         self,
@@ -159,8 +164,7 @@ class KnowledgeIndex:
                 if not force:
                     _refuse_if_many_are_gone(_files(former), reading, found)
                 plan = run.plan(reading, found, force=force)
-                stamps = self._stamps(believed, reading, found)
-                stamps.save(self._storage.path, self._storage.mode)
+                self._save_stamps(believed, reading, found)
                 run.write_words(plan, reading)
                 run.write_vectors(partial=not rebuild)
                 builder.publish()
@@ -174,6 +178,122 @@ class KnowledgeIndex:
                 report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
             self._storage.sweep()
         return replace(report, warnings=(*report.warnings, *warnings))
+
+    def update_words(
+        self,
+        *,
+        seen: Generation | None = None,
+        seconds: float | None = None,
+        wait: float = 1.0,
+        progress: Progress | None = None,
+    ) -> IndexReport | None:
+        """Index and publish what changed, by words only: new chunks have no vector yet.
+
+        None, and nothing is done, if `seen` is given and is no longer the current generation, so that another process
+        has updated the index; or if the update is estimated to take more than `seconds`. A roll-back then returns to
+        the index before the last `update`, not to the one before this call. `wait` is the number of seconds to wait
+        for another writer.
+
+        Raises the errors of `update`, and `too_many_removed` also if more than half of the documents would be removed.
+        """
+        started = time.perf_counter()
+        with self._storage.writing(seconds=wait, brief=True):
+            base = self._storage.latest()
+            if seen is not None and base != seen:
+                return None
+            found = self._scan()
+            local_only = local_only_in(found, self._folder, self._local_only)
+            warnings = (local_only.warn(),) if local_only.nearest else ()
+            choice = self._choice(base)
+            former = base and (self._storage.kept() or base)
+            fingerprint = choice.built_with.fingerprint
+            with closing(Builder(self._storage, base=base, former=former, fingerprint=fingerprint)) as builder:
+                run = self._run(builder, choice, local_only, progress)
+                believed = settled(found)
+                reading = run.read(found, self._max_bytes)
+                files = builder.files()
+                _refuse_if_many_are_gone(files, reading, found)
+                plan = run.plan(reading, found, force=False)
+                _refuse_if_half_is_dropped(files, reading, plan)
+                todo = sum(reading.sources[path].size for path in (*plan.added, *plan.changed, *plan.redo))
+                chunks = builder.manifest.count() if base else 0
+                if seconds is not None and words_seconds(chunks=chunks, changed_bytes=todo) > seconds:
+                    return None
+                builder.check()
+                self._save_stamps(believed, reading, found)
+                run.write_words(plan, reading)
+                builder.publish()
+                report = run.report(plan, reading, found, seconds=time.perf_counter() - started)
+            self._storage.sweep()
+        return replace(report, warnings=(*report.warnings, *warnings))
+
+    def update_vectors(
+        self,
+        *,
+        embedder: Embedder | None = None,
+        seconds: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        pace: Pace | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Make the vectors that are missing. Returns the number of chunks that still have none.
+
+        `embedder` is that of the index, if the caller has loaded it. Otherwise it is loaded once, and kept.
+        The index is locked only while the vectors are stored, so others may update it meanwhile. `stopped` is asked
+        after every few chunks; if it returns true, the vectors made so far are stored, and no more are made. The same
+        happens as soon as `pace`, which is measured meanwhile, estimates that the rest takes more than `seconds`.
+
+        Raises the errors of `update`.
+        """
+        with closing(self._storage.hold()) as base:
+            self._kept_embedder = embedder or self._kept_embedder
+            choice = self._choice(base)
+            fingerprint = choice.built_with.fingerprint
+            self._kept_embedder = embedder = choice.embedder
+            if embedder is None:
+                return 0
+            VectorStore.check_fork()
+            with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
+                pending = builder.manifest.count(embedded=False)
+                if not pending:
+                    return 0
+                run = self._run(builder, choice, LocalOnly(self._folder), progress)
+                made = Pending(run.without_vectors(), pending, embedder, self._cache, pace or Pace(), run.notify)
+                for vectors in made.in_portions(seconds, stopped):
+                    self._store(vectors)
+        latest = self._storage.latest()
+        if latest is None:
+            return 0
+        with Manifest.open(latest.path) as manifest:
+            return manifest.count(embedded=False)
+
+    def unmade_vectors(self) -> int:
+        """The number of chunks without a vector whose vector is not in the cache either.
+
+        Only a few hundred chunks are looked up in the cache; if more have no vector, all of them are counted.
+        """
+        with closing(self._storage.hold()) as base, Manifest.open(base.path) as manifest:
+            pending, built = manifest.count(embedded=False), manifest.built_with
+            if built is None or self._cache is None or pending > LOOKED_UP:
+                return pending
+            rows = [row for path in manifest.pending_paths() for row in manifest.pending(path)]
+            return sum(vector is None for vector in cached_vectors(rows, built.fingerprint, self._cache))
+
+    def _store(self, vectors: Mapping[str, np.ndarray]) -> None:
+        """Publish a generation with these vectors, by chunk id."""
+        with self._storage.writing(seconds=_PATIENCE_SECONDS, brief=True):
+            base = self._storage.latest()
+            choice = self._choice(base)
+            former, fingerprint = self._storage.kept(), choice.built_with.fingerprint
+            with closing(Builder(self._storage, base=base, former=former, fingerprint=fingerprint)) as builder:
+                builder.check()
+                self._run(builder, choice, LocalOnly(self._folder), None).add_vectors(vectors)
+                builder.publish()
+            self._storage.sweep()
+
+    def _save_stamps(self, believed: Mapping[str, FoundFile], reading: Reading, found: Scan) -> None:
+        """Save the stamps of the files that were read. `believed` are those whose stamps can be trusted, by path."""
+        self._stamps(believed, reading, found).save(self._storage.path, self._storage.mode)
 
     def _stamps(self, files: Mapping[str, FoundFile], reading: Reading, found: Scan) -> Stamps:
         """Size, modification time and hash of the files that were read, so that a search can detect later changes."""
@@ -258,11 +378,28 @@ class KnowledgeIndex:
         seen = len(reading.sources) + sum(one.reason != "ignored" for one in reading.skipped)
         return replace(report, files_seen=seen, unchanged=len(plan.unchanged))
 
+    def is_behind(self) -> bool:
+        """Whether there is something to update: the folder differs from the index, or could not be compared in time.
+
+        True if there is no index. False after a roll-back, which the next `update` ends. Raises IndexDamagedError.
+        """
+        base = self._storage.latest()
+        if base is None:
+            return True
+        if self._storage.is_rolled_back:
+            return False
+        freshness = Freshness(self._folder, self._storage.path, exclude=self._exclude, gitignore=self._gitignore)
+        distance = freshness.look(_files(base), base, quiet=True)
+        return bool(distance.behind or (distance.unchecked and self._folder.is_dir()))
+
     def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
         if base is None:  # without a base, "auto" is chosen anew
             return choose_embedder(self._asked, None, replace=replace)
         with Manifest.open(base.path) as manifest:
-            return choose_embedder(self._asked, manifest.built_with, replace=replace)
+            built, kept = manifest.built_with, self._kept_embedder
+        if kept is not None and built is not None and kept.fingerprint == built.fingerprint and not replace:
+            return choose_embedder(kept, built)
+        return choose_embedder(self._asked, built, replace=replace)
 
     def _freshness(self) -> Freshness:
         return Freshness(self._folder, self._storage.path, exclude=self._exclude, gitignore=self._gitignore)
@@ -343,6 +480,19 @@ def _refuse_if_many_are_gone(files: Mapping[str, FileRow], reading: Reading, fou
             f"{len(gone)} of the {len(files)} indexed files are missing, for example {gone[0]!r}.",
             remedy="Check that the folder is the right one and that its disk is mounted. If the files were deleted on "
             "purpose, run `cervella index --force`.",
+            code="too_many_removed",
+        )
+
+
+def _refuse_if_half_is_dropped(files: Mapping[str, FileRow], reading: Reading, plan: Plan) -> None:
+    """Raises KnowledgeError if an update would remove more than half of the documents. A renamed one is not removed."""
+    kept = {source.sha256 for source in reading.sources.values()}
+    dropped = [path for path in plan.removed if files[path].sha256 not in kept]
+    if 2 * len(dropped) > len(files):
+        raise KnowledgeError(
+            f"{len(dropped)} of the {len(files)} indexed files are gone, for example {dropped[0]!r}: they stay in the "
+            "index.",
+            remedy="If they were deleted on purpose, run `cervella index`.",
             code="too_many_removed",
         )
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+import cervella.knowledge  # its names in annotations are imported when the hints are read
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.encoding import decoded
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
@@ -18,6 +19,7 @@ from cervella.knowledge.documents.scan import digest
 from cervella.knowledge.index.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.index.freshness import Freshness
 from cervella.knowledge.index.manifest import FileRow
+from cervella.knowledge.index.refresh import Refresh, Refresher
 from cervella.knowledge.index.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.search.ranking import (
@@ -61,6 +63,8 @@ class HybridRetriever:
         gitignore: bool | None = None,
         constitution: str | Path | None = None,
         persona: str | None = None,
+        refresh: Refresh = "warn",
+        writer: Callable[[], cervella.knowledge.KnowledgeIndex] | None = None,
     ) -> None:
         """`folder` contains the markdown; `lines` and `Retrieval.behind` read it.
 
@@ -68,7 +72,19 @@ class HybridRetriever:
         `[knowledge.roles]` as a dict. `exclude` and `gitignore` default to those of the index's last update.
         `constitution` is the file that answers questions about the persona called `persona`. Without it, every current
         document with the role `constitution` answers them.
+
+        `refresh` says what a search does about files that changed since the index was built: "warn" counts them, "off"
+        does not look, "auto" indexes them first if that takes about a second. "auto" needs `writer`, a function that
+        returns the KnowledgeIndex that writes this index.
         """
+        if refresh not in get_args(Refresh):
+            raise ConfigError(f"refresh is {refresh!r}.", remedy='Give "auto", "warn" or "off".', code="bad_value")
+        if refresh == "auto" and writer is None:
+            raise ConfigError(
+                'refresh is "auto", and there is no writer.',
+                remedy="Give writer=lambda: KnowledgeIndex(folder, index_dir, …), with the settings of the index.",
+                code="bad_value",
+            )
         self._storage = IndexFolder(Path(index_dir))
         self._folder = Path(folder)
         self._asked = embedder
@@ -79,18 +95,33 @@ class HybridRetriever:
         self._lock = ForkLock()
         self._loaded: Snapshot | None = None
         self._roles = Roles.of(roles)
-        self._freshness = Freshness(self._folder, self._storage.path, exclude=exclude, gitignore=gitignore)
+        self._freshness = (
+            None
+            if refresh == "off"
+            else Freshness(self._folder, self._storage.path, exclude=exclude, gitignore=gitignore)
+        )
+        self._refresher = Refresher(writer, self._storage) if writer is not None and refresh == "auto" else None
         self._constitution = None if constitution is None else _paths_within(Path(folder), Path(constitution))
         self._persona = persona
         self._facts: FileFacts | None = None
         self._readable: np.ndarray | None = None  # for each chunk, whether there is anything to read in it
 
     def close(self) -> None:
-        """Release the index. A later search opens it again."""
+        """Release the index, after the vectors that are being made are stored. A later search opens it again."""
+        if self._refresher is not None:
+            self._refresher.follower.finish()
         with self._lock:
-            if self._loaded is not None:
-                self._loaded.close()
-                self._loaded = None
+            self._release()
+
+    def stop_vectors(self) -> None:
+        """Stop the vectors that are being made; those made so far are stored. For an end that shall be quick."""
+        if self._refresher is not None:
+            self._refresher.follower.stop()
+
+    def _release(self) -> None:
+        if self._loaded is not None:
+            self._loaded.close()
+            self._loaded = None
 
     def __enter__(self) -> HybridRetriever:
         return self
@@ -101,7 +132,8 @@ class HybridRetriever:
     def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval:
         """The best passages for a query, best first. `abstain` is true if none of them seems to answer it.
 
-        The folder is compared with the index, for `behind`, at most every five seconds.
+        The folder is compared with the index, for `behind`, at most every five seconds. If `refresh` is "auto", files
+        that changed are indexed first, and the vectors of new chunks are made in the background.
 
         Raises KnowledgeError for an empty query, ConfigError for a top_k below 1, IndexMissingError,
         IndexMismatchError, IndexDamagedError.
@@ -112,18 +144,39 @@ class HybridRetriever:
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise ConfigError(f"top_k is {top_k!r}.", remedy="Give a whole number from 1 up, such as 6.")
         wanted = Filters.of(filters)
+        if self._refresher is None or self._freshness is None:
+            found, loaded = self._found(query, top_k, wanted)
+        else:
+            self._bring_up_to_date(self._refresher, self._freshness)
+            with self._refresher.follower.giving_way():
+                found, loaded = self._found(query, top_k, wanted)
+        if self._refresher is None or not self._refresher.vectors(loaded):
+            found = replace(found, pending=loaded.pending if loaded.embedder is not None else 0)
+        if self._freshness is None:
+            return replace(found, behind=None, unchecked=len(loaded.files))
+        distance = self._freshness.look(loaded.files, loaded.generation)
+        return replace(found, behind=distance.behind, unchecked=distance.unchecked)
+
+    def _bring_up_to_date(self, refresher: Refresher, freshness: Freshness) -> None:
+        """Index what changed, if that is quick. Outside the lock, so that other threads can search meanwhile."""
+        try:
+            with self._lock:
+                loaded = self._current()
+        except (IndexMissingError, IndexDamagedError):
+            return  # the search tries once more, or raises it
+        refresher.words(loaded, freshness.look(loaded.files, loaded.generation, quiet=True))
+
+    def _found(self, query: str, top_k: int, wanted: Filters | None) -> tuple[Retrieval, Snapshot]:
+        """The result of a search, and the state of the index that was searched."""
         with self._lock:
             try:
                 found = self._search(self._current(), query, top_k, wanted)
             except (IndexMissingError, IndexDamagedError):
                 # A writer may have replaced the index during this search, so it is tried once more.
-                self.close()
+                self._release()
                 found = self._search(self._current(), query, top_k, wanted)
             assert self._loaded is not None
-            files, generation = self._loaded.files, self._loaded.generation
-        # Outside the lock, so that other threads can search meanwhile.
-        distance = self._freshness.look(files, generation)
-        return replace(found, behind=distance.behind, unchecked=distance.unchecked)
+            return found, self._loaded
 
     def lines(self, path: str, start: int, end: int) -> str | None:
         """Lines `start` to `end` (1-based, inclusive) of an indexed file as it is on disk now, joined by \\n.
@@ -175,7 +228,7 @@ class HybridRetriever:
 
     def _current(self) -> Snapshot:
         if self._loaded is None or not self._storage.is_current(self._loaded.generation):
-            self.close()
+            self._release()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._facts = file_facts(self._loaded, self._roles, language(self._language))
             self._readable = _readable(self._loaded)
