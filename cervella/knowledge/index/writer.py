@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cervella.errors import KnowledgeError
+from cervella.knowledge.documents.ignored import GITIGNORE
 from cervella.knowledge.documents.indexed_text import embedding_text
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of
+from cervella.knowledge.documents.patterns import Glob
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import (
     MAX_BYTES,
     FoundFile,
     Scan,
     ignore_rules,
+    ignored_markdown,
     is_ignored,
     is_unknown,
     scan,
