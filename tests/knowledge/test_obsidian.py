@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from cervella.knowledge.documents.cutting import cut
 from cervella.knowledge.documents.markdown import parse
@@ -202,6 +203,7 @@ def test_a_file_that_is_not_parsed_has_its_comments_hidden_too() -> None:
 def test_a_heading_leads_its_section_without_signs() -> None:
     document = parse("# Prezzi di [[Hotel Aurora|Aurora]] ~~2025~~ #listino ^p\n\ntesto")
     assert document.blocks[-1].headings == ("Prezzi di Aurora listino",)
+    assert title_of("- [ ] Prezzi 🔁 every week") == "- [ ] Prezzi 🔁 every week"
 
 
 def test_a_box_of_the_program_admonition_is_its_text() -> None:
@@ -257,3 +259,21 @@ Temperatura di servizio:: 65 gradi
         "- fatto: visita medica scadenza",
         "- resta da fare: rinnovo attestato alimentare entro il 3/9/2026",
     ]
+
+
+PIECES = st.sampled_from([
+    "[[", "]]", "![[", "|", "#", "^a", "%%", "==", "~~", "::", "`", "```", "~~~", "<%", "%>", "<del>", "</del>", ">",
+    "- ", "1. ", "[ ] ", "[x] ", "[!", "](", ")", "(", "@{", "}", "📅", "2026-01-02", "🔁", "⏫", "a", "è", "\ue000",
+    "\ue001", "0", "**", "ad-x", "dataview", "TODO ", "((", " ", "\n", "\n\n", "\t",
+])  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES, max_size=30).map("".join), st.booleans())
+def test_any_text_is_read_line_by_line(text: str, board: bool) -> None:
+    written = text.split("\n")
+    shown = prepared(written)
+    found = note_text(shown, [line.startswith("\t") for line in shown], language("it"), board=board)
+    assert len(found.lines) == len(shown) == len(written)
+    assert not any("\n" in line for line in found.lines)
+    title_of(written[0])

@@ -277,7 +277,8 @@ class _Reader:
         start, content = line[: prefix.end()], line[prefix.end() :]
         if content.strip() == "%%" or (self._board and self._completes(content)) or _OWN_FIELD.fullmatch(content):
             return ""
-        box = _BOX.match(content) or _WORD.match(content) if prefix["item"] else None
+        may_be_task = prefix["item"] and self._said["tasks"]  # a title is none
+        box = _BOX.match(content) or _WORD.match(content) if may_be_task else None
         self._in_task, self._in_row = box is not None, line.lstrip().startswith("|")
         self._kept, self._details = [], []
         state = "" if box is None or _ALL_STRUCK.fullmatch(content, box.end()) else box["state"]
