@@ -54,6 +54,7 @@ _SPACED = frozenset({"br", "p", "div", "li", "tr", "option", "hr", "dd", "dt"})
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LONGEST_HEADING = 2_000  # characters
 _MOST_SPANNED = 1_000
+_INDENTED = 10  # maximum levels of a list that are indented
 _DEEPEST = 6  # maximum tables in one another
 _SPARE_CELLS = 2_000
 
@@ -603,7 +604,7 @@ class _Converter:
         kind, number = self._lists[-1] if self._lists else ("ul", 1)
         if self._lists:
             self._lists[-1] = (kind, number + 1)
-        indent = "".join("   " if outer == "ol" else "  " for outer, _ in self._lists[:-1][:10])
+        indent = "".join("   " if outer == "ol" else "  " for outer, _ in self._lists[: min(_INDENTED, len(self._lists) - 1)])
         self._fresh = False
         self._out[line].append(f"{indent}{f'{number}.' if kind == 'ol' else '-'} ")
 
@@ -689,7 +690,7 @@ class _Converter:
             self._put(place, part)
 
     def _inner_indent(self) -> str:
-        return "".join("   " if kind == "ol" else "  " for kind, _ in self._lists[:10])
+        return "".join("   " if kind == "ol" else "  " for kind, _ in self._lists[:_INDENTED])
 
 
 def _attributes(match: re.Match[str]) -> dict[str, str]:

@@ -103,7 +103,8 @@ def read(
     """A paragraph, a heading, an item or a row of a table as its words. It keeps its number of lines.
 
     `references` are the labels of the document's link definitions. `image` gives the text for an image without a file
-    of its own, from its address (`data:…`). In a row of a table, an escaped pipe stays escaped.
+    of its own, from its address (`data:…`). In a row of a table, an escaped pipe becomes a broken bar, which ends no
+    cell; in code it stays as it is.
 
     >>> read("**Costa** [8 euro](listino.md), `a_b*` e 2*3 &egrave; 6")
     'Costa 8 euro, a_b* e 2*3 è 6'
@@ -170,12 +171,12 @@ def read(
             pieces.append(text[done:start])
             done = place
             if kind == "escape":
-                pieces.append(written if row and written[1] == "|" else written[1])
+                pieces.append("¦" if row and written[1] == "|" else written[1])
             elif kind == "auto":
                 pieces.append(written[1:-1].removeprefix("mailto:"))
             else:
                 made = _entity(match)
-                pieces.append(made.replace("|", "\\|") if row else made)
+                pieces.append(made.replace("|", "¦") if row else made)
         elif kind == "url":
             kept = written.rstrip("*_~")
             kept = kept if kept.count("(") >= kept.count(")") else kept[: kept.rfind(")")]
