@@ -196,14 +196,12 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
         announced = places.get((excerpt.mark, excerpt.intro))
         if announced is not None and fits[announced].words <= 20:
             wanted[announced] = None
-        if excerpt.kind != "sentence":
-            continue
-        if excerpt.announces:
-            announces = [
-                other for other in fits if (other.excerpt.mark, other.excerpt.intro) == (excerpt.mark, excerpt.start)
-            ]
+        if excerpt.announces or excerpt.opens:
+            announces = [other for other in fits if _belongs(other.excerpt, excerpt)]
             best = sorted(announces, key=lambda other: -other.match)[:_ANNOUNCED]
             wanted.update(dict.fromkeys(places[other.excerpt.mark, other.excerpt.start] for other in best))
+        if excerpt.kind != "sentence":
+            continue
         paragraph = (excerpt.mark, excerpt.group)
         cut_short = number == 0 or fit.words <= 8 or excerpt.text.endswith("?")
         if cut_short and after and (after.excerpt.mark, after.excerpt.group) == paragraph and after.words <= 30:
@@ -214,9 +212,21 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
     return [fits[place] for place in wanted if "](" not in fits[place].excerpt.text and fits[place] not in chosen]
 
 
+def _belongs(excerpt: Excerpt, other: Excerpt) -> bool:
+    """Whether an excerpt is an item or row that another one announces or contains, or a definition of it."""
+    above = {excerpt.intro, *(start for start, _ in excerpt.above)}
+    return excerpt.mark == other.mark and other.start in above
+
+
 def _without_dangling(chosen: Sequence[Fit]) -> list[Fit]:
     """The chosen excerpts without announcements, such as «Ecco il conto:» ("Here is the bill:"), that nothing
-    follows."""
+    follows, and without list items that are shown above an item inside them."""
     announced = {(fit.excerpt.mark, fit.excerpt.intro) for fit in chosen}
-    kept = [fit for fit in chosen if not fit.excerpt.announces or (fit.excerpt.mark, fit.excerpt.start) in announced]
+    shown = {(fit.excerpt.mark, start) for fit in chosen for start, _ in fit.excerpt.above}
+    kept = [
+        fit
+        for fit in chosen
+        if (place := (fit.excerpt.mark, fit.excerpt.start)) not in shown
+        and (not fit.excerpt.announces or place in announced)
+    ]
     return kept or list(chosen)

@@ -7,14 +7,17 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from cervella.brains.extractive.quotes import Excerpt
 from cervella.text.language import Language, fold
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
-"""Weights of a stem of the question that occurs in the headings above an excerpt, in the same paragraph, or in the
-table's header. In the excerpt itself its weight is 1."""
+"""Weights of a stem of the question that occurs in the subjects of an excerpt, in the same paragraph, or in the table's
+header. In the excerpt itself its weight is 1.
+
+If the question names a subject with all of its words, the weight of a stem in that subject is 1 too: all the lines
+under the heading are about it, whether or not they repeat it. From half of its words on, it grows from `_CONTEXT`."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _SHOWS = {
@@ -29,6 +32,8 @@ _SHOWS = {
 time. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
+_ECHO, _POINTS = 0.5, 0.5
+"""Factors for an excerpt that has no word besides those of the question, and for one that is mostly links to notes."""
 
 
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
@@ -81,10 +86,13 @@ class Question:
         first_of_equals = {excerpt.text: excerpt for excerpt in reversed(kept)}
         found = self.excerpts = list(reversed(first_of_equals.values()))
         self._stems = [frozenset(lang.stems(excerpt.text)) for excerpt in found]
-        above = {text for excerpt in found for text in (excerpt.context, excerpt.header)}
+        above = {text for excerpt in found for text in (*excerpt.subjects, excerpt.header)}
         cached = {text: frozenset(lang.stems(text)) for text in above}
-        self._contexts = [cached[excerpt.context] | cached[excerpt.header] for excerpt in found]
+        self._subjects = [tuple(cached[text] for text in excerpt.subjects) for excerpt in found]
         self._headers = [cached[excerpt.header] for excerpt in found]
+        self._contexts = [
+            header.union(*subjects) for header, subjects in zip(self._headers, self._subjects, strict=True)
+        ]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
         related = {stem: _related(stem, known) for stem in stems}
@@ -97,6 +105,12 @@ class Question:
             * (_LIGHT if stem in light else 1.0)
             for stem, others in self._related.items()
         }
+        self._asked = frozenset(other for others in self._related.values() for other in others)
+        self._rarity = {
+            stem: math.log(1 + len(found) / (0.5 + frequency[stem])) * (_LIGHT if stem in light else 1.0)
+            for stem in frozenset().union(*self._contexts)
+        }
+        self._under_subject = cache(self._held_by)
         self.fits = self._fits()
 
     def _says(self, name: str, folded: str) -> bool:
@@ -123,6 +137,20 @@ class Question:
                 held[wanted] = weight * factor
         return held
 
+    def _held_by(self, subject: frozenset[str]) -> Mapping[str, float]:
+        """The question's stems in a subject, each with its weight for the excerpts under it."""
+        named = sum(self._rarity[stem] for stem in subject & self._asked)
+        share = named / sum(map(self._rarity.__getitem__, subject)) if named else 0.0
+        return self._held(subject, _CONTEXT + (1 - _CONTEXT) * max(0.0, 2 * share - 1))
+
+    def _above(self, number: int) -> dict[str, float]:
+        """The question's stems in the subjects of the excerpt with this number, each with its highest weight."""
+        above = self._held(self._headers[number], _CONTEXT)
+        for held in map(self._under_subject, self._subjects[number]):
+            for stem, weight in held.items():
+                above[stem] = max(weight, above.get(stem, 0.0))
+        return above
+
     def coverage(self, held: Mapping[str, float]) -> float:
         """The weight of the stems in `held`, as a share of the weight of all stems of the question: 0 to 1."""
         total = sum(self._weights.values())
@@ -142,12 +170,16 @@ class Question:
         fits = []
         for number, excerpt in enumerate(self.excerpts):
             own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
-            above = {s: w for s, w in self._held(self._contexts[number]).items() if s not in own}
+            above = {s: w for s, w in self._above(number).items() if w > own.get(s, 0.0)}
+            own = {s: w for s, w in own.items() if s not in above}
             beside = {s: w for s, w in groups[excerpt.mark, excerpt.group].items() if s not in own and s not in above}
-            match = self.coverage(own) + _CONTEXT * self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
-            heading = _folded(excerpt.section.rsplit("\n", 1)[-1])
+            match = self.coverage(own) + self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
+            own |= {s: w for s, w in above.items() if w >= 1.0}
+            heading = _folded(excerpt.headings[-1]) if excerpt.headings else ""
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
+            if self._stems[number] <= self._asked and not any(map(str.isdigit, excerpt.text)):
+                match *= _ECHO
             if number in identity:
                 match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(excerpt):

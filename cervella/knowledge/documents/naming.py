@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cervella.knowledge.documents.markdown import Document
+from cervella.text.language import Language
 
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?\d\d[-_. ]?\d\d(?!\d)")
 _SEPARATORS = re.compile(r"[\s_]+|(?<=\w)-(?=\w)")
@@ -34,3 +35,14 @@ def name_of(path: str) -> str:
         name = folder.rsplit("/", 1)[-1]
     words = _SEPARATORS.sub(" ", _DATE.sub(" ", name)).strip(" -–—")
     return words if any(map(str.isalpha, words)) else ""
+
+
+def file_names(path: str, lang: Language) -> tuple[str, ...]:
+    """What a file is called, in words: its name, and the date in it as the language writes it.
+
+    >>> from cervella.text.language import language
+    >>> file_names("diario/2026-01-12.md", language("it")), file_names("nuova-caparra.md", language("it"))
+    (('12 gennaio 2026',), ('nuova caparra',))
+    """
+    date = lang.find_date(path.rpartition("/")[2])
+    return tuple(filter(None, (name_of(path), lang.format_date(date) if date else "")))
