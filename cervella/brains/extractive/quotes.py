@@ -129,9 +129,7 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
         place = (mark, passage, rank)
         opens = quotable.start in parents
         for start, end in _parts(text, quotable, kind):
-            found.append(
-                Excerpt(*place, start, end, kind, group, path.titles, header, intro, quotable.above, opens)
-            )
+            found.append(Excerpt(*place, start, end, kind, group, path.titles, header, intro, quotable.above, opens))
         if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
             intro = found[-1].start
     return found
@@ -312,7 +310,12 @@ def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Exce
     runs: list[list[Excerpt]] = []
     for excerpt in chosen:
         last = runs[-1][-1] if runs else None
-        if last and last.above == excerpt.above and places.get(excerpt.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, excerpt):
+        if (
+            last
+            and last.above == excerpt.above
+            and places.get(excerpt.start, -9) == places.get(last.start, -9) + 1
+            and _one_line(last, excerpt)
+        ):
             runs[-1].append(excerpt)
         else:
             runs.append([excerpt])

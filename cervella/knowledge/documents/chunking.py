@@ -15,7 +15,7 @@ from typing import TypeAlias
 from cervella.knowledge.documents.indexed_text import indexed_lines, indexed_text
 from cervella.knowledge.documents.markdown import Block, Document, parts_of_fence
 
-CHUNKER_VERSION = "3"
+CHUNKER_VERSION = "4"
 """Version of the chunking rules. If it changes, the next update chunks every file again."""
 
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # the estimate used for prompts
@@ -68,6 +68,11 @@ class Chunk:
     """
     indexed: str
     """The reading as it is indexed, see `indexed_text`."""
+    sections: tuple[tuple[str, ...], ...]
+    """The headings above each part of the text, outermost first; parts under the same headings count once.
+
+    A chunk has several if small sections were joined.
+    """
 
     @property
     def reading_end(self) -> int:
@@ -243,6 +248,7 @@ class _Packer:
             reading_start=first,
             heading=headings[-1] if headings else "",
             lead=lead,
+            sections=tuple(dict.fromkeys(span.headings for span in spans if span.headings)),
             indexed="\n".join(lines) if whole else indexed_text(self._text[first:last]),
         )
 

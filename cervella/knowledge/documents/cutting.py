@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event
@@ -17,8 +17,9 @@ from typing import TypeAlias
 
 from cervella.knowledge.documents.chunking import Chunk, chunk
 from cervella.knowledge.documents.indexed_text import indexed_text
+from cervella.knowledge.documents.linking import links_of
 from cervella.knowledge.documents.markdown import Document
-from cervella.knowledge.documents.naming import subject_of
+from cervella.knowledge.documents.naming import file_names, name_of, subject_of
 from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
 from cervella.knowledge.documents.reading import Reading, reading_of
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
@@ -27,8 +28,11 @@ from cervella.knowledge.documents.workers import FAILURES, Worker
 from cervella.text.language import Language, language
 from cervella.types import Redaction
 
+Subjects: TypeAlias = tuple[tuple[str, ...], ...]
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
+_MOST_SECTIONS, _LONGEST_SUBJECT = 60, 600
+"""Maximum sections of a chunk, and characters of a subject, whose stems are read."""
 _MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
@@ -44,6 +48,10 @@ class Cut:
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
     """For each chunk, the stems of its reading, of its lead (see `Chunk`), of the file's path and of its aliases."""
+    subjects: tuple[Subjects, ...]
+    """For each chunk, the stems of each of its subjects: what the file is called, and the headings of the chunk."""
+    points: bool
+    """Whether the file mostly links to others."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
@@ -57,9 +65,14 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     document, why = parse(source.text)
     reading = reading_of(document, lang, path=source.path)
     facts = facts_of(source.path, document, lang, roles, reading)
+    links = links_of(document.body)
+    facts = facts if facts.links else replace(facts, links=links.targets)
     subject = subject_of(document, source.path)
     chunks = tuple(chunk(document, reading=reading.lines, subject=subject, sentences=lang.sentences))
-    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases))
+    called = file_names(source.path, lang)
+    spelled = called if called and not name_of(source.path) else ()  # the note of a day is called by its date
+    names = "\n".join((source.path.rsplit(".", 1)[0], *spelled, *facts.aliases))
+    of_file = [_distinct_stems(name, lang) for name in (*called, *facts.aliases, document.title)]
     return Cut(
         text=source.text,
         redactions=source.redactions,
@@ -67,8 +80,24 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
         facts=facts,
         chunks=chunks,
         stems=tuple(lang.stems("\n".join((names, _indexed_lead(piece.lead), piece.indexed))) for piece in chunks),
+        subjects=tuple(_subjects(piece, of_file, lang) for piece in chunks),
+        points=links.mostly,
         plain=why,
     )
+
+
+def _subjects(piece: Chunk, of_file: Sequence[tuple[str, ...]], lang: Language) -> Subjects:
+    """The stems of the names of a chunk's file, and of each of its headings, alone and with those above it."""
+    named = dict.fromkeys(of_file)
+    for section in piece.sections[:_MOST_SECTIONS]:
+        for first in range(len(section)):
+            named[_distinct_stems("\n".join(section[first:]), lang)] = None
+    return tuple(subject for subject in named if subject)
+
+
+@lru_cache(maxsize=1_024)  # the chunks of a file share their headings
+def _distinct_stems(text: str, lang: Language) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(lang.stems(text[:_LONGEST_SUBJECT])))
 
 
 def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generator[Cut, None, None]:

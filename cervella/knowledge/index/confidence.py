@@ -27,6 +27,8 @@ figures.
 """
 _FEW = 8  # minimum number of headings for a calibration
 _OFFSET, _MISSING = 0.3, 0.5  # confidence by words: offset, and penalty if all words are missing
+_SAME = 0.5
+"""Share of a subject from which on it counts as what is asked, however far the vectors are."""
 _AS_HEADINGS = 0.75
 """Confidence of a question whose best cosine with a chunk equals the high median of `calibrated`.
 
@@ -63,14 +65,17 @@ def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[in
 
     `cosines` maps the positions of the nearest chunks to their cosines. The confidence is computed from the highest of
     them, if the index or its embedder is calibrated; else from the query's words in these chunks and in the index.
+    A chunk of which a heading or a name is what the query asks raises it.
     """
     if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
+    subject = float(loaded.words.subject_shares(lang.stems(query))[places].max())
     if cosines and high > low:
         near = (max(cosines.values()) - low) / (high - low)
-        return min(max(_AS_HEADINGS * near, 0.0), 1.0)
+        return min(max(_AS_HEADINGS * near, subject if subject >= _SAME else 0.0, 0.0), 1.0)
     share, missing = _words(loaded, query, lang, places)
+    share = max(share, subject)
     return min(max(_OFFSET + share - _MISSING * missing, 0.0), 1.0) if share else 0.0
 
 

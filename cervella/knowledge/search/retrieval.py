@@ -25,6 +25,7 @@ from cervella.knowledge.search.ranking import (
     by_words,
     current_first,
     file_facts,
+    linked_first,
     selected,
     supported_by_file,
 )
@@ -202,6 +203,7 @@ class HybridRetriever:
             eligible &= among
         scores[~eligible] = -np.inf
         scores = current_first(supported_by_file(scores, facts), facts)
+        scores = linked_first(scores, facts, loaded.words.subject_shares(lang.stems(query)))
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
         about_persona = name == "" or (name is not None and self._persona is not None)
