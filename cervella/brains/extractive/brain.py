@@ -149,7 +149,31 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     best = current if current >= 0 else _best(fits)
     if best < _SURE:
         return fits, _WORDS
+    fits = _of_the_subject(fits)
     return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.excerpt.outdated else 1)], _WORDS_SURE
+
+
+def _of_the_subject(fits: Sequence[Fit]) -> list[Fit]:
+    """The fits without those that are about something else than the best one.
+
+    If the question names the heading above the best excerpt, a line that only mentions it elsewhere is left out, and so
+    is one under another heading, such as the price of another room, and another item of the same list, if none of
+    these contains more of the question.
+    """
+    first = max(fits, key=lambda fit: (round(fit.match, 2), bool(fit.named), fit.score))
+
+    def elsewhere(fit: Fit) -> bool:
+        if not first.named <= fit.named and fit.held <= first.above:
+            return True  # mentions the subject, or not even that
+        if not fit.held < first.held:
+            return False
+        one, other = fit.excerpt, first.excerpt
+        same_file = one.passage.path == other.passage.path
+        under_another = not first.named <= fit.held and (same_file or not first.named.isdisjoint(fit.above))
+        same_list = one.kind == other.kind == "item" and one.headings == other.headings and one.above == other.above
+        return under_another or (same_list and same_file)
+
+    return [fit for fit in fits if fit is first or not elsewhere(fit)]
 
 
 def _best(fits: Iterable[Fit]) -> float:

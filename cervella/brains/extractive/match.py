@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import islice
 
 from cervella.brains.extractive.quotes import Excerpt
+from cervella.knowledge.documents.linking import link_texts
 from cervella.text.language import Language, fold
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
@@ -31,9 +33,12 @@ _SHOWS = {
 """Patterns by which an excerpt is recognised that contains a certain kind of answer, such as an amount, a name or a
 time. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
+_MOST_LINKS = 200
+"""Maximum links of a passage that are read."""
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
-_ECHO, _POINTS = 0.5, 0.5
-"""Factors for an excerpt that has no word besides those of the question, and for one that is mostly links to notes."""
+_ECHO, _POINTS, _MOSTLY = 0.25, 0.5, 0.5
+"""Factors for an excerpt that has no word besides those of the question, and for one that mostly names headings of its
+passage, or notes that it links to; and the share of its stems from which on it mostly does."""
 
 
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
@@ -51,6 +56,12 @@ class Fit:
     """The question's word stems in the excerpt, each with its weight; for a row, also those in the table's header."""
     says: bool
     """Whether the excerpt itself contains a stem of the question."""
+    held: frozenset[str]
+    """The question's stems in the excerpt and in its subjects."""
+    above: frozenset[str]
+    """Those in its subjects."""
+    named: frozenset[str]
+    """Those in a subject that the question names with all of its words."""
     words: int
 
 
@@ -111,6 +122,15 @@ class Question:
             for stem in frozenset().union(*self._contexts)
         }
         self._under_subject = cache(self._held_by)
+        self._titles: dict[str, set[frozenset[str]]] = {}
+        for excerpt in found:
+            own = self._titles.setdefault(excerpt.mark, set())
+            own.update(cached[title] for title in excerpt.headings[-1:])
+        passages = {excerpt.mark: excerpt.passage for excerpt in found}
+        self._links = {
+            mark: [(text, frozenset(lang.stems(text))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
+            for mark, passage in passages.items()
+        }
         self.fits = self._fits()
 
     def _says(self, name: str, folded: str) -> bool:
@@ -178,8 +198,7 @@ class Question:
             heading = _folded(excerpt.headings[-1]) if excerpt.headings else ""
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
-            if self._stems[number] <= self._asked and not any(map(str.isdigit, excerpt.text)):
-                match *= _ECHO
+            match *= self._pointing(number)
             if number in identity:
                 match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(excerpt):
@@ -190,8 +209,25 @@ class Question:
                 newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             says = bool(self._held(self._stems[number]))
-            fits.append(Fit(excerpt, match, score, own, says, len(excerpt.text.split())))
+            held = frozenset(own).union(above, self._held(self._stems[number]))
+            subjects = self._subjects[number]
+            in_subjects = frozenset().union(*map(self._under_subject, subjects))
+            named = frozenset().union(*(self._under_subject(one) for one in subjects if one <= self._asked))
+            words = len(excerpt.text.split())
+            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words))
         return fits
+
+    def _pointing(self, number: int) -> float:
+        """A factor below 1 for an excerpt that says nothing by itself, and at most names the place where it is said."""
+        excerpt, stems = self.excerpts[number], self._stems[number]
+        if stems <= self._asked and not any(map(str.isdigit, excerpt.text)):
+            return _ECHO
+        titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]
+        titled = frozenset().union(*titles)
+        if len(titles) > 1 and len(titled) >= _MOSTLY * len(stems):
+            return _POINTS
+        linked = frozenset().union(*(link for text, link in self._links[excerpt.mark] if text in excerpt.text))
+        return _POINTS if linked and len(linked & stems) >= _MOSTLY * len(stems) else 1.0
 
     def _identity(self) -> range:
         """The places of the excerpts that say who the persona is; empty if the question does not ask this.

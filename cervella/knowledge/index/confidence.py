@@ -6,13 +6,14 @@ questions, and by the best cosine of the index's own headings with chunks of oth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.text.detection import language_of
-from cervella.text.language import Language, words
+from cervella.text.language import Language, fold, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +28,9 @@ figures.
 """
 _FEW = 8  # minimum number of headings for a calibration
 _OFFSET, _MISSING = 0.3, 0.5  # confidence by words: offset, and penalty if all words are missing
+_NAMED = 0.35
+"""Least confidence of a question that names a heading or a name, and asks little besides."""
+_ASKS = ("asks_amount", "asks_time", "asks_cause")
 _SAME = 0.5
 """Share of a subject from which on it counts as what is asked, however far the vectors are."""
 _AS_HEADINGS = 0.75
@@ -60,23 +64,48 @@ def calibrated(
     return (low, high) if high > low else None
 
 
-def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:
+def confidence(
+    loaded: Snapshot,
+    query: str,
+    lang: Language,
+    cosines: Mapping[int, float],
+    places: np.ndarray,
+    subject: np.ndarray,
+) -> float:
     """The confidence, 0 to 1, that the chunks at the positions `places` answer the query.
 
     `cosines` maps the positions of the nearest chunks to their cosines. The confidence is computed from the highest of
     them, if the index or its embedder is calibrated; else from the query's words in these chunks and in the index.
-    A chunk of which a heading or a name is what the query asks raises it.
+    `subject` has the subject's share of every chunk, see `LexicalIndex.subject_shares`: where a heading or a name is
+    what the query asks, the confidence is at least this share, and where the query names one and asks little besides,
+    it is at least `_NAMED`.
     """
     if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
-    subject = float(loaded.words.subject_shares(lang.stems(query))[places].max())
+    same = float(subject[places].max())
+    least = max(same if same >= _SAME else 0.0, _NAMED if _names_subject(loaded, query, lang, places) else 0.0)
     if cosines and high > low:
         near = (max(cosines.values()) - low) / (high - low)
-        return min(max(_AS_HEADINGS * near, subject if subject >= _SAME else 0.0, 0.0), 1.0)
+        return min(max(_AS_HEADINGS * near, least), 1.0)
     share, missing = _words(loaded, query, lang, places)
-    share = max(share, subject)
-    return min(max(_OFFSET + share - _MISSING * missing, 0.0), 1.0) if share else 0.0
+    return min(max(_OFFSET + max(share, same) - _MISSING * missing, least), 1.0) if share else 0.0
+
+
+def _names_subject(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> bool:
+    """Whether the query names all of a heading or name of a chunk at `places`, and asks little besides.
+
+    At least half of its words must be in that heading. Words that carry little and those that ask for a figure, a date
+    or a reason are not counted.
+    """
+    asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
+    light = frozenset(lang.stems(lang.phrases["light"]))
+    bare = re.sub(asks, " ", fold(query)) if asks else query
+    content = frozenset(lang.stems(bare)) - light
+    if not content:
+        return False
+    named = loaded.words.subjects.named(lang.stems(query), content, len(loaded.ids))
+    return 2 * int(named[places].max()) >= len(content)
 
 
 def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -212,10 +212,26 @@ class SubjectIndex:
         np.maximum.at(out, self.homes[found], np.minimum(shared[found] ** 2 / np.maximum(both, 1e-6), 1.0))
         return out
 
+    def named(self, stems: Collection[str], content: Collection[str], size: int) -> np.ndarray:
+        """How many of the stems in `content` a subject of each of `size` chunks has, shape (size,).
+
+        Only subjects count all of whose stems are in `stems`, those of the query.
+        """
+        import numpy as np
+
+        has, telling = np.zeros(self.names.size, dtype=np.int32), np.zeros(self.names.size, dtype=np.int32)
+        for stem in dict.fromkeys(stems):
+            places = self.names.holders(stem)
+            has[places] += 1
+            telling[places] += stem in content
+        found, out = np.flatnonzero((has > 0) & (has == self.names.lengths)), np.zeros(size, dtype=np.int32)
+        np.maximum.at(out, self.homes[found], telling[found])
+        return out
+
 
 @dataclass(frozen=True, slots=True)
 class LexicalIndex:
-    """Indexes of the same documents: of stems, of the stems' character n-grams, and of subjects. A document is a chunk."""
+    """Indexes of the same documents: of stems, of the stems' n-grams, and of subjects. A document is a chunk."""
 
     stems: Bm25
     ngrams: Bm25

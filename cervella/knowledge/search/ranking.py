@@ -172,16 +172,18 @@ def _key(path: str) -> str:
     return re.sub(r"\.(?:md|mdx|markdown|txt)$", "", plain)
 
 
-def by_words(loaded: Snapshot, stems: Sequence[str], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
+def by_words(
+    loaded: Snapshot, stems: Sequence[str], subject: np.ndarray, *, vectors: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The lexical score of each chunk for the stems of a query, and whether the chunk is a result by its words alone.
 
     Both arrays have the shape (chunks,). A chunk is a result if it has one of the stems, or enough of their n-grams.
-    `vectors` is the share of chunks that have a vector, 0 to 1: the fewer have one, the more a word counts.
+    `subject` has the subject's share of each chunk, see `LexicalIndex.subject_shares`. `vectors` is the share of chunks
+    that have a vector, 0 to 1: the fewer have one, the more a word counts.
     """
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
     whole = loaded.words.stem_shares(stems)
     ngrams, overlap = loaded.words.ngram_shares(stems)
-    subject = loaded.words.subject_shares(stems)
     score = weight * (whole + ngrams + _SUBJECT * subject)
     return score, (whole > 0) | (overlap >= _MIN_NGRAMS) | (subject > 0)
 

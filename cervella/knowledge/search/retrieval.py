@@ -192,7 +192,8 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        lexical, eligible = by_words(loaded, lang.stems(query), vectors=coverage)
+        subject = loaded.words.subject_shares(lang.stems(query))
+        lexical, eligible = by_words(loaded, lang.stems(query), subject, vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)
@@ -203,7 +204,7 @@ class HybridRetriever:
             eligible &= among
         scores[~eligible] = -np.inf
         scores = current_first(supported_by_file(scores, facts), facts)
-        scores = linked_first(scores, facts, loaded.words.subject_shares(lang.stems(query)))
+        scores = linked_first(scores, facts, subject)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
         about_persona = name == "" or (name is not None and self._persona is not None)
@@ -213,7 +214,7 @@ class HybridRetriever:
             scores[own] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
         # Only the Constitution can answer a question about the persona.
-        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, query, lang, cosines, candidates)
+        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, query, lang, cosines, candidates, subject)
         found = selected(loaded, facts, scores, top_k, in_order=bool(own))
         return Retrieval(
             query=query,
