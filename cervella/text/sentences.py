@@ -13,6 +13,7 @@ from cervella.text.markdown import fence_of, is_ruled
 _BLANK = re.compile(r"^\W*$")
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
+_UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})[ \t]*$")
 _DEFINITION = re.compile(r"^ {0,3}:[ \t]+(?=\S)")
 _QUOTE_SIGNS = re.compile(r"^\s*(?:>\s?)+")
 _BOX_EDGE = re.compile(r"^[\s|│┃║+*]+|[\s|│┃║+*]+$")
@@ -69,6 +70,11 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
         defines = None if fence or signs else _DEFINITION.match(line)
         defines = defines if defines and (outline.term or (paragraph and _may_be_term(paragraph))) else None
         structural = fence or signs or blank or row or defines or _HEADING.match(line) or _ITEM.match(line)
+        if paragraph and structural and _UNDERLINE.match(line) and _is_title(text[slice(*paragraph)], line):
+            outline.leave()
+            yield Quotable(paragraph[0], paragraph[0] + len(text[slice(*paragraph)].rstrip()), "heading", block)
+            paragraph = None
+            continue
         if paragraph and structural:
             term = None
             if defines and outline.term and (cut := text.rfind("\n", *paragraph)) > 0 and text[cut + 1] not in " \t":
@@ -147,6 +153,16 @@ class _Outline:
         """A definition of the term begins."""
         self._items.clear()
         self.above = (self.term,) if self.term else ()
+
+
+def _is_title(paragraph: str, underline: str) -> bool:
+    """Whether a line of `=` or `-` makes the paragraph above it a heading.
+
+    Dashes below a sentence were more likely meant as a rule.
+    """
+    if "\n" in paragraph or len(paragraph) > _LONGEST_TERM:
+        return False
+    return "=" in underline or not paragraph.rstrip().endswith((".", ":", ";", "!", ",", "**"))
 
 
 def _width(line: str) -> int:

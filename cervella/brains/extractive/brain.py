@@ -142,25 +142,33 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     question is about the past or there is no current source.
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
+    if any(fit.held and fit.weight == 1.0 for fit in fits):
+        fits = [fit for fit in fits if fit.weight == 1.0]
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
+    fits, named = _of_the_subject(question, fits)
     # The threshold only depends on outdated sources if there are no others.
+    current = _best(fit for fit in fits if not fit.excerpt.outdated)
     best = current if current >= 0 else _best(fits)
-    if best < _SURE:
+    if best < _SURE and not named:
         return fits, _WORDS
-    fits = _of_the_subject(fits)
     return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.excerpt.outdated else 1)], _WORDS_SURE
 
 
-def _of_the_subject(fits: Sequence[Fit]) -> list[Fit]:
-    """The fits without those that are about something else than the best one.
+def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], bool]:
+    """The fits without those that are about something else than the best one, and whether the question names it.
 
     If the question names the heading above the best excerpt, a line that only mentions it elsewhere is left out, and so
     is one under another heading, such as the price of another room, and another item of the same list, if none of
     these contains more of the question.
     """
-    first = max(fits, key=lambda fit: (round(fit.match, 2), bool(fit.named), fit.score))
+    if not fits:
+        return fits, False
+    complete = {id(fit): round(question.coverage(dict.fromkeys(fit.held, 1.0)) * fit.weight, 2) for fit in fits}
+    first = max(fits, key=lambda fit: (complete[id(fit)], bool(fit.named), fit.score))
+    if not first.named and first.match < _SURE:
+        return fits, False
 
     def elsewhere(fit: Fit) -> bool:
         if not first.named <= fit.named and fit.held <= first.above:
@@ -173,7 +181,8 @@ def _of_the_subject(fits: Sequence[Fit]) -> list[Fit]:
         same_list = one.kind == other.kind == "item" and one.headings == other.headings and one.above == other.above
         return under_another or (same_list and same_file)
 
-    return [fit for fit in fits if fit is first or not elsewhere(fit)]
+    kept = [fit for fit in fits if fit is first or not elsewhere(fit)]
+    return kept, bool(first.named) and complete[id(first)] >= _SURE
 
 
 def _best(fits: Iterable[Fit]) -> float:

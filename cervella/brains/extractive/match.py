@@ -16,10 +16,8 @@ from cervella.text.language import Language, fold
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """Weights of a stem of the question that occurs in the subjects of an excerpt, in the same paragraph, or in the table's
-header. In the excerpt itself its weight is 1.
-
-If the question names a subject with all of its words, the weight of a stem in that subject is 1 too: all the lines
-under the heading are about it, whether or not they repeat it. From half of its words on, it grows from `_CONTEXT`."""
+header. In the excerpt itself its weight is 1; but an example in a fence repeats the name of what it shows, so there
+a stem of the subject has no higher weight than in the subject."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _SHOWS = {
@@ -63,6 +61,8 @@ class Fit:
     named: frozenset[str]
     """Those in a subject that the question names with all of its words."""
     words: int
+    weight: float
+    """Below 1 for an excerpt that at most names the place where something is said, see `Question`."""
 
 
 @lru_cache(maxsize=16)
@@ -117,11 +117,7 @@ class Question:
             for stem, others in self._related.items()
         }
         self._asked = frozenset(other for others in self._related.values() for other in others)
-        self._rarity = {
-            stem: math.log(1 + len(found) / (0.5 + frequency[stem])) * (_LIGHT if stem in light else 1.0)
-            for stem in frozenset().union(*self._contexts)
-        }
-        self._under_subject = cache(self._held_by)
+        self._in_subject = cache(lambda subject: self._held(subject, _CONTEXT))
         self._titles: dict[str, set[frozenset[str]]] = {}
         for excerpt in found:
             own = self._titles.setdefault(excerpt.mark, set())
@@ -157,20 +153,6 @@ class Question:
                 held[wanted] = weight * factor
         return held
 
-    def _held_by(self, subject: frozenset[str]) -> Mapping[str, float]:
-        """The question's stems in a subject, each with its weight for the excerpts under it."""
-        named = sum(self._rarity[stem] for stem in subject & self._asked)
-        share = named / sum(map(self._rarity.__getitem__, subject)) if named else 0.0
-        return self._held(subject, _CONTEXT + (1 - _CONTEXT) * max(0.0, 2 * share - 1))
-
-    def _above(self, number: int) -> dict[str, float]:
-        """The question's stems in the subjects of the excerpt with this number, each with its highest weight."""
-        above = self._held(self._headers[number], _CONTEXT)
-        for held in map(self._under_subject, self._subjects[number]):
-            for stem, weight in held.items():
-                above[stem] = max(weight, above.get(stem, 0.0))
-        return above
-
     def coverage(self, held: Mapping[str, float]) -> float:
         """The weight of the stems in `held`, as a share of the weight of all stems of the question: 0 to 1."""
         total = sum(self._weights.values())
@@ -190,15 +172,19 @@ class Question:
         fits = []
         for number, excerpt in enumerate(self.excerpts):
             own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
-            above = {s: w for s, w in self._above(number).items() if w > own.get(s, 0.0)}
-            own = {s: w for s, w in own.items() if s not in above}
+            subjects = self._subjects[number]
+            in_subjects = frozenset[str]().union(*map(self._in_subject, subjects))
+            named = frozenset[str]().union(*(self._in_subject(one) for one in subjects if one <= self._asked))
+            if excerpt.kind == "line":
+                own = {s: w for s, w in own.items() if s not in named}
+            above = {s: w for s, w in self._held(self._contexts[number], _CONTEXT).items() if s not in own}
             beside = {s: w for s, w in groups[excerpt.mark, excerpt.group].items() if s not in own and s not in above}
             match = self.coverage(own) + self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
-            own |= {s: w for s, w in above.items() if w >= 1.0}
             heading = _folded(excerpt.headings[-1]) if excerpt.headings else ""
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
-            match *= self._pointing(number)
+            pointing = self._pointing(number)
+            match *= pointing
             if number in identity:
                 match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(excerpt):
@@ -210,11 +196,8 @@ class Question:
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             says = bool(self._held(self._stems[number]))
             held = frozenset(own).union(above, self._held(self._stems[number]))
-            subjects = self._subjects[number]
-            in_subjects = frozenset().union(*map(self._under_subject, subjects))
-            named = frozenset().union(*(self._under_subject(one) for one in subjects if one <= self._asked))
             words = len(excerpt.text.split())
-            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words))
+            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words, pointing))
         return fits
 
     def _pointing(self, number: int) -> float:

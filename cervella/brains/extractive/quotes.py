@@ -167,7 +167,8 @@ class _HeadingPath:
 def _level(text: str, start: int) -> int:
     """The level of the heading whose text starts there, 1 to 6."""
     line = text[text.rfind("\n", 0, start) + 1 : start]
-    return line.count("#") or 1
+    underline = text[start : start + 600].partition("\n")[2]
+    return line.count("#") or (1 if underline.lstrip().startswith("=") else 2)
 
 
 def _bounded(passage: Passage) -> Passage:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from queue import SimpleQueue
 from threading import Event
 from typing import TypeAlias
@@ -32,7 +34,13 @@ Subjects: TypeAlias = tuple[tuple[str, ...], ...]
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
 _MOST_SECTIONS, _LONGEST_SUBJECT = 60, 600
-"""Maximum sections of a chunk, and characters of a subject, whose stems are read."""
+"""Maximum sections and terms of a chunk, and characters of a subject, whose stems are read."""
+_TERM = re.compile(
+    r"^(?:(?P<term>[^\s:#>|*+-][^\n]{0,120})\n(?:[ \t]*\n)? {0,3}:[ \t]+\S"
+    r"|[ \t]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?\*\*(?P<label>[^*\n]{1,80})\*\*)",
+    re.MULTILINE,
+)
+"""A term with its definition (`: …`) below it, or in bold at the start of a paragraph or item."""
 _MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
@@ -70,7 +78,7 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     subject = subject_of(document, source.path)
     chunks = tuple(chunk(document, reading=reading.lines, subject=subject, sentences=lang.sentences))
     called = file_names(source.path, lang)
-    spelled = called if called and not name_of(source.path) else ()  # the note of a day is called by its date
+    spelled = called[1:2] if not name_of(source.path) else ()  # the note of a day is called by its date
     names = "\n".join((source.path.rsplit(".", 1)[0], *spelled, *facts.aliases))
     of_file = [_distinct_stems(name, lang) for name in (*called, *facts.aliases, document.title)]
     return Cut(
@@ -87,8 +95,13 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
 
 
 def _subjects(piece: Chunk, of_file: Sequence[tuple[str, ...]], lang: Language) -> Subjects:
-    """The stems of the names of a chunk's file, and of each of its headings, alone and with those above it."""
+    """The stems of what a chunk is about.
+
+    They are the names of its file, each of its headings, alone and with those above it, and the terms that it defines.
+    """
     named = dict.fromkeys(of_file)
+    terms = (match["term"] or match["label"] for match in _TERM.finditer(piece.reading))
+    named |= dict.fromkeys(_distinct_stems(term, lang) for term in islice(terms, _MOST_SECTIONS))
     for section in piece.sections[:_MOST_SECTIONS]:
         for first in range(len(section)):
             named[_distinct_stems("\n".join(section[first:]), lang)] = None

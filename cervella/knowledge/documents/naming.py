@@ -38,11 +38,12 @@ def name_of(path: str) -> str:
 
 
 def file_names(path: str, lang: Language) -> tuple[str, ...]:
-    """What a file is called, in words: its name, and the date in it as the language writes it.
+    """What a file is called: its name in words, and the date in it, in figures and in words with its year and without.
 
     >>> from cervella.text.language import language
     >>> file_names("diario/2026-01-12.md", language("it")), file_names("nuova-caparra.md", language("it"))
-    (('12 gennaio 2026',), ('nuova caparra',))
+    (('2026-01-12', '12 gennaio 2026', '12 gennaio'), ('nuova caparra',))
     """
-    date = lang.find_date(path.rpartition("/")[2])
-    return tuple(filter(None, (name_of(path), lang.format_date(date) if date else "")))
+    date = lang.find_date(path.rpartition("/")[2]) or ""
+    spelled = lang.format_date(date) if date else ""
+    return tuple(filter(None, (name_of(path), date, spelled, spelled.replace(date[:4], "").strip(" ,"))))

@@ -25,8 +25,8 @@ SCHEMA_VERSION = 4
 FILE_NAME = "manifest.sqlite"
 
 # A file's text is stored once; a chunk is a range of its lines. `reading` is what is read in them, NULL if that is the
-# text; a chunk is a range of its characters. `about` has tags, aliases, meta, links and points as JSON. `stems` lists the stems
-# of each chunk, one per line, each followed by the stems of its subjects after tabs.
+# text; a chunk is a range of its characters. `about` has tags, aliases, meta, links and points as
+# JSON. `stems` lists the stems of each chunk, one per line, each followed by the stems of its subjects after tabs.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -232,7 +232,8 @@ class Manifest:
         """Store a file and its chunks, replacing an earlier version of the file.
 
         `text` is the file's text with secrets masked; `reading` what is read in each of its lines, or None if that is
-        the same. `stems` has one list per chunk, `subjects` one list of lists, or is empty. `embedded` are the ids of chunks whose vector is already stored.
+        the same. `stems` has one list per chunk, `subjects` one list of lists, or is empty. `embedded` are the ids of
+        chunks whose vector is already stored.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)
