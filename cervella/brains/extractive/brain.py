@@ -24,6 +24,8 @@ _MOST_EXCERPTS, _MOST_SOURCES = 12, 4
 """Maximum excerpts of an answer, and maximum passages that they come from."""
 _CONSIDERED = 150
 """Maximum number of best excerpts that are compared in the selection."""
+_WHOLE = 0.9
+"""An excerpt with its subjects has all that is asked if they contain this share of the question."""
 _SURE, _KEPT, _PAST = 0.65, 0.6, 0.5
 """An answer is sure if the match of the best excerpt is at least `_SURE`. Then another excerpt is only quoted if its
 match is at least `_KEPT` times the best match; for an outdated source, `_KEPT` times `_PAST` is enough."""
@@ -142,8 +144,7 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     question is about the past or there is no current source.
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
-    if any(fit.held and fit.weight == 1.0 for fit in fits):
-        fits = [fit for fit in fits if fit.weight == 1.0]
+    fits = _without_pointers(fits)
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
@@ -156,6 +157,19 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.excerpt.outdated else 1)], _WORDS_SURE
 
 
+def _without_pointers(fits: list[Fit]) -> list[Fit]:
+    """The fits without those that only point to another one.
+
+    An excerpt with mostly links is left out if another one has all of the question that it has.
+    """
+    says = {fit.held for fit in fits if fit.held and not fit.points}
+    if not says:
+        return fits
+    return [
+        fit for fit in fits if not fit.points or (fit.points == "links" and not any(fit.held <= held for held in says))
+    ]
+
+
 def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], bool]:
     """The fits without those that are about something else than the best one, and whether the question names it.
 
@@ -165,13 +179,15 @@ def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], boo
     """
     if not fits:
         return fits, False
-    complete = {id(fit): round(question.coverage(dict.fromkeys(fit.held, 1.0)) * fit.weight, 2) for fit in fits}
+    complete = {id(fit): round(question.coverage(dict.fromkeys(fit.held, 1.0)), 2) for fit in fits}
     first = max(fits, key=lambda fit: (complete[id(fit)], bool(fit.named), fit.score))
     if not first.named and first.match < _SURE:
         return fits, False
 
+    whole = complete[id(first)] >= _WHOLE
+
     def elsewhere(fit: Fit) -> bool:
-        if not first.named <= fit.named and fit.held <= first.above:
+        if whole and not first.named <= fit.named and fit.held <= first.above:
             return True  # mentions the subject, or not even that
         if not fit.held < first.held:
             return False

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
+from typing import Literal
 
 from cervella.brains.extractive.quotes import Excerpt
 from cervella.knowledge.documents.linking import link_texts
@@ -34,9 +35,9 @@ _SELF_EXCERPTS = 5
 _MOST_LINKS = 200
 """Maximum links of a passage that are read."""
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
-_ECHO, _POINTS, _MOSTLY = 0.25, 0.5, 0.5
-"""Factors for an excerpt that has no word besides those of the question, and for one that mostly names headings of its
-passage, or notes that it links to; and the share of its stems from which on it mostly does."""
+_TITLES, _MOSTLY = 0.25, 0.5
+"""Factor for an excerpt that only has words of the question or titles; and the share of an excerpt's stems from which
+on it mostly consists of titles or links."""
 
 
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
@@ -61,8 +62,12 @@ class Fit:
     named: frozenset[str]
     """Those in a subject that the question names with all of its words."""
     words: int
-    weight: float
-    """Below 1 for an excerpt that at most names the place where something is said, see `Question`."""
+    points: Literal["", "titles", "links"]
+    """Whether the excerpt only points to what is said elsewhere.
+
+    `titles`: it has no word besides those of the question, or mostly names headings of its passage; `links`: it mostly
+    names notes that it links to.
+    """
 
 
 @lru_cache(maxsize=16)
@@ -183,8 +188,8 @@ class Question:
             heading = _folded(excerpt.headings[-1]) if excerpt.headings else ""
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
-            pointing = self._pointing(number)
-            match *= pointing
+            points = self._points(number)
+            match *= _TITLES if points == "titles" else 1.0
             if number in identity:
                 match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(excerpt):
@@ -197,20 +202,20 @@ class Question:
             says = bool(self._held(self._stems[number]))
             held = frozenset(own).union(above, self._held(self._stems[number]))
             words = len(excerpt.text.split())
-            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words, pointing))
+            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words, points))
         return fits
 
-    def _pointing(self, number: int) -> float:
-        """A factor below 1 for an excerpt that says nothing by itself, and at most names the place where it is said."""
+    def _points(self, number: int) -> Literal["", "titles", "links"]:
+        """The field `Fit.points` of the excerpt with this number."""
         excerpt, stems = self.excerpts[number], self._stems[number]
         if stems <= self._asked and not any(map(str.isdigit, excerpt.text)):
-            return _ECHO
+            return "titles"
         titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]
-        titled = frozenset().union(*titles)
-        if len(titles) > 1 and len(titled) >= _MOSTLY * len(stems):
-            return _POINTS
-        linked = frozenset().union(*(link for text, link in self._links[excerpt.mark] if text in excerpt.text))
-        return _POINTS if linked and len(linked & stems) >= _MOSTLY * len(stems) else 1.0
+        if len(titles) > 1 and len(frozenset().union(*titles)) >= _MOSTLY * len(stems):
+            return "titles"
+        links = (link for text, link in self._links[excerpt.mark] if text in excerpt.text)
+        linked = frozenset[str]().union(*links) & stems
+        return "links" if linked and len(linked) >= _MOSTLY * len(stems) else ""
 
     def _identity(self) -> range:
         """The places of the excerpts that say who the persona is; empty if the question does not ask this.

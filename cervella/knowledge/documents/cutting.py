@@ -97,13 +97,14 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
 def _subjects(piece: Chunk, of_file: Sequence[tuple[str, ...]], lang: Language) -> Subjects:
     """The stems of what a chunk is about.
 
-    They are the names of its file, each of its headings, alone and with those above it, and the terms that it defines.
+    They are the names of its file, its headings, each alone, with the one and with all above it, and the terms that it
+    defines.
     """
     named = dict.fromkeys(of_file)
     terms = (match["term"] or match["label"] for match in _TERM.finditer(piece.reading))
     named |= dict.fromkeys(_distinct_stems(term, lang) for term in islice(terms, _MOST_SECTIONS))
     for section in piece.sections[:_MOST_SECTIONS]:
-        for first in range(len(section)):
+        for first in {len(section) - 1, max(len(section) - 2, 0), 0}:
             named[_distinct_stems("\n".join(section[first:]), lang)] = None
     return tuple(subject for subject in named if subject)
 

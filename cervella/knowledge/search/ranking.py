@@ -31,9 +31,12 @@ Values from 4 to 8 gave the best results on both test sets.
 """
 _WORDS_ALONE = 20.0
 """The same maximum for an index without vectors. It is larger, so that role, status and date of a file count less."""
-_SUBJECT = 0.3
-"""The highest score that a chunk can get because a heading or a name of it says what the query asks, as a share of
-`_WORDS`."""
+_SUBJECT = 0.5
+"""The subject's share from which on it counts in place of the share of the query's stems, if it is higher.
+
+It does not add to the score of the text: a note that is called like the query does not lead over a newer one whose text
+has the query's words.
+"""
 _MIN_NGRAMS = 1 / 3
 """A chunk without any of the query's stems is a result only if it has at least this share of the query's n-grams.
 
@@ -181,10 +184,12 @@ def by_words(
     `subject` has the subject's share of each chunk, see `LexicalIndex.subject_shares`. `vectors` is the share of chunks
     that have a vector, 0 to 1: the fewer have one, the more a word counts.
     """
+    import numpy as np
+
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
     whole = loaded.words.stem_shares(stems)
     ngrams, overlap = loaded.words.ngram_shares(stems)
-    score = weight * (whole + ngrams + _SUBJECT * subject)
+    score = weight * (np.maximum(whole, np.where(subject >= _SUBJECT, subject, 0.0)) + ngrams)
     return score, (whole > 0) | (overlap >= _MIN_NGRAMS) | (subject > 0)
 
 
