@@ -187,12 +187,12 @@ def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], boo
     whole = complete[id(first)] >= _WHOLE
 
     def elsewhere(fit: Fit) -> bool:
-        if whole and not first.named <= fit.named and fit.held <= first.above:
+        one, other = fit.excerpt, first.excerpt
+        same_file = one.passage.path == other.passage.path
+        if not first.named <= fit.named and fit.held <= first.above and (whole or (same_file and not fit.says)):
             return True  # mentions the subject, or not even that
         if not fit.held < first.held:
             return False
-        one, other = fit.excerpt, first.excerpt
-        same_file = one.passage.path == other.passage.path
         under_another = not first.named <= fit.held and (same_file or not first.named.isdisjoint(fit.above))
         same_list = one.kind == other.kind == "item" and one.headings == other.headings and one.above == other.above
         return under_another or (same_list and same_file)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 _LINK = re.compile(
     r"!?\[\[(?P<note>[^\[\]|\n]{1,300})(?:\|(?P<alias>[^\[\]\n]{1,300}))?\]\]"
-    r"|!?\[(?P<text>[^\[\]\n]{0,300})\]\((?P<path><[^<>\n]{1,500}>|[^()\s]{1,500})[^()\n]{0,100}\)"
+    r"|!?\[(?P<text>[^\[\]\n]{0,300})\]\((?P<path><[^<>\n]{1,500}>|[^()\s]{1,500})(?:[ \t][^()\n]{0,100})?\)"
 )
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 """Begins the target of a link that is no file of the folder: an address, or a place in the same file."""
