@@ -33,8 +33,9 @@ _NEAREST = 6
 class Line(ReadText):
     """A sentence, a table row, a heading or a line of a fence in a passage.
 
-    `under` are the texts above it: the heading, with those that lead to it. `before` is the line before it in the same
-    paragraph or fence; a row has none. `date` is the document's, and is given for the lead only.
+    `under` are the texts above it: the heading, with those that lead to it, and the list items that contain it.
+    `before` is the line before it in the same paragraph or fence; a row has none. `date` is the document's, and is
+    given for the lead only.
     """
 
     def __init__(
@@ -227,6 +228,7 @@ def source_of(passage: Passage, lang: Language) -> Source:
 
 def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
     above = ReadText(f"{passage.lead} {passage.heading}", lang)
+    items: dict[tuple[int, int], ReadText] = {}
     split = ReadText(passage.lead.splitlines()[-1], lang) if "|" in passage.lead else None  # a split table's header
     header: ReadText | None = split
     before: Line | None = None
@@ -238,7 +240,9 @@ def _lines(passage: Passage, lang: Language) -> Iterator[Line]:
             header = header if part.block == block or split else line
             line.header = header
         else:
-            line = Line(text, part.kind, lang, under=(above,), before=neighbour)
+            for span in part.above:
+                items.setdefault(span, ReadText(passage.reading[slice(*span)], lang))
+            line = Line(text, part.kind, lang, under=(above, *map(items.__getitem__, part.above)), before=neighbour)
         if part.kind == "heading":
             above = line
         yield line

@@ -13,9 +13,16 @@ from cervella.text.markdown import fence_of, is_ruled
 _BLANK = re.compile(r"^\W*$")
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+")
+_UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})[ \t]*$")
+_DEFINITION = re.compile(r"^ {0,3}:[ \t]+(?=\S)")
 _QUOTE_SIGNS = re.compile(r"^\s*(?:>\s?)+")
 _BOX_EDGE = re.compile(r"^[\s|│┃║+*]+|[\s|│┃║+*]+$")
 _BOX = re.compile(r"[│┃║┌┐└┘├┤═─╔╗╚╝]|^\s*[|+].*[|+]\s*$")
+_TAB = 4
+_DEEPEST = 12
+"""Maximum levels of a list whose items are the `above` of an item. Deeper items count as one level."""
+_LONGEST_TERM = 200
+"""Maximum characters of a paragraph that a definition (`: …`) below it explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,11 @@ class Quotable:
     """`sentence`, `row` (of a table), `line` (of a code fence, or of a box drawn with characters) or `heading`."""
     block: int
     """The number of the paragraph, list item, table or fence that contains it. Parts of one block have one number."""
+    above: tuple[tuple[int, int], ...] = ()
+    """The first lines of the list items that contain it, outermost first, as `text[start:end]`.
+
+    For a definition (`: …`) it is the term. An item does not contain itself.
+    """
 
 
 @lru_cache(maxsize=512)
@@ -49,14 +61,31 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
     block = position = 0
     paragraph: tuple[int, int] | None = None
     in_table = False
+    outline = _Outline()
     for line in text.split("\n"):
         start, end = position, position + len(line)
         position = end + 1
         signs = fence_of(line)
         blank, row = _BLANK.match(line), _is_row(line)
-        structural = fence or signs or blank or row or _HEADING.match(line) or _ITEM.match(line)
+        defines = None if fence or signs else _DEFINITION.match(line)
+        defines = defines if defines and (outline.term or (paragraph and _may_be_term(paragraph))) else None
+        structural = fence or signs or blank or row or defines or _HEADING.match(line) or _ITEM.match(line)
+        if paragraph and structural and _UNDERLINE.match(line) and _is_title(text[slice(*paragraph)], line):
+            outline.leave()
+            yield Quotable(paragraph[0], paragraph[0] + len(text[slice(*paragraph)].rstrip()), "heading", block)
+            paragraph = None
+            continue
         if paragraph and structural:
-            yield from _sentences(text, paragraph, lang, block)
+            term = None
+            if defines and outline.term and (cut := text.rfind("\n", *paragraph)) > 0 and text[cut + 1] not in " \t":
+                paragraph, term = (paragraph[0], cut), (cut + 1, paragraph[1])  # the next term, without a blank line
+            yield from _sentences(text, paragraph, lang, block, outline.above)
+            if term:
+                block += 1
+                yield from _sentences(text, term, lang, block, ())
+                outline.term = term
+            elif not outline.above:
+                outline.term = paragraph if _may_be_term(paragraph) else None
             paragraph = None
         table_row = row and not fence and not signs
         if structural and not (table_row and in_table) and not (fence and not signs):
@@ -74,17 +103,83 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
             if not is_ruled(line):
                 yield _trimmed(text, start, end, "row" if line.lstrip().startswith("|") else "line", block)
         elif match := _HEADING.match(line):
+            outline.leave()
             yield Quotable(start + match.end(), start + len(line.rstrip(" #")), "heading", block)
+        elif defines:
+            outline.define()
+            paragraph = (start + defines.end(), end)
         elif match := _ITEM.match(line):
             paragraph = (start + match.end(), end)
+            outline.enter(_width(line[: match.end()]), paragraph)
         elif paragraph:
             paragraph = (paragraph[0], end)
         else:
             block += 1
             quote = _QUOTE_SIGNS.match(line)
             paragraph = (start + (quote.end() if quote else 0), end)
+            outline.text(_width(line))
     if paragraph:
-        yield from _sentences(text, paragraph, lang, block)
+        yield from _sentences(text, paragraph, lang, block, outline.above)
+
+
+class _Outline:
+    """The list items, or the term of a definition, above the line that is read."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[int, tuple[int, int]]] = []  # the column of each open item's marker, and its text
+        self.above: tuple[tuple[int, int], ...] = ()
+        self.term: tuple[int, int] | None = None
+        """The last paragraph, if a definition may follow it."""
+
+    def leave(self) -> None:
+        """A heading or unindented text ends all lists and definitions."""
+        self._items.clear()
+        self.above, self.term = (), None
+
+    def enter(self, column: int, item: tuple[int, int]) -> None:
+        """An item begins whose marker stands in a column, counted from 0."""
+        while self._items and (self._items[-1][0] >= column or len(self._items) > _DEEPEST):
+            self._items.pop()
+        self.above, self.term = tuple(span for _, span in self._items), None
+        self._items.append((column, item))
+
+    def text(self, column: int) -> None:
+        """A paragraph begins after a blank line: it belongs to the items that it is indented under."""
+        while self._items and self._items[-1][0] >= column:
+            self._items.pop()
+        self.above, self.term = tuple(span for _, span in self._items), None
+
+    def define(self) -> None:
+        """A definition of the term begins."""
+        self._items.clear()
+        self.above = (self.term,) if self.term else ()
+
+
+def _is_title(paragraph: str, underline: str) -> bool:
+    """Whether a line of `=` or `-` makes the paragraph above it a heading.
+
+    Dashes below a sentence were more likely meant as a rule.
+    """
+    if "\n" in paragraph or len(paragraph) > _LONGEST_TERM:
+        return False
+    return "=" in underline or not paragraph.rstrip().endswith((".", ":", ";", "!", ",", "**"))
+
+
+def _width(line: str) -> int:
+    """The column of the first character of a line that is no space, tab or `>`, counted from 0."""
+    column = 0
+    for character in line:
+        if character == "\t":
+            column += _TAB - column % _TAB
+        elif character in " >":
+            column += 1
+        else:
+            break
+    return column
+
+
+def _may_be_term(paragraph: tuple[int, int]) -> bool:
+    return paragraph[1] - paragraph[0] <= _LONGEST_TERM
 
 
 def _is_row(line: str) -> bool:
@@ -102,7 +197,9 @@ def _trimmed(text: str, start: int, end: int, kind: str, block: int) -> Quotable
     return Quotable(start + offset, start + offset + len(inner), kind, block)
 
 
-def _sentences(text: str, span: tuple[int, int], lang: Language, block: int) -> Iterator[Quotable]:
+def _sentences(
+    text: str, span: tuple[int, int], lang: Language, block: int, above: tuple[tuple[int, int], ...]
+) -> Iterator[Quotable]:
     start, end = span
     for first, last in lang.sentences(text[start:end]):
-        yield Quotable(start + first, start + last, "sentence", block)
+        yield Quotable(start + first, start + last, "sentence", block, above)

@@ -25,6 +25,8 @@ _MOST_EXCERPTS, _MOST_SOURCES = 12, 4
 """Maximum excerpts of an answer, and maximum passages that they come from."""
 _CONSIDERED = 150
 """Maximum number of best excerpts that are compared in the selection."""
+_WHOLE = 0.9
+"""An excerpt with its subjects has all that is asked if they contain this share of the question."""
 _SURE, _KEPT, _PAST = 0.65, 0.6, 0.5
 """An answer is sure if the match of the best excerpt is at least `_SURE`. Then another excerpt is only quoted if its
 match is at least `_KEPT` times the best match; for an outdated source, `_KEPT` times `_PAST` is enough."""
@@ -148,14 +150,61 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     question is about the past or there is no current source.
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
+    fits = _without_pointers(fits)
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
+    fits, named = _of_the_subject(question, fits)
     # The threshold only depends on outdated sources if there are no others.
+    current = _best(fit for fit in fits if not fit.excerpt.outdated)
     best = current if current >= 0 else _best(fits)
-    if best < _SURE:
+    if best < _SURE and not named:
         return fits, _WORDS
     return [fit for fit in fits if fit.match >= best * _KEPT * (_PAST if fit.excerpt.outdated else 1)], _WORDS_SURE
+
+
+def _without_pointers(fits: list[Fit]) -> list[Fit]:
+    """The fits without those that only point to another one.
+
+    An excerpt with mostly links is left out if another one has all of the question that it has.
+    """
+    says = {fit.held for fit in fits if fit.held and not fit.points}
+    if not says:
+        return fits
+    return [
+        fit for fit in fits if not fit.points or (fit.points == "links" and not any(fit.held <= held for held in says))
+    ]
+
+
+def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], bool]:
+    """The fits without those that are about something else than the best one, and whether the question names it.
+
+    If the question names the heading above the best excerpt, a line that only mentions it elsewhere is left out, and so
+    is one under another heading, such as the price of another room, and another item of the same list, if none of
+    these contains more of the question.
+    """
+    if not fits:
+        return fits, False
+    complete = {id(fit): round(question.coverage(dict.fromkeys(fit.held, 1.0)), 2) for fit in fits}
+    first = max(fits, key=lambda fit: (complete[id(fit)], bool(fit.named), fit.score))
+    if not first.named and first.match < _SURE:
+        return fits, False
+
+    whole = complete[id(first)] >= _WHOLE
+
+    def elsewhere(fit: Fit) -> bool:
+        one, other = fit.excerpt, first.excerpt
+        same_file = one.passage.path == other.passage.path
+        if not first.named <= fit.named and fit.held <= first.above and (whole or (same_file and not fit.says)):
+            return True  # mentions the subject, or not even that
+        if not fit.held < first.held:
+            return False
+        under_another = not first.named <= fit.held and (same_file or not first.named.isdisjoint(fit.above))
+        same_list = one.kind == other.kind == "item" and one.headings == other.headings and one.above == other.above
+        return under_another or (same_list and same_file)
+
+    kept = [fit for fit in fits if fit is first or not elsewhere(fit)]
+    return kept, bool(first.named) and complete[id(first)] >= _SURE
 
 
 def _best(fits: Iterable[Fit]) -> float:
@@ -233,14 +282,12 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
         announced = places.get((excerpt.mark, excerpt.intro))
         if announced is not None and fits[announced].words <= 20:
             wanted[announced] = None
-        if excerpt.kind != "sentence":
-            continue
-        if excerpt.announces:
-            announces = [
-                other for other in fits if (other.excerpt.mark, other.excerpt.intro) == (excerpt.mark, excerpt.start)
-            ]
+        if excerpt.announces or excerpt.opens:
+            announces = [other for other in fits if _belongs(other.excerpt, excerpt)]
             best = sorted(announces, key=lambda other: -other.match)[:_ANNOUNCED]
             wanted.update(dict.fromkeys(places[other.excerpt.mark, other.excerpt.start] for other in best))
+        if excerpt.kind != "sentence":
+            continue
         paragraph = (excerpt.mark, excerpt.group)
         cut_short = number == 0 or fit.words <= 8 or excerpt.text.endswith("?")
         if cut_short and after and (after.excerpt.mark, after.excerpt.group) == paragraph and after.words <= 30:
@@ -251,9 +298,21 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
     return [fits[place] for place in wanted if "](" not in fits[place].excerpt.text and fits[place] not in chosen]
 
 
+def _belongs(excerpt: Excerpt, other: Excerpt) -> bool:
+    """Whether an excerpt is an item or row that another one announces or contains, or a definition of it."""
+    above = {excerpt.intro, *(start for start, _ in excerpt.above)}
+    return excerpt.mark == other.mark and other.start in above
+
+
 def _without_dangling(chosen: Sequence[Fit]) -> list[Fit]:
     """The chosen excerpts without announcements, such as «Ecco il conto:» ("Here is the bill:"), that nothing
-    follows."""
+    follows, and without list items that are shown above an item inside them."""
     announced = {(fit.excerpt.mark, fit.excerpt.intro) for fit in chosen}
-    kept = [fit for fit in chosen if not fit.excerpt.announces or (fit.excerpt.mark, fit.excerpt.start) in announced]
+    shown = {(fit.excerpt.mark, start) for fit in chosen for start, _ in fit.excerpt.above}
+    kept = [
+        fit
+        for fit in chosen
+        if (place := (fit.excerpt.mark, fit.excerpt.start)) not in shown
+        and (not fit.excerpt.announces or place in announced)
+    ]
     return kept or list(chosen)

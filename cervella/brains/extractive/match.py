@@ -7,16 +7,20 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import islice
+from typing import Literal
 
 from cervella.brains.extractive.quotes import Excerpt
+from cervella.knowledge.documents.linking import link_texts
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
 from cervella.text.terms import Wanted, asked_terms, terms
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
-"""Weights of a stem of the question that occurs in the headings above an excerpt, in the same paragraph, or in the
-table's header. In the excerpt itself its weight is 1."""
+"""Weights of a stem of the question that occurs in the subjects of an excerpt, in the same paragraph, or in the table's
+header. In the excerpt itself its weight is 1; but an example in a fence repeats the name of what it shows, so there
+a stem of the subject has no higher weight than in the subject."""
 _RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
 _CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
 _SHOWS = {
@@ -30,7 +34,12 @@ _SHOWS = {
 """Patterns by which an excerpt is recognised that contains a certain kind of answer, such as an amount, a name or a
 time. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
+_MOST_LINKS = 200
+"""Maximum links of a passage that are read."""
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
+_TITLES, _MOSTLY = 0.25, 0.5
+"""Factor for an excerpt that only has words of the question or titles; and the share of an excerpt's stems from which
+on it mostly consists of titles or links."""
 
 
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
@@ -49,7 +58,19 @@ class Fit:
     table's header."""
     says: bool
     """Whether the excerpt itself contains a term of the question."""
+    held: frozenset[str]
+    """The question's terms in the excerpt and in its subjects."""
+    above: frozenset[str]
+    """Those in its subjects."""
+    named: frozenset[str]
+    """Those in a subject that the question names with all of its words."""
     words: int
+    points: Literal["", "titles", "links"]
+    """Whether the excerpt only points to what is said elsewhere.
+
+    `titles`: it has no word besides those of the question, or mostly names headings of its passage; `links`: it mostly
+    names notes that it links to.
+    """
 
 
 @lru_cache(maxsize=16)
@@ -85,10 +106,13 @@ class Question:
         first_of_equals = {excerpt.text: excerpt for excerpt in reversed(kept)}
         found = self.excerpts = list(reversed(first_of_equals.values()))
         self._stems = [frozenset(terms(excerpt.text, lang)) for excerpt in found]
-        above = {text for excerpt in found for text in (excerpt.context, excerpt.header)}
+        above = {text for excerpt in found for text in (*excerpt.subjects, excerpt.header)}
         cached = {text: frozenset(terms(text, lang)) for text in above}
-        self._contexts = [cached[excerpt.context] | cached[excerpt.header] for excerpt in found]
+        self._subjects = [tuple(cached[text] for text in excerpt.subjects) for excerpt in found]
         self._headers = [cached[excerpt.header] for excerpt in found]
+        self._contexts = [
+            header.union(*subjects) for header, subjects in zip(self._headers, self._subjects, strict=True)
+        ]
         frequency = Counter(stem for stems in self._stems for stem in stems)
         known = frozenset(frequency).union(*self._contexts)
         related = {term: _related(one, known) for term, one in wanted.items()}
@@ -100,6 +124,17 @@ class Question:
             stem: math.log(1 + len(found) / (0.5 + max(frequency[other] for other in others)))
             * (_LIGHT if stem in light else 1.0)
             for stem, others in self._related.items()
+        }
+        self._asked = frozenset(other for others in self._related.values() for other in others)
+        self._in_subject = cache(lambda subject: self._held(subject, _CONTEXT))
+        self._titles: dict[str, set[frozenset[str]]] = {}
+        for excerpt in found:
+            own = self._titles.setdefault(excerpt.mark, set())
+            own.update(cached[title] for title in excerpt.headings[-1:])
+        passages = {excerpt.mark: excerpt.passage for excerpt in found}
+        self._links = {
+            mark: [(text, frozenset(lang.stems(text))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
+            for mark, passage in passages.items()
         }
         self.fits = self._fits()
 
@@ -146,12 +181,19 @@ class Question:
         fits = []
         for number, excerpt in enumerate(self.excerpts):
             own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
-            above = {s: w for s, w in self._held(self._contexts[number]).items() if s not in own}
+            subjects = self._subjects[number]
+            in_subjects = frozenset[str]().union(*map(self._in_subject, subjects))
+            named = frozenset[str]().union(*(self._in_subject(one) for one in subjects if one <= self._asked))
+            if excerpt.kind == "line":
+                own = {s: w for s, w in own.items() if s not in named}
+            above = {s: w for s, w in self._held(self._contexts[number], _CONTEXT).items() if s not in own}
             beside = {s: w for s, w in groups[excerpt.mark, excerpt.group].items() if s not in own and s not in above}
-            match = self.coverage(own) + _CONTEXT * self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
-            heading = _folded(excerpt.section.rsplit("\n", 1)[-1])
+            match = self.coverage(own) + self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
+            heading = _folded(excerpt.headings[-1]) if excerpt.headings else ""
             if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
                 match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
+            points = self._points(number)
+            match *= _TITLES if points == "titles" else 1.0
             if number in identity:
                 match = max(match, _SELF)
             if "metadata" in self.asks and self._is_header(excerpt):
@@ -162,8 +204,22 @@ class Question:
                 newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             says = bool(self._held(self._stems[number]))
-            fits.append(Fit(excerpt, match, score, own, says, len(excerpt.text.split())))
+            held = frozenset(own).union(above, self._held(self._stems[number]))
+            words = len(excerpt.text.split())
+            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words, points))
         return fits
+
+    def _points(self, number: int) -> Literal["", "titles", "links"]:
+        """The field `Fit.points` of the excerpt with this number."""
+        excerpt, stems = self.excerpts[number], self._stems[number]
+        if stems <= self._asked and not any(map(str.isdigit, excerpt.text)):
+            return "titles"
+        titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]
+        if len(titles) > 1 and len(frozenset().union(*titles)) >= _MOSTLY * len(stems):
+            return "titles"
+        links = (link for text, link in self._links[excerpt.mark] if text in excerpt.text)
+        linked = frozenset[str]().union(*links) & stems
+        return "links" if linked and len(linked) >= _MOSTLY * len(stems) else ""
 
     def _identity(self) -> range:
         """The places of the excerpts that say who the persona is; empty if the question does not ask this.

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from cervella.claims.citations import claims_of
 from cervella.claims.grounding import supports
+from cervella.knowledge.documents.naming import file_names
 from cervella.prompt.layout import defuse_marks, find_marks
 from cervella.text.language import Language
 from cervella.text.markdown import cells, fence_for, is_fence, is_ruled
@@ -23,6 +24,11 @@ _LONGEST_EXCERPT = 400
 _WHOLE_BOX = 10
 """Maximum lines of a code fence, or of a box drawn with line characters, that is quoted whole. Of a longer one, only a
 part is quoted."""
+
+_TITLE = 6
+"""Maximum words of a list item that is only a title of the items inside it."""
+_LONGEST_ABOVE = 120
+"""Maximum characters that are shown of each list item above a quoted one."""
 
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
 _LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
@@ -47,12 +53,16 @@ class Excerpt:
     """`sentence`, `item` (of a list), `row` (of a table), `line` (of a fence or a box)."""
     group: int
     """Sentences of one paragraph, items of one list, rows of one table and lines of one fence share a number."""
-    section: str
-    """The headings above the excerpt, one per line."""
+    headings: tuple[str, ...]
+    """The name of the file, then the headings above the excerpt, outermost first."""
     header: str
     """For a row, the header of its table; else empty."""
     intro: int
     """Where the sentence that announces the excerpt (`…:`) starts in the passage's text; -1 if there is none."""
+    above: tuple[tuple[int, int], ...] = ()
+    """The list items that contain it, or the term that it defines, as in `Quotable`."""
+    opens: bool = False
+    """Whether it is a list item that contains other items, or a term with a definition."""
 
     @property
     def text(self) -> str:
@@ -65,14 +75,20 @@ class Excerpt:
 
     @property
     def announces(self) -> bool:
-        """Whether the excerpt ends with a colon, apart from marks of emphasis: what follows belongs to it."""
-        return self.text.rstrip("*_ ").endswith(":")
+        """Whether what follows belongs to it: it ends with a colon, or is a title of the items below it."""
+        text = self.text.rstrip("*_ ")
+        titles = self.opens and len(text.split()) <= _TITLE and not any(map(str.isdigit, text)) and ":" not in text
+        return titles or text.endswith(":")
 
     @property
-    def context(self) -> str:
-        """The headings above the excerpt, then the sentence that announces it, if there is one."""
-        announced = self.passage.reading[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
-        return f"{self.section}\n{announced}"
+    def subjects(self) -> tuple[str, ...]:
+        """The texts above the excerpt that say what it is about.
+
+        They are its headings, the sentence that announces it, and the list items or the term above it.
+        """
+        reading = self.passage.reading
+        announced = reading[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
+        return (*self.headings, announced, *(reading[start:end] for start, end in self.above))
 
 
 def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Excerpt]:
@@ -82,14 +98,17 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
     """
     passage = _bounded(passage)
     text = passage.reading
-    above = f"{passage.lead}\n{passage.heading}"
     found: list[Excerpt] = []
-    section, header, intro, group = above, "", -1, 0
+    path = _HeadingPath(passage, lang)
+    header, intro, group = "", -1, 0
     before: tuple[str, Quotable] | None = None
-    for quotable in quotables(text, lang):
+    parts = quotables(text, lang)
+    parents = frozenset(start for part in parts for start, _ in part.above)
+    for quotable in parts:
         written = text[quotable.start : quotable.end]
         if quotable.kind == "heading":
-            section, intro, before = f"{above}\n{written}", -1, None
+            path.enter(written, _level(text, quotable.start))
+            intro, before = -1, None
         if (
             (quotable.kind == "heading" and not _STATES.search(written))
             or _COMMENT.match(written)
@@ -108,11 +127,49 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
         if same_item and quotable.end - found[-1].start <= _LONGEST_EXCERPT:
             found[-1] = replace(found[-1], end=quotable.end)
             continue
+        place = (mark, passage, rank)
+        opens = quotable.start in parents
         for start, end in _parts(text, quotable, kind):
-            found.append(Excerpt(mark, passage, rank, start, end, kind, group, section, header, intro))
+            found.append(Excerpt(*place, start, end, kind, group, path.titles, header, intro, quotable.above, opens))
         if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
             intro = found[-1].start
     return found
+
+
+class _HeadingPath:
+    """The headings above the part of a passage that is read.
+
+    `Passage.lead` has the path above the start of the passage, but not the levels of its headings. The level of one
+    becomes known when the passage contains it; until then, they count from 1.
+    """
+
+    def __init__(self, passage: Passage, lang: Language) -> None:
+        lead = passage.lead.split("\n", 1)[0]
+        titles = lead.split(" > ") if lead else []
+        if passage.heading and passage.heading not in titles:
+            titles = [passage.heading]
+        self._levels = [(number, title) for number, title in enumerate(titles, 1)]
+        self._names = file_names(passage.path, lang)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self._names, *(title for _, title in self._levels))))
+
+    def enter(self, title: str, level: int) -> None:
+        """A heading begins a section."""
+        known = next((place for place, (_, other) in enumerate(self._levels) if other == title), None)
+        if known is not None:
+            self._levels = [(level - known + place, other) for place, (_, other) in enumerate(self._levels[:known])]
+        else:
+            self._levels = [(above, other) for above, other in self._levels if above < level]
+        self._levels.append((level, title))
+
+
+def _level(text: str, start: int) -> int:
+    """The level of the heading whose text starts there, 1 to 6."""
+    line = text[text.rfind("\n", 0, start) + 1 : start]
+    underline = text[start : start + 600].partition("\n")[2]
+    return line.count("#") or (1 if underline.lstrip().startswith("=") else 2)
 
 
 def _bounded(passage: Passage) -> Passage:
@@ -229,12 +286,24 @@ def _is_supported(block: str, first: Excerpt, lang: Language) -> bool:
 
 
 def _prose(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
-    return " ".join(_quoted(run) for run in _runs(chosen, group))
+    return " ".join(_under(run) + _quoted(run) for run in _runs(chosen, group))
 
 
 def _list(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
-    runs = [_quoted(run).rstrip(".") for run in _runs(chosen, group)]
+    runs = [_under(run) + _quoted(run).rstrip(".") for run in _runs(chosen, group)]
     return "\n".join(f"- {run}" for run in runs) if len(runs) > 1 else f"{runs[0]}."
+
+
+def _under(run: Sequence[Excerpt]) -> str:
+    """The list items, or the term, above a run, each as a quotation: `«Kitchen» › «evening» › `."""
+    reading = run[0].passage.reading
+    texts = (_shortened(reading[start:end]) for start, end in run[0].above)
+    return "".join(f"{_in_quotation_marks(text)} › " for text in texts if any(map(str.isalnum, text)))
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_ABOVE else text[:_LONGEST_ABOVE].rsplit(" ", 1)[0]
 
 
 def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Excerpt]]:
@@ -243,7 +312,12 @@ def _runs(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> list[list[Exce
     runs: list[list[Excerpt]] = []
     for excerpt in chosen:
         last = runs[-1][-1] if runs else None
-        if last and places.get(excerpt.start, -9) == places.get(last.start, -9) + 1 and _one_line(last, excerpt):
+        if (
+            last
+            and last.above == excerpt.above
+            and places.get(excerpt.start, -9) == places.get(last.start, -9) + 1
+            and _one_line(last, excerpt)
+        ):
             runs[-1].append(excerpt)
         else:
             runs.append([excerpt])
@@ -265,11 +339,14 @@ def _quoted(run: Sequence[Excerpt]) -> str:
     if run[0].kind in ("row", "line"):
         text = _EDGES.sub("", text).strip()
     text = text[:-1] if text.endswith((".", ";", ",")) and not text.endswith("..") else text
-    opening, closing = ("“", "”") if "«" in text or "»" in text else ("«", "»")
-    if opening == "“":
-        text = text.replace("“", '"').replace("”", '"')
     stop = "" if text.rstrip("*_").endswith(("?", "!", ":", "…")) else "."
-    return f"{opening}{text}{closing} [{run[0].mark}]{stop}"
+    return f"{_in_quotation_marks(text)} [{run[0].mark}]{stop}"
+
+
+def _in_quotation_marks(text: str) -> str:
+    if "«" not in text and "»" not in text:
+        return f"«{text}»"
+    return "“{}”".format(text.replace("“", '"').replace("”", '"'))
 
 
 def _cells(row: str) -> list[str]:

@@ -73,6 +73,11 @@ class Chunk:
     """
     indexed: str
     """The reading as it is indexed, see `indexed_text`."""
+    sections: tuple[tuple[str, ...], ...]
+    """The headings above each part of the text, outermost first; parts under the same headings count once.
+
+    A chunk has several if small sections were joined.
+    """
 
     @property
     def reading_end(self) -> int:
@@ -288,6 +293,7 @@ class _Packer:
             reading_start=first,
             heading=heading,
             lead=lead,
+            sections=tuple(dict.fromkeys(span.headings for span in spans if span.headings)),
             indexed="\n".join(lines) if whole else indexed_text(self._text[first:last]),
         )
 

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, islice
 from queue import SimpleQueue
 from threading import Event
 from typing import TypeAlias
 
 from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk, joined
 from cervella.knowledge.documents.indexed_text import indexed_text
+from cervella.knowledge.documents.linking import links_of
 from cervella.knowledge.documents.markdown import Document
-from cervella.knowledge.documents.naming import subject_of
+from cervella.knowledge.documents.naming import file_names, name_of, subject_of
 from cervella.knowledge.documents.obsidian import is_board
 from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
 from cervella.knowledge.documents.reading import Reading, reading_of
@@ -30,10 +32,19 @@ from cervella.text.language import Language, language
 from cervella.text.terms import terms
 from cervella.types import Redaction
 
+Subjects: TypeAlias = tuple[tuple[str, ...], ...]
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
 _MOST_NAMES = 120  # characters of aliases in the lead of a chunk
 _MOST_ALIASES, _MOST_WORDS = 100, 4_000  # aliases, and characters of path and aliases, indexed with each chunk
+_MOST_SECTIONS, _LONGEST_SUBJECT = 60, 600
+"""Maximum sections and terms of a chunk, and characters of a subject, whose stems are read."""
+_TERM = re.compile(
+    r"^(?:(?P<term>[^\s:#>|*+-][^\n]{0,120})\n(?:[ \t]*\n)? {0,3}:[ \t]+\S"
+    r"|[ \t]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?\*\*(?P<label>[^*\n]{1,80})\*\*)",
+    re.MULTILINE,
+)
+"""A term with its definition (`: …`) below it, or in bold at the start of a paragraph or item."""
 _MUCH = 400_000  # characters from which several processes save more time than their start takes
 
 
@@ -51,6 +62,10 @@ class Cut:
     chunks: tuple[Chunk, ...]
     stems: tuple[list[str], ...]
     """For each chunk, the search terms of its reading, its lead (see `Chunk`), the file's path and its aliases."""
+    subjects: tuple[Subjects, ...]
+    """For each chunk, the stems of each of its subjects: what the file is called, and the headings of the chunk."""
+    points: bool
+    """Whether the file mostly links to others."""
     plain: str | None
     """The reason why the file was split by lines only; None if it was parsed."""
 
@@ -64,6 +79,8 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     document, why = parse(source.text)
     reading = reading_of(document, lang, path=source.path)
     facts = facts_of(source.path, document, lang, roles, reading)
+    links = links_of(document.body)
+    facts = facts if facts.links else replace(facts, links=links.targets)
     subject = subject_of(document, source.path)
     shown = _first_names(facts.aliases)
     # Each column of a board is a passage of its own, so that its title is above its cards.
@@ -77,7 +94,11 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
             sentences=lang.sentences,
         )
     )
-    names = "\n".join((source.path.rsplit(".", 1)[0], *facts.aliases[len(shown) : _MOST_ALIASES]))[:_MOST_WORDS]
+    called = file_names(source.path, lang)
+    spelled = called[1:2] if not name_of(source.path) else ()  # the note of a day is called by its date
+    others = facts.aliases[len(shown) : _MOST_ALIASES]
+    names = "\n".join((source.path.rsplit(".", 1)[0], *spelled, *others))[:_MOST_WORDS]
+    of_file = [_distinct_stems(name, lang) for name in (*called, *facts.aliases[:_MOST_ALIASES], document.title)]
     return Cut(
         text=source.text,
         redactions=source.redactions,
@@ -89,8 +110,30 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
             [*_known_terms(names, lang), *_known_terms(_indexed_lead(piece.lead), lang), *terms(piece.indexed, lang)]
             for piece in chunks
         ),
+        subjects=tuple(_subjects(piece, of_file, lang) for piece in chunks),
+        points=links.mostly,
         plain=why,
     )
+
+
+def _subjects(piece: Chunk, of_file: Sequence[tuple[str, ...]], lang: Language) -> Subjects:
+    """The stems of what a chunk is about.
+
+    They are the names of its file, its headings, each alone, with the one and with all above it, and the terms that it
+    defines.
+    """
+    named = dict.fromkeys(of_file)
+    terms = (match["term"] or match["label"] for match in _TERM.finditer(piece.reading))
+    named |= dict.fromkeys(_distinct_stems(term, lang) for term in islice(terms, _MOST_SECTIONS))
+    for section in piece.sections[:_MOST_SECTIONS]:
+        for first in {len(section) - 1, max(len(section) - 2, 0), 0}:
+            named[_distinct_stems("\n".join(section[first:]), lang)] = None
+    return tuple(subject for subject in named if subject)
+
+
+@lru_cache(maxsize=1_024)  # the chunks of a file share their headings
+def _distinct_stems(text: str, lang: Language) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(lang.stems(text[:_LONGEST_SUBJECT])))
 
 
 def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generator[Cut, None, None]:

@@ -604,7 +604,9 @@ class _Converter:
         kind, number = self._lists[-1] if self._lists else ("ul", 1)
         if self._lists:
             self._lists[-1] = (kind, number + 1)
-        indent = "".join("   " if outer == "ol" else "  " for outer, _ in self._lists[: min(_INDENTED, len(self._lists) - 1)])
+        indent = "".join(
+            "   " if outer == "ol" else "  " for outer, _ in self._lists[: min(_INDENTED, len(self._lists) - 1)]
+        )
         self._fresh = False
         self._out[line].append(f"{indent}{f'{number}.' if kind == 'ol' else '-'} ")
 

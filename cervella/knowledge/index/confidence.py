@@ -6,13 +6,14 @@ questions, and by the best cosine of the index's own headings with chunks of oth
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.text.detection import language_of
-from cervella.text.language import Language
+from cervella.text.language import Language, fold
 from cervella.text.terms import FIGURE, Wanted, asked_terms
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ figures.
 """
 _FEW = 8  # minimum number of headings for a calibration
 _OFFSET, _MISSING = 0.3, 0.5  # confidence by words: offset, and penalty if all words are missing
+_NAMED = 0.35
+"""Least confidence of a question that names a heading or a name, and asks little besides."""
+_ASKS = ("asks_amount", "asks_time", "asks_cause")
+_SAME = 0.5
+"""Share of a subject from which on it counts as what is asked, however far the vectors are."""
 _AS_HEADINGS = 0.75
 """Confidence of a question whose best cosine with a chunk equals the high median of `calibrated`.
 
@@ -59,7 +65,14 @@ def calibrated(
     return (low, high) if high > low else None
 
 
-def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[int, float], places: np.ndarray) -> float:
+def confidence(
+    loaded: Snapshot,
+    query: str,
+    lang: Language,
+    cosines: Mapping[int, float],
+    places: np.ndarray,
+    subject: np.ndarray,
+) -> float:
     """The confidence, 0 to 1, that the chunks at the positions `places` answer the query.
 
     `cosines` maps the positions of the nearest chunks to their cosines. The confidence is computed from the highest of
@@ -67,26 +80,49 @@ def confidence(loaded: Snapshot, query: str, lang: Language, cosines: Mapping[in
 
     While chunks still have no vector, no cosine can say that the answer is in one of them. So if the chunk with the
     best words is one of these, the higher of the two confidences counts, that of words taken from these chunks alone.
+
+    `subject` has the subject's share of every chunk, see `LexicalIndex.subject_shares`: where a heading or a name is
+    what the query asks, the confidence is at least this share, and where the query names one and asks little besides,
+    it is at least `_NAMED`.
     """
     if not len(places):
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
+    same = float(subject[places].max())
+    least = max(same if same >= _SAME else 0.0, _NAMED if _names_subject(loaded, query, lang, places) else 0.0)
     if not cosines or high <= low:
-        return _by_words(loaded, query, lang, places)
+        return max(_by_words(loaded, query, lang, places, same), least)
     near = (max(cosines.values()) - low) / (high - low)
-    sure = min(max(_AS_HEADINGS * near, 0.0), 1.0)
+    sure = min(max(_AS_HEADINGS * near, least), 1.0)
     without = places[~loaded.has_vector[places]]
     if len(without):
         wanted = asked_terms(query, lang, language_of(query, lang))
-        words = loaded.words.stem_shares(wanted) + loaded.words.ngram_shares(wanted)[0]
-        if words[without].max() >= words[places].max():
+        scores = loaded.words.stem_shares(wanted) + loaded.words.ngram_shares(wanted)[0]
+        if scores[without].max() >= scores[places].max():
             sure = max(sure, _by_words(loaded, query, lang, without))
     return sure
 
 
-def _by_words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> float:
+def _by_words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray, same: float = 0.0) -> float:
+    """The confidence by the query's words. `same` is the highest share of a subject that the query asks for."""
     share, missing = _words(loaded, query, lang, places)
-    return min(max(_OFFSET + share - _MISSING * missing, 0.0), 1.0) if share else 0.0
+    return min(max(_OFFSET + max(share, same) - _MISSING * missing, 0.0), 1.0) if share else 0.0
+
+
+def _names_subject(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> bool:
+    """Whether the query names all of a heading or name of a chunk at `places`, and asks little besides.
+
+    At least half of its words must be in that heading. Words that carry little and those that ask for a figure, a date
+    or a reason are not counted.
+    """
+    asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
+    light = frozenset(lang.stems(lang.phrases["light"]))
+    bare = re.sub(asks, " ", fold(query)) if asks else query
+    content = frozenset(lang.stems(bare)) - light
+    if not content:
+        return False
+    named = loaded.words.subjects.named(lang.stems(query), content, len(loaded.ids))
+    return 2 * int(named[places].max()) >= len(content)
 
 
 def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:

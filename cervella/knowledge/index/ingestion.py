@@ -158,17 +158,25 @@ class Ingestion:
             with closing(cut_all(sources, self._language, self._roles)) as cuts:
                 for number, (source, made) in enumerate(zip(sources, cuts, strict=True), start=1):
                     file, chunks = self._rows(source, made)
-                    manifest.replace_file(file, made.text, chunks, made.stems, reading=made.read, embedded=ready)
+                    manifest.replace_file(
+                        file,
+                        made.text,
+                        chunks,
+                        made.stems,
+                        subjects=made.subjects,
+                        reading=made.read,
+                        embedded=ready,
+                    )
                     noted[source.path] = {
                         "redactions": [(one.line, one.kind) for one in made.redactions],
                         "plain": made.plain,
                         "left_out": dict(made.reading.left_out),
                     }
                     self.notify("index", number, len(todo))
-            stems = manifest.stems()
+            stems, subjects = manifest.stems(), manifest.subjects()
             embedder = self._choice.built_with
             with self._builder.storage.translated_errors():
-                lexical = write_lexical(work, stems)
+                lexical = write_lexical(work, stems, subjects)
                 for other in work.glob("lexical-*"):
                     if other.name != lexical:
                         shutil.rmtree(other)
@@ -212,6 +220,7 @@ class Ingestion:
             session=facts.session,
             supersedes=facts.supersedes,
             superseded_by=facts.superseded_by,
+            points=made.points,
             local_only=self._local_only.covers(source.path)
             or not self._marked.isdisjoint((source.path, source.sha256)),
         )

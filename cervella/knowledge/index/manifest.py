@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ FILE_NAME = "manifest.sqlite"
 
 # A file's text is stored once; a chunk is a range of its lines. `reading` is what is read in them, NULL if that is the
 # text; a chunk is a range of its characters. `about` has the fields of `_ABOUT` as JSON. `stems` lists the stems of
-# each chunk, one per line.
+# each chunk, one per line, each followed by the stems of its subjects after tabs.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -43,7 +44,7 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
 _FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
-_ABOUT = ("tags", "aliases", "meta", "links", "session", "supersedes", "superseded_by")
+_ABOUT = ("tags", "aliases", "meta", "links", "points", "session", "supersedes", "superseded_by")
 _CHUNK_COLUMNS = (
     *("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead"),
     *("reading_start", "reading_end"),
@@ -75,6 +76,8 @@ class FileRow:
     superseded_by: tuple[str, ...] = ()
     successors: tuple[str, ...] = ()
     """The paths of the files that supersede this one. It is not stored: what the other files say decides."""
+    points: bool = False
+    """Whether the file mostly links to others, as an index note does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,13 +236,15 @@ class Manifest:
         chunks: Sequence[ChunkRow],
         stems: Sequence[Sequence[str]],
         *,
+        subjects: Sequence[Sequence[Sequence[str]]] = (),
         reading: str | None = None,
         embedded: Iterable[str] = (),
     ) -> None:
         """Store a file and its chunks, replacing an earlier version of the file.
 
         `text` is the file's text with secrets masked; `reading` what is read in it, or None if that is the same.
-        `stems` has one list per chunk. `embedded` are the ids of chunks whose vector is already stored.
+        `stems` has one list per chunk, `subjects` one list of lists, or is empty. `embedded` are the ids of chunks whose
+        vector is already stored.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)
@@ -248,7 +253,9 @@ class Manifest:
         read = None if reading is None or reading == whole else zlib.compress(reading.encode())
         about = json.dumps({name: value for name in _ABOUT if (value := getattr(file, name))}, ensure_ascii=False)
         names = (*_FILE_COLUMNS, "about", "text", "reading", "stems")
-        stem_lines = zlib.compress("\n".join(map(" ".join, stems)).encode(), 1)
+        parts = zip_longest(stems, subjects, fillvalue=())
+        each = ("\t".join(map(" ".join, (own, *named))) for own, named in parts)
+        stem_lines = zlib.compress("\n".join(each).encode(), 1)
         with self._guard() as connection:
             number = connection.execute(
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
@@ -308,10 +315,16 @@ class Manifest:
 
     def stems(self) -> list[list[str]]:
         """The stems of every chunk, in the order of path and ordinal."""
+        return [line.partition("\t")[0].split() for line in self._stem_lines()]
+
+    def subjects(self) -> list[list[list[str]]]:
+        """The stems of each subject of every chunk, in the order of path and ordinal."""
+        return [[part.split() for part in line.split("\t")[1:]] for line in self._stem_lines()]
+
+    def _stem_lines(self) -> list[str]:
         with self._guard() as connection:
             rows = connection.execute("SELECT stems FROM files ORDER BY path").fetchall()
-            texts = [zlib.decompress(row[0]).decode() for row in rows]
-        return [line.split() for text in texts for line in text.split("\n")]
+            return [line for row in rows for line in zlib.decompress(row[0]).decode().split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, int, int, float | None]]:
         """Id, path, parent, first and last line, start and end of the reading, common component of every chunk.

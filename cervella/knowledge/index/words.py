@@ -1,5 +1,7 @@
 """Scores chunks for a query by BM25, the usual formula of word search: over stems, and over character n-grams of stems.
 
+A third score tells how far the query and a subject of the chunk, such as a heading, are the same.
+
 The index is stored in a folder that is written once.
 In Italian, «prenotazione» (booking) and «prenotato» (booked) have different stems, but share five n-grams: an ending, a
 compound or a typo changes only a few. Long words have more n-grams than short ones and so weigh more, which helps more
@@ -11,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,8 +30,8 @@ _K1, _B = 1.2, 0.75  # the values that Lucene ships
 _NGRAM = 4  # characters
 _FIGURE_NGRAMS = 4
 """A figure counts as much as this number of n-grams. It has none itself: 12,5 is not similar to 125."""
-_FORMAT = "5"  # version of the file format; part of the folder's name
-_STEMS, _NGRAMS = "stems.npz", "ngrams.npz"
+_FORMAT = "6"  # version of the file format; part of the folder's name
+_STEMS, _NGRAMS, _SUBJECTS = "stems.npz", "ngrams.npz", "subjects.npz"
 
 
 def ngrams_of(stem: str) -> list[str]:
@@ -97,7 +99,8 @@ class Bm25:
         weights = (np.repeat(idf, holders) * counts / (counts + damping[places])).astype(np.float32)
         return cls(size, columns, starts, places, counts, lengths, weights)
 
-    def save(self, file: Path) -> None:
+    def save(self, file: Path, **beside: np.ndarray) -> None:
+        """Write the index to a file, with the arrays `beside` it."""
         import numpy as np
 
         # The counts need a sixth of the space of the weights; differences of document numbers compress well.
@@ -107,6 +110,7 @@ class Bm25:
             "lengths": self.lengths,
             "steps": np.diff(self.places, prepend=np.int32(0)),
             "terms": np.frombuffer("\n".join(self.columns).encode("utf-8", "surrogatepass"), np.uint8),
+            **beside,
         }
         with ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive:
             for name, array in arrays.items():
@@ -182,15 +186,80 @@ class Bm25:
 
 
 @dataclass(frozen=True, slots=True)
+class SubjectIndex:
+    """What each chunk is about: the names of its file and its headings, each as a set of stems."""
+
+    names: Bm25
+    """Here a document is a subject."""
+    homes: np.ndarray
+    """The number of each subject's chunk, int32."""
+    totals: np.ndarray
+    """The sum of the weights of each subject's stems, float32."""
+
+    @classmethod
+    def of(cls, subjects: Sequence[Sequence[Sequence[str]]], weight: Callable[[str], float]) -> SubjectIndex:
+        """Index the subjects of each chunk, given as lists of distinct stems. `weight` gives the weight of a stem."""
+        import numpy as np
+
+        flat = [subject for own in subjects for subject in own]
+        columns: dict[str, int] = {}
+        ids = np.asarray([columns.setdefault(stem, len(columns)) for one in flat for stem in one], np.int64)
+        documents = np.repeat(np.arange(len(flat)), [len(one) for one in flat])
+        homes = np.repeat(np.arange(len(subjects)), [len(own) for own in subjects]).astype(np.int32)
+        return cls.weighed(Bm25.of(columns, ids, documents, len(flat)), homes, weight)
+
+    @classmethod
+    def weighed(cls, names: Bm25, homes: np.ndarray, weight: Callable[[str], float]) -> SubjectIndex:
+        import numpy as np
+
+        each = np.repeat(np.fromiter(map(weight, names.columns), np.float64), np.diff(names.starts))
+        totals = np.bincount(names.places, each, minlength=names.size).astype(np.float32)
+        return cls(names, homes, totals)
+
+    def shares(self, weights: Mapping[str, float], size: int) -> np.ndarray:
+        """How far a query and the most similar subject of each of `size` chunks are the same, 0 to 1, shape (size,).
+
+        `weights` has the weight of each stem of the query. It is the product of two shares: of the subject's weight in
+        the query, and of the query's in the subject.
+        """
+        import numpy as np
+
+        shared = np.zeros(self.names.size, dtype=np.float32)
+        for stem, weight in weights.items():
+            shared[self.names.holders(stem)] += weight
+        found, out = np.flatnonzero(shared), np.zeros(size, dtype=np.float32)
+        both = self.totals[found] * np.float32(max(sum(weights.values()), 1e-6))
+        np.maximum.at(out, self.homes[found], np.minimum(shared[found] ** 2 / np.maximum(both, 1e-6), 1.0))
+        return out
+
+    def named(self, stems: Collection[str], content: Collection[str], size: int) -> np.ndarray:
+        """How many of the stems in `content` a subject of each of `size` chunks has, shape (size,).
+
+        Only subjects count all of whose stems are in `stems`, those of the query.
+        """
+        import numpy as np
+
+        has, telling = np.zeros(self.names.size, dtype=np.int32), np.zeros(self.names.size, dtype=np.int32)
+        for stem in dict.fromkeys(stems):
+            places = self.names.holders(stem)
+            has[places] += 1
+            telling[places] += stem in content
+        found, out = np.flatnonzero((has > 0) & (has == self.names.lengths)), np.zeros(size, dtype=np.int32)
+        np.maximum.at(out, self.homes[found], telling[found])
+        return out
+
+
+@dataclass(frozen=True, slots=True)
 class LexicalIndex:
-    """Two indexes of the same documents: one of stems, one of the stems' character n-grams. A document is a chunk."""
+    """Indexes of the same documents: of stems, of the stems' n-grams, and of subjects. A document is a chunk."""
 
     stems: Bm25
     ngrams: Bm25
+    subjects: SubjectIndex
 
     @classmethod
-    def of(cls, documents: Sequence[Sequence[str]]) -> LexicalIndex:
-        """Index documents given as lists of stems."""
+    def of(cls, documents: Sequence[Sequence[str]], subjects: Sequence[Sequence[Sequence[str]]] = ()) -> LexicalIndex:
+        """Index documents given as lists of stems. `subjects` has those of each document, or is empty."""
         import numpy as np
 
         size = len(documents)
@@ -206,7 +275,9 @@ class LexicalIndex:
         many = counts[ids]
         steps = np.arange(int(many.sum())) - np.repeat(np.cumsum(many) - many, many)
         occurrences = flat[np.repeat(firsts[ids], many) + steps]
-        return cls(Bm25.of(stems, ids, homes, size), Bm25.of(columns, occurrences, np.repeat(homes, many), size))
+        whole = Bm25.of(stems, ids, homes, size)
+        ngram_index = Bm25.of(columns, occurrences, np.repeat(homes, many), size)
+        return cls(whole, ngram_index, SubjectIndex.of(subjects, whole.idf))
 
     def stem_shares(self, wanted: Sequence[Wanted]) -> np.ndarray:
         """Each document's score over the highest score that this query could reach, 0 to 1, shape (size,)."""
@@ -232,22 +303,32 @@ class LexicalIndex:
         shares = (scores + _FIGURE_NGRAMS * more) / np.float32(max(highest, 1e-6))
         return shares, (has + _FIGURE_NGRAMS * there) / np.float32(max(count, 1))
 
+    def subject_shares(self, stems: Sequence[str]) -> np.ndarray:
+        """How far the query of these stems and a subject of each document are the same, 0 to 1, shape (size,)."""
+        return self.subjects.shares({stem: self.stems.idf(stem) for stem in stems}, self.stems.size)
 
-def write_lexical(parent: Path, documents: Sequence[Sequence[str]]) -> str:
+
+def write_lexical(
+    parent: Path, documents: Sequence[Sequence[str]], subjects: Sequence[Sequence[Sequence[str]]] = ()
+) -> str:
     """Index documents, given as lists of stems, and write the index to a folder under `parent`.
+
+    `subjects` has the subjects of each document, as lists of stems, or is empty.
 
     Returns the folder's name, which depends on the documents only. If there are no stems, nothing is written, and the
     name is empty.
     """
     if not any(documents):
         return ""
-    digest = hashlib.sha256("\n".join([_FORMAT, *map(" ".join, documents)]).encode("utf-8", "replace"))
+    named = ("\t".join(map(" ".join, own)) for own in subjects)
+    digest = hashlib.sha256("\n".join([_FORMAT, *map(" ".join, documents), *named]).encode("utf-8", "replace"))
     folder = parent / f"lexical-{digest.hexdigest()[:24]}"
     if not folder.is_dir():
-        index = LexicalIndex.of(documents)
+        index = LexicalIndex.of(documents, subjects)
         folder.mkdir()
         index.stems.save(folder / _STEMS)
         index.ngrams.save(folder / _NGRAMS)
+        index.subjects.names.save(folder / _SUBJECTS, homes=index.subjects.homes)
     return folder.name
 
 
@@ -259,9 +340,21 @@ def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
     if not name:
         return LexicalIndex.of([()] * size)
     try:
-        index = LexicalIndex(Bm25.load(parent / name / _STEMS), Bm25.load(parent / name / _NGRAMS))
+        stems, ngrams = Bm25.load(parent / name / _STEMS), Bm25.load(parent / name / _NGRAMS)
+        index = LexicalIndex(stems, ngrams, _load_subjects(parent / name / _SUBJECTS, stems))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise damaged("index of words", parent / name, str(error)) from error
     if {index.stems.size, index.ngrams.size} != {size}:
         raise damaged("index of words", parent / name, f"it has {index.stems.size} chunks, the manifest {size}")
     return index
+
+
+def _load_subjects(file: Path, stems: Bm25) -> SubjectIndex:
+    import numpy as np
+
+    names = Bm25.load(file)
+    with np.load(file, allow_pickle=False) as arrays:
+        homes = arrays["homes"]
+    if len(homes) != names.size or (names.size and not 0 <= int(homes.max()) < stems.size):
+        raise ValueError("the subjects belong to other chunks")
+    return SubjectIndex.weighed(names, homes, stems.idf)

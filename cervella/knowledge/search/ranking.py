@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence, Set
+import posixpath
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -34,6 +37,12 @@ Values from 4 to 8 gave the best results on both test sets.
 """
 _WORDS_ALONE = 20.0
 """The same maximum for an index without vectors. It is larger, so that role, status and date of a file count less."""
+_SUBJECT = 0.5
+"""The subject's share from which on it counts in place of the share of the query's stems, if it is higher.
+
+It does not add to the score of the text: a note that is called like the query does not lead over a newer one whose text
+has the query's words.
+"""
 _MIN_NGRAMS = 1 / 3
 """A chunk without any of the query's stems is a result only if it has at least this share of the query's n-grams.
 
@@ -72,6 +81,8 @@ _RIVALS = 10
 """Only this many of the best files are compared."""
 _LIFT = 1e-3
 """The least difference between the scores of two files whose order is decided so."""
+_ITSELF = 1.5
+"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -98,6 +109,8 @@ class FileFacts:
     places: Sequence[InSeries]
     """For each file, its place in its series."""
     language: Language
+    targets: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    """For each file that mostly links to others, such as an index note: the numbers of these files."""
     _subjects: dict[int, frozenset[str]] = field(default_factory=dict, repr=False)
 
     def prefers(self, file: int, other: int) -> bool:
@@ -199,19 +212,63 @@ def file_facts(loaded: Snapshot, roles: Roles, language: Language) -> FileFacts:
         roles=roles,
         places=places,
         language=language,
+        targets=link_targets(files),
     )
 
 
-def by_words(loaded: Snapshot, wanted: Sequence[Wanted], *, vectors: float) -> tuple[np.ndarray, np.ndarray]:
+def link_targets(files: Sequence[FileRow]) -> dict[int, list[int]]:
+    """For each file that mostly links, by its number, the numbers of the files that it links to.
+
+    A link is a path, from the file's folder or from the top, or the name or an alias of a file.
+    """
+    pointing = [number for number, file in enumerate(files) if file.points]
+    if not pointing:
+        return {}
+    by_path = {_key(file.path): number for number, file in enumerate(files)}
+    by_name: dict[str, list[int]] = {}
+    for number, file in enumerate(files):
+        for name in dict.fromkeys((_key(file.path).rpartition("/")[2], *map(_key, file.aliases))):
+            by_name.setdefault(name, []).append(number)
+
+    def named(link: str, folder: str) -> Sequence[int]:
+        key = _key(link)
+        for path in (posixpath.normpath(posixpath.join(folder, key)), posixpath.normpath(key).lstrip("/")):
+            if path in by_path:
+                return [by_path[path]]
+        tail = f"/{key}"
+        return [
+            n for n in by_name.get(key.rpartition("/")[2], ()) if "/" not in key or _key(files[n].path).endswith(tail)
+        ]
+
+    found = {}
+    for number in pointing:
+        folder = _key(files[number].path).rpartition("/")[0]
+        found[number] = [one for link in files[number].links for one in named(link, folder) if one != number]
+    return {number: list(dict.fromkeys(some)) for number, some in found.items() if some}
+
+
+def _key(path: str) -> str:
+    """A path or a name as it is compared: without the part after `#` and the ending, in one form and case."""
+    plain = unicodedata.normalize("NFC", path.partition("#")[0].strip()).casefold()
+    return re.sub(r"\.(?:md|mdx|markdown|txt)$", "", plain)
+
+
+def by_words(
+    loaded: Snapshot, wanted: Sequence[Wanted], subject: np.ndarray, *, vectors: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The lexical score of each chunk for the terms of a query, and whether the chunk is a result by its words alone.
 
     Both arrays have the shape (chunks,). A chunk is a result if it has one of the terms, or enough of their n-grams.
-    `vectors` is the share of chunks that have a vector, 0 to 1: the fewer have one, the more a word counts.
+    `subject` has the subject's share of each chunk, see `LexicalIndex.subject_shares`. `vectors` is the share of chunks
+    that have a vector, 0 to 1: the fewer have one, the more a word counts.
     """
+    import numpy as np
+
     weight = vectors * _WORDS + (1 - vectors) * _WORDS_ALONE
     whole = loaded.words.stem_shares(wanted)
     ngrams, overlap = loaded.words.ngram_shares(wanted)
-    return weight * (whole + ngrams), (whole > 0) | (overlap >= _MIN_NGRAMS)
+    score = weight * (np.maximum(whole, np.where(subject >= _SUBJECT, subject, 0.0)) + ngrams)
+    return score, (whole > 0) | (overlap >= _MIN_NGRAMS) | (subject > 0)
 
 
 def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> np.ndarray:
@@ -367,6 +424,36 @@ def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: 
         least = one.best + float(lift[number])
     out = scores.copy()
     out[places] += lift[homes]
+    return out
+
+
+def linked_first(scores: np.ndarray, base: FileFacts, subject: np.ndarray) -> np.ndarray:
+    """The scores of the chunks, changed so that a file that mostly links stands below the best file that it links to.
+
+    The two exchange their best scores. `subject` is the subject's share of each chunk, see `LexicalIndex`: a file is
+    left where it is if the query names it itself, and so is one whose linked files are no results.
+    """
+    import numpy as np
+
+    places, homes, starts = _by_file(scores, base)
+    if not base.targets or not len(places):
+        return scores
+    best = np.maximum.reduceat(scores[places], starts)
+    named = np.maximum.reduceat(subject[places], starts)
+    local = {file: number for number, file in enumerate(base.file_of[places[starts]].tolist())}
+    shift = np.zeros(len(best), dtype=scores.dtype)
+    for file in sorted(base.targets.keys() & local.keys(), key=lambda file: -best[local[file]]):
+        own = local[file]
+        there = [local[one] for one in base.targets[file] if one in local and one not in base.targets]
+        target = max(there, key=lambda one: best[one] + shift[one], default=None)
+        if target is None or best[target] + shift[target] > best[own]:
+            continue
+        if named[own] > _ITSELF * named[target]:
+            continue
+        shift[target] = best[own] - best[target]
+        shift[own] = -1e-3
+    out = scores.copy()
+    out[places] += shift[homes]
     return out
 
 

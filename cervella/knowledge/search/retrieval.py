@@ -28,6 +28,7 @@ from cervella.knowledge.search.ranking import (
     by_words,
     current_first,
     file_facts,
+    linked_first,
     selected,
     supported_by_file,
 )
@@ -257,7 +258,9 @@ class HybridRetriever:
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
         stems = lang.stems(query)
-        lexical, eligible = by_words(loaded, asked_terms(query, lang, language_of(query, lang)), vectors=coverage)
+        subject = loaded.words.subject_shares(stems)
+        wanted = asked_terms(query, lang, language_of(query, lang))
+        lexical, eligible = by_words(loaded, wanted, subject, vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)
@@ -269,6 +272,7 @@ class HybridRetriever:
             eligible &= among
         scores[~eligible] = -np.inf
         scores = current_first(supported_by_file(scores, facts), loaded, facts, stems)
+        scores = linked_first(scores, facts, subject)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
         about_persona = name == "" or (name is not None and self._persona is not None)
@@ -278,7 +282,7 @@ class HybridRetriever:
             scores[own] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
         # Only the Constitution can answer a question about the persona.
-        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, query, lang, cosines, candidates)
+        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, query, lang, cosines, candidates, subject)
         found = selected(loaded, facts, scores, top_k, in_order=bool(own))
         return Retrieval(
             query=query,
