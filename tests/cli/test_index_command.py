@@ -210,3 +210,11 @@ def test_a_roll_back_where_the_folder_is_gone_claims_nothing_of_it(twice: Path, 
     (twice / "note").rename(twice / "altrove")
     data = json.loads(run(capsys, "--roll-back", "--json")[0])
     assert (data["behind"], data["unchecked"]) == (0, data["files"])
+
+
+def test_parts_that_are_no_text_are_counted_in_one_line(home: Path, capsys: Any) -> None:
+    picture = "![pianta](data:image/png;base64,iVBORw0KGgo=)"
+    (home / "note/pianta.md").write_text(f"# Pianta\n\n{picture} {picture}\n\n<svg><path/></svg>\n", encoding="utf-8")
+    out, err = run(capsys)
+    assert "note: 2 encoded images, 1 drawing in the files are no text: a placeholder stands in their place." in err
+    assert "2 encoded images" not in out

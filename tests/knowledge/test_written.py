@@ -1,4 +1,4 @@
-"""Markdown as it is written: the frozen cases of tests/data/notes/written.jsonl, and those of ../shared/cases/markdown."""
+"""Markdown as it is written: the frozen cases of tests/data/notes, and those of ../shared/cases/markdown."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def base_fixture(tmp_path: Path) -> Path:
     ("case", "question", "said", "reading"),
     [
         ("02-nbsp-heading", "pressione giusta del generatore", ["3,2"], ["## Generatore"]),
-        ("09-footnotes", "quanto costa il canone della sede?", ["450 euro", "30 giugno 2026"], ["(IVA esclusa)", "[F2]"]),
+        (
+            "09-footnotes",
+            "quanto costa il canone della sede?",
+            ["450 euro", "30 giugno 2026"],
+            ["(IVA esclusa)", "[F2]"],
+        ),
         ("11-html-table", "a che ora apre il sabato?", ["10:15"], ["| Sabato | 10:15 |", "Festivi"]),
         ("11e-html-multiline", "quanto dura il massaggio svedese?", ["50 minuti"], ["| Fango termale | 30 minuti |"]),
         ("13-entities", "di quanto è la penalità di disservizio?", ["150"], ["150 € al giorno", "L'indennità"]),

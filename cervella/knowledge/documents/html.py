@@ -41,9 +41,9 @@ _BLOCKS = frozenset(
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _INLINE = frozenset(
     _SPACE.split(
-        """a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd link mark meta meter
-    output progress q rp rt ruby s samp small source span strike strong sub sup time track tt u var wbr area map param
-    embed nobr select option optgroup textarea iframe"""
+        """a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd link mark
+        meta meter output progress q rp rt ruby s samp small source span strike strong sub sup time track tt
+        u var wbr area map param embed nobr select option optgroup textarea iframe"""
     )
 )
 _GONE = frozenset({"script", "style", "head", "noscript", "template", "object", "svg", "math", "canvas"})
@@ -604,7 +604,9 @@ class _Converter:
         kind, number = self._lists[-1] if self._lists else ("ul", 1)
         if self._lists:
             self._lists[-1] = (kind, number + 1)
-        indent = "".join("   " if outer == "ol" else "  " for outer, _ in self._lists[: min(_INDENTED, len(self._lists) - 1)])
+        indent = "".join(
+            "   " if outer == "ol" else "  " for outer, _ in self._lists[: min(_INDENTED, len(self._lists) - 1)]
+        )
         self._fresh = False
         self._out[line].append(f"{indent}{f'{number}.' if kind == 'ol' else '-'} ")
 
