@@ -22,7 +22,7 @@ class Small(EchoBrain):
         self.context_tokens = window
 
 
-@pytest.mark.parametrize(("window", "none_left"), [(1_100, True), (6_000, False), (100_000, False)])
+@pytest.mark.parametrize(("window", "none_left"), [(500, True), (6_000, False), (100_000, False)])
 def test_a_reply_says_that_no_source_fits(tmp_path: Path, window: int, none_left: bool) -> None:
     folder = tmp_path / "kb"
     folder.mkdir()
