@@ -1,6 +1,7 @@
 """`python -m bench.hostile`: what markdown that was built to keep a parser busy takes, by a table.
 
-Each text is redacted, parsed within its budget, cut into chunks and stemmed: all that happens to a file but embedding.
+Each text is redacted, parsed within its budget, read, cut into chunks and stemmed: all that happens to a file but
+embedding.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cervella.knowledge.documents.chunking import chunk
-from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.parsing import SafeParser
+from cervella.knowledge.documents.reading import reading_of
 from cervella.privacy.redaction import mask_secrets
 from cervella.text.language import language
 
@@ -64,6 +65,39 @@ def bombs(share: float = 1.0) -> Mapping[str, str]:
     )
 
 
+def markup_bombs(share: float = 1.0) -> Mapping[str, str]:
+    """Hostile markup, by what it is, of which hardly a word is read; of its size, a share."""
+
+    def many(count: int) -> int:
+        return max(2, int(count * share))
+
+    wide = "|".join(map(str, range(300)))
+    return MappingProxyType(
+        {
+            "comments that never end": "<!-- a " * many(140_000),
+            "tags with open quotes": '<a b="' * many(160_000),
+            "tables that never end": "<table><tr><td>a" * many(60_000),
+            "tables 3,000 deep": "<table><tr><td>" * many(3_000) + "x" + "</td></tr></table>" * many(3_000),
+            "cells over 1,000 columns and rows": "<table><tr>"
+            + "<td colspan=1000 rowspan=1000>a</td>" * many(20_000)
+            + "</table>",
+            "tags of 150,000 names": "".join(f"<x{number}>" for number in range(many(150_000))),
+            "`<sup>` with one end": "<sup>" * many(200_000) + "</sup>",
+            "`[a](` without end": "[a](" * many(250_000),
+            "a footnote cited 160,000 times": "x[^1] " * many(160_000) + "\n\n[^1]: " + "nota " * 1_000,
+            "`^[` without end": "^[" * many(500_000),
+            "`` `a``b `` 200,000 times": "`a``b" * many(200_000),
+            "entities": "&amp;" * many(200_000),
+            "`{{< ` without end": "{{< " * many(250_000),
+            "a table of 300 columns": f"|{wide}|\n|{'-|' * 300}\n" + f"|{wide}|\n" * many(900),
+            "a megabyte of base64": "AbC9dEf0/" * many(110_000),
+            "20,000 embedded pictures": "![a](data:image/png;base64,iVBORw0KGgo=) " * many(20_000),
+            "lists 100,000 deep": "<ul><li>a" * many(100_000),
+            "invisible characters": "\u200b\u00ad\u200d" * many(330_000),
+        }
+    )
+
+
 def _seconds() -> float:
     """Of the processor, in this process and in those that it ended."""
     uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -73,18 +107,20 @@ def _seconds() -> float:
 def main() -> None:
     mask_secrets("AKIA" + "AB3D" * 4 + "a1B2" * 8)  # what is loaded once is not part of it
     lang = language("it")
-    table = Table("text", "MB", "redact s", "parse s", "chunk s", "words s", "s per MB", "as")
-    for name, text in bombs().items():
+    table = Table("text", "MB", "redact s", "parse s", "read s", "chunk s", "words s", "s per MB", "as")
+    for name, text in (bombs() | markup_bombs()).items():
         marks = [_seconds()]
         masked, _ = mask_secrets(text)
         marks.append(_seconds())
         with SafeParser() as parser:
             document, why = parser.parse(masked)
         marks.append(_seconds())
-        chunks = chunk(document)
+        reading = reading_of(document, lang).lines
+        marks.append(_seconds())
+        chunks = chunk(document, reading=reading, sentences=lang.sentences)
         marks.append(_seconds())
         for piece in chunks:
-            lang.stems(indexed_text(piece.text))
+            lang.stems(piece.indexed)
         marks.append(_seconds())
         steps = [f"{after - before:.2f}" for before, after in pairwise(marks)]
         size = len(text.encode()) / 1e6

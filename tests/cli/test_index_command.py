@@ -332,3 +332,11 @@ def test_documents_that_are_gone_are_named_on_stderr(home: Path, capsys: Any) ->
     err = capsys.readouterr().err
     assert "indexed files are gone" in err
     assert "run `cervella index`" in err
+
+
+def test_parts_that_are_no_text_are_counted_in_one_line(home: Path, capsys: Any) -> None:
+    picture = "![pianta](data:image/png;base64,iVBORw0KGgo=)"
+    (home / "note/pianta.md").write_text(f"# Pianta\n\n{picture} {picture}\n\n<svg><path/></svg>\n", encoding="utf-8")
+    out, err = run(capsys)
+    assert "note: 2 encoded images, 1 drawing in the files are no text: a placeholder stands in their place." in err
+    assert "2 encoded images" not in out

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from bench.hostile import bombs
+from bench.hostile import bombs, markup_bombs
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents import parsing, workers
 from cervella.knowledge.documents.chunking import chunk
 from cervella.knowledge.documents.markdown import parse, split_lines
 from cervella.knowledge.documents.parsing import SafeParser, plain
+from cervella.knowledge.documents.reading import reading_of
 from cervella.privacy.redaction import mask_secrets
+from cervella.text.language import language
 from cervella.types import Filters
 from tests.conftest import PATIENCE
 
@@ -103,6 +105,20 @@ def test_no_text_keeps_the_indexer_busy_and_no_line_is_lost(name: str) -> None:
     assert "".join("".join(piece.reading for piece in chunks).split()) == "".join(masked.split())
     taken = [number for place, number in enumerate(taken) if number not in taken[max(0, place - 1) : place]]
     assert taken == [number for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+@pytest.mark.parametrize("name", markup_bombs(0))
+def test_no_markup_keeps_the_indexer_busy(name: str) -> None:
+    text = markup_bombs(0.1)[name]
+    lang = language("it")
+    started = time.perf_counter()
+    with SafeParser() as parser:
+        document, _ = parser.parse(text)
+    reading = reading_of(document, lang)
+    chunks = chunk(document, reading=reading.lines, sentences=lang.sentences)
+    assert time.perf_counter() - started < PATIENCE
+    assert len(reading.lines) == len(split_lines(text))
+    assert sum(len(piece.reading) for piece in chunks) < 5 * len(text) + 20_000
 
 
 def test_an_ordinary_text_is_parsed_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,7 @@ def test_a_row_is_cited_by_its_own_lines() -> None:
         ("<pre><code>a_b *c* &lt;x&gt;\nriga</code></pre>", "```\na_b *c* <x>\nriga\n```"),
         ("Si usa <code>rm *_x_*</code> e <kbd>Ctrl</kbd>", "Si usa rm *_x_* e Ctrl"),
         ("Scrivi <nome> e <nome cliente>, 3 < 4 e <5 kg", "Scrivi <nome> e <nome cliente>, 3 < 4 e <5 kg"),
+        ("Il giorno <data>, vedi [la coda](<label queue.md>).", "Il giorno <data>, vedi la coda."),
         ('<ac:link ri:x="y">testo</ac:link><Badge n={1} /><Box>dentro</Box>', "testodentro"),
         ("Testo `<b>` e\n\n```html\n<p>x</p>\n```", "Testo <b> e\n\n```html\n<p>x</p>\n```"),
         ('<img src="a.png" alt="La fessura è a destra"> fine', "La fessura è a destra fine"),

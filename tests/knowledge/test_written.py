@@ -1,4 +1,4 @@
-"""Markdown as it is written: the frozen cases of tests/data/notes/written.jsonl, and those of ../shared/cases/markdown."""
+"""Markdown as it is written: the frozen cases of tests/data/notes, and those of ../shared/cases/markdown."""
 
 from __future__ import annotations
 

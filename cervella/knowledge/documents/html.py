@@ -41,14 +41,18 @@ _BLOCKS = frozenset(
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _INLINE = frozenset(
     _SPACE.split(
-        """a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd link mark meta meter
-    output progress q rp rt ruby s samp small source span strike strong sub sup time track tt u var wbr area map param
-    embed nobr select option optgroup textarea iframe"""
+        """a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd link mark
+        meta meter output progress q rp rt ruby s samp small source span strike strong sub sup time track tt
+        u var wbr area map param embed nobr select option optgroup textarea iframe"""
     )
 )
 _GONE = frozenset({"script", "style", "head", "noscript", "template", "object", "svg", "math", "canvas"})
 _KNOWN = _CELLS | _TABLE_PARTS | _BLOCKS | _HEADINGS | _INLINE | _GONE
 _KNOWN |= {"table", "tr", "ul", "ol", "li", "dl", "dt", "dd", "summary", "pre"}
+_OFTEN_OPEN = (
+    _CELLS | _TABLE_PARTS | {"br", "hr", "wbr", "img", "p", "li", "tr", "dt", "dd", "table", "ul", "ol", "body"}
+)
+"""Elements that many people do not end."""
 _SPACED = frozenset({"br", "p", "div", "li", "tr", "option", "hr", "dd", "dt"})
 """Elements that begin a new line, and so part the words of a cell."""
 _POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -299,8 +303,11 @@ class _Converter:
         return end
 
     def _is_markup(self, match: re.Match[str]) -> bool:
+        """Whether a tag is meant as one: `<data>` alone is a place to be filled in, and `](<a b.md>)` an address."""
+        if self._text[max(0, match.start() - 2) : match.start()] == "](":
+            return False
         name = match["name"].lower()
-        if name in _KNOWN:
+        if name in _OFTEN_OPEN or (name in _KNOWN and match.group().startswith("</")):
             return True
         if ":" in name or "=" in match["attributes"] or match.group().endswith("/>"):
             return True
