@@ -57,10 +57,10 @@ _SCORE_TIE = 0.5
 """Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
 _TREATS, _REPLACED = 0.7, 0.4
 """If two files treat the same, the one that is more likely valid also comes first if its score is at least this share
-of the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_TREATS`.
+of the other's: `_REPLACED` where the other one is superseded, deprecated or an earlier version, else `_TREATS`.
 """
 _SHARED_TITLE = 0.5
-"""Two files treat the same if at least this share of the stems in the shorter title is in the other one."""
+"""Two files treat the same if they share at least this share of the stems in the longer one of their titles."""
 _COVERED, _SHARED = 0.6, 0.9
 """They also do if a sentence of each has at least `_COVERED` of the query's stems, by idf, and that of the one at least
 `_SHARED` of those in the other one's.
@@ -143,11 +143,11 @@ class FileFacts:
         stems, others = self._subject(file), self._subject(other)
         if any(" " in stem for stem in stems & others):
             return True
-        shorter = min(len({stem for stem in some if " " not in stem}) for some in (stems, others))
-        return len(stems & others) >= _SHARED_TITLE * max(1, shorter)
+        longer = max(len({stem for stem in some if " " not in stem}) for some in (stems, others))
+        return len(stems & others) >= _SHARED_TITLE * max(1, longer)
 
     def _subject(self, file: int) -> frozenset[str]:
-        """The stems of a file's name and title without words for a document, and such words with a number: `circol 52`."""
+        """The stems of a file's name and title without words for a document; such a word with a number: `circol 52`."""
         if file not in self._subjects:
             row = self.files[file]
             stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
@@ -299,7 +299,9 @@ class _Order:
             return False
         if other.by_query - one.by_query <= _SCORE_TIE:
             return True
-        share = _REPLACED if self._base.replaces(one.file, other.file) else _TREATS
+        # An archived document is old, and often the only one that says a thing: nothing replaces it.
+        replaced = self._base.replaces(one.file, other.file) and self._base.files[other.file].status != "archived"
+        share = _REPLACED if replaced else _TREATS
         if one.by_query < share * other.by_query or self._is_asked_for(other, one):
             return False
         return self._base.same_subject(one.file, other.file) or self._say_the_same(one, other)
