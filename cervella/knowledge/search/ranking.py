@@ -21,7 +21,7 @@ from cervella.knowledge.documents.series import InSeries, Version, session_order
 from cervella.knowledge.documents.wording import every_language
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.snapshot import Snapshot
-from cervella.text.language import Language
+from cervella.text.language import Language, read_dates
 
 if TYPE_CHECKING:
     import numpy as np
@@ -287,9 +287,11 @@ class _Ranked:
 class _Order:
     """Decides the order of two files for one query."""
 
-    def __init__(self, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> None:
+    def __init__(self, loaded: Snapshot, base: FileFacts, query: str) -> None:
         self._loaded = loaded
         self._base = base
+        stems = base.language.stems(query)
+        self._days = {f"{one.month:02}-{one.day:02}" for one in read_dates(query, base.language) if one.day}
         self._idf = {stem: loaded.words.stems.idf(stem) for stem in stems if len(loaded.words.stems.holders(stem))}
         self._sentences: dict[int, list[frozenset[str]]] = {}
 
@@ -307,7 +309,10 @@ class _Order:
         return self._base.same_subject(one.file, other.file) or self._say_the_same(one, other)
 
     def _is_asked_for(self, one: _Ranked, other: _Ranked) -> bool:
-        """Whether the query has a number, such as a year, that only the first of the two files has."""
+        """Whether the query has a number, such as a year, or a day that only the first of the two files has."""
+        day, others = ((self._base.files[some.file].date or "")[5:] for some in (one, other))
+        if day in self._days and others not in self._days:
+            return True
         holders = (self._loaded.words.stems.holders(stem) for stem in self._idf if not stem.isalpha())
         return any(_has(some, one.chunk) and not _has(some, other.chunk) for some in holders)
 
@@ -339,10 +344,10 @@ def _has(places: np.ndarray, place: int) -> bool:
     return at < len(places) and int(places[at]) == place
 
 
-def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> np.ndarray:
+def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, query: str) -> np.ndarray:
     """The scores of the chunks, raised so that the file that is more likely to be valid today comes first.
 
-    `stems` are those of the query. All chunks of a file rise by as much as its best one.
+    All chunks of a file rise by as much as its best one.
     """
     import numpy as np
 
@@ -350,7 +355,7 @@ def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: 
     if not len(places):
         return scores
     best = np.maximum.reduceat(scores[places], starts)
-    decided, order = _Order(loaded, base, stems), list[tuple[int, _Ranked]]()
+    decided, order = _Order(loaded, base, query), list[tuple[int, _Ranked]]()
     for number in np.argsort(-best, kind="stable")[:_RIVALS].tolist():
         own = places[homes == number]
         chunk = int(own[np.argmax(scores[own])])

@@ -191,8 +191,7 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        stems = lang.stems(query)
-        lexical, eligible = by_words(loaded, stems, vectors=coverage)
+        lexical, eligible = by_words(loaded, lang.stems(query), vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)
@@ -202,7 +201,7 @@ class HybridRetriever:
             among[allowed] = True
             eligible &= among
         scores[~eligible] = -np.inf
-        scores = current_first(supported_by_file(scores, facts), loaded, facts, stems)
+        scores = current_first(supported_by_file(scores, facts), loaded, facts, query)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
         about_persona = name == "" or (name is not None and self._persona is not None)
