@@ -194,6 +194,7 @@ def test_the_version_is_read_off_the_name(path: str, document: str, version: tup
         ("h/STUDIO_PARTE4_v2.md", "h/studio parte#", (4,)),
         ("listini/2026.md", "listini/#", (2026,)),
         ("h/nota.md", "h/nota", ()),
+        ("h/00017.md", "h/#", ()),
     ],
 )
 def test_the_number_in_a_series_is_read_off_the_name(path: str, series: str, numbers: tuple[int, ...]) -> None:

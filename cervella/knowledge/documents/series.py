@@ -59,12 +59,18 @@ def in_series(path: str, drafts: Sequence[str], finals: Sequence[str]) -> InSeri
         bare = path.rpartition("/")[2]
         return InSeries(f"{folder}/{bare}", (0, 1.0), f"{folder}/{bare}", ())
     counted = tuple(int(one) for one in _NUMBER.findall(bare) if len(one) <= _LONGEST_NUMBER)
+    if not any(map(str.isalpha, bare)) and not all(map(_is_year, counted)):
+        counted = ()  # a bare number is an identifier, such as that of a Zettel; a bare year is a year
     return InSeries(
         document=f"{folder}/{bare}",
         version=(stage, min(numbers, default=1.0)),
         series=f"{folder}/{_NUMBER.sub('#', bare)}",
         numbers=counted,
     )
+
+
+def _is_year(number: int) -> bool:
+    return 1900 <= number < 2100
 
 
 def session_order(session: str | None) -> tuple[int, str] | None:

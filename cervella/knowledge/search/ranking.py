@@ -24,7 +24,7 @@ from cervella.knowledge.documents.series import InSeries, Version, session_order
 from cervella.knowledge.documents.vocabulary import every_language
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.snapshot import Snapshot
-from cervella.text.language import Language
+from cervella.text.language import Language, read_dates
 from cervella.text.terms import Wanted
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ _SCORE_TIE = 0.5
 """Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
 _TREATS, _REPLACED = 0.7, 0.4
 """If two files treat the same, the one that is more likely valid also comes first if its score is at least this share
-of the other's: `_REPLACED` where the other one is superseded, archived or an earlier version, else `_TREATS`.
+of the other's: `_REPLACED` where the other one is superseded, deprecated or an earlier version, else `_TREATS`.
 """
 _SHARED_TITLE = 0.5
-"""Two files treat the same if at least this share of the stems in the shorter title is in the other one."""
+"""Two files treat the same if they share at least this share of the stems in the longer one of their titles."""
 _COVERED, _SHARED = 0.6, 0.9
 """They also do if a sentence of each has at least `_COVERED` of the query's stems, by idf, and that of the one at least
 `_SHARED` of those in the other one's.
@@ -157,11 +157,11 @@ class FileFacts:
         stems, others = self._subject(file), self._subject(other)
         if any(" " in stem for stem in stems & others):
             return True
-        shorter = min(len({stem for stem in some if " " not in stem}) for some in (stems, others))
-        return len(stems & others) >= _SHARED_TITLE * max(1, shorter)
+        longer = max(len({stem for stem in some if " " not in stem}) for some in (stems, others))
+        return len(stems & others) >= _SHARED_TITLE * max(1, longer)
 
     def _subject(self, file: int) -> frozenset[str]:
-        """The stems of a file's name and title without words for a document, and such words with a number: `circol 52`."""
+        """The stems of a file's name and title without words for a document; such a word with a number: `circol 52`."""
         if file not in self._subjects:
             row = self.files[file]
             stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
@@ -345,9 +345,11 @@ class _Ranked:
 class _Order:
     """Decides the order of two files for one query."""
 
-    def __init__(self, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> None:
+    def __init__(self, loaded: Snapshot, base: FileFacts, query: str) -> None:
         self._loaded = loaded
         self._base = base
+        stems = base.language.stems(query)
+        self._days = {f"{one.month:02}-{one.day:02}" for one in read_dates(query, base.language) if one.day}
         self._idf = {stem: loaded.words.stems.idf(stem) for stem in stems if len(loaded.words.stems.holders(stem))}
         self._sentences: dict[int, list[frozenset[str]]] = {}
 
@@ -357,13 +359,18 @@ class _Order:
             return False
         if other.by_query - one.by_query <= _SCORE_TIE:
             return True
-        share = _REPLACED if self._base.replaces(one.file, other.file) else _TREATS
+        # An archived document is old, and often the only one that says a thing: nothing replaces it.
+        replaced = self._base.replaces(one.file, other.file) and self._base.files[other.file].status != "archived"
+        share = _REPLACED if replaced else _TREATS
         if one.by_query < share * other.by_query or self._is_asked_for(other, one):
             return False
         return self._base.same_subject(one.file, other.file) or self._say_the_same(one, other)
 
     def _is_asked_for(self, one: _Ranked, other: _Ranked) -> bool:
-        """Whether the query has a number, such as a year, that only the first of the two files has."""
+        """Whether the query has a number, such as a year, or a day that only the first of the two files has."""
+        day, others = ((self._base.files[some.file].date or "")[5:] for some in (one, other))
+        if day in self._days and others not in self._days:
+            return True
         holders = (self._loaded.words.stems.holders(stem) for stem in self._idf if not stem.isalpha())
         return any(_has(some, one.chunk) and not _has(some, other.chunk) for some in holders)
 
@@ -395,10 +402,10 @@ def _has(places: np.ndarray, place: int) -> bool:
     return at < len(places) and int(places[at]) == place
 
 
-def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: Sequence[str]) -> np.ndarray:
+def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, query: str) -> np.ndarray:
     """The scores of the chunks, raised so that the file that is more likely to be valid today comes first.
 
-    `stems` are those of the query. All chunks of a file rise by as much as its best one.
+    All chunks of a file rise by as much as its best one.
     """
     import numpy as np
 
@@ -406,7 +413,7 @@ def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, stems: 
     if not len(places):
         return scores
     best = np.maximum.reduceat(scores[places], starts)
-    decided, order = _Order(loaded, base, stems), list[tuple[int, _Ranked]]()
+    decided, order = _Order(loaded, base, query), list[tuple[int, _Ranked]]()
     for number in np.argsort(-best, kind="stable")[:_RIVALS].tolist():
         own = places[homes == number]
         chunk = int(own[np.argmax(scores[own])])

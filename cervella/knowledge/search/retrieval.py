@@ -257,8 +257,7 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        stems = lang.stems(query)
-        subject = loaded.words.subject_shares(stems)
+        subject = loaded.words.subject_shares(lang.stems(query))
         wanted = asked_terms(query, lang, language_of(query, lang))
         lexical, eligible = by_words(loaded, wanted, subject, vectors=coverage)
         scores = lexical + facts.prior
@@ -271,7 +270,7 @@ class HybridRetriever:
             among[allowed] = True
             eligible &= among
         scores[~eligible] = -np.inf
-        scores = current_first(supported_by_file(scores, facts), loaded, facts, stems)
+        scores = current_first(supported_by_file(scores, facts), loaded, facts, query)
         scores = linked_first(scores, facts, subject)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
