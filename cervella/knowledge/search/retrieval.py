@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
 from cervella.knowledge.documents.markdown import split_lines
+from cervella.knowledge.documents.naming import without_endings
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import digest
 from cervella.knowledge.index.confidence import ABSTAIN_BELOW, confidence
@@ -192,8 +193,10 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        subject = loaded.words.subject_shares(lang.stems(query))
-        lexical, eligible = by_words(loaded, lang.stems(query), subject, vectors=coverage)
+        bare = without_endings(query)
+        stems = lang.stems(bare)
+        subject = loaded.words.subject_shares(stems)
+        lexical, eligible = by_words(loaded, stems, subject, vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)
@@ -214,7 +217,7 @@ class HybridRetriever:
             scores[own] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
         # Only the Constitution can answer a question about the persona.
-        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, query, lang, cosines, candidates, subject)
+        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, bare, lang, cosines, candidates, subject)
         found = selected(loaded, facts, scores, top_k, in_order=bool(own))
         return Retrieval(
             query=query,
