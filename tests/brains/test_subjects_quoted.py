@@ -46,6 +46,15 @@ def test_an_item_that_is_only_a_title_is_answered_with_its_items() -> None:
     assert "Bruno" not in found
 
 
+def test_an_item_that_repeats_the_question_is_quoted_for_what_stands_above_it() -> None:
+    text = "- Lunedì\n  - Ivo apre\n- Martedì\n  - Nedda\n    - porta le chiavi di riserva\n"
+    assert answer("chi porta le chiavi di riserva?", text) == "«Martedì» › «Nedda» › «porta le chiavi di riserva» [F1]."
+    assert (
+        answer("il parcheggio è gratuito?", "- parcheggio gratuito\n- piscina chiusa\n")
+        == "«parcheggio gratuito» [F1]."
+    )
+
+
 def test_only_the_price_under_the_heading_that_is_asked_for_is_quoted() -> None:
     assert (
         answer("quanto costa la camera singola?", ROOMS, lead="Tariffe > Camera doppia")

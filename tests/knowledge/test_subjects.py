@@ -83,6 +83,20 @@ def test_a_question_that_names_a_heading_is_not_refused_for_its_other_words(tmp_
     assert search(tmp_path, write, files, "che cosa mangia il gatto di Ermete la domenica?").abstain
 
 
+@pytest.mark.parametrize(
+    "query", ["che cosa c'è scritto in Garanzie.md?", "che dice il file «Garanzie»?", "garanzie.md"]
+)
+def test_a_question_that_quotes_the_name_of_a_file_finds_it(tmp_path: Path, write: Write, query: str) -> None:
+    files = {
+        "Garanzie.md": "Due anni sul motore.\n",
+        "Indice.md": "# Indice\n\n- [[Garanzie]]: motore e forno\n- [[Turni]]\n",
+        "Turni.md": "Ivo apre, Nedda chiude.\n",
+    }
+    found = search(tmp_path, write, files, query)
+    assert found[0].path == "Garanzie.md"
+    assert not found.abstain
+
+
 def test_links_are_told_from_text_and_from_addresses() -> None:
     found = links_of(["Vedi [[Gas#costi|il gas]], [il sito](https://example.org) e [le note](note/a%20b.md#x)."])
     assert found.targets == ("Gas", "note/a b.md")

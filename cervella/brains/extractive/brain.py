@@ -150,11 +150,12 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     question is about the past or there is no current source.
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
-    fits = _without_pointers(fits)
+    about_her = "self" in question.asks  # then the first sentences of the Constitution answer
+    fits = fits if about_her else _without_pointers(fits)
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
-    fits, named = _of_the_subject(question, fits)
+    fits, named = (fits, False) if about_her else _of_the_subject(question, fits)
     # The threshold only depends on outdated sources if there are no others.
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     best = current if current >= 0 else _best(fits)
@@ -186,7 +187,7 @@ def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], boo
     if not fits:
         return fits, False
     complete = {id(fit): round(question.coverage(dict.fromkeys(fit.held, 1.0)), 2) for fit in fits}
-    first = max(fits, key=lambda fit: (complete[id(fit)], bool(fit.named), fit.score))
+    first = max(fits, key=lambda fit: (not fit.excerpt.outdated, complete[id(fit)], bool(fit.named), fit.score))
     if not first.named and first.match < _SURE:
         return fits, False
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Literal
 
 from cervella.brains.extractive.quotes import Excerpt
-from cervella.knowledge.documents.linking import link_texts
+from cervella.knowledge.documents.linking import link_texts, opens_entry
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
 from cervella.text.terms import Wanted, asked_terms, terms
@@ -68,8 +68,8 @@ class Fit:
     points: Literal["", "titles", "links"]
     """Whether the excerpt only points to what is said elsewhere.
 
-    `titles`: it has no word besides those of the question, or mostly names headings of its passage; `links`: it mostly
-    names notes that it links to.
+    `titles`: it has no word besides some of the question, or besides links, or mostly names headings of its passage;
+    `links`: it mostly names notes that it links to.
     """
 
 
@@ -212,14 +212,22 @@ class Question:
     def _points(self, number: int) -> Literal["", "titles", "links"]:
         """The field `Fit.points` of the excerpt with this number."""
         excerpt, stems = self.excerpts[number], self._stems[number]
-        if stems <= self._asked and not any(map(str.isdigit, excerpt.text)):
+        items = self._subjects[number][len(self._subjects[number]) - len(excerpt.above) :]
+        # An item that repeats all of a longer question confirms it: «parcheggio gratuito».
+        confirms = len(stems) > 1 and len(self._held(stems)) == len(self._related)
+        if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):
             return "titles"
         titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]
         if len(titles) > 1 and len(frozenset().union(*titles)) >= _MOSTLY * len(stems):
             return "titles"
-        links = (link for text, link in self._links[excerpt.mark] if text in excerpt.text)
-        linked = frozenset[str]().union(*links) & stems
-        return "links" if linked and len(linked) >= _MOSTLY * len(stems) else ""
+        links = [(text, link) for text, link in self._links[excerpt.mark] if text in excerpt.text]
+        linked = frozenset[str]().union(*(link for _, link in links))
+        if linked.isdisjoint(self._asked):  # a link may be the answer: «- [[Rossi]]»
+            return ""
+        if stems <= linked:
+            return "titles"
+        mostly = len(linked & stems) >= _MOSTLY * len(stems)
+        return "links" if links and (mostly or any(opens_entry(excerpt.text, text) for text, _ in links)) else ""
 
     def _identity(self) -> range:
         """The places of the excerpts that say who the persona is; empty if the question does not ask this.

@@ -62,6 +62,16 @@ def link_texts(text: str) -> Iterator[str]:
             yield _shown(match)
 
 
+def opens_entry(text: str, link: str) -> bool:
+    """Whether a text begins with the words of a link and a mark that divides them from a description, or nothing else.
+
+    >>> opens_entry("Caldaia: quando si accende", "Caldaia"), opens_entry("Caldaia accesa", "Caldaia")
+    (True, False)
+    """
+    plain = text.lstrip("[]*_ ")
+    return bool(link) and plain.startswith(link) and _TITLED.match(plain[len(link) :].lstrip("]")) is not None
+
+
 def _links(line: str) -> Iterator[tuple[int, int, str]]:
     for match in _LINK.finditer(line):
         if target := _target(match):

@@ -9,6 +9,7 @@ from cervella.text.language import Language
 
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d[-_. ]?\d\d[-_. ]?\d\d(?!\d)")
 _SEPARATORS = re.compile(r"[\s_]+")
+_ENDING = re.compile(r"(?<=\w)\.(?:md|mdx|markdown|txt)\b", re.IGNORECASE)
 _OF_THE_FOLDER = frozenset({"readme", "index", "_index"})
 """Names of files that stand for the folder that contains them."""
 
@@ -37,6 +38,15 @@ def name_of(path: str) -> str:
         name = folder.rsplit("/", 1)[-1]
     words = _SEPARATORS.sub(" ", _DATE.sub(" ", name)).strip(" -–—")
     return words if any(map(str.isalpha, words)) else ""
+
+
+def without_endings(text: str) -> str:
+    """A question without the endings of the files that it names, so that their names are words like others.
+
+    >>> without_endings("Che cosa c'è in prezzi.md?")
+    "Che cosa c'è in prezzi?"
+    """
+    return _ENDING.sub("", text)
 
 
 def file_names(path: str, lang: Language) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, K
 from cervella.knowledge.documents.encoding import decoded
 from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
 from cervella.knowledge.documents.markdown import split_lines
+from cervella.knowledge.documents.naming import without_endings
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import digest
 from cervella.knowledge.index.confidence import ABSTAIN_BELOW, confidence
@@ -257,8 +258,9 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        subject = loaded.words.subject_shares(lang.stems(query))
-        wanted = asked_terms(query, lang, language_of(query, lang))
+        bare = without_endings(query)
+        subject = loaded.words.subject_shares(lang.stems(bare))
+        wanted = asked_terms(bare, lang, language_of(bare, lang))
         lexical, eligible = by_words(loaded, wanted, subject, vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
@@ -281,7 +283,7 @@ class HybridRetriever:
             scores[own] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
         # Only the Constitution can answer a question about the persona.
-        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, query, lang, cosines, candidates, subject)
+        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, bare, lang, cosines, candidates, subject)
         found = selected(loaded, facts, scores, top_k, in_order=bool(own))
         return Retrieval(
             query=query,
