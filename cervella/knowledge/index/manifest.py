@@ -243,8 +243,8 @@ class Manifest:
         """Store a file and its chunks, replacing an earlier version of the file.
 
         `text` is the file's text with secrets masked; `reading` what is read in it, or None if that is the same.
-        `stems` has one list per chunk, `subjects` one list of lists, or is empty. `embedded` are the ids of chunks whose
-        vector is already stored.
+        `stems` has one list per chunk; `subjects` one list of lists, or is empty. `embedded` are the ids of chunks with
+        a stored vector.
         """
         ready = frozenset(embedded)
         self.delete_file(file.path)

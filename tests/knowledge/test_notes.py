@@ -1,0 +1,31 @@
+"""Notes as people keep them: small bases with what is right, most written by somebody who had not seen the rules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import DATA
+from tests.fixtures.notes import faults
+
+FOLDER = DATA / "notes"
+
+
+def rows(name: str) -> list[Mapping[str, Any]]:
+    return [json.loads(line) for line in (FOLDER / name).read_text("utf-8").splitlines()]
+
+
+def wrong(name: str, folder: Path) -> Iterator[str]:
+    """The ids of the rows in which something is not right."""
+    for number, row in enumerate(rows(name)):
+        if faults(row, folder / str(number)):
+            yield row["id"]
+
+
+@pytest.mark.parametrize("row", rows("reports.jsonl"), ids=lambda row: row["id"])
+def test_what_others_reported_of_other_programs_is_right_here(row: Mapping[str, Any], tmp_path: Path) -> None:
+    assert not faults(row, tmp_path)
