@@ -117,7 +117,7 @@ def test_index_tells_only_what_changed(indexed: Path, cervella: Any) -> None:
 def test_index_in_words_says_what_it_did_and_what_it_skipped(home: Path, cervella: Any) -> None:
     result = cervella("index")
     assert "3 of 4 files indexed: 3 added" in result.out
-    assert "skipped: foto.png (not_markdown)" in result.err
+    assert "skipped: 1 .png cannot be read" in result.err
 
 
 # search
