@@ -81,8 +81,9 @@ _RIVALS = 10
 """Only this many of the best files are compared."""
 _LIFT = 1e-3
 """The least difference between the scores of two files whose order is decided so."""
-_ITSELF = 1.5
-"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to."""
+_ITSELF, _WHOLE = 1.5, 0.8
+"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to, and
+at least `_WHOLE`, so that the query asks for hardly anything else."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -459,7 +460,7 @@ def linked_first(scores: np.ndarray, base: FileFacts, subject: np.ndarray) -> np
         target = max(there, key=lambda one: best[one] + shift[one], default=None)
         if target is None or best[target] + shift[target] > best[own]:
             continue
-        if named[own] > _ITSELF * named[target]:
+        if named[own] >= _WHOLE and named[own] > _ITSELF * named[target]:
             continue
         shift[target] = best[own] - best[target]
         shift[own] = -1e-3
