@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from cervella.text.folding import fold, fold_in_place
@@ -78,11 +78,13 @@ class Calendar:
             return iso
         return self._written.format(day=date.day, month=self.months[date.month - 1], year=date.year)
 
-    def find(self, text: str, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+    def find(self, text: str, number_words: Collection[tuple[int, int, str]] = ()) -> list[FoundDate]:
         """The dates of a text in order, and the months beside a day or a year.
 
         `number_words` are start, end and value of number words: beside a month they are days ("il nove gennaio").
         """
+        if not number_words and text.isascii() and not _DIGIT.search(text):
+            return []  # most lines: other scripts have letters that fold to a digit
         folded = fold_in_place(text)
         spelled = folded
         for start, end, value in number_words:

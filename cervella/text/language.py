@@ -6,7 +6,7 @@ A language is one folder, `cervella/text/languages/CODE` or an owner's own. This
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -363,7 +363,7 @@ def _after_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def read_dates(text: str, lang: Language, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+def read_dates(text: str, lang: Language, number_words: Collection[tuple[int, int, str]] = ()) -> list[FoundDate]:
     """The dates of a text, and the months beside a day or a year, in order.
 
     `number_words` are start, end and value of the text's number words: beside a month they are days.
