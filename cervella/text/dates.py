@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from cervella.text.folding import fold, fold_in_place
 
+# A pattern that begins with a set is several times as fast as one that begins with a lookbehind: so that comes second.
 _NUMERIC_DATES = (
-    re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)"),
-    re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)"),
-    re.compile(r"(?<!\d)(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)(?!\d)"),
-    re.compile(r"(?<![\w/])(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d\d)(?![\w/])"),
+    re.compile(r"(?P<year>[12](?<!\d.)(?:(?<=1)9|(?<=2)0)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)"),
+    re.compile(r"(?P<year>[12](?<!\d.)(?:(?<=1)9|(?<=2)0)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)"),
+    re.compile(r"(?P<day>\d(?<!\d.)\d?)[-/.](?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)(?!\d)"),
+    re.compile(r"(?P<day>\d(?<![\w/].)\d?)/(?P<month>\d{1,2})/(?P<year>\d\d)(?![\w/])"),
 )
 _MAYBE_NUMERIC = re.compile(r"\d[-/.]\d|\d{8}")
 _DIGIT, _WORD = re.compile(r"\d"), re.compile(r"[^\W\d_]+")
@@ -49,13 +50,13 @@ class Calendar:
         month, between = _either(self._numbers), rf"(?:(?:{_either(map(fold, data['between']))}){space})?"
         ordinal = rf"(?:{_either(map(fold, self.ordinals))})"
         after_day = rf"(?:{ordinal}{{1,3}}\s{{0,24}}|{space}){between}"
-        dotted = r"(?<![\w.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)"
+        dotted = r"(?P<day>\d(?<![\w.].)\d?)\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)"
         # Elsewhere 3.11.12 is a version.
         self._numeric = (*_NUMERIC_DATES, *([re.compile(dotted)] if "." in self.ordinals else []))
         self._patterns = tuple(
             re.compile(pattern)
             for pattern in (
-                rf"(?<!\d)(?P<day>\d{{1,2}}){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
+                rf"(?P<day>\d(?<!\d.)\d?){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
                 rf"(?<!\w)(?P<month>{month})\.?{space}(?P<day>\d{{1,2}}){ordinal}{{0,3}}(?![\w/]|[.,:]\d)"
                 rf"(?:,?{space}{between}{year})?",
                 rf"(?<!\w)(?P<month>{_either(self._whole)})(?={space}{between}(?:(?P<of>(?:19|20)\d\d)(?!\d)|\d))",

@@ -22,8 +22,10 @@ Senses = tuple[tuple[str, Decimal], ...]
 """The meanings of a unit: for each, its dimension, such as `time`, and its factor to the dimension's basic unit."""
 
 _NUMBER = re.compile(
-    r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
-    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
+    # A digit, or a sign where no range or name stands before it and then a digit. It is so written because a pattern
+    # that begins with a set is several times as fast as one that begins with a lookbehind.
+    r"[-−\d](?:(?<=\d)|(?<![\w.,)%€$].)\d)"
+    r"(?:\d?[hH]\d\d(?!\w)|\d{0,2}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d*(?:[.,:]\d+)*)"
 )
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")

@@ -46,6 +46,7 @@ _HALF_IN_DIGITS = re.compile(r"\d[.,]\d")
 _FEWEST_DIGITS = 3
 """Minimum number of digits of a figure inside a word, such as S317, that is a term by itself."""
 _CODE = re.compile(r"(?<![\w.,:])\+?\(?\+?\d(?:[ .\-/()\u00a0\u202f]{0,2}\d){7,18}(?!\w|[.,]\d)")
+_MAYBE_CODE = re.compile(r"\d(?:[ .\-/()\u00a0\u202f]{0,2}\d){7}")
 _GROUP = re.compile(r"\d+")
 _KEY, _FEWEST_IN_CODE = 8, 8
 """The last digits of a code or a telephone number that are its term: with or without the country's prefix, they are
@@ -60,12 +61,12 @@ _SHORT = 3
 _LETTERS, _IN_CODES = 5, (" ", "-", ".", "/")
 """The letters that a code may begin with, half of the digits that may follow, and what may be between them."""
 _MONTH_AND_YEAR = (
-    re.compile(r"(?<![\w/.,-])(?P<month>\d{1,2})/(?P<year>(?:19|20)\d\d)(?![\w/]|[.,-]\d)"),
-    re.compile(r"(?<![\w/.,-])(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)(?![\w/-]|[.,]\d)"),
+    re.compile(r"(?P<month>\d(?<![\w/.,-].)\d?)/(?P<year>(?:19|20)\d\d)(?![\w/]|[.,-]\d)"),
+    re.compile(r"(?P<year>[12](?<![\w/.,-].)(?:(?<=1)9|(?<=2)0)\d\d)-(?P<month>\d\d)(?![\w/-]|[.,]\d)"),
 )
-_DAY_AND_MONTH = re.compile(r"(?<![\w/.,:-])(?P<day>\d{1,2})/(?P<month>\d{1,2})(?![\w/%€$£-]|[.,]\d)")
+_DAY_AND_MONTH = re.compile(r"(?P<day>\d(?<![\w/.,:-].)\d?)/(?P<month>\d{1,2})(?![\w/%€$£-]|[.,]\d)")
 _MAYBE_DATE = re.compile(r"\d[-/.]\d")
-_SHORT_DATE = re.compile(r"(?<![\w.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)")
+_SHORT_DATE = re.compile(r"(?P<day>\d(?<![\w.].)\d?)\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)")
 
 
 def terms(text: str, lang: Language) -> list[str]:
@@ -362,7 +363,7 @@ class _Figures:
 
     def _read_codes(self) -> None:
         dated = [(one.start, one.end) for one in self._read.found_dates]
-        for match in _CODE.finditer(self._text):
+        for match in _CODE.finditer(self._text) if _MAYBE_CODE.search(self._text) else ():
             if not any(start < match.end() and match.start() < end for start, end in dated):
                 self._code(match)
         for n, (letters, digits) in enumerate(pairwise(self._tokens)):
