@@ -31,6 +31,8 @@ _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|CHF|BRL|US\$|R\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
 _NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
+_NOTHING_AFTER = re.compile(r"[^\S\n]?(?:[\s|;:,.)\](\[{}=<>*_`\"«»“”…\-–—]|$)")
+"""Follows a figure that is alone: no unit, multiple, percent sign, rate, half or word of the clock begins so."""
 _MOST_DIGITS = 30
 """Maximum number of digits of a number. A longer sequence is a code and is only compared as written."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
@@ -199,8 +201,8 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     `bare` are the values of its digits. `worded` says that it is a number word.
     """
     negative = text[start] in "-−"
-    # Most cells of tables: none of the patterns below can match.
-    if _NO_UNIT.match(text, end) and "h" not in text[start:end].lower():
+    # Most figures: none of the patterns below can match.
+    if _NOTHING_AFTER.match(text, end) and "h" not in text[start:end].lower():
         before = _BEFORE.search(text, max(0, start - 6), start)
         senses = senses_of(before.group(1) or before.group(2)) if before else ()
         named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
@@ -284,11 +286,13 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
     joined: list[Quantity] = []
     for quantity in found:
         last = joined[-1] if joined else None
+        if last is None or not last.senses:
+            joined.append(quantity)
+            continue
         cents = quantity.whole if quantity.senses == senses_of("cent") or _ends(text, quantity) else None
-        whole = next((reading for reading in last.bare if reading.isdigit()), "") if last else ""
+        whole = next((reading for reading in last.bare if reading.isdigit()), "")
         if (
-            last is None
-            or not (whole and cents in range(100) and last.dimensions & MONEY)
+            not (whole and cents in range(100) and last.dimensions & MONEY)
             or last.readings != last.bare
             or not _pattern("cents").fullmatch(text, last.end, quantity.start)
         ):
@@ -306,7 +310,7 @@ def _ends(text: str, figure: Quantity) -> bool:
 
 def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
     """The figures, with the unit that a range has only once given to both its ends: "5-6 giorni" (days), "$175-438"."""
-    pairs = range(len(found) - 1)
+    pairs = range(len(found) - 1) if any(one.senses for one in found) else ()
     for n in (*reversed(pairs), *pairs):
         one, other = found[n], found[n + 1]
         if bool(one.senses) is bool(other.senses) or not _pattern("range").fullmatch(text, one.end, other.start):
@@ -323,6 +327,8 @@ def _in_words(
     text: str, lang: Language, words: Sequence[NumberWord], taken: Sequence[tuple[int, int]]
 ) -> Iterator[Quantity]:
     """Yields the figures of the number words `words`, except those inside one of the spans `taken`."""
+    if not words:
+        return
     covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
     starts = {word.start for word in words}
     no_figures, fractions = (lang.review.get(key, "").split() for key in ("no_figures", "fractions"))
