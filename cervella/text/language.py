@@ -159,12 +159,15 @@ class Language:
         >>> language("it").stems("Le decisioni che abbiamo preso")
         ['decision', 'pres']
         """
-        wanted = [word for word in words(text) if word not in self.stop_words]
+        stop_words = self.stop_words
+        wanted = [word for word in words(text) if word not in stop_words]
         known = self._stems_at_hand[0]
         if len(known) > _MANY_WORDS:
             known = self._stems_at_hand[0] = {}
-        new = list({word for word in wanted if word not in known})
-        if new:
+        try:
+            return [known[word] for word in wanted]
+        except KeyError:
+            new = list({word for word in wanted if word not in known})
             known.update(zip(new, self._stem(new), strict=True))
         return [known[word] for word in wanted]
 

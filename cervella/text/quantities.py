@@ -30,8 +30,10 @@ _NUMBER = re.compile(
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|CHF|BRL|US\$|R\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
+_BEFORE_ENDS = frozenset("rdpflRDPFL€$£")
+"""The last characters of what `_BEFORE` finds: a quick test."""
 _NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
-_NOTHING_AFTER = re.compile(r"[^\S\n]?(?:[\s|;:,.)\](\[{}=<>*_`\"«»“”…\-–—]|$)")
+_NOTHING_AFTER = re.compile(r"\s?+(?:[\s|;:,.)\](\[{}=<>*_`\"«»“”…\-–—]|$)")
 """Follows a figure that is alone: no unit, multiple, percent sign, rate, half or word of the clock begins so."""
 _MOST_DIGITS = 30
 """Maximum number of digits of a number. A longer sequence is a code and is only compared as written."""
@@ -55,6 +57,8 @@ _PATTERNS = {
     "cents": r" (?:{and}) ",
     "and_half": r"\s(?:{and_half})\b|½",
     "clock": r"\s?(?:(?P<before>{before_noon})|(?P<after>{after_noon})|(?:{clock}))(?!\w)",
+    # One of `multiple`, `percent`, `clock` and `and_half`, or nothing of them is there.
+    "after": r"\s?(?:(?:{multiples}|{percent})\b|%|(?:{before_noon}|{after_noon}|{clock})(?!\w))|\s(?:{and_half})\b|½",
     "out_of": r" [^\W\d_]+ (?:{out_of}) ",
 }
 
@@ -201,38 +205,36 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     `bare` are the values of its digits. `worded` says that it is a number word.
     """
     negative = text[start] in "-−"
-    # Most figures: none of the patterns below can match.
-    if _NOTHING_AFTER.match(text, end) and "h" not in text[start:end].lower():
-        before = _BEFORE.search(text, max(0, start - 6), start)
-        senses = senses_of(before.group(1) or before.group(2)) if before else ()
-        named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
-        if _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+    readings, factor = bare, Decimal(1)
+    is_time = "h" in text[start:end].lower()
+    if not is_time and _NOTHING_AFTER.match(text, end):  # most cells of tables
+        senses, stop, rate = _currency_before(text, start) or (), end, ""
+    elif not is_time and not _pattern("after").match(text, end):  # most others
+        senses, stop, rate = _unit(text, start, end)
+    else:
+        if time := None if negative else _of_the_clock(text, start, end, bare):
+            return time
+        bare, after = _with_half(text, end, bare)
+        if percent := _pattern("percent").match(text, after):
+            senses = senses_of("%")
             return Quantity(
-                start=start, end=end, readings=bare, bare=bare, negative=negative, senses=senses, named=named
+                start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
             )
-    if time := None if negative else _of_the_clock(text, start, end, bare):
-        return time
-    bare, after = _with_half(text, end, bare)
-    if percent := _pattern("percent").match(text, after):
-        senses = senses_of("%")
-        return Quantity(
-            start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
-        )
-    multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
-    name = multiple.group(1).lower() if multiple else ""
-    short = _is_short(name)
-    if multiple and not (short and worded):
-        factor = multiples()[name]
-        bare, after = _with_half(text, multiple.end(), bare)
-        times = frozenset(plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
-        readings = bare | times if short or not times else times
-    senses, stop, rate = _unit(text, start, after)
+        multiple, readings = _pattern("multiple").match(text, after), bare
+        name = multiple.group(1).lower() if multiple else ""
+        short = _is_short(name)
+        if multiple and not (short and worded):
+            factor = multiples()[name]
+            bare, after = _with_half(text, multiple.end(), bare)
+            times = frozenset(plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
+            readings = bare | times if short or not times else times
+        senses, stop, rate = _unit(text, start, after)
+        if factor != 1:
+            own = tuple((dimension, one * factor) for dimension, one in senses)
+            senses = own or (senses_of(name) if short else ()) or (("", factor),)
     if senses and factor == 1:
         bare, stop = _with_half(text, stop, bare)
         readings = bare
-    if factor != 1:
-        own = tuple((dimension, one * factor) for dimension, one in senses)
-        senses = own or (senses_of(name) if short else ()) or (("", factor),)
     named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
     if not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
         below = _pattern("below_zero").match(text, stop)
@@ -352,14 +354,23 @@ def _in_words(
 
 def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
     """The meanings of the unit of a number at `text[start:end]`, the end of unit and rate, and the rate's time unit."""
-    if before := _BEFORE.search(text, max(0, start - 6), start):
-        senses, stop = senses_of(before.group(1) or before.group(2)), end
+    currency = _currency_before(text, start)
+    if currency is not None:
+        senses, stop = currency, end
     else:
         match = _pattern("unit").match(text, end)
         senses = senses_of(match.group(1), glued=text[end : end + 1].isalpha()) if match else ()
         stop = match.end() if match else end
     rate, stop = _rate(text, stop) if senses else ("", end)
     return senses, stop, rate
+
+
+def _currency_before(text: str, start: int) -> Senses | None:
+    """The meanings of the currency before a number; None if there is none."""
+    if _BEFORE_ENDS.isdisjoint(text[max(0, start - 3) : start]):
+        return None
+    before = _BEFORE.search(text, max(0, start - 6), start)
+    return senses_of(before.group(1) or before.group(2)) if before else None
 
 
 def _rate(text: str, position: int) -> tuple[str, int]:

@@ -78,8 +78,9 @@ def terms(text: str, lang: Language) -> list[str]:
     """
     with_figures: list[str] = []
     without: list[str] = []
+    spelled = may_have_numbers(text, lang)
     for line in text.split("\n"):
-        has = _DIGIT.search(line) is not None or may_have_numbers(line, lang)
+        has = _DIGIT.search(line) is not None or (spelled and may_have_numbers(line, lang))
         (with_figures if has else without).append(line)
         if not has and with_figures and with_figures[-1] != _APART:
             with_figures.append(_APART)
@@ -208,7 +209,7 @@ class _Figures:
     def _read_figures(self) -> None:
         dated = [(one.start, one.end) for one in self._read.found_dates if one.iso or one.day]
         for figure in self._read.undated:
-            if any(start <= figure.start < end for start, end in dated):
+            if dated and any(start <= figure.start < end for start, end in dated):
                 continue
             self._figure(figure)
         self._minutes_apart()
@@ -228,14 +229,14 @@ class _Figures:
         part_of = first if first >= 0 and self._ends[first] > figure.start else None
         if part_of in self._taken:
             part_of = None
-        if part_of is None and tokens and self._ends[tokens[-1]] > figure.end and not self._ordinal(figure):
+        ordinal = self._ordinal(figure)
+        if part_of is None and tokens and self._ends[tokens[-1]] > figure.end and not ordinal:
             part_of = tokens[-1]
         if part_of is not None:
             self._inside_word(figure, part_of)
             return
         values, measures = _values(figure, self._text), _measures(figure)
-        ordinal, times = self._ordinal(figure), self._times_of(figure)
-        year, before = self._year(figure), self._unit_before(figure)
+        times, year, before = self._times_of(figure), self._year(figure), self._unit_before(figure, first)
         if year:
             wanted = {f"=y{year}": 1.0}
             wanted |= {} if before == "year" else dict.fromkeys(values, _AS_NUMBER)
@@ -259,17 +260,18 @@ class _Figures:
         counted = after < len(self._tokens) and self._tokens[after] not in self._read.spoken.stop_words
         return counted or int(word.value) > 2
 
-    def _unit_before(self, figure: Quantity) -> str:
+    def _unit_before(self, figure: Quantity, before: int) -> str:
         """`h` or `year` if a word for it stands before a figure without a unit: "ore 9" (9 o'clock), "anno 2026".
 
-        That word need not be in the passage.
+        `before` is the number of the token before the figure. That word need not be in the passage.
         """
-        before = bisect_left(self._starts, figure.start) - 1
         if before < 0 or figure.senses or figure.start - self._ends[before] != 1:
             return ""
         word = self._tokens[before]
         senses = senses_of(word) if len(word) > 1 else ()
-        unit = next((one for one in ("h", "year") if senses and senses == senses_of(one)), "")
+        if not senses:
+            return ""
+        unit = next((one for one in ("h", "year") if senses == senses_of(one)), "")
         if unit == "h" or (unit == "year" and self._year(figure)):
             self._units.add(before)
             self._wanted[self._starts[before]] = {}
@@ -326,6 +328,11 @@ class _Figures:
 
         "5 kg" in a query is satisfied by "cinque chili" (five kilos), although neither of its words is there.
         """
+        if not figure.senses and figure.start not in self._spelled:
+            words = self._tokens[tokens.start : tokens.stop]
+            if all(word.isascii() and word.isdigit() for word in words):  # most figures
+                self._taken.update(tokens)
+                return
         spelled = self._inside(figure.start, self._spelled.get(figure.start, figure.start))
         unit = False
         money = not figure.dimensions.isdisjoint(MONEY | {"%"})
@@ -366,8 +373,11 @@ class _Figures:
         for match in _CODE.finditer(self._text) if _MAYBE_CODE.search(self._text) else ():
             if not any(start < match.end() and match.start() < end for start, end in dated):
                 self._code(match)
-        for n, (letters, digits) in enumerate(pairwise(self._tokens)):
-            if not (digits.isdigit() and letters.isalpha() and len(letters) <= _LETTERS >= len(digits) - _LETTERS):
+        for n, digits in enumerate(self._tokens[1:]):
+            if not digits.isdigit():
+                continue
+            letters = self._tokens[n]
+            if not (letters.isalpha() and len(letters) <= _LETTERS >= len(digits) - _LETTERS):
                 continue
             between = self._text[self._ends[n] : self._starts[n + 1]]
             spaced = between == " " and not self._text[self._starts[n] : self._ends[n]].isupper()
@@ -486,6 +496,8 @@ def _measures(figure: Quantity) -> list[str]:
 
     A unit with several meanings has a term for each.
     """
+    if not figure.senses:
+        return []
     sign = "-" if figure.negative else ""
     measures = sorted((dimension, value) for dimension, value in figure.measures() if dimension)
     return [f"={dimension}{sign}{plain(value)}" for dimension, value in measures]
