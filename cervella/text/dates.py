@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from cervella.text.folding import fold, fold_in_place
@@ -63,7 +64,7 @@ class Calendar:
             )
         )
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """The folded names of months and days of the week, with the abbreviations of months."""
         return frozenset(self._numbers) | frozenset(map(fold, self.weekdays))

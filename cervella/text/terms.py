@@ -211,7 +211,8 @@ class _Figures:
         for figure in self._read.undated:
             if dated and any(start <= figure.start < end for start, end in dated):
                 continue
-            self._figure(figure)
+            if not self._is_plain(figure):
+                self._figure(figure)
         self._minutes_apart()
         for word in self._read.number_words:
             hour = word.value if self._says_minutes and word.value.isdigit() and len(word.value) < 3 else ""
@@ -222,6 +223,35 @@ class _Figures:
             if word.ordinal and self._counts(word):
                 self.offered.append(f"={word.value}°")
                 self._wanted.setdefault(word.start, {})[f"={word.value}°"] = 1.0
+
+    def _is_plain(self, figure: Quantity) -> bool:
+        """Whether a figure is only a whole number in digits, as most are; then it is read.
+
+        No unit or ordinal sign stands beside it, and it is neither a year nor a time nor a part of a word.
+        """
+        start, end = figure.start, figure.end
+        n = bisect_left(self._starts, start)
+        if (
+            figure.senses
+            or figure.negative
+            or figure.percent
+            or self._says_minutes
+            or n == len(self._starts)
+            or self._starts[n] != start
+            or self._ends[n] != end
+            or not (self._tokens[n].isascii() and self._tokens[n].isdigit())
+            or start in self._spelled
+            or (n and start - self._ends[n - 1] == 1 and senses_of(self._tokens[n - 1]))
+        ):
+            return False
+        (value,) = figure.readings
+        if (len(value) == 4 and _YEAR.fullmatch(value)) or self._ordinal(figure):
+            return False
+        term = f"={value}"
+        self.offered.append(term)
+        self._wanted.setdefault(start, {})[term] = 1.0
+        self._taken.add(n)
+        return True
 
     def _figure(self, figure: Quantity) -> None:
         tokens = self._inside(figure.start, figure.end)
