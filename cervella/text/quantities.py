@@ -236,7 +236,7 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
         bare, stop = _with_half(text, stop, bare)
         readings = bare
     named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
-    if not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+    if senses and not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
         below = _pattern("below_zero").match(text, stop)
         less = _pattern("less").search(text[max(0, start - 12) : start])
         negative, stop = bool(below or (less and not less["unless"])), below.end() if below else stop
@@ -276,8 +276,9 @@ def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str
 
     "due e mezzo" (two and a half) is 2.5; after millions, the half is half a million. Without a half, `bare` and `end`.
     """
-    half, whole = _pattern("and_half").match(text, end), whole_number(next(iter(bare)))
-    if half is None or whole is None or len(bare) > 1:
+    half = _pattern("and_half").match(text, end)
+    whole = None if half is None or len(bare) > 1 else whole_number(next(iter(bare)))
+    if half is None or whole is None:
         return bare, end
     step = next((step for step in (10**6, 1000) if whole and not whole % step), 1)
     return frozenset({plain(whole + Decimal(step) / 2)}), half.end()
@@ -288,13 +289,13 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
     joined: list[Quantity] = []
     for quantity in found:
         last = joined[-1] if joined else None
-        if last is None or not last.senses:
+        if last is None or not last.senses or last.dimensions.isdisjoint(MONEY):
             joined.append(quantity)
             continue
         cents = quantity.whole if quantity.senses == senses_of("cent") or _ends(text, quantity) else None
         whole = next((reading for reading in last.bare if reading.isdigit()), "")
         if (
-            not (whole and cents in range(100) and last.dimensions & MONEY)
+            not (whole and cents in range(100))
             or last.readings != last.bare
             or not _pattern("cents").fullmatch(text, last.end, quantity.start)
         ):
@@ -378,6 +379,8 @@ def _rate(text: str, position: int) -> tuple[str, int]:
 
     The unit is empty, and the end is `position`, if there is no rate.
     """
+    if _NOTHING_AFTER.match(text, position):
+        return "", position
     if (word := _pattern("rate_word").match(text, position)) is not None:
         return _RATE_UNITS[word.lastgroup or ""], word.end()
     end = position

@@ -37,6 +37,8 @@ _OTHER_UNIT, _AS_NUMBER, _HOUR, _IN_NAME, _NO_YEAR, _MONTH, _DAY = 0.8, 0.5, 0.7
 """Weights of a term that satisfies a figure of a query only in part. It is the same number without its unit; the number
 that may be a year, with a separator or a unit; the hour without ":00"; the number in a name, such as 317 in S317; the
 day without its year; the month of the day; the number of the day alone."""
+_WITHOUT_UNIT = MONEY | {"%"}
+"""The dimensions whose units a query need not find: 5 € is found by 5."""
 _WORD = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
 _APART = "."
@@ -363,14 +365,15 @@ class _Figures:
             if all(word.isascii() and word.isdigit() for word in words):  # most figures
                 self._taken.update(tokens)
                 return
-        spelled = self._inside(figure.start, self._spelled.get(figure.start, figure.start))
+        stop = self._spelled.get(figure.start)
+        spelled = range(0) if stop is None else self._inside(figure.start, stop)
         unit = False
-        money = not figure.dimensions.isdisjoint(MONEY | {"%"})
+        money = not figure.dimensions.isdisjoint(_WITHOUT_UNIT)
         for n in tokens:
             word = self._tokens[n]
             letters = word.lstrip("0123456789")
-            named = bool(letters) and letters not in multiples() and bool(senses_of(letters))
-            unit = unit or (named and n not in spelled and not figure.percent)
+            if not unit and letters and n not in spelled and not figure.percent:
+                unit = letters not in multiples() and bool(senses_of(letters))
             if not unit or letters != word:
                 self._taken.add(n)
             if unit and letters == word:
