@@ -149,7 +149,7 @@ def _read(lines: Sequence[str], code: Sequence[bool], image: Callable[[str], str
 def _prose(lines: list[str], references: Collection[str], image: Callable[[str], str]) -> Iterator[str]:
     for first, last in inline.groups(lines):
         text = "\n".join(lines[first:last])
-        if inline.is_special(text):
+        if inline.SPECIAL.search(text):
             row = last - first == 1 and text.lstrip(" \t>").startswith("|")
             text = inline.read(text, references=references, image=image, row=row)
             text = inline.hard_ends(text)
