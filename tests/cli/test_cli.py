@@ -15,7 +15,10 @@ from cervella import __version__
 from cervella.cli import main
 from tests.conftest import SECRET
 
-PASSAGE = {"rank", "path", "heading", "start_line", "end_line", "score", "date", "role", "project", "status", "text"}
+PASSAGE = {
+    "rank", "path", "heading", "start_line", "end_line", "score", "date", "role", "project", "status", "text",
+    "reading", "tags", "aliases", "meta", "links",
+}  # fmt: skip
 CITATION = {"mark", "path", "heading", "start_line", "end_line", "quote", "supported", "changed"}
 REPORT = {
     "files_seen", "files_indexed", "files_skipped", "added", "changed", "removed", "unchanged", "chunks_total",
@@ -117,7 +120,7 @@ def test_index_tells_only_what_changed(indexed: Path, cervella: Any) -> None:
 def test_index_in_words_says_what_it_did_and_what_it_skipped(home: Path, cervella: Any) -> None:
     result = cervella("index")
     assert "3 of 4 files indexed: 3 added" in result.out
-    assert "skipped: foto.png (not_markdown)" in result.err
+    assert "skipped: 1 .png cannot be read" in result.err
 
 
 # search
