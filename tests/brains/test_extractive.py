@@ -447,7 +447,7 @@ def test_a_row_of_a_table_that_is_not_wide_is_whole() -> None:
 
 
 def test_the_title_of_a_box_is_the_subject_of_the_items_in_it() -> None:
-    text = "# Innesti\n\nMastice della nonna:\nTre parti di cera, una di pece.\n\n- barattolo di latta\n- dura due stagioni"
+    text = "# Innesti\n\nMastice della nonna:\nTre parti di cera, una di pece.\n\n- in latta\n- dura due stagioni"
     other = "# Listino\n\n- cera, barattolo 6,80 €\n- pesco 17 €"
     said = answer(prompt("Quanto dura il mastice della nonna?", passage(text), passage(other, path="b.md")))
     assert "dura due stagioni" in said
