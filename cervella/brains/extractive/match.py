@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
 from cervella.brains.extractive.quotes import Excerpt, wide_header
@@ -143,6 +143,7 @@ class Question:
             mark: [(text, frozenset(lang.stems(text))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
             for mark, passage in passages.items()
         }
+        self._states = tuple(chain.from_iterable(_told_states(lang).values()))
         self.fits = self._fits()
 
     def _says(self, name: str, folded: str) -> bool:
@@ -237,8 +238,9 @@ class Question:
         """The field `Fit.points` of the excerpt with this number."""
         excerpt, stems = self.excerpts[number], self._stems[number]
         items = self._subjects[number][len(self._subjects[number]) - len(excerpt.above) :]
-        # An item that repeats all of a longer question confirms it: «parcheggio gratuito».
+        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». So does a task, by its state.
         confirms = len(stems) > 1 and len(self._held(stems)) == len(self._related)
+        confirms |= excerpt.text.startswith(self._states)
         if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):
             return "titles"
         titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]
