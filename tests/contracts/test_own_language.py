@@ -223,7 +223,8 @@ def test_a_broken_optional_value_is_an_error_and_other_languages_go_on(
 ) -> None:
     path = languages / CODE / file
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    path.write_text(f"{before}\n{text}\n", encoding="utf-8")
+    whole = f"{before}\n{text}\n" if text.startswith("[") else f"{text}\n{before}"  # keys come before tables
+    path.write_text(whole, encoding="utf-8")
     monkeypatch.setenv("CERVELLA_LANGUAGES", str(languages))
     with pytest.raises(ConfigError) as error:
         language(CODE)

@@ -231,7 +231,7 @@ def test_every_language_is_whole(code: str) -> None:
     assert lang.abstains(lang.abstention)
     assert lang.format_date("2026-01-09")
     assert {"instructions", "without_passages", "doubtful", "sources", "question", "lines", "line"} <= set(lang.prompt)
-    assert set(lang.status) == {"superseded", "deprecated", "archived"}
+    assert set(lang.status) == {"superseded", "deprecated", "archived", "draft"}
 
 
 def test_stems_are_the_same_from_many_threads() -> None:

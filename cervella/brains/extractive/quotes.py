@@ -19,6 +19,8 @@ from cervella.types import Passage
 
 _LONGEST_PASSAGE = 16_000
 """Maximum characters of a passage that are read. A chunk is much shorter."""
+_MOST_ALIASES = 20
+"""Maximum number of other names of a note that count as its subject."""
 _LONGEST_EXCERPT = 400
 """Maximum characters of an excerpt. A longer sentence is split."""
 _WHOLE_BOX = 10
@@ -173,7 +175,7 @@ class _HeadingPath:
         if passage.heading and passage.heading not in titles:
             titles = [passage.heading]
         self._levels = [(number, title) for number, title in enumerate(titles, 1)]
-        self._names = file_names(passage.path, lang)
+        self._names = (*file_names(passage.path, lang), *passage.aliases[:_MOST_ALIASES])
 
     @property
     def titles(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from cervella.evaluation.search.retrieval import NEWEST_WINS, plain
 from cervella.knowledge.index.manifest import ChunkRow, FileRow
 from cervella.text.language import Language, fold
-from cervella.text.markdown import block_parser
+from cervella.text.markdown import block_parser, cells
 from cervella.text.quotations import strip_quotes
 
 __all__ = ["Draft", "Origin", "candidates"]
@@ -104,7 +104,6 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
     sentences: list[str] = []
     rows: list[_TableRow] = []
     columns: tuple[str, ...] = ()
-    cells: list[str] = []
     quoted = 0
     tokens = block_parser().parse(chunk.text)
     for number, token in enumerate(tokens):
@@ -114,18 +113,15 @@ def _read(chunk: ChunkRow, lang: Language) -> tuple[list[str], list[_TableRow]]:
             if not re.match(rf"\W*{lang.phrases['metadata']}\W*:", fold(text)):
                 spans = (text[start:end] for start, end in lang.sentences(text))
                 sentences += [sentence for sentence in spans if _could_be_evidence(sentence)]
-        elif token.type in ("th_open", "td_open"):
-            cells.append(tokens[number + 1].content.strip())
-        elif token.type == "thead_close":
-            columns, cells = tuple(map(_bare, cells)), []
-        elif token.type == "tr_close" and columns:
-            opened = next(one for one in reversed(tokens[:number]) if one.type == "tr_open")
-            if opened.map and len(cells) == len(columns):
-                line = lines[opened.map[0]].strip()
-                rows.append(_TableRow(chunk=chunk, line=line, cells=tuple(map(_bare, cells)), columns=columns))
-            cells = []
+        elif token.type == "tr_open" and token.map:
+            line = lines[token.map[0]].strip()
+            own = tuple(_bare(line[start:end].strip()) for start, end in cells(line))
+            if not columns:
+                columns = own
+            elif len(own) == len(columns):
+                rows.append(_TableRow(chunk=chunk, line=line, cells=own, columns=columns))
         elif token.type == "table_close":
-            columns, cells = (), []
+            columns = ()
     return sentences, rows
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
@@ -19,7 +20,7 @@ from cervella.text.folding import any_of, fold, fold_in_place, words
 from cervella.text.language import known_languages, language
 
 FIRST_LINES = 5
-"""Lines of a document in which such a statement counts; headings, blank lines and rules aside."""
+"""Lines of a document in which such a statement counts, headings included; front matter and blank lines aside."""
 _LONGEST = 400  # characters of a line that are read
 _MOST = 20  # documents that one statement may name
 _LINK = re.compile(
@@ -107,19 +108,15 @@ def _prose(text: str) -> bool:
 
 
 def _first_lines(document: Document) -> list[str]:
+    """Those of the first lines that are no heading, rule or code."""
     left_out = {
         number
         for block in document.blocks
         if block.kind in ("heading", "rule", "fence", "front_matter")
         for number in range(block.start_line, min(block.end_line, block.start_line + 200) + 1)
     }
-    out = []
-    for number, line in enumerate(document.body, start=1):
-        if line.strip() and number not in left_out:
-            out.append(line[:_LONGEST])
-            if len(out) == FIRST_LINES:
-                break
-    return out
+    filled = (number for number, line in enumerate(document.body, start=1) if line.strip())
+    return [document.body[number - 1][:_LONGEST] for number in islice(filled, FIRST_LINES) if number not in left_out]
 
 
 def _named(rest: str) -> tuple[list[str], bool]:

@@ -71,9 +71,9 @@ of the other's: `_REPLACED` where the other one is superseded, deprecated or an 
 """
 _SHARED_TITLE = 0.5
 """Two files treat the same if they share at least this share of the stems in the longer one of their titles."""
-_COVERED, _SHARED = 0.6, 0.9
+_COVERED, _SHARED, _STATEMENT = 0.7, 0.9, 2
 """They also do if a sentence of each has at least `_COVERED` of the query's stems, by idf, and that of the one at least
-`_SHARED` of those in the other one's.
+`_SHARED` of those in the other one's; a query of fewer stems than `_STATEMENT` only names a subject.
 """
 _FORM = "template"
 """The role of documents that state nothing until somebody fills them in: every other document comes first."""
@@ -81,8 +81,9 @@ _RIVALS = 10
 """Only this many of the best files are compared."""
 _LIFT = 1e-3
 """The least difference between the scores of two files whose order is decided so."""
-_ITSELF = 1.5
-"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to."""
+_ITSELF, _WHOLE = 1.5, 0.8
+"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to, and
+at least `_WHOLE`, so that the query asks for hardly anything else."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -376,6 +377,8 @@ class _Order:
 
     def _say_the_same(self, one: _Ranked, other: _Ranked) -> bool:
         """Whether a sentence of each file has most of the query, and that of the first file what the other one has."""
+        if len(self._idf) < _STATEMENT:
+            return False
         enough = _COVERED * sum(self._idf.values())
         fullest = max(self._in_sentences(other.chunk), key=self._sum, default=frozenset[str]())
         if not 0 < enough <= self._sum(fullest):
@@ -389,7 +392,9 @@ class _Order:
         """The query's stems in each sentence of a chunk."""
         if chunk not in self._sentences:
             lang, reading = self._base.language, self._loaded.reading(range(chunk, chunk + 1))
-            said = (line[start:end] for line in reading.split("\n") for start, end in lang.sentences(line))
+            # A row of a table states nothing without its header.
+            lines = (line for line in reading.split("\n") if not line.lstrip().startswith("|"))
+            said = (line[start:end] for line in lines for start, end in lang.sentences(line))
             self._sentences[chunk] = [frozenset(lang.stems(one)) & self._idf.keys() for one in said]
         return self._sentences[chunk]
 
@@ -455,7 +460,7 @@ def linked_first(scores: np.ndarray, base: FileFacts, subject: np.ndarray) -> np
         target = max(there, key=lambda one: best[one] + shift[one], default=None)
         if target is None or best[target] + shift[target] > best[own]:
             continue
-        if named[own] > _ITSELF * named[target]:
+        if named[own] >= _WHOLE and named[own] > _ITSELF * named[target]:
             continue
         shift[target] = best[own] - best[target]
         shift[own] = -1e-3
