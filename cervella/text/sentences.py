@@ -60,7 +60,7 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
     fence = ""
     block = position = 0
     paragraph: tuple[int, int] | None = None
-    in_table = False
+    in_table = item = False
     outline = _Outline()
     for line in text.split("\n"):
         start, end = position, position + len(line)
@@ -70,7 +70,8 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
         defines = None if fence or signs else _DEFINITION.match(line)
         defines = defines if defines and (outline.term or (paragraph and _may_be_term(paragraph))) else None
         structural = fence or signs or blank or row or defines or _HEADING.match(line) or _ITEM.match(line)
-        if paragraph and structural and _UNDERLINE.match(line) and _is_title(text[slice(*paragraph)], line):
+        underlined = paragraph and structural and not item and _UNDERLINE.match(line)  # below an item it is a rule
+        if paragraph and underlined and _is_title(text[slice(*paragraph)], line):
             outline.leave()
             yield Quotable(paragraph[0], paragraph[0] + len(text[slice(*paragraph)].rstrip()), "heading", block)
             paragraph = None
@@ -107,16 +108,16 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
             yield Quotable(start + match.end(), start + len(line.rstrip(" #")), "heading", block)
         elif defines:
             outline.define()
-            paragraph = (start + defines.end(), end)
+            paragraph, item = (start + defines.end(), end), False
         elif match := _ITEM.match(line):
-            paragraph = (start + match.end(), end)
+            paragraph, item = (start + match.end(), end), True
             outline.enter(_width(line[: match.end()]), paragraph)
         elif paragraph:
             paragraph = (paragraph[0], end)
         else:
             block += 1
             quote = _QUOTE_SIGNS.match(line)
-            paragraph = (start + (quote.end() if quote else 0), end)
+            paragraph, item = (start + (quote.end() if quote else 0), end), False
             outline.text(_width(line))
     if paragraph:
         yield from _sentences(text, paragraph, lang, block, outline.above)

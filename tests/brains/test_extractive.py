@@ -335,7 +335,13 @@ def test_the_output_limit_gives_fewer_pieces_and_cuts_none(case: str) -> None:
         assert (done.finish_reason == "stop") == (done.text == whole)
 
 
-@pytest.mark.parametrize("text", ["a" * 1_000_000, "parola " * 150_000, "Il gatto dorme. " * 60_000, "| a " * 250_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 1_000_000, "parola " * 150_000, "Il gatto dorme. " * 60_000, "| a " * 250_000, "gatto: " * 150_000,
+        "[00:00:11] gatto " * 60_000, "|" + "gatto|" * 1_300 + "\n" + "|-" * 1_300 + "|\n" + "|dorme" * 1_200 + "|",
+    ],
+)  # fmt: skip
 def test_a_line_of_a_megabyte_takes_less_than_a_second(text: str) -> None:
     start = time.perf_counter()
     assert len(answer(prompt("Dove dorme il gatto?", passage(text)))) < 2_000
@@ -401,3 +407,61 @@ def test_the_retrievers_scores_decide_between_passages_that_match_alike() -> Non
         for text, score in (("Il gatto dorme in cucina.", 1.0), ("Il gatto dorme in giardino.", 0.3))
     )
     assert answer(prompt("Dove dorme il gatto?", close, far)).startswith("«Il gatto dorme in cucina»")
+
+
+def wide(columns: int, *rows: str, head: str = "Merce") -> str:
+    """A table with a column for each week. The row with number r has the value 100 r + w in week w."""
+    weeks = range(1, columns + 1)
+    lines = [f"| {head} | " + " | ".join(f"S{week:02}" for week in weeks) + " |", "|---" * (columns + 1) + "|"]
+    lines += [f"| {row} | " + " | ".join(str(100 * n + week) for week in weeks) + " |" for n, row in enumerate(rows, 1)]
+    return "\n".join(lines)
+
+
+def cells_of(text: str) -> list[list[str]]:
+    return [line.strip("| ").replace(" ", "").split("|") for line in text.split("\n") if line.startswith("|")]
+
+
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [
+        ("Quanta semola nella settimana S34?", [["Merce", "S34"], ["semola", "334"]]),
+        ("Quanta semola in S07 e in S41?", [["Merce", "S07", "S41"], ["semola", "307", "341"]]),
+        ("Quanto in S20?", [["Merce", "S20"], ["farina", "120"], ["riso", "220"], ["semola", "320"]]),
+    ],
+)
+def test_a_wide_table_gives_the_columns_asked_for(question: str, shown: list[list[str]]) -> None:
+    text = wide(60, "farina", "riso", "semola")
+    found = cells_of(answer(prompt(question, passage("La mensa apre alle 12.", path="b.md"), passage(text))))
+    assert [row for row in found if set("".join(row)) != {"-"}] == shown
+    assert all(citation.supported for citation in checked(prompt(question, passage(text))).citations)
+
+
+def test_of_two_columns_that_share_a_word_the_one_asked_for_is_given() -> None:
+    text = wide(20, "semola").replace("S0", "settimana ").replace("S1", "settimana 1")
+    found = cells_of(answer(prompt("Quanta semola nella settimana 14?", passage(text))))
+    assert found[0] == ["Merce", "settimana14"]
+
+
+def test_a_row_of_a_table_that_is_not_wide_is_whole() -> None:
+    assert len(cells_of(answer(prompt("Quanta semola nella settimana S04?", passage(wide(5, "semola")))))[0]) == 6
+
+
+def test_the_title_of_a_box_is_the_subject_of_the_items_in_it() -> None:
+    text = "# Innesti\n\nMastice della nonna:\nTre parti di cera, una di pece.\n\n- in latta\n- dura due stagioni"
+    other = "# Listino\n\n- cera, barattolo 6,80 €\n- pesco 17 €"
+    said = answer(prompt("Quanto dura il mastice della nonna?", passage(text), passage(other, path="b.md")))
+    assert "dura due stagioni" in said
+
+
+def test_a_transcript_in_one_line_is_quoted_by_turns() -> None:
+    turns = [f"[00:{n:02}:11] ADA: Di questo parliamo un'altra volta, direi" for n in range(20)]
+    turns[9] = "[00:09:11] BICE: Il rimessaggio invernale sale a 28 euro per bici"
+    said = answer(prompt("Quanto costa il rimessaggio invernale?", passage(" ".join(turns))))
+    assert "«[00:09:11] BICE: Il rimessaggio invernale sale a 28 euro per bici" in said
+    assert len(said) < 500
+
+
+def test_a_part_of_a_long_sentence_that_ends_with_a_colon_announces_nothing() -> None:
+    before = "la vecchia tettoia è da rifare con calma in primavera e poi ancora in autunno, " * 3
+    text = f"{before}il rimessaggio delle bici costa 28 euro e lo dice: {before}{before}fine."
+    assert "28 euro" in answer(prompt("Quanto costa il rimessaggio delle bici?", passage(text)))

@@ -86,6 +86,14 @@ def test_a_question_about_one_task_is_answered_with_its_state() -> None:
     assert "fatto: caparra" in answer("La caparra al fiorista del matrimonio è già stata data?")
 
 
+def test_a_task_that_only_repeats_the_question_answers_it_by_its_state() -> None:
+    text = (
+        "## Scala A\n\n- fatto: collaudo dell'ascensore\n- resta da fare: tinteggiatura\n\n## Tetto\n\n- fatto: perizia"
+    )
+    said = answer("Il collaudo dell'ascensore della scala A è già stato fatto?", text)
+    assert said.startswith("«fatto: collaudo dell'ascensore»")
+
+
 def test_where_no_task_is_in_that_state_all_of_them_answer() -> None:
     assert "fatto: prenotare la chiesa" in answer(
         "Che cosa resta da fare per la chiesa?", "- fatto: prenotare la chiesa"

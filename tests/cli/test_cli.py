@@ -15,7 +15,10 @@ from cervella import __version__
 from cervella.cli import main
 from tests.conftest import SECRET
 
-PASSAGE = {"rank", "path", "heading", "start_line", "end_line", "score", "date", "role", "project", "status", "text"}
+PASSAGE = {
+    "rank", "path", "heading", "start_line", "end_line", "score", "date", "role", "project", "status", "text",
+    "reading", "tags", "aliases", "meta", "links",
+}  # fmt: skip
 CITATION = {"mark", "path", "heading", "start_line", "end_line", "quote", "supported", "changed"}
 REPORT = {
     "files_seen", "files_indexed", "files_skipped", "added", "changed", "removed", "unchanged", "chunks_total",

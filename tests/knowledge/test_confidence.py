@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,69 @@ def test_a_base_that_is_too_small_or_an_embedder_that_tells_nothing_apart_is_not
     assert calibrated(language("it"), HEADINGS[:3], nearest) is None
     assert calibrated(language("it"), HEADINGS, lambda question: [("x.md", 0.9), ("y.md", 0.9)]) is None
     assert calibrated(language("it"), HEADINGS, lambda question: []) is None
+
+
+# By words alone
+
+
+SHOP = {
+    "listino.md": "# Listino officina\n\n| Lavoro | Euro |\n|---|---|\n| Fresatura CNC | 53 |\n| Frizione | 390 |\n",
+    "orari.md": "# Orari\n\nLa palestra di domenica apre alle 9:35. I tappi vanno ordinati entro maggio.\n",
+    "rubrica.md": "# Rubrica\n\nElettricista: Saveria, 555 0122. Mai di sabato.\n",
+}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Quanto costa la fresatura CNC?",
+        "quanto costano le fresature?",
+        "qual è il numero dell'elettricista?",
+        "Entro quando vanno ordinati i tappi?",
+        "Che cosa vuol dire CNC?",
+        "a che ora chiude la palestra la domenica?",
+    ],
+)
+def test_words_that_only_ask_need_not_be_in_a_small_base(tmp_path: Path, question: str) -> None:
+    assert words_confidence(tmp_path, SHOP, question) >= ABSTAIN_BELOW
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Qual è la capitale della Mongolia?",
+        "Quanto costa la verniciatura a polvere?",
+        "Quanto pesa un elefante di domenica?",
+        "Quanto costa?",
+        "ciao, come va?",
+        "Che cosa vuol dire?",
+    ],
+)
+def test_a_small_base_refuses_what_is_not_in_it(tmp_path: Path, question: str) -> None:
+    assert words_confidence(tmp_path, SHOP, question) < ABSTAIN_BELOW
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "question"),
+    [
+        ("en", "# Prices\n\n- canoe 14 an hour\n- rowing boat 9\n", "How much is a canoe?"),
+        ("en", "# Orders\n\nBirthdays are collected before 20 November.\n", "By when must the birthdays be collected?"),
+        ("pt", "# Pães\n\n| Pão | Euros |\n|---|---|\n| Centeio | 2,85 |\n", "quanto custa o pão de centeio?"),
+        ("es", "# Panes\n\n| Pan | Euros |\n|---|---|\n| Centeno | 2,85 |\n", "¿cuánto cuesta el pan de centeno?"),
+        ("de", "# Brote\n\n| Brot | Euro |\n|---|---|\n| Roggenbrot | 2,85 |\n", "Was kostet das Roggenbrot?"),
+    ],
+)
+def test_words_that_only_ask_are_known_in_every_language(tmp_path: Path, code: str, text: str, question: str) -> None:
+    other = {"de": "# Ofen\n\nDer Ofen wird um vier Uhr angeheizt.\n"}.get(code, "# Other\n\nNothing here, nada.\n")
+    assert words_confidence(tmp_path, {"a.md": text, "b.md": other}, question, code) >= ABSTAIN_BELOW
+
+
+def words_confidence(folder: Path, files: Mapping[str, str], question: str, code: str = "it") -> float:
+    for path, text in files.items():
+        write(folder / "kb", path, text)
+    KnowledgeIndex(folder / "kb", folder / "index", embedder=None, language=code).update()
+    with HybridRetriever(folder / "index", folder=folder / "kb", embedder=None, language=code) as retriever:
+        return retriever.retrieve(question).confidence
 
 
 # While vectors are being made

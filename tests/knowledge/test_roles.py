@@ -74,6 +74,7 @@ def test_the_project_comes_from_its_folder_or_from_the_header() -> None:
     [
         ("x.md", "# T\n\n> **Stato:** superata\n", "superseded"),
         ("x.md", "# T\n\n**Status**: SUPERSEDED\n", "superseded"),
+        ("x.md", "# T\n\nCosì:\n\n```yaml\nstato: superato\n```\n\nLe foto in jpg.\n", "current"),
         ("x.md", "# T\n\n> Stato: deprecato da gennaio\n", "deprecated"),
         ("x.md", "# T\n\n> Superata da 20260110_y.md\n", "superseded"),
         ("x.md", "# T\n\n> ⚠️ **DEPRECATO**: vedi README\n", "deprecated"),

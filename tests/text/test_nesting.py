@@ -66,3 +66,9 @@ def test_long_texts_are_read_in_linear_time(line: str) -> None:
     assert time.perf_counter() - started < 20
     deep = "".join(f"{' ' * depth}- a\n" for depth in range(700))
     assert max(len(q.above) for q in quotables(deep, IT)) < 20
+
+
+def test_a_rule_below_a_list_makes_no_heading_of_its_last_item() -> None:
+    kinds = {"- mattina 9:10\n- sera 18:40\n---\n\nResi.": "sera 18:40", "Titolo\n---\n\nResi.": "Titolo"}
+    found = [{text[q.start : q.end]: q.kind for q in quotables(text, IT)}[part] for text, part in kinds.items()]
+    assert found == ["sentence", "heading"]

@@ -105,6 +105,7 @@ def _versions(fits: list[Fit], group: Sequence[Excerpt], lang: Language) -> Iter
 
 def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Excerpt]]) -> list[Fit]:
     left, most = _eligible(question)
+    left = _without_other_rows(left)
     if "past" not in question.asks:
         left = [fit for fit in left if not any(_replaces(other.excerpt, fit.excerpt) for other in left)]
     chosen: list[Fit] = []
@@ -128,7 +129,7 @@ def _choose(question: Question, groups: Mapping[tuple[str, int], Sequence[Excerp
         if best.excerpt.kind == "line":  # a line of a box is shown with the lines around it
             cost = 0 if key in opened else sum(len(excerpt.text.split()) for excerpt in groups[key][:10])
         elif key not in opened:
-            cost += len(best.excerpt.header.split())
+            cost += best.excerpt.header_words
         if chosen and value < _ENOUGH * first:
             break
         if chosen and (spent.total() + cost > 1.15 * most or (mark not in spent and len(spent) >= _MOST_SOURCES)):
@@ -175,6 +176,17 @@ def _without_pointers(fits: list[Fit]) -> list[Fit]:
     return [
         fit for fit in fits if not fit.points or (fit.points == "links" and not any(fit.held <= held for held in says))
     ]
+
+
+def _without_other_rows(fits: list[Fit]) -> list[Fit]:
+    """The fits without rows of wide tables that only have the column asked for, where another row has what is asked."""
+    named = [fit for fit in fits if fit.excerpt.columns and fit.says]
+
+    def another(fit: Fit) -> bool:
+        table = (fit.excerpt.mark, fit.excerpt.group)
+        return any((one.excerpt.mark, one.excerpt.group) == table or fit.held < one.held for one in named)
+
+    return [fit for fit in fits if not fit.excerpt.columns or fit.says or not another(fit)]
 
 
 def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], bool]:

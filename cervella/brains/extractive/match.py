@@ -6,12 +6,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Literal
 
-from cervella.brains.extractive.quotes import Excerpt
+from cervella.brains.extractive.quotes import Excerpt, wide_header
 from cervella.knowledge.documents.linking import link_texts, opens_entry
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
@@ -36,6 +36,8 @@ time. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
 _MOST_LINKS = 200
 """Maximum links of a passage that are read."""
+_MOST_COLUMNS = 12
+"""Maximum columns of a wide table that are quoted beside the first one."""
 _WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
 _TITLES, _MOSTLY = 0.25, 0.5
 """Factor for an excerpt that only has words of the question or titles; and the share of an excerpt's stems from which
@@ -126,6 +128,11 @@ class Question:
             for stem, others in self._related.items()
         }
         self._asked = frozenset(other for others in self._related.values() for other in others)
+        columns = cache(lambda header: self._columns(header, lang))
+        found = self.excerpts = [
+            replace(excerpt, columns=columns(tuple(header))) if (header := wide_header(excerpt)) else excerpt
+            for excerpt in found
+        ]
         self._in_subject = cache(lambda subject: self._held(subject, _CONTEXT))
         self._titles: dict[str, set[frozenset[str]]] = {}
         for excerpt in found:
@@ -136,6 +143,7 @@ class Question:
             mark: [(text, frozenset(lang.stems(text))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
             for mark, passage in passages.items()
         }
+        self._states = tuple(chain.from_iterable(_told_states(lang).values()))
         self.fits = self._fits()
 
     def _says(self, name: str, folded: str) -> bool:
@@ -166,6 +174,24 @@ class Question:
         """The weight of the stems in `held`, as a share of the weight of all stems of the question: 0 to 1."""
         total = sum(self._weights.values())
         return sum(self._weights[stem] * weight for stem, weight in held.items()) / total if total else 0.0
+
+    def _columns(self, header: Sequence[str], lang: Language) -> tuple[int, ...]:
+        """The first column of a table and those that the question asks for; empty if it asks for none.
+
+        `header` has the cells of its header. Of two columns, `week 33` and `week 34`, a question about week 34 asks for
+        the second one only.
+        """
+        asked: dict[frozenset[str], list[int]] = {}
+        for column, cell in enumerate(header[1:], 1):
+            if held := frozenset(self._held(terms(cell, lang))):
+                asked.setdefault(held, []).append(column)
+        wanted: list[int] = []
+        covered: frozenset[str] = frozenset()
+        for held in sorted(asked, key=lambda held: -self.coverage(dict.fromkeys(held, 1.0))):
+            if not held <= covered:
+                wanted += asked[held]
+                covered |= held
+        return (0, *sorted(wanted[:_MOST_COLUMNS])) if wanted else ()
 
     def _fits(self) -> list[Fit]:
         near: dict[tuple[str, int], set[str]] = {}
@@ -205,16 +231,16 @@ class Question:
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             says = bool(self._held(self._stems[number]))
             held = frozenset(own).union(above, self._held(self._stems[number]))
-            words = len(excerpt.text.split())
-            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, words, points))
+            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, excerpt.words, points))
         return fits
 
     def _points(self, number: int) -> Literal["", "titles", "links"]:
         """The field `Fit.points` of the excerpt with this number."""
         excerpt, stems = self.excerpts[number], self._stems[number]
         items = self._subjects[number][len(self._subjects[number]) - len(excerpt.above) :]
-        # An item that repeats all of a longer question confirms it: «parcheggio gratuito».
+        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». So does a task, by its state.
         confirms = len(stems) > 1 and len(self._held(stems)) == len(self._related)
+        confirms |= excerpt.text.startswith(self._states)
         if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):
             return "titles"
         titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]

@@ -32,9 +32,16 @@ _TITLE = 6
 _LONGEST_ABOVE = 120
 """Maximum characters that are shown of each list item above a quoted one."""
 
+_WIDE = 12
+"""Maximum columns of a table of which whole rows are quoted. Of a wider one, the columns asked for are, if any is."""
+
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?$")
 _LABEL = re.compile(r"\n(?=[ \t]*(?:>[ \t]*)*(?:\*\*|[^\W\d_][^\n:.]{1,30}:\s|[^\w\s>*`\"'«“(\[-]+\s))")
 _CLAUSE = re.compile(r"(?<=[;:,])\s+")
+_TURN = re.compile(r"(?<=\s)(?=[\[(]?\d{1,2}:\d\d:\d\d[\])]?\s|[\[(]\d{1,2}:\d\d[\])]\s)")
+"""A time in a transcript, at which somebody begins to speak: `[00:23:33] INES: …`."""
+_TITLED = re.compile(r"[^\n:.!?]{1,80}:[*_]{0,3}\n")
+"""The first line of a paragraph that is its title, as that of a callout."""
 _COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
 _STATES = re.compile(r"\w: .*\d")
@@ -60,15 +67,30 @@ class Excerpt:
     header: str
     """For a row, the header of its table; else empty."""
     intro: int
-    """Where the sentence that announces the excerpt (`…:`) starts in the passage's text; -1 if there is none."""
+    """Where the sentence or line that announces the excerpt (`…:`) starts in the passage's text; -1 if none does."""
     above: tuple[tuple[int, int], ...] = ()
     """The list items that contain it, or the term that it defines, as in `Quotable`."""
     opens: bool = False
     """Whether it is a list item that contains other items, or a term with a definition."""
+    columns: tuple[int, ...] = ()
+    """For a row of a wide table, the numbers of the columns to quote, from 0; empty for all of them."""
 
     @property
     def text(self) -> str:
         return self.passage.reading[self.start : self.end]
+
+    @property
+    def words(self) -> int:
+        """The number of words, pipes of tables included, of what is quoted of it."""
+        return self._shown_words(self.text)
+
+    @property
+    def header_words(self) -> int:
+        """The same for the header of its table."""
+        return self._shown_words(self.header)
+
+    def _shown_words(self, text: str) -> int:
+        return len((" ".join(_only(_cells(text), self.columns)) if self.columns else text).split())
 
     @property
     def outdated(self) -> bool:
@@ -80,7 +102,7 @@ class Excerpt:
         """Whether what follows belongs to it: it ends with a colon, or is a title of the items below it."""
         text = self.text.rstrip("*_ ")
         titles = self.opens and len(text.split()) <= _TITLE and not any(map(str.isdigit, text)) and ":" not in text
-        return titles or text.endswith(":")
+        return titles or (text.endswith(":") and not self.passage.reading[self.end :].split("\n", 1)[0].strip("*_ "))
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -135,6 +157,8 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
             found.append(Excerpt(*place, start, end, kind, group, path.titles, header, intro, quotable.above, opens))
         if kind == "sentence" and written.rstrip("*_ ").endswith(":"):
             intro = found[-1].start
+        elif kind == "sentence" and intro < 0 and _TITLED.match(written):
+            intro = quotable.start
     return found
 
 
@@ -225,13 +249,16 @@ def _header(text: str, quotable: Quotable, lead: str) -> str:
 def _parts(text: str, quotable: Quotable, kind: str) -> Iterator[tuple[int, int]]:
     """The start and end of each part of an excerpt.
 
-    It is split before lines that begin with a label, such as `Date: …`, and where a part is too long. A row or line is
-    never split.
+    It is split before lines that begin with a label, such as `Date: …`, and where a part is too long: at the turns of a
+    transcript, else at clauses. A row or line is never split.
     """
     if kind in ("row", "line"):
         yield quotable.start, quotable.end
         return
-    cuts = [quotable.start, *(m.start() for m in _LABEL.finditer(text, quotable.start, quotable.end)), quotable.end]
+    labels = [m.start() for m in _LABEL.finditer(text, quotable.start, quotable.end)]
+    if quotable.end - quotable.start > _LONGEST_EXCERPT:
+        labels = sorted({*labels, *(m.start() for m in _TURN.finditer(text, quotable.start + 1, quotable.end))})
+    cuts = [quotable.start, *labels, quotable.end]
     for first, last in pairwise(cuts):
         start = first
         while last - start > _LONGEST_EXCERPT:
@@ -355,12 +382,29 @@ def _cells(row: str) -> list[str]:
     return [row[start:end].strip() for start, end in cells(row)]
 
 
+def wide_header(excerpt: Excerpt) -> list[str]:
+    """The cells of the header above a row of a wide table; empty for any other excerpt."""
+    found = _cells(excerpt.header) if excerpt.kind == "row" and excerpt.header else []
+    return found if len(found) > _WIDE else []
+
+
+def _only(row: Sequence[str], columns: Sequence[int]) -> list[str]:
+    """The cells of these columns. A row may be shorter than the header."""
+    return [row[column] if column < len(row) else "" for column in columns]
+
+
 def _table(chosen: Sequence[Excerpt], group: Sequence[Excerpt]) -> str:
-    """The chosen rows as a markdown table with aligned columns, under the header of the first one."""
+    """The chosen rows as a markdown table with aligned columns, under the header of the first one.
+
+    Of a wide table, only the columns that are asked for.
+    """
     header = chosen[0].header
     if not header:
         return _prose(chosen, group)
     rows = [_cells(defuse_marks(row)) for row in (header, *(excerpt.text for excerpt in chosen))]
+    if all(excerpt.columns for excerpt in chosen):
+        columns = sorted({column for excerpt in chosen for column in excerpt.columns})
+        rows = [_only(row, columns) for row in rows]
     widths = [max(3, *(len(row[n]) for row in rows if n < len(row))) for n in range(len(rows[0]))]
     rows.insert(1, ["-" * width for width in widths])
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) for row in rows]

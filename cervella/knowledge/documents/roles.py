@@ -178,8 +178,15 @@ class Roles:
         return any(_matches(folded, glob) for glob in self.archived)
 
     def _stated(self, document: Document) -> Status | None:
-        body = document.body[document.front.lines :]
-        head = [line for line in body[: 2 * _HEAD_LINES] if line.strip()][:_HEAD_LINES]
+        after = document.front.lines
+        code = {
+            number
+            for block in document.blocks
+            if block.kind == "fence" and block.start_line <= after + 2 * _HEAD_LINES
+            for number in range(block.start_line, min(block.end_line, after + 2 * _HEAD_LINES) + 1)
+        }
+        body = enumerate(document.body[after : after + 2 * _HEAD_LINES], after + 1)
+        head = [line for number, line in body if line.strip() and number not in code][:_HEAD_LINES]
         for line in head:
             if line.lstrip().startswith(("|", "- ", "* ", "+ ")):
                 continue

@@ -115,35 +115,42 @@ def _names_subject(loaded: Snapshot, query: str, lang: Language, places: np.ndar
     At least half of its words must be in that heading. Words that carry little and those that ask for a figure, a date
     or a reason are not counted.
     """
-    asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
-    light = frozenset(lang.stems(lang.phrases["light"]))
-    bare = re.sub(asks, " ", fold(query)) if asks else query
-    content = frozenset(lang.stems(bare)) - light
+    content = _content(query, lang)
     if not content:
         return False
     named = loaded.words.subjects.named(lang.stems(query), content, len(loaded.ids))
     return 2 * int(named[places].max()) >= len(content)
 
 
+def _content(query: str, lang: Language) -> frozenset[str]:
+    """The stems of a query without those that carry little or only ask for a figure, a date or a reason."""
+    asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
+    bare = re.sub(asks, " ", fold(query)) if asks else query
+    return frozenset(lang.stems(bare)) - frozenset(lang.stems(lang.phrases["light"]))
+
+
 def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:
     """Two shares, 0 to 1: of the query's words in the best chunk, and of the query's stems that the index lacks.
 
     The first is the highest BM25 score of the chunks at `places`, divided by the sum of the idf of the query's stems.
-    If the query is in another language than the index, missing words count only if they contain a digit or a sign.
+    A word that the index lacks weighs as much there as one that a single chunk has: in an index of few chunks its own
+    idf is twice as high.
+
+    Missing words that only ask, such as "costs", don't count. If the query is in another language than the index,
+    missing words count only if they contain a digit or a sign.
     """
     asked = language_of(query, lang)
     index = loaded.words.stems
     foreign = frozenset(lang.stems(" ".join(asked.stop_words))) if asked is not lang else frozenset()
     wanted = [one for one in asked_terms(query, lang, asked) if foreign.isdisjoint(one)]
     known = [one for one in wanted if any(len(index.holders(term)) for term in one)]
-    if asked is not lang:
-        wanted = [one for one in wanted if one in known or not next(iter(one)).isalpha()]
-    figures = [one for one in wanted if next(iter(one)).startswith(FIGURE)]
-    scores = index.wanted(wanted)[0] + index.wanted(figures)[0]
-    most = index.wanted(wanted)[2] + index.wanted(figures)[2]
-    if not known or not most:
+    content = _content(query, lang) if asked is lang else frozenset()
+    wanted = [one for one in wanted if one in known or not (first := next(iter(one))).isalpha() or first in content]
+    if not known:
         return 0.0, 1.0
-    return float(scores[places].max()) / most, 1 - _count(known) / _count(wanted)
+    scores, _, most = index.wanted([*known, *(one for one in known if next(iter(one)).startswith(FIGURE))])
+    missing = _count(wanted) - _count(known)
+    return float(scores[places].max()) / (most + missing * index.idf_of(1)), missing / _count(wanted)
 
 
 def _count(wanted: Sequence[Wanted]) -> int:

@@ -145,9 +145,15 @@ class Bm25:
         return self.places[self._span(term)]
 
     def idf(self, term: str) -> float:
-        """Inverse document frequency: log(1 + (N - n + 0.5) / (n + 0.5)) if n of N documents contain the term."""
+        """Inverse document frequency of a term, see `idf_of`."""
         span = self._span(term)
-        holders = span.stop - span.start
+        return self.idf_of(span.stop - span.start)
+
+    def idf_of(self, holders: int) -> float:
+        """Inverse document frequency of a term that n = `holders` of N documents contain.
+
+        It is log(1 + (N - n + 0.5) / (n + 0.5)).
+        """
         return math.log(1 + (self.size - holders + 0.5) / (holders + 0.5))
 
     def scores(self, terms: Sequence[str]) -> np.ndarray:
