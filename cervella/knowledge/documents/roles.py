@@ -322,9 +322,7 @@ def _project(path: str, document: Document) -> str | None:
     projects, names = every_language("projects"), every_language("project_keys")
     values = (fields[key] for key in names if key in fields)
     own = (shown_text(value if isinstance(value, str) else value[0]) for value in values)
-    by_folder = (
-        path.split("/")[position + 1] for position, folder in enumerate(folders[:-1]) if folder in projects
-    )
+    by_folder = (path.split("/")[position + 1] for position, folder in enumerate(folders[:-1]) if folder in projects)
     header = (_project_name(document.header[key]) for key in names if key in document.header)
     return next(filter(None, (*own, *by_folder, *header)), None)
 
