@@ -304,8 +304,8 @@ def _told_states(lang: Language) -> Mapping[str, tuple[str, ...]]:
 def _in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: Language) -> Sequence[Excerpt]:
     """The excerpts without the tasks in another state than the one that the question asks for.
 
-    Of a passage with tasks in that state, only these stay. If the question asks for no state, or for both, or if no task
-    is in that state, all excerpts stay.
+    Of a passage with tasks in that state, only these stay. If the question asks for no state, or for both, or if no
+    task is in that state, all excerpts stay.
     """
     if ("open" in asks) == ("done" in asks):
         return found
