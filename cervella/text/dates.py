@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from cervella.text.folding import fold, fold_in_place
 
+# A pattern that begins with a set is several times as fast as one that begins with a lookbehind: so that comes second.
 _NUMERIC_DATES = (
-    re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)"),
-    re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)"),
-    re.compile(r"(?<!\d)(?P<day>\d{1,2})[-/.](?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)(?!\d)"),
-    re.compile(r"(?<![\w/])(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d\d)(?![\w/])"),
+    re.compile(r"(?P<year>[12](?<!\d.)(?:(?<=1)9|(?<=2)0)\d\d)[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)"),
+    re.compile(r"(?P<year>[12](?<!\d.)(?:(?<=1)9|(?<=2)0)\d\d)(?P<month>\d\d)(?P<day>\d\d)(?!\d)"),
+    re.compile(r"(?P<day>\d(?<!\d.)\d?)[-/.](?P<month>\d{1,2})[-/.](?P<year>(?:19|20)\d\d)(?!\d)"),
+    re.compile(r"(?P<day>\d(?<![\w/].)\d?)/(?P<month>\d{1,2})/(?P<year>\d\d)(?![\w/])"),
 )
 _MAYBE_NUMERIC = re.compile(r"\d[-/.]\d|\d{8}")
 _DIGIT, _WORD = re.compile(r"\d"), re.compile(r"[^\W\d_]+")
@@ -49,20 +51,20 @@ class Calendar:
         month, between = _either(self._numbers), rf"(?:(?:{_either(map(fold, data['between']))}){space})?"
         ordinal = rf"(?:{_either(map(fold, self.ordinals))})"
         after_day = rf"(?:{ordinal}{{1,3}}\s{{0,24}}|{space}){between}"
-        dotted = r"(?<![\w.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)"
+        dotted = r"(?P<day>\d(?<![\w.].)\d?)\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)"
         # Elsewhere 3.11.12 is a version.
         self._numeric = (*_NUMERIC_DATES, *([re.compile(dotted)] if "." in self.ordinals else []))
         self._patterns = tuple(
             re.compile(pattern)
             for pattern in (
-                rf"(?<!\d)(?P<day>\d{{1,2}}){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
+                rf"(?P<day>\d(?<!\d.)\d?){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
                 rf"(?<!\w)(?P<month>{month})\.?{space}(?P<day>\d{{1,2}}){ordinal}{{0,3}}(?![\w/]|[.,:]\d)"
                 rf"(?:,?{space}{between}{year})?",
                 rf"(?<!\w)(?P<month>{_either(self._whole)})(?={space}{between}(?:(?P<of>(?:19|20)\d\d)(?!\d)|\d))",
             )
         )
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """The folded names of months and days of the week, with the abbreviations of months."""
         return frozenset(self._numbers) | frozenset(map(fold, self.weekdays))
@@ -78,11 +80,13 @@ class Calendar:
             return iso
         return self._written.format(day=date.day, month=self.months[date.month - 1], year=date.year)
 
-    def find(self, text: str, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+    def find(self, text: str, number_words: Collection[tuple[int, int, str]] = ()) -> list[FoundDate]:
         """The dates of a text in order, and the months beside a day or a year.
 
         `number_words` are start, end and value of number words: beside a month they are days ("il nove gennaio").
         """
+        if not number_words and text.isascii() and not _DIGIT.search(text):
+            return []  # most lines: other scripts have letters that fold to a digit
         folded = fold_in_place(text)
         spelled = folded
         for start, end, value in number_words:

@@ -49,14 +49,19 @@ def required() -> Mapping[str, Mapping[str, tuple[str, str]]]:
     return files
 
 
+def own_folders() -> str:
+    """The folders of the owner's languages, as the environment names them: the key of a cache over all languages."""
+    return os.environ.get(FOLDERS, "")
+
+
 def known_languages() -> list[str]:
     """The codes of the usable languages: those of the library, and an owner's own whose folders are complete."""
-    return list(_folders(os.environ.get(FOLDERS, ""))[0])
+    return list(_folders(own_folders())[0])
 
 
 def folder_of(code: str) -> LanguageFolder:
     """The folder of a language, by its code. Raises ConfigError where it is missing or incomplete."""
-    folders, faults = _folders(os.environ.get(FOLDERS, ""))
+    folders, faults = _folders(own_folders())
     if code in faults:
         raise faults[code]
     if code not in folders:
@@ -70,7 +75,7 @@ def folder_of(code: str) -> LanguageFolder:
 
 def check_folders() -> None:
     """Raise ConfigError where a folder of an owner's own is incomplete, also one that is not in use."""
-    for fault in _folders(os.environ.get(FOLDERS, ""))[1].values():
+    for fault in _folders(own_folders())[1].values():
         raise fault
 
 

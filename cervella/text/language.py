@@ -6,7 +6,7 @@ A language is one folder, `cervella/text/languages/CODE` or an owner's own. This
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -159,12 +159,15 @@ class Language:
         >>> language("it").stems("Le decisioni che abbiamo preso")
         ['decision', 'pres']
         """
-        wanted = [word for word in words(text) if word not in self.stop_words]
+        stop_words = self.stop_words
+        wanted = [word for word in words(text) if word not in stop_words]
         known = self._stems_at_hand[0]
         if len(known) > _MANY_WORDS:
             known = self._stems_at_hand[0] = {}
-        new = list({word for word in wanted if word not in known})
-        if new:
+        try:
+            return [known[word] for word in wanted]
+        except KeyError:
+            new = list({word for word in wanted if word not in known})
             known.update(zip(new, self._stem(new), strict=True))
         return [known[word] for word in wanted]
 
@@ -363,7 +366,7 @@ def _after_space(text: str, position: int) -> int:
     return match.end() if match else position
 
 
-def read_dates(text: str, lang: Language, number_words: Iterable[tuple[int, int, str]] = ()) -> list[FoundDate]:
+def read_dates(text: str, lang: Language, number_words: Collection[tuple[int, int, str]] = ()) -> list[FoundDate]:
     """The dates of a text, and the months beside a day or a year, in order.
 
     `number_words` are start, end and value of the text's number words: beside a month they are days.

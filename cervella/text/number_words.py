@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
@@ -59,9 +59,11 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
     """The number words of a text, each number as one: "vinte e cinco" is 25."""
     lowered = text.lower() if len(text.lower()) == len(text) else text
     found: list[NumberWord] = []
-    if any(map(_number_test(lang), set(_WORD.findall(lowered)))):  # most lines have none: text2num is not asked
+    if _number_test(lang).among(_WORD.findall(lowered)):  # most lines have none: text2num is not asked
         idioms = {place for match in _pattern("idioms").finditer(lowered) for place in range(*match.span())}
         found = [word for word in _read(_tokens(text, lang), lang) if word.start not in idioms]
+    if not _shares().search(lowered):
+        return sorted({word.end: word for word in found}.values())
     found += (NumberWord(*span, "0.5", unsure=True) for span in _spans("half_of", lowered))
     found += (NumberWord(*span, "1.5") for span in _spans("one_and_half", lowered))
     by_end = {word.end: word for word in found}
@@ -77,9 +79,8 @@ def number_words(text: str, lang: Language) -> list[NumberWord]:
 def may_have_numbers(text: str, lang: Language) -> bool:
     """Whether a text may have number words other than "one", as a quick test before it is read for figures."""
     lowered = text.lower()
-    is_number, ones = _number_test(lang), _ones(lang)
-    found = any(word not in ones and is_number(word) for word in _WORD.findall(lowered))
-    return found or _fractions().search(lowered) is not None
+    found = _number_test(lang).among(_WORD.findall(lowered))
+    return not found <= _ones(lang) or _fractions().search(lowered) is not None
 
 
 @lru_cache(maxsize=16)
@@ -94,21 +95,50 @@ def _fractions() -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(words_around, keys))})(?!\w)")
 
 
+@lru_cache(maxsize=1)
+def _shares() -> re.Pattern[str]:
+    """What `_spans` may find: a quick test that most texts fail."""
+    return re.compile(rf"(?:{'|'.join(map(words_around, ('half_of', 'one_and_half', 'dozen')))})(?!\w)")
+
+
 def _spans(key: str, lowered: str) -> Iterator[tuple[int, int]]:
     for match in _pattern(key).finditer(lowered):
         if not lowered[max(0, match.start() - 1) : match.start()].isalnum():
             yield match.span()
 
 
-@lru_cache(maxsize=16)
-def _number_test(lang: Language) -> Callable[[str], bool]:
-    """A function that says whether a word in lower case is a number word, or the elided form of one ("vent'")."""
+class _NumberTest:
+    """Finds the words that are number words, or the elided form of one ("vent'"). It keeps what it found."""
 
-    @lru_cache(maxsize=_MOST_WORDS)
-    def is_number(word: str) -> bool:
-        return fold(word) in _elided(lang) or _found([_Token(word, 0, len(word), True)], lang) != []
+    def __init__(self, lang: Language) -> None:
+        self._lang = lang
+        self._plain: set[str] = set()
+        self._numbers: set[str] = set()
 
-    return is_number
+    def among(self, words: Iterable[str]) -> set[str]:
+        """The number words among these words, which are in lower case."""
+        found = set(words) - self._plain
+        new = found - self._numbers
+        if not new:
+            return found
+        numbers = self._tested(sorted(new))
+        if len(self._plain) + len(self._numbers) + len(new) > _MOST_WORDS:
+            self._plain, self._numbers = set(), set()
+        self._plain.update(new - numbers)
+        self._numbers.update(numbers)
+        return (found - new) | numbers
+
+    def _tested(self, words: list[str]) -> set[str]:
+        lang = self._lang
+        elided = {word for word in words if fold(word) in _elided(lang)}
+        # In one call, because a call takes ten times as long as a word. They are separated: each is read alone.
+        found = _found([_Token(word, 0, len(word), True) for word in words], lang)
+        if found is None:
+            return elided | {word for word in words if fold(word) in lang.numbers}
+        return elided | {words[place] for one in found for place in range(one.start, one.end)}
+
+
+_number_test = lru_cache(maxsize=16)(_NumberTest)
 
 
 def _tokens(text: str, lang: Language) -> list[_Token]:

@@ -22,13 +22,19 @@ Senses = tuple[tuple[str, Decimal], ...]
 """The meanings of a unit: for each, its dimension, such as `time`, and its factor to the dimension's basic unit."""
 
 _NUMBER = re.compile(
-    r"(?:(?<![\w.,)%€$])[-−])?"  # a sign, where no range or name stands before it
-    r"(?:\d{1,2}[hH]\d\d(?!\w)|\d{1,3}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d+(?:[.,:]\d+)*)"
+    # A digit, or a sign where no range or name stands before it and then a digit. It is so written because a pattern
+    # that begins with a set is several times as fast as one that begins with a lookbehind.
+    r"[-−\d](?:(?<=\d)|(?<![\w.,)%€$].)\d)"
+    r"(?:\d?[hH]\d\d(?!\w)|\d{0,2}(?:[ \u00a0\u202f\u2009'’]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d*(?:[.,:]\d+)*)"
 )
 _HOURS_AND_MINUTES = re.compile(r"(\d{1,2})h(\d\d)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _BEFORE = re.compile(r"(?:(?<!\w)(EUR|USD|GBP|CHF|BRL|US\$|R\$)|([€$£]))\s?[-−]?$", re.IGNORECASE)
+_BEFORE_ENDS = frozenset("rdpflRDPFL€$£")
+"""The last characters of what `_BEFORE` finds: a quick test."""
 _NO_UNIT = re.compile(r"\s?(?:[|;)\]]|[.,](?:\s|$)|$)")
+_NOTHING_AFTER = re.compile(r"\s?+(?:[\s|;:,.)\](\[{}=<>*_`\"«»“”…\-–—]|$)")
+"""Follows a figure that is alone: no unit, multiple, percent sign, rate, half or word of the clock begins so."""
 _MOST_DIGITS = 30
 """Maximum number of digits of a number. A longer sequence is a code and is only compared as written."""
 _SIGNED = frozenset({"temperature", "fahrenheit"})
@@ -51,6 +57,8 @@ _PATTERNS = {
     "cents": r" (?:{and}) ",
     "and_half": r"\s(?:{and_half})\b|½",
     "clock": r"\s?(?:(?P<before>{before_noon})|(?P<after>{after_noon})|(?:{clock}))(?!\w)",
+    # One of `multiple`, `percent`, `clock` and `and_half`, or nothing of them is there.
+    "after": r"\s?(?:(?:{multiples}|{percent})\b|%|(?:{before_noon}|{after_noon}|{clock})(?!\w))|\s(?:{and_half})\b|½",
     "out_of": r" [^\W\d_]+ (?:{out_of}) ",
 }
 
@@ -197,40 +205,38 @@ def _quantity(text: str, start: int, end: int, bare: frozenset[str], *, worded: 
     `bare` are the values of its digits. `worded` says that it is a number word.
     """
     negative = text[start] in "-−"
-    # Most cells of tables: none of the patterns below can match.
-    if _NO_UNIT.match(text, end) and "h" not in text[start:end].lower():
-        before = _BEFORE.search(text, max(0, start - 6), start)
-        senses = senses_of(before.group(1) or before.group(2)) if before else ()
-        named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
-        if _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+    readings, factor = bare, Decimal(1)
+    is_time = "h" in text[start:end].lower()
+    if not is_time and _NOTHING_AFTER.match(text, end):  # most cells of tables
+        senses, stop, rate = _currency_before(text, start) or (), end, ""
+    elif not is_time and not _pattern("after").match(text, end):  # most others
+        senses, stop, rate = _unit(text, start, end)
+    else:
+        if time := None if negative else _of_the_clock(text, start, end, bare):
+            return time
+        bare, after = _with_half(text, end, bare)
+        if percent := _pattern("percent").match(text, after):
+            senses = senses_of("%")
             return Quantity(
-                start=start, end=end, readings=bare, bare=bare, negative=negative, senses=senses, named=named
+                start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
             )
-    if time := None if negative else _of_the_clock(text, start, end, bare):
-        return time
-    bare, after = _with_half(text, end, bare)
-    if percent := _pattern("percent").match(text, after):
-        senses = senses_of("%")
-        return Quantity(
-            start=start, end=percent.end(), readings=bare, bare=bare, negative=negative, percent=True, senses=senses
-        )
-    multiple, factor, readings = _pattern("multiple").match(text, after), Decimal(1), bare
-    name = multiple.group(1).lower() if multiple else ""
-    short = _is_short(name)
-    if multiple and not (short and worded):
-        factor = multiples()[name]
-        bare, after = _with_half(text, multiple.end(), bare)
-        times = frozenset(plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
-        readings = bare | times if short or not times else times
-    senses, stop, rate = _unit(text, start, after)
+        multiple, readings = _pattern("multiple").match(text, after), bare
+        name = multiple.group(1).lower() if multiple else ""
+        short = _is_short(name)
+        if multiple and not (short and worded):
+            factor = multiples()[name]
+            bare, after = _with_half(text, multiple.end(), bare)
+            times = frozenset(plain(Decimal(reading) * factor) for reading in bare if _is_value(reading))
+            readings = bare | times if short or not times else times
+        senses, stop, rate = _unit(text, start, after)
+        if factor != 1:
+            own = tuple((dimension, one * factor) for dimension, one in senses)
+            senses = own or (senses_of(name) if short else ()) or (("", factor),)
     if senses and factor == 1:
         bare, stop = _with_half(text, stop, bare)
         readings = bare
-    if factor != 1:
-        own = tuple((dimension, one * factor) for dimension, one in senses)
-        senses = own or (senses_of(name) if short else ()) or (("", factor),)
     named = not senses and not worded and text[max(0, start - 1) : start].isalpha()
-    if not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
+    if senses and not negative and not _SIGNED.isdisjoint(dimension for dimension, _ in senses):
         below = _pattern("below_zero").match(text, stop)
         less = _pattern("less").search(text[max(0, start - 12) : start])
         negative, stop = bool(below or (less and not less["unless"])), below.end() if below else stop
@@ -270,8 +276,9 @@ def _with_half(text: str, end: int, bare: frozenset[str]) -> tuple[frozenset[str
 
     "due e mezzo" (two and a half) is 2.5; after millions, the half is half a million. Without a half, `bare` and `end`.
     """
-    half, whole = _pattern("and_half").match(text, end), whole_number(next(iter(bare)))
-    if half is None or whole is None or len(bare) > 1:
+    half = _pattern("and_half").match(text, end)
+    whole = None if half is None or len(bare) > 1 else whole_number(next(iter(bare)))
+    if half is None or whole is None:
         return bare, end
     step = next((step for step in (10**6, 1000) if whole and not whole % step), 1)
     return frozenset({plain(whole + Decimal(step) / 2)}), half.end()
@@ -282,11 +289,13 @@ def _with_cents(text: str, found: Iterable[Quantity]) -> list[Quantity]:
     joined: list[Quantity] = []
     for quantity in found:
         last = joined[-1] if joined else None
+        if last is None or not last.senses or last.dimensions.isdisjoint(MONEY):
+            joined.append(quantity)
+            continue
         cents = quantity.whole if quantity.senses == senses_of("cent") or _ends(text, quantity) else None
-        whole = next((reading for reading in last.bare if reading.isdigit()), "") if last else ""
+        whole = next((reading for reading in last.bare if reading.isdigit()), "")
         if (
-            last is None
-            or not (whole and cents in range(100) and last.dimensions & MONEY)
+            not (whole and cents in range(100))
             or last.readings != last.bare
             or not _pattern("cents").fullmatch(text, last.end, quantity.start)
         ):
@@ -304,7 +313,7 @@ def _ends(text: str, figure: Quantity) -> bool:
 
 def _ranges(text: str, found: list[Quantity]) -> list[Quantity]:
     """The figures, with the unit that a range has only once given to both its ends: "5-6 giorni" (days), "$175-438"."""
-    pairs = range(len(found) - 1)
+    pairs = range(len(found) - 1) if any(one.senses for one in found) else ()
     for n in (*reversed(pairs), *pairs):
         one, other = found[n], found[n + 1]
         if bool(one.senses) is bool(other.senses) or not _pattern("range").fullmatch(text, one.end, other.start):
@@ -321,6 +330,8 @@ def _in_words(
     text: str, lang: Language, words: Sequence[NumberWord], taken: Sequence[tuple[int, int]]
 ) -> Iterator[Quantity]:
     """Yields the figures of the number words `words`, except those inside one of the spans `taken`."""
+    if not words:
+        return
     covered, end = {place for start, stop in taken for place in range(start, stop)}, 0
     starts = {word.start for word in words}
     no_figures, fractions = (lang.review.get(key, "").split() for key in ("no_figures", "fractions"))
@@ -344,8 +355,9 @@ def _in_words(
 
 def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
     """The meanings of the unit of a number at `text[start:end]`, the end of unit and rate, and the rate's time unit."""
-    if before := _BEFORE.search(text, max(0, start - 6), start):
-        senses, stop = senses_of(before.group(1) or before.group(2)), end
+    currency = _currency_before(text, start)
+    if currency is not None:
+        senses, stop = currency, end
     else:
         match = _pattern("unit").match(text, end)
         senses = senses_of(match.group(1), glued=text[end : end + 1].isalpha()) if match else ()
@@ -354,11 +366,21 @@ def _unit(text: str, start: int, end: int) -> tuple[Senses, int, str]:
     return senses, stop, rate
 
 
+def _currency_before(text: str, start: int) -> Senses | None:
+    """The meanings of the currency before a number; None if there is none."""
+    if _BEFORE_ENDS.isdisjoint(text[max(0, start - 3) : start]):
+        return None
+    before = _BEFORE.search(text, max(0, start - 6), start)
+    return senses_of(before.group(1) or before.group(2)) if before else None
+
+
 def _rate(text: str, position: int) -> tuple[str, int]:
     """The unit of time of a rate that begins at `position`, and its end: `month` for "al mese" ("a month").
 
     The unit is empty, and the end is `position`, if there is no rate.
     """
+    if _NOTHING_AFTER.match(text, position):
+        return "", position
     if (word := _pattern("rate_word").match(text, position)) is not None:
         return _RATE_UNITS[word.lastgroup or ""], word.end()
     end = position

@@ -37,6 +37,8 @@ _OTHER_UNIT, _AS_NUMBER, _HOUR, _IN_NAME, _NO_YEAR, _MONTH, _DAY = 0.8, 0.5, 0.7
 """Weights of a term that satisfies a figure of a query only in part. It is the same number without its unit; the number
 that may be a year, with a separator or a unit; the hour without ":00"; the number in a name, such as 317 in S317; the
 day without its year; the month of the day; the number of the day alone."""
+_WITHOUT_UNIT = MONEY | {"%"}
+"""The dimensions whose units a query need not find: 5 € is found by 5."""
 _WORD = re.compile(r"[^\W_]+")
 _DIGIT = re.compile(r"\d")
 _APART = "."
@@ -46,6 +48,7 @@ _HALF_IN_DIGITS = re.compile(r"\d[.,]\d")
 _FEWEST_DIGITS = 3
 """Minimum number of digits of a figure inside a word, such as S317, that is a term by itself."""
 _CODE = re.compile(r"(?<![\w.,:])\+?\(?\+?\d(?:[ .\-/()\u00a0\u202f]{0,2}\d){7,18}(?!\w|[.,]\d)")
+_MAYBE_CODE = re.compile(r"\d(?:[ .\-/()\u00a0\u202f]{0,2}\d){7}")
 _GROUP = re.compile(r"\d+")
 _KEY, _FEWEST_IN_CODE = 8, 8
 """The last digits of a code or a telephone number that are its term: with or without the country's prefix, they are
@@ -60,12 +63,12 @@ _SHORT = 3
 _LETTERS, _IN_CODES = 5, (" ", "-", ".", "/")
 """The letters that a code may begin with, half of the digits that may follow, and what may be between them."""
 _MONTH_AND_YEAR = (
-    re.compile(r"(?<![\w/.,-])(?P<month>\d{1,2})/(?P<year>(?:19|20)\d\d)(?![\w/]|[.,-]\d)"),
-    re.compile(r"(?<![\w/.,-])(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)(?![\w/-]|[.,]\d)"),
+    re.compile(r"(?P<month>\d(?<![\w/.,-].)\d?)/(?P<year>(?:19|20)\d\d)(?![\w/]|[.,-]\d)"),
+    re.compile(r"(?P<year>[12](?<![\w/.,-].)(?:(?<=1)9|(?<=2)0)\d\d)-(?P<month>\d\d)(?![\w/-]|[.,]\d)"),
 )
-_DAY_AND_MONTH = re.compile(r"(?<![\w/.,:-])(?P<day>\d{1,2})/(?P<month>\d{1,2})(?![\w/%€$£-]|[.,]\d)")
+_DAY_AND_MONTH = re.compile(r"(?P<day>\d(?<![\w/.,:-].)\d?)/(?P<month>\d{1,2})(?![\w/%€$£-]|[.,]\d)")
 _MAYBE_DATE = re.compile(r"\d[-/.]\d")
-_SHORT_DATE = re.compile(r"(?<![\w.])(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)")
+_SHORT_DATE = re.compile(r"(?P<day>\d(?<![\w.].)\d?)\.(?P<month>\d{1,2})\.(?P<year>\d\d)(?!\w|\.\d)")
 
 
 def terms(text: str, lang: Language) -> list[str]:
@@ -77,8 +80,9 @@ def terms(text: str, lang: Language) -> list[str]:
     """
     with_figures: list[str] = []
     without: list[str] = []
+    spelled = may_have_numbers(text, lang)
     for line in text.split("\n"):
-        has = _DIGIT.search(line) is not None or may_have_numbers(line, lang)
+        has = _DIGIT.search(line) is not None or (spelled and may_have_numbers(line, lang))
         (with_figures if has else without).append(line)
         if not has and with_figures and with_figures[-1] != _APART:
             with_figures.append(_APART)
@@ -207,9 +211,10 @@ class _Figures:
     def _read_figures(self) -> None:
         dated = [(one.start, one.end) for one in self._read.found_dates if one.iso or one.day]
         for figure in self._read.undated:
-            if any(start <= figure.start < end for start, end in dated):
+            if dated and any(start <= figure.start < end for start, end in dated):
                 continue
-            self._figure(figure)
+            if not self._is_plain(figure):
+                self._figure(figure)
         self._minutes_apart()
         for word in self._read.number_words:
             hour = word.value if self._says_minutes and word.value.isdigit() and len(word.value) < 3 else ""
@@ -221,20 +226,49 @@ class _Figures:
                 self.offered.append(f"={word.value}°")
                 self._wanted.setdefault(word.start, {})[f"={word.value}°"] = 1.0
 
+    def _is_plain(self, figure: Quantity) -> bool:
+        """Whether a figure is only a whole number in digits, as most are; then it is read.
+
+        No unit or ordinal sign stands beside it, and it is neither a year nor a time nor a part of a word.
+        """
+        start, end = figure.start, figure.end
+        n = bisect_left(self._starts, start)
+        if (
+            figure.senses
+            or figure.negative
+            or figure.percent
+            or self._says_minutes
+            or n == len(self._starts)
+            or self._starts[n] != start
+            or self._ends[n] != end
+            or not (self._tokens[n].isascii() and self._tokens[n].isdigit())
+            or start in self._spelled
+            or (n and start - self._ends[n - 1] == 1 and senses_of(self._tokens[n - 1]))
+        ):
+            return False
+        (value,) = figure.readings
+        if (len(value) == 4 and _YEAR.fullmatch(value)) or self._ordinal(figure):
+            return False
+        term = f"={value}"
+        self.offered.append(term)
+        self._wanted.setdefault(start, {})[term] = 1.0
+        self._taken.add(n)
+        return True
+
     def _figure(self, figure: Quantity) -> None:
         tokens = self._inside(figure.start, figure.end)
         first = tokens.start - 1
         part_of = first if first >= 0 and self._ends[first] > figure.start else None
         if part_of in self._taken:
             part_of = None
-        if part_of is None and tokens and self._ends[tokens[-1]] > figure.end and not self._ordinal(figure):
+        ordinal = self._ordinal(figure)
+        if part_of is None and tokens and self._ends[tokens[-1]] > figure.end and not ordinal:
             part_of = tokens[-1]
         if part_of is not None:
             self._inside_word(figure, part_of)
             return
         values, measures = _values(figure, self._text), _measures(figure)
-        ordinal, times = self._ordinal(figure), self._times_of(figure)
-        year, before = self._year(figure), self._unit_before(figure)
+        times, year, before = self._times_of(figure), self._year(figure), self._unit_before(figure, first)
         if year:
             wanted = {f"=y{year}": 1.0}
             wanted |= {} if before == "year" else dict.fromkeys(values, _AS_NUMBER)
@@ -258,17 +292,18 @@ class _Figures:
         counted = after < len(self._tokens) and self._tokens[after] not in self._read.spoken.stop_words
         return counted or int(word.value) > 2
 
-    def _unit_before(self, figure: Quantity) -> str:
+    def _unit_before(self, figure: Quantity, before: int) -> str:
         """`h` or `year` if a word for it stands before a figure without a unit: "ore 9" (9 o'clock), "anno 2026".
 
-        That word need not be in the passage.
+        `before` is the number of the token before the figure. That word need not be in the passage.
         """
-        before = bisect_left(self._starts, figure.start) - 1
         if before < 0 or figure.senses or figure.start - self._ends[before] != 1:
             return ""
         word = self._tokens[before]
         senses = senses_of(word) if len(word) > 1 else ()
-        unit = next((one for one in ("h", "year") if senses and senses == senses_of(one)), "")
+        if not senses:
+            return ""
+        unit = next((one for one in ("h", "year") if senses == senses_of(one)), "")
         if unit == "h" or (unit == "year" and self._year(figure)):
             self._units.add(before)
             self._wanted[self._starts[before]] = {}
@@ -325,14 +360,20 @@ class _Figures:
 
         "5 kg" in a query is satisfied by "cinque chili" (five kilos), although neither of its words is there.
         """
-        spelled = self._inside(figure.start, self._spelled.get(figure.start, figure.start))
+        if not figure.senses and figure.start not in self._spelled:
+            words = self._tokens[tokens.start : tokens.stop]
+            if all(word.isascii() and word.isdigit() for word in words):  # most figures
+                self._taken.update(tokens)
+                return
+        stop = self._spelled.get(figure.start)
+        spelled = range(0) if stop is None else self._inside(figure.start, stop)
         unit = False
-        money = not figure.dimensions.isdisjoint(MONEY | {"%"})
+        money = not figure.dimensions.isdisjoint(_WITHOUT_UNIT)
         for n in tokens:
             word = self._tokens[n]
             letters = word.lstrip("0123456789")
-            named = bool(letters) and letters not in multiples() and bool(senses_of(letters))
-            unit = unit or (named and n not in spelled and not figure.percent)
+            if not unit and letters and n not in spelled and not figure.percent:
+                unit = letters not in multiples() and bool(senses_of(letters))
             if not unit or letters != word:
                 self._taken.add(n)
             if unit and letters == word:
@@ -362,11 +403,14 @@ class _Figures:
 
     def _read_codes(self) -> None:
         dated = [(one.start, one.end) for one in self._read.found_dates]
-        for match in _CODE.finditer(self._text):
+        for match in _CODE.finditer(self._text) if _MAYBE_CODE.search(self._text) else ():
             if not any(start < match.end() and match.start() < end for start, end in dated):
                 self._code(match)
-        for n, (letters, digits) in enumerate(pairwise(self._tokens)):
-            if not (digits.isdigit() and letters.isalpha() and len(letters) <= _LETTERS >= len(digits) - _LETTERS):
+        for n, digits in enumerate(self._tokens[1:]):
+            if not digits.isdigit():
+                continue
+            letters = self._tokens[n]
+            if not (letters.isalpha() and len(letters) <= _LETTERS >= len(digits) - _LETTERS):
                 continue
             between = self._text[self._ends[n] : self._starts[n + 1]]
             spaced = between == " " and not self._text[self._starts[n] : self._ends[n]].isupper()
@@ -434,6 +478,9 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
     for reading in sorted(readings, key=lambda reading: (":" in reading, len(reading), reading)):
         if ":" in reading:
             hour, _, minutes = reading.partition(":")
+            if not hour.isdigit():  # a ratio, such as 4.5:1
+                found[f"={reading}"] = 1.0
+                continue
             if figure.dimensions - {"time"} or (minutes.isdigit() and (int(minutes) > 59 or int(hour) > 24)):
                 continue
             found[f"={reading}"] = 1.0
@@ -485,6 +532,8 @@ def _measures(figure: Quantity) -> list[str]:
 
     A unit with several meanings has a term for each.
     """
+    if not figure.senses:
+        return []
     sign = "-" if figure.negative else ""
     measures = sorted((dimension, value) for dimension, value in figure.measures() if dimension)
     return [f"={dimension}{sign}{plain(value)}" for dimension, value in measures]

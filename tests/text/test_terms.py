@@ -111,3 +111,10 @@ def test_a_text_of_a_stranger_is_read_in_linear_time(piece: str) -> None:
     found = terms(text, IT)
     assert time.process_time() - start < 20
     assert all(term.startswith(FIGURE) or term for term in found)
+
+
+@pytest.mark.parametrize("text", ["a 2.3:1 ratio", "contrasto 4,5:1", "1.000:1", "4:3", "12:5:7"])
+def test_a_ratio_is_a_term_and_no_time(text: str) -> None:
+    for code in ("it", "en"):
+        assert terms(text, language(code))
+        assert asked_terms(text, language(code), language(code))

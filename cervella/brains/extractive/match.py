@@ -238,7 +238,7 @@ class Question:
         """The field `Fit.points` of the excerpt with this number."""
         excerpt, stems = self.excerpts[number], self._stems[number]
         items = self._subjects[number][len(self._subjects[number]) - len(excerpt.above) :]
-        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». So does a task's state.
+        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». A task does, by its state.
         confirms = len(stems) > 1 and len(self._held(stems)) == len(self._related)
         confirms |= excerpt.text.startswith(self._states)
         if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):

@@ -35,7 +35,7 @@ def date_of(path: str, document: Document, language: Language) -> str | None:
         (
             date
             for texts in (
-                (document.header.get(key, "") for key in _date_keys()),
+                (document.header[key] for key in _date_keys() if key in document.header),
                 _keyed(head, listed=False),
                 [re.sub(r"[_-]+(?=[^\W\d])|(?<=[^\W\d])[_-]+", " ", path.rsplit("/", 1)[-1])],
                 _keyed(head, listed=True),

@@ -288,4 +288,5 @@ def groups(lines: list[str]) -> Iterator[tuple[int, int]]:
         yield start, len(lines)
 
 
-_STARTS = re.compile(r"\s*(?:>\s?)*(?:[-*+•]\s|\d{1,9}[.)]\s|#{1,6}\s|\||(?:[-=]+|[-*_][ \t]*){3,}\s*$)")
+_RULE = r"(?:={3,}+|(?P<sign>[-*_])[ \t]*+(?:(?P=sign)[ \t]*+){2,}+)\s*$"
+_STARTS = re.compile(rf"\s*+(?:>\s?)*+(?:[-*+•]\s|\d{{1,9}}[.)]\s|#{{1,6}}\s|\||{_RULE})")

@@ -186,7 +186,9 @@ def _numbered(blocks: Iterable[Block], lines: _Lines) -> tuple[Block, ...]:
     made: list[Block] = []
     for block in blocks:
         start, end = lines.first(block.start_line), lines.last(block.end_line)
-        block = replace(block, start_line=start, end_line=end, children=_numbered(block.children, lines))
+        children = _numbered(block.children, lines) if block.children else ()
+        if (start, end) != (block.start_line, block.end_line) or children != block.children:
+            block = replace(block, start_line=start, end_line=end, children=children)
         if made and start <= made[-1].end_line:
             kind: Kind = "table" if "table" in (block.kind, made[-1].kind) else "paragraph"
             block = replace(block, kind=kind, level=0, start_line=made.pop().start_line, children=())

@@ -157,7 +157,7 @@ class Roles:
         named = next((role for glob, role in self.paths if _matches(folded, glob)), None)
         if named is None:
             words = _DECORATION.sub("", fold(title))
-            named = next((role for word, role in self.titles if re.match(rf"{re.escape(word)}\b", words)), None)
+            named = next((role for word, role in self.titles if _begins(words, word)), None)
         return named or ("archive" if self._is_archived(folded) else None)
 
     def status_of(self, path: str, document: Document, replacing: Replacing) -> Status:
@@ -228,6 +228,11 @@ def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
     )
 
 
+def _begins(text: str, word: str) -> bool:
+    """Whether a text begins with a word, and the word ends there."""
+    return text.startswith(word) and re.match(rf"{re.escape(word)}\b", text) is not None
+
+
 @lru_cache(maxsize=1)
 def _superseded_line() -> re.Pattern[str]:
     """A folded line that says that this document is superseded, and nothing else: `Documento superato.`"""
@@ -296,14 +301,17 @@ def _status(document: Document) -> tuple[Status | None, str]:
     Besides a field for the status there may be one that is named after it, such as `draft: true`,
     `archived: 2026-01-31`, or `superseded by: other.md`.
     """
-    for key in every_language("status_keys"):
-        stated = _DECORATION.sub("", fold(document.header.get(key, "")))
+    for key in filter(document.header.__contains__, every_language("status_keys")):
+        stated = _DECORATION.sub("", fold(document.header[key]))
         for status in _STATED:
             if stated.startswith(every_language(status)):
                 return status, key
+    texts = document.front.texts()
+    if not texts:
+        return None, ""
     yes, no = (*_TRUE, *every_language("yes")), every_language("no")
     replaced = tuple(map(_plain, every_language("superseded_words")))
-    for key, value in document.front.texts().items():
+    for key, value in texts.items():
         folded = fold(value)
         if key in replaced and folded not in no:
             return "superseded", key
@@ -318,14 +326,11 @@ def _project(path: str, document: Document) -> str | None:
     """The project in the front matter as written, else that of the folder, else that in the first lines."""
     folders = fold(path).split("/")[:-1]
     fields = {key_of(key): value for key, value in document.front.fields.items()}
-    values = (fields[key] for key in every_language("project_keys") if key in fields)
+    projects, names = every_language("projects"), every_language("project_keys")
+    values = (fields[key] for key in names if key in fields)
     own = (shown_text(value if isinstance(value, str) else value[0]) for value in values)
-    by_folder = (
-        path.split("/")[position + 1]
-        for position, folder in enumerate(folders[:-1])
-        if folder in every_language("projects")
-    )
-    header = (_project_name(document.header.get(key, "")) for key in every_language("project_keys"))
+    by_folder = (path.split("/")[position + 1] for position, folder in enumerate(folders[:-1]) if folder in projects)
+    header = (_project_name(document.header[key]) for key in names if key in document.header)
     return next(filter(None, (*own, *by_folder, *header)), None)
 
 
@@ -344,6 +349,8 @@ def _stated_date(document: Document, own: Language) -> tuple[str | None, str]:
         (document.front.texts(), ("updated", "date", "created")),
         (document.header, ("date", "updated", "created")),
     ):
+        if not fields:
+            continue
         # The table `date: {created: …, updated: …}` holds dates by their kinds.
         named = {(last if outer in dates else key): key for key in fields for outer, _, last in (key.rpartition("."),)}
         for name in (name for kind in kinds for name in every_language(f"{kind}_keys") if name in named):
@@ -355,8 +362,8 @@ def _stated_date(document: Document, own: Language) -> tuple[str | None, str]:
 
 
 def _session(path: str, document: Document) -> str | None:
-    for key in every_language("session_keys"):
-        if number := re.match(r"\W*(\d{1,4}[a-z]?)\b", fold(document.header.get(key, ""))):
+    for key in filter(document.header.__contains__, every_language("session_keys")):
+        if number := re.match(r"\W*(\d{1,4}[a-z]?)\b", fold(document.header[key])):
             return number[1]
     texts = (*document.header.values(), path.rsplit("/", 1)[-1], document.title)
     return next((match[1] for text in texts if (match := _numbered().search(fold(text)))), None)

@@ -173,7 +173,7 @@ class Ingestion:
                         "left_out": dict(made.reading.left_out),
                     }
                     self.notify("index", number, len(todo))
-            stems, subjects = manifest.stems(), manifest.subjects()
+            stems, subjects = manifest.stems_and_subjects()
             embedder = self._choice.built_with
             with self._builder.storage.translated_errors():
                 lexical = write_lexical(work, stems, subjects)

@@ -315,11 +315,21 @@ class Manifest:
 
     def stems(self) -> list[list[str]]:
         """The stems of every chunk, in the order of path and ordinal."""
-        return [line.partition("\t")[0].split() for line in self._stem_lines()]
+        return self.stems_and_subjects()[0]
 
     def subjects(self) -> list[list[list[str]]]:
         """The stems of each subject of every chunk, in the order of path and ordinal."""
-        return [[part.split() for part in line.split("\t")[1:]] for line in self._stem_lines()]
+        return self.stems_and_subjects()[1]
+
+    def stems_and_subjects(self) -> tuple[list[list[str]], list[list[list[str]]]]:
+        """Both, read once."""
+        stems: list[list[str]] = []
+        subjects: list[list[list[str]]] = []
+        for line in self._stem_lines():
+            own, *named = line.split("\t")
+            stems.append(own.split())
+            subjects.append(list(map(str.split, named)))
+        return stems, subjects
 
     def _stem_lines(self) -> list[str]:
         with self._guard() as connection:

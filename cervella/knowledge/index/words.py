@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -44,6 +45,16 @@ def ngrams_of(stem: str) -> list[str]:
         return []
     marked = f"_{stem}_"
     return [marked[n : n + _NGRAM] for n in range(max(1, len(marked) - _NGRAM + 1))]
+
+
+def _numbered(terms: Iterable[str], count: int) -> tuple[dict[str, int], np.ndarray]:
+    """The number of each distinct term, in order of its first occurrence, and the number of each of `count` terms."""
+    import numpy as np
+
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    ids = np.fromiter(map(numbers.__getitem__, terms), np.int64, count)
+    return dict(numbers), ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +219,7 @@ class SubjectIndex:
         import numpy as np
 
         flat = [subject for own in subjects for subject in own]
-        columns: dict[str, int] = {}
-        ids = np.asarray([columns.setdefault(stem, len(columns)) for one in flat for stem in one], np.int64)
+        columns, ids = _numbered(chain.from_iterable(flat), sum(map(len, flat)))
         documents = np.repeat(np.arange(len(flat)), [len(one) for one in flat])
         homes = np.repeat(np.arange(len(subjects)), [len(own) for own in subjects]).astype(np.int32)
         return cls.weighed(Bm25.of(columns, ids, documents, len(flat)), homes, weight)
@@ -269,8 +279,7 @@ class LexicalIndex:
         import numpy as np
 
         size = len(documents)
-        stems: dict[str, int] = {}
-        ids = np.asarray([stems.setdefault(stem, len(stems)) for document in documents for stem in document], np.int64)
+        stems, ids = _numbered(chain.from_iterable(documents), sum(map(len, documents)))
         homes = np.repeat(np.arange(size), [len(document) for document in documents])
         columns: dict[str, int] = {}
         ngrams = [[columns.setdefault(ngram, len(columns)) for ngram in ngrams_of(stem)] for stem in stems]

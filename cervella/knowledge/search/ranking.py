@@ -82,8 +82,8 @@ _RIVALS = 10
 _LIFT = 1e-3
 """The least difference between the scores of two files whose order is decided so."""
 _ITSELF, _WHOLE = 1.5, 0.8
-"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to, and
-at least `_WHOLE`, so that the query asks for hardly anything else."""
+"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to,
+and at least `_WHOLE`, so that the query asks for hardly anything else."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
