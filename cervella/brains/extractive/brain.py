@@ -296,7 +296,7 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
         excerpt, place = fit.excerpt, places[fit.excerpt.mark, fit.excerpt.start]
         before, after = (fits[n] if 0 <= n < len(fits) else None for n in (place - 1, place + 1))
         announced = places.get((excerpt.mark, excerpt.intro))
-        if announced is not None and fits[announced].words <= 20:
+        if announced is not None and fits[announced].excerpt.announces and fits[announced].words <= 20:
             wanted[announced] = None
         if excerpt.announces or excerpt.opens:
             announces = [other for other in fits if _belongs(other.excerpt, excerpt)]
