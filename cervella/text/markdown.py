@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _KINDS: dict[str, Kind] = {
     "fence": "fence",
     "code_block": "code",
     "html_block": "html",
+    "math_block": "paragraph",
 }
 _ITEMS: dict[str, Kind] = {"bullet_list_open": "bullet", "ordered_list_open": "number"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -35,6 +36,7 @@ _INK = re.compile(r"[^\r\n]")
 _FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 _RULE = re.compile(r"\|?(?:\s*:?-+:?\s*\|)*+\s*(?::?-+:?\s*)?")
 _PIPE = re.compile(r"(?<!\\)\|")
+_MATH_END = re.compile(r"\$\$[ \t]*(?:\{#[^{}]{0,200}\})?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +151,49 @@ def block_parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+    parser.block.ruler.before(
+        "fence", "math", _math, {"alt": ["paragraph", "reference", "blockquote", "list", "table"]}
+    )
     parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     return parser
+
+
+def math_end(first: str, following: Iterable[str]) -> int | None:
+    """How many of the `following` lines belong to the formula that the line `first` opens; None if it opens none.
+
+    A formula over several lines begins with `$$` and ends with `$$`, or stands between `\\[` and `\\]`, each alone on
+    its line, and has no blank line. The lines have no indentation. Many searches in one text take linear time.
+
+    >>> math_end("$$", ["a", "= b", "$$", "c"]), math_end("$$ 20", ["euro"]), math_end("$$ a $$", ["$$"])
+    (3, None, None)
+    """
+    dollars = first.startswith("$$") and "$$" not in first[2:]
+    if not dollars and first != "\\[":
+        return None
+    for number, line in enumerate(following, 1):
+        if (_MATH_END.search(line) and line.count("$$") == 1) if dollars else line == "\\]":
+            return number
+        if not line or line.startswith("$$" if dollars else "\\["):
+            return None
+    return None
+
+
+def _math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The parser's rule for formulas over several lines, in which no sign means a heading, an item or a table."""
+    if state.is_code_block(start):
+        return False
+    following = (
+        _line_at(state, line) if state.sCount[line] >= state.blkIndent else "" for line in range(start + 1, end)
+    )
+    more = math_end(_line_at(state, start), following)
+    if more is None:
+        return False
+    if not silent:
+        state.line = start + more + 1
+        token = state.push("math_block", "math", 0)
+        token.map = [start, state.line]
+        token.content = state.getLines(start, state.line, state.blkIndent, True)
+    return True
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:

@@ -55,9 +55,7 @@ _COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}|(?=[a-f]*\d)[0-9a-f]{
 _CLOSING_TAGS = re.compile(r"(?<=[.!?…])(?:[\s,;]+#(?![\d/_-]+(?:[\s,;]|$))[^\s#.!?…,;]+)+[\s,;]*$")
 
 _KEY = r"[^\s_:\[\]()`|#<>{}*-][^:\[\]()`|#<>{}\n]{0,60}?"
-_WHOLE_FIELD = re.compile(
-    rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$)(?P<value>.*)"
-)
+_WHOLE_FIELD = re.compile(rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$)(?P<value>.*)")
 _SENTENCE = re.compile(r"[,;.!?…](?:\s|$)|(?:^|\s)(?:std|(?=\d*[a-f])(?=[a-f]*\d)[\da-f]{1,4})$", re.IGNORECASE)
 """What no key of a line has in it: the marks of a sentence, or the start of an address such as `fe80::` or `std::`."""
 _FIELD = re.compile(
