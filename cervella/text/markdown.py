@@ -7,11 +7,11 @@ thousand opening brackets. The functions at the end read a single line, for call
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate, takewhile
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ _KINDS: dict[str, Kind] = {
 _ITEMS: dict[str, Kind] = {"bullet_list_open": "bullet", "ordered_list_open": "number"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _INK = re.compile(r"[^\r\n]")
-_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r"\s{0,3}(`{3,}(?=[^`\n]*$)|~{3,})")
+_FENCE_LINE = re.compile(r"^[ \t]{0,3}(?P<mark>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>.*)$", re.MULTILINE)
 _RULE = re.compile(r"\|?(?:\s*:?-+:?\s*\|)*+\s*(?::?-+:?\s*)?")
 _PIPE = re.compile(r"(?<!\\)\|")
 _MATH_END = re.compile(r"\$\$[ \t]*(?:\{#[^{}]{0,200}\})?$")
@@ -286,6 +287,56 @@ def fence_of(line: str) -> str:
     """
     match = _FENCE.match(line)
     return match[1] if match else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Where a fence is in a text."""
+
+    start: int
+    """The position of its first line."""
+    end: int
+    """The position of its last line, or of the end of the text if it is never closed."""
+    mark: str
+    """Its backticks or tildes."""
+    info: str
+    """What follows them in its first line."""
+
+
+def line_fences(text: str) -> list[Fence]:
+    """The fences of a text in order, read line by line, so that it may begin anywhere but inside one."""
+    found: list[Fence] = []
+    opened: re.Match[str] | None = None
+    for match in _FENCE_LINE.finditer(text):
+        if opened is None:
+            opened = match
+        elif match["mark"].startswith(opened["mark"]) and not match["info"].strip(" `~"):
+            found.append(Fence(opened.start(), match.start(), opened["mark"], opened["info"].rstrip()))
+            opened = None
+    if opened is not None:
+        found.append(Fence(opened.start(), len(text), opened["mark"], opened["info"].rstrip()))
+    return found
+
+
+def with_whole_fences(text: str, start: int, end: int, fences: Sequence[Fence]) -> str:
+    """The part `text[start:end]`, with a fence that begins before it opened again, and one that ends after it closed.
+
+    `fences` are those of `text`, see `line_fences`. In this example the part begins and ends inside a fence:
+
+    >>> text = "```sh\\n# a\\n# b\\n# c\\n```"
+    >>> with_whole_fences(text, 10, 13, line_fences(text))
+    '```sh\\n# b\\n```'
+    """
+    part = text[start:end].strip("\n")
+    if not part or not fences:
+        return part
+    first = bisect_left(fences, start, key=lambda fence: fence.start) - 1
+    if first >= 0 and start <= fences[first].end and start < len(text):
+        part = f"{fences[first].mark}{fences[first].info}\n{part}"
+    last = bisect_left(fences, end, key=lambda fence: fence.start) - 1
+    if last >= 0 and end <= fences[last].end and text[end:].strip():
+        part = f"{part}\n{fences[last].mark}"
+    return part
 
 
 def is_ruled(line: str) -> bool:
