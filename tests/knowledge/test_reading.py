@@ -196,3 +196,24 @@ def test_there_is_one_entry_for_each_line_and_every_chunk_is_a_piece_of_the_whol
     assert [whole[piece.reading_start : piece.reading_end] for piece in pieces] == [piece.reading for piece in pieces]
     kept = "".join("".join(piece.reading.split()) for piece in pieces)
     assert kept == "".join(whole.split())
+
+
+def test_the_blanks_that_align_columns_are_not_read_and_those_of_code_are() -> None:
+    wide = " " * 300
+    table = f"| a{wide}| b{wide}|\n|{'-' * 300}|{'-' * 300}|\n" + f"| uno{wide}| due  e  tre{wide}|\n" * 3
+    assert read(f"Nota:   {wide}sì.\n\n{table}\n```\na    b\n```") == (
+        "Nota: sì.\n\n| a | b |\n|---|---|\n" + "| uno | due e tre |\n" * 3 + "\n```\na    b\n```"
+    )
+
+
+def test_lines_that_are_mostly_blanks_or_drawn_count_as_they_are_shown() -> None:
+    drawn = "\n".join(f"│{' ' * 100}{number}{' ' * 100}│" for number in range(100))
+    document = parse(f"# Pianta\n\n```\n{drawn}\n```\n\nTesto.")
+    pieces = chunk(document, reading=reading_of(document, ITALIAN).lines)
+    assert max(len(piece.reading) for piece in pieces) < 4_200
+
+
+def test_a_formula_is_read_and_quoted_as_it_is_written() -> None:
+    text = "Dove\n\n$$\na_1  * b_2 *\n= \\alpha\n---\n- c\n| d | e |\n$$\n\nvale *x*."
+    assert read(text) == text.replace("*x*", "x")
+    assert {one.kind for one in quotables(text, ITALIAN)} == {"sentence", "line"}

@@ -16,7 +16,7 @@ from cervella.knowledge.documents import flavours
 from cervella.knowledge.documents.characters import cleaned
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
-from cervella.knowledge.documents.inline import read
+from cervella.knowledge.documents.inline import definition_of, read
 from cervella.knowledge.documents.obsidian import prepared, title_of
 from cervella.text.language import fold
 from cervella.text.markdown import block_parser
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 Kind: TypeAlias = Literal[
-    "heading", "paragraph", "list", "item", "quote", "table", "fence", "box", "html", "rule", "front_matter"
+    "heading", "paragraph", "list", "item", "quote", "table", "fence", "math", "box", "html", "rule", "front_matter"
 ]
 
 _KINDS: dict[str, Kind] = {
@@ -39,6 +39,7 @@ _KINDS: dict[str, Kind] = {
     "code_block": "fence",
     "html_block": "html",
     "hr": "rule",
+    "math_block": "math",
 }
 _CONTAINERS = ("list", "item", "quote")
 
@@ -48,6 +49,14 @@ _BOX_BORDER = re.compile(r"\s*+(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
 _TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
 _HEADER_LINES = 30
 _HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
+
+
+_NO_TEXT = re.compile(
+    r"!?\[(?:!\[[^\[\]]{0,300}\](?:\([^()\n]{0,2000}\)|\[[^\[\]]{0,300}\])|[^\[\]]{0,300})\]"
+    r"(?:\([^()\n]{0,2000}\)|\[[^\[\]]{0,300}\])|!?\[\[[^\[\]]{0,300}\]\]|<[^<>]{0,2000}>|(?<!\S)#[^\s#]+"
+)
+"""Pictures, links, tags of HTML and `#tags`: what many files have above their title."""
+_NOTED = re.compile(r"[^\W\d_][\w -]{0,40}::\s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +69,7 @@ class Block:
     end_line: int
     """1-based, inclusive."""
     headings: tuple[str, ...] = ()
-    """The titles of the headings above it, outermost first; for a heading, its own title is the last."""
+    """The titles of the headings above it, outermost first; for a heading, its own title is the last, if it has one."""
     level: int = 0
     """Of a heading its level, 1 to 6; else 0."""
     children: tuple[Block, ...] = ()
@@ -80,7 +89,7 @@ class Document:
     """
     blocks: tuple[Block, ...]
     title: str
-    """The title in the front matter, else the text of the first heading; empty if there is neither."""
+    """The title in the front matter, else the text of the first heading if no text is above it; else empty."""
     named: bool
     """Whether the title stands above all of the text: in the front matter, or as a heading of the first level."""
     header: Mapping[str, str]
@@ -113,10 +122,10 @@ def parse(text: str) -> Document:
     body, absorbed = body_of(lines, front)
     flat, numbers = _flat(lines, body, absorbed)
     try:
-        blocks = _numbered(_under_headings(_top_level(flat), flat), _Lines(lines, flat, numbers, front.lines))
+        blocks = _numbered(_under_headings(_top_level(flat)), _Lines(lines, flat, numbers, front.lines))
     except Exception:  # a bug in the parser must not keep a file out of the index
         blocks = tuple(_paragraphs(lines, front.lines + 1, len(lines)))
-    first = next((block for block in blocks if block.kind == "heading"), None)
+    first = _title_block(lines, body, blocks)
     own = first is not None and first.level == 1
     title = front.title or (first.headings[-1] if first is not None else "")
     header = {**dict(_header_pairs(body, blocks)), **front.texts()}
@@ -217,6 +226,28 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
                 if match and (quoted or match["bold"]) and not choice and _key(match["key"]) not in seen:
                     seen.add(_key(match["key"]))
                     yield _key(match["key"]), match["value"].strip().strip("*").strip()
+
+
+def _title_block(lines: Sequence[str], body: Sequence[str], blocks: Sequence[Block]) -> Block | None:
+    """The first heading that has words, if no text is above it: only pictures, links, tags and key-value pairs."""
+    for block in blocks:
+        if block.kind == "heading":
+            if block.headings:
+                return block
+        elif block.kind != "rule":
+            places = range(block.start_line - 1, block.end_line)
+            if any(body[place].strip() and _is_text(lines[place]) for place in places):
+                return None
+    return None
+
+
+def _is_text(line: str) -> bool:
+    """Whether a line above a title is text, so that the title is not that of the whole document."""
+    bare = line.strip().lstrip("> ")
+    pair = _HEADER_PAIR.match(bare)
+    if definition_of(line) is not None or (pair and (pair["bold"] or bare != line.strip())) or _NOTED.match(bare):
+        return False
+    return any(map(str.isalnum, _NO_TEXT.sub("", bare)))
 
 
 def _top_level(lines: Sequence[str]) -> tuple[Block, ...]:
@@ -325,7 +356,7 @@ def _plain(title: str) -> str:
     return " ".join(cleaned(read(title_of(title))).split())
 
 
-def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Block, ...]:
+def _under_headings(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """The blocks with their `headings` set to the path of titles above them."""
     path: list[tuple[str, str]] = []
     out = []
@@ -333,7 +364,8 @@ def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Bloc
         if block.kind == "heading":
             level, title = block.headings
             path = [outer for outer in path if outer[0] < level]
-            path.append((level, title or lines[block.start_line - 1].strip()))
+            if title:
+                path.append((level, title))
             block = replace(block, level=int(level[1:]))
         out.append(replace(block, headings=tuple(title for _, title in path)))
     return tuple(out)

@@ -55,16 +55,18 @@ _COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}|(?=[a-f]*\d)[0-9a-f]{
 _CLOSING_TAGS = re.compile(r"(?<=[.!?…])(?:[\s,;]+#(?![\d/_-]+(?:[\s,;]|$))[^\s#.!?…,;]+)+[\s,;]*$")
 
 _KEY = r"[^\s_:\[\]()`|#<>{}*-][^:\[\]()`|#<>{}\n]{0,60}?"
-_WHOLE_FIELD = re.compile(
-    rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$|(?=[\d«\"]))(?P<value>.*)"
-)
+_WHOLE_FIELD = re.compile(rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$)(?P<value>.*)")
+_SENTENCE = re.compile(r"[,;.!?…](?:\s|$)|(?:^|\s)(?:std|(?=\d*[a-f])(?=[a-f]*\d)[\da-f]{1,4})$", re.IGNORECASE)
+"""What no key of a line has in it: the marks of a sentence, or the start of an address such as `fe80::` or `std::`."""
 _FIELD = re.compile(
     rf"\[(?P<key>{_KEY})::(?P<value>(?:[^\[\]\n]|\[[^\[\]\n]*\])*+)\](?!\()"
     rf"|\((?P<key_2>{_KEY})::(?P<value_2>[^()\n]*)\)"
 )
 _NEXT_FIELD = re.compile(rf"[ \t]+[|·•;][ \t]+(?={_KEY}::[ \t])")
 _MOST_WORDS = 8
-"""Maximum words of a field's key. What is longer is a sentence."""
+"""Maximum words of a field's key in brackets. What is longer is a sentence."""
+_MOST_WORDS_OF_LINE = 5
+"""The same where the field is a line of its own."""
 
 _STATES = {
     " ": "open", "x": "done", "X": "done", "/": "started", "-": "cancelled", ">": "deferred", "<": "scheduled",
@@ -457,7 +459,7 @@ class _Reader:
     def _whole(self, match: re.Match[str]) -> str:
         """A field that is a line of its own, or a part of one."""
         value = match["value"].strip()
-        if len(match["key"].split()) > _MOST_WORDS:
+        if len(match["key"].split()) > _MOST_WORDS_OF_LINE or _SENTENCE.search(match["key"]):
             return match.group()
         if match["open"] and not match["close"]:
             value = value.strip("*_ ")

@@ -29,6 +29,8 @@ _CLOSED = re.compile(r"(?<=\S)[ \t]+#+[ \t]*$")
 _QUOTE = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _QUOTE_SIGNS = re.compile(r"([ \t]*)(?:>[ \t]?)+")
 _MODULE = re.compile(r"(?:import|export)\b(?=.*(?:['\"{(=]|\bfrom\b|\bdefault\b))")
+_PADDING = re.compile(r"(?!(?<=\|)  \|)(?<=\S)[ \t]{2,}")
+_LONG_RULE = re.compile(r"-{4,}|={4,}")
 _EXPRESSION = re.compile(r"\{/\*.*?\*/\}|\{['\"]\s*['\"]\}|\{\.\.\.[\w.]+\}")
 
 
@@ -63,9 +65,10 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
     lines = with_footnotes(note.lines, code, lang.sentences)
     lines = list(_read(lines, code, partial(image_words, words, left)))
     joined: list[list[str]] = [[] for _ in document.body]
-    for owner, line in zip(owners, lines, strict=True):
-        joined[owner].append(line)
-    made = ["\n".join(map(cleaned, parts)) for parts in joined]
+    for owner, line, is_code in zip(owners, lines, code, strict=True):
+        line = cleaned(line)
+        joined[owner].append(line if is_code else _PADDING.sub(" ", line))
+    made = ["\n".join(parts) for parts in joined]
     _structured(document.blocks, made)
     made = _unquoted(made, _code(document))
     return Reading(lines=tuple(made), tags=note.tags, fields=note.fields, links=note.links, left_out=dict(left))
@@ -91,10 +94,10 @@ def _flat(document: Document) -> tuple[list[str], list[int], list[bool]]:
 
 
 def _code(document: Document) -> list[bool]:
-    """For each line, whether it is in a fence, in indented code, or in a box drawn with characters."""
+    """For each line, whether it is in a fence, in indented code, a formula, or a box drawn with characters."""
     code = [False] * len(document.body)
     for block in _leaves(document.blocks):
-        if block.kind in ("fence", "box"):
+        if block.kind in ("fence", "math", "box"):
             code[block.start_line - 1 : block.end_line] = [True] * (block.end_line - block.start_line + 1)
     return code
 
@@ -208,6 +211,8 @@ def _rows(lines: list[str], first: int, last: int) -> None:
         if "\n" in lines[place] or "|" not in lines[place]:
             continue
         line = lines[place]
+        if is_ruled(line):
+            line = lines[place] = _LONG_RULE.sub("---", line)
         bare = line.strip()
         if columns and bare[0] == bare[-1] == "|" and bare.count("|") == columns + 1:
             continue
