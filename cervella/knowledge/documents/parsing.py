@@ -10,14 +10,16 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
 
-from cervella.knowledge.documents.front_matter import front_matter
+from cervella.knowledge.documents.front_matter import FrontMatter, front_matter
 from cervella.knowledge.documents.markdown import Block, Document, body_of, parse, split_lines
 from cervella.knowledge.documents.workers import FAILURES, Worker, stopped_after
 
 _ORDINARY = 50_000  # characters up to which any text is parsed in less than a second
 # Limit of processor time: seconds, plus seconds per million characters. Prose takes 0.1 s per million, lists 1 s.
 _SECONDS, _SECONDS_PER_MILLION = 0.4, 1.1
+_ALL_SECONDS, _ALL_SECONDS_PER_MILLION = 5.0, 20.0  # the same for all steps, which take about 3 s per million
 _MANY_LINES, _SHORT = 5_000, 10  # a file with more lines, and fewer characters per line, is not parsed
+_LONGEST_TITLE = 400  # characters of the title of a text that could not be read
 _HEAD_LINES, _HEAD = 30, 4_000  # of other files, so many lines and characters below front matter are parsed
 
 
@@ -31,6 +33,11 @@ def _is_no_document(text: str) -> str | None:
     if lines > _MANY_LINES and len(text) < _SHORT * lines:
         return "it has too many short lines to be a document, so it is cut by its lines"
     return None
+
+
+def budget_for_cutting(text: str) -> float:
+    """The time limit for all that is done with a text: parsing, reading, chunking and its terms, in the same unit."""
+    return _ALL_SECONDS + _ALL_SECONDS_PER_MILLION * len(text) / 1e6
 
 
 def too_slow(budget_seconds: float) -> str:
@@ -109,3 +116,22 @@ def plain(text: str) -> Document:
     filled = [number for number, line in enumerate(body, start=1) if line.strip()]
     blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
     return replace(head, lines=tuple(lines), body=body, absorbed=absorbed, blocks=blocks)
+
+
+def bare(text: str) -> Document:
+    """The document for a text that could not be read: its lines as they are, as one paragraph, front matter included.
+
+    Its title is the first line with the sign of a heading.
+    """
+    lines = tuple(split_lines(text))
+    filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    titles = (line.lstrip("#").strip()[:_LONGEST_TITLE] for line in lines if line.startswith("#"))
+    return Document(
+        lines=lines,
+        body=lines,
+        blocks=(Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else (),
+        title=next(filter(None, titles), ""),
+        named=False,
+        header=MappingProxyType({}),
+        front=FrontMatter(),
+    )

@@ -13,12 +13,22 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 FAILURES = (OSError, EOFError, pickle.UnpicklingError)
 """The exceptions of a call whose process could not be started, or ended before it returned a result."""
+
+
+class NotStartedError(OSError):
+    """The system starts no process."""
+
+
+class TookTooLongError(BaseException):
+    """A block of `interrupted_after` used more processor time. No `Exception`, so that no catch-all in it stops it."""
+
 
 _SIZE = struct.Struct(">Q")
 _EXTRA_SECONDS = 60.0  # of wall time, beyond four times the limit of processor time
@@ -71,22 +81,59 @@ class Worker:
 def stopped_after(seconds: float) -> Iterator[None]:
     """Let the system end this process if the block uses more processor time. Without effect on Windows.
 
-    A Python signal handler would not work, because it cannot run during a regular expression.
+    It ends during any code, also that of a library in C. Blocks may be nested.
     """
-    timed = hasattr(signal, "setitimer")
-    if timed:
-        signal.signal(signal.SIGPROF, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    begun = time.process_time()
+    outer = signal.getitimer(signal.ITIMER_PROF)[0]
+    signal.setitimer(signal.ITIMER_PROF, min(seconds, outer or seconds))
     yield
-    if timed:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+    left = max(outer - (time.process_time() - begun), 1e-3) if outer else 0
+    signal.setitimer(signal.ITIMER_PROF, left)
+
+
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Raise TookTooLongError in the block if this thread uses more processor time in it.
+
+    For a block that must run in the caller's process. It interrupts Python code and regular expressions. Python runs
+    signal handlers in the main thread only, so it has no effect in another one, nor on Windows, nor if the program
+    itself uses the timer of the process's processor time.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer") or signal.getsignal(signal.SIGVTALRM) != signal.SIG_DFL:
+        yield
+        return
+    until: float | None = time.thread_time() + seconds
+
+    def look(*_: object) -> None:
+        nonlocal until
+        # The timer counts all threads, such as those that embed in the background.
+        if until is not None and time.thread_time() >= until:
+            until = None
+            raise TookTooLongError
+
+    signal.signal(signal.SIGVTALRM, look)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, max(seconds / 10, 0.01))
+    try:
+        yield
+    finally:
+        until = None
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 
 
 def _start() -> subprocess.Popen[bytes]:
     code = f"import sys; sys.path[:] = {sys.path!r}; from cervella.knowledge.documents import workers; workers._serve()"
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except OSError as error:
+        raise NotStartedError(*error.args) from error
 
 
 def _send(stream: IO[bytes], value: Any) -> None:

@@ -28,7 +28,7 @@ FILE_NAME = "manifest.sqlite"
 
 # A file's text is stored once; a chunk is a range of its lines. `reading` is what is read in them, NULL if that is the
 # text; a chunk is a range of its characters. `about` has the fields of `_ABOUT` as JSON. `stems` lists the stems of
-# each chunk, one per line, each followed by the stems of its subjects after tabs.
+# each chunk, one per line, each followed by the stems of its subjects after tabs; it is NULL without chunks.
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
@@ -256,7 +256,7 @@ class Manifest:
         names = (*_FILE_COLUMNS, "about", "text", "reading", "stems")
         parts = zip_longest(stems, subjects, fillvalue=())
         each = ("\t".join(map(" ".join, (own, *named))) for own, named in parts)
-        stem_lines = zlib.compress("\n".join(each).encode(), 1)
+        stem_lines = zlib.compress("\n".join(each).encode(), 1) if chunks else None
         with self._guard() as connection:
             number = connection.execute(
                 f"INSERT INTO files ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
@@ -344,7 +344,7 @@ class Manifest:
 
     def _stem_lines(self) -> list[str]:
         with self._guard() as connection:
-            rows = connection.execute("SELECT stems FROM files ORDER BY path").fetchall()
+            rows = connection.execute("SELECT stems FROM files WHERE stems IS NOT NULL ORDER BY path").fetchall()
             return [line for row in rows for line in zlib.decompress(row[0]).decode().split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, int, int, float | None]]:
