@@ -230,7 +230,10 @@ def test_a_formula_is_read_and_quoted_as_it_is_written() -> None:
         ('{{%expand "È aperto?" %}}\nSì.\n{{% /expand%}}', "È aperto?\nSì."),
         ('Uno.\n\n{{< youtube "w7Ft2ymGmfc" >}}\n\n{{< ref "Prezzi nuovi.md" >}}', "Uno."),
         ("### 6.2 Prezzi {#6.2-prezzi}", "### 6.2 Prezzi"),
-        ("Vedi [la licenza][5] e [6].\n\n[5]: LICENSE\n[nota]: importante", "Vedi la licenza e [6].\n\n[nota]: importante"),
+        (
+            "Vedi [la licenza][5] e [6].\n\n[5]: LICENSE\n[nota]: importante",
+            "Vedi la licenza e [6].\n\n[nota]: importante",
+        ),
         ("H~2~O, m^2^, ++nuovo++, C++ e i++, ~10 ~20~", "H2O, m², nuovo, C++ e i++, ~10 ~20~"),
         ("Vedi [[Nota^abc]] e ![[schema 802.1/Q]]", "Vedi Nota e (vedi schema 802.1/Q)"),
         ("Vedi [la coda](<Label queue.md>).", "Vedi la coda."),

@@ -17,7 +17,7 @@ from cervella.knowledge.documents.code import code_spans
 SPECIAL = re.compile(r"[*_`\[\]&<\\]|\s$|\{[#.:%{]|[~^]\d|\+\+", re.MULTILINE)
 """What a text needs to have in it to be read otherwise than as it is written."""
 
-_URL = r"(?:https?|ftp|file)://[^\s<>\"`|]+|www\.[^\s<>\"`|]+"
+_URL = r"(?:(?:https?|ftp|file)://|www\.)(?:[^\s<>\"`|*]|\*(?!\*)){1,2000}"
 _TOKEN = re.compile(
     rf"""
     (?P<url>\b(?:{_URL}))
@@ -200,7 +200,7 @@ def read(
             pieces += (text[done:start], inside.translate(_POWERS) if written[0] == "^" else inside)
             done = place
         elif kind == "url":
-            kept = written.partition("**")[0].rstrip("*_~")
+            kept = written.rstrip("*_~")
             kept = kept if kept.count("(") >= kept.count(")") else kept[: kept.rfind(")")]
             kept = kept if kept.count("[") >= kept.count("]") else kept[: kept.find("]")]
             place = start + max(1, len(kept))

@@ -64,7 +64,7 @@ _FIELD = re.compile(
     rf"\[(?P<key>{_KEY})::(?P<value>(?:[^\[\]\n]|\[[^\[\]\n]*\])*+)\](?!\()"
     rf"|\((?P<key_2>{_KEY})::(?P<value_2>[^()\n]*)\)"
 )
-_NEXT_FIELD = re.compile(rf"[ \t]+[|·•;][ \t]+(?={_KEY}::[ \t])")
+_NEXT_FIELD = re.compile(rf"(?<=[ \t])[|·•;][ \t]+(?={_KEY}::[ \t])")
 _MOST_WORDS = 8
 """Maximum words of a field's key in brackets. What is longer is a sentence."""
 _MOST_WORDS_OF_LINE = 5
@@ -456,6 +456,7 @@ class _Reader:
         if not whole or self._in_task or "::" not in text:
             return text
         parts = _NEXT_FIELD.split(text)
+        parts = [part.rstrip(" \t") for part in parts] if len(parts) > 1 else parts
         matches = [_WHOLE_FIELD.fullmatch(part) for part in parts]
         return "; ".join(self._whole(match) if match else part for match, part in zip(matches, parts, strict=True))
 
