@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -248,3 +250,20 @@ def test_a_formula_over_several_lines_is_one_block(signs: tuple[str, str]) -> No
 def test_two_dollars_in_a_text_open_no_formula() -> None:
     document = parse("$$ 20 al mese\n\n# Prezzi\n\ncosta $$\n- uno\n$$ a $$\n- due")
     assert [block.kind for block in document.blocks] == ["paragraph", "heading", "paragraph", "list"]
+
+
+@pytest.mark.parametrize("text", ["</summary>\n\nbar", "{{% /notice %}}\n\nbar", "</summary>", "bar\n\n</summary>"])
+def test_a_line_of_markup_alone_is_in_a_block_too(text: str) -> None:
+    document = parse(text)
+    inside = [number for one in document.blocks for number in range(one.start_line, one.end_line + 1)]
+    assert {number for number, line in enumerate(document.lines, 1) if line.strip()} <= {*inside}
+    assert len(inside) == len({*inside})
+
+
+@pytest.mark.parametrize(
+    "text", ["x " + " " * 300_000 + "è", "| " * 100_000, "a:: b" + " " * 300_000 + "c", "$$ a\n" * 60_000]
+)
+def test_parsing_takes_linear_time(text: str) -> None:
+    started = time.perf_counter()
+    parse(text)
+    assert time.perf_counter() - started < 5

@@ -52,6 +52,7 @@ _HEADER_LINES = 30
 _HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
 
 
+_BETWEEN_PAIRS = re.compile(r"(?<=\s)\|(?=\s)|\n")
 _NO_TEXT = re.compile(
     r"!?\[(?:!\[[^\[\]]{0,300}\](?:\([^()\n]{0,2000}\)|\[[^\[\]]{0,300}\])|[^\[\]]{0,300})\]"
     r"(?:\([^()\n]{0,2000}\)|\[[^\[\]]{0,300}\])|!?\[\[[^\[\]]{0,300}\]\]|<[^<>]{0,2000}>|(?<!\S)#[^\s#]+"
@@ -127,6 +128,9 @@ def parse(text: str) -> Document:
         blocks = _numbered(_under_headings(_top_level(flat)), _Lines(lines, flat, numbers, front.lines))
     except Exception:  # a bug in the parser must not keep a file out of the index
         blocks = tuple(_paragraphs(lines, front.lines + 1, len(lines)))
+    if not blocks:  # nothing but markup
+        filled = [number for number in range(front.lines + 1, len(lines) + 1) if lines[number - 1].strip()]
+        blocks = (Block(kind="html", start_line=filled[0], end_line=filled[-1]),) if filled else ()
     first = _title_block(lines, body, blocks)
     own = first is not None and first.level == 1
     title = front.title or (first.headings[-1] if first is not None else "")
@@ -175,10 +179,13 @@ class _Lines:
             self._following.append(following)
             following = number if line.strip() else following
         self._following.reverse()
+        self._opening = next((number for number, line in enumerate(parsed, 1) if line.strip()), 0)
+        """The first parsed line that is not blank, counted from 1."""
 
     def first(self, parsed: int) -> int:
         """The number in the file of the first line of a block that begins with a parsed line, counted from 1."""
-        return self._numbers[parsed - 1] if parsed > 1 else self._filled(self._above + 1, self._numbers[0])
+        number = self._numbers[parsed - 1]
+        return number if parsed > self._opening else self._filled(self._above + 1, number)
 
     def last(self, parsed: int) -> int:
         """The same for the last line of a block."""
@@ -226,10 +233,11 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
             continue
         for line in lines[block.start_line - 1 : min(block.end_line, last)]:
             quoted = line.lstrip().startswith(">")
-            parts = re.split(r"\s+\|\s+|\n", line.strip().lstrip("> ").rstrip())
-            pairs = [_HEADER_PAIR.fullmatch(part) for part in parts]
+            parts = _BETWEEN_PAIRS.split(line.strip().lstrip("> "))
+            pairs = [_HEADER_PAIR.fullmatch(part.strip()) for part in parts]
+            last_pair = max((place for place, match in enumerate(pairs) if match), default=-1)
             for place, match in enumerate(pairs):
-                choice = len(pairs) > place + 2 and not any(pairs[place + 1 :])  # `Status: A | B | C`
+                choice = len(pairs) > place + 2 and place == last_pair  # `Status: A | B | C`
                 if match and (quoted or match["bold"]) and not choice and _key(match["key"]) not in seen:
                     seen.add(_key(match["key"]))
                     yield _key(match["key"]), match["value"].strip().strip("*").strip()
