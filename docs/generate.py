@@ -372,15 +372,15 @@ def _keys(fields: Any, section: str = "", *, variables: bool = True) -> str:
 def _roles() -> str:
     shipped = []
     for name, role in Roles.of().by_name.items():
-        paths, titles = (", ".join(map(_code, words)) for words in (role.paths, role.titles))
-        shipped.append((_code(name), paths, titles, _code(str(role.weight))))
+        paths, forms, titles = (", ".join(map(_code, words)) for words in (role.paths, role.forms, role.titles))
+        shipped.append((_code(name), paths, forms, titles, _code(str(role.weight))))
     told = (
         "## [knowledge.roles]\n\nWhat names, titles and heads say of a document.\n",
         _keys(RolesConfig.model_fields, "knowledge__roles"),
         "## [knowledge.roles.NAME]\n\nWhat is known of the documents of one kind. A new NAME is a new role.\n",
         _keys(RoleConfig.model_fields, variables=False),
         "The shipped roles, in the order in which they are tried; globs of your own come before all of them:\n",
-        _table(("role", "paths", "titles", "weight"), shipped),
+        _table(("role", "paths", "forms", "titles", "weight"), shipped),
     )
     return "\n".join(told)
 

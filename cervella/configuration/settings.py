@@ -86,6 +86,9 @@ class RoleConfig(_Section):
     paths: tuple[str, ...] = Field(
         default=(), description="Globs of its files, tried before the built-in ones; case and accents do not matter."
     )
+    forms: tuple[str, ...] = Field(
+        default=(), description="More globs, which count only if the text has places to fill in, such as `[Name]`."
+    )
     titles: tuple[str, ...] = Field(
         default=(), description="First words of the documents' titles, which decide if no path matches."
     )

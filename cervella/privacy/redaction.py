@@ -141,10 +141,15 @@ def _masked(text: str, found: Iterable[Secret], code: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _marks() -> re.Pattern[str]:
+def masks() -> tuple[str, ...]:
+    """All texts that may stand in place of a secret, in any language."""
     words = [language(code).redaction for code in known_languages()]
-    marks = [re.escape(one["mark"].format(kind=kind)) for one in words for kind in one["kinds"].values()]
-    return re.compile("|".join(marks))
+    return tuple(dict.fromkeys(one["mark"].format(kind=kind) for one in words for kind in one["kinds"].values()))
+
+
+@lru_cache(maxsize=1)
+def _marks() -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, masks())))
 
 
 def _windows(line: str) -> Iterator[tuple[int, str]]:

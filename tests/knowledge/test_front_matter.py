@@ -36,6 +36,40 @@ def test_the_values_of_yaml_stay_as_they_are_written() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "---\nbibtex_key: {}\ntitle: Voto\n---\n",
+        "---\nbibtex_key: {}\ntitle: Voto: {{non YAML\n---\n",
+        "+++\nbibtex_key = '{}'\ntitle = 'Voto'\n+++\n",
+        '{{"bibtex_key": "{}", "title": "Voto"}}\n',
+    ],
+)
+@pytest.mark.parametrize("mask", ["[REDACTED: API key]", "abc [REDATTO: password] x", "[REDATTO: token]"])
+def test_a_masked_value_is_a_text_under_its_own_key(head: str, mask: str) -> None:
+    assert read(f"{head.format(mask)}\nTesto.\n").fields["bibtex_key"] == mask
+
+
+def test_a_masked_item_of_a_list_is_a_text_too() -> None:
+    found = read("---\nchiavi: [uno, [REDATTO: token]]\naltre:\n  - [REDATTO: token]\n  - due\n---\n").fields
+    assert found == {"chiavi": ("uno", "[REDATTO: token]"), "altre": ("[REDATTO: token]", "due")}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "\n- x: {",  # no YAML
+    ],
+)
+def test_entities_in_front_matter_are_decoded(more: str) -> None:
+    title = "Rabble-rousers in the king&#x27;s court &amp; more"
+    found = read(f"---\ntitle: {title}\ntags: [q&amp;a]\nluogo: caff&egrave; R&D a?b=1&copy=2{more}\n---\nTesto.\n")
+    assert found.title == "Rabble-rousers in the king's court & more"
+    assert found.fields["tags"] == ("q&a",)
+    assert str(found.fields["luogo"]).startswith("caffè R&D a?b=1&copy=2")
+
+
 def test_nested_tables_have_keys_with_dots_and_lists_are_tuples() -> None:
     found = read("---\nauthor:\n  name: Anna\n  mail: a@b.it\nteam:\n  - {name: Ugo}\n  - {name: Ida}\nvuoto:\n---\n")
     assert found.fields == {"author.name": "Anna", "author.mail": "a@b.it", "team.name": ("Ugo", "Ida")}

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from cervella.knowledge.documents.forms import is_form
 from cervella.knowledge.documents.markdown import parse
+from cervella.knowledge.documents.parsing import plain
 from cervella.knowledge.documents.roles import DocumentFacts, Roles, facts_of
 from cervella.knowledge.documents.series import session_order
 from cervella.text.language import language
@@ -155,6 +159,46 @@ def test_the_owners_words_and_folders_tell_the_status_too() -> None:
     assert facts("x.md", "# T\n\nRimpiazzato da y.md\n", superseded_words=["rimpiazzato da"]).status == "superseded"
     assert facts("vecchio/x.md", archived=["vecchio"]).status == "archived"
     assert facts("vecchio/x.md", archived=["vecchio"]).role == "archive"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Piano: [NOME]\n\n> **Data:** [DATA]\n",
+        "# {{title}}\n\n## Note\n",
+        "# Sopralluogo\n\nData: <% tp.date.now() %>\n",
+        "# Verbale\n\nData:\nPresenti:\n\n## Decisioni\n",
+        "---\ndate: YYYY-MM-DD\n---\n# Riunione NNN\n",
+        "# Ricevuta\n\nRicevo da ________ la somma di ____ euro.\n",
+    ],
+)
+def test_a_document_with_places_to_fill_in_is_a_template_in_a_folder_of_templates(text: str) -> None:
+    assert facts("templates/mail.md", text).role == "template"
+    assert facts("Templates/sub/mail.md", text).role == "template"
+    assert facts("altro/mail.md", text).role is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Mail templates\n\nThe mail template goes in layouts/mail.html and takes a subject.\n",
+        "# Pages\n\nSee the [licence], [this](a.md), [that][1] and note[^a].\n\n- [ ] todo\n- [x] done\n\n[1]: b.md\n",
+        "# Variables\n\nUse `{{ page.title }}`:\n\n```\n{{ page.title }} [NAME] [DATE]\n```\n",
+        "# Steps\n\nDo so:\n\n- one\n- two\n\nThen:\n\ngo on.\n",
+    ],
+)
+def test_documentation_of_templates_is_no_template(text: str) -> None:
+    assert facts("docs/templates/mail.md", text).role is None
+    assert facts("docs/mail-templates.md", text).role is None
+    assert facts("docs/mail_template.md", text).role == "template"
+
+
+def test_places_to_fill_in_are_found_in_linear_time() -> None:
+    for piece in ("[a", "[", "{{", "<%", "a:\n", "*", "_", "`", "...."):
+        document = plain(piece * (1_000_000 // len(piece)))
+        started = time.perf_counter()
+        is_form(document)
+        assert time.perf_counter() - started < 2
 
 
 def test_templates_weigh_less() -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cervella.brains.extractive.brain import ExtractiveBrain
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents.linking import link_texts, links_of
 from cervella.knowledge.index.words import LexicalIndex
-from cervella.types import Retrieval
+from cervella.types import Finished, Passage, Prompt, Retrieval
 from tests.fixtures.notes import faults
 
 Write = Callable[[Path, str, str | bytes], Path]
@@ -66,6 +68,40 @@ def test_the_map_of_a_vault_stands_below_what_it_links_to(tmp_path: Path, write:
         "vino/Travasi.md": "Due volte, a luna calante.\n",
     }
     assert search(tmp_path, write, files, "pulizia delle botti grandi")[0].path == "vino/Pulizia botti.md"
+
+
+def quoted(question: str, passages: Sequence[Passage]) -> str:
+    prompt = Prompt(system="", question=question, passages=passages, hints={"language": "en"})
+
+    async def collect() -> str:
+        *_, last = [event async for event in ExtractiveBrain().stream(prompt)]
+        assert isinstance(last, Finished)
+        return last.completion.text
+
+    return asyncio.run(collect())
+
+
+ELECTIONS = {
+    "topic.md": "# Italian elections\n\nWork on them.\n\n## Papers\n\n- [[Rossi2019]]\n- [[Neri2021]]\n- [[Verdi]]\n",
+    "Rossi2019.md": "# Partisan news in the Italian elections of 2018\n\n## Summary\n\n"
+    "The paper finds that partisan news in the Italian elections got 41 % more shares.\n",
+    "other.md": "# Bread\n\nBake it for an hour.\n",
+}
+
+
+def test_a_note_that_only_links_stands_below_a_linked_note_that_has_its_name(tmp_path: Path, write: Write) -> None:
+    found = search(tmp_path, write, ELECTIONS, "Which papers are on Italian elections?")
+    assert [passage.path for passage in found][:2] == ["Rossi2019.md", "topic.md"]
+    assert search(tmp_path, write, ELECTIONS, "italian elections")[0].path == "topic.md"
+
+
+def test_links_are_no_answer_below_the_note_that_they_lead_to(tmp_path: Path, write: Write) -> None:
+    question = "Which papers are on Italian elections?"
+    passages = list(search(tmp_path, write, ELECTIONS, question))
+    answer = quoted(question, passages)
+    assert "41 %" in answer
+    assert "Neri2021" not in answer
+    assert "Neri2021" in quoted(question, passages[1:2])
 
 
 @pytest.mark.parametrize("question", ["14 marzo 2026", "14/03/2026", "2026-03-14", "che cosa è successo il 14 marzo?"])

@@ -12,10 +12,11 @@ from itertools import chain, islice
 from typing import Literal
 
 from cervella.brains.extractive.quotes import Excerpt, wide_header
-from cervella.knowledge.documents.linking import link_texts, opens_entry
+from cervella.knowledge.documents.linking import link_name, link_texts, opens_entry
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
 from cervella.text.terms import Wanted, asked_terms, terms
+from cervella.types import Passage
 
 _CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
 """Weights of a stem of the question that occurs in the subjects of an excerpt, in the same paragraph, or in the table's
@@ -140,9 +141,16 @@ class Question:
             own.update(cached[title] for title in excerpt.headings[-1:])
         passages = {excerpt.mark: excerpt.passage for excerpt in found}
         self._links = {
-            mark: [(text, frozenset(lang.stems(text))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
+            mark: [(text, frozenset(terms(text, lang))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
             for mark, passage in passages.items()
         }
+        ranks = {link_name(name): excerpt.rank for excerpt in reversed(found) for name in _names(excerpt.passage)}
+        self._below_linked = {
+            excerpt.mark
+            for excerpt in found
+            if any(ranks.get(link_name(link), excerpt.rank) < excerpt.rank for link in excerpt.passage.links)
+        }
+        """The marks of the passages that a note to which they link is ranked above."""
         self._states = tuple(chain.from_iterable(_told_states(lang).values()))
         self.fits = self._fits()
 
@@ -248,6 +256,8 @@ class Question:
             return "titles"
         links = [(text, link) for text, link in self._links[excerpt.mark] if text in excerpt.text]
         linked = frozenset[str]().union(*(link for _, link in links))
+        if links and stems <= linked and excerpt.mark in self._below_linked:
+            return "titles"
         if linked.isdisjoint(self._asked):  # a link may be the answer: «- [[Rossi]]»
             return ""
         if stems <= linked:
@@ -316,6 +326,10 @@ def _in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: L
         return found
     kept = (excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"]))
     return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
+
+
+def _names(passage: Passage) -> tuple[str, ...]:
+    return (passage.path, *passage.aliases)
 
 
 def _is_hers(excerpt: Excerpt) -> bool:

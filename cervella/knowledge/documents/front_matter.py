@@ -13,7 +13,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from cervella.knowledge.documents.inline import decoded
 from cervella.knowledge.documents.vocabulary import every_language, key_of
+from cervella.privacy.redaction import masks
 
 Value: TypeAlias = str | tuple[str, ...]
 """A value as text; a list as a tuple of texts."""
@@ -42,6 +44,8 @@ _HASH = re.compile(r"(?:^|\s)#(?=[^\s#])")
 _HEADING = re.compile(r"#{1,6} \S")
 _BLOCK = re.compile(r"[|>][+-]?\d?[+-]?")
 _SENTENCE = re.compile(r"(?:\S+\s+){3,}.*[.!?…]")
+_FIRST_TOKEN = 0xF000
+_TOKEN = re.compile("[\uf000-\uf0ff]")  # letters of private use
 _EMPTY = ("", "~", "null", "Null", "NULL")
 
 
@@ -77,6 +81,7 @@ def front_matter(lines: Sequence[str]) -> FrontMatter:
     first = _first(lines)
     if first is None:
         return FrontMatter()
+    lines = [_hide_masks(line) for line in lines[: first + _MOST_LINES]]
     opening = lines[first].removeprefix("\ufeff").rstrip()
     if opening.startswith("{"):
         return _json_object(lines, first)
@@ -312,9 +317,29 @@ def _text(value: Any) -> str:
 
 
 def _filled(fields: Mapping[str, Value]) -> dict[str, Value]:
-    """The fields without empty values."""
-    kept = {key: value if isinstance(value, str) else tuple(filter(None, value)) for key, value in fields.items()}
-    return {key: value for key, value in kept.items() if value}
+    """The fields without empty values, with masks and HTML entities in their texts as they are read."""
+
+    def shown(text: str) -> str:
+        return decoded(_TOKEN.sub(lambda match: _mask_of(match[0]), text)).strip()
+
+    kept = {
+        shown(key): shown(value) if isinstance(value, str) else tuple(filter(None, map(shown, value)))
+        for key, value in fields.items()
+    }
+    return {key: value for key, value in kept.items() if key and value}
+
+
+def _hide_masks(line: str) -> str:
+    """The line with a letter of private use in place of each mask of a secret, because `[REDACTED: key]` is a list."""
+    if "[" in line:
+        for number, mask in enumerate(masks()):
+            line = line.replace(mask, chr(_FIRST_TOKEN + number))
+    return line
+
+
+def _mask_of(token: str) -> str:
+    number = ord(token) - _FIRST_TOKEN
+    return masks()[number] if number < len(masks()) else token
 
 
 def known_keys() -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ _LINK = re.compile(
 )
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
 """Begins the target of a link that is no file of the folder: an address, or a place in the same file."""
+_ENDING = re.compile(r"\.(?:md|mdx|markdown|txt)$")
 _MARKER = re.compile(r"[ \t>]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+(?:\[.\][ \t]+)?)?")
 _TITLED = re.compile(r"[\s*_]*(?:[:(|–—→-]|$)")
 """Follows a link that begins an entry of an index: nothing, or a mark with the entry's description."""
@@ -60,6 +62,16 @@ def link_texts(text: str) -> Iterator[str]:
     for match in _LINK.finditer(text):
         if _target(match):
             yield _shown(match)
+
+
+def link_name(target: str) -> str:
+    """The name of the note that a link or a path leads to, as it is compared.
+
+    >>> link_name("vino/Travasi.md#quando") == link_name("travasi")
+    True
+    """
+    name = unicodedata.normalize("NFC", target.partition("#")[0].strip()).casefold().rpartition("/")[2]
+    return _ENDING.sub("", name)
 
 
 def opens_entry(text: str, link: str) -> bool:

@@ -1,7 +1,8 @@
 """Parses markdown within a time limit.
 
 Hostile or generated markdown can take a parser minutes. A long file is therefore parsed in a worker process, which the
-system ends at the limit; the file is then split by lines only. Short files are parsed in this process.
+system ends at the limit; the file is then split by lines only. Short files are parsed in this process. See cutting.py
+for the limit of all steps together.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cervella.knowledge.documents.dating import date_of
+from cervella.knowledge.documents.forms import is_form
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.metadata import metadata_of, shown_text
@@ -28,7 +29,7 @@ from cervella.text.language import Language, fold, known_languages, language
 from cervella.types import Status
 from cervella.types.filters import path_matches
 
-ROLES_VERSION = "6"
+ROLES_VERSION = "7"
 """Version of the rules. If it changes, the next update describes all documents again."""
 
 _STATED: tuple[Status, ...] = ("superseded", "deprecated", "archived", "draft")
@@ -73,6 +74,7 @@ class Role:
     """How documents of one kind are recognised and weighted. roles.toml explains each field."""
 
     paths: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     weight: float = 1.0
 
@@ -91,8 +93,8 @@ class Roles:
     deprecated: tuple[str, ...]
     fingerprint: str
     """A hash of all rules. If it changes, the next update describes all documents again."""
-    paths: tuple[tuple[str, str], ...] = field(repr=False)
-    """Pairs of glob and role. The first glob that matches a document's path decides its role."""
+    paths: tuple[tuple[str, str, bool], ...] = field(repr=False)
+    """Glob, role, and whether the glob is one of `forms`. The first glob that matches a document decides its role."""
     titles: tuple[tuple[str, str], ...] = field(repr=False)
     """Pairs of words and role. If no path matches, the first words with which the title begins decide the role."""
     openings: tuple[tuple[re.Pattern[str], Status], ...] = field(repr=False)
@@ -121,7 +123,12 @@ class Roles:
         )
         begun = rf"(?:(?:{'|'.join(openings)}) )*"
         words: tuple[tuple[tuple[str, ...], Status], ...] = ((replaced, "superseded"), (ended, "deprecated"))
-        paths = tuple((fold(glob), name) for name, entry in entries for glob in entry.get("paths", ()))
+        paths = tuple(
+            (fold(glob), name, key == "forms")
+            for name, entry in entries
+            for key in ("paths", "forms")
+            for glob in entry.get(key, ())
+        )
         titles = tuple((fold(word), name) for name, entry in entries for word in entry.get("titles", ()))
         table = (ROLES_VERSION, roles, archived, deprecated, ended, replaced, openings, paths, titles)
         return cls(
@@ -148,13 +155,18 @@ class Roles:
         """The place of a document in its series, by its file name."""
         return in_series(path, self.draft_words, self.final_words)
 
-    def role_of(self, path: str, title: str) -> str | None:
+    def role_of(self, path: str, title: str, document: Document | None = None) -> str | None:
         """The role of a document by its path, else by the first words of its title.
+
+        Globs in `forms` count only if `document` has places to fill in.
 
         If neither gives a role, it is `archive` for a path in an archive, else None.
         """
         folded = fold(path)
-        named = next((role for glob, role in self.paths if _matches(folded, glob)), None)
+        matching = ((role, form) for glob, role, form in self.paths if _matches(folded, glob))
+        named = next(
+            (role for role, form in matching if not form or (document is not None and is_form(document))), None
+        )
         if named is None:
             words = _DECORATION.sub("", fold(title))
             named = next((role for word, role in self.titles if _begins(words, word)), None)
@@ -223,6 +235,7 @@ def _role(own: Mapping[str, Any], shipped: Mapping[str, Any]) -> Role:
     values = {**shipped, **{key: value for key, value in own.items() if value is not None}}
     return Role(
         paths=(*own.get("paths", ()), *shipped.get("paths", ())),
+        forms=(*own.get("forms", ()), *shipped.get("forms", ())),
         titles=(*own.get("titles", ()), *shipped.get("titles", ())),
         weight=values.get("weight", 1.0),
     )
@@ -281,7 +294,7 @@ def facts_of(
     replacing = replacing_of(document, roles.superseded_words)
     return DocumentFacts(
         title=document.title,
-        role=roles.role_of(path, document.title),
+        role=roles.role_of(path, document.title, document),
         project=_project(path, document),
         date=date or date_of(path, document, language),
         session=_session(path, document),

@@ -57,7 +57,7 @@ class Worker:
         try:
             _send(process.stdin, (function, arguments))
             return _receive(process.stdout)
-        except FAILURES:
+        except BaseException:  # also an interruption: the next call must not get the result of this one
             self.close()
             raise
         finally:

@@ -82,8 +82,8 @@ _RIVALS = 10
 _LIFT = 1e-3
 """The least difference between the scores of two files whose order is decided so."""
 _ITSELF, _WHOLE = 1.5, 0.8
-"""A file that mostly links is asked for itself if its subject's share is so many times that of the file it links to,
-and at least `_WHOLE`, so that the query asks for hardly anything else."""
+"""A file that mostly links can be asked for itself if its subject's share is so many times that of the file it links
+to, and at least `_WHOLE`, so that the query asks for hardly anything else. See `linked_first`."""
 _REPEATED_FILE = 0.25
 """Penalty of a passage for each passage of the same file that was already selected."""
 _CANDIDATES = 40
@@ -160,6 +160,11 @@ class FileFacts:
             return True
         longer = max(len({stem for stem in some if " " not in stem}) for some in (stems, others))
         return len(stems & others) >= _SHARED_TITLE * max(1, longer)
+
+    def stems_of_name(self, file: int) -> frozenset[str]:
+        """The stems of a file's name and of its title."""
+        row = self.files[file]
+        return frozenset(self.language.stems(f"{name_of(row.path)}\n{row.title}"))
 
     def _subject(self, file: int) -> frozenset[str]:
         """The stems of a file's name and title without words for a document; such a word with a number: `circol 52`."""
@@ -439,11 +444,12 @@ def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, query: 
     return out
 
 
-def linked_first(scores: np.ndarray, base: FileFacts, subject: np.ndarray) -> np.ndarray:
+def linked_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject: np.ndarray, query: str) -> np.ndarray:
     """The scores of the chunks, changed so that a file that mostly links stands below the best file that it links to.
 
-    The two exchange their best scores. `subject` is the subject's share of each chunk, see `LexicalIndex`: a file is
-    left where it is if the query names it itself, and so is one whose linked files are no results.
+    The two exchange their best scores. A file is left where it is if the query asks for it itself, and so is one whose
+    linked files are no results. The query does so if `subject`, the subject's share of each chunk (see `LexicalIndex`),
+    is so high, and the query is nothing but the file's name or title, or has a word of them that the linked file lacks.
     """
     import numpy as np
 
@@ -454,6 +460,7 @@ def linked_first(scores: np.ndarray, base: FileFacts, subject: np.ndarray) -> np
     named = np.maximum.reduceat(subject[places], starts)
     local = {file: number for number, file in enumerate(base.file_of[places[starts]].tolist())}
     shift = np.zeros(len(best), dtype=scores.dtype)
+    asked = frozenset(base.language.stems(query))
     for file in sorted(base.targets.keys() & local.keys(), key=lambda file: -best[local[file]]):
         own = local[file]
         there = [local[one] for one in base.targets[file] if one in local and one not in base.targets]
@@ -461,7 +468,10 @@ def linked_first(scores: np.ndarray, base: FileFacts, subject: np.ndarray) -> np
         if target is None or best[target] + shift[target] > best[own]:
             continue
         if named[own] >= _WHOLE and named[own] > _ITSELF * named[target]:
-            continue
+            called, chunks = asked & base.stems_of_name(file), places[homes == target]
+            held = (np.isin(chunks, loaded.words.stems.holders(stem)).any() for stem in called)
+            if called == asked or not all(held):
+                continue
         shift[target] = best[own] - best[target]
         shift[own] = -1e-3
     out = scores.copy()

@@ -273,7 +273,7 @@ class HybridRetriever:
             eligible &= among
         scores[~eligible] = -np.inf
         scores = current_first(supported_by_file(scores, facts), loaded, facts, query)
-        scores = linked_first(scores, facts, subject)
+        scores = linked_first(scores, loaded, facts, subject, bare)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
         about_persona = name == "" or (name is not None and self._persona is not None)
