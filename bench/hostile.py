@@ -30,6 +30,9 @@ def bombs(share: float = 1.0) -> Mapping[str, str]:
     return MappingProxyType(
         {
             "50,000 `[`": "[" * many(50_000),
+            "dashes after a line, and a word": "riga\n" + "-" * many(50_000) + "> b\n",
+            "signs of a rule with blanks, and a word": "riga\n" + "* " * many(50_000) + "b\n",
+            "blanks after a sign": "riga\n-" + " " * many(50_000) + "b\n",
             "`a**b` 30,000 times": "a**b" * many(30_000),
             "a list 2,000 deep": "".join("  " * depth + "- a\n" for depth in range(many(2000))),
             "a table of 5,000 rows and 50 columns": "|"

@@ -7,8 +7,8 @@ thousand opening brackets. The functions at the end read a single line, for call
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -28,13 +28,16 @@ _KINDS: dict[str, Kind] = {
     "fence": "fence",
     "code_block": "code",
     "html_block": "html",
+    "math_block": "paragraph",
 }
 _ITEMS: dict[str, Kind] = {"bullet_list_open": "bullet", "ordered_list_open": "number"}
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _INK = re.compile(r"[^\r\n]")
-_FENCE = re.compile(r"\s{0,3}(`{3,}|~{3,})")
+_FENCE = re.compile(r"\s{0,3}(`{3,}(?=[^`\n]*$)|~{3,})")
+_FENCE_LINE = re.compile(r"^[ \t]{0,3}(?P<mark>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>.*)$", re.MULTILINE)
 _RULE = re.compile(r"\|?(?:\s*:?-+:?\s*\|)*+\s*(?::?-+:?\s*)?")
 _PIPE = re.compile(r"(?<!\\)\|")
+_MATH_END = re.compile(r"\$\$[ \t]*(?:\{#[^{}]{0,200}\})?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +152,49 @@ def block_parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table").disable(["inline", "text_join"])
+    parser.block.ruler.before(
+        "fence", "math", _math, {"alt": ["paragraph", "reference", "blockquote", "list", "table"]}
+    )
     parser.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
     return parser
+
+
+def math_end(first: str, following: Iterable[str]) -> int | None:
+    """How many of the `following` lines belong to the formula that the line `first` opens; None if it opens none.
+
+    A formula over several lines begins with `$$` and ends with `$$`, or stands between `\\[` and `\\]`, each alone on
+    its line, and has no blank line. The lines have no indentation. Many searches in one text take linear time.
+
+    >>> math_end("$$", ["a", "= b", "$$", "c"]), math_end("$$ 20", ["euro"]), math_end("$$ a $$", ["$$"])
+    (3, None, None)
+    """
+    dollars = first.startswith("$$") and "$$" not in first[2:]
+    if not dollars and first != "\\[":
+        return None
+    for number, line in enumerate(following, 1):
+        if (_MATH_END.search(line) and line.count("$$") == 1) if dollars else line == "\\]":
+            return number
+        if not line or line.startswith("$$" if dollars else "\\["):
+            return None
+    return None
+
+
+def _math(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The parser's rule for formulas over several lines, in which no sign means a heading, an item or a table."""
+    if state.is_code_block(start):
+        return False
+    following = (
+        _line_at(state, line) if state.sCount[line] >= state.blkIndent else "" for line in range(start + 1, end)
+    )
+    more = math_end(_line_at(state, start), following)
+    if more is None:
+        return False
+    if not silent:
+        state.line = start + more + 1
+        token = state.push("math_block", "math", 0)
+        token.map = [start, state.line]
+        token.content = state.getLines(start, state.line, state.blkIndent, True)
+    return True
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -243,6 +287,56 @@ def fence_of(line: str) -> str:
     """
     match = _FENCE.match(line)
     return match[1] if match else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Where a fence is in a text."""
+
+    start: int
+    """The position of its first line."""
+    end: int
+    """The position of its last line, or of the end of the text if it is never closed."""
+    mark: str
+    """Its backticks or tildes."""
+    info: str
+    """What follows them in its first line."""
+
+
+def line_fences(text: str) -> list[Fence]:
+    """The fences of a text in order, read line by line, so that it may begin anywhere but inside one."""
+    found: list[Fence] = []
+    opened: re.Match[str] | None = None
+    for match in _FENCE_LINE.finditer(text):
+        if opened is None:
+            opened = match
+        elif match["mark"].startswith(opened["mark"]) and not match["info"].strip(" `~"):
+            found.append(Fence(opened.start(), match.start(), opened["mark"], opened["info"].rstrip()))
+            opened = None
+    if opened is not None:
+        found.append(Fence(opened.start(), len(text), opened["mark"], opened["info"].rstrip()))
+    return found
+
+
+def with_whole_fences(text: str, start: int, end: int, fences: Sequence[Fence]) -> str:
+    """The part `text[start:end]`, with a fence that begins before it opened again, and one that ends after it closed.
+
+    `fences` are those of `text`, see `line_fences`. In this example the part begins and ends inside a fence:
+
+    >>> text = "```sh\\n# a\\n# b\\n# c\\n```"
+    >>> with_whole_fences(text, 10, 13, line_fences(text))
+    '```sh\\n# b\\n```'
+    """
+    part = text[start:end].strip("\n")
+    if not part or not fences:
+        return part
+    first = bisect_left(fences, start, key=lambda fence: fence.start) - 1
+    if first >= 0 and start <= fences[first].end and start < len(text):
+        part = f"{fences[first].mark}{fences[first].info}\n{part}"
+    last = bisect_left(fences, end, key=lambda fence: fence.start) - 1
+    if last >= 0 and end <= fences[last].end and text[end:].strip():
+        part = f"{part}\n{fences[last].mark}"
+    return part
 
 
 def is_ruled(line: str) -> bool:

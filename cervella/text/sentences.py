@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from cervella.text.language import Language
-from cervella.text.markdown import fence_of, is_ruled
+from cervella.text.markdown import fence_of, is_ruled, math_end
 
 _BLANK = re.compile(r"^\W*$")
 _ITEM = re.compile(r"^\s*(?:>\s*)*(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?")
@@ -32,7 +32,7 @@ class Quotable:
     start: int
     end: int
     kind: str
-    """`sentence`, `row` (of a table), `line` (of a code fence, or of a box drawn with characters) or `heading`."""
+    """`sentence`, `row` (of a table), `line` (of a code fence, a formula, or a box of characters) or `heading`."""
     block: int
     """The number of the paragraph, list item, table or fence that contains it. Parts of one block have one number."""
     above: tuple[tuple[int, int], ...] = ()
@@ -62,9 +62,21 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
     paragraph: tuple[int, int] | None = None
     in_table = item = False
     outline = _Outline()
-    for line in text.split("\n"):
+    lines = text.split("\n")
+    formula = 0  # the line after the formula that is open
+    for place, line in enumerate(lines):
         start, end = position, position + len(line)
         position = end + 1
+        if not fence and place >= formula and (more := math_end(line.strip(), _stripped(lines, place + 1))) is not None:
+            formula = place + more + 1
+            if paragraph:
+                yield from _sentences(text, paragraph, lang, block, outline.above)
+            paragraph, in_table = None, False
+            block += 1
+        if place < formula:
+            if not _BLANK.match(line):
+                yield _trimmed(text, start, end, "line", block)
+            continue
         signs = fence_of(line)
         blank, row = _BLANK.match(line), _is_row(line)
         defines = None if fence or signs else _DEFINITION.match(line)
@@ -121,6 +133,10 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
             outline.text(_width(line))
     if paragraph:
         yield from _sentences(text, paragraph, lang, block, outline.above)
+
+
+def _stripped(lines: Sequence[str], first: int) -> Iterator[str]:
+    return (lines[place].strip() for place in range(first, len(lines)))
 
 
 class _Outline:

@@ -478,6 +478,9 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
     for reading in sorted(readings, key=lambda reading: (":" in reading, len(reading), reading)):
         if ":" in reading:
             hour, _, minutes = reading.partition(":")
+            if not hour.isdigit():  # a ratio, such as 4.5:1
+                found[f"={reading}"] = 1.0
+                continue
             if figure.dimensions - {"time"} or (minutes.isdigit() and (int(minutes) > 59 or int(hour) > 24)):
                 continue
             found[f"={reading}"] = 1.0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -207,3 +209,61 @@ def test_however_fences_are_mixed_the_blocks_cover_every_line_once(lines: list[s
     covered = [number for block in blocks for number in range(block.start_line, block.end_line + 1)]
     assert covered == sorted(set(covered))
     assert {number for number, line in enumerate(lines, start=1) if line.strip()} <= set(covered)
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "named"),
+    [
+        ("# Prezzi\n\nTesto.", "Prezzi", True),
+        ("## Prezzi\n\nTesto.", "Prezzi", False),
+        ("Testo.\n\n# Prezzi\n\nAltro.", "", False),
+        ("Testo.\n\n## Prezzi\n\nAltro.", "", False),
+        ("# \n\nTesto.", "", False),
+        ("#\n\n# Prezzi\n\nTesto.", "Prezzi", True),
+        ("[![Build](a.svg)](https://a.it/b)\n\n# Prezzi", "Prezzi", True),
+        ('<p align="center"><img src="a.png" alt="Logo"></p>\n\n# Prezzi', "Prezzi", True),
+        ("[Casa](README.md) | [[Indice]]\n\n#listino\n\n# Prezzi", "Prezzi", True),
+        ("> **Data:** 2026-01-02\n\nstato:: bozza\n\n# Prezzi", "Prezzi", True),
+        ("<!-- non è un testo -->\n\n# Prezzi", "Prezzi", True),
+    ],
+)
+def test_a_heading_is_the_title_only_if_no_text_is_above_it(text: str, title: str, named: bool) -> None:
+    document = parse(text)
+    assert (document.title, document.named) == (title, named)
+
+
+def test_a_heading_without_words_titles_nothing() -> None:
+    document = parse("# Uno\n\n## \n\nTesto.")
+    assert [block.headings for block in document.blocks] == [("Uno",)] * 3
+    assert document.blocks[1].kind == "heading"
+
+
+@pytest.mark.parametrize("signs", [("$$", "$$"), ("\\[", "\\]")])
+def test_a_formula_over_several_lines_is_one_block(signs: tuple[str, str]) -> None:
+    inner = "a \\\\\n= b\n---\n- c\n# d\n| e | f |\n|---|---|"
+    document = parse(f"Dove\n{signs[0]}\n{inner}\n{signs[1]}\nvale x.")
+    assert [(block.kind, block.start_line, block.end_line) for block in document.blocks] == [
+        ("paragraph", 1, 1), ("math", 2, 10), ("paragraph", 11, 11),
+    ]  # fmt: skip
+
+
+def test_two_dollars_in_a_text_open_no_formula() -> None:
+    document = parse("$$ 20 al mese\n\n# Prezzi\n\ncosta $$\n- uno\n$$ a $$\n- due")
+    assert [block.kind for block in document.blocks] == ["paragraph", "heading", "paragraph", "list"]
+
+
+@pytest.mark.parametrize("text", ["</summary>\n\nbar", "{{% /notice %}}\n\nbar", "</summary>", "bar\n\n</summary>"])
+def test_a_line_of_markup_alone_is_in_a_block_too(text: str) -> None:
+    document = parse(text)
+    inside = [number for one in document.blocks for number in range(one.start_line, one.end_line + 1)]
+    assert {number for number, line in enumerate(document.lines, 1) if line.strip()} <= {*inside}
+    assert len(inside) == len({*inside})
+
+
+@pytest.mark.parametrize(
+    "text", ["x " + " " * 300_000 + "è", "| " * 100_000, "a:: b" + " " * 300_000 + "c", "$$ a\n" * 60_000]
+)
+def test_parsing_takes_linear_time(text: str) -> None:
+    started = time.perf_counter()
+    parse(text)
+    assert time.perf_counter() - started < 5

@@ -29,3 +29,15 @@ def wrong(name: str, folder: Path) -> Iterator[str]:
 @pytest.mark.parametrize("row", rows("reports.jsonl"), ids=lambda row: row["id"])
 def test_what_others_reported_of_other_programs_is_right_here(row: Mapping[str, Any], tmp_path: Path) -> None:
     assert not faults(row, tmp_path)
+
+
+SECOND = {
+    "a plain word is taken for a secret": {"f42-1"},
+    "the line of the other note is quoted too": {"i3-alias-search"},
+    "no word of the note but one is in the question": {"i4-tasks", "i5-deflist"},
+}
+"""Rows of a second hand that are not right."""
+
+
+def test_a_second_set_by_another_hand_is_right_but_for_the_known_rows(tmp_path: Path) -> None:
+    assert {*wrong("second.jsonl", tmp_path)} == set().union(*SECOND.values())

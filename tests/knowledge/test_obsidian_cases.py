@@ -11,15 +11,11 @@ from tests.conftest import DATA
 from tests.fixtures.notes import faults
 
 KNOWN = {
-    "links, emphasis and tables of ordinary markdown are not cleaned yet": {3, 5, 15, 54},
-    "tags of front matter are not read yet": {22},
-    "she says that she does not know, because a word of the question is in no note": {4, 7, 14, 16, 18, 24, 29},
-    "a line of another note or column is quoted too, or first": {6, 21, 27, 33, 34, 35},
-    "an item is not found by the title of its callout": {8},
+    "a question of few words of the note is taken for one that the base does not answer": {14},
+    "a line of another note, day or column is quoted too, or first": {4, 22, 25, 27, 34, 51},
     "the script looks for the end of a telephone number, and finds it only after a sign": {23, 32},
-    "the script takes the Portuguese base for an Italian one": {31},
     "a .canvas file is not read": {39},
-    "headings, names of notes and days are not subjects of the lines below yet": {*range(40, 57)} - {54},
+    "a passage of several sections has the heading of its first one": {42, 48, 49},
 }
 """The numbers of the rows that are wrong, by the reason. A row that becomes right has to be taken out."""
 

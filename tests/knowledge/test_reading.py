@@ -196,3 +196,64 @@ def test_there_is_one_entry_for_each_line_and_every_chunk_is_a_piece_of_the_whol
     assert [whole[piece.reading_start : piece.reading_end] for piece in pieces] == [piece.reading for piece in pieces]
     kept = "".join("".join(piece.reading.split()) for piece in pieces)
     assert kept == "".join(whole.split())
+
+
+def test_the_blanks_that_align_columns_are_not_read_and_those_of_code_are() -> None:
+    wide = " " * 300
+    table = f"| a{wide}| b{wide}|\n|{'-' * 300}|{'-' * 300}|\n" + f"| uno{wide}| due  e  tre{wide}|\n" * 3
+    assert read(f"Nota:   {wide}sì.\n\n{table}\n```\na    b\n```") == (
+        "Nota: sì.\n\n| a | b |\n|---|---|\n" + "| uno | due e tre |\n" * 3 + "\n```\na    b\n```"
+    )
+
+
+def test_lines_that_are_mostly_blanks_or_drawn_count_as_they_are_shown() -> None:
+    drawn = "\n".join(f"│{' ' * 100}{number}{' ' * 100}│" for number in range(100))
+    document = parse(f"# Pianta\n\n```\n{drawn}\n```\n\nTesto.")
+    pieces = chunk(document, reading=reading_of(document, ITALIAN).lines)
+    assert max(len(piece.reading) for piece in pieces) < 4_200
+
+
+def test_a_formula_is_read_and_quoted_as_it_is_written() -> None:
+    text = "Dove\n\n$$\na_1  * b_2 *\n= \\alpha\n---\n- c\n| d | e |\n$$\n\nvale *x*."
+    assert read(text) == text.replace("*x*", "x")
+    assert {one.kind for one in quotables(text, ITALIAN)} == {"sentence", "line"}
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("- **.strip()** , toglie\n- *.py", "- .strip() , toglie\n- *.py"),
+        ("**https://a.it**, e **https://b.it**: c", "https://a.it, e https://b.it: c"),
+        ("Testo {{%expand%}}interno{{% /expand%}} fine {{nome}}", "Testo interno fine {{nome}}"),
+        ('{{< figure src="a.png" caption="La pianta" >}}', "La pianta"),
+        ('{{< details "Orari" >}}\nLun 8\n{{< /details >}}', "Orari:\nLun 8"),
+        ('{{%expand "È aperto?" %}}\nSì.\n{{% /expand%}}', "È aperto?\nSì."),
+        ('Uno.\n\n{{< youtube "w7Ft2ymGmfc" >}}\n\n{{< ref "Prezzi nuovi.md" >}}', "Uno."),
+        ("### 6.2 Prezzi {#6.2-prezzi}", "### 6.2 Prezzi"),
+        (
+            "Vedi [la licenza][5] e [6].\n\n[5]: LICENSE\n[nota]: importante",
+            "Vedi la licenza e [6].\n\n[nota]: importante",
+        ),
+        ("H~2~O, m^2^, ++nuovo++, C++ e i++, ~10 ~20~", "H2O, m², nuovo, C++ e i++, ~10 ~20~"),
+        ("Vedi [[Nota^abc]] e ![[schema 802.1/Q]]", "Vedi Nota e (vedi schema 802.1/Q)"),
+        ("Vedi [la coda](<Label queue.md>).", "Vedi la coda."),
+        ("Uno.\n\n<script>\nvar a = 1;\n\nDue.", "Uno.\n\nDue."),
+        ("import Tabs from '@theme/Tabs';\n\n<Tabs>\nCiao\n</Tabs>", "Ciao"),
+        ("import Tabs from '@theme/Tabs';\n\nCiao", "import Tabs from '@theme/Tabs';\n\nCiao"),
+    ],
+)
+def test_markup_of_many_programs_is_not_read(written: str, seen: str) -> None:
+    assert read(written) == seen
+
+
+@pytest.mark.parametrize(
+    ("written", "seen"),
+    [
+        ("export const a = {\n  b: 1,\n\n  c: 2,\n};\n\n# Uno\n\nDue.", "# Uno\n\nDue."),
+        ("import a from 'b'\nimport {c} from 'd'\n\nDue.", "Due."),
+        ("export const a = {\n\nDue.\n\nTre.", "Due.\n\nTre."),
+        ("Uno {props.x}, {'due'} e `{tre}`.", "Uno , due e {tre}."),
+    ],
+)
+def test_the_code_of_an_mdx_file_is_not_read(written: str, seen: str) -> None:
+    assert read(written, "nota.mdx") == seen

@@ -10,6 +10,8 @@ import pytest
 from cervella.errors import ConfigError, IndexMissingError, KnowledgeError
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.protocols import Retriever
+from cervella.text.language import language
+from cervella.text.sentences import quotables
 from cervella.types import Filters
 
 Write = Callable[[Path, str, str | bytes], Path]
@@ -198,3 +200,20 @@ def test_a_foreign_question_is_judged_by_what_the_languages_share(notes: Path, i
     with HybridRetriever(index_dir, folder=notes) as retriever:
         assert not retriever.retrieve("Where does the service run, is it on Cloud Run?").abstain
         assert retriever.retrieve("Who was the queen of Norway in the middle ages?").abstain
+
+
+def test_a_passage_that_begins_inside_a_fence_opens_it_again(tmp_path: Path) -> None:
+    folder = tmp_path / "note"
+    folder.mkdir()
+    code = "\n".join(f"# comment {n}\ncommand --number {n} --and more words than that" for n in range(90))
+    note = f"# Backup\n\nIntro.\n\n```bash\n{code}\n```\n\nThe zebra sleeps at night.\n"
+    (folder / "backup.md").write_text(note, encoding="utf-8")
+    KnowledgeIndex(folder, tmp_path / "index", embedder="none").update()
+    with HybridRetriever(tmp_path / "index", folder=folder, embedder="none") as retriever:
+        last = next(p for p in retriever.retrieve("Where does the zebra sleep?") if "zebra" in p.reading)
+        first = next(p for p in retriever.retrieve("backup intro") if "Intro" in p.reading)
+    assert last.start_line > 5
+    assert last.reading.startswith("```bash\n")
+    assert first.reading.endswith("\n```")
+    parts = [one for one in quotables(last.reading, language("en")) if one.kind != "line"]
+    assert [last.reading[one.start : one.end] for one in parts] == ["The zebra sleeps at night."]

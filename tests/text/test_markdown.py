@@ -16,7 +16,17 @@ from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.layout import find_marks
 from cervella.soul.difference import changed_sentences
 from cervella.text.language import language
-from cervella.text.markdown import blocks, cells, code_in, fence_for, without_code
+from cervella.text.markdown import (
+    Fence,
+    blocks,
+    cells,
+    code_in,
+    fence_for,
+    line_fences,
+    with_whole_fences,
+    without_code,
+)
+from cervella.text.sentences import quotables
 from cervella.types import Prompt
 
 
@@ -127,3 +137,16 @@ def test_fences_and_ruled_lines_are_known_by_no_other_pattern() -> None:
         if re.search(r"`\{3,|~\{3,|\"```\", ?\"~~~\"", path.read_text(encoding="utf-8"))
     }
     assert found <= known
+
+
+def test_each_part_of_a_fence_is_a_fence_of_its_own() -> None:
+    text = "Uno.\n\n```sh\n# a\nls\n\n# b\n```\n\nDue."
+    fences = line_fences(text)
+    middle = text.index("# b")
+    assert with_whole_fences(text, 0, middle, fences) == "Uno.\n\n```sh\n# a\nls\n```"
+    second = with_whole_fences(text, middle, len(text), fences)
+    assert second == "```sh\n# b\n```\n\nDue."
+    assert [one.kind for one in quotables(second, language("it"))] == ["line", "sentence"]
+    assert with_whole_fences(text, 0, len(text), fences) == text
+    assert with_whole_fences("a\n```\nb", 0, 7, line_fences("a\n```\nb")) == "a\n```\nb"
+    assert line_fences("```uno``` e due\n~~~\na") == [Fence(16, 21, "~~~", "")]

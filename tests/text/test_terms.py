@@ -7,6 +7,7 @@ import time
 import pytest
 
 from cervella.text.language import language
+from cervella.text.number_words import _NumberTest
 from cervella.text.terms import FIGURE, Wanted, asked_terms, terms
 
 IT = language("it")
@@ -111,3 +112,22 @@ def test_a_text_of_a_stranger_is_read_in_linear_time(piece: str) -> None:
     found = terms(text, IT)
     assert time.process_time() - start < 20
     assert all(term.startswith(FIGURE) or term for term in found)
+
+
+@pytest.mark.parametrize("text", ["a 2.3:1 ratio", "contrasto 4,5:1", "1.000:1", "4:3", "12:5:7"])
+def test_a_ratio_is_a_term_and_no_time(text: str) -> None:
+    for code in ("it", "en"):
+        assert terms(text, language(code))
+        assert asked_terms(text, language(code), language(code))
+
+
+def test_words_that_are_tested_together_are_number_words_each_for_itself() -> None:
+    test = _NumberTest(IT)
+    assert test.among(["venti", "due", "casa", "cento"]) == {"venti", "due", "cento"}
+    assert test.among(["casa", "due", "tetto"]) == {"due"}
+
+
+@pytest.mark.parametrize("sign", [".", ",", ")", " |", ":", "\n\n", " -", "*"])
+def test_a_sign_after_a_figure_parts_it_from_a_unit(sign: str) -> None:
+    assert "=time5400" not in terms(f"righe 90{sign} min", IT)
+    assert "=time5400" in terms("righe 90 min", IT)

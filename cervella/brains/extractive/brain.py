@@ -152,7 +152,7 @@ def _eligible(question: Question) -> tuple[list[Fit], int]:
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)[:_CONSIDERED]
     about_her = "self" in question.asks  # then the first sentences of the Constitution answer
-    fits = fits if about_her else _without_pointers(fits)
+    fits = fits if about_her else _without_other_rows(_without_pointers(fits))
     current = _best(fit for fit in fits if not fit.excerpt.outdated)
     if "past" not in question.asks and current >= 0:
         fits = [fit for fit in fits if not fit.excerpt.outdated or fit.match > 2 * current]
@@ -179,14 +179,17 @@ def _without_pointers(fits: list[Fit]) -> list[Fit]:
 
 
 def _without_other_rows(fits: list[Fit]) -> list[Fit]:
-    """The fits without rows of wide tables that only have the column asked for, where another row has what is asked."""
-    named = [fit for fit in fits if fit.excerpt.columns and fit.says]
+    """The fits without the rows of a table that say nothing of the question, if another row of that table does.
 
-    def another(fit: Fit) -> bool:
-        table = (fit.excerpt.mark, fit.excerpt.group)
-        return any((one.excerpt.mark, one.excerpt.group) == table or fit.held < one.held for one in named)
+    All rows share the header. Of «Qual è l'interno della lavanderia?» (what is the laundry's extension?), only the row
+    of the laundry has something itself.
+    """
+    said = {(fit.excerpt.mark, fit.excerpt.group) for fit in fits if fit.says and fit.excerpt.kind == "row"}
 
-    return [fit for fit in fits if not fit.excerpt.columns or fit.says or not another(fit)]
+    def is_another(fit: Fit) -> bool:
+        return fit.excerpt.kind == "row" and not fit.says and (fit.excerpt.mark, fit.excerpt.group) in said
+
+    return [fit for fit in fits if not is_another(fit)]
 
 
 def _of_the_subject(question: Question, fits: list[Fit]) -> tuple[list[Fit], bool]:
@@ -293,7 +296,7 @@ def _surroundings(question: Question, chosen: Sequence[Fit]) -> list[Fit]:
         excerpt, place = fit.excerpt, places[fit.excerpt.mark, fit.excerpt.start]
         before, after = (fits[n] if 0 <= n < len(fits) else None for n in (place - 1, place + 1))
         announced = places.get((excerpt.mark, excerpt.intro))
-        if announced is not None and fits[announced].words <= 20:
+        if announced is not None and fits[announced].excerpt.announces and fits[announced].words <= 20:
             wanted[announced] = None
         if excerpt.announces or excerpt.opens:
             announces = [other for other in fits if _belongs(other.excerpt, excerpt)]

@@ -246,7 +246,7 @@ class Question:
         """The field `Fit.points` of the excerpt with this number."""
         excerpt, stems = self.excerpts[number], self._stems[number]
         items = self._subjects[number][len(self._subjects[number]) - len(excerpt.above) :]
-        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». A task does by its state.
+        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». A task does, by its state.
         confirms = len(stems) > 1 and len(self._held(stems)) == len(self._related)
         confirms |= excerpt.text.startswith(self._states)
         if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):
@@ -314,15 +314,18 @@ def _told_states(lang: Language) -> Mapping[str, tuple[str, ...]]:
 def _in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: Language) -> Sequence[Excerpt]:
     """The excerpts without the tasks in another state than the one that the question asks for.
 
-    If it asks for no state, or for both, or if no task is in that state, all excerpts stay.
+    Of a passage with tasks in that state, only these stay. If the question asks for no state, or for both, or if no
+    task is in that state, all excerpts stay.
     """
     if ("open" in asks) == ("done" in asks):
         return found
     told = _told_states(lang)
     wanted, others = ("open", "done") if "open" in asks else ("done", "open")
-    if not any(excerpt.text.startswith(told[wanted]) for excerpt in found):
+    tasks = {excerpt.mark for excerpt in found if excerpt.text.startswith(told[wanted])}
+    if not tasks:
         return found
-    return [excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"])]
+    kept = (excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"]))
+    return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
 
 
 def _names(passage: Passage) -> tuple[str, ...]:

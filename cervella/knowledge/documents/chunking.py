@@ -21,6 +21,7 @@ CHUNKER_VERSION = "4"
 
 SHOWN_CHARACTERS_PER_TOKEN = 3.0  # the estimate used for prompts
 INDEXED_CHARACTERS_PER_TOKEN = 3.2  # measured on 199 Italian files with the tokenizer of multilingual-e5
+_SHOWN_PER_INDEXED = 2.5  # from how many characters of the reading for each indexed one the reading counts
 _DEEPEST = 40  # maximum nesting of blocks; deeper ones are split by lines
 _REPEATED_HEADER = 500  # maximum characters of a table's header that is repeated in the lead of each part
 
@@ -29,7 +30,8 @@ _REPEATED_HEADER = 500  # maximum characters of a table's header that is repeate
 class Sizes:
     """The sizes, in tokens, by which a document is split.
 
-    The size of a chunk is measured in its indexed text (without markup), that of a passage in its original text.
+    The size of a chunk is measured in its indexed text (without markup), that of a passage in its reading. Lines that
+    are mostly drawn, or blanks in code, count by their reading in both.
     """
 
     small: int = 50
@@ -250,6 +252,12 @@ def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple
         yield first, len(text)
 
 
+def _weight(indexed: str, shown: str) -> float:
+    """The size of a line in tokens. One that is mostly blanks and drawn lines is also shown, so it counts as such."""
+    least = len(shown) / _SHOWN_PER_INDEXED
+    return max(len(indexed) + 1 if indexed else 0.0, least) / INDEXED_CHARACTERS_PER_TOKEN
+
+
 class _Packer:
     def __init__(self, document: Document, reading: Sequence[str], sizes: Sizes, sentences: Sentences | None) -> None:
         self._lines = document.lines
@@ -258,7 +266,7 @@ class _Packer:
         self._small, self._target, self._cap = sizes.small, sizes.target, sizes.cap
         self._sentences = sentences
         self._indexed = indexed_lines(reading)
-        weights = ((len(line) + 1) / INDEXED_CHARACTERS_PER_TOKEN if line else 0.0 for line in self._indexed)
+        weights = map(_weight, self._indexed, reading)
         self._before = list(accumulate(weights, initial=0.0))
 
     def pack(self, blocks: Sequence[Block]) -> Iterator[list[_Span]]:
@@ -347,7 +355,7 @@ class _Packer:
 
     def _spans(self, block: Block, headings: tuple[str, ...], depth: int = 0) -> Iterator[_Span]:
         size = self._length(block.start_line, block.end_line)
-        if size <= self._target or (block.kind in ("table", "fence", "box") and size <= self._cap):
+        if size <= self._target or (block.kind in ("table", "fence", "math", "box") and size <= self._cap):
             leads_on = block.kind in ("heading", "front_matter") or self._introduces(block, size)
             yield _Span(block.start_line, block.end_line, size, headings, leads_on)
         elif depth < _DEEPEST and (block.children or (block.kind == "fence" and block.start_line < block.end_line)):

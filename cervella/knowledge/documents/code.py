@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from cervella.knowledge.documents.fences import fence_in, opens_inside, without_inner_fences
+from cervella.text.markdown import math_end
 
 _CONTAINER = re.compile(r"\s*(?:>\s?)*(?:[-*+•]|\d{1,9}[.)]|\[\^[^\]]*\]:|:|!!!|\?\?\?\+?|===)(?=\s|$)")
 _TICKS = re.compile(r"`+")
@@ -21,7 +22,7 @@ class Code(IntEnum):
     INDENTED = 1
     """By its indentation. Inside HTML, indentation means nothing."""
     FENCED = 2
-    """In a fence, the first and the last line of the fence included."""
+    """In a fence or a formula over several lines, its first and last line included."""
 
 
 def code_lines(lines: Sequence[str]) -> list[Code]:
@@ -54,7 +55,11 @@ def _code_lines(lines: Sequence[str]) -> list[Code]:
     found: list[Code] = []
     fence = ""
     blank, listed = True, False
-    for line in lines:
+    formula = 0  # the line after the formula that is open
+    for place, line in enumerate(lines):
+        if place < formula:
+            found.append(Code.FENCED)
+            continue
         sign = fence_in(line)
         if fence:
             found.append(Code.FENCED)
@@ -64,6 +69,10 @@ def _code_lines(lines: Sequence[str]) -> list[Code]:
         if sign:
             fence = sign[0]
             found.append(Code.FENCED)
+            continue
+        if ("$$" in line or "\\[" in line) and (more := _formula(lines, place)) is not None:
+            found.append(Code.FENCED)
+            formula, blank = place + more + 1, False
             continue
         if not line.strip():
             found.append(Code.NO)
@@ -79,6 +88,11 @@ def _code_lines(lines: Sequence[str]) -> list[Code]:
                 listed = False
         blank = False
     return found
+
+
+def _formula(lines: Sequence[str], first: int) -> int | None:
+    following = (lines[place].strip(" \t>") for place in range(first + 1, len(lines)))
+    return math_end(lines[first].strip(" \t>"), following)
 
 
 def code_spans(text: str) -> list[tuple[int, int, int]]:

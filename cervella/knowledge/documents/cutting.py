@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -132,7 +132,7 @@ def _chunked(source: Source, lang: Language, document: Document, reading: Readin
         facts=facts,
         chunks=chunks,
         stems=tuple(
-            [*_known_terms(names, lang), *_known_terms(_indexed_lead(piece.lead), lang), *terms(piece.indexed, lang)]
+            [*_known_terms(names, lang), *_lead_terms(piece.lead, lang), *terms(piece.indexed, lang)]
             for piece in chunks
         ),
         subjects=tuple(_subjects(piece, of_file, lang) for piece in chunks),
@@ -307,5 +307,11 @@ def _first_names(aliases: Sequence[str]) -> tuple[str, ...]:
     return tuple(alias for alias, size in zip(aliases, sizes, strict=True) if size <= _MOST_NAMES)
 
 
-_indexed_lead = lru_cache(maxsize=256)(indexed_text)  # the chunks of a section have one lead
+def _lead_terms(lead: str, lang: Language) -> Iterator[str]:
+    """The terms of a lead, read heading by heading: the chunks of a section share most of them."""
+    for part in lead.split(" > "):
+        yield from _known_terms(_indexed(part), lang)
+
+
+_indexed = lru_cache(maxsize=256)(indexed_text)
 _known_terms = lru_cache(maxsize=256)(terms)

@@ -31,8 +31,17 @@ _SHORTCODE = re.compile(
     r"\{\{[<%][^{}\n]{0,2000}+(?<=[>%])\}\}|\{%[^{}\n]{0,2000}+(?<=%)\}|<%[^<>\n]{0,2000}+(?<=%)>"
     r"|\{\{[^{}\n]{0,300}+\}\}"
 )
-_VARIABLE = re.compile(r"\{\{\s*[^\s.|(]+\s*\}\}")
+_VARIABLE = re.compile(r"\{\{\s*[^\s.|(%<][^\s.|(]*\s*\}\}")
 """A single name in a text, such as `{{nome}}` in a letter: a reader has to see that something comes there."""
+_SAID = re.compile(r"(?:\s(?P<key>title|caption|summary|label)=|(?<=\s))\"(?P<text>[^\"]+)\"")
+"""A parameter of a shortcode that is shown: it has no name, or one of these."""
+_SHORTCODE_NAME = re.compile(r"\{[{%][<%]?\s*(?P<name>[\w/-]*)")
+_NO_TEXT = frozenset({
+    "code", "embed", "gist", "highlight", "icon", "img", "include", "instagram", "param", "partial", "readfile", "ref",
+    "relref", "tweet", "vimeo", "x", "youtube",
+})  # fmt: skip
+"""Shortcodes whose parameters without a name are addresses or options."""
+_NAME_OF_SOMETHING = re.compile(r"[^\s]*[/.=_\d#][^\s]*|[a-z-]+")
 _ATTRIBUTES = re.compile(r"\s*\{:?[ ]?[#.:][^{}\n]{0,300}\}\s*")
 _CONTENTS = re.compile(r"\s*(?:\[{1,2}_?TOC_?\]{1,2}|\{toc[^}]{0,100}\}|\$\{toc\})\s*", re.IGNORECASE)
 _DEFINITION = re.compile(r"( {0,3}):[ \t]+(?=\S)")
@@ -120,13 +129,30 @@ def _notes(lines: list[str], code: Sequence[Code], absorbed: set[int]) -> None:
             lines[place] = f"{match[1]}{_announced(title)}" if title else ""
         elif "{" in line or "<%" in line or bare[:1] in "[*$":
             if ("{" in line or "<%" in line) and "`" not in line:
-                line = _SHORTCODE.sub(lambda sign: sign.group() if _VARIABLE.fullmatch(sign.group()) else "", line)
+                line = _SHORTCODE.sub(_said, line)
             if _ATTRIBUTES.fullmatch(line) or _CONTENTS.fullmatch(line):
                 line = ""
             lines[place] = _ABBREVIATION.sub(r"- \1: ", line) if line.startswith("*[") else line
             if not lines[place].strip():
                 lines[place] = ""
                 absorbed.add(place + 1)
+
+
+def _said(sign: re.Match[str]) -> str:
+    """The words that a shortcode shows: its title or caption."""
+    written = sign.group()
+    whole = written == sign.string.strip()
+    if _VARIABLE.fullmatch(written):
+        return written
+    name = _SHORTCODE_NAME.match(written)
+    if '"' not in written or name is None or not written.startswith(("{{<", "{{%")):
+        return ""
+    named = {match["key"] or "": match["text"].strip() for match in reversed([*_SAID.finditer(written)])}
+    text = next((named[key] for key in ("title", "summary", "label", "caption") if key in named), "")
+    bare = named.get("", "")
+    if not text and name["name"].lower() not in _NO_TEXT and not _NAME_OF_SOMETHING.fullmatch(bare):
+        text = bare
+    return _announced(text) if whole and "caption" not in named else text
 
 
 def _goes_on(lines: Sequence[str], place: int) -> bool:

@@ -47,6 +47,8 @@ _INLINE = frozenset(
     )
 )
 _GONE = frozenset({"script", "style", "head", "noscript", "template", "object", "svg", "math", "canvas"})
+_CUT = frozenset({"script", "style"})
+"""Elements whose content is no text. If such an element is never ended, it goes on to the next blank line."""
 _KNOWN = _CELLS | _TABLE_PARTS | _BLOCKS | _HEADINGS | _INLINE | _GONE
 _KNOWN |= {"table", "tr", "ul", "ol", "li", "dl", "dt", "dd", "summary", "pre"}
 _OFTEN_OPEN = (
@@ -307,7 +309,7 @@ class _Converter:
         if self._text[max(0, match.start() - 2) : match.start()] == "](":
             return False
         name = match["name"].lower()
-        if name in _OFTEN_OPEN or (name in _KNOWN and match.group().startswith("</")):
+        if name in _OFTEN_OPEN or name in _CUT or (name in _KNOWN and match.group().startswith("</")):
             return True
         if ":" in name or "=" in match["attributes"] or match.group().endswith("/>"):
             return True
@@ -359,6 +361,10 @@ class _Converter:
             if found >= 0:
                 close = self._text.find(">", found)
                 end = close + 1 if close >= 0 else len(self._text)
+            elif name in _CUT:
+                while line + 1 < len(self._lines) and self._lines[line + 1].strip() and not self._code[line + 1]:
+                    line += 1
+                end = max(end, self._starts[line + 1] - 1)
         if name == "svg" and not closing:
             self._put(line, "![](data:image/svg+xml;base64,)")
         return end

@@ -14,10 +14,10 @@ from html import unescape
 
 from cervella.knowledge.documents.code import code_spans
 
-SPECIAL = re.compile(r"[*_`\[\]&<\\]|\s$|\{[#.:%{]", re.MULTILINE)
+SPECIAL = re.compile(r"[*_`\[\]&<\\]|\s$|\{[#.:%{]|[~^]\d|\+\+", re.MULTILINE)
 """What a text needs to have in it to be read otherwise than as it is written."""
 
-_URL = r"(?:https?|ftp|file)://[^\s<>\"`|]+|www\.[^\s<>\"`|]+"
+_URL = r"(?:(?:https?|ftp|file)://|www\.)(?:[^\s<>\"`|*]|\*(?!\*)){1,2000}"
 _TOKEN = re.compile(
     rf"""
     (?P<url>\b(?:{_URL}))
@@ -29,6 +29,8 @@ _TOKEN = re.compile(
     | (?P<entity>&(?:amp;)?(?:[A-Za-z][A-Za-z0-9]{{1,31}}|\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}});)
     | (?P<dunder>(?<!\w)__(?:init|main|name|file|all|doc|dict|class|call|repr|str|enter|exit|pycache)__(?!\w)
        | (?<!\w)__\w{{1,60}}__(?=[.(]\w?))
+    | (?P<index>(?<=[^\W\d_])~\d{{1,3}}~(?!\d) | (?<=\w)\^\d{{1,3}}\^(?!\d))        # H~2~O, m^2^
+    | (?P<inserted>(?<!\S)\+\+(?=[^\W\d_])[^+\n]{{1,200}}(?<=\S)\+\+(?!\w))
     | (?P<run>\*+|_+)
     | (?P<open>!?\[)
     | (?P<close>\])
@@ -39,13 +41,17 @@ _DESTINATION = r"(?:<[^<>\n]{0,2000}>|(?:[^\s()<>]|\\[()]|\([^\s()]{0,500}\)){0,
 _TITLE = r"""(?:"[^"]{0,1000}"|'[^']{0,1000}'|\([^()]{0,1000}\))"""
 _TARGET = re.compile(rf"\(\s{{0,20}}(?P<to>{_DESTINATION})(?:\s{{1,20}}{_TITLE})?(?:\s{{0,9}}=\d*x\d*)?\s{{0,20}}\)")
 _ATTRIBUTES = re.compile(r"\{[#.:][^{}\n]{0,200}\}")
-_LINE_ATTRIBUTES = re.compile(r"(?<=\S)[ \t]*\{[#.:][A-Za-z:.#][^{}\n]{0,200}\}[ \t]*$", re.MULTILINE)
+_LINE_ATTRIBUTES = re.compile(
+    r"(?<=\S)[ \t]*\{(?:[#.:][A-Za-z:.#]|#(?=[\w.-]{0,100}[A-Za-z-]))[^{}\n]{0,200}\}[ \t]*$", re.MULTILINE
+)
 _REFERENCE = re.compile(r"\[([^\[\]]{0,200})\]")
 _MATHEMATICAL = re.compile(r"[\\^_={}]")
 _TRAILING = re.compile(r"(?<!\\)(?:\\\\)*(\\)?[ \t]*$", re.MULTILINE)
 _DEFINITION = re.compile(
     r"\s{0,3}(?:>\s?)*\[(?!\^)([^\[\]]{1,200})\]:\s*(<[^<>]*>|\S+)(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*"
 )
+_CITED = re.compile(r"\]\[([^\[\]\n]{1,200})\]")
+_POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ADDRESS = re.compile(r"[/#:@<]|\w\.\w")
 
 
@@ -59,10 +65,22 @@ class _Run:
     """How many of its characters are not paired yet."""
 
 
-def definition_of(line: str) -> str | None:
-    """The label of a link definition such as `[prezzi]: https://…`, in the form that `read` compares; else None."""
+def definition_of(line: str, cited: Container[str] = ()) -> str | None:
+    """The label of a link definition such as `[prezzi]: https://…`, in the form that `read` compares; else None.
+
+    A definition that has no address, such as `[5]: LICENSE`, counts if its label is in `cited`, see `cited_in`.
+    """
     match = _DEFINITION.fullmatch(line) if "]:" in line else None
-    return label_of(match[1]) if match and _ADDRESS.search(match[2]) else None
+    if match is None:
+        return None
+    label = label_of(match[1])
+    return label if label in cited or _ADDRESS.search(match[2]) else None
+
+
+def cited_in(line: str) -> Iterator[str]:
+    """Yields the labels that the links in a line cite: of `[licenza][5]` it is `5`."""
+    if "][" in line:
+        yield from (label_of(match[1]) for match in _CITED.finditer(line))
 
 
 def label_of(text: str) -> str:
@@ -177,6 +195,10 @@ def read(
             else:
                 made = _entity(match)
                 pieces.append(made.replace("|", "¦") if row else made)
+        elif kind in ("index", "inserted"):
+            inside = written.strip("~^+")
+            pieces += (text[done:start], inside.translate(_POWERS) if written[0] == "^" else inside)
+            done = place
         elif kind == "url":
             kept = written.rstrip("*_~")
             kept = kept if kept.count("(") >= kept.count(")") else kept[: kept.rfind(")")]
@@ -236,7 +258,7 @@ def _delimit(pieces: list[str], stack: list[_Run], run: str, before: str, after:
         (len(run) == 1 and before.isalnum() and after.isalnum() and (before.isdigit() or after.isdigit()))
         or before in ("/", "\\")
         or (after == "/" and next_after == "*")
-        or (not word_before and after == "." and _is_word(next_after))
+        or (len(run) == 1 and not word_before and after == "." and _is_word(next_after))
         or (len(run) == 1 and after in ("/",) and not word_before)
     ):
         return
@@ -288,4 +310,5 @@ def groups(lines: list[str]) -> Iterator[tuple[int, int]]:
         yield start, len(lines)
 
 
-_STARTS = re.compile(r"\s*(?:>\s?)*(?:[-*+•]\s|\d{1,9}[.)]\s|#{1,6}\s|\||(?:[-=]+|[-*_][ \t]*){3,}\s*$)")
+_RULE = r"(?:={3,}+|(?P<sign>[-*_])[ \t]*+(?:(?P=sign)[ \t]*+){2,}+)\s*$"
+_STARTS = re.compile(rf"\s*+(?:>\s?)*+(?:[-*+•]\s|\d{{1,9}}[.)]\s|#{{1,6}}\s|\||{_RULE})")

@@ -16,7 +16,7 @@ from cervella.knowledge.documents import flavours
 from cervella.knowledge.documents.characters import cleaned
 from cervella.knowledge.documents.fences import inner_fences, opens_inside, without_inner_fences
 from cervella.knowledge.documents.front_matter import FrontMatter, front_matter, known_keys
-from cervella.knowledge.documents.inline import read
+from cervella.knowledge.documents.inline import definition_of, read
 from cervella.knowledge.documents.obsidian import prepared, title_of
 from cervella.knowledge.documents.vocabulary import every_language
 from cervella.text.language import fold
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 Kind: TypeAlias = Literal[
-    "heading", "paragraph", "list", "item", "quote", "table", "fence", "box", "html", "rule", "front_matter"
+    "heading", "paragraph", "list", "item", "quote", "table", "fence", "math", "box", "html", "rule", "front_matter"
 ]
 
 _KINDS: dict[str, Kind] = {
@@ -40,6 +40,7 @@ _KINDS: dict[str, Kind] = {
     "code_block": "fence",
     "html_block": "html",
     "hr": "rule",
+    "math_block": "math",
 }
 _CONTAINERS = ("list", "item", "quote")
 
@@ -49,6 +50,15 @@ _BOX_BORDER = re.compile(r"\s*+(?:\+[-=+ ]{2,}\+\s*$|.*[\u2500-\u257f])")
 _TABLE_LINE = re.compile(r"\s*\|.*\|\s*")
 _HEADER_LINES = 30
 _HEADER_PAIR = re.compile(r"(?P<bold>\*\*)?(?P<key>[^\W\d_][^:*|]{0,39}?)(?:\*\*\s*:|:\s*\*\*|:)\s*(?P<value>\S.*)")
+
+
+_BETWEEN_PAIRS = re.compile(r"(?<=\s)\|(?=\s)|\n")
+_NO_TEXT = re.compile(
+    r"!?\[(?:!\[[^\[\]]{0,300}\](?:\([^()\n]{0,2000}\)|\[[^\[\]]{0,300}\])|[^\[\]]{0,300})\]"
+    r"(?:\([^()\n]{0,2000}\)|\[[^\[\]]{0,300}\])|!?\[\[[^\[\]]{0,300}\]\]|<[^<>]{0,2000}>|(?<!\S)#[^\s#]+"
+)
+"""Pictures, links, tags of HTML and `#tags`: what many files have above their title."""
+_NOTED = re.compile(r"[^\W\d_][\w -]{0,40}::\s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,7 @@ class Block:
     end_line: int
     """1-based, inclusive."""
     headings: tuple[str, ...] = ()
-    """The titles of the headings above it, outermost first; for a heading, its own title is the last."""
+    """The titles of the headings above it, outermost first; for a heading, its own title is the last, if it has one."""
     level: int = 0
     """Of a heading its level, 1 to 6; else 0."""
     children: tuple[Block, ...] = ()
@@ -81,7 +91,7 @@ class Document:
     """
     blocks: tuple[Block, ...]
     title: str
-    """The title in the front matter, else the text of the first heading; empty if there is neither."""
+    """The title in the front matter, else the text of the first heading if no text is above it; else empty."""
     named: bool
     """Whether the title stands above all of the text: in the front matter, or as a heading of the first level."""
     header: Mapping[str, str]
@@ -115,10 +125,13 @@ def parse(text: str) -> Document:
     body, absorbed = body_of(lines, front)
     flat, numbers = _flat(lines, body, absorbed)
     try:
-        blocks = _numbered(_under_headings(_top_level(flat), flat), _Lines(lines, flat, numbers, front.lines))
+        blocks = _numbered(_under_headings(_top_level(flat)), _Lines(lines, flat, numbers, front.lines))
     except Exception:  # a bug in the parser must not keep a file out of the index
         blocks = tuple(_paragraphs(lines, front.lines + 1, len(lines)))
-    first = next((block for block in blocks if block.kind == "heading"), None)
+    if not blocks:  # nothing but markup
+        filled = [number for number in range(front.lines + 1, len(lines) + 1) if lines[number - 1].strip()]
+        blocks = (Block(kind="html", start_line=filled[0], end_line=filled[-1]),) if filled else ()
+    first = _title_block(lines, body, blocks)
     own = first is not None and first.level == 1
     title = front.title or (first.headings[-1] if first is not None else "")
     header = {**dict(_header_pairs(body, blocks)), **front.texts()}
@@ -166,10 +179,13 @@ class _Lines:
             self._following.append(following)
             following = number if line.strip() else following
         self._following.reverse()
+        self._opening = next((number for number, line in enumerate(parsed, 1) if line.strip()), 0)
+        """The first parsed line that is not blank, counted from 1."""
 
     def first(self, parsed: int) -> int:
         """The number in the file of the first line of a block that begins with a parsed line, counted from 1."""
-        return self._numbers[parsed - 1] if parsed > 1 else self._filled(self._above + 1, self._numbers[0])
+        number = self._numbers[parsed - 1]
+        return number if parsed > self._opening else self._filled(self._above + 1, number)
 
     def last(self, parsed: int) -> int:
         """The same for the last line of a block."""
@@ -217,13 +233,36 @@ def _header_pairs(lines: Sequence[str], blocks: Sequence[Block]) -> Iterator[tup
             continue
         for line in lines[block.start_line - 1 : min(block.end_line, last)]:
             quoted = line.lstrip().startswith(">")
-            parts = re.split(r"\s+\|\s+|\n", line.strip().lstrip("> ").rstrip())
-            pairs = [_HEADER_PAIR.fullmatch(part) for part in parts]
+            parts = _BETWEEN_PAIRS.split(line.strip().lstrip("> "))
+            pairs = [_HEADER_PAIR.fullmatch(part.strip()) for part in parts]
+            last_pair = max((place for place, match in enumerate(pairs) if match), default=-1)
             for place, match in enumerate(pairs):
-                choice = len(pairs) > place + 2 and not any(pairs[place + 1 :])  # `Status: A | B | C`
+                choice = len(pairs) > place + 2 and place == last_pair  # `Status: A | B | C`
                 if match and (quoted or match["bold"]) and not choice and _key(match["key"]) not in seen:
                     seen.add(_key(match["key"]))
                     yield _key(match["key"]), match["value"].strip().strip("*").strip()
+
+
+def _title_block(lines: Sequence[str], body: Sequence[str], blocks: Sequence[Block]) -> Block | None:
+    """The first heading that has words, if no text is above it: only pictures, links, tags and key-value pairs."""
+    for block in blocks:
+        if block.kind == "heading":
+            if block.headings:
+                return block
+        elif block.kind != "rule":
+            places = range(block.start_line - 1, block.end_line)
+            if any(body[place].strip() and _is_text(lines[place]) for place in places):
+                return None
+    return None
+
+
+def _is_text(line: str) -> bool:
+    """Whether a line above a title is text, so that the title is not that of the whole document."""
+    bare = line.strip().lstrip("> ")
+    pair = _HEADER_PAIR.match(bare)
+    if definition_of(line) is not None or (pair and (pair["bold"] or bare != line.strip())) or _NOTED.match(bare):
+        return False
+    return any(map(str.isalnum, _NO_TEXT.sub("", bare)))
 
 
 def _table_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -347,7 +386,7 @@ def _plain(title: str) -> str:
     return " ".join(cleaned(read(title_of(title))).split())
 
 
-def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Block, ...]:
+def _under_headings(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """The blocks with their `headings` set to the path of titles above them."""
     path: list[tuple[str, str]] = []
     out = []
@@ -355,7 +394,8 @@ def _under_headings(blocks: Sequence[Block], lines: Sequence[str]) -> tuple[Bloc
         if block.kind == "heading":
             level, title = block.headings
             path = [outer for outer in path if outer[0] < level]
-            path.append((level, title or lines[block.start_line - 1].strip()))
+            if title:
+                path.append((level, title))
             block = replace(block, level=int(level[1:]))
         out.append(replace(block, headings=tuple(title for _, title in path)))
     return tuple(out)

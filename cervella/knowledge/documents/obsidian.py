@@ -39,6 +39,8 @@ _INLINE_QUERY = re.compile(r"`+\s*(?:=\s*(?:this\b|\[\[|[a-z]+\()|\$=|(?:INPUT|V
 _LINK = re.compile(r"(?P<embed>!?)\[\[(?P<inner>[^\[\]\n]+)\]\]")
 _PIPE = re.compile(r"\\?\|")
 _EXPORTED = re.compile(r"(?: [0-9a-f]{32})?(?:\.md)?$")  # Notion adds a number to the names of its files
+_BLOCK = re.compile(r"(?<=\S)\^[A-Za-z0-9-]+$")
+_SHORTEST_NAME = 2  # characters; a shorter one after a slash is a part of the name, such as «802.1/Q»
 _NO_PART = re.compile(r"\^|[a-z]{1,9}=")
 _SIZE = re.compile(r"(?:^|\|)[ \t]*\d+(?:x\d+)?[ \t]*$")
 
@@ -55,16 +57,18 @@ _COLOUR = re.compile(r"[0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8}|(?=[a-f]*\d)[0-9a-f]{
 _CLOSING_TAGS = re.compile(r"(?<=[.!?…])(?:[\s,;]+#(?![\d/_-]+(?:[\s,;]|$))[^\s#.!?…,;]+)+[\s,;]*$")
 
 _KEY = r"[^\s_:\[\]()`|#<>{}*-][^:\[\]()`|#<>{}\n]{0,60}?"
-_WHOLE_FIELD = re.compile(
-    rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$|(?=[\d«\"]))(?P<value>.*)"
-)
+_WHOLE_FIELD = re.compile(rf"(?P<open>[*_]{{0,3}})(?P<key>{_KEY})(?P<close>[*_]{{0,3}})::(?:[ \t]+|$)(?P<value>.*)")
+_SENTENCE = re.compile(r"[,;.!?…](?:\s|$)|(?:^|\s)(?:std|(?=\d*[a-f])(?=[a-f]*\d)[\da-f]{1,4})$", re.IGNORECASE)
+"""What no key of a line has in it: the marks of a sentence, or the start of an address such as `fe80::` or `std::`."""
 _FIELD = re.compile(
     rf"\[(?P<key>{_KEY})::(?P<value>(?:[^\[\]\n]|\[[^\[\]\n]*\])*+)\](?!\()"
     rf"|\((?P<key_2>{_KEY})::(?P<value_2>[^()\n]*)\)"
 )
-_NEXT_FIELD = re.compile(rf"[ \t]+[|·•;][ \t]+(?={_KEY}::[ \t])")
+_NEXT_FIELD = re.compile(rf"(?<=[ \t])[|·•;][ \t]+(?={_KEY}::[ \t])")
 _MOST_WORDS = 8
-"""Maximum words of a field's key. What is longer is a sentence."""
+"""Maximum words of a field's key in brackets. What is longer is a sentence."""
+_MOST_WORDS_OF_LINE = 5
+"""The same where the field is a line of its own."""
 
 _STATES = {
     " ": "open", "x": "done", "X": "done", "/": "started", "-": "cancelled", ">": "deferred", "<": "scheduled",
@@ -358,7 +362,8 @@ class _Reader:
         note, *parts = (part.strip() for part in target.split("#"))
         if note:
             self.links.setdefault(self._restored(note))
-        name = _EXPORTED.sub("", note.rpartition("/")[2])
+        last = note.rpartition("/")[2]
+        name = _EXPORTED.sub("", _BLOCK.sub("", last if len(last) > _SHORTEST_NAME else note))
         # A part may be the id of a block, or say which page or second of a file is shown.
         name = ", ".join(filter(None, (name, *(part for part in parts if not _NO_PART.match(part)))))
         if match["embed"]:
@@ -451,13 +456,14 @@ class _Reader:
         if not whole or self._in_task or "::" not in text:
             return text
         parts = _NEXT_FIELD.split(text)
+        parts = [part.rstrip(" \t") for part in parts] if len(parts) > 1 else parts
         matches = [_WHOLE_FIELD.fullmatch(part) for part in parts]
         return "; ".join(self._whole(match) if match else part for match, part in zip(matches, parts, strict=True))
 
     def _whole(self, match: re.Match[str]) -> str:
         """A field that is a line of its own, or a part of one."""
         value = match["value"].strip()
-        if len(match["key"].split()) > _MOST_WORDS:
+        if len(match["key"].split()) > _MOST_WORDS_OF_LINE or _SENTENCE.search(match["key"]):
             return match.group()
         if match["open"] and not match["close"]:
             value = value.strip("*_ ")

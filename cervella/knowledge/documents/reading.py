@@ -15,7 +15,7 @@ from functools import partial
 
 from cervella.knowledge.documents import inline
 from cervella.knowledge.documents.characters import cleaned
-from cervella.knowledge.documents.code import code_lines
+from cervella.knowledge.documents.code import code_lines, code_spans
 from cervella.knowledge.documents.encoded import image_words, without_encoded
 from cervella.knowledge.documents.footnotes import with_footnotes
 from cervella.knowledge.documents.front_matter import Value
@@ -29,7 +29,17 @@ _CLOSED = re.compile(r"(?<=\S)[ \t]+#+[ \t]*$")
 _QUOTE = re.compile(r"[ \t]*(?:>[ \t]?)*")
 _QUOTE_SIGNS = re.compile(r"([ \t]*)(?:>[ \t]?)+")
 _MODULE = re.compile(r"(?:import|export)\b(?=.*(?:['\"{(=]|\bfrom\b|\bdefault\b))")
-_EXPRESSION = re.compile(r"\{/\*.*?\*/\}|\{['\"]\s*['\"]\}|\{\.\.\.[\w.]+\}")
+_PADDING = re.compile(r"(?!(?<=\|)  \|)(?<=\S)[ \t]{2,}")
+_LONG_RULE = re.compile(r"-{4,}|={4,}")
+_IMPORT = re.compile(
+    r"import\s+(?P<names>[\w$]+|[\w$ ,]*\{[^{}]{1,300}\}|\*\s+as\s+\w+)\s+from\s+(['\"])[^'\"]+\2;?\s*"
+)
+_EXPRESSION = re.compile(
+    r"\{/\*.*?\*/\}|\{(?:'(?P<one>[^'{}]*)'|\"(?P<two>[^\"{}]*)\"|`(?P<three>[^`{}$]*)`)\}|\{\.\.\.[\w.]+\}"
+    r"|\{[A-Za-z_$][\w$]*(?:\??\.[\w$]+)*(?:\([^(){}]{0,200}\))?\}"
+)
+_COMPONENT, _NAME = re.compile(r"<([A-Z]\w{0,60})"), re.compile(r"\w+")
+_LONGEST_MODULE = 300  # lines of one import or export
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +67,18 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
     flat, owners, code = _flat(document)
     if path.casefold().endswith(".mdx"):
         flat = _without_modules(flat, code)
+    elif any(line.startswith("import ") for line in flat):
+        flat = _without_imports(flat, code, document.lines)
     words = lang.file("documents.toml")["left_out"]
     flat, code, left = without_encoded(flat, code, words)
     note = note_text(flat, code, lang, board=is_board(document.lines))
     lines = with_footnotes(note.lines, code, lang.sentences)
     lines = list(_read(lines, code, partial(image_words, words, left)))
     joined: list[list[str]] = [[] for _ in document.body]
-    for owner, line in zip(owners, lines, strict=True):
-        joined[owner].append(line)
-    made = ["\n".join(map(cleaned, parts)) for parts in joined]
+    for owner, line, is_code in zip(owners, lines, code, strict=True):
+        line = cleaned(line)
+        joined[owner].append(line if is_code else _PADDING.sub(" ", line))
+    made = ["\n".join(parts) for parts in joined]
     _structured(document.blocks, made)
     made = _unquoted(made, _code(document))
     return Reading(lines=tuple(made), tags=note.tags, fields=note.fields, links=note.links, left_out=dict(left))
@@ -91,10 +104,10 @@ def _flat(document: Document) -> tuple[list[str], list[int], list[bool]]:
 
 
 def _code(document: Document) -> list[bool]:
-    """For each line, whether it is in a fence, in indented code, or in a box drawn with characters."""
+    """For each line, whether it is in a fence, in indented code, a formula, or a box drawn with characters."""
     code = [False] * len(document.body)
     for block in _leaves(document.blocks):
-        if block.kind in ("fence", "box"):
+        if block.kind in ("fence", "math", "box"):
             code[block.start_line - 1 : block.end_line] = [True] * (block.end_line - block.start_line + 1)
     return code
 
@@ -112,25 +125,68 @@ def _leaves(blocks: Sequence[Block]) -> Iterator[Block]:
 def _without_modules(lines: list[str], code: Sequence[bool]) -> list[str]:
     """The lines of an .mdx file without imports, exports and empty expressions."""
     out: list[str] = []
-    inside = False
-    for line, is_code in zip(lines, code, strict=True):
-        if is_code:
-            inside = False
-        elif inside and line.strip():
+    end = 0
+    for place, line in enumerate(lines):
+        if place >= end and not code[place] and _MODULE.match(line):
+            end = _module_end(lines, code, place)
+        if place < end:
             line = ""
-        else:
-            inside = bool(_MODULE.match(line))
-            line = "" if inside else _EXPRESSION.sub("", line) if "{" in line else line
+        elif "{" in line and not code[place]:
+            line = _without_expressions(line)
         out.append(line)
     return out
+
+
+def _module_end(lines: Sequence[str], code: Sequence[bool], first: int) -> int:
+    """The line after an import or export: its brackets are closed there, else the first blank line."""
+    depth = 0
+    blank = None
+    for place in range(first, min(len(lines), first + _LONGEST_MODULE)):
+        line = lines[place]
+        if not line.strip():
+            if depth <= 0:
+                return place
+            blank = place if blank is None else blank
+        elif code[place] and not line.startswith((" ", "\t")):
+            break
+        depth += sum(map(line.count, "{[(")) - sum(map(line.count, "}])"))
+        following = lines[place + 1] if place + 1 < len(lines) else ""
+        if depth <= 0 and blank is not None and not following.strip():
+            return place + 1
+    return first + 1 if blank is None and depth <= 0 else blank if blank is not None else len(lines)
+
+
+def _without_expressions(line: str) -> str:
+    """A line of an .mdx file with the text of expressions such as `{'a'}`, and without others. Code is kept."""
+    made: list[str] = []
+    done = 0
+    for start, end, _ in (*code_spans(line), (len(line), len(line), 0)):
+        made += (_EXPRESSION.sub(_literal, line[done:start]), line[start:end])
+        done = end
+    return "".join(made)
+
+
+def _literal(match: re.Match[str]) -> str:
+    return (match["one"] or match["two"] or match["three"] or "").strip(" ") if match.group() else ""
+
+
+def _without_imports(lines: list[str], code: Sequence[bool], written: Sequence[str]) -> list[str]:
+    """The lines of an .md file without the imports of components that are used in it."""
+    used = {match[1] for line in written if "<" in line for match in _COMPONENT.finditer(line)}
+    found = [None if in_code else _IMPORT.fullmatch(line) for line, in_code in zip(lines, code, strict=True)]
+    return [
+        "" if match and not used.isdisjoint(_NAME.findall(match["names"])) else line
+        for line, match in zip(lines, found, strict=True)
+    ]
 
 
 def _read(lines: Sequence[str], code: Sequence[bool], image: Callable[[str], str]) -> Iterator[str]:
     """Yields each line with its inline syntax read."""
     references: set[str] = set()
+    cited = {label for line, in_code in zip(lines, code, strict=True) if not in_code for label in inline.cited_in(line)}
     kept = list(lines)
     for place, line in enumerate(lines):
-        if "]:" in line and not code[place] and (label := inline.definition_of(line)) is not None:
+        if "]:" in line and not code[place] and (label := inline.definition_of(line, cited)) is not None:
             references.add(label)
             kept[place] = ""
     start = 0
@@ -208,6 +264,8 @@ def _rows(lines: list[str], first: int, last: int) -> None:
         if "\n" in lines[place] or "|" not in lines[place]:
             continue
         line = lines[place]
+        if is_ruled(line):
+            line = lines[place] = _LONG_RULE.sub("---", line)
         bare = line.strip()
         if columns and bare[0] == bare[-1] == "|" and bare.count("|") == columns + 1:
             continue

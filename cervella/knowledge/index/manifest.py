@@ -20,6 +20,7 @@ from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.embedders.registry import BuiltWith
 from cervella.knowledge.index.supersession import successors
 from cervella.process.forks import ForkLock, unforked
+from cervella.text.markdown import Fence, line_fences, with_whole_fences
 from cervella.types import Status
 
 SCHEMA_VERSION = 4
@@ -119,7 +120,7 @@ class Manifest:
         self._path = path
         self._lock = ForkLock()
         self._texts: dict[str, list[str]] = {}
-        self._readings: dict[str, str] = {}
+        self._readings: dict[str, tuple[str, Sequence[Fence]]] = {}
 
     @classmethod
     def create(cls, folder: Path) -> Manifest:
@@ -289,14 +290,24 @@ class Manifest:
 
     def reading(self, path: str, start: int, end: int) -> str:
         """Characters `start` to `end` of what is read in an indexed file, from 0, exclusive; empty without the file."""
+        return self._reading(path)[0][start:end]
+
+    def passage(self, path: str, start: int, end: int) -> str:
+        """The same without blank lines around it. A part of a fence is a fence of its own."""
+        text, fences = self._reading(path)
+        return with_whole_fences(text, start, end, fences)
+
+    def _reading(self, path: str) -> tuple[str, Sequence[Fence]]:
+        """What is read in a whole file, and the fences in it."""
         with self._guard() as connection:
             held = self._readings.get(path)
             if held is None:
                 query = "SELECT coalesce(reading, text) FROM files WHERE path = ?"
                 row = connection.execute(query, (path,)).fetchone()
-                held = zlib.decompress(row[0]).decode() if row else ""
+                text = zlib.decompress(row[0]).decode() if row else ""
+                held = text, line_fences(text)
                 _keep(self._readings, path, held)
-        return held[start:end]
+        return held
 
     def chunks(self, ids: Sequence[str] | None = None) -> list[ChunkRow]:
         """All chunks in the order of path and ordinal, or the chunks with these ids in the order of `ids`."""

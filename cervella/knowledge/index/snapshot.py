@@ -79,7 +79,7 @@ class Snapshot:
     def reading(self, passage: range) -> str:
         """What is read in a passage. `passage` are the positions of its chunks."""
         start, end = self.readings[passage[0]][0], self.readings[passage[-1]][1]
-        return self.manifest.reading(self.paths[passage[0]], start, end).strip("\n")
+        return self.manifest.passage(self.paths[passage[0]], start, end)
 
     def close(self) -> None:
         if isinstance(self.vectors, VectorStore):
