@@ -94,7 +94,7 @@ def _titles(document: Document) -> Iterator[str]:
     for block in document.blocks:
         if block.start_line > _HEAD_LINES + document.front.lines:
             return
-        if block.kind == "heading":
+        if block.kind == "heading" and block.headings:
             yield block.headings[-1]
 
 

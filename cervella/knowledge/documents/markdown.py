@@ -133,7 +133,7 @@ def parse(text: str) -> Document:
         blocks = (Block(kind="html", start_line=filled[0], end_line=filled[-1]),) if filled else ()
     first = _title_block(lines, body, blocks)
     own = first is not None and first.level == 1
-    title = front.title or (first.headings[-1] if first is not None else "")
+    title = front.title or (first.headings[-1] if first is not None and first.headings else "")
     header = {**dict(_header_pairs(body, blocks)), **front.texts()}
     if front.lines:
         blocks = (Block(kind="front_matter", start_line=1, end_line=front.lines), *blocks)
