@@ -254,7 +254,7 @@ def _packed(text: str, sentences: Sentences | None, most: int) -> Iterator[tuple
 
 def _weight(indexed: str, shown: str) -> float:
     """The size of a line in tokens. One that is mostly blanks and drawn lines is also shown, so it counts as such."""
-    least = len(shown) / _SHOWN_PER_INDEXED
+    least = 0.0 if is_ruled(shown) else len(shown) / _SHOWN_PER_INDEXED
     return max(len(indexed) + 1 if indexed else 0.0, least) / INDEXED_CHARACTERS_PER_TOKEN
 
 
