@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 FOLDER_NAME = "chroma"
 _TABLES = "chroma.sqlite3"
 _PAGE = 2_000  # ids per read
+_FEW_RESULTS, _MANY_RESULTS = 10, 200
+"""Results of a query that looks for its own vector. Beside hundreds of equal texts, the graph finds it only among as
+many as a search asks for."""
 _QUERIES = 100  # query vectors in one call
 _WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between retries
 _SAME = 0.9999  # cosine from which two vectors count as equal
@@ -231,24 +234,32 @@ class VectorStore:
 
         Only `ids` are tested; all if None.
         """
+        lost: list[str] = []
+        for page in self.items() if ids is None else self._some(sorted(ids)):
+            for results in (_FEW_RESULTS, _MANY_RESULTS):
+                page = self._not_found(page, results)
+            lost += page
+        return lost
+
+    def _not_found(self, page: Mapping[str, np.ndarray], results: int) -> dict[str, np.ndarray]:
+        """Those of the vectors that are not among this number of results of a query with the same vector."""
         import numpy as np
 
-        lost = []
-        for page in self.items() if ids is None else self._some(sorted(ids)):
-            names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
-            for start in range(0, len(names), _QUERIES):
-                with self._translated_errors():
-                    found = self._retried(
-                        self._collection.query,
-                        query_embeddings=rows[start : start + _QUERIES],
-                        n_results=10,
-                        include=["distances"],
-                    )
-                answers = zip(found["ids"], found["distances"] or [], strict=True)
-                for one, (best, distances) in zip(names[start : start + _QUERIES], answers, strict=True):
-                    # Chunks with equal text have equal vectors; any of them is a right result.
-                    if one not in best and 1 - min(distances, default=2.0) < _SAME:
-                        lost.append(one)
+        names, rows = list(page), np.asarray(list(page.values()), dtype=np.float32)
+        lost = {}
+        for start in range(0, len(names), _QUERIES):
+            with self._translated_errors():
+                found = self._retried(
+                    self._collection.query,
+                    query_embeddings=rows[start : start + _QUERIES],
+                    n_results=results,
+                    include=["distances"],
+                )
+            answers = zip(found["ids"], found["distances"] or [], strict=True)
+            for one, (best, distances) in zip(names[start : start + _QUERIES], answers, strict=True):
+                # Chunks with equal text have equal vectors; any of them is a right result.
+                if one not in best and 1 - min(distances, default=2.0) < _SAME:
+                    lost[one] = page[one]
         return lost
 
     def _some(self, ids: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
