@@ -199,7 +199,7 @@ ALLOWED = {
     "brains/http/chat_templates.py": {"el"},  # `elif` of a template
     "brains/http/messages.py": {"un"},  # `unsupported`
     "knowledge/documents/encoding.py": {"àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœ", "nº"},  # what bytes are read as
-    "knowledge/documents/html.py": {"⁰¹²³⁴⁵⁶⁷⁸⁹"},
+    "knowledge/documents/inline.py": {"⁰¹²³⁴⁵⁶⁷⁸⁹"},
     "knowledge/documents/obsidian.py": {"del", "TODO"},  # the element of HTML, the mark of a task in Logseq
 }
 

@@ -17,7 +17,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from cervella.knowledge.documents.code import Code, code_spans
-from cervella.knowledge.documents.inline import decoded
+from cervella.knowledge.documents.inline import POWERS, decoded
 
 _HINT = re.compile(r"<[A-Za-z!/?]")
 _VALUE = r"""(?:[^<>"'{}=\s]|=\s*(?:"[^"]{0,4000}"|'[^']{0,4000}'|\{(?:[^{}]|\{[^{}]{0,500}\}){0,1000}+\})?|[\s"'{}])"""
@@ -57,7 +57,6 @@ _OFTEN_OPEN = (
 """Elements that many people do not end."""
 _SPACED = frozenset({"br", "p", "div", "li", "tr", "option", "hr", "dd", "dt"})
 """Elements that begin a new line, and so part the words of a cell."""
-_POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LONGEST_HEADING = 2_000  # characters
 _MOST_SPANNED = 1_000
 _INDENTED = 10  # maximum levels of a list that are indented
@@ -408,7 +407,7 @@ class _Converter:
         found = self._find("</sup>", position)
         inside = self._text[position:found].strip() if 0 <= found - position <= 12 else ""
         if inside.isascii() and inside.isdigit():
-            self._put(line, inside.translate(_POWERS))
+            self._put(line, inside.translate(POWERS))
             return found + len("</sup>")
         return position
 

@@ -51,7 +51,7 @@ _DEFINITION = re.compile(
     r"\s{0,3}(?:>\s?)*\[(?!\^)([^\[\]]{1,200})\]:\s*(<[^<>]*>|\S+)(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*"
 )
 _CITED = re.compile(r"\]\[([^\[\]\n]{1,200})\]")
-_POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+POWERS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _ADDRESS = re.compile(r"[/#:@<]|\w\.\w")
 
 
@@ -197,7 +197,7 @@ def read(
                 pieces.append(made.replace("|", "¦") if row else made)
         elif kind in ("index", "inserted"):
             inside = written.strip("~^+")
-            pieces += (text[done:start], inside.translate(_POWERS) if written[0] == "^" else inside)
+            pieces += (text[done:start], inside.translate(POWERS) if written[0] == "^" else inside)
             done = place
         elif kind == "url":
             kept = written.rstrip("*_~")
