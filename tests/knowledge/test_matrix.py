@@ -193,7 +193,7 @@ def test_a_large_index_is_searched_by_chroma(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = search(notes, index_dir, make_embedder())
-    monkeypatch.setattr(matrix, "_MOST", 1)
+    monkeypatch.setattr(matrix, "MOST_VECTORS", 1)
     index.update(rebuild=True)
     assert not file_of(index_dir).exists()
     assert search(notes, index_dir, make_embedder()) == before

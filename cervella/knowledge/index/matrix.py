@@ -18,7 +18,7 @@ from cervella.knowledge.index.storage import Generation
 if TYPE_CHECKING:
     import numpy as np
 
-_MOST = 5_000  # maximum number of vectors: 8 MB at 384 dimensions
+MOST_VECTORS = 5_000  # maximum number of vectors: 8 MB at 384 dimensions
 
 
 class VectorMatrix:
@@ -34,11 +34,11 @@ class VectorMatrix:
     def write(folder: Path, ids: Sequence[str], rows: np.ndarray) -> None:
         """Write the vectors `rows`, shape (chunks, dimensions), of the chunks `ids` to a file in `folder`.
 
-        Nothing is written if there are no vectors, or more than `_MOST`.
+        Nothing is written if there are no vectors, or more than `MOST_VECTORS`.
         """
         import numpy as np
 
-        if 0 < len(ids) <= _MOST:
+        if 0 < len(ids) <= MOST_VECTORS:
             np.savez(folder / MATRIX, ids=np.asarray(ids), rows=rows)
 
     @classmethod
