@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from cervella import Agent
-from tests.conftest import DATA
-from tests.fixtures.notes import faults
+from tests.fixtures.notes import failing
 
-CASES = [json.loads(line) for line in (DATA / "notes" / "figures.jsonl").read_text(encoding="utf-8").splitlines()]
 LONG_ANSWERS = {"fig-21", "fig-26", "fig-27", "fig-30", "fig-39", "fig-40", "fig-45", "fig-51", "fig-57"}
 """The right source is quoted first, and then others that a short answer would leave out."""
 
 
 def test_the_cases_of_figures(tmp_path: Path) -> None:
-    found = {
-        case["id"]: faults(case, tmp_path / case["id"], embedder="none") for case in CASES if _made(tmp_path, case)
-    }
-    assert {name for name, some in found.items() if some} == LONG_ANSWERS
+    found = failing("figures.jsonl", tmp_path)
+    assert found.keys() == LONG_ANSWERS
     others = [one for some in found.values() for one in some if ": says" not in one]
     assert not others
-
-
-def _made(folder: Path, case: dict[str, str]) -> bool:
-    (folder / case["id"]).mkdir()
-    return True
 
 
 def test_an_invoice_is_found_by_its_amount_in_any_spelling(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from cervella.knowledge.documents.cutting import cut
@@ -10,19 +9,14 @@ from cervella.knowledge.documents.parsing import SafeParser
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import Source
 from cervella.text.language import language
-from tests.conftest import DATA
-from tests.fixtures.notes import faults
+from tests.fixtures.notes import failing, faults
 
 KNOWN = {"fm-14": "the note that an alias names is quoted first, and another of the same words after it"}
 """Rows that the brain that only quotes gets wrong, with the reason. Their metadata is right."""
 
 
 def test_front_matter_is_understood_as_people_write_it(tmp_path: Path) -> None:
-    found = {}
-    for line in (DATA / "notes" / "front-matter.jsonl").read_text("utf-8").splitlines():
-        row = json.loads(line)
-        if told := faults(row, tmp_path / row["id"], embedder="none"):
-            found[row["id"]] = told
+    found = failing("front-matter.jsonl", tmp_path)
     assert found.keys() == KNOWN.keys(), found
     assert all("ask " in fault for told in found.values() for fault in told), found
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import DATA
-from tests.fixtures.notes import faults
-
-FOLDER = DATA / "notes"
-
-
-def rows(name: str) -> list[Mapping[str, Any]]:
-    return [json.loads(line) for line in (FOLDER / name).read_text("utf-8").splitlines()]
-
-
-def wrong(name: str, folder: Path) -> Iterator[str]:
-    """The ids of the rows in which something is not right."""
-    for number, row in enumerate(rows(name)):
-        if faults(row, folder / str(number), embedder="none"):
-            yield row["id"]
+from tests.fixtures.notes import failing, faults, rows
 
 
 @pytest.mark.parametrize("row", rows("reports.jsonl"), ids=lambda row: row["id"])
@@ -40,4 +25,5 @@ SECOND = {
 
 
 def test_a_second_set_by_another_hand_is_right_but_for_the_known_rows(tmp_path: Path) -> None:
-    assert {*wrong("second.jsonl", tmp_path)} == set().union(*SECOND.values())
+    found = failing("second.jsonl", tmp_path)
+    assert found.keys() == set().union(*SECOND.values()), found

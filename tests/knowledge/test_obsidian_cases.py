@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-from tests.conftest import DATA
-from tests.fixtures.notes import faults
+from tests.fixtures.notes import failing
 
 KNOWN = {
     "a question of few words of the note is taken for one that the base does not answer": {14},
@@ -21,11 +17,7 @@ KNOWN = {
 
 
 def test_the_frozen_cases_are_right_but_the_known_ones(tmp_path: Path) -> None:
-    lines = (DATA / "notes" / "obsidian.jsonl").read_text(encoding="utf-8").splitlines()
-    rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    with ThreadPoolExecutor(4) as threads:  # most of the time, a row waits for the disk
-        found = threads.map(lambda row: faults(row, tmp_path / row["id"], embedder="none"), rows)
-        wrong = {int(row["id"].removeprefix("ob-")): some for row, some in zip(rows, found, strict=True) if some}
+    wrong = {int(name.removeprefix("ob-")): told for name, told in failing("obsidian.jsonl", tmp_path).items()}
     known = set().union(*KNOWN.values())
     assert {number: some for number, some in wrong.items() if number not in known} == {}
     assert known - wrong.keys() == set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,22 +15,8 @@ from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.documents.linking import link_texts, links_of
 from cervella.knowledge.index.words import LexicalIndex
 from cervella.types import Finished, Passage, Prompt, Retrieval
-from tests.fixtures.notes import faults
 
 Write = Callable[[Path, str, str | bytes], Path]
-CASES = Path(__file__).resolve().parents[1] / "data" / "notes" / "subjects.jsonl"
-ROWS = [json.loads(line) for line in CASES.read_text(encoding="utf-8").splitlines()]
-KNOWN = {
-    # A passage of several sections has the heading of its first chunk, not that of each of its lines.
-    *("ob-42", "ob-48", "ob-49"),
-    # A line of another day is quoted too.
-    "ob-51",
-}
-
-
-def test_the_cases_of_subjects_are_right_but_for_the_known_ones(tmp_path: Path) -> None:
-    failing = {row["id"] for row in ROWS if faults(row, tmp_path / row["id"], embedder="none")}
-    assert failing == KNOWN
 
 
 def search(tmp_path: Path, write: Write, files: dict[str, str], query: str) -> Retrieval:
