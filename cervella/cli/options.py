@@ -145,11 +145,14 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
 
 def _unmatched(filters: Mapping[str, Any], files: Sequence[FileRow], folder: Path) -> Iterator[str]:
     """A sentence for each value of a filter that none of the indexed files has."""
-    for key in ("role", "project"):
-        known = sorted({value for file in files if (value := getattr(file, key)) is not None})
-        for value in filters.get(key, ()):
-            if not any(same_project(name, value) for name in known):
-                yield _unknown(key, value, known)
+    roles = sorted({file.role for file in files if file.role is not None})
+    for value in filters.get("role", ()):
+        if value not in roles:
+            yield _unknown("role", value, roles)
+    projects = sorted({file.project for file in files if file.project is not None})
+    for value in filters.get("project", ()):
+        if not any(same_project(name, value) for name in projects):
+            yield _unknown("project", value, projects)
     tags = sorted({tag for file in files for tag in file.tags})
     for value in filters.get("tags", ()):
         if not any(tag_matches(tag, value.removeprefix("#")) for tag in tags):
