@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,3 +19,9 @@ class Soul:
 
     def system_prompt(self) -> str:
         return "Sei Cervella.\n"
+
+
+def cpu_seconds() -> float:
+    """Seconds of CPU time that this process and its ended children have used."""
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)

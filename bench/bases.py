@@ -2,7 +2,7 @@
 
 `python -m bench.bases [FOLDER …] [--embedder none] [--answers]`. Each folder has `kb/` and `questions.jsonl`. Without
 folders: the three of tests/data/bases, made after public ones (a site, decision records, the docs of a repository with
-node_modules and a history), and the vaults beside the project where they are there.
+node_modules and a history), and those of `VAULTS` that exist.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import CORPORA, ROOT
+from bench import CORPORA, ROOT, cpu_seconds
 from cervella import Agent
-from cervella.knowledge.documents.scan import MAX_BYTES
-from tests.fixtures.notes import SOUL, holds
+from cervella.evaluation.search.indexed import manifest_of
+from tests.fixtures.notes import SOUL, missing, said
 
 BASES = ROOT / "tests" / "data" / "bases"
 VAULTS = (CORPORA.parent / "cases" / "agriturismo", CORPORA.parent / "cases" / "dentista", CORPORA / "sncp-20260111")
@@ -63,11 +62,11 @@ def measured(base: Path, work: Path, embedder: str = "none", *, answers: bool = 
     with Agent(knowledge=kb, constitution=soul, index=work / "index", embedder=embedder, brain="extractive") as agent:
         with Agent(knowledge=_warm(work / "warm"), constitution=soul, index=work / "other", embedder=embedder) as other:
             other.index()  # what a process loads once is not the cost of a base
-        before = _cpu()
+        before = cpu_seconds()
         report = agent.index()
-        seconds = _cpu() - before
-        skipped = {one.path for one in report.files_skipped}
-        read = sum(file.stat().st_size for file in _files(kb) if file.relative_to(kb).as_posix() not in skipped)
+        seconds = cpu_seconds() - before
+        with manifest_of(agent) as manifest:
+            read = sum(file.size for file in manifest.files().values()) if manifest else 0
         rows = list(_answers(agent, base / "questions.jsonl"))
     for row in rows if answers else ():
         if row["markup"] or (row["answerable"] and not row["fact"]):
@@ -90,12 +89,6 @@ def measured(base: Path, work: Path, embedder: str = "none", *, answers: bool = 
     }
 
 
-def _cpu() -> float:
-    """Seconds of CPU that this process and its ended children have used."""
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(one.ru_utime + one.ru_stime for one in used)
-
-
 def _warm(folder: Path) -> Path:
     folder.mkdir()
     (folder / "nota.md").write_text("# Nota\n\nIl canone è di 12 euro.\n", encoding="utf-8")
@@ -112,22 +105,15 @@ def built(base: Path, to: Path) -> Path:
     return to
 
 
-def _files(kb: Path) -> Iterator[Path]:
-    notes = (".md", ".mdx", ".markdown", ".txt")
-    inside = (file for file in kb.rglob("*") if not {"node_modules", ".git"} & set(file.relative_to(kb).parts))
-    yield from (file for file in inside if file.suffix in notes and file.stat().st_size <= MAX_BYTES)
-
-
 def _answers(agent: Agent, questions: Path) -> Iterator[dict[str, Any]]:
     lines = questions.read_text(encoding="utf-8").splitlines() if questions.exists() else ()
     for line in lines:
         row = json.loads(line)
         reply = agent.ask(row["question"])
-        text = re.sub(r"\[F\d+\]", "", reply.text)
-        first = reply.citations[0].path if reply.citations else None
+        text, first = said(reply)
         yield {
             **{name: row[name] for name in ("id", "question", "answerable")},
-            "fact": not reply.abstained and all(any(holds(text, word) for word in any_of) for any_of in row["must"]),
+            "fact": not reply.abstained and not missing(text, row["must"]),
             "first": first in row["files"],
             "markup": [match.group() for match in MARKUP.finditer(text)],
             "text": reply.text,

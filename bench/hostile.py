@@ -6,7 +6,6 @@ embedding.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping
 from itertools import pairwise
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from types import MappingProxyType
 from rich.console import Console
 from rich.table import Table
 
+from bench import cpu_seconds
 from cervella.knowledge.documents.chunking import chunk
 from cervella.knowledge.documents.parsing import SafeParser
 from cervella.knowledge.documents.reading import reading_of
@@ -101,30 +101,24 @@ def markup_bombs(share: float = 1.0) -> Mapping[str, str]:
     )
 
 
-def _seconds() -> float:
-    """Of the processor, in this process and in those that it ended."""
-    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(use.ru_utime + use.ru_stime for use in uses)
-
-
 def main() -> None:
     mask_secrets("AKIA" + "AB3D" * 4 + "a1B2" * 8)  # what is loaded once is not part of it
     lang = language("it")
     table = Table("text", "MB", "redact s", "parse s", "read s", "chunk s", "words s", "s per MB", "as")
     for name, text in (bombs() | markup_bombs()).items():
-        marks = [_seconds()]
+        marks = [cpu_seconds()]
         masked, _ = mask_secrets(text)
-        marks.append(_seconds())
+        marks.append(cpu_seconds())
         with SafeParser() as parser:
             document, why = parser.parse(masked)
-        marks.append(_seconds())
+        marks.append(cpu_seconds())
         reading = reading_of(document, lang).lines
-        marks.append(_seconds())
+        marks.append(cpu_seconds())
         chunks = chunk(document, reading=reading, sentences=lang.sentences)
-        marks.append(_seconds())
+        marks.append(cpu_seconds())
         for piece in chunks:
             lang.stems(piece.indexed)
-        marks.append(_seconds())
+        marks.append(cpu_seconds())
         steps = [f"{after - before:.2f}" for before, after in pairwise(marks)]
         size = len(text.encode()) / 1e6
         table.add_row(name, f"{size:.2f}", *steps, f"{(marks[-1] - marks[0]) / size:.1f}", "lines" if why else "blocks")

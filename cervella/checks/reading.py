@@ -62,7 +62,7 @@ def rules_for(lang: Language) -> Rules:
     except (re.error, TypeError, AttributeError, KeyError) as error:
         raise ConfigError(
             f"The language {lang.code!r} has a checks.toml that can't be used: {type(error).__name__}: {error}.",
-            remedy="Write it as that of a language of the library, such as Italian.",
+            remedy="Follow the checks.toml of a language of the library, such as Italian.",
             code="bad_language",
         ) from error
 

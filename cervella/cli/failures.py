@@ -62,7 +62,7 @@ _OPTIONS = {
     "--model": "Write the model after its brain: --brain ollama:qwen3:4b.",
     "--folder": _FOLDER,
     "--knowledge": _FOLDER,
-    "--filter": "Filters are --role, --project, --status, --path, --since and --until.",
+    "--filter": "Filters are --role, --project, --status, --path, --tag, --meta, --since and --until.",
     "--verbose": "--debug shows the traceback of an error.",
 }
 """Remedies for options that users try although they do not exist."""

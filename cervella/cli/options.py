@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +11,11 @@ import typer
 
 from cervella.cli.output import note
 from cervella.errors import CervellaError, ConfigError, did_you_mean
-from cervella.types.filters import meta_matches, path_matches, same_project, tag_matches
+from cervella.types.filters import meta_matches, meta_values, path_matches, same_project, tag_matches
 
 if TYPE_CHECKING:
     from cervella.agent.agent import Agent
+    from cervella.knowledge.index.manifest import FileRow
 
 _MOST_LISTED = 12
 """When a filter's value does not exist, the warning lists at most this many values that do."""
@@ -135,35 +136,38 @@ def warn_of_filters(agent: Agent, filters: Mapping[str, Any] | None) -> bool:
 
     with manifest_of(agent) as manifest, contextlib.suppress(CervellaError):
         files = list(manifest.files().values()) if manifest else []
-        if not files:
-            return False
-        warnings = []
-        for key in ("role", "project"):
-            known = sorted({value for file in files if (value := getattr(file, key)) is not None})
-            for value in (one for one in filters.get(key, ()) if not any(same_project(name, one) for name in known)):
-                warnings.append(_unknown(key, value, known))
-        tags = sorted({tag for file in files for tag in file.tags})
-        for value in filters.get("tags", ()):
-            if not any(tag_matches(tag, value.removeprefix("#")) for tag in tags):
-                warnings.append(_unknown("tag", value, tags))
-        for name, accepted in filters.get("meta", {}).items():
-            fields = sorted({key for file in files for key in file.meta})
-            values = [file.meta[key] for file in files for key in file.meta if meta_matches({key: key}, key, [name])]
-            texts = sorted({one for value in values for one in ((value,) if isinstance(value, str) else value)})
-            if not texts:
-                warnings.append(_unknown("field", name, fields))
-            warnings += (
-                _unknown(name, value, texts)
-                for value in accepted
-                if texts and not meta_matches({name: texts}, name, [value])
-            )
-        for pattern in filters.get("path", ()):
-            if not any(path_matches(file.path, pattern) for file in files):
-                warnings.append(
-                    f"No document's path matches {pattern!r}. Paths are relative to "
-                    f"{str(agent.config.knowledge.folder)!r}, as {files[0].path!r}; '**' crosses folders."
-                )
+        warnings = list(_unmatched(filters, files, agent.config.knowledge.folder)) if files else []
         for warning in warnings:
             note(f"warning: {warning}")
         return bool(warnings)
     return False
+
+
+def _unmatched(filters: Mapping[str, Any], files: Sequence[FileRow], folder: Path) -> Iterator[str]:
+    """A sentence for each value of a filter that none of the indexed files has."""
+    roles = sorted({file.role for file in files if file.role is not None})
+    for value in filters.get("role", ()):
+        if value not in roles:
+            yield _unknown("role", value, roles)
+    projects = sorted({file.project for file in files if file.project is not None})
+    for value in filters.get("project", ()):
+        if not any(same_project(name, value) for name in projects):
+            yield _unknown("project", value, projects)
+    tags = sorted({tag for file in files for tag in file.tags})
+    for value in filters.get("tags", ()):
+        if not any(tag_matches(tag, value.removeprefix("#")) for tag in tags):
+            yield _unknown("tag", value, tags)
+    for name, accepted in filters.get("meta", {}).items():
+        texts = sorted({one for file in files for one in meta_values(file.meta, name)})
+        if not texts:
+            yield _unknown("field", name, sorted({key for file in files for key in file.meta}))
+            continue
+        for value in accepted:
+            if not meta_matches({name: texts}, name, [value]):
+                yield _unknown(name, value, texts)
+    for pattern in filters.get("path", ()):
+        if not any(path_matches(file.path, pattern) for file in files):
+            yield (
+                f"No document's path matches {pattern!r}. Paths are relative to {str(folder)!r}, "
+                f"as {files[0].path!r}; '**' crosses folders."
+            )

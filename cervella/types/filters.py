@@ -110,16 +110,24 @@ def tag_matches(tag: str, wanted: str) -> bool:
     return f"{_folded(tag)}/".startswith(f"{_folded(wanted)}/")
 
 
+def meta_values(meta: Mapping[str, str | Sequence[str]], key: str) -> list[str]:
+    """The values of a field of `meta`. Case and accents of its name do not count.
+
+    >>> meta_values({"Città": "Roma"}, "citta"), meta_values({"Città": "Roma"}, "autore")
+    (['Roma'], [])
+    """
+    values = (value for name, value in meta.items() if _folded(name) == _folded(key))
+    return [one for value in values for one in (value if isinstance(value, tuple | list) else (value,))]
+
+
 def meta_matches(meta: Mapping[str, str | Sequence[str]], key: str, accepted: Iterable[str]) -> bool:
     """Whether a field of `meta` has one of the accepted values, without case and accents.
 
     >>> meta_matches({"Autore": ("Anna Bianchi", "Ugo Neri")}, "autore", ["ugo neri"])
     True
     """
-    values = (value for name, value in meta.items() if _folded(name) == _folded(key))
-    texts = (text for value in values for text in (value if isinstance(value, tuple | list) else (value,)))
     wanted = {_folded(one) for one in accepted}
-    return any(_folded(_text(text) or "") in wanted for text in texts)
+    return any(_folded(_text(value) or "") in wanted for value in meta_values(meta, key))
 
 
 def path_matches(path: str, pattern: str) -> bool:

@@ -155,6 +155,7 @@ def test_search_takes_filters_and_top_k(indexed: Path, cervella: Any) -> None:
     ("option", "value", "words"),
     [
         ("--role", "decisioni", "Did you mean 'decision'? There are: decision, lesson, research."),
+        ("--role", "Decision", "Did you mean 'decision'? There are: decision, lesson, research."),
         ("--project", "miracolo", "The documents here have no project."),
         ("--path", "note/decisioni/**", "relative to"),
         ("--tag", "prezzi", "The documents here have no tag."),

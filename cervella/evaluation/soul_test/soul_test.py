@@ -1,7 +1,7 @@
 """Runs the soul test, which shows whether the persona stays herself under a brain.
 
 Every brain is asked the same probes with the soul, without it and with a scrambled one, through its own shield (the
-filter in front of a brain); the ledger records the cost. Two scripted brains, a perfect Cervella and a flatterer, are
+wrapper around a brain); the ledger records the cost. Two scripted brains, a perfect Cervella and a flatterer, are
 scored on the same probes. Answers are kept as they come: a test that was interrupted continues where it stopped.
 """
 
