@@ -22,6 +22,7 @@ from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.series import InSeries, Version, session_order
 from cervella.knowledge.documents.vocabulary import every_language
 from cervella.knowledge.index.manifest import FileRow
+from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.text.language import Language, read_dates
 from cervella.text.terms import Wanted
@@ -436,7 +437,9 @@ def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, query: 
     return out
 
 
-def linked_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject: np.ndarray, query: str) -> np.ndarray:
+def linked_first(
+    scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject: np.ndarray, query: Query
+) -> np.ndarray:
     """The scores of the chunks, changed so that a file that mostly links stands below the best file that it links to.
 
     The two exchange their best scores. A file is left where it is if the query asks for it itself, and so is one whose
@@ -452,7 +455,7 @@ def linked_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject:
     named = np.maximum.reduceat(subject[places], starts)
     local = {file: number for number, file in enumerate(base.file_of[places[starts]].tolist())}
     shift = np.zeros(len(best), dtype=scores.dtype)
-    asked = frozenset(base.language.stems(query))
+    asked = frozenset(query.stems)
     for file in sorted(base.targets.keys() & local.keys(), key=lambda file: -best[local[file]]):
         own = local[file]
         there = [local[one] for one in base.targets[file] if one in local and one not in base.targets]
