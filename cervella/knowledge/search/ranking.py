@@ -13,6 +13,7 @@ import math
 import posixpath
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -161,20 +162,24 @@ class FileFacts:
         longer = max(len({stem for stem in some if " " not in stem}) for some in (stems, others))
         return len(stems & others) >= _SHARED_TITLE * max(1, longer)
 
-    def stems_of_name(self, file: int) -> frozenset[str]:
-        """The stems of a file's name and of its title."""
+    def stems_of_name(self, file: int) -> list[str]:
+        """The stems of a file's name, then those of its title."""
         row = self.files[file]
-        return frozenset(self.language.stems(f"{name_of(row.path)}\n{row.title}"))
+        return self.language.stems(f"{name_of(row.path)}\n{row.title}")
 
     def _subject(self, file: int) -> frozenset[str]:
         """The stems of a file's name and title without words for a document; such a word with a number: `circol 52`."""
         if file not in self._subjects:
-            row = self.files[file]
-            stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
-            general = frozenset(self.language.stems(" ".join(every_language("document_words"))))
+            stems = self.stems_of_name(file)
+            general = _stems_of(every_language("document_words"), self.language)
             numbered = {f"{a} {b}" for a, b in pairwise(stems) if a in general and b.isdigit() and len(b) < len("2026")}
             self._subjects[file] = frozenset(stem for stem in stems if stem.isalpha()) - general | numbered
         return self._subjects[file]
+
+
+@lru_cache(maxsize=16)
+def _stems_of(words: tuple[str, ...], language: Language) -> frozenset[str]:
+    return frozenset(language.stems(" ".join(words)))
 
 
 def _is_same_work(one: FileRow, two: FileRow) -> bool:
@@ -463,7 +468,7 @@ def linked_first(
         if target is None or best[target] + shift[target] > best[own]:
             continue
         if named[own] >= _WHOLE and named[own] > _ITSELF * named[target]:
-            called, chunks = asked & base.stems_of_name(file), places[homes == target]
+            called, chunks = asked.intersection(base.stems_of_name(file)), places[homes == target]
             held = (np.isin(chunks, loaded.words.stems.holders(stem)).any() for stem in called)
             if called == asked or not all(held):
                 continue
