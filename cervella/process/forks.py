@@ -11,9 +11,11 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
+
+T = TypeVar("T")
 
 _PATIENCE_SECONDS = 10.0
 """Maximum seconds that a fork waits for running SQLite calls."""
@@ -46,6 +48,34 @@ class ForkLock:
         own = self._locks.get(os.getpid())
         if own is not None:  # None: the process was forked while this was held
             own.release()
+
+
+class PerProcess(Generic[T]):
+    """A value that a forked child makes anew, such as a thread with its state, which the child does not have."""
+
+    def __init__(self, make: Callable[[], T], end: Callable[[T], object]) -> None:
+        """`end` is called with the value when this object is garbage collected, and at the end of the process.
+
+        The value must not refer to the owner of this object, which could then never be garbage collected. A child also
+        calls `end` with the value of its parent.
+        """
+        self._make = make
+        self._end = end
+        self._renewing = ForkLock()
+        self._made = self._new()
+
+    def _new(self) -> tuple[int, T]:
+        value = self._make()
+        weakref.finalize(self, self._end, value)
+        return os.getpid(), value
+
+    def here(self) -> T:
+        """The value of this process."""
+        if self._made[0] != os.getpid():
+            with self._renewing:
+                if self._made[0] != os.getpid():
+                    self._made = self._new()
+        return self._made[1]
 
 
 class LibraryThreads:

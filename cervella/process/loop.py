@@ -7,12 +7,11 @@ import contextlib
 import os
 import queue
 import threading
-import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cervella.process.forks import ForkLock, immortal
+from cervella.process.forks import PerProcess, immortal
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -61,30 +60,16 @@ class BackgroundLoop:
     """
 
     def __init__(self) -> None:
-        self._renewing = ForkLock()
-        self._state = self._new_state()
-
-    def _new_state(self) -> _Portal:
-        state = _Portal()
-        weakref.finalize(self, _Portal.stop, state)
-        return state
-
-    def _here(self) -> _Portal:
-        """The state of this process; a forked child gets a new one, because it has no loop thread."""
-        if self._state.pid != os.getpid():
-            with self._renewing:
-                if self._state.pid != os.getpid():
-                    self._state = self._new_state()
-        return self._state
+        self._state = PerProcess(_Portal, _Portal.stop)
 
     @property
     def running(self) -> bool:
-        return self._here().portal is not None
+        return self._state.here().portal is not None
 
     def _portal(self) -> BlockingPortal:
         from anyio.from_thread import start_blocking_portal
 
-        state = self._here()
+        state = self._state.here()
         with state.lock:
             if state.portal is None:
                 manager = start_blocking_portal(name="cervella")
@@ -146,4 +131,4 @@ class BackgroundLoop:
 
     def close(self) -> None:
         """Stop the loop and its thread."""
-        self._here().stop()
+        self._state.here().stop()

@@ -64,14 +64,22 @@ def link_texts(text: str) -> Iterator[str]:
             yield _shown(match)
 
 
+def link_key(target: str) -> str:
+    """The path or name that a link leads to, as it is compared: without ending and the part after `#`, in one case.
+
+    >>> link_key("vino/Travasi.md#quando")
+    'vino/travasi'
+    """
+    return _ENDING.sub("", unicodedata.normalize("NFC", target.partition("#")[0].strip()).casefold())
+
+
 def link_name(target: str) -> str:
-    """The name of the note that a link or a path leads to, as it is compared.
+    """The same without folders: the name of the note.
 
     >>> link_name("vino/Travasi.md#quando") == link_name("travasi")
     True
     """
-    name = unicodedata.normalize("NFC", target.partition("#")[0].strip()).casefold().rpartition("/")[2]
-    return _ENDING.sub("", name)
+    return link_key(target).rpartition("/")[2]
 
 
 def opens_entry(text: str, link: str) -> bool:

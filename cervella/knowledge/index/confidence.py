@@ -6,15 +6,14 @@ questions, and by the best cosine of the index's own headings with chunks of oth
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.snapshot import Snapshot
-from cervella.text.detection import language_of
-from cervella.text.language import Language, fold
-from cervella.text.terms import FIGURE, Wanted, asked_terms
+from cervella.text.language import Language
+from cervella.text.terms import FIGURE, Wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +30,6 @@ _FEW = 8  # minimum number of headings for a calibration
 _OFFSET, _MISSING = 0.3, 0.5  # confidence by words: offset, and penalty if all words are missing
 _NAMED = 0.35
 """Least confidence of a question that names a heading or a name, and asks little besides."""
-_ASKS = ("asks_amount", "asks_time", "asks_cause")
 _SAME = 0.5
 """Share of a subject from which on it counts as what is asked, however far the vectors are."""
 _AS_HEADINGS = 0.75
@@ -67,8 +65,7 @@ def calibrated(
 
 def confidence(
     loaded: Snapshot,
-    query: str,
-    lang: Language,
+    query: Query,
     cosines: Mapping[int, float],
     places: np.ndarray,
     subject: np.ndarray,
@@ -89,47 +86,38 @@ def confidence(
         return 0.0
     low, high = loaded.calibration or getattr(loaded.embedder, "cosine_range", None) or (0.0, 0.0)
     same = float(subject[places].max())
-    least = max(same if same >= _SAME else 0.0, _NAMED if _names_subject(loaded, query, lang, places) else 0.0)
+    least = max(same if same >= _SAME else 0.0, _NAMED if _names_subject(loaded, query, places) else 0.0)
     if not cosines or high <= low:
-        return max(_by_words(loaded, query, lang, places, same), least)
+        return max(_by_words(loaded, query, places, same), least)
     near = (max(cosines.values()) - low) / (high - low)
     sure = min(max(_AS_HEADINGS * near, least), 1.0)
     without = places[~loaded.has_vector[places]]
     if len(without):
-        wanted = asked_terms(query, lang, language_of(query, lang))
-        scores = loaded.words.stem_shares(wanted) + loaded.words.ngram_shares(wanted)[0]
+        scores = loaded.words.stem_shares(query.wanted) + loaded.words.ngram_shares(query.wanted)[0]
         if scores[without].max() >= scores[places].max():
-            sure = max(sure, _by_words(loaded, query, lang, without))
+            sure = max(sure, _by_words(loaded, query, without))
     return sure
 
 
-def _by_words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray, same: float = 0.0) -> float:
+def _by_words(loaded: Snapshot, query: Query, places: np.ndarray, same: float = 0.0) -> float:
     """The confidence by the query's words. `same` is the highest share of a subject that the query asks for."""
-    share, missing = _words(loaded, query, lang, places)
+    share, missing = _words(loaded, query, places)
     return min(max(_OFFSET + max(share, same) - _MISSING * missing, 0.0), 1.0) if share else 0.0
 
 
-def _names_subject(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> bool:
+def _names_subject(loaded: Snapshot, query: Query, places: np.ndarray) -> bool:
     """Whether the query names all of a heading or name of a chunk at `places`, and asks little besides.
 
     At least half of its words must be in that heading. Words that carry little and those that ask for a figure, a date
     or a reason are not counted.
     """
-    content = _content(query, lang)
-    if not content:
+    if not query.content:
         return False
-    named = loaded.words.subjects.named(lang.stems(query), content, len(loaded.ids))
-    return 2 * int(named[places].max()) >= len(content)
+    named = loaded.words.subjects.named(query.stems, query.content, len(loaded.ids))
+    return 2 * int(named[places].max()) >= len(query.content)
 
 
-def _content(query: str, lang: Language) -> frozenset[str]:
-    """The stems of a query without those that carry little or only ask for a figure, a date or a reason."""
-    asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
-    bare = re.sub(asks, " ", fold(query)) if asks else query
-    return frozenset(lang.stems(bare)) - frozenset(lang.stems(lang.phrases["light"]))
-
-
-def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> tuple[float, float]:
+def _words(loaded: Snapshot, query: Query, places: np.ndarray) -> tuple[float, float]:
     """Two shares, 0 to 1: of the query's words in the best chunk, and of the query's stems that the index lacks.
 
     The first is the highest BM25 score of the chunks at `places`, divided by the sum of the idf of the query's stems.
@@ -139,12 +127,11 @@ def _words(loaded: Snapshot, query: str, lang: Language, places: np.ndarray) -> 
     Missing words that only ask, such as "costs", don't count. If the query is in another language than the index,
     missing words count only if they contain a digit or a sign.
     """
-    asked = language_of(query, lang)
-    index = loaded.words.stems
+    lang, asked, index = query.language, query.spoken, loaded.words.stems
     foreign = frozenset(lang.stems(" ".join(asked.stop_words))) if asked is not lang else frozenset()
-    wanted = [one for one in asked_terms(query, lang, asked) if foreign.isdisjoint(one)]
+    wanted = [one for one in query.wanted if foreign.isdisjoint(one)]
     known = [one for one in wanted if any(len(index.holders(term)) for term in one)]
-    content = _content(query, lang) if asked is lang else frozenset()
+    content = query.content if asked is lang else frozenset()
     wanted = [one for one in wanted if one in known or not (first := next(iter(one))).isalpha() or first in content]
     if not known:
         return 0.0, 1.0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cervella.errors import CervellaError, IndexLockedError
 from cervella.knowledge.index.pace import Pace
-from cervella.process.forks import ForkLock
+from cervella.process.forks import PerProcess
 
 if TYPE_CHECKING:
     from cervella.knowledge.index.writer import KnowledgeIndex
@@ -32,7 +31,7 @@ class _Abandoned(Exception):
 
 
 class _State:
-    """The thread and what it is told. It has no reference to its Follower: see `BackgroundLoop`."""
+    """The thread and what it is told. It has no reference to its Follower: see `PerProcess`."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -93,34 +92,22 @@ class Follower:
         self._writer = writer
         self._seconds = seconds
         self._progress = progress
-        self._renewing = ForkLock()
-        self._state = self._new_state()
-
-    def _new_state(self) -> _State:
-        state = _State()
-        weakref.finalize(self, _State.abandon, state)
-        return state
-
-    def _here(self) -> _State:
-        with self._renewing:
-            if self._state.pid != os.getpid():
-                self._state = self._new_state()
-            return self._state
+        self._state = PerProcess(_State, _State.abandon)
 
     @property
     def running(self) -> bool:
-        return self._here().running
+        return self._state.here().running
 
     def seconds(self, chunks: int) -> float:
         """The estimated time for the vectors of `chunks`, by those that were made in this process if there are any."""
-        return self._here().pace.seconds(chunks)
+        return self._state.here().pace.seconds(chunks)
 
     def start(self, embedder: Embedder | None = None) -> None:
         """Make the vectors that are missing now. If the thread is at work, it looks again when it is done.
 
         `embedder` is the one of the index, if it is loaded already: a second one would need as much memory.
         """
-        state = self._here()
+        state = self._state.here()
         with state.changed:
             state.again, state.embedder = True, embedder
             if state.running:
@@ -137,7 +124,7 @@ class Follower:
     @contextmanager
     def giving_way(self) -> Iterator[None]:
         """While the block runs, the thread begins no new texts, so that a search gets the embedder."""
-        state = self._here()
+        state = self._state.here()
         with state.changed:
             state.searches += 1
         try:
@@ -149,17 +136,17 @@ class Follower:
 
     def finish(self) -> None:
         """Wait until the thread has made the vectors."""
-        thread = self._here().thread
+        thread = self._state.here().thread
         if thread is not None:
             thread.join()
 
     def stop(self) -> None:
         """Stop after the texts that are being embedded. The vectors made so far are stored."""
-        self._here().stop()
+        self._state.here().stop()
 
     def abandon(self) -> None:
         """Stop as at the end of the process: nothing more is stored. The vectors made so far may be in the cache."""
-        self._here().abandon()
+        self._state.here().abandon()
 
 
 def _follow(

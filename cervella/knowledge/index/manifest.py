@@ -328,12 +328,8 @@ class Manifest:
         """The stems of every chunk, in the order of path and ordinal."""
         return self.stems_and_subjects()[0]
 
-    def subjects(self) -> list[list[list[str]]]:
-        """The stems of each subject of every chunk, in the order of path and ordinal."""
-        return self.stems_and_subjects()[1]
-
     def stems_and_subjects(self) -> tuple[list[list[str]], list[list[list[str]]]]:
-        """Both, read once."""
+        """The same, and the stems of each subject of every chunk, read once."""
         stems: list[list[str]] = []
         subjects: list[list[list[str]]] = []
         for line in self._stem_lines():

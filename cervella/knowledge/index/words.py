@@ -156,13 +156,6 @@ class Bm25:
         """
         return math.log(1 + (self.size - holders + 0.5) / (holders + 0.5))
 
-    def scores(self, terms: Sequence[str]) -> np.ndarray:
-        """The BM25 score of every document for a query of these terms, shape (size,), float32.
-
-        It is 0 for a document that has none of the terms.
-        """
-        return self.sums(terms)[0]
-
     def wanted(self, wanted: Sequence[Wanted]) -> tuple[np.ndarray, np.ndarray, float]:
         """Each document's score for words and figures that several terms satisfy: the best of them counts.
 
@@ -187,7 +180,7 @@ class Bm25:
     def sums(self, terms: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The BM25 score of every document for these terms, and the number of the terms that it contains.
 
-        Both are of shape (size,), float32.
+        Both are of shape (size,), float32, and 0 for a document that has none of the terms.
         """
         import numpy as np
 

@@ -152,14 +152,7 @@ class KnowledgeIndex:
             choice = self._choice(base, replace=force or rebuild)
             if choice.embedder is not None:
                 VectorStore.check_fork()  # fails before the files are read
-            builder = Builder(
-                self._storage,
-                base=base,
-                former=former,
-                fingerprint=choice.built_with.fingerprint,
-                thorough=verify or rebuild,
-            )
-            with closing(builder):
+            with closing(self._builder(choice, base, former, thorough=verify or rebuild)) as builder:
                 builder.check()
                 run = self._run(builder, choice, local_only, progress)
                 believed = settled(found)
@@ -209,8 +202,7 @@ class KnowledgeIndex:
             warnings = (local_only.warn(),) if local_only.nearest else ()
             choice = self._choice(base)
             former = base and (self._storage.kept() or base)
-            fingerprint = choice.built_with.fingerprint
-            with closing(Builder(self._storage, base=base, former=former, fingerprint=fingerprint)) as builder:
+            with closing(self._builder(choice, base, former)) as builder:
                 run = self._run(builder, choice, local_only, progress)
                 believed = settled(found)
                 reading = run.read(found, self._max_bytes)
@@ -251,12 +243,11 @@ class KnowledgeIndex:
         with closing(self._storage.hold()) as base:
             self._kept_embedder = embedder or self._kept_embedder
             choice = self._choice(base)
-            fingerprint = choice.built_with.fingerprint
             self._kept_embedder = embedder = choice.embedder
             if embedder is None:
                 return 0
             VectorStore.check_fork()
-            with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
+            with closing(self._builder(choice, base)) as builder:
                 pending = builder.manifest.count(embedded=False)
                 if not pending:
                     return 0
@@ -287,8 +278,7 @@ class KnowledgeIndex:
         with self._storage.writing(seconds=_PATIENCE_SECONDS, brief=True):
             base = self._storage.latest()
             choice = self._choice(base)
-            former, fingerprint = self._storage.kept(), choice.built_with.fingerprint
-            with closing(Builder(self._storage, base=base, former=former, fingerprint=fingerprint)) as builder:
+            with closing(self._builder(choice, base, self._storage.kept())) as builder:
                 builder.check()
                 self._run(builder, choice, LocalOnly(self._folder), None).add_vectors(vectors)
                 builder.publish()
@@ -372,8 +362,7 @@ class KnowledgeIndex:
         local_only = local_only_in(found, self._folder, self._local_only)
         with closing(self._storage.hold()) as base:
             choice = self._choice(base)
-            fingerprint = choice.built_with.fingerprint
-            with closing(Builder(self._storage, base=base, former=None, fingerprint=fingerprint)) as builder:
+            with closing(self._builder(choice, base)) as builder:
                 run = self._run(builder, choice, local_only, None)
                 reading = run.read(found, self._max_bytes)
                 plan = run.plan(reading, found, force=False)
@@ -391,8 +380,7 @@ class KnowledgeIndex:
             return True
         if self._storage.is_rolled_back:
             return False
-        freshness = Freshness(self._folder, self._storage.path, exclude=self._exclude, gitignore=self._gitignore)
-        distance = freshness.look(_files(base), base, quiet=True)
+        distance = self._freshness().look(_files(base), base, quiet=True)
         return bool(distance.behind or (distance.unchecked and self._folder.is_dir()))
 
     def _choice(self, base: Generation | None, *, replace: bool = False) -> Choice:
@@ -413,6 +401,12 @@ class KnowledgeIndex:
         found = scan(self._folder, exclude=self._exclude, keep_out=self._storage.path, ignores=rules)
         _refuse_if_most_is_ignored(self._folder, found, self._exclude)
         return found
+
+    def _builder(
+        self, choice: Choice, base: Generation | None, former: Generation | None = None, *, thorough: bool = False
+    ) -> Builder:
+        fingerprint = choice.built_with.fingerprint
+        return Builder(self._storage, base=base, former=former, fingerprint=fingerprint, thorough=thorough)
 
     def _run(self, builder: Builder, choice: Choice, local_only: LocalOnly, progress: Progress | None) -> Ingestion:
         return Ingestion(

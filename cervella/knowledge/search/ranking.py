@@ -11,18 +11,19 @@ from __future__ import annotations
 import heapq
 import math
 import posixpath
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cervella.knowledge.documents.linking import link_key
 from cervella.knowledge.documents.naming import name_of
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.series import InSeries, Version, session_order
 from cervella.knowledge.documents.vocabulary import every_language
 from cervella.knowledge.index.manifest import FileRow
+from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.text.language import Language, read_dates
 from cervella.text.terms import Wanted
@@ -161,20 +162,24 @@ class FileFacts:
         longer = max(len({stem for stem in some if " " not in stem}) for some in (stems, others))
         return len(stems & others) >= _SHARED_TITLE * max(1, longer)
 
-    def stems_of_name(self, file: int) -> frozenset[str]:
-        """The stems of a file's name and of its title."""
+    def stems_of_name(self, file: int) -> list[str]:
+        """The stems of a file's name, then those of its title."""
         row = self.files[file]
-        return frozenset(self.language.stems(f"{name_of(row.path)}\n{row.title}"))
+        return self.language.stems(f"{name_of(row.path)}\n{row.title}")
 
     def _subject(self, file: int) -> frozenset[str]:
         """The stems of a file's name and title without words for a document; such a word with a number: `circol 52`."""
         if file not in self._subjects:
-            row = self.files[file]
-            stems = self.language.stems(f"{name_of(row.path)}\n{row.title}")
-            general = frozenset(self.language.stems(" ".join(every_language("document_words"))))
+            stems = self.stems_of_name(file)
+            general = _stems_of(every_language("document_words"), self.language)
             numbered = {f"{a} {b}" for a, b in pairwise(stems) if a in general and b.isdigit() and len(b) < len("2026")}
             self._subjects[file] = frozenset(stem for stem in stems if stem.isalpha()) - general | numbered
         return self._subjects[file]
+
+
+@lru_cache(maxsize=16)
+def _stems_of(words: tuple[str, ...], language: Language) -> frozenset[str]:
+    return frozenset(language.stems(" ".join(words)))
 
 
 def _is_same_work(one: FileRow, two: FileRow) -> bool:
@@ -230,33 +235,26 @@ def link_targets(files: Sequence[FileRow]) -> dict[int, list[int]]:
     pointing = [number for number, file in enumerate(files) if file.points]
     if not pointing:
         return {}
-    by_path = {_key(file.path): number for number, file in enumerate(files)}
+    paths = [link_key(file.path) for file in files]
+    by_path = {path: number for number, path in enumerate(paths)}
     by_name: dict[str, list[int]] = {}
     for number, file in enumerate(files):
-        for name in dict.fromkeys((_key(file.path).rpartition("/")[2], *map(_key, file.aliases))):
+        for name in dict.fromkeys((paths[number].rpartition("/")[2], *map(link_key, file.aliases))):
             by_name.setdefault(name, []).append(number)
 
     def named(link: str, folder: str) -> Sequence[int]:
-        key = _key(link)
+        key = link_key(link)
         for path in (posixpath.normpath(posixpath.join(folder, key)), posixpath.normpath(key).lstrip("/")):
             if path in by_path:
                 return [by_path[path]]
         tail = f"/{key}"
-        return [
-            n for n in by_name.get(key.rpartition("/")[2], ()) if "/" not in key or _key(files[n].path).endswith(tail)
-        ]
+        return [n for n in by_name.get(key.rpartition("/")[2], ()) if "/" not in key or paths[n].endswith(tail)]
 
     found = {}
     for number in pointing:
-        folder = _key(files[number].path).rpartition("/")[0]
+        folder = paths[number].rpartition("/")[0]
         found[number] = [one for link in files[number].links for one in named(link, folder) if one != number]
     return {number: list(dict.fromkeys(some)) for number, some in found.items() if some}
-
-
-def _key(path: str) -> str:
-    """A path or a name as it is compared: without the part after `#` and the ending, in one form and case."""
-    plain = unicodedata.normalize("NFC", path.partition("#")[0].strip()).casefold()
-    return re.sub(r"\.(?:md|mdx|markdown|txt)$", "", plain)
 
 
 def by_words(
@@ -444,7 +442,9 @@ def current_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, query: 
     return out
 
 
-def linked_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject: np.ndarray, query: str) -> np.ndarray:
+def linked_first(
+    scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject: np.ndarray, query: Query
+) -> np.ndarray:
     """The scores of the chunks, changed so that a file that mostly links stands below the best file that it links to.
 
     The two exchange their best scores. A file is left where it is if the query asks for it itself, and so is one whose
@@ -460,7 +460,7 @@ def linked_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject:
     named = np.maximum.reduceat(subject[places], starts)
     local = {file: number for number, file in enumerate(base.file_of[places[starts]].tolist())}
     shift = np.zeros(len(best), dtype=scores.dtype)
-    asked = frozenset(base.language.stems(query))
+    asked = frozenset(query.stems)
     for file in sorted(base.targets.keys() & local.keys(), key=lambda file: -best[local[file]]):
         own = local[file]
         there = [local[one] for one in base.targets[file] if one in local and one not in base.targets]
@@ -468,7 +468,7 @@ def linked_first(scores: np.ndarray, loaded: Snapshot, base: FileFacts, subject:
         if target is None or best[target] + shift[target] > best[own]:
             continue
         if named[own] >= _WHOLE and named[own] > _ITSELF * named[target]:
-            called, chunks = asked & base.stems_of_name(file), places[homes == target]
+            called, chunks = asked.intersection(base.stems_of_name(file)), places[homes == target]
             held = (np.isin(chunks, loaded.words.stems.holders(stem)).any() for stem in called)
             if called == asked or not all(held):
                 continue

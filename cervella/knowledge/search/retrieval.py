@@ -20,6 +20,7 @@ from cervella.knowledge.documents.scan import digest
 from cervella.knowledge.index.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.index.freshness import Freshness
 from cervella.knowledge.index.manifest import FileRow
+from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.refresh import Refresh, Refresher
 from cervella.knowledge.index.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.index.storage import IndexFolder
@@ -36,10 +37,8 @@ from cervella.knowledge.search.ranking import (
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Embedder
-from cervella.text.detection import language_of
 from cervella.text.folding import without_invisible
 from cervella.text.language import DEFAULT_LANGUAGE, language, words
-from cervella.text.terms import asked_terms
 from cervella.types import Filters, Passage, Retrieval
 
 if TYPE_CHECKING:
@@ -258,10 +257,9 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        bare = without_endings(query)
-        subject = loaded.words.subject_shares(lang.stems(bare))
-        wanted = asked_terms(bare, lang, language_of(bare, lang))
-        lexical, eligible = by_words(loaded, wanted, subject, vectors=coverage)
+        bare = Query(text=without_endings(query), language=lang)
+        subject = loaded.words.subject_shares(bare.stems)
+        lexical, eligible = by_words(loaded, bare.wanted, subject, vectors=coverage)
         scores = lexical + facts.prior
         if vector is not None:
             scores += coverage * by_vectors(loaded, vector, cosines)
@@ -283,7 +281,7 @@ class HybridRetriever:
             scores[own] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
         # Only the Constitution can answer a question about the persona.
-        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, bare, lang, cosines, candidates, subject)
+        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, bare, cosines, candidates, subject)
         found = selected(loaded, facts, scores, top_k, in_order=bool(own))
         return Retrieval(
             query=query,
