@@ -87,7 +87,8 @@ def without_fillers(text: str) -> str:
 
 def _fields(document: Document) -> Iterator[tuple[str, Value]]:
     yield from document.front.fields.items()
-    yield from ((key, value) for key, value in document.header.items() if key not in document.front.texts())
+    in_front = document.front.texts()
+    yield from ((key, value) for key, value in document.header.items() if key not in in_front)
 
 
 def _values(value: Value) -> Iterator[str]:
