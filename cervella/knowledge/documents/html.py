@@ -18,6 +18,7 @@ from itertools import accumulate
 
 from cervella.knowledge.documents.code import Code, code_spans
 from cervella.knowledge.documents.inline import POWERS, decoded
+from cervella.text.markdown import fence_for
 
 _HINT = re.compile(r"<[A-Za-z!/?]")
 _VALUE = r"""(?:[^<>"'{}=\s]|=\s*(?:"[^"]{0,4000}"|'[^']{0,4000}'|\{(?:[^{}]|\{[^{}]{0,500}\}){0,1000}+\})?|[\s"'{}])"""
@@ -376,7 +377,7 @@ class _Converter:
         if self._tables or self._captured:
             self._put(line, inside)
         else:
-            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", inside)), default=0))
+            fence = fence_for(inside, "`", 3)
             self._parted(line)
             last = self._line_of(found)
             if last - line >= 2 and inside.count("\n") <= last - line:
@@ -397,7 +398,7 @@ class _Converter:
         if found < 0 or found - position > 1_000 or "\n" in self._text[position:found]:
             return position
         inside = decoded(re.sub(r"<[/A-Za-z][^<>]{0,200}>", "", self._text[position:found]))
-        ticks = "`" * (1 + max(map(len, re.findall("`+", inside)), default=0))
+        ticks = fence_for(inside, "`", 1)
         space = " " if inside[:1] == "`" or inside[-1:] == "`" else ""
         self._put(line, f"{ticks}{space}{inside}{space}{ticks}" if inside.strip() else "")
         return found + len(name) + 3
