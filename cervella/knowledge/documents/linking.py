@@ -70,8 +70,12 @@ def link_name(target: str) -> str:
     >>> link_name("vino/Travasi.md#quando") == link_name("travasi")
     True
     """
-    name = unicodedata.normalize("NFC", target.partition("#")[0].strip()).casefold().rpartition("/")[2]
-    return _ENDING.sub("", name)
+    return link_path(target).rpartition("/")[2]
+
+
+def link_path(target: str) -> str:
+    """A link's target or a path as it is compared: without the part after `#` and the ending, in one form and case."""
+    return _ENDING.sub("", unicodedata.normalize("NFC", target.partition("#")[0].strip()).casefold())
 
 
 def opens_entry(text: str, link: str) -> bool:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import heapq
 import math
 import posixpath
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from cervella.knowledge.documents.linking import link_name, link_path
 from cervella.knowledge.documents.naming import name_of
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.series import InSeries, Version, session_order
@@ -230,33 +229,25 @@ def link_targets(files: Sequence[FileRow]) -> dict[int, list[int]]:
     pointing = [number for number, file in enumerate(files) if file.points]
     if not pointing:
         return {}
-    by_path = {_key(file.path): number for number, file in enumerate(files)}
+    by_path = {link_path(file.path): number for number, file in enumerate(files)}
     by_name: dict[str, list[int]] = {}
     for number, file in enumerate(files):
-        for name in dict.fromkeys((_key(file.path).rpartition("/")[2], *map(_key, file.aliases))):
+        for name in dict.fromkeys((link_name(file.path), *map(link_path, file.aliases))):
             by_name.setdefault(name, []).append(number)
 
     def named(link: str, folder: str) -> Sequence[int]:
-        key = _key(link)
+        key = link_path(link)
         for path in (posixpath.normpath(posixpath.join(folder, key)), posixpath.normpath(key).lstrip("/")):
             if path in by_path:
                 return [by_path[path]]
-        tail = f"/{key}"
-        return [
-            n for n in by_name.get(key.rpartition("/")[2], ()) if "/" not in key or _key(files[n].path).endswith(tail)
-        ]
+        tail, known = f"/{key}", by_name.get(link_name(link), ())
+        return [n for n in known if "/" not in key or link_path(files[n].path).endswith(tail)]
 
     found = {}
     for number in pointing:
-        folder = _key(files[number].path).rpartition("/")[0]
+        folder = link_path(files[number].path).rpartition("/")[0]
         found[number] = [one for link in files[number].links for one in named(link, folder) if one != number]
     return {number: list(dict.fromkeys(some)) for number, some in found.items() if some}
-
-
-def _key(path: str) -> str:
-    """A path or a name as it is compared: without the part after `#` and the ending, in one form and case."""
-    plain = unicodedata.normalize("NFC", path.partition("#")[0].strip()).casefold()
-    return re.sub(r"\.(?:md|mdx|markdown|txt)$", "", plain)
 
 
 def by_words(
