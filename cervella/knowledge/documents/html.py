@@ -192,6 +192,11 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def announced(title: str) -> str:
+    """The title of a part of a text, with a colon that announces what is below."""
+    return title if not title or title.endswith((".", ":", "!", "?", "…")) else f"{title}:"
+
+
 def without_html(lines: Sequence[str], code: Sequence[Code]) -> tuple[list[str], set[int]]:
     """The lines without HTML, and the numbers, from 1, of those whose text now stands in another line.
 
@@ -604,7 +609,7 @@ class _Converter:
         self._parted(line)
         self._fresh = True
         if name == "summary":
-            self._out[line].append(text if text.endswith((".", ":", "!", "?", "…")) else f"{text}:")
+            self._out[line].append(announced(text))
         else:
             self._out[line].append(f"{'#' * int(name[1])} {text}")
 
