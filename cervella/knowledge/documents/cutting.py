@@ -144,33 +144,24 @@ def _chunked(source: Source, lang: Language, document: Document, reading: Readin
 def _cut_bare(source: Source, lang: Language, roles: Roles) -> Cut:
     """Split a file that could not be read by its lines, with their markup. Only its path and title describe it."""
     document = bare(source.text)
-    facts = DocumentFacts(
-        title=document.title,
-        role=roles.role_of(source.path, document.title),
-        project=None,
-        date=None,
-        session=None,
-        status="current",
-    )
+    facts = _facts_by_path(source, document.title, roles)
     return _chunked(source, lang, document, Reading(lines=tuple(map(cleaned, document.lines))), facts)
+
+
+def _facts_by_path(source: Source, title: str, roles: Roles) -> DocumentFacts:
+    """The facts of a file that could not be read."""
+    role = roles.role_of(source.path, title)
+    return DocumentFacts(title=title, role=role, project=None, date=None, session=None, status="current")
 
 
 def _without_text(source: Source, roles: Roles, why: str) -> Cut:
     """The data of a file of which nothing could be read: it has no passages."""
-    facts = DocumentFacts(
-        title="",
-        role=roles.role_of(source.path, ""),
-        project=None,
-        date=None,
-        session=None,
-        status="current",
-    )
     return Cut(
         text="",
         reading=Reading(lines=()),
         read="",
         redactions=(),
-        facts=facts,
+        facts=_facts_by_path(source, "", roles),
         chunks=(),
         stems=(),
         subjects=(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from cervella.knowledge.documents.characters import SPACES, UNSEEN
 from cervella.knowledge.documents.code import Code, code_lines
-from cervella.knowledge.documents.html import without_html
+from cervella.knowledge.documents.html import announced, without_html
 
 _ODD = re.compile(f"[{SPACES}{UNSEEN}]")
 _ODD_START = re.compile(rf"[\s{SPACES}{UNSEEN}]*(?:(?:>|[-*+•]|\d{{1,9}}[.)]|\#{{1,6}})[\s{SPACES}{UNSEEN}]+)*")
@@ -120,13 +120,13 @@ def _notes(lines: list[str], code: Sequence[Code], absorbed: set[int]) -> None:
         if match and _goes_on(lines, place) and (bare[:3] != "===" or match["title"]):
             inside = len(match[1])
             title = match["title"] or ""
-            lines[place] = f"{match[1]}{_announced(title)}" if title else ""
+            lines[place] = f"{match[1]}{announced(title)}" if title else ""
             continue
         if code[place]:
             continue
         if ":::" in line and (match := _FENCED_NOTE.fullmatch(line)):
             title = (match["label"] or match["title"] or "").strip()
-            lines[place] = f"{match[1]}{_announced(title)}" if title else ""
+            lines[place] = f"{match[1]}{announced(title)}" if title else ""
         elif "{" in line or "<%" in line or bare[:1] in "[*$":
             if ("{" in line or "<%" in line) and "`" not in line:
                 line = _SHORTCODE.sub(_said, line)
@@ -152,18 +152,13 @@ def _said(sign: re.Match[str]) -> str:
     bare = named.get("", "")
     if not text and name["name"].lower() not in _NO_TEXT and not _NAME_OF_SOMETHING.fullmatch(bare):
         text = bare
-    return _announced(text) if whole and "caption" not in named else text
+    return announced(text) if whole and "caption" not in named else text
 
 
 def _goes_on(lines: Sequence[str], place: int) -> bool:
     """Whether the next line that is not blank is indented, as the text of an admonition is."""
     below = next((line for line in lines[place + 1 : place + 4] if line.strip()), "")
     return below.startswith(("    ", "\t"))
-
-
-def _announced(title: str) -> str:
-    """The title of a part of a text, with a colon that announces what is below."""
-    return title if not title or title.endswith((".", ":", "!", "?", "…")) else f"{title}:"
 
 
 def _definitions(lines: list[str], code: Sequence[Code], absorbed: set[int]) -> None:

@@ -18,6 +18,7 @@ from itertools import accumulate
 
 from cervella.knowledge.documents.code import Code, code_spans
 from cervella.knowledge.documents.inline import POWERS, decoded
+from cervella.text.markdown import fence_for
 
 _HINT = re.compile(r"<[A-Za-z!/?]")
 _VALUE = r"""(?:[^<>"'{}=\s]|=\s*(?:"[^"]{0,4000}"|'[^']{0,4000}'|\{(?:[^{}]|\{[^{}]{0,500}\}){0,1000}+\})?|[\s"'{}])"""
@@ -189,6 +190,11 @@ def _going_on(below: dict[int, tuple[int, str]], place: int) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def announced(title: str) -> str:
+    """The title of a part of a text, with a colon that announces what is below."""
+    return title if not title or title.endswith((".", ":", "!", "?", "…")) else f"{title}:"
 
 
 def without_html(lines: Sequence[str], code: Sequence[Code]) -> tuple[list[str], set[int]]:
@@ -376,7 +382,7 @@ class _Converter:
         if self._tables or self._captured:
             self._put(line, inside)
         else:
-            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", inside)), default=0))
+            fence = fence_for(inside, "`", 3)
             self._parted(line)
             last = self._line_of(found)
             if last - line >= 2 and inside.count("\n") <= last - line:
@@ -397,7 +403,7 @@ class _Converter:
         if found < 0 or found - position > 1_000 or "\n" in self._text[position:found]:
             return position
         inside = decoded(re.sub(r"<[/A-Za-z][^<>]{0,200}>", "", self._text[position:found]))
-        ticks = "`" * (1 + max(map(len, re.findall("`+", inside)), default=0))
+        ticks = fence_for(inside, "`", 1)
         space = " " if inside[:1] == "`" or inside[-1:] == "`" else ""
         self._put(line, f"{ticks}{space}{inside}{space}{ticks}" if inside.strip() else "")
         return found + len(name) + 3
@@ -603,7 +609,7 @@ class _Converter:
         self._parted(line)
         self._fresh = True
         if name == "summary":
-            self._out[line].append(text if text.endswith((".", ":", "!", "?", "…")) else f"{text}:")
+            self._out[line].append(announced(text))
         else:
             self._out[line].append(f"{'#' * int(name[1])} {text}")
 

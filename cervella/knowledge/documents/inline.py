@@ -18,6 +18,7 @@ SPECIAL = re.compile(r"[*_`\[\]&<\\]|\s$|\{[#.:%{]|[~^]\d|\+\+", re.MULTILINE)
 """What a text needs to have in it to be read otherwise than as it is written."""
 
 _URL = r"(?:(?:https?|ftp|file)://|www\.)(?:[^\s<>\"`|*]|\*(?!\*)){1,2000}"
+_ENTITY = re.compile(r"&(?:amp;)?(?:[A-Za-z][A-Za-z0-9]{1,31}|[#]\d{1,7}|[#][xX][0-9a-fA-F]{1,6});")
 _TOKEN = re.compile(
     rf"""
     (?P<url>\b(?:{_URL}))
@@ -26,7 +27,7 @@ _TOKEN = re.compile(
        | \\\[(?=.{{0,300}}?\\\]).*?\\\])
     | (?P<escape>\\[!-/:-@\[-`{{-~])
     | (?P<auto><(?:[A-Za-z][A-Za-z0-9+.-]{{1,31}}:[^\s<>]{{1,2000}}|[\w.+-]{{1,64}}@[\w.-]{{1,200}})>)
-    | (?P<entity>&(?:amp;)?(?:[A-Za-z][A-Za-z0-9]{{1,31}}|\#\d{{1,7}}|\#[xX][0-9a-fA-F]{{1,6}});)
+    | (?P<entity>{_ENTITY.pattern})
     | (?P<dunder>(?<!\w)__(?:init|main|name|file|all|doc|dict|class|call|repr|str|enter|exit|pycache)__(?!\w)
        | (?<!\w)__\w{{1,60}}__(?=[.(]\w?))
     | (?P<index>(?<=[^\W\d_])~\d{{1,3}}~(?!\d) | (?<=\w)\^\d{{1,3}}\^(?!\d))        # H~2~O, m^2^
@@ -46,7 +47,6 @@ _LINE_ATTRIBUTES = re.compile(
 )
 _REFERENCE = re.compile(r"\[([^\[\]]{0,200})\]")
 _MATHEMATICAL = re.compile(r"[\\^_={}]")
-_TRAILING = re.compile(r"(?<!\\)(?:\\\\)*(\\)?[ \t]*$", re.MULTILINE)
 _DEFINITION = re.compile(
     r"\s{0,3}(?:>\s?)*\[(?!\^)([^\[\]]{1,200})\]:\s*(<[^<>]*>|\S+)(?:\s+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?\s*"
 )
@@ -95,9 +95,6 @@ def decoded(text: str) -> str:
     '150\\xa0€ à R&D'
     """
     return _ENTITY.sub(_entity, text) if "&" in text else text
-
-
-_ENTITY = re.compile(r"&(?:amp;)?(?:[A-Za-z][A-Za-z0-9]{1,31}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 
 
 _ABOUT_HTML = frozenset({"&lt;", "&gt;", "&amp;", "&quot;", "&#60;", "&#62;", "&#38;"})
@@ -292,11 +289,6 @@ def _is_word(letter: str) -> bool:
 
 def _is_mark(letter: str) -> bool:
     return bool(letter) and unicodedata.category(letter)[0] in "PS"
-
-
-def plain(text: str) -> str:
-    """A single line, such as a heading, as its words, with single blanks."""
-    return " ".join(read(text).split())
 
 
 def groups(lines: list[str]) -> Iterator[tuple[int, int]]:

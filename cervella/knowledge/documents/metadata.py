@@ -35,6 +35,7 @@ def metadata_of(front: FrontMatter, reading: Reading | None, understood: Collect
     tags: list[str] = []
     links: list[str] = []
     meta: dict[str, Value] = {}
+    spelled: dict[str, str] = {}
     names = {kind: every_language(f"{kind}_keys") for kind in ("title", "alias", "tag", "category")}
     own = {} if reading is None else reading.fields
     for source in (front.fields, own):
@@ -44,26 +45,30 @@ def metadata_of(front: FrontMatter, reading: Reading | None, understood: Collect
             if name in names["alias"]:
                 given = _split(value, _COMMAS)
                 aliases += (one for one in given if not _is_address(one))
-                _add(meta, key, tuple(filter(_is_address, given)))  # Hugo lists a page's former addresses there
+                # Hugo lists a page's former addresses there.
+                _add(meta, spelled, key, tuple(filter(_is_address, given)))
             elif name in names["tag"]:
                 tags += _tags(value, _SPACES)
             elif source is own or name not in (*names["title"], *understood):
                 if name in names["category"]:
                     tags += _tags(value, _COMMAS)
-                _add(meta, key, shown_text(value) if isinstance(value, str) else tuple(map(shown_text, value)))
+                _add(meta, spelled, key, shown_text(value) if isinstance(value, str) else tuple(map(shown_text, value)))
     if reading is not None:
         tags += reading.tags
         links += reading.links
     return Metadata(aliases=_once(aliases), tags=_once(tags), meta=meta, links=_once(links))
 
 
-def _add(meta: dict[str, Value], key: str, value: Value) -> None:
-    """Add a field. If there is one of the same name, it gets the values of both."""
+def _add(meta: dict[str, Value], spelled: dict[str, str], key: str, value: Value) -> None:
+    """Add a field. If there is one of the same name, it gets the values of both.
+
+    `spelled` has the keys of `meta` by their folded forms.
+    """
     if not value:
         return
-    same = next((known for known in meta if fold(known) == fold(key)), None)
-    if same is None:
-        meta[key] = value
+    same = spelled.setdefault(fold(key), key)
+    if same not in meta:
+        meta[same] = value
         return
     values = (one for known in (meta[same], value) for one in ((known,) if isinstance(known, str) else known))
     both = _once(values)

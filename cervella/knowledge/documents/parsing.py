@@ -7,6 +7,7 @@ for the limit of all steps together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import Any
@@ -114,9 +115,7 @@ def plain(text: str) -> Document:
     front = front_matter(lines).lines
     head = parse("\n".join((*lines[:front], "\n".join(lines[front : front + _HEAD_LINES])[:_HEAD])))
     body, absorbed = body_of(lines, head.front)
-    filled = [number for number, line in enumerate(body, start=1) if line.strip()]
-    blocks = (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()
-    return replace(head, lines=tuple(lines), body=body, absorbed=absorbed, blocks=blocks)
+    return replace(head, lines=tuple(lines), body=body, absorbed=absorbed, blocks=_one_paragraph(body))
 
 
 def bare(text: str) -> Document:
@@ -125,14 +124,18 @@ def bare(text: str) -> Document:
     Its title is the first line with the sign of a heading.
     """
     lines = tuple(split_lines(text))
-    filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
     titles = (line.lstrip("#").strip()[:_LONGEST_TITLE] for line in lines if line.startswith("#"))
     return Document(
         lines=lines,
         body=lines,
-        blocks=(Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else (),
+        blocks=_one_paragraph(lines),
         title=next(filter(None, titles), ""),
         named=False,
         header=MappingProxyType({}),
         front=FrontMatter(),
     )
+
+
+def _one_paragraph(lines: Sequence[str]) -> tuple[Block, ...]:
+    filled = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    return (Block(kind="paragraph", start_line=filled[0], end_line=filled[-1]),) if filled else ()

@@ -64,7 +64,8 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
 
     `path` is the file's path; some kinds of file, such as `.mdx`, are read differently.
     """
-    flat, owners, code = _flat(document)
+    in_code = _code(document)
+    flat, owners, code = _flat(document, in_code)
     if path.casefold().endswith(".mdx"):
         flat = _without_modules(flat, code)
     elif any(line.startswith("import ") for line in flat):
@@ -80,13 +81,15 @@ def reading_of(document: Document, lang: Language, *, path: str = "") -> Reading
         joined[owner].append(line if is_code else _PADDING.sub(" ", line))
     made = ["\n".join(parts) for parts in joined]
     _structured(document.blocks, made)
-    made = _unquoted(made, _code(document))
+    made = _unquoted(made, in_code)
     return Reading(lines=tuple(made), tags=note.tags, fields=note.fields, links=note.links, left_out=dict(left))
 
 
-def _flat(document: Document) -> tuple[list[str], list[int], list[bool]]:
-    """The lines of the body one by one, the index of the line of the file for each, and whether each is code."""
-    in_code = _code(document)
+def _flat(document: Document, in_code: Sequence[bool]) -> tuple[list[str], list[int], list[bool]]:
+    """The lines of the body one by one, the index of the line of the file for each, and whether each is code.
+
+    `in_code` is the same for the lines of the file.
+    """
     flat: list[str] = []
     owners: list[int] = []
     code: list[bool] = []

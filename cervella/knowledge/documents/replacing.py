@@ -75,6 +75,12 @@ def links_a_document(line: str) -> bool:
     return _LINK.search(line[:_LONGEST]) is not None
 
 
+def after_openings() -> str:
+    """A pattern for what may stand in a folded line before a verb that states something: words such as `Decisione:`."""
+    begun = "|".join(fold(one) for one in every_language("openings"))
+    return rf"[\W_]*(?:(?:{begun})[\W_]+){{0,6}}"
+
+
 def without_fillers(text: str) -> str:
     """A text without the articles and the words for a document at its start: `il listino` is empty.
 
@@ -87,7 +93,8 @@ def without_fillers(text: str) -> str:
 
 def _fields(document: Document) -> Iterator[tuple[str, Value]]:
     yield from document.front.fields.items()
-    yield from ((key, value) for key, value in document.header.items() if key not in document.front.texts())
+    in_front = document.front.texts()
+    yield from ((key, value) for key, value in document.header.items() if key not in in_front)
 
 
 def _values(value: Value) -> Iterator[str]:
@@ -168,11 +175,10 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 @lru_cache(maxsize=8)
 def _verb(verbs: tuple[str, ...]) -> re.Pattern[str]:
     """A folded line that begins with one of these verbs, after words such as `Decisione:`."""
-    begun = "|".join(fold(one) for one in every_language("openings"))
     names = "|".join(
         r"\s+".join(map(re.escape, verb.split())) for verb in sorted(map(fold, verbs), key=len, reverse=True)
     )
-    return re.compile(rf"[\W_]*(?:(?:{begun})[\W_]+){{0,6}}(?:{names})(?!\w)")
+    return re.compile(rf"{after_openings()}(?:{names})(?!\w)")
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import Document
 from cervella.knowledge.documents.metadata import metadata_of, shown_text
 from cervella.knowledge.documents.reading import Reading
-from cervella.knowledge.documents.replacing import Replacing, links_a_document, replacing_of
+from cervella.knowledge.documents.replacing import Replacing, after_openings, links_a_document, replacing_of
 from cervella.knowledge.documents.series import InSeries, in_series
 from cervella.knowledge.documents.vocabulary import every_language, key_of
 from cervella.process.files import read_packaged
@@ -249,9 +249,8 @@ def _begins(text: str, word: str) -> bool:
 @lru_cache(maxsize=1)
 def _superseded_line() -> re.Pattern[str]:
     """A folded line that says that this document is superseded, and nothing else: `Documento superato.`"""
-    begun = "|".join(fold(one) for one in every_language("openings"))
     stems = "|".join(map(re.escape, every_language("superseded")))
-    return re.compile(rf"[\W_]*(?:(?:{begun})[\W_]+){{0,6}}(?:{stems})\w{{0,4}}[\W_]*$")
+    return re.compile(rf"{after_openings()}(?:{stems})\w{{0,4}}[\W_]*$")
 
 
 def _either(words: Sequence[str]) -> str:
