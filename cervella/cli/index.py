@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import threading
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -26,6 +26,7 @@ _PARTS = {"image": "encoded image", "data": "data block", "code": "minified code
 _MOST_NAMED, _MOST_KINDS = 5, 8
 """Number of ignored paths, or of files in another encoding, and of kinds of files, that are named in one line."""
 _UNREAD = "not_markdown"
+_WAKE_SECONDS = 0.2
 
 
 def index(
@@ -69,7 +70,9 @@ def _watch(agent: Agent) -> None:
         try:
             with agent.watch(on_update=_print_update, progress=progress):
                 note(f"note: {str(agent.config.knowledge.folder)!r} is watched; Ctrl-C ends it.")
-                threading.Event().wait()
+                while True:
+                    # The system may hand Ctrl-C to another thread. Python acts on it when this one wakes up.
+                    time.sleep(_WAKE_SECONDS)
         except KeyboardInterrupt:
             note("note: The watch has ended.")
 

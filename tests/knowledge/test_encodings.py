@@ -1,4 +1,4 @@
-"""Texts that are not UTF-8: cases from another hand, and what the five languages' letters look like elsewhere."""
+"""Texts that are not UTF-8: cases by somebody who had not read the rules, and the five languages' letters."""
 
 from __future__ import annotations
 

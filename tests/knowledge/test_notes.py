@@ -21,9 +21,9 @@ SECOND = {
     "the line of the other note is quoted too": {"i3-alias-search"},
     "no word of the note but one is in the question": {"i4-tasks", "i5-deflist"},
 }
-"""Rows of a second hand that are not right."""
+"""Rows that are not right, by the reason."""
 
 
-def test_a_second_set_by_another_hand_is_right_but_for_the_known_rows(tmp_path: Path) -> None:
+def test_a_later_set_of_cases_is_right_but_for_the_known_rows(tmp_path: Path) -> None:
     found = failing("second.jsonl", tmp_path)
     assert found.keys() == set().union(*SECOND.values()), found

@@ -1,4 +1,4 @@
-"""What of a repository is read: cases from another hand, run with the real git."""
+"""What of a repository is read: cases by somebody who had not read the rules, run with the real git."""
 
 from __future__ import annotations
 

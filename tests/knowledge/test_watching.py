@@ -55,6 +55,21 @@ def threads() -> set[str]:
     return {thread.name for thread in threading.enumerate() if thread.name.startswith("cervella-")}
 
 
+def test_a_change_before_the_system_began_to_report_is_found_at_once(
+    agent: Agent, notes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    occasions = watching._occasions
+
+    def late(*arguments: Any) -> Iterator[None]:
+        write(notes, "note/zanzibar.md", "# Zanzibar\n\nUn'isola delle spezie.\n")
+        return occasions(*arguments)
+
+    monkeypatch.setattr(watching, "_occasions", late)
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 10 * PATIENCE)
+    with agent.watch():
+        assert until(lambda: is_found(agent, "isola delle spezie"))
+
+
 def test_a_watch_begins_with_an_index_of_all_words_and_follows_every_change(agent: Agent, notes: Path) -> None:
     reports: list[IndexReport] = []
     with agent.watch(on_update=reports.append):

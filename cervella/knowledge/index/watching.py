@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ _LOOK_SECONDS = 30.0
 """The folder is also looked at this often, because network drives report no changes."""
 _AGAIN_SECONDS = 5.0
 """The time after which a failed update, or failed watching, is tried again."""
+_TURN_SECONDS = 1.0
+"""The longest wait for a report. What was written before the system began to report is found after the first one."""
 _POLL_SECONDS = 2.0
 """The time between two looks at the folder if the system can't report changes."""
 _END_SECONDS = 10.0
@@ -158,7 +161,7 @@ def _watch(
 
 
 def _occasions(ending: threading.Event, folder: Path, index_dir: Path) -> Iterator[None]:
-    """Yield when something in the folder changed, and every `_LOOK_SECONDS`, until `ending` is set."""
+    """Yield soon after the system began to report changes, at each change, and every `_LOOK_SECONDS`, until the end."""
     import watchfiles
 
     root, own = folder.resolve(), index_dir.resolve()
@@ -169,13 +172,14 @@ def _occasions(ending: threading.Event, folder: Path, index_dir: Path) -> Iterat
 
     polling: bool | None = None
     while not ending.is_set():
+        looked: float | None = None
         try:
-            for _ in watchfiles.watch(
+            for changes in watchfiles.watch(
                 root,
                 watch_filter=counts,
                 debounce=int(_LONGEST_SECONDS * 1000),
                 step=int(_DEBOUNCE_SECONDS * 1000),
-                rust_timeout=int(_LOOK_SECONDS * 1000),
+                rust_timeout=int(_TURN_SECONDS * 1000),
                 yield_on_timeout=True,
                 stop_event=ending,
                 raise_interrupt=False,
@@ -185,10 +189,16 @@ def _occasions(ending: threading.Event, folder: Path, index_dir: Path) -> Iterat
             ):
                 if ending.is_set():
                     return
-                yield None
+                if changes or looked is None or time.monotonic() - looked >= _LOOK_SECONDS:
+                    yield None
+                    looked = time.monotonic()
         except Exception as error:  # the folder is gone, or the system's limit of watched folders is reached
             if polling is None:
-                _logger.warning("The system can't report the changes of %r: %s. They are polled.", str(folder), error)
+                _logger.warning(
+                    "The system can't report changes in %r: %s. The folder is searched for them instead.",
+                    str(folder),
+                    error,
+                )
             polling = True
             ending.wait(_AGAIN_SECONDS)
             yield None
