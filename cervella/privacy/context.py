@@ -1,0 +1,103 @@
+"""The words before a figure that say what it is: «tel.», «carta d'identità», «ordine n.», also as a column's header."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+
+from cervella.text.language import known_languages, language
+from cervella.text.markdown import cells, is_ruled
+
+_REACH = 60
+"""Characters before a figure in which its name is looked for."""
+_KEYS = {
+    "phone": "phones",
+    "tax_code": "tax_codes",
+    "identity_document": "identity_documents",
+    "social_security": "social_security",
+    "other": "other_figures",
+}
+_LINE = re.compile(r"[^\r\n]+")
+_LONGEST_ROW = 2_000  # characters of a line that is read as a row of a table
+_BREAK = re.compile(r"[.;!?](?=\s+[A-ZÀ-Ý])")  # the end of a sentence: the name of the next figure follows it
+
+
+@lru_cache(maxsize=1)
+def _names() -> re.Pattern[str]:
+    """The names of all kinds of figures in all languages, in one pattern with a group for each kind."""
+    groups = (
+        f"(?P<{kind}>{'|'.join(one for code in known_languages() for one in language(code).file('personal.toml')[key])})"
+        for kind, key in _KEYS.items()
+    )
+    return re.compile(rf"(?<!\w)(?:{'|'.join(groups)})(?!\w)", re.IGNORECASE)
+
+
+class Context:
+    """What the words of a text say about the figures after them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._lines = [match.span() for match in _LINE.finditer(text)]
+        self._starts = [start for start, _ in self._lines]
+        self._heads = self._headers()
+
+    def before(self, position: int) -> str | None:
+        """The kind of figure that the nearest name before a position announces, `other` for an ordinary one.
+
+        The name stands in the same line, alone in the line before, or in the header of the column. None if there is
+        none.
+        """
+        number = bisect_right(self._starts, position) - 1
+        if number < 0:
+            return None
+        start, end = self._lines[number]
+        within = self._text[max(start, position - _REACH) : position]
+        row = end - start <= _LONGEST_ROW and "|" in self._text[start:end]
+        if row:
+            within = within.rpartition("|")[2]
+        if cut := [*_BREAK.finditer(within)]:
+            within = within[cut[-1].end() :]
+        if found := _last(within):
+            return found
+        if row and (head := self._heads[number]) is not None:
+            own = cells(self._text[start:end])
+            place = next((at for at, (first, last) in enumerate(own) if first <= position - start <= last), len(own))
+            columns = self._header(head)
+            return columns[place] if place < len(columns) else None
+        if not within.strip(" \t>*-#`\"'|") and number and not row:
+            first, last = self._lines[number - 1]
+            former = self._text[max(first, last - _REACH) : last].rstrip(" \t*_`")
+            if former.endswith(":") or former.lstrip().startswith("#"):
+                return _last(former)
+        return None
+
+    def _headers(self) -> Sequence[int | None]:
+        """For each line, the number of the line with the header of its table."""
+        heads: list[int | None] = []
+        head: int | None = None
+        for number, (start, end) in enumerate(self._lines):
+            line = self._text[start : min(end, start + _LONGEST_ROW)]
+            if "|" not in line:
+                head = None
+            elif is_ruled(line) and number:
+                head = number - 1
+            heads.append(head)
+        return heads
+
+    @lru_cache(maxsize=64)  # noqa: B019: a context lives as long as one text is read
+    def _header(self, number: int) -> list[str | None]:
+        line = self._text[slice(*self._lines[number])][:_LONGEST_ROW]
+        return [_last(line[first:last][-_REACH:]) for first, last in cells(line)]
+
+
+def contexts(text: str) -> Context:
+    return Context(text)
+
+
+def _last(text: str) -> str | None:
+    kind = None
+    for match in _names().finditer(text):
+        kind = match.lastgroup
+    return kind

@@ -1,0 +1,279 @@
+"""Finds and masks personal data in a prompt for a cloud brain: accounts, tax and identity numbers, mail, telephone.
+
+A number counts if its own check agrees (python-stdnum, phonenumbers) and, if its shape is that of an ordinary figure,
+only with its name before it. Names of people, postal addresses and dates of birth are not found.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias, cast
+
+from cervella.process.files import read_packaged
+from cervella.privacy.context import Context, contexts
+from cervella.privacy.telephone import find_phones
+from cervella.text.language import Language, known_languages, language
+
+PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "social_security", "phone", "mail"]
+"""The kinds of personal data. Their names in each language are in the data of that language: personal.toml."""
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+_BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
+_LOCAL = re.compile(r"[\w.%+'-]{1,64}$")
+_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}[^\W\d_]{2,24}(?![\w@])")
+_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9]{2})")
+_IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
+_IBAN_LENGTHS = range(15, 35)  # characters
+_WORD = re.compile(r"\w")
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """The position of a personal datum in a text, and its normal form, which is the same in every spelling."""
+
+    kind: PersonalKind
+    start: int
+    end: int
+    normal: str
+
+
+def find_personal(text: str, code: str) -> list[Personal]:
+    """The personal data in a text, in order and without overlaps. `code` is the language of the base.
+
+    The time is linear in the length of the text.
+
+    >>> [one.kind for one in find_personal("IBAN GB82 WEST 1234 5698 7654 32", "it")]
+    ['iban']
+    """
+    if not any(map(str.isdigit, text)) and "@" not in text and not _signs(0).search(text):
+        return []
+    places = [at for at, letter in enumerate(text) if not _INVISIBLE.match(letter)] if _INVISIBLE.search(text) else None
+    seen = text if places is None else "".join(map(text.__getitem__, places))
+    context, home = contexts(seen), _regions(code)
+    found: list[Personal] = []
+    for rule in (_mail, _ibans, _numbers, _phones):
+        taken = sorted((one.start, one.end) for one in found)
+        found += (one for one in rule(seen, context, home) if not _overlaps(one, taken))
+    found.sort(key=lambda one: one.start)
+    if places is None:
+        return found
+    return [Personal(one.kind, places[one.start], places[one.end - 1] + 1, one.normal) for one in found]
+
+
+class PersonalMasks:
+    """Masks the personal data of one prompt, and puts them back into its answer.
+
+    One datum has one mask in the whole prompt, whatever its spelling. The first of a kind is `[REDATTO: telefono]`, the
+    second `[REDATTO: telefono 2]`: so a brain can tell two people apart, and the masks of a history stay as they are
+    when the conversation goes on.
+    """
+
+    def __init__(self, code: str) -> None:
+        """`code` is the language of the base and of the masks."""
+        self.count = 0
+        """The number of data that were masked, each as often as it came."""
+        self._language = language(code)
+        self._masks: dict[tuple[str, str], str] = {}
+        self._values: dict[str, str] = {}
+
+    def mask(self, text: str) -> str:
+        """The text with its personal data masked."""
+        out: list[str] = []
+        position = 0
+        for one in find_personal(text, self._language.code):
+            mask = self._mask_for(one)
+            self._values.setdefault(mask.casefold(), text[one.start : one.end])
+            out += (text[position : one.start], mask)
+            position, self.count = one.end, self.count + 1
+        return "".join([*out, text[position:]])
+
+    def _mask_for(self, one: Personal) -> str:
+        key = (one.kind, one.normal)
+        if key not in self._masks:
+            number = 1 + sum(kind == one.kind for kind, _ in self._masks)
+            word = _words(self._language)[one.kind]
+            mark = self._language.redaction["mark"]
+            self._masks[key] = mark.format(kind=word if number == 1 else f"{word} {number}")
+        return self._masks[key]
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest mask, in characters; 0 if nothing was masked."""
+        return max(map(len, self._values), default=0)
+
+    def restore(self, text: str) -> str:
+        """The text with each mask replaced by the datum in its first spelling. Other masks stay."""
+        if not self._values:
+            return text
+        pattern = "|".join(map(re.escape, sorted(self._values, key=len, reverse=True)))
+        return re.sub(pattern, lambda match: self._values[match[0].casefold()], text, flags=re.IGNORECASE)
+
+    def held(self, text: str) -> int:
+        """The number of characters at the end of a text that may be the beginning of a mask."""
+        start = text.rfind("[", max(0, len(text) - self.longest))
+        tail = text[start:].casefold() if start >= 0 else ""
+        return len(tail) if tail and any(mask.startswith(tail) for mask in self._values) else 0
+
+
+def _words(lang: Language) -> dict[str, str]:
+    """The word in the mask of each kind."""
+    own: dict[str, str] = lang.file("personal.toml")["kinds"]
+    return own or cast(dict[str, str], language("en").file("personal.toml")["kinds"])
+
+
+@lru_cache(maxsize=16)
+def _regions(code: str) -> tuple[str, ...]:
+    """The countries of a language, ISO 3166, the main one first."""
+    return cast(tuple[str, ...], language(code).file("personal.toml")["regions"])
+
+
+def _overlaps(one: Personal, taken: list[tuple[int, int]]) -> bool:
+    place = bisect_right(taken, (one.end - 1, one.end))
+    return place > 0 and taken[place - 1][1] > one.start
+
+
+# Mail
+
+
+@lru_cache(maxsize=2)
+def _signs(which: int) -> re.Pattern[str]:
+    """`@` (0) or `.` (1) as a word in brackets, in any language."""
+    key = ("at", "dot")[which]
+    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")[key])
+    return re.compile(rf"[ ]?[\[({{][ ]?(?:{words})[ ]?[\])}}][ ]?", re.IGNORECASE)
+
+
+def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
+    done = 0
+    signs = [match.span() for match in re.finditer("@", text)] + [match.span() for match in _signs(0).finditer(text)]
+    for start, end in sorted(signs):
+        local = _LOCAL.search(text, max(done, start - 64), start)
+        # A word in brackets for the full stop: `example (dot) com`. It is only looked for beside one for `@`.
+        piece = text[end : end + 254]
+        dotted = piece if end - start == 1 else _signs(1).sub(".", piece)
+        domain = _DOMAIN.match(dotted)
+        if local is None or domain is None:
+            continue
+        first = start - len(local[0].lstrip(".'-+%"))
+        if first == start or (text[end : end + 1].isspace() and end - start == 1):
+            continue
+        length = domain.end()
+        if dotted != piece:
+            length = _length_before(piece, domain.end())
+        done = end + length
+        yield Personal("mail", first, done, f"{text[first:start]}@{domain[0]}".casefold())
+
+
+def _length_before(piece: str, length: int) -> int:
+    """The length in `piece` of its first `length` characters with `.` in place of the words for it."""
+    for match in _signs(1).finditer(piece):
+        if match.start() >= length:
+            break
+        length += len(match[0]) - 1
+    return length
+
+
+# Accounts
+
+
+def _ibans(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
+    done = 0
+    for match in _IBAN_START.finditer(text):
+        if match.start() < done:
+            continue
+        ends, letters, position = [match.end()], match[0].replace(" ", "").replace("\u00a0", ""), match.end()
+        while len(letters) < _IBAN_LENGTHS[-1] and (step := _IBAN_STEP.match(text, position)):
+            letters, position = letters + step[1], step.end()
+            ends.append(position)
+        for length in reversed(_IBAN_LENGTHS):
+            if length > len(letters) or (ends[length - 4] < len(text) and _WORD.match(text[ends[length - 4]])):
+                continue
+            if _passes("iban", letters[:length]):
+                done = ends[length - 4]
+                yield Personal("iban", match.start(), done, letters[:length].upper())
+                break
+
+
+# Numbers of a state
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    kind: PersonalKind
+    module: str | None
+    pattern: re.Pattern[str]
+    country: str | None
+    needs: str
+
+
+@lru_cache(maxsize=1)
+def _rules() -> tuple[_Number, ...]:
+    return tuple(
+        _Number(
+            kind=one["kind"],
+            module=one.get("module"),
+            pattern=re.compile(
+                rf"(?<![\w.,/+-])(?:{one['shape'].replace('_', _BETWEEN)})(?![\w/+]|[.,-]\w)", re.IGNORECASE
+            ),
+            country=one.get("country"),
+            needs=one["needs"],
+        )
+        for one in read_packaged("cervella.privacy", "numbers.toml")["number"]
+    )
+
+
+def _numbers(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
+    """The numbers of a state. Of overlapping ones the longest is taken.
+
+    A number whose check disagrees is not taken as one of the same kind that has no check.
+    """
+    found, wrong = list[Personal](), set[tuple[str, int, int]]()
+    for rule in _rules():
+        for match in rule.pattern.finditer(text):
+            if rule.module and not _passes(rule.module, match[0]):
+                wrong.add((rule.kind, *match.span()))
+            elif _is_meant(rule, match, context, home) and (rule.module or (rule.kind, *match.span()) not in wrong):
+                found.append(Personal(rule.kind, *match.span(), _compact(match[0])))
+    done: list[tuple[int, int]] = []
+    for one in sorted(found, key=lambda one: one.start - one.end):
+        if not _overlaps(one, done):
+            insort(done, (one.start, one.end))
+            yield one
+
+
+def _is_meant(rule: _Number, match: re.Match[str], context: Context, home: tuple[str, ...]) -> bool:
+    if rule.needs == "nothing":
+        return True
+    named = context.before(match.start())
+    return named == rule.kind or (rule.needs == "country" and rule.country in home and named in (None, "phone"))
+
+
+def _compact(number: str) -> str:
+    return re.sub(r"[\W_]", "", number).upper()
+
+
+@lru_cache(maxsize=64)
+def _check(module: str) -> Callable[[str], bool]:
+    """The check of a module of python-stdnum, such as `it.codicefiscale`."""
+    import importlib  # python-stdnum is loaded with the first number that it checks
+
+    loaded: Any = importlib.import_module(f"stdnum.{module}")
+    if module == "iban":
+        return lambda number: loaded.is_valid(number, check_country=False)
+    return cast(Callable[[str], bool], loaded.is_valid)
+
+
+def _passes(module: str, number: str) -> bool:
+    number = _compact(number)
+    return (number.isascii() or module == "mx.rfc") and _check(module)(number)
+
+
+# Telephone
+
+
+def _phones(text: str, context: Context, home: tuple[str, ...]) -> Iterable[Personal]:
+    return (Personal("phone", start, end, normal) for start, end, normal in find_phones(text, context, home))
