@@ -23,8 +23,9 @@ PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "soci
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
-_LOCAL = re.compile(r"[\w.%+'-]{1,64}$")
+_LOCAL = re.compile(r"[\w.%+'-]{1,64}\Z")
 _DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}[^\W\d_]{2,24}(?![\w@])")
+_REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
 _IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9]{2})")
 _IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
 _IBAN_LENGTHS = range(15, 35)  # characters
@@ -162,6 +163,8 @@ def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Person
         if first == start or (text[end : end + 1].isspace() and end - start == 1):
             continue
         length = domain.end()
+        if _REMOTE.match(dotted, length):
+            continue
         if dotted != piece:
             length = _length_before(piece, domain.end())
         done = end + length

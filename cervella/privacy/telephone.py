@@ -20,13 +20,15 @@ _RUN = re.compile(rf"(?<![\w@])(?<!\d[.,:/-])(?:\(?\+|\()?\d(?:[{_SPACE}.()/-]{{
 _PART = re.compile(rf"[{_SPACE}]*/[{_SPACE}]*|[{_SPACE}]+-[{_SPACE}]+|[{_SPACE}]{{2,}}")
 _GROUP = re.compile(r"\(?\+?\d+\)?")
 _DATE = re.compile(r"(?:\d{1,2}([./-])\d{1,2}\1\d{2,4}|\d{4}([./-])\d{2}\2\d{2})(?!\d)")
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
-_MONEY_BEFORE = re.compile(r"(?:[€$£¥]|\b(?:eur|euro|usd|gbp|chf|brl)) ?$", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?: ?[-/] ?[1-9]\d{0,2}(?:\.\d{3})+)?")
+_ASIDE = re.compile(r"(?<=.)\((?!0\))")  # brackets hold an area code, which comes first, or a trunk prefix: (0)
+_MONEY_BEFORE = re.compile(r"(?:[€$£¥]|\b(?:eur|euro|usd|gbp|chf|brl)) ?\Z", re.IGNORECASE)
 _MONEY_AFTER = re.compile(r"[ \u00a0]?(?:[€$£¥%°]|(?:eur|euros?|usd|gbp|chf|brl)\b)|,\d", re.IGNORECASE)
 _DECIMAL = re.compile(r"(?:0|[1-9]\d?|[1-9]\d{3,})\.\d+")
 _WITH_TRUNK = frozenset({"DE", "AT", "CH", "GB", "IE", "AU", "NZ"})
 """Countries where a number is always written with its first 0, which `phonenumbers` does not ask for."""
-_TOKEN = re.compile(r"\S{1,200}$")
+_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_TOKEN = re.compile(r"\S{1,200}\Z")
 _FEWEST, _FEWEST_ALONE, _MOST = 6, 9, 15  # digits: beside a name, without one, and the most of E.164
 
 
@@ -41,7 +43,7 @@ def find_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tu
             start += 1
         address = _TOKEN.search(text, max(0, start - 200), start)
         linked = address is not None and ("://" in address[0] or "www." in address[0] or "wa.me/" in address[0])
-        if linked and address is not None and not re.search(r"(?:wa\.me/|phone=|tel:)\+?$", address[0]):
+        if linked and address is not None and not re.search(r"(?:wa\.me/|phone=|tel:)\+?\Z", address[0]):
             continue
         named = "phone" if linked else context.before(start)
         money = _MONEY_BEFORE.search(text, max(0, start - 6), start) or _MONEY_AFTER.match(text, end)
@@ -66,6 +68,25 @@ def _in_run(
     for first, last in parts if len(parts) > 1 else ():
         if number := _number(text[first:last], named, home, linked=linked):
             yield first, last, number
+    if len(parts) == 1:
+        yield from _side_by_side(text, start, end, named, home)
+
+
+def _side_by_side(
+    text: str, start: int, end: int, named: str | None, home: Sequence[str]
+) -> Iterator[tuple[int, int, str]]:
+    """Numbers that only a space separates, as in a list of them: each has at most three groups of digits."""
+    groups = [match.span() for match in _GROUP.finditer(text, start, end)]
+    place = 0
+    while place < len(groups):
+        for several in (3, 2, 1):
+            own = groups[place : place + several]
+            first, last = own[0][0], own[-1][1]
+            if len(own) == several and (number := _number(text[first:last], named, home, linked=False)):
+                yield first, last, number
+                place += several - 1
+                break
+        place += 1
 
 
 def _number(written: str, named: str | None, home: Sequence[str], *, linked: bool) -> str | None:
@@ -81,6 +102,8 @@ def _number(written: str, named: str | None, home: Sequence[str], *, linked: boo
     if named not in (None, "phone") or _DATE.match(bare):
         return None
     if named is None and (len(digits) < _FEWEST_ALONE or _THOUSANDS.fullmatch(written) or _DECIMAL.fullmatch(written)):
+        return None
+    if named is None and (_IP.fullmatch(written) or _ASIDE.search(bare)):
         return None
     for region in home if named or digits != written else home[:1]:
         if named is None and region in _WITH_TRUNK and not digits.startswith("0"):

@@ -107,6 +107,8 @@ ORDINARY = [
     ("en", "order 2125550143, invoice #07700900123, 1,234,567,890 users, 2026-11-30T12:00:31"),
     ("de", "Bestellung 01713920055, Rechnung 2026-0171-3920, 1.234.567.890 Euro"),
     ("it", "timestamp 1767945600, 1767945600000, id 550e8400-e29b-41d4-a716-446655440000"),
+    ("es", "La política 1531-46 (1983), 22.000-14.000 años, K-9 (2009-2010)"),
+    ("it", "SSH_HOST=35.123.45.67; logica\n@router.get('/x'); git@github.com:acme/base.git"),
     ("it", "RTX 4090, 24 GB, 16.384 core, 2.520 MHz, 450 W, prezzo 1.599"),
 ]
 
@@ -114,6 +116,17 @@ ORDINARY = [
 @pytest.mark.parametrize(("code", "text"), ORDINARY, ids=[text[:40] for _, text in ORDINARY])
 def test_an_ordinary_figure_is_no_personal_datum(code: str, text: str) -> None:
     assert [text[one.start : one.end] for one in find_personal(text, code)] == []
+
+
+def test_several_numbers_in_a_row_are_several() -> None:
+    text = "Tel. 055 2768224 / 055 2768225, cell. 340 1234567 347 7654321 - 333 1112223"
+    assert [text[one.start : one.end] for one in find_personal(text, "it")] == [
+        "055 2768224",
+        "055 2768225",
+        "340 1234567",
+        "347 7654321",
+        "333 1112223",
+    ]
 
 
 def test_the_mask_is_in_the_language_of_the_base() -> None:
