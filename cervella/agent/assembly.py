@@ -245,6 +245,7 @@ class Assembly:
         return Shield(
             leaf,
             **shield_options(named if isinstance(named, str) else leaf.name, options),
+            mask_personal=self.config.privacy.personal == "mask",
             guard=self._books.guard,
             on_attempt=self._books.on_attempt,
         )

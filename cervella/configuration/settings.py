@@ -177,6 +177,16 @@ class KnowledgeConfig(_Section):
         return None if value is None else _known_language(value)
 
 
+class PrivacyConfig(_Section):
+    """[privacy]: what a cloud brain is not sent, besides local-only files and secrets."""
+
+    personal: Literal["keep", "mask"] = Field(
+        default="keep",
+        description='What a cloud brain sees of personal data, such as a telephone number or an IBAN: "keep" sends '
+        'them as they are, "mask" sends a mask and puts the datum back into the answer.',
+    )
+
+
 class ConversationsConfig(_Section):
     """[conversations]: the sessions that are kept."""
 
@@ -271,6 +281,7 @@ class Config(BaseModel):
     brain: str | tuple[str, ...] | None = Field(default=None, description="Which brain answers.")
     soul: SoulConfig = SoulConfig()
     knowledge: KnowledgeConfig = KnowledgeConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
     conversations: ConversationsConfig = ConversationsConfig()
     ledger: LedgerConfig = LedgerConfig()
     budget: BudgetConfig = BudgetConfig()
@@ -297,6 +308,7 @@ class Config(BaseModel):
 SECTIONS: dict[str, type[BaseModel]] = {
     "soul": SoulConfig,
     "knowledge": KnowledgeConfig,
+    "privacy": PrivacyConfig,
     "conversations": ConversationsConfig,
     "ledger": LedgerConfig,
     "budget": BudgetConfig,

@@ -42,6 +42,8 @@ class Context:
         self._lines = [match.span() for match in _LINE.finditer(text)]
         self._starts = [start for start, _ in self._lines]
         self._heads = self._headers()
+        self._columns: dict[int, list[str | None]] = {}
+        """The kinds that the cells of a header announce, by the header's line."""
 
     def before(self, position: int) -> str | None:
         """The kind of figure that the nearest name before a position announces, `other` for an ordinary one.
@@ -86,14 +88,11 @@ class Context:
             heads.append(head)
         return heads
 
-    @lru_cache(maxsize=64)  # noqa: B019: a context lives as long as one text is read
     def _header(self, number: int) -> list[str | None]:
-        line = self._text[slice(*self._lines[number])][:_LONGEST_ROW]
-        return [_last(line[first:last][-_REACH:]) for first, last in cells(line)]
-
-
-def contexts(text: str) -> Context:
-    return Context(text)
+        if number not in self._columns:
+            line = self._text[slice(*self._lines[number])][:_LONGEST_ROW]
+            self._columns[number] = [_last(line[first:last][-_REACH:]) for first, last in cells(line)]
+        return self._columns[number]
 
 
 def _last(text: str) -> str | None:

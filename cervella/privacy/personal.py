@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, cast
 
-from cervella.process.files import read_packaged
-from cervella.privacy.context import Context, contexts
+from cervella.privacy.context import Context
 from cervella.privacy.telephone import find_phones
+from cervella.process.files import read_packaged
 from cervella.text.language import Language, known_languages, language
 
 PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "social_security", "phone", "mail"]
@@ -24,7 +24,8 @@ PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "soci
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
 _LOCAL = re.compile(r"[\w.%+'-]{1,64}\Z")
-_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}[^\W\d_]{2,24}(?![\w@])")
+# In the path `clienti/name@example.com.md` the suffix is no part of the address.
+_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}?[^\W\d_]{2,24}(?![\w@-])(?=\.md\b|(?!\.\w))")
 _REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
 _IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9]{2})")
 _IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
@@ -54,7 +55,7 @@ def find_personal(text: str, code: str) -> list[Personal]:
         return []
     places = [at for at, letter in enumerate(text) if not _INVISIBLE.match(letter)] if _INVISIBLE.search(text) else None
     seen = text if places is None else "".join(map(text.__getitem__, places))
-    context, home = contexts(seen), _regions(code)
+    context, home = Context(seen), _regions(code)
     found: list[Personal] = []
     for rule in (_mail, _ibans, _numbers, _phones):
         taken = sorted((one.start, one.end) for one in found)
@@ -80,16 +81,20 @@ class PersonalMasks:
         self._language = language(code)
         self._masks: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
+        self._from_source: set[str] = set()
 
-    def mask(self, text: str) -> str:
-        """The text with its personal data masked."""
+    def mask(self, text: str, *, source: bool = False, counted: bool = True) -> str:
+        """The text with its personal data masked. An answer gets a datum back as the first `source` spells it."""
         out: list[str] = []
         position = 0
         for one in find_personal(text, self._language.code):
             mask = self._mask_for(one)
+            if source and mask not in self._from_source:
+                self._from_source.add(mask)
+                self._values.pop(mask.casefold(), None)
             self._values.setdefault(mask.casefold(), text[one.start : one.end])
             out += (text[position : one.start], mask)
-            position, self.count = one.end, self.count + 1
+            position, self.count = one.end, self.count + counted
         return "".join([*out, text[position:]])
 
     def _mask_for(self, one: Personal) -> str:
@@ -101,13 +106,8 @@ class PersonalMasks:
             self._masks[key] = mark.format(kind=word if number == 1 else f"{word} {number}")
         return self._masks[key]
 
-    @property
-    def longest(self) -> int:
-        """The length of the longest mask, in characters; 0 if nothing was masked."""
-        return max(map(len, self._values), default=0)
-
     def restore(self, text: str) -> str:
-        """The text with each mask replaced by the datum in its first spelling. Other masks stay."""
+        """The text with each mask replaced by its datum. Other masks stay."""
         if not self._values:
             return text
         pattern = "|".join(map(re.escape, sorted(self._values, key=len, reverse=True)))
@@ -115,9 +115,41 @@ class PersonalMasks:
 
     def held(self, text: str) -> int:
         """The number of characters at the end of a text that may be the beginning of a mask."""
-        start = text.rfind("[", max(0, len(text) - self.longest))
+        longest = max(map(len, self._values), default=0)
+        start = text.rfind("[", max(0, len(text) - longest))
         tail = text[start:].casefold() if start >= 0 else ""
-        return len(tail) if tail and any(mask.startswith(tail) for mask in self._values) else 0
+        begun = tail and tail not in self._values and any(mask.startswith(tail) for mask in self._values)
+        return len(tail) if begun else 0
+
+
+class Restored:
+    """Puts the data of a prompt back into an answer that arrives in chunks. A mask may be split between two chunks.
+
+    >>> masks = PersonalMasks("it")
+    >>> masks.mask("tel. 055 2768224")
+    'tel. [REDATTO: telefono]'
+    >>> answer = Restored(masks)
+    >>> [answer.feed(chunk) for chunk in ("Il numero è [REDATTO: te", "lefono]", ". [F")], answer.end()
+    (['Il numero è ', '055 2768224', '. [F'], '')
+    """
+
+    def __init__(self, masks: PersonalMasks | None) -> None:
+        self._masks = masks
+        self._held = ""
+
+    def feed(self, chunk: str) -> str:
+        """Add a chunk. Returns the new text; a possible beginning of a mask is held back."""
+        if self._masks is None:
+            return chunk
+        text = self._held + chunk
+        cut = len(text) - self._masks.held(text)
+        self._held = text[cut:]
+        return self._masks.restore(text[:cut])
+
+    def end(self) -> str:
+        """End the answer. Returns the text that was held back."""
+        held, self._held = self._held, ""
+        return held
 
 
 def _words(lang: Language) -> dict[str, str]:

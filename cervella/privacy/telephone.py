@@ -65,11 +65,11 @@ def _in_run(
         parts.append((position, gap.start()))
         position = gap.end()
     parts.append((position, end))
-    for first, last in parts if len(parts) > 1 else ():
-        if number := _number(text[first:last], named, home, linked=linked):
+    for first, last in parts:
+        if len(parts) > 1 and (number := _number(text[first:last], named, home, linked=linked)):
             yield first, last, number
-    if len(parts) == 1:
-        yield from _side_by_side(text, start, end, named, home)
+        else:
+            yield from _side_by_side(text, first, last, named, home)
 
 
 def _side_by_side(

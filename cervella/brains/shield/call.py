@@ -21,6 +21,7 @@ from cervella.errors import (
     StreamInterruptedError,
 )
 from cervella.privacy.causes import keyless, known_keys, mask_keys
+from cervella.privacy.personal import Restored
 from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.layout import estimate_tokens
 from cervella.protocols import Brain, optional_members
@@ -71,8 +72,10 @@ class Call:
         self._held: list[str] = []
         """White space before the first word, not yet yielded: an answer of white space alone counts as empty."""
         self._text: list[str] = []
-        """The text that was yielded to the caller: the answer without thoughts."""
+        """The text that was yielded to the caller: the answer without thoughts, and with the personal data that the
+        brain saw as masks."""
         self._thoughts = ThoughtFilter(inside=bool(optional_members(brain).opens_thinking))
+        self._restored = Restored(fitted.personal)
         self._thinks_aloud = optional_members(brain).thinks_aloud
         self._usage = Usage()
         self._finished: Finished | None = None
@@ -147,7 +150,7 @@ class Call:
 
     def _shown(self, text: str) -> str:
         self._streamed.append(text)
-        return self._begun(self._thoughts.feed(text) if self._thinks_aloud else text)
+        return self._begun(self._restored.feed(self._thoughts.feed(text) if self._thinks_aloud else text))
 
     def _begun(self, text: str) -> str:
         """The text, after the white space that was held back before it; empty until the first word of the answer."""
@@ -161,7 +164,7 @@ class Call:
     def _rest(self, done: Completion) -> str:
         """The text after the last delta: the text that was held back and, if the model refused, a sentence that says
         so."""
-        rest = self._begun(self._thoughts.end())
+        rest = self._begun(self._restored.feed(self._thoughts.end()) + self._restored.end())
         if rest:
             self._given(rest)
         if ending_of(done.finish_reason) != "refusal":

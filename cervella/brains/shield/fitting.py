@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
+from cervella.privacy.personal import PersonalMasks
 from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.history import turns
 from cervella.prompt.layout import estimate_tokens, render, without
@@ -42,50 +43,59 @@ class Fitted:
     """The maximum for `prompt_tokens`: the window less the tokens reserved for the answer. None if the brain names no
     window."""
     flags: Mapping[str, int] = field(default_factory=dict)
-    """Counts of the removed parts: `passages_withheld`, `turns_withheld` and `secrets_masked` for privacy,
-    `passages_dropped` and `turns_dropped` to fit the window; `no_source_fits` is 1 where no passage is left."""
+    """Counts of the removed parts: `passages_withheld`, `turns_withheld`, `secrets_masked` and `personal_masked` for
+    privacy, `passages_dropped` and `turns_dropped` to fit the window; `no_source_fits` is 1 where no passage is left."""
+    personal: PersonalMasks | None = None
+    """The masks of the prompt's personal data, to put the data back into the answer. None if none are masked."""
 
 
-def admit(prompt: Prompt, location: Location) -> tuple[Prompt, dict[str, int]]:
+def admit(prompt: Prompt, location: Location, personal: PersonalMasks | None = None) -> tuple[Prompt, dict[str, int]]:
     """The prompt without the parts that a brain at this location may not see, and the counts of the removed parts.
 
-    For a cloud brain, local-only passages and tainted turns are removed, and all secrets are masked.
+    For a cloud brain, local-only passages and tainted turns are removed, and all secrets are masked; if `personal` is
+    given, personal data too. The soul (the system prompt), the instructions and images stay as they are.
     """
     if location != "cloud":
         return prompt, {}
     secrets = 0
 
-    def masked(text: str) -> str:
+    def masked(text: str, *, source: bool = False) -> str:
         nonlocal secrets
         text, found = mask_secrets(text, language_in(prompt.hints).code)
         secrets += found
-        return text
+        return text if personal is None else personal.mask(text, source=source)
 
     def cleaned(passage: Passage) -> Passage:
-        shown: dict[str, Any] = {name: masked(getattr(passage, name)) for name in _SHOWN_OF_A_PASSAGE}
+        shown: dict[str, Any] = {name: masked(getattr(passage, name), source=True) for name in _SHOWN_OF_A_PASSAGE}
         text = mask_secrets(passage.text, language_in(prompt.hints).code)[0]  # counted where it is shown
+        text = text if personal is None else personal.mask(text, counted=False)
         return replace(passage, text=text, **shown, **_NOT_SHOWN)
 
     withheld = [mark for mark, passage in prompt.sources.items() if passage.local_only]
     shown = without(prompt, withheld)
     all_turns = turns(prompt.history)
     kept = [turn for turn in all_turns if not any(message.tainted for message in turn)]
-    admitted = replace(
-        shown,
-        question=masked(shown.question),
-        history=tuple(replace(message, content=masked(message.content)) for turn in kept for message in turn),
-        passages=tuple(cleaned(passage) for passage in shown.passages),
-    )
+    # In the order of the messages, so that personal data of the history keep their masks in the next question.
+    history = tuple(replace(message, content=masked(message.content)) for turn in kept for message in turn)
+    passages = tuple(cleaned(passage) for passage in shown.passages)
+    admitted = replace(shown, question=masked(shown.question), history=history, passages=passages)
     flags = {
         "passages_withheld": len(withheld),
         "turns_withheld": len(all_turns) - len(kept),
         "secrets_masked": secrets,
+        "personal_masked": 0 if personal is None else personal.count,
     }
     return admitted, {key: count for key, count in flags.items() if count}
 
 
 async def fit(
-    prompt: Prompt, brain: Brain, location: Location, *, exact: bool = True, remind_every: int | None = None
+    prompt: Prompt,
+    brain: Brain,
+    location: Location,
+    *,
+    exact: bool = True,
+    remind_every: int | None = None,
+    mask_personal: bool = False,
 ) -> Fitted:
     """Remove from the prompt the parts that the brain may not see, then cut it to the brain's window.
 
@@ -94,7 +104,7 @@ async def fit(
 
     If `exact` is false, the tokens of a prompt that certainly fits are estimated, because counting may be a request to
     the engine. Every `remind_every` turns the soul is repeated in the last user turn, if it fits; with None it never
-    is.
+    is. `mask_personal` masks personal data too, for a cloud brain.
     """
     if prompt.images and "images" not in optional_members(brain).capabilities:
         cure = "Ask without images, or ask a brain that accepts images."
@@ -104,7 +114,8 @@ async def fit(
     if prompt.confidential and location == "cloud":
         cure = "Ask a brain that is local or private."
         raise _refused(brain, "may not see this prompt, because it contains local-only text", cure, code="withheld")
-    prompt, flags = admit(prompt, location)
+    personal = PersonalMasks(language_in(prompt.hints).code) if mask_personal and location == "cloud" else None
+    prompt, flags = admit(prompt, location, personal)
     window = optional_members(brain).context_tokens
     limit = None if window is None else window - _room(prompt, brain, window)
     reminded = _reminded(prompt, remind_every)
@@ -112,10 +123,10 @@ async def fit(
         tokens = await _tokens(reminded, brain, limit, exact=exact)
         if limit is None or tokens <= limit:
             flags = {**flags, "soul_reminded": 1}
-            return Fitted(prompt=reminded, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
+            return Fitted(prompt=reminded, prompt_tokens=tokens, limit_tokens=limit, flags=flags, personal=personal)
     tokens = await _tokens(prompt, brain, limit, exact=exact)
     if window is None or limit is None or tokens <= limit:
-        return Fitted(prompt=prompt, prompt_tokens=tokens, limit_tokens=limit, flags=flags)
+        return Fitted(prompt=prompt, prompt_tokens=tokens, limit_tokens=limit, flags=flags, personal=personal)
     # A binary search, because counting may be a request to the engine.
     low, high = 1, len(prompt.passages) + len(turns(prompt.history))
     fitted: Fitted | None = None
@@ -124,7 +135,8 @@ async def fit(
         shorter, gone = _less(prompt, middle)
         count = await count_tokens(shorter, brain)
         if count <= limit:
-            fitted = Fitted(prompt=shorter, prompt_tokens=count, limit_tokens=limit, flags={**flags, **gone})
+            counts = {**flags, **gone}
+            fitted = Fitted(prompt=shorter, prompt_tokens=count, limit_tokens=limit, flags=counts, personal=personal)
             high = middle - 1
         else:
             low, tokens = middle + 1, count

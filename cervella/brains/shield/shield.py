@@ -43,6 +43,8 @@ class Shield:
     Retry-After is longer than the time left or than `first_token_timeout`. Every `remind_every` turns the soul (the
     system prompt) is repeated in the last user turn, if it fits the window; with None it never is.
 
+    `mask_personal` masks personal data in the prompt of a cloud brain, and puts them back into its answer.
+
     `location` is set by the owner and overrules the brain's own, but a brain with `remote` set is always cloud. `guard`
     may forbid a call. `on_attempt` is called with the record of each call (`Attempt`) at its end. The records are also
     in the Completion, or in the error of a failed answer.
@@ -57,6 +59,7 @@ class Shield:
         idle_timeout: float = 60.0,
         retries: int = 2,
         remind_every: int | None = None,
+        mask_personal: bool = False,
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
@@ -66,6 +69,7 @@ class Shield:
         self._idle_timeout = idle_timeout
         self._retries = retries
         self._remind_every = remind_every
+        self._mask_personal = mask_personal
         self._guard = guard
         self._on_attempt = on_attempt
 
@@ -101,7 +105,14 @@ class Shield:
             raise
 
     async def _fit(self, prompt: Prompt, *, exact: bool) -> Fitted:
-        return await fit(prompt, self.brain, self.location, exact=exact, remind_every=self._remind_every)
+        return await fit(
+            prompt,
+            self.brain,
+            self.location,
+            exact=exact,
+            remind_every=self._remind_every,
+            mask_personal=self._mask_personal,
+        )
 
     async def _prepare(self) -> None:
         prepare = optional_members(self.brain).prepare
