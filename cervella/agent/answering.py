@@ -29,6 +29,7 @@ from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError, check_flags
+from cervella.privacy.stored import quoted
 from cervella.prompt.history import asked_before, history_of, query_after
 from cervella.prompt.layout import find_marks, instructions_for, render, strip_marks
 from cervella.text.language import is_blank, known_languages, language
@@ -393,7 +394,7 @@ def _check_text(text: Any, name: str) -> None:
     """Raises ConfigError if `text` is not a string or is empty."""
     if not isinstance(text, str) or is_blank(text):
         raise ConfigError(
-            f"The {name} is {text!r:.40}.", remedy="Give a text that is not empty.", code="empty_question"
+            f"The {name} is {quoted(text, 40)}.", remedy="Give a text that is not empty.", code="empty_question"
         )
 
 
@@ -428,4 +429,4 @@ def _checked_images(images: Any) -> tuple[Image, ...]:
 
 
 def _wrong(name: str, value: object, cure: str) -> ConfigError:
-    return ConfigError(f"{name} is {value!r:.40}.", remedy=cure, code="bad_value")
+    return ConfigError(f"{name} is {quoted(value, 40)}.", remedy=cure, code="bad_value")

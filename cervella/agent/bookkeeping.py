@@ -23,7 +23,7 @@ from cervella.brains.shield.fitting import location_of
 from cervella.brains.shield.shield import Guard
 from cervella.configuration.config import Config
 from cervella.errors import BudgetError, CervellaError, ConfigError, LedgerError
-from cervella.privacy.redaction import mask_secrets
+from cervella.privacy.stored import masked
 from cervella.process.forks import ForkLock
 from cervella.prompt.layout import estimate_tokens, render
 from cervella.protocols import Brain, optional_members
@@ -80,6 +80,7 @@ class Bookkeeping:
         self._guard = guard
         self._also = on_attempt
         self._keep_text = own.keep_text
+        self._language = config.knowledge_language
         self._prices = Prices(config.brains)
         self._limits: tuple[Limit, ...] = limits_of(budget.usd_per_day, budget.usd_per_month, config.brains)
         self._refuse_unknown = budget.unknown == "refuse"
@@ -110,7 +111,7 @@ class Bookkeeping:
     @contextmanager
     def reply(self, id: str, *, session: str | None, soul: str, question: str) -> Iterator[None]:
         """Context manager around the making of a reply. At its end, unused reservations of the budget are released."""
-        words = mask_secrets(question)[0] if self._keep_text else None
+        words = masked(question, self._language) if self._keep_text else None
         with self._lock:
             made = self._replies[id] = _Open(session=session, soul=soul, question=words)
         try:
@@ -131,14 +132,14 @@ class Bookkeeping:
         """Store the answer if the ledger keeps texts. Wait, at most a second, until the reply's calls are written."""
         writing = self._replies[reply].writing
         if writing and self._keep_text:
-            words = mask_secrets(answer)[0]
+            words = masked(answer, self._language)
             writing.append(self._submit(lambda: self._quietly(lambda: self._ledger.keep_answer(reply, words))))
         if not all(one.done() for one in writing):
             await anyio.to_thread.run_sync(wait, list(writing), _MAX_WAIT_SECONDS)
 
     def feedback(self, reply: str, *, good: bool, note: str | None) -> None:
         """Store a judgement of a reply. Raises LedgerError."""
-        words = None if note is None else mask_secrets(note)[0]
+        words = None if note is None else masked(note, self._language)
         self._submit(lambda: self._ledger.add_feedback(reply, good=good, note=words)).result()
 
     # Callbacks of the shield

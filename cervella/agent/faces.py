@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any, Required, TypeAlias, TypedDict, cast
 
 from cervella.errors import CervellaError, ConfigError, check_names
+from cervella.privacy.stored import quoted
 from cervella.protocols import Brain
 from cervella.types import Answered, Event, Filters, Image, Progress, Reply
 
@@ -194,7 +195,7 @@ def _question_and_options(item: str | BatchQuestion) -> tuple[str, AskOptions]:
         return item, {}
     if not isinstance(item, Mapping) or "question" not in item:
         raise ConfigError(
-            f"A question of the batch is {item!r:.60}.", remedy="Give a text, or a mapping with the key `question`."
+            f"A question of the batch is {quoted(item)}.", remedy="Give a text, or a mapping with the key `question`."
         )
     own = {key: value for key, value in item.items() if key not in ("question", "id")}
     check_names("batch option", own, BATCH_OPTIONS, code="unknown_key")

@@ -18,6 +18,7 @@ from cervella.errors import (
     UnknownBrainError,
     did_you_mean,
 )
+from cervella.privacy.stored import quoted
 from cervella.process.files import read_packaged
 from cervella.protocols import Brain
 
@@ -216,7 +217,9 @@ def shield_options(spec: str, options: Mapping[str, Mapping[str, Any]] | None = 
     for key, value in found.items():
         valid, expected = _SHIELD_VALUES.get(key, _SECONDS)
         if isinstance(value, bool) or not valid(value):
-            raise ConfigError(f"[brains.{name}] {key} is {value!r}.", remedy=f"Set it to {expected}.", code="bad_value")
+            raise ConfigError(
+                f"[brains.{name}] {key} is {quoted(value)}.", remedy=f"Set it to {expected}.", code="bad_value"
+            )
     return found
 
 

@@ -34,6 +34,7 @@ from cervella.cli.output import (
 )
 from cervella.cli.stdin import given_or_stdin
 from cervella.errors import CervellaError, ConfigError, refused
+from cervella.privacy.stored import masked
 from cervella.process.files import append_line, make_private_folder, open_private, remove_incomplete_line
 from cervella.types import Answered, Event, Interrupted, Preview, Reply, Retrieval, Retrieved, Reviewed, TextDelta
 
@@ -204,7 +205,7 @@ class QuestionLine:
     @property
     def key(self) -> str:
         """The id as text, which identifies the row in the file of answers."""
-        return json.dumps(self.id, sort_keys=True)
+        return json.dumps(masked(self.id), sort_keys=True)
 
 
 def run_batch(agent: Agent, questions: Path, out: Path, *, concurrency: int, as_json: bool, **options: Any) -> None:
@@ -312,7 +313,7 @@ def answered_rows(path: Path) -> Counter[str]:
     done: Counter[str] = Counter()
     for number, line in enumerate(whole, 1):
         try:
-            done[json.dumps(json.loads(line)["id"], sort_keys=True)] += 1
+            done[json.dumps(masked(json.loads(line)["id"]), sort_keys=True)] += 1
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"The line {number} of {str(path)!r} is not a row of a batch.",

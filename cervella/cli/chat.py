@@ -20,6 +20,7 @@ from cervella.cli.options import ConfigPath, brain_option
 from cervella.cli.output import counted, note, place_of, print_line, print_passages, print_verdict, warn_of_index
 from cervella.cli.terminal import styled
 from cervella.errors import CervellaError, did_you_mean
+from cervella.privacy.stored import masked
 from cervella.process.files import FILE_MODE, make_private_folder, open_private
 from cervella.protocols import optional_members
 from cervella.types import Passage, Reply, Retrieval
@@ -187,6 +188,8 @@ def _prompt() -> str:
 def _history() -> Iterator[None]:
     """Let the user recall earlier questions with the arrow keys inside the block, also those of earlier chats.
 
+    Secrets are masked before the questions are written to the file.
+
     Without Python's module readline, as on Windows, the questions are not kept for the next chat.
     """
     try:
@@ -202,6 +205,10 @@ def _history() -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
+            for place in range(readline.get_current_history_length()):  # a question may hold a secret
+                line = readline.get_history_item(place + 1)
+                if (clean := masked(line)) != line:
+                    readline.replace_history_item(place, clean)
             make_private_folder(file.parent)
             open_private(file, "a").close()  # only the owner may read the questions
             readline.write_history_file(file)

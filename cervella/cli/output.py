@@ -33,8 +33,8 @@ def print_text(text: str) -> None:
 
 
 def print_line(text: str = "") -> None:
-    """Print a line of the result on stdout."""
-    print_text(f"{text}\n")
+    """Print a line of the result on stdout. Secrets are masked."""
+    print_text(f"{_masked(text)}\n")
 
 
 class Flow:
@@ -58,14 +58,17 @@ def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: in
     On a terminal `start` is shown in `style`, and a line that is too long breaks between words; the lines after the
     break begin with `indent` spaces.
     """
-    line = wrapped(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", start + text), width_of(sys.stdout), indent=indent)
+    line = wrapped(
+        _CONTROL.sub("\N{REPLACEMENT CHARACTER}", start + _masked(text)), width_of(sys.stdout), indent=indent
+    )
     sys.stdout.write(f"{styled(start, style, sys.stdout) if start else ''}{line[len(start) :]}\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """Print a line on stderr, for a note, a warning or an error that is not part of the result."""
+    """Print a line on stderr, for a note, a warning or an error that is not part of the result. Secrets are masked."""
     sys.stdout.flush()
+    text = _masked(text)
     start = next((word for word in _NOTE_STYLES if text.startswith(word)), "")
     line = wrapped(text, width_of(sys.stderr))
     sys.stderr.write(f"{styled(start, _NOTE_STYLES[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
@@ -137,8 +140,14 @@ def print_json(data: Mapping[str, Any]) -> None:
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
-    """A document as JSON, with a line break at its end."""
-    return json.dumps(data, ensure_ascii=False, indent=indent, default=_as_json) + "\n"
+    """A document as JSON, with a line break at its end. Secrets in its texts are masked."""
+    return json.dumps(_masked(data), ensure_ascii=False, indent=indent, default=_as_json) + "\n"
+
+
+def _masked(data: Any) -> Any:
+    from cervella.privacy.stored import masked  # imported late: `cervella --help` prints no secret
+
+    return masked(data)
 
 
 def _as_json(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Keeps the answers of an evaluation, so that every score can be computed again.
 
 A run is a folder: `run.json` has its settings, `outputs.jsonl` one line for each answer, written as soon as it comes.
-Apart from `measured`, a line is the same whenever a deterministic brain is asked again.
+Secrets in the answers are masked. Apart from `measured`, a line is the same whenever a deterministic brain is asked again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 from cervella.errors import EvaluationError, refused
+from cervella.privacy.stored import masked
 from cervella.process.files import (
     append_line,
     locked,
@@ -203,7 +204,7 @@ class Run:
     def _write(self, **times: Any) -> None:
         self.facts.update(times)
         with unwritable(self.folder):
-            replace_file(self.folder / _FACTS, json.dumps(self.facts, ensure_ascii=False, indent=1) + "\n")
+            replace_file(self.folder / _FACTS, json.dumps(masked(self.facts), ensure_ascii=False, indent=1) + "\n")
 
     def outputs(self) -> dict[Key, Output]:
         """The answers by key. A later line replaces an earlier one; an incomplete last line is left out."""
@@ -221,8 +222,11 @@ class Run:
         return found
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Callable[[Output], None]]:
+    def writing(self, *, unmasked: Collection[str] = ()) -> Iterator[Callable[[Output], None]]:
         """Lock the run; gives a function that appends an answer, which is on the disk when the function returns.
+
+        Secrets are masked, except in the answers to the probes with the ids `unmasked`: probes that plant a canary (a
+        secret phrase of their own), which their checks must find in the kept answer.
 
         Raises EvaluationError if another process is writing to the run.
         """
@@ -238,7 +242,12 @@ class Run:
             with unwritable(self.folder):
                 held.enter_context(locked(self.folder / _LOCK, busy=busy))
             append = held.enter_context(appending(self.folder / _OUTPUTS))
-            yield lambda output: append(output.as_dict())
+
+            def keep(output: Output) -> None:
+                data = output.as_dict()
+                append(data if output.probe in unmasked else masked(data))
+
+            yield keep
 
 
 def complete_lines(path: Path) -> list[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cervella.errors import ConfigError
+from cervella.privacy.stored import quoted
 from cervella.text.language import Language, is_blank, says_refusal
 from cervella.types import Message, Reply
 
@@ -38,7 +39,7 @@ def _messages(turns: Iterable[Any]) -> Iterator[Message]:
             yield Message(role="assistant", content=turn[1])
         else:
             raise ConfigError(
-                f"history holds {type(turn).__name__} {turn!r:.60}.",
+                f"history holds {type(turn).__name__} {quoted(turn)}.",
                 remedy='Give Messages, Replies, (question, answer) pairs or {"role": …, "content": …} dicts.',
             )
 
@@ -50,7 +51,7 @@ def _content(turn: Mapping[str, Any]) -> str:
         return ""
     if not isinstance(content, str):
         raise ConfigError(
-            f"history holds a message whose content is {type(content).__name__} {content!r:.60}.",
+            f"history holds a message whose content is {type(content).__name__} {quoted(content)}.",
             remedy="Give its text, as a string.",
         )
     return content
@@ -103,7 +104,7 @@ def _shortened(query: str) -> str:
 def _check_role(role: Any) -> None:
     if role not in ("user", "assistant"):
         raise ConfigError(
-            f"history holds a message of role {role!r}.",
+            f"history holds a message of role {quoted(role)}.",
             remedy="History is questions (user) and answers (assistant); the system prompt is the soul's alone.",
         )
 

@@ -1,7 +1,7 @@
 """Keeps conversations in one SQLite file, and erases them from it on request.
 
 A turn is kept with its question, its answer and whether it is tainted (contains local-only text); its passages are not
-kept.
+kept. Secrets in the texts are masked before they are written.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import ConfigError, ConversationError
+from cervella.privacy.stored import masked, quoted
 from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
 from cervella.records.sqlite_file import SqliteFile, storable, transaction
+from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import Filters, Message, Reply
 
 _SCHEMA_VERSION = 1
@@ -87,10 +89,13 @@ class Conversation:
 class Conversations:
     """Keeps the conversations in one file. Thread-safe, and safe for several processes (SQLite in WAL mode)."""
 
-    def __init__(self, path: str | Path, *, on_delete: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, on_delete: Callable[[str], None] | None = None, language: str = DEFAULT_LANGUAGE
+    ) -> None:
         """The file is opened by the first method call. Methods raise ConversationError.
 
-        `on_delete` is called with the id of a session before the session is deleted.
+        `on_delete` is called with the id of a session before the session is deleted. `language` is the language of the
+        masks that replace secrets.
         """
         self._path = Path(path)
         self._file = SqliteFile(
@@ -103,6 +108,7 @@ class Conversations:
             busy_seconds=_BUSY_SECONDS,
         )
         self._on_delete = on_delete
+        self._language = language
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
         """Start the session, or continue it if it exists. Returns the filters that its searches must use.
@@ -112,7 +118,7 @@ class Conversations:
         """
         if not isinstance(session, str) or not session.strip():
             raise ConversationError(
-                f"A session's id is {session!r}.", remedy="Use a text that is not empty, such as 'guest-42'."
+                f"A session's id is {quoted(session)}.", remedy="Use a text that is not empty, such as 'guest-42'."
             )
         with self._connected(write=True) as database:
             row = database.execute("SELECT filters FROM session WHERE id = ?", (storable(session),)).fetchone()
@@ -126,7 +132,7 @@ class Conversations:
         return filters if kept is None or kept == filters else kept.narrowed(filters)
 
     def append(self, session: str, reply: Reply) -> None:
-        """Keep a reply as the next turn of a session."""
+        """Keep a reply as the next turn of a session, with the secrets in its texts masked."""
         with self._connected(write=True) as database:
             now = _now()
             changed = database.execute("UPDATE session SET updated = ? WHERE id = ?", (now, storable(session))).rowcount
@@ -134,9 +140,9 @@ class Conversations:
                 raise _missing(session)
             turn = Turn(
                 asked=now,
-                question=reply.question,
-                answer=reply.text,
-                query=reply.retrieval_query or reply.question,
+                question=masked(reply.question, self._language),
+                answer=masked(reply.text, self._language),
+                query=masked(reply.retrieval_query or reply.question, self._language),
                 tainted=reply.tainted,
                 finish_reason=reply.finish_reason,
                 brain=reply.brain,
@@ -177,7 +183,10 @@ class Conversations:
         ]
 
     def export(self, session: str) -> dict[str, Any]:
-        """A session with all its turns, as data for JSON. Raises ConversationError if there is no such session."""
+        """A session with all its turns, as data for JSON. Raises ConversationError if there is no such session.
+
+        Secrets are masked also in turns that an earlier version kept unmasked.
+        """
         found = next((one for one in self.list() if one.id == storable(session)), None)
         if found is None:
             raise _missing(session)
@@ -186,7 +195,7 @@ class Conversations:
             "created": found.created,
             "updated": found.updated,
             "filters": None if found.filters is None else _plain(found.filters),
-            "turns": [asdict(turn) for turn in self.turns(session)],
+            "turns": masked([asdict(turn) for turn in self.turns(session)], self._language),
         }
 
     def delete(self, session: str) -> None:
@@ -225,7 +234,7 @@ def _now() -> str:
 
 def _missing(session: str) -> ConversationError:
     return ConversationError(
-        f"There is no session {session!r}.", remedy="List them with `cervella sessions`.", code="session_missing"
+        f"There is no session {quoted(session)}.", remedy="List them with `cervella sessions`.", code="session_missing"
     )
 
 

@@ -10,6 +10,7 @@ from cervella.brains.routing.cooldown import Cooldown
 from cervella.brains.routing.fallback import Fallback, Shielded
 from cervella.brains.routing.router import TIERS, Router, rules_of
 from cervella.errors import ConfigError
+from cervella.privacy.stored import quoted
 from cervella.types import Prompt
 
 COMPOSED = ("fallback", "router")
@@ -72,7 +73,7 @@ def _names(name: str, key: str, value: Any) -> tuple[str, ...]:
     named: Sequence[Any] = (value,) if isinstance(value, str) else value
     if not isinstance(named, (list, tuple)) or not all(isinstance(item, str) and item for item in named):
         raise ConfigError(
-            f"[brains.{name}] {key} is {value!r}.",
+            f"[brains.{name}] {key} is {quoted(value)}.",
             remedy="Give the name of a brain, or a list of names.",
             code="bad_value",
         )

@@ -24,6 +24,7 @@ from cervella.evaluation.soul_test.soul_test import rescore, run_soul_test
 from cervella.evaluation.statistics.intervals import scipy_stats
 from cervella.evaluation.suites.question_file import load_questions
 from cervella.evaluation.suites.suite import Probe, Suite
+from cervella.privacy.stored import masked
 from cervella.process.files import replace_file
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Embedder
@@ -180,7 +181,7 @@ def _human_grades(path: Path, suite: Suite | None, brains: Sequence[str]) -> byt
     if suite is None or not suite.tasks:
         raise EvaluationError("Grades are for the tasks of a rubric, and there are none.", remedy="Leave --marks out.")
     load_grades(path, brains=brains, tasks=suite.tasks)
-    return path.read_bytes()
+    return masked(path.read_bytes().decode("utf-8", "replace")).encode()
 
 
 def questions_plan(plan: Plan) -> Plan:

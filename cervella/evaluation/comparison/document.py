@@ -13,11 +13,12 @@ from cervella.evaluation.records import Output
 from cervella.evaluation.soul_test.metrics import of_long_conversations
 from cervella.evaluation.soul_test.scoring import ProbeScore
 from cervella.evaluation.suites.suite import Probe, Suite
+from cervella.privacy.stored import masked
 from cervella.types import Passage
 
 
 def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, Any]:
-    """The JSON document of a comparison. Costs are strings.
+    """The JSON document of a comparison. Costs are strings. Secrets are masked.
 
     `suite` gives the words of the probes and the tasks; without it both are left out. Apart from `measured`, the
     document has the same bytes whenever deterministic brains are compared again.
@@ -26,7 +27,7 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
     soul = None if c.soul is None else c.soul.as_dict()
     if soul is not None:
         del soul["measured"]
-    return {
+    data: dict[str, Any] = {
         "format": 1,
         "sentence": sentence([c.decisions[name] for name in c.brains]),
         "brains": list(c.brains),
@@ -69,6 +70,8 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
             },
         },
     }
+    clean: dict[str, Any] = masked(data)
+    return clean
 
 
 def _drift(c: Comparison) -> dict[str, list[dict[str, float]]]:

@@ -11,8 +11,9 @@ from typing import Any
 from cervella.agent.agent import Agent
 from cervella.errors import EvaluationError
 from cervella.evaluation.records import unwritable
-from cervella.evaluation.suites.question_file import QuestionFile, load_questions
+from cervella.evaluation.suites.question_file import QuestionFile, load_questions, masked_lines
 from cervella.evaluation.suites.suite import Probe
+from cervella.privacy.stored import masked
 from cervella.process.files import replace_file
 from cervella.types import Passage, Progress, Retrieval
 
@@ -60,12 +61,12 @@ def freeze(
         )
         if progress is not None:
             progress("retrieval", number, len(file.questions))
-    asked = path.read_bytes()
+    asked = masked_lines(path.read_bytes())
     rows = {id: asdict(found) for id, found in kept.items()}
     data = {"source": file.source, "withheld": withheld, "retrievals": rows}
     with unwritable(folder):
         replace_file(folder / _QUESTIONS, asked)
-        replace_file(folder / _RETRIEVALS, json.dumps(data, ensure_ascii=False, indent=1) + "\n")
+        replace_file(folder / _RETRIEVALS, json.dumps(masked(data), ensure_ascii=False, indent=1) + "\n")
     return Frozen(file=file, retrievals=kept, withheld=withheld)
 
 

@@ -30,6 +30,7 @@ from cervella.evaluation.records import Key, Output, appending, canonical_sha256
 from cervella.evaluation.soul_test.interview import Ask
 from cervella.evaluation.statistics.intervals import Estimate, mean_interval
 from cervella.evaluation.suites.suite import Probe, RubricTask, Suite, Tier
+from cervella.privacy.stored import masked
 from cervella.text.markdown import fence_for
 from cervella.types import Prompt
 
@@ -122,7 +123,7 @@ def judge_answers(
                 about: dict[str, Any] = {"brain": brain, "task": task.id, "judge": judge, "model": model}
                 if ("marks", brain, task.id, _digest(own)) not in known:
                     grades = judge_grades(ask, task, own.text)
-                    append({"what": "marks", **about, "text_sha256": _digest(own), "marks": grades})
+                    append(masked({"what": "marks", **about, "text_sha256": _digest(own), "marks": grades}))
                 if base is None or brain == reference or same_family(model, base.model):
                     continue
                 if ("pair", brain, task.id, _digest(own, base)) not in known:

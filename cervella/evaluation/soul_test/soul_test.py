@@ -78,7 +78,7 @@ def run_soul_test(
         run = Run.create(root, settings, suite={"source": suite.source, "sha256": suite.sha256}, system=systems["soul"])
     done = run.outputs()
     total = planned_calls(asked, plan)
-    with run.writing() as append:
+    with run.writing(unmasked={probe.id for probe in asked if probe.canary}) as append:
         stopped = interview_all(
             agent,
             named,

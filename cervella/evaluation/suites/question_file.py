@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import EvaluationError, refused
+from cervella.privacy.stored import masked
 
-__all__ = ["KnownQuestion", "QuestionFile", "load_questions"]
+__all__ = ["KnownQuestion", "QuestionFile", "load_questions", "masked_lines"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class QuestionFile:
     source: str
     """The file's name."""
     sha256: str
-    """A digest of the file's bytes."""
+    """A digest of the file's bytes, its secrets masked."""
     questions: tuple[KnownQuestion, ...]
 
 
@@ -60,10 +61,12 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
     `"kind": "unanswerable"`. `current` is another name of `files`, and `superseded` names the files that they replace;
     `lang` is the question's language, `draft` is true if nobody has corrected it yet. Other keys are ignored.
 
+    Secrets are masked, as in the index: questions, answers and evidence are shown to brains and kept with a run.
+
     With `for_retrieval` each line needs `files`, `evidence` or both, and no answer.
     """
     with refused(EvaluationError, f"The question file {str(path)!r} can't be read", remedy="Correct its path."):
-        data = path.read_bytes()
+        data = masked_lines(path.read_bytes())
     questions: list[KnownQuestion] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
@@ -79,6 +82,21 @@ def load_questions(path: Path, *, for_retrieval: bool = False) -> QuestionFile:
             f"The question file {str(path)!r} holds no question.", remedy="Write one question a line."
         )
     return QuestionFile(source=path.name, sha256=hashlib.sha256(data).hexdigest(), questions=tuple(questions))
+
+
+def masked_lines(data: bytes) -> bytes:
+    """The lines of a question file with the secrets in their texts masked. Other lines keep their bytes."""
+    return b"".join(map(_masked_line, data.splitlines(keepends=True)))
+
+
+def _masked_line(line: bytes) -> bytes:
+    try:
+        row = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return line  # `load_questions` reports it
+    clean = masked(row)
+    end = line[len(line.rstrip(b"\r\n")) :]
+    return line if clean == row else json.dumps(clean, ensure_ascii=False).encode("utf-8", "replace") + end
 
 
 def _question(line: bytes, number: int, path: Path, for_retrieval: bool) -> KnownQuestion:
