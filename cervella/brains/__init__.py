@@ -18,6 +18,7 @@ from cervella.errors import (
     UnknownBrainError,
     did_you_mean,
 )
+from cervella.privacy.redaction import mask_secrets
 from cervella.privacy.stored import quoted
 from cervella.process.files import read_packaged
 from cervella.protocols import Brain
@@ -97,14 +98,14 @@ def load_brain(
 def _unknown(spec: str, kind: str, options: Mapping[str, Mapping[str, Any]]) -> UnknownBrainError:
     name, _, model = spec.partition(":")
     if kind == name.strip():
-        known, message = brain_names(options), f"No brain is called {kind!r}."
+        known, message = brain_names(options), f"No brain is called {quoted(kind)}."
         advice = _advice_for(spec) or _advice_for(kind)
     else:
-        known, message = brain_names(), f"The brain {name!r} is of the kind {kind!r}, which does not exist."
+        known, message = brain_names(), f"The brain {quoted(name)} is of the kind {quoted(kind)}, which does not exist."
         advice = _advice_for(kind, table=name)
     advice = f"{advice} " if advice else did_you_mean(kind, known)
     if model and not advice:
-        advice = f'Write the name of the brain before a model of Ollama: "ollama:{spec}". '
+        advice = f'Write the name of the brain before a model of Ollama: "ollama:{mask_secrets(spec)[0]}". '
     return UnknownBrainError(message, name=kind, known=known, remedy=f"{advice}Known brains: {', '.join(known)}.")
 
 

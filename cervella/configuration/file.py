@@ -125,7 +125,7 @@ def unknown_key(keys: tuple[str, ...], file: Path | None, text: str) -> ConfigEr
     model, depth = _model_of(keys)
     key, section = keys[depth], ".".join(keys[:depth])
     known = [name for name in model.model_fields if name != "file"]
-    place = f"[{section}] {key}" if section else key
+    place = mask_secrets(f"[{section}] {key}" if section else key)[0]
     where = _where(file, text, key)
     near = _elsewhere(key, section) or did_you_mean(key, known)
     return ConfigError(

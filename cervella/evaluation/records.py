@@ -1,7 +1,8 @@
 """Keeps the answers of an evaluation, so that every score can be computed again.
 
 A run is a folder: `run.json` has its settings, `outputs.jsonl` one line for each answer, written as soon as it comes.
-Secrets in the answers are masked. Apart from `measured`, a line is the same whenever a deterministic brain is asked again.
+Secrets in the answers are masked. Apart from `measured`, a line is the same whenever a deterministic brain is asked
+again.
 """
 
 from __future__ import annotations

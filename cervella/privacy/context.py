@@ -27,10 +27,8 @@ _BREAK = re.compile(r"[.;!?](?=\s+[A-ZÀ-Ý])")  # the end of a sentence: the na
 @lru_cache(maxsize=1)
 def _names() -> re.Pattern[str]:
     """The names of all kinds of figures in all languages, in one pattern with a group for each kind."""
-    groups = (
-        f"(?P<{kind}>{'|'.join(one for code in known_languages() for one in language(code).file('personal.toml')[key])})"
-        for kind, key in _KEYS.items()
-    )
+    files = [language(code).file("personal.toml") for code in known_languages()]
+    groups = (f"(?P<{kind}>{'|'.join(one for file in files for one in file[key])})" for kind, key in _KEYS.items())
     return re.compile(rf"(?<!\w)(?:{'|'.join(groups)})(?!\w)", re.IGNORECASE)
 
 

@@ -44,7 +44,10 @@ class Fitted:
     window."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Counts of the removed parts: `passages_withheld`, `turns_withheld`, `secrets_masked` and `personal_masked` for
-    privacy, `passages_dropped` and `turns_dropped` to fit the window; `no_source_fits` is 1 where no passage is left."""
+    privacy, `passages_dropped` and `turns_dropped` to fit the window.
+
+    `no_source_fits` is 1 where no passage is left.
+    """
     personal: PersonalMasks | None = None
     """The masks of the prompt's personal data, to put the data back into the answer. None if none are masked."""
 

@@ -181,7 +181,8 @@ def _human_grades(path: Path, suite: Suite | None, brains: Sequence[str]) -> byt
     if suite is None or not suite.tasks:
         raise EvaluationError("Grades are for the tasks of a rubric, and there are none.", remedy="Leave --marks out.")
     load_grades(path, brains=brains, tasks=suite.tasks)
-    return masked(path.read_bytes().decode("utf-8", "replace")).encode()
+    text: str = masked(path.read_bytes().decode("utf-8", "replace"))
+    return text.encode()
 
 
 def questions_plan(plan: Plan) -> Plan:
