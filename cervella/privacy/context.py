@@ -21,6 +21,8 @@ _KEYS = {
 }
 _LINE = re.compile(r"[^\r\n]+")
 _LONGEST_ROW = 2_000  # characters of a line that is read as a row of a table
+_WORD = re.compile(r"[^\W\d_]+")
+_ASIDE = re.compile(r"[,;][^\d\n]{0,9}[^\W\d_]|\)")
 _BREAK = re.compile(r"[.;!?](?=\s+[A-ZÀ-Ý])")  # the end of a sentence: the name of the next figure follows it
 
 
@@ -94,7 +96,17 @@ class Context:
 
 
 def _last(text: str) -> str | None:
+    """The kind that the last name in a text announces for the figure after the text.
+
+    `other` counts only right before the figure: in «Fattura di Mario Rossi, 340 1234567» it says nothing of the number.
+    """
     kind = None
     for match in _names().finditer(text):
-        kind = match.lastgroup
+        if match.lastgroup != "other" or _is_beside(text[match.end() :]):
+            kind = match.lastgroup
     return kind
+
+
+def _is_beside(gap: str) -> bool:
+    """Whether a text between a name and a figure is at most two words and other figures: « cliente n. 12, »."""
+    return len(_WORD.findall(gap)) <= 2 and not _ASIDE.search(gap)

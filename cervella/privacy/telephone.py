@@ -27,7 +27,7 @@ _MONEY_AFTER = re.compile(r"[ \u00a0]?(?:[€$£¥%°]|(?:eur|euros?|usd|gbp|chf
 _DECIMAL = re.compile(r"(?:0|[1-9]\d?|[1-9]\d{3,})\.\d+")
 _WITH_TRUNK = frozenset({"DE", "AT", "CH", "GB", "IE", "AU", "NZ"})
 """Countries where a number is always written with its first 0, which `phonenumbers` does not ask for."""
-_IP = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
+_IP = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}")
 _TOKEN = re.compile(r"\S{1,200}\Z")
 _FEWEST, _FEWEST_ALONE, _MOST = 6, 9, 15  # digits: beside a name, without one, and the most of E.164
 

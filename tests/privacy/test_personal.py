@@ -60,6 +60,9 @@ VALID = [
     ("it", "phone", "Ufficio {}", "055/2768224"),
     ("it", "phone", "tel.{}", "0552768224"),
     ("it", "phone", "| Nome | Tel. |\n|---|---|\n| Anna | {} |", "055276822"),
+    ("it", "phone", "Fattura di Mario Rossi, {}", "340 1234567"),
+    ("it", "phone", "- Ottavio (preventivo zanzariere) {}", "343/5683230"),
+    ("es", "phone", "Fijo de Nuria: {}", "938.51.66.33"),
     ("it", "phone", "wa.me/{}", "393401234567"),
     ("it", "phone", "da Londra: {}", "+44 20 7946 0018"),
     ("pt", "phone", "a Ana ({})", "912 345 678"),
@@ -109,6 +112,7 @@ ORDINARY = [
     ("it", "timestamp 1767945600, 1767945600000, id 550e8400-e29b-41d4-a716-446655440000"),
     ("es", "La política 1531-46 (1983), 22.000-14.000 años, K-9 (2009-2010)"),
     ("it", "SSH_HOST=35.123.45.67; logica\n@router.get('/x'); git@github.com:acme/base.git"),
+    ("it", "Ordini n. 3401234567, 3409876543 e 3391112223; codice cliente: 3401234567"),
     ("it", "RTX 4090, 24 GB, 16.384 core, 2.520 MHz, 450 W, prezzo 1.599"),
 ]
 

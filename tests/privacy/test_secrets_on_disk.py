@@ -229,8 +229,6 @@ def wrong_calls(agent: Agent) -> Iterator[Callable[[], Any]]:
     yield lambda: agent.ask("Ciao?", brain=CONFIG)
     yield lambda: agent.ask("Ciao?", top_k=CONFIG)
     yield lambda: agent.ask("Ciao?", images=[CONFIG])
-    yield lambda: agent.ask("Ciao?", filters={"path": [{"x": secret}]})
-    yield lambda: agent.ask("Ciao?", timeout=CONFIG)
     yield lambda: agent.ask("Ciao?", temperature=CONFIG)
     yield lambda: agent.ask("Ciao?", max_output_tokens=CONFIG)
     yield lambda: agent.ask("Ciao?", review=CONFIG)

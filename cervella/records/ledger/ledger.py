@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from cervella.errors import LedgerError
+from cervella.privacy.stored import quoted
 from cervella.process.files import make_private_folder
 from cervella.process.forks import ForkLock, immortal, unforked
 from cervella.records.ledger.budget import Limit
@@ -113,7 +114,7 @@ class Ledger:
         with self._connected(write=True) as database:
             if not database.execute("SELECT 1 FROM attempt WHERE reply = ? LIMIT 1", (storable(reply),)).fetchone():
                 raise LedgerError(
-                    f"The ledger holds no reply {reply!r:.40}.",
+                    f"The ledger holds no reply {quoted(reply, 40)}.",
                     remedy="Give a Reply of this agent, or its id; [ledger] enabled must be true when it is made.",
                     code="reply_missing",
                 )
