@@ -245,7 +245,7 @@ class Assembly:
         return Shield(
             leaf,
             **shield_options(named if isinstance(named, str) else leaf.name, options),
-            mask_personal=self.config.privacy.personal == "mask",
+            mask_personal=self.config.knowledge_language if self.config.privacy.personal == "mask" else None,
             guard=self._books.guard,
             on_attempt=self._books.on_attempt,
         )

@@ -23,9 +23,12 @@ PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "soci
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
-_LOCAL = re.compile(r"[\w.%+'-]{1,64}\Z")
+# A number may touch a word or a sign only as markdown and sentences do: `_X_`, `C.F.X`, `(X)`, `X.`.
+_BEFORE = r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,/+-])(?<![/+])"
+_AFTER = r"(?![^\W_]|_\w|[/+]|[.,-]\w)"
+_LOCAL = re.compile(r"[\w.%+'\\-]{1,64}\Z")  # markdown writes `first\_last`
 # In the path `clienti/name@example.com.md` the suffix is no part of the address.
-_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}?[^\W\d_]{2,24}(?![\w@-])(?=\.md\b|(?!\.\w))")
+_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}?[^\W\d_]{2,24}(?![^\W_]|_\w|[@-])(?=\.md\b|(?!\.\w))")
 _REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
 _IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9]{2})")
 _IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
@@ -191,7 +194,7 @@ def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Person
         domain = _DOMAIN.match(dotted)
         if local is None or domain is None:
             continue
-        first = start - len(local[0].lstrip(".'-+%"))
+        first = start - len(local[0].lstrip(".'-+%_\\*"))
         if first == start or (text[end : end + 1].isspace() and end - start == 1):
             continue
         length = domain.end()
@@ -251,9 +254,7 @@ def _rules() -> tuple[_Number, ...]:
         _Number(
             kind=one["kind"],
             module=one.get("module"),
-            pattern=re.compile(
-                rf"(?<![\w.,/+-])(?:{one['shape'].replace('_', _BETWEEN)})(?![\w/+]|[.,-]\w)", re.IGNORECASE
-            ),
+            pattern=re.compile(rf"{_BEFORE}(?:{one['shape'].replace('_', _BETWEEN)}){_AFTER}", re.IGNORECASE),
             country=one.get("country"),
             needs=one["needs"],
         )

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 _SPACE = " \u00a0\u2009\u202f"
-_RUN = re.compile(rf"(?<![\w@])(?<!\d[.,:/-])(?:\(?\+|\()?\d(?:[{_SPACE}.()/-]{{0,3}}\d){{5,29}}(?!\w|[.,:-]\d)")
+_RUN = re.compile(
+    rf"(?<![^\W_])(?<![^\W_]_)(?<!@)(?<!\d[.,:/-])(?:\(?\+|\()?\d(?:[{_SPACE}.()/-]{{0,3}}\d){{5,29}}(?![^\W_]|_\w|[.,:-]\d)"
+)
 _PART = re.compile(rf"[{_SPACE}]*/[{_SPACE}]*|[{_SPACE}]+-[{_SPACE}]+|[{_SPACE}]{{2,}}")
 _GROUP = re.compile(r"\(?\+?\d+\)?")
 _DATE = re.compile(r"(?:\d{1,2}([./-])\d{1,2}\1\d{2,4}|\d{4}([./-])\d{2}\2\d{2})(?!\d)")

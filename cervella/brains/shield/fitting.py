@@ -98,7 +98,7 @@ async def fit(
     *,
     exact: bool = True,
     remind_every: int | None = None,
-    mask_personal: bool = False,
+    mask_personal: str | None = None,
 ) -> Fitted:
     """Remove from the prompt the parts that the brain may not see, then cut it to the brain's window.
 
@@ -107,7 +107,7 @@ async def fit(
 
     If `exact` is false, the tokens of a prompt that certainly fits are estimated, because counting may be a request to
     the engine. Every `remind_every` turns the soul is repeated in the last user turn, if it fits; with None it never
-    is. `mask_personal` masks personal data too, for a cloud brain.
+    is. `mask_personal` is the language of the base if personal data are masked too, for a cloud brain.
     """
     if prompt.images and "images" not in optional_members(brain).capabilities:
         cure = "Ask without images, or ask a brain that accepts images."
@@ -117,7 +117,7 @@ async def fit(
     if prompt.confidential and location == "cloud":
         cure = "Ask a brain that is local or private."
         raise _refused(brain, "may not see this prompt, because it contains local-only text", cure, code="withheld")
-    personal = PersonalMasks(language_in(prompt.hints).code) if mask_personal and location == "cloud" else None
+    personal = PersonalMasks(mask_personal) if mask_personal and location == "cloud" else None
     prompt, flags = admit(prompt, location, personal)
     window = optional_members(brain).context_tokens
     limit = None if window is None else window - _room(prompt, brain, window)

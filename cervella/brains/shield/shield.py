@@ -43,7 +43,8 @@ class Shield:
     Retry-After is longer than the time left or than `first_token_timeout`. Every `remind_every` turns the soul (the
     system prompt) is repeated in the last user turn, if it fits the window; with None it never is.
 
-    `mask_personal` masks personal data in the prompt of a cloud brain, and puts them back into its answer.
+    `mask_personal` masks personal data in the prompt of a cloud brain, and puts them back into its answer. It is the
+    code of the base's language, whose countries' telephone and identity numbers are recognised; None masks none.
 
     `location` is set by the owner and overrules the brain's own, but a brain with `remote` set is always cloud. `guard`
     may forbid a call. `on_attempt` is called with the record of each call (`Attempt`) at its end. The records are also
@@ -59,7 +60,7 @@ class Shield:
         idle_timeout: float = 60.0,
         retries: int = 2,
         remind_every: int | None = None,
-        mask_personal: bool = False,
+        mask_personal: str | None = None,
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
     ) -> None:
