@@ -34,6 +34,7 @@ _NOT_SENT = (
     "passages_dropped",
     "turns_dropped",
     "secrets_masked",
+    "personal_masked",
     "temperature_not_sent",
 )
 
