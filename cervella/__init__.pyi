@@ -26,6 +26,7 @@ from .configuration.settings import (
     EvaluationConfig as EvaluationConfig,
     KnowledgeConfig as KnowledgeConfig,
     LedgerConfig as LedgerConfig,
+    PrivacyConfig as PrivacyConfig,
     ReviewConfig as ReviewConfig,
     RoleConfig as RoleConfig,
     RolesConfig as RolesConfig,
@@ -61,6 +62,7 @@ from .errors import (
 )
 from .knowledge.index.watching import Watch as Watch
 from .knowledge.index.writer import RolledBack as RolledBack
+from .privacy.personal import PersonalMasks as PersonalMasks
 from .protocols import (
     Brain as Brain,
     Embedder as Embedder,

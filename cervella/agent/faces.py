@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any, Required, TypeAlias, TypedDict, cast
 
 from cervella.errors import CervellaError, ConfigError, check_names
-from cervella.privacy.stored import quoted
 from cervella.protocols import Brain
 from cervella.types import Answered, Event, Filters, Image, Progress, Reply
 
@@ -194,6 +193,8 @@ def _question_and_options(item: str | BatchQuestion) -> tuple[str, AskOptions]:
     if isinstance(item, str):
         return item, {}
     if not isinstance(item, Mapping) or "question" not in item:
+        from cervella.privacy.stored import quoted  # imported late: it loads the languages
+
         raise ConfigError(
             f"A question of the batch is {quoted(item)}.", remedy="Give a text, or a mapping with the key `question`."
         )

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, cast
 from cervella.privacy.context import Context
 from cervella.privacy.telephone import find_phones
 from cervella.process.files import read_packaged
-from cervella.text.language import Language, known_languages, language
+from cervella.text.language import known_languages, language
 
 PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "social_security", "phone", "mail"]
 """The kinds of personal data. Their names in each language are in the data of that language: personal.toml."""
@@ -104,7 +104,7 @@ class PersonalMasks:
         key = (one.kind, one.normal)
         if key not in self._masks:
             number = 1 + sum(kind == one.kind for kind, _ in self._masks)
-            word = _words(self._language)[one.kind]
+            word = self._language.file("personal.toml")["kinds"].get(one.kind, one.kind.replace("_", " "))
             mark = self._language.redaction["mark"]
             self._masks[key] = mark.format(kind=word if number == 1 else f"{word} {number}")
         return self._masks[key]
@@ -153,12 +153,6 @@ class Restored:
         """End the answer. Returns the text that was held back."""
         held, self._held = self._held, ""
         return held
-
-
-def _words(lang: Language) -> dict[str, str]:
-    """The word in the mask of each kind."""
-    own: dict[str, str] = lang.file("personal.toml")["kinds"]
-    return own or cast(dict[str, str], language("en").file("personal.toml")["kinds"])
 
 
 @lru_cache(maxsize=16)
