@@ -21,9 +21,14 @@ _KEYS = {
 }
 _LINE = re.compile(r"[^\r\n]+")
 _LONGEST_ROW = 2_000  # characters of a line that is read as a row of a table
+_NEAR, _FAR = 5, 10
+"""Words between a name and its figure: «il passaporto di Anna Rossi è il …»; of a telephone: «chiama … al …»."""
+_TAKEN = re.compile(r"\d\W*?[,;]\s*[^\W\d_]")  # the name's own figure, and another subject after it
 _WORD = re.compile(r"[^\W\d_]+")
 _ASIDE = re.compile(r"[,;][^\d\n]{0,9}[^\W\d_]|\)")
-_BREAK = re.compile(r"[.;!?](?=\s+[A-ZÀ-Ý])")  # the end of a sentence: the name of the next figure follows it
+_BREAK = re.compile(
+    r"[.!?](?=\s+[A-ZÀ-Ý])|;(?=\s*[^\W\d_])"
+)  # the end of a sentence: the name of the next figure follows it
 
 
 @lru_cache(maxsize=1)
@@ -102,11 +107,14 @@ def _last(text: str) -> str | None:
     """
     kind = None
     for match in _names().finditer(text):
-        if match.lastgroup != "other" or _is_beside(text[match.end() :]):
+        gap = text[match.end() :]
+        words = len(_WORD.findall(gap))
+        if match.lastgroup == "other":
+            beside = words <= 2 and not _ASIDE.search(gap)
+        elif match.lastgroup == "phone":
+            beside = words <= _FAR
+        else:
+            beside = words <= _NEAR and not _TAKEN.search(gap)
+        if beside:
             kind = match.lastgroup
     return kind
-
-
-def _is_beside(gap: str) -> bool:
-    """Whether a text between a name and a figure is at most two words and other figures: « cliente n. 12, »."""
-    return len(_WORD.findall(gap)) <= 2 and not _ASIDE.search(gap)

@@ -30,7 +30,7 @@ _LOCAL = re.compile(r"[\w.%+'\\-]{1,64}\Z")  # markdown writes `first\_last`
 # In the path `clienti/name@example.com.md` the suffix is no part of the address.
 _DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}?[^\W\d_]{2,24}(?![^\W_]|_\w|[@-])(?=\.md\b|(?!\.\w))")
 _REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
-_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9]{2})")
+_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9])")
 _IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
 _IBAN_LENGTHS = range(15, 35)  # characters
 _WORD = re.compile(r"\w")
@@ -257,19 +257,19 @@ def _rules() -> tuple[_Number, ...]:
 
 
 def _numbers(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
-    """The numbers of a state. Of overlapping ones the longest is taken.
+    """The numbers of a state. Of overlapping ones the longest with a check is taken, else the longest.
 
     A number whose check disagrees is not taken as one of the same kind that has no check.
     """
-    found, wrong = list[Personal](), set[tuple[str, int, int]]()
+    found, wrong = list[tuple[bool, Personal]](), set[tuple[str, int, int]]()
     for rule in _rules():
         for match in rule.pattern.finditer(text):
             if rule.module and not _passes(rule.module, match[0]):
                 wrong.add((rule.kind, *match.span()))
             elif _is_meant(rule, match, context, home) and (rule.module or (rule.kind, *match.span()) not in wrong):
-                found.append(Personal(rule.kind, *match.span(), _compact(match[0])))
+                found.append((rule.module is None, Personal(rule.kind, *match.span(), _compact(match[0]))))
     done: list[tuple[int, int]] = []
-    for one in sorted(found, key=lambda one: one.start - one.end):
+    for _, one in sorted(found, key=lambda one: (one[0], one[1].start - one[1].end)):
         if not _overlaps(one, done):
             insort(done, (one.start, one.end))
             yield one
@@ -279,7 +279,9 @@ def _is_meant(rule: _Number, match: re.Match[str], context: Context, home: tuple
     if rule.needs == "nothing":
         return True
     named = context.before(match.start())
-    return named == rule.kind or (rule.needs == "country" and rule.country in home and named in (None, "phone"))
+    if named == rule.kind:
+        return rule.needs != "both" or rule.country in home
+    return rule.needs == "country" and rule.country in home and named in (None, "phone")
 
 
 def _compact(number: str) -> str:

@@ -12,6 +12,11 @@ VALID = [
     ("it", "tax_code", "cf {}", "rcc mnl 83s18 d969h"),
     ("it", "tax_code", "omocodia: {}", "RCCMNL83S18D96VW"),
     ("en", "tax_code", "His Italian code is {}.", "RCCMNL83S18D969H"),
+    ("it", "iban", "IBAN {}", "IT 60 X 05428 11101 000000123456"),
+    ("es", "identity_document", "DNI {}", "12345678Z"),
+    ("es", "identity_document", "el documento es el DNI {}", "30.123.456"),
+    ("it", "identity_document", "C.I. {}", "AX1234567"),
+    ("de", "tax_code", "Steuernummer {}", "181/815/08155"),
     ("it", "tax_code", "C.F.{}", "RCCMNL83S18D969H"),
     ("it", "tax_code", "_{}_ e **così**", "RCCMNL83S18D969H"),
     ("it", "tax_code", "| Mario |{}|", "RCCMNL83S18D969H"),
@@ -120,6 +125,8 @@ ORDINARY = [
     ("es", "La política 1531-46 (1983), 22.000-14.000 años, K-9 (2009-2010)"),
     ("it", "SSH_HOST=35.123.45.67; logica\n@router.get('/x'); git@github.com:acme/base.git"),
     ("it", "Ordini n. 3401234567, 3409876543 e 3391112223; codice cliente: 3401234567"),
+    ("it", "Nel documento costano 1.234.567 euro; documento 20260109; ci sono 12345678 righe; run 12345678-5"),
+    ("it", "Il codice fiscale dell'hotel è 00743110157, team 123 456 789, sin 130 692 544"),
     ("it", "RTX 4090, 24 GB, 16.384 core, 2.520 MHz, 450 W, prezzo 1.599"),
 ]
 
