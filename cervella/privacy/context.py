@@ -26,9 +26,8 @@ _NEAR, _FAR = 5, 10
 _TAKEN = re.compile(r"\d\W*?[,;]\s*[^\W\d_]")  # the name's own figure, and another subject after it
 _WORD = re.compile(r"[^\W\d_]+")
 _ASIDE = re.compile(r"[,;][^\d\n]{0,9}[^\W\d_]|\)")
-_BREAK = re.compile(
-    r"[.!?](?=\s+[A-ZÀ-Ý])|;(?=\s*[^\W\d_])"
-)  # the end of a sentence: the name of the next figure follows it
+# The end of a sentence: what it names is no name of the next figure.
+_BREAK = re.compile(r"[.!?](?=\s+[A-ZÀ-Ý])|;(?=\s*[^\W\d_])")
 
 
 @lru_cache(maxsize=1)
