@@ -145,6 +145,14 @@ def test_a_prompt_of_ones_own_is_masked_too(make: Any) -> None:
     assert PHONE not in whole(brain.prompts[0])
 
 
+def test_a_second_opinion_from_the_cloud_sees_masks_too(make: Any) -> None:
+    far = ScriptedBrain("VOTO: 9", name="lontano", model="altro", location="cloud")
+    agent = make(ScriptedBrain(f"Anna risponde al {OTHER} [F1]."))
+    agent.review(agent.ask(f"È di Anna il {OTHER}?"), brain=far)
+    assert [OTHER in whole(prompt) for prompt in far.prompts] == [False]
+    assert "Anna risponde al [REDATTO: telefono" in far.prompts[0].question
+
+
 def test_another_value_is_an_error() -> None:
     with pytest.raises(ConfigError, match="personal"):
         load_config(None, {"privacy": {"personal": "hide"}})
