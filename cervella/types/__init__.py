@@ -80,6 +80,8 @@ class Passage:
     status: Status = "current"
     local_only: bool = False
     """True if the passage may be sent to local and private brains only."""
+    document: str = ""
+    """A digest of the whole document, which all its copies have. Empty if it is not known."""
     reading: str = field(default=None)  # type: ignore[assignment]
     """What a reader of the note sees: `text` without front matter, comments and markup, with entities decoded, HTML
     tables as rows and tasks in words. It is what is indexed, sent to a brain and quoted. Of a line that is too long for

@@ -181,10 +181,11 @@ def test_the_folders_own_name_is_a_folder_in_it_where_there_is_one(base: Path, i
         updated(base, index_dir, "KB/lavoro/**")
 
 
-def test_as_it_is_written_comes_before_another_case(base: Path, index_dir: Path, write: Write) -> None:
+def test_a_pattern_holds_in_every_case_at_once(base: Path, index_dir: Path, write: Write) -> None:
     write(base, "Personale/altro.md", "# Altro\n\nmongolfiera\n")
-    updated(base, index_dir, "Personale/**")
-    assert marked(base, index_dir) == {"Personale/altro.md"}
+    for pattern in ("Personale/**", "personale/**", "PERSONALE"):
+        updated(base, index_dir / pattern[0], pattern)
+        assert marked(base, index_dir / pattern[0]) == {*PERSONAL, "Personale/altro.md"}
 
 
 def test_a_link_in_the_folder_stands_for_what_it_leads_to(base: Path, index_dir: Path) -> None:

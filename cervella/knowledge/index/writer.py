@@ -31,6 +31,7 @@ from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Plan, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.marks import Marks, digests_of
 from cervella.knowledge.index.pace import Pace, words_seconds
 from cervella.knowledge.index.pending import LOOKED_UP, Pending, cached_vectors
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -343,9 +344,10 @@ class KnowledgeIndex:
 
         `files` are those of the generation to go back to.
         """
-        marked, patterns = self._marked(), local_only_of(files, self._folder, self._local_only)
+        marks, patterns = self._marks(), local_only_of(files, self._folder, self._local_only)
         for path, file in files.items():
-            if not file.local_only and not patterns.covers(path) and {path, file.sha256} & marked:
+            marked = path in marks.paths or any(digest in marks.documents for digest in digests_of(file))
+            if marked and not file.local_only and not patterns.covers(path):
                 raise KnowledgeError(
                     f"{path!r} is local-only now, but not in the generation to go back to.",
                     remedy="Nothing was changed. Build the index anew with `cervella index --rebuild`.",
@@ -415,24 +417,20 @@ class KnowledgeIndex:
             language=language(self._language),
             choice=choice,
             local_only=local_only,
-            marked=self._marked() if local_only.nearest else frozenset(),
+            marks=self._marks() if local_only.patterns else Marks(),
             roles=self._roles,
             cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
         )
 
-    def _marked(self) -> Set[str]:
-        """The paths, and the SHA-256 of the contents, of all files that the index has as local-only.
-
-        Empty if there is no index, or it cannot be read.
-        """
+    def _marks(self) -> Marks:
+        """The marks that the index remembers; none if there is no index, or it cannot be read."""
         latest = self._storage.current_or_none()
         if latest is None:
-            return frozenset()
-        with suppress(KnowledgeError), Manifest.open(latest) as manifest:
-            files = [file for file in manifest.files().values() if file.local_only]
-            return frozenset(fact for file in files for fact in (file.path, file.sha256))
-        return frozenset()
+            return Marks()
+        with suppress(KnowledgeError, ValueError), Manifest.open(latest) as manifest:
+            return Marks.of(manifest)
+        return Marks()
 
     def _sound_or_none(self) -> Generation | None:
         """The current generation; None if there is none or it is damaged."""
