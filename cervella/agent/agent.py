@@ -294,7 +294,11 @@ class Agent:
         """All conversations: list, export or delete them. Deleting one also deletes its questions from the ledger."""
         from cervella.records.conversations import Conversations
 
-        return Conversations(self.config.conversations.path, on_delete=lambda id: self.ledger.forget(id))
+        return Conversations(
+            self.config.conversations.path,
+            on_delete=lambda id: self.ledger.forget(id),
+            is_tainted=self._assembly.taint.is_turn_tainted,
+        )
 
     # The knowledge, without a brain
 

@@ -1,16 +1,18 @@
 """Keeps conversations in one SQLite file, and erases them from it on request.
 
-A turn is kept with its question, its answer and whether it is tainted (contains local-only text); its passages are not
-kept.
+A turn is kept with its question, its answer, whether it is tainted (contains local-only text), and which documents its
+brain was shown; passages are not kept. Which documents are local-only may change later, so a reader of a turn has to
+judge it anew.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,41 @@ from cervella.errors import ConfigError, ConversationError
 from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
 from cervella.records.sqlite_file import SqliteFile, storable, transaction
-from cervella.types import Filters, Message, Reply
+from cervella.types import Filters, Location, Message, Reply, ShownDocument
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BUSY_SECONDS = 10.0
-_SCHEMA = """
+# `turn.sources` lists numbers of `shown` as JSON; NULL if the documents are not known, as in turns of version 1.
+_SHOWN = """
+CREATE TABLE IF NOT EXISTS shown (
+    number INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES session(id) ON DELETE CASCADE, path TEXT NOT NULL,
+    document TEXT NOT NULL, UNIQUE (session, path, document)
+);
+"""
+_TURN_OF_ANSWER = "CREATE INDEX IF NOT EXISTS turn_of_answer ON turn(answer_sha256);"
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS session (
     id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, filters TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS turn (
     number INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES session(id) ON DELETE CASCADE, asked TEXT NOT NULL,
     question TEXT NOT NULL, answer TEXT NOT NULL, query TEXT NOT NULL, tainted INTEGER NOT NULL,
-    finish_reason TEXT NOT NULL, brain TEXT NOT NULL, model TEXT NOT NULL, soul TEXT NOT NULL, reply TEXT NOT NULL
+    finish_reason TEXT NOT NULL, brain TEXT NOT NULL, model TEXT NOT NULL, soul TEXT NOT NULL, reply TEXT NOT NULL,
+    sources TEXT, question_sha256 TEXT, answer_sha256 TEXT
 );
 CREATE INDEX IF NOT EXISTS turn_of_session ON turn(session, number);
+{_SHOWN}{_TURN_OF_ANSWER}
 """
+_MIGRATIONS = {
+    2: (
+        "ALTER TABLE turn ADD COLUMN sources TEXT",
+        "ALTER TABLE turn ADD COLUMN question_sha256 TEXT",
+        "ALTER TABLE turn ADD COLUMN answer_sha256 TEXT",
+        _SHOWN,
+        _TURN_OF_ANSWER,
+    )
+}
+_MOST_DIGESTS = 500  # in one query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +76,8 @@ class Turn:
     soul: str
     reply: str
     """The id of the reply that gave the answer."""
+    sources: tuple[ShownDocument, ...] | None = None
+    """The documents that the answer was made from: see `Reply.sources`. None in turns that an earlier version kept."""
 
     def messages(self) -> tuple[Message, ...]:
         """The turn as two messages of the history for the next question.
@@ -63,13 +87,28 @@ class Turn:
         if self.finish_reason == "refusal":
             return ()
         return (
-            Message(role="user", content=self.question, tainted=self.tainted),
-            Message(role="assistant", content=self.answer, tainted=self.tainted),
+            Message(role="user", content=self.question, tainted=self.tainted, sources=self.sources),
+            Message(role="assistant", content=self.answer, tainted=self.tainted, sources=self.sources),
         )
 
 
 _COLUMNS = tuple(field.name for field in fields(Turn))
 _TURN = ", ".join(_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAnswer:
+    """What is kept about an answer with a certain text."""
+
+    question_sha256: str
+    """See `text_sha256`."""
+    tainted: bool
+    sources: tuple[ShownDocument, ...] | None
+
+
+def text_sha256(text: str) -> str:
+    """A digest of a question or an answer, whatever its white space."""
+    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +126,17 @@ class Conversation:
 class Conversations:
     """Keeps the conversations in one file. Thread-safe, and safe for several processes (SQLite in WAL mode)."""
 
-    def __init__(self, path: str | Path, *, on_delete: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        on_delete: Callable[[str], None] | None = None,
+        is_tainted: Callable[[Turn], bool] | None = None,
+    ) -> None:
         """The file is opened by the first method call. Methods raise ConversationError.
 
-        `on_delete` is called with the id of a session before the session is deleted.
+        `on_delete` is called with the id of a session before the session is deleted. `is_tainted` says whether a turn
+        is tainted by today's marks; without it, `Turn.tainted` is what was kept with the turn.
         """
         self._path = Path(path)
         self._file = SqliteFile(
@@ -101,8 +147,10 @@ class Conversations:
             schema=_SCHEMA,
             version=_SCHEMA_VERSION,
             busy_seconds=_BUSY_SECONDS,
+            migrations=_MIGRATIONS,
         )
         self._on_delete = on_delete
+        self._is_tainted = is_tainted or (lambda turn: turn.tainted)
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
         """Start the session, or continue it if it exists. Returns the filters that its searches must use.
@@ -143,10 +191,15 @@ class Conversations:
                 model=reply.model,
                 soul=reply.soul,
                 reply=reply.id,
+                sources=reply.sources,
             )
-            values = [storable(one) if isinstance(one, str) else one for one in asdict(turn).values()]
+            given = {name: getattr(turn, name) for name in _COLUMNS}
+            given["sources"] = _numbered(database, storable(session), turn.sources)
+            digests = (text_sha256(turn.question), text_sha256(turn.answer))
+            values = [storable(one) if isinstance(one, str) else one for one in (*given.values(), *digests)]
             database.execute(
-                f"INSERT INTO turn (session, {_TURN}) VALUES (?{', ?' * len(values)})", (storable(session), *values)
+                f"INSERT INTO turn (session, {_TURN}, question_sha256, answer_sha256) VALUES (?{', ?' * len(values)})",
+                (storable(session), *values),
             )
 
     def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
@@ -159,8 +212,35 @@ class Conversations:
                 f"SELECT {_TURN} FROM turn WHERE session = ? ORDER BY number DESC LIMIT ?",
                 (storable(session), -1 if last is None else last),
             ).fetchall()
-        found = [Turn(**dict(zip(_COLUMNS, row, strict=True))) for row in reversed(rows)]
-        return [replace(turn, tainted=bool(turn.tainted)) for turn in found]
+            shown = _shown(database, {storable(session)})
+        found = [dict(zip(_COLUMNS, row, strict=True)) for row in reversed(rows)]
+        turns = [
+            Turn(**{**row, "tainted": bool(row["tainted"]), "sources": _documents(row["sources"], shown)})
+            for row in found
+        ]
+        return [replace(turn, tainted=self._is_tainted(turn)) for turn in turns]
+
+    def known(self, digests: Iterable[str]) -> dict[str, list[KnownAnswer]]:
+        """What is kept about the answers with these digests, see `text_sha256`, in any session."""
+        wanted = list(dict.fromkeys(digests))
+        if not wanted or not self._path.exists():
+            return {}
+        known: dict[str, list[KnownAnswer]] = {}
+        with self._connected() as database:
+            for start in range(0, len(wanted), _MOST_DIGESTS):
+                some = wanted[start : start + _MOST_DIGESTS]
+                rows = database.execute(
+                    "SELECT answer_sha256, question_sha256, tainted, sources, session FROM turn"
+                    f" WHERE answer_sha256 IN (?{', ?' * (len(some) - 1)})",
+                    some,
+                ).fetchall()
+                shown = _shown(database, {row[-1] for row in rows})
+                for answer, question, tainted, sources, _ in rows:
+                    own = KnownAnswer(
+                        question_sha256=question, tainted=bool(tainted), sources=_documents(sources, shown)
+                    )
+                    known.setdefault(answer, []).append(own)
+        return known
 
     def list(self) -> list[Conversation]:
         """All sessions, the most recently used first."""
@@ -176,17 +256,24 @@ class Conversations:
             for one, created, updated, turns, filters in rows
         ]
 
-    def export(self, session: str) -> dict[str, Any]:
-        """A session with all its turns, as data for JSON. Raises ConversationError if there is no such session."""
+    def export(self, session: str, *, location: Location = "cloud") -> dict[str, Any]:
+        """A session with its turns, as data for JSON. Raises ConversationError if there is no such session.
+
+        Tainted turns are left out, and counted in `turns_withheld`, unless `location`, the place where the export is
+        going to be read, is local or private.
+        """
         found = next((one for one in self.list() if one.id == storable(session)), None)
         if found is None:
             raise _missing(session)
+        turns = self.turns(session)
+        shown = [turn for turn in turns if location in ("local", "private") or not turn.tainted]
         return {
             "id": found.id,
             "created": found.created,
             "updated": found.updated,
             "filters": None if found.filters is None else _plain(found.filters),
-            "turns": [asdict(turn) for turn in self.turns(session)],
+            "turns": [asdict(turn) for turn in shown],
+            "turns_withheld": len(turns) - len(shown),
         }
 
     def delete(self, session: str) -> None:
@@ -217,6 +304,37 @@ class Conversations:
                 self._file.prepare(database)
                 with transaction(database) if write else contextlib.nullcontext():
                     yield database
+
+
+def _numbered(database: sqlite3.Connection, session: str, sources: Sequence[ShownDocument] | None) -> str | None:
+    """The numbers of these documents in the table `shown`, as JSON; None if they are not known."""
+    if sources is None:
+        return None
+    numbers = []
+    for one in sources:
+        key = (session, storable(one.path), storable(one.document))
+        database.execute("INSERT OR IGNORE INTO shown (session, path, document) VALUES (?, ?, ?)", key)
+        where = "SELECT number FROM shown WHERE session = ? AND path = ? AND document = ?"
+        numbers.append(database.execute(where, key).fetchone()[0])
+    return json.dumps(numbers)
+
+
+def _shown(database: sqlite3.Connection, sessions: Iterable[str]) -> dict[int, ShownDocument]:
+    """The documents that the brains of these sessions were shown, by number."""
+    rows = [
+        row
+        for session in sessions
+        for row in database.execute("SELECT number, path, document FROM shown WHERE session = ?", (session,))
+    ]
+    return {number: ShownDocument(path=path, document=document) for number, path, document in rows}
+
+
+def _documents(numbers: str | None, shown: Mapping[int, ShownDocument]) -> tuple[ShownDocument, ...] | None:
+    """The documents with these numbers; None if they are not known."""
+    try:
+        return None if numbers is None else tuple(shown[number] for number in json.loads(numbers))
+    except (KeyError, TypeError, ValueError):  # the file was changed by somebody else
+        return None
 
 
 def _now() -> str:

@@ -96,6 +96,7 @@ class HybridRetriever:
         self._patterns = tuple(local_only)
         self._local_only = LocalOnly(self._folder)  # the patterns, resolved against the loaded files
         self._marks = Marks()  # the local-only ones of the loaded files
+        self._marks_also: tuple[Snapshot, Marks] | None = None
         self._warned: set[str] = set()
         self._lock = ForkLock()
         self._loaded: Snapshot | None = None
@@ -230,14 +231,20 @@ class HybridRetriever:
         """The patterns of local-only files."""
         return self._patterns
 
-    def local_only_files(self) -> Marks:
+    def local_only_files(self, also: Sequence[str] = ()) -> Marks:
         """The marks of the local-only files of the index: their paths, and the digests of their texts.
 
-        Raises IndexMissingError, IndexMismatchError, IndexDamagedError.
+        `also` are patterns besides those of the retriever. Raises IndexMissingError, IndexMismatchError,
+        IndexDamagedError.
         """
         with self._lock:
-            self._current()
-            return self._marks
+            loaded = self._current()
+            if set(also) <= set(self._patterns):
+                return self._marks
+            if self._marks_also is None or self._marks_also[0] is not loaded:
+                patterns = local_only_of(loaded.files, self._folder, (*self._patterns, *also))
+                self._marks_also = loaded, marks_of(loaded.files, patterns)
+            return self._marks_also[1]
 
     @property
     def warning(self) -> str | None:
