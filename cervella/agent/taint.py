@@ -153,11 +153,12 @@ class Taint:
 
     def _known(self, texts: Iterable[str]) -> dict[str, list[KnownAnswer]]:
         """What is known about answers with these texts: those of this process, and those of kept conversations."""
-        digests = {text: {text_sha256(text), text_sha256(mask_secrets(text)[0])} for text in texts}
+        digests = {text: {text_sha256(text)} for text in texts}
+        if self.active:  # a conversation may have kept it without its secrets
+            digests = {text: {*keys, text_sha256(mask_secrets(text)[0])} for text, keys in digests.items()}
         with self._lock:
-            known = {
-                text: [one for key in keys for one in self._answers.get(key, ())] for text, keys in digests.items()
-            }
+            found = {text: [self._answers.get(key, []) for key in keys] for text, keys in digests.items()}
+        known = {text: [one for some in lists for one in some] for text, lists in found.items()}
         if self.active:
             with suppress(ConversationError):  # an answer that can't be looked up is not known
                 kept = Conversations(self._conversations).known(key for keys in digests.values() for key in keys)
@@ -233,10 +234,10 @@ class Taint:
                     return True  # not everything was compared, and what is not known is not approved
                 with suppress(OSError):
                     place = Path(folder) / name
-                    digests = wanted.get(place.stat().st_size)
-                    if digests and self._local_only.may_cover(place.relative_to(root).as_posix()):
-                        if _sha256(place) in digests:
-                            return True
+                    digests = wanted.get(place.stat().st_size, set())
+                    covered = digests and self._local_only.may_cover(place.relative_to(root).as_posix())
+                    if covered and _sha256(place) in digests:
+                        return True
         return False
 
 

@@ -6,7 +6,7 @@ import logging
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -115,7 +115,8 @@ def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOn
     readings = {
         one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns
     }
-    return _local_only(readings, folder, files)
+    known = _local_only(readings, folder, files)
+    return replace(known, globs=(*known.globs, *_led_to_by_links(known, found)))
 
 
 def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str]) -> LocalOnly:
@@ -159,10 +160,23 @@ def unindexed_documents(
                         yield path, digest
 
 
+def _led_to_by_links(known: LocalOnly, found: Scan) -> Iterator[Glob]:
+    """Globs for what the symbolic links lead to that are local-only: files are indexed under their real paths."""
+    root = known.folder.resolve()
+    for link in (one.path for one in found.skipped if one.reason == "linked"):
+        if known.covers(link):
+            with suppress(OSError, RuntimeError, ValueError):
+                target = (root / link).resolve().relative_to(root).as_posix()
+                yield Glob((unicodedata.normalize("NFC", target).casefold() if target != "." else "**",), True)
+
+
 def _local_only(readings: Mapping[str, Glob | None], folder: Path, files: Collection[str]) -> LocalOnly:
+    """`readings` has the interpretation of each pattern. A pattern that has none is wrong, but parts of it may match:
+    `{private,prvate}/**`."""
+    partly = (glob for pattern, glob in readings.items() if glob is None for glob in _readings(pattern, folder))
     return LocalOnly(
         folder,
-        tuple(glob for glob in readings.values() if glob is not None),
+        (*(glob for glob in readings.values() if glob is not None), *partly),
         {pattern: nearest_paths(pattern, files) for pattern, glob in readings.items() if glob is None},
         tuple(readings),
     )

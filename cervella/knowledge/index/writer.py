@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing, suppress
@@ -189,7 +190,8 @@ class KnowledgeIndex:
         None, and nothing is done, if `seen` is given and is no longer the current generation, so that another process
         has updated the index; or if the update is estimated to take more than `seconds`. A roll-back then returns to
         the index before the last `update`, not to the one before this call. `wait` is the number of seconds to wait
-        for another writer.
+        for another writer. Patterns of `local_only` that the last `update` knew stay in force until the next one, even
+        if they are no longer given.
 
         Raises the errors of `update`, and `too_many_removed` also if more than half of the documents would be removed.
         """
@@ -199,7 +201,7 @@ class KnowledgeIndex:
             if seen is not None and base != seen:
                 return None
             found = self._scan()
-            local_only = local_only_in(found, self._folder, self._local_only)
+            local_only = self._with_former(local_only_in(found, self._folder, self._local_only), found, base)
             warnings = (local_only.warn(),) if local_only.nearest else ()
             choice = self._choice(base)
             former = base and (self._storage.kept() or base)
@@ -422,6 +424,17 @@ class KnowledgeIndex:
             cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
         )
+
+    def _with_former(self, local_only: LocalOnly, found: Scan, base: Generation | None) -> LocalOnly:
+        """The patterns, and besides them those that the index `base` was made with."""
+        if base is None:
+            return local_only
+        with Manifest.open(base.path) as manifest:
+            former = json.loads(manifest.meta("patterns") or "[]")
+        patterns = tuple(dict.fromkeys((*self._local_only, *former)))
+        if patterns == self._local_only:
+            return local_only
+        return replace(local_only_in(found, self._folder, patterns), nearest=local_only.nearest)
 
     def _marks(self) -> Marks:
         """The marks that the index remembers; none if there is no index, or it cannot be read."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import cervella.knowledge  # its names in annotations are imported when the hints are read
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.encoding import decoded
-from cervella.knowledge.documents.local_only import LocalOnly, local_only_of, unindexed_documents
+from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of, unindexed_documents
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.documents.naming import without_endings
 from cervella.knowledge.documents.roles import Roles
@@ -258,21 +258,24 @@ class HybridRetriever:
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._facts = file_facts(self._loaded, self._roles, language(self._language))
             self._readable = _readable(self._loaded)
-            self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
-            self._marks = marks_of(self._loaded.files, self._local_only, self._unindexed(self._loaded))
+            self._local_only, unindexed = self._understood(self._loaded)
+            self._marks = marks_of(self._loaded.files, self._local_only, unindexed)
             if not self._warned.issuperset(self._local_only.nearest):
                 self._local_only.warn()
                 self._warned.update(self._local_only.nearest)
         return self._loaded
 
-    def _unindexed(self, loaded: Snapshot) -> Sequence[tuple[str, str]]:
-        """Path and digest of the local-only files that are not indexed, if the index does not know the patterns yet."""
-        if not self._patterns or loaded.manifest.meta("patterns") == json.dumps(self._patterns):
-            return ()
-        with suppress(KnowledgeError):  # an index may be used without its folder
-            found = scan(self._folder, ignores=ignore_rules(self._folder, gitignore=False))
-            return list(unindexed_documents(self._folder, found, self._local_only.covers, self._language))
-        return ()
+    def _understood(self, loaded: Snapshot) -> tuple[LocalOnly, Sequence[tuple[str, str]]]:
+        """The patterns, resolved against the loaded files, and path and digest of the local-only files that are not
+        indexed. If the index was made with these patterns, it knows the latter, and where links lead, already."""
+        if self._patterns and loaded.manifest.meta("patterns") != json.dumps(self._patterns):
+            with suppress(KnowledgeError):  # an index may be used without its folder
+                found = scan(self._folder, ignores=ignore_rules(self._folder, gitignore=False))
+                known = local_only_in(found, self._folder, self._patterns)
+                both = local_only_of(loaded.files, self._folder, self._patterns)
+                both = replace(both, globs=(*both.globs, *known.globs))
+                return both, list(unindexed_documents(self._folder, found, both.covers, self._language))
+        return local_only_of(loaded.files, self._folder, self._patterns), ()
 
     def _with_constitution(self, loaded: Snapshot) -> Snapshot:
         """The snapshot, with the role `constitution` for the configured Constitution if its file has no role."""
