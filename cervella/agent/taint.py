@@ -88,23 +88,25 @@ class Taint:
 
     # Documents and passages
 
-    def _marks(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The paths of the local-only files of the index, and the digests of local-only texts."""
-        found: Any = getattr(self._retriever(), "local_only_files", None)
-        with suppress(KnowledgeError):  # without an index, the patterns still hold
-            if found is not None:
-                marks = found(self._patterns)
-                return marks.paths, marks.documents
-        return {}, {}
-
-    def _covered(self, documents: Iterable[ShownDocument]) -> bool:
+    def _judge(self) -> Callable[[Iterable[ShownDocument]], bool]:
+        """A function that says whether any of some documents is local-only, by the marks of this moment."""
         if not self.active:
-            return False
-        paths, digests = self._marks()
-        return any(
-            one.path in paths or (one.document and one.document in digests) or self._is_covered(one.path)
-            for one in documents
-        )
+            return lambda documents: False
+        paths: Mapping[str, str] = {}
+        digests: Mapping[str, str] = {}
+        marks: Any = getattr(self._retriever(), "local_only_files", None)
+        if marks is not None:
+            with suppress(KnowledgeError):  # without an index, the patterns still hold
+                found = marks(self._patterns)
+                paths, digests = found.paths, found.documents
+
+        def is_local_only(documents: Iterable[ShownDocument]) -> bool:
+            return any(
+                one.path in paths or (one.document and one.document in digests) or self._is_covered(one.path)
+                for one in documents
+            )
+
+        return is_local_only
 
     def _is_covered(self, path: str) -> bool:
         if path not in self._by_path:
@@ -115,8 +117,9 @@ class Taint:
 
     def passages(self, passages: Iterable[Passage]) -> tuple[Passage, ...]:
         """The passages, each with today's mark. A mark that a passage has is never taken away."""
+        judge = self._judge()
         return tuple(
-            replace(one, local_only=True) if not one.local_only and self._covered(shown_documents([one])) else one
+            replace(one, local_only=True) if not one.local_only and judge(shown_documents([one])) else one
             for one in passages
         )
 
@@ -132,23 +135,31 @@ class Taint:
         If files are declared local-only, a turn is tainted unless each answer in it is known, and untainted. Questions
         alone are not; a question that is the text of a tainted answer is.
         """
+        if not history:
+            return ()
         unknown = [message.content for message in history if message.sources is None]
         known = self._known(unknown) if unknown else {}
-        return tuple(message for turn in turns(history) for message in self._turn(turn, known))
+        judge = self._judge()
+        return tuple(message for turn in turns(history) for message in self._turn(turn, known, judge))
 
-    def _turn(self, turn: Sequence[Message], known: Mapping[str, Sequence[KnownAnswer]]) -> Iterator[Message]:
+    def _turn(
+        self,
+        turn: Sequence[Message],
+        known: Mapping[str, Sequence[KnownAnswer]],
+        judge: Callable[[Iterable[ShownDocument]], bool],
+    ) -> Iterator[Message]:
         asked = next((message.content for message in turn if message.role == "user"), "")
         for message in turn:
             tainted, sources = message.tainted, message.sources
             if sources is None:
                 found = _about(asked, known.get(message.content, ()))
-                tainted = tainted or any(one.tainted or self._covered(one.sources or ()) for one in found)
+                tainted = tainted or any(one.tainted or judge(one.sources or ()) for one in found)
                 if message.role == "user":
                     sources = ()  # it is judged, and made from nothing
                 elif found:
                     sources = _united(one.sources for one in found)
                 tainted = tainted or (self.active and sources is None)
-            tainted = tainted or self._covered(sources or ()) or self.is_local_only(message.images)
+            tainted = tainted or judge(sources or ()) or self.is_local_only(message.images)
             yield replace(message, tainted=tainted, sources=sources)
 
     def _known(self, texts: Iterable[str]) -> dict[str, list[KnownAnswer]]:
@@ -184,13 +195,15 @@ class Taint:
         `shown` are the passages that the brain was sent. It was sent the turns of `history`, too, except the tainted
         ones if its location is `cloud`.
         """
+        if not history:
+            return shown_documents(shown)
         read = [turn for turn in turns(history) if location != "cloud" or not any(one.tainted for one in turn)]
         answers = [message.sources for turn in read for message in turn if message.role == "assistant"]
         return _united([shown_documents(shown), *answers])
 
     def is_turn_tainted(self, turn: Turn) -> bool:
         """Whether a kept turn may not leave this machine today."""
-        return turn.tainted or (self.active and (turn.sources is None or self._covered(turn.sources)))
+        return turn.tainted or (self.active and (turn.sources is None or self._judge()(turn.sources)))
 
     def reply(self, reply: Reply) -> bool:
         """Whether an answer may not go to a cloud brain today."""

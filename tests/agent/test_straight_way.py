@@ -18,7 +18,7 @@ from tests.conftest import PlainSoul
 PACKAGE = Path(cervella.__file__).parent
 VOCABULARY = {"types", "text", "process", "privacy", "configuration", "protocols.py", "errors.py"}
 """Rooms of values and words, which every room may ask at any time."""
-AGENT = {"agent/agent.py", "agent/answering.py", "agent/assembly.py", "agent/bookkeeping.py"}
+AGENT = {"agent/agent.py", "agent/answering.py", "agent/assembly.py", "agent/bookkeeping.py", "agent/taint.py"}
 UNSEEN = {"<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>", "<lambda>", "<module>"}
 """Frames that are no functions of their own: their caller is the function around them."""
 
