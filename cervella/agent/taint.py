@@ -13,7 +13,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.prompt.history import turns
 from cervella.protocols import Retriever
-from cervella.records.conversations import Conversations, KnownAnswer, Turn, text_sha256
+from cervella.records.conversations import Conversations, Turn
+from cervella.text.folding import text_sha256
 from cervella.types import (
     Image,
     Location,
@@ -43,6 +44,16 @@ _MOST_NAMES = 500_000
 _MOST_PATHS = 50_000
 """Paths whose judgement is kept, until all are forgotten."""
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """What is known of an answer with a certain text."""
+
+    question: str
+    """See `text_sha256`."""
+    tainted: bool
+    sources: tuple[ShownDocument, ...] | None
 
 
 class Taint:
@@ -68,7 +79,7 @@ class Taint:
         self._own_retriever = own_retriever
         self._conversations = conversations
         self._by_path: dict[str, bool] = {}
-        self._answers: OrderedDict[str, list[KnownAnswer]] = OrderedDict()
+        self._answers: OrderedDict[str, list[_Known]] = OrderedDict()
         self._lock = ForkLock()
 
     @functools.cached_property
@@ -145,7 +156,7 @@ class Taint:
     def _turn(
         self,
         turn: Sequence[Message],
-        known: Mapping[str, Sequence[KnownAnswer]],
+        known: Mapping[str, Sequence[_Known]],
         judge: Callable[[Iterable[ShownDocument]], bool],
     ) -> Iterator[Message]:
         asked = next((message.content for message in turn if message.role == "user"), "")
@@ -162,7 +173,7 @@ class Taint:
             tainted = tainted or judge(sources or ()) or self.is_local_only(message.images)
             yield replace(message, tainted=tainted, sources=sources)
 
-    def _known(self, texts: Iterable[str]) -> dict[str, list[KnownAnswer]]:
+    def _known(self, texts: Iterable[str]) -> dict[str, list[_Known]]:
         """What is known about answers with these texts: those of this process, and those of kept conversations."""
         digests = {text: {text_sha256(text)} for text in texts}
         if self.active:  # a conversation may have kept it without its secrets
@@ -174,12 +185,12 @@ class Taint:
             with suppress(ConversationError):  # an answer that can't be looked up is not known
                 kept = Conversations(self._conversations).known(key for keys in digests.values() for key in keys)
                 for text, keys in digests.items():
-                    known[text] += [one for key in keys for one in kept.get(key, ())]
+                    known[text] += [_known(turn) for key in keys for turn in kept.get(key, ())]
         return known
 
     def remember(self, reply: Reply) -> None:
         """Remember an answer, so that its text is known when a caller hands it in as history."""
-        own = KnownAnswer(question_sha256=text_sha256(reply.question), tainted=reply.tainted, sources=reply.sources)
+        own = _Known(question=text_sha256(reply.question), tainted=reply.tainted, sources=reply.sources)
         with self._lock:
             key = text_sha256(reply.text)
             before = self._answers.pop(key, [])
@@ -254,10 +265,14 @@ class Taint:
         return False
 
 
-def _about(asked: str, answers: Sequence[KnownAnswer]) -> Sequence[KnownAnswer]:
+def _about(asked: str, answers: Sequence[_Known]) -> Sequence[_Known]:
     """Those of the answers that were given to this question, if any were; else all of them."""
-    question = text_sha256(asked)
-    return [one for one in answers if one.question_sha256 == question] or answers
+    questions = {text_sha256(asked), text_sha256(mask_secrets(asked)[0])} if answers else ()
+    return [one for one in answers if one.question in questions] or answers
+
+
+def _known(turn: Turn) -> _Known:
+    return _Known(question=text_sha256(turn.question), tainted=turn.tainted, sources=turn.sources)
 
 
 def _united(sources: Iterable[Sequence[ShownDocument] | None]) -> tuple[ShownDocument, ...] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from cervella.errors import ConfigError, ConversationError
 from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
 from cervella.records.sqlite_file import SqliteFile, storable, transaction
+from cervella.text.folding import text_sha256
 from cervella.types import Filters, Location, Message, Reply, ShownDocument
 
 _SCHEMA_VERSION = 2
@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS turn (
     number INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES session(id) ON DELETE CASCADE, asked TEXT NOT NULL,
     question TEXT NOT NULL, answer TEXT NOT NULL, query TEXT NOT NULL, tainted INTEGER NOT NULL,
     finish_reason TEXT NOT NULL, brain TEXT NOT NULL, model TEXT NOT NULL, soul TEXT NOT NULL, reply TEXT NOT NULL,
-    sources TEXT, question_sha256 TEXT, answer_sha256 TEXT
+    sources TEXT, answer_sha256 TEXT
 );
 CREATE INDEX IF NOT EXISTS turn_of_session ON turn(session, number);
 {_SHOWN}{_TURN_OF_ANSWER}
@@ -49,7 +49,6 @@ CREATE INDEX IF NOT EXISTS turn_of_session ON turn(session, number);
 _MIGRATIONS = {
     2: (
         "ALTER TABLE turn ADD COLUMN sources TEXT",
-        "ALTER TABLE turn ADD COLUMN question_sha256 TEXT",
         "ALTER TABLE turn ADD COLUMN answer_sha256 TEXT",
         _SHOWN,
         _TURN_OF_ANSWER,
@@ -94,21 +93,6 @@ class Turn:
 
 _COLUMNS = tuple(field.name for field in fields(Turn))
 _TURN = ", ".join(_COLUMNS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownAnswer:
-    """What is kept about an answer with a certain text."""
-
-    question_sha256: str
-    """See `text_sha256`."""
-    tainted: bool
-    sources: tuple[ShownDocument, ...] | None
-
-
-def text_sha256(text: str) -> str:
-    """A digest of a question or an answer, whatever its white space."""
-    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +179,10 @@ class Conversations:
             )
             given = {name: getattr(turn, name) for name in _COLUMNS}
             given["sources"] = _numbered(database, storable(session), turn.sources)
-            digests = (text_sha256(turn.question), text_sha256(turn.answer))
-            values = [storable(one) if isinstance(one, str) else one for one in (*given.values(), *digests)]
+            values = [storable(one) if isinstance(one, str) else one for one in given.values()]
             database.execute(
-                f"INSERT INTO turn (session, {_TURN}, question_sha256, answer_sha256) VALUES (?{', ?' * len(values)})",
-                (storable(session), *values),
+                f"INSERT INTO turn (session, {_TURN}, answer_sha256) VALUES (?{', ?' * len(values)}, ?)",
+                (storable(session), *values, text_sha256(turn.answer)),
             )
 
     def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
@@ -213,33 +196,30 @@ class Conversations:
                 (storable(session), -1 if last is None else last),
             ).fetchall()
             shown = _shown(database, {storable(session)})
-        found = [dict(zip(_COLUMNS, row, strict=True)) for row in reversed(rows)]
-        turns = [
-            Turn(**{**row, "tainted": bool(row["tainted"]), "sources": _documents(row["sources"], shown)})
-            for row in found
-        ]
-        return [replace(turn, tainted=self._is_tainted(turn)) for turn in turns]
+        return [self._turn(row, shown) for row in reversed(rows)]
 
-    def known(self, digests: Iterable[str]) -> dict[str, list[KnownAnswer]]:
-        """What is kept about the answers with these digests, see `text_sha256`, in any session."""
-        wanted = list(dict.fromkeys(digests))
+    def _turn(self, values: Sequence[Any], shown: Mapping[int, ShownDocument]) -> Turn:
+        row = dict(zip(_COLUMNS, values, strict=True))
+        turn = Turn(**{**row, "tainted": bool(row["tainted"]), "sources": _documents(row["sources"], shown)})
+        return replace(turn, tainted=self._is_tainted(turn))
+
+    def known(self, digests: Iterable[str]) -> dict[str, Sequence[Turn]]:
+        """The turns of all sessions whose answers have these digests, see `text_sha256`."""
+        wanted = [*dict.fromkeys(digests)]
         if not wanted or not self._path.exists():
             return {}
-        known: dict[str, list[KnownAnswer]] = {}
+        known: dict[str, Sequence[Turn]] = {}
         with self._connected() as database:
             for start in range(0, len(wanted), _MOST_DIGESTS):
                 some = wanted[start : start + _MOST_DIGESTS]
                 rows = database.execute(
-                    "SELECT answer_sha256, question_sha256, tainted, sources, session FROM turn"
+                    f"SELECT answer_sha256, session, {_TURN} FROM turn"
                     f" WHERE answer_sha256 IN (?{', ?' * (len(some) - 1)})",
                     some,
                 ).fetchall()
-                shown = _shown(database, {row[-1] for row in rows})
-                for answer, question, tainted, sources, _ in rows:
-                    own = KnownAnswer(
-                        question_sha256=question, tainted=bool(tainted), sources=_documents(sources, shown)
-                    )
-                    known.setdefault(answer, []).append(own)
+                shown = _shown(database, {session for _, session, *_ in rows})
+                for digest, _, *values in rows:
+                    known[digest] = (*known.get(digest, ()), self._turn(values, shown))
         return known
 
     def list(self) -> list[Conversation]:
