@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 import cervella
 from cervella import Agent, Message, Passage, Prompt
+from cervella.cli import main
 from cervella.errors import CervellaError
 from cervella.prompt import render
 from cervella.records.conversations import Conversations
@@ -266,3 +267,17 @@ def test_an_export_leaves_local_only_turns_out_unless_its_place_is_private(tmp_p
             assert data["turns_withheld"] == 0
     with pytest.raises(CervellaError):
         agent.conversations.export("manca")
+
+
+def test_the_command_says_how_many_turns_it_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with agent_of(tmp_path, "ambra") as agent:
+        agent.session("s").ask("Che cosa c'è?", filters={"path": "ambra/**"})
+    monkeypatch.setenv("CERVELLA_CONVERSATIONS__PATH", str(tmp_path / "conversations.sqlite"))
+    assert main(["sessions", "--export", "s"]) == 0
+    out, err = capsys.readouterr()
+    assert "ZAFFIRO" not in out
+    assert "1 turn left out" in err
+    assert main(["sessions", "--export", "s", "--location", "private"]) == 0
+    assert "ZAFFIRO" in capsys.readouterr().out
