@@ -119,6 +119,7 @@ from .types import (
     ReviewVerdict as ReviewVerdict,
     Role as Role,
     SecondOpinion as SecondOpinion,
+    ShownDocument as ShownDocument,
     SkippedFile as SkippedFile,
     Status as Status,
     TextDelta as TextDelta,

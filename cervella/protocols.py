@@ -118,6 +118,9 @@ class Retriever(Protocol):
     The agent also uses two optional methods. `lines(path, start, end) -> str | None` returns the current lines of a
     file, or None if they no longer exist. `changed(passage) -> bool | None` returns whether the file has changed or was
     deleted since it was indexed, or None if this can't be determined.
+
+    The agent marks passages as local-only by their paths, if `[knowledge] local_only` names them, or the attribute
+    `local_only` of the retriever, a sequence of such patterns, if it has one.
     """
 
     def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval: ...

@@ -298,6 +298,7 @@ class Agent:
             self.config.conversations.path,
             on_delete=lambda id: self.ledger.forget(id),
             language=self.config.knowledge_language,
+            is_tainted=self._assembly.taint.is_turn_tainted,
         )
 
     # The knowledge, without a brain

@@ -126,7 +126,8 @@ class Answering:
         top_k = self._assembly.config.knowledge.top_k if top_k is None else top_k
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise _wrong("top_k", top_k, "Give a whole number above 0, such as 6.")
-        return self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
+        found = self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
+        return self._assembly.taint.retrieval(found)
 
     # Make the prompt
 
@@ -142,7 +143,9 @@ class Answering:
         _check_numbers(max_output_tokens, temperature)
         history = options.get("history")
         given = tuple(history) if isinstance(history, Iterable) else history  # an iterator can be read only once
-        turns, today = history_of(given), datetime.date.today().isoformat()
+        taint, today = self._assembly.taint, datetime.date.today().isoformat()
+        turns = await anyio.to_thread.run_sync(taint.history, history_of(given))
+        confidential = await anyio.to_thread.run_sync(taint.is_local_only, images) if images else False
         soul, lang, persona = self._assembly.soul, self._assembly.language, self._assembly.persona
         if retrieval is None:
             query = options.get("query")
@@ -153,6 +156,9 @@ class Answering:
             retrieval = await self.retrieve(
                 query or question, deadline, top_k=options.get("top_k"), filters=options.get("filters")
             )
+        else:
+            passages = await anyio.to_thread.run_sync(taint.passages, retrieval.passages)
+            retrieval = replace(retrieval, passages=passages)
         named = {"route": "explicit", "reason": "the caller named it"} if options.get("brain") is not None else {}
         prompt = Prompt(
             system=soul.system_prompt(),
@@ -172,6 +178,7 @@ class Answering:
                 "instructions_without_passages": instructions_for(lang, today=today, passages=0),
                 **named,
             },
+            confidential=confidential,
             reply=uuid.uuid4().hex,
         )
         return prompt, retrieval
@@ -211,8 +218,11 @@ class Answering:
 
     # Check the citations
 
-    async def _reply(self, asked: _Asked, completion: Completion) -> Reply:
-        """The reply for a completion: its citations are checked, and its calls are in the ledger."""
+    async def _reply(self, asked: _Asked, completion: Completion, *, remembered: bool = True) -> Reply:
+        """The reply for a completion: its citations are checked, and its calls are in the ledger.
+
+        `remembered`: the reply may be part of the history of a later question.
+        """
         prompt, retrieval, lang = asked.prompt, asked.retrieval, self._assembly.language
         await self._books.written(prompt.reply, completion.text)
         last = completion.attempts[-1] if completion.attempts else None
@@ -233,7 +243,8 @@ class Answering:
         behind = replace(retrieval, behind=max(retrieval.behind or 0, len(stale)) or retrieval.behind)
         bare = strip_marks(answer)
         abstains = any(language(code).abstains(bare) for code in known_languages())  # a brain may use any language
-        return Reply(
+        location = last.location if last else "local"
+        reply = Reply(
             id=prompt.reply,
             question=prompt.question,
             retrieval_query=retrieval.query,
@@ -250,6 +261,7 @@ class Answering:
             finish_reason=completion.finish_reason,
             abstained=abstains and not any(citation.supported for citation in read_back.citations),
             tainted=last.tainted if last else prompt.tainted,
+            sources=self._assembly.taint.sources(shown.values(), prompt.history, location),
             flags={
                 **completion.flags,
                 **behind.index_flags(),
@@ -257,6 +269,9 @@ class Answering:
             },
             attempts=completion.attempts,
         )
+        if remembered:
+            self._assembly.taint.remember(reply)
+        return reply
 
     def _changed(self, cited: Mapping[str, Passage]) -> dict[str, bool | None]:
         """For each citation mark, whether its file has changed since it was indexed. None if this is not known."""
@@ -302,6 +317,7 @@ class Answering:
     async def _reviewed(self, asked: _Asked, shield: Shielded, review: Review, reply: Reply) -> Reply:
         remade = functools.partial(self._reply, asked)
         kept = await review.revised(asked.prompt, reply, shield, asked.deadline, remade)
+        self._assembly.taint.remember(kept)
         await self._books.written(asked.prompt.reply, kept.text)
         return replace(kept, cost_usd=self._books.cost(asked.prompt.reply), timings=asked.deadline.timings())
 
@@ -326,10 +342,16 @@ class Answering:
         prompt, retrieval = await self._prompt(question, wanted, deadline, found)
         soul = self._assembly.soul.fingerprint
         with self._books.reply(prompt.reply, session=None, soul=soul, question=question):
-            if written is None:
+            taint, said = self._assembly.taint, options.get("tainted")
+            if written is not None:
+                tainted = await anyio.to_thread.run_sync(taint.reply, written)
+            else:
+                judged = functools.partial(taint.text, str(answer), question, vouched=said is False)
+                tainted = bool(said) or await anyio.to_thread.run_sync(judged)
                 asked = _Asked(prompt=prompt, retrieval=retrieval, deadline=deadline, soul=soul)
-                written = await self._reply(asked, Completion(text=str(answer)))
-                written = replace(written, tainted=options.get("tainted", False) or prompt.tainted)
+                written = await self._reply(asked, Completion(text=str(answer)), remembered=False)
+                tainted = tainted or prompt.tainted
+            written = replace(written, tainted=tainted)
             verdict, _ = await review.review(prompt, written, deadline)
             return verdict
 
@@ -341,6 +363,7 @@ class Answering:
             raise _wrong("prompt", prompt, "Give a Prompt, or use ask for a question.")
         _check_session(options.get("session"))
         check_flags(options, ("repeatable",))
+        prompt = await anyio.to_thread.run_sync(self._assembly.taint.prompt, prompt)
         prompt = replace(prompt, reply=uuid.uuid4().hex)
         asked = _Asked(
             prompt=prompt,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cervella.agent.bookkeeping import Bookkeeping
 from cervella.agent.faces import AnyBrain
+from cervella.agent.taint import Taint
 from cervella.brains import default_brain, load_brain, shield_options
 from cervella.brains.routing.composed import COMPOSED, compose, kind_of
 from cervella.brains.routing.cooldown import Cooldown
@@ -72,6 +73,13 @@ class Assembly:
         self._locked = locked
         self._retriever = retriever
         self._owns_retriever = retriever is None
+        self.taint = Taint(
+            folder=config.knowledge.folder,
+            patterns=config.knowledge.local_only,
+            retriever=lambda: self.retriever,
+            own_retriever=retriever is None,
+            conversations=config.conversations.path,
+        )
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._default_choice: tuple[str, str] | None = None
         self._answer_with(brain)
@@ -248,6 +256,7 @@ class Assembly:
             mask_personal=self.config.knowledge_language if self.config.privacy.personal == "mask" else None,
             guard=self._books.guard,
             on_attempt=self._books.on_attempt,
+            judged=self.taint.prompt,
         )
 
     def _may_afford(self, shielded: Shielded, prompt: Prompt) -> bool:

@@ -53,7 +53,8 @@ class AskOptions(SessionOptions, total=False):
 
     history: Iterable[Any] | None
     """The earlier turns, oldest first: Messages, Replies, `(question, answer)` pairs or `{"role", "content"}` dicts.
-    Default: none."""
+    Default: none. If files are declared local-only, a cloud brain is not sent a turn whose answer the agent does not
+    know."""
     query: str | None
     """The text to search for. Default: the question; for a follow-up question, the earlier question and this one."""
     session: str | None
@@ -103,8 +104,8 @@ class ReviewOptions(TypedDict, total=False):
     question: str | None
     """The question that the text answers. Required for a text; a Reply has its own."""
     tainted: bool
-    """True if the author of the text had seen local-only passages: it is then not sent to a cloud brain. Default:
-    false."""
+    """Whether the author of the text had seen local-only passages: it is then not sent to a cloud brain. Default, if
+    files are declared local-only: true, unless the agent knows the text as an answer made without them."""
     timeout: float | None
     """Maximum seconds for the review. Default: no limit."""
     top_k: int | None

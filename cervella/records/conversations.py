@@ -1,7 +1,8 @@
 """Keeps conversations in one SQLite file, and erases them from it on request.
 
-A turn is kept with its question, its answer and whether it is tainted (contains local-only text); its passages are not
-kept. Secrets in the texts are masked before they are written.
+A turn is kept with its question, its answer, whether it is tainted (contains local-only text), and which documents its
+brain was shown; passages are not kept. Which documents are local-only may change later, so a reader of a turn has to
+judge it anew. Secrets in the texts are masked before they are written.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import datetime
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,42 @@ from cervella.privacy.stored import masked, quoted
 from cervella.process.files import make_private_folder
 from cervella.process.forks import unforked
 from cervella.records.sqlite_file import SqliteFile, storable, transaction
+from cervella.text.folding import text_sha256
 from cervella.text.language import DEFAULT_LANGUAGE
-from cervella.types import Filters, Message, Reply
+from cervella.types import Filters, Location, Message, Reply, ShownDocument
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BUSY_SECONDS = 10.0
-_SCHEMA = """
+# `turn.sources` lists numbers of `shown` as JSON; NULL if the documents are not known, as in turns of version 1.
+_SHOWN = """
+CREATE TABLE IF NOT EXISTS shown (
+    number INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES session(id) ON DELETE CASCADE, path TEXT NOT NULL,
+    document TEXT NOT NULL, UNIQUE (session, path, document)
+);
+"""
+_TURN_OF_ANSWER = "CREATE INDEX IF NOT EXISTS turn_of_answer ON turn(answer_sha256);"
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS session (
     id TEXT PRIMARY KEY, created TEXT NOT NULL, updated TEXT NOT NULL, filters TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS turn (
     number INTEGER PRIMARY KEY, session TEXT NOT NULL REFERENCES session(id) ON DELETE CASCADE, asked TEXT NOT NULL,
     question TEXT NOT NULL, answer TEXT NOT NULL, query TEXT NOT NULL, tainted INTEGER NOT NULL,
-    finish_reason TEXT NOT NULL, brain TEXT NOT NULL, model TEXT NOT NULL, soul TEXT NOT NULL, reply TEXT NOT NULL
+    finish_reason TEXT NOT NULL, brain TEXT NOT NULL, model TEXT NOT NULL, soul TEXT NOT NULL, reply TEXT NOT NULL,
+    sources TEXT, answer_sha256 TEXT
 );
 CREATE INDEX IF NOT EXISTS turn_of_session ON turn(session, number);
+{_SHOWN}{_TURN_OF_ANSWER}
 """
+_MIGRATIONS = {
+    2: (
+        "ALTER TABLE turn ADD COLUMN sources TEXT",
+        "ALTER TABLE turn ADD COLUMN answer_sha256 TEXT",
+        _SHOWN,
+        _TURN_OF_ANSWER,
+    )
+}
+_MOST_DIGESTS = 500  # in one query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +77,8 @@ class Turn:
     soul: str
     reply: str
     """The id of the reply that gave the answer."""
+    sources: tuple[ShownDocument, ...] | None = None
+    """The documents that the answer was made from: see `Reply.sources`. None in turns that an earlier version kept."""
 
     def messages(self) -> tuple[Message, ...]:
         """The turn as two messages of the history for the next question.
@@ -65,8 +88,8 @@ class Turn:
         if self.finish_reason == "refusal":
             return ()
         return (
-            Message(role="user", content=self.question, tainted=self.tainted),
-            Message(role="assistant", content=self.answer, tainted=self.tainted),
+            Message(role="user", content=self.question, tainted=self.tainted, sources=self.sources),
+            Message(role="assistant", content=self.answer, tainted=self.tainted, sources=self.sources),
         )
 
 
@@ -90,12 +113,18 @@ class Conversations:
     """Keeps the conversations in one file. Thread-safe, and safe for several processes (SQLite in WAL mode)."""
 
     def __init__(
-        self, path: str | Path, *, on_delete: Callable[[str], None] | None = None, language: str = DEFAULT_LANGUAGE
+        self,
+        path: str | Path,
+        *,
+        on_delete: Callable[[str], None] | None = None,
+        language: str = DEFAULT_LANGUAGE,
+        is_tainted: Callable[[Turn], bool] | None = None,
     ) -> None:
         """The file is opened by the first method call. Methods raise ConversationError.
 
         `on_delete` is called with the id of a session before the session is deleted. `language` is the language of the
-        masks that replace secrets.
+        masks that replace secrets. `is_tainted` says whether a turn is tainted by today's marks; without it,
+        `Turn.tainted` is what was kept with the turn.
         """
         self._path = Path(path)
         self._file = SqliteFile(
@@ -106,9 +135,11 @@ class Conversations:
             schema=_SCHEMA,
             version=_SCHEMA_VERSION,
             busy_seconds=_BUSY_SECONDS,
+            migrations=_MIGRATIONS,
         )
         self._on_delete = on_delete
         self._language = language
+        self._is_tainted = is_tainted or (lambda turn: turn.tainted)
 
     def open(self, session: str, filters: Filters | None) -> Filters | None:
         """Start the session, or continue it if it exists. Returns the filters that its searches must use.
@@ -149,10 +180,14 @@ class Conversations:
                 model=reply.model,
                 soul=reply.soul,
                 reply=reply.id,
+                sources=reply.sources,
             )
-            values = [storable(one) if isinstance(one, str) else one for one in asdict(turn).values()]
+            given = {name: getattr(turn, name) for name in _COLUMNS}
+            given["sources"] = _numbered(database, storable(session), turn.sources)
+            values = [storable(one) if isinstance(one, str) else one for one in given.values()]
             database.execute(
-                f"INSERT INTO turn (session, {_TURN}) VALUES (?{', ?' * len(values)})", (storable(session), *values)
+                f"INSERT INTO turn (session, {_TURN}, answer_sha256) VALUES (?{', ?' * len(values)}, ?)",
+                (storable(session), *values, text_sha256(turn.answer)),
             )
 
     def turns(self, session: str, *, last: int | None = None) -> list[Turn]:
@@ -165,8 +200,32 @@ class Conversations:
                 f"SELECT {_TURN} FROM turn WHERE session = ? ORDER BY number DESC LIMIT ?",
                 (storable(session), -1 if last is None else last),
             ).fetchall()
-        found = [Turn(**dict(zip(_COLUMNS, row, strict=True))) for row in reversed(rows)]
-        return [replace(turn, tainted=bool(turn.tainted)) for turn in found]
+            shown = _shown(database, {storable(session)})
+        return [self._turn(row, shown) for row in reversed(rows)]
+
+    def _turn(self, values: Sequence[Any], shown: Mapping[int, ShownDocument]) -> Turn:
+        row = dict(zip(_COLUMNS, values, strict=True))
+        turn = Turn(**{**row, "tainted": bool(row["tainted"]), "sources": _documents(row["sources"], shown)})
+        return replace(turn, tainted=self._is_tainted(turn))
+
+    def known(self, digests: Iterable[str]) -> dict[str, Sequence[Turn]]:
+        """The turns of all sessions whose answers have these digests, see `text_sha256`."""
+        wanted = [*dict.fromkeys(digests)]
+        if not wanted or not self._path.exists():
+            return {}
+        known: dict[str, Sequence[Turn]] = {}
+        with self._connected() as database:
+            for start in range(0, len(wanted), _MOST_DIGESTS):
+                some = wanted[start : start + _MOST_DIGESTS]
+                rows = database.execute(
+                    f"SELECT answer_sha256, session, {_TURN} FROM turn"
+                    f" WHERE answer_sha256 IN (?{', ?' * (len(some) - 1)})",
+                    some,
+                ).fetchall()
+                shown = _shown(database, {session for _, session, *_ in rows})
+                for digest, _, *values in rows:
+                    known[digest] = (*known.get(digest, ()), self._turn(values, shown))
+        return known
 
     def list(self) -> list[Conversation]:
         """All sessions, the most recently used first."""
@@ -182,20 +241,24 @@ class Conversations:
             for one, created, updated, turns, filters in rows
         ]
 
-    def export(self, session: str) -> dict[str, Any]:
-        """A session with all its turns, as data for JSON. Raises ConversationError if there is no such session.
+    def export(self, session: str, *, location: Location = "cloud") -> dict[str, Any]:
+        """A session with its turns, as data for JSON. Raises ConversationError if there is no such session.
 
-        Secrets are masked also in turns that an earlier version kept unmasked.
+        Tainted turns are left out, and counted in `turns_withheld`, unless `location`, the place where the export is
+        going to be read, is local or private. Secrets are masked also in turns that an earlier version kept unmasked.
         """
         found = next((one for one in self.list() if one.id == storable(session)), None)
         if found is None:
             raise _missing(session)
+        turns = self.turns(session)
+        shown = [turn for turn in turns if location in ("local", "private") or not turn.tainted]
         return {
             "id": found.id,
             "created": found.created,
             "updated": found.updated,
             "filters": None if found.filters is None else _plain(found.filters),
-            "turns": masked([asdict(turn) for turn in self.turns(session)], self._language),
+            "turns": masked([asdict(turn) for turn in shown], self._language),
+            "turns_withheld": len(turns) - len(shown),
         }
 
     def delete(self, session: str) -> None:
@@ -226,6 +289,37 @@ class Conversations:
                 self._file.prepare(database)
                 with transaction(database) if write else contextlib.nullcontext():
                     yield database
+
+
+def _numbered(database: sqlite3.Connection, session: str, sources: Sequence[ShownDocument] | None) -> str | None:
+    """The numbers of these documents in the table `shown`, as JSON; None if they are not known."""
+    if sources is None:
+        return None
+    numbers = []
+    for one in sources:
+        key = (session, storable(one.path), storable(one.document))
+        database.execute("INSERT OR IGNORE INTO shown (session, path, document) VALUES (?, ?, ?)", key)
+        where = "SELECT number FROM shown WHERE session = ? AND path = ? AND document = ?"
+        numbers.append(database.execute(where, key).fetchone()[0])
+    return json.dumps(numbers)
+
+
+def _shown(database: sqlite3.Connection, sessions: Iterable[str]) -> dict[int, ShownDocument]:
+    """The documents that the brains of these sessions were shown, by number."""
+    rows = [
+        row
+        for session in sessions
+        for row in database.execute("SELECT number, path, document FROM shown WHERE session = ?", (session,))
+    ]
+    return {number: ShownDocument(path=path, document=document) for number, path, document in rows}
+
+
+def _documents(numbers: str | None, shown: Mapping[int, ShownDocument]) -> tuple[ShownDocument, ...] | None:
+    """The documents with these numbers; None if they are not known."""
+    try:
+        return None if numbers is None else tuple(shown[number] for number in json.loads(numbers))
+    except (KeyError, TypeError, ValueError):  # the file was changed by somebody else
+        return None
 
 
 def _now() -> str:

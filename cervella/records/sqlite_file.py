@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import CervellaError
@@ -30,6 +30,8 @@ class SqliteFile:
     """Version of the schema. A file with a higher version is refused."""
     busy_seconds: float
     """Seconds to wait for another process that is writing."""
+    migrations: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """SQL statements by the version that they lead to, from the version before."""
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
@@ -84,8 +86,18 @@ class SqliteFile:
                 f"A newer Cervella wrote the {self.called} {str(self.path)!r}.",
                 remedy=f"Update Cervella, or name another file in [{self.section}] path.",
             )
-        if version < self.version:
+        if version and version < self.version:
+            self._migrate(database)
+        elif not version:
             self._lay_out(database)
+
+    def _migrate(self, database: sqlite3.Connection) -> None:
+        with transaction(database):
+            version = database.execute("PRAGMA user_version").fetchone()[0]  # another process may have done it
+            for number in range(version + 1, self.version + 1):
+                for statement in self.migrations.get(number, ()):
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {max(version, self.version)}")
 
     def clear(self, database: sqlite3.Connection) -> None:
         """Erase deleted rows from the file and from SQLite's log."""

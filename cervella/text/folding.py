@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -59,6 +60,15 @@ def without_invisible(text: str) -> str:
     'prenota'
     """
     return _INVISIBLE.sub("", text)
+
+
+def text_sha256(text: str) -> str:
+    """The SHA-256 of a text in hexadecimal, whatever its white space.
+
+    >>> text_sha256("Il 20\\r\\ngennaio. ") == text_sha256("Il 20 gennaio.")
+    True
+    """
+    return hashlib.sha256(" ".join(text.split()).encode("utf-8", "replace")).hexdigest()
 
 
 def is_blank(text: str) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
@@ -37,6 +37,16 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownDocument:
+    """A document of which a brain was shown a passage."""
+
+    path: str
+    """As `Passage.path` was then."""
+    document: str = ""
+    """As `Passage.document`: it recognises the document after it was renamed. Empty if it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One message in the format of chat engines."""
 
@@ -46,6 +56,9 @@ class Message:
     tainted: bool = False
     """True if the message may contain text of a local-only passage. It is then sent to local and private brains
     only."""
+    sources: tuple[ShownDocument, ...] | None = field(default=None, repr=False, compare=False)
+    """The documents that an answer of a brain was made from, those of earlier answers included. None if they are not
+    known. If one of them is local-only today, so is the message."""
 
     def __repr__(self) -> str:
         return short_repr(self, "role", "content")
@@ -80,6 +93,8 @@ class Passage:
     status: Status = "current"
     local_only: bool = False
     """True if the passage may be sent to local and private brains only."""
+    document: str = ""
+    """A digest of the whole document, which all its copies have. Empty if it is not known."""
     reading: str = field(default=None)  # type: ignore[assignment]
     """What a reader of the note sees: `text` without front matter, comments and markup, with entities decoded, HTML
     tables as rows and tasks in words. It is what is indexed, sent to a brain and quoted. Of a line that is too long for
@@ -104,6 +119,11 @@ class Passage:
 
     def __repr__(self) -> str:
         return short_repr(self, "path", "start_line", "end_line", "heading", "reading")
+
+
+def shown_documents(passages: Iterable[Passage]) -> tuple[ShownDocument, ...]:
+    """The documents of these passages, each once."""
+    return tuple(dict.fromkeys(ShownDocument(path=one.path, document=one.document) for one in passages))
 
 
 _MAX_TOKENS = 10**9
@@ -424,6 +444,9 @@ class Reply:
     """True if the answer says that the knowledge base has no answer, and none of its citations is supported."""
     tainted: bool = False
     """True if the brain was sent local-only text: the answer may then go to local and private brains only."""
+    sources: tuple[ShownDocument, ...] | None = field(default=None, compare=False)
+    """The documents of which the brain was sent a passage, now or for an earlier answer in the history. None if they
+    are not known, because the history contains an answer that the agent does not know."""
     invented_marks: int = 0
     """Number of citation marks in the text that belong to no passage sent to the brain."""
     flags: Mapping[str, int] = field(default_factory=dict)
@@ -473,9 +496,13 @@ class Reply:
         """The question and the answer as history for the next question. Empty if the answer is a refusal."""
         if self.finish_reason == "refusal":
             return ()
+        sources, tainted = self.sources, self.tainted
+        if sources is None and self.passages and not self.attempts:  # it was not made by an agent
+            sources = shown_documents(self.passages)
+            tainted = tainted or any(passage.local_only for passage in self.passages)
         return (
-            Message(role="user", content=self.question, tainted=self.tainted),
-            Message(role="assistant", content=self.text, tainted=self.tainted),
+            Message(role="user", content=self.question, tainted=tainted, sources=sources),
+            Message(role="assistant", content=self.text, tainted=tainted, sources=sources),
         )
 
 

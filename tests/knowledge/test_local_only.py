@@ -181,10 +181,11 @@ def test_the_folders_own_name_is_a_folder_in_it_where_there_is_one(base: Path, i
         updated(base, index_dir, "KB/lavoro/**")
 
 
-def test_as_it_is_written_comes_before_another_case(base: Path, index_dir: Path, write: Write) -> None:
+def test_a_pattern_holds_in_every_case_at_once(base: Path, index_dir: Path, write: Write) -> None:
     write(base, "Personale/altro.md", "# Altro\n\nmongolfiera\n")
-    updated(base, index_dir, "Personale/**")
-    assert marked(base, index_dir) == {"Personale/altro.md"}
+    for pattern in ("Personale/**", "personale/**", "PERSONALE"):
+        updated(base, index_dir / pattern[0], pattern)
+        assert marked(base, index_dir / pattern[0]) == {*PERSONAL, "Personale/altro.md"}
 
 
 def test_a_link_in_the_folder_stands_for_what_it_leads_to(base: Path, index_dir: Path) -> None:
@@ -346,3 +347,53 @@ def test_exclude_is_understood_in_the_same_way(base: Path, index_dir: Path, patt
 def test_exclude_never_takes_the_folder_itself_away(base: Path, index_dir: Path, pattern: str) -> None:
     report = KnowledgeIndex(base, index_dir, embedder="none", exclude=[pattern]).update()
     assert report.files_indexed == len(PAGES)
+
+
+# Marks follow the text
+
+
+def test_what_left_a_marked_folder_stays_marked_until_no_pattern_covers_where_it_was(
+    base: Path, index_dir: Path, write: Write
+) -> None:
+    updated(base, index_dir, "personale/**")
+    (base / "personale/diario.md").rename(base / "lavoro/appunti.md")
+    updated(base, index_dir, "personale/**")
+    write(base, "lavoro/appunti.md", "# Altro\n\nUn altro segreto sulla mongolfiera.\n")
+    updated(base, index_dir, "./personale")
+    assert marked(base, index_dir) == {"personale/città/a b.md", "lavoro/appunti.md"}
+    updated(base, index_dir, "personale/città")
+    assert marked(base, index_dir) == {"personale/città/a b.md"}
+    updated(base, index_dir, "personale/**")  # its mark is not remembered any more
+    assert marked(base, index_dir) == {"personale/città/a b.md"}
+
+
+def test_a_copy_is_marked_by_a_new_pattern_before_the_next_index(base: Path, index_dir: Path, write: Write) -> None:
+    write(base, "copia.txt", PAGES["personale/diario.md"].replace("\n", "\r\n").encode("utf-16"))
+    updated(base, index_dir)
+    assert "copia.txt" in marked(base, index_dir, "personale/diario.md")  # of two alike, one is found
+
+
+def test_a_copy_of_an_excluded_file_is_marked(base: Path, index_dir: Path, write: Write) -> None:
+    write(base, "copia.md", "\ufeff" + PAGES["personale/diario.md"])
+    KnowledgeIndex(base, index_dir, embedder="none", exclude=["personale"], local_only=["personale"]).update()
+    assert marked(base, index_dir) == {"copia.md"}
+
+
+def test_texts_of_white_space_are_no_copies_of_one_another(base: Path, index_dir: Path, write: Write) -> None:
+    write(base, "personale/vuota.md", " \n")
+    write(base, "vuota.md", "\n\n")
+    updated(base, index_dir, "personale/**")
+    assert marked(base, index_dir) == PERSONAL
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("personale/x.md", "PERSONALE/x.md", "./personale/x.md", "KB/personale/x.md", "{base}/personale/x.md"),
+        *("lavoro/../personale/x.md", "personale\\x.md", "personale%2Fx.md", "file://{base}/personale/x.md#L3"),
+    ],
+)
+def test_a_path_of_somebody_elses_is_covered_however_it_is_written(base: Path, path: str) -> None:
+    marks = local_only_of((), base, ["personale/**"])
+    assert marks.may_cover(path.format(base=base))
+    assert not marks.may_cover("lavoro/piano.md")

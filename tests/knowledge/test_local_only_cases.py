@@ -35,7 +35,7 @@ def test_a_pattern_protects_what_it_was_written_for_or_is_refused(
     folder = isolated / case["folder"]
     for name in case["files"]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("# Pagina\n\nmongolfiera\n", encoding="utf-8")
+        (folder / name).write_text(f"# {name}\n\nmongolfiera\n", encoding="utf-8")
     pattern = case["pattern"].replace("{FOLDER}", str(folder))
     own = {"folder": case["folder"], "embedder": "none", "local_only": [pattern]}
     (isolated / "cervella.toml").write_text(tomli_w.dumps({"brain": "extractive", "knowledge": own}), encoding="utf-8")

@@ -154,7 +154,7 @@ def test_an_export_is_plain_data(kept: Conversations) -> None:
     kept.open("a", GUESTS)
     kept.append("a", reply("Quando?", "Domani."))
     data = kept.export("a")
-    assert set(data) == {"id", "created", "updated", "filters", "turns"}
+    assert set(data) == {"id", "created", "updated", "filters", "turns", "turns_withheld"}
     assert data["filters"] == {"path": ["ospiti/**"]}
     assert set(data["turns"][0]) == set(Turn.__slots__)
     with pytest.raises(ConversationError, match="manca") as caught:

@@ -16,7 +16,7 @@ from cervella.text.language import is_blank, language_in
 from cervella.types import Location, Passage, Prompt
 
 _SHOWN_OF_A_PASSAGE = ("reading", "lead", "heading", "path")
-_NOT_SHOWN: dict[str, Any] = {"tags": (), "aliases": (), "meta": {}, "links": ()}
+_NOT_SHOWN: dict[str, Any] = {"document": "", "tags": (), "aliases": (), "meta": {}, "links": ()}
 """What a prompt does not show of a passage, and a brain does not need. A cloud brain does not get it."""
 _TEMPLATE_TOKENS = 64
 """Upper limit of the tokens that a chat template adds to one message."""
@@ -79,7 +79,9 @@ def admit(prompt: Prompt, location: Location, personal: PersonalMasks | None = N
     all_turns = turns(prompt.history)
     kept = [turn for turn in all_turns if not any(message.tainted for message in turn)]
     # In the order of the messages, so that personal data of the history keep their masks in the next question.
-    history = tuple(replace(message, content=masked(message.content)) for turn in kept for message in turn)
+    history = tuple(
+        replace(message, content=masked(message.content), sources=None) for turn in kept for message in turn
+    )
     passages = tuple(cleaned(passage) for passage in shown.passages)
     admitted = replace(shown, question=masked(shown.question), history=history, passages=passages)
     flags = {

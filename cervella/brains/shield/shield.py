@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import anyio
+import anyio.to_thread
 
 from cervella.brains.shield.call import Call
 from cervella.brains.shield.fitting import Fitted, fit, location_of
@@ -48,7 +49,8 @@ class Shield:
 
     `location` is set by the owner and overrules the brain's own, but a brain with `remote` set is always cloud. `guard`
     may forbid a call. `on_attempt` is called with the record of each call (`Attempt`) at its end. The records are also
-    in the Completion, or in the error of a failed answer.
+    in the Completion, or in the error of a failed answer. `judged` gives a prompt for a cloud brain today's local-only
+    marks; it is called in a worker thread.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Shield:
         mask_personal: str | None = None,
         guard: Guard | None = None,
         on_attempt: Callable[[Attempt], None] | None = None,
+        judged: Callable[[Prompt], Prompt] | None = None,
     ) -> None:
         self.brain = brain
         self._location = location
@@ -73,6 +76,7 @@ class Shield:
         self._mask_personal = mask_personal
         self._guard = guard
         self._on_attempt = on_attempt
+        self._judged = judged
 
     @property
     def name(self) -> str:
@@ -106,6 +110,8 @@ class Shield:
             raise
 
     async def _fit(self, prompt: Prompt, *, exact: bool) -> Fitted:
+        if self._judged is not None and self.location == "cloud":
+            prompt = await anyio.to_thread.run_sync(self._judged, prompt)
         return await fit(
             prompt,
             self.brain,

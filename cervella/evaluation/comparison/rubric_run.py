@@ -122,12 +122,12 @@ def judge_answers(
                     continue
                 about: dict[str, Any] = {"brain": brain, "task": task.id, "judge": judge, "model": model}
                 if ("marks", brain, task.id, _digest(own)) not in known:
-                    grades = judge_grades(ask, task, own.text)
+                    grades = judge_grades(ask, task, own.text, tainted=own.tainted)
                     append(masked({"what": "marks", **about, "text_sha256": _digest(own), "marks": grades}))
                 if base is None or brain == reference or same_family(model, base.model):
                     continue
                 if ("pair", brain, task.id, _digest(own, base)) not in known:
-                    won = judge_pair(ask, task, own.text, base.text)
+                    won = judge_pair(ask, task, own.text, base.text, tainted=own.tainted or base.tainted)
                     compared = {"text_sha256": _digest(own, base), "against": reference, "won": won}
                     append({"what": "pair", **about, **compared})
 
@@ -267,12 +267,15 @@ def same_family(judge: str, judged: str) -> bool:
     return family_of(judge) == family_of(judged)
 
 
-def judge_grades(ask: Ask, task: RubricTask, answer: str) -> dict[str, float] | None:
-    """A judge's grades for an answer, by criterion; None if it did not grade all the task's criteria."""
+def judge_grades(ask: Ask, task: RubricTask, answer: str, *, tainted: bool = False) -> dict[str, float] | None:
+    """A judge's grades for an answer, by criterion; None if it did not grade all the task's criteria.
+
+    `tainted`: the answer contains local-only text, so that a judge in the cloud is not shown it.
+    """
     if not task.criteria:
         return None
     asked = "\n".join([*_task(task), _fenced("Answer", answer)])
-    for found in reversed(_JSON.findall(_said(ask, _GRADE, asked))):
+    for found in reversed(_JSON.findall(_said(ask, _GRADE, asked, tainted))):
         try:
             grades = json.loads(found)
         except ValueError:
@@ -284,21 +287,22 @@ def judge_grades(ask: Ask, task: RubricTask, answer: str) -> dict[str, float] | 
     return None
 
 
-def judge_pair(ask: Ask, task: RubricTask, one: str, other: str) -> float | None:
+def judge_pair(ask: Ask, task: RubricTask, one: str, other: str, *, tainted: bool = False) -> float | None:
     """Let a judge choose between two answers to a task, in both orders.
 
     Returns 1.0 if `one` wins both times, 0.0 if `other` does, and 0.5 for a tie or if the order decided. None if the
     judge made no choice.
     """
-    forth = _choice(ask, task, one, other)
-    back = _choice(ask, task, other, one)
+    forth = _choice(ask, task, one, other, tainted)
+    back = _choice(ask, task, other, one, tainted)
     if forth is None or back is None:
         return None
     return forth if forth == 1 - back else 0.5
 
 
-def _choice(ask: Ask, task: RubricTask, first: str, second: str) -> float | None:
-    said = _said(ask, _CHOOSE, "\n".join([*_task(task), _fenced("Answer A", first), _fenced("Answer B", second)]))
+def _choice(ask: Ask, task: RubricTask, first: str, second: str, tainted: bool) -> float | None:
+    asked = "\n".join([*_task(task), _fenced("Answer A", first), _fenced("Answer B", second)])
+    said = _said(ask, _CHOOSE, asked, tainted)
     words: list[str] = _WORD.findall(said.upper())
     choices: Mapping[str, float] = {"A": 1.0, "B": 0.0, "TIE": 0.5}
     return choices[words[0]] if len(set(words)) == 1 else None
@@ -315,7 +319,7 @@ def _fenced(title: str, text: str) -> str:
     return f"{title}:\n{fence}\n{text}\n{fence}"
 
 
-def _said(ask: Ask, instructions: str, text: str) -> str:
+def _said(ask: Ask, instructions: str, text: str, tainted: bool) -> str:
     """The judge's reply; empty if the call failed or the judge refused."""
     prompt = Prompt(
         system="",
@@ -323,6 +327,7 @@ def _said(ask: Ask, instructions: str, text: str) -> str:
         instructions=instructions,
         max_output_tokens=_MOST_TOKENS,
         temperature=0.0,
+        confidential=tainted,
         hints={"language": "en", "batch": True, "seed": 0, "fresh": True},
     )
     try:

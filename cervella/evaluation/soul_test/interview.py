@@ -23,7 +23,7 @@ from cervella.evaluation.suites.suite import Probe
 from cervella.prompt.layout import instructions_for, render
 from cervella.protocols import Brain
 from cervella.text.language import language
-from cervella.types import Message, Prompt, Reply, Retrieval
+from cervella.types import Message, Passage, Prompt, Reply, Retrieval, shown_documents
 
 SESSION = "soul-test"
 """The name under which the ledger records the questions of a soul test."""
@@ -87,7 +87,9 @@ def scored_turns(probe: Probe, max_turn: int | None = None) -> tuple[int, ...]:
 
 def asked_sha256(probe: Probe, variant: int, turn: int) -> str:
     """A digest of the words and passages of a probe up to a turn. Its checks are not part of it."""
-    passages = [{item.name: getattr(one, item.name) for item in fields(one)} for one in probe.passages]
+    # `document` came later; with it, earlier answers would count as answers to another question.
+    names = [item.name for item in fields(Passage) if item.name != "document"]
+    passages = [{name: getattr(one, name) for name in names} for one in probe.passages]
     scored = [one for one in scored_turns(probe) if one <= turn]
     return canonical_sha256([probe.variant(variant)[:turn], scored, passages])
 
@@ -208,9 +210,10 @@ def interview(
             if output.empty:
                 continue  # an empty or refused answer is not part of the history
             question = conversation.probe.variant(conversation.variant)[turn - 1]
+            sources = shown_documents(conversation.probe.passages)  # an answer of an earlier run is known by them too
             history += (
-                Message(role="user", content=question, tainted=output.tainted),
-                Message(role="assistant", content=output.text, tainted=output.tainted),
+                Message(role="user", content=question, tainted=output.tainted, sources=sources),
+                Message(role="assistant", content=output.text, tainted=output.tainted, sources=sources),
             )
     return None
 

@@ -20,6 +20,7 @@ from cervella.errors import EvaluationError, IndexMissingError, refused
 from cervella.evaluation.search.indexed import manifest_of
 from cervella.evaluation.suites.drafting import Draft, Origin, candidates
 from cervella.knowledge.documents.local_only import local_only_of
+from cervella.knowledge.index.marks import marks_of
 from cervella.privacy.redaction import find_secrets
 from cervella.process.files import make_private_folder, open_private
 from cervella.prompt.layout import strip_marks
@@ -62,8 +63,7 @@ def propose_questions(agent: Agent, *, limit: int = 30, seed: int = 0) -> Propos
                 remedy="Build it with `cervella index`.",
             )
         files = manifest.files()
-        marked = local_only_of(files, own.folder, own.local_only)
-        hidden = {path for path, file in files.items() if file.local_only or marked.covers(path)}
+        hidden = marks_of(files, local_only_of(files, own.folder, own.local_only)).paths
         chunks = [chunk for chunk in manifest.chunks() if chunk.path not in hidden]
     shown = {path: file for path, file in files.items() if path not in hidden}
     drafts = _chosen([draft for draft in candidates(shown, chunks, agent.language) if _is_clean(draft)], limit, seed)

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+from urllib.parse import unquote
 
 from cervella.errors import KnowledgeError, UnmatchedPatternError
-from cervella.knowledge.documents.patterns import Glob, forms_of, lies, nearest_paths, understood, widened
-from cervella.knowledge.documents.scan import Scan, ignore_rules, ignored_markdown, scan
+from cervella.knowledge.documents.copies import document_digest
+from cervella.knowledge.documents.encoding import decoded
+from cervella.knowledge.documents.patterns import (
+    Glob,
+    forms_of,
+    lies,
+    nearest_paths,
+    spelled_out,
+    understood,
+    widened,
+)
+from cervella.knowledge.documents.scan import MARKDOWN, MAX_BYTES, Scan, ignore_rules, ignored_markdown, scan
 
+_LONGEST_PATH = 4096  # characters of a path that are compared with the patterns
+_MOST_FILES, _MOST_BYTES = 20_000, 512_000_000
+"""Maximum number, and bytes together, of files that are read only to recognise their copies."""
 _logger = logging.getLogger("cervella.knowledge.local_only")
 
 
@@ -24,10 +40,21 @@ class LocalOnly:
     globs: tuple[Glob, ...] = ()
     nearest: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The most similar paths for each pattern that matches nothing."""
+    patterns: tuple[str, ...] = ()
+    """The patterns as the owner wrote them."""
 
     def covers(self, path: str) -> bool:
         """Whether a file is local-only by these patterns."""
         return any(glob.covers(path) for glob in self.globs)
+
+    def may_cover(self, path: str) -> bool:
+        """Whether a path is local-only by any interpretation of these patterns.
+
+        The path need not exist, or be relative to the folder: it may be that of a file that was deleted or renamed, or
+        come from somebody else's retriever. Where the interpretation is not certain, more is covered.
+        """
+        names = _names_of(path[:_LONGEST_PATH], self.folder)
+        return any(self.covers(name) for name in names) or covers_by_name(self.patterns, self.folder, names)
 
     @property
     def rules(self) -> tuple[str, ...]:
@@ -52,6 +79,32 @@ class LocalOnly:
         return text
 
 
+def covers_by_name(patterns: Sequence[str], folder: Path, names: Collection[str]) -> bool:
+    """Whether any interpretation of one of the patterns, in any case, matches one of `names`."""
+    folded = {name.casefold() for name in names}
+    return any(glob.covers(name) for pattern in patterns for glob in _readings(pattern, folder) for name in folded)
+
+
+@lru_cache(maxsize=1024)
+def _readings(pattern: str, folder: Path) -> tuple[Glob, ...]:
+    """All interpretations of a pattern, with case ignored. No file need match them."""
+    forms = forms_of(pattern, folder, (), folded=True)
+    spelled = (one for form in forms for either in ([[form]], spelled_out(form)) for ones in either for one in ones)
+    return tuple(Glob(widened(one, pattern), True) for one in dict.fromkeys(spelled) if one)
+
+
+def _names_of(path: str, folder: Path) -> list[str]:
+    """The relative paths that a path may mean: of a file in the folder, with or without the folder's own name or an
+    absolute path in front, with an anchor at its end, as an address."""
+    plain = path.removeprefix("file://")
+    written = dict.fromkeys((path, plain, unquote(plain), plain.partition("#")[0], unquote(plain.partition("#")[0])))
+    forms = (forms_of(one, folder, (), folded=folded) for one in written for folded in (False, True) if one)
+    names = dict.fromkeys(form for some in forms for form in some)
+    with suppress(OSError, RuntimeError, ValueError):  # a link in the folder stands for what it leads to
+        names[(folder / plain).resolve().relative_to(folder.resolve()).as_posix()] = None
+    return [unicodedata.normalize("NFC", name) for name in names]
+
+
 def _nearest(paths: Sequence[str]) -> str:
     return f" (nearest: {', '.join(map(repr, paths))})" if paths else ""
 
@@ -62,7 +115,8 @@ def local_only_in(found: Scan, folder: Path, patterns: Sequence[str]) -> LocalOn
     readings = {
         one: understood(one, folder, files, wide=True) or _elsewhere(one, folder, found, files) for one in patterns
     }
-    return _local_only(readings, folder, files)
+    known = _local_only(readings, folder, files)
+    return replace(known, globs=(*known.globs, *_led_to_by_links(known, found)))
 
 
 def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str]) -> LocalOnly:
@@ -77,15 +131,54 @@ def local_only_of(files: Collection[str], folder: Path, patterns: Sequence[str])
             everything = scan(folder, ignores=ignore_rules(folder, gitignore=False))
             seen = local_only_in(everything, folder, left)
             known = tuple(glob for glob in readings.values() if glob is not None)
-            return LocalOnly(folder, (*known, *seen.globs), seen.nearest)
+            return LocalOnly(folder, (*known, *seen.globs), seen.nearest, tuple(patterns))
     return _local_only(readings, folder, files)
 
 
+def unindexed_documents(
+    folder: Path, found: Scan, covers: Callable[[str], bool], language: str, *, max_bytes: int = MAX_BYTES
+) -> Iterator[tuple[str, str]]:
+    """Yields path and digest of each markdown file that `covers` covers and that is not indexed, for example because it
+    is excluded: a copy of it may be indexed.
+
+    `found` is the scan of the folder. Files of more than `max_bytes` are left out, and so is what exceeds 20,000 files
+    or 512 MB.
+    """
+    ignored = (path for paths in ignored_markdown(folder, found).values() for path in paths)
+    paths = dict.fromkeys((*(one.path for one in found.skipped), *ignored))
+    wanted = (path for path in paths if path.casefold().endswith(MARKDOWN) and covers(path))
+    root, left = folder.resolve(), _MOST_BYTES
+    for path in islice(wanted, _MOST_FILES):
+        for name in dict.fromkeys((path, unicodedata.normalize("NFD", path))):
+            with suppress(OSError, ValueError):
+                place = root / name
+                size = place.lstat().st_size
+                if not place.is_symlink() and place.is_file() and size <= min(max_bytes, left):
+                    left -= size
+                    text = decoded(place.read_bytes(), language)
+                    if text is not None and (digest := document_digest(text[0])):
+                        yield path, digest
+
+
+def _led_to_by_links(known: LocalOnly, found: Scan) -> Iterator[Glob]:
+    """Globs for what the symbolic links lead to that are local-only: files are indexed under their real paths."""
+    root = known.folder.resolve()
+    for link in (one.path for one in found.skipped if one.reason == "linked"):
+        if known.covers(link):
+            with suppress(OSError, RuntimeError, ValueError):
+                target = (root / link).resolve().relative_to(root).as_posix()
+                yield Glob((unicodedata.normalize("NFC", target).casefold() if target != "." else "**",), True)
+
+
 def _local_only(readings: Mapping[str, Glob | None], folder: Path, files: Collection[str]) -> LocalOnly:
+    """`readings` has the interpretation of each pattern. A pattern that has none is wrong, but parts of it may match:
+    `{private,prvate}/**`."""
+    partly = (glob for pattern, glob in readings.items() if glob is None for glob in _readings(pattern, folder))
     return LocalOnly(
         folder,
-        tuple(glob for glob in readings.values() if glob is not None),
+        (*(glob for glob in readings.values() if glob is not None), *partly),
         {pattern: nearest_paths(pattern, files) for pattern, glob in readings.items() if glob is None},
+        tuple(readings),
     )
 
 

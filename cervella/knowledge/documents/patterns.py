@@ -51,12 +51,12 @@ def understood(pattern: str, folder: Path, files: Collection[str], *, wide: bool
     """The most literal interpretation of a pattern that matches some of `files`; None if there is none.
 
     Ignoring case is tried last. `files` are relative to the folder, POSIX, NFC. If `wide` is True, the interpretations
-    match more files, as described at `widened`.
+    match more files: case is always ignored, and see `widened`.
     """
-    for folded in (False, True):
+    for folded in (True,) if wide else (False, True):
         names = {name.casefold() for name in files} if folded else files
         forms = forms_of(pattern, folder, names, folded=folded)
-        for reading in [*([[form]] for form in forms), *(_spelled_out(form) for form in forms)]:
+        for reading in [*([[form]] for form in forms), *(spelled_out(form) for form in forms)]:
             texts = [
                 tuple(text for one in either for text in (widened(one, pattern) if wide else (one,)))
                 for either in reading
@@ -79,7 +79,7 @@ def widened(form: str, pattern: str) -> tuple[str, ...]:
     return tuple(f"**/{text}" if bare else text for text in texts)
 
 
-def _spelled_out(form: str) -> list[list[str]]:
+def spelled_out(form: str) -> list[list[str]]:
     """Expand braces, then classes such as `[abc]`: a list of patterns for each alternative of the braces.
 
     Each alternative of the braces must match a file; of the patterns of one list, any may.

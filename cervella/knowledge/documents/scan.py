@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cervella.errors import KnowledgeError
 from cervella.knowledge.documents import git
+from cervella.knowledge.documents.copies import document_digest
 from cervella.knowledge.documents.encoding import decoded
 from cervella.knowledge.documents.ignored import CERVELLAIGNORE, GITIGNORE, NEVER_OPENED, Frame, Ignored, IgnoreRules
 from cervella.knowledge.documents.patterns import Glob, understood
@@ -88,6 +89,11 @@ class Source:
     def redactions(self) -> tuple[Redaction, ...]:
         """The lines and kinds of the masked secrets."""
         return self._redacted[1]
+
+    @cached_property
+    def document(self) -> str:
+        """A digest that all copies of the file have: see `document_digest`."""
+        return document_digest(self.raw)
 
     @cached_property
     def _redacted(self) -> tuple[str, tuple[Redaction, ...]]:

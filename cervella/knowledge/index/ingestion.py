@@ -6,7 +6,7 @@ import gc
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.chunking import CHUNKER_VERSION
 from cervella.knowledge.documents.cutting import Cut, cut_all
 from cervella.knowledge.documents.git import Days
-from cervella.knowledge.documents.local_only import LocalOnly
+from cervella.knowledge.documents.local_only import LocalOnly, unindexed_documents
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import Scan, Source, is_unknown, read
 from cervella.knowledge.embedders.cache import EmbeddingCache
@@ -24,6 +24,7 @@ from cervella.knowledge.embedders.registry import Choice
 from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.confidence import calibrated
 from cervella.knowledge.index.manifest import ChunkRow, FileRow, chunk_id
+from cervella.knowledge.index.marks import MARKS_VERSION, Marks
 from cervella.knowledge.index.words import write_lexical
 from cervella.privacy.redaction import REDACTION_VERSION
 from cervella.protocols import Embedder
@@ -72,12 +73,12 @@ class Ingestion:
         language: Language,
         choice: Choice,
         local_only: LocalOnly,
-        marked: Set[str],
+        marks: Marks,
         roles: Roles,
         cache: EmbeddingCache | None,
         notify: Progress,
     ) -> None:
-        """`marked` has paths and SHA-256 of files that stay local-only, even if no pattern of `local_only` matches.
+        """`marks` are those that the index remembers.
 
         `notify` is called with each step, the number of items done, and their total.
         """
@@ -86,7 +87,7 @@ class Ingestion:
         self._language = language
         self._choice = choice
         self._local_only = local_only
-        self._marked = marked
+        self._marks = marks.in_force(local_only)
         self._roles = roles
         self._cache = cache
         self._git = Days(heads={}, days={})
@@ -102,6 +103,10 @@ class Ingestion:
             else:
                 skipped.append(outcome)
             self.notify("read", number, len(found.found))
+        if self._local_only.patterns or self._marks.documents:
+            covers, code = self._local_only.covers, self._language.code
+            unindexed = unindexed_documents(self._folder, found, covers, code, max_bytes=max_bytes)
+            self._marks = self._marks.with_files(sources.values(), self._local_only, unindexed)
         return Reading(sources, tuple(sorted(skipped, key=lambda item: item.path)))
 
     def plan(self, reading: Reading, found: Scan, *, force: bool) -> Plan:
@@ -121,7 +126,10 @@ class Ingestion:
             redo=tuple(
                 path
                 for path in unchanged
-                if anew or files[path].disk_path != sources[path].disk_path or self._is_redated(files[path], former)
+                if anew
+                or files[path].disk_path != sources[path].disk_path
+                or files[path].local_only != (path in self._marks.paths)
+                or self._is_redated(files[path], former)
             ),
         )
 
@@ -136,7 +144,7 @@ class Ingestion:
         If it differs from that of the last update, all files are chunked again.
         """
         fingerprint = self._choice.built_with.fingerprint
-        versions = (CHUNKER_VERSION, TERMS_VERSION, REDACTION_VERSION, self._roles.fingerprint)
+        versions = (CHUNKER_VERSION, TERMS_VERSION, REDACTION_VERSION, MARKS_VERSION, self._roles.fingerprint)
         return repr((*versions, self._language.code, fingerprint, self._local_only.rules))
 
     def write_words(self, plan: Plan, reading: Reading) -> None:
@@ -189,6 +197,8 @@ class Ingestion:
                     "fingerprint": embedder.fingerprint,
                     "git": self._git.save(),
                     "vectors": "stale",
+                    "patterns": json.dumps(self._local_only.patterns),
+                    **self._marks.as_meta(),
                     "noted": json.dumps({path: notes for path, notes in noted.items() if any(notes.values())}),
                 }
             )
@@ -221,8 +231,8 @@ class Ingestion:
             supersedes=facts.supersedes,
             superseded_by=facts.superseded_by,
             points=made.points,
-            local_only=self._local_only.covers(source.path)
-            or not self._marked.isdisjoint((source.path, source.sha256)),
+            local_only=source.path in self._marks.paths,
+            document=source.document,
         )
         fingerprint = self._choice.built_with.fingerprint
         chunks = [

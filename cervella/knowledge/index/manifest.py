@@ -45,7 +45,7 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_pending ON chunks(file) WHERE embedded = 0;
 """
 _FILE_COLUMNS = ("path", "disk_path", "sha256", "size", "title", "role", "project", "date", "status", "local_only")
-_ABOUT = ("tags", "aliases", "meta", "links", "points", "session", "supersedes", "superseded_by")
+_ABOUT = ("document", "tags", "aliases", "meta", "links", "points", "session", "supersedes", "superseded_by")
 _CHUNK_COLUMNS = (
     *("id", "path", "ordinal", "parent", "start_line", "end_line", "heading", "lead"),
     *("reading_start", "reading_end"),
@@ -68,6 +68,8 @@ class FileRow:
     date: str | None
     status: Status
     local_only: bool
+    document: str = ""
+    """A digest that all copies of the file have, see `document_digest`; empty in an index of an earlier version."""
     tags: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     meta: Mapping[str, Value] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing, suppress
@@ -31,6 +32,7 @@ from cervella.knowledge.index.builder import Builder
 from cervella.knowledge.index.freshness import Freshness, Stamp, Stamps, settled
 from cervella.knowledge.index.ingestion import Ingestion, Plan, Reading
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.marks import Marks, digests_of
 from cervella.knowledge.index.pace import Pace, words_seconds
 from cervella.knowledge.index.pending import LOOKED_UP, Pending, cached_vectors
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -188,7 +190,8 @@ class KnowledgeIndex:
         None, and nothing is done, if `seen` is given and is no longer the current generation, so that another process
         has updated the index; or if the update is estimated to take more than `seconds`. A roll-back then returns to
         the index before the last `update`, not to the one before this call. `wait` is the number of seconds to wait
-        for another writer.
+        for another writer. Patterns of `local_only` that the last `update` knew stay in force until the next one, even
+        if they are no longer given.
 
         Raises the errors of `update`, and `too_many_removed` also if more than half of the documents would be removed.
         """
@@ -198,7 +201,7 @@ class KnowledgeIndex:
             if seen is not None and base != seen:
                 return None
             found = self._scan()
-            local_only = local_only_in(found, self._folder, self._local_only)
+            local_only = self._with_former(local_only_in(found, self._folder, self._local_only), found, base)
             warnings = (local_only.warn(),) if local_only.nearest else ()
             choice = self._choice(base)
             former = base and (self._storage.kept() or base)
@@ -343,9 +346,10 @@ class KnowledgeIndex:
 
         `files` are those of the generation to go back to.
         """
-        marked, patterns = self._marked(), local_only_of(files, self._folder, self._local_only)
+        marks, patterns = self._marks(), local_only_of(files, self._folder, self._local_only)
         for path, file in files.items():
-            if not file.local_only and not patterns.covers(path) and {path, file.sha256} & marked:
+            marked = path in marks.paths or any(digest in marks.documents for digest in digests_of(file))
+            if marked and not file.local_only and not patterns.covers(path):
                 raise KnowledgeError(
                     f"{path!r} is local-only now, but not in the generation to go back to.",
                     remedy="Nothing was changed. Build the index anew with `cervella index --rebuild`.",
@@ -415,24 +419,31 @@ class KnowledgeIndex:
             language=language(self._language),
             choice=choice,
             local_only=local_only,
-            marked=self._marked() if local_only.nearest else frozenset(),
+            marks=self._marks() if local_only.patterns else Marks(),
             roles=self._roles,
             cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
         )
 
-    def _marked(self) -> Set[str]:
-        """The paths, and the SHA-256 of the contents, of all files that the index has as local-only.
+    def _with_former(self, local_only: LocalOnly, found: Scan, base: Generation | None) -> LocalOnly:
+        """The patterns, and besides them those that the index `base` was made with."""
+        if base is None:
+            return local_only
+        with Manifest.open(base.path) as manifest:
+            former = json.loads(manifest.meta("patterns") or "[]")
+        patterns = tuple(dict.fromkeys((*self._local_only, *former)))
+        if patterns == self._local_only:
+            return local_only
+        return replace(local_only_in(found, self._folder, patterns), nearest=local_only.nearest)
 
-        Empty if there is no index, or it cannot be read.
-        """
+    def _marks(self) -> Marks:
+        """The marks that the index remembers; none if there is no index, or it cannot be read."""
         latest = self._storage.current_or_none()
         if latest is None:
-            return frozenset()
-        with suppress(KnowledgeError), Manifest.open(latest) as manifest:
-            files = [file for file in manifest.files().values() if file.local_only]
-            return frozenset(fact for file in files for fact in (file.path, file.sha256))
-        return frozenset()
+            return Marks()
+        with suppress(KnowledgeError, ValueError), Manifest.open(latest) as manifest:
+            return Marks.of(manifest)
+        return Marks()
 
     def _sound_or_none(self) -> Generation | None:
         """The current generation; None if there is none or it is damaged."""

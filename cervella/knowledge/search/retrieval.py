@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,14 +14,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import cervella.knowledge  # its names in annotations are imported when the hints are read
 from cervella.errors import ConfigError, IndexDamagedError, IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.encoding import decoded
-from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
+from cervella.knowledge.documents.local_only import LocalOnly, local_only_in, local_only_of, unindexed_documents
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.documents.naming import without_endings
 from cervella.knowledge.documents.roles import Roles
-from cervella.knowledge.documents.scan import digest
+from cervella.knowledge.documents.scan import digest, ignore_rules, scan
 from cervella.knowledge.index.confidence import ABSTAIN_BELOW, confidence
 from cervella.knowledge.index.freshness import Freshness
 from cervella.knowledge.index.manifest import FileRow
+from cervella.knowledge.index.marks import Marks, marks_of
 from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.refresh import Refresh, Refresher
 from cervella.knowledge.index.snapshot import Snapshot, load_snapshot
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _NEAREST = 200  # nearest vectors that are scored
-_FACTS = ("path", "date", "role", "project", "status", "tags", "aliases", "meta", "links")
+_FACTS = ("path", "document", "date", "role", "project", "status", "tags", "aliases", "meta", "links")
 
 
 class HybridRetriever:
@@ -92,6 +95,8 @@ class HybridRetriever:
         self._language = language
         self._patterns = tuple(local_only)
         self._local_only = LocalOnly(self._folder)  # the patterns, resolved against the loaded files
+        self._marks = Marks()  # the local-only ones of the loaded files
+        self._marks_also: tuple[Snapshot, Marks] | None = None
         self._warned: set[str] = set()
         self._lock = ForkLock()
         self._loaded: Snapshot | None = None
@@ -222,6 +227,26 @@ class HybridRetriever:
             return True
 
     @property
+    def local_only(self) -> tuple[str, ...]:
+        """The patterns of local-only files."""
+        return self._patterns
+
+    def local_only_files(self, also: Sequence[str] = ()) -> Marks:
+        """The marks of the local-only files of the index: their paths, and the digests of their texts.
+
+        `also` are patterns besides those of the retriever. Raises IndexMissingError, IndexMismatchError,
+        IndexDamagedError.
+        """
+        with self._lock:
+            loaded = self._current()
+            if set(also) <= set(self._patterns):
+                return self._marks
+            if self._marks_also is None or self._marks_also[0] is not loaded:
+                patterns = local_only_of(loaded.files, self._folder, (*self._patterns, *also))
+                self._marks_also = loaded, marks_of(loaded.files, patterns)
+            return self._marks_also[1]
+
+    @property
     def warning(self) -> str | None:
         """The reason why the index's vectors are not searched; None if they are, or the index has none."""
         with self._lock:
@@ -233,11 +258,24 @@ class HybridRetriever:
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._facts = file_facts(self._loaded, self._roles, language(self._language))
             self._readable = _readable(self._loaded)
-            self._local_only = local_only_of(self._loaded.files, self._folder, self._patterns)
+            self._local_only, unindexed = self._understood(self._loaded)
+            self._marks = marks_of(self._loaded.files, self._local_only, unindexed)
             if not self._warned.issuperset(self._local_only.nearest):
                 self._local_only.warn()
                 self._warned.update(self._local_only.nearest)
         return self._loaded
+
+    def _understood(self, loaded: Snapshot) -> tuple[LocalOnly, Sequence[tuple[str, str]]]:
+        """The patterns, resolved against the loaded files, and path and digest of the local-only files that are not
+        indexed. If the index was made with these patterns, it knows the latter, and where links lead, already."""
+        if self._patterns and loaded.manifest.meta("patterns") != json.dumps(self._patterns):
+            with suppress(KnowledgeError):  # an index may be used without its folder
+                found = scan(self._folder, ignores=ignore_rules(self._folder, gitignore=False))
+                known = local_only_in(found, self._folder, self._patterns)
+                both = local_only_of(loaded.files, self._folder, self._patterns)
+                both = replace(both, globs=(*both.globs, *known.globs))
+                return both, list(unindexed_documents(self._folder, found, both.covers, self._language))
+        return local_only_of(loaded.files, self._folder, self._patterns), ()
 
     def _with_constitution(self, loaded: Snapshot) -> Snapshot:
         """The snapshot, with the role `constitution` for the configured Constitution if its file has no role."""
@@ -339,7 +377,7 @@ class HybridRetriever:
             heading=first.heading,
             lead=first.lead,
             score=score,
-            local_only=file.local_only or self._local_only.covers(file.path),
+            local_only=file.path in self._marks.paths,
         )
 
 

@@ -1,0 +1,107 @@
+"""Decides which files of an index are local-only: those that a pattern covers, their copies, and what became of them.
+
+A mark belongs to the text of a file that a pattern of `[knowledge] local_only` covered. It stays with that text in
+every other file, and with a file that was marked once, even if it is renamed, moved or changed later. It ends when no
+pattern covers the path any more that the text was marked under.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+from cervella.knowledge.documents.local_only import LocalOnly
+from cervella.knowledge.index.manifest import FileRow, Manifest
+
+MARKS_VERSION = 1
+"""Version of the digests by which copies are recognised. If it changes, all files are indexed again."""
+_META = "marks"
+_MOST = 100_000
+"""Maximum number of digests that an index remembers; the oldest are forgotten first."""
+
+
+class Document(Protocol):
+    """A file, as far as its marks are concerned."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def document(self) -> str:
+        """See `document_digest`; empty if it is not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The marks that an index remembers. Each is kept with the path under which a pattern covered it."""
+
+    documents: Mapping[str, str] = field(default_factory=dict)
+    """That path by digest of a local-only text, of its bytes or as of `document_digest`."""
+    paths: Mapping[str, str] = field(default_factory=dict)
+    """That path by path of a local-only file."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Marks:
+        """The marks that an index has stored, and those of its files."""
+        stored = json.loads(manifest.meta(_META) or "{}")
+        documents, paths = dict(stored.get("documents", {})), dict(stored.get("paths", {}))
+        for file in manifest.files().values():
+            if file.local_only:
+                origin = paths.setdefault(file.path, file.path)
+                documents |= {digest: documents.get(digest, origin) for digest in digests_of(file)}
+        return cls(documents, paths)
+
+    def as_meta(self) -> dict[str, str]:
+        """The marks as an entry of the manifest's table `meta`."""
+        first = max(0, len(self.documents) - _MOST)
+        documents = dict(islice(self.documents.items(), first, None))
+        return {_META: json.dumps({"documents": documents, "paths": dict(self.paths)}, ensure_ascii=False)}
+
+    def in_force(self, local_only: LocalOnly) -> Marks:
+        """The marks that today's patterns keep. While a pattern matches nothing, it may be misspelt: all are kept."""
+        if local_only.nearest:
+            return self
+        origins = {*self.documents.values(), *self.paths.values()}
+        kept = {origin for origin in origins if local_only.covers(origin) or local_only.may_cover(origin)}
+        return Marks(
+            {digest: origin for digest, origin in self.documents.items() if origin in kept},
+            {path: origin for path, origin in self.paths.items() if origin in kept},
+        )
+
+    def with_files(
+        self, files: Iterable[Document], local_only: LocalOnly, unindexed: Iterable[tuple[str, str]] = ()
+    ) -> Marks:
+        """The marks of these files, after those in force have reached all copies.
+
+        `unindexed` are paths and digests of local-only files that are not among them. Marks of paths that are not among
+        the files are left out; those of texts are kept.
+        """
+        here = list(files)
+        documents, paths = dict(self.documents), dict[str, str]()
+        for file in here:
+            origin = file.path if local_only.covers(file.path) else self.paths.get(file.path)
+            if origin is not None:
+                paths[file.path] = origin
+                documents |= dict.fromkeys(digests_of(file), origin)
+        documents |= {digest: path for path, digest in unindexed}
+        for file in here:
+            copied = next((documents[digest] for digest in digests_of(file) if digest in documents), None)
+            if copied is not None and file.path not in paths:
+                paths[file.path] = copied
+                documents |= dict.fromkeys(digests_of(file), copied)
+        return Marks(documents, paths)
+
+
+def digests_of(file: Document) -> Iterator[str]:
+    yield from filter(None, (file.sha256, file.document))
+
+
+def marks_of(files: Mapping[str, FileRow], local_only: LocalOnly, unindexed: Collection[tuple[str, str]] = ()) -> Marks:
+    """The marks of the files of an index: those that it recorded, those of today's patterns, and their copies."""
+    recorded = Marks(paths={path: path for path, file in files.items() if file.local_only})
+    return recorded.with_files(files.values(), local_only, unindexed)
