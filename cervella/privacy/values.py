@@ -1,0 +1,129 @@
+"""Decides whether a text beside the name of a secret can be one, and not a word, a placeholder, a date or a path."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from cervella.text.language import known_languages, language
+
+_LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
+_STRONG_SIGN = re.compile(r"[!@#$%&*?+^§€£~=]")
+_RUN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PART = re.compile(r"[A-Za-z0-9]+")
+_VOWEL = re.compile(r"[aeiouyàèéìòùáíóúãõâêôäöü]", re.IGNORECASE)
+_CROWD = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_WORDS = re.compile(r"[^\W\d_]+(?:[-_'’./][^\W\d_]+)*")
+_SPACED = re.compile(r"[^\s]+(?:[ \t][^\s]+){1,11}")
+
+_NO_VALUE = re.compile(
+    r"""(?ix)
+    # variables, templates, placeholders in brackets, lines of symbols, what is cut off or masked
+    [$%][\w({].* | [<{\[(].*[>}\])] | \[.* | .*\{\{.* | .*\$\{.* | .*(?:\.\.\.|…).* | [-=*_.•\#|:\\/?\u2500-\u257f●∙·]+
+    | (?:x{3,}|0{4,}|\*+|•+)[\w*-]* | (?:[x*•]{2,}[-_ ]?)+ | .*\*{3,}.* | .*x{6,}.* | n/?[ad] | tbd | null | nil | none | undefined | true | false | (?:12345|123456)(?=\.\.)
+    # types and names of fields
+    | (?:str|string|text|bytes|varchar(?:\(\d+\))?|char|int|integer|bool|boolean|number|secretstr|any|object|optional)(?:\W.*)?
+    # algorithms, protocols, formats, managers of passwords
+    | (?:sha|md|aes|rsa|hs|rs|es|ps|wpa|wep|tls|ssl|oauth|utf|base|bcrypt|argon|scrypt|pbkdf|hmac|ed|x|http|ipv|usb|cl|gpt|mp|h|v|rev|ver)[-_]?\d+\w{0,6}(?:[-_/.+]\w{1,12})*
+    | argon2\w* | bcrypt\d* | pbkdf2[\w-]* | totp | otp | 2fa | mfa | fido2 | jwt | rs256 | \d[fd]a
+    | (?:1|last|true|roboform)?-?passwords?(?:\W.*)? | keepass\w* | bitwarden | lastpass | dashlane | keychain | vault
+    # code: calls, attributes, indexes
+    | (?:process|import\.meta)\.env.* | os\.(?:environ|getenv).* | getenv.* | (?-i:[A-Za-z_][\w.]*)\((?:[^()]*\))?[;,)]* | (?-i:[a-z_][\w.]*)\(.* | [a-z_]\w*\[["'\d].* | (?-i:[a-z_][A-Za-z_]*(?:\.[A-Za-z_]+)+)
+    | [a-z_]\w*(?:->|::)\w.*
+    # addresses, mail, paths, names of files
+    | [a-z][a-z+.-]{1,12}://.* | www\..* | (?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | [~.]{0,2}/[\w.@-]+/.* | ~/.* | [a-z]:\\.* | \.{1,2}/.*
+    | (?:[\w-]+/)+[\w.-]*\.\w{1,5} | [\w-]+(?:\.[\w-]+)*\.(?:md|json|pem|txt|py|ya?ml|toml|env|sh|js|ts|pub|key|html?|pdf|docx?|xlsx?|csv|kdbx|it|com|org|net|eu|de|es|pt|br|io|dev|local)(?:[:/].*)?
+    | .*\]\(.*
+    # numbers, dates, times, versions, quantities
+    | v?\d+(?:[.,:/'-]\d+)*\.?(?:[a-z%°€$]{1,3}|rc\d|alpha\d?|beta\d?)?\+?
+    | \d{1,4}[-/.][a-z]{3,9}[-/.]\d{2,4} | \d{1,2}h\d{2} | \d{4}-\d{2}-\d{2}T[\d:.]+(?:Z|[+-][\d:]+)?
+    | [€$£]\d[\d.,]* | \d+(?:st|nd|rd|th|ª|º|°) | \d+x\d+\w{0,3} | \d+(?:/\d+)?(?:bit|byte|char|gg|ore|min|sec|anni|mesi|days?|hours?|chars?|words?|cifre|digits?|volte|times?)s?
+    | (?:q|h|t|f|g|c|n|p|s)\d{1,2} | \#\d+ | \w{1,2}\d{1,2}
+    | (?:windows|office|microsoft|ios|ipados|macos|android|debian|ubuntu|php|python|java|ecma|html|css|web|covid|postgres|mysql|oracle|fritz|s)-?\d{1,4}(?:[.-]\d+)*
+    | [&](?:[a-z]{2,8}|\#\w{2,6});.*
+    """
+)
+"""Values that are a variable, a path, a call, a date, a quantity, an algorithm or a line of symbols."""
+_ENV_NAME = re.compile(r"[A-Z][A-Z]*(?:_[A-Z]+)+|[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASS|PWD)[A-Z_]*(?:_?\d{1,2})?")
+
+
+@lru_cache(maxsize=1)
+def _placeholder() -> re.Pattern[str]:
+    """The values of all known languages that are an example: `la-tua-password-123`."""
+    words = "|".join(word for code in known_languages() for word in language(code).redaction["placeholders"])
+    return re.compile(rf"(?i)(?<![a-z])(?:{words or '(?!)'})(?![a-z])")
+
+
+@lru_cache(maxsize=1)
+def _statement() -> re.Pattern[str]:
+    """The words of all known languages that say something about a password: `obbligatoria`, `required`."""
+    words = "|".join(
+        word for code in known_languages() for word in language(code).redaction.get("statements", ()) if word
+    )
+    return re.compile(rf"(?i)(?:{words or '(?!)'})")
+
+
+def is_example(value: str) -> bool:
+    """Whether a value stands for a secret and is none: a placeholder, a variable, a type, a date, a path."""
+    return bool(
+        _NO_VALUE.fullmatch(value) or _placeholder().search(value) or _ENV_NAME.fullmatch(value)
+    )
+
+
+def is_striking(value: str) -> bool:
+    """Whether a value looks like a secret even in the middle of a sentence: `Mario.Rossi85`, `HOTEL_2026`, `fg7&kk`.
+
+    It has letters, and digits or signs that words don't have.
+    """
+    if not 6 <= len(value) <= 400 or not _LETTER.search(value):
+        return False
+    if not _DIGIT.search(value) and not (_STRONG_SIGN.search(value[:-1]) or _inner_capitals(value)):
+        return False
+    return not is_example(value) and (_DIGIT.search(value) is not None or len(value) >= 8)
+
+
+def _inner_capitals(value: str) -> bool:
+    return value.endswith("!") and value[:1].isupper()
+
+
+def is_random(value: str) -> bool:
+    """Whether a part of the value has letters and digits as a random string has: `ab12cd34`, not `rossi2026caparra`.
+
+    Half of its letters and digits or more are in runs that are no words: short ones, or without vowels.
+    """
+    if _UUID.fullmatch(value):
+        return True
+    return any(_is_random_part(part) for part in _PART.findall(value[:400]) if len(part) >= 8)
+
+
+def _is_random_part(part: str) -> bool:
+    if not _DIGIT.search(part) or part.isdigit():
+        return False
+    runs = _RUN.findall(part)
+    odd = sum(len(run) for run in runs if not _is_word(run))
+    letters = sum(1 for run in runs if not run.isdigit())
+    return letters >= 1 and (len(runs) >= 4 or len(part) >= 16) and 2 * odd >= len(part) + (len(part) < 12)
+
+
+def _is_word(run: str) -> bool:
+    if run.isdigit():
+        return len(run) == 4
+    return len(run) >= 4 and bool(_VOWEL.search(run)) and not _CROWD.search(run)
+
+
+def is_ordinary(value: str) -> bool:
+    """Whether a value is a word, or words joined by hyphens, that may be a weak password: `girasole`."""
+    return (
+        len(value) >= 6
+        and bool(_WORDS.fullmatch(value))
+        and not _statement().fullmatch(value)
+        and not is_example(value)
+    )
+
+
+def is_passphrase(value: str) -> bool:
+    """Whether a text between quotation marks may be a passphrase: two to twelve words that state nothing."""
+    if not 8 <= len(value) <= 120 or not _SPACED.fullmatch(value) or is_example(value):
+        return False
+    return not any(_statement().fullmatch(word.strip(",.;:!?()")) for word in value.split())
