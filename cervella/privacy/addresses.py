@@ -17,6 +17,8 @@ _QUERY = re.compile(
 )
 _SURE = re.compile(r"(?i)(?:.*[_.-])?(?:password|passwd|pass|pwd|pw|secret|senha|clave|contrasena|passwort|pin|client_?secret|sig|x-amz-signature)")
 _VAGUE = re.compile(r"(?i)code|hash|access|k|t|p|s|sid|auth|session")
+_ORACLE = re.compile(r"(?i)(?:\bjdbc:oracle:\w{1,9}:|\b(?:sqlplus|expdp|impdp|sqlldr|rman)[ \t]{1,3}(?:\w{1,10}=)?)[\w$#.-]{1,60}/(?P<secret>[^\s@\"'`|/]{3,120})(?=@|\s|$)")
+_MAIL_PAIR = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,60}(?:\.[\w-]{1,30}){1,4}[ \t]{0,3}(?:[/|;:,]|[-–—→](?=[ \t]))[ \t]{0,3}[\"'`*]{0,2}(?P<secret>[^\s|\"'`]{6,100})")
 _WIFI = re.compile(r"(?i)\bWIFI:(?=[^\r\n]{0,200}?P:)(?:[^\r\n;\\]|\\.|;(?!P:))*;?P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})")
 _WIFI_FIRST = re.compile(r"(?i)\bWIFI:P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})")
 _OTP = re.compile(r"(?i)otpauth(?:-migration)?://[^\s\"'`<>|]{0,300}?[?&](?:secret|data)=(?P<secret>[A-Za-z0-9%+/=]{8,400})")
@@ -86,6 +88,13 @@ def in_addresses(text: str) -> Iterator[Secret]:
             vague = bool(_VAGUE.fullmatch(match["name"]))
             if sure or is_random(value) or (not vague and is_striking(value) and len(value) >= 8):
                 yield Secret("password" if sure else "token", *match.span("secret"))
+    for match in _ORACLE.finditer(text):
+        if not is_example(match["secret"]):
+            yield Secret("password", *match.span("secret"))
+    if "@" in text:
+        for match in _MAIL_PAIR.finditer(text):
+            if is_striking(match["secret"]):
+                yield Secret("password", *match.span("secret"))
     if "P:" in text or "p:" in text:
         for pattern in (_WIFI, _WIFI_FIRST):
             yield from (Secret("password", *match.span("secret")) for match in pattern.finditer(text))

@@ -14,7 +14,16 @@ from functools import lru_cache
 
 from cervella.privacy.names import Name, names_in, one_of, words
 from cervella.privacy.secret import Secret
-from cervella.privacy.values import is_example, is_ordinary, is_passphrase, is_random, is_striking
+from cervella.privacy.values import (
+    is_example,
+    is_grouped,
+    is_joined,
+    is_ordinary,
+    is_passphrase,
+    is_random,
+    is_seed,
+    is_striking,
+)
 
 _TAG = (
     r"</?(?:td|th|tr|dd|dt|dl|b|strong|i|em|code|kbd|span|p|br|div|pre|li|ul|value|string|mark|u|tt|samp|font|a|h\d)"
@@ -25,7 +34,7 @@ _CELL_TAG = re.compile(r"<(?:td|th|dd|value|string)\b")
 _SEPARATOR = re.compile(
     r"""(?ix) (?P<direct> [ \t]*(?: :=|=>|-{1,2}>|→|⇒|➜|➡️?|==?|[:：](?!//) ) )
     | (?P<cell> \|{1,2} )
-    | (?P<dash> [-–—](?=[ \t]) )
+    | (?P<dash> [ \t]*[-–—~•·](?=[ \t]) )
     | (?P<attribute> (?:[ \t]+[\w:-]{1,20}=["'][^"'\n]{0,60}["']){0,4}
         [ \t,]{0,4}["']?(?:value|val|content|default|valore|valor|wert)["']?[ \t]{0,3}[:=] )
     | (?P<call> \((?=[ \t]?["']) | ,(?=[ \t]?["']) )
@@ -33,10 +42,17 @@ _SEPARATOR = re.compile(
 )
 _ELEMENT = re.compile(r"(?:[ \t][^<>\n]{0,80})?>(?!>)")
 _GROUP = re.compile(r"\([ \t]?(?P<inside>[^()\n]{1,60})\)")
-_WORD = re.compile(r"[^\s|<>\"`«»“”]{1,64}")
+_WORD = re.compile(r"[^\s|<>\"`«»“”:=：]{1,64}(?![^\s|<>\"`«»“”:=：])")
+_TOKEN = re.compile(r"[^\s|<>\"`«»“”]{1,64}(?![^\s|<>\"`«»“”])")
 _OPENING = re.compile(rf"(?:[ \t\u00a0]|[*~(\[]|__|{_TAG}|&(?:quot|\#3[49]);|\\?[\"'`“„«‘‚‹]|>(?=\S)){{0,12}}")
 _QUOTES = {"“": "”“", "„": "“”", "«": "»", "‘": "’", "‚": "‘’", "‹": "›", '"': '"', "'": "'", "`": "`", "*": "*", ";": "&"}
-_NUMBER = re.compile(r"\d(?:[ .\-/]?\d){2,11}")
+_NUMBER = re.compile(r"[A-Z#*]?\d(?:[ .\-/]?\d){2,11}[A-Z#*]{0,2}")
+_SPACED_GROUPS = re.compile(
+    r"(?:\d{3,4}(?: \d{3,4}){1,5}|(?=[^\n\d]{0,14}\d)[a-z0-9]{4}(?: [a-z0-9]{4}){2,7}|(?:[A-Z0-9]{4} ){2,15}[A-Z0-9]{4})(?![\w])"
+)
+_VAGUE_PAIR = re.compile(r"(?i)wi-?fi|wlan|log|sign|acce|zugang|anmeldung|utenza")
+_CONSTANT = re.compile(r"(?:^|[\s;\"'`])[A-Z][A-Z0-9_]{2,}=\Z")
+_SNAKE = re.compile(r"[^\W\d_]{2,}(?:_[^\W\d_]+)+")
 _PLAIN_NUMBER = re.compile(r"\d{4,8}")
 _END = re.compile(rf"(?:[ \t.,;:!)\]}}»”’\"'`*_~\\|]|{_TAG}|&quot;|\([^()\n]{{0,40}}\)|(?:<!--|//|\#).*)*$|[ \t]*(?:\||</|<br)")
 _MORE = re.compile(r"[\"'`*_»”’)]{0,4}(?:[ \t]{0,3}[,;/|+]|[ \t]{1,3}(?:e|o|y|ed|and|or|und|oder|ou|poi|then|→|->|-))[ \t]{1,3}")
@@ -44,7 +60,7 @@ _NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
 _LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
 _JUDGED = 200  # characters of a value that are examined
 _SENTENCE_END = (".", ";", "!", "?", ",")
-_MOST_WORDS = 6
+_MOST_WORDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,8 @@ class Value:
     """Whether nothing but marks follow it in its line or cell."""
     following: str = ""
     """The word after it."""
+    constant: bool = False
+    """Whether it is assigned as in a shell or an .env file, where no variable can stand: `PGPASSWORD=noce_moscata`."""
 
     @property
     def end(self) -> int:
@@ -79,7 +97,8 @@ def beside_names(line: str, names: list[Name] | None = None) -> Iterator[Secret]
 def _after(line: str, name: Name) -> Iterator[Value]:
     at, metadata = name.end, words("metadata")
     if name.start and line[name.start - 1] in "<:" and (element := _ELEMENT.match(line, at)):
-        yield from _connected(line, name, element.end(), "direct")
+        if line[element.end() : element.end() + 1] != "@":
+            yield from _connected(line, name, element.end(), "direct")
         return
     verbs = words("verbs")
     opening = line[name.start - 1 : name.start]
@@ -109,7 +128,7 @@ def _after(line: str, name: Name) -> Iterator[Value]:
                 yield quoted
                 return
         word = _WORD.match(line, at)
-        if not word:
+        if not word or (not line[at - 1].isspace() and count == 0 and not marks.group().strip()):
             return
         bare = word.group().strip("\"'`*_.,;:!?()[]").lower()
         if bare in metadata:
@@ -118,6 +137,12 @@ def _after(line: str, name: Name) -> Iterator[Value]:
             yield from _connected(line, name, word.end(), "verb")
             return
         value = value_at(line, at)
+        if name.group == "pairs" and count == 0:
+            pair = _spaced_pair().match(line, at)
+            second = value_at(line, pair.end()) if pair else value
+            if pair and fits(name, second, "verb"):
+                yield second
+                return
         if name.group != "pairs" and fits(name, value, "adjacent" if count == 0 else "near"):
             yield from _with_more(line, name, value)
             return
@@ -130,14 +155,19 @@ def _connected(line: str, name: Name, at: int, connector: str) -> Iterator[Value
     """The value after a connector: what stands there; else a telling one among the next words."""
     if name.group == "pairs":
         pair = _pair().match(line, at)
-        if pair:
-            value = value_at(line, pair.end())
-            if fits(name, value, "direct" if connector in ("direct", "cell") else "dash"):
-                yield value
+        value = value_at(line, pair.end()) if pair else value_at(line, at)
+        if not pair and (_VAGUE_PAIR.search(line, name.start, name.end) or connector not in ("direct", "cell")):
+            return
+        if fits(name, value, "near" if not pair else "direct" if connector in ("direct", "cell") else "dash"):
+            yield value
         return
     value = value_at(line, at, in_cell=connector == "cell")
     if fits(name, value, connector):
         yield from _with_more(line, name, value)
+        return
+    phrase = phrase_at(line, at)
+    if phrase and connector == "direct" and _takes_phrase(line, name, phrase):
+        yield phrase
         return
     for _ in range(_MOST_WORDS):
         marks = _OPENING.match(line, at)
@@ -145,7 +175,7 @@ def _connected(line: str, name: Name, at: int, connector: str) -> Iterator[Value
         if connector == "cell" and line[marks.end() : marks.end() + 1] == "|":
             at = marks.end() + 1
             continue
-        word = _WORD.match(line, marks.end())
+        word = _TOKEN.match(line, marks.end())
         if not word:
             return
         at = word.end()
@@ -157,6 +187,24 @@ def _connected(line: str, name: Name, at: int, connector: str) -> Iterator[Value
         if fits(name, value, "near"):
             yield from _with_more(line, name, value)
             return
+
+
+def phrase_at(line: str, at: int) -> Value | None:
+    """All words up to the end of a line, as one value."""
+    opening = _OPENING.match(line, at)
+    start = opening.end() if opening else at
+    text = line[start : start + _JUDGED].rstrip().rstrip(_LEFTOVERS)
+    return Value(text, start, quoted=False, alone=True) if " " in text and len(text) < _JUDGED else None
+
+
+def _takes_phrase(line: str, name: Name, phrase: Value) -> bool:
+    if is_seed(phrase.text):
+        return True
+    if name.strength != "enough" or name.group == "pairs":
+        return False
+    calls_it_phrase = re.search(r"(?i)phras|frase|seed", line[name.start : name.end])
+    in_yaml = re.match(r"[ \t]+(?:- )?[\w.-]+:[ \t]", line) is not None and phrase.text.islower()
+    return bool(calls_it_phrase or in_yaml) and phrase.text.islower() and is_passphrase(phrase.text)
 
 
 def _with_more(line: str, name: Name, value: Value) -> Iterator[Value]:
@@ -191,8 +239,12 @@ def value_at(line: str, at: int, *, in_cell: bool = False) -> Value:
     mark = opening.group()[-1:]
     closing = _QUOTES.get(mark, "")
     piece = line[start : start + _JUDGED]
+    grouped = _SPACED_GROUPS.match(line, start)
+    if grouped and not closing:
+        end = grouped.end()
+        return Value(grouped.group(), start, quoted=False, alone=bool(_END.match(line, end)))
     if closing:
-        ends = [end for sign in closing if (end := piece.find(sign)) > 0]
+        ends = [end for sign in closing if (end := _closing(piece, sign)) > 0]
         if ends and (mark != "*" or " " not in piece[: min(ends)]):
             text = piece[: min(ends)].rstrip("\\")
             return Value(text, start, quoted=True, alone=bool(_END.match(line, start + len(text))))
@@ -202,11 +254,11 @@ def value_at(line: str, at: int, *, in_cell: bool = False) -> Value:
         return Value(text, start, quoted=False, alone=False)
     text = _NEXT_PAIR.split(text, maxsplit=1)[0]
     text = text.rstrip(_LEFTOVERS)
+    if "](" in text:
+        text = text[: text.index("](")].rstrip(_LEFTOVERS)
     for left, right in ("()", "[]", "{}"):
         if text.endswith(right) and left not in text:
             text = text[:-1].rstrip(_LEFTOVERS)
-    if "](" in text:
-        text = text[: text.index("](")]
     end = start + len(text)
     next_word = _WORD.search(line, end, end + 40)
     return Value(
@@ -214,8 +266,15 @@ def value_at(line: str, at: int, *, in_cell: bool = False) -> Value:
         start,
         quoted=False,
         alone=bool(_END.match(line, end)),
+        constant=_CONSTANT.search(line, max(0, start - 40), start) is not None,
         following="" if next_word is None else next_word.group().strip(".,;:()").lower(),
     )
+
+
+def _closing(piece: str, sign: str) -> int:
+    """The place of a closing quotation mark that no backslash stands before; of any, if there is none."""
+    plain = re.search(rf"(?<!\\){re.escape(sign)}", piece)
+    return plain.start() if plain else piece.find(sign)
 
 
 def to_space(text: str, position: int) -> int:
@@ -236,8 +295,12 @@ def fits(name: Name, value: Value, connector: str) -> bool:
     direct = connector in ("direct", "cell", "attribute", "call")
     if name.strength == "enough":
         return _fits_password(name, value, connector, direct=direct)
+    if is_seed(text):
+        return direct
     if len(text) < 8 or is_example(text):
         return False
+    if is_grouped(text):
+        return direct
     if name.strength == "weak":
         if is_random(text):
             return connector != "near" or len(text) >= 16
@@ -249,27 +312,36 @@ def fits(name: Name, value: Value, connector: str) -> bool:
 
 def _fits_password(name: Name, value: Value, connector: str, *, direct: bool) -> bool:
     text = value.text
+    is_pin = name.group == "pins"
     if connector == "near":
-        if name.group == "pins" and _PLAIN_NUMBER.fullmatch(text):
+        if is_pin and _PLAIN_NUMBER.fullmatch(text):
             return value.following not in words("counted") and not _is_year(text)
         return _is_telling(text)
-    if name.group == "pins" and _NUMBER.fullmatch(text):
+    if is_pin and _NUMBER.fullmatch(text):
         return value.following not in words("counted") and (direct or (len(text) >= 4 and not _is_year(text)))
     if is_striking(text):
         return direct or connector in ("dash", "verb") or len(text) >= 8 or _is_telling(text)
-    if is_example(text) and not (text.isdigit() and direct):
+    if is_grouped(text) or is_seed(text):
+        return True
+    if is_example(text) and not text.isdigit():
         return False
-    if direct or (connector in ("verb", "dash") and value.quoted):
-        if text.isdigit():
-            return 4 <= len(text) <= 16 and (value.alone or value.quoted) and direct and not _is_year(text)
-        if re.search(r"\d", text) and re.search(r"[^\W\d_]", text) and len(text) >= 4:
-            return value.alone or value.quoted
-        if value.quoted and is_passphrase(text):
-            return True
-        if text.count("-") + text.count("_") + text.count(".") >= 2 and is_ordinary(text.replace("_", "-")):
-            return True
-        return (value.quoted or value.alone) and is_ordinary(text)
-    return False
+    if is_joined(text) and (direct or value.alone or value.following or connector == "adjacent"):
+        return True
+    if not direct and not (connector in ("verb", "dash", "adjacent") and value.quoted) and not text.isdigit():
+        return False
+    if value.constant or (connector == "cell" and value.alone and _SNAKE.fullmatch(text)):
+        return len(text) >= 4
+    if re.fullmatch(r"\d{3,6}(?: \d{3,6})*", text):
+        return connector not in ("verb", "adjacent") and 4 <= len(text) <= 16 and (value.alone or value.quoted)
+    if value.quoted:
+        return is_passphrase(text) or (len(text) >= 4 and " " not in text and (_is_mixed(text) or is_ordinary(text)))
+    return value.alone and (is_ordinary(text) or _is_mixed(text))
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether a short text has letters and digits, or a sign inside: `aB3!`, `Inchiostro:CMYK`."""
+    letter = re.search(r"[^\W\d_]", text)
+    return bool(letter and (re.search(r"\d", text) or re.search(r"\w[^\w\s.'’/()-]+\w", text)))
 
 
 def _is_year(text: str) -> bool:
@@ -294,8 +366,13 @@ def _is_words(text: str) -> bool:
 def _pair() -> re.Pattern[str]:
     return re.compile(
         rf"(?:[ \t]|{_TAG}|[\"'`*(]){{0,6}}[\w.@+-]{{1,64}}(?:{_TAG}|[\"'`*]){{0,3}}[ \t]{{0,9}}"
-        r"(?:[/:|,;]|[-–—](?=[ \t])|(?:e|y|and|und)(?=[ \t]))"
+        r"(?:[/|,;]|:(?![ \t])|[-–—](?=[ \t])|(?:e|y|and|und)(?=[ \t]))"
     )
+
+
+@lru_cache(maxsize=1)
+def _spaced_pair() -> re.Pattern[str]:
+    return re.compile(r"[\w.@+-]{1,64}(?:[ \t][\w.@+-]{1,30}){0,2}[ \t]{1,3}/[ \t]{1,3}")
 
 
 @lru_cache(maxsize=1)

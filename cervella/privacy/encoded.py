@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from cervella.privacy.secret import Secret
+from cervella.privacy.values import is_striking
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]+"
@@ -15,6 +16,7 @@ _INVISIBLE = re.compile(
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
+_PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as in basic authentication
 _LONGEST, _MOST = 8_000, 64_000  # characters of one piece of base64, and of all in one text, that are decoded
 
 
@@ -50,8 +52,9 @@ def in_base64(text: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Se
             left -= match.end() - match.start()
             decoded = _decoded(match.group())
             found = find(decoded) if decoded else ()
-            if found:
-                yield Secret(found[0].kind, *match.span())
+            pair = _PAIR.fullmatch(decoded.strip())
+            if found or (pair and is_striking(pair[1])):
+                yield Secret(found[0].kind if found else "password", *match.span())
 
 
 def _may_be(piece: str) -> bool:

@@ -14,6 +14,7 @@ _KEY_LINE = re.compile(
     r"(?:(?:\\r)?\\n|\r\n|\r|\n|[ \t])[ \t>|\"'`+#/*]{0,20}(?:[A-Za-z0-9+/=]{16,}|[A-Za-z0-9+/]{1,15}={0,2}(?=\s*(?:\\n|[\r\n]|$)))"
     r"[ \t\"'`,+\\]{0,9}(?=\\n|[\r\n \t]|$)"
 )
+_BODY = re.compile(r"[ \t>|\"'`]{0,20}[A-Za-z0-9+/=]{8,80}[ \t\"'`,]{0,9}")
 _HEADERS = re.compile(r"(?:(?:\r\n|\r|\n)[ \t>]{0,9}(?:Proc-Type|DEK-Info|Version|Comment|Hash)[^\r\n]{0,200}|(?:\r\n|\r|\n)[ \t>]{0,9}(?=[\r\n]))")
 _PUTTY = re.compile(r"Private-Lines: *\d+(?=[\r\n])")
 _LONGEST = 20_000  # characters between the two ends of a private key
@@ -35,6 +36,12 @@ def private_keys(text: str) -> Iterator[Secret]:
             whole = place < len(ends) and ends[place] - match.end() <= _LONGEST
             done = ends[place] if whole else _after_lines(text, match.end())
             yield Secret("private_key", match.start(), done)
+        done = 0
+        for match in _END.finditer(text):
+            first = _before_lines(text, match.start(), done)
+            done = match.end()
+            if first < match.start():
+                yield Secret("private_key", first, match.end())
     for match in _PUTTY.finditer(text):
         yield Secret("private_key", match.start(), _after_lines(text, match.end()))
     done = 0
@@ -45,6 +52,17 @@ def private_keys(text: str) -> Iterator[Secret]:
             yield Secret("private_key", *part.span("secret"))
     for match in _WIREGUARD.finditer(text):
         yield Secret("private_key", *match.span("secret"))
+
+
+def _before_lines(text: str, end: int, least: int) -> int:
+    """Where the lines of a key begin that end at `end`: its start may be missing."""
+    first = at = end
+    while at > max(least, end - _LONGEST):
+        before = max(text.rfind("\n", least, at - 1) + 1, least)
+        if before >= at or not _BODY.fullmatch(text[before : at].rstrip("\r\n")):
+            break
+        first = at = before
+    return first
 
 
 def _after_lines(text: str, position: int) -> int:

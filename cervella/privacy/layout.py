@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from cervella.privacy.beside import Value, beside_names, fits, value_at
+from cervella.privacy.beside import Value, beside_names, fits, phrase_at, value_at
 from cervella.privacy.names import Name, names_in, words
 from cervella.privacy.secret import Secret
-from cervella.privacy.values import is_striking
+from cervella.privacy.values import is_grouped, is_passphrase, is_seed, is_striking
 from cervella.text.markdown import cells, is_fence, is_ruled
 
 _MARKS = r"(?:[ \t\"'`*_~)\]>»”\\]|</?\w{1,12}(?:[ \t][^<>\n]{0,80})?/?>|&quot;)*+"
 _REST = re.compile(
-    rf"{_MARKS}(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}[ \t]{{0,3}}|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}}){_MARKS}"
+    rf"{_MARKS},?[ \t]{{0,3}}(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}}){_MARKS}"
     rf"(?P<separator>:|=|=>|->|→|：)?{_MARKS}[|>]?[-+]?[ \t]*\Z"
 )
 _HEADING = re.compile(r"[ \t>]{0,9}(#{1,6})[ \t]")
@@ -25,14 +25,31 @@ _ENTRY = re.compile(
     r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)?(?P<label>[^:=|\n]{1,60}?)[\"'`*_]{0,4}[ \t]{0,9}(?::(?!//)|=|=>|->|→|[-–—](?=[ \t]))(?=[ \t\"'`*])"
 )
 _VALUE_KEY = re.compile(r"[ \t>]*[-{,]?[ \t]*[\"']?(?:value|val|valore|valor|wert|default|content|string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>")
+_CODES = re.compile(r"(?i)c[oó]d(?:ici|es|igos)")  # recovery codes are lists
+_HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[hd]).){0,400})", re.DOTALL)
+_HTML_ROW = re.compile(r"<tr(?:\s[^<>]{0,200})?>(?:(?!</tr).){0,2000}", re.DOTALL)
+_ROW, _TABLE = 1_000, 4_000  # characters of a row and of a table of HTML that are looked at
 _MOST_LINES, _MOST_BLANK = 40, 3
 _LONGEST = 1_000  # characters of a line that can be a heading, an entry or a row of such a block
 
 Line = tuple[int, int]
 
 
-def by_position(text: str, lines: Sequence[Line], number: int) -> Iterator[Secret]:
-    """The secrets that line `number`, which has the name of a secret, announces for the lines after it.
+class Budget:
+    """How many lines below names may still be looked at. It grows with the text, so that the time stays linear."""
+
+    def __init__(self, lines: int) -> None:
+        self.left = 8 * lines + 200
+
+    def spend(self) -> bool:
+        self.left -= 1
+        return self.left >= 0
+
+
+def by_position(
+    text: str, lines: Sequence[Line], number: int, names: Sequence[Name], budget: Budget
+) -> Iterator[Secret]:
+    """The secrets that line `number`, which has the names of secrets, announces for the lines after it.
 
     `lines` are the start and end of each line that is not empty.
     """
@@ -40,9 +57,7 @@ def by_position(text: str, lines: Sequence[Line], number: int) -> Iterator[Secre
     line = text[start:end]
     if len(line) > _LONGEST:
         return
-    names = list(names_in(line))
-    if not names:
-        return
+    yield from _in_html(text, start, line, names)
     yield from _in_columns(text, lines, number, line, names)
     yield from _in_fields(text, lines, number, line, names)
     name = names[-1]
@@ -55,18 +70,21 @@ def by_position(text: str, lines: Sequence[Line], number: int) -> Iterator[Secre
     heads = bool(rest["separator"]) or only
     if not heads:
         return
-    yield from _below(text, lines, number, names[0] if only else name, line, certain=bool(rest["separator"]))
+    yield from _below(text, lines, number, names[0] if only else name, line, certain=bool(rest["separator"]), budget=budget)
 
 
 def _below(
-    text: str, lines: Sequence[Line], number: int, name: Name, head: str, *, certain: bool
+    text: str, lines: Sequence[Line], number: int, name: Name, head: str, *, certain: bool, budget: Budget
 ) -> Iterator[Secret]:
     """The value in the next line, or the values of the list, the block or the table under a name."""
     heading = _HEADING.match(head)
     depth = _depth(head)
     fenced = False
+    codes = _CODES.search(head, name.start, name.end) is not None
     taken = 0
     for at in range(number + 1, min(len(lines), number + 1 + _MOST_LINES)):
+        if not budget.spend():
+            return
         start, end = lines[at]
         line = text[start:end]
         if is_fence(line):
@@ -91,12 +109,25 @@ def _below(
                 return
             taken += 1
             continue
+        if name.group == "pairs":
+            if "/" not in line and "|" not in line:
+                return
+            whole = list(_in_cell(line[_depth_end(line) :], name, start + _depth_end(line)))
+            yield from whole
+            if not (whole or heading or _ITEM.match(line)):
+                return
+            taken += 1
+            continue
         value = _whole(line)
-        if value is not None and (taken == 0 or _ITEM.match(line) or fenced or heading):
-            if fits(name, value, "direct" if certain or fenced or value.quoted or is_striking(value.text) else "near"):
+        if value is None and (phrase := phrase_at(line, 0)) and taken == 0 and name.strength == "enough":
+            if is_seed(phrase.text) or (fenced and is_passphrase(phrase.text)):
+                yield Secret(name.kind, start + phrase.start, start + phrase.end)
+                return
+        if value is not None and (taken == 0 or _ITEM.match(line) or fenced or heading or codes):
+            if fits(name, value, "direct" if certain or codes or fenced or value.quoted or is_striking(value.text) else "near"):
                 yield Secret(name.kind, start + value.start, start + value.end)
                 taken += 1
-                if not (_ITEM.match(line) or fenced or heading or _depth(line) > depth):
+                if not (_ITEM.match(line) or fenced or heading or _depth(line) > depth or codes):
                     return
                 continue
             if not heading and taken == 0 and not _ITEM.match(line):
@@ -108,9 +139,11 @@ def _below(
         entry = _ENTRY.match(line)
         if entry and not list(names_in(entry["label"])):
             value = value_at(line, entry.end())
+            if " " in value.text:
+                continue
             if (is_striking(value.text) or name.group == "pins") and fits(name, value, "direct") and value.alone:
                 yield Secret(name.kind, start + value.start, start + value.end)
-            elif value.alone and entry.group().lstrip(" \t>-*+") and not heading and fits(name, value, "direct"):
+            elif value.alone and not heading and certain and "-" not in entry.group()[-2:] and _depth(line) > depth and fits(name, value, "direct"):
                 yield Secret(name.kind, start + value.start, start + value.end)
         elif "|" in line and not is_ruled(line) and name.strength == "enough":
             for first, last in cells(line)[1:]:
@@ -149,6 +182,30 @@ def _in_columns(
     columns = list(_columns(head, cells(head), names))
     if columns:
         yield from _rows(text, lines, number + 2, columns, lambda row: cells(row) if "|" in row else [])
+
+
+def _in_html(text: str, start: int, line: str, names: Sequence[Name]) -> Iterator[Secret]:
+    """The cells below a header cell of an HTML table that is the name of a secret."""
+    if "<t" not in line:
+        return
+    for name in names:
+        at = start + name.start
+        opens = text.rfind("<tr", max(0, at - _ROW), at)
+        closes = text.find("</tr", at, at + _ROW)
+        if opens < 0 or closes < 0:
+            continue
+        head = list(_HTML_CELL.finditer(text, opens, closes))
+        place = next((n for n, cell in enumerate(head) if cell.start() <= at < cell.end()), None)
+        if place is None or len(re.sub(r"<[^>]{0,80}>", " ", head[place]["inside"]).split()) > 5:
+            continue
+        for row in _HTML_ROW.finditer(text, closes, closes + _TABLE):
+            own = list(_HTML_CELL.finditer(row.group()))
+            if place < len(own):
+                cell = own[place]
+                if "<th" in cell.group()[:3]:
+                    break
+                first = row.start() + cell.start("inside")
+                yield from _in_cell(cell["inside"], name, first)
 
 
 def _in_fields(
@@ -211,8 +268,8 @@ def _rows(
 def _in_cell(cell: str, name: Name, start: int) -> Iterator[Secret]:
     value = value_at(cell, 0, in_cell=True)
     if name.group == "pairs":
-        whole = f"{'x' * 0}{cell}"
-        found = list(beside_names(f"login: {whole}"))
-        yield from (secret.moved(start - len("login: ")) for secret in found if secret.start >= len("login: "))
+        word = "login: "  # one of the names before a user and a password
+        found = beside_names(word + cell)
+        yield from (secret.moved(start - len(word)) for secret in found if secret.start >= len(word))
     elif fits(name, value, "cell"):
         yield Secret(name.kind, start + value.start, start + value.end)

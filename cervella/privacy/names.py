@@ -6,7 +6,6 @@ All languages apply to every text, because notes mix languages. Their words are 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -20,6 +19,7 @@ Strength: TypeAlias = Literal["enough", "likely", "weak"]
 
 _GROUPS: tuple[tuple[str, Kind, Strength], ...] = (
     ("passwords", "password", "enough"),
+    ("endings", "password", "enough"),
     ("pins", "password", "enough"),
     ("api_keys", "api_key", "likely"),
     ("tokens", "token", "likely"),
@@ -31,6 +31,8 @@ _OF_NAMES = (
     "hint|label|rotat|prompt|requir|valid|strength|check|input|form|error|column|param|arg|var)"
 )
 """Suffixes that make a name metadata and not a secret: `password_hash`, `token_count`."""
+_NAMES = "(?:pass|pwd|pw|key|pin|token|secret|kenn|schl|code|psk)"
+"""Suffixes that begin another name: `WLAN-Passwort`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,24 @@ def stems() -> tuple[str, ...]:
     return tuple({stem for code in known_languages() for stem in language(code).redaction["stems"].split()})
 
 
-def names_in(text: str) -> Iterator[Name]:
+def names_in(text: str) -> list[Name]:
     """The names of secrets in a text, in order."""
+    pattern, groups = _names()
     weak = words("weak")
-    for match in _names().finditer(text):
-        group = next(name for name in _KINDS if match[name] is not None)
+    found = []
+    for match in pattern.finditer(text):
+        group = groups[(match.lastindex or 1) - 1]
         kind, strength = _KINDS[group]
-        said = match[group].lower()
-        if said in weak or said.replace("_", " ").replace("-", " ") in weak:
+        said = match[match.lastindex or 0].lower().replace("_", " ").replace("-", " ")
+        if said in weak:
             strength = "weak"
-        yield Name(kind, strength, group, *match.span())
+        elif said == "pass":
+            word = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
+            if word and word[1].lower() not in _OWNERS_OF_PASS:
+                continue  # a ski pass
+            strength = "likely"
+        found.append(Name(kind, strength, group, *match.span()))
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -69,21 +79,53 @@ def words(key: str) -> frozenset[str]:
     return frozenset(word.lower() for code in known_languages() for word in language(code).redaction.get(key, ()))
 
 
+def _entries(key: str) -> set[str]:
+    return {entry for code in known_languages() for entry in language(code).redaction.get(key, ())}
+
+
 @lru_cache(maxsize=8)
 def one_of(key: str) -> str:
     """A regular expression for one of the entries of a list of secrets.toml in any known language."""
-    entries = {entry for code in known_languages() for entry in language(code).redaction.get(key, ())}
-    return "|".join(sorted(entries, key=lambda entry: (-len(entry), entry))) or "(?!)"
+    return "|".join(sorted(_entries(key), key=lambda entry: (-len(entry), entry))) or "(?!)"
 
 
 _KINDS: dict[str, tuple[Kind, Strength]] = {group: (kind, strength) for group, kind, strength in _GROUPS}
 
 
+_WORD_BEFORE = re.compile(r"(\w+)[ \t]\Z")
+_OWNERS_OF_PASS = frozenset(
+    "wifi fi admin user utente router db root smtp mail ftp ssh vpn login wlan server with con mit com la the il e and y und"
+    .split()
+)
+_HEAD = re.compile(r"[a-zà-ÿ]")
+
+
 @lru_cache(maxsize=1)
-def _names() -> re.Pattern[str]:
-    groups = "|".join(f"(?P<{group}>{one_of(group)})" for group, _, _ in _GROUPS)
+def _names() -> tuple[re.Pattern[str], list[str]]:
+    """The pattern of all names, and the list of secrets.toml that each of its groups belongs to.
+
+    The names are sorted by their first letter, so that at most places of a text one letter is compared and no more.
+    """
+    by_head: dict[str, dict[str, list[str]]] = {}
+    endings: dict[str, list[str]] = {}
+    for group, _, _ in _GROUPS:
+        for entry in sorted(_entries(group), key=lambda entry: (-len(entry), entry)):
+            if group == "endings":
+                endings.setdefault(group, []).append(entry)
+            else:
+                head = entry[0] if _HEAD.match(entry) and entry[1:2] not in ("?", "*", "{") else ""
+                by_head.setdefault(head, {}).setdefault(group, []).append(entry)
+    groups: list[str] = []
+
+    def either(own: dict[str, list[str]]) -> str:
+        groups.extend(own)
+        return "|".join(f"({'|'.join(entries)})" for entries in own.values())
+
+    bounded = "|".join(f"{f'(?={head})' if head else ''}(?:{either(own)})" for head, own in sorted(by_head.items()))
+    ends = f"(?<![0-9])(?:{either(endings)})" if endings else "(?!)"
     tail = (
-        rf"s?\d{{0,3}}(?:[_-](?!{_OF_NAMES})[A-Za-z0-9]{{1,16}}){{0,3}}"
-        rf"(?-i:(?!(?i:{_OF_NAMES}))[A-Z][a-z]{{1,12}})?(?![A-Za-z0-9_-]|[À-ÿ])"
+        rf"s?\d{{0,3}}(?:[_-](?!{_OF_NAMES}|{_NAMES})[A-Za-z0-9]{{1,16}}){{0,3}}"
+        rf"(?-i:(?!(?i:{_OF_NAMES}))[A-Z][a-z]{{1,12}})?(?![A-Za-z0-9À-ÿ]|[_-][A-Za-z0-9])"
     )
-    return re.compile(rf"(?:(?<![A-Za-z0-9À-ÿ])|(?<=[a-z0-9])(?=[A-Z]))(?i:(?:{groups}){tail})")
+    start = r"(?:(?<![A-Za-z0-9À-ÿ])|(?<=[a-z0-9])(?-i:(?=[A-Z])))"
+    return re.compile(rf"(?i)(?:{start}(?:{bounded})|{ends}){tail}"), groups

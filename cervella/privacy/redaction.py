@@ -16,10 +16,11 @@ from cervella.privacy.beside import beside_names, to_space
 from cervella.privacy.cards import DIGITS, cards
 from cervella.privacy.encoded import in_base64, without_invisible
 from cervella.privacy.keys import private_keys
-from cervella.privacy.layout import by_position
-from cervella.privacy.names import stems
+from cervella.privacy.codes import could_be_code, door_codes
+from cervella.privacy.layout import Budget, by_position
+from cervella.privacy.names import Name, names_in, stems
 from cervella.privacy.secret import Secret, merged
-from cervella.privacy.vendors import vendor_secrets
+from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.types import Redaction
 
@@ -57,12 +58,20 @@ def _found(text: str) -> list[Secret]:
     digits = (match.start() for match in DIGITS.finditer(text))
     addresses = _places(text, ("://", "WIFI:", "="))
     shaped = {bisect_right(starts, at) - 1 for at in (*runs, *digits, *addresses)}
+    budget = Budget(len(lines))
     for number in sorted(named | shaped):
         start, end = lines[number]
         line = text[start:end]
-        found += (one.moved(start) for one in _in_line(line, number in named))
-        if number in named:
-            found += by_position(text, lines, number)
+        names = names_in(line) if number in named and len(line) <= _WINDOW else None
+        found += (one.moved(start) for one in _in_line(line, number in named, names))
+        if names:
+            found += by_position(text, lines, number, names, budget)
+    for number, (start, end) in enumerate(lines):
+        line = text[start:end]
+        if could_be_code(line) and len(line) <= _WINDOW:
+            above = text[slice(*lines[number - 1])][:_WINDOW] if number else ""
+            found += (one.moved(start) for one in door_codes(line, above))
+    found += list(companions(text, found))
     return merged(found)
 
 
@@ -144,20 +153,20 @@ def _windows(line: str) -> Iterator[tuple[int, str]]:
         yield start, line[start : start + _WINDOW]
 
 
-def _in_line(line: str, named: bool) -> Iterator[Secret]:
+def _in_line(line: str, named: bool, names: list[Name] | None) -> Iterator[Secret]:
     for at, piece in _windows(line):
-        for secret in _in_piece(piece, named):
+        for secret in _in_piece(piece, named, names):
             cut_off = secret.end == _WINDOW
             end = to_space(line, at + secret.end) if cut_off else at + secret.end
             yield Secret(secret.kind, at + secret.start, end)
 
 
-def _in_piece(piece: str, named: bool) -> Iterator[Secret]:
+def _in_piece(piece: str, named: bool, names: list[Name] | None) -> Iterator[Secret]:
     if _RUN.search(piece):
         yield from vendor_secrets(piece)
     yield from in_addresses(piece)
     if named:
         yield from in_commands(piece)
-        yield from beside_names(piece)
+        yield from beside_names(piece, names)
     if DIGITS.search(piece):
         yield from cards(piece)

@@ -20,6 +20,9 @@ _SHORT_FORMS = {"@": r"[A-Za-z0-9_\\-]", "~": "[A-Za-z0-9]", "#": "[0-9a-fA-F]",
 _IN_OR_OUT = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|[@~#_]")
 _LONG = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # every secret of detect-secrets is as long, with letters and digits
 _MIXED = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]")
+_ID = re.compile(r"(?:AKIA|ASIA|LTAI|AKID)[A-Z0-9]|(?:AC|SK)[0-9a-f]{32}")
+_COMPANION = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{30,64}={0,2}(?![A-Za-z0-9+/_=-])")
+_NEAR = 120  # characters after the identifier of a key in which its secret half may stand
 _MARKED = re.compile(
     r"(?<![A-Za-z0-9])(?:[A-Za-z][A-Za-z0-9]{1,15}[_-]){0,2}"
     r"(?:sk|pk|rk|pat|sat|key|api|apikey|secret|token|tok|live|prod|test|auth)[_-](?:v\d[_-])?"
@@ -48,6 +51,15 @@ def vendor_secrets(text: str) -> Iterator[Secret]:
             for match in pattern.finditer(text):
                 if _MIXED.search(match.group()):
                     yield Secret(kind, *match.span())
+
+
+def companions(text: str, found: Iterable[Secret]) -> Iterator[Secret]:
+    """The secret halves of keys: random text right after an access key's identifier, on its line or on the next two."""
+    for secret in found:
+        if secret.kind == "api_key" and _ID.match(text, secret.start):
+            for match in _COMPANION.finditer(text, secret.end, secret.end + _NEAR):
+                if is_random(match.group()):
+                    yield Secret("api_key", *match.span())
 
 
 @lru_cache(maxsize=1)
