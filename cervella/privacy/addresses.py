@@ -18,7 +18,7 @@ _QUERY = re.compile(
 _SURE = re.compile(r"(?i)(?:.*[_.-])?(?:password|passwd|pass|pwd|pw|secret|senha|clave|contrasena|passwort|pin|client_?secret|sig|x-amz-signature)")
 _VAGUE = re.compile(r"(?i)code|hash|access|k|t|p|s|sid|auth|session")
 _ORACLE = re.compile(r"(?i)(?:\bjdbc:oracle:\w{1,9}:|\b(?:sqlplus|expdp|impdp|sqlldr|rman)[ \t]{1,3}(?:\w{1,10}=)?)[\w$#.-]{1,60}/(?P<secret>[^\s@\"'`|/]{3,120})(?=@|\s|$)")
-_MAIL_PAIR = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,60}(?:\.[\w-]{1,30}){1,4}[ \t]{0,3}(?:[/|;:,]|[-–—→](?=[ \t]))[ \t]{0,3}[\"'`*]{0,2}(?P<secret>[^\s|\"'`]{6,100})")
+_MAIL_PAIR = re.compile(r"(?<![\w.+:/-])[\w.+-]{1,64}@[\w-]{1,60}(?:\.[\w-]{1,30}){1,4}(?:[ \t]{1,3}[/|:→–—-]|[;:,])[ \t]{1,3}[\"'`*]{0,2}(?P<secret>[^\s|\"'`]{6,100})")
 _WIFI = re.compile(r"(?i)\bWIFI:(?=[^\r\n]{0,200}?P:)(?:[^\r\n;\\]|\\.|;(?!P:))*;?P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})")
 _WIFI_FIRST = re.compile(r"(?i)\bWIFI:P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})")
 _OTP = re.compile(r"(?i)otpauth(?:-migration)?://[^\s\"'`<>|]{0,300}?[?&](?:secret|data)=(?P<secret>[A-Za-z0-9%+/=]{8,400})")
@@ -52,7 +52,7 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("password", re.compile(r"(?i)\becho[ \t]+[\"']?[\w.-]{1,60}:(?P<secret>[^\s\"'`|]{4,200})[\"']?[ \t]*\|[ \t]*(?:sudo[ \t]+)?chpasswd")),
     ("password", re.compile(r"(?i)\bidentified[ \t]+(?:with[ \t]+\w+[ \t]+)?by[ \t]+[\"'`]?(?P<secret>[^\s\"'`|;]{4,200})")),
     ("password", re.compile(r"(?i)(?<![\w-])(?:--?|/)(?:password|passwd|pass|pwd|passphrase|token|secret|api-?key|rootpw|requirepass|authpass)[:= \t]{1,3}[\"']?(?P<secret>[^\s\"'`|<>]{4,400})")),
-    ("password", re.compile(r"(?i)\b(?:requirepass|masterauth|rootpw|-passin[ \t]+pass:|-passout[ \t]+pass:|pass:)[ \t]?[\"']?(?P<secret>[^\s\"'`|<>$]{6,200})")),
+    ("password", re.compile(r"(?i)\b(?:requirepass|masterauth|rootpw|-passin[ \t]+pass:|-passout[ \t]+pass:|pass:(?=\S))[ \t]?[\"']?(?P<secret>[^\s\"'`|<>$]{6,200})")),
     ("password", re.compile(r"(?i)\bmachine[ \t]+\S{1,100}\s+login[ \t]+\S{1,100}\s+password[ \t]+(?P<secret>\S{4,200})")),
     ("token", re.compile(r"(?i)_auth(?:Token)?[ \t]{0,3}=[ \t]{0,3}[\"']?(?P<secret>[^\s\"'`|$]{8,400})")),
     ("api_key", re.compile(r"(?i)\b(?:AccountKey|SharedAccessKey|SharedSecret)=(?P<secret>[A-Za-z0-9+/]{20,200}={0,2})")),

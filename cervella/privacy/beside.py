@@ -59,7 +59,7 @@ _MORE = re.compile(r"[\"'`*_»”’)]{0,4}(?:[ \t]{0,3}[,;/|+]|[ \t]{1,3}(?:e|o
 _NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
 _LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
 _JUDGED = 200  # characters of a value that are examined
-_SENTENCE_END = (".", ";", "!", "?", ",")
+_SENTENCE_END = (".", ";", "!", "?")
 _MOST_WORDS = 10
 
 
@@ -98,7 +98,7 @@ def _after(line: str, name: Name) -> Iterator[Value]:
     at, metadata = name.end, words("metadata")
     if name.start and line[name.start - 1] in "<:" and (element := _ELEMENT.match(line, at)):
         if line[element.end() : element.end() + 1] != "@":
-            yield from _connected(line, name, element.end(), "direct")
+            yield from _connected(line, name, element.end(), "cell")
         return
     verbs = words("verbs")
     opening = line[name.start - 1 : name.start]
@@ -136,6 +136,8 @@ def _after(line: str, name: Name) -> Iterator[Value]:
         if bare in verbs:
             yield from _connected(line, name, word.end(), "verb")
             return
+        if name.group == "pins" and bare.isdigit() and len(bare) < 3:
+            return  # the pin of a plug
         value = value_at(line, at)
         if name.group == "pairs" and count == 0:
             pair = _spaced_pair().match(line, at)
@@ -147,7 +149,7 @@ def _after(line: str, name: Name) -> Iterator[Value]:
             yield from _with_more(line, name, value)
             return
         at = word.end()
-        if word.group().endswith(_SENTENCE_END):
+        if word.group().endswith(_SENTENCE_END) or (name.group == "pins" and word.group().endswith(",")):
             return
 
 
@@ -325,7 +327,9 @@ def _fits_password(name: Name, value: Value, connector: str, *, direct: bool) ->
         return True
     if is_example(text) and not text.isdigit():
         return False
-    if is_joined(text) and (direct or value.alone or value.following or connector == "adjacent"):
+    if is_pin and not value.quoted:
+        return direct and value.alone and _is_mixed(text) and len(text) >= 4 and any(map(str.isdigit, text))
+    if is_joined(text):
         return True
     if not direct and not (connector in ("verb", "dash", "adjacent") and value.quoted) and not text.isdigit():
         return False

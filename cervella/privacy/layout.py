@@ -124,7 +124,8 @@ def _below(
                 yield Secret(name.kind, start + phrase.start, start + phrase.end)
                 return
         if value is not None and (taken == 0 or _ITEM.match(line) or fenced or heading or codes):
-            if fits(name, value, "direct" if certain or codes or fenced or value.quoted or is_striking(value.text) else "near"):
+            lonely = heading and taken == 0 and name.group in ("passwords", "endings") and _ends_section(text, lines, at)
+            if fits(name, value, "direct" if certain or lonely or codes or fenced or value.quoted or is_striking(value.text) else "near"):
                 yield Secret(name.kind, start + value.start, start + value.end)
                 taken += 1
                 if not (_ITEM.match(line) or fenced or heading or _depth(line) > depth or codes):
@@ -150,6 +151,10 @@ def _below(
                 value = value_at(line, first, in_cell=True)
                 if value.alone and fits(name, value, "near"):
                     yield Secret(name.kind, start + value.start, start + value.end)
+
+
+def _ends_section(text: str, lines: Sequence[Line], number: int) -> bool:
+    return number + 1 >= len(lines) or _HEADING.match(text[slice(*lines[number + 1])]) is not None
 
 
 def _depth(line: str) -> int:

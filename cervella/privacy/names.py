@@ -27,8 +27,8 @@ _GROUPS: tuple[tuple[str, Kind, Strength], ...] = (
     ("pairs", "password", "enough"),
 )
 _OF_NAMES = (
-    "(?:hash|salt|min|max|len|polic|reset|field|file|path|url|uri|env|manag|id|name|type|exp|conf|count|limit|usage|"
-    "hint|label|rotat|prompt|requir|valid|strength|check|input|form|error|column|param|arg|var)"
+    "(?:(?:min|max|len|url|uri|env|id|exp|arg|var|form)(?![A-Za-z])|hash|salt|polic|reset|field|file|path|manag|name|type|"
+    "length|expir|conf|count|limit|usage|hint|label|rotat|prompt|requir|valid|strength|check|input|error|column|param)"
 )
 """Suffixes that make a name metadata and not a secret: `password_hash`, `token_count`."""
 _NAMES = "(?:pass|pwd|pw|key|pin|token|secret|kenn|schl|code|psk)"
@@ -64,7 +64,10 @@ def names_in(text: str) -> list[Name]:
         said = match[match.lastindex or 0].lower().replace("_", " ").replace("-", " ")
         if said in weak:
             strength = "weak"
-        elif said == "pass":
+        if strength != "enough" and (before := _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())):
+            if before[1].lower() in words("words_before"):
+                continue
+        if said == "pass":
             word = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
             if word and word[1].lower() not in _OWNERS_OF_PASS:
                 continue  # a ski pass
@@ -92,7 +95,7 @@ def one_of(key: str) -> str:
 _KINDS: dict[str, tuple[Kind, Strength]] = {group: (kind, strength) for group, kind, strength in _GROUPS}
 
 
-_WORD_BEFORE = re.compile(r"(\w+)[ \t]\Z")
+_WORD_BEFORE = re.compile(r"([^\W_]+)[ \t_-]\Z")
 _OWNERS_OF_PASS = frozenset(
     "wifi fi admin user utente router db root smtp mail ftp ssh vpn login wlan server with con mit com la the il e and y und"
     .split()

@@ -15,6 +15,7 @@ from cervella.privacy.addresses import in_addresses, in_commands
 from cervella.privacy.beside import beside_names, to_space
 from cervella.privacy.cards import DIGITS, cards
 from cervella.privacy.encoded import in_base64, without_invisible
+from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
 from cervella.privacy.codes import could_be_code, door_codes
 from cervella.privacy.layout import Budget, by_position
@@ -24,7 +25,7 @@ from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.types import Redaction
 
-__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_secrets", "masks", "redact"]
+__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_path", "mask_secrets", "masks", "redact"]
 
 REDACTION_VERSION = "3"
 """Version of the rules. After a change, the next run of the indexer reads every file again."""
@@ -118,6 +119,13 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
     return _masked(text, found, language), tuple(places)
 
 
+@lru_cache(maxsize=10_000)
+def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """A path with the secrets in the names of its folders and its file masked: `password_nas_[REDATTO: password].md`."""
+    found = merged([*in_path(path), *(one for one in find_secrets(path) if "/" not in path[one.start : one.end])])
+    return _masked(path, found, language)
+
+
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
     if not found:
         return text
@@ -168,5 +176,6 @@ def _in_piece(piece: str, named: bool, names: list[Name] | None) -> Iterator[Sec
     if named:
         yield from in_commands(piece)
         yield from beside_names(piece, names)
+        yield from in_file_names(piece)
     if DIGITS.search(piece):
         yield from cards(piece)

@@ -25,7 +25,7 @@ _SPACED = re.compile(r"[^\s]+(?:[ \t][^\s]+){1,11}")
 _NO_VALUE = re.compile(
     r"""(?ix)
     # variables, templates, placeholders in brackets, lines of symbols, what is cut off or masked
-    [$%][\w({].* | [<{\[(].*[>}\])] | [{<].*[}>].* | \[.* | .*\{\{.* | .*\$\{.* | .*(?:\.\.\.|…).* | [-=*_.•\#|:\\/?\u2500-\u257f●∙·]+
+    [$%][\w({].* | [<{\[(].*[>}\])] | <[a-z].* | (?-i:![a-z][a-z./_-]*) | [{<].*[}>].* | \[.* | .*\{\{.* | .*\$\{.* | .*(?:\.\.\.|…).* | [-=*_.•\#|:\\/?\u2500-\u257f●∙·]+
     | (?:x{3,}|0{4,}|\*+|•+)[\w*-]* | (?:[x*•]{2,}[-_ ]?)+ | .*\*{3,}.* | .*x{6,}.* | n/?[ad] | tbd | null | nil | none | undefined | true | false | (?:12345|123456)(?=\.\.)
     # types and names of fields
     | (?:str|string|text|bytes|varchar(?:\(\d+\))?|char|int|integer|bool|boolean|number|secretstr|any|object|optional)(?:\W.*)?
