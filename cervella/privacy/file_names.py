@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from cervella.privacy.names import Name, names_in, words
 from cervella.privacy.secret import Secret
@@ -16,6 +16,7 @@ _FILE = re.compile(
 )
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,8}\Z")
 _PIECE = re.compile(r"(?:(?!%20)[^\s_])+")
+_TOKEN = re.compile(r"[A-Z0-9]{3,}(?:_[A-Z0-9]{2,})+(?![A-Za-z0-9])")  # HOTEL_2026
 _DATE = re.compile(r"(?:19|20)\d{2}(?:[-.]?[01]\d(?:[-.]?[0-3]\d)?)?\w?")
 _SIGNS = "-=+:.,()[]"
 
@@ -26,11 +27,13 @@ def in_file_names(line: str) -> Iterator[Secret]:
         yield from (secret.moved(match.start()) for secret in _in_name(match.group()))
 
 
-def in_path(path: str) -> Iterator[Secret]:
-    """The secrets in the parts of a path."""
+def in_path(path: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:
+    """The secrets in the parts of a path. `find` finds the secrets of a text."""
     at = 0
     for part in path.split("/"):
+        ending = _ENDING.search(part)
         yield from (secret.moved(at) for secret in _in_name(part[:400]))
+        yield from (secret.moved(at) for secret in find(part[: ending.start() if ending else len(part)]))
         at += len(part) + 1
 
 
@@ -41,7 +44,7 @@ def _in_name(part: str) -> Iterator[Secret]:
     for name in names_in(spaced):
         if name.strength == "weak" or name.group == "pairs":
             continue
-        for piece in _PIECE.finditer(part, name.end, end):
+        for piece in (*_TOKEN.finditer(part, name.end, end), *_PIECE.finditer(part, name.end, end)):
             text = piece.group().strip(_SIGNS)
             if text.lower() in words("metadata"):
                 break

@@ -17,7 +17,7 @@ from cervella.privacy.cards import DIGITS, cards
 from cervella.privacy.encoded import in_base64, without_invisible
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
-from cervella.privacy.codes import could_be_code, door_codes
+from cervella.privacy.codes import door_codes
 from cervella.privacy.layout import Budget, by_position
 from cervella.privacy.names import Name, names_in, stems
 from cervella.privacy.secret import Secret, merged
@@ -67,11 +67,7 @@ def _found(text: str) -> list[Secret]:
         found += (one.moved(start) for one in _in_line(line, number in named, names))
         if names:
             found += by_position(text, lines, number, names, budget)
-    for number, (start, end) in enumerate(lines):
-        line = text[start:end]
-        if could_be_code(line) and len(line) <= _WINDOW:
-            above = text[slice(*lines[number - 1])][:_WINDOW] if number else ""
-            found += (one.moved(start) for one in door_codes(line, above))
+    found += door_codes(text)
     found += list(companions(text, found))
     return merged(found)
 
@@ -122,8 +118,7 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
 @lru_cache(maxsize=10_000)
 def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
     """A path with the secrets in the names of its folders and its file masked: `password_nas_[REDATTO: password].md`."""
-    found = merged([*in_path(path), *(one for one in find_secrets(path) if "/" not in path[one.start : one.end])])
-    return _masked(path, found, language)
+    return _masked(path, merged(in_path(path, find_secrets)), language)
 
 
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
