@@ -1,8 +1,8 @@
 """Finds the values beside the names of secrets in one line: `DB_PASSWORD = …`, «la password è …» ("the password is …").
 
-From a name the line is read to the right: marks of markdown and HTML are skipped, up to six words are passed, until a
-connector is met (colon, equals sign, arrow, dash, verb, cell border, tag, attribute). What follows is judged: the more a
-name and its connector say, the more ordinary the value may be.
+From a name the line is read to the right: marks of markdown and HTML are skipped, and up to ten words are passed, until
+a connector is met (colon, equals sign, arrow, dash, verb, cell border, tag, attribute). What follows is judged: the
+more a name and its connector say, the more ordinary the value may be.
 """
 
 from __future__ import annotations
@@ -45,17 +45,35 @@ _GROUP = re.compile(r"\([ \t]?(?P<inside>[^()\n]{1,60})\)")
 _WORD = re.compile(r"[^\s|<>\"`«»“”:=：]{1,64}(?![^\s|<>\"`«»“”:=：])")
 _TOKEN = re.compile(r"[^\s|<>\"`«»“”]{1,64}(?![^\s|<>\"`«»“”])")
 _OPENING = re.compile(rf"(?:[ \t\u00a0]|[*~(\[]|__|{_TAG}|&(?:quot|\#3[49]);|\\?[\"'`“„«‘‚‹]|>(?=\S)){{0,12}}")
-_QUOTES = {"“": "”“", "„": "“”", "«": "»", "‘": "’", "‚": "‘’", "‹": "›", '"': '"', "'": "'", "`": "`", "*": "*", ";": "&"}
+_QUOTES = {
+    "“": "”“",
+    "„": "“”",
+    "«": "»",
+    "‘": "’",
+    "‚": "‘’",
+    "‹": "›",
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "*": "*",
+    ";": "&",
+}
 _NUMBER = re.compile(r"[A-Z#*]?\d(?:[ .\-/]?\d){2,11}[A-Z#*]{0,2}")
 _SPACED_GROUPS = re.compile(
-    r"(?:\d{3,4}(?: \d{3,4}){1,5}|(?=[^\n\d]{0,14}\d)[a-z0-9]{4}(?: [a-z0-9]{4}){2,7}|(?:[A-Z0-9]{4} ){2,15}[A-Z0-9]{4})(?![\w])"
+    r"(?:\d{3,4}(?: \d{3,4}){1,5}|(?=[^\n\d]{0,14}\d)[a-z0-9]{4}(?: [a-z0-9]{4}){2,7}|"
+    r"(?:[A-Z0-9]{4} ){2,15}[A-Z0-9]{4})(?![\w])"
 )
 _VAGUE_PAIR = re.compile(r"(?i)wi-?fi|wlan|log|sign|acce|zugang|anmeldung|utenza")
 _CONSTANT = re.compile(r"(?:^|[\s;\"'`])[A-Z][A-Z0-9_]{2,}=\Z")
 _SNAKE = re.compile(r"[^\W\d_]{2,}(?:_[^\W\d_]+)+")
+_SPACE = re.compile(r"\s")
 _PLAIN_NUMBER = re.compile(r"\d{4,8}")
-_END = re.compile(rf"(?:[ \t.,;:!)\]}}»”’\"'`*_~\\|]|{_TAG}|&quot;|\([^()\n]{{0,40}}\)|(?:<!--|//|\#).*)*$|[ \t]*(?:\||</|<br)")
-_MORE = re.compile(r"[\"'`*_»”’)]{0,4}(?:[ \t]{0,3}[,;/|+]|[ \t]{1,3}(?:e|o|y|ed|and|or|und|oder|ou|poi|then|→|->|-))[ \t]{1,3}")
+_END = re.compile(
+    rf"(?:[ \t.,;:!)\]}}»”’\"'`*_~\\|]|{_TAG}|&quot;|\([^()\n]{{0,40}}\)|(?:<!--|//|\#).*)*$|[ \t]*(?:\||</|<br)"
+)
+_MORE = re.compile(
+    r"[\"'`*_»”’)]{0,4}(?:[ \t]{0,3}[,;/|+]|[ \t]{1,3}(?:e|o|y|ed|and|or|und|oder|ou|poi|then|→|->|-))[ \t]{1,3}"
+)
 _NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
 _LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
 _JUDGED = 200  # characters of a value that are examined
@@ -90,8 +108,9 @@ def beside_names(line: str, names: list[Name] | None = None) -> Iterator[Secret]
             continue
         found = [*_after(line, name)] or [*_before(line, name)]
         for value in found:
-            done = max(done, value.end)
-            yield Secret(name.kind, value.start, value.end)
+            end = to_space(line, value.end) if len(value.text) == _JUDGED else value.end
+            done = max(done, end)
+            yield Secret(name.kind, value.start, end)
 
 
 def _after(line: str, name: Name) -> Iterator[Value]:
@@ -250,9 +269,10 @@ def value_at(line: str, at: int, *, in_cell: bool = False) -> Value:
         if ends and (mark != "*" or " " not in piece[: min(ends)]):
             text = piece[: min(ends)].rstrip("\\")
             return Value(text, start, quoted=True, alone=bool(_END.match(line, start + len(text))))
-    text = re.split(r"[\s|]" if in_cell or "|" in line[:at] else r"\s", piece, maxsplit=1)[0]
+    text = re.split(r"[\s|]" if in_cell or line.find("|", max(0, at - _JUDGED), at) >= 0 else r"\s", piece, maxsplit=1)[
+        0
+    ]
     if len(text) == _JUDGED:
-        text = line[start : to_space(line, start + _JUDGED)]
         return Value(text, start, quoted=False, alone=False)
     text = _NEXT_PAIR.split(text, maxsplit=1)[0]
     text = text.rstrip(_LEFTOVERS)
@@ -280,9 +300,9 @@ def _closing(piece: str, sign: str) -> int:
 
 
 def to_space(text: str, position: int) -> int:
-    while position < len(text) and not text[position].isspace():
-        position += 1
-    return position
+    """The next white space in a text from a position on, or its end."""
+    space = _SPACE.search(text, position)
+    return space.start() if space else len(text)
 
 
 def fits(name: Name, value: Value, connector: str) -> bool:
@@ -308,7 +328,9 @@ def fits(name: Name, value: Value, connector: str) -> bool:
             return connector != "near" or len(text) >= 16
         return direct and connector != "cell" and _is_telling(text) and len(text) >= 10 and not _is_words(text)
     if direct:
-        return is_striking(text) or (len(text) >= 16 and text.isalpha() and not text.islower() and not is_ordinary(text))
+        return is_striking(text) or (
+            len(text) >= 16 and text.isalpha() and not text.islower() and not is_ordinary(text)
+        )
     return is_random(text) or (connector in ("verb", "adjacent", "dash") and _is_telling(text) and len(text) >= 10)
 
 
@@ -383,6 +405,7 @@ def _spaced_pair() -> re.Pattern[str]:
 def _link_before() -> re.Pattern[str]:
     links = one_of("names_after")
     return re.compile(
-        rf"(?i)(?:^|(?<=\s))(?P<value>[\"'`*«“(]{{0,3}}[^\s|]{{4,64}})(?:[ \t]{{1,3}}(?:{links})[ \t]{{1,3}}(?:\w{{1,12}}[ \t]{{1,3}}){{0,2}}"
+        r"(?i)(?:^|(?<=\s))(?P<value>[\"'`*«“(]{0,3}[^\s|]{4,64})"
+        rf"(?:[ \t]{{1,3}}(?:{links})[ \t]{{1,3}}(?:\w{{1,12}}[ \t]{{1,3}}){{0,2}}"
         r"|[ \t]{1,3}\([ \t]?(?:\w{1,12}[ \t]{1,3}){0,2})$"
     )

@@ -10,7 +10,8 @@ from cervella.privacy.names import one_of, words
 from cervella.privacy.secret import Secret
 
 _NUMBER = re.compile(
-    r"(?<![\w.,/#-])(?P<code>[A-Z]?\d{4,8}[A-Z]?[#*]{0,2}|[A-Z]\d{3,6}[A-Z]|[#*]\d{3,8}[#*]{0,2})(?![\w€$%°]|[.,:/-]\d|[ ]\d{3})"
+    r"(?<![\w.,/#-])(?P<code>[A-Z]?\d{4,8}[A-Z]?[#*]{0,2}|[A-Z]\d{3,6}[A-Z]|"
+    r"[#*]\d{3,8}[#*]{0,2})(?![\w€$%°]|[.,:/-]\d|[ ]\d{3})"
 )
 _BEFORE, _AROUND = 80, 200  # characters before a number, and around it, that may tell what it is
 _WORDS, _WORD_BEFORE = re.compile(r"[^\W\d_]+"), re.compile(r"([^\W\d_]+)[ \t-]\Z")
@@ -45,7 +46,7 @@ def _is_other(text: str, match: re.Match[str], number: re.Match[str]) -> bool:
 
 
 def _told(text: str) -> bool:
-    """Whether nothing but a colon or a space stands between the word and its number: `code 1985`, not `code since 1985`."""
+    """Whether no word stands between the announcing word and its number: `code 1985`, not `code since 1985`."""
     return len(text.split()) <= 2
 
 

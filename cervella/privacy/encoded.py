@@ -12,7 +12,8 @@ from cervella.privacy.values import is_striking
 
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]+"
-    r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
+    r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
+    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")

@@ -10,7 +10,8 @@ from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_example, is_random, is_striking
 
 _FILE = re.compile(
-    r"[\w%+@!$&=.~-]{3,200}\.(?:md|markdown|mdx|txt|png|jpe?g|gif|webp|heic|svg|pdf|docx?|odt|xlsx?|ods|csv|zip|7z|rar|gz|"
+    r"[\w%+@!$&=.~-]{3,200}\.(?:md|markdown|mdx|txt|png|jpe?g|gif|webp|heic|svg|pdf|docx?|odt|"
+    r"xlsx?|ods|csv|zip|7z|rar|gz|"
     r"kdbx|json|ya?ml|toml|ini|cfg|conf|html?|rtf|pptx?|mp[34]|m4a|mov)(?![\w])",
     re.IGNORECASE,
 )

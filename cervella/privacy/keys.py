@@ -11,11 +11,15 @@ from cervella.privacy.secret import Secret
 _START = re.compile(r"-{4,5} ?BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _END = re.compile(r"-{4,5} ?END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _KEY_LINE = re.compile(
-    r"(?:(?:\\r)?\\n|\r\n|\r|\n|[ \t])[ \t>|\"'`+#/*]{0,20}(?:[A-Za-z0-9+/=]{16,}|[A-Za-z0-9+/]{1,15}={0,2}(?=\s*(?:\\n|[\r\n]|$)))"
+    r"(?:(?:\\r)?\\n|\r\n|\r|\n|[ \t])[ \t>|\"'`+#/*]{0,20}(?:[A-Za-z0-9+/=]{16,}|"
+    r"[A-Za-z0-9+/]{1,15}={0,2}(?=\s*(?:\\n|[\r\n]|$)))"
     r"[ \t\"'`,+\\]{0,9}(?=\\n|[\r\n \t]|$)"
 )
 _BODY = re.compile(r"[ \t>|\"'`]{0,20}[A-Za-z0-9+/=]{8,80}[ \t\"'`,]{0,9}")
-_HEADERS = re.compile(r"(?:(?:\r\n|\r|\n)[ \t>]{0,9}(?:Proc-Type|DEK-Info|Version|Comment|Hash)[^\r\n]{0,200}|(?:\r\n|\r|\n)[ \t>]{0,9}(?=[\r\n]))")
+_HEADERS = re.compile(
+    r"(?:(?:\r\n|\r|\n)[ \t>]{0,9}(?:Proc-Type|DEK-Info|Version|Comment|Hash)[^\r\n]{0,200}|"
+    r"(?:\r\n|\r|\n)[ \t>]{0,9}(?=[\r\n]))"
+)
 _PUTTY = re.compile(r"Private-Lines: *\d+(?=[\r\n])")
 _LONGEST = 20_000  # characters between the two ends of a private key
 _JSON_PART = re.compile(r"[\"'](?:d|p|q|dp|dq|qi|k)[\"']\s{0,9}:\s{0,9}[\"'](?P<secret>[A-Za-z0-9_-]{20,2000})[\"']")
@@ -59,7 +63,7 @@ def _before_lines(text: str, end: int, least: int) -> int:
     first = at = end
     while at > max(least, end - _LONGEST):
         before = max(text.rfind("\n", least, at - 1) + 1, least)
-        if before >= at or not _BODY.fullmatch(text[before : at].rstrip("\r\n")):
+        if before >= at or not _BODY.fullmatch(text[before:at].rstrip("\r\n")):
             break
         first = at = before
     return first

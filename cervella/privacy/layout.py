@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from cervella.privacy.beside import Value, beside_names, fits, phrase_at, value_at
 from cervella.privacy.names import Name, names_in, words
 from cervella.privacy.secret import Secret
-from cervella.privacy.values import is_grouped, is_passphrase, is_seed, is_striking
+from cervella.privacy.values import is_passphrase, is_seed, is_striking
 from cervella.text.markdown import cells, is_fence, is_ruled
 
 _MARKS = r"(?:[ \t\"'`*_~)\]>»”\\]|</?\w{1,12}(?:[ \t][^<>\n]{0,80})?/?>|&quot;)*+"
 _REST = re.compile(
-    rf"{_MARKS},?[ \t]{{0,3}}(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}}){_MARKS}"
+    rf"{_MARKS},?[ \t]{{0,3}}"
+    rf"(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}}){_MARKS}"
     rf"(?P<separator>:|=|=>|->|→|：)?{_MARKS}[|>]?[-+]?[ \t]*\Z"
 )
 _HEADING = re.compile(r"[ \t>]{0,9}(#{1,6})[ \t]")
@@ -22,9 +23,13 @@ _ITEM = re.compile(r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)")
 _INDENT = re.compile(r"[ \t>]*")
 _UNDERLINE = re.compile(r"[ \t>]*(?:[=~-]{2,}|```.*|<\w{1,12}>|\{|\[)[ \t]*")
 _ENTRY = re.compile(
-    r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)?(?P<label>[^:=|\n]{1,60}?)[\"'`*_]{0,4}[ \t]{0,9}(?::(?!//)|=|=>|->|→|[-–—](?=[ \t]))(?=[ \t\"'`*])"
+    r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)?(?P<label>[^:=|"
+    r"\n]{1,60}?)[\"'`*_]{0,4}[ \t]{0,9}(?::(?!//)|=|=>|->|→|[-–—](?=[ \t]))(?=[ \t\"'`*])"
 )
-_VALUE_KEY = re.compile(r"[ \t>]*[-{,]?[ \t]*[\"']?(?:value|val|valore|valor|wert|default|content|string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>")
+_VALUE_KEY = re.compile(
+    r"[ \t>]*[-{,]?[ \t]*[\"']?(?:value|val|valore|valor|wert|default|content|"
+    r"string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>"
+)
 _CODES = re.compile(r"(?i)c[oó]d(?:ici|es|igos)")  # recovery codes are lists
 _HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[hd]).){0,400})", re.DOTALL)
 _HTML_ROW = re.compile(r"<tr(?:\s[^<>]{0,200})?>(?:(?!</tr).){0,2000}", re.DOTALL)
@@ -40,6 +45,8 @@ class Budget:
 
     def __init__(self, lines: int) -> None:
         self.left = 8 * lines + 200
+        self.table_end = 0
+        """The line after the last one that was read as a row of a table: none before it is the header of another."""
 
     def spend(self) -> bool:
         self.left -= 1
@@ -58,8 +65,9 @@ def by_position(
     if len(line) > _LONGEST:
         return
     yield from _in_html(text, start, line, names)
-    yield from _in_columns(text, lines, number, line, names)
-    yield from _in_fields(text, lines, number, line, names)
+    if number >= budget.table_end:
+        yield from _in_columns(text, lines, number, line, names, budget)
+        yield from _in_fields(text, lines, number, line, names, budget)
     name = names[-1]
     rest = _REST.match(line, name.end)
     if rest is None or any(word.strip("(),.").lower() in words("metadata") for word in rest["said"].split()):
@@ -70,7 +78,9 @@ def by_position(
     heads = bool(rest["separator"]) or only
     if not heads:
         return
-    yield from _below(text, lines, number, names[0] if only else name, line, certain=bool(rest["separator"]), budget=budget)
+    yield from _below(
+        text, lines, number, names[0] if only else name, line, certain=bool(rest["separator"]), budget=budget
+    )
 
 
 def _below(
@@ -94,9 +104,8 @@ def _below(
             continue
         if _UNDERLINE.fullmatch(line) or not line.strip():
             continue
-        if len(line) > _LONGEST or (next_heading := _HEADING.match(line)) and (
-            heading is None or len(next_heading[1]) <= len(heading[1])
-        ):
+        other = _HEADING.match(line)
+        if len(line) > _LONGEST or (other and (heading is None or len(other[1]) <= len(heading[1]))):
             return
         if not taken and not heading and _gap(text, lines, at) > _MOST_BLANK:
             return
@@ -118,17 +127,19 @@ def _below(
                 return
             taken += 1
             continue
-        value = _whole(line)
-        if value is None and (phrase := phrase_at(line, 0)) and taken == 0 and name.strength == "enough":
-            if is_seed(phrase.text) or (fenced and is_passphrase(phrase.text)):
-                yield Secret(name.kind, start + phrase.start, start + phrase.end)
-                return
-        if value is not None and (taken == 0 or _ITEM.match(line) or fenced or heading or codes):
-            lonely = heading and taken == 0 and name.group in ("passwords", "endings") and _ends_section(text, lines, at)
-            if fits(name, value, "direct" if certain or lonely or codes or fenced or value.quoted or is_striking(value.text) else "near"):
-                yield Secret(name.kind, start + value.start, start + value.end)
+        phrase = phrase_at(line, 0) if taken == 0 and name.strength == "enough" else None
+        if phrase and (is_seed(phrase.text) or (fenced and is_passphrase(phrase.text))):
+            yield Secret(name.kind, start + phrase.start, start + phrase.end)
+            return
+        lone = _whole(line)
+        in_list = bool(_ITEM.match(line) or fenced or heading or codes)
+        if lone is not None and (taken == 0 or in_list):
+            ends = taken == 0 and name.group in ("passwords", "endings") and _ends_section(text, lines, at)
+            sure = certain or codes or fenced or lone.quoted or (heading and ends) or is_striking(lone.text)
+            if fits(name, lone, "direct" if sure else "near"):
+                yield Secret(name.kind, start + lone.start, start + lone.end)
                 taken += 1
-                if not (_ITEM.match(line) or fenced or heading or _depth(line) > depth or codes):
+                if not in_list and _depth(line) <= depth:
                     return
                 continue
             if not heading and taken == 0 and not _ITEM.match(line):
@@ -137,20 +148,27 @@ def _below(
         if not in_block:
             return
         taken += 1
-        entry = _ENTRY.match(line)
-        if entry and not list(names_in(entry["label"])):
-            value = value_at(line, entry.end())
-            if " " in value.text:
-                continue
-            if (is_striking(value.text) or name.group == "pins") and fits(name, value, "direct") and value.alone:
-                yield Secret(name.kind, start + value.start, start + value.end)
-            elif value.alone and not heading and certain and "-" not in entry.group()[-2:] and _depth(line) > depth and fits(name, value, "direct"):
-                yield Secret(name.kind, start + value.start, start + value.end)
-        elif "|" in line and not is_ruled(line) and name.strength == "enough":
-            for first, last in cells(line)[1:]:
-                value = value_at(line, first, in_cell=True)
-                if value.alone and fits(name, value, "near"):
-                    yield Secret(name.kind, start + value.start, start + value.end)
+        indented = certain and not heading and _depth(line) > depth
+        for value in _in_entry(line, name, indented=indented):
+            yield Secret(name.kind, start + value.start, start + value.end)
+
+
+def _in_entry(line: str, name: Name, *, indented: bool) -> Iterator[Value]:
+    """The value of an entry of a list, such as `- gestionale: Mario.Rossi85`, or of a row of a table.
+
+    In an indented entry, as in YAML, the value may be an ordinary word.
+    """
+    entry = _ENTRY.match(line)
+    if entry and not names_in(entry["label"]):
+        value = value_at(line, entry.end())
+        telling = is_striking(value.text) or name.group == "pins" or (indented and "-" not in entry.group()[-2:])
+        if " " not in value.text and value.alone and telling and fits(name, value, "direct"):
+            yield value
+    elif "|" in line and not is_ruled(line) and name.strength == "enough":
+        for first, _ in cells(line)[1:]:
+            value = value_at(line, first, in_cell=True)
+            if value.alone and fits(name, value, "near"):
+                yield value
 
 
 def _ends_section(text: str, lines: Sequence[Line], number: int) -> bool:
@@ -179,14 +197,14 @@ def _depth_end(line: str) -> int:
 
 
 def _in_columns(
-    text: str, lines: Sequence[Line], number: int, head: str, names: Sequence[Name]
+    text: str, lines: Sequence[Line], number: int, head: str, names: Sequence[Name], budget: Budget
 ) -> Iterator[Secret]:
     """The cells of a table column whose header is the name of a secret."""
     if number + 2 >= len(lines) or "|" not in head or not is_ruled(text[slice(*lines[number + 1])]):
         return
     columns = list(_columns(head, cells(head), names))
     if columns:
-        yield from _rows(text, lines, number + 2, columns, lambda row: cells(row) if "|" in row else [])
+        yield from _rows(text, lines, number + 2, columns, lambda row: cells(row) if "|" in row else [], budget)
 
 
 def _in_html(text: str, start: int, line: str, names: Sequence[Name]) -> Iterator[Secret]:
@@ -214,7 +232,7 @@ def _in_html(text: str, start: int, line: str, names: Sequence[Name]) -> Iterato
 
 
 def _in_fields(
-    text: str, lines: Sequence[Line], number: int, head: str, names: Sequence[Name]
+    text: str, lines: Sequence[Line], number: int, head: str, names: Sequence[Name], budget: Budget
 ) -> Iterator[Secret]:
     """The fields of CSV whose header is the name of a secret."""
     sign = next((sign for sign in ("\t", ";", ",") if head.count(sign) >= 1), None)
@@ -227,7 +245,7 @@ def _in_fields(
     if columns:
         width = len(fields)
         yield from _rows(
-            text, lines, number + 1, columns, lambda row: own if len(own := _fields(row, sign)) == width else []
+            text, lines, number + 1, columns, lambda row: own if len(own := _fields(row, sign)) == width else [], budget
         )
 
 
@@ -255,6 +273,7 @@ def _rows(
     number: int,
     columns: Sequence[tuple[int, Name]],
     cells_of: Callable[[str], Sequence[Line]],
+    budget: Budget,
 ) -> Iterator[Secret]:
     for below in range(number, len(lines)):
         start, end = lines[below]
@@ -262,6 +281,7 @@ def _rows(
         own = cells_of(row)
         if not own or is_ruled(row):
             return
+        budget.table_end = below + 1
         for place, name in columns:
             if place >= len(own):
                 continue

@@ -14,8 +14,8 @@ from cervella.privacy.secret import Kind
 from cervella.text.language import known_languages, language
 
 Strength: TypeAlias = Literal["enough", "likely", "weak"]
-"""How much a name says. `enough`: a word beside it may be a secret (`password`). `likely`: a value with digits may be one
-(`api_key`). `weak`: the name has other meanings, so the value must look random (`key`, `token`)."""
+"""How much a name says. `enough`: a word beside it may be a secret (`password`). `likely`: a value with digits may be
+one (`api_key`). `weak`: the name has other meanings, so the value must look random (`key`, `token`)."""
 
 _GROUPS: tuple[tuple[str, Kind, Strength], ...] = (
     ("passwords", "password", "enough"),
@@ -64,12 +64,11 @@ def names_in(text: str) -> list[Name]:
         said = match[match.lastindex or 0].lower().replace("_", " ").replace("-", " ")
         if said in weak:
             strength = "weak"
-        if strength != "enough" and (before := _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())):
-            if before[1].lower() in words("words_before"):
-                continue
+        before = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
+        if strength != "enough" and before and before[1].lower() in words("words_before"):
+            continue  # a keyword
         if said == "pass":
-            word = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
-            if word and word[1].lower() not in _OWNERS_OF_PASS:
+            if before and before[1].lower() not in _OWNERS_OF_PASS:
                 continue  # a ski pass
             strength = "likely"
         found.append(Name(kind, strength, group, *match.span()))
@@ -97,8 +96,35 @@ _KINDS: dict[str, tuple[Kind, Strength]] = {group: (kind, strength) for group, k
 
 _WORD_BEFORE = re.compile(r"([^\W_]+)[ \t_-]\Z")
 _OWNERS_OF_PASS = frozenset(
-    "wifi fi admin user utente router db root smtp mail ftp ssh vpn login wlan server with con mit com la the il e and y und"
-    .split()
+    [
+        "wifi",
+        "fi",
+        "admin",
+        "user",
+        "utente",
+        "router",
+        "db",
+        "root",
+        "smtp",
+        "mail",
+        "ftp",
+        "ssh",
+        "vpn",
+        "login",
+        "wlan",
+        "server",
+        "with",
+        "con",
+        "mit",
+        "com",
+        "la",
+        "the",
+        "il",
+        "e",
+        "and",
+        "y",
+        "und",
+    ]
 )
 _HEAD = re.compile(r"[a-zà-ÿ]")
 

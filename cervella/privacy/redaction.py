@@ -14,10 +14,10 @@ from functools import lru_cache
 from cervella.privacy.addresses import in_addresses, in_commands
 from cervella.privacy.beside import beside_names, to_space
 from cervella.privacy.cards import DIGITS, cards
+from cervella.privacy.codes import door_codes
 from cervella.privacy.encoded import in_base64, without_invisible
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
-from cervella.privacy.codes import door_codes
 from cervella.privacy.layout import Budget, by_position
 from cervella.privacy.names import Name, names_in, stems
 from cervella.privacy.secret import Secret, merged
@@ -47,7 +47,8 @@ def find_secrets(text: str) -> list[Secret]:
     text = _marks().sub(lambda match: "[" * len(match[0]), text)  # masked text is not examined again
     bare, place = without_invisible(text)
     found = [*_found(bare), *in_base64(bare, _found)]
-    return merged(Secret(one.kind, place(one.start), place(one.end - 1) + 1) for one in found)
+    new = (one for one in found if bare[one.start : one.end].strip("["))
+    return merged(Secret(one.kind, place(one.start), place(one.end - 1) + 1) for one in new)
 
 
 def _found(text: str) -> list[Secret]:
@@ -117,7 +118,7 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
 
 @lru_cache(maxsize=10_000)
 def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
-    """A path with the secrets in the names of its folders and its file masked: `password_nas_[REDATTO: password].md`."""
+    """A path with the secrets in the names of its folders and its file masked: `nas_[REDATTO: password].md`."""
     return _masked(path, merged(in_path(path, find_secrets)), language)
 
 

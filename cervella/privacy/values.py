@@ -25,27 +25,46 @@ _SPACED = re.compile(r"[^\s]+(?:[ \t][^\s]+){1,11}")
 _NO_VALUE = re.compile(
     r"""(?ix)
     # variables, templates, placeholders in brackets, lines of symbols, what is cut off or masked
-    [$%][\w({].* | [<{\[(].*[>}\])] | <[a-z].* | (?-i:![a-z][a-z./_-]*) | [{<].*[}>].* | \[.* | .*\{\{.* | .*\$\{.* | .*(?:\.\.\.|…).* | [-=*_.•\#|:\\/?\u2500-\u257f●∙·]+
-    | (?:x{3,}|0{4,}|\*+|•+)[\w*-]* | (?:[x*•]{2,}[-_ ]?)+ | .*\*{3,}.* | .*x{6,}.* | n/?[ad] | tbd | null | nil | none | undefined | true | false | (?:12345|123456)(?=\.\.)
+    [$%][\w({].* | [<{\[(].*[>}\])] | <[a-z].* | (?-i:![a-z][a-z./_-]*) | [{<].*[}>].* | \[.* | .*\{\{.*
+    | .*\$\{.* | .*(?:\.\.\.|…).* | [-=*_.•\#|:\\/?\u2500-\u257f●∙·]+
+    | (?:x{3,}|0{4,}|\*+|•+)[\w*-]* | (?:[x*•]{2,}[-_ ]?)+ | .*\*{3,}.* | .*x{6,}.* | n/?[ad] | tbd | null
+    | nil | none | undefined | true | false | (?:12345|123456)(?=\.\.)
     # types and names of fields
-    | (?:str|string|text|bytes|varchar(?:\(\d+\))?|char|int|integer|bool|boolean|number|secretstr|any|object|optional)(?:\W.*)?
+    
+    | (?:str|string|text|bytes|varchar(?:\(\d+\))?|char|int|integer|bool|boolean|number|secretstr|
+        any|object|optional)(?:\W.*)?
     # algorithms, protocols, formats, managers of passwords
-    | (?:sha|md|aes|rsa|hs|rs|es|ps|wpa|wep|tls|ssl|oauth|utf|base|bcrypt|argon|scrypt|pbkdf|hmac|ed|x|http|ipv|usb|cl|gpt|mp|h|v|rev|ver)[-_]?\d+\w{0,6}(?:[-_/.+]\w{1,12})*
+    
+    | (?:sha|md|aes|rsa|hs|rs|es|ps|wpa|wep|tls|ssl|oauth|utf|base|bcrypt|argon|scrypt|pbkdf|hmac|
+        ed|x|http|ipv|usb|cl|gpt|mp|h|v|rev|ver)[-_]?\d+\w{0,6}(?:[-_/.+]\w{1,12})*
     | argon2\w* | bcrypt\d* | pbkdf2[\w-]* | totp | otp | 2fa | mfa | fido2 | jwt | rs256 | \d[fd]a
-    | (?:1|last|true|roboform)?-?passwords?(?:\W.*)? | keepass\w* | bitwarden | lastpass | dashlane | keychain | vault
+    | (?:1|last|true|roboform)?-?passwords?(?:\W.*)? | keepass\w* | bitwarden | lastpass | dashlane | keychain
+    | vault
     # code: calls, attributes, indexes
-    | (?:process|import\.meta)\.env.* | os\.(?:environ|getenv).* | getenv.* | (?-i:[A-Za-z_][\w.]*)\((?:[^()]*\))?[;,)]* | (?-i:[a-z_][\w.]*)\(.* | [a-z_]\w*\[["'\d].* | (?-i:[a-z_]+\.[a-z_]+) | (?:self|this|config|settings|os|env|process|request|req|res|user|data|form|app|args|options|secrets|credentials|vars?|local|module|each|inputs|context|ctx|event|client|db|params|body|props|state|values|github|steps|session|json|cls)(?:\.[a-z_]\w*)+
+    | (?:process|import\.meta)\.env.* | os\.(?:environ|getenv).* | getenv.*
+    | (?-i:[A-Za-z_][\w.]*)\((?:[^()]*\))?[;,)]* | (?-i:[a-z_][\w.]*)\(.* | [a-z_]\w*\[["'\d].*
+    | (?-i:[a-z_]+\.[a-z_]+)
+    | (?:self|this|config|settings|os|env|process|request|req|res|user|data|form|app|args|options|
+        secrets|credentials|vars?|local|module|each|inputs|context|ctx|event|client|db|params|body|
+        props|state|values|github|steps|session|json|cls)(?:\.[a-z_]\w*)+
     | [a-z_]\w*(?:->|::)\w.*
     # addresses, mail, paths, names of files
-    | [a-z][a-z+.-]{1,12}://.* | www\..* | (?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | [~.]{0,2}/[\w.@-]+/.* | ~/.* | [a-z]:\\.* | \.{1,2}/.*
-    | (?:[\w-]+/)+[\w.-]*\.\w{1,5} | [\w-]+(?:\.[\w-]+)*\.(?:md|json|pem|txt|py|ya?ml|toml|env|sh|js|ts|pub|key|html?|pdf|docx?|xlsx?|csv|kdbx|it|com|org|net|eu|de|es|pt|br|io|dev|local)(?:[:/].*)?
-    | .*\]\(.* | [A-Z_]+\].* | --?[a-z].* | (?-i:[A-Za-z_][\w:.-]{0,40})=[^=].* | (?:sha\d{1,3}|md5):.* | (?:ssh-\w+|ecdsa-\S+)
+    | [a-z][a-z+.-]{1,12}://.* | www\..* | (?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | [~.]{0,2}/[\w.@-]+/.*
+    | ~/.* | [a-z]:\\.* | \.{1,2}/.*
+    | (?:[\w-]+/)+[\w.-]*\.\w{1,5}
+    | [\w-]+(?:\.[\w-]+)*\.(?:md|json|pem|txt|py|ya?ml|toml|env|sh|js|ts|pub|key|html?|pdf|docx?|
+        xlsx?|csv|kdbx|it|com|org|net|eu|de|es|pt|br|io|dev|local)(?:[:/].*)?
+    | .*\]\(.* | [A-Z_]+\].* | --?[a-z].* | (?-i:[A-Za-z_][\w:.-]{0,40})=[^=].* | (?:sha\d{1,3}|md5):.*
+    | (?:ssh-\w+|ecdsa-\S+)
     # numbers, dates, times, versions, quantities
     | v?\d+(?:[.,:/'-]\d+)*\.?(?:[a-z%°€$]{1,3}|rc\d|alpha\d?|beta\d?)?\+?
     | \d{1,4}[-/.][a-z]{3,9}[-/.]\d{2,4} | \d{1,2}h\d{2} | \d{4}-\d{2}-\d{2}T[\d:.]+(?:Z|[+-][\d:]+)?
-    | [€$£]\d[\d.,]* | \d+(?:st|nd|rd|th|ª|º|°) | \d+x\d+\w{0,3} | \d+(?:/\d+)?(?:bit|byte|char|gg|ore|min|sec|anni|mesi|days?|hours?|chars?|words?|cifre|digits?|volte|times?)s?
+    | [€$£]\d[\d.,]* | \d+(?:st|nd|rd|th|ª|º|°) | \d+x\d+\w{0,3}
+    | \d+(?:/\d+)?(?:bit|byte|char|gg|ore|min|sec|anni|mesi|days?|hours?|chars?|words?|cifre|digits?|volte|times?)s?
     | (?:q|h|t|f|g|c|n|p|s)\d{1,2} | \#\d+ | \w{1,2}\d{1,2}
-    | (?:windows|office|microsoft|ios|ipados|macos|android|debian|ubuntu|php|python|java|ecma|html|css|web|covid|postgres|mysql|oracle|fritz|s)-?\d{1,4}(?:[.-]\d+)*
+    
+    | (?:windows|office|microsoft|ios|ipados|macos|android|debian|ubuntu|php|python|java|ecma|html|
+        css|web|covid|postgres|mysql|oracle|fritz|s)-?\d{1,4}(?:[.-]\d+)*
     | [&](?:[a-z]{2,8}|\#\w{2,6});.*
     """
 )
@@ -71,9 +90,8 @@ def _statement() -> re.Pattern[str]:
 
 def is_example(value: str) -> bool:
     """Whether a value stands for a secret and is none: a placeholder, a variable, a type, a date, a path."""
-    return bool(
-        _NO_VALUE.fullmatch(value) or _placeholder().search(value) or _ENV_NAME.fullmatch(value)
-    )
+    value = value[:200]
+    return bool(_NO_VALUE.fullmatch(value) or _placeholder().search(value) or _ENV_NAME.fullmatch(value))
 
 
 def is_striking(value: str) -> bool:
@@ -136,7 +154,7 @@ def is_seed(value: str) -> bool:
 
 
 def is_joined(value: str) -> bool:
-    """Whether a value is of words that are joined as in a password: `Tegola_Rossa`, `naranjas-de-zumo`, `cuoio&spago`."""
+    """Whether a value is of words joined as in a password: `Tegola_Rossa`, `naranjas-de-zumo`, `cuoio&spago`."""
     if not _JOINED.fullmatch(value) or len(value) < 8 or is_example(value) or _statement().fullmatch(value):
         return False
     signs = re.findall(r"[-_.&+]", value)
@@ -175,4 +193,6 @@ def is_passphrase(value: str) -> bool:
 def _says() -> re.Pattern[str]:
     """The statements of all languages that are whole words, without those that are only an ending."""
     entries = {word for code in known_languages() for word in language(code).redaction.get("statements", ())}
-    return re.compile(rf"(?i)(?:{'|'.join(word for word in entries if '+(' not in word and ']+' not in word) or '(?!)'})")
+    return re.compile(
+        rf"(?i)(?:{'|'.join(word for word in entries if '+(' not in word and ']+' not in word) or '(?!)'})"
+    )

@@ -97,7 +97,9 @@ def _expanded(shape: str) -> str:
 @lru_cache(maxsize=1)
 def _anywhere() -> tuple[tuple[str, re.Pattern[str]], ...]:
     before = "(?<![A-Za-z0-9])"
-    return tuple((inside, re.compile(before + _expanded(shape))) for inside, shape in _data()["anywhere"]["token"].items())
+    return tuple(
+        (inside, re.compile(before + _expanded(shape))) for inside, shape in _data()["anywhere"]["token"].items()
+    )
 
 
 _DETECTORS: dict[str, Kind] = {
