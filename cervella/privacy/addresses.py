@@ -171,7 +171,7 @@ def in_addresses(text: str) -> Iterator[Secret]:
     """The secrets in the addresses of a text of limited length: basic auth, query strings, QR codes of Wi-Fi, OTP."""
     if "://" in text:
         for match in _URL_PASSWORD.finditer(text):
-            if not is_example(match["secret"]) and not _is_masked(match["secret"]):
+            if not is_example(match["secret"].ljust(8, "0")) and not _is_masked(match["secret"]):
                 yield Secret("password", *match.span("secret"))
         for match in _URL_USER.finditer(text):
             if is_random(match["secret"]):

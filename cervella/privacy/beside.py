@@ -71,9 +71,6 @@ _PLAIN_NUMBER = re.compile(r"\d{4,8}")
 _END = re.compile(
     rf"(?:[ \t.,;:!)\]}}»”’\"'`*_~\\|]|{_TAG}|&quot;|\([^()\n]{{0,40}}\)|(?:<!--|//|\#).*)*$|[ \t]*(?:\||</|<br)"
 )
-_MORE = re.compile(
-    r"[\"'`*_»”’)]{0,4}(?:[ \t]{0,3}[,;/|+]|[ \t]{1,3}(?:e|o|y|ed|and|or|und|oder|ou|poi|then|→|->|-))[ \t]{1,3}"
-)
 _NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
 _LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
 _JUDGED = 200  # characters of a value that are examined
@@ -232,7 +229,7 @@ def _with_more(line: str, name: Name, value: Value) -> Iterator[Value]:
     """A value, and those that a list adds: `Alfa.99x e Beta.77y`."""
     yield value
     for _ in range(10):
-        more = _MORE.match(line, value.end)
+        more = _more().match(line, value.end)
         if not more:
             return
         value = value_at(line, more.end())
@@ -389,10 +386,16 @@ def _is_words(text: str) -> bool:
 
 
 @lru_cache(maxsize=1)
+def _more() -> re.Pattern[str]:
+    links = "|".join(sorted(words("conjunctions")))
+    return re.compile(rf"[\"'`*_»”’)]{{0,4}}(?:[ \t]{{0,3}}[,;/|+]|[ \t]{{1,3}}(?:{links}|->|→|-))[ \t]{{1,3}}")
+
+
+@lru_cache(maxsize=1)
 def _pair() -> re.Pattern[str]:
     return re.compile(
         rf"(?:[ \t]|{_TAG}|[\"'`*(]){{0,6}}[\w.@+-]{{1,64}}(?:{_TAG}|[\"'`*]){{0,3}}[ \t]{{0,9}}"
-        r"(?:[/|,;]|:(?![ \t])|[-–—](?=[ \t])|(?:e|y|and|und)(?=[ \t]))"
+        rf"(?:[/|,;]|:(?![ \t])|[-–—](?=[ \t])|(?:{'|'.join(sorted(words('conjunctions')))})(?=[ \t]))"
     )
 
 

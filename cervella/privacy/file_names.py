@@ -9,13 +9,13 @@ from cervella.privacy.names import Name, names_in, words
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_example, is_random, is_striking
 
-_FILE = re.compile(
-    r"[\w%+@!$&=.~-]{3,200}\.(?:md|markdown|mdx|txt|png|jpe?g|gif|webp|heic|svg|pdf|docx?|odt|"
+_ENDINGS = (
+    r"\.(?:md|markdown|mdx|txt|png|jpe?g|gif|webp|heic|svg|pdf|docx?|odt|"
     r"xlsx?|ods|csv|zip|7z|rar|gz|"
-    r"kdbx|json|ya?ml|toml|ini|cfg|conf|html?|rtf|pptx?|mp[34]|m4a|mov)(?![\w])",
-    re.IGNORECASE,
+    r"kdbx|json|ya?ml|toml|ini|cfg|conf|html?|rtf|pptx?|mp[34]|m4a|mov)"
 )
-_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,8}\Z")
+_FILE = re.compile(rf"[\w%+@!$&=.~-]{{3,200}}{_ENDINGS}(?!\w)", re.IGNORECASE)
+_ENDING = re.compile(rf"{_ENDINGS}\Z", re.IGNORECASE)
 _PIECE = re.compile(r"(?:(?!%20)[^\s_])+")
 _TOKEN = re.compile(r"[A-Z0-9]{3,}(?:_[A-Z0-9]{2,})+(?![A-Za-z0-9])")  # HOTEL_2026
 _DATE = re.compile(r"(?:19|20)\d{2}(?:[-.]?[01]\d(?:[-.]?[0-3]\d)?)?\w?")

@@ -14,7 +14,8 @@ from cervella.text.markdown import cells, is_fence, is_ruled
 _MARKS = r"(?:[ \t\"'`*_~)\]>»”\\]|</?\w{1,12}(?:[ \t][^<>\n]{0,80})?/?>|&quot;)*+"
 _REST = re.compile(
     rf"{_MARKS},?[ \t]{{0,3}}"
-    rf"(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}}){_MARKS}"
+    rf"(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}})"
+    rf"{_MARKS}"
     rf"(?P<separator>:|=|=>|->|→|：)?{_MARKS}[|>]?[-+]?[ \t]*\Z"
 )
 _HEADING = re.compile(r"[ \t>]{0,9}(#{1,6})[ \t]")
@@ -30,7 +31,7 @@ _VALUE_KEY = re.compile(
     r"[ \t>]*[-{,]?[ \t]*[\"']?(?:value|val|valore|valor|wert|default|content|"
     r"string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>"
 )
-_CODES = re.compile(r"(?i)c[oó]d(?:ici|es|igos)")  # recovery codes are lists
+_CODES = re.compile(r"(?i)c[oó]d\w{0,3}[is]\b")  # recovery codes are lists
 _HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[hd]).){0,400})", re.DOTALL)
 _HTML_ROW = re.compile(r"<tr(?:\s[^<>]{0,200})?>(?:(?!</tr).){0,2000}", re.DOTALL)
 _ROW, _TABLE = 1_000, 4_000  # characters of a row and of a table of HTML that are looked at
@@ -161,8 +162,9 @@ def _in_entry(line: str, name: Name, *, indented: bool) -> Iterator[Value]:
     entry = _ENTRY.match(line)
     if entry and not names_in(entry["label"]):
         value = value_at(line, entry.end())
+        how = "direct" if name.strength == "enough" or indented else "near"
         telling = is_striking(value.text) or name.group == "pins" or (indented and "-" not in entry.group()[-2:])
-        if " " not in value.text and value.alone and telling and fits(name, value, "direct"):
+        if " " not in value.text and value.alone and telling and fits(name, value, how):
             yield value
     elif "|" in line and not is_ruled(line) and name.strength == "enough":
         for first, _ in cells(line)[1:]:

@@ -54,6 +54,7 @@ _NO_VALUE = re.compile(
     | (?:[\w-]+/)+[\w.-]*\.\w{1,5}
     | [\w-]+(?:\.[\w-]+)*\.(?:md|json|pem|txt|py|ya?ml|toml|env|sh|js|ts|pub|key|html?|pdf|docx?|
         xlsx?|csv|kdbx|it|com|org|net|eu|de|es|pt|br|io|dev|local)(?:[:/].*)?
+    | [a-z]{2}-[a-z]{4,10}-?\d[a-z]?
     | .*\]\(.* | [A-Z_]+\].* | --?[a-z].* | (?-i:[A-Za-z_][\w:.-]{0,40})=[^=].* | (?:sha\d{1,3}|md5):.*
     | (?:ssh-\w+|ecdsa-\S+)
     # numbers, dates, times, versions, quantities

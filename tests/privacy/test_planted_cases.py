@@ -56,8 +56,11 @@ def test_no_planted_secret_is_in_the_index_a_cloud_prompt_the_log_or_the_report(
         file.write_text(row["text"], encoding="utf-8")
     report = KnowledgeIndex(tmp_path / "kb", tmp_path / "index", embedder="none").update()
     knowledge = {"folder": str(tmp_path / "kb"), "index": str(tmp_path / "index"), "embedder": "none"}
+    soul = tmp_path / "anima.md"
+    soul.write_text("# Cervella\n\n- nome: Cervella\n\nCalma.\n", encoding="utf-8")
+    config = cervella.load_config(None, {"knowledge": knowledge, "soul": {"constitution": str(soul)}})
     far = ScriptedBrain("Ecco [F1].", location="cloud")
-    with cervella.Agent(brain=far, config=cervella.load_config(None, {"knowledge": knowledge})) as agent:
+    with cervella.Agent(brain=far, config=config) as agent:
         for question in ("Quali sono le password?", "What is the PIN and the key?", "contraseña", "Passwort WLAN"):
             agent.ask(question, top_k=50)
     places = {
@@ -88,12 +91,12 @@ def test_a_secret_in_a_path_is_masked_and_an_ordinary_name_is_not(path: str, sho
 def test_a_file_with_a_secret_in_its_path_is_skipped_and_said(tmp_path: Path) -> None:
     for name in ("password_nas_cedrata1960.md", "password_nas.md"):
         (tmp_path / name).write_text("Il nas è in soffitta.\n", encoding="utf-8")
-    report = KnowledgeIndex(tmp_path, tmp_path / "index", embedder="none").update()
+    index = tmp_path / "index"
+    report = KnowledgeIndex(tmp_path, index, embedder="none").update()
     assert [(one.path, one.reason) for one in report.files_skipped if one.path.endswith(".md")] == [
         ("password_nas_[REDATTO: password].md", "secret_name")
     ]
-    assert report.files_read == 1
-    assert not any("cedrata" in text for _, text in stored(tmp_path / "index"))
+    assert not any("cedrata" in text for _, text in stored(index))
 
 
 @pytest.mark.parametrize(
