@@ -17,6 +17,8 @@ _INVISIBLE = re.compile(
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
+_NOT_BASE64 = re.compile(r"[\s>=]")
+_CAPITAL, _SMALL = re.compile("[A-Z]"), re.compile("[a-z]")
 _PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as in basic authentication
 _LONGEST, _MOST = 8_000, 64_000  # characters of one piece of base64, and of all in one text, that are decoded
 
@@ -48,7 +50,7 @@ def in_base64(text: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Se
     left = _MOST
     for pattern in (_WRAPPED, _BASE64):
         for match in pattern.finditer(text):
-            if not match.end() - match.start() <= min(_LONGEST, left) or not _may_be(match.group()):
+            if match.end() - match.start() > min(_LONGEST, left) or not _may_be(match.group()):
                 continue
             left -= match.end() - match.start()
             decoded = _decoded(match.group())
@@ -60,12 +62,12 @@ def in_base64(text: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Se
 
 def _may_be(piece: str) -> bool:
     """Whether it has the capitals, small letters and lengths of base64: words and paths have not."""
-    return any("A" <= sign <= "Z" for sign in piece) and any("a" <= sign <= "z" for sign in piece)
+    return bool(_CAPITAL.search(piece) and _SMALL.search(piece)) and len(_NOT_BASE64.sub("", piece)) % 4 != 1
 
 
 def _decoded(piece: str) -> str:
     """The text that base64 stands for; empty if it is no text."""
-    bare = re.sub(r"[\s>]", "", piece).rstrip("=").translate(str.maketrans("-_", "+/"))
+    bare = _NOT_BASE64.sub("", piece).translate(str.maketrans("-_", "+/"))
     try:
         data = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
         text = data.decode("utf-8")
