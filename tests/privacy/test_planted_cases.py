@@ -1,4 +1,4 @@
-"""Secrets in the shapes that people write, and text that only looks like one, by hands that have not read the rules.
+"""Secrets in the shapes that people write, and text that only looks like one, written without sight of the rules.
 
 Each row of tests/data/privacy/secrets.jsonl is a file: `secrets` must be gone from it, each text of `keep` must stay.
 """
