@@ -1,61 +1,41 @@
 """Finds and masks secrets before a text is indexed or reaches a log, an error or a cloud brain.
 
-The rules (rules.py) find secrets by their format or by a name beside them. Confidential prose is not found.
+The rules find secrets by their shape (vendors.py, keys.py, cards.py), by a name beside them (beside.py) or in another
+line (layout.py), and in addresses and commands (addresses.py). Confidential prose is not found.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from cervella.privacy.rules import (
-    CARD,
-    COMMANDS,
-    SHAPES,
-    URL_PASSWORD,
-    Kind,
-    is_card,
-    is_plausible,
-    known_shapes,
-    names,
-    stems,
-)
+from cervella.privacy.addresses import in_addresses, in_commands
+from cervella.privacy.beside import beside_names, to_space
+from cervella.privacy.cards import DIGITS, cards
+from cervella.privacy.codes import door_codes
+from cervella.privacy.encoded import in_base64, without_invisible
+from cervella.privacy.file_names import in_file_names, in_path
+from cervella.privacy.keys import private_keys
+from cervella.privacy.layout import Budget, by_position
+from cervella.privacy.names import Name, names_in, stems
+from cervella.privacy.secret import Secret, merged
+from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
-from cervella.text.markdown import cells, is_fence, is_ruled
 from cervella.types import Redaction
 
-REDACTION_VERSION = "2"
+__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_path", "mask_secrets", "masks", "redact"]
+
+REDACTION_VERSION = "3"
 """Version of the rules. After a change, the next run of the indexer reads every file again."""
 
 _WINDOW, _OVERLAP = 8_000, 2_000  # characters of the overlapping windows that a long line is split into
-_JUDGED = 120  # characters of a value that are examined
 _LINE = re.compile(r"[^\r\n]+")
 _END = re.compile(r"\r\n|\r|\n")
 # Fast tests that exclude most lines from the slower rules.
-_RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # every format in SHAPES is as long
-_RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # every format in SHAPES contains such a pair
-_DENSE = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # every secret of detect-secrets is as long, with letters and digits
-_MIXED = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]")
-_DIGIT = re.compile(r"[0-9]")
-_DIGITS = re.compile(r"(?<!\d)\d(?:[ \u00a0-]?\d){12}")
-_LEFTOVERS = "\"'`*_.,;:)]}>»"  # characters at the end of a value that belong to the sentence
-_KEY_START = re.compile(r"-{4,5} ?BEGIN (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
-_KEY_END = re.compile(r"-{4,5} ?END (?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
-_KEY_LINE = re.compile(r"(?:\\n|\r\n|\r|\n)[ \t>|\"'`]{0,20}[A-Za-z0-9+/=]{16,}[ \t\"'`,]{0,9}(?=\\n|[\r\n]|$)")
-_PUTTY = re.compile(r"Private-Lines: *\d+(?=[\r\n])")
-_LONGEST_KEY = 20_000  # characters between the two ends of a private key
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """The position and the kind of a secret in a text. The secret itself is not kept."""
-
-    kind: Kind
-    start: int
-    end: int
+_RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # every vendor's shape is as long
+_RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # every vendor's shape contains such a pair
 
 
 def find_secrets(text: str) -> list[Secret]:
@@ -65,22 +45,32 @@ def find_secrets(text: str) -> list[Secret]:
     ['api_key']
     """
     text = _marks().sub(lambda match: "[" * len(match[0]), text)  # masked text is not examined again
-    found = [*_private_keys(text)]
+    bare, place = without_invisible(text)
+    found = [*_found(bare), *in_base64(bare, _found)]
+    new = (one for one in found if bare[one.start : one.end].strip("["))
+    return merged(Secret(one.kind, place(one.start), place(one.end - 1) + 1) for one in new)
+
+
+def _found(text: str) -> list[Secret]:
+    found = [*private_keys(text)]
     lines = [match.span() for match in _LINE.finditer(text)]
     starts = [start for start, _ in lines]
     named = {bisect_right(starts, at) - 1 for at in _places(_lower(text), stems())}
     runs = (match.start() for match in _RUN.finditer(text) if _RANDOM.search(text, *match.span()))
-    digits = (match.start() for match in _DIGITS.finditer(text))
-    shaped = {bisect_right(starts, at) - 1 for at in (*runs, *digits)}
+    digits = (match.start() for match in DIGITS.finditer(text))
+    addresses = _places(text, ("://", "WIFI:", "="))
+    shaped = {bisect_right(starts, at) - 1 for at in (*runs, *digits, *addresses)}
+    budget = Budget(len(lines))
     for number in sorted(named | shaped):
         start, end = lines[number]
         line = text[start:end]
-        found += (Secret(one.kind, start + one.start, start + one.end) for one in _in_line(line, number in named))
-        if number in named and len(line) <= _WINDOW:
-            following = [(at, text[at:stop]) for at, stop in lines[number + 1 : number + 3]]
-            found += _after_name(line, following)
-            found += _in_columns(text, lines, number)
-    return _merged(found)
+        names = names_in(line) if number in named and len(line) <= _WINDOW else None
+        found += (one.moved(start) for one in _in_line(line, number in named, names))
+        if names:
+            found += by_position(text, lines, number, names, budget)
+    found += door_codes(text)
+    found += list(companions(text, found))
+    return merged(found)
 
 
 def _lower(text: str) -> str:
@@ -126,6 +116,12 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
     return _masked(text, found, language), tuple(places)
 
 
+@lru_cache(maxsize=10_000)
+def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
+    """A path with the secrets in the names of its folders and its file masked: `nas_[REDATTO: password].md`."""
+    return _masked(path, merged(in_path(path, find_secrets)), language)
+
+
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
     if not found:
         return text
@@ -161,147 +157,21 @@ def _windows(line: str) -> Iterator[tuple[int, str]]:
         yield start, line[start : start + _WINDOW]
 
 
-def _in_line(line: str, named: bool) -> Iterator[Secret]:
+def _in_line(line: str, named: bool, names: list[Name] | None) -> Iterator[Secret]:
     for at, piece in _windows(line):
-        for secret in _in_piece(piece, named):
+        for secret in _in_piece(piece, named, names):
             cut_off = secret.end == _WINDOW
-            end = _to_space(line, at + secret.end) if cut_off else at + secret.end
+            end = to_space(line, at + secret.end) if cut_off else at + secret.end
             yield Secret(secret.kind, at + secret.start, end)
 
 
-def _in_piece(piece: str, named: bool) -> Iterator[Secret]:
+def _in_piece(piece: str, named: bool, names: list[Name] | None) -> Iterator[Secret]:
     if _RUN.search(piece):
-        yield from _matches(((kind, pattern) for kind, start, pattern in SHAPES if start in piece), piece)
-        if any(_MIXED.search(run) for run in _DENSE.findall(piece)):
-            yield from (one for one in _matches(known_shapes(), piece) if _MIXED.search(piece, one.start, one.end))
-    if "://" in piece:
-        for match in URL_PASSWORD.finditer(piece):
-            if is_plausible(match["secret"].ljust(8, "0"), says_enough=True, assigned=True):
-                yield Secret("password", *match.span("secret"))
+        yield from vendor_secrets(piece)
+    yield from in_addresses(piece)
     if named:
-        yield from _matches(COMMANDS, piece)
-        yield from _beside_names(piece)
-    if _DIGITS.search(piece):
-        yield from (Secret("card", *match.span()) for match in CARD.finditer(piece) if is_card(match.group()))
-
-
-def _matches(rules: Iterable[tuple[Kind, re.Pattern[str]]], piece: str) -> Iterator[Secret]:
-    for kind, pattern in rules:
-        for match in pattern.finditer(piece):
-            yield Secret(kind, *match.span("secret" if "secret" in pattern.groupindex else 0))
-
-
-def _beside_names(piece: str) -> Iterator[Secret]:
-    """Values beside the name of a secret: `DB_PASSWORD = …`, `dbPassword: …`, «la password è …» ("the password is
-    …")."""
-    for name in names():
-        done = 0
-        for match in name.before.finditer(piece):
-            separator, quote = match["separator"], match["quote"]
-            if match.start() < done or (match["said"] and not separator):
-                continue  # in «la password del file `nota2`» the quoted text is not the password
-            if not name.says_enough and not _DIGIT.search(piece, match.end(), match.end() + _JUDGED):
-                continue
-            value = _value(piece[match.end() : match.end() + _JUDGED], quote, in_table="|" in separator)
-            if is_plausible(value, says_enough=name.says_enough, assigned="=" in separator or bool(quote)):
-                done = match.end() + len(value)
-                if len(value) == _JUDGED:
-                    done = _to_space(piece, done)
-                yield Secret(name.kind, match.end(), done)
-
-
-def _value(piece: str, quote: str, *, in_table: bool) -> str:
-    """The value at the start of a text: up to its closing quotation mark, else up to white space."""
-    value = re.split(r"[\s|]" if in_table else r"\s", piece, maxsplit=1)[0]
-    closing = value.find("»" if quote == "«" else quote[:1]) if quote else -1
-    if closing >= 0:
-        return value[:closing]
-    if len(value) == _JUDGED:
-        return value
-    value = re.split(r"[;,&](?=\w+=)|</", value, maxsplit=1)[0]  # the next pair of a connection string or address
-    return value.rstrip(_LEFTOVERS)
-
-
-def _to_space(text: str, position: int) -> int:
-    while position < len(text) and not text[position].isspace():
-        position += 1
-    return position
-
-
-def _after_name(line: str, following: Iterable[tuple[int, str]]) -> Iterator[Secret]:
-    """A value alone on the line after `Password:`, possibly in a code block or a list."""
-    line = line.rstrip()
-    for name in names():
-        match = next((match for match in name.before.finditer(line) if match.end() == len(line)), None)
-        if match is None or not match["separator"] or "|" in match["separator"]:
-            continue
-        for start, other in following:
-            bare = other.strip(" \t>*-`\"'")
-            if is_fence(other) or not bare:
-                continue
-            if " " not in bare and is_plausible(bare, says_enough=name.says_enough, assigned=True):
-                at = start + other.index(bare)
-                yield Secret(name.kind, at, at + len(bare))
-            break
-
-
-def _in_columns(text: str, lines: Sequence[tuple[int, int]], number: int) -> Iterator[Secret]:
-    """The cells of a table column whose header is the name of a secret."""
-    if number + 2 >= len(lines) or not is_ruled(text[slice(*lines[number + 1])]):
-        return
-    head = text[slice(*lines[number])]
-    columns = [
-        (place, name)
-        for place, (first, last) in enumerate(cells(head))
-        for name in names()
-        if name.cell.fullmatch(head, first, last)
-    ]
-    if not columns:
-        return
-    for below in range(number + 2, len(lines)):
-        start, end = lines[below]
-        row = text[start:end]
-        if "|" not in row or is_ruled(row):
-            return
-        own = cells(row)
-        for place, name in columns:
-            first, last = own[place] if place < len(own) else (0, 0)
-            value = row[first:last].strip(" \t*_`\"'")
-            if " " not in value and is_plausible(value, says_enough=name.says_enough, assigned=False):
-                at = start + row.index(value, first)
-                yield Secret(name.kind, at, at + len(value))
-
-
-def _private_keys(text: str) -> Iterator[Secret]:
-    """Private keys with all their lines. If the end line is missing, the lines that look like a part of the key."""
-    if "PRIVATE KEY" in text:
-        ends = [match.end() for match in _KEY_END.finditer(text)]
-        done = 0
-        for match in _KEY_START.finditer(text):
-            if match.start() < done:
-                continue
-            place = bisect_left(ends, match.end())
-            whole = place < len(ends) and ends[place] - match.end() <= _LONGEST_KEY
-            done = ends[place] if whole else _after_key_lines(text, match.end())
-            yield Secret("private_key", match.start(), done)
-    for match in _PUTTY.finditer(text):
-        yield Secret("private_key", match.start(), _after_key_lines(text, match.end()))
-
-
-def _after_key_lines(text: str, position: int) -> int:
-    while match := _KEY_LINE.match(text, position):
-        position = match.end()
-    return position
-
-
-def _merged(found: Iterable[Secret]) -> list[Secret]:
-    """The secrets in order. Overlapping ones are merged and get the kind of the longest."""
-    out: list[Secret] = []
-    for secret in sorted(found, key=lambda secret: (secret.start, -secret.end)):
-        if out and secret.start < out[-1].end:
-            last = out[-1]
-            kind = secret.kind if secret.end - secret.start > last.end - last.start else last.kind
-            out[-1] = Secret(kind, last.start, max(last.end, secret.end))
-        else:
-            out.append(secret)
-    return out
+        yield from in_commands(piece)
+        yield from beside_names(piece, names)
+        yield from in_file_names(piece)
+    if DIGITS.search(piece):
+        yield from cards(piece)

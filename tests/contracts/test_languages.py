@@ -200,6 +200,8 @@ ALLOWED = {
     "brains/http/messages.py": {"un"},  # `unsupported`
     "knowledge/documents/encoding.py": {"àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœ", "nº"},  # what bytes are read as
     "knowledge/documents/inline.py": {"⁰¹²³⁴⁵⁶⁷⁸⁹"},
+    "privacy/beside.py": {"em", "li"},  # elements of HTML
+    "privacy/values.py": {"com", "de", "es", "eu", "io", "os"},  # ends of addresses, a module of Python
     "knowledge/documents/obsidian.py": {"del", "TODO"},  # the element of HTML, the mark of a task in Logseq
 }
 

@@ -18,7 +18,7 @@ from cervella.knowledge.documents.copies import document_digest
 from cervella.knowledge.documents.encoding import decoded
 from cervella.knowledge.documents.ignored import CERVELLAIGNORE, GITIGNORE, NEVER_OPENED, Frame, Ignored, IgnoreRules
 from cervella.knowledge.documents.patterns import Glob, understood
-from cervella.privacy.redaction import redact
+from cervella.privacy.redaction import mask_path, redact
 from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import Redaction, SkippedFile
 from cervella.types.filters import path_matches
@@ -26,6 +26,7 @@ from cervella.types.filters import path_matches
 SKIP_REASONS: dict[str, str] = {
     "not_markdown": "its name does not end in .md, .markdown, .mdx or .txt",
     "excluded": "hidden, secret by its name, or excluded by the configuration",
+    "secret_name": "a secret in its own name or in a folder's: it is shown masked",
     "ignored": "a file or a whole folder that an ignore file leaves out, or a folder that is never opened",
     "too_large": "larger than the size limit",
     "not_text": "no text, whatever the encoding",
@@ -302,7 +303,7 @@ class _Walk:
 
     def skip(self, disk_path: str, reason: str) -> None:
         if not self._indexable_only:
-            self.skipped.append(SkippedFile(path=_display(disk_path), reason=reason))
+            self.skipped.append(SkippedFile(path=mask_path(_display(disk_path)), reason=reason))
 
     def list_all(self) -> None:
         """List the root and all folders in it, except those that are left out."""
@@ -427,6 +428,8 @@ class _Walk:
             self.skip(disk_path, "not_markdown")
         elif not disk_path.isascii() and any("\udc80" <= character <= "\udcff" for character in disk_path):
             self.skip(disk_path, "unreadable")
+        elif mask_path(path) != path:
+            self.skip(disk_path, "secret_name")  # its path would be in the index, in citations and in prompts
         else:
             self.markdown[disk_path] = entry.stat(follow_symlinks=False)
 

@@ -1,0 +1,414 @@
+"""Finds the values beside the names of secrets in one line: `DB_PASSWORD = …`, «la password è …» ("the password is …").
+
+From a name the line is read to the right: marks of markdown and HTML are skipped, and up to ten words are passed, until
+a connector is met (colon, equals sign, arrow, dash, verb, cell border, tag, attribute). What follows is judged: the
+more a name and its connector say, the more ordinary the value may be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cervella.privacy.names import Name, names_in, one_of, words
+from cervella.privacy.secret import Secret
+from cervella.privacy.values import (
+    is_example,
+    is_grouped,
+    is_joined,
+    is_ordinary,
+    is_passphrase,
+    is_random,
+    is_seed,
+    is_striking,
+)
+
+_TAG = (
+    r"</?(?:td|th|tr|dd|dt|dl|b|strong|i|em|code|kbd|span|p|br|div|pre|li|ul|value|string|mark|u|tt|samp|font|a|h\d)"
+    r"(?:[ \t][^<>\n]{0,80})?/?>"
+)
+_MARKUP = re.compile(rf"(?:[ \t\u00a0]|\\?[\"'`*_~]|[)\]»”’“„]|{_TAG}|&(?:quot|nbsp|\#3[49]);){{0,14}}")
+_CELL_TAG = re.compile(r"<(?:td|th|dd|value|string)\b")
+_SEPARATOR = re.compile(
+    r"""(?ix) (?P<direct> [ \t]*(?: :=|=>|-{1,2}>|→|⇒|➜|➡️?|==?|[:：](?!//) ) )
+    | (?P<cell> \|{1,2} )
+    | (?P<dash> [ \t]*[-–—~•·](?=[ \t]) )
+    | (?P<attribute> (?:[ \t]+[\w:-]{1,20}=["'][^"'\n]{0,60}["']){0,4}
+        [ \t,]{0,4}["']?(?:value|val|content|default|valore|valor|wert)["']?[ \t]{0,3}[:=] )
+    | (?P<call> \((?=[ \t]?["']) | ,(?=[ \t]?["']) )
+    """
+)
+_ELEMENT = re.compile(r"(?:[ \t][^<>\n]{0,80})?>(?!>)")
+_GROUP = re.compile(r"\([ \t]?(?P<inside>[^()\n]{1,60})\)")
+_WORD = re.compile(r"[^\s|<>\"`«»“”:=：]{1,64}(?![^\s|<>\"`«»“”:=：])")
+_TOKEN = re.compile(r"[^\s|<>\"`«»“”]{1,64}(?![^\s|<>\"`«»“”])")
+_OPENING = re.compile(rf"(?:[ \t\u00a0]|[*~(\[]|__|{_TAG}|&(?:quot|\#3[49]);|\\?[\"'`“„«‘‚‹]|>(?=\S)){{0,12}}")
+_QUOTES = {
+    "“": "”“",
+    "„": "“”",
+    "«": "»",
+    "‘": "’",
+    "‚": "‘’",
+    "‹": "›",
+    '"': '"',
+    "'": "'",
+    "`": "`",
+    "*": "*",
+    ";": "&",
+}
+_NUMBER = re.compile(r"[A-Z#*]?\d(?:[ .\-/]?\d){2,11}[A-Z#*]{0,2}")
+_SPACED_GROUPS = re.compile(
+    r"(?:\d{3,4}(?: \d{3,4}){1,5}|(?=[^\n\d]{0,14}\d)[a-z0-9]{4}(?: [a-z0-9]{4}){2,7}|"
+    r"(?:[A-Z0-9]{4} ){2,15}[A-Z0-9]{4})(?![\w])"
+)
+_VAGUE_PAIR = re.compile(r"(?i)wi-?fi|wlan|log|sign|acce|zugang|anmeldung|utenza")
+_CONSTANT = re.compile(r"(?:^|[\s;\"'`])[A-Z][A-Z0-9_]{2,}=\Z")
+_SNAKE = re.compile(r"[^\W\d_]{2,}(?:_[^\W\d_]+)+")
+_SPACE = re.compile(r"\s")
+_PLAIN_NUMBER = re.compile(r"\d{4,8}")
+_END = re.compile(
+    rf"(?:[ \t.,;:!)\]}}»”’\"'`*_~\\|]|{_TAG}|&quot;|\([^()\n]{{0,40}}\)|(?:<!--|//|\#).*)*$|[ \t]*(?:\||</|<br)"
+)
+_NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
+_LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
+_JUDGED = 200  # characters of a value that are examined
+_SENTENCE_END = (".", ";", "!", "?")
+_MOST_WORDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text that may be a secret, at a place of a line."""
+
+    text: str
+    start: int
+    quoted: bool
+    alone: bool
+    """Whether nothing but marks follow it in its line or cell."""
+    following: str = ""
+    """The word after it."""
+    constant: bool = False
+    """Whether it is assigned as in a shell or an .env file, where no variable can stand: `PGPASSWORD=noce_moscata`."""
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.text)
+
+
+def beside_names(line: str, names: list[Name] | None = None) -> Iterator[Secret]:
+    """The values beside the names of secrets in a line of limited length."""
+    done = 0
+    for name in names_in(line) if names is None else names:
+        if name.start < done:
+            continue
+        found = [*_after(line, name)] or [*_before(line, name)]
+        for value in found:
+            end = to_space(line, value.end) if len(value.text) == _JUDGED else value.end
+            done = max(done, end)
+            yield Secret(name.kind, value.start, end)
+
+
+def _after(line: str, name: Name) -> Iterator[Value]:
+    at, metadata = name.end, words("metadata")
+    if name.start and line[name.start - 1] in "<:" and (element := _ELEMENT.match(line, at)):
+        if line[element.end() : element.end() + 1] != "@":
+            yield from _connected(line, name, element.end(), "cell")
+        return
+    verbs = words("verbs")
+    opening = line[name.start - 1 : name.start]
+    for count in range(_MOST_WORDS + 1):
+        marks = _MARKUP.match(line, at)
+        assert marks is not None
+        if _CELL_TAG.search(marks.group()):
+            yield from _connected(line, name, marks.end(), "cell")
+            return
+        separator = _SEPARATOR.match(line, at) or _SEPARATOR.match(line, marks.end())
+        if separator:
+            connector = separator.lastgroup or ""
+            if connector != "call" or (count == 0 and (marks.group().strip() or separator.group() == "(")):
+                yield from _connected(line, name, separator.end(), connector)
+                return
+        if group := _GROUP.match(line, marks.end()):
+            inside = value_at(line, group.start("inside"))
+            if count == 0 and fits(name, inside, "dash"):
+                yield inside
+                return
+            at = group.end()
+            continue
+        at = marks.end()
+        if count <= 1 and marks.group().strip() and line[at - 1 : at] in "\"'`«“*" and opening not in "\"'`«“*":
+            quoted = value_at(line, name.end + (at - name.end - 1) if count == 0 else at - 1)
+            if count == 0 and quoted.quoted and fits(name, quoted, "direct"):
+                yield quoted
+                return
+        word = _WORD.match(line, at)
+        if not word or (not line[at - 1].isspace() and count == 0 and not marks.group().strip()):
+            return
+        bare = word.group().strip("\"'`*_.,;:!?()[]").lower()
+        if bare in metadata:
+            return
+        if bare in verbs:
+            yield from _connected(line, name, word.end(), "verb")
+            return
+        if name.group == "pins" and bare.isdigit() and len(bare) < 3:
+            return  # the pin of a plug
+        value = value_at(line, at)
+        if name.group == "pairs" and count == 0:
+            pair = _spaced_pair().match(line, at)
+            second = value_at(line, pair.end()) if pair else value
+            if pair and fits(name, second, "verb"):
+                yield second
+                return
+        if name.group != "pairs" and fits(name, value, "adjacent" if count == 0 else "near"):
+            yield from _with_more(line, name, value)
+            return
+        at = word.end()
+        if word.group().endswith(_SENTENCE_END) or (name.group == "pins" and word.group().endswith(",")):
+            return
+
+
+def _connected(line: str, name: Name, at: int, connector: str) -> Iterator[Value]:
+    """The value after a connector: what stands there; else a telling one among the next words."""
+    if name.group == "pairs":
+        pair = _pair().match(line, at)
+        value = value_at(line, pair.end()) if pair else value_at(line, at)
+        if not pair and (_VAGUE_PAIR.search(line, name.start, name.end) or connector not in ("direct", "cell")):
+            return
+        if fits(name, value, "near" if not pair else "direct" if connector in ("direct", "cell") else "dash"):
+            yield value
+        return
+    value = value_at(line, at, in_cell=connector == "cell")
+    if fits(name, value, connector):
+        yield from _with_more(line, name, value)
+        return
+    phrase = phrase_at(line, at)
+    if phrase and connector == "direct" and _takes_phrase(line, name, phrase):
+        yield phrase
+        return
+    for _ in range(_MOST_WORDS):
+        marks = _OPENING.match(line, at)
+        assert marks is not None
+        if connector == "cell" and line[marks.end() : marks.end() + 1] == "|":
+            at = marks.end() + 1
+            continue
+        word = _TOKEN.match(line, marks.end())
+        if not word:
+            return
+        at = word.end()
+        if word.group().lower().strip(".,;:") in words("metadata") or (
+            word.group().endswith((".", ";", "!", "?")) and not is_striking(word.group())
+        ):
+            return
+        value = value_at(line, at, in_cell=connector == "cell")
+        if fits(name, value, "near"):
+            yield from _with_more(line, name, value)
+            return
+
+
+def phrase_at(line: str, at: int) -> Value | None:
+    """All words up to the end of a line, as one value."""
+    opening = _OPENING.match(line, at)
+    start = opening.end() if opening else at
+    text = line[start : start + _JUDGED].rstrip().rstrip(_LEFTOVERS)
+    return Value(text, start, quoted=False, alone=True) if " " in text and len(text) < _JUDGED else None
+
+
+def _takes_phrase(line: str, name: Name, phrase: Value) -> bool:
+    if is_seed(phrase.text):
+        return True
+    if name.strength != "enough" or name.group == "pairs":
+        return False
+    calls_it_phrase = re.search(r"(?i)phras|frase|seed", line[name.start : name.end])
+    in_yaml = re.match(r"[ \t]+(?:- )?[\w.-]+:[ \t]", line) is not None and phrase.text.islower()
+    return bool(calls_it_phrase or in_yaml) and phrase.text.islower() and is_passphrase(phrase.text)
+
+
+def _with_more(line: str, name: Name, value: Value) -> Iterator[Value]:
+    """A value, and those that a list adds: `Alfa.99x e Beta.77y`."""
+    yield value
+    for _ in range(10):
+        more = _more().match(line, value.end)
+        if not more:
+            return
+        value = value_at(line, more.end())
+        if not (fits(name, value, "near") or (name.strength == "enough" and _is_telling(value.text))):
+            return
+        yield value
+
+
+def _before(line: str, name: Name) -> Iterator[Value]:
+    """A value before its name: `usa Mario.Rossi85 come password` ("use … as password"), `Mario.Rossi85 (password)`."""
+    first = max(0, name.start - 120)
+    link = _link_before().search(line, first, name.start)
+    if not link:
+        return
+    value = value_at(line, max(first, link.start("value")))
+    if value.end <= link.end("value") + 1 and fits(name, value, "adjacent"):
+        yield value
+
+
+def value_at(line: str, at: int, *, in_cell: bool = False) -> Value:
+    """The value that starts at a place: up to its closing quotation mark, else up to white space."""
+    opening = _OPENING.match(line, at)
+    assert opening is not None
+    start = opening.end()
+    mark = opening.group()[-1:]
+    closing = _QUOTES.get(mark, "")
+    piece = line[start : start + _JUDGED]
+    grouped = _SPACED_GROUPS.match(line, start)
+    if grouped and not closing:
+        end = grouped.end()
+        return Value(grouped.group(), start, quoted=False, alone=bool(_END.match(line, end)))
+    if closing:
+        ends = [end for sign in closing if (end := _closing(piece, sign)) > 0]
+        if ends and (mark != "*" or " " not in piece[: min(ends)]):
+            text = piece[: min(ends)].rstrip("\\")
+            return Value(text, start, quoted=True, alone=bool(_END.match(line, start + len(text))))
+    text = re.split(r"[\s|]" if in_cell or line.find("|", max(0, at - _JUDGED), at) >= 0 else r"\s", piece, maxsplit=1)[
+        0
+    ]
+    if len(text) == _JUDGED:
+        return Value(text, start, quoted=False, alone=False)
+    text = _NEXT_PAIR.split(text, maxsplit=1)[0]
+    text = text.rstrip(_LEFTOVERS)
+    if "](" in text:
+        text = text[: text.index("](")].rstrip(_LEFTOVERS)
+    for left, right in ("()", "[]", "{}"):
+        if text.endswith(right) and left not in text:
+            text = text[:-1].rstrip(_LEFTOVERS)
+    end = start + len(text)
+    next_word = _WORD.search(line, end, end + 40)
+    return Value(
+        text,
+        start,
+        quoted=False,
+        alone=bool(_END.match(line, end)),
+        constant=_CONSTANT.search(line, max(0, start - 40), start) is not None,
+        following="" if next_word is None else next_word.group().strip(".,;:()").lower(),
+    )
+
+
+def _closing(piece: str, sign: str) -> int:
+    """The place of a closing quotation mark that no backslash stands before; of any, if there is none."""
+    plain = re.search(rf"(?<!\\){re.escape(sign)}", piece)
+    return plain.start() if plain else piece.find(sign)
+
+
+def to_space(text: str, position: int) -> int:
+    """The next white space in a text from a position on, or its end."""
+    space = _SPACE.search(text, position)
+    return space.start() if space else len(text)
+
+
+def fits(name: Name, value: Value, connector: str) -> bool:
+    """Whether a value can be the secret that a name announces.
+
+    `connector`: `direct`, `cell`, `attribute`, `call`, `dash`, `verb`; `adjacent` for a value right beside the name;
+    `near` for one some words after.
+    """
+    text = value.text
+    if len(text) < 3:
+        return False
+    direct = connector in ("direct", "cell", "attribute", "call")
+    if name.strength == "enough":
+        return _fits_password(name, value, connector, direct=direct)
+    if is_seed(text):
+        return direct
+    if len(text) < 8 or is_example(text):
+        return False
+    if is_grouped(text):
+        return direct
+    if name.strength == "weak":
+        if is_random(text):
+            return connector != "near" or len(text) >= 16
+        return direct and connector != "cell" and _is_telling(text) and len(text) >= 10 and not _is_words(text)
+    if direct:
+        return is_striking(text) or (
+            len(text) >= 16 and text.isalpha() and not text.islower() and not is_ordinary(text)
+        )
+    return is_random(text) or (connector in ("verb", "adjacent", "dash") and _is_telling(text) and len(text) >= 10)
+
+
+def _fits_password(name: Name, value: Value, connector: str, *, direct: bool) -> bool:
+    text = value.text
+    is_pin = name.group == "pins"
+    if connector == "near":
+        if is_pin and _PLAIN_NUMBER.fullmatch(text):
+            return value.following not in words("counted") and not _is_year(text)
+        return _is_telling(text)
+    if is_pin and _NUMBER.fullmatch(text):
+        return value.following not in words("counted") and (direct or (len(text) >= 4 and not _is_year(text)))
+    if is_striking(text):
+        return direct or connector in ("dash", "verb") or len(text) >= 8 or _is_telling(text)
+    if is_grouped(text) or is_seed(text):
+        return True
+    if is_example(text) and not text.isdigit():
+        return False
+    if is_pin and not value.quoted:
+        return direct and value.alone and _is_mixed(text) and len(text) >= 4 and any(map(str.isdigit, text))
+    if is_joined(text):
+        return True
+    if not direct and not (connector in ("verb", "dash", "adjacent") and value.quoted) and not text.isdigit():
+        return False
+    if value.constant or (connector == "cell" and value.alone and _SNAKE.fullmatch(text)):
+        return len(text) >= 4
+    if re.fullmatch(r"\d{3,6}(?: \d{3,6})*", text):
+        return connector not in ("verb", "adjacent") and 4 <= len(text) <= 16 and (value.alone or value.quoted)
+    if value.quoted:
+        return is_passphrase(text) or (len(text) >= 4 and " " not in text and (_is_mixed(text) or is_ordinary(text)))
+    return value.alone and (is_ordinary(text) or _is_mixed(text))
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether a short text has letters and digits, or a sign inside: `aB3!`, `Inchiostro:CMYK`."""
+    letter = re.search(r"[^\W\d_]", text)
+    return bool(letter and (re.search(r"\d", text) or re.search(r"\w[^\w\s.'’/()-]+\w", text)))
+
+
+def _is_year(text: str) -> bool:
+    return len(text) == 4 and text[:2] in ("19", "20")
+
+
+def _is_telling(text: str) -> bool:
+    """Whether a text looks like a secret among words: it mixes capitals and digits, or has signs that words don't."""
+    if not is_striking(text):
+        return False
+    small, capital = text.upper() != text, text.lower() != text
+    digit = bool(re.search(r"\d", text))
+    sign = bool(re.search(r"[!@#$%&*?+^§€£~=]", text))
+    return (small and capital and digit) or (sign and digit) or (sign and small and capital)
+
+
+def _is_words(text: str) -> bool:
+    return all(re.fullmatch(r"[A-Za-z]+\d{0,4}|\d{1,4}", part) for part in re.findall(r"[A-Za-z0-9]+", text))
+
+
+@lru_cache(maxsize=1)
+def _more() -> re.Pattern[str]:
+    links = "|".join(sorted(words("conjunctions")))
+    return re.compile(rf"[\"'`*_»”’)]{{0,4}}(?:[ \t]{{0,3}}[,;/|+]|[ \t]{{1,3}}(?:{links}|->|→|-))[ \t]{{1,3}}")
+
+
+@lru_cache(maxsize=1)
+def _pair() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:[ \t]|{_TAG}|[\"'`*(]){{0,6}}[\w.@+-]{{1,64}}(?:{_TAG}|[\"'`*]){{0,3}}[ \t]{{0,9}}"
+        rf"(?:[/|,;]|:(?![ \t])|[-–—](?=[ \t])|(?:{'|'.join(sorted(words('conjunctions')))})(?=[ \t]))"
+    )
+
+
+@lru_cache(maxsize=1)
+def _spaced_pair() -> re.Pattern[str]:
+    return re.compile(r"[\w.@+-]{1,64}(?:[ \t][\w.@+-]{1,30}){0,2}[ \t]{1,3}/[ \t]{1,3}")
+
+
+@lru_cache(maxsize=1)
+def _link_before() -> re.Pattern[str]:
+    links = one_of("names_after")
+    return re.compile(
+        r"(?i)(?:^|(?<=\s))(?P<value>[\"'`*«“(]{0,3}[^\s|]{4,64})"
+        rf"(?:[ \t]{{1,3}}(?:{links})[ \t]{{1,3}}(?:\w{{1,12}}[ \t]{{1,3}}){{0,2}}"
+        r"|[ \t]{1,3}\([ \t]?(?:\w{1,12}[ \t]{1,3}){0,2})$"
+    )

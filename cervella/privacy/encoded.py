@@ -1,0 +1,76 @@
+"""Reads what hides a secret from the rules: invisible characters in it, and base64 around it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from cervella.privacy.secret import Secret
+from cervella.privacy.values import is_striking
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]+"
+    r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
+    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
+)
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
+_WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
+_NOT_BASE64 = re.compile(r"[\s>=]")
+_CAPITAL, _SMALL = re.compile("[A-Z]"), re.compile("[a-z]")
+_PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as in basic authentication
+_LONGEST, _MOST = 8_000, 64_000  # characters of one piece of base64, and of all in one text, that are decoded
+
+
+def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
+    """The text without characters that nobody sees, and the function from a place in it to the place in `text`.
+
+    >>> bare, place = without_invisible("a\\u200bb")
+    >>> bare, place(1)
+    ('ab', 2)
+    """
+    from bisect import bisect_right
+
+    places, gaps, parts, done, gone = [0], [0], [], 0, 0
+    for match in _INVISIBLE.finditer(text):
+        parts.append(text[done : match.start()])
+        done = match.end()
+        gone += done - match.start()
+        places.append(done - gone)
+        gaps.append(gone)
+    if not parts:
+        return text, lambda at: at
+    parts.append(text[done:])
+    return "".join(parts), lambda at: at + gaps[bisect_right(places, at) - 1]
+
+
+def in_base64(text: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:
+    """The pieces of base64 whose decoded text has a secret. `find` finds the secrets of a decoded text."""
+    left = _MOST
+    for pattern in (_WRAPPED, _BASE64):
+        for match in pattern.finditer(text):
+            if match.end() - match.start() > min(_LONGEST, left) or not _may_be(match.group()):
+                continue
+            left -= match.end() - match.start()
+            decoded = _decoded(match.group())
+            found = find(decoded) if decoded else ()
+            pair = _PAIR.fullmatch(decoded.strip())
+            if found or (pair and is_striking(pair[1])):
+                yield Secret(found[0].kind if found else "password", *match.span())
+
+
+def _may_be(piece: str) -> bool:
+    """Whether it has the capitals, small letters and lengths of base64: words and paths have not."""
+    return bool(_CAPITAL.search(piece) and _SMALL.search(piece)) and len(_NOT_BASE64.sub("", piece)) % 4 != 1
+
+
+def _decoded(piece: str) -> str:
+    """The text that base64 stands for; empty if it is no text."""
+    bare = _NOT_BASE64.sub("", piece).translate(str.maketrans("-_", "+/"))
+    try:
+        data = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
+        text = data.decode("utf-8")
+    except (binascii.Error, ValueError):
+        return ""
+    return text if all(sign.isprintable() or sign in "\r\n\t" for sign in text) else ""
