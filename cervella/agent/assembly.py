@@ -79,6 +79,7 @@ class Assembly:
             retriever=lambda: self.retriever,
             own_retriever=retriever is None,
             conversations=config.conversations.path,
+            language=config.knowledge_language,
         )
         self._watches: weakref.WeakSet[Watch] = weakref.WeakSet()
         self._default_choice: tuple[str, str] | None = None

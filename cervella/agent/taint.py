@@ -11,7 +11,7 @@ import functools
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from cervella.prompt.history import turns
 from cervella.protocols import Retriever
 from cervella.records.conversations import Conversations, Turn
 from cervella.text.folding import text_sha256
+from cervella.text.language import DEFAULT_LANGUAGE
 from cervella.types import (
     Image,
     Location,
@@ -70,14 +71,16 @@ class Taint:
         retriever: Callable[[], Retriever],
         own_retriever: bool,
         conversations: Path,
+        language: str = DEFAULT_LANGUAGE,
     ) -> None:
         """`own_retriever` says whether the retriever was made from the same configuration; it then marks its passages
-        itself. Answers are looked up in the file `conversations`."""
+        itself. Answers are looked up in the file `conversations`, whose masks are in `language`."""
         self._folder = folder
         self._configured = tuple(patterns)
         self._retriever = retriever
         self._own_retriever = own_retriever
         self._conversations = conversations
+        self._language = language
         self._by_path: dict[str, bool] = {}
         self._answers: OrderedDict[str, list[_Known]] = OrderedDict()
         self._lock = ForkLock()
@@ -163,7 +166,7 @@ class Taint:
         for message in turn:
             tainted, sources = message.tainted, message.sources
             if sources is None:
-                found = _about(asked, known.get(message.content, ()))
+                found = _about(self._digests(asked), known.get(message.content, ()))
                 tainted = tainted or any(one.tainted or judge(one.sources or ()) for one in found)
                 if message.role == "user":
                     sources = ()  # it is judged, and made from nothing
@@ -173,11 +176,13 @@ class Taint:
             tainted = tainted or judge(sources or ()) or self.is_local_only(message.images)
             yield replace(message, tainted=tainted, sources=sources)
 
+    def _digests(self, text: str) -> set[str]:
+        """The digests of a text as it was said, and as a conversation keeps it: with its secrets masked."""
+        return {text_sha256(text), text_sha256(mask_secrets(text, self._language)[0])}
+
     def _known(self, texts: Iterable[str]) -> dict[str, list[_Known]]:
         """What is known about answers with these texts: those of this process, and those of kept conversations."""
-        digests = {text: {text_sha256(text)} for text in texts}
-        if self.active:  # a conversation may have kept it without its secrets
-            digests = {text: {*keys, text_sha256(mask_secrets(text)[0])} for text, keys in digests.items()}
+        digests = {text: self._digests(text) if self.active else {text_sha256(text)} for text in texts}
         with self._lock:
             found = {text: [self._answers.get(key, []) for key in keys] for text, keys in digests.items()}
         known = {text: [one for some in lists for one in some] for text, lists in found.items()}
@@ -225,7 +230,7 @@ class Taint:
 
         `vouched`: the caller says that it was made without local-only text. It counts if nothing is known about it.
         """
-        found = _about(question, self._known([text])[text])
+        found = _about(self._digests(question), self._known([text])[text])
         if not found:
             return self.active and not vouched
         return any(message.tainted for message in self.history(Reply(text=text, question=question).as_turn()))
@@ -265,9 +270,8 @@ class Taint:
         return False
 
 
-def _about(asked: str, answers: Sequence[_Known]) -> Sequence[_Known]:
-    """Those of the answers that were given to this question, if any were; else all of them."""
-    questions = {text_sha256(asked), text_sha256(mask_secrets(asked)[0])} if answers else ()
+def _about(questions: Collection[str], answers: Sequence[_Known]) -> Sequence[_Known]:
+    """Those of the answers that were given to one of the questions, if any were; else all of them."""
     return [one for one in answers if one.question in questions] or answers
 
 
