@@ -359,10 +359,13 @@ def _checks() -> dict[str, Entry]:
         for kind in ("no_leak", "abstains", "language"):
             run_check(Check(kind=kind, args=ARGUMENTS[kind]), ANSWER, context)
 
-    return {
-        **{f"checks.{kind}": of(kind, args) for kind, args in ARGUMENTS.items()},
-        "checks.beside the text": beside,
-    }
+    every = {f"checks.{kind}": of(kind, args) for kind, args in ARGUMENTS.items()}
+
+    def together(text: str) -> None:
+        for check in every.values():
+            check(text)
+
+    return {**every, "all checks": together, "checks.beside the text": beside}
 
 
 def _prompt() -> dict[str, Entry]:

@@ -113,19 +113,20 @@ class Grounding:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the claim is checked. Only the start of a very long claim is."""
-        return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
+        """Whether all of the claim is compared, and with all of its passages. Only the start of a very long one is."""
+        return self._evidence.whole and len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
 
     def supports(self, number: int) -> bool | None:
         """As the function `supports`, for the cited passage with this number, counted from 0."""
         if not all(fact.holders for fact in self._facts):
-            return False
+            return False if self._evidence.whole else None
         if not self.whole:
             return None
         if self._facts:
             return any(number in fact.holders for fact in self._facts)
         stems = self.claim.all_stems
-        return not stems or bool(stems & self._evidence.sources[number].stems)
+        source = self._evidence.sources[number]
+        return not stems or bool(stems & source.stems) or (False if source.whole else None)
 
     def findings(self, given: str = "") -> list[Finding]:
         """As the function `findings`."""
@@ -150,7 +151,7 @@ class Grounding:
             line = None if foreign else meant_line(fact, self._evidence)
             if line is not None and not self._follows(fact, allowed):
                 yield Finding(kind="row", text=fact.text, nearest=line.text)
-        elif not _allowed(fact, allowed) and not self._follows(fact, allowed):
+        elif self._evidence.whole and not _allowed(fact, allowed) and not self._follows(fact, allowed):
             elsewhere = [n for n in range(len(self._others)) if (fact.kind, fact.text) in self._in_others[n]]
             kind: FindingKind = "unit" if fact.other_unit else fact.kind
             yield Finding(kind=kind, text=fact.text, nearest=self._nearest, elsewhere=tuple(elsewhere))
