@@ -23,7 +23,7 @@ _EXCEPT = re.compile(
 """Finds the end of the text before a role in a condition that excludes the role, such as `!=`."""
 _ALTERNATION = re.compile(r"%\s*2")
 _OTHER_MESSAGE = re.compile(
-    r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"
+    r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w{0,40}\.?\[?['\"]?[rR]ole"
 )
 _JINJA_CONTENT = re.compile(r"\bcontent\b|\(\s*(?:message|msg|m)\s*[,)]")
 _GO_CONTENT = re.compile(r"\.Content\b")
