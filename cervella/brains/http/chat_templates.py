@@ -30,7 +30,7 @@ _GO_CONTENT = re.compile(r"\.Content\b")
 _GO_SYSTEM = re.compile(r"\.System\b")
 _TOOLS = re.compile(
     r"(?:(?:else )?(?:el)?if\s+)?(?:and\s+)?[($]*\.?[tT]ools\b"
-    r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*\|?\s*(?:length\s*)?==)"
+    r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*+(?:\|\s*+)?(?:length\s*+)?==)"
 )
 """A condition that is true only if tools are sent: this package sends none."""
 _FIRST = re.compile(r"messages\s*\[\s*0\s*\]")
