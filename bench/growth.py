@@ -5,8 +5,9 @@ million characters. Where the time grows faster than the text, it is measured ag
 ratios in a row of more than 2.6 are a fault. So is a text of which a million characters would take more than 10 s.
 Reading a text ends after 20 s.
 
-Options: `--text PART` only the texts with this in their name, `--all` each row and not only the faults, `--most N`
-characters of the longest text, `--json FILE` all rows, for later comparison.
+Options: `--thorough` doubles each text at once, `--text PART` takes only the texts with this in their name, `--all`
+prints each row and not only the faults, `--most N` sets the characters of the longest text, `--json FILE` writes all
+rows, for later comparison.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -148,8 +150,16 @@ def entries() -> dict[str, Entry]:
 
 
 def _text() -> dict[str, Entry]:
-    from cervella.text import detection, folding, markdown, number_words, quantities, quotations, sentences
-    from cervella.text import terms as of_terms
+    from cervella.text import (
+        detection,
+        folding,
+        markdown,
+        number_words,
+        quantities,
+        quotations,
+        sentences,
+        terms as of_terms,
+    )
     from cervella.text.language import says_refusal
     from cervella.text.reading import ReadText
 
@@ -236,7 +246,25 @@ def _documents() -> dict[str, Entry]:
     from cervella.knowledge.documents.indexed_text import indexed_lines
     from cervella.knowledge.documents.markdown import parse
     from cervella.knowledge.documents.reading import reading_of
+    from cervella.knowledge.index.supersession import Stating, successors
 
+    def superseded(text: str) -> None:
+        """Each line is the name of a file, which says that it supersedes the one of the next line."""
+        names = text.split("\n")
+        parts = names if len(names) > 10 else text.split()
+        pairs = [(f"adr/{number}-{part[:40]}.md", part) for number, part in enumerate(parts)]
+        stating = [
+            SimpleNamespace(
+                path=path,
+                title=part[:200],
+                aliases=(part,),
+                status="current",
+                supersedes=(other,),
+                superseded_by=("1",),
+            )
+            for (path, part), (_, other) in pairwise(pairs)
+        ]
+        successors({one.path: cast(Stating, one) for one in stating})
 
     def lines(text: str) -> list[str]:
         return text.split("\n")
@@ -305,6 +333,7 @@ def _documents() -> dict[str, Entry]:
             series.in_series(text, ("bozza",), ("finale",)),
             series.session_order(text),
         ),
+        "documents.supersession": superseded,
         "documents.indexed_text": lambda text: indexed_lines(lines(text)),
     }
 
@@ -334,6 +363,10 @@ def _claims() -> dict[str, Entry]:
             ANSWER, [passage(text)], lang(), others=[passage(f"{text} altro")]
         ),
         "claims.best_quote": lambda text: best_quote([read_claim(ANSWER, lang())], passage(text), lang()),
+        "claims.answer and passage": lambda text: (
+            find_citations(f"{text[:20_000]} [F1]", {"F1": passage(text), "F2": LAUNCH}, lang()),
+            findings(text[:6_000], [passage(text)], lang(), others=[LAUNCH]),
+        ),
         "claims.names": lambda text: (names.names(text, lang()), names.codes(text)),
         "review.answer": lambda text: review_text(text, SOURCES, lang(), question="Quanto costa?", traits=traits),
         "review.passage": lambda text: review_text(
@@ -371,7 +404,6 @@ def _checks() -> dict[str, Entry]:
 def _prompt() -> dict[str, Entry]:
     from cervella.brains.shield.fitting import admit
     from cervella.prompt import history, layout
-
 
     def prompt(text: str) -> Prompt:
         return Prompt(
@@ -520,11 +552,13 @@ def _others() -> dict[str, Entry]:
     }
 
 
-def measured(entry: str, read: Entry, texts: Mapping[str, WorstText], most: int = MOST) -> Iterator[Row]:
+def measured(
+    entry: str, read: Entry, texts: Mapping[str, WorstText], most: int = MOST, *, thorough: bool = False
+) -> Iterator[Row]:
     """Yields the times of one function on each text."""
     for text, make in texts.items():
-        row = _row(entry, read, text, make, most, 4, QUICK)
-        yield _row(entry, read, text, make, most, 2, ENOUGH) if row.suspicious else row
+        row = None if thorough else _row(entry, read, text, make, most, 4, QUICK)
+        yield _row(entry, read, text, make, most, 2, ENOUGH) if row is None or row.suspicious else row
 
 
 def _row(entry: str, read: Entry, text: str, make: WorstText, most: int, step: int, enough: float) -> Row:
@@ -559,6 +593,7 @@ def main() -> None:
     parser.add_argument("entries", nargs="*", help="parts of names of functions; without them all")
     parser.add_argument("--text", default="")
     parser.add_argument("--most", type=int, default=MOST)
+    parser.add_argument("--thorough", action="store_true")
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
@@ -571,7 +606,7 @@ def main() -> None:
     for name, read in every.items():
         if asked.entries and not any(part in name for part in asked.entries):
             continue
-        for row in measured(name, read, texts, asked.most):
+        for row in measured(name, read, texts, asked.most, thorough=asked.thorough):
             pairs += 1
             faults += bool(row.fault)
             if asked.json:

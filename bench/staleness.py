@@ -1,7 +1,7 @@
 """`python -m bench.staleness [CHUNKS …]`: what it takes to look at a folder, and to index what changed before a search.
 
-The text and the vectors are synthetic, as in bench/search_growth.py. Times are of this process: seconds by the clock, and of
-the CPU in brackets. The estimates of cervella/knowledge/index/pace.py are beside them.
+The text and the vectors are synthetic, as in bench/search_growth.py. Times are of this process: seconds by the clock,
+and of the CPU in brackets. The estimates of cervella/knowledge/index/pace.py are beside them.
 """
 
 from __future__ import annotations

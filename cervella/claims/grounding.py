@@ -58,6 +58,8 @@ _LONGEST_GIVEN = 30_000
 """Maximum number of characters read of the text that a claim may repeat without a source, such as the question."""
 _MOST_QUOTES = 50
 """Maximum number of an answer's quotations that are searched for in a passage, to choose the sentence to show."""
+_MISSING = ("figure", "date", "unit", "quote", "name", "source", "words")
+"""The kinds of findings that say that the lines do not contain something."""
 _SHOWN = 80
 """Maximum number of characters that an `unread` finding shows of its claim."""
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
@@ -113,8 +115,8 @@ class Grounding:
 
     @property
     def whole(self) -> bool:
-        """Whether all of the claim is compared, and with all of its passages. Only the start of a very long one is."""
-        return self._evidence.whole and len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
+        """Whether all of the claim is compared. Only the start of a very long claim is."""
+        return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
 
     def supports(self, number: int) -> bool | None:
         """As the function `supports`, for the cited passage with this number, counted from 0."""
@@ -138,6 +140,10 @@ class Grounding:
         if spoken is self.claim.lang:
             has_facts = bool(found or self._evidence.supported)
             found += [*self._of_names(allowed), *self._of_the_words(has_facts)]
+        if not self._evidence.whole and any(one.kind in _MISSING for one in found):
+            # The end of a very long passage, which is not compared, may have it.
+            unread = Finding(kind="unread", text=self._written.strip()[:_SHOWN])
+            found = [unread, *(one for one in found if one.kind not in (*_MISSING, "unread"))]
         return found
 
     @cached_property
@@ -151,7 +157,7 @@ class Grounding:
             line = None if foreign else meant_line(fact, self._evidence)
             if line is not None and not self._follows(fact, allowed):
                 yield Finding(kind="row", text=fact.text, nearest=line.text)
-        elif self._evidence.whole and not _allowed(fact, allowed) and not self._follows(fact, allowed):
+        elif not _allowed(fact, allowed) and not self._follows(fact, allowed):
             elsewhere = [n for n in range(len(self._others)) if (fact.kind, fact.text) in self._in_others[n]]
             kind: FindingKind = "unit" if fact.other_unit else fact.kind
             yield Finding(kind=kind, text=fact.text, nearest=self._nearest, elsewhere=tuple(elsewhere))

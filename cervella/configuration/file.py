@@ -18,8 +18,8 @@ _WINDOWS_PATH = re.compile(r'"(?P<path>(?:[A-Za-z]:|\\|\.{1,2}\\|[\w.-]+\\)[^"\n
 """Text in double quotes that begins like a Windows path: `C:\\…`, `\\\\server\\…`, `.\\…`, `folder\\…`."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_BYTES, _MOST_DOTS = 1_000_000, 1_000
-"""Maximum size of a configuration, and of the full stops in a line of it: tomllib takes quadratic time for a key of many
-parts."""
+"""Maximum bytes of a configuration, and full stops of one of its lines: for a key of many parts tomllib takes quadratic
+time."""
 _SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|passwd|auth_token)$")
 
 
