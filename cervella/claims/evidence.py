@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Literal
 
 from cervella.text.language import Language, fold, known_languages, language, words
@@ -28,6 +28,8 @@ FEWEST_WORDS, FEWEST_OF_A_CLAUSE = 4, 2
 """Minimum number of stems of a claim, and of a clause of it, that are compared with the lines."""
 _LONGEST_PASSAGE = 30_000
 """Maximum number of characters of a passage that are compared. Those of an index have a tenth of that."""
+MOST_FACTS = 120
+"""Maximum number of figures, dates and quotations of one claim that are checked."""
 _NEAREST = 6
 """Maximum number of lines in `Evidence.nearest`."""
 
@@ -396,10 +398,10 @@ class Evidence:
 
     @cached_property
     def facts(self) -> list[Fact]:
-        """The dates, figures and quotations of the claim."""
+        """The dates, figures and quotations of the claim; of a very long one more than `MOST_FACTS`, but not all."""
         figures = list(self.claim.undated)
         dates = [*self._slashed(figures), *self._dates(), *self._months(figures)]
-        return [*dates, *map(self._figure, figures), *self._quotes()]
+        return [*dates, *map(self._figure, figures[: MOST_FACTS + 1]), *islice(self._quotes(), MOST_FACTS + 1)]
 
     def _places(self, *, date: str = "", day: str = "") -> list[tuple[int, Line]]:
         """The lines with a full date, or with a day such as `01-20` in any year, each after its passage's number."""

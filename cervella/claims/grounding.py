@@ -17,6 +17,7 @@ from cervella.claims.arithmetic import follows
 from cervella.claims.evidence import (
     FEWEST_OF_A_CLAUSE,
     FEWEST_WORDS,
+    MOST_FACTS,
     Evidence,
     Fact,
     Line,
@@ -52,8 +53,8 @@ _ALL_WORDS = 0.99
 """The same threshold for a clause of two words."""
 _SHORTEST_ROOT = 5
 """Minimum number of letters of a stem that may have one more in another form of the word."""
-_LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
-"""Maximum number of characters, and of figures, dates and quotations, of one claim that are checked."""
+_LONGEST_CLAIM = 6_000
+"""Maximum number of characters of one claim that are checked."""
 _LONGEST_GIVEN = 30_000
 """Maximum number of characters read of the text that a claim may repeat without a source, such as the question."""
 _MOST_QUOTES = 50
@@ -111,12 +112,12 @@ class Grounding:
 
     @cached_property
     def _facts(self) -> list[Fact]:
-        return self._evidence.facts[:_MOST_FACTS]
+        return self._evidence.facts[:MOST_FACTS]
 
     @property
     def whole(self) -> bool:
         """Whether all of the claim is compared. Only the start of a very long claim is."""
-        return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
+        return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= MOST_FACTS
 
     def supports(self, number: int) -> bool | None:
         """As the function `supports`, for the cited passage with this number, counted from 0."""
