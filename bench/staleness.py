@@ -1,7 +1,7 @@
 """`python -m bench.staleness [CHUNKS …]`: what it takes to look at a folder, and to index what changed before a search.
 
-The text and the vectors are synthetic, as in bench/growth.py. Times are of this process: seconds by the clock, and of
-the CPU in brackets. The estimates of cervella/knowledge/index/pace.py are beside them.
+The text and the vectors are synthetic, as in bench/search_growth.py. Times are of this process: seconds by the clock,
+and of the CPU in brackets. The estimates of cervella/knowledge/index/pace.py are beside them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.growth import CHUNKS_PER_FILE, SeededEmbedder, grow
+from bench.search_growth import CHUNKS_PER_FILE, SeededEmbedder, grow
 from cervella.knowledge import HybridRetriever, KnowledgeIndex
 from cervella.knowledge.index import freshness, pace, refresh
 from cervella.knowledge.index.snapshot import Snapshot

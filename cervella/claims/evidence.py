@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Literal
 
 from cervella.text.language import Language, fold, known_languages, language, words
@@ -26,6 +26,10 @@ _MOST_PLACES = 100
 """Maximum number of places kept for one value in one passage, so that reading stays linear in its length."""
 FEWEST_WORDS, FEWEST_OF_A_CLAUSE = 4, 2
 """Minimum number of stems of a claim, and of a clause of it, that are compared with the lines."""
+_LONGEST_PASSAGE = 30_000
+"""Maximum number of characters of a passage that are compared. Those of an index have a tenth of that."""
+MOST_FACTS = 120
+"""Maximum number of figures, dates and quotations of one claim that are checked."""
 _NEAREST = 6
 """Maximum number of lines in `Evidence.nearest`."""
 
@@ -133,6 +137,10 @@ class Source:
     """A passage, split into lines."""
 
     def __init__(self, passage: Passage, lang: Language) -> None:
+        self.whole = len(passage.reading) <= _LONGEST_PASSAGE
+        """Whether all of the passage is compared. Only the start of a very long one is."""
+        if not self.whole:
+            passage = replace(passage, reading=passage.reading[:_LONGEST_PASSAGE])
         self.passage = passage
         lead = "\n".join(filter(None, (passage.lead or passage.heading, (passage.date or "")[:4])))
         self.lines = (Line(lead, "lead", lang, date=passage.date), *_lines(passage, lang))
@@ -159,7 +167,30 @@ class Source:
 
     @cached_property
     def dates(self) -> frozenset[str]:
-        return frozenset().union(*(line.dates for line in self.lines))
+        return frozenset(self.on_date)
+
+    @cached_property
+    def on_date(self) -> Mapping[str, Sequence[Line]]:
+        """The lines with each full date."""
+        found: defaultdict[str, list[Line]] = defaultdict(list)
+        for line in self.lines:
+            for iso in line.dates:
+                found[iso].append(line)
+        return dict(found)
+
+    @cached_property
+    def on_day(self) -> Mapping[str, Sequence[Line]]:
+        """The lines with each day, such as `01-20`, in any year or none."""
+        found: defaultdict[str, list[Line]] = defaultdict(list)
+        for line in self.lines:
+            for day in line.days:
+                found[day].append(line)
+        return dict(found)
+
+    @cached_property
+    def dated_days(self) -> frozenset[str]:
+        """The days of the full dates, such as `01-20`."""
+        return frozenset(iso[5:] for iso in self.dates)
 
     @cached_property
     def months(self) -> frozenset[int]:
@@ -185,6 +216,15 @@ class Source:
     def vocabulary(self) -> frozenset[str]:
         """The words of path, heading, lead and text, folded."""
         return frozenset(words(self.folded))
+
+    def begins(self, root: str) -> bool:
+        """Whether a word of the vocabulary begins with these letters."""
+        at = bisect_left(self._sorted_vocabulary, root)
+        return at < len(self._sorted_vocabulary) and self._sorted_vocabulary[at].startswith(root)
+
+    @cached_property
+    def _sorted_vocabulary(self) -> Sequence[str]:
+        return sorted(self.vocabulary)
 
     @cached_property
     def items(self) -> frozenset[int]:
@@ -323,6 +363,11 @@ class Evidence:
         self.sources = sources
         self._others = others
 
+    @property
+    def whole(self) -> bool:
+        """Whether all of each cited passage is compared."""
+        return all(source.whole for source in self.sources)
+
     @cached_property
     def scale(self) -> Scale:
         """The weight of each stem: high where few of the passages of this answer contain it, cited or not."""
@@ -353,24 +398,27 @@ class Evidence:
 
     @cached_property
     def facts(self) -> list[Fact]:
-        """The dates, figures and quotations of the claim."""
+        """The dates, figures and quotations of the claim; of a very long one more than `MOST_FACTS`, but not all."""
         figures = list(self.claim.undated)
         dates = [*self._slashed(figures), *self._dates(), *self._months(figures)]
-        return [*dates, *map(self._figure, figures), *self._quotes()]
+        return [*dates, *map(self._figure, figures[: MOST_FACTS + 1]), *islice(self._quotes(), MOST_FACTS + 1)]
 
     def _places(self, *, date: str = "", day: str = "") -> list[tuple[int, Line]]:
         """The lines with a full date, or with a day such as `01-20` in any year, each after its passage's number."""
-        numbered = [(n, line) for n, source in enumerate(self.sources) for line in source.lines]
-        return [(n, line) for n, line in numbered if (date in line.dates if date else day in line.days)]
+        held = (source.on_date.get(date, ()) if date else source.on_day.get(day, ()) for source in self.sources)
+        return [(n, line) for n, lines in enumerate(held) for line in lines]
 
     def _slashed(self, figures: list[Quantity]) -> Iterator[Fact]:
         """Dates such as "20/1" whose day a line has; others are fractions. Removes their figures from `figures`."""
+        by_start = {figure.start: figure for figure in figures}
+        taken: set[int] = set()
         for match in _DAY_AND_MONTH.finditer(self.claim.text):
-            own = [figure for figure in figures if match.start() <= figure.start < match.end()]
+            own = by_start.keys() & set(range(*match.span()))
             day = f"{int(match[2]):02}-{int(match[1]):02}"
             if own and (places := self._places(day=day)):
-                figures[:] = [figure for figure in figures if figure not in own]
+                taken |= own
                 yield _fact("date", match.group(), places, day=day)
+        figures[:] = [figure for figure in figures if figure.start not in taken]
 
     def _dates(self) -> Iterator[Fact]:
         for start, end, iso in self.claim.date_spans:
@@ -381,6 +429,11 @@ class Evidence:
 
         Removes from `figures` the figure of a day that a passage has.
         """
+        bare: defaultdict[str, list[Quantity]] = defaultdict(list)
+        for figure in figures:
+            if len(figure.readings) == 1 and not figure.senses:
+                bare[next(iter(figure.readings))].append(figure)
+        taken: set[int] = set()
         for day, month in self.claim.months:
             name = self.claim.spoken.months[month - 1]
             named = [n for n, source in enumerate(self.sources) if month in source.months]
@@ -388,12 +441,12 @@ class Evidence:
                 yield Fact("date", name, tuple(named), month=month)
                 continue
             end = f"{month:02}-{day:02}"
-            whole = [n for n, source in enumerate(self.sources) if any(iso[5:] == end for iso in source.dates)]
-            if whole:
-                same = next((q for q in figures if q.readings == {str(day)} and not q.senses), None)
-                figures[:] = [figure for figure in figures if figure is not same]
+            whole = [n for n, source in enumerate(self.sources) if end in source.dated_days]
+            if whole and (same := bare.get(str(day))):
+                taken.add(same.pop(0).start)
             lines = tuple(line for n, line in self._places(day=end) if n in (whole or named))
             yield Fact("date", f"{day} {name}", tuple(whole or named), lines, day=end, month=month)
+        figures[:] = [figure for figure in figures if figure.start not in taken]
 
     def _figure(self, figure: Quantity) -> Fact:
         found = [(n, line, other) for n, source in enumerate(self.sources) for line, other in source.matches(figure)]

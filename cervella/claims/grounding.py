@@ -17,6 +17,7 @@ from cervella.claims.arithmetic import follows
 from cervella.claims.evidence import (
     FEWEST_OF_A_CLAUSE,
     FEWEST_WORDS,
+    MOST_FACTS,
     Evidence,
     Fact,
     Line,
@@ -52,12 +53,14 @@ _ALL_WORDS = 0.99
 """The same threshold for a clause of two words."""
 _SHORTEST_ROOT = 5
 """Minimum number of letters of a stem that may have one more in another form of the word."""
-_LONGEST_CLAIM, _MOST_FACTS = 6_000, 120
-"""Maximum number of characters, and of figures, dates and quotations, of one claim that are checked."""
+_LONGEST_CLAIM = 6_000
+"""Maximum number of characters of one claim that are checked."""
 _LONGEST_GIVEN = 30_000
 """Maximum number of characters read of the text that a claim may repeat without a source, such as the question."""
 _MOST_QUOTES = 50
 """Maximum number of an answer's quotations that are searched for in a passage, to choose the sentence to show."""
+_MISSING = ("figure", "date", "unit", "quote", "name", "source", "words")
+"""The kinds of findings that say that the lines do not contain something."""
 _SHOWN = 80
 """Maximum number of characters that an `unread` finding shows of its claim."""
 _LIST_NUMBER = re.compile(r"^[ \t]*(?:>[ \t]*)*\d{1,3}[.)]\s+", re.MULTILINE)
@@ -109,23 +112,24 @@ class Grounding:
 
     @cached_property
     def _facts(self) -> list[Fact]:
-        return self._evidence.facts[:_MOST_FACTS]
+        return self._evidence.facts[:MOST_FACTS]
 
     @property
     def whole(self) -> bool:
-        """Whether all of the claim is checked. Only the start of a very long claim is."""
-        return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= _MOST_FACTS
+        """Whether all of the claim is compared. Only the start of a very long claim is."""
+        return len(self._written) <= _LONGEST_CLAIM and len(self._evidence.facts) <= MOST_FACTS
 
     def supports(self, number: int) -> bool | None:
         """As the function `supports`, for the cited passage with this number, counted from 0."""
         if not all(fact.holders for fact in self._facts):
-            return False
+            return False if self._evidence.whole else None
         if not self.whole:
             return None
         if self._facts:
             return any(number in fact.holders for fact in self._facts)
         stems = self.claim.all_stems
-        return not stems or bool(stems & self._evidence.sources[number].stems)
+        source = self._evidence.sources[number]
+        return not stems or bool(stems & source.stems) or (False if source.whole else None)
 
     def findings(self, given: str = "") -> list[Finding]:
         """As the function `findings`."""
@@ -137,6 +141,10 @@ class Grounding:
         if spoken is self.claim.lang:
             has_facts = bool(found or self._evidence.supported)
             found += [*self._of_names(allowed), *self._of_the_words(has_facts)]
+        if not self._evidence.whole and any(one.kind in _MISSING for one in found):
+            # The end of a very long passage, which is not compared, may have it.
+            unread = Finding(kind="unread", text=self._written.strip()[:_SHOWN])
+            found = [unread, *(one for one in found if one.kind not in (*_MISSING, "unread"))]
         return found
 
     @cached_property

@@ -44,6 +44,6 @@ def is_known(name: str, sources: Sequence[Source]) -> bool:
     for word in words(name):
         if not any(word in source.vocabulary for source in sources):
             root = word[: max(4, len(word) - 2)]
-            if not any(other.startswith(root) for source in sources for other in source.vocabulary):
+            if not any(source.begins(root) for source in sources):
                 return False
     return True

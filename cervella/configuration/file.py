@@ -17,6 +17,9 @@ from cervella.privacy.redaction import find_secrets, mask_secrets
 _WINDOWS_PATH = re.compile(r'"(?P<path>(?:[A-Za-z]:|\\|\.{1,2}\\|[\w.-]+\\)[^"\n]*)"')
 """Text in double quotes that begins like a Windows path: `C:\\…`, `\\\\server\\…`, `.\\…`, `folder\\…`."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_BYTES, _MOST_DOTS = 1_000_000, 1_000
+"""Maximum bytes of a configuration, and full stops of one of its lines: for a key of many parts tomllib takes quadratic
+time."""
 _SECRET_KEY = re.compile(r"(?i)(?:^|_)(?:api_?key|key|token|secret|password|passwd|auth_token)$")
 
 
@@ -26,9 +29,21 @@ def read_config(file: Path) -> dict[str, Any]:
         f"The configuration {str(file)!r} can't be read",
         remedy="Correct the path given with --config, or create the file with `cervella init`.",
     ):
-        text = file.read_bytes().decode("utf-8-sig")
+        with file.open("rb") as opened:
+            data_bytes = opened.read(_MOST_BYTES + 1)
+        text = data_bytes[:_MOST_BYTES].decode("utf-8-sig", "strict" if len(data_bytes) <= _MOST_BYTES else "replace")
+    if len(data_bytes) > _MOST_BYTES or any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+        raise ConfigError(
+            f"The file {str(file)!r} is too large to be a configuration.",
+            remedy=f"Give one of at most {_MOST_BYTES:,} bytes, with at most {_MOST_DOTS:,} full stops in a line.",
+        )
     try:
         data = tomllib.loads(text)
+    except RecursionError as error:
+        raise ConfigError(
+            f"The configuration {str(file)!r} has too many brackets inside brackets.",
+            remedy="Write each list on one level.",
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"The configuration {str(file)!r} is not valid TOML: {error}.", remedy=_cure_of(error, text)

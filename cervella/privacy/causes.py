@@ -30,8 +30,8 @@ _NAMES = ("brain", "code", "partial")
 _IS_SECRET = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _QUERY = re.compile(r"(?<=[\w/])\?[\w.%+~-]{1,200}=[^\s'\"<>]+")
 _ESCAPE = re.compile(
-    r"%(?:25){0,3}(?P<percent>[0-9a-fA-F]{2})|\\+u00(?P<unicode>[0-9a-fA-F]{2})|\\+x(?P<hex>[0-9a-fA-F]{2})"
-    r"|&#[xX](?P<entity>[0-9a-fA-F]{1,4});|&#(?P<decimal>\d{1,5});|\\+[nrtbf]|&[a-z]{2,6};|."
+    r"%(?:25){0,3}(?P<percent>[0-9a-fA-F]{2})|(?<!\\)\\++u00(?P<unicode>[0-9a-fA-F]{2})|(?<!\\)\\++x(?P<hex>[0-9a-fA-F]{2})"
+    r"|&#[xX](?P<entity>[0-9a-fA-F]{1,4});|&#(?P<decimal>\d{1,5});|(?<!\\)\\++[nrtbf]|&[a-z]{2,6};|."
     , re.DOTALL
 )  # fmt: skip
 

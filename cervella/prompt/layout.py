@@ -39,9 +39,9 @@ from cervella.types import Message, Passage, Prompt
 LAYOUT_VERSION = 1
 """Version of the layout, stored in the lock file. It changes whenever the same parts would give other messages."""
 
-_MARK = re.compile(r"\[\s*(F\s*\d{1,4}(?:\s*[,;]\s*F?\s*\d{1,4})*)\s*\]", re.IGNORECASE)
+_MARK = re.compile(r"\[\s*+(F\s*+\d{1,4}+(?:\s*+[,;]\s*+(?:F\s*+)?+\d{1,4}+)*+)\s*+\]", re.IGNORECASE)
 _LIKE_CODE = re.compile(
-    r"<code\b[^>]*>(?:(?!<code\b).){0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+",
+    r"<code\b[^<>]{0,200}>(?:(?!<code\b).){0,4000}?</code>|^ {0,3}\[[^\]\n]{1,20}\]:\s*<?https?://\S+",
     re.DOTALL | re.MULTILINE,
 )
 _NUMBER = re.compile(r"\d+")

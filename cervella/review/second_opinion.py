@@ -25,7 +25,7 @@ _LONGEST_ISSUE, _MOST_ISSUES = 400, 12
 _LONGEST_OPINION, _MOST_OBJECTS = 20_000, 50
 """Maximum characters of an opinion that are parsed, and maximum number of `{` in it at which a JSON object is tried."""
 _CRITERIA = ("facts", "sources", "soul", "form")
-_GRADE = r"[*_ \t]*[:=\-–—]?[*_ \t]*(?P<grade>\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|%s)\s*(?P<highest>\d{1,3}))?"
+_GRADE = r"[*_ \t]*+(?:[:=\-–—][*_ \t]*+)?(?P<grade>\d{1,3}(?:[.,]\d+)?)(?:\s*(?:/|%s)\s*(?P<highest>\d{1,3}))?"
 _KEPT_HINTS = ("language", "confidence", "batch")
 
 

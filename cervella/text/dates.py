@@ -89,9 +89,7 @@ class Calendar:
         if not number_words and text.isascii() and not _DIGIT.search(text):
             return []  # most lines: other scripts have letters that fold to a digit
         folded = fold_in_place(text)
-        spelled = folded
-        for start, end, value in number_words:
-            spelled = f"{spelled[:start]}{value.ljust(end - start)}{spelled[end:]}"
+        spelled = _with_days(folded, number_words) if number_words else folded
         if not _DIGIT.search(spelled):
             return []
         found: dict[int, FoundDate] = {}
@@ -128,6 +126,16 @@ class Calendar:
         if self.months[0].islower() or text[match.start("month")].isupper():
             return True
         return match.start("month") > match.start() and text[match.start()].isdigit()
+
+
+def _with_days(text: str, number_words: Iterable[tuple[int, int, str]]) -> str:
+    """The text with each number word, given as start, end and value, replaced by its value; its length is the same."""
+    parts, done = [], 0
+    for start, end, value in sorted(number_words):
+        if start >= done:
+            parts += [text[done:start], value.ljust(end - start)]
+            done = end
+    return "".join([*parts, text[done:]])
 
 
 def _iso(year: str | None, month: int, day: int | None) -> str:

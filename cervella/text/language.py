@@ -37,7 +37,7 @@ _MANY_WORDS = 50_000  # whose stems are kept at hand
 _SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]++[\"'»«”“’‘›‹)\]*_]*+(?=\s|$)")
 _LAST_WORD = re.compile(r"[^\W\d_]+$")
 _ORDINAL = re.compile(r"(?<![\w.,:])(\d{1,2}\.)?\d{1,3}$")
-_WORD_AFTER = re.compile(r"[ \t\u00a0]*\n?[ \t]*([^\W\d_]\w*)")
+_WORD_AFTER = re.compile(r"[ \t\u00a0]*+(?:\n[ \t]*+)?+([^\W\d_]\w*)")
 _LIST_NUMBER = re.compile(r"\s*\d{1,3}")
 _SPACE = re.compile(r"\s*")
 _LONGEST_REASON = 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from cervella.text.folding import fold
 
@@ -16,6 +17,10 @@ _QUOTATION = re.compile(
 )
 _QUOTED_LINE = re.compile(r"^[ \t]*>[^\n]*", re.MULTILINE)
 _ELLIPSIS = re.compile(r"\[\s*(?:…|\.{3})\s*\]|\(\s*(?:…|\.{3})\s*\)|…|\.{3}")
+_WORD = re.compile(r"\w+")
+_EDGE = "\0"
+_MOST_PLACES = 1_000
+"""Maximum number of places that are tried for a quotation that begins or ends with a sign."""
 _VISIBLE = re.compile(r"[^\r\n]")
 
 
@@ -77,4 +82,20 @@ def normal(text: str) -> str:
 
 def occurs(quote: str, words: str) -> bool:
     """Whether a quotation occurs in a text as whole words. Both must be normalised by `normal` before."""
-    return re.search(rf"(?<!\w){re.escape(quote)}(?!\w)", words) is not None
+    if not quote:
+        return re.search(r"(?<!\w)(?!\w)", words) is not None
+    text, wanted = _with_edges(words), _with_edges(quote)
+    place = text.find(wanted)
+    first, last = wanted[0] == _EDGE, wanted[-1] == _EDGE
+    for _ in range(_MOST_PLACES):
+        end = place + len(wanted)
+        if place < 0 or ((first or text[place - 1 : place] != _EDGE) and (last or text[end : end + 1] != _EDGE)):
+            return place >= 0
+        place = text.find(wanted, place + 1)
+    return False
+
+
+@lru_cache(maxsize=64)
+def _with_edges(words: str) -> str:
+    """The text with a sign at each edge of a word: then one search, in linear time, finds whole words only."""
+    return _WORD.sub(rf"{_EDGE}\g<0>{_EDGE}", words)

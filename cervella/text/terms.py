@@ -11,7 +11,7 @@ import datetime
 import re
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
@@ -21,7 +21,7 @@ from cervella.text.dates import FoundDate
 from cervella.text.folding import fold, fold_in_place, without_invisible
 from cervella.text.language import Language
 from cervella.text.number_words import NumberWord, may_have_numbers, multiples, plain
-from cervella.text.quantities import MONEY, Quantity, senses_of
+from cervella.text.quantities import MONEY, Quantity, senses_of, whole_number
 from cervella.text.reading import ReadText
 
 Wanted: TypeAlias = Mapping[str, float]
@@ -141,6 +141,7 @@ class _Figures:
         self._starts, self._ends = [match.start() for match in matches], [match.end() for match in matches]
         self._says_minutes = any(_minutes(spoken, before=one)[2].search(self._folded) for one in (True, False))
         self._spelled = {word.start: word.end for word in read.number_words}
+        self._spelled_starts = sorted(self._spelled)
         self._read_dates()
         self._read_figures()
         self._read_codes()
@@ -156,10 +157,10 @@ class _Figures:
     def _read_dates(self) -> None:
         for found in self._read.found_dates:
             self._date(found.start, found.end, found.day, found.month, found)
-        spans = [(one.start, one.end) for one in self._read.found_dates]
+        dated = _places((one.start, one.end) for one in self._read.found_dates)
         for pattern in (*_MONTH_AND_YEAR, _DAY_AND_MONTH, _SHORT_DATE) if _MAYBE_DATE.search(self._text) else ():
             for match in pattern.finditer(self._text):
-                if any(start < match.end() and match.start() < end for start, end in spans):
+                if not dated.isdisjoint(range(*match.span())):
                     continue
                 self._maybe_date({name: int(value) for name, value in match.groupdict().items()}, match.start())
 
@@ -191,8 +192,9 @@ class _Figures:
 
     def _numbers(self, start: int, end: int) -> set[int]:
         """The tokens of number words in a part of the text."""
-        spans = [(one, stop) for one, stop in self._spelled.items() if start <= one < end]
-        return {n for one, stop in spans for n in self._inside(one, stop)}
+        starts = self._spelled_starts
+        spelled = starts[bisect_left(starts, start) : bisect_left(starts, end)]
+        return {n for one in spelled for n in self._inside(one, self._spelled[one])}
 
     def _maybe_date(self, given: Mapping[str, int], start: int) -> None:
         """A month and a year in digits, or a day and a month, that may be another figure as well: 3/4, 3.11.12."""
@@ -209,11 +211,9 @@ class _Figures:
     # Figures
 
     def _read_figures(self) -> None:
-        dated = [(one.start, one.end) for one in self._read.found_dates if one.iso or one.day]
+        dated = _places((one.start, one.end) for one in self._read.found_dates if one.iso or one.day)
         for figure in self._read.undated:
-            if dated and any(start <= figure.start < end for start, end in dated):
-                continue
-            if not self._is_plain(figure):
+            if figure.start not in dated and not self._is_plain(figure):
                 self._figure(figure)
         self._minutes_apart()
         for word in self._read.number_words:
@@ -314,7 +314,7 @@ class _Figures:
         """The term of an ordinal in digits: 3°, 3rd."""
         signs = _ordinal_signs(self._read.spoken)
         written = self._text[figure.start : figure.end]
-        return [f"={int(written)}°"] if written.isdecimal() and signs.match(self._text, figure.end) else []
+        return [f"={plain(Decimal(written))}°"] if written.isdecimal() and signs.match(self._text, figure.end) else []
 
     def _times_of(self, figure: Quantity) -> list[str]:
         hour = figure.whole if self._says_minutes and not figure.dimensions - {"time"} else None
@@ -402,10 +402,11 @@ class _Figures:
     # Codes
 
     def _read_codes(self) -> None:
-        dated = [(one.start, one.end) for one in self._read.found_dates]
+        dated = _places((one.start, one.end) for one in self._read.found_dates)
+        wanted = sorted(self._wanted)
         for match in _CODE.finditer(self._text) if _MAYBE_CODE.search(self._text) else ():
-            if not any(start < match.end() and match.start() < end for start, end in dated):
-                self._code(match)
+            if dated.isdisjoint(range(*match.span())):
+                self._code(match, wanted[bisect_left(wanted, match.start()) : bisect_left(wanted, match.end())])
         for n, digits in enumerate(self._tokens[1:]):
             if not digits.isdigit():
                 continue
@@ -427,23 +428,24 @@ class _Figures:
         known = (self.lang.stop_words, self._read.spoken.stop_words, self._read.spoken.calendar_names)
         return any(letters in some for some in known) or bool(senses_of(letters))
 
-    def _code(self, match: re.Match[str]) -> None:
-        """A telephone number or a long code: `+39 333 123 4567` and `3331234567` have the same last digits."""
+    def _code(self, match: re.Match[str], figures: Sequence[int]) -> None:
+        """A telephone number or a long code: `+39 333 123 4567` and `3331234567` have the same last digits.
+
+        `figures` are the starts of the wanted figures in it.
+        """
         groups, keys, digits = _GROUP.findall(match.group()), [], ""
         for group in groups:
             digits += group
             if len(digits) >= _FEWEST_IN_CODE:
                 keys.append(f"=#{digits[-_KEY:]}")
         self.offered += keys
-        one_figure = sum(match.start() <= start < match.end() for start in self._wanted) == 1
-        if one_figure:
-            start = next(start for start in self._wanted if match.start() <= start < match.end())
-            self._wanted[start].setdefault(keys[-1], 1.0)
+        if len(figures) == 1:
+            self._wanted[figures[0]].setdefault(keys[-1], 1.0)
             return
         national = match.group().lstrip("(")[0] in "+0"
         if not national and (len(groups) > _MOST_GROUPS or any(map(_YEAR.fullmatch, groups))):
             return  # a list of numbers
-        for start in [start for start in self._wanted if match.start() <= start < match.end()]:
+        for start in figures:
             del self._wanted[start]
         self._wanted[match.start()] = {keys[-1]: 1.0}
 
@@ -465,6 +467,11 @@ class _Figures:
         return [dict(one) for one in dict.fromkeys(tuple(one.items()) for one in found)]
 
 
+def _places(spans: Iterable[tuple[int, int]]) -> frozenset[int]:
+    """All offsets in the spans of a text."""
+    return frozenset(place for start, end in spans for place in range(start, end))
+
+
 def _values(figure: Quantity, text: str) -> dict[str, float]:
     """The terms of a figure's possible values, without its unit."""
     found: dict[str, float] = {}
@@ -481,7 +488,7 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
             if not hour.isdigit():  # a ratio, such as 4.5:1
                 found[f"={reading}"] = 1.0
                 continue
-            if figure.dimensions - {"time"} or (minutes.isdigit() and (int(minutes) > 59 or int(hour) > 24)):
+            if figure.dimensions - {"time"} or (minutes.isdigit() and not (_is(hour, 24) and _is(minutes, 59))):
                 continue
             found[f"={reading}"] = 1.0
             if minutes == "00":
@@ -491,7 +498,7 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
             found[f"={reading if '.' not in short else short}"] = 1.0
             whole, _, rest = short.partition(".")
             written = text[figure.start : figure.end]
-            if rest == "5" and not figure.senses and int(whole) <= 24 and not _HALF_IN_DIGITS.search(written):
+            if rest == "5" and not figure.senses and _is(whole, 24) and not _HALF_IN_DIGITS.search(written):
                 found[f"={whole}:30"] = 1.0  # half past
         else:
             found[f"={reading}"] = 1.0
@@ -500,6 +507,12 @@ def _values(figure: Quantity, text: str) -> dict[str, float]:
             value: weight * _OTHER_UNIT for value, weight in found.items()
         }
     return found
+
+
+def _is(written: str, most: int) -> bool:
+    """Whether digits are a number of at most `most`."""
+    value = whole_number(written)
+    return value is not None and value <= most
 
 
 @lru_cache(maxsize=16)

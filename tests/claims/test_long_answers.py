@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cervella import Agent
 from cervella.brains.shield.thinking import ThoughtFilter
 from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
 from cervella.claims.citations import MOST_CLAIMS, claims_of, find_citations
+from cervella.claims.evidence import Line
 from cervella.claims.grounding import findings, supports
 from cervella.prompt.layout import find_marks, strip_marks
 from cervella.review.revision import _says_nothing_else
@@ -292,3 +294,50 @@ def test_what_there_was_no_time_to_check_is_neither_supported_nor_wrong(
     assert reply.flags["citations_unread"] == 1
     assert "not checked" in str(reply)
     assert 0 < len(looks) < 20, "no claim is looked at once the time is over"
+
+
+# Passages without end, of a retriever that is not the index's
+
+
+def long_passage(end: str) -> Passage:
+    text = "Il piano base costa davvero poco. " * 2_000 + end
+    return Passage(id="3", path="lungo.md", text=text, start_line=1, end_line=1)
+
+
+def test_what_a_very_long_passage_does_not_show_in_its_beginning_is_not_looked_at_and_not_wrong() -> None:
+    long = long_passage("Il piano pro costa 12 euro.")
+    assert len(long.text) > 30_000
+    assert supports("Il piano pro costa 12 euro", [long], IT) is None
+    assert supports("Il piano pro costa 12 euro", [PRICES, long], IT) is True
+    assert supports("Il lievito madre", [long], IT) is None
+    assert "figure" not in {one.kind for one in findings("Il piano pro costa 12 euro", [long], IT)}
+    assert "unread" in {one.kind for one in findings("Il piano pro costa 12 euro", [long], IT)}
+    assert not review_text("Il piano pro costa 12 euro [F1].", {"F1": long}, IT).approved
+
+
+def test_a_day_is_found_in_a_passage_without_reading_its_lines_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    read = Line.days.func
+    counted = cached_property(lambda line: reads.append(line.text) or read(line))
+    counted.__set_name__(Line, "days")
+    monkeypatch.setattr(Line, "days", counted)
+    text = "\n\n".join(f"Il {day} gennaio si travasa il vino {day}." for day in range(1, 29))
+    notes = Passage(id="4", path="vino.md", text=text, start_line=1, end_line=55)
+    claims = " ".join(f"Il {day}/1 si travasa." for day in range(1, 29))
+    assert supports(claims, [notes], IT) is True
+    assert len(reads) == len(set(reads)), "once a line, however many days the claim names"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "text", ["non " + "te lo " * 3_000, "hai " + "davvero " * 3_000, "hai " + "perfettamente " * 2_000]
+)
+def test_a_word_said_again_and_again_stops_no_check(text: str) -> None:
+    for kind, args in ARGUMENTS.items():
+        assert run_check(Check(kind=kind, args=args), text, Context(language="it")).kind == kind
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("text", ["fatti" + " " * 19_000 + "x", "voti " + "_" * 19_000, "anima" + "*" * 19_000])
+def test_a_grade_that_never_comes_is_looked_for_once(text: str) -> None:
+    assert read_opinion(text, IT).score is None

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from cervella.configuration.config import Config, find_config, load_config
+from cervella.configuration.file import read_config
 from cervella.errors import ConfigError
 from tests.conftest import SECRET
 
@@ -291,3 +292,15 @@ def test_a_wrong_key_of_a_role_is_named_with_its_line(toml: Any, line: str, mess
     assert message in raised.value.message
     assert "line 2" in raised.value.message
     assert remedy in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 5_000, "a" + "={a" * 3_000, "a." * 5_000 + "b = 1", "# " + "x" * 1_000_001],
+    ids=["brackets", "braces", "dots", "a megabyte"],
+)
+def test_a_file_that_is_no_configuration_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "cervella.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError):
+        read_config(file)

@@ -296,3 +296,16 @@ def test_marks_in_the_other_kinds_of_code_are_none(text: str) -> None:
 
 def test_a_mark_inside_an_indented_list_is_one() -> None:
     assert [found.mark for found in find_marks("- uno\n\n    due [F1]\n")] == ["F1"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("gap", [",  2", " , F 2", " ;2", ",\n\n3"])
+def test_a_mark_that_never_closes_is_no_mark_and_is_read_once(gap: str) -> None:
+    assert find_marks("[F1" + gap * 5_000) == []
+    found = find_marks("[F1" + gap * 3 + " ]")
+    assert len(found) == 4, "blanks around the numbers of a mark are allowed"
+
+
+@pytest.mark.timeout(20)
+def test_tags_of_code_without_end_are_read_once() -> None:
+    assert [found.mark for found in find_marks("[F1]" + "<code " * 100_000)] == ["F1"]

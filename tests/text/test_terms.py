@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from cervella.text.language import language
 from cervella.text.number_words import _NumberTest
-from cervella.text.terms import FIGURE, Wanted, asked_terms, terms
+from cervella.text.terms import FIGURE, Wanted, _Figures, asked_terms, terms
 
 IT = language("it")
 
@@ -131,3 +132,39 @@ def test_words_that_are_tested_together_are_number_words_each_for_itself() -> No
 def test_a_sign_after_a_figure_parts_it_from_a_unit(sign: str) -> None:
     assert "=time5400" not in terms(f"righe 90{sign} min", IT)
     assert "=time5400" in terms("righe 90 min", IT)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{}°", "{},5", "{}:30", "1:{}", "{}h30", "x{}", "{} %", "{} milioni", "{} e mezzo", "-{} gradi", "ore {}", "€ {}"],
+)
+def test_a_number_of_five_thousand_digits_stops_no_index_and_no_search(written: str) -> None:
+    text = written.format("1" * 5_000) + " caparra"
+    for code in ("it", "en", "de"):
+        assert "caparr" in {term[:6] for term in terms(text, language(code))}
+        assert asked_terms(text, language(code))
+
+
+class Counted(dict[int, dict[str, float]]):
+    """A dict that counts how often all of it is read."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[int]:
+        Counted.reads += 1
+        return super().__iter__()
+
+
+def test_telephone_numbers_by_the_thousand_are_compared_with_their_own_figures_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = _Figures._read_dates
+
+    def counted(self: _Figures) -> None:
+        self._wanted = Counted(self._wanted)
+        Counted.reads = 0
+        made(self)
+
+    monkeypatch.setattr(_Figures, "_read_dates", counted)
+    asked_terms("+39 045 8003000 " * 500, IT)
+    assert Counted.reads < 10, "not once for each number"

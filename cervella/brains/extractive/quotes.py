@@ -42,9 +42,10 @@ _TURN = re.compile(r"(?<=\s)(?=[\[(]?\d{1,2}:\d\d:\d\d[\])]?\s|[\[(]\d{1,2}:\d\d
 """A time in a transcript, at which somebody begins to speak: `[00:23:33] INES: …`."""
 _TITLED = re.compile(r"[^\n:.!?]{1,80}:[*_]{0,3}\n")
 """The first line of a paragraph that is its title, as that of a callout."""
-_COMMENT = re.compile(r"^\s*(?:<!--|</?\w+[^>]*>\s*$|!\[)")
+_COMMENT = re.compile(r"^\s*(?:<!--|</?\w++[^>]*+>\s*$|!\[)")
 _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
-_STATES = re.compile(r"\w: .*\d")
+_QUOTE_SIGNS = re.compile(r"\n\s*+(?:>\s?)*")
+_STATES = re.compile(r"(?>.*?\w: ).*\d")
 """Finds a figure after a colon: a heading such as «Salute: 9,2 su 10» ("Health: 9.2 out of 10") can be quoted."""
 
 
@@ -134,7 +135,7 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
             path.enter(written, _level(text, quotable.start))
             intro, before = -1, None
         if (
-            (quotable.kind == "heading" and not _STATES.search(written))
+            (quotable.kind == "heading" and not _STATES.match(written))
             or _COMMENT.match(written)
             or not any(map(str.isalnum, written))
         ):
@@ -364,7 +365,7 @@ def _quoted(run: Sequence[Excerpt]) -> str:
     """The text of a run as a quotation with its mark: `«words» [F1].`, or `“words” [F1].` if « or » occurs in the
     text."""
     text = run[0].passage.reading[run[0].start : run[-1].end]
-    text = defuse_marks(" ".join(re.sub(r"\n\s*(?:>\s?)+", " ", text).split()).strip())
+    text = defuse_marks(" ".join(_QUOTE_SIGNS.sub(" ", text).split()).strip())
     if run[0].kind in ("row", "line"):
         text = _EDGES.sub("", text).strip()
     text = text[:-1] if text.endswith((".", ";", ",")) and not text.endswith("..") else text

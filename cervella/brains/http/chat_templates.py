@@ -23,14 +23,14 @@ _EXCEPT = re.compile(
 """Finds the end of the text before a role in a condition that excludes the role, such as `!=`."""
 _ALTERNATION = re.compile(r"%\s*2")
 _OTHER_MESSAGE = re.compile(
-    r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w*\.?\[?['\"]?[rR]ole"
+    r"messages?\s*\[\s*-\s*1|previtem|nextitem|index0?\s*[-+]\s*1|\$?[lL]ast\w{0,40}\.?\[?['\"]?[rR]ole"
 )
 _JINJA_CONTENT = re.compile(r"\bcontent\b|\(\s*(?:message|msg|m)\s*[,)]")
 _GO_CONTENT = re.compile(r"\.Content\b")
 _GO_SYSTEM = re.compile(r"\.System\b")
 _TOOLS = re.compile(
     r"(?:(?:else )?(?:el)?if\s+)?(?:and\s+)?[($]*\.?[tT]ools\b"
-    r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*\|?\s*(?:length\s*)?==)"
+    r"(?!\s+is\s+(?:none|undefined|not\s+defined)|\s*+(?:\|\s*+)?(?:length\s*+)?==)"
 )
 """A condition that is true only if tools are sent: this package sends none."""
 _FIRST = re.compile(r"messages\s*\[\s*0\s*\]")

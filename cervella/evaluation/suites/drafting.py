@@ -24,7 +24,7 @@ _CROSSED = 60  # pairs of a row and another table's column that are tried for an
 _FACT = re.compile(r"\d|`[^`]+`")
 _KIND_OF_TITLE = re.compile(r"^\w+:\s+(?=\S+\s+\S+\s+\S)")
 _TASK = re.compile(r"\[[ xX]\]\s")
-_FILE_NAME = re.compile(r"[\w.-]+\.md\b")
+_FILE_NAME = re.compile(r"(?<![\w.-])[\w.-]+\.md\b")
 _VALUE = re.compile(r"\w")
 
 

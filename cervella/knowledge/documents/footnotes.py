@@ -13,8 +13,8 @@ from functools import cached_property
 
 _MARK = re.compile(r"\[\^([^\]\s\[]{1,100})\]|\^\[")
 _DEFINITION = re.compile(r"([ \t]{0,3}(?:>[ \t]?)*)\[\^([^\]\s\[]{1,100})\]:[ \t]*(.*)")
-_ENDS = re.compile(r"[.!?…]+(?=[\s\"'»”)]|$)")
-_CLOSING = re.compile(r"[.!?…]*[»”\"')*_]*[.!?…]*\s*$")
+_ENDS = re.compile(r"(?<![.!?…])[.!?…]++(?=[\s\"'»”)]|$)")
+_CLOSING = re.compile(r"[.!?…]*+(?:[»”\"')*_]++[.!?…]*+)?+\s*$")
 _BRACKET = re.compile(r"[\[\]]")
 _STARTS = re.compile(r"\s*(?:>\s?)*(?:[-*+•]\s|\d{1,9}[.)]\s|#{1,6}\s|\|)")
 _LONGEST = 4_000  # characters of a note that are read with a sentence

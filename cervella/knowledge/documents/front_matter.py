@@ -38,7 +38,7 @@ _PAIR = re.compile(
 _TOML_PAIR = re.compile(r"""(?P<key>"[^"\n]{1,80}"|'[^'\n]{1,80}'|[\w-][\w.-]{0,80})[ \t]{0,20}=(?P<value>.*)""")
 _JSON_PAIR = re.compile(r'[ \t]*"(?P<key>[^"\n]{1,80})"[ \t]{0,20}:(?P<value>.*?),?[ \t]*')
 _PAIRS = {"yaml": _PAIR, "toml": _TOML_PAIR, "json": _JSON_PAIR}
-_TABLE = re.compile(r"\[{1,2}[ \t]*([\w.\"' -]{1,80}?)[ \t]*\]{1,2}[ \t]*(?:#.*)?")
+_TABLE = re.compile(r"\[{1,2}[ \t]*+([\w.\"'-][\w.\"' -]{0,79}?)[ \t]*\]{1,2}[ \t]*(?:#.*)?")
 _VALUE = re.compile(r"([ \t]*+(?:-[ \t]++)*+(?:\w[\w .-]{0,79}:[ \t]++)?+)(\S.*)")
 _HASH = re.compile(r"(?:^|\s)#(?=[^\s#])")
 _HEADING = re.compile(r"#{1,6} \S")

@@ -27,8 +27,8 @@ _TAG = re.compile(
     rf"|</?(?P<name>[A-Za-z][\w:.-]{{0,60}})(?P<attributes>(?:\s{_VALUE}{{0,3000}}+)?)\s*/?>|<(?:</)?>|</>"
 )
 _END = re.compile(r"</([a-z][\w:.-]{0,60})\s*>")
-_ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
-_QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)+")
+_ATTRIBUTE = re.compile(r"""(?<![\w:-])([\w:-]++)\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_QUOTED = re.compile(r"(?:(?<![ \t])[ \t]++)?+(?:>[ \t]?)+")
 _SPACE = re.compile(r"\s+")
 
 _CELLS = frozenset({"td", "th"})

@@ -87,7 +87,7 @@ _PRIORITIES = {"🔺": "highest", "⏫": "high", "🔼": "medium", "🔽": "low"
 _SIGNS = "".join((*_DATES, *_PRIORITIES, "🔁🆔⛔🏁"))
 _DAY = r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}"
 _DETAIL = re.compile(
-    rf"[ \t]*(?:(?P<date>[{''.join(_DATES)}])\ufe0f?[ \t]*(?P<day>(?:{_DAY})(?:[ T]\d{{1,2}}:\d\d)?)"
+    rf"(?:(?<![ \t])[ \t]++)?+(?:(?P<date>[{''.join(_DATES)}])\ufe0f?[ \t]*(?P<day>(?:{_DAY})(?:[ T]\d{{1,2}}:\d\d)?)"
     rf"|(?P<priority>[{''.join(_PRIORITIES)}])\ufe0f?"
     rf"|🔁\ufe0f?[ \t]*(?P<repeat>[^{_SIGNS}#\[\]()\n]+)"
     r"|(?:🆔|⛔|🏁)\ufe0f?[ \t]*[\w,-]+)[ \t]*"

@@ -32,10 +32,10 @@ _MODULE = re.compile(r"(?:import|export)\b(?=.*(?:['\"{(=]|\bfrom\b|\bdefault\b)
 _PADDING = re.compile(r"(?!(?<=\|)  \|)(?<=\S)[ \t]{2,}")
 _LONG_RULE = re.compile(r"-{4,}|={4,}")
 _IMPORT = re.compile(
-    r"import\s+(?P<names>[\w$]+|[\w$ ,]*\{[^{}]{1,300}\}|\*\s+as\s+\w+)\s+from\s+(['\"])[^'\"]+\2;?\s*"
+    r"import\s++(?P<names>[\w$]+|[\w$ ,]*\{[^{}]{1,300}\}|\*\s+as\s+\w+)\s+from\s+(['\"])[^'\"]+\2;?\s*"
 )
 _EXPRESSION = re.compile(
-    r"\{/\*.*?\*/\}|\{(?:'(?P<one>[^'{}]*)'|\"(?P<two>[^\"{}]*)\"|`(?P<three>[^`{}$]*)`)\}|\{\.\.\.[\w.]+\}"
+    r"\{/\*(?:(?!\{/\*|\*/\}).)*+\*/\}|\{(?:'(?P<one>[^'{}]*)'|\"(?P<two>[^\"{}]*)\"|`(?P<three>[^`{}$]*)`)\}|\{\.\.\.[\w.]+\}"
     r"|\{[A-Za-z_$][\w$]*(?:\??\.[\w$]+)*(?:\([^(){}]{0,200}\))?\}"
 )
 _COMPONENT, _NAME = re.compile(r"<([A-Z]\w{0,60})"), re.compile(r"\w+")

@@ -76,6 +76,9 @@ class _Names:
         self._paths = {_folded(path): path for path in files}
         self._names: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
         self._numbers: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+        """The files by the letters and the number of their name."""
+        self._bare_numbers: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+        """The files by their folder and the number of their name."""
         for path, file in files.items():
             stem = _ENDING.sub("", path.rsplit("/", 1)[-1])
             for name in (stem, name_of(path), file.title, *file.aliases):
@@ -89,6 +92,7 @@ class _Names:
             return
         number = int(match["number"])
         self._numbers[match["letters"] or "", number].add(path)
+        self._bare_numbers[path.rpartition("/")[0], number].add(path)
         if not match["letters"]:
             for folder in _RECORDS.intersection(fold(path).split("/")[:-1]):
                 self._numbers[folder.removesuffix("s"), number].add(path)
@@ -103,6 +107,8 @@ class _Names:
             self._by_number(name, home),
         )
         for found in candidates:
+            if found and len(found) > 2:  # thousands of files may have one name
+                return None
             if others := (found or set()) - {home}:
                 return next(iter(others)) if len(others) == 1 else None
         return None
@@ -140,9 +146,7 @@ class _Names:
         if match["letters"]:
             return self._numbers.get((match["letters"], number), set())
         if text.strip("# ").isdigit() or without_fillers(name).strip().isdigit():  # a bare number: of the same folder
-            folder = home.rpartition("/")[0]
-            known = {path for (_, one), paths in self._numbers.items() if one == number for path in paths}
-            return {path for path in known if path.rpartition("/")[0] == folder}
+            return self._bare_numbers.get((home.rpartition("/")[0], number), set())
         return set()
 
 
