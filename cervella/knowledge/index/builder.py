@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cervella.errors import IndexDamagedError
 from cervella.knowledge.index.centring import Centring
@@ -22,6 +22,7 @@ from cervella.knowledge.index.words import load_lexical
 if TYPE_CHECKING:
     import numpy as np
 
+_Read = TypeVar("_Read")
 _SAMPLE = 200  # old vectors per run whose retrieval is checked, besides all new ones
 _LEFT_OUT = 0.02  # share of vectors that the graph of a small index may not find
 _MANY_NEW = 0.25  # share of new chunks above which confidence is calibrated again
@@ -87,6 +88,10 @@ class Builder:
     def meta(self, key: str) -> str | None:
         return self._manifest.meta(key) if self._manifest else None
 
+    def read_meta(self, key: str, read: Callable[[str | None], _Read]) -> _Read:
+        """See `Manifest.read_meta`; of an empty text if there is no manifest yet."""
+        return self._manifest.read_meta(key, read) if self._manifest else read(None)
+
     def check(self) -> None:
         """Compare the files of `base`, the generation to copy, with their checksums.
 
@@ -127,7 +132,7 @@ class Builder:
         stale = store.ids() - wanted
         store.delete(sorted(stale))
         # Chroma never removes a deleted vector from its graph, so the graph is rebuilt when most are deleted.
-        dropped = int(self.meta("dropped") or 0) + len(stale)
+        dropped = self.read_meta("dropped", lambda text: int(text or 0)) + len(stale)
         if dropped > len(wanted):
             self._refill(work, wanted)
             dropped = 0
