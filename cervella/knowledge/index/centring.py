@@ -91,8 +91,8 @@ class Centring:
         if not text:
             return None
         facts = json.loads(text)
-        mean = np.frombuffer(base64.b64decode(facts["mean"]), dtype="<f4")
+        mean = np.frombuffer(base64.b64decode(facts["mean"], validate=True), dtype="<f4")
         deviation = float(facts["standard_deviation"])
-        if not (np.isfinite(mean).all() and 0 < deviation < math.inf):
+        if not (len(mean) and np.isfinite(mean).all() and 0 < deviation < math.inf):
             raise ValueError("the mean is no vector of numbers")
         return cls(mean=mean, standard_deviation=deviation)

@@ -31,6 +31,8 @@ _PAGE = 2_000  # ids per read
 _FEW_RESULTS, _MANY_RESULTS = 10, 200
 """Results of a query that looks for its own vector. Beside hundreds of equal texts, the graph finds it only among as
 many as a search asks for."""
+_SPARE = 3
+"""Results that are asked for, for each that is wanted."""
 _QUERIES = 100  # query vectors in one call
 _WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between retries
 _SAME = 0.9999  # cosine from which two vectors count as equal
@@ -226,12 +228,14 @@ class VectorStore:
             found = self._retried(
                 self._collection.query,
                 query_embeddings=vector.reshape(1, -1),
-                n_results=min(count, self._count),
+                # The graph leaves out other vectors after another history; far from the end of the list it leaves few.
+                n_results=min(_SPARE * count, self._count),
                 ids=narrow,
                 include=["distances"],
             )
         distances = (found["distances"] or [[]])[0]
-        return {one: 1.0 - float(distance) for one, distance in zip(found["ids"][0], distances, strict=True)}
+        best = sorted(zip(distances, found["ids"][0], strict=True))[:count]
+        return {one: 1.0 - float(distance) for distance, one in best}
 
     def unfindable(self, ids: Collection[str] | None = None) -> list[str]:
         """The ids of stored vectors that Chroma does not find: a query with the same vector does not return them.
