@@ -60,6 +60,7 @@ class Builder:
         self._store: VectorStore | None = None
         self._waiting: dict[str, Sequence[float] | np.ndarray] = {}
         self._written: set[str] = set()
+        self._exact: dict[str, np.ndarray] = {}
         self._vectors_sound = True
         self.centring_is_new = False
         """Whether the mean of the vectors changed so much that confidence must be calibrated again."""
@@ -116,12 +117,16 @@ class Builder:
             self._store_waiting()
 
     def _store_waiting(self) -> None:
+        import numpy as np
+
         if not self._waiting:
             return
         manifest, _ = self.begin()
         self._vectors().upsert(self._waiting)
         manifest.set_embedded(self._waiting, True)
         self._written.update(self._waiting)
+        if len(self._exact) <= MOST_VECTORS:
+            self._exact.update({one: np.asarray(row, dtype=np.float32) for one, row in self._waiting.items()})
         self._waiting.clear()
 
     def drop_stale(self) -> None:
@@ -147,13 +152,16 @@ class Builder:
     def _measure(self) -> None:
         """Compute the mean of all vectors, and write the vectors as a matrix.
 
-        Both use all vectors in the order of their ids, so that the history of an index never changes its ranking.
+        Both use all vectors in the order of their ids, and as the embedder made them where these are known: Chroma
+        changes their last digits with each write. So the history of an index does not change its ranking.
         """
         import numpy as np
 
         manifest, work = self.begin()
         former, new = manifest.meta("centring"), manifest.without_common_component()
         vectors = dict(sorted((one, vector) for page in self._vectors().items() for one, vector in page.items()))
+        exact = VectorMatrix.stored(work) | self._exact
+        vectors = {one: exact.get(one, vector) for one, vector in vectors.items()}
         rows = np.asarray(list(vectors.values()), dtype=np.float32)
         with self.storage.translated_errors():
             VectorMatrix.write(work, list(vectors), rows)

@@ -70,6 +70,15 @@ class VectorMatrix:
         return cls([found[place] for place in kept], rows[kept])
 
     @staticmethod
+    def stored(folder: Path) -> dict[str, np.ndarray]:
+        """The vectors of the file in a folder, by chunk id; none if it is missing or damaged."""
+        try:
+            arrays = read_arrays(folder / MATRIX, "ids", "rows")
+        except UNREADABLE:
+            return {}
+        return dict(zip(arrays["ids"].tolist(), arrays["rows"], strict=False))
+
+    @staticmethod
     def copy(generation: Generation, folder: Path) -> None:
         """Copy the file of a generation to `folder`, unless it is missing or fails its checksum."""
         data = _checked(generation)
