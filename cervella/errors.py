@@ -36,6 +36,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import cervella  # the hints name its types: importing them here would be a cycle
+from cervella.visible import visible
 
 __all__ = [
     "BrainAuthError",
@@ -91,6 +92,10 @@ class CervellaError(Exception):
         """One sentence that tells the user how to solve the problem. None if there is no advice."""
         if code is not None:
             self.code = code
+
+    def __str__(self) -> str:
+        """The message for a reader: what a server or a file name smuggled into it does not steer a terminal."""
+        return visible(super().__str__())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.message, self.__dict__.copy())

@@ -9,7 +9,9 @@ import json
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import platformdirs
@@ -20,6 +22,7 @@ from cervella.cli.commands import Commands
 from cervella.cli.output import print_line, warnings_shown
 from cervella.errors import CervellaError, ConfigError
 from cervella.process.files import make_private_folder, replace_file
+from cervella.visible import visible
 
 app = typer.Typer(
     name="cervella",
@@ -105,12 +108,24 @@ def _print_error(message: str, remedy: str | None) -> None:
     from cervella.privacy.redaction import mask_secrets
 
     for name, text in (("error", message), ("help", remedy or "Run it again with --debug to see where it happened.")):
-        print(f"{name}: {' '.join(mask_secrets(text)[0].split())}", file=sys.stderr)  # noqa: T201
+        print(f"{name}: {' '.join(visible(mask_secrets(text)[0]).split())}", file=sys.stderr)  # noqa: T201
 
 
 def entry() -> None:
     """The entry point of the `cervella` script."""
+    sys.excepthook = _print_traceback
+    if logging.lastResort is not None:  # prints the warnings of other libraries, which may quote what a server says
+        logging.lastResort.setFormatter(_VisibleFormatter())
     sys.exit(main())
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
+
+
+class _VisibleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 # A warning that the soul is not the locked one is shown once a day, not at each question; the log has all of them.

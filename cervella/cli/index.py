@@ -17,6 +17,7 @@ from cervella.cli.options import AsJson, ConfigPath
 from cervella.cli.output import counted, note, print_json, print_line, progress_bar, warn_of_index, warnings_shown
 from cervella.errors import ConfigError
 from cervella.types import IndexReport, SkippedFile
+from cervella.visible import visible
 
 _MOST_LISTED = 9
 """Number of skipped files that are listed without --verbose. With the line above them that makes ten lines."""
@@ -179,5 +180,5 @@ def _some(names: Sequence[str], most: int) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text in one line, with characters replaced that can't be printed."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    """The text in one line, with characters escaped that a reader can't see."""
+    return visible(text).replace("\n", "\\x0a").replace("\t", "\\x09")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cervella.cli.terminal import WordWrap, is_terminal, styled, width_of, wrapped
+from cervella.visible import VisibleStream, visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 _SHOWN_LINES = 4
 """Number of lines that are printed of each passage."""
 _NOTE_STYLES = {"error:": "red", "warning:": "yellow", "help:": "green"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def print_text(text: str) -> None:
-    """Print a part of the result on stdout. Control characters are replaced: a document must not steer a terminal."""
-    sys.stdout.write(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", text))
+    """Print a part of the result on stdout. Control characters are escaped: a document must not steer a terminal."""
+    _write(visible(text))
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
@@ -43,13 +46,18 @@ class Flow:
     def __init__(self) -> None:
         width = width_of(sys.stdout)
         self._wrap = WordWrap(width) if width else None
+        self._visible = VisibleStream()
 
     def show(self, text: str) -> None:
-        print_text(self._wrap.feed(text) if self._wrap else text)
+        self._print(self._visible.feed(text))
 
     def end(self) -> None:
         """Print the last word. It was held back because the next piece of text might have continued it."""
-        print_text(self._wrap.end() if self._wrap else "")
+        self._print(self._visible.end())
+        _write(self._wrap.end() if self._wrap else "")
+
+    def _print(self, text: str) -> None:
+        _write(self._wrap.feed(text) if self._wrap else text)
 
 
 def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: int = 0) -> None:
@@ -58,11 +66,9 @@ def print_wrapped(text: str, *, start: str = "", style: str = "bold", indent: in
     On a terminal `start` is shown in `style`, and a line that is too long breaks between words; the lines after the
     break begin with `indent` spaces.
     """
-    line = wrapped(
-        _CONTROL.sub("\N{REPLACEMENT CHARACTER}", start + _masked(text)), width_of(sys.stdout), indent=indent
-    )
-    sys.stdout.write(f"{styled(start, style, sys.stdout) if start else ''}{line[len(start) :]}\n")
-    sys.stdout.flush()
+    start = visible(start)
+    line = wrapped(start + visible(_masked(text)), width_of(sys.stdout), indent=indent)
+    _write(f"{styled(start, style, sys.stdout) if start else ''}{line[len(start) :]}\n")
 
 
 def note(text: str) -> None:
@@ -70,7 +76,7 @@ def note(text: str) -> None:
     sys.stdout.flush()
     text = _masked(text)
     start = next((word for word in _NOTE_STYLES if text.startswith(word)), "")
-    line = wrapped(text, width_of(sys.stderr))
+    line = wrapped(visible(text), width_of(sys.stderr))
     sys.stderr.write(f"{styled(start, _NOTE_STYLES[start], sys.stderr) if start else ''}{line[len(start) :]}\n")
     sys.stderr.flush()
 
@@ -131,7 +137,7 @@ def warnings_shown(
 
 class _NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        note(f"warning: {_CONTROL.sub('', record.getMessage())}")
+        note(f"warning: {record.getMessage()}")
 
 
 def print_json(data: Mapping[str, Any]) -> None:
@@ -140,8 +146,11 @@ def print_json(data: Mapping[str, Any]) -> None:
 
 
 def json_text(data: Any, indent: int | None = 2) -> str:
-    """A document as JSON, with a line break at its end. Secrets in its texts are masked."""
-    return json.dumps(_masked(data), ensure_ascii=False, indent=indent, default=_as_json) + "\n"
+    """A document as JSON, with a line break at its end.
+
+    Secrets in its texts are masked. Characters that a reader cannot see are `\\u` escapes.
+    """
+    return visible_json(json.dumps(_masked(data), ensure_ascii=False, indent=indent, default=_as_json)) + "\n"
 
 
 def _masked(data: Any) -> Any:
@@ -213,9 +222,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(header):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(visible(name), justify="right" if number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible, row))
     console().print(table)
 
 
@@ -288,14 +297,14 @@ def progress_bar(*, vanishing: bool = False) -> Iterator[Progress | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     both = is_terminal(sys.stdout)  # else lines for a file would be printed on the terminal
     with Bars(*columns, console=Console(stderr=True), transient=True, redirect_stdout=both) as bars:
         tasks: dict[str, Any] = {}
 
         def show(task: str, done: int, total: int) -> None:
             if task not in tasks:
-                tasks[task] = bars.add_task(task, total=total)
+                tasks[task] = bars.add_task(visible(task), total=total)
             bars.update(tasks[task], completed=done, total=total)
             if vanishing and done >= total:
                 bars.remove_task(tasks.pop(task))

@@ -15,6 +15,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import resources
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,6 +55,16 @@ def make_private_folder(path: Path) -> None:
 def open_private(path: Path, mode: str, **options: Any) -> IO[Any]:
     """Like `open`, but a new file is accessible only to the owner. An existing file keeps its mode."""
     return open(path, mode, opener=_opener, **options)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file for reading. Raises OSError for a link, a pipe and a device, and waits for none of them."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def replace_file(path: Path, data: str | bytes, *, mode: int | None = FILE_MODE) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import CervellaError
-from cervella.process.files import draft_of, locked, make_private_folder, put_in_place
+from cervella.process.files import draft_of, locked, make_private_folder, open_regular, put_in_place
 from cervella.process.forks import unforked
 
 
@@ -70,8 +70,9 @@ class SqliteFile:
     def connect(self, *, any_thread: bool = False) -> sqlite3.Connection:
         """Open a new connection. Call `prepare` with it before any other use.
 
-        With `any_thread`, other threads may use the connection too.
+        With `any_thread`, other threads may use the connection too. Raises OSError if the file is a link or a pipe.
         """
+        open_regular(self.path).close()
         return sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=not any_thread
         )
@@ -80,6 +81,13 @@ class SqliteFile:
         """Configure a new connection and check the schema version."""
         database.execute("PRAGMA foreign_keys = ON")
         database.execute("PRAGMA secure_delete = ON")
+        database.execute("PRAGMA trusted_schema = OFF")
+        # A view can compute for ever, and a trigger can delete what it does not show.
+        if database.execute("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
+            raise self.kind(
+                f"The {self.called} {str(self.path)!r} has views or triggers, which cervella does not make.",
+                remedy=f"Move it away, or name another file in [{self.section}] path.",
+            )
         version = database.execute("PRAGMA user_version").fetchone()[0]
         if version > self.version:
             raise self.kind(

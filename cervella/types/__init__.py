@@ -9,13 +9,25 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, overload
 
-from cervella.types.display import html_answer, html_details, html_passage, html_table, markdown_table, short_repr
+from cervella.types.display import (
+    code_span,
+    html_answer,
+    html_details,
+    html_literal,
+    html_passage,
+    html_table,
+    inert_line,
+    inert_markdown,
+    markdown_table,
+    short_repr,
+)
 from cervella.types.filters import Filters as Filters
 from cervella.types.verdict import (
     ReviewIssue as ReviewIssue,
     ReviewVerdict as ReviewVerdict,
     SecondOpinion as SecondOpinion,
 )
+from cervella.visible import visible
 
 Role: TypeAlias = Literal["system", "user", "assistant"]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -182,7 +194,7 @@ class Retrieval(Sequence[Passage]):
 
     def __str__(self) -> str:
         places = (f"{n}. {_place(p)}" for n, p in enumerate(self.passages, 1))
-        return "\n".join(places) or "no passages"
+        return visible("\n".join(places)) or "no passages"
 
     def _rows(self) -> list[tuple[object, ...]]:
         return [
@@ -193,7 +205,7 @@ class Retrieval(Sequence[Passage]):
         return markdown_table(_RETRIEVAL_HEADER, self._rows())
 
     def _repr_html_(self) -> str:
-        return html_table(_RETRIEVAL_HEADER, self._rows())
+        return html_literal(html_table(_RETRIEVAL_HEADER, self._rows()))
 
     @overload
     def __getitem__(self, index: int) -> Passage: ...
@@ -464,17 +476,17 @@ class Reply:
 
     def __str__(self) -> str:
         sources = [f"[{one.mark}] {_place(one)}{f'  ({one.doubt})' if one.doubt else ''}" for one in self.citations]
-        return "\n".join([self.text, *([""] if sources else []), *sources])
+        return visible("\n".join([self.text, *([""] if sources else []), *sources]))
 
     def _repr_markdown_(self) -> str:
-        lines = [self.text, ""]
+        lines = [inert_markdown(self.text), ""]
         for citation in self.citations:
             warning = f" *({citation.doubt})*" if citation.doubt else ""
-            lines.append(f"- **[{citation.mark}]** `{_place(citation)}`{warning}")
+            lines.append(f"- **[{inert_line(citation.mark)}]** {code_span(_place(citation))}{warning}")
         if self.review is not None:
-            lines += ["", f"**{self.review.headline()}**"]
-            lines += [f"- «{issue.text}»: {issue.problem}" for issue in self.review.issues]
-        return "\n".join([*lines, "", f"*{self.brain} ({self.model})*"])
+            lines += ["", f"**{inert_line(self.review.headline())}**"]
+            lines += [f"- «{inert_line(issue.text)}»: {inert_line(issue.problem)}" for issue in self.review.issues]
+        return "\n".join([*lines, "", f"*{inert_line(self.brain)} ({inert_line(self.model)})*"])
 
     def _repr_html_(self) -> str:
         shown = {(p.path, p.start_line): p for p in self.passages}
@@ -490,7 +502,7 @@ class Reply:
         if self.review is not None:
             rows = [(issue.kind, issue.text, issue.problem, issue.by) for issue in self.review.issues]
             parts.append(html_details(self.review.headline(), html_table(("", "claim", "problem", "by"), rows)))
-        return "".join(parts)
+        return html_literal("".join(parts))
 
     def as_turn(self) -> tuple[Message, ...]:
         """The question and the answer as history for the next question. Empty if the answer is a refusal."""
@@ -603,7 +615,7 @@ class IndexReport:
         return markdown_table(("", ""), self._rows())
 
     def _repr_html_(self) -> str:
-        return html_table(("", ""), self._rows())
+        return html_literal(html_table(("", ""), self._rows()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

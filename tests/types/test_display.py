@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import time
+
+import pytest
+from markdown_it import MarkdownIt
+
 from cervella.types import (
     Citation,
     Completion,
@@ -14,7 +20,8 @@ from cervella.types import (
     Retrieval,
     SkippedFile,
 )
-from tests.conftest import make_passage
+from cervella.types.display import inert_markdown
+from tests.conftest import PATIENCE, make_passage
 
 HOSTILE = "<script>alert(1)</script> | [x](javascript:alert(1))"
 
@@ -121,3 +128,93 @@ def test_no_repr_is_a_page_long() -> None:
     assert len(str(report)) < 200
     assert report._repr_markdown_().count("\n") < 30
     assert "900" in report._repr_markdown_()
+
+
+LIVE = [
+    "[x](javascript:alert(1))",
+    "[x](JaVa\tScRiPt:alert(1))",
+    "[x](&#106;avascript:alert(1))",
+    "<vbscript:x>",
+    "[x](&#x6A&#x61&#x76;ascript:alert(1))",
+    "[x](<java script:alert(1)>)",
+    "[x]( data:text/html;base64,PHM+)",
+    "[x][r]",
+    "[r]",
+    "![r]",
+    "[F1]: javascript:alert(1)",
+    "[F1](javascript:alert(1))",
+    "![F1](http://evil.test)",
+    "<javascript:alert(1)>",
+    "<data:text/html,x>",
+    "![x](http://evil.test/?q=1)",
+    "![x][r]",
+    "![](data:image/png,x)",
+    "[[F1]](javascript:alert(1))",
+    "\\[x](javascript:alert(1))",
+    "\\\\[x](javascript:alert(1))",
+    "\\`[x](javascript:1)`",
+    "`a` [x](javascript:1) `",
+    "`a [x](javascript:1)",
+    "`` ` `` [x](javascript:1) `",
+    "| `a | [x](javascript:1) | ` |",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>",
+    "<script>alert(1)</script>",
+    "<!-- --><b>",
+    "</div><p>",
+    "![a\nb](http://evil.test)",
+    "[a\n](javascript:alert(1))",
+    "[^1]\n\n[^1]: <b>",
+    "![[foto.png]]",
+    "<a\nhref='x'>",
+    "- ```\n[x](javascript:1)\n  ```",
+    " ```\n[x](javascript:1)\n",
+    "~~~\n```\n~~~\n[x](javascript:1)",
+    "> ```\n[x](javascript:1)",
+    "```\n    ```\n[x](javascript:1)\n```\n[x](javascript:1)",
+    "``` `\n[x](javascript:1)",
+    "~~~~\n~~~\n<b>\n~~~~~\n<b>",
+]
+# Sources: the OWASP cheat sheet on filter evasion, the examples of the CommonMark specification on precedence of code
+# spans, links and fences, and the tests of markdown-it on links.
+
+
+def rendered(markdown: str) -> str:
+    renderer = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    renderer.validateLink = lambda url: True  # type: ignore[method-assign]
+    return str(renderer.render(markdown))
+
+
+@pytest.mark.parametrize("text", LIVE)
+def test_nothing_in_the_markdown_of_an_answer_is_live(text: str) -> None:
+    live = re.compile(
+        r"<(?!/?(?:p|h\d|ul|ol|li|em|strong|code|pre|table|thead|tbody|tr|t[hd]|blockquote|br|hr)\b)[^>]*>"
+    )
+    for other in ("", *LIVE):
+        markdown = reply(f"[r]: javascript:alert(1)\n\n{text}\n{other}")._repr_markdown_()
+        assert not live.findall(rendered(markdown)), markdown
+        assert "Costa" not in rendered(markdown) or "<code>idee/&lt;b&gt;.md" in rendered(markdown)
+    found = Retrieval(query="q", passages=(make_passage(text, path=text, heading=text),))
+    assert not live.findall(rendered(found._repr_markdown_()))
+
+
+def test_ordinary_markdown_of_an_answer_stays() -> None:
+    text = "## Costi\n\n**Costa** *12 €* [F1], R&D e `a[0]`.\n\n- uno\n\n"
+    text += "```python\nx = a[0] < 1\n```\n\n| a | b |\n|---|---|"
+    assert inert_markdown(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["`", "`a", "`a``b```c", "[", "`a|", "\\", "```\n", "` ", "~", "`a `` b ", "[F1](", "&#", "$\\a"]
+)
+def test_a_long_text_is_made_inert_in_linear_time(text: str) -> None:
+    started = time.process_time()
+    inert_markdown(text * (1_000_000 // len(text)))
+    assert time.process_time() - started < PATIENCE
+
+
+def test_a_notebook_reads_no_formula_with_a_link_to_a_script() -> None:
+    text = "Costa $\\href{javascript:alert(1)}{12}$ [F1]."
+    assert "$" not in reply(text)._repr_markdown_()
+    assert "`\\`href" in reply(text)._repr_markdown_()
+    assert reply(text)._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')

@@ -26,7 +26,7 @@ import anyio
 import anyio.to_thread
 import httpx2
 
-from cervella.process.files import draft_of, make_private_folder, put_in_place
+from cervella.process.files import draft_of, make_private_folder, open_regular, put_in_place
 
 if TYPE_CHECKING:
     from cervella.brains.embedded.engine import Engine
@@ -232,7 +232,7 @@ class SlotFiles:
             path.unlink()
 
     def _name(self, key: str, path: Path) -> str:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return f"{key}-{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}{_SUFFIX}"
 
     def _prune(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -14,7 +13,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+from cervella.visible import visible
+
 _FROM_WORST = ("NO-GO", "INCOMPLETE", "CONDITIONAL", "GO")
 _MEANING = {
     "GO": "everything that was measured holds",
@@ -80,11 +80,8 @@ def templates() -> Environment:
 
 
 def _escaped(value: object) -> Markup:
-    """The value as escaped HTML text.
-
-    Control characters, which could steer a terminal or a reader, and lone surrogates are replaced.
-    """
-    return Markup(escape(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value))))
+    """The value as escaped HTML text. Characters that a reader cannot see, and lone surrogates, are escapes."""
+    return Markup(escape(visible(str(value))))
 
 
 def _asked(data: Mapping[str, Any]) -> str:

@@ -94,7 +94,8 @@ class Days:
     def load(cls, text: str | None) -> Days:
         """The value that `save` returned; nothing if it is None."""
         data = json.loads(text or '{"heads": {}, "days": {}}')
-        return cls(heads=data["heads"], days=data["days"])
+        heads, days = ({str(path): str(value) for path, value in data[name].items()} for name in ("heads", "days"))
+        return cls(heads=heads, days=days)
 
     def save(self) -> str:
         return json.dumps({"heads": self.heads, "days": self.days})

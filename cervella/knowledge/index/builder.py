@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cervella.errors import IndexDamagedError
 from cervella.knowledge.index.centring import Centring
@@ -22,6 +22,7 @@ from cervella.knowledge.index.words import load_lexical
 if TYPE_CHECKING:
     import numpy as np
 
+_Read = TypeVar("_Read")
 _SAMPLE = 200  # old vectors per run whose retrieval is checked, besides all new ones
 _LEFT_OUT = 0.02  # share of vectors that the graph of a small index may not find
 _MANY_NEW = 0.25  # share of new chunks above which confidence is calibrated again
@@ -59,6 +60,7 @@ class Builder:
         self._store: VectorStore | None = None
         self._waiting: dict[str, Sequence[float] | np.ndarray] = {}
         self._written: set[str] = set()
+        self._exact: dict[str, np.ndarray] = {}
         self._vectors_sound = True
         self.centring_is_new = False
         """Whether the mean of the vectors changed so much that confidence must be calibrated again."""
@@ -87,6 +89,10 @@ class Builder:
     def meta(self, key: str) -> str | None:
         return self._manifest.meta(key) if self._manifest else None
 
+    def read_meta(self, key: str, read: Callable[[str | None], _Read]) -> _Read:
+        """See `Manifest.read_meta`; of an empty text if there is no manifest yet."""
+        return self._manifest.read_meta(key, read) if self._manifest else read(None)
+
     def check(self) -> None:
         """Compare the files of `base`, the generation to copy, with their checksums.
 
@@ -111,12 +117,16 @@ class Builder:
             self._store_waiting()
 
     def _store_waiting(self) -> None:
+        import numpy as np
+
         if not self._waiting:
             return
         manifest, _ = self.begin()
         self._vectors().upsert(self._waiting)
         manifest.set_embedded(self._waiting, True)
         self._written.update(self._waiting)
+        if len(self._exact) <= MOST_VECTORS:
+            self._exact.update({one: np.asarray(row, dtype=np.float32) for one, row in self._waiting.items()})
         self._waiting.clear()
 
     def drop_stale(self) -> None:
@@ -127,7 +137,7 @@ class Builder:
         stale = store.ids() - wanted
         store.delete(sorted(stale))
         # Chroma never removes a deleted vector from its graph, so the graph is rebuilt when most are deleted.
-        dropped = int(self.meta("dropped") or 0) + len(stale)
+        dropped = self.read_meta("dropped", lambda text: int(text or 0)) + len(stale)
         if dropped > len(wanted):
             self._refill(work, wanted)
             dropped = 0
@@ -142,13 +152,16 @@ class Builder:
     def _measure(self) -> None:
         """Compute the mean of all vectors, and write the vectors as a matrix.
 
-        Both use all vectors in the order of their ids, so that the history of an index never changes its ranking.
+        Both use all vectors in the order of their ids, and as the embedder made them where these are known: Chroma
+        changes their last digits with each write. So the history of an index does not change its ranking.
         """
         import numpy as np
 
         manifest, work = self.begin()
         former, new = manifest.meta("centring"), manifest.without_common_component()
         vectors = dict(sorted((one, vector) for page in self._vectors().items() for one, vector in page.items()))
+        exact = VectorMatrix.stored(work) | self._exact
+        vectors = {one: exact.get(one, vector) for one, vector in vectors.items()}
         rows = np.asarray(list(vectors.values()), dtype=np.float32)
         with self.storage.translated_errors():
             VectorMatrix.write(work, list(vectors), rows)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cervella.errors import IndexDamagedError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +67,11 @@ class Centring:
         """
         import numpy as np
 
+        if query.shape != self.mean.shape:
+            raise IndexDamagedError(
+                f"The index has a mean of {len(self.mean)} dimensions, the embedder makes {len(query)}.",
+                remedy="Build the index again with `cervella index --rebuild`.",
+            )
         own, common = float(query @ self.mean), float(self.mean @ self.mean)
         squared = np.maximum(1 - 2 * common_components + common, 1e-6) * max(1 - 2 * own + common, 1e-6)
         out: np.ndarray = (cosines - own - common_components + common) / np.sqrt(squared) / self.standard_deviation
@@ -77,10 +85,14 @@ class Centring:
 
     @classmethod
     def from_json(cls, text: str | None) -> Centring | None:
+        """The inverse of `to_json`; None for an empty text. Raises ValueError, TypeError, KeyError, RecursionError."""
         import numpy as np
 
         if not text:
             return None
-        data = json.loads(text)
-        mean = np.frombuffer(base64.b64decode(data["mean"]), dtype="<f4")
-        return cls(mean=mean, standard_deviation=float(data["standard_deviation"]))
+        facts = json.loads(text)
+        mean = np.frombuffer(base64.b64decode(facts["mean"], validate=True), dtype="<f4")
+        deviation = float(facts["standard_deviation"])
+        if not (len(mean) and np.isfinite(mean).all() and 0 < deviation < math.inf):
+            raise ValueError("the mean is no vector of numbers")
+        return cls(mean=mean, standard_deviation=deviation)

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from cervella.errors import IndexDamagedError, KnowledgeError
-from cervella.knowledge.index.manifest import SCHEMA_VERSION, damaged
-from cervella.process.files import flush
+from cervella.knowledge.index.entries import is_inside, read_file
+from cervella.knowledge.index.manifest import FILE_NAME as MANIFEST, SCHEMA_VERSION, damaged
+from cervella.process.files import flush, open_regular
 
 FILE_NAME = "seal.json"
 MATRIX = "vectors.npz"
 """The file with a copy of Chroma's vectors. If its checksum differs, it is ignored; the index is not damaged then."""
+_MOST_BYTES = 10_000_000
+"""More than `seal.json` ever has."""
 _CHROMA = "chroma"
 _TABLES = "chroma/chroma.sqlite3"
 _GRAPH_IDS = "index_metadata.pickle"
@@ -54,12 +57,18 @@ def read_checksums(generation: Path, digest: str) -> Mapping[str, Any]:
     Raises IndexDamagedError if the digest or the format differs; the code is `index_outdated` for an older format.
     """
     try:
-        data = (generation / FILE_NAME).read_bytes()
+        data = read_file(generation / FILE_NAME, _MOST_BYTES)
     except OSError as error:
         raise damaged("index", generation, f"{FILE_NAME!r} can't be read: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != digest:
         raise damaged("index", generation, f"{FILE_NAME!r} was changed after it was published")
-    checksums: Mapping[str, Any] = json.loads(data)
+    try:
+        checksums: Mapping[str, Any] = json.loads(data)
+        sound = _is_sound(checksums)
+    except (ValueError, RecursionError):
+        sound = False
+    if not sound:
+        raise damaged("index", generation, f"{FILE_NAME!r} has no list of checksums of files in it")
     if checksums["schema"] < SCHEMA_VERSION:
         raise outdated(generation)
     if checksums["schema"] > SCHEMA_VERSION:
@@ -68,6 +77,18 @@ def read_checksums(generation: Path, digest: str) -> Mapping[str, Any]:
             remedy="Update cervella, or build it anew with `cervella index --rebuild`.",
         )
     return checksums
+
+
+def _is_sound(checksums: Any) -> bool:
+    """Whether checksums have the right types, and name files of the generation only."""
+    if not isinstance(checksums, dict) or type(checksums.get("schema")) is not int:
+        return False
+    if checksums["schema"] != SCHEMA_VERSION:
+        return True  # another version has another format
+    files, chroma = checksums.get("files"), checksums.get("chroma")
+    if not isinstance(files, dict) or not isinstance(chroma, str | None):
+        return False
+    return all(is_inside(name) and isinstance(digest, str) for name, digest in files.items())
 
 
 def outdated(generation: Path) -> IndexDamagedError:
@@ -82,6 +103,8 @@ def outdated(generation: Path) -> IndexDamagedError:
 def check_files(generation: Path, checksums: Mapping[str, Any]) -> None:
     """Compare all files except the vectors with their checksums. Raises IndexDamagedError."""
     ours = {name: digest for name, digest in checksums["files"].items() if name != MATRIX and not _is_vectors(name)}
+    if MANIFEST not in ours:
+        raise damaged("index", generation, f"{FILE_NAME!r} leaves out {MANIFEST!r}")
     _compare(generation, ours)
 
 
@@ -115,7 +138,7 @@ def _compare(generation: Path, digests: Mapping[str, str]) -> None:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -134,6 +157,8 @@ def _contents(path: Path) -> str | None:
                 raise damaged("index", path.parent.parent, f"SQLite finds {_TABLES!r} broken")
             tables = connection.execute("SELECT name, type, sql FROM sqlite_master ORDER BY name, type").fetchall()
             for name, kind, sql in tables:
+                if kind not in ("table", "index") or '"' in name:  # a view can compute for ever
+                    raise damaged("index", path.parent.parent, f"{_TABLES!r} has a {kind} that Chroma does not make")
                 digest.update(repr((name, kind, sql)).encode())
                 if kind == "table" and name != _TOUCHED and not (sql or "").startswith("CREATE VIRTUAL"):
                     for row in connection.execute(f'SELECT * FROM "{name}"'):

@@ -29,6 +29,7 @@ from cervella.knowledge.documents.scan import (
     read,
     scan,
 )
+from cervella.knowledge.index.entries import read_file
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.storage import Generation
 from cervella.process.files import FILE_MODE, replace_file
@@ -36,6 +37,8 @@ from cervella.process.forks import ForkLock
 
 _logger = logging.getLogger("cervella.knowledge")
 _FILE_NAME = "stamps.json"
+_MOST_BYTES = 500_000_000
+"""A larger file of stamps, of millions of files, is ignored."""
 _EVERY = 5.0
 """Seconds between two comparisons of a folder with its index."""
 _COMPARING, _FIRST_COMPARING = 0.008, 0.05
@@ -77,7 +80,7 @@ class Stamps:
     def load(cls, index_dir: Path) -> Stamps | None:
         """Read the stamps from the folder of an index; None if the file is missing or unreadable."""
         try:
-            data = json.loads((index_dir / _FILE_NAME).read_bytes())
+            data = json.loads(read_file(index_dir / _FILE_NAME, _MOST_BYTES))
             rows = {str(path): Stamp(int(size), int(mtime), sha) for path, (size, mtime, sha) in data["files"].items()}
             state = tuple((str(path), int(mtime), int(size)) for path, mtime, size in data.get("ignore_state", ()))
             return cls(

@@ -111,7 +111,7 @@ class Ingestion:
 
     def plan(self, reading: Reading, found: Scan, *, force: bool) -> Plan:
         files, sources = self._builder.files(), reading.sources
-        former = Days.load(self._builder.meta("git"))
+        former = self._builder.read_meta("git", Days.load)
         self._git = former.now(self._folder, found.repositories, sources)
         unchanged = [path for path, row in files.items() if path in sources and sources[path].sha256 == row.sha256]
         skipped = {item.path for item in reading.skipped}
@@ -208,8 +208,7 @@ class Ingestion:
 
         They are `redactions`; `plain`, the reason why a file was split by lines only; and `left_out`, see `Reading`.
         """
-        noted: dict[str, dict[str, Any]] = json.loads(self._builder.meta("noted") or "{}")
-        return noted
+        return self._builder.read_meta("noted", _notes)
 
     def _rows(self, source: Source, made: Cut) -> tuple[FileRow, list[ChunkRow]]:
         facts = made.facts
@@ -392,6 +391,17 @@ class Ingestion:
             encodings={path: source.encoding for path, source in reading.sources.items() if source.encoding},
             seconds=seconds,
         )
+
+
+def _notes(text: str | None) -> dict[str, dict[str, Any]]:
+    return {
+        path: {
+            "redactions": [(int(line), str(kind)) for line, kind in notes["redactions"]],
+            "plain": notes["plain"] and str(notes["plain"]),
+            "left_out": {str(kind): int(count) for kind, count in notes["left_out"].items()},
+        }
+        for path, notes in json.loads(text or "{}").items()
+    }
 
 
 @contextmanager

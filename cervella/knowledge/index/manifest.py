@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -18,6 +18,7 @@ from cervella.knowledge.documents.chunking import Chunk
 from cervella.knowledge.documents.front_matter import Value
 from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.embedders.registry import BuiltWith
+from cervella.knowledge.index.manifest_check import file_facts, inflated, problem_of
 from cervella.knowledge.index.supersession import successors
 from cervella.process.forks import ForkLock, unforked
 from cervella.text.markdown import Fence, line_fences, with_whole_fences
@@ -51,6 +52,7 @@ _CHUNK_COLUMNS = (
     *("reading_start", "reading_end"),
 )
 _CHUNKS = f"SELECT {', '.join(_CHUNK_COLUMNS)} FROM chunks JOIN files ON file = number"
+_Held = TypeVar("_Held")
 _CACHED_TEXTS = 64  # files whose lines stay in memory
 
 
@@ -143,7 +145,10 @@ class Manifest:
         # A published manifest is never written again; immutable=1 spares SQLite its lock and journal files.
         manifest = cls(_connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", path), path)
         try:
-            manifest.meta("rules")  # SQLite opens any file without an error; only a query fails
+            with manifest._guard() as connection:  # SQLite opens any file without an error; only a query fails
+                problem = problem_of(connection, _SCHEMA)
+            if problem:
+                raise damaged("manifest of the index", path, problem)
         except BaseException:
             manifest.close()
             raise
@@ -186,7 +191,7 @@ class Manifest:
         with unforked, self._lock:
             try:
                 yield self._connection
-            except (sqlite3.DatabaseError, zlib.error, UnicodeDecodeError) as error:
+            except (sqlite3.Error, zlib.error, UnicodeDecodeError, OverflowError) as error:
                 damage = any(sign in str(error) for sign in ("no such table", "no such column", "malformed"))
                 if isinstance(error, sqlite3.OperationalError) and not damage:
                     raise _unusable(self._path, error) from error
@@ -219,6 +224,13 @@ class Manifest:
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
         return rows[0][0] if rows else None
 
+    def read_meta(self, key: str, read: Callable[[str | None], _Held]) -> _Held:
+        """What `read` makes of a text of the table `meta`. Raises IndexDamagedError if it can't make anything of it."""
+        try:
+            return read(self.meta(key))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
+            raise damaged("manifest of the index", self._path, f"{key!r} can't be read") from error
+
     def put_meta(self, values: Mapping[str, str]) -> None:
         with self._guard() as connection:
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
@@ -226,7 +238,10 @@ class Manifest:
     def files(self) -> dict[str, FileRow]:
         """The files by path, in its order. A file that another one supersedes has the status `superseded`."""
         rows = self._rows(f"SELECT {', '.join(_FILE_COLUMNS)}, about FROM files ORDER BY path")
-        files = {row.path: row for row in map(_file_row, rows)}
+        try:
+            files = {row.path: row for row in map(_file_row, rows)}
+        except ValueError as error:
+            raise damaged("manifest of the index", self._path, str(error)) from error
         for path, others in successors(files).items():
             status: Status = "superseded" if files[path].status == "current" else files[path].status
             files[path] = replace(files[path], status=status, successors=others)
@@ -286,7 +301,7 @@ class Manifest:
             held = self._texts.get(path)
             if held is None:
                 row = connection.execute("SELECT text FROM files WHERE path = ?", (path,)).fetchone()
-                held = zlib.decompress(row[0]).decode().split("\n") if row else []
+                held = inflated(row[0]).split("\n") if row else []
                 _keep(self._texts, path, held)
         return "\n".join(held[start - 1 : end])
 
@@ -306,7 +321,7 @@ class Manifest:
             if held is None:
                 query = "SELECT coalesce(reading, text) FROM files WHERE path = ?"
                 row = connection.execute(query, (path,)).fetchone()
-                text = zlib.decompress(row[0]).decode() if row else ""
+                text = inflated(row[0]) if row else ""
                 held = text, line_fences(text)
                 _keep(self._readings, path, held)
         return held
@@ -343,7 +358,7 @@ class Manifest:
     def _stem_lines(self) -> list[str]:
         with self._guard() as connection:
             rows = connection.execute("SELECT stems FROM files WHERE stems IS NOT NULL ORDER BY path").fetchall()
-            return [line for row in rows for line in zlib.decompress(row[0]).decode().split("\n")]
+            return [line for row in rows for line in inflated(row[0]).split("\n")]
 
     def places(self) -> list[tuple[str, str, int, int, int, int, int, float | None]]:
         """Id, path, parent, first and last line, start and end of the reading, common component of every chunk.
@@ -401,9 +416,6 @@ class Manifest:
         self._rows("VACUUM")
 
 
-_Held = TypeVar("_Held")
-
-
 def _keep(held: dict[str, _Held], path: str, value: _Held) -> None:
     if len(held) >= _CACHED_TEXTS:
         del held[next(iter(held))]
@@ -412,15 +424,7 @@ def _keep(held: dict[str, _Held], path: str, value: _Held) -> None:
 
 def _file_row(row: Sequence[Any]) -> FileRow:
     *values, about = row
-    facts = {**dict(zip(_FILE_COLUMNS, values, strict=True)), "local_only": bool(values[-1])}
-    return FileRow(**facts, **_frozen(json.loads(about)))
-
-
-def _frozen(value: Any) -> Any:
-    """A value of JSON with tuples in place of lists."""
-    if isinstance(value, dict):
-        return {key: _frozen(one) for key, one in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return FileRow(**file_facts(dict(zip(_FILE_COLUMNS, values, strict=True)), about, _ABOUT))
 
 
 def damaged(what: str, path: Path, reason: str) -> IndexDamagedError:

@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cervella.errors import IndexDamagedError
+from cervella.knowledge.index.arrays import UNREADABLE, read_arrays
 from cervella.knowledge.index.checksums import MATRIX
+from cervella.knowledge.index.entries import read_file
+from cervella.knowledge.index.manifest import damaged
 from cervella.knowledge.index.storage import Generation
 
 if TYPE_CHECKING:
     import numpy as np
 
+_MOST_BYTES = 1_000_000_000
 MOST_VECTORS = 5_000  # maximum number of vectors: 8 MB at 384 dimensions
 
 
@@ -53,12 +57,26 @@ class VectorMatrix:
         data = _checked(generation)
         if data is None:
             return None
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            found = file["ids"].tolist()
-            if not ids <= set(found):
-                return None
-            kept = [place for place, one in enumerate(found) if one in ids]
-            return cls([found[place] for place in kept], file["rows"][kept])
+        try:
+            arrays = read_arrays(io.BytesIO(data), "ids", "rows")
+            found, rows = arrays["ids"].tolist(), arrays["rows"]
+            if rows.ndim != 2 or len(rows) != len(found) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
+                raise ValueError("it has no vector for each chunk")
+        except UNREADABLE as error:
+            raise damaged("file of vectors", generation.path / MATRIX, str(error)) from error
+        if not ids <= set(found):
+            return None
+        kept = [place for place, one in enumerate(found) if one in ids]
+        return cls([found[place] for place in kept], rows[kept])
+
+    @staticmethod
+    def stored(folder: Path) -> dict[str, np.ndarray]:
+        """The vectors of the file in a folder, by chunk id; none if it is missing or damaged."""
+        try:
+            arrays = read_arrays(folder / MATRIX, "ids", "rows")
+        except UNREADABLE:
+            return {}
+        return dict(zip(arrays["ids"].tolist(), arrays["rows"], strict=False))
 
     @staticmethod
     def copy(generation: Generation, folder: Path) -> None:
@@ -88,7 +106,7 @@ class VectorMatrix:
 def _checked(generation: Generation) -> bytes | None:
     """The bytes of the file; None if it is missing, or its checksum differs."""
     try:
-        data = (generation.path / MATRIX).read_bytes()
+        data = read_file(generation.path / MATRIX, _MOST_BYTES)
     except OSError:
         return None
     return data if hashlib.sha256(data).hexdigest() == generation.checksums()["files"].get(MATRIX) else None

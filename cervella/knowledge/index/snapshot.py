@@ -99,7 +99,8 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         chunks, built = manifest.places(), manifest.built_with
         choice = choose_embedder(asked, built)
         words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
-        centring = Centring.from_json(manifest.meta("centring"))
+        centring = manifest.read_meta("centring", Centring.from_json)
+        calibration = manifest.read_meta("calibration", _pair)
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors: VectorStore | VectorMatrix | None = None
         embedded = manifest.ids(embedded=True)
@@ -130,7 +131,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         readings=[(start, end) for *_, start, end, _ in chunks],
         embedder=choice.embedder,
         centring=centring,
-        calibration=_pair(manifest.meta("calibration")),
+        calibration=calibration,
         common_components=_common_components([value for *_, value in chunks]),
         vectors=vectors,
         copied=copied,

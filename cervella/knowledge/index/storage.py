@@ -22,8 +22,9 @@ from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
 from cervella.knowledge.index.checksums import check_files, check_vectors, outdated, read_checksums, write_checksums
+from cervella.knowledge.index.entries import check_folder, check_generation, is_own, read_file
 from cervella.knowledge.index.manifest import damaged
-from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, replace_file, set_modes
+from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, open_regular, replace_file, set_modes
 
 try:
     import fcntl
@@ -33,7 +34,7 @@ except ImportError:  # Windows has no flock, but there an open file keeps its fo
 _LOCK_SECONDS = 1.0  # wait for the writer lock, in case another writer is about to finish
 _BRIEF_SECONDS = 20.0  # wait for a brief writer
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
-_ENTRY = re.compile(r"current|stamps\.json|writer\.(lock|pid)|\.\w.*\.partial|(gen|work|gone|build)-.+")
+_MOST_POINTER = 1000  # bytes of 'current', which has two lines
 _READERS = "readers.lock"
 _WRITER = "writer.lock"
 _TRIES = 100  # attempts to lock a generation while writers replace it; more failures have another cause
@@ -92,7 +93,7 @@ class IndexFolder:
     def _current(self) -> Generation:
         text = self._pointer()
         if self._seen is None or self._seen[0] != text:
-            self._seen = (text, self._generations(text)[0])
+            self._seen = (text, _sound(self._generations(text)[0]))
         return self._seen[1]
 
     def current_or_none(self) -> Path | None:
@@ -108,7 +109,7 @@ class IndexFolder:
         Raises IndexDamagedError.
         """
         try:
-            generation = self._generations(self._pointer())[0]
+            generation = _sound(self._generations(self._pointer())[0])
             generation.checksums()
         except IndexMissingError:
             return None
@@ -120,7 +121,7 @@ class IndexFolder:
 
     def readable(self) -> list[Generation]:
         """The current generation, then the former one if it exists. Raises what `current` raises."""
-        return [generation for generation in self._generations(self._pointer()) if generation.path.is_dir()]
+        return [_sound(one) for one in self._generations(self._pointer()) if one.path.is_dir()]
 
     def hold(self) -> Generation:
         """Lock the current generation until it is closed, and check its files except the vectors.
@@ -129,7 +130,7 @@ class IndexFolder:
         """
         for _ in range(_TRIES):
             text = self._pointer()
-            generation = self._generations(text)[0]
+            generation = _sound(self._generations(text)[0])
             lock = _share(generation.path)
             try:
                 if lock is None:
@@ -147,7 +148,7 @@ class IndexFolder:
 
     def _pointer(self) -> str:
         try:
-            return (self.path / "current").read_text(encoding="utf-8")
+            return read_file(self.path / "current", _MOST_POINTER).decode()
         except FileNotFoundError:
             raise IndexMissingError(
                 f"No index at {str(self.path)!r}.",
@@ -207,7 +208,7 @@ class IndexFolder:
             )
         former = generations[1]
         try:
-            former.check()
+            _sound(former).check()
             former.check_vectors()
         except IndexDamagedError as error:
             raise IndexDamagedError(
@@ -263,7 +264,7 @@ class IndexFolder:
     def _set_modes(self) -> None:
         """Set the permission bits of all files: an earlier version used the umask's."""
         entries = list(self.path.iterdir())
-        own = [path for path in entries if _ENTRY.fullmatch(path.name)]
+        own = [path for path in entries if is_own(path.name)]
         for path in [self.path] if len(own) == len(entries) else own:  # a folder with foreign files keeps its mode
             set_modes(path, self.mode)
         for path in own:
@@ -286,8 +287,11 @@ class IndexFolder:
     def is_being_written(self) -> bool:
         """Whether a process has the writer lock now. False if that can't be found out."""
         try:
+            check_folder(self.path)
             with locked(self.path / _WRITER):
                 return False
+        except IndexDamagedError:
+            return False
         except TimeoutError:
             return True
         except OSError:
@@ -313,6 +317,7 @@ class IndexFolder:
         with ExitStack() as held:
             with self.translated_errors():
                 make_private_folder(self.path)
+                check_folder(self.path)
                 try:
                     held.enter_context(locked(self.path / _WRITER, seconds=seconds))
                 except TimeoutError:
@@ -326,10 +331,17 @@ class IndexFolder:
             yield
 
 
+def _sound(generation: Generation) -> Generation:
+    """The generation, if it has only regular files and folders. Raises IndexDamagedError."""
+    check_generation(generation.path)
+    return generation
+
+
 def _share(generation: Path) -> int | None:
     """Lock a generation against removal, and return the descriptor; None if it is removed or being removed."""
     try:
-        lock = os.open(generation / _READERS, os.O_RDONLY)
+        with open_regular(generation / _READERS) as file:
+            lock = os.dup(file.fileno())
     except OSError:
         return None
     try:
@@ -350,7 +362,7 @@ def _remove(folder: Path, *, force: bool) -> bool:
     lock = None
     try:
         if fcntl is not None and not force and (folder / _READERS).is_file():
-            lock = os.open(folder / _READERS, os.O_RDWR)
+            lock = os.open(folder / _READERS, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -370,6 +382,6 @@ def _remove(folder: Path, *, force: bool) -> bool:
 
 def _pid(note: Path) -> int | None:
     try:
-        return int(note.read_text(encoding="utf-8"))
+        return int(read_file(note, 32))
     except (OSError, ValueError):
         return None

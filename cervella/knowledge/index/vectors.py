@@ -26,13 +26,18 @@ if TYPE_CHECKING:
 
 FOLDER_NAME = "chroma"
 _TABLES = "chroma.sqlite3"
+_IMPLEMENTATION = "chromadb.api.rust.RustBindingsAPI"
 _PAGE = 2_000  # ids per read
 _FEW_RESULTS, _MANY_RESULTS = 10, 200
 """Results of a query that looks for its own vector. Beside hundreds of equal texts, the graph finds it only among as
 many as a search asks for."""
+_SPARE = 3
+"""Results that are asked for, for each that is wanted."""
 _QUERIES = 100  # query vectors in one call
 _WAITS = (0.05, 0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between retries
 _SAME = 0.9999  # cosine from which two vectors count as equal
+_DAMAGE = (ValueError, RuntimeError, OSError, LookupError, TypeError, AttributeError, MemoryError)
+"""What Chroma raises for a store that it did not write, besides its own errors."""
 _FEW = 3  # vectors written again to make Chroma write its graph to disk
 _FLUSHING: Any = {"batch_size": 100, "sync_threshold": 1000}  # writes until Chroma updates its graph, and its disk file
 _THREADS = LibraryThreads()  # Chroma's threads, which outlive a closed store
@@ -58,7 +63,8 @@ class VectorStore:
             import chromadb
             from chromadb.config import Settings
 
-            settings = Settings(anonymized_telemetry=False)
+            # Named, because Chroma would take another implementation, which reads pickles, from a file .env.
+            settings = Settings(anonymized_telemetry=False, chroma_api_impl=_IMPLEMENTATION)
             client: Any = chromadb.PersistentClient(str(self._where), settings=settings)
             self._client = client
             _THREADS.started()
@@ -140,7 +146,7 @@ class VectorStore:
             yield
         except BaseException as error:
             panic = type(error).__name__ == "PanicException"  # a Rust panic, no subclass of Exception
-            if not panic and not isinstance(error, (ChromaError, ValueError, RuntimeError, OSError)):
+            if not panic and not isinstance(error, (ChromaError, *_DAMAGE)):
                 raise
             raise IndexDamagedError(
                 f"Chroma can't use its store at {str(self._where)!r}: {error}",
@@ -222,12 +228,14 @@ class VectorStore:
             found = self._retried(
                 self._collection.query,
                 query_embeddings=vector.reshape(1, -1),
-                n_results=min(count, self._count),
+                # The graph leaves out other vectors after another history; far from the end of the list it leaves few.
+                n_results=min(_SPARE * count, self._count),
                 ids=narrow,
                 include=["distances"],
             )
         distances = (found["distances"] or [[]])[0]
-        return {one: 1.0 - float(distance) for one, distance in zip(found["ids"][0], distances, strict=True)}
+        best = sorted(zip(distances, found["ids"][0], strict=True))[:count]
+        return {one: 1.0 - float(distance) for distance, one in best}
 
     def unfindable(self, ids: Collection[str] | None = None) -> list[str]:
         """The ids of stored vectors that Chroma does not find: a query with the same vector does not return them.

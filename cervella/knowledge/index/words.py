@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
+from cervella.knowledge.index.arrays import UNREADABLE, read_arrays
 from cervella.knowledge.index.manifest import damaged
 from cervella.text.terms import FIGURE, Wanted
 
@@ -32,6 +33,7 @@ _NGRAM = 4  # characters
 _FIGURE_NGRAMS = 4
 """A figure counts as much as this number of n-grams. It has none itself: 12,5 is not similar to 125."""
 _FORMAT = "6"  # version of the file format; part of the folder's name
+_FOLDER = re.compile(r"lexical-[0-9a-f]{24}")
 _STEMS, _NGRAMS, _SUBJECTS = "stems.npz", "ngrams.npz", "subjects.npz"
 
 
@@ -130,15 +132,21 @@ class Bm25:
 
     @classmethod
     def load(cls, file: Path) -> Bm25:
-        """Read a saved index. Raises OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error."""
+        """Read a saved index. Raises the errors of `UNREADABLE`."""
         import numpy as np
 
-        with np.load(file, allow_pickle=False) as arrays:
-            parts = {name: arrays[name] for name in ("starts", "counts", "lengths")}
-            places = np.cumsum(arrays["steps"], dtype=np.int32)
-            text = arrays["terms"].tobytes().decode("utf-8", "surrogatepass")
+        arrays = read_arrays(file, "starts", "counts", "lengths", "steps", "terms")
+        starts, counts, lengths = (arrays[name] for name in ("starts", "counts", "lengths"))
+        places = np.cumsum(arrays["steps"], dtype=np.int32)
+        text = arrays["terms"].tobytes().decode("utf-8", "surrogatepass")
         terms = text.split("\n") if text else []
-        return cls._weighed({term: column for column, term in enumerate(terms)}, places=places, **parts)
+        whole = len(terms) + 1 == len(starts) and len(places) == len(counts) == int(starts[-1]) and not int(starts[0])
+        if not whole or (np.diff(starts) < 0).any() or (lengths < 0).any():
+            raise ValueError("its arrays do not fit together")
+        if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(lengths):
+            raise ValueError("it has words of chunks that do not exist")
+        columns = {term: column for column, term in enumerate(terms)}
+        return cls._weighed(columns, starts=starts, places=places, counts=counts, lengths=lengths)
 
     def holders(self, term: str) -> np.ndarray:
         """The numbers of the documents that contain a term."""
@@ -347,10 +355,12 @@ def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
     """
     if not name:
         return LexicalIndex.of([()] * size)
+    if not _FOLDER.fullmatch(name):
+        raise damaged("index of words", parent, f"{name!r} is not the name of its folder")
     try:
         stems, ngrams = Bm25.load(parent / name / _STEMS), Bm25.load(parent / name / _NGRAMS)
         index = LexicalIndex(stems, ngrams, _load_subjects(parent / name / _SUBJECTS, stems))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise damaged("index of words", parent / name, str(error)) from error
     if {index.stems.size, index.ngrams.size} != {size}:
         raise damaged("index of words", parent / name, f"it has {index.stems.size} chunks, the manifest {size}")
@@ -358,11 +368,8 @@ def load_lexical(parent: Path, name: str, size: int) -> LexicalIndex:
 
 
 def _load_subjects(file: Path, stems: Bm25) -> SubjectIndex:
-    import numpy as np
-
     names = Bm25.load(file)
-    with np.load(file, allow_pickle=False) as arrays:
-        homes = arrays["homes"]
-    if len(homes) != names.size or (names.size and not 0 <= int(homes.max()) < stems.size):
+    homes = read_arrays(file, "homes")["homes"]
+    if len(homes) != names.size or (names.size and not 0 <= int(homes.min()) <= int(homes.max()) < stems.size):
         raise ValueError("the subjects belong to other chunks")
     return SubjectIndex.weighed(names, homes, stems.idf)

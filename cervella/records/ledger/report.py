@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cervella.records.ledger.statistics import BrainStatistics, Day, Percentiles, Statistics
+from cervella.visible import visible
 
 Unit = Literal["count", "seconds", "share", "usd", "rate"]
 
@@ -89,7 +90,11 @@ def html_report(found: Statistics, budget: Sequence[Mapping[str, Any]] = ()) -> 
     `budget` is the list that `cervella stats --json` prints under the key `budget`.
     """
     templates = Environment(
-        loader=PackageLoader("cervella.records.ledger"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("cervella.records.ledger"),
+        autoescape=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
     colours = {one.brain: f"var(--c{min(number, _COLOURS)})" for number, one in enumerate(found.brains)}
     style = resources.files("cervella.records.ledger").joinpath("templates", "report.css").read_text(encoding="utf-8")
@@ -152,7 +157,7 @@ def _spans(rows: Sequence[tuple[str, Percentiles]], colours: Mapping[str, str]) 
         texts = [shown(value, "seconds") for value in (times.p50, times.p95, times.p99)]
         title = f"{name}: p50 {texts[0]}, p95 {texts[1]}, p99 {texts[2]}"
         parts.append(
-            f"<g><title>{html.escape(title)}</title>{_text(0, y - 14, name, 'name')}"
+            f"<g><title>{html.escape(visible(title))}</title>{_text(0, y - 14, name, 'name')}"
             f"{_text(100, y - 14, ' · '.join(texts), 'end')}{_line(at[0], y, at[1], y, 'bar', paint)}"
             f"{_line(at[2], y - 7, at[2], y + 7, 'tick', paint)}"
             f'<circle cx="{at[0]:.2f}%" cy="{y}" r="6" style="fill:{colours[name]}"/></g>'
@@ -186,7 +191,8 @@ def _columns(
         bottom, total = 14.0 + plot, sum(by_brain.values())
         text = shown(total, unit) if unit == "usd" else f"{total:,.0f}"
         each = ", ".join(
-            f"{name or 'no answer'} {shown(v, unit) if unit == 'usd' else f'{v:,.0f}'}" for name, v in by_brain.items()
+            f"{visible(name) or 'no answer'} {shown(v, unit) if unit == 'usd' else f'{v:,.0f}'}"
+            for name, v in by_brain.items()
         )
         parts.append(f"<g><title>{day}: {text}{f' ({html.escape(each)})' if len(by_brain) > 1 else ''}</title>")
         for name in paints:
@@ -224,4 +230,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str, style: str = ""
 
 
 def _text(x: float, y: float, text: str, kind: str = "") -> str:
-    return f'<text x="{x:.2f}%" y="{y:g}" class="{kind}">{html.escape(text)}</text>'
+    return f'<text x="{x:.2f}%" y="{y:g}" class="{kind}">{html.escape(visible(text))}</text>'
