@@ -99,7 +99,7 @@ def file_facts(values: Mapping[str, Any], about: str, names: tuple[str, ...]) ->
             sound = isinstance(value, dict) and all(isinstance(one, str) or _is_list(one) for one in value.values())
             facts[name] = {key: _frozen(one) for key, one in value.items()} if sound else None
         else:
-            kind = {"points": bool, "session": str}.get(name)
+            kind = {"points": bool, "session": str, "document": str}.get(name)
             sound = isinstance(value, kind) if kind else _is_list(value)
             facts[name] = _frozen(value)
         if not sound:
