@@ -196,8 +196,8 @@ _COMMANDS: tuple[tuple[Kind, tuple[str, ...], re.Pattern[str]], ...] = (
         re.compile(r"^[ \t>]*[\w.-]{1,100}:(?:\d{2,5}|\*):[\w.*-]{1,60}:[\w.*-]{1,60}:(?P<secret>[^\s:|]{4,200})$"),
     ),
 )
-"""Passwords in shell commands, HTTP headers, SQL, configuration files: the kind, texts of which a match contains one, in
-lower case, and the pattern."""
+"""Passwords in shell commands, HTTP headers, SQL, configuration files: the kind; texts in lower case, of which a match
+contains one; the pattern."""
 
 
 _CLIENTS = ("jdbc:oracle", "sqlplus", "expdp", "impdp", "sqlldr", "rman")

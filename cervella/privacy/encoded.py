@@ -12,18 +12,18 @@ from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_striking
 
 _SIGNS = (
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
-    "\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]"
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
 )
-_ENTITY = re.compile(
-    r"&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
-    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);"
+# One class of characters comes first, which `re` skips a text by.
+_INVISIBLE = re.compile(
+    rf"[&<{_SIGNS}](?:(?<=[{_SIGNS}])[{_SIGNS}]*|(?<=&)(?:"
+    r"shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
+    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|(?<=<)wbr ?/?>)"
 )
-_INVISIBLE = re.compile(rf"{_SIGNS}+|{_ENTITY.pattern}|<wbr ?/?>")
-_SIGN = re.compile(_SIGNS)
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
-_WRAPPED_AT = 60  # characters of the lines of wrapped base64
+_WRAPPED_LINE = re.compile(r"[A-Za-z0-9+/]{60}")
 _NOT_BASE64 = re.compile(r"[\s>=]")
 _CAPITAL, _SMALL = re.compile("[A-Z]"), re.compile("[a-z]")
 _PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as in basic authentication
@@ -37,8 +37,6 @@ def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
     >>> bare, place(1)
     ('ab', 2)
     """
-    if not (_SIGN.search(text) or _ENTITY.search(text) or "<wbr" in text):
-        return text, lambda at: at
     places, gaps, parts, done, gone = [0], [0], [], 0, 0
     for match in _INVISIBLE.finditer(text):
         parts.append(text[done : match.start()])
@@ -46,6 +44,8 @@ def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
         gone += done - match.start()
         places.append(done - gone)
         gaps.append(gone)
+    if not parts:
+        return text, lambda at: at
     parts.append(text[done:])
     return "".join(parts), lambda at: at + gaps[bisect_right(places, at) - 1]
 
@@ -56,7 +56,7 @@ def in_base64(text: str, runs: Sequence[tuple[int, int]], find: Callable[[str], 
     `runs` are those of the text, from `scanning.runs`. `find` finds the secrets of a decoded text.
     """
     left = _MOST
-    wraps = any(end - start >= _WRAPPED_AT for start, end in runs)
+    wraps = any(end - start >= 60 and _WRAPPED_LINE.search(text, start, end) for start, end in runs)
     wrapped = _WRAPPED.finditer(text) if wraps else ()
     single = (match for run in runs for match in _BASE64.finditer(text, *run))
     for pieces in (wrapped, single):

@@ -20,7 +20,7 @@ from cervella.privacy.encoded import in_base64, without_invisible
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
 from cervella.privacy.layout import Budget, by_position
-from cervella.privacy.names import Name, names_in, stems
+from cervella.privacy.names import Name, any_stem, names_in
 from cervella.privacy.scanning import folded, lower, places, runs
 from cervella.privacy.secret import Secret, merged
 from cervella.privacy.vendors import companions, vendor_secrets
@@ -77,7 +77,7 @@ def _found(text: str, own_runs: list[tuple[int, int]]) -> list[Secret]:
     def numbers(at: Iterable[int]) -> set[int]:
         return {bisect_right(starts, one) - 1 for one in at}
 
-    named = numbers(places(small, stems()))
+    named = numbers(match.start() for match in any_stem().finditer(small))
     with_run = numbers(start for start, _ in own_runs)
     with_digits = numbers(match.start() for match in DIGITS.finditer(text))
     random = numbers(start for start, end in own_runs if _RANDOM.search(text, start, end))
