@@ -32,7 +32,7 @@ _MAIL_PAIR = re.compile(
     r"[;:,])[ \t]{1,3}[\"'`*]{0,2}(?P<secret>[^\s|\"'`]{6,100})"
 )
 _WIFI = re.compile(
-    r"(?i)\bWIFI:(?=[^\r\n]{0,200}?P:)(?:[^\r\n;\\]|\\.|;(?!P:))*;?P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})"
+    r"(?i)\bWIFI:(?=[^\r\n]{0,200}?P:)(?:[^\r\n;\\]|\\.|;(?!P:)){0,300};?P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})"
 )
 _WIFI_FIRST = re.compile(r"(?i)\bWIFI:P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})")
 _OTP = re.compile(
@@ -96,7 +96,7 @@ _COMMANDS: tuple[tuple[Kind, tuple[str, ...], re.Pattern[str]], ...] = (
         "password",
         ("/user:",),
         re.compile(
-            r"(?i)\bnet[ \t]+use[ \t]+[^\n|]{1,100}?[ \t]+(?:/user:\S{1,60}[ \t]+)(?P<secret>[^\s\"'`|/]{4,200})"
+            r"(?i)\bnet[ \t]++use[ \t]++[^\n|]{1,100}?[ \t]++/user:\S{1,60}[ \t]++(?P<secret>[^\s\"'`|/]{4,200})"
         ),
     ),
     (

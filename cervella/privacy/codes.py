@@ -70,8 +70,9 @@ def _place() -> re.Pattern[str]:
 @lru_cache(maxsize=1)
 def _coded() -> re.Pattern[str]:
     marks = r"[ \t:=`\"'*_(«“–-]"
+    word = r"[^\W\d_]{1,14}+(?:_[^\W\d_]{1,14}+){0,3}"  # an underscore is also a mark: only single ones are in a word
     return re.compile(
         rf"(?i)(?<!\w)(?:(?P<alone>(?:{one_of('alarms')}){marks}{{1,6}})"
-        rf"|(?:{one_of('entering')})(?:{marks}{{1,6}}(?!\d)[^\W\d]{{1,14}}){{0,2}}{marks}{{1,6}})"
+        rf"|(?:{one_of('entering')})(?:{marks}{{1,6}}{word}){{0,2}}{marks}{{1,6}})"
         r"[A-Z#*]?\d{3,8}[A-Z]?[#*]{0,2}\Z"
     )
