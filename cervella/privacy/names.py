@@ -21,6 +21,7 @@ _GROUPS: tuple[tuple[str, Kind, Strength], ...] = (
     ("passwords", "password", "enough"),
     ("endings", "password", "enough"),
     ("pins", "password", "enough"),
+    ("combinations", "password", "enough"),
     ("api_keys", "api_key", "likely"),
     ("tokens", "token", "likely"),
     ("others", "password", "likely"),
@@ -45,6 +46,7 @@ class Name:
     """The list of secrets.toml that has it, such as `pins`."""
     start: int
     end: int
+    plural: bool = False
 
 
 def stems() -> tuple[str, ...]:
@@ -65,17 +67,29 @@ def names_in(text: str) -> list[Name]:
         if said in weak:
             strength = "weak"
         before = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
-        if strength != "enough" and before and before[1].lower() in words("words_before"):
+        if group not in ("passwords", "endings") and before and before[1].lower() in words("words_before"):
             continue  # a keyword
+        if said == "pwd" and text[max(0, match.start() - 2) : match.start()] == "$(":
+            continue  # the folder of a shell
         if said == "pass":
-            if before and before[1].lower() not in _OWNERS_OF_PASS:
+            if _after_user().search(text, max(0, match.start() - 60), match.start()):
+                strength = "enough"
+            elif before and before[1].lower() not in words("owners_of_pass"):
                 continue  # a ski pass
-            strength = "likely"
-        found.append(Name(kind, strength, group, *match.span()))
+            elif before or match[0].isupper() or not _ASSIGNED.match(text, match.end()):
+                strength = "likely"
+        plural = len(said) > 3 and (said.endswith("s") or (group == "pins" and said.startswith("codici")))
+        found.append(Name(kind, strength, group, *match.span(), plural=plural))
     return found
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=1)
+def _after_user() -> re.Pattern[str]:
+    """A user's name before the word `pass`: `user: anna pass: …`."""
+    return re.compile(rf"(?i)(?<!\w)(?:{one_of('users')})[ \t:=\"'`*]{{1,4}}[^\s|]{{1,40}}[ \t,;/|]{{1,4}}\Z")
+
+
+@lru_cache(maxsize=16)
 def words(key: str) -> frozenset[str]:
     """The words of one list of secrets.toml in all known languages, in lower case."""
     return frozenset(word.lower() for code in known_languages() for word in language(code).redaction.get(key, ()))
@@ -85,7 +99,7 @@ def _entries(key: str) -> set[str]:
     return {entry for code in known_languages() for entry in language(code).redaction.get(key, ())}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def one_of(key: str) -> str:
     """A regular expression for one of the entries of a list of secrets.toml in any known language."""
     return "|".join(sorted(_entries(key), key=lambda entry: (-len(entry), entry))) or "(?!)"
@@ -94,38 +108,8 @@ def one_of(key: str) -> str:
 _KINDS: dict[str, tuple[Kind, Strength]] = {group: (kind, strength) for group, kind, strength in _GROUPS}
 
 
+_ASSIGNED = re.compile(r"[\"'`*_]{0,4}[ \t]?[:=]")
 _WORD_BEFORE = re.compile(r"([^\W_]+)[ \t_-]\Z")
-_OWNERS_OF_PASS = frozenset(
-    [
-        "wifi",
-        "fi",
-        "admin",
-        "user",
-        "utente",
-        "router",
-        "db",
-        "root",
-        "smtp",
-        "mail",
-        "ftp",
-        "ssh",
-        "vpn",
-        "login",
-        "wlan",
-        "server",
-        "with",
-        "con",
-        "mit",
-        "com",
-        "la",
-        "the",
-        "il",
-        "e",
-        "and",
-        "y",
-        "und",
-    ]
-)
 _HEAD = re.compile(r"[a-zà-ÿ]")
 
 

@@ -58,7 +58,7 @@ def _found(text: str) -> list[Secret]:
     named = {bisect_right(starts, at) - 1 for at in _places(_lower(text), stems())}
     runs = (match.start() for match in _RUN.finditer(text) if _RANDOM.search(text, *match.span()))
     digits = (match.start() for match in DIGITS.finditer(text))
-    addresses = _places(text, ("://", "WIFI:", "="))
+    addresses = _places(text, ("://", "WIFI:", "=", "@"))
     shaped = {bisect_right(starts, at) - 1 for at in (*runs, *digits, *addresses)}
     budget = Budget(len(lines))
     for number in sorted(named | shaped):
