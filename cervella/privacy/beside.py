@@ -369,6 +369,8 @@ def _fits_password(name: Name, value: Value, connector: str, *, direct: bool) ->
         return ends and (direct or connector == "dash" or (len(text) >= 6 and not _DATED.fullmatch(text)))
     if is_joined(text):
         return True
+    if connector == "verb" and value.alone and is_ordinary(text) and text.lower() not in words("no_passwords"):
+        return True
     if not direct and not (connector in ("verb", "dash", "adjacent") and value.quoted):
         return False
     if value.constant or (connector == "cell" and value.alone and _SNAKE.fullmatch(text)):
