@@ -47,6 +47,8 @@ class Name:
     start: int
     end: int
     plural: bool = False
+    after_user: bool = False
+    """Whether the name of a user stands right before it: `user: anna, password: …`."""
 
 
 def stems() -> tuple[str, ...]:
@@ -69,17 +71,18 @@ def names_in(text: str) -> list[Name]:
         before = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
         if group not in ("passwords", "endings") and before and before[1].lower() in words("words_before"):
             continue  # a keyword
+        after_user = _after_user().search(text, max(0, match.start() - 60), match.start()) is not None
         if said == "pwd" and text[max(0, match.start() - 2) : match.start()] == "$(":
             continue  # the folder of a shell
         if said == "pass":
-            if _after_user().search(text, max(0, match.start() - 60), match.start()):
+            if after_user:
                 strength = "enough"
             elif (before and before[1].lower() not in words("owners_of_pass")) or _masked_before(text, match.start()):
                 continue  # a ski pass
             elif before or match[0].isupper() or not _ASSIGNED.match(text, match.end()):
                 strength = "likely"
         plural = len(said) > 3 and (said.endswith("s") or (group == "pins" and said.startswith("codici")))
-        found.append(Name(kind, strength, group, *match.span(), plural=plural))
+        found.append(Name(kind, strength, group, *match.span(), plural=plural, after_user=after_user))
     return found
 
 
@@ -90,7 +93,7 @@ def _masked_before(text: str, start: int) -> bool:
 @lru_cache(maxsize=1)
 def _after_user() -> re.Pattern[str]:
     """A user's name before the word `pass`: `user: anna pass: …`."""
-    return re.compile(rf"(?i)(?<!\w)(?:{one_of('users')})[ \t:=\"'`*]{{1,4}}[^\s|]{{1,40}}[ \t,;/|]{{1,4}}\Z")
+    return re.compile(rf"(?i)(?<!\w)(?:{one_of('users')})[ \t:=\"'`*]{{1,4}}[^\s|,;]{{1,40}}[ \t,;/|*_`]{{1,4}}\Z")
 
 
 @lru_cache(maxsize=16)
