@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from cervella.privacy.secret import Kind, Secret
-from cervella.privacy.values import is_example, is_random, is_striking
+from cervella.privacy.values import is_example, is_no_password, is_random, is_striking, is_telling
 
 _URL_PASSWORD = re.compile(r"://[^\s:/@|<>\"'`]{0,100}:(?P<secret>[^\s/|<>\"'`]{1,300})@(?=[\w.\[{$%-])")
 _URL_USER = re.compile(r"://(?P<secret>[A-Za-z0-9_~.-]{16,300})(?::(?:x-oauth-basic|x-token-auth|@)?)?@(?=[\w\[])")
@@ -151,7 +151,7 @@ _COMMANDS: tuple[tuple[Kind, tuple[str, ...], re.Pattern[str]], ...] = (
             "authpass",
         ),
         re.compile(
-            r"(?i)(?<![\w-])(?:--?|/)(?:password|passwd|pass|pwd|passphrase|token|secret|api-?key|"
+            r"(?i)(?<![^\s\"'`(\[=|])(?:--?|/)(?:password|passwd|pass|pwd|passphrase|token|secret|api-?key|"
             r"rootpw|requirepass|authpass)[:= \t]{1,3}[\"']?(?P<secret>[^\s\"'`|<>]{4,400})"
         ),
     ),
@@ -214,7 +214,7 @@ def in_addresses(text: str, small: str) -> Iterator[Secret]:
     if "://" in text:
         if "@" in text:
             for match in _URL_PASSWORD.finditer(text):
-                if not is_example(match["secret"].ljust(8, "0")) and not _is_masked(match["secret"]):
+                if not is_no_password(match["secret"]) and not _is_masked(match["secret"]):
                     yield Secret("password", *match.span("secret"))
             for match in _URL_USER.finditer(text):
                 if is_random(match["secret"]):
@@ -244,7 +244,7 @@ def in_addresses(text: str, small: str) -> Iterator[Secret]:
                 yield Secret("password", *match.span("secret"))
     if "@" in text:
         for match in _MAIL_PAIR.finditer(text):
-            if is_striking(match["secret"]):
+            if is_telling(match["secret"]):
                 yield Secret("password", *match.span("secret"))
     if "wifi:" in small:
         for pattern in (_WIFI, _WIFI_FIRST):
@@ -260,8 +260,8 @@ def in_commands(text: str, small: str) -> Iterator[Secret]:
         if not _has(small, needed):
             continue
         for match in pattern.finditer(text):
-            value = match["secret"].rstrip(".,;)")
-            if value and not is_example(value) and not _is_masked(value):
+            value = match["secret"].rstrip(".,;):")
+            if value and not (is_example(value) or is_no_password(value) or _is_masked(value)):
                 yield Secret(kind, match.start("secret"), match.start("secret") + len(value))
 
 

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from cervella.privacy.fitting import Value, fits
 from cervella.privacy.names import Name, names_in, one_of, words
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import (
-    is_example,
-    is_grouped,
-    is_joined,
-    is_ordinary,
+    is_numbers,
     is_passphrase,
-    is_random,
     is_seed,
     is_striking,
+    is_telling,
 )
 
 _TAG = (
@@ -38,6 +35,7 @@ _SEPARATOR = re.compile(
     | (?P<dash> [ \t]*[-–—~•·](?=[ \t]) )
     | (?P<attribute> (?:[ \t]+[\w:-]{1,20}=["'][^"'\n]{0,60}["']){0,4}
         [ \t,]{0,4}["']?(?:value|val|content|default|valore|valor|wert)["']?[ \t]{0,3}[:=] )
+    | (?P<asked> \?(?=[ \t]))
     | (?P<call> \((?=[ \t]?["']) | ,(?=[ \t]?["']) )
     """
 )
@@ -59,44 +57,24 @@ _QUOTES = {
     "*": "*",
     ";": "&",
 }
-_NUMBER = re.compile(r"[A-Z#*]?\d(?:[ .\-/]?\d){2,11}[A-Z#*]{0,2}")
 _SPACED_GROUPS = re.compile(
-    r"(?:\d{3,4}(?: \d{3,4}){1,5}|(?=[^\n\d]{0,14}\d)[a-z0-9]{4}(?: [a-z0-9]{4}){2,7}|"
+    r"(?:\d{3,4}(?: \d{3,4}){1,5}|\d(?: \d){3,9}|\d\d(?: \d\d){1,4}|"
+    r"(?=[^\n\d]{0,14}\d)[a-z0-9]{4}(?: [a-z0-9]{4}){2,7}|"
     r"(?:[A-Z0-9]{4} ){2,15}[A-Z0-9]{4})(?![\w])"
 )
 _VAGUE_PAIR = re.compile(r"(?i)wi-?fi|wlan|log|sign|acce|zugang|anmeldung|utenza")
 _CONSTANT = re.compile(r"(?:^|[\s;\"'`])[A-Z][A-Z0-9_]{2,}=\Z")
-_SNAKE = re.compile(r"[^\W\d_]{2,}(?:_[^\W\d_]+)+")
 _SPACE = re.compile(r"\s")
-_PLAIN_NUMBER = re.compile(r"\d{4,8}")
 _END = re.compile(
     rf"(?:[ \t.,;:!)\]}}»”’\"'`*_~\\|]|{_TAG}|&quot;|\([^()\n]{{0,40}}\)|(?:<!--|//|\#).*)*$|[ \t]*(?:\||</|<br)"
 )
+_POSTAL = re.compile(r"\d{6},? [A-ZÀ-Ý][a-zà-ÿ]")  # PIN 400001, Mumbai: the postal code of India
 _NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
 _LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
 _JUDGED = 200  # characters of a value that are examined
 _BEFORE_NAME = (" ", "\t", "(")  # each text that `_link_before` matches ends with one
 _SENTENCE_END = (".", ";", "!", "?")
 _MOST_WORDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A text that may be a secret, at a place of a line."""
-
-    text: str
-    start: int
-    quoted: bool
-    alone: bool
-    """Whether nothing but marks follow it in its line or cell."""
-    following: str = ""
-    """The word after it."""
-    constant: bool = False
-    """Whether it is assigned as in a shell or an .env file, where no variable can stand: `PGPASSWORD=noce_moscata`."""
-
-    @property
-    def end(self) -> int:
-        return self.start + len(self.text)
 
 
 class _Step(NamedTuple):
@@ -175,7 +153,7 @@ def _after(read: _Reading, name: Name) -> Iterator[Value]:
         at = marks.end()
         if count <= 1 and marks.group().strip() and line[at - 1 : at] in "\"'`«“*" and opening not in "\"'`«“*":
             quoted = read.value(name.end + (at - name.end - 1) if count == 0 else at - 1)
-            if count == 0 and quoted.quoted and fits(name, quoted, "direct"):
+            if count == 0 and name.group != "pairs" and quoted.quoted and fits(name, quoted, "direct"):
                 yield quoted
                 return
         word = _WORD.match(line, at)
@@ -187,9 +165,9 @@ def _after(read: _Reading, name: Name) -> Iterator[Value]:
         if bare in verbs:
             yield from _connected(read, name, word.end(), "verb")
             return
-        if name.group == "pins" and bare.isdigit() and len(bare) < 3:
-            return  # the pin of a plug
         value = read.value(at)
+        if name.group == "pins" and bare.isdigit() and len(bare) < 3 and " " not in value.text:
+            return  # the pin of a plug
         if name.group == "pairs" and count == 0:
             pair = _spaced_pair().match(line, at)
             second = read.value(pair.end()) if pair else value
@@ -216,6 +194,10 @@ def _connected(read: _Reading, name: Name, at: int, connector: str) -> Iterator[
             yield value
         return
     value = read.value(at, in_cell=connector == "cell")
+    if is_numbers(value.text) and _is_dated(line[name.end : at]):
+        return  # password changed on: 12/04/2026
+    if name.group == "pins" and name.end - name.start == 3 and _POSTAL.match(line, value.start):
+        return
     if fits(name, value, connector):
         yield from _with_more(read, name, value)
         return
@@ -269,7 +251,7 @@ def _with_more(read: _Reading, name: Name, value: Value) -> Iterator[Value]:
         if not more:
             return
         value = read.value(more.end())
-        if not (fits(name, value, "near") or (name.strength == "enough" and _is_telling(value.text))):
+        if not (fits(name, value, "near") or (name.strength == "enough" and is_telling(value.text))):
             return
         yield value
 
@@ -324,6 +306,7 @@ def value_at(line: str, at: int, *, in_cell: bool = False) -> Value:
         start,
         quoted=False,
         alone=bool(_END.match(line, end)),
+        closed=line[end : end + 1] in (",", ";"),
         constant=_CONSTANT.search(line, max(0, start - 40), start) is not None,
         following="" if next_word is None else next_word.group().strip(".,;:()").lower(),
     )
@@ -341,93 +324,20 @@ def to_space(text: str, position: int) -> int:
     return space.start() if space else len(text)
 
 
-def fits(name: Name, value: Value, connector: str) -> bool:
-    """Whether a value can be the secret that a name announces.
-
-    `connector`: `direct`, `cell`, `attribute`, `call`, `dash`, `verb`; `adjacent` for a value right beside the name;
-    `near` for one some words after.
-    """
-    text = value.text
-    if len(text) < 3:
-        return False
-    direct = connector in ("direct", "cell", "attribute", "call")
-    if name.strength == "enough":
-        return _fits_password(name, value, connector, direct=direct)
-    if is_seed(text):
-        return direct
-    if len(text) < 8 or is_example(text):
-        return False
-    if is_grouped(text):
-        return direct
-    if name.strength == "weak":
-        if is_random(text):
-            return connector != "near" or len(text) >= 16
-        return direct and connector != "cell" and _is_telling(text) and len(text) >= 10 and not _is_words(text)
-    if direct:
-        return is_striking(text) or (
-            len(text) >= 16 and text.isalpha() and not text.islower() and not is_ordinary(text)
-        )
-    return is_random(text) or (connector in ("verb", "adjacent", "dash") and _is_telling(text) and len(text) >= 10)
-
-
-def _fits_password(name: Name, value: Value, connector: str, *, direct: bool) -> bool:
-    text = value.text
-    is_pin = name.group == "pins"
-    if connector == "near":
-        if is_pin and _PLAIN_NUMBER.fullmatch(text):
-            return value.following not in words("counted") and not _is_year(text)
-        return _is_telling(text)
-    if is_pin and _NUMBER.fullmatch(text):
-        return value.following not in words("counted") and (direct or (len(text) >= 4 and not _is_year(text)))
-    if is_striking(text):
-        return direct or connector in ("dash", "verb") or len(text) >= 8 or _is_telling(text)
-    if is_grouped(text) or is_seed(text):
-        return True
-    if is_example(text) and not text.isdigit():
-        return False
-    if is_pin and not value.quoted:
-        return direct and value.alone and _is_mixed(text) and len(text) >= 4 and any(map(str.isdigit, text))
-    if is_joined(text):
-        return True
-    if not direct and not (connector in ("verb", "dash", "adjacent") and value.quoted) and not text.isdigit():
-        return False
-    if value.constant or (connector == "cell" and value.alone and _SNAKE.fullmatch(text)):
-        return len(text) >= 4
-    if re.fullmatch(r"\d{3,6}(?: \d{3,6})*", text):
-        return connector not in ("verb", "adjacent") and 4 <= len(text) <= 16 and (value.alone or value.quoted)
-    if value.quoted:
-        return is_passphrase(text) or (len(text) >= 4 and " " not in text and (_is_mixed(text) or is_ordinary(text)))
-    return value.alone and (is_ordinary(text) or _is_mixed(text))
-
-
-def _is_mixed(text: str) -> bool:
-    """Whether a short text has letters and digits, or a sign inside: `aB3!`, `Inchiostro:CMYK`."""
-    letter = re.search(r"[^\W\d_]", text)
-    return bool(letter and (re.search(r"\d", text) or re.search(r"\w[^\w\s.'’/()-]+\w", text)))
-
-
-def _is_year(text: str) -> bool:
-    return len(text) == 4 and text[:2] in ("19", "20")
-
-
-def _is_telling(text: str) -> bool:
-    """Whether a text looks like a secret among words: it mixes capitals and digits, or has signs that words don't."""
-    if not is_striking(text):
-        return False
-    small, capital = text.upper() != text, text.lower() != text
-    digit = bool(re.search(r"\d", text))
-    sign = bool(re.search(r"[!@#$%&*?+^§€£~=]", text))
-    return (small and capital and digit) or (sign and digit) or (sign and small and capital)
-
-
-def _is_words(text: str) -> bool:
-    return all(re.fullmatch(r"[A-Za-z]+\d{0,4}|\d{1,4}", part) for part in re.findall(r"[A-Za-z0-9]+", text))
+def _is_dated(text: str) -> bool:
+    """Whether the words between a name and a number make it a date: `changed on`."""
+    return any(word.strip(".,;:()*_`\"'").lower() in words("dated") for word in text.split())
 
 
 @lru_cache(maxsize=1)
 def _more() -> re.Pattern[str]:
+    """Between a value and the next one of a list: `Alfa.99x e Beta.77y`, `…, router: Beta.77y`, `… → cambiato in …`."""
     links = "|".join(sorted(words("conjunctions")))
-    return re.compile(rf"[\"'`*_»”’)]{{0,4}}(?:[ \t]{{0,3}}[,;/|+]|[ \t]{{1,3}}(?:{links}|->|→|-))[ \t]{{1,3}}")
+    return re.compile(
+        rf"[\"'`*_»”’)]{{0,4}}(?:[ \t]{{0,3}}[,;][ \t]{{1,3}}(?:[^\W_]{{1,20}}[ \t-]){{0,3}}[^\W_]{{1,20}}:[ \t]{{1,3}}"
+        rf"|[ \t]{{1,3}}(?:->|→)[ \t]{{1,3}}(?:[^\W\d_]{{1,14}}[ \t]{{1,3}}){{0,3}}(?=\d)"
+        rf"|(?:[ \t]{{0,3}}[,;/|+]|[ \t]{{1,3}}(?:{links}|->|→|-))[ \t]{{1,3}})"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -48,13 +48,22 @@ def _is_other(text: str, match: re.Match[str], number: re.Match[str]) -> bool:
     """Whether the number is a quantity, a year, or another code: `error code 4012`."""
     code = number["code"]
     others = words("metadata") | words("other_codes")
+    line = text[max(text.rfind("\n", 0, match.start()) + 1, match.start() - _BEFORE) : match.start()]
+    if any(word.lower() in words("other_codes") for word in _WORDS.findall(line)):
+        return True
     before = _WORD_BEFORE.findall(text[max(0, match.start() - 24) : match.start()])
     if any(word.lower() in others for word in (*before, *_WORDS.findall(match.group()))):
         return True
     following = _FOLLOWING.match(text, number.end())
-    if following and following[1].lower() in words("counted"):
+    if following and (following[1].lower() in words("counted") or _UNIT.fullmatch(following[1])):
         return True
+    if following and _CODES.search(match.group()):
+        return True  # a list of codes and their meanings
     return len(code) == 4 and code[:2] in ("19", "20") and code.isdigit() and not _told(match.group())
+
+
+_UNIT = re.compile(r"(?i)[mcd]?l|[km]?g|[cmk]?m|mq|m[2²]|k?wh?|[kmgt]b|k?hz|rpm|pz|pcs")
+_CODES = re.compile(r"(?i)codes\b|\bcodici")
 
 
 def _told(text: str) -> bool:
@@ -72,7 +81,8 @@ def _coded() -> re.Pattern[str]:
     marks = r"[ \t:=`\"'*_(«“–-]"
     word = r"[^\W\d_]{1,14}+(?:_[^\W\d_]{1,14}+){0,3}"  # an underscore is also a mark: only single ones are in a word
     return re.compile(
-        rf"(?i)(?<!\w)(?:(?P<alone>(?:{one_of('alarms')}){marks}{{1,6}})"
+        rf"(?i)(?<!\w)(?:(?P<alone>(?:{one_of('alarms')})"
+        rf"(?:{marks}{{1,6}}|(?:[ \t][\w.]{{1,14}}){{1,3}}:[ \t]{{1,3}}(?=\d{{5}})))"
         rf"|(?:{one_of('entering')})(?:{marks}{{1,6}}{word}){{0,2}}{marks}{{1,6}})"
         r"[A-Z#*]?\d{3,8}[A-Z]?[#*]{0,2}\Z"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from cervella.privacy.beside import Value, beside_names, fits, phrase_at, value_at
+from cervella.privacy.beside import beside_names, phrase_at, value_at
+from cervella.privacy.fitting import Value, fits
 from cervella.privacy.names import Name, names_in, words
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_passphrase, is_seed, is_striking

@@ -22,6 +22,7 @@ _GROUPS: tuple[tuple[str, Kind, Strength], ...] = (
     ("passwords", "password", "enough"),
     ("endings", "password", "enough"),
     ("pins", "password", "enough"),
+    ("combinations", "password", "enough"),
     ("api_keys", "api_key", "likely"),
     ("tokens", "token", "likely"),
     ("others", "password", "likely"),
@@ -46,6 +47,9 @@ class Name:
     """The list of secrets.toml that has it, such as `pins`."""
     start: int
     end: int
+    plural: bool = False
+    after_user: bool = False
+    """Whether the name of a user stands right before it: `user: anna, password: …`."""
 
 
 @lru_cache(maxsize=1)
@@ -72,17 +76,34 @@ def names_in(text: str) -> list[Name]:
         if said in weak:
             strength = "weak"
         before = _WORD_BEFORE.search(text, max(0, match.start() - 24), match.start())
-        if strength != "enough" and before and before[1].lower() in words("words_before"):
+        if group not in ("passwords", "endings") and before and before[1].lower() in words("words_before"):
             continue  # a keyword
+        after_user = _after_user().search(text, max(0, match.start() - 60), match.start()) is not None
+        if said == "pwd" and text[max(0, match.start() - 2) : match.start()] == "$(":
+            continue  # the folder of a shell
         if said == "pass":
-            if before and before[1].lower() not in _OWNERS_OF_PASS:
+            if after_user:
+                strength = "enough"
+            elif (before and before[1].lower() not in words("owners_of_pass")) or _masked_before(text, match.start()):
                 continue  # a ski pass
-            strength = "likely"
-        found.append(Name(kind, strength, group, *match.span()))
+            elif before or match[0].isupper() or not _ASSIGNED.match(text, match.end()):
+                strength = "likely"
+        plural = len(said) > 3 and (said.endswith("s") or (group == "pins" and said.startswith("codici")))
+        found.append(Name(kind, strength, group, *match.span(), plural=plural, after_user=after_user))
     return found
 
 
-@lru_cache(maxsize=8)
+def _masked_before(text: str, start: int) -> bool:
+    return text[max(0, start - 2) : start].strip() == "["  # a mask's place, as find_secrets leaves it
+
+
+@lru_cache(maxsize=1)
+def _after_user() -> re.Pattern[str]:
+    """A user's name before the word `pass`: `user: anna pass: …`."""
+    return re.compile(rf"(?i)(?<!\w)(?:{one_of('users')})[ \t:=\"'`*]{{1,4}}[^\s|,;]{{1,40}}[ \t,;/|*_`]{{1,4}}\Z")
+
+
+@lru_cache(maxsize=16)
 def words(key: str) -> frozenset[str]:
     """The words of one list of secrets.toml in all known languages, in lower case."""
     return frozenset(word.lower() for code in known_languages() for word in language(code).redaction.get(key, ()))
@@ -92,7 +113,7 @@ def _entries(key: str) -> set[str]:
     return {entry for code in known_languages() for entry in language(code).redaction.get(key, ())}
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def one_of(key: str) -> str:
     """A regular expression for one of the entries of a list of secrets.toml in any known language."""
     return "|".join(sorted(_entries(key), key=lambda entry: (-len(entry), entry))) or "(?!)"
@@ -101,38 +122,8 @@ def one_of(key: str) -> str:
 _KINDS: dict[str, tuple[Kind, Strength]] = {group: (kind, strength) for group, kind, strength in _GROUPS}
 
 
+_ASSIGNED = re.compile(r"[\"'`*_]{0,4}[ \t]?[:=]")
 _WORD_BEFORE = re.compile(r"([^\W_]+)[ \t_-]\Z")
-_OWNERS_OF_PASS = frozenset(
-    [
-        "wifi",
-        "fi",
-        "admin",
-        "user",
-        "utente",
-        "router",
-        "db",
-        "root",
-        "smtp",
-        "mail",
-        "ftp",
-        "ssh",
-        "vpn",
-        "login",
-        "wlan",
-        "server",
-        "with",
-        "con",
-        "mit",
-        "com",
-        "la",
-        "the",
-        "il",
-        "e",
-        "and",
-        "y",
-        "und",
-    ]
-)
 _HEAD = re.compile(r"[a-zà-ÿ]")
 _HEADS = re.compile(r"(?:^|[?:|)*}])(?:([^\W_])|\[([^\]\\]+)\])")
 
@@ -176,5 +167,5 @@ def _names() -> tuple[re.Pattern[str], list[str]]:
         rf"s?\d{{0,3}}(?:[_-](?!{_OF_NAMES}|{_NAMES})[A-Za-z0-9]{{1,16}}){{0,3}}"
         rf"(?-i:(?!(?i:{_OF_NAMES}))[A-Z][a-z]{{1,12}})?(?![A-Za-z0-9À-ÿ]|[_-][A-Za-z0-9])"
     )
-    start = r"(?:(?<![A-Za-z0-9À-ÿ])|(?<=[a-z0-9])(?-i:(?=[A-Z])))"
+    start = r"(?:(?<![A-Za-z0-9À-ÿ])|(?-i:(?<=[a-z0-9])(?=[A-Z])))"
     return re.compile(rf"(?i)(?:{start}(?:{bounded})|{ends}){tail}"), groups

@@ -81,7 +81,7 @@ def _found(text: str, own_runs: list[tuple[int, int]]) -> list[Secret]:
     with_run = numbers(start for start, _ in own_runs)
     with_digits = numbers(match.start() for match in DIGITS.finditer(text))
     random = numbers(start for start, end in own_runs if _RANDOM.search(text, start, end))
-    addresses = numbers(places(text, ("://", "WIFI:", "=")))
+    addresses = numbers(places(text, ("://", "WIFI:", "=", "@")))
     budget = Budget(len(lines))
     for number in sorted(named | random | with_digits | addresses):
         start, end = lines[number]

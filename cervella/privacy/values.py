@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from cervella.privacy.names import names_in, one_of, words
 from cervella.text.language import known_languages, language
 
 _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _STRONG_SIGN = re.compile(r"[!@#$%&*?+^§€£~=]")
 _RUN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_NAME_OF = re.compile(r"[^\W\d]+(?:[-.][^\W\d]+)*")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _VOWEL = re.compile(r"[aeiouyàèéìòùáíóúãõâêôäöü]", re.IGNORECASE)
 _CROWD = re.compile(r"[bcdfghjklmnpqrstvwxz]{5}", re.IGNORECASE)
@@ -67,17 +69,50 @@ _NO_VALUE = re.compile(
     | (?:windows|office|microsoft|ios|ipados|macos|android|debian|ubuntu|php|python|java|ecma|html|
         css|web|covid|postgres|mysql|oracle|fritz|s)-?\d{1,4}(?:[.-]\d+)*
     | [&](?:[a-z]{2,8}|\#\w{2,6});.*
+    # types of code, anchors, chapters, chords of keys
+    | (?-i:\w+(?:Array|Buffer|String|Bytes|Form|Request|Response|Type|Params|Dict|List|Map))(?:\[\])?
+    | \{?\#[a-z]\w*(?:-\w+)+ | [^\W\d_]+/\d+ | \d{1,2}(?:-[a-z]+)+ | \w+\*\*.*
+    | (?:ctrl|strg|alt|shift|cmd|command|opt|option|meta|super|win|fn|esc|tab|f\d{1,2}|maiusc|mayús|umschalt|⌘|⌥|⇧)
+        (?:[+-]\w{1,10}){1,4}
     """
 )
 """Values that are a variable, a path, a call, a date, a quantity, an algorithm or a line of symbols."""
+_NO_PASSWORD = re.compile(
+    r"""(?ix)
+    # variables, templates, placeholders in brackets, lines of symbols, what is cut off or masked
+    [$%][({].* | \$[a-z_][\w:]*(?:->\w+|\[.*)? | %\w+% | %[sd] | <[^<>\d]*>? | [{\[(].* | .*(?:\{\{|\$\{).* | @[a-z_]+@?
+    | (?-i:![a-z][a-z./_-]*|!(?:Ref|Sub|GetAtt|ImportValue|FindInMap)) | \w{0,8}(?:\.\.\.|…).*
+    | [-=*_.•\#|:\\/?!\u2500-\u257f→●∙·]+ | [x*•·-]{3,} | .*\*{3,}.* | .*x{6,}.*
+    | n/?[ad] | tbd | tba | todo | null | nil | none | undefined | true | false
+    # types, algorithms, managers of passwords
+    | (?:str|string|text|bytes|varchar|char|int|integer|bool|boolean|number|secretstr|any|object|optional)
+        (?:[\[(<|=?;].*)?
+    | (?:sha|md|aes|rsa|hs|rs|es|wpa|wep|tls|ssl|oauth|utf|base)[-_]?(?:\d{1,4})(?:[-_/][a-z]{1,12})*
+    | argon2(?:id|i|d)? | s?crypt | bcrypt | pbkdf2(?:[-_]\w+)* | t?otp | [2m]fa | fido2 | jwt | \d[fd]a
+    | 1password | lastpass | keepass(?:x|xc|dx)? | bitwarden | dashlane | enpass | keychain | vault
+    # code: calls, attributes, indexes
+    | (?:\w+\.)+\w+\(.* | [a-z_]\w*\((?:[^\W\d].*|["'$&*{\[].*|\)*[;,]*)? | [a-z_][\w.]*\[(?:["'\d].*)?
+    | [a-z_]\w*(?:->|::)\w.*
+    | (?:self|this|process|import\.meta|os|env|req|request|config|settings|secrets|vars?|local|module|props|args|
+        options|opts|ctx|context|inputs|each|github|steps|cls)(?:\.[a-z_]\w*)+
+    | [\w:-]+=["'{$].*
+    # addresses, mail, paths, names of files
+    | [a-z][a-z+.-]{1,12}://.* | www\..* | (?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+ | [~.]{0,2}/[\w.@-]+(?:/.*)? | ~/.*
+    | [a-z]:\\.* | \.{1,2}/.* | (?:[\w-]+/)+[\w.-]*\.\w{1,5}
+    | [\w.-]+\.(?:md|json|pem|txt|py|ya?ml|toml|env|key|pub|html?|pdf|docx?|xlsx?|csv|kdbx)
+    | .*\]\(.* | --?(?-i:[a-z][a-z-]*) | \#[a-z]\w*(?:-\w+)+ | [&](?:[a-z]{2,8}|\#\w{2,6});.* | [^\W\d_]+/\d+
+    | (?:ctrl|strg|alt|shift|cmd|meta|fn)(?:[+-]\w{1,10}){1,4}
+    """
+)
+"""The few values that are no password even after `password:`: variables, calls, types, paths, lines of symbols."""
+_NUMBERS = re.compile(r"\d{4,24}|\d{1,6}(?:[-./ ]\d{1,6}){1,11}")
 _ENV_NAME = re.compile(r"[A-Z][A-Z]*(?:_[A-Z]+)+|[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASS|PWD)[A-Z_]*(?:_?\d{1,2})?")
 
 
 @lru_cache(maxsize=1)
 def _placeholder() -> re.Pattern[str]:
     """The values of all known languages that are an example: `la-tua-password-123`."""
-    words = "|".join(word for code in known_languages() for word in language(code).redaction["placeholders"])
-    return re.compile(rf"(?i)(?<![a-z])(?:{words or '(?!)'})(?![a-z])")
+    return re.compile(rf"(?i)(?:{one_of('placeholders')})")
 
 
 @lru_cache(maxsize=1)
@@ -92,19 +127,51 @@ def _statement() -> re.Pattern[str]:
 def is_example(value: str) -> bool:
     """Whether a value stands for a secret and is none: a placeholder, a variable, a type, a date, a path."""
     value = value[:200]
-    return bool(_NO_VALUE.fullmatch(value) or _placeholder().search(value) or _ENV_NAME.fullmatch(value))
+    return bool(_NO_VALUE.fullmatch(value) or _placeholder().fullmatch(value) or _ENV_NAME.fullmatch(value))
 
 
-def is_striking(value: str) -> bool:
+def is_no_password(value: str) -> bool:
+    """Whether a value is none even beside the name of a password: a placeholder as it is usually written, a variable,
+    code, a word such as `required`, or itself the name of a secret: `DB_PASSWORD`."""
+    value = value[:200]
+    return bool(
+        _NO_PASSWORD.fullmatch(value)
+        or _placeholder().fullmatch(value)
+        or value.lower() in words("no_passwords")
+        or _is_name(value)
+    )
+
+
+def _is_name(value: str) -> bool:
+    return len(value) <= 60 and not _DIGIT.search(value) and bool(_NAME_OF.fullmatch(value)) and bool(names_in(value))
+
+
+def is_numbers(value: str) -> bool:
+    """Whether a value is a number, or groups of digits, four digits or more in all: `48291047`, `12/04/1985`."""
+    return bool(_NUMBERS.fullmatch(value)) and sum(map(str.isdigit, value)) >= 4
+
+
+def is_striking(value: str, *, of_password: bool = False) -> bool:
     """Whether a value looks like a secret even in the middle of a sentence: `Mario.Rossi85`, `HOTEL_2026`, `fg7&kk`.
 
-    It has letters, and digits or signs that words don't have.
+    It has letters, and digits or signs that words don't have. `of_password`: beside the name of a password fewer values
+    are taken for examples.
     """
     if not 6 <= len(value) <= 400 or not _LETTER.search(value) or _SPACE.search(value):
         return False
     if not _DIGIT.search(value) and not (_STRONG_SIGN.search(value[:-1]) or _inner_capitals(value)):
         return False
-    return not is_example(value) and (_DIGIT.search(value) is not None or len(value) >= 8)
+    no_value = is_no_password if of_password else is_example
+    return not no_value(value) and (_DIGIT.search(value) is not None or len(value) >= 8)
+
+
+def is_telling(value: str) -> bool:
+    """Whether a text looks like a secret among words: it mixes capitals and digits, or has signs that words don't."""
+    if not is_striking(value):
+        return False
+    small, capital = value.upper() != value, value.lower() != value
+    digit, sign = _DIGIT.search(value) is not None, _STRONG_SIGN.search(value) is not None
+    return (small and capital and digit) or (sign and digit) or (sign and small and capital)
 
 
 def _inner_capitals(value: str) -> bool:

@@ -255,25 +255,28 @@ def test_no_file_of_data_outside_the_folders_of_languages_has_their_words(path: 
     "value",
     [
         "la-tua-password-123",
-        "tuo_token_2026!",
-        "minha-sua-9senha",
-        "esempio-9Kdf02",
-        "exemplo-9Kdf02",
-        "Ejemplo-9Kdf02",
-        "dein-9Passwort!",
-        "beispiel-9Kdf02",
-        "tu-clave-9Kdf02",
-        "your-9Kdf02!x",
-        "my_secret123",
-        "super_password9",
+        "tuo_token_2026",
+        "esempio",
+        "exemplo",
+        "Ejemplo",
+        "dein-Passwort",
+        "beispiel",
+        "tu-clave",
+        "your-password",
+        "YOUR_PASSWORD_HERE",
+        "changeme",
+        "my_secret",
+        "super_password",
     ],
 )
-def test_the_words_of_an_example_in_any_language_are_no_secret(value: str) -> None:
+def test_an_example_as_it_is_written_in_any_language_is_no_secret(value: str) -> None:
     assert find_secrets(f"password = {value}") == []
 
 
-@pytest.mark.parametrize("value", ["tuono-9Kdf02!x", "seul-9Kdf02!x", "beispielhaft9Kdf", "themysecret-9"])
-def test_a_word_that_only_begins_like_one_of_an_example_does_not_hide_a_secret(value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["tuono-9Kdf02!x", "seul-9Kdf02!x", "beispielhaft9Kdf", "themysecret-9", "esempio-9Kdf02", "your-9Kdf02!x"]
+)
+def test_a_value_that_only_begins_like_an_example_is_a_secret(value: str) -> None:
     assert len(find_secrets(f"password = {value}")) == 1
 
 

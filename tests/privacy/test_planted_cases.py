@@ -13,7 +13,7 @@ import pytest
 
 import cervella
 from cervella.knowledge import KnowledgeIndex
-from cervella.privacy import beside, layout
+from cervella.privacy import beside, fitting, layout
 from cervella.privacy.redaction import find_secrets, mask_path, mask_secrets
 from cervella.testing import ScriptedBrain
 from tests.fixtures.whole import whole
@@ -141,7 +141,7 @@ def test_the_values_that_are_looked_at_grow_with_the_text_and_no_faster(
     looked = 0
     value_at = beside.value_at
 
-    def counted(line: str, at: int, *, in_cell: bool = False) -> beside.Value:
+    def counted(line: str, at: int, *, in_cell: bool = False) -> fitting.Value:
         nonlocal looked
         looked += 1
         return value_at(line, at, in_cell=in_cell)
