@@ -86,7 +86,8 @@ class Taint:
         language: str = DEFAULT_LANGUAGE,
     ) -> None:
         """`index` is the folder of the configured index. `own_retriever` says whether the retriever was made from the
-        same configuration; it then marks its passages itself. Answers are looked up in the file `conversations`, whose masks are in `language`."""
+        same configuration; it then marks its passages itself. Answers are looked up in the file `conversations`, whose
+        masks are in `language`."""
         self._folder = folder
         self._configured = tuple(patterns)
         self._retriever = retriever
