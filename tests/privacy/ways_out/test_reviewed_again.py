@@ -23,7 +23,7 @@ def passage(path: str, text: str = FIRST_LINE) -> Passage:
 
 
 def sent_image(agent: cervella.Agent) -> bool:
-    far = Cloud(capabilities=("images",))
+    far = Cloud()
     with contextlib.suppress(CervellaError):
         agent.ask("Che cosa mostra?", brain=far, images=[IMAGE])
     return any(prompt.images for prompt in far.prompts)
