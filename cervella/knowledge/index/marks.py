@@ -8,6 +8,7 @@ pattern covers the path any more that the text was marked under.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -141,6 +142,9 @@ class RecordedMarks:
         If it cannot be read, they are those that were read last.
         """
         with self._lock:
+            if not os.path.lexists(self._storage.path):
+                self._read = None, Recorded()
+                return self._read[1]
             for _ in range(2):  # a writer may replace the index meanwhile
                 try:
                     if self._read[0] is None or not self._storage.is_current(self._read[0]):
