@@ -312,6 +312,7 @@ class Answering:
             threshold=own.threshold,
             rounds=own.rounds,
             second=None if second is None else self._assembly.shield(second),
+            is_tainted=self._assembly.taint.reply,
         )
 
     async def _reviewed(self, asked: _Asked, shield: Shielded, review: Review, reply: Reply) -> Reply:

@@ -76,6 +76,7 @@ class Assembly:
         self.taint = Taint(
             folder=config.knowledge.folder,
             patterns=config.knowledge.local_only,
+            index=config.knowledge.index,
             retriever=lambda: self.retriever,
             own_retriever=retriever is None,
             conversations=config.conversations.path,

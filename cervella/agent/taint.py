@@ -1,24 +1,30 @@
 """Judges what an agent is about to send by today's local-only marks: passages, earlier answers, images.
 
 Marks change: a folder may become local-only after its passages were shown, and a caller may hand in passages and turns
-that never had a mark. So nothing is taken as it comes. An earlier answer may go to a cloud brain only if it is known:
-what it was made from was recorded, and none of it is local-only today.
+that never had a mark. So nothing is taken as it comes. A turn that is known to be tainted never goes to a cloud brain.
+Where files are local-only, an earlier answer may go there only if it is known: what it was made from was recorded, and
+none of it is local-only today.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
+import re
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from cervella.errors import ConversationError, KnowledgeError
-from cervella.knowledge.documents.local_only import LocalOnly, local_only_of
+from cervella.knowledge.documents.local_only import LocalOnly, files_below, local_only_of, names_of, sha256_of
+from cervella.knowledge.index.marks import Marks, RecordedMarks
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.prompt.history import turns
@@ -40,16 +46,20 @@ from cervella.types import (
 
 _MOST_ANSWERS = 2_000
 """Number of answers, the newest ones, that an agent remembers."""
-_MOST_NAMES = 500_000
-"""Maximum number of files that are compared with an image."""
+_MOST_OF_A_TEXT = 8
+"""Number of answers with one text, such as «Non lo so.», that are remembered apart."""
 _MOST_PATHS = 50_000
 """Paths whose judgement is kept, until all are forgotten."""
-_CHUNK = 1 << 20
+_LONGEST_PATH = 4096  # characters
+_MARKS = re.compile("[?&=#:]+")
+_MOST_PARTS = 40
+"""Parts of a path, the last ones, that are compared with the patterns."""
+_logger = logging.getLogger("cervella.agent.taint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """What is known of an answer with a certain text."""
+class _Origin:
+    """What is known of how an answer was made. Its text is the key under which this is kept."""
 
     question: str
     """See `text_sha256`."""
@@ -60,7 +70,8 @@ class _Known:
 class Taint:
     """Today's local-only marks, and the answers that this process has given. Thread-safe.
 
-    Without patterns of `[knowledge] local_only`, nothing that comes from outside is tainted.
+    Without patterns of `[knowledge] local_only` and without marks in the index, what comes from outside is tainted only
+    if a conversation has it as tainted.
     """
 
     def __init__(
@@ -68,138 +79,161 @@ class Taint:
         *,
         folder: Path,
         patterns: Sequence[str],
+        index: Path,
         retriever: Callable[[], Retriever],
         own_retriever: bool,
         conversations: Path,
         language: str = DEFAULT_LANGUAGE,
     ) -> None:
-        """`own_retriever` says whether the retriever was made from the same configuration; it then marks its passages
-        itself. Answers are looked up in the file `conversations`, whose masks are in `language`."""
+        """`index` is the folder of the configured index. `own_retriever` says whether the retriever was made from the
+        same configuration; it then marks its passages itself. Answers are looked up in the file `conversations`, whose
+        masks are in `language`."""
         self._folder = folder
         self._configured = tuple(patterns)
         self._retriever = retriever
         self._own_retriever = own_retriever
         self._conversations = conversations
         self._language = language
-        self._by_path: dict[str, bool] = {}
-        self._answers: OrderedDict[str, list[_Known]] = OrderedDict()
+        self._recorded = RecordedMarks(index)
+        self._rules: _Rules | None = None
+        self._masked: dict[str, str] = {}
+        self._answers: OrderedDict[str, list[_Origin]] = OrderedDict()
+        self._warned: set[str] = set()
         self._lock = ForkLock()
 
     @functools.cached_property
-    def _patterns(self) -> tuple[str, ...]:
+    def _declared(self) -> tuple[str, ...]:
         """The patterns of the configuration, and those of a retriever that was made with its own."""
         own: Any = () if self._own_retriever else getattr(self._retriever(), "local_only", ())
         return tuple(dict.fromkeys((*self._configured, *own)))
 
-    @functools.cached_property
-    def _local_only(self) -> LocalOnly:
-        return local_only_of((), self._folder, self._patterns)
-
     @property
     def active(self) -> bool:
-        """Whether any file is declared local-only."""
-        return bool(self._patterns)
+        """Whether any file is local-only: declared, or marked in the index. A pattern that was removed from the
+        configuration stays in force until the index is updated."""
+        return self._today() is not None
+
+    def _today(self) -> _Today | None:
+        """The marks of this moment; None if no file is local-only."""
+        recorded = self._recorded.current()
+        patterns = tuple(dict.fromkeys((*self._declared, *recorded.patterns)))
+        marks = [recorded.marks]
+        if self._declared or not self._own_retriever:
+            look: Any = getattr(self._retriever(), "local_only_files", None)
+            if look is not None:
+                with suppress(KnowledgeError):  # without an index, the patterns still hold
+                    marks.append(look(self._declared))
+        if not patterns and not any(one.paths or one.documents for one in marks):
+            return None
+        rules = self._rules
+        if rules is None or rules.patterns != patterns or rules.files is not recorded.files:
+            local_only = local_only_of(recorded.files, self._folder, patterns)
+            rules = self._rules = _Rules(local_only, recorded.files)
+        marks_itself = not self._own_retriever and hasattr(self._retriever(), "local_only")
+        return _Today(rules, marks, marks_itself)
 
     # Documents and passages
 
-    def _judge(self) -> Callable[[Iterable[ShownDocument]], bool]:
-        """A function that says whether any of some documents is local-only, by the marks of this moment."""
-        if not self.active:
-            return lambda documents: False
-        paths: Mapping[str, str] = {}
-        digests: Mapping[str, str] = {}
-        marks: Any = getattr(self._retriever(), "local_only_files", None)
-        if marks is not None:
-            with suppress(KnowledgeError):  # without an index, the patterns still hold
-                found = marks(self._patterns)
-                paths, digests = found.paths, found.documents
-
-        def is_local_only(documents: Iterable[ShownDocument]) -> bool:
-            return any(
-                one.path in paths or (one.document and one.document in digests) or self._is_covered(one.path)
-                for one in documents
-            )
-
-        return is_local_only
-
-    def _is_covered(self, path: str) -> bool:
-        if path not in self._by_path:
-            if len(self._by_path) >= _MOST_PATHS:
-                self._by_path.clear()
-            self._by_path[path] = self._local_only.may_cover(path)
-        return self._by_path[path]
-
     def passages(self, passages: Iterable[Passage]) -> tuple[Passage, ...]:
         """The passages, each with today's mark. A mark that a passage has is never taken away."""
-        judge = self._judge()
-        return tuple(
-            replace(one, local_only=True) if not one.local_only and judge(shown_documents([one])) else one
-            for one in passages
-        )
+        today = self._today()
+        return tuple(passages) if today is None else tuple(self._passage(one, today) for one in passages)
+
+    def _passage(self, passage: Passage, today: _Today) -> Passage:
+        if passage.local_only:
+            return passage
+        unnamed = not today.knows(passage)
+        if unnamed:
+            self._warn(
+                "A passage names no file of the knowledge folder or its index. While files are local-only, a cloud "
+                "brain does not get such passages. Give Passage.path as the path relative to that folder, or give the "
+                "retriever an attribute local_only if it marks its passages itself."
+            )
+        return replace(passage, local_only=True) if unnamed or today.covers(shown_documents([passage])) else passage
+
+    def _warn(self, text: str) -> None:
+        """Log a warning, once for each agent."""
+        with self._lock:
+            if text in self._warned:
+                return
+            self._warned.add(text)
+        _logger.warning("%s", text)
 
     def retrieval(self, found: Retrieval) -> Retrieval:
         """A result of the retriever, with today's marks."""
-        return found if self._own_retriever or not self.active else replace(found, passages=self.passages(found))
+        return found if self._own_retriever else replace(found, passages=self.passages(found))
 
     # Earlier answers
 
     def history(self, history: Sequence[Message]) -> tuple[Message, ...]:
         """The messages, tainted where they may not go to a cloud brain today.
 
-        If files are declared local-only, a turn is tainted unless each answer in it is known, and untainted. Questions
-        alone are not; a question that is the text of a tainted answer is.
+        If files are local-only, a turn is tainted unless each answer in it is known, and untainted. Else it is tainted
+        only if it is known to be. Questions alone are not; a question that is the text of a tainted answer is.
         """
         if not history:
             return ()
         unknown = [message.content for message in history if message.sources is None]
-        known = self._known(unknown) if unknown else {}
-        judge = self._judge()
-        return tuple(message for turn in turns(history) for message in self._turn(turn, known, judge))
+        origins = self._origins(unknown) if unknown else {}
+        today = self._today()
+        return tuple(message for turn in turns(history) for message in self._turn(turn, origins, today))
 
     def _turn(
         self,
         turn: Sequence[Message],
-        known: Mapping[str, Sequence[_Known]],
-        judge: Callable[[Iterable[ShownDocument]], bool],
+        origins: Mapping[str, Sequence[_Origin]],
+        today: _Today | None,
     ) -> Iterator[Message]:
+        def judge(documents: Iterable[ShownDocument] | None) -> bool:
+            return today is not None and today.covers(documents or ())
+
         asked = next((message.content for message in turn if message.role == "user"), "")
         for message in turn:
             tainted, sources = message.tainted, message.sources
             if sources is None:
-                found = _about(self._digests(asked), known.get(message.content, ()))
-                tainted = tainted or any(one.tainted or judge(one.sources or ()) for one in found)
+                found = _about(self._digests(asked), origins.get(message.content, ()))
+                tainted = tainted or any(one.tainted or judge(one.sources) for one in found)
                 if message.role == "user":
                     sources = ()  # it is judged, and made from nothing
                 elif found:
                     sources = _united(one.sources for one in found)
-                tainted = tainted or (self.active and sources is None)
-            tainted = tainted or judge(sources or ()) or self.is_local_only(message.images)
+                tainted = tainted or (today is not None and sources is None)
+            tainted = tainted or judge(sources) or self.is_local_only(message.images)
             yield replace(message, tainted=tainted, sources=sources)
 
     def _digests(self, text: str) -> set[str]:
         """The digests of a text as it was said, and as a conversation keeps it: with its secrets masked."""
-        return {text_sha256(text), text_sha256(mask_secrets(text, self._language)[0])}
+        said = text_sha256(text)
+        if not self._conversations.exists():
+            return {said}
+        if said not in self._masked:
+            if len(self._masked) >= _MOST_ANSWERS:
+                self._masked.clear()
+            self._masked[said] = text_sha256(mask_secrets(text, self._language)[0])
+        return {said, self._masked.get(said, said)}
 
-    def _known(self, texts: Iterable[str]) -> dict[str, list[_Known]]:
+    def _origins(self, texts: Iterable[str]) -> dict[str, list[_Origin]]:
         """What is known about answers with these texts: those of this process, and those of kept conversations."""
-        digests = {text: self._digests(text) if self.active else {text_sha256(text)} for text in texts}
+        digests = {text: self._digests(text) for text in texts}
         with self._lock:
             found = {text: [self._answers.get(key, []) for key in keys] for text, keys in digests.items()}
         known = {text: [one for some in lists for one in some] for text, lists in found.items()}
-        if self.active:
-            with suppress(ConversationError):  # an answer that can't be looked up is not known
-                kept = Conversations(self._conversations).known(key for keys in digests.values() for key in keys)
-                for text, keys in digests.items():
-                    known[text] += [_known(turn) for key in keys for turn in kept.get(key, ())]
+        with suppress(ConversationError):  # an answer that can't be looked up is not known
+            kept = Conversations(self._conversations).known(key for keys in digests.values() for key in keys)
+            for text, keys in digests.items():
+                known[text] += [_origin_of(turn) for key in keys for turn in kept.get(key, ())]
         return known
 
     def remember(self, reply: Reply) -> None:
         """Remember an answer, so that its text is known when a caller hands it in as history."""
-        own = _Known(question=text_sha256(reply.question), tainted=reply.tainted, sources=reply.sources)
+        own = _Origin(question=text_sha256(reply.question), tainted=reply.tainted, sources=reply.sources)
         with self._lock:
             key = text_sha256(reply.text)
             before = self._answers.pop(key, [])
-            self._answers[key] = [*(one for one in before if one != own), own][-_MOST_ANSWERS:]
+            variants = [*(one for one in before if one != own), own]
+            if len(variants) > _MOST_OF_A_TEXT:
+                variants = [_strictest(variants[:2]), *variants[2:]]
+            self._answers[key] = variants
             while len(self._answers) > _MOST_ANSWERS:
                 self._answers.popitem(last=False)
 
@@ -219,7 +253,10 @@ class Taint:
 
     def is_turn_tainted(self, turn: Turn) -> bool:
         """Whether a kept turn may not leave this machine today."""
-        return turn.tainted or (self.active and (turn.sources is None or self._judge()(turn.sources)))
+        if turn.tainted:
+            return True
+        today = self._today()
+        return today is not None and (turn.sources is None or today.covers(turn.sources))
 
     def reply(self, reply: Reply) -> bool:
         """Whether an answer may not go to a cloud brain today."""
@@ -230,7 +267,7 @@ class Taint:
 
         `vouched`: the caller says that it was made without local-only text. It counts if nothing is known about it.
         """
-        found = _about(self._digests(question), self._known([text])[text])
+        found = _about(self._digests(question), self._origins([text])[text])
         if not found:
             return self.active and not vouched
         return any(message.tainted for message in self.history(Reply(text=text, question=question).as_turn()))
@@ -238,45 +275,143 @@ class Taint:
     # Prompts and images
 
     def prompt(self, prompt: Prompt) -> Prompt:
-        """A complete prompt, with today's marks."""
+        """A complete prompt for a cloud brain, with today's marks."""
+        prompt = replace(prompt, history=self.history(prompt.history)) if prompt.history else prompt
         if not self.active:
-            return replace(prompt, history=self.history(prompt.history)) if prompt.history else prompt
+            return prompt
+        if any(one.tainted and one.sources is None and one.role == "assistant" for one in prompt.history):
+            self._warn(
+                "Turns of the history are withheld from cloud brains: while files are local-only, only turns whose "
+                "origin is known are sent. Hand in the Reply objects instead of texts, or ask in a session."
+            )
         return replace(
             prompt,
             passages=self.passages(prompt.passages),
-            history=self.history(prompt.history),
             confidential=prompt.confidential or self.is_local_only(prompt.images),
         )
 
     def is_local_only(self, images: Iterable[Image]) -> bool:
-        """Whether one of the images is, byte for byte, a file that is local-only."""
+        """Whether one of the images is, byte for byte, a file that is local-only, or was when the index was made."""
         wanted: dict[int, set[str]] = {}
-        for image in images if self.active else ():
+        for image in images:
             wanted.setdefault(len(image.data), set()).add(hashlib.sha256(image.data).hexdigest())
-        if not wanted:
+        today = self._today() if wanted else None
+        if today is None:
             return False
-        root, left = self._folder.resolve(), _MOST_NAMES
-        for folder, _, names in os.walk(root):
-            for name in names:
-                left -= 1
-                if left < 0:
-                    return True  # not everything was compared, and what is not known is not approved
-                with suppress(OSError):
-                    place = Path(folder) / name
-                    digests = wanted.get(place.stat().st_size, set())
-                    covered = digests and self._local_only.may_cover(place.relative_to(root).as_posix())
-                    if covered and _sha256(place) in digests:
-                        return True
+        if any(today.has_digest(digest) for digests in wanted.values() for digest in digests):
+            return True
+        root = self._folder.resolve()
+        for place in files_below(root):
+            if place is None:
+                return True  # not everything was compared, and what is not known is not approved
+            with suppress(OSError):
+                digests = wanted.get(place.stat().st_size, set())
+                if digests and today.covers_path(place.relative_to(root).as_posix()) and sha256_of(place) in digests:
+                    return True
         return False
 
 
-def _about(questions: Collection[str], answers: Sequence[_Known]) -> Sequence[_Known]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a path may mean."""
+
+    names: tuple[str, ...]
+    """Paths relative to the folder."""
+    covered: bool
+    """Whether a pattern covers it."""
+
+
+class _Rules:
+    """The patterns in force, with what they say of the paths that they were asked about."""
+
+    def __init__(self, local_only: LocalOnly, files: Collection[str]) -> None:
+        """`files` are the paths of the index."""
+        self.patterns = local_only.patterns
+        self._local_only = local_only
+        self.files = files
+        self._places: dict[str, _Place] = {}
+
+    def place(self, path: str) -> _Place:
+        if path not in self._places:
+            if len(self._places) >= _MOST_PATHS:
+                self._places.clear()
+            self._places[path] = self._place(path)
+        return self._places[path]
+
+    def _place(self, path: str) -> _Place:
+        written = _spellings(path)
+        names = tuple(dict.fromkeys(name for one in written for name in names_of(one, self._local_only.folder) if name))
+        if not self._exists(names):  # an address may end in the path of a local-only file
+            written = [*written, *(end for one in written for end in _ends(one))]
+        return _Place(names, any(map(self._local_only.may_cover, written)))
+
+    def names_file(self, path: str) -> bool:
+        """Whether a path names a file of the index or of the folder. If there is neither, it need not."""
+        return not (self.files or self._local_only.folder.is_dir()) or self._exists(self.place(path).names)
+
+    def _exists(self, names: Iterable[str]) -> bool:
+        folder = self._local_only.folder
+        inside = (name for name in names if ".." not in name.split("/"))
+        forms = (form for name in inside for form in (name, unicodedata.normalize("NFD", name)))
+        with suppress(OSError, ValueError):
+            return any(form in self.files or (folder / form).is_file() for form in forms)
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Today:
+    """The local-only marks of one moment."""
+
+    rules: _Rules
+    marks: Sequence[Marks]
+    marks_itself: bool
+    """Whether a custom retriever marks its passages itself, so that these need not name files of the folder."""
+
+    def covers(self, documents: Iterable[ShownDocument]) -> bool:
+        """Whether one of the documents is local-only."""
+        return any((one.document and self.has_digest(one.document)) or self.covers_path(one.path) for one in documents)
+
+    def covers_path(self, path: str) -> bool:
+        place = self.rules.place(path)
+        return place.covered or any(name in marks.paths for name in (path, *place.names) for marks in self.marks)
+
+    def has_digest(self, digest: str) -> bool:
+        return any(digest in marks.documents for marks in self.marks)
+
+    def knows(self, passage: Passage) -> bool:
+        """Whether it can be said of a passage if it is local-only."""
+        return bool(passage.document) or self.marks_itself or self.rules.names_file(passage.path)
+
+
+def _spellings(path: str) -> list[str]:
+    """A path as it is written, and with its escapes, wide letters, backslashes and home folder replaced."""
+    written = path[:_LONGEST_PATH]
+    plain = unicodedata.normalize("NFKC", unquote(written)).replace("\\", "/")
+    with suppress(RuntimeError):
+        plain = os.path.expanduser(plain)
+    return list(dict.fromkeys((written, plain)))
+
+
+def _ends(path: str) -> Iterator[str]:
+    """What an address ends in, part by part: `privato/a.md` of `https://wiki/privato/a.md` and of `?file=privato/a.md`.
+    The last 40 parts."""
+    for text in dict.fromkeys((path, _MARKS.sub("/", path))):
+        parts = [part for part in text.split("/") if part][-_MOST_PARTS:]
+        yield from ("/".join(parts[start:]) for start in range(len(parts)))
+
+
+def _about(questions: Collection[str], answers: Sequence[_Origin]) -> Sequence[_Origin]:
     """Those of the answers that were given to one of the questions, if any were; else all of them."""
     return [one for one in answers if one.question in questions] or answers
 
 
-def _known(turn: Turn) -> _Known:
-    return _Known(question=text_sha256(turn.question), tainted=turn.tainted, sources=turn.sources)
+def _origin_of(turn: Turn) -> _Origin:
+    return _Origin(question=text_sha256(turn.question), tainted=turn.tainted, sources=turn.sources)
+
+
+def _strictest(answers: Sequence[_Origin]) -> _Origin:
+    """One for several, which counts for any question: tainted if one is, and made from what is not known."""
+    return _Origin(question="", tainted=any(one.tainted for one in answers), sources=None)
 
 
 def _united(sources: Iterable[Sequence[ShownDocument] | None]) -> tuple[ShownDocument, ...] | None:
@@ -285,11 +420,3 @@ def _united(sources: Iterable[Sequence[ShownDocument] | None]) -> tuple[ShownDoc
     if any(one is None for one in every):
         return None
     return tuple(dict.fromkeys(document for one in every for document in one or ()))
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK):
-            found.update(block)
-    return found.hexdigest()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from operator import attrgetter
 
 import anyio.to_thread
 
@@ -42,7 +43,8 @@ class Review:
 
     `lang` is the language of the knowledge base. `traits` are the persona's rules to check; None checks none. An answer
     with a score below `threshold` is refused. `rounds` is the maximum number of revisions. `second` is the brain that
-    gives the second opinion; without it, only the checks decide.
+    gives the second opinion; without it, only the checks decide. `is_tainted` says, before each call, whether an answer
+    may not go to a cloud brain at that moment.
     """
 
     lang: Language
@@ -50,6 +52,7 @@ class Review:
     threshold: float
     rounds: int
     second: Shielded | None = None
+    is_tainted: Callable[[Reply], bool] = attrgetter("tainted")
 
     async def review(self, prompt: Prompt, reply: Reply, deadline: Deadline) -> _Reviewed:
         """Check an answer, ask the second brain for its opinion, and return the verdict with the calls that were made.
@@ -93,7 +96,7 @@ class Review:
             replace(prompt, passages=tuple(shown.values()), marks=tuple(shown)),
             reply.text,
             self.lang,
-            tainted=reply.tainted,
+            tainted=await self._judged(reply),
             reason=f"second opinion on the answer of {reply.brain}",
         )
         attempts: tuple[Attempt, ...] = ()
@@ -117,6 +120,9 @@ class Review:
         )
         return verdict, done.attempts
 
+    async def _judged(self, reply: Reply) -> bool:
+        return reply.tainted or await anyio.to_thread.run_sync(self.is_tainted, reply)
+
     async def revised(self, prompt: Prompt, reply: Reply, first: Shielded, deadline: Deadline, remade: Remade) -> Reply:
         """Review an answer and, while it is refused, have the brain `first` revise it, at most `rounds` times.
 
@@ -130,7 +136,7 @@ class Review:
         while rounds < most and _can_be_improved(verdict) and not optional_members(first.brain).quotes_only:
             rounds += 1
             issues = [issue for issue in verdict.issues if issue.kind != _STALE]
-            asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=kept.tainted)
+            asked = revision_prompt(prompt, kept.text, issues, self.lang, tainted=await self._judged(kept))
             try:
                 done = await _answer(first, asked, deadline)
                 attempts += done.attempts

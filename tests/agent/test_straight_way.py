@@ -73,7 +73,7 @@ def test_a_question_is_led_through_the_rooms_by_one_file(
     assert way.rooms() <= {"agent", "prompt", "brains", "claims", "records", "knowledge", "testing.py"}
     entered = {file for file in way.entered if file.partition("/")[0] not in {*VOCABULARY, "brains", "testing.py"}}
     assert {file for file in entered if file.startswith("agent/")} == AGENT
-    assert len(entered) <= 11
+    assert len(entered) <= 12
     for room in ("claims/citations.py", "brains/shield/shield.py", "prompt/history.py"):
         assert {file for file in way.entered[room] if file.startswith("agent/")} == {"agent/answering.py"}, room
     led = {file for files in way.entered.values() for file in files if file.startswith("agent/")}

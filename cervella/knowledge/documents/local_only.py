@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +31,10 @@ from cervella.knowledge.documents.scan import MARKDOWN, MAX_BYTES, Scan, ignore_
 _LONGEST_PATH = 4096  # characters of a path that are compared with the patterns
 _MOST_FILES, _MOST_BYTES = 20_000, 512_000_000
 """Maximum number, and bytes together, of files that are read only to recognise their copies."""
+_MOST_ENTRIES = 500_000
+"""Maximum number of files and folders that are listed to find images."""
+_IMAGES = (".avif", ".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".jfif", ".png", ".tif", ".tiff", ".webp")
+_CHUNK = 1 << 20
 _logger = logging.getLogger("cervella.knowledge.local_only")
 
 
@@ -53,7 +59,7 @@ class LocalOnly:
         The path need not exist, or be relative to the folder: it may be that of a file that was deleted or renamed, or
         come from somebody else's retriever. Where the interpretation is not certain, more is covered.
         """
-        names = _names_of(path[:_LONGEST_PATH], self.folder)
+        names = names_of(path, self.folder)
         return any(self.covers(name) for name in names) or covers_by_name(self.patterns, self.folder, names)
 
     @property
@@ -93,9 +99,10 @@ def _readings(pattern: str, folder: Path) -> tuple[Glob, ...]:
     return tuple(Glob(widened(one, pattern), True) for one in dict.fromkeys(spelled) if one)
 
 
-def _names_of(path: str, folder: Path) -> list[str]:
+def names_of(path: str, folder: Path) -> list[str]:
     """The relative paths that a path may mean: of a file in the folder, with or without the folder's own name or an
     absolute path in front, with an anchor at its end, as an address."""
+    path = path[:_LONGEST_PATH]
     plain = path.removeprefix("file://")
     written = dict.fromkeys((path, plain, unquote(plain), plain.partition("#")[0], unquote(plain.partition("#")[0])))
     forms = (forms_of(one, folder, (), folded=folded) for one in written for folded in (False, True) if one)
@@ -158,6 +165,64 @@ def unindexed_documents(
                     text = decoded(place.read_bytes(), language)
                     if text is not None and (digest := document_digest(text[0])):
                         yield path, digest
+
+
+def files_below(folder: Path, *, most: int = _MOST_ENTRIES) -> Iterator[Path | None]:
+    """Yields all regular files below a folder, also hidden ones and those behind symbolic links, by the path that led
+    there. Of links that lead in a circle, each folder is entered once on a path.
+
+    Yields None as its last value if there are more than `most` files and folders.
+    """
+    root = folder.resolve()
+    left: list[tuple[Path, tuple[str, ...]]] = [(root, (str(root),))]
+    while left:
+        place, above = left.pop()
+        with suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                most -= 1
+                if most < 0:
+                    yield None
+                    return
+                with suppress(OSError, RuntimeError):
+                    if not entry.is_dir():
+                        if entry.is_file():
+                            yield place / entry.name
+                    elif entry.is_symlink():
+                        real = str((place / entry.name).resolve())
+                        if real not in above:
+                            left.append((place / entry.name, (*above, real)))
+                    else:
+                        left.append((place / entry.name, (*above, f"{above[-1]}{os.sep}{entry.name}")))
+
+
+def image_digests(folder: Path, covers: Callable[[str], bool]) -> Iterator[tuple[str, str]]:
+    """Yields path and SHA-256 of each image that `covers` covers: it is recognised by them after it was moved.
+
+    What exceeds 20,000 images or 512 MB is left out.
+    """
+    root, left = folder.resolve(), _MOST_BYTES
+    places = (one for one in files_below(root) if one is not None and one.suffix.casefold() in _IMAGES)
+    names = ((one, unicodedata.normalize("NFC", one.relative_to(root).as_posix())) for one in places)
+    for place, name in islice((one for one in names if covers(one[1])), _MOST_FILES):
+        with suppress(OSError):
+            state = place.stat()
+            if state.st_size <= left:
+                left -= state.st_size
+                yield name, _digest(place, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=_MOST_FILES)
+def _digest(path: Path, size: int, mtime: int) -> str:
+    """The SHA-256 of a file. An agent that keeps its index up to date does not read an unchanged image again."""
+    return sha256_of(path)
+
+
+def sha256_of(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            found.update(block)
+    return found.hexdigest()
 
 
 def _led_to_by_links(known: LocalOnly, found: Scan) -> Iterator[Glob]:

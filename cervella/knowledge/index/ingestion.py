@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.chunking import CHUNKER_VERSION
 from cervella.knowledge.documents.cutting import Cut, cut_all
 from cervella.knowledge.documents.git import Days
-from cervella.knowledge.documents.local_only import LocalOnly, unindexed_documents
+from cervella.knowledge.documents.local_only import LocalOnly, image_digests, unindexed_documents
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import Scan, Source, is_unknown, read
 from cervella.knowledge.embedders.cache import EmbeddingCache
@@ -105,7 +106,10 @@ class Ingestion:
             self.notify("read", number, len(found.found))
         if self._local_only.patterns or self._marks.documents:
             covers, code = self._local_only.covers, self._language.code
-            unindexed = unindexed_documents(self._folder, found, covers, code, max_bytes=max_bytes)
+            unindexed = chain(
+                unindexed_documents(self._folder, found, covers, code, max_bytes=max_bytes),
+                image_digests(self._folder, covers),
+            )
             self._marks = self._marks.with_files(sources.values(), self._local_only, unindexed)
         return Reading(sources, tuple(sorted(skipped, key=lambda item: item.path)))
 
@@ -153,7 +157,8 @@ class Ingestion:
         Does nothing if nothing changed.
         """
         todo = (*plan.added, *plan.changed, *plan.redo)
-        if not todo and not plan.removed and self._builder.meta("rules") == self._rules():
+        same = self._builder.meta("rules") == self._rules() and self._builder.read_meta("marks", self._marks.are_in)
+        if not todo and not plan.removed and same:
             return
         manifest, work = self._builder.begin(lexical=False)
         ready = manifest.ids(embedded=True)

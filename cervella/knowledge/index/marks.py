@@ -8,13 +8,18 @@ pattern covers the path any more that the text was marked under.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
+from cervella.errors import IndexMissingError, KnowledgeError
 from cervella.knowledge.documents.local_only import LocalOnly
 from cervella.knowledge.index.manifest import FileRow, Manifest
+from cervella.knowledge.index.storage import Generation, IndexFolder
+from cervella.process.forks import ForkLock
 
 MARKS_VERSION = 1
 """Version of the digests by which copies are recognised. If it changes, all files are indexed again."""
@@ -41,7 +46,7 @@ class Marks:
     """The marks that an index remembers. Each is kept with the path under which a pattern covered it."""
 
     documents: Mapping[str, str] = field(default_factory=dict)
-    """That path by digest of a local-only text, of its bytes or as of `document_digest`."""
+    """That path by digest of a local-only text or image, of its bytes or as of `document_digest`."""
     paths: Mapping[str, str] = field(default_factory=dict)
     """That path by path of a local-only file."""
 
@@ -61,6 +66,11 @@ class Marks:
         first = max(0, len(self.documents) - _MOST)
         documents = dict(islice(self.documents.items(), first, None))
         return {_META: json.dumps({"documents": documents, "paths": dict(self.paths)}, ensure_ascii=False)}
+
+    def are_in(self, meta: str | None) -> bool:
+        """Whether the entry `meta` of a manifest, see `as_meta`, has all these digests."""
+        mine = json.loads(self.as_meta()[_META])["documents"]
+        return not mine or mine.keys() <= json.loads(meta or "{}").get("documents", {}).keys()
 
     def in_force(self, local_only: LocalOnly) -> Marks:
         """The marks that today's patterns keep. While a pattern matches nothing, it may be misspelt: all are kept."""
@@ -105,3 +115,54 @@ def marks_of(files: Mapping[str, FileRow], local_only: LocalOnly, unindexed: Col
     """The marks of the files of an index: those that it recorded, those of today's patterns, and their copies."""
     recorded = Marks(paths={path: path for path, file in files.items() if file.local_only})
     return recorded.with_files(files.values(), local_only, unindexed)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What an index records about local-only files."""
+
+    marks: Marks = field(default_factory=Marks)
+    patterns: tuple[str, ...] = ()
+    """The patterns that it was made with."""
+    files: Collection[str] = ()
+    """The paths of its files."""
+
+
+class RecordedMarks:
+    """Reads what an index records about local-only files, without loading the index. Thread-safe."""
+
+    def __init__(self, index: Path) -> None:
+        self._storage = IndexFolder(index)
+        self._read: tuple[Generation | None, Recorded] = (None, Recorded())
+        self._lock = ForkLock()
+
+    def current(self) -> Recorded:
+        """The marks of the current generation; none if there is no index.
+
+        If it cannot be read, they are those that were read last.
+        """
+        with self._lock:
+            if not os.path.lexists(self._storage.path):
+                self._read = None, Recorded()
+                return self._read[1]
+            for _ in range(2):  # a writer may replace the index meanwhile
+                try:
+                    if self._read[0] is None or not self._storage.is_current(self._read[0]):
+                        generation = self._storage.hold()
+                        try:
+                            with Manifest.open(generation.path) as manifest:
+                                self._read = generation, _recorded(manifest)
+                        finally:
+                            generation.close()
+                    break
+                except IndexMissingError:
+                    self._read = None, Recorded()
+                except KnowledgeError:
+                    continue
+            return self._read[1]
+
+
+def _recorded(manifest: Manifest) -> Recorded:
+    patterns = manifest.read_meta("patterns", lambda text: tuple(map(str, json.loads(text or "[]"))))
+    marks = manifest.read_meta(_META, lambda _: Marks.of(manifest))
+    return Recorded(marks, patterns, frozenset(manifest.files()))
