@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
+from cervella.errors import KnowledgeError
 from cervella.knowledge.documents.local_only import LocalOnly
 from cervella.knowledge.index.manifest import FileRow, Manifest
 
@@ -47,14 +48,36 @@ class Marks:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Marks:
-        """The marks that an index has stored, and those of its files."""
-        stored = json.loads(manifest.meta(_META) or "{}")
-        documents, paths = dict(stored.get("documents", {})), dict(stored.get("paths", {}))
-        for file in manifest.files().values():
+        """The marks that an index has stored, and those of its files. Raises IndexDamagedError."""
+        documents, paths = manifest.read_meta(_META, _stored)
+        return cls(documents, paths).with_rows(manifest.files().values())
+
+    @classmethod
+    def left_in(cls, manifest: Manifest) -> tuple[Marks, bool]:
+        """The marks that can be read in a manifest that may be damaged, and whether those are all."""
+        whole = True
+        try:
+            documents, paths = _stored(manifest.meta(_META))
+        except (ValueError, RecursionError, KnowledgeError):
+            documents, paths, whole = {}, {}, False
+        try:
+            files = manifest.files()
+        except KnowledgeError:
+            files, whole = {}, False
+        return cls(documents, paths).with_rows(files.values()), whole
+
+    def with_rows(self, files: Iterable[FileRow]) -> Marks:
+        """These marks, and those of the local-only files of an index."""
+        documents, paths = dict(self.documents), dict(self.paths)
+        for file in files:
             if file.local_only:
                 origin = paths.setdefault(file.path, file.path)
                 documents |= {digest: documents.get(digest, origin) for digest in digests_of(file)}
-        return cls(documents, paths)
+        return Marks(documents, paths)
+
+    def and_those_of(self, other: Marks) -> Marks:
+        """All marks of both; where they differ, these count."""
+        return Marks({**other.documents, **self.documents}, {**other.paths, **self.paths})
 
     def as_meta(self) -> dict[str, str]:
         """The marks as an entry of the manifest's table `meta`."""
@@ -95,6 +118,19 @@ class Marks:
                 paths[file.path] = copied
                 documents |= dict.fromkeys(digests_of(file), copied)
         return Marks(documents, paths)
+
+
+def _stored(text: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """The two parts of the stored marks. Raises ValueError, RecursionError."""
+    stored = json.loads(text or "{}")
+    parts = [stored.get(name, {}) for name in ("documents", "paths")] if isinstance(stored, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        raise ValueError("the marks are no tables")
+    for origin in (origin for part in parts for origin in part.items()):
+        if not all(isinstance(one, str) for one in origin):
+            raise ValueError("a mark is no path")
+        "".join(origin).encode()  # a lone surrogate can't be stored again
+    return parts[0], parts[1]
 
 
 def digests_of(file: Document) -> Iterator[str]:

@@ -15,7 +15,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ _LOCK_SECONDS = 1.0  # wait for the writer lock, in case another writer is about
 _BRIEF_SECONDS = 20.0  # wait for a brief writer
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
 _MOST_POINTER = 1000  # bytes of 'current', which has two lines
+_MOST_REMNANTS = 10  # generations that are looked at; an index has two, and one more after a crash
 _READERS = "readers.lock"
 _WRITER = "writer.lock"
 _TRIES = 100  # attempts to lock a generation while writers replace it; more failures have another cause
@@ -122,6 +123,16 @@ class IndexFolder:
     def readable(self) -> list[Generation]:
         """The current generation, then the former one if it exists. Raises what `current` raises."""
         return [_sound(one) for one in self._generations(self._pointer()) if one.path.is_dir()]
+
+    def remnants(self) -> list[Path]:
+        """The folders of all generations that are there, newest first, even if no pointer names them. They may be
+        damaged."""
+        found = []
+        for folder in sorted(self.path.glob("gen-*"), reverse=True)[:_MOST_REMNANTS]:
+            with suppress(KnowledgeError):
+                check_generation(folder)
+                found.append(folder)
+        return found
 
     def hold(self) -> Generation:
         """Lock the current generation until it is closed, and check its files except the vectors.
