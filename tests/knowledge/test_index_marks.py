@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cervella.errors import IndexDamagedError
+from cervella.errors import IndexDamagedError, KnowledgeError
 from cervella.knowledge import KnowledgeIndex
 from cervella.knowledge.index.manifest import Manifest
 from tests.fixtures.sealing import change_manifest, manifest_of
@@ -84,13 +84,20 @@ def test_patterns_that_cannot_be_read_are_damage(base: Path, patterns: str) -> N
     index(base).update(rebuild=True)
 
 
-def test_a_roll_back_that_cannot_know_the_marks_is_refused(base: Path) -> None:
-    current = base / "index/current"
-    pointer = current.read_text()
-    change_manifest(base / "index", "UPDATE meta SET value = 'null' WHERE key = 'marks'")
-    current.write_text(current.read_text() + pointer.splitlines(keepends=True)[1])
-    with pytest.raises(IndexDamagedError, match="'marks' can't be read"):
-        index(base).roll_back()
+@pytest.mark.parametrize("marks", ["null", "[" * 50_000])
+def test_a_roll_back_goes_by_the_marks_that_can_be_read(tmp_path: Path, write: Write, marks: str) -> None:
+    write(tmp_path / "KB", "diario.md", "# Diario\n\nIl faro di Capo Zuffa.\n")
+    write(tmp_path / "KB", "nota.md", "# Nota\n\nUna nota.\n")
+    index(tmp_path).update()
+    former = (tmp_path / "index/current").read_text()
+    write(tmp_path / "KB", "personale/diario.md", "# Diario\n\nIl faro di Capo Zuffa.\n")
+    index(tmp_path).update()
+    change_manifest(tmp_path / "index", f"UPDATE meta SET value = '{marks}' WHERE key = 'marks'")
+    with (tmp_path / "index/current").open("a") as file:
+        file.write(former)
+    with pytest.raises(KnowledgeError) as caught:  # the current generation marks the copy of a local-only file
+        index(tmp_path).roll_back()
+    assert caught.value.code == "local_only_exposed"
 
 
 def test_what_can_be_read_is_as_before(base: Path) -> None:

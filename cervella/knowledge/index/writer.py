@@ -357,8 +357,7 @@ class KnowledgeIndex:
 
         `files` are those of the generation to go back to.
         """
-        marks = self._marks() if self._local_only else self._marks_left()[0]  # without patterns, damage matters less
-        patterns = local_only_of(files, self._folder, self._local_only)
+        marks, patterns = self._marks_left()[0], local_only_of(files, self._folder, self._local_only)
         for path, file in files.items():
             marked = path in marks.paths or any(digest in marks.documents for digest in digests_of(file))
             if marked and not file.local_only and not patterns.covers(path):
