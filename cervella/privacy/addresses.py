@@ -32,7 +32,7 @@ _MAIL_PAIR = re.compile(
     r"[;:,])[ \t]{1,3}[\"'`*]{0,2}(?P<secret>[^\s|\"'`]{6,100})"
 )
 _WIFI = re.compile(
-    r"(?i)\bWIFI:(?=[^\r\n]{0,200}?P:)(?:[^\r\n;\\]|\\.|;(?!P:))*;?P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})"
+    r"(?i)\bWIFI:(?=[^\r\n]{0,200}?P:)(?:[^\r\n;\\]|\\.|;(?!P:)){0,300};?P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})"
 )
 _WIFI_FIRST = re.compile(r"(?i)\bWIFI:P:(?P<secret>(?:[^;\\\r\n]|\\.){1,120})")
 _OTP = re.compile(
@@ -47,9 +47,10 @@ _PATH_KEY = re.compile(
     r"(?i)/(?:hooks?|webhooks?|bot|token|key|secret|apikey|invite|"
     r"services)/(?P<secret>[A-Za-z0-9_:-]{20,200}(?:/[A-Za-z0-9_-]{12,200}){0,2})"
 )
-_COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+_COMMANDS: tuple[tuple[Kind, tuple[str, ...], re.Pattern[str]], ...] = (
     (
         "token",
+        ("bearer", ": token", ": apikey", ": bot", ": splunk", ": glhf", ": key", ": sso-key"),
         re.compile(
             r"(?i)\b(?:bearer|(?<=: )(?:token|apikey|bot|splunk|glhf|key|"
             r"sso-key))[ \t]{1,9}(?P<secret>[A-Za-z0-9._~+/-]{16,}=*)"
@@ -57,6 +58,7 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("authorization",),
         re.compile(
             r"(?i)\bauthorization[\"'`*]{0,4}\s{0,9}[:=,]\s{0,9}[\"'`]?(?:basic|digest|negotiate|"
             r"ntlm)[ \t]{1,9}(?P<secret>[A-Za-z0-9+/]{8,}=*)"
@@ -64,19 +66,22 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("-u",),
         re.compile(
             r"(?<!\S)(?:-u|--user|--proxy-user|-U)[ =]{0,3}[\"']?[\w.@\\-]{1,64}[:%](?P<secret>[^\s\"'`|]{4,200})"
         ),
     ),
-    ("password", re.compile(r"\bsshpass[ \t]{1,9}-p[ \t]{0,9}[\"']?(?P<secret>[^\s\"'`|]{4,200})")),
+    ("password", ("sshpass",), re.compile(r"\bsshpass[ \t]{1,9}-p[ \t]{0,9}[\"']?(?P<secret>[^\s\"'`|]{4,200})")),
     (
         "password",
+        ("mysql", "mariadb"),
         re.compile(
             r"\b(?:mysql|mariadb)(?:dump|admin|check|import)?\b[^\n|]{0,120}?[ \t]-p[\"']?(?P<secret>[^\s\"'`|]{4,200})"
         ),
     ),
     (
         "password",
+        ("-p", "-w", "-a", "/p:", "-storepass", "-keypass"),
         re.compile(
             r"\b(?:docker|podman|helm|az|oc|skopeo|svn|htpasswd|mongo(?:sh|dump|restore)?|sqlcmd|bcp|"
             r"unzip|zip|plink|pscp|psftp|winscp|xfreerdp|smbclient|ldapsearch|ldapmodify|rclone|gh|"
@@ -89,23 +94,27 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("/user:",),
         re.compile(
-            r"(?i)\bnet[ \t]+use[ \t]+[^\n|]{1,100}?[ \t]+(?:/user:\S{1,60}[ \t]+)(?P<secret>[^\s\"'`|/]{4,200})"
+            r"(?i)\bnet[ \t]++use[ \t]++[^\n|]{1,100}?[ \t]++/user:\S{1,60}[ \t]++(?P<secret>[^\s\"'`|/]{4,200})"
         ),
     ),
     (
         "password",
+        ("/user",),
         re.compile(
             r"(?i)\bnet[ \t]+use[ \t]+\S+[ \t]+(?:\\\\\S+[ \t]+)?(?P<secret>[^\s\"'`|/\\][^\s\"'`|]{3,200})[ \t]+/user"
         ),
     ),
-    ("password", re.compile(r"(?i)\bnet[ \t]+user[ \t]+[\w.-]{1,60}[ \t]+(?P<secret>[^\s\"'`|/]{4,200})")),
+    ("password", ("net",), re.compile(r"(?i)\bnet[ \t]+user[ \t]+[\w.-]{1,60}[ \t]+(?P<secret>[^\s\"'`|/]{4,200})")),
     (
         "password",
+        ("htpasswd",),
         re.compile(r"(?i)\bhtpasswd[ \t]+-\w*b\w*[ \t]+\S{1,120}[ \t]+\S{1,60}[ \t]+(?P<secret>[^\s\"'`|]{4,200})"),
     ),
     (
         "password",
+        ("echo",),
         re.compile(
             r"(?i)\becho[ \t]+[\"']?(?P<secret>[^\s\"'`|]{4,200})[\"']?[ \t]*\|[ \t]*(?:sudo[ \t]+-S|"
             r"passwd|docker[ \t]+login|cryptsetup|openssl)"
@@ -113,6 +122,7 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("chpasswd",),
         re.compile(
             r"(?i)\becho[ \t]+[\"']?[\w.-]{1,60}:(?P<secret>[^\s\"'`|]{4,200})[\"']?[ \t]*\|"
             r"[ \t]*(?:sudo[ \t]+)?chpasswd"
@@ -120,10 +130,26 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("identified",),
         re.compile(r"(?i)\bidentified[ \t]+(?:with[ \t]+\w+[ \t]+)?by[ \t]+[\"'`]?(?P<secret>[^\s\"'`|;]{4,200})"),
     ),
     (
         "password",
+        (
+            "-pass",
+            "-pwd",
+            "-token",
+            "-secret",
+            "-api",
+            "/pass",
+            "/pwd",
+            "/token",
+            "/secret",
+            "/api",
+            "rootpw",
+            "requirepass",
+            "authpass",
+        ),
         re.compile(
             r"(?i)(?<![\w-])(?:--?|/)(?:password|passwd|pass|pwd|passphrase|token|secret|api-?key|"
             r"rootpw|requirepass|authpass)[:= \t]{1,3}[\"']?(?P<secret>[^\s\"'`|<>]{4,400})"
@@ -131,6 +157,7 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("requirepass", "masterauth", "rootpw", "pass:"),
         re.compile(
             r"(?i)\b(?:requirepass|masterauth|rootpw|-passin[ \t]+pass:|-passout[ \t]+pass:|"
             r"pass:(?=\S))[ \t]?[\"']?(?P<secret>[^\s\"'`|<>$]{6,200})"
@@ -138,15 +165,18 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        ("machine",),
         re.compile(r"(?i)\bmachine[ \t]+\S{1,100}\s+login[ \t]+\S{1,100}\s+password[ \t]+(?P<secret>\S{4,200})"),
     ),
-    ("token", re.compile(r"(?i)_auth(?:Token)?[ \t]{0,3}=[ \t]{0,3}[\"']?(?P<secret>[^\s\"'`|$]{8,400})")),
+    ("token", ("_auth",), re.compile(r"(?i)_auth(?:Token)?[ \t]{0,3}=[ \t]{0,3}[\"']?(?P<secret>[^\s\"'`|$]{8,400})")),
     (
         "api_key",
+        ("accountkey", "sharedaccesskey", "sharedsecret"),
         re.compile(r"(?i)\b(?:AccountKey|SharedAccessKey|SharedSecret)=(?P<secret>[A-Za-z0-9+/]{20,200}={0,2})"),
     ),
     (
         "password",
+        ("pwd", "passw"),
         re.compile(
             r"(?i)(?:^|[;,\s\"'])(?:pwd|password|passwd)[ \t]?=[ \t]?(?P<secret>[^;\s\"'`|"
             r"&<>]{3,200})(?=;|\"|'|[ \t]*$)"
@@ -154,6 +184,7 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "token",
+        ("cookie",),
         re.compile(
             r"(?i)\b(?:set-)?cookie[\"'`*]{0,4}[ \t]{0,9}:[^\n]{0,200}?\b(?:[\w.-]{0,30}(?:sess|sid|"
             r"token|auth|jwt)[\w.-]{0,20})=(?P<secret>[A-Za-z0-9%._~+/-]{16,2000})"
@@ -161,28 +192,43 @@ _COMMANDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ),
     (
         "password",
+        (":",),
         re.compile(r"^[ \t>]*[\w.-]{1,100}:(?:\d{2,5}|\*):[\w.*-]{1,60}:[\w.*-]{1,60}:(?P<secret>[^\s:|]{4,200})$"),
     ),
 )
-"""Passwords in shell commands, HTTP headers, SQL, configuration files."""
+"""Passwords in shell commands, HTTP headers, SQL, configuration files: the kind; texts in lower case, of which a match
+contains one; the pattern."""
 
 
-def in_addresses(text: str) -> Iterator[Secret]:
-    """The secrets in the addresses of a text of limited length: basic auth, query strings, QR codes of Wi-Fi, OTP."""
+_CLIENTS = ("jdbc:oracle", "sqlplus", "expdp", "impdp", "sqlldr", "rman")
+_HOOKS = ("hook", "logic.azure", "mattermost", "rocket")
+_BEFORE_KEYS = ("/hook", "/webhook", "/bot", "/token", "/key", "/secret", "/apikey", "/invite", "/services")
+# Texts of which each match of `_ORACLE`, `_WEBHOOK` and `_PATH_KEY` contains one.
+
+
+def in_addresses(text: str, small: str) -> Iterator[Secret]:
+    """The secrets in the addresses of a text of limited length: basic auth, query strings, QR codes of Wi-Fi, OTP.
+
+    `small` is the text as `scanning.folded` returns it.
+    """
     if "://" in text:
-        for match in _URL_PASSWORD.finditer(text):
-            if not is_example(match["secret"].ljust(8, "0")) and not _is_masked(match["secret"]):
-                yield Secret("password", *match.span("secret"))
-        for match in _URL_USER.finditer(text):
-            if is_random(match["secret"]):
-                yield Secret("token", *match.span("secret"))
-        for pattern in (_OTP, _WEBHOOK):
-            for match in pattern.finditer(text):
-                if pattern is _OTP or is_random(match["secret"]):
+        if "@" in text:
+            for match in _URL_PASSWORD.finditer(text):
+                if not is_example(match["secret"].ljust(8, "0")) and not _is_masked(match["secret"]):
+                    yield Secret("password", *match.span("secret"))
+            for match in _URL_USER.finditer(text):
+                if is_random(match["secret"]):
                     yield Secret("token", *match.span("secret"))
-        for match in _PATH_KEY.finditer(text):
-            if is_random(match["secret"]):
-                yield Secret("token", *match.span("secret"))
+        if "otpauth" in small:
+            yield from (Secret("token", *match.span("secret")) for match in _OTP.finditer(text))
+        if _has(small, _HOOKS):
+            for match in _WEBHOOK.finditer(text):
+                if is_random(match["secret"]):
+                    yield Secret("token", *match.span("secret"))
+        if _has(small, _BEFORE_KEYS):
+            for match in _PATH_KEY.finditer(text):
+                if is_random(match["secret"]):
+                    yield Secret("token", *match.span("secret"))
     if "=" in text:
         for match in _QUERY.finditer(text):
             value = match["secret"]
@@ -192,25 +238,35 @@ def in_addresses(text: str) -> Iterator[Secret]:
             vague = bool(_VAGUE.fullmatch(match["name"]))
             if sure or is_random(value) or (not vague and is_striking(value) and len(value) >= 8):
                 yield Secret("password" if sure else "token", *match.span("secret"))
-    for match in _ORACLE.finditer(text):
-        if not is_example(match["secret"]):
-            yield Secret("password", *match.span("secret"))
+    if "/" in text and _has(small, _CLIENTS):
+        for match in _ORACLE.finditer(text):
+            if not is_example(match["secret"]):
+                yield Secret("password", *match.span("secret"))
     if "@" in text:
         for match in _MAIL_PAIR.finditer(text):
             if is_striking(match["secret"]):
                 yield Secret("password", *match.span("secret"))
-    if "P:" in text or "p:" in text:
+    if "wifi:" in small:
         for pattern in (_WIFI, _WIFI_FIRST):
             yield from (Secret("password", *match.span("secret")) for match in pattern.finditer(text))
 
 
-def in_commands(text: str) -> Iterator[Secret]:
-    """The secrets in the commands and headers of a text of limited length."""
-    for kind, pattern in _COMMANDS:
+def in_commands(text: str, small: str) -> Iterator[Secret]:
+    """The secrets in the commands and headers of a text of limited length.
+
+    `small` is the text as `scanning.folded` returns it.
+    """
+    for kind, needed, pattern in _COMMANDS:
+        if not _has(small, needed):
+            continue
         for match in pattern.finditer(text):
             value = match["secret"].rstrip(".,;)")
             if value and not is_example(value) and not _is_masked(value):
                 yield Secret(kind, match.start("secret"), match.start("secret") + len(value))
+
+
+def _has(small: str, parts: tuple[str, ...]) -> bool:
+    return any(map(small.__contains__, parts))
 
 
 def _is_masked(value: str) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cervella.privacy.names import Name, names_in, one_of, words
 from cervella.privacy.secret import Secret
@@ -74,6 +75,7 @@ _END = re.compile(
 _NEXT_PAIR = re.compile(r"[;,&](?=[\w ]{1,30}=)|</|&(?:quot|\#3[49]);")
 _LEFTOVERS = "\"'`*_.,;:>»”’“~\\"
 _JUDGED = 200  # characters of a value that are examined
+_BEFORE_NAME = (" ", "\t", "(")  # each text that `_link_before` matches ends with one
 _SENTENCE_END = (".", ";", "!", "?")
 _MOST_WORDS = 10
 
@@ -97,41 +99,74 @@ class Value:
         return self.start + len(self.text)
 
 
+class _Step(NamedTuple):
+    """What stands at a place of a line."""
+
+    marks: re.Match[str]
+    """Marks of markdown and HTML; they may be none."""
+    separator: re.Match[str] | None
+    """A connector before or after the marks."""
+    group: re.Match[str] | None
+    """A text in parentheses after them."""
+
+
+class _Reading:
+    """A line that is read from several names: each place is read once, however many names stand before it."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self._steps: dict[int, _Step] = {}
+        self._values: dict[tuple[int, bool], Value] = {}
+
+    def step(self, at: int) -> _Step:
+        if (step := self._steps.get(at)) is None:
+            marks = _MARKUP.match(self.line, at)
+            assert marks is not None
+            separator = _SEPARATOR.match(self.line, at) or _SEPARATOR.match(self.line, marks.end())
+            step = self._steps[at] = _Step(marks, separator, _GROUP.match(self.line, marks.end()))
+        return step
+
+    def value(self, at: int, *, in_cell: bool = False) -> Value:
+        if (value := self._values.get((at, in_cell))) is None:
+            value = self._values[at, in_cell] = value_at(self.line, at, in_cell=in_cell)
+        return value
+
+
 def beside_names(line: str, names: list[Name] | None = None) -> Iterator[Secret]:
     """The values beside the names of secrets in a line of limited length."""
     done = 0
+    read = _Reading(line)
     for name in names_in(line) if names is None else names:
         if name.start < done:
             continue
-        found = [*_after(line, name)] or [*_before(line, name)]
+        found = [*_after(read, name)] or [*_before(read, name)]
         for value in found:
             end = to_space(line, value.end) if len(value.text) == _JUDGED else value.end
             done = max(done, end)
             yield Secret(name.kind, value.start, end)
 
 
-def _after(line: str, name: Name) -> Iterator[Value]:
+def _after(read: _Reading, name: Name) -> Iterator[Value]:
+    line = read.line
     at, metadata = name.end, words("metadata")
     if name.start and line[name.start - 1] in "<:" and (element := _ELEMENT.match(line, at)):
         if line[element.end() : element.end() + 1] != "@":
-            yield from _connected(line, name, element.end(), "cell")
+            yield from _connected(read, name, element.end(), "cell")
         return
     verbs = words("verbs")
     opening = line[name.start - 1 : name.start]
     for count in range(_MOST_WORDS + 1):
-        marks = _MARKUP.match(line, at)
-        assert marks is not None
+        marks, separator, group = read.step(at)
         if _CELL_TAG.search(marks.group()):
-            yield from _connected(line, name, marks.end(), "cell")
+            yield from _connected(read, name, marks.end(), "cell")
             return
-        separator = _SEPARATOR.match(line, at) or _SEPARATOR.match(line, marks.end())
         if separator:
             connector = separator.lastgroup or ""
             if connector != "call" or (count == 0 and (marks.group().strip() or separator.group() == "(")):
-                yield from _connected(line, name, separator.end(), connector)
+                yield from _connected(read, name, separator.end(), connector)
                 return
-        if group := _GROUP.match(line, marks.end()):
-            inside = value_at(line, group.start("inside"))
+        if group:
+            inside = read.value(group.start("inside"))
             if count == 0 and fits(name, inside, "dash"):
                 yield inside
                 return
@@ -139,7 +174,7 @@ def _after(line: str, name: Name) -> Iterator[Value]:
             continue
         at = marks.end()
         if count <= 1 and marks.group().strip() and line[at - 1 : at] in "\"'`«“*" and opening not in "\"'`«“*":
-            quoted = value_at(line, name.end + (at - name.end - 1) if count == 0 else at - 1)
+            quoted = read.value(name.end + (at - name.end - 1) if count == 0 else at - 1)
             if count == 0 and quoted.quoted and fits(name, quoted, "direct"):
                 yield quoted
                 return
@@ -150,38 +185,39 @@ def _after(line: str, name: Name) -> Iterator[Value]:
         if bare in metadata:
             return
         if bare in verbs:
-            yield from _connected(line, name, word.end(), "verb")
+            yield from _connected(read, name, word.end(), "verb")
             return
         if name.group == "pins" and bare.isdigit() and len(bare) < 3:
             return  # the pin of a plug
-        value = value_at(line, at)
+        value = read.value(at)
         if name.group == "pairs" and count == 0:
             pair = _spaced_pair().match(line, at)
-            second = value_at(line, pair.end()) if pair else value
+            second = read.value(pair.end()) if pair else value
             if pair and fits(name, second, "verb"):
                 yield second
                 return
         if name.group != "pairs" and fits(name, value, "adjacent" if count == 0 else "near"):
-            yield from _with_more(line, name, value)
+            yield from _with_more(read, name, value)
             return
         at = word.end()
         if word.group().endswith(_SENTENCE_END) or (name.group == "pins" and word.group().endswith(",")):
             return
 
 
-def _connected(line: str, name: Name, at: int, connector: str) -> Iterator[Value]:
+def _connected(read: _Reading, name: Name, at: int, connector: str) -> Iterator[Value]:
     """The value after a connector: what stands there; else a telling one among the next words."""
+    line = read.line
     if name.group == "pairs":
         pair = _pair().match(line, at)
-        value = value_at(line, pair.end()) if pair else value_at(line, at)
+        value = read.value(pair.end()) if pair else read.value(at)
         if not pair and (_VAGUE_PAIR.search(line, name.start, name.end) or connector not in ("direct", "cell")):
             return
         if fits(name, value, "near" if not pair else "direct" if connector in ("direct", "cell") else "dash"):
             yield value
         return
-    value = value_at(line, at, in_cell=connector == "cell")
+    value = read.value(at, in_cell=connector == "cell")
     if fits(name, value, connector):
-        yield from _with_more(line, name, value)
+        yield from _with_more(read, name, value)
         return
     phrase = phrase_at(line, at)
     if phrase and connector == "direct" and _takes_phrase(line, name, phrase):
@@ -201,9 +237,9 @@ def _connected(line: str, name: Name, at: int, connector: str) -> Iterator[Value
             word.group().endswith((".", ";", "!", "?")) and not is_striking(word.group())
         ):
             return
-        value = value_at(line, at, in_cell=connector == "cell")
+        value = read.value(at, in_cell=connector == "cell")
         if fits(name, value, "near"):
-            yield from _with_more(line, name, value)
+            yield from _with_more(read, name, value)
             return
 
 
@@ -225,26 +261,29 @@ def _takes_phrase(line: str, name: Name, phrase: Value) -> bool:
     return bool(calls_it_phrase or in_yaml) and phrase.text.islower() and is_passphrase(phrase.text)
 
 
-def _with_more(line: str, name: Name, value: Value) -> Iterator[Value]:
+def _with_more(read: _Reading, name: Name, value: Value) -> Iterator[Value]:
     """A value, and those that a list adds: `Alfa.99x e Beta.77y`."""
     yield value
     for _ in range(10):
-        more = _more().match(line, value.end)
+        more = _more().match(read.line, value.end)
         if not more:
             return
-        value = value_at(line, more.end())
+        value = read.value(more.end())
         if not (fits(name, value, "near") or (name.strength == "enough" and _is_telling(value.text))):
             return
         yield value
 
 
-def _before(line: str, name: Name) -> Iterator[Value]:
+def _before(read: _Reading, name: Name) -> Iterator[Value]:
     """A value before its name: `usa Mario.Rossi85 come password` ("use … as password"), `Mario.Rossi85 (password)`."""
+    line = read.line
+    if line[max(0, name.start - 1) : name.start] not in _BEFORE_NAME:
+        return
     first = max(0, name.start - 120)
     link = _link_before().search(line, first, name.start)
     if not link:
         return
-    value = value_at(line, max(first, link.start("value")))
+    value = read.value(max(first, link.start("value")))
     if value.end <= link.end("value") + 1 and fits(name, value, "adjacent"):
         yield value
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from cervella.privacy.secret import Secret
 
-DIGITS = re.compile(r"(?<!\d)\d(?:[ \u00a0-]?\d){12}")
+DIGITS = re.compile(r"\d(?<!\d\d)(?:[ \u00a0-]?\d){12}")
 """A line without this many digits in a row has no card."""
 _CARD = re.compile(r"(?<![\w.,/+=-])[3-6]\d{3}(?:[ \u00a0-]?\d){9,15}(?![\w=]|[.,-]\d)")
 _CARD_LENGTHS = {"3": (14, 15, 16), "4": (13, 16, 19), "5": (16,), "6": (16, 19)}

@@ -13,6 +13,7 @@ _NUMBER = re.compile(
     r"(?<![\w.,/#-])(?P<code>[A-Z]?\d{4,8}[A-Z]?[#*]{0,2}|[A-Z]\d{3,6}[A-Z]|"
     r"[#*]\d{3,8}[#*]{0,2})(?![\w€$%°]|[.,:/-]\d|[ ]\d{3})"
 )
+_DIGITS = re.compile(r"\d\d\d+")
 _BEFORE, _AROUND = 80, 200  # characters before a number, and around it, that may tell what it is
 _WORDS, _WORD_BEFORE = re.compile(r"[^\W\d_]+"), re.compile(r"([^\W\d_]+)[ \t-]\Z")
 _FOLLOWING = re.compile(r"[ \t]{1,3}(\w{1,20})")
@@ -20,7 +21,7 @@ _FOLLOWING = re.compile(r"[ \t]{1,3}(\w{1,20})")
 
 def door_codes(text: str) -> Iterator[Secret]:
     """The codes in a text: a number after a word such as `code`, if its line or the line above names what it opens."""
-    for number in _NUMBER.finditer(text):
+    for number in _numbers(text):
         start = max(text.rfind("\n", 0, number.start()) + 1, number.start() - _BEFORE)
         end = number.end("code")
         match = _coded().search(text, start, end)
@@ -30,6 +31,17 @@ def door_codes(text: str) -> Iterator[Secret]:
         below = text.find("\n", end, end + _AROUND)
         if match.lastgroup == "alone" or _place().search(text, above, below if below >= 0 else end + _AROUND):
             yield Secret("password", number.start("code"), end)
+
+
+def _numbers(text: str) -> Iterator[re.Match[str]]:
+    """The matches of `_NUMBER`: only digits are searched for, since they are rare. A sign or a capital may precede."""
+    done = 0
+    for digits in _DIGITS.finditer(text):
+        for start in (digits.start() - 1, digits.start()):
+            if start >= done and (match := _NUMBER.match(text, start)):
+                yield match
+                done = match.end()
+                break
 
 
 def _is_other(text: str, match: re.Match[str], number: re.Match[str]) -> bool:
@@ -58,8 +70,9 @@ def _place() -> re.Pattern[str]:
 @lru_cache(maxsize=1)
 def _coded() -> re.Pattern[str]:
     marks = r"[ \t:=`\"'*_(«“–-]"
+    word = r"[^\W\d_]{1,14}+(?:_[^\W\d_]{1,14}+){0,3}"  # an underscore is also a mark: only single ones are in a word
     return re.compile(
         rf"(?i)(?<!\w)(?:(?P<alone>(?:{one_of('alarms')}){marks}{{1,6}})"
-        rf"|(?:{one_of('entering')})(?:{marks}{{1,6}}(?!\d)[^\W\d]{{1,14}}){{0,2}}{marks}{{1,6}})"
+        rf"|(?:{one_of('entering')})(?:{marks}{{1,6}}{word}){{0,2}}{marks}{{1,6}})"
         r"[A-Z#*]?\d{3,8}[A-Z]?[#*]{0,2}\Z"
     )

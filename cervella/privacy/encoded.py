@@ -5,18 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_striking
 
+_SIGNS = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
+)
+# One class of characters comes first, which `re` skips a text by.
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]+"
-    r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
-    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
+    rf"[&<{_SIGNS}](?:(?<=[{_SIGNS}])[{_SIGNS}]*|(?<=&)(?:"
+    r"shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
+    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|(?<=<)wbr ?/?>)"
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
+_WRAPPED_LINE = re.compile(r"[A-Za-z0-9+/]{60}")
 _NOT_BASE64 = re.compile(r"[\s>=]")
 _CAPITAL, _SMALL = re.compile("[A-Z]"), re.compile("[a-z]")
 _PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as in basic authentication
@@ -30,8 +37,6 @@ def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
     >>> bare, place(1)
     ('ab', 2)
     """
-    from bisect import bisect_right
-
     places, gaps, parts, done, gone = [0], [0], [], 0, 0
     for match in _INVISIBLE.finditer(text):
         parts.append(text[done : match.start()])
@@ -45,11 +50,17 @@ def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
     return "".join(parts), lambda at: at + gaps[bisect_right(places, at) - 1]
 
 
-def in_base64(text: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:
-    """The pieces of base64 whose decoded text has a secret. `find` finds the secrets of a decoded text."""
+def in_base64(text: str, runs: Sequence[tuple[int, int]], find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:
+    """The pieces of base64 whose decoded text has a secret.
+
+    `runs` are those of the text, from `scanning.runs`. `find` finds the secrets of a decoded text.
+    """
     left = _MOST
-    for pattern in (_WRAPPED, _BASE64):
-        for match in pattern.finditer(text):
+    wraps = any(end - start >= 60 and _WRAPPED_LINE.search(text, start, end) for start, end in runs)
+    wrapped = _WRAPPED.finditer(text) if wraps else ()
+    single = (match for run in runs for match in _BASE64.finditer(text, *run))
+    for pieces in (wrapped, single):
+        for match in pieces:
             if match.end() - match.start() > min(_LONGEST, left) or not _may_be(match.group()):
                 continue
             left -= match.end() - match.start()

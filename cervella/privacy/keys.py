@@ -28,8 +28,11 @@ _AROUND = 6_000  # characters around `"kty"` in which the parts of the same key 
 _WIREGUARD = re.compile(r"(?im)^[ \t>]{0,9}(?:PrivateKey|PresharedKey)[ \t]*=[ \t]*(?P<secret>[A-Za-z0-9+/]{42,43}=)")
 
 
-def private_keys(text: str) -> Iterator[Secret]:
-    """Private keys with all their lines. If the end line is missing, the lines that look like a part of the key."""
+def private_keys(text: str, small: str) -> Iterator[Secret]:
+    """Private keys with all their lines. If the end line is missing, the lines that look like a part of the key.
+
+    `small` is the text as `scanning.folded` returns it.
+    """
     if "PRIVATE KEY" in text:
         ends = [match.end() for match in _END.finditer(text)]
         done = 0
@@ -49,12 +52,12 @@ def private_keys(text: str) -> Iterator[Secret]:
     for match in _PUTTY.finditer(text):
         yield Secret("private_key", match.start(), _after_lines(text, match.end()))
     done = 0
-    for match in _JSON_KEY.finditer(text):
+    for match in _JSON_KEY.finditer(text) if "kty" in text else ():
         first = max(done, match.start() - _AROUND)
         done = max(first, match.end() + _AROUND)
         for part in _JSON_PART.finditer(text, first, done):
             yield Secret("private_key", *part.span("secret"))
-    for match in _WIREGUARD.finditer(text):
+    for match in _WIREGUARD.finditer(text) if "privatekey" in small or "presharedkey" in small else ():
         yield Secret("private_key", *match.span("secret"))
 
 

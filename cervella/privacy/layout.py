@@ -24,12 +24,12 @@ _ITEM = re.compile(r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)")
 _INDENT = re.compile(r"[ \t>]*")
 _UNDERLINE = re.compile(r"[ \t>]*(?:[=~-]{2,}|```.*|<\w{1,12}>|\{|\[)[ \t]*")
 _ENTRY = re.compile(
-    r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)?(?P<label>[^:=|"
-    r"\n]{1,60}?)[\"'`*_]{0,4}[ \t]{0,9}(?::(?!//)|=|=>|->|→|[-–—](?=[ \t]))(?=[ \t\"'`*])"
+    r"[ \t>]*+(?:[-*+][ \t]++|\d{1,3}[.)][ \t]++)?(?:(?P<label>[^:=|"
+    r"\n]{1,60}?)|(?<=[ \t>]))[\"'`*_]{0,4}[ \t]{0,9}(?::(?!//)|=|=>|->|→|[-–—](?=[ \t]))(?=[ \t\"'`*])"
 )
 _VALUE_KEY = re.compile(
-    r"[ \t>]*[-{,]?[ \t]*[\"']?(?:value|val|valore|valor|wert|default|content|"
-    r"string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>"
+    r"[ \t>]*+(?:[-{,][ \t]*+)?[\"']?(?:value|val|valore|valor|wert|default|content|"
+    r"string)[\"']?[ \t]*+[:=]|[ \t]*+<(?:string|value)>"
 )
 _CODES = re.compile(r"(?i)c[oó]d\w{0,3}[is]\b")  # recovery codes are lists
 _HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[hd]).){0,400})", re.DOTALL)
@@ -160,7 +160,7 @@ def _in_entry(line: str, name: Name, *, indented: bool) -> Iterator[Value]:
     In an indented entry, as in YAML, the value may be an ordinary word.
     """
     entry = _ENTRY.match(line)
-    if entry and not names_in(entry["label"]):
+    if entry and not names_in(entry["label"] or ""):
         value = value_at(line, entry.end())
         how = "direct" if name.strength == "enough" or indented else "near"
         telling = is_striking(value.text) or name.group == "pins" or (indented and "-" not in entry.group()[-2:])

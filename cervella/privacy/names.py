@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Literal, TypeAlias
 
 from cervella.privacy.secret import Kind
@@ -47,10 +48,16 @@ class Name:
     end: int
 
 
-def stems() -> tuple[str, ...]:
-    """Parts of the names of secrets, in lower case. A line that contains none of them names no secret, and the rules
-    for names skip it."""
-    return tuple({stem for code in known_languages() for stem in language(code).redaction["stems"].split()})
+@lru_cache(maxsize=1)
+def any_stem() -> re.Pattern[str]:
+    """A part of the name of a secret, in lower case. A line that contains none names no secret, and the rules for names
+    skip it. The stems are sorted by their first letter, so that at most places of a text one letter is compared."""
+    stems = sorted({stem for code in known_languages() for stem in language(code).redaction["stems"].split()})
+    by_head = groupby(stems, key=lambda stem: stem[0])
+    return re.compile(
+        "|".join(f"{re.escape(head)}(?:{'|'.join(re.escape(stem[1:]) for stem in own)})" for head, own in by_head)
+        or "(?!)"
+    )
 
 
 def names_in(text: str) -> list[Name]:
@@ -127,6 +134,16 @@ _OWNERS_OF_PASS = frozenset(
     ]
 )
 _HEAD = re.compile(r"[a-zà-ÿ]")
+_HEADS = re.compile(r"(?:^|[?:|)*}])(?:([^\W_])|\[([^\]\\]+)\])")
+
+
+def heads_of(entry: str) -> frozenset[str]:
+    """The letters that an entry of secrets.toml can start with, and perhaps some that it can't.
+
+    >>> sorted(heads_of("(?:db[ _-]?)?(?:pwd|kennwort)"))
+    ['d', 'k', 'p']
+    """
+    return frozenset(filter(str.isalnum, "".join(one or several for one, several in _HEADS.findall(entry))))
 
 
 @lru_cache(maxsize=1)
@@ -137,13 +154,16 @@ def _names() -> tuple[re.Pattern[str], list[str]]:
     """
     by_head: dict[str, dict[str, list[str]]] = {}
     endings: dict[str, list[str]] = {}
+    ending_heads: set[str] = set()
     for group, _, _ in _GROUPS:
         for entry in sorted(_entries(group), key=lambda entry: (-len(entry), entry)):
             if group == "endings":
                 endings.setdefault(group, []).append(entry)
+                ending_heads |= heads_of(entry)
             else:
                 head = entry[0] if _HEAD.match(entry) and entry[1:2] not in ("?", "*", "{") else ""
-                by_head.setdefault(head, {}).setdefault(group, []).append(entry)
+                before = "" if head else f"(?=[{''.join(sorted(heads_of(entry)))}])"
+                by_head.setdefault(head, {}).setdefault(group, []).append(before + entry)
     groups: list[str] = []
 
     def either(own: dict[str, list[str]]) -> str:
@@ -151,7 +171,7 @@ def _names() -> tuple[re.Pattern[str], list[str]]:
         return "|".join(f"({'|'.join(entries)})" for entries in own.values())
 
     bounded = "|".join(f"{f'(?={head})' if head else ''}(?:{either(own)})" for head, own in sorted(by_head.items()))
-    ends = f"(?<![0-9])(?:{either(endings)})" if endings else "(?!)"
+    ends = f"(?=[{''.join(sorted(ending_heads))}])(?<![0-9])(?:{either(endings)})" if endings else "(?!)"
     tail = (
         rf"s?\d{{0,3}}(?:[_-](?!{_OF_NAMES}|{_NAMES})[A-Za-z0-9]{{1,16}}){{0,3}}"
         rf"(?-i:(?!(?i:{_OF_NAMES}))[A-Z][a-z]{{1,12}})?(?![A-Za-z0-9À-ÿ]|[_-][A-Za-z0-9])"

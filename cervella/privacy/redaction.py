@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 from cervella.privacy.addresses import in_addresses, in_commands
@@ -19,7 +20,8 @@ from cervella.privacy.encoded import in_base64, without_invisible
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
 from cervella.privacy.layout import Budget, by_position
-from cervella.privacy.names import Name, names_in, stems
+from cervella.privacy.names import Name, any_stem, names_in
+from cervella.privacy.scanning import folded, lower, places, runs
 from cervella.privacy.secret import Secret, merged
 from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
@@ -34,7 +36,6 @@ _WINDOW, _OVERLAP = 8_000, 2_000  # characters of the overlapping windows that a
 _LINE = re.compile(r"[^\r\n]+")
 _END = re.compile(r"\r\n|\r|\n")
 # Fast tests that exclude most lines from the slower rules.
-_RUN = re.compile(r"(?<![A-Za-z0-9_+/=.:~\\-])[A-Za-z0-9_+/=.:~\\-]{16,}")  # every vendor's shape is as long
 _RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # every vendor's shape contains such a pair
 
 
@@ -46,45 +47,53 @@ def find_secrets(text: str) -> list[Secret]:
     """
     text = _marks().sub(lambda match: "[" * len(match[0]), text)  # masked text is not examined again
     bare, place = without_invisible(text)
-    found = [*_found(bare), *in_base64(bare, _found)]
+    own = runs(bare)
+    found = [*_found(bare, own), *in_base64(bare, own, lambda decoded: _found(decoded, runs(decoded)))]
     new = (one for one in found if bare[one.start : one.end].strip("["))
     return merged(Secret(one.kind, place(one.start), place(one.end - 1) + 1) for one in new)
 
 
-def _found(text: str) -> list[Secret]:
-    found = [*private_keys(text)]
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line, and which rules can find anything in it."""
+
+    text: str
+    small: str
+    """The text in lower case, as `scanning.folded` returns it."""
+    named: bool
+    has_run: bool
+    has_digits: bool
+    names: list[Name] | None
+    """The names of secrets in it; None if they are not known yet."""
+
+
+def _found(text: str, own_runs: list[tuple[int, int]]) -> list[Secret]:
+    small = lower(text)
+    plain = folded(small)
+    found = [*private_keys(text, plain)]
     lines = [match.span() for match in _LINE.finditer(text)]
     starts = [start for start, _ in lines]
-    named = {bisect_right(starts, at) - 1 for at in _places(_lower(text), stems())}
-    runs = (match.start() for match in _RUN.finditer(text) if _RANDOM.search(text, *match.span()))
-    digits = (match.start() for match in DIGITS.finditer(text))
-    addresses = _places(text, ("://", "WIFI:", "="))
-    shaped = {bisect_right(starts, at) - 1 for at in (*runs, *digits, *addresses)}
+
+    def numbers(at: Iterable[int]) -> set[int]:
+        return {bisect_right(starts, one) - 1 for one in at}
+
+    named = numbers(match.start() for match in any_stem().finditer(small))
+    with_run = numbers(start for start, _ in own_runs)
+    with_digits = numbers(match.start() for match in DIGITS.finditer(text))
+    random = numbers(start for start, end in own_runs if _RANDOM.search(text, start, end))
+    addresses = numbers(places(text, ("://", "WIFI:", "=")))
     budget = Budget(len(lines))
-    for number in sorted(named | shaped):
+    for number in sorted(named | random | with_digits | addresses):
         start, end = lines[number]
-        line = text[start:end]
-        names = names_in(line) if number in named and len(line) <= _WINDOW else None
-        found += (one.moved(start) for one in _in_line(line, number in named, names))
+        is_named = number in named
+        names = names_in(text[start:end]) if is_named and end - start <= _WINDOW else None
+        line = _Line(text[start:end], plain[start:end], is_named, number in with_run, number in with_digits, names)
+        found += (one.moved(start) for one in _in_line(line))
         if names:
             found += by_position(text, lines, number, names, budget)
     found += door_codes(text)
     found += list(companions(text, found))
     return merged(found)
-
-
-def _lower(text: str) -> str:
-    """The text in lower case, with the same length."""
-    lower = text.lower()
-    return lower if len(lower) == len(text) else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
-
-
-def _places(text: str, parts: Iterable[str]) -> Iterator[int]:
-    for part in parts:
-        at = text.find(part)
-        while at >= 0:
-            yield at
-            at = text.find(part, at + len(part))
 
 
 def mask_secrets(text: str, language: str = DEFAULT_LANGUAGE) -> tuple[str, int]:
@@ -148,30 +157,33 @@ def _marks() -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, masks())))
 
 
-def _windows(line: str) -> Iterator[tuple[int, str]]:
+def _windows(line: _Line) -> Iterator[tuple[int, _Line]]:
     """Split a long line into overlapping windows, each with its offset, so that the time stays linear."""
-    if len(line) <= _WINDOW:
+    if len(line.text) <= _WINDOW:
         yield 0, line
         return
-    for start in range(0, len(line) - _OVERLAP, _WINDOW - _OVERLAP):
-        yield start, line[start : start + _WINDOW]
+    for start in range(0, len(line.text) - _OVERLAP, _WINDOW - _OVERLAP):
+        text, small = line.text[start : start + _WINDOW], line.small[start : start + _WINDOW]
+        has_run = line.has_run and bool(runs(text))
+        has_digits = line.has_digits and DIGITS.search(text) is not None
+        yield start, _Line(text, small, line.named, has_run, has_digits, None)
 
 
-def _in_line(line: str, named: bool, names: list[Name] | None) -> Iterator[Secret]:
+def _in_line(line: _Line) -> Iterator[Secret]:
     for at, piece in _windows(line):
-        for secret in _in_piece(piece, named, names):
+        for secret in _in_piece(piece):
             cut_off = secret.end == _WINDOW
-            end = to_space(line, at + secret.end) if cut_off else at + secret.end
+            end = to_space(line.text, at + secret.end) if cut_off else at + secret.end
             yield Secret(secret.kind, at + secret.start, end)
 
 
-def _in_piece(piece: str, named: bool, names: list[Name] | None) -> Iterator[Secret]:
-    if _RUN.search(piece):
-        yield from vendor_secrets(piece)
-    yield from in_addresses(piece)
-    if named:
-        yield from in_commands(piece)
-        yield from beside_names(piece, names)
-        yield from in_file_names(piece)
-    if DIGITS.search(piece):
-        yield from cards(piece)
+def _in_piece(piece: _Line) -> Iterator[Secret]:
+    if piece.has_run:
+        yield from vendor_secrets(piece.text)
+    yield from in_addresses(piece.text, piece.small)
+    if piece.named:
+        yield from in_commands(piece.text, piece.small)
+        yield from beside_names(piece.text, piece.names)
+        yield from in_file_names(piece.text)
+    if piece.has_digits:
+        yield from cards(piece.text)

@@ -15,7 +15,6 @@ from typing import Any
 from cervella.privacy.secret import Kind, Secret
 from cervella.privacy.values import is_random
 
-_TOKEN = re.compile(r"[A-Za-z0-9]+")
 _SHORT_FORMS = {"@": r"[A-Za-z0-9_\\-]", "~": "[A-Za-z0-9]", "#": "[0-9a-fA-F]", "_": r"\\?_"}
 _IN_OR_OUT = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|[@~#_]")
 _LONG = re.compile(r"[A-Za-z0-9_+/=-]{20,}")  # every secret of detect-secrets is as long, with letters and digits
@@ -34,8 +33,8 @@ _MARKED = re.compile(
 def vendor_secrets(text: str) -> Iterator[Secret]:
     """The keys and tokens in a text of limited length."""
     shapes = _shapes()
-    for token in _TOKEN.finditer(text):
-        at = token.start()
+    for head in _any_head().finditer(text):
+        at = head.start()
         for kind, pattern in (*shapes.get(text[at : at + 2], ()), *shapes.get(text[at], ())):
             match = pattern.match(text, at)
             if match:
@@ -78,6 +77,17 @@ def _shapes() -> Mapping[str, tuple[tuple[Kind, re.Pattern[str]], ...]]:
             for head in _heads(written):
                 shapes.setdefault(head, []).append((kind, pattern))
     return {head: tuple(own) for head, own in shapes.items()}
+
+
+@lru_cache(maxsize=1)
+def _any_head() -> re.Pattern[str]:
+    """A place where a shape of vendors.toml can start. Sorted by the first character, which decides at most places."""
+    following: dict[str, str] = {}
+    for head in _shapes():
+        following[head[0]] = following.get(head[0], "") + head[1:]
+    single = "".join(head for head in _shapes() if len(head) == 1)
+    pairs = (f"{first}[{second}]" for first, second in sorted(following.items()) if first not in single)
+    return re.compile(f"(?<![A-Za-z0-9])(?:{'|'.join(pairs)}|[{single}])")
 
 
 def _heads(shape: str) -> Iterable[str]:
