@@ -16,6 +16,7 @@ from tests.fixtures.sealing import change_manifest, manifest_of
 Write = Callable[[Path, str, str | bytes], Path]
 PATTERN = "personale/**"
 BAD = {
+    "empty": "",
     "null": "null",
     "a list": "[1]",
     "a number": "9" * 30,

@@ -130,7 +130,7 @@ class Marks:
 
 def _stored(text: str | None) -> tuple[dict[str, str], dict[str, str]]:
     """The two parts of the stored marks. Raises ValueError, RecursionError."""
-    stored = json.loads(text or "{}")
+    stored = json.loads("{}" if text is None else text)
     parts = [stored.get(name, {}) for name in ("documents", "paths")] if isinstance(stored, dict) else []
     if not parts or not all(isinstance(part, dict) for part in parts):
         raise ValueError("the marks are no tables")
