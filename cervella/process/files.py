@@ -223,7 +223,8 @@ def read_packaged(package: str, *names: str) -> dict[str, Any]:
 def set_modes(path: Path, file_mode: int) -> None:
     """Set the mode of a file, or of all files in a folder; the folders get `folder_mode(file_mode)`.
 
-    Files of other users are left unchanged.
+    Files of other users are left unchanged, and so are files with a second name (a hard link): the mode of a file is
+    that of all its names, and another name may be anywhere.
     """
     if path.is_file():
         _set(path, file_mode)
@@ -254,6 +255,7 @@ def _close(path: Path) -> None:
 
 def _set(path: Path, mode: int) -> None:
     with contextlib.suppress(OSError):
-        found = path.lstat().st_mode
-        if not stat.S_ISLNK(found) and stat.S_IMODE(found) != mode:
+        found = path.lstat()
+        second_name = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+        if not stat.S_ISLNK(found.st_mode) and not second_name and stat.S_IMODE(found.st_mode) != mode:
             path.chmod(mode)

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 from cervella.visible import visible
 
-_FENCE = re.compile(r"(?:(`{3,})(?=[^`]*$)|(~{3,}))[ \t]*([\w+#.-]*)")
-"""The line that opens a fence. Only fences at the margin are kept."""
+_FENCE = re.compile(r"(?:(`{3,})(?=[^`]*$)|(~{3,}))[ \t]*(.*)")
+"""The line that opens a fence, with what follows its marks. Only fences at the margin are kept."""
+_INFO = re.compile(r"[\w+#.-]*[ \t]*")
+"""The name of a language after the marks of a fence."""
 _FORMULA = re.compile(r"[$]|\\[(\[]|\\begin\b")
 _LIVE = re.compile(
     r"(?P<code>(?<!`)(?P<run>`{1,3})(?!`)[^|]+?(?<!`)(?P=run)(?!`))"
@@ -73,15 +75,18 @@ def inert_markdown(text: str) -> str:
             else:
                 code.append(line)
         elif opened := _FENCE.match(line):
-            fence, info = opened[1] or opened[2], opened[3]
+            fence, said = opened[1] or opened[2], opened[3]
+            named = _INFO.fullmatch(said)
+            info, code = (said.strip(), []) if named else ("", [said])  # a browser would not show what follows
         else:
             out.append(_inert(line, formula))
     return "\n".join([*out, *(_fenced(code, info) if fence else ())])
 
 
 def inert_line(text: str) -> str:
-    """The same for a text that is shown in one line."""
-    return inert_markdown(" ".join(text.split()))
+    """The same for a text that is shown in one line, where no fence can begin."""
+    text = " ".join(visible(text).split())
+    return _inert(text, bool(_FORMULA.search(text)))
 
 
 def code_span(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 
@@ -218,3 +219,15 @@ def test_a_notebook_reads_no_formula_with_a_link_to_a_script() -> None:
     assert "$" not in reply(text)._repr_markdown_()
     assert "`\\`href" in reply(text)._repr_markdown_()
     assert reply(text)._repr_html_().startswith('<div class="tex2jax_ignore mathjax_ignore">')
+
+
+@pytest.mark.parametrize("marks", ["```", "~~~", "`````"])
+@pytest.mark.parametrize("rest", [" [g](javascript:1) [F1]", " Il costo è di 12 €.", "Nota bene: 12 €", " <img src=x>"])
+def test_what_follows_the_marks_of_a_fence_can_be_read_and_is_not_live(marks: str, rest: str) -> None:
+    shown = MarkdownIt("commonmark", {"html": True}).render(inert_markdown(f"Prima.\n\n{marks}{rest}\nDopo."))
+    words = html.unescape(shown)
+    assert rest.strip() in words
+    assert "Dopo." in words
+    assert "<a " not in shown
+    assert "<img" not in shown
+    assert inert_markdown(f"{marks}python\nx = 1\n{marks}").startswith("```python\n")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
 from cervella.privacy.personal import PersonalMasks
 from cervella.privacy.redaction import mask_secrets
+from cervella.privacy.remembered import MaskedTexts
 from cervella.prompt.history import turns
 from cervella.prompt.layout import estimate_tokens, render, without
 from cervella.protocols import Brain, optional_members
@@ -52,19 +53,26 @@ class Fitted:
     """The masks of the prompt's personal data, to put the data back into the answer. None if none are masked."""
 
 
-def admit(prompt: Prompt, location: Location, personal: PersonalMasks | None = None) -> tuple[Prompt, dict[str, int]]:
+def admit(
+    prompt: Prompt,
+    location: Location,
+    personal: PersonalMasks | None = None,
+    masks: MaskedTexts | None = None,
+) -> tuple[Prompt, dict[str, int]]:
     """The prompt without the parts that a brain at this location may not see, and the counts of the removed parts.
 
     For a cloud brain, local-only passages and tainted turns are removed, and all secrets are masked; if `personal` is
     given, personal data too. The soul (the system prompt), the instructions and images stay as they are.
+
+    `masks` remembers the earlier turns, so that each is masked once.
     """
     if location != "cloud":
         return prompt, {}
     secrets = 0
 
-    def masked(text: str, *, source: bool = False) -> str:
+    def masked(text: str, *, source: bool = False, mask: Callable[[str, str], tuple[str, int]] = mask_secrets) -> str:
         nonlocal secrets
-        text, found = mask_secrets(text, language_in(prompt.hints).code)
+        text, found = mask(text, language_in(prompt.hints).code)
         secrets += found
         return text if personal is None else personal.mask(text, source=source)
 
@@ -78,9 +86,10 @@ def admit(prompt: Prompt, location: Location, personal: PersonalMasks | None = N
     shown = without(prompt, withheld)
     all_turns = turns(prompt.history)
     kept = [turn for turn in all_turns if not any(message.tainted for message in turn)]
+    again = mask_secrets if masks is None else masks.mask
     # In the order of the messages, so that personal data of the history keep their masks in the next question.
     history = tuple(
-        replace(message, content=masked(message.content), sources=None) for turn in kept for message in turn
+        replace(message, content=masked(message.content, mask=again), sources=None) for turn in kept for message in turn
     )
     passages = tuple(cleaned(passage) for passage in shown.passages)
     admitted = replace(shown, question=masked(shown.question), history=history, passages=passages)
@@ -101,6 +110,7 @@ async def fit(
     exact: bool = True,
     remind_every: int | None = None,
     mask_personal: str | None = None,
+    masks: MaskedTexts | None = None,
 ) -> Fitted:
     """Remove from the prompt the parts that the brain may not see, then cut it to the brain's window.
 
@@ -109,7 +119,8 @@ async def fit(
 
     If `exact` is false, the tokens of a prompt that certainly fits are estimated, because counting may be a request to
     the engine. Every `remind_every` turns the soul is repeated in the last user turn, if it fits; with None it never
-    is. `mask_personal` is the language of the base if personal data are masked too, for a cloud brain.
+    is. `mask_personal` is the language of the base if personal data are masked too, for a cloud brain. `masks` is as in
+    `admit`.
     """
     if prompt.images and "images" not in optional_members(brain).capabilities:
         cure = "Ask without images, or ask a brain that accepts images."
@@ -120,7 +131,7 @@ async def fit(
         cure = "Ask a brain that is local or private."
         raise _refused(brain, "may not see this prompt, because it contains local-only text", cure, code="withheld")
     personal = PersonalMasks(mask_personal) if mask_personal and location == "cloud" else None
-    prompt, flags = admit(prompt, location, personal)
+    prompt, flags = admit(prompt, location, personal, masks)
     window = optional_members(brain).context_tokens
     limit = None if window is None else window - _room(prompt, brain, window)
     reminded = _reminded(prompt, remind_every)

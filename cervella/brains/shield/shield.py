@@ -21,6 +21,7 @@ from cervella.brains.shield.call import Call
 from cervella.brains.shield.fitting import Fitted, fit, location_of
 from cervella.errors import BrainError, BrainTimeoutError, StreamInterruptedError
 from cervella.privacy.causes import keyless
+from cervella.privacy.remembered import MaskedTexts
 from cervella.protocols import Brain, optional_members
 from cervella.types import AnswerEvent, Attempt, Finished, Location, Prompt
 from cervella.types.deadline import Deadline
@@ -77,6 +78,7 @@ class Shield:
         self._guard = guard
         self._on_attempt = on_attempt
         self._judged = judged
+        self._masks = MaskedTexts()
 
     @property
     def name(self) -> str:
@@ -119,6 +121,7 @@ class Shield:
             exact=exact,
             remind_every=self._remind_every,
             mask_personal=self._mask_personal,
+            masks=self._masks,
         )
 
     async def _prepare(self) -> None:

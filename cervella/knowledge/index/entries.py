@@ -94,8 +94,23 @@ def _check(entry: os.DirEntry[str], *, folder: bool | None = None) -> None:
         raise _foreign(Path(entry.path), "no folder" if folder else "no regular file")
 
 
+def linked(path: Path) -> IndexDamagedError | None:
+    """The error for a file of an index that is a link; None if it is none."""
+    return _foreign(path, "a link") if path.is_symlink() else None
+
+
+def leads_nowhere(index_dir: Path) -> str | None:
+    """Says that an index folder, or a folder above it, is a link to nothing; None if it is not."""
+    for folder in (index_dir, *index_dir.parents):
+        if folder.is_symlink() and not folder.exists():
+            return f"{str(folder)!r} is a link to {os.readlink(folder)!r}, which does not exist"
+    return None
+
+
 def _foreign(path: Path, what: str) -> IndexDamagedError:
+    copied = "If the index was put here as links to its files, copy the files themselves (`cp -rL`). Otherwise delete"
     return IndexDamagedError(
         f"The index has {what} at {str(path)!r}, which cervella did not make.",
-        remedy="Nothing was read or written there. Delete it, or the whole index folder, then run `cervella index`.",
+        remedy=f"Nothing was read or written there. {copied if what == 'a link' else 'Delete'} it, or the whole index "
+        "folder, then run `cervella index`.",
     )

@@ -23,6 +23,9 @@ from cervella.process.forks import ForkLock
 
 MARKS_VERSION = 1
 """Version of the digests by which copies are recognised. If it changes, all files are indexed again."""
+UNKNOWN = ""
+"""In place of the path under which a pattern covered a text, where the index could not tell it any more: such a mark is
+in force as long as there are patterns."""
 _META = "marks"
 _MOST = 100_000
 """Maximum number of digests that an index remembers; the oldest are forgotten first."""
@@ -52,14 +55,37 @@ class Marks:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Marks:
-        """The marks that an index has stored, and those of its files."""
-        stored = json.loads(manifest.meta(_META) or "{}")
-        documents, paths = dict(stored.get("documents", {})), dict(stored.get("paths", {}))
-        for file in manifest.files().values():
+        """The marks that an index has stored, and those of its files. Raises IndexDamagedError."""
+        documents, paths = manifest.read_meta(_META, _stored)
+        return cls(documents, paths).with_rows(manifest.files().values())
+
+    @classmethod
+    def left_in(cls, manifest: Manifest) -> tuple[Marks, bool]:
+        """The marks that can be read in a manifest that may be damaged, and whether those are all."""
+        whole = True
+        try:
+            documents, paths = _stored(manifest.meta(_META))
+        except (ValueError, RecursionError, KnowledgeError):
+            documents, paths, whole = {}, {}, False
+        try:
+            files = manifest.files()
+        except KnowledgeError:
+            files, whole = {}, False
+        return cls(documents, paths).with_rows(files.values(), whole=whole), whole
+
+    def with_rows(self, files: Iterable[FileRow], *, whole: bool = True) -> Marks:
+        """These marks, and those of the local-only files of an index. If they are not `whole`, it is not known under
+        which path a pattern covered such a file."""
+        documents, paths = dict(self.documents), dict(self.paths)
+        for file in files:
             if file.local_only:
-                origin = paths.setdefault(file.path, file.path)
+                origin = paths.setdefault(file.path, file.path if whole else UNKNOWN)
                 documents |= {digest: documents.get(digest, origin) for digest in digests_of(file)}
-        return cls(documents, paths)
+        return Marks(documents, paths)
+
+    def and_those_of(self, other: Marks) -> Marks:
+        """All marks of both; where they differ, these count, unless their path is unknown."""
+        return Marks(_united(self.documents, other.documents), _united(self.paths, other.paths))
 
     def as_meta(self) -> dict[str, str]:
         """The marks as an entry of the manifest's table `meta`."""
@@ -77,7 +103,11 @@ class Marks:
         if local_only.nearest:
             return self
         origins = {*self.documents.values(), *self.paths.values()}
-        kept = {origin for origin in origins if local_only.covers(origin) or local_only.may_cover(origin)}
+        kept = {
+            origin
+            for origin in origins
+            if origin == UNKNOWN or local_only.covers(origin) or local_only.may_cover(origin)
+        }
         return Marks(
             {digest: origin for digest, origin in self.documents.items() if origin in kept},
             {path: origin for path, origin in self.paths.items() if origin in kept},
@@ -105,6 +135,23 @@ class Marks:
                 paths[file.path] = copied
                 documents |= dict.fromkeys(digests_of(file), copied)
         return Marks(documents, paths)
+
+
+def _stored(text: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """The two parts of the stored marks. Raises ValueError, RecursionError."""
+    stored = json.loads("{}" if text is None else text)
+    parts = [stored.get(name, {}) for name in ("documents", "paths")] if isinstance(stored, dict) else []
+    if not parts or not all(isinstance(part, dict) for part in parts):
+        raise ValueError("the marks are no tables")
+    for origin in (origin for part in parts for origin in part.items()):
+        if not all(isinstance(one, str) for one in origin):
+            raise ValueError("a mark is no path")
+        "".join(origin).encode()  # a lone surrogate can't be stored again
+    return parts[0], parts[1]
+
+
+def _united(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    return {**first, **second, **{key: origin for key, origin in first.items() if origin != UNKNOWN}}
 
 
 def digests_of(file: Document) -> Iterator[str]:

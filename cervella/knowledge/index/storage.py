@@ -15,14 +15,14 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cervella.errors import IndexDamagedError, IndexLockedError, IndexMissingError, KnowledgeError, refused
 from cervella.knowledge.index.checksums import check_files, check_vectors, outdated, read_checksums, write_checksums
-from cervella.knowledge.index.entries import check_folder, check_generation, is_own, read_file
+from cervella.knowledge.index.entries import check_folder, check_generation, is_own, leads_nowhere, linked, read_file
 from cervella.knowledge.index.manifest import damaged
 from cervella.process.files import FILE_MODE, flush, locked, make_private_folder, open_regular, replace_file, set_modes
 
@@ -35,6 +35,10 @@ _LOCK_SECONDS = 1.0  # wait for the writer lock, in case another writer is about
 _BRIEF_SECONDS = 20.0  # wait for a brief writer
 _POINTER = re.compile(r"(gen-\d{8,}) ([0-9a-f]{64})")
 _MOST_POINTER = 1000  # bytes of 'current', which has two lines
+_MOST_REMNANTS = 10  # generations that are looked at; an index has two, and one more after a crash
+_NOWHERE = (
+    "Mount the disk or make the folder that it leads to, delete the link, or point [knowledge] index somewhere else."
+)
 _READERS = "readers.lock"
 _WRITER = "writer.lock"
 _TRIES = 100  # attempts to lock a generation while writers replace it; more failures have another cause
@@ -123,6 +127,16 @@ class IndexFolder:
         """The current generation, then the former one if it exists. Raises what `current` raises."""
         return [_sound(one) for one in self._generations(self._pointer()) if one.path.is_dir()]
 
+    def remnants(self) -> list[Path]:
+        """The folders of all generations that are there, newest first, even if no pointer names them. They may be
+        damaged."""
+        found = []
+        for folder in sorted(self.path.glob("gen-*"), reverse=True)[:_MOST_REMNANTS]:
+            with suppress(KnowledgeError):
+                check_generation(folder)
+                found.append(folder)
+        return found
+
     def hold(self) -> Generation:
         """Lock the current generation until it is closed, and check its files except the vectors.
 
@@ -150,6 +164,8 @@ class IndexFolder:
         try:
             return read_file(self.path / "current", _MOST_POINTER).decode()
         except FileNotFoundError:
+            if nowhere := leads_nowhere(self.path):
+                raise IndexMissingError(f"No index at {str(self.path)!r}: {nowhere}.", remedy=_NOWHERE) from None
             raise IndexMissingError(
                 f"No index at {str(self.path)!r}.",
                 remedy="Build it with `cervella index`, or point [knowledge] index at an existing one.",
@@ -166,7 +182,10 @@ class IndexFolder:
                 code="index_unreadable",
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise damaged("index", self.path, f"'current' can't be read: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise linked(self.path / "current") or damaged(
+                "index", self.path, f"'current' can't be read: {reason}"
+            ) from error
 
     def _generations(self, pointer: str) -> list[Generation]:
         """The generations that the text of the pointer names: the current one, then the former one if there is one."""
@@ -314,6 +333,12 @@ class IndexFolder:
                 remedy="Wait until it is done; searching works meanwhile.",
             )
 
+        if nowhere := leads_nowhere(self.path):
+            raise KnowledgeError(
+                f"The index folder {str(self.path)!r} can't be written: {nowhere}.",
+                remedy=_NOWHERE,
+                code="index_unwritable",
+            )
         with ExitStack() as held:
             with self.translated_errors():
                 make_private_folder(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import closing, suppress
@@ -45,6 +46,11 @@ from cervella.types import IndexReport, Progress
 if TYPE_CHECKING:
     import numpy as np
 
+_logger = logging.getLogger(__name__)
+_MARKS_LOST = (
+    "The damaged index can't say which files were local-only: a file that was moved or copied to a place that no "
+    "pattern of [knowledge] local_only matches may no longer be so. Look for such files, and name them in local_only."
+)
 _SMALL = 4
 """Markdown files below which it does not matter how many of them ignore files leave out."""
 _PATIENCE_SECONDS = 30.0
@@ -136,7 +142,8 @@ class KnowledgeIndex:
         from the cache. `progress` is called with the step, the number of items done, and their total.
 
         If a pattern of `local_only` matches no file, `strict` raises UnmatchedPatternError before anything is written.
-        Otherwise it is a warning, and files that were local-only stay so, also after they were moved.
+        Otherwise it is a warning, and files that were local-only stay so, also after they were moved. A `rebuild` of a
+        damaged index keeps the marks that it can read; if it can't read all, that is a warning.
 
         Raises KnowledgeError: no folder (`folder_missing`, `not_a_folder`, `folder_unreadable`), most files left out by
         `.gitignore` files (`mostly_ignored`), too many files gone (`too_many_removed`), a forked process (`forked`),
@@ -151,12 +158,16 @@ class KnowledgeIndex:
         with self._storage.writing():
             former = self._sound_or_none() if rebuild else self._storage.latest()
             base = None if rebuild else former
+            marks, whole = (None, True) if base or not local_only.patterns else self._marks_left()
+            if not whole:
+                _logger.warning("%s", _MARKS_LOST)
+                warnings.append(_MARKS_LOST)
             choice = self._choice(base, replace=force or rebuild)
             if choice.embedder is not None:
                 VectorStore.check_fork()  # fails before the files are read
             with closing(self._builder(choice, base, former, thorough=verify or rebuild)) as builder:
                 builder.check()
-                run = self._run(builder, choice, local_only, progress)
+                run = self._run(builder, choice, local_only, progress, marks)
                 believed = settled(found)
                 reading = run.read(found, self._max_bytes)
                 if not force:
@@ -346,7 +357,7 @@ class KnowledgeIndex:
 
         `files` are those of the generation to go back to.
         """
-        marks, patterns = self._marks(), local_only_of(files, self._folder, self._local_only)
+        marks, patterns = self._marks_left()[0], local_only_of(files, self._folder, self._local_only)
         for path, file in files.items():
             marked = path in marks.paths or any(digest in marks.documents for digest in digests_of(file))
             if marked and not file.local_only and not patterns.covers(path):
@@ -412,14 +423,24 @@ class KnowledgeIndex:
         fingerprint = choice.built_with.fingerprint
         return Builder(self._storage, base=base, former=former, fingerprint=fingerprint, thorough=thorough)
 
-    def _run(self, builder: Builder, choice: Choice, local_only: LocalOnly, progress: Progress | None) -> Ingestion:
+    def _run(
+        self,
+        builder: Builder,
+        choice: Choice,
+        local_only: LocalOnly,
+        progress: Progress | None,
+        marks: Marks | None = None,
+    ) -> Ingestion:
+        """`marks` are those that the current index remembers, unless they are given."""
+        if marks is None:
+            marks = self._marks() if local_only.patterns else Marks()
         return Ingestion(
             folder=self._folder,
             builder=builder,
             language=language(self._language),
             choice=choice,
             local_only=local_only,
-            marks=self._marks() if local_only.patterns else Marks(),
+            marks=marks,
             roles=self._roles,
             cache=self._cache,
             notify=progress or (lambda stage, done, total: None),
@@ -430,20 +451,35 @@ class KnowledgeIndex:
         if base is None:
             return local_only
         with Manifest.open(base.path) as manifest:
-            former = json.loads(manifest.meta("patterns") or "[]")
+            former = manifest.read_meta("patterns", _patterns)
         patterns = tuple(dict.fromkeys((*self._local_only, *former)))
         if patterns == self._local_only:
             return local_only
         return replace(local_only_in(found, self._folder, patterns), nearest=local_only.nearest)
 
     def _marks(self) -> Marks:
-        """The marks that the index remembers; none if there is no index, or it cannot be read."""
+        """The marks that the current index remembers; none without an index. Raises IndexDamagedError."""
         latest = self._storage.current_or_none()
         if latest is None:
             return Marks()
-        with suppress(KnowledgeError, ValueError), Manifest.open(latest) as manifest:
+        with Manifest.open(latest) as manifest:
             return Marks.of(manifest)
-        return Marks()
+
+    def _marks_left(self) -> tuple[Marks, bool]:
+        """The marks that can be read in an index that is built anew, and whether those are all.
+
+        If not all can be read in the current generation, those of the other ones count too: a mark too many keeps a
+        text on this machine, a mark too few lets it out.
+        """
+        folders, current = self._storage.remnants(), self._storage.current_or_none()
+        marks = Marks()
+        for folder in sorted(folders, key=lambda folder: folder != current):
+            with suppress(KnowledgeError), Manifest.open(folder) as manifest:
+                found, whole = Marks.left_in(manifest)
+                if whole and folder == current:
+                    return found, True
+                marks = marks.and_those_of(found)
+        return marks, not folders
 
     def _sound_or_none(self) -> Generation | None:
         """The current generation; None if there is none or it is damaged."""
@@ -455,6 +491,14 @@ class KnowledgeIndex:
         except KnowledgeError:
             return None
         return latest
+
+
+def _patterns(text: str | None) -> list[str]:
+    """The stored patterns of local-only files. Raises ValueError."""
+    patterns = json.loads(text or "[]")
+    if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ValueError("the patterns are no list of texts")
+    return patterns
 
 
 def _files(generation: Generation | None) -> Mapping[str, FileRow]:
