@@ -1,4 +1,4 @@
-"""Finds and masks personal data in a prompt for a cloud brain: accounts, tax and identity numbers, mail, telephone.
+"""Finds personal data in a text: accounts, tax and identity numbers, mail, telephone.
 
 A number counts if its own check agrees (python-stdnum, phonenumbers) and, if its shape is that of an ordinary figure,
 only with its name before it. Names of people, postal addresses and dates of birth are not found.
@@ -21,7 +21,13 @@ from cervella.text.language import known_languages, language
 PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "social_security", "phone", "mail"]
 """The kinds of personal data. Their names in each language are in the data of that language: personal.toml."""
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# What a reader does not see, and what is another spelling of one character, with that character.
+_WRITTEN = re.compile(
+    "([\u00ad\u200b-\u200f\u2060-\u2064\ufeff])|([\uff20\ufe6b]|&#0*64;|&#x0*40;|&commat;)|([\uff0e\ufe52])|"
+    "(<br ?/?>|&nbsp;|&#0*160;)",
+    re.IGNORECASE,
+)
+_SEEN = ("", "@", ".", " ")
 _BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
 # A number may touch a word or a sign only as markdown and sentences do: `_X_`, `C.F.X`, `(X)`, `X.`.
 _BEFORE = r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,/+-])(?<![/+])"
@@ -67,92 +73,6 @@ def find_personal(text: str, code: str) -> list[Personal]:
     if places is None:
         return found
     return [Personal(one.kind, places[one.start], places[one.end - 1] + 1, one.normal) for one in found]
-
-
-class PersonalMasks:
-    """Masks the personal data of one prompt, and puts them back into its answer.
-
-    One datum has one mask in the whole prompt, whatever its spelling. The first of a kind is `[REDATTO: telefono]`, the
-    second `[REDATTO: telefono 2]`: so a brain can tell two people apart, and the masks of a history stay as they are
-    when the conversation goes on.
-    """
-
-    def __init__(self, code: str) -> None:
-        """`code` is the language of the base and of the masks."""
-        self.count = 0
-        """The number of data that were masked, each as often as it came."""
-        self._language = language(code)
-        self._masks: dict[tuple[str, str], str] = {}
-        self._values: dict[str, str] = {}
-        self._from_source: set[str] = set()
-
-    def mask(self, text: str, *, source: bool = False, counted: bool = True) -> str:
-        """The text with its personal data masked. An answer gets a datum back as the first `source` spells it."""
-        out: list[str] = []
-        position = 0
-        for one in find_personal(text, self._language.code):
-            mask = self._mask_for(one)
-            if source and mask not in self._from_source:
-                self._from_source.add(mask)
-                self._values.pop(mask.casefold(), None)
-            self._values.setdefault(mask.casefold(), text[one.start : one.end])
-            out += (text[position : one.start], mask)
-            position, self.count = one.end, self.count + counted
-        return "".join([*out, text[position:]])
-
-    def _mask_for(self, one: Personal) -> str:
-        key = (one.kind, one.normal)
-        if key not in self._masks:
-            number = 1 + sum(kind == one.kind for kind, _ in self._masks)
-            word = self._language.file("personal.toml")["kinds"].get(one.kind, one.kind.replace("_", " "))
-            mark = self._language.redaction["mark"]
-            self._masks[key] = mark.format(kind=word if number == 1 else f"{word} {number}")
-        return self._masks[key]
-
-    def restore(self, text: str) -> str:
-        """The text with each mask replaced by its datum. Other masks stay."""
-        if not self._values:
-            return text
-        pattern = "|".join(map(re.escape, sorted(self._values, key=len, reverse=True)))
-        return re.sub(pattern, lambda match: self._values[match[0].casefold()], text, flags=re.IGNORECASE)
-
-    def held(self, text: str) -> int:
-        """The number of characters at the end of a text that may be the beginning of a mask."""
-        longest = max(map(len, self._values), default=0)
-        start = text.rfind("[", max(0, len(text) - longest))
-        tail = text[start:].casefold() if start >= 0 else ""
-        begun = tail and tail not in self._values and any(mask.startswith(tail) for mask in self._values)
-        return len(tail) if begun else 0
-
-
-class Restored:
-    """Puts the data of a prompt back into an answer that arrives in chunks. A mask may be split between two chunks.
-
-    >>> masks = PersonalMasks("it")
-    >>> masks.mask("tel. 055 2768224")
-    'tel. [REDATTO: telefono]'
-    >>> answer = Restored(masks)
-    >>> [answer.feed(chunk) for chunk in ("Il numero è [REDATTO: te", "lefono]", ". [F")], answer.end()
-    (['Il numero è ', '055 2768224', '. [F'], '')
-    """
-
-    def __init__(self, masks: PersonalMasks | None) -> None:
-        self._masks = masks
-        self._held = ""
-
-    def feed(self, chunk: str) -> str:
-        """Add a chunk. Returns the new text; a possible beginning of a mask is held back."""
-        if self._masks is None:
-            return chunk
-        text = self._held + chunk
-        cut = len(text) - self._masks.held(text)
-        self._held = text[cut:]
-        return self._masks.restore(text[:cut])
-
-    def end(self) -> str:
-        """End the answer. Returns the text that was held back."""
-        held, self._held = self._held, ""
-        return held
 
 
 @lru_cache(maxsize=16)

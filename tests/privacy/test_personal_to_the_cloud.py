@@ -131,6 +131,14 @@ def test_a_reply_as_history_is_masked_again(make: Any) -> None:
     assert OTHER not in "".join(message.content for message in render(brain.prompts[1]))
 
 
+def test_a_mask_in_an_old_extract_is_nobodys(make: Any) -> None:
+    extract = replace(PASSAGE, id="2", path="estratto.md", text="Il vecchio estratto: [REDATTO: telefono].")
+    brain = cloud("L'estratto ha [REDATTO: telefono], Anna [redatto: telefono\u00a02] [F1].")
+    agent = make(brain)
+    prompt = Prompt(system="", question="?", history=(), passages=(replace(PASSAGE, text=f"Anna {OTHER}"), extract))
+    assert agent.complete(prompt).text == f"L'estratto ha [REDATTO: telefono], Anna {OTHER} [F1]."
+
+
 def test_the_preview_shows_what_would_be_sent(make: Any) -> None:
     preview = make(cloud()).preview(f"Di chi è il {PHONE}?")
     assert PHONE not in "".join(message.content for message in preview.messages)
