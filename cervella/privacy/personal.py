@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias, cast
 
 from cervella.privacy.context import Context
-from cervella.privacy.telephone import find_phones
+from cervella.privacy.telephone import find_broken_phones, find_phones
 from cervella.process.files import read_packaged
 from cervella.text.language import known_languages, language
 
@@ -23,8 +23,8 @@ PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "soci
 
 # What a reader does not see, and what is another spelling of one character, with that character.
 _WRITTEN = re.compile(
-    "([\u00ad\u200b-\u200f\u2060-\u2064\ufeff])|([\uff20\ufe6b]|&#0*64;|&#x0*40;|&commat;)|([\uff0e\ufe52])|"
-    "(<br ?/?>|&nbsp;|&#0*160;)",
+    "([\u00ad\u200b-\u200f\u2060-\u2064\ufeff])|([\uff20\ufe6b]|&#0{0,4}64;|&#x0{0,4}40;|&commat;)|([\uff0e\ufe52])|"
+    "(<br ?/?>|&nbsp;|&#0{0,4}160;)",
     re.IGNORECASE,
 )
 _SEEN = ("", "@", ".", " ")
@@ -33,11 +33,19 @@ _BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
 _BEFORE = r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,/+-])(?<![/+])"
 _AFTER = r"(?![^\W_]|_\w|[/+]|[.,-]\w)"
 _LOCAL = re.compile(r"[\w.%+'\\-]{1,64}\Z")  # markdown writes `first\_last`
-# In the path `clienti/name@example.com.md` the suffix is no part of the address.
-_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}?[^\W\d_]{2,24}(?![^\W_]|_\w|[@-])(?=\.md\b|(?!\.\w))")
+# In the path `clienti/name@example.com.md` the suffix is no part of the address; `rose@2x.png` is the name of a file.
+_FILE = r"(?:png|jpe?g|gif|svg|webp|avif|heic|bmp|ico|pdf|docx?|xlsx?|txt|csv|json|html?|css|jsx?|tsx?)"
+_DOMAIN = re.compile(
+    rf"(?:\w(?:[\w-]{{0,61}}\w)?\.){{1,6}}?(?!{_FILE}\b)[^\W\d_]{{2,24}}(?![^\W_]|_\w|[@-])"
+    rf"(?=\.(?:md|{_FILE})\b|(?!\.\w))",
+    re.IGNORECASE,
+)
+_TOP = frozenset("com net org info eu edu gov name example uk".split())
+"""Domains of the top that need no country: with a space beside `@`, any other may be a method, as in `x @ self.T`."""
+_SIGN = re.compile(r"[ \u00a0]{0,2}@[ \u00a0]{0,2}")
 _REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
-_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9])")
-_IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
+_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[.-]?[A-Za-z0-9]|\s)")
+_IBAN_STEP = re.compile(r"(?:[.-]|[ \u00a0]{0,3}(?:\r?\n[ \t>]{0,8})?)([A-Za-z0-9])")  # it may go on in the next line
 _IBAN_LENGTHS = range(15, 35)  # characters
 _WORD = re.compile(r"\w")
 
@@ -60,19 +68,31 @@ def find_personal(text: str, code: str) -> list[Personal]:
     >>> [one.kind for one in find_personal("IBAN GB82 WEST 1234 5698 7654 32", "it")]
     ['iban']
     """
-    if not any(map(str.isdigit, text)) and "@" not in text and not _signs(0).search(text):
+    seen, places = _as_seen(text)
+    if not any(map(str.isdigit, seen)) and "@" not in seen and not _signs(0).search(seen):
         return []
-    places = [at for at, letter in enumerate(text) if not _INVISIBLE.match(letter)] if _INVISIBLE.search(text) else None
-    seen = text if places is None else "".join(map(text.__getitem__, places))
     context, home = Context(seen), _regions(code)
     found: list[Personal] = []
-    for rule in (_mail, _ibans, _numbers, _phones):
+    for rule in (_mail, _ibans, _numbers, _phones, _broken_phones):
         taken = sorted((one.start, one.end) for one in found)
         found += (one for one in rule(seen, context, home) if not _overlaps(one, taken))
     found.sort(key=lambda one: one.start)
     if places is None:
         return found
     return [Personal(one.kind, places[one.start], places[one.end - 1] + 1, one.normal) for one in found]
+
+
+def _as_seen(text: str) -> tuple[str, list[int] | None]:
+    """The text as it is read on a page, and the place of each of its characters; None if it is the text itself."""
+    seen, places, position = list[str](), list[int](), 0
+    for match in _WRITTEN.finditer(text):
+        sign = _SEEN[(match.lastindex or 1) - 1]
+        seen += (text[position : match.start()], sign)
+        places += (*range(position, match.start()), *[match.start()] * len(sign))
+        position = match.end()
+    if not position:
+        return text, None
+    return "".join([*seen, text[position:]]), [*places, *range(position, len(text))]
 
 
 @lru_cache(maxsize=16)
@@ -99,17 +119,17 @@ def _signs(which: int) -> re.Pattern[str]:
 
 def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
     done = 0
-    signs = [match.span() for match in re.finditer("@", text)] + [match.span() for match in _signs(0).finditer(text)]
+    signs = [match.span() for match in _SIGN.finditer(text)] + [match.span() for match in _signs(0).finditer(text)]
     for start, end in sorted(signs):
         local = _LOCAL.search(text, max(done, start - 64), start)
         # A word in brackets for the full stop: `example (dot) com`. It is only looked for beside one for `@`.
-        piece = text[end : end + 254]
-        dotted = piece if end - start == 1 else _signs(1).sub(".", piece)
+        piece, sign = text[end : end + 254], text[start:end]
+        dotted = piece if "@" in sign else _signs(1).sub(".", piece)
         domain = _DOMAIN.match(dotted)
         if local is None or domain is None:
             continue
         first = start - len(local[0].lstrip(".'-+%_\\*"))
-        if first == start or (text[end : end + 1].isspace() and end - start == 1):
+        if first == start or ("@" in sign and sign != "@" and not _is_known(domain[0].rpartition(".")[2])):
             continue
         length = domain.end()
         if _REMOTE.match(dotted, length):
@@ -118,6 +138,10 @@ def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Person
             length = _length_before(piece, domain.end())
         done = end + length
         yield Personal("mail", first, done, f"{text[first:start]}@{domain[0]}".casefold())
+
+
+def _is_known(top: str) -> bool:
+    return top.casefold() in _TOP or any(top.upper() in _regions(code) for code in known_languages())
 
 
 def _length_before(piece: str, length: int) -> int:
@@ -198,6 +222,8 @@ def _numbers(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Per
 def _is_meant(rule: _Number, match: re.Match[str], context: Context, home: tuple[str, ...]) -> bool:
     if rule.needs == "nothing":
         return True
+    if context.is_counted(match.end()):
+        return False
     named = context.before(match.start())
     if named == rule.kind:
         return rule.needs != "both" or rule.country in home
@@ -229,3 +255,7 @@ def _passes(module: str, number: str) -> bool:
 
 def _phones(text: str, context: Context, home: tuple[str, ...]) -> Iterable[Personal]:
     return (Personal("phone", start, end, normal) for start, end, normal in find_phones(text, context, home))
+
+
+def _broken_phones(text: str, context: Context, home: tuple[str, ...]) -> Iterable[Personal]:
+    return (Personal("phone", start, end, normal) for start, end, normal in find_broken_phones(text, context, home))

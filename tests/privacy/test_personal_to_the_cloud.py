@@ -132,10 +132,11 @@ def test_a_reply_as_history_is_masked_again(make: Any) -> None:
 
 
 def test_a_mask_in_an_old_extract_is_nobodys(make: Any) -> None:
-    extract = replace(PASSAGE, id="2", path="estratto.md", text="Il vecchio estratto: [REDATTO: telefono].")
+    note = make_passage(f"Anna risponde al {OTHER}.", path="note.md")
+    extract = make_passage("Il vecchio estratto: [REDATTO: telefono].", path="estratto.md")
     brain = cloud("L'estratto ha [REDATTO: telefono], Anna [redatto: telefono\u00a02] [F1].")
     agent = make(brain)
-    prompt = Prompt(system="", question="?", history=(), passages=(replace(PASSAGE, text=f"Anna {OTHER}"), extract))
+    prompt = Prompt(system="", question="?", history=(), passages=(note, extract))
     assert agent.complete(prompt).text == f"L'estratto ha [REDATTO: telefono], Anna {OTHER} [F1]."
 
 
