@@ -46,7 +46,14 @@ def _names() -> re.Pattern[str]:
 def _counted() -> re.Pattern[str]:
     """A unit, or what is counted, right after a figure. A name with a colon or a figure of its own is another field."""
     words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")["counted"])
-    return re.compile(rf"[ \u00a0\u202f]?(?:{_UNIT}(?![\w&])|(?i:{words})(?!\w)(?! ?:| \d))")
+    return re.compile(rf"[ \u00a0\u202f]?(?:{_UNIT}(?![\w&])|(?:[^\W\d_]{{2,15}} )?(?i:{words})(?!\w)(?! ?:| \d))")
+
+
+@lru_cache(maxsize=1)
+def _numbered() -> re.Pattern[str]:
+    """The word for a number, right before it: «n.», «Nr.»."""
+    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")["numbered"])
+    return re.compile(rf"(?<!\w)(?:{words})[.:º°#]{{0,2}}\s?\Z", re.IGNORECASE)
 
 
 class Context:
@@ -117,14 +124,14 @@ class Context:
 def _last(text: str) -> str | None:
     """The kind that the last name in a text announces for the figure after the text.
 
-    `other` counts only right before the figure: in «Fattura di Mario Rossi, 340 1234567» it says nothing of the number.
+    `other` counts only right before the figure, or with «n.» between them: in «Fattura di Mario Rossi, 340 1234567» it says nothing of the number.
     """
     kind = None
     for match in _names().finditer(text):
         gap = text[match.end() :]
         words = len(_WORD.findall(gap))
         if match.lastgroup == "other":
-            beside = words <= 2 and not _ASIDE.search(gap)
+            beside = words <= (_NEAR if _numbered().search(gap) else 2) and not _ASIDE.search(gap)
         elif match.lastgroup == "phone":
             beside = words <= _FAR
         else:

@@ -62,10 +62,11 @@ def find_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tu
 
 
 def find_broken_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Numbers with their name before them that go on in the next line: start, end and E.164 form, as `find_phones`."""
+    """Numbers with a name before them or `+` that go on in the next line: start, end and E.164 form, as `find_phones`."""
     for match in _BROKEN.finditer(text):
         written = re.sub(r"[\s>;]+", " ", match[0])
-        if context.before(match.start()) == "phone" and (number := _number(written, "phone", home, linked=False)):
+        named = context.before(match.start())
+        if (named == "phone" or written.startswith(("+", "(+"))) and (number := _number(written, named, home, linked=False)):
             yield *match.span(), number
 
 

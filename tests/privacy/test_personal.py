@@ -96,6 +96,8 @@ VALID = [
     ("it", "phone", "| Anna | {} |", "340&nbsp;1234567"),
     ("it", "phone", "cell. {} Anna", "340\n1234567"),
     ("it", "phone", "tel. {}", "055; 2768224"),
+    ("it", "phone", "Anna: {}", "+39 340\n1234567"),
+    ("it", "iban", "IBAN {}", "IT60-X054-2811-1010-\n0000-0123-456"),
     ("es", "phone", "> Teléfono: {}", "612 34\n> 56 78"),
     ("it", "mail", "scrivi a {} oggi", "anna @ example.com"),
     ("it", "mail", "scrivi a {} oggi", "anna@ posta.example.com"),
@@ -152,7 +154,7 @@ ORDINARY = [
     ("it", "Nel documento costano 1.234.567 euro; documento 20260109; ci sono 12345678 righe; run 12345678-5"),
     ("it", "Il codice fiscale dell'hotel è 00743110157, team 123 456 789, sin 130 692 544"),
     # A figure with its unit, or with what it counts
-    ("it", "347 765 432 abitanti, 3 401 234 567 byte, 3331234567 passi e 3401234567 visualizzazioni"),
+    ("it", "347 765 432 abitanti, 3 401 234 567 byte, 3331234567 passi e 3401234567 nuove visualizzazioni"),
     ("it", "Il file ha 347 765 432 B, cioè 347 765 432 KiB, in 3401234567 ms; 347 765 432 m², 347 765 432 kWh"),
     ("en", "2125550143 downloads, 212 555 014 people, 2125550143 bytes, 2 125 550 143 tokens"),
     ("es", "612 345 678 habitantes, 612345678 pasos, 612 345 678 reproducciones"),
@@ -160,6 +162,7 @@ ORDINARY = [
     ("de", "341 234 567 Einwohner, 1 713 920 055 Schritte, 36574261809 Aufrufe"),
     # The number of a contract, a policy, a customer
     ("it", "Polizza 3312345678, polizza n. 331 234 5678, numero cliente 3312345678, n. cliente: 331 2345678"),
+    ("it", "Polizza auto Generali n. 3312345678, contratto di fornitura nr. 331 2345678, conto corrente n. 3312345678"),
     ("it", "| Numero cliente | Polizza |\n|---|---|\n| 3312345678 | 331 234 5679 |"),
     ("it", "Contratto 3312345678, contratto n. 331 234 5678, sinistro 3312345678, tessera n. 3312345678"),
     ("en", "policy 2125550143, customer number 2125550143, contract no. 212 555 0143, membership number 2125550143"),
