@@ -1,4 +1,4 @@
-"""The words before and after a figure that say what it is: «tel.», «carta d'identità», «ordine n.», also as a column's header."""
+"""The words around a figure that say what it is: «tel.», «carta d'identità», «ordine n.», also as a column's header."""
 
 from __future__ import annotations
 
@@ -124,7 +124,8 @@ class Context:
 def _last(text: str) -> str | None:
     """The kind that the last name in a text announces for the figure after the text.
 
-    `other` counts only right before the figure, or with «n.» between them: in «Fattura di Mario Rossi, 340 1234567» it says nothing of the number.
+    `other` counts only right before the figure, or with «n.» between them: in «Fattura di Mario Rossi, 340 1234567» it
+    says nothing of the number.
     """
     kind = None
     for match in _names().finditer(text):

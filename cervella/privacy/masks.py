@@ -45,7 +45,7 @@ class PersonalMasks:
         self._shape = re.compile(rf"\\?\[([^\[\]]{{1,{self._length}}})\]")
 
     def reserve(self, text: str) -> None:
-        """Give no datum a mask that stands in this text. `mask` does so for its own text; later ones come here first."""
+        """Give no datum a mask that stands in this text. `mask` does so for its own text only, not for later ones."""
         for match in self._shape.finditer(text):
             parted = _NUMBERED.match(_key(match[1]))
             if parted and parted[1] in self._first_keys:

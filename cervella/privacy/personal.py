@@ -40,12 +40,14 @@ _DOMAIN = re.compile(
     rf"(?=\.(?:md|{_FILE})\b|(?!\.\w))",
     re.IGNORECASE,
 )
-_TOP = frozenset("com net org info eu edu gov name example uk".split())
+_TOP = frozenset({"com", "net", "org", "info", "eu", "edu", "gov", "example", "uk"})
 """Domains of the top that need no country: with a space beside `@`, any other may be a method, as in `x @ self.T`."""
 _SIGN = re.compile(r"[ \u00a0]{0,2}@[ \u00a0]{0,2}(?:\r?\n[ \t>]{0,8})?")
 _REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
 _IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[.-]?[A-Za-z0-9]|\s)")
-_IBAN_STEP = re.compile(r"(?:[.-]|[ \u00a0]{0,3}(?:[\\-]?(?:\r?\n[ \t>]{0,8}){1,2})?)([A-Za-z0-9])")  # perhaps in the next line
+_IBAN_STEP = re.compile(
+    r"(?:[.-]|[ \u00a0]{0,3}(?:[\\-]?(?:\r?\n[ \t>]{0,8}){1,2})?)([A-Za-z0-9])"
+)  # perhaps in the next line
 _IBAN_LENGTHS = range(15, 35)  # characters
 _WORD = re.compile(r"\w")
 

@@ -62,11 +62,13 @@ def find_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tu
 
 
 def find_broken_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tuple[int, int, str]]:
-    """Numbers with a name before them or `+` that go on in the next line: start, end and E.164 form, as `find_phones`."""
+    """As `find_phones`: the numbers that go on in the next line, if a name stands before them, or `+`."""
     for match in _BROKEN.finditer(text):
         written = re.sub(r"[\s>;]+", " ", match[0])
         named = context.before(match.start())
-        if (named == "phone" or written.startswith(("+", "(+"))) and (number := _number(written, named, home, linked=False)):
+        if named != "phone" and not written.startswith(("+", "(+")):
+            continue
+        if number := _number(written, named, home, linked=False):
             yield *match.span(), number
 
 

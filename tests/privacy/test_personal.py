@@ -198,7 +198,10 @@ def test_invisible_characters_hide_nothing() -> None:
     assert text[found.start : found.end] == "+39 340\u200b 123\u200d4567"
 
 
-@pytest.mark.parametrize("piece", ["a", "@", "1", "1 ", "+", "IT60X", "(", "|", "[at]", "a@b.", "tel", "C.F.", "- ", "<br>", "340\n", "tel 3;"])
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "@", "1", "1 ", "+", "IT60X", "(", "|", "[at]", "a@b.", "tel", "C.F.", "- ", "<br>", "340\n", "tel 3;"],
+)
 def test_a_hostile_text_has_a_bounded_number_of_checks(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import phonenumbers
 

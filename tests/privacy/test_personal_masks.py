@@ -113,8 +113,30 @@ def test_masks_of_a_text_that_comes_later_can_be_reserved_before() -> None:
 
 
 def test_an_answer_is_the_same_however_it_is_split() -> None:
-    pieces = [*SPELLINGS, "[REDATTO: telefono]", "[REDATTO: indirizzo e-mail]", "[", "]", "\\", "\n", " ", "2", "(", ")"]
-    pieces += ["3 volte", "[F1]", "[REDATTO", "[REDATTO: telefono 3]", "testo [", "\u00a0", "à", "a\u0300", "ordinario "]
+    pieces = [
+        *SPELLINGS,
+        "[REDATTO: telefono]",
+        "[REDATTO: indirizzo e-mail]",
+        "[",
+        "]",
+        "\\",
+        "\n",
+        " ",
+        "2",
+        "(",
+        ")",
+    ]
+    pieces += [
+        "3 volte",
+        "[F1]",
+        "[REDATTO",
+        "[REDATTO: telefono 3]",
+        "testo [",
+        "\u00a0",
+        "à",
+        "a\u0300",
+        "ordinario ",
+    ]
     chance, masks = random.Random(14), two()
     for _ in range(400):
         answer = "".join(chance.choices(pieces, k=chance.randint(1, 12)))
