@@ -62,7 +62,7 @@ from .errors import (
 )
 from .knowledge.index.watching import Watch as Watch
 from .knowledge.index.writer import RolledBack as RolledBack
-from .privacy.personal import PersonalMasks as PersonalMasks
+from .privacy.masks import PersonalMasks as PersonalMasks
 from .protocols import (
     Brain as Brain,
     Embedder as Embedder,

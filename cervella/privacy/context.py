@@ -1,4 +1,4 @@
-"""The words before a figure that say what it is: «tel.», «carta d'identità», «ordine n.», also as a column's header."""
+"""The words around a figure that say what it is: «tel.», «carta d'identità», «ordine n.», also as a column's header."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ _KEYS = {
     "social_security": "social_security",
     "other": "other_figures",
 }
+_UNIT = (
+    r"(?:[kKMGTP]i?[Bb](?:ps|/s|it)?|B|bits?|bytes?|[kMGT]?Hz|[kMGT]Wh?|Wh|kV|mA|[kcmµn]m[²³]?|m[²³]|[km]g|ml|"
+    r"[mµn]s|px|dpi|fps|rpm|ppm|kcal)"
+)
 _LINE = re.compile(r"[^\r\n]+")
 _LONGEST_ROW = 2_000  # characters of a line that is read as a row of a table
 _NEAR, _FAR = 5, 10
@@ -36,6 +40,20 @@ def _names() -> re.Pattern[str]:
     files = [language(code).file("personal.toml") for code in known_languages()]
     groups = (f"(?P<{kind}>{'|'.join(one for file in files for one in file[key])})" for kind, key in _KEYS.items())
     return re.compile(rf"(?<!\w)(?:{'|'.join(groups)})(?!\w)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1)
+def _counted() -> re.Pattern[str]:
+    """A unit, or what is counted, right after a figure. A name with a colon or a figure of its own is another field."""
+    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")["counted"])
+    return re.compile(rf"[ \u00a0\u202f]?(?:{_UNIT}(?![\w&])|(?:[^\W\d_]{{2,15}} )?(?i:{words})(?!\w)(?! ?:| \d))")
+
+
+@lru_cache(maxsize=1)
+def _numbered() -> re.Pattern[str]:
+    """The word for a number, right before it: «n.», «Nr.»."""
+    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")["numbered"])
+    return re.compile(rf"(?<!\w)(?:{words})[.:º°#]{{0,2}}\s?\Z", re.IGNORECASE)
 
 
 class Context:
@@ -79,6 +97,10 @@ class Context:
                 return _last(former)
         return None
 
+    def is_counted(self, position: int) -> bool:
+        """Whether a unit or a counted noun follows a figure that ends here: «347 765 432 abitanti»."""
+        return _counted().match(self._text, position) is not None
+
     def _headers(self) -> Sequence[int | None]:
         """For each line, the number of the line with the header of its table."""
         heads: list[int | None] = []
@@ -102,14 +124,15 @@ class Context:
 def _last(text: str) -> str | None:
     """The kind that the last name in a text announces for the figure after the text.
 
-    `other` counts only right before the figure: in «Fattura di Mario Rossi, 340 1234567» it says nothing of the number.
+    `other` counts only right before the figure, or with «n.» between them: in «Fattura di Mario Rossi, 340 1234567» it
+    says nothing of the number.
     """
     kind = None
     for match in _names().finditer(text):
         gap = text[match.end() :]
         words = len(_WORD.findall(gap))
         if match.lastgroup == "other":
-            beside = words <= 2 and not _ASIDE.search(gap)
+            beside = words <= (_NEAR if _numbered().search(gap) else 2) and not _ASIDE.search(gap)
         elif match.lastgroup == "phone":
             beside = words <= _FAR
         else:

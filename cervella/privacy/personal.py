@@ -1,4 +1,4 @@
-"""Finds and masks personal data in a prompt for a cloud brain: accounts, tax and identity numbers, mail, telephone.
+"""Finds personal data in a text: accounts, tax and identity numbers, mail, telephone.
 
 A number counts if its own check agrees (python-stdnum, phonenumbers) and, if its shape is that of an ordinary figure,
 only with its name before it. Names of people, postal addresses and dates of birth are not found.
@@ -14,24 +14,40 @@ from functools import lru_cache
 from typing import Any, Literal, TypeAlias, cast
 
 from cervella.privacy.context import Context
-from cervella.privacy.telephone import find_phones
+from cervella.privacy.telephone import find_broken_phones, find_phones
 from cervella.process.files import read_packaged
 from cervella.text.language import known_languages, language
 
 PersonalKind: TypeAlias = Literal["iban", "tax_code", "identity_document", "social_security", "phone", "mail"]
 """The kinds of personal data. Their names in each language are in the data of that language: personal.toml."""
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+# What a reader does not see, and what is another spelling of one character, with that character.
+_WRITTEN = re.compile(
+    "([\u00ad\u200b-\u200f\u2060-\u2064\ufeff])|([\uff20\ufe6b]|&#0{0,4}64;|&#x0{0,4}40;|&commat;)|([\uff0e\ufe52])|"
+    "(<br ?/?>|&nbsp;|&#0{0,4}160;)",
+    re.IGNORECASE,
+)
+_SEEN = ("", "@", ".", " ")
 _BETWEEN = "[ \u00a0\u2009\u202f-]?"  # white space or a hyphen inside a number
 # A number may touch a word or a sign only as markdown and sentences do: `_X_`, `C.F.X`, `(X)`, `X.`.
 _BEFORE = r"(?<![^\W_])(?<![^\W_]_)(?<!\d[.,/+-])(?<![/+])"
 _AFTER = r"(?![^\W_]|_\w|[/+]|[.,-]\w)"
 _LOCAL = re.compile(r"[\w.%+'\\-]{1,64}\Z")  # markdown writes `first\_last`
-# In the path `clienti/name@example.com.md` the suffix is no part of the address.
-_DOMAIN = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.){1,6}?[^\W\d_]{2,24}(?![^\W_]|_\w|[@-])(?=\.md\b|(?!\.\w))")
+# In the path `clienti/name@example.com.md` the suffix is no part of the address; `rose@2x.png` is the name of a file.
+_FILE = r"(?:png|jpe?g|gif|svg|webp|avif|heic|bmp|ico|pdf|docx?|xlsx?|txt|csv|json|html?|css|jsx?|tsx?)"
+_DOMAIN = re.compile(
+    rf"(?:\w(?:[\w-]{{0,61}}\w)?\.){{1,6}}?(?!{_FILE}\b)[^\W\d_]{{2,24}}(?![^\W_]|_\w|[@-])"
+    rf"(?=\.(?:md|{_FILE})\b|(?!\.\w))",
+    re.IGNORECASE,
+)
+_TOP = frozenset({"com", "net", "org", "info", "eu", "edu", "gov", "example", "uk"})
+"""Domains of the top that need no country: with a space beside `@`, any other may be a method, as in `x @ self.T`."""
+_SIGN = re.compile(r"[ \u00a0]{0,2}@[ \u00a0]{0,2}(?:\r?\n[ \t>]{0,8})?")
 _REMOTE = re.compile(r":(?=[^\s/]{0,60}/)")  # `git@example.com:owner/name` is a place, not an address
-_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[ \u00a0.-]?[A-Za-z0-9])")
-_IBAN_STEP = re.compile(r"[ \u00a0.-]?([A-Za-z0-9])")
+_IBAN_START = re.compile(r"(?<![^\W_])[A-Za-z]{2}[ \u00a0]?\d{2}(?=[.-]?[A-Za-z0-9]|\s)")
+_IBAN_STEP = re.compile(
+    r"(?:[.-]|[ \u00a0]{0,3}(?:[\\-]?(?:\r?\n[ \t>]{0,8}){1,2})?)([A-Za-z0-9])"
+)  # perhaps in the next line
 _IBAN_LENGTHS = range(15, 35)  # characters
 _WORD = re.compile(r"\w")
 
@@ -54,13 +70,12 @@ def find_personal(text: str, code: str) -> list[Personal]:
     >>> [one.kind for one in find_personal("IBAN GB82 WEST 1234 5698 7654 32", "it")]
     ['iban']
     """
-    if not any(map(str.isdigit, text)) and "@" not in text and not _signs(0).search(text):
+    seen, places = _as_seen(text)
+    if not any(map(str.isdigit, seen)) and "@" not in seen and not _signs(0).search(seen):
         return []
-    places = [at for at, letter in enumerate(text) if not _INVISIBLE.match(letter)] if _INVISIBLE.search(text) else None
-    seen = text if places is None else "".join(map(text.__getitem__, places))
     context, home = Context(seen), _regions(code)
     found: list[Personal] = []
-    for rule in (_mail, _ibans, _numbers, _phones):
+    for rule in (_mail, _ibans, _numbers, _phones, _broken_phones):
         taken = sorted((one.start, one.end) for one in found)
         found += (one for one in rule(seen, context, home) if not _overlaps(one, taken))
     found.sort(key=lambda one: one.start)
@@ -69,90 +84,17 @@ def find_personal(text: str, code: str) -> list[Personal]:
     return [Personal(one.kind, places[one.start], places[one.end - 1] + 1, one.normal) for one in found]
 
 
-class PersonalMasks:
-    """Masks the personal data of one prompt, and puts them back into its answer.
-
-    One datum has one mask in the whole prompt, whatever its spelling. The first of a kind is `[REDATTO: telefono]`, the
-    second `[REDATTO: telefono 2]`: so a brain can tell two people apart, and the masks of a history stay as they are
-    when the conversation goes on.
-    """
-
-    def __init__(self, code: str) -> None:
-        """`code` is the language of the base and of the masks."""
-        self.count = 0
-        """The number of data that were masked, each as often as it came."""
-        self._language = language(code)
-        self._masks: dict[tuple[str, str], str] = {}
-        self._values: dict[str, str] = {}
-        self._from_source: set[str] = set()
-
-    def mask(self, text: str, *, source: bool = False, counted: bool = True) -> str:
-        """The text with its personal data masked. An answer gets a datum back as the first `source` spells it."""
-        out: list[str] = []
-        position = 0
-        for one in find_personal(text, self._language.code):
-            mask = self._mask_for(one)
-            if source and mask not in self._from_source:
-                self._from_source.add(mask)
-                self._values.pop(mask.casefold(), None)
-            self._values.setdefault(mask.casefold(), text[one.start : one.end])
-            out += (text[position : one.start], mask)
-            position, self.count = one.end, self.count + counted
-        return "".join([*out, text[position:]])
-
-    def _mask_for(self, one: Personal) -> str:
-        key = (one.kind, one.normal)
-        if key not in self._masks:
-            number = 1 + sum(kind == one.kind for kind, _ in self._masks)
-            word = self._language.file("personal.toml")["kinds"].get(one.kind, one.kind.replace("_", " "))
-            mark = self._language.redaction["mark"]
-            self._masks[key] = mark.format(kind=word if number == 1 else f"{word} {number}")
-        return self._masks[key]
-
-    def restore(self, text: str) -> str:
-        """The text with each mask replaced by its datum. Other masks stay."""
-        if not self._values:
-            return text
-        pattern = "|".join(map(re.escape, sorted(self._values, key=len, reverse=True)))
-        return re.sub(pattern, lambda match: self._values[match[0].casefold()], text, flags=re.IGNORECASE)
-
-    def held(self, text: str) -> int:
-        """The number of characters at the end of a text that may be the beginning of a mask."""
-        longest = max(map(len, self._values), default=0)
-        start = text.rfind("[", max(0, len(text) - longest))
-        tail = text[start:].casefold() if start >= 0 else ""
-        begun = tail and tail not in self._values and any(mask.startswith(tail) for mask in self._values)
-        return len(tail) if begun else 0
-
-
-class Restored:
-    """Puts the data of a prompt back into an answer that arrives in chunks. A mask may be split between two chunks.
-
-    >>> masks = PersonalMasks("it")
-    >>> masks.mask("tel. 055 2768224")
-    'tel. [REDATTO: telefono]'
-    >>> answer = Restored(masks)
-    >>> [answer.feed(chunk) for chunk in ("Il numero è [REDATTO: te", "lefono]", ". [F")], answer.end()
-    (['Il numero è ', '055 2768224', '. [F'], '')
-    """
-
-    def __init__(self, masks: PersonalMasks | None) -> None:
-        self._masks = masks
-        self._held = ""
-
-    def feed(self, chunk: str) -> str:
-        """Add a chunk. Returns the new text; a possible beginning of a mask is held back."""
-        if self._masks is None:
-            return chunk
-        text = self._held + chunk
-        cut = len(text) - self._masks.held(text)
-        self._held = text[cut:]
-        return self._masks.restore(text[:cut])
-
-    def end(self) -> str:
-        """End the answer. Returns the text that was held back."""
-        held, self._held = self._held, ""
-        return held
+def _as_seen(text: str) -> tuple[str, list[int] | None]:
+    """The text as it is read on a page, and the place of each of its characters; None if it is the text itself."""
+    seen, places, position = list[str](), list[int](), 0
+    for match in _WRITTEN.finditer(text):
+        sign = _SEEN[(match.lastindex or 1) - 1]
+        seen += (text[position : match.start()], sign)
+        places += (*range(position, match.start()), *[match.start()] * len(sign))
+        position = match.end()
+    if not position:
+        return text, None
+    return "".join([*seen, text[position:]]), [*places, *range(position, len(text))]
 
 
 @lru_cache(maxsize=16)
@@ -179,17 +121,17 @@ def _signs(which: int) -> re.Pattern[str]:
 
 def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
     done = 0
-    signs = [match.span() for match in re.finditer("@", text)] + [match.span() for match in _signs(0).finditer(text)]
+    signs = [match.span() for match in _SIGN.finditer(text)] + [match.span() for match in _signs(0).finditer(text)]
     for start, end in sorted(signs):
         local = _LOCAL.search(text, max(done, start - 64), start)
         # A word in brackets for the full stop: `example (dot) com`. It is only looked for beside one for `@`.
-        piece = text[end : end + 254]
-        dotted = piece if end - start == 1 else _signs(1).sub(".", piece)
+        piece, sign = text[end : end + 254], text[start:end]
+        dotted = piece if "@" in sign else _signs(1).sub(".", piece)
         domain = _DOMAIN.match(dotted)
         if local is None or domain is None:
             continue
         first = start - len(local[0].lstrip(".'-+%_\\*"))
-        if first == start or (text[end : end + 1].isspace() and end - start == 1):
+        if first == start or ("@" in sign and sign != "@" and not _is_known(domain[0].rpartition(".")[2])):
             continue
         length = domain.end()
         if _REMOTE.match(dotted, length):
@@ -198,6 +140,10 @@ def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Person
             length = _length_before(piece, domain.end())
         done = end + length
         yield Personal("mail", first, done, f"{text[first:start]}@{domain[0]}".casefold())
+
+
+def _is_known(top: str) -> bool:
+    return top.casefold() in _TOP or any(top.upper() in _regions(code) for code in known_languages())
 
 
 def _length_before(piece: str, length: int) -> int:
@@ -278,6 +224,8 @@ def _numbers(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Per
 def _is_meant(rule: _Number, match: re.Match[str], context: Context, home: tuple[str, ...]) -> bool:
     if rule.needs == "nothing":
         return True
+    if context.is_counted(match.end()):
+        return False
     named = context.before(match.start())
     if named == rule.kind:
         return rule.needs != "both" or rule.country in home
@@ -309,3 +257,7 @@ def _passes(module: str, number: str) -> bool:
 
 def _phones(text: str, context: Context, home: tuple[str, ...]) -> Iterable[Personal]:
     return (Personal("phone", start, end, normal) for start, end, normal in find_phones(text, context, home))
+
+
+def _broken_phones(text: str, context: Context, home: tuple[str, ...]) -> Iterable[Personal]:
+    return (Personal("phone", start, end, normal) for start, end, normal in find_broken_phones(text, context, home))

@@ -19,10 +19,16 @@ _SPACE = " \u00a0\u2009\u202f"
 _RUN = re.compile(
     rf"(?<![^\W_])(?<![^\W_]_)(?<!@)(?<!\d[.,:/-])(?:\(?\+|\()?\d(?:[{_SPACE}.()/-]{{0,3}}\d){{5,29}}(?![^\W_]|_\w|[.,:-]\d)"
 )
+_DIGITS = rf"\d(?:[{_SPACE}.()/-]{{0,2}}\d)"
+_BROKEN = re.compile(  # in the next line, perhaps of a quotation, or after a semicolon
+    rf"(?<![^\W_])(?<!\d[.,:/-])(?:\(?\+|\()?{_DIGITS}{{0,7}}\)?(?:[{_SPACE}]{{0,3}}\r?\n[ \t>]{{0,8}}|; ?)"
+    rf"{_DIGITS}{{2,11}}(?![^\W_]|_\w|[.,:-]\d)"
+)
 _PART = re.compile(rf"[{_SPACE}]*/[{_SPACE}]*|[{_SPACE}]+-[{_SPACE}]+|[{_SPACE}]{{2,}}")
 _GROUP = re.compile(r"\(?\+?\d+\)?")
 _DATE = re.compile(r"(?:\d{1,2}([./-])\d{1,2}\1\d{2,4}|\d{4}([./-])\d{2}\2\d{2})(?!\d)")
 _THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?: ?[-/] ?[1-9]\d{0,2}(?:\.\d{3})+)?")
+_FIGURE = re.compile(rf"[1-9]\d*|[1-9]\d{{0,2}}(?:[{_SPACE}]\d{{3}})+")  # no telephone's own grouping
 _ASIDE = re.compile(r"(?<=.)\((?!0\))")  # brackets hold an area code, which comes first, or a trunk prefix: (0)
 _MONEY_BEFORE = re.compile(r"(?:[€$£¥]|\b(?:eur|euro|usd|gbp|chf|brl)) ?\Z", re.IGNORECASE)
 _MONEY_AFTER = re.compile(r"[ \u00a0]?(?:[€$£¥%°]|(?:eur|euros?|usd|gbp|chf|brl)\b)|,\d", re.IGNORECASE)
@@ -49,9 +55,21 @@ def find_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tu
             continue
         named = "phone" if linked else context.before(start)
         money = _MONEY_BEFORE.search(text, max(0, start - 6), start) or _MONEY_AFTER.match(text, end)
-        if money and named != "phone":
+        counted = _FIGURE.fullmatch(text, start, end) and context.is_counted(end)
+        if (money or counted) and named != "phone":
             continue
         yield from _in_run(text, start, end, named, home, linked=linked)
+
+
+def find_broken_phones(text: str, context: Context, home: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+    """As `find_phones`: the numbers that go on in the next line, if a name stands before them, or `+`."""
+    for match in _BROKEN.finditer(text):
+        written = re.sub(r"[\s>;]+", " ", match[0])
+        named = context.before(match.start())
+        if named != "phone" and not written.startswith(("+", "(+")):
+            continue
+        if number := _number(written, named, home, linked=False):
+            yield *match.span(), number
 
 
 def _in_run(

@@ -131,6 +131,15 @@ def test_a_reply_as_history_is_masked_again(make: Any) -> None:
     assert OTHER not in "".join(message.content for message in render(brain.prompts[1]))
 
 
+def test_a_mask_in_an_old_extract_is_nobodys(make: Any) -> None:
+    note = make_passage(f"Anna risponde al {OTHER}.", path="note.md")
+    extract = make_passage("Il vecchio estratto: [REDATTO: telefono].", path="estratto.md")
+    brain = cloud("L'estratto ha [REDATTO: telefono], Anna [redatto: telefono\u00a02] [F1].")
+    agent = make(brain)
+    prompt = Prompt(system="", question="?", history=(), passages=(note, extract))
+    assert agent.complete(prompt).text == f"L'estratto ha [REDATTO: telefono], Anna {OTHER} [F1]."
+
+
 def test_the_preview_shows_what_would_be_sent(make: Any) -> None:
     preview = make(cloud()).preview(f"Di chi è il {PHONE}?")
     assert PHONE not in "".join(message.content for message in preview.messages)

@@ -21,7 +21,7 @@ from cervella.errors import (
     StreamInterruptedError,
 )
 from cervella.privacy.causes import keyless, known_keys, mask_keys
-from cervella.privacy.personal import Restored
+from cervella.privacy.masks import Restored
 from cervella.privacy.redaction import mask_secrets
 from cervella.prompt.layout import estimate_tokens
 from cervella.protocols import Brain, optional_members

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cervella.errors import BrainError, BrainResponseError, PromptTooLongError
-from cervella.privacy.personal import PersonalMasks
+from cervella.privacy.masks import PersonalMasks
 from cervella.privacy.redaction import mask_secrets
 from cervella.privacy.remembered import MaskedTexts
 from cervella.prompt.history import turns
@@ -82,6 +82,9 @@ def admit(
         text = text if personal is None else personal.mask(text, counted=False)
         return replace(passage, text=text, **shown, **_NOT_SHOWN)
 
+    if personal is not None:
+        for text in _texts(prompt):
+            personal.reserve(text)
     withheld = [mark for mark, passage in prompt.sources.items() if passage.local_only]
     shown = without(prompt, withheld)
     all_turns = turns(prompt.history)
@@ -100,6 +103,14 @@ def admit(
         "personal_masked": 0 if personal is None else personal.count,
     }
     return admitted, {key: count for key, count in flags.items() if count}
+
+
+def _texts(prompt: Prompt) -> Iterator[str]:
+    """The texts of a prompt, each of which may contain a mask that is no datum's."""
+    yield from (prompt.system, prompt.instructions, prompt.question)
+    yield from (message.content for message in prompt.history)
+    for passage in prompt.passages:
+        yield from (getattr(passage, name) for name in (*_SHOWN_OF_A_PASSAGE, "text"))
 
 
 async def fit(
