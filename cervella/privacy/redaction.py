@@ -119,7 +119,7 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
 @lru_cache(maxsize=10_000)
 def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
     """A path with the secrets in the names of its folders and its file masked: `nas_[REDATTO: password].md`."""
-    return _masked(path, merged(in_path(path, find_secrets)), language)
+    return _masked(path, merged(in_path(path)), language)
 
 
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
