@@ -1,10 +1,12 @@
-"""Reads what hides a secret from the rules: invisible characters in it, and base64 around it."""
+"""Reads what hides a secret from the rules: invisible characters, entities and escapes in it, and base64 around it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import html
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from cervella.privacy.secret import Secret
@@ -14,6 +16,9 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f]+"
     r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
     r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
+    r"|(?P<entity>&(?:[A-Za-z][A-Za-z0-9]{1,9}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});)"
+    r"|(?<=[^\W_])\\(?=[:=_*-])"  # an escaped sign: `Password\: X`, `DB\_PASSWORD`
+    r"|(?<=[^\s\[])\[\^[\w-]{1,40}\](?!:)"  # a footnote's sign, which is no part of the word before it
 )
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
@@ -23,26 +28,44 @@ _PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as i
 _LONGEST, _MOST = 8_000, 64_000  # characters of one piece of base64, and of all in one text, that are decoded
 
 
-def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
-    """The text without characters that nobody sees, and the function from a place in it to the place in `text`.
+def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
+    """The text as somebody reads it, and the function from the start and end of a part of it to those in `text`.
 
-    >>> bare, place = without_invisible("a\\u200bb")
-    >>> bare, place(1)
-    ('ab', 2)
+    Characters that nobody sees are gone, and entities are the characters that they stand for.
+
+    >>> bare, place = without_invisible("a\\u200bb &egrave; c")
+    >>> bare, place(1, 4)
+    ('ab è c', (2, 12))
     """
-    from bisect import bisect_right
-
     places, gaps, parts, done, gone = [0], [0], [], 0, 0
+    entities: dict[int, int] = {}
     for match in _INVISIBLE.finditer(text):
-        parts.append(text[done : match.start()])
+        sign = _sign(match["entity"]) if match["entity"] else ""
+        if sign is None:
+            continue
+        parts += (text[done : match.start()], sign)
         done = match.end()
-        gone += done - match.start()
+        if sign:
+            entities[match.start() - gone] = done - match.start()
+        gone += done - match.start() - len(sign)
         places.append(done - gone)
         gaps.append(gone)
     if not parts:
-        return text, lambda at: at
+        return text, lambda start, end: (start, end)
     parts.append(text[done:])
-    return "".join(parts), lambda at: at + gaps[bisect_right(places, at) - 1]
+
+    def place(at: int) -> int:
+        return at + gaps[bisect_right(places, at) - 1]
+
+    return "".join(parts), lambda start, end: (place(start), place(end - 1) + entities.get(end - 1, 1))
+
+
+def _sign(entity: str) -> str | None:
+    """The character that an entity stands for; None if it is none, or one of structure, which the rules know."""
+    sign = html.unescape(entity)
+    if sign == "\u00a0":
+        return " "
+    return sign if len(sign) == 1 and sign.isprintable() and sign not in "<>|\"'`" else None
 
 
 def in_base64(text: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:

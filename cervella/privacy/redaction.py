@@ -48,7 +48,7 @@ def find_secrets(text: str) -> list[Secret]:
     bare, place = without_invisible(text)
     found = [*_found(bare), *in_base64(bare, _found)]
     new = (one for one in found if bare[one.start : one.end].strip("["))
-    return merged(Secret(one.kind, place(one.start), place(one.end - 1) + 1) for one in new)
+    return merged(Secret(one.kind, *place(one.start, one.end)) for one in new)
 
 
 def _found(text: str) -> list[Secret]:
