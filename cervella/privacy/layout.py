@@ -19,8 +19,10 @@ _REST = re.compile(
     rf"(?P<separator>:|=|=>|->|→|：)?{_MARKS}[|>]?[-+]?[ \t]*\Z"
 )
 _HEADING = re.compile(r"[ \t>]{0,9}(#{1,6})[ \t]")
-_ALONE = re.compile(r"[ \t>]*(?:#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)][ \t]|<\w{1,12}[^<>\n]{0,80}>|\*\*|__|[\"'])*[ \t]*")
-_ITEM = re.compile(r"[ \t>]*(?:[-*+][ \t]+|\d{1,3}[.)][ \t]+)")
+_ALONE = re.compile(
+    r"[ \t>]*(?:\[!\w{1,20}\][-+]?[ \t]|#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)][ \t]|<\w{1,12}[^<>\n]{0,80}>|\*\*|__|[\"'])*[ \t]*"
+)
+_ITEM = re.compile(r"[ \t>]*(?:[-*+:][ \t]+|\d{1,3}[.)][ \t]+)")
 _INDENT = re.compile(r"[ \t>]*")
 _UNDERLINE = re.compile(r"[ \t>]*(?:[=~-]{2,}|```.*|<\w{1,12}>|\{|\[)[ \t]*")
 _ENTRY = re.compile(
@@ -36,6 +38,9 @@ _HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[
 _HTML_ROW = re.compile(r"<tr(?:\s[^<>]{0,200})?>(?:(?!</tr).){0,2000}", re.DOTALL)
 _ROW, _TABLE = 1_000, 4_000  # characters of a row and of a table of HTML that are looked at
 _MOST_LINES, _MOST_BLANK = 40, 3
+_NOTE = re.compile(r"(?m)^[ \t>]{0,9}\[\^(?P<label>[\w-]{1,40})\]:[ \t]+(?=\S)")
+_CITED = re.compile(r"\[\^(?P<label>[\w-]{1,40})\](?!:)")
+_BEFORE_NOTE = 80  # characters before a footnote's sign in which the name of its secret may stand
 _LONGEST = 1_000  # characters of a line that can be a heading, an entry or a row of such a block
 
 Line = tuple[int, int]
@@ -82,6 +87,24 @@ def by_position(
     yield from _below(
         text, lines, number, names[0] if only else name, line, certain=bool(rest["separator"]), budget=budget
     )
+
+
+def in_footnotes(text: str) -> Iterator[Secret]:
+    """The secrets that are alone in a footnote, whose sign stands after their name: `the password[^1]`."""
+    notes = {match["label"]: match.end() for match in _NOTE.finditer(text)}
+    if not notes:
+        return
+    for sign in _CITED.finditer(text):
+        at = notes.get(sign["label"])
+        if at is None:
+            continue
+        first = max(text.rfind("\n", 0, sign.start()) + 1, sign.start() - _BEFORE_NOTE)
+        names = names_in(text[first : sign.start()])
+        end = text.find("\n", at, at + _LONGEST)
+        value = value_at(text[at : end if end >= 0 else at + _LONGEST], 0)
+        if names and value.alone and fits(names[-1], value, "dash"):
+            del notes[sign["label"]]
+            yield Secret(names[-1].kind, at + value.start, at + value.end)
 
 
 def _below(

@@ -18,14 +18,14 @@ from cervella.privacy.codes import door_codes
 from cervella.privacy.encoded import in_base64, without_invisible
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
-from cervella.privacy.layout import Budget, by_position
+from cervella.privacy.layout import Budget, by_position, in_footnotes
 from cervella.privacy.names import Name, names_in, stems
 from cervella.privacy.secret import Secret, merged
 from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.types import Redaction
 
-__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_path", "mask_secrets", "masks", "redact"]
+__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_for", "mask_path", "mask_secrets", "masks", "redact"]
 
 REDACTION_VERSION = "3"
 """Version of the rules. After a change, the next run of the indexer reads every file again."""
@@ -48,7 +48,7 @@ def find_secrets(text: str) -> list[Secret]:
     bare, place = without_invisible(text)
     found = [*_found(bare), *in_base64(bare, _found)]
     new = (one for one in found if bare[one.start : one.end].strip("["))
-    return merged(Secret(one.kind, *place(one.start, one.end)) for one in new)
+    return merged([*(Secret(one.kind, *place(one.start, one.end)) for one in new), *in_footnotes(text)])
 
 
 def _found(text: str) -> list[Secret]:
@@ -116,6 +116,12 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
     return _masked(text, found, language), tuple(places)
 
 
+def mask_for(kind: str, code: str) -> str:
+    """The text that stands in place of a secret of this kind, in the language with this code: `[REDATTO: password]`."""
+    words = language(code).redaction
+    return str(words["mark"].format(kind=words["kinds"][kind]))
+
+
 @lru_cache(maxsize=10_000)
 def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
     """A path with the secrets in the names of its folders and its file masked: `nas_[REDATTO: password].md`."""
@@ -125,13 +131,11 @@ def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
     if not found:
         return text
-    words = language(code).redaction
     out: list[str] = []
     position = 0
     for secret in found:
         ends = _END.findall(text, secret.start, secret.end)
-        mark = words["mark"].format(kind=words["kinds"][secret.kind])
-        out += (text[position : secret.start], mark, *(f"{end}[…]" for end in ends))
+        out += (text[position : secret.start], mask_for(secret.kind, code), *(f"{end}[…]" for end in ends))
         position = secret.end
     return "".join([*out, text[position:]])
 
