@@ -37,7 +37,8 @@ def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, i
     >>> bare, place(1, 4)
     ('ab è c', (2, 12))
     """
-    places, gaps, parts, done, gone = [0], [0], [], 0, 0
+    places, gaps, done, gone = [0], [0], 0, 0
+    parts: list[str] = []
     entities: dict[int, int] = {}
     for match in _INVISIBLE.finditer(text):
         sign = _sign(match["entity"]) if match["entity"] else ""

@@ -81,7 +81,7 @@ def _is_year(value: str) -> bool:
 
 def _is_weak_code(name: str) -> bool:
     """Whether numbers stand after a name that are no codes: `combinazioni 1024`."""
-    return name.startswith("kombin") or name.startswith("combin")
+    return name.startswith(("kombin", "combin"))
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,8 @@ _REST = re.compile(
 )
 _HEADING = re.compile(r"[ \t>]{0,9}(#{1,6})[ \t]")
 _ALONE = re.compile(
-    r"[ \t>]*(?:\[!\w{1,20}\][-+]?[ \t]|#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)][ \t]|<\w{1,12}[^<>\n]{0,80}>|\*\*|__|[\"'])*[ \t]*"
+    r"[ \t>]*(?:\[!\w{1,20}\][-+]?[ \t]|"
+    r"#{1,6}[ \t]|[-*+][ \t]|\d{1,3}[.)][ \t]|<\w{1,12}[^<>\n]{0,80}>|\*\*|__|[\"'])*[ \t]*"
 )
 _ITEM = re.compile(r"[ \t>]*(?:[-*+:][ \t]+|\d{1,3}[.)][ \t]+)")
 _INDENT = re.compile(r"[ \t>]*")
@@ -33,6 +34,7 @@ _VALUE_KEY = re.compile(
     r"[ \t>]*[-{,]?[ \t]*[\"']?(?:value|val|valore|valor|wert|default|content|"
     r"string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>"
 )
+_SETTING = re.compile(r"(?i)[ \t>]*(?:-[ \t]+)?[{,]?[\"']?(?:name|key|id)[\"']?[ \t]*[:=]")  # see settings.py
 _CODES = re.compile(r"(?i)c[oó]d\w{0,3}[is]\b")  # recovery codes are lists
 _HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[hd]).){0,400})", re.DOTALL)
 _HTML_ROW = re.compile(r"<tr(?:\s[^<>]{0,200})?>(?:(?!</tr).){0,2000}", re.DOTALL)
@@ -76,7 +78,7 @@ def by_position(
         yield from _in_fields(text, lines, number, line, names, budget)
     name = names[-1]
     rest = _REST.match(line, name.end)
-    if rest is None or any(word.strip("(),.").lower() in words("metadata") for word in rest["said"].split()):
+    if rest is None or _SETTING.match(line) or any(word.strip("(),.").lower() in words("metadata") for word in rest["said"].split()):
         return
     opens = _ALONE.match(line)
     before = line[opens.end() if opens else 0 : name.start]

@@ -21,6 +21,7 @@ from cervella.privacy.keys import private_keys
 from cervella.privacy.layout import Budget, by_position, in_footnotes
 from cervella.privacy.names import Name, names_in, stems
 from cervella.privacy.secret import Secret, merged
+from cervella.privacy.settings import in_settings
 from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.types import Redaction
@@ -69,6 +70,7 @@ def _found(text: str) -> list[Secret]:
         if names:
             found += by_position(text, lines, number, names, budget)
     found += door_codes(text)
+    found += in_settings(text)
     found += list(companions(text, found))
     return merged(found)
 

@@ -1,4 +1,4 @@
-"""Secrets that markup hides from the rules and that somebody who reads the note sees: the index stores no part of them."""
+"""Secrets that markup hides from the rules, and that a reader of the note sees: the index stores no part of them."""
 
 from __future__ import annotations
 

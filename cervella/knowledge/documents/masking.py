@@ -52,8 +52,8 @@ def masked_by_reading(source: Source, written: Sequence[str], reading: Sequence[
             places = [number]
         redactions += [Redaction(path=source.path, line=place + 1, kind=kind) for place in places]
     redactions.sort(key=lambda one: one.line)
-    end = "\n" if source.text.endswith(("\n", "\r")) else ""
-    return replace(source, masked=("\n".join(lines) + end, tuple(redactions)))
+    last = "\n" if source.text.endswith(("\n", "\r")) else ""
+    return replace(source, masked=("\n".join(lines) + last, tuple(redactions)))
 
 
 def _near_changes(written: Sequence[str], reading: Sequence[str]) -> set[int]:
