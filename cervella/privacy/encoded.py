@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
+from cervella.privacy.names import names_in
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_striking
 
@@ -17,9 +18,11 @@ _INVISIBLE = re.compile(
     r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
     r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
     r"|(?P<entity>&(?:[A-Za-z][A-Za-z0-9]{1,9}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});)"
+    r"|(?P<leader>(?<=\w)[ \t]?\.{4,80}(?=[ \t]{1,3}\S))"  # the dots of a list: `Password ........ X`
     r"|(?<=[^\W_])\\(?=[:=_*-])"  # an escaped sign: `Password\: X`, `DB\_PASSWORD`
     r"|(?<=[^\s\[])\[\^[\w-]{1,40}\](?!:)"  # a footnote's sign, which is no part of the word before it
 )
+_WIKILINK = re.compile(r"(?<=\[\[)(?=[^\[\]\n|]{0,200}(?: |/|\.\w{2,4}[\]|]))[^\[\]\n|:=]{3,200}(?=[|\]])")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
 _NOT_BASE64 = re.compile(r"[\s>=]")
@@ -41,7 +44,7 @@ def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, i
     parts: list[str] = []
     entities: dict[int, int] = {}
     for match in _INVISIBLE.finditer(text):
-        sign = _sign(match["entity"]) if match["entity"] else ""
+        sign = _sign(match["entity"]) if match["entity"] else ":" if match["leader"] else ""
         if sign is None:
             continue
         parts += (text[done : match.start()], sign)
@@ -59,6 +62,16 @@ def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, i
         return at + gaps[bisect_right(places, at) - 1]
 
     return "".join(parts), lambda start, end: (place(start), place(end - 1) + entities.get(end - 1, 1))
+
+
+def without_links(text: str) -> str:
+    """The text with the targets of wikilinks blanked that name a note or a file, and no secret: `[[2 - Rete/VPN]]`.
+
+    The length stays. A target without a space, slash or dot may be a value, and stays.
+    """
+    if "[[" not in text:
+        return text
+    return _WIKILINK.sub(lambda match: match[0] if names_in(match[0]) else "[" * len(match[0]), text)
 
 
 def _sign(entity: str) -> str | None:

@@ -14,9 +14,9 @@ from cervella.text.markdown import cells, is_fence, is_ruled
 _MARKS = r"(?:[ \t\"'`*_~)\]>»”\\]|</?\w{1,12}(?:[ \t][^<>\n]{0,80})?/?>|&quot;)*+"
 _REST = re.compile(
     rf"{_MARKS},?[ \t]{{0,3}}"
-    rf"(?P<said>(?:[^\W_][^\s:=|<>]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}})"
+    rf"(?P<said>(?:[^\W_][^\s:=|<>?]{{0,24}}+(?:[ \t]{{1,3}}|(?![^\s:=|<>?]))|\([^()]{{0,40}}\)[ \t]{{0,3}}){{0,7}})"
     rf"{_MARKS}"
-    rf"(?P<separator>:|=|=>|->|→|：)?{_MARKS}[|>]?[-+]?[ \t]*\Z"
+    rf"(?P<separator>\?{{1,3}}|:|=|=>|->|→|：)?{_MARKS}[|>]?[-+]?[ \t]*\Z"
 )
 _HEADING = re.compile(r"[ \t>]{0,9}(#{1,6})[ \t]")
 _ALONE = re.compile(
@@ -35,6 +35,9 @@ _VALUE_KEY = re.compile(
     r"string)[\"']?[ \t]*[:=]|[ \t]*<(?:string|value)>"
 )
 _SETTING = re.compile(r"(?i)[ \t>]*(?:-[ \t]+)?[{,]?[\"']?(?:name|key|id)[\"']?[ \t]*[:=]")  # see settings.py
+_SPEAKER = re.compile(r"[ \t>*_-]*(?:\[[^\[\]\n]{1,40}\][ \t]*)?(?:[^\W\d_][\w .]{0,24}[*_]{0,2}:[*_]{0,2}[ \t]+)?")
+_LABELLED = re.compile(r"(?:[\w.&-]{1,24}[ \t]{1,8}){1,3}(?=\S+[ \t]*\Z)")
+_CONTACT = re.compile(r"[A-Z]{2,}_?\d{1,3}")  # the pin of a chip: GPIO21
 _CODES = re.compile(r"(?i)c[oó]d\w{0,3}[is]\b")  # recovery codes are lists
 _HTML_CELL = re.compile(r"<t[hd](?:\s[^<>]{0,200})?>(?P<inside>(?:(?!</t[hd]|<t[hd]).){0,400})", re.DOTALL)
 _HTML_ROW = re.compile(r"<tr(?:\s[^<>]{0,200})?>(?:(?!</tr).){0,2000}", re.DOTALL)
@@ -55,6 +58,16 @@ class Budget:
         self.left = 8 * lines + 200
         self.table_end = 0
         """The line after the last one that was read as a row of a table: none before it is the header of another."""
+        self._fenced: list[bool] = []
+
+    def in_fence(self, text: str, lines: Sequence[Line], number: int) -> bool:
+        """Whether a line is in a fence. All lines are looked at once."""
+        if not self._fenced:
+            inside = False
+            for start, end in lines:
+                inside ^= is_fence(text[start : min(end, start + 40)])
+                self._fenced.append(inside)
+        return self._fenced[number]
 
     def spend(self) -> bool:
         self.left -= 1
@@ -77,18 +90,42 @@ def by_position(
         yield from _in_columns(text, lines, number, line, names, budget)
         yield from _in_fields(text, lines, number, line, names, budget)
     name = names[-1]
+    if line[name.end : name.end + 1] == ";" and not line[: name.start].strip(" \t>\"'"):
+        value = value_at(line, name.end + 1)
+        if value.alone and is_striking(value.text):  # a row of CSV, and no header
+            yield Secret(name.kind, start + value.start, start + value.end)
+            return
     rest = _REST.match(line, name.end)
-    if rest is None or _SETTING.match(line) or any(word.strip("(),.").lower() in words("metadata") for word in rest["said"].split()):
+    if (
+        rest is None
+        or _SETTING.match(line)
+        or any(word.strip("(),.").lower() in words("metadata") for word in rest["said"].split())
+    ):
         return
     opens = _ALONE.match(line)
     before = line[opens.end() if opens else 0 : name.start]
     only = len(before.split()) <= 4 and not re.search(r"[.;!?|]|\w[,:][ \t]", before.strip(" \t:").removesuffix(","))
-    heads = bool(rest["separator"]) or only
-    if not heads:
+    asks = (rest["separator"] or "").startswith("?")
+    if asks:
+        yield from _answer(text, lines, number, name)
         return
-    yield from _below(
-        text, lines, number, names[0] if only else name, line, certain=bool(rest["separator"]), budget=budget
-    )
+    if not (rest["separator"] or only):
+        return
+    if only:
+        name = next((one for one in names if one.group != "pairs"), name)
+    yield from _below(text, lines, number, name, line, certain=bool(rest["separator"]), budget=budget)
+
+
+def _answer(text: str, lines: Sequence[Line], number: int, name: Name) -> Iterator[Secret]:
+    """The value that is alone in the line after a question: `What is the password?`, then `A: Mario.Rossi85`."""
+    if number + 1 >= len(lines) or _gap(text, lines, number + 1) > _MOST_BLANK:
+        return
+    start, end = lines[number + 1]
+    line = text[start : min(end, start + _LONGEST)]
+    speaker = _SPEAKER.match(line)
+    value = value_at(line, speaker.end() if speaker else 0)
+    if value.alone and fits(name, value, "dash"):
+        yield Secret(name.kind, start + value.start, start + value.end)
 
 
 def in_footnotes(text: str) -> Iterator[Secret]:
@@ -115,6 +152,7 @@ def _below(
     """The value in the next line, or the values of the list, the block or the table under a name."""
     heading = _HEADING.match(head)
     depth = _depth(head)
+    inside = budget.in_fence(text, lines, number)
     fenced = False
     codes = _CODES.search(head, name.start, name.end) is not None
     taken = 0
@@ -124,9 +162,9 @@ def _below(
         start, end = lines[at]
         line = text[start:end]
         if is_fence(line):
-            if fenced and taken:
+            if inside or (fenced and (taken or not heading)):
                 return
-            fenced = True
+            fenced = not fenced
             continue
         if _UNDERLINE.fullmatch(line) or not line.strip():
             continue
@@ -135,6 +173,8 @@ def _below(
             return
         if not taken and not heading and _gap(text, lines, at) > _MOST_BLANK:
             return
+        if "|" in line and at + 1 < len(lines) and is_ruled(text[slice(*lines[at + 1])][:_LONGEST]):
+            continue  # the header of a table
         inner = _VALUE_KEY.match(line)
         if inner:
             value = value_at(line, inner.end())
@@ -146,6 +186,8 @@ def _below(
             continue
         if name.group == "pairs":
             if "/" not in line and "|" not in line:
+                if not taken and (heading or certain):
+                    yield from _second(text, lines, at, name)
                 return
             whole = list(_in_cell(line[_depth_end(line) :], name, start + _depth_end(line)))
             yield from whole
@@ -170,6 +212,12 @@ def _below(
                 continue
             if not heading and taken == 0 and not _ITEM.match(line):
                 return
+        if certain and not heading and name.strength == "enough" and (labelled := _labelled(line)):
+            if not fits(name, labelled, "near"):
+                return
+            yield Secret(name.kind, start + labelled.start, start + labelled.end)
+            taken += 1
+            continue
         in_block = heading or fenced or _ITEM.match(line) or _depth(line) > depth or (taken and "|" in line)
         if not in_block:
             return
@@ -177,6 +225,24 @@ def _below(
         indented = certain and not heading and _depth(line) > depth
         for value in _in_entry(line, name, indented=indented):
             yield Secret(name.kind, start + value.start, start + value.end)
+
+
+def _second(text: str, lines: Sequence[Line], number: int, name: Name) -> Iterator[Secret]:
+    """The password that is alone in its line, below a user that is alone in line `number`."""
+    if number + 1 >= len(lines):
+        return
+    start, end = lines[number + 1]
+    user, password = _whole(text[slice(*lines[number])]), _whole(text[start : min(end, start + _LONGEST)])
+    if user and password and is_striking(password.text):
+        yield Secret(name.kind, start + password.start, start + password.end)
+
+
+def _labelled(line: str) -> Value | None:
+    """The last word of a line that has one to three words before it: `NAS Mario.Rossi85`."""
+    item = _ITEM.match(line)
+    label = _LABELLED.match(line, item.end() if item else _depth_end(line))
+    value = value_at(line, label.end()) if label else None
+    return value if value and value.alone else None
 
 
 def _in_entry(line: str, name: Name, *, indented: bool) -> Iterator[Value]:
@@ -213,9 +279,16 @@ def _gap(text: str, lines: Sequence[Line], number: int) -> int:
 
 def _whole(line: str) -> Value | None:
     """The value that is alone in a line, if it is one word or in quotation marks."""
+    if _is_label(line):
+        return None
     item = _ITEM.match(line)
     value = value_at(line, item.end() if item else _depth_end(line))
     return value if value.alone and value.text else None
+
+
+def _is_label(text: str) -> bool:
+    """Whether a line or cell is the label of a value that is not there: `HTTP port:`."""
+    return text.rstrip(" \t\"'`*_").endswith((":", "："))
 
 
 def _depth_end(line: str) -> int:
@@ -266,7 +339,11 @@ def _in_fields(
     if sign is None or "|" in head or number + 1 >= len(lines) or sign not in text[slice(*lines[number + 1])]:
         return
     fields = _fields(head, sign)
-    if len(fields) < 2 or any(last - first > 40 or len(head[first:last].split()) > 3 for first, last in fields):
+    if (
+        len(fields) < 2
+        or re.search(r"[:={}]", head)
+        or any(last - first > 40 or len(head[first:last].split()) > 3 for first, last in fields)
+    ):
         return
     columns = list(_columns(head, fields, names))
     if columns:
@@ -319,6 +396,8 @@ def _rows(
 
 def _in_cell(cell: str, name: Name, start: int) -> Iterator[Secret]:
     value = value_at(cell, 0, in_cell=True)
+    if _is_label(cell) or (name.group == "pins" and _CONTACT.fullmatch(value.text)):
+        return
     if name.group == "pairs":
         word = "login: "  # one of the names before a user and a password
         found = beside_names(word + cell)

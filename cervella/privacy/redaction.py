@@ -15,7 +15,7 @@ from cervella.privacy.addresses import in_addresses, in_commands
 from cervella.privacy.beside import beside_names, to_space
 from cervella.privacy.cards import DIGITS, cards
 from cervella.privacy.codes import door_codes
-from cervella.privacy.encoded import in_base64, without_invisible
+from cervella.privacy.encoded import in_base64, without_invisible, without_links
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
 from cervella.privacy.layout import Budget, by_position, in_footnotes
@@ -46,6 +46,7 @@ def find_secrets(text: str) -> list[Secret]:
     ['api_key']
     """
     text = _marks().sub(lambda match: "[" * len(match[0]), text)  # masked text is not examined again
+    text = without_links(text)
     bare, place = without_invisible(text)
     found = [*_found(bare), *in_base64(bare, _found)]
     new = (one for one in found if bare[one.start : one.end].strip("["))

@@ -57,4 +57,4 @@ def test_a_value_of_another_setting_stays(text: str) -> None:
 
 
 def test_a_key_reaches_no_further_than_its_entry() -> None:
-    assert find_secrets('name: DB_PASSWORD\n' + "x: 1\n" * 60 + f"value: {VALUE}") == []
+    assert find_secrets("name: DB_PASSWORD\n" + "x: 1\n" * 60 + f"value: {VALUE}") == []
