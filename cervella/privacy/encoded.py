@@ -22,7 +22,7 @@ _INVISIBLE = re.compile(
     r"|(?<=[^\W_])\\(?=[:=_*-])"  # an escaped sign: `Password\: X`, `DB\_PASSWORD`
     r"|(?<=[^\s\[])\[\^[\w-]{1,40}\](?!:)"  # a footnote's sign, which is no part of the word before it
 )
-_WIKILINK = re.compile(r"(?<=\[\[)(?=[^\[\]\n|]{0,200}(?: |/|\.\w{2,4}[\]|]))[^\[\]\n|:=]{3,200}(?=[|\]])")
+_WIKILINK = re.compile(r"!?\[\[(?=[^\[\]\n|]{0,200}(?: |/|\.\w{2,4}[\]|]))[^\[\]\n|:=]{3,200}(?:\]\]|(?=\|))")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
 _NOT_BASE64 = re.compile(r"[\s>=]")

@@ -18,10 +18,11 @@ from cervella.privacy.codes import door_codes
 from cervella.privacy.encoded import in_base64, without_invisible, without_links
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
-from cervella.privacy.layout import Budget, by_position, in_footnotes
+from cervella.privacy.layout import by_position, in_footnotes
 from cervella.privacy.names import Name, names_in, stems
 from cervella.privacy.secret import Secret, merged
 from cervella.privacy.settings import in_settings
+from cervella.privacy.tables import Budget
 from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.types import Redaction
@@ -70,8 +71,9 @@ def _found(text: str) -> list[Secret]:
         found += (one.moved(start) for one in _in_line(line, number in named, names))
         if names:
             found += by_position(text, lines, number, names, budget)
+        if number in named:
+            found += in_settings(text, start, end)
     found += door_codes(text)
-    found += in_settings(text)
     found += list(companions(text, found))
     return merged(found)
 

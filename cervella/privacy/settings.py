@@ -21,16 +21,20 @@ _KEY = re.compile(
 _VALUE = re.compile(
     r"(?i)(?P<other>(?<![\w./-])(?:parameter)?(?:name|key)[\"']?[ \t]{0,3}[:=>]|\n[ \t]{0,40}\n|\n[ \t]{0,40}- |\n\}"
     r"|\n[ \t]{0,40}(?:variable|resource)[ \t])"
-    r"|(?<![\w.-])(?:parameter)?(?:value|val|default|string)(?:[\"']?[ \t]{0,3}[:=][ \t]{0,3}|(?:[ \t][^<>\n]{0,80})?>)(?=\S)"
+    r"|(?<![\w.-])(?:parameter)?(?:value|val|default|string)"
+    r"(?:[\"']?[ \t]{0,3}[:=][ \t]{0,3}|(?:[ \t][^<>\n]{0,80})?>)(?=\S)"
 )
 _ELEMENT = re.compile(r"(?P<open><(?P<tag>\w{1,20})\s[^<>\n]{0,160})\Z")
 _CONTENT = re.compile(r"[^<>\n]{0,160}>(?P<value>[^<>\n]{3,200})</")
 _REACH = 240  # characters after a name in which its value may stand
 
 
-def in_settings(text: str) -> Iterator[Secret]:
-    """The values of settings whose name is written elsewhere in the same entry. Each name has a limited reach."""
-    for key in _KEY.finditer(text):
+def in_settings(text: str, start: int, end: int) -> Iterator[Secret]:
+    """The values of settings whose names stand in a line, from `start` to `end`, and which may stand in the next lines.
+
+    Each name has a limited reach.
+    """
+    for key in _KEY.finditer(text, start, end):
         group = "name" if key["name"] else "outer"
         names = names_in(key[group])
         if not names or names[-1].end != len(key[group]) or names[-1].group == "pairs":
@@ -47,7 +51,7 @@ def in_settings(text: str) -> Iterator[Secret]:
         found = _VALUE.search(text, key.end(), key.end() + _REACH)
         if not found or found["other"]:
             continue
-        end = text.find("\n", found.end(), found.end() + 2 * _REACH)
-        value = value_at(text[found.end() : end if end >= 0 else found.end() + 2 * _REACH], 0)
+        last = text.find("\n", found.end(), found.end() + 2 * _REACH)
+        value = value_at(text[found.end() : last if last >= 0 else found.end() + 2 * _REACH], 0)
         if fits(name, value, "direct"):
             yield Secret(name.kind, found.end() + value.start, found.end() + value.end)

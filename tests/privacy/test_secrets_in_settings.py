@@ -45,7 +45,8 @@ def test_a_value_apart_from_its_name_is_masked(text: str) -> None:
     "text",
     [
         '- name: password\n  in: query\n  description: Mario85x\n- name: port\n  value: "Porta8080"',
-        "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef:\n      name: db\n      key: password\n- name: X\n  value: Casa85x",
+        "- name: DB_PASSWORD\n  valueFrom:\n    secretKeyRef:\n      name: db\n      key: password\n- name: X"
+        "\n  value: Casa85x",
         '<string name="forgot_password">Dimenticata</string>',
         '<input name="password" value=""> Rossi85x',
         'variable "db_password" {\n  type = string\n}\nvariable "zone" {\n  default = "eu-west-1a"\n}',
