@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
+from cervella.privacy.file_names import in_file_names
 from cervella.privacy.names import names_in
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_striking
@@ -23,6 +24,7 @@ _INVISIBLE = re.compile(
     r"|(?<=[^\s\[])\[\^[\w-]{1,40}\](?!:)"  # a footnote's sign, which is no part of the word before it
 )
 _WIKILINK = re.compile(r"!?\[\[(?=[^\[\]\n|]{0,200}(?: |/|\.\w{2,4}[\]|]))[^\[\]\n|:=]{3,200}(?:\]\]|(?=\|))")
+_FILE = re.compile(r"\.\w{2,4}\W*\Z")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
 _NOT_BASE64 = re.compile(r"[\s>=]")
@@ -71,7 +73,14 @@ def without_links(text: str) -> str:
     """
     if "[[" not in text:
         return text
-    return _WIKILINK.sub(lambda match: match[0] if names_in(match[0]) else "[" * len(match[0]), text)
+    return _WIKILINK.sub(lambda match: match[0] if _tells(match[0]) else "[" * len(match[0]), text)
+
+
+def _tells(target: str) -> bool:
+    """Whether a link to a file has a secret in the file's name, or a link to a note the name of a secret."""
+    if _FILE.search(target):
+        return any(True for _ in in_file_names(target))
+    return bool(names_in(target))
 
 
 def _sign(entity: str) -> str | None:
