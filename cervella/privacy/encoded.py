@@ -1,13 +1,16 @@
-"""Reads what hides a secret from the rules: invisible characters in it, and base64 around it."""
+"""Reads what hides a secret from the rules: invisible characters, entities and escapes in it, and base64 around it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import html
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
+from cervella.privacy.file_names import in_file_names
+from cervella.privacy.names import names_in
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_striking
 
@@ -17,10 +20,16 @@ _SIGNS = (
 )
 # One class of characters comes first, which `re` skips a text by.
 _INVISIBLE = re.compile(
-    rf"[&<{_SIGNS}](?:(?<=[{_SIGNS}])[{_SIGNS}]*|(?<=&)(?:"
-    r"shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
-    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|(?<=<)wbr ?/?>)"
+    rf"[{_SIGNS}]+"
+    r"|&(?:shy|zwnj|zwj|ZeroWidthSpace|NoBreak|#(?:173|820[3-7]|8288|65279)|"
+    r"#[xX](?:00)?[aA][dD]|#[xX]200[bBcCdD]|#[xX]2060|#[xX][fF][eE][fF][fF]);|<wbr ?/?>"
+    r"|(?P<entity>&(?:[A-Za-z][A-Za-z0-9]{1,9}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});)"
+    r"|(?P<leader>(?<=\w)[ \t]?\.{4,80}(?=[ \t]{1,3}\S))"  # the dots of a list: `Password ........ X`
+    r"|(?<=[^\W_])\\(?=[:=_*-])"  # an escaped sign: `Password\: X`, `DB\_PASSWORD`
+    r"|(?<=[^\s\[])\[\^[\w-]{1,40}\](?!:)"  # a footnote's sign, which is no part of the word before it
 )
+_WIKILINK = re.compile(r"!?\[\[(?=[^\[\]\n|]{0,200}(?: |/|\.\w{2,4}[\]|]))[^\[\]\n|:=]{3,200}(?:\]\]|(?=\|))")
+_FILE = re.compile(r"\.\w{2,4}\W*\Z")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{16,}={0,2}(?![A-Za-z0-9+/=])")
 _WRAPPED = re.compile(r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{60,76}(?:\r?\n[ \t>]{0,9}[A-Za-z0-9+/]{4,76})+={0,2}")
 _WRAPPED_LINE = re.compile(r"[A-Za-z0-9+/]{60}")
@@ -30,24 +39,62 @@ _PAIR = re.compile(r"[\w.@+-]{2,60}:(\S{6,100})")  # a user and a password, as i
 _LONGEST, _MOST = 8_000, 64_000  # characters of one piece of base64, and of all in one text, that are decoded
 
 
-def without_invisible(text: str) -> tuple[str, Callable[[int], int]]:
-    """The text without characters that nobody sees, and the function from a place in it to the place in `text`.
+def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
+    """The text as somebody reads it, and the function from the start and end of a part of it to those in `text`.
 
-    >>> bare, place = without_invisible("a\\u200bb")
-    >>> bare, place(1)
-    ('ab', 2)
+    Characters that nobody sees are gone, and entities are the characters that they stand for.
+
+    >>> bare, place = without_invisible("a\\u200bb &egrave; c")
+    >>> bare, place(1, 4)
+    ('ab è c', (2, 12))
     """
-    places, gaps, parts, done, gone = [0], [0], [], 0, 0
+    places, gaps, done, gone = [0], [0], 0, 0
+    parts: list[str] = []
+    entities: dict[int, int] = {}
     for match in _INVISIBLE.finditer(text):
-        parts.append(text[done : match.start()])
+        sign = _sign(match["entity"]) if match["entity"] else ":" if match["leader"] else ""
+        if sign is None:
+            continue
+        parts += (text[done : match.start()], sign)
         done = match.end()
-        gone += done - match.start()
+        if sign:
+            entities[match.start() - gone] = done - match.start()
+        gone += done - match.start() - len(sign)
         places.append(done - gone)
         gaps.append(gone)
     if not parts:
-        return text, lambda at: at
+        return text, lambda start, end: (start, end)
     parts.append(text[done:])
-    return "".join(parts), lambda at: at + gaps[bisect_right(places, at) - 1]
+
+    def place(at: int) -> int:
+        return at + gaps[bisect_right(places, at) - 1]
+
+    return "".join(parts), lambda start, end: (place(start), place(end - 1) + entities.get(end - 1, 1))
+
+
+def without_links(text: str) -> str:
+    """The text with the targets of wikilinks blanked that name a note or a file, and no secret: `[[2 - Rete/VPN]]`.
+
+    The length stays. A target without a space, slash or dot may be a value, and stays.
+    """
+    if "[[" not in text:
+        return text
+    return _WIKILINK.sub(lambda match: match[0] if _tells(match[0]) else "[" * len(match[0]), text)
+
+
+def _tells(target: str) -> bool:
+    """Whether a link to a file has a secret in the file's name, or a link to a note the name of a secret."""
+    if _FILE.search(target):
+        return any(True for _ in in_file_names(target))
+    return bool(names_in(target))
+
+
+def _sign(entity: str) -> str | None:
+    """The character that an entity stands for; None if it is none, or one of structure, which the rules know."""
+    sign = html.unescape(entity)
+    if sign == "\u00a0":
+        return " "
+    return sign if len(sign) == 1 and sign.isprintable() and sign not in "<>|\"'`" else None
 
 
 def in_base64(text: str, runs: Sequence[tuple[int, int]], find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:

@@ -1,13 +1,21 @@
-"""Finds secrets in the names of files and folders: `password_nas_cedrata1960.png`, `PIN cassaforte 4821.md`."""
+"""Finds secrets in the names of files and folders: `wifi password Girasole77.md`, `PIN cassaforte 4821.md`.
+
+A file whose path has a secret is not read, so the evidence must be strong: a vendor's shape, the password of a URL, or
+the name of a password with a value right after it that ends the file's name.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 
-from cervella.privacy.names import Name, names_in, words
+from cervella.privacy.addresses import in_addresses
+from cervella.privacy.names import names_in, one_of, words
+from cervella.privacy.scanning import folded, lower
 from cervella.privacy.secret import Secret
-from cervella.privacy.values import is_example, is_random, is_striking
+from cervella.privacy.values import is_example
+from cervella.privacy.vendors import vendor_secrets
 
 _ENDINGS = (
     r"\.(?:md|markdown|mdx|txt|png|jpe?g|gif|webp|heic|svg|pdf|docx?|odt|"
@@ -16,10 +24,13 @@ _ENDINGS = (
 )
 _FILE = re.compile(rf"[\w%+@!$&=.~-]{{3,200}}{_ENDINGS}(?!\w)", re.IGNORECASE)
 _ENDING = re.compile(rf"{_ENDINGS}\Z", re.IGNORECASE)
-_PIECE = re.compile(r"(?:(?!%20)[^\s_])+")
-_TOKEN = re.compile(r"[A-Z0-9]{3,}(?:_[A-Z0-9]{2,})+(?![A-Za-z0-9])")  # HOTEL_2026
 _DATE = re.compile(r"(?:19|20)\d{2}(?:[-.]?[01]\d(?:[-.]?[0-3]\d)?)?\w?")
-_SIGNS = "-=+:.,()[]"
+_SPACE = r"(?:[ ]|%20)"
+_TELLING = re.compile(r".*[!@#$%&*+].*|.*[^\W\d_]{3,}[._-]?\d{2,4}")
+_JOINED = re.compile(r"[A-Z][a-z]+\.[A-Z][a-z]+\d{2,4}|[A-Z]?[a-z]{5,}\d{4}|(?=.*[!@#$%&*+]).+")
+"""A value after a hyphen or underscore, which stands between ordinary words too."""
+_CODE = re.compile(r"\d{4,8}")
+_LONGEST = 400  # characters of a file's name that are looked at
 
 
 def in_file_names(line: str) -> Iterator[Secret]:
@@ -28,37 +39,61 @@ def in_file_names(line: str) -> Iterator[Secret]:
         yield from (secret.moved(match.start()) for secret in _in_name(match.group()))
 
 
-def in_path(path: str, find: Callable[[str], Sequence[Secret]]) -> Iterator[Secret]:
-    """The secrets in the parts of a path. `find` finds the secrets of a text."""
+def in_path(path: str) -> Iterator[Secret]:
+    """The secrets in the parts of a path."""
+    start = path[:_LONGEST]
+    yield from in_addresses(start, folded(lower(start)))
     at = 0
     for part in path.split("/"):
         ending = _ENDING.search(part)
-        yield from (secret.moved(at) for secret in _in_name(part[:400]))
-        yield from (secret.moved(at) for secret in find(part[: ending.start() if ending else len(part)]))
+        stem = part[: ending.start() if ending else len(part)][:_LONGEST]
+        found = (*_in_name(part[:_LONGEST]), *vendor_secrets(stem))
+        yield from (secret.moved(at) for secret in found)
         at += len(part) + 1
 
 
 def _in_name(part: str) -> Iterator[Secret]:
-    spaced = re.sub(r"[_-]|%20", lambda match: " " * len(match.group()), part)
+    """The value that ends a file's name right after the name of a password."""
     ending = _ENDING.search(part)
     end = ending.start() if ending else len(part)
+    spaced = re.sub(r"[_-]|%20", lambda match: " " * len(match.group()), part)
     for name in names_in(spaced):
-        if name.strength == "weak" or name.group == "pairs":
+        if name.strength != "enough" or name.group == "pairs":
             continue
-        for piece in (*_TOKEN.finditer(part, name.end, end), *_PIECE.finditer(part, name.end, end)):
-            text = piece.group().strip(_SIGNS)
-            if text.lower() in words("metadata"):
-                break
-            if _is_secret(text, name):
-                start = piece.start() + piece.group().index(text)
-                yield Secret(name.kind, start, start + len(text))
+        after = _after().fullmatch(part, name.end, end)
+        if not after:
+            continue
+        value = after["value"]
+        start = after.start("value")
+        if value.lower() in words("metadata") or _DATE.fullmatch(value) or _is_year(value):
+            continue
+        if name.group == "pins":
+            one = spaced[name.start : name.end].lower()
+            fits = _CODE.fullmatch(value) is not None and after["joint"] is None and not _is_weak_code(one)
+        else:
+            shape = _JOINED if after["joint"] else _TELLING
+            fits = shape.fullmatch(value) is not None and not is_example(value) and after["place"] is None
+        if fits:
+            yield Secret(name.kind, start, start + len(value))
 
 
-def _is_secret(text: str, name: Name) -> bool:
-    if _DATE.fullmatch(text):
-        return False
-    if name.group == "pins" and re.fullmatch(r"\d{4,8}", text):
-        return True
-    if is_example(text) or not is_striking(text):
-        return False
-    return name.strength == "enough" or is_random(text)
+def _is_year(value: str) -> bool:
+    return len(value) == 4 and value[:2] in ("19", "20") and value.isdigit()
+
+
+def _is_weak_code(name: str) -> bool:
+    """Whether numbers stand after a name that are no codes: `combinazioni 1024`."""
+    return name.startswith(("kombin", "combin"))
+
+
+@lru_cache(maxsize=1)
+def _after() -> re.Pattern[str]:
+    """What stands between the name of a password and the value that ends a file's name."""
+    verbs = "|".join(sorted(words("verbs")))
+    value = r"(?P<value>[^\s/]{4,64}(?<!%20))"
+    devices = "nas|router|wi-?fi|wlan|modem|server"
+    return re.compile(
+        rf"(?i:{_SPACE}{{0,2}}[=:]{_SPACE}{{0,2}}|{_SPACE}[-–—]{_SPACE}|{_SPACE}(?:{verbs}){_SPACE}|{_SPACE}"
+        rf"(?:(?P<device>{devices}){_SPACE}|(?P<place>{one_of('places')}){_SPACE})?"
+        rf"|(?P<joint>[-_])(?:(?:{devices})[-_])?)(?:(?!%20){value})"
+    )

@@ -16,18 +16,20 @@ from cervella.privacy.addresses import in_addresses, in_commands
 from cervella.privacy.beside import beside_names, to_space
 from cervella.privacy.cards import DIGITS, cards
 from cervella.privacy.codes import door_codes
-from cervella.privacy.encoded import in_base64, without_invisible
+from cervella.privacy.encoded import in_base64, without_invisible, without_links
 from cervella.privacy.file_names import in_file_names, in_path
 from cervella.privacy.keys import private_keys
-from cervella.privacy.layout import Budget, by_position
+from cervella.privacy.layout import by_position, in_footnotes
 from cervella.privacy.names import Name, any_stem, names_in
 from cervella.privacy.scanning import folded, lower, places, runs
 from cervella.privacy.secret import Secret, merged
+from cervella.privacy.settings import in_settings
+from cervella.privacy.tables import Budget
 from cervella.privacy.vendors import companions, vendor_secrets
 from cervella.text.language import DEFAULT_LANGUAGE, known_languages, language
 from cervella.types import Redaction
 
-__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_path", "mask_secrets", "masks", "redact"]
+__all__ = ["REDACTION_VERSION", "Secret", "find_secrets", "mask_for", "mask_path", "mask_secrets", "masks", "redact"]
 
 REDACTION_VERSION = "3"
 """Version of the rules. After a change, the next run of the indexer reads every file again."""
@@ -46,11 +48,12 @@ def find_secrets(text: str) -> list[Secret]:
     ['api_key']
     """
     text = _marks().sub(lambda match: "[" * len(match[0]), text)  # masked text is not examined again
+    text = without_links(text)
     bare, place = without_invisible(text)
     own = runs(bare)
     found = [*_found(bare, own), *in_base64(bare, own, lambda decoded: _found(decoded, runs(decoded)))]
     new = (one for one in found if bare[one.start : one.end].strip("["))
-    return merged(Secret(one.kind, place(one.start), place(one.end - 1) + 1) for one in new)
+    return merged([*(Secret(one.kind, *place(one.start, one.end)) for one in new), *in_footnotes(text)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def _found(text: str, own_runs: list[tuple[int, int]]) -> list[Secret]:
         found += (one.moved(start) for one in _in_line(line))
         if names:
             found += by_position(text, lines, number, names, budget)
+        if number in named:
+            found += in_settings(text, start, end)
     found += door_codes(text)
     found += list(companions(text, found))
     return merged(found)
@@ -125,22 +130,26 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
     return _masked(text, found, language), tuple(places)
 
 
+def mask_for(kind: str, code: str) -> str:
+    """The text that stands in place of a secret of this kind, in the language with this code: `[REDATTO: password]`."""
+    words = language(code).redaction
+    return str(words["mark"].format(kind=words["kinds"][kind]))
+
+
 @lru_cache(maxsize=10_000)
 def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
     """A path with the secrets in the names of its folders and its file masked: `nas_[REDATTO: password].md`."""
-    return _masked(path, merged(in_path(path, find_secrets)), language)
+    return _masked(path, merged(in_path(path)), language)
 
 
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
     if not found:
         return text
-    words = language(code).redaction
     out: list[str] = []
     position = 0
     for secret in found:
         ends = _END.findall(text, secret.start, secret.end)
-        mark = words["mark"].format(kind=words["kinds"][secret.kind])
-        out += (text[position : secret.start], mark, *(f"{end}[…]" for end in ends))
+        out += (text[position : secret.start], mask_for(secret.kind, code), *(f"{end}[…]" for end in ends))
         position = secret.end
     return "".join([*out, text[position:]])
 

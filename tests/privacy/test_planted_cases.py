@@ -13,7 +13,7 @@ import pytest
 
 import cervella
 from cervella.knowledge import KnowledgeIndex
-from cervella.privacy import beside, fitting, layout
+from cervella.privacy import beside, fitting, layout, tables
 from cervella.privacy.redaction import find_secrets, mask_path, mask_secrets
 from cervella.testing import ScriptedBrain
 from tests.fixtures.whole import whole
@@ -148,6 +148,7 @@ def test_the_values_that_are_looked_at_grow_with_the_text_and_no_faster(
 
     monkeypatch.setattr(beside, "value_at", counted)
     monkeypatch.setattr(layout, "value_at", counted)
+    monkeypatch.setattr(tables, "value_at", counted)
     counts = []
     for size in (16_000, 32_000, 64_000):
         looked = 0

@@ -23,6 +23,7 @@ from cervella.knowledge.documents.chunking import Chunk, Sizes, chunk, joined
 from cervella.knowledge.documents.indexed_text import indexed_text
 from cervella.knowledge.documents.linking import links_of
 from cervella.knowledge.documents.markdown import Document
+from cervella.knowledge.documents.masking import masked_by_reading, masked_reading
 from cervella.knowledge.documents.naming import file_names, name_of, subject_of
 from cervella.knowledge.documents.obsidian import is_board
 from cervella.knowledge.documents.parsing import (
@@ -99,6 +100,12 @@ def cut(source: Source, lang: Language, roles: Roles, parse: _Parse) -> Cut:
     """
     document, why = parse(source.text)
     reading = reading_of(document, lang, path=source.path)
+    masked = masked_by_reading(source, document.lines, reading.lines)
+    if masked is not None:  # title, headings and metadata are read from the text without these secrets too
+        source = masked
+        document, why = parse(source.text)
+        reading = reading_of(document, lang, path=source.path)
+        reading = replace(reading, lines=masked_reading(reading.lines, source.language))
     facts = facts_of(source.path, document, lang, roles, reading)
     links = links_of(document.body)
     facts = facts if facts.links else replace(facts, links=links.targets)
@@ -145,7 +152,8 @@ def _cut_bare(source: Source, lang: Language, roles: Roles) -> Cut:
     """Split a file that could not be read by its lines, with their markup. Only its path and title describe it."""
     document = bare(source.text)
     facts = _facts_by_path(source, document.title, roles)
-    return _chunked(source, lang, document, Reading(lines=tuple(map(cleaned, document.lines))), facts)
+    lines = masked_reading([*map(cleaned, document.lines)], source.language)
+    return _chunked(source, lang, document, Reading(lines=lines), facts)
 
 
 def _facts_by_path(source: Source, title: str, roles: Roles) -> DocumentFacts:

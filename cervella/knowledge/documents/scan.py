@@ -80,6 +80,8 @@ class Source:
     """The name of Python's codec for the text on disk; empty for UTF-8."""
     language: str = DEFAULT_LANGUAGE
     """The language, as an ISO 639-1 code, of the words that are written in place of secrets."""
+    masked: tuple[str, tuple[Redaction, ...]] | None = field(default=None, repr=False)
+    """The text and its redactions, if they are known already: see `masked_by_reading`."""
 
     @property
     def text(self) -> str:
@@ -98,7 +100,7 @@ class Source:
 
     @cached_property
     def _redacted(self) -> tuple[str, tuple[Redaction, ...]]:
-        return redact(self.raw, self.path, self.language)
+        return redact(self.raw, self.path, self.language) if self.masked is None else self.masked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
