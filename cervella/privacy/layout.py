@@ -37,6 +37,7 @@ _VALUE_KEY = re.compile(
     r"string)[\"']?[ \t]*+[:=]|[ \t]*+<(?:string|value)>"
 )
 _SETTING = re.compile(r"(?i)[ \t>]*(?:-[ \t]+)?[{,]?[\"']?(?:name|key|id)[\"']?[ \t]*[:=]")  # see settings.py
+_ASSIGNED = re.compile(r"[ \t>]*(?:export[ \t]+)?[A-Za-z_][\w.-]{0,60}=(?=\S)")  # judged by its own name
 _SPEAKER = re.compile(r"[ \t>*_-]*(?:\[[^\[\]\n]{1,40}\][ \t]*)?(?:[^\W\d_][\w .]{0,24}[*_]{0,2}:[*_]{0,2}[ \t]+)?")
 _LABELLED = re.compile(r"(?:[\w.&-]{1,24}[ \t]{1,8}){1,3}(?=\S+[ \t]*\Z)")
 _CODES = re.compile(r"(?i)c[oó]d\w{0,3}[is]\b")  # recovery codes are lists
@@ -252,7 +253,7 @@ def _gap(text: str, lines: Sequence[Line], number: int) -> int:
 
 def _whole(line: str) -> Value | None:
     """The value that is alone in a line, if it is one word or in quotation marks."""
-    if is_label(line):
+    if is_label(line) or _ASSIGNED.match(line):
         return None
     item = _ITEM.match(line)
     value = value_at(line, item.end() if item else _depth_end(line))

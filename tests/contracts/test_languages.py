@@ -201,6 +201,8 @@ ALLOWED = {
     "knowledge/documents/encoding.py": {"àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœ", "nº"},  # what bytes are read as
     "knowledge/documents/inline.py": {"⁰¹²³⁴⁵⁶⁷⁸⁹"},
     "privacy/beside.py": {"em", "li"},  # elements of HTML
+    "privacy/context.py": {"mA"},  # milliampere, among the units
+    "privacy/scanning.py": {"ſ", "İ", "ſıİ"},  # what `re.IGNORECASE` equates with letters of ASCII
     "privacy/values.py": {"com", "de", "es", "eu", "io", "os"},  # ends of addresses, a module of Python
     "knowledge/documents/obsidian.py": {"del", "TODO"},  # the element of HTML, the mark of a task in Logseq
 }

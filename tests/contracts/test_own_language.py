@@ -29,9 +29,9 @@ NOTE = "The launch is postponed because the load tests are missing."
 
 
 def turned(value: Any) -> Any:
-    """A value in the invented language: letters are turned, places such as {today} and commands stay."""
+    """A value in the invented language: letters are turned; places like {today}, commands and escapes stay."""
     if isinstance(value, str):
-        pieces = re.split(r"(\{\w+\}|\[F1\]|<!--.*?-->)", value)
+        pieces = re.split(r"(\{\w+\}|\[F1\]|<!--.*?-->|\\[A-Za-z]|\[a-z\])", value)
         return "".join(piece if n % 2 else codecs.encode(piece, "rot13") for n, piece in enumerate(pieces))
     if isinstance(value, list):
         return [turned(one) for one in value if not one.startswith("/")]

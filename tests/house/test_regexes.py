@@ -30,7 +30,8 @@ BOUNDED = {
     "cervella.knowledge.documents.front_matter._SENTENCE": 500,
     "cervella.privacy.codes._WORDS": 80,  # `codes._BEFORE`
     "cervella.privacy.codes._coded": 90,  # `codes._BEFORE` and a number
-    "cervella.privacy.file_names._TOKEN": 400,  # the name of a file
+    "cervella.privacy.file_names._JOINED": 64,  # the value of `file_names._after`
+    "cervella.privacy.file_names._TELLING": 64,
     "cervella.privacy.names._WORD_BEFORE": 24,
     # By their own repeats: longer texts than these are linear.
     "cervella.brains.http.chat_templates._JINJA": 400,
@@ -54,6 +55,7 @@ MATCHED = {
     "cervella.knowledge.documents.flavours._BULLET",
     "cervella.knowledge.documents.front_matter._JSON_PAIR",
     "cervella.knowledge.documents.replacing._verb",
+    "cervella.privacy.values._placeholder",
     "cervella.text.identity._part",
     "cervella.text.language._abstains",
 }
