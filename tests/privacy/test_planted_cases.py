@@ -19,10 +19,11 @@ from cervella.testing import ScriptedBrain
 from tests.fixtures.whole import whole
 from tests.knowledge.test_planted_secrets import stored
 
-ROWS = [
-    json.loads(line)
-    for line in (Path(__file__).parents[1] / "data" / "privacy" / "secrets.jsonl").read_text("utf-8").splitlines()
-]
+DATA = Path(__file__).parents[1] / "data" / "privacy"
+ROWS, UNSEEN_ROWS = (
+    [json.loads(line) for line in (DATA / name).read_text("utf-8").splitlines()]
+    for name in ("secrets.jsonl", "unseen.jsonl")
+)
 KNOWN_FAILURES = {
     "s-050": "`site: user / password` without any word that says so, where the user or the password is a plain word",
 }
@@ -35,6 +36,28 @@ def test_every_planted_secret_is_masked_and_ordinary_words_stay_but_for_the_know
         if any(secret in masked for secret in row["secrets"]) or not all(text in masked for text in row["keep"]):
             failed.add(row["id"])
     assert failed == set(KNOWN_FAILURES)
+
+
+UNSEEN = {
+    "an ordinary word after 'the password is' in a sentence that goes on, or in German": {"u-002", "u-093"},
+    "a passphrase in a YAML block": {"u-013"},
+    "a value of ordinary words beside a name that may mean something else": {"u-014", "u-024", "u-088"},
+    "a combination with hyphens in the line below its heading": {"u-018"},
+    "two plain words": {"u-025"},
+    "words of a file's name follow the value": {"u-046", "u-084"},
+    "the next cell of a table is taken for a value": {"u-010"},
+    "brooches, not a PIN": {"u-115"},
+}
+"""Rows that are not right, by the reason. Nothing was changed after they were first played."""
+
+
+def test_cases_that_no_rule_was_made_for_are_right_but_for_the_known_rows() -> None:
+    failed = set()
+    for row in UNSEEN_ROWS:
+        masked = mask_secrets(row["text"])[0] + "\n" + mask_path(row["path"])
+        if any(secret in masked for secret in row["secrets"]) or not all(text in masked for text in row["keep"]):
+            failed.add(row["id"])
+    assert failed == set().union(*UNSEEN.values())
 
 
 def test_masking_the_cases_twice_is_masking_them_once_and_keeps_their_lines() -> None:
