@@ -90,7 +90,7 @@ def test_what_the_library_warns_of_is_shown_by_the_command(capsys: pytest.Captur
     with warnings_shown():
         logging.getLogger("cervella").warning("downloading %s", "471 MB\x1b[2J")
     logging.getLogger("cervella").warning("after it")
-    assert capsys.readouterr().err == "warning: downloading 471 MB[2J\n"
+    assert capsys.readouterr().err == "warning: downloading 471 MB\\x1b[2J\n"
 
 
 def test_of_a_model_one_form_of_the_weights_is_fetched() -> None:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -299,10 +300,14 @@ def test_an_index_that_may_only_be_read_is_searched_with_its_vectors(
 def test_an_index_that_this_user_may_not_read_is_said_to_be_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     KnowledgeIndex(home / "note", home / "index", embedder="none").update()
 
-    def refused(path: Path, **_: object) -> str:
-        raise PermissionError(13, "Permission denied", str(path))
+    really = os.open
 
-    monkeypatch.setattr(Path, "read_text", refused)
+    def refused(path: Any, *arguments: Any, **options: Any) -> int:
+        if Path(os.fspath(path)).name == "current":
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refused)
     with (
         HybridRetriever(home / "index", folder=home / "note", embedder="none") as retriever,
         pytest.raises(KnowledgeError) as caught,
