@@ -63,8 +63,22 @@ def open_regular(path: Path) -> BufferedReader:
     descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        raise _irregular(path)
     return os.fdopen(descriptor, "rb")
+
+
+def check_regular(path: Path) -> None:
+    """Raises OSError for what `open_regular` refuses, without opening the file.
+
+    For a file that this process may have open in SQLite: on POSIX, closing any descriptor of a file releases all locks
+    of the process on it, and another process may then delete SQLite's log with what is written to it later.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise _irregular(path)
+
+
+def _irregular(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def replace_file(path: Path, data: str | bytes, *, mode: int | None = FILE_MODE) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cervella.errors import CervellaError
-from cervella.process.files import draft_of, locked, make_private_folder, open_regular, put_in_place
+from cervella.process.files import check_regular, draft_of, locked, make_private_folder, put_in_place
 from cervella.process.forks import unforked
 
 
@@ -72,7 +72,7 @@ class SqliteFile:
 
         With `any_thread`, other threads may use the connection too. Raises OSError if the file is a link or a pipe.
         """
-        open_regular(self.path).close()
+        check_regular(self.path)
         return sqlite3.connect(
             self.path, timeout=self.busy_seconds, isolation_level=None, check_same_thread=not any_thread
         )

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -144,6 +146,20 @@ def test_processes_write_at_once_and_lose_nothing(path: Path) -> None:
 
 
 # Budgets
+
+
+def test_a_second_ledger_of_the_file_does_not_let_another_process_delete_its_log(path: Path) -> None:
+    first, second = Ledger(path), Ledger(path)
+    first.record([row(reply="prima")])
+    second.rows()
+
+    def elsewhere(sql: str) -> str:
+        code = f"import sqlite3; d = sqlite3.connect({str(path)!r}); print(d.execute({sql!r}).fetchall()); d.close()"
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    elsewhere("SELECT count(*) FROM attempt")
+    first.record([row(reply="seconda")])
+    assert elsewhere("SELECT reply FROM attempt").strip() == "[('prima',), ('seconda',)]"
 
 
 def test_what_is_spent_is_an_exact_sum(path: Path) -> None:
