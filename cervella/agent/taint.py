@@ -25,7 +25,7 @@ from urllib.parse import unquote
 from cervella.errors import ConversationError, KnowledgeError
 from cervella.knowledge.documents.local_only import LocalOnly, files_below, local_only_of, names_of, sha256_of
 from cervella.knowledge.index.marks import Marks, RecordedMarks
-from cervella.privacy.redaction import mask_secrets
+from cervella.privacy.remembered import MaskedTexts
 from cervella.process.forks import ForkLock
 from cervella.prompt.history import turns
 from cervella.protocols import Retriever
@@ -96,7 +96,7 @@ class Taint:
         self._language = language
         self._recorded = RecordedMarks(index)
         self._rules: _Rules | None = None
-        self._masked: dict[str, str] = {}
+        self._masks = MaskedTexts()
         self._answers: OrderedDict[str, list[_Origin]] = OrderedDict()
         self._warned: set[str] = set()
         self._lock = ForkLock()
@@ -206,11 +206,7 @@ class Taint:
         said = text_sha256(text)
         if not self._conversations.exists():
             return {said}
-        if said not in self._masked:
-            if len(self._masked) >= _MOST_ANSWERS:
-                self._masked.clear()
-            self._masked[said] = text_sha256(mask_secrets(text, self._language)[0])
-        return {said, self._masked.get(said, said)}
+        return {said, text_sha256(self._masks.mask(text, self._language)[0])}
 
     def _origins(self, texts: Iterable[str]) -> dict[str, list[_Origin]]:
         """What is known about answers with these texts: those of this process, and those of kept conversations."""
