@@ -34,26 +34,29 @@ _ASIDE = re.compile(r"[,;][^\d\n]{0,9}[^\W\d_]|\)")
 _BREAK = re.compile(r"[.!?](?=\s+[A-ZÀ-Ý])|;(?=\s*[^\W\d_])")
 
 
+def any_word(key: str) -> str:
+    """The words under a key of personal.toml in all languages, as alternatives of a regular expression."""
+    return "|".join(one for code in known_languages() for one in language(code).file("personal.toml")[key])
+
+
 @lru_cache(maxsize=1)
 def _names() -> re.Pattern[str]:
     """The names of all kinds of figures in all languages, in one pattern with a group for each kind."""
-    files = [language(code).file("personal.toml") for code in known_languages()]
-    groups = (f"(?P<{kind}>{'|'.join(one for file in files for one in file[key])})" for kind, key in _KEYS.items())
+    groups = (f"(?P<{kind}>{any_word(key)})" for kind, key in _KEYS.items())
     return re.compile(rf"(?<!\w)(?:{'|'.join(groups)})(?!\w)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
 def _counted() -> re.Pattern[str]:
     """A unit, or what is counted, right after a figure. A name with a colon or a figure of its own is another field."""
-    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")["counted"])
+    words = any_word("counted")
     return re.compile(rf"[ \u00a0\u202f]?(?:{_UNIT}(?![\w&])|(?:[^\W\d_]{{2,15}} )?(?i:{words})(?!\w)(?! ?:| \d))")
 
 
 @lru_cache(maxsize=1)
 def _numbered() -> re.Pattern[str]:
     """The word for a number, right before it: «n.», «Nr.»."""
-    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")["numbered"])
-    return re.compile(rf"(?<!\w)(?:{words})[.:º°#]{{0,2}}\s?\Z", re.IGNORECASE)
+    return re.compile(rf"(?<!\w)(?:{any_word('numbered')})[.:º°#]{{0,2}}\s?\Z", re.IGNORECASE)
 
 
 class Context:

@@ -48,17 +48,31 @@ def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, i
     >>> bare, place(1, 4)
     ('ab è c', (2, 12))
     """
+    return rewritten(text, _INVISIBLE, _seen)
+
+
+def _seen(match: re.Match[str]) -> str | None:
+    return _sign(match["entity"]) if match["entity"] else ":" if match["leader"] else ""
+
+
+def rewritten(
+    text: str, pattern: re.Pattern[str], sign_of: Callable[[re.Match[str]], str | None]
+) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
+    """The text with a sign for each match, and the function from the start and end of a part of it to those in `text`.
+
+    `sign_of` gives one character, none, or None for a match that stays as it is.
+    """
     places, gaps, done, gone = [0], [0], 0, 0
     parts: list[str] = []
-    entities: dict[int, int] = {}
-    for match in _INVISIBLE.finditer(text):
-        sign = _sign(match["entity"]) if match["entity"] else ":" if match["leader"] else ""
+    lengths: dict[int, int] = {}
+    for match in pattern.finditer(text):
+        sign = sign_of(match)
         if sign is None:
             continue
         parts += (text[done : match.start()], sign)
         done = match.end()
         if sign:
-            entities[match.start() - gone] = done - match.start()
+            lengths[match.start() - gone] = done - match.start()
         gone += done - match.start() - len(sign)
         places.append(done - gone)
         gaps.append(gone)
@@ -69,7 +83,7 @@ def without_invisible(text: str) -> tuple[str, Callable[[int, int], tuple[int, i
     def place(at: int) -> int:
         return at + gaps[bisect_right(places, at) - 1]
 
-    return "".join(parts), lambda start, end: (place(start), place(end - 1) + entities.get(end - 1, 1))
+    return "".join(parts), lambda start, end: (place(start), place(end - 1) + lengths.get(end - 1, 1))
 
 
 def without_links(text: str) -> str:

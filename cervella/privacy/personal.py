@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias, cast
 
-from cervella.privacy.context import Context
+from cervella.privacy.context import Context, any_word
+from cervella.privacy.encoded import rewritten
 from cervella.privacy.telephone import find_broken_phones, find_phones
 from cervella.process.files import read_packaged
 from cervella.text.language import known_languages, language
@@ -70,8 +71,8 @@ def find_personal(text: str, code: str) -> list[Personal]:
     >>> [one.kind for one in find_personal("IBAN GB82 WEST 1234 5698 7654 32", "it")]
     ['iban']
     """
-    seen, places = _as_seen(text)
-    if not any(map(str.isdigit, seen)) and "@" not in seen and not _signs(0).search(seen):
+    seen, place = rewritten(text, _WRITTEN, lambda match: _SEEN[(match.lastindex or 1) - 1])
+    if not any(map(str.isdigit, seen)) and "@" not in seen and not _signs("at").search(seen):
         return []
     context, home = Context(seen), _regions(code)
     found: list[Personal] = []
@@ -79,22 +80,7 @@ def find_personal(text: str, code: str) -> list[Personal]:
         taken = sorted((one.start, one.end) for one in found)
         found += (one for one in rule(seen, context, home) if not _overlaps(one, taken))
     found.sort(key=lambda one: one.start)
-    if places is None:
-        return found
-    return [Personal(one.kind, places[one.start], places[one.end - 1] + 1, one.normal) for one in found]
-
-
-def _as_seen(text: str) -> tuple[str, list[int] | None]:
-    """The text as it is read on a page, and the place of each of its characters; None if it is the text itself."""
-    seen, places, position = list[str](), list[int](), 0
-    for match in _WRITTEN.finditer(text):
-        sign = _SEEN[(match.lastindex or 1) - 1]
-        seen += (text[position : match.start()], sign)
-        places += (*range(position, match.start()), *[match.start()] * len(sign))
-        position = match.end()
-    if not position:
-        return text, None
-    return "".join([*seen, text[position:]]), [*places, *range(position, len(text))]
+    return [Personal(one.kind, *place(one.start, one.end), one.normal) for one in found]
 
 
 @lru_cache(maxsize=16)
@@ -112,21 +98,19 @@ def _overlaps(one: Personal, taken: list[tuple[int, int]]) -> bool:
 
 
 @lru_cache(maxsize=2)
-def _signs(which: int) -> re.Pattern[str]:
-    """`@` (0) or `.` (1) as a word in brackets, in any language."""
-    key = ("at", "dot")[which]
-    words = "|".join(one for code in known_languages() for one in language(code).file("personal.toml")[key])
-    return re.compile(rf"[ ]?[\[({{][ ]?(?:{words})[ ]?[\])}}][ ]?", re.IGNORECASE)
+def _signs(key: Literal["at", "dot"]) -> re.Pattern[str]:
+    """`@` or `.` as a word in brackets, in any language."""
+    return re.compile(rf"[ ]?[\[({{][ ]?(?:{any_word(key)})[ ]?[\])}}][ ]?", re.IGNORECASE)
 
 
 def _mail(text: str, context: Context, home: tuple[str, ...]) -> Iterator[Personal]:
     done = 0
-    signs = [match.span() for match in _SIGN.finditer(text)] + [match.span() for match in _signs(0).finditer(text)]
+    signs = [match.span() for match in _SIGN.finditer(text)] + [match.span() for match in _signs("at").finditer(text)]
     for start, end in sorted(signs):
         local = _LOCAL.search(text, max(done, start - 64), start)
         # A word in brackets for the full stop: `example (dot) com`. It is only looked for beside one for `@`.
         piece, sign = text[end : end + 254], text[start:end]
-        dotted = piece if "@" in sign else _signs(1).sub(".", piece)
+        dotted = piece if "@" in sign else _signs("dot").sub(".", piece)
         domain = _DOMAIN.match(dotted)
         if local is None or domain is None:
             continue
@@ -148,7 +132,7 @@ def _is_known(top: str) -> bool:
 
 def _length_before(piece: str, length: int) -> int:
     """The length in `piece` of its first `length` characters with `.` in place of the words for it."""
-    for match in _signs(1).finditer(piece):
+    for match in _signs("dot").finditer(piece):
         if match.start() >= length:
             break
         length += len(match[0]) - 1
