@@ -42,6 +42,7 @@ from cervella.types import (
     Retrieval,
     ShownDocument,
     shown_documents,
+    united_sources,
 )
 
 _MOST_ANSWERS = 2_000
@@ -171,11 +172,11 @@ class Taint:
         If files are local-only, a turn is tainted unless each answer in it is known, and untainted. Else it is tainted
         only if it is known to be. Questions alone are not; a question that is the text of a tainted answer is.
         """
-        if not history:
-            return ()
+        return self._history(history, self._today()) if history else ()
+
+    def _history(self, history: Sequence[Message], today: _Today | None) -> tuple[Message, ...]:
         unknown = [message.content for message in history if message.sources is None]
         origins = self._origins(unknown) if unknown else {}
-        today = self._today()
         return tuple(message for turn in turns(history) for message in self._turn(turn, origins, today))
 
     def _turn(
@@ -196,9 +197,9 @@ class Taint:
                 if message.role == "user":
                     sources = ()  # it is judged, and made from nothing
                 elif found:
-                    sources = _united(one.sources for one in found)
+                    sources = united_sources(one.sources for one in found)
                 tainted = tainted or (today is not None and sources is None)
-            tainted = tainted or judge(sources) or self.is_local_only(message.images)
+            tainted = tainted or judge(sources) or (today is not None and today.covers_images(message.images))
             yield replace(message, tainted=tainted, sources=sources)
 
     def _digests(self, text: str) -> set[str]:
@@ -245,7 +246,7 @@ class Taint:
             return shown_documents(shown)
         read = [turn for turn in turns(history) if location != "cloud" or not any(one.tainted for one in turn)]
         answers = [message.sources for turn in read for message in turn if message.role == "assistant"]
-        return _united([shown_documents(shown), *answers])
+        return united_sources([shown_documents(shown), *answers])
 
     def is_turn_tainted(self, turn: Turn) -> bool:
         """Whether a kept turn may not leave this machine today."""
@@ -272,8 +273,9 @@ class Taint:
 
     def prompt(self, prompt: Prompt) -> Prompt:
         """A complete prompt for a cloud brain, with today's marks."""
-        prompt = replace(prompt, history=self.history(prompt.history)) if prompt.history else prompt
-        if not self.active:
+        today = self._today()
+        prompt = replace(prompt, history=self._history(prompt.history, today)) if prompt.history else prompt
+        if today is None:
             return prompt
         if any(one.tainted and one.sources is None and one.role == "assistant" for one in prompt.history):
             self._warn(
@@ -282,29 +284,14 @@ class Taint:
             )
         return replace(
             prompt,
-            passages=self.passages(prompt.passages),
-            confidential=prompt.confidential or self.is_local_only(prompt.images),
+            passages=tuple(self._passage(one, today) for one in prompt.passages),
+            confidential=prompt.confidential or today.covers_images(prompt.images),
         )
 
-    def is_local_only(self, images: Iterable[Image]) -> bool:
-        """Whether one of the images is, byte for byte, a file that is local-only, or was when the index was made."""
-        wanted: dict[int, set[str]] = {}
-        for image in images:
-            wanted.setdefault(len(image.data), set()).add(hashlib.sha256(image.data).hexdigest())
-        today = self._today() if wanted else None
-        if today is None:
-            return False
-        if any(today.has_digest(digest) for digests in wanted.values() for digest in digests):
-            return True
-        root = self._folder.resolve()
-        for place in files_below(root):
-            if place is None:
-                return True  # not everything was compared, and what is not known is not approved
-            with suppress(OSError):
-                digests = wanted.get(place.stat().st_size, set())
-                if digests and today.covers_path(place.relative_to(root).as_posix()) and sha256_of(place) in digests:
-                    return True
-        return False
+    def is_local_only(self, images: Sequence[Image]) -> bool:
+        """Whether one of the images is a file that is local-only, or was when the index was made."""
+        today = self._today() if images else None
+        return today is not None and today.covers_images(images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +310,7 @@ class _Rules:
     def __init__(self, local_only: LocalOnly, files: Collection[str]) -> None:
         """`files` are the paths of the index."""
         self.patterns = local_only.patterns
+        self.folder = local_only.folder
         self._local_only = local_only
         self.files = files
         self._places: dict[str, _Place] = {}
@@ -336,21 +324,20 @@ class _Rules:
 
     def _place(self, path: str) -> _Place:
         written = _spellings(path)
-        names = tuple(dict.fromkeys(name for one in written for name in names_of(one, self._local_only.folder) if name))
+        names = tuple(dict.fromkeys(name for one in written for name in names_of(one, self.folder) if name))
         if not self._exists(names):  # an address may end in the path of a local-only file
             written = [*written, *(end for one in written for end in _ends(one))]
         return _Place(names, any(map(self._local_only.may_cover, written)))
 
     def names_file(self, path: str) -> bool:
         """Whether a path names a file of the index or of the folder. If there is neither, it need not."""
-        return not (self.files or self._local_only.folder.is_dir()) or self._exists(self.place(path).names)
+        return not (self.files or self.folder.is_dir()) or self._exists(self.place(path).names)
 
     def _exists(self, names: Iterable[str]) -> bool:
-        folder = self._local_only.folder
         inside = (name for name in names if ".." not in name.split("/"))
         forms = (form for name in inside for form in (name, unicodedata.normalize("NFD", name)))
         with suppress(OSError, ValueError):
-            return any(form in self.files or (folder / form).is_file() for form in forms)
+            return any(form in self.files or (self.folder / form).is_file() for form in forms)
         return False
 
 
@@ -370,6 +357,23 @@ class _Today:
     def covers_path(self, path: str) -> bool:
         place = self.rules.place(path)
         return place.covered or any(name in marks.paths for name in (path, *place.names) for marks in self.marks)
+
+    def covers_images(self, images: Iterable[Image]) -> bool:
+        """Whether one of the images is, byte for byte, a local-only file, or has a mark of the index."""
+        wanted: dict[int, set[str]] = {}
+        for image in images:
+            wanted.setdefault(len(image.data), set()).add(hashlib.sha256(image.data).hexdigest())
+        if any(self.has_digest(digest) for digests in wanted.values() for digest in digests):
+            return True
+        root = self.rules.folder.resolve()
+        for place in files_below(root) if wanted else ():
+            if place is None:
+                return True  # not everything was compared, and what is not known is not approved
+            with suppress(OSError):
+                digests = wanted.get(place.stat().st_size, set())
+                if digests and self.covers_path(place.relative_to(root).as_posix()) and sha256_of(place) in digests:
+                    return True
+        return False
 
     def has_digest(self, digest: str) -> bool:
         return any(digest in marks.documents for marks in self.marks)
@@ -408,11 +412,3 @@ def _origin_of(turn: Turn) -> _Origin:
 def _strictest(answers: Sequence[_Origin]) -> _Origin:
     """One for several, which counts for any question: tainted if one is, and made from what is not known."""
     return _Origin(question="", tainted=any(one.tainted for one in answers), sources=None)
-
-
-def _united(sources: Iterable[Sequence[ShownDocument] | None]) -> tuple[ShownDocument, ...] | None:
-    """All documents of these; None if some are not known."""
-    every = list(sources)
-    if any(one is None for one in every):
-        return None
-    return tuple(dict.fromkeys(document for one in every for document in one or ()))

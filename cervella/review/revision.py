@@ -24,7 +24,7 @@ from cervella.protocols import optional_members
 from cervella.review.second_opinion import issues_of, read_opinion, review_prompt, revision_prompt
 from cervella.review.verdict import review_text, unchecked
 from cervella.text.language import Language, fold, known_languages, language
-from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply, ShownDocument
+from cervella.types import Attempt, Completion, Finished, Passage, Prompt, Reply, united_sources
 from cervella.types.deadline import Deadline
 from cervella.types.verdict import UNEXPECTED_ERROR, ReviewVerdict, SecondOpinion
 
@@ -148,7 +148,8 @@ class Review:
             if new is None:
                 error = "refusal"
                 break
-            new = replace(new, tainted=new.tainted or kept.tainted, sources=_united(new, kept))
+            sources = united_sources((new.sources, kept.sources))
+            new = replace(new, tainted=new.tainted or kept.tainted, sources=sources)
             judged, calls = await self.review(prompt, new, deadline)
             attempts += calls
             error = judged.error
@@ -160,13 +161,6 @@ class Review:
         if kept is not reply:
             verdict = replace(verdict, revised=True, draft=reply.text, draft_score=score)
         return replace(kept, review=verdict, attempts=tuple(attempts))
-
-
-def _united(one: Reply, other: Reply) -> tuple[ShownDocument, ...] | None:
-    """The documents that two versions of an answer were made from; None if they are not known."""
-    if one.sources is None or other.sources is None:
-        return None
-    return tuple(dict.fromkeys((*one.sources, *other.sources)))
 
 
 def _answering(reply: Reply) -> Sequence[Attempt]:

@@ -138,6 +138,16 @@ def shown_documents(passages: Iterable[Passage]) -> tuple[ShownDocument, ...]:
     return tuple(dict.fromkeys(ShownDocument(path=one.path, document=one.document) for one in passages))
 
 
+def united_sources(sources: Iterable[Sequence[ShownDocument] | None]) -> tuple[ShownDocument, ...] | None:
+    """All documents of several answers, each once; None if those of one answer are not known."""
+    united: dict[ShownDocument, None] = {}
+    for documents in sources:
+        if documents is None:
+            return None
+        united.update(dict.fromkeys(documents))
+    return tuple(united)
+
+
 _MAX_TOKENS = 10**9
 """Largest plausible token count of one answer; a larger one is a fault of the server that reports it."""
 _MAX_SKIPPED_ROWS = 10

@@ -54,10 +54,10 @@ class Marks:
     """That path by path of a local-only file."""
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Marks:
+    def of(cls, manifest: Manifest, files: Mapping[str, FileRow]) -> Marks:
         """The marks that an index has stored, and those of its files. Raises IndexDamagedError."""
         documents, paths = manifest.read_meta(_META, _stored)
-        return cls(documents, paths).with_rows(manifest.files().values())
+        return cls(documents, paths).with_rows(files.values())
 
     @classmethod
     def left_in(cls, manifest: Manifest) -> tuple[Marks, bool]:
@@ -89,14 +89,14 @@ class Marks:
 
     def as_meta(self) -> dict[str, str]:
         """The marks as an entry of the manifest's table `meta`."""
-        first = max(0, len(self.documents) - _MOST)
-        documents = dict(islice(self.documents.items(), first, None))
-        return {_META: json.dumps({"documents": documents, "paths": dict(self.paths)}, ensure_ascii=False)}
+        return {_META: json.dumps({"documents": self._newest(), "paths": dict(self.paths)}, ensure_ascii=False)}
 
     def are_in(self, meta: str | None) -> bool:
         """Whether the entry `meta` of a manifest, see `as_meta`, has all these digests."""
-        mine = json.loads(self.as_meta()[_META])["documents"]
-        return not mine or mine.keys() <= json.loads(meta or "{}").get("documents", {}).keys()
+        return not self.documents or self._newest().keys() <= _stored(meta)[0].keys()
+
+    def _newest(self) -> dict[str, str]:
+        return dict(islice(self.documents.items(), max(0, len(self.documents) - _MOST), None))
 
     def in_force(self, local_only: LocalOnly) -> Marks:
         """The marks that today's patterns keep. While a pattern matches nothing, it may be misspelt: all are kept."""
@@ -211,5 +211,5 @@ class RecordedMarks:
 
 def _recorded(manifest: Manifest) -> Recorded:
     patterns = manifest.read_meta("patterns", lambda text: tuple(map(str, json.loads(text or "[]"))))
-    marks = manifest.read_meta(_META, lambda _: Marks.of(manifest))
-    return Recorded(marks, patterns, frozenset(manifest.files()))
+    files = manifest.files()
+    return Recorded(Marks.of(manifest, files), patterns, frozenset(files))

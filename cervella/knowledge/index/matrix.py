@@ -9,7 +9,7 @@ import hashlib
 import io
 from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from cervella.errors import IndexDamagedError
 from cervella.knowledge.index.arrays import UNREADABLE, read_arrays
@@ -52,16 +52,11 @@ class VectorMatrix:
         None if the file is missing, fails its checksum, or lacks one of the chunks. It may have more: those of chunks
         that were deleted by an update of the words alone.
         """
-        import numpy as np
-
         data = _checked(generation)
         if data is None:
             return None
         try:
-            arrays = read_arrays(io.BytesIO(data), "ids", "rows")
-            found, rows = arrays["ids"].tolist(), arrays["rows"]
-            if rows.ndim != 2 or len(rows) != len(found) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
-                raise ValueError("it has no vector for each chunk")
+            found, rows = _read(io.BytesIO(data))
         except UNREADABLE as error:
             raise damaged("file of vectors", generation.path / MATRIX, str(error)) from error
         if not ids <= set(found):
@@ -73,10 +68,9 @@ class VectorMatrix:
     def stored(folder: Path) -> dict[str, np.ndarray]:
         """The vectors of the file in a folder, by chunk id; none if it is missing or damaged."""
         try:
-            arrays = read_arrays(folder / MATRIX, "ids", "rows")
+            return dict(zip(*_read(folder / MATRIX), strict=True))
         except UNREADABLE:
             return {}
-        return dict(zip(arrays["ids"].tolist(), arrays["rows"], strict=False))
 
     @staticmethod
     def copy(generation: Generation, folder: Path) -> None:
@@ -101,6 +95,17 @@ class VectorMatrix:
         rows = self._rows[[self._places[one] for one in ids]] if among is not None else self._rows
         cosines = rows @ (vector / max(float(np.linalg.norm(vector)), 1e-12))
         return {ids[place]: float(cosines[place]) for place in np.argsort(-cosines, kind="stable")[:count]}
+
+
+def _read(file: Path | IO[bytes]) -> tuple[list[str], np.ndarray]:
+    """The chunk ids and their vectors. Raises the errors of `UNREADABLE`."""
+    import numpy as np
+
+    arrays = read_arrays(file, "ids", "rows")
+    ids, rows = arrays["ids"].tolist(), arrays["rows"]
+    if rows.ndim != 2 or len(rows) != len(ids) or rows.dtype.kind != "f" or not np.isfinite(rows).all():
+        raise ValueError("it has no vector for each chunk")
+    return ids, rows
 
 
 def _checked(generation: Generation) -> bytes | None:

@@ -463,7 +463,7 @@ class KnowledgeIndex:
         if latest is None:
             return Marks()
         with Manifest.open(latest) as manifest:
-            return Marks.of(manifest)
+            return Marks.of(manifest, manifest.files())
 
     def _marks_left(self) -> tuple[Marks, bool]:
         """The marks that can be read in an index that is built anew, and whether those are all.
