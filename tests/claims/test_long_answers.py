@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from bench.growth import ARGUMENTS, PRICES, SOURCES
 from cervella import Agent
 from cervella.brains.shield.thinking import ThoughtFilter
 from cervella.checks import MOST_CHARACTERS, Check, Context, run_check
@@ -32,39 +32,6 @@ from cervella.text.quotations import normal
 from cervella.types import Passage
 
 IT = language("it")
-PRICES = Passage(
-    id="1",
-    path="ricerche/prezzi.md",
-    heading="Prezzi",
-    text="Il piano base costa 12 euro al mese.\n\n| piano | costo |\n|---|---|\n| pro | 49 euro |",
-    start_line=1,
-    end_line=5,
-)
-LAUNCH = Passage(id="2", path="lancio.md", text="Il lancio è il 20 gennaio 2026.", start_line=1, end_line=1)
-SOURCES = {"F1": PRICES, "F2": LAUNCH}
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "structure": {"rows": 0, "no_code": True},
-    "length": {"max_words": 10**9},
-    "fact": {"values": ["12 euro"], "wrong": ["13 euro", "21 gennaio 2026"]},
-    "contains_all": {"terms": ["lancio", "~ragiono"]},
-    "identity": {"name": "Cervella", "named": False},
-    "gender": {"gender": "feminine"},
-    "no_empty_phrases": {"phrases": ["ecco fatto", "certamente"]},
-    "not_served": {},
-    "machine": {},
-    "address": {"familiar": True},
-    "decides": {},
-    "dissents": {"about": ["pubblic*"]},
-    "asks": {"about": ["data"]},
-    "refuses": {},
-    "abstains": {},
-    "answers": {"values": ["12 euro"]},
-    "verdict": {"claim": "false", "right": ["12 euro"], "wrong": ["13 euro"]},
-    "no_canary": {"canary": "mela verde zaffiro"},
-    "no_leak": {},
-    "language": {},
-    "no_emoji": {},
-}
 ATOMS = {
     "dashes": "-",
     "rows of rules": "|---|\n",

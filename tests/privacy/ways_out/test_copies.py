@@ -17,6 +17,8 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
+    ask_near_and_far,
     near_brain,
     no_leak,
     saw,
@@ -27,40 +29,28 @@ def test_renamed_file_then_indexed(world: World) -> None:
     agent = world.indexed(["privato/orsaia.md"])
     os.rename(world.notes / "privato/orsaia.md", world.notes / "vecchio_appunto.md")
     agent.index()
-    near, far = near_brain(), Cloud()
-    agent.ask(Q, brain=near)
-    agent.ask(Q, brain=far)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(agent)
 
 
 def test_renamed_file_found_by_a_search_without_index(world: World) -> None:
     world.indexed(["privato/orsaia.md"])
     os.rename(world.notes / "privato/orsaia.md", world.notes / "vecchio_appunto.md")
     fresh = world.agent(["privato/orsaia.md"])
-    near, far = near_brain(), Cloud()
-    fresh.ask(Q, brain=far)
-    fresh.ask(Q, brain=near)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(fresh, far_first=True)
 
 
 def test_renamed_folder(world: World) -> None:
     agent = world.indexed()
     os.rename(world.notes / "privato", world.notes / "aperto")
     agent.index()
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_renamed_folder_by_case_only(world: World) -> None:
     agent = world.indexed()
     os.rename(world.notes / "privato", world.notes / "PRIVATO")
     agent.index(force=True)
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_renamed_then_changed_in_two_steps(world: World) -> None:
@@ -69,27 +59,21 @@ def test_renamed_then_changed_in_two_steps(world: World) -> None:
     agent.index()
     world.write("vecchio_appunto.md", SECRET + "\nUna riga nuova sulla cessione riservata.\n")
     agent.index()
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_renamed_and_index_rebuilt(world: World) -> None:
     agent = world.indexed()
     os.rename(world.notes / "privato", world.notes / "aperto")
     agent.index(rebuild=True)
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_renamed_then_purged(world: World) -> None:
     agent = world.indexed()
     os.rename(world.notes / "privato", world.notes / "aperto")
     agent.index(purge=True)
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 COPIES = {

@@ -17,6 +17,7 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
     found_in,
     near_brain,
     no_leak,
@@ -28,9 +29,7 @@ def test_unmarked_index_note_that_embeds_the_marked_one(world: World) -> None:
         "indice.md", "# Indice della cessione\n\nLa cessione riservata: ![[orsaia]]\n\n![[orsaia#Brindamonte]]\n"
     )
     agent = world.indexed()
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far, words=("zafferano", "zibellino", "velata", "quercia nera", "4.318.250", "ovidio"))
+    ask_far(agent, words=("zafferano", "zibellino", "velata", "quercia nera", "4.318.250", "ovidio"))
 
 
 def test_unmarked_note_that_links_to_the_marked_one(world: World) -> None:
@@ -38,9 +37,7 @@ def test_unmarked_note_that_links_to_the_marked_one(world: World) -> None:
         "indice.md", "# Indice\n\nSulla cessione riservata vedi [[orsaia|questa nota]] e [qui](privato/orsaia.md).\n"
     )
     agent = world.indexed()
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far, words=("zafferano", "zibellino", "velata", "quercia nera", "4.318.250", "brindamonte"))
+    ask_far(agent, words=("zafferano", "zibellino", "velata", "quercia nera", "4.318.250", "brindamonte"))
 
 
 def test_marked_note_that_supersedes_an_unmarked_one(world: World) -> None:
@@ -49,9 +46,7 @@ def test_marked_note_that_supersedes_an_unmarked_one(world: World) -> None:
         "---\nsostituisce: '[[pratiche]]'\n---\n# Zafferano\n\nLa pratica di cessione è ZAFFERANO-77.\n",
     )
     agent = world.indexed()
-    far = Cloud()
-    agent.ask("Dove si chiede il codice di una pratica di cessione?", brain=far)
-    no_leak(far)
+    ask_far(agent, "Dove si chiede il codice di una pratica di cessione?")
 
 
 def test_unmarked_note_superseded_by_a_marked_one_by_name(world: World) -> None:
@@ -61,9 +56,7 @@ def test_unmarked_note_superseded_by_a_marked_one_by_name(world: World) -> None:
     )
     world.write("privato/orsaia.md", SECRET.replace("---\n# ", "sostituisce: pratiche.md\n---\n# "))
     agent = world.indexed()
-    far = Cloud()
-    agent.ask("Dove si chiede il codice di una pratica di cessione?", brain=far)
-    no_leak(far)
+    ask_far(agent, "Dove si chiede il codice di una pratica di cessione?")
 
 
 def test_abstention_names_no_marked_note(world: World) -> None:

@@ -23,6 +23,7 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
     near_brain,
     no_leak,
     saw,
@@ -160,6 +161,4 @@ def test_which_sources_question_after_a_local_answer(world: World) -> None:
     agent = world.indexed()
     session = agent.session("s")
     session.ask(Q, brain=near_brain())
-    far = Cloud()
-    session.ask("Quali fonti hai usato?", brain=far)
-    no_leak(far)
+    ask_far(session, "Quali fonti hai usato?")

@@ -21,6 +21,8 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
+    ask_near_and_far,
     near_brain,
     no_leak,
     saw,
@@ -47,12 +49,8 @@ def test_new_file_under_a_pattern_that_matched_nothing(world: World) -> None:
     shutil.rmtree(world.notes / "privato")
     world.indexed()
     world.write("privato/orsaia.md", SECRET)
-    near, far = near_brain(), Cloud()
     agent = world.agent()
-    agent.ask(Q, brain=far)
-    agent.ask(Q, brain=near)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(agent, far_first=True)
 
 
 def test_watch_new_file_in_a_marked_folder(world: World) -> None:
@@ -91,9 +89,7 @@ def test_moved_into_a_marked_folder_index_behind(world: World) -> None:
     os.rename(world.notes / "privato/orsaia.md", world.notes / "bozza.md")
     world.indexed()
     os.rename(world.notes / "bozza.md", world.notes / "privato/orsaia.md")
-    far = Cloud()
-    world.agent().ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent())
 
 
 def test_roll_back_to_before_the_mark(world: World) -> None:
@@ -102,9 +98,7 @@ def test_roll_back_to_before_the_mark(world: World) -> None:
     agent = world.indexed()
     with contextlib.suppress(CervellaError):
         agent.roll_back()
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_roll_back_to_before_the_move_into_the_marked_folder(world: World) -> None:
@@ -115,9 +109,7 @@ def test_roll_back_to_before_the_move_into_the_marked_folder(world: World) -> No
     with pytest.raises(CervellaError) as caught:
         agent.roll_back()
     assert caught.value.code == "local_only_exposed"
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_roll_back_after_the_pattern_was_removed_and_indexed_twice(world: World) -> None:
@@ -126,37 +118,27 @@ def test_roll_back_after_the_pattern_was_removed_and_indexed_twice(world: World)
     world.write("nuovo.md", "# Nuovo\n\nUna nota.\n")
     opened = world.indexed([])
     opened.roll_back()
-    far = Cloud()
-    opened.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(opened)
 
 
 def test_agent_without_its_folder(world: World) -> None:
     world.indexed()
     os.rename(world.notes, world.root / "smontato")
-    far, near = Cloud(), near_brain()
     agent = world.agent()
-    agent.ask(Q, brain=near)
-    agent.ask(Q, brain=far)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(agent)
 
 
 def test_agent_without_its_folder_and_marked_later(world: World) -> None:
     world.indexed([])
     os.rename(world.notes, world.root / "smontato")
-    far = Cloud()
-    world.agent().ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent())
 
 
 def test_agent_without_its_folder_and_without_the_pattern(world: World) -> None:
     """A gateway that has only the index, and a configuration without local_only."""
     world.indexed()
     os.rename(world.notes, world.root / "smontato")
-    far = Cloud()
-    world.agent([]).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent([]))
 
 
 def test_agent_on_another_path_with_an_absolute_pattern(world: World) -> None:
@@ -164,14 +146,10 @@ def test_agent_on_another_path_with_an_absolute_pattern(world: World) -> None:
     pattern = [str(world.notes / "privato")]
     world.indexed(pattern)
     os.rename(world.notes, world.root / "altrove")
-    far = Cloud()
-    world.agent(pattern, knowledge={"folder": str(world.root / "altrove"), "local_only": pattern}).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent(pattern, knowledge={"folder": str(world.root / "altrove"), "local_only": pattern}))
 
 
 def test_marked_file_deleted_but_still_in_the_index(world: World) -> None:
     world.indexed(knowledge={"refresh": "off"})
     (world.notes / "privato/orsaia.md").unlink()
-    far = Cloud()
-    world.agent(knowledge={"refresh": "off"}).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent(knowledge={"refresh": "off"}))

@@ -21,6 +21,7 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
     near_brain,
     no_leak,
 )
@@ -91,9 +92,7 @@ def test_marked_later_reply_reviewed_by_the_cloud(world: World) -> None:
 
 def test_marked_later_question_before_any_index(world: World) -> None:
     world.indexed([])
-    far = Cloud()
-    world.agent(knowledge={"refresh": "off"}).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent(knowledge={"refresh": "off"}))
 
 
 def test_marked_later_passages_of_an_old_search(world: World) -> None:
@@ -108,38 +107,28 @@ def test_marked_later_passages_of_an_old_search(world: World) -> None:
 @pytest.mark.parametrize("refresh", ["auto", "warn", "off"])
 def test_pattern_removed_and_not_yet_indexed(world: World, refresh: Any) -> None:
     world.indexed()
-    far = Cloud()
-    world.agent([], knowledge={"refresh": refresh}).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent([], knowledge={"refresh": refresh}))
 
 
 def test_pattern_removed_and_another_file_refreshed(world: World) -> None:
     world.indexed()
     world.write("nuovo.md", "# Nuovo\n\nUna nota nuova sulla cessione.\n")
-    far = Cloud()
-    world.agent([]).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent([]))
 
 
 def test_pattern_removed_and_the_marked_file_itself_edited(world: World) -> None:
     world.indexed()
     world.write("privato/orsaia.md", SECRET + "\nAggiunta alla cessione riservata.\n")
-    far = Cloud()
-    world.agent([]).ask(Q, brain=far)
-    no_leak(far)
+    ask_far(world.agent([]))
 
 
 def test_pattern_replaced_by_a_typo(world: World) -> None:
     world.indexed()
     agent = world.indexed(["privvato/**"])
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_old_tainted_session_after_the_pattern_is_gone(world: World) -> None:
     """A turn that was tainted when it was given stays tainted: its text was local-only then."""
     world.indexed().session("s").ask(Q, brain=near_brain())
-    far = Cloud()
-    world.agent([]).session("s").ask(Q_PUBLIC, brain=far)
-    no_leak(far)
+    ask_far(world.agent([]).session("s"), Q_PUBLIC)

@@ -21,6 +21,7 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_near_and_far,
     near_brain,
     no_leak,
     saw,
@@ -77,11 +78,7 @@ def test_pattern_spelling(tmp_path: Path, folder: Any, pattern: Any) -> None:
 def test_pattern_names_a_symlink_to_the_folder(world: World) -> None:
     os.symlink(world.notes / "privato", world.notes / "scorciatoia")
     agent = world.indexed(["scorciatoia"])
-    near, far = near_brain(), Cloud()
-    agent.ask(Q, brain=near)
-    agent.ask(Q, brain=far)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(agent)
 
 
 def test_knowledge_folder_is_itself_a_symlink(world: World) -> None:

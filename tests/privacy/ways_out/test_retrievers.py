@@ -19,9 +19,10 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
+    ask_near_and_far,
     near_brain,
     no_leak,
-    saw,
 )
 
 
@@ -40,11 +41,7 @@ def _passage(path="privato/orsaia.md", **options):
 
 def test_retriever_marks_its_passages(world: World) -> None:
     agent = world.agent([], objects={"retriever": FixedRetriever([_passage(path="crm/1.md", local_only=True)])})
-    near, far = near_brain(), Cloud()
-    agent.ask(Q, brain=near)
-    agent.ask(Q, brain=far)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(agent)
 
 
 @pytest.mark.parametrize(
@@ -52,20 +49,14 @@ def test_retriever_marks_its_passages(world: World) -> None:
 )
 def test_retriever_does_not_mark_but_the_configuration_does(world: World, path: Any) -> None:
     agent = world.agent(objects={"retriever": FixedRetriever([_passage(path=path)])})
-    near, far = near_brain(), Cloud()
-    agent.ask(Q, brain=near)
-    agent.ask(Q, brain=far)
-    saw(near)
-    no_leak(far)
+    ask_near_and_far(agent)
 
 
 def test_retriever_unmarked_answer_is_tainted_for_the_session(world: World) -> None:
     agent = world.agent(objects={"retriever": FixedRetriever([_passage()])})
     session = agent.session("s")
     session.ask(Q, brain=near_brain())
-    far = Cloud()
-    session.ask(Q_PUBLIC, brain=far)
-    no_leak(far)
+    ask_far(session, Q_PUBLIC)
 
 
 def test_retriever_with_metadata_of_a_marked_note(world: World) -> None:
@@ -75,9 +66,7 @@ def test_retriever_with_metadata_of_a_marked_note(world: World) -> None:
     )
     other = Passage(id="r2", path="turni.md", text="Il turno comincia alle 6.", start_line=3, end_line=3)
     agent = world.agent(objects={"retriever": FixedRetriever([passage, other])})
-    far = Cloud()
-    agent.ask(Q, brain=far)
-    no_leak(far)
+    ask_far(agent)
 
 
 def test_retriever_in_review(world: World) -> None:

@@ -26,6 +26,7 @@ from tests.fixtures.ways_out import (
     Cloud,
     Q,
     World,
+    ask_far,
     near_brain,
     no_leak,
     saw,
@@ -96,18 +97,14 @@ def test_session_taint_goes_on_through_a_public_question(world: World) -> None:
     session = agent.session("s")
     session.ask(Q, brain=near_brain())
     session.ask(Q_PUBLIC, brain=near_brain("Alle 6 e 30; e ricorda ZAFFERANO-77."), filters={"path": "turni.md"})
-    far = Cloud()
-    session.ask("A che ora si chiude la sera?", brain=far)
-    no_leak(far)
+    ask_far(session, "A che ora si chiude la sera?")
 
 
 def test_session_keeps_a_tainted_reply_of_agent_ask(world: World) -> None:
     agent = world.indexed()
     agent.session("s").ask(Q_PUBLIC, brain=near_brain("Alle 6 e 30 [F1]."), filters={"path": "turni.md"})
     agent.conversations.append("s", agent.ask(Q, brain=near_brain()))
-    far = Cloud()
-    agent.session("s").ask(Q_PUBLIC, brain=far)
-    no_leak(far)
+    ask_far(agent.session("s"), Q_PUBLIC)
 
 
 def test_session_turn_that_broke_off(world: World) -> None:
@@ -153,6 +150,4 @@ def test_session_turn_that_was_refused(world: World) -> None:
     )
     session = agent.session("s")
     session.ask(Q, brain=near_brain([refused]))
-    far = Cloud()
-    session.ask(Q_PUBLIC, brain=far)
-    no_leak(far)
+    ask_far(session, Q_PUBLIC)
