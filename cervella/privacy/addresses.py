@@ -214,27 +214,21 @@ def in_addresses(text: str, small: str) -> Iterator[Secret]:
     if "://" in text:
         if "@" in text:
             for match in _URL_PASSWORD.finditer(text):
-                if not is_no_password(match["secret"]) and not _is_masked(match["secret"]):
+                if not is_no_password(match["secret"]):
                     yield Secret("password", *match.span("secret"))
-            for match in _URL_USER.finditer(text):
-                if is_random(match["secret"]):
-                    yield Secret("token", *match.span("secret"))
+            yield from _random(_URL_USER, text)
         if "otpauth" in small:
             yield from (Secret("token", *match.span("secret")) for match in _OTP.finditer(text))
         if _has(small, _HOOKS):
-            for match in _WEBHOOK.finditer(text):
-                if is_random(match["secret"]):
-                    yield Secret("token", *match.span("secret"))
+            yield from _random(_WEBHOOK, text)
         if _has(small, _BEFORE_KEYS):
-            for match in _PATH_KEY.finditer(text):
-                if is_random(match["secret"]):
-                    yield Secret("token", *match.span("secret"))
+            yield from _random(_PATH_KEY, text)
     if "=" in text:
         for match in _QUERY.finditer(text):
             value = match["secret"]
-            if is_example(value) and not (value.isdigit() and _SURE.fullmatch(match["name"])):
-                continue
             sure = bool(_SURE.fullmatch(match["name"]))
+            if is_example(value) and not (sure and value.isdigit()):
+                continue
             vague = bool(_VAGUE.fullmatch(match["name"]))
             if sure or is_random(value) or (not vague and is_striking(value) and len(value) >= 8):
                 yield Secret("password" if sure else "token", *match.span("secret"))
@@ -261,13 +255,15 @@ def in_commands(text: str, small: str) -> Iterator[Secret]:
             continue
         for match in pattern.finditer(text):
             value = match["secret"].rstrip(".,;):")
-            if value and not (is_example(value) or is_no_password(value) or _is_masked(value)):
+            if value and not (is_example(value) or is_no_password(value)):
                 yield Secret(kind, match.start("secret"), match.start("secret") + len(value))
+
+
+def _random(pattern: re.Pattern[str], text: str) -> Iterator[Secret]:
+    for match in pattern.finditer(text):
+        if is_random(match["secret"]):
+            yield Secret("token", *match.span("secret"))
 
 
 def _has(small: str, parts: tuple[str, ...]) -> bool:
     return any(map(small.__contains__, parts))
-
-
-def _is_masked(value: str) -> bool:
-    return value.startswith("[")

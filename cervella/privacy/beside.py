@@ -15,13 +15,7 @@ from typing import NamedTuple
 from cervella.privacy.fitting import Value, fits
 from cervella.privacy.names import Name, names_in, one_of, words
 from cervella.privacy.secret import Secret
-from cervella.privacy.values import (
-    is_numbers,
-    is_passphrase,
-    is_seed,
-    is_striking,
-    is_telling,
-)
+from cervella.privacy.values import is_numbers, is_passphrase, is_seed, is_striking, is_telling
 
 _TAG = (
     r"</?(?:td|th|tr|dd|dt|dl|b|strong|i|em|code|kbd|span|p|br|div|pre|li|ul|value|string|mark|u|tt|samp|font|a|h\d)"
@@ -151,9 +145,9 @@ def _after(read: _Reading, name: Name) -> Iterator[Value]:
             at = group.end()
             continue
         at = marks.end()
-        if count <= 1 and marks.group().strip() and line[at - 1 : at] in "\"'`«“*" and opening not in "\"'`«“*":
-            quoted = read.value(name.end + (at - name.end - 1) if count == 0 else at - 1)
-            if count == 0 and name.group != "pairs" and quoted.quoted and fits(name, quoted, "direct"):
+        if count == 0 and marks.group().strip() and line[at - 1 : at] in "\"'`«“*" and opening not in "\"'`«“*":
+            quoted = read.value(at - 1)
+            if name.group != "pairs" and quoted.quoted and fits(name, quoted, "direct"):
                 yield quoted
                 return
         word = _WORD.match(line, at)
@@ -216,7 +210,7 @@ def _connected(read: _Reading, name: Name, at: int, connector: str) -> Iterator[
             return
         at = word.end()
         if word.group().lower().strip(".,;:") in words("metadata") or (
-            word.group().endswith((".", ";", "!", "?")) and not is_striking(word.group())
+            word.group().endswith(_SENTENCE_END) and not is_striking(word.group())
         ):
             return
         value = read.value(at, in_cell=connector == "cell")
@@ -228,7 +222,8 @@ def _connected(read: _Reading, name: Name, at: int, connector: str) -> Iterator[
 def phrase_at(line: str, at: int) -> Value | None:
     """All words up to the end of a line, as one value."""
     opening = _OPENING.match(line, at)
-    start = opening.end() if opening else at
+    assert opening is not None
+    start = opening.end()
     text = line[start : start + _JUDGED].rstrip().rstrip(_LEFTOVERS)
     return Value(text, start, quoted=False, alone=True) if " " in text and len(text) < _JUDGED else None
 
@@ -332,11 +327,10 @@ def _is_dated(text: str) -> bool:
 @lru_cache(maxsize=1)
 def _more() -> re.Pattern[str]:
     """Between a value and the next one of a list: `Alfa.99x e Beta.77y`, `…, router: Beta.77y`, `… → cambiato in …`."""
-    links = "|".join(sorted(words("conjunctions")))
     return re.compile(
         rf"[\"'`*_»”’)]{{0,4}}(?:[ \t]{{0,3}}[,;][ \t]{{1,3}}(?:[^\W_]{{1,20}}[ \t-]){{0,3}}[^\W_]{{1,20}}:[ \t]{{1,3}}"
         rf"|[ \t]{{1,3}}(?:->|→)[ \t]{{1,3}}(?:[^\W\d_]{{1,14}}[ \t]{{1,3}}){{0,3}}(?=\d)"
-        rf"|(?:[ \t]{{0,3}}[,;/|+]|[ \t]{{1,3}}(?:{links}|->|→|-))[ \t]{{1,3}})"
+        rf"|(?:[ \t]{{0,3}}[,;/|+]|[ \t]{{1,3}}(?:{one_of('conjunctions')}|->|→|-))[ \t]{{1,3}})"
     )
 
 
@@ -344,7 +338,7 @@ def _more() -> re.Pattern[str]:
 def _pair() -> re.Pattern[str]:
     return re.compile(
         rf"(?:[ \t]|{_TAG}|[\"'`*(]){{0,6}}[\w.@+-]{{1,64}}(?:{_TAG}|[\"'`*]){{0,3}}[ \t]{{0,9}}"
-        rf"(?:[/|,;]|:(?![ \t])|[-–—](?=[ \t])|(?:{'|'.join(sorted(words('conjunctions')))})(?=[ \t]))"
+        rf"(?:[/|,;]|:(?![ \t])|[-–—](?=[ \t])|(?:{one_of('conjunctions')})(?=[ \t]))"
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from cervella.privacy.names import one_of, words
+from cervella.privacy.scanning import line_end, line_start
 from cervella.privacy.secret import Secret
+from cervella.privacy.values import is_year
 
 _NUMBER = re.compile(
     r"(?<![\w.,/#-])(?P<code>[A-Z]?\d{4,8}[A-Z]?[#*]{0,2}|[A-Z]\d{3,6}[A-Z]|"
@@ -22,14 +24,13 @@ _FOLLOWING = re.compile(r"[ \t]{1,3}(\w{1,20})")
 def door_codes(text: str) -> Iterator[Secret]:
     """The codes in a text: a number after a word such as `code`, if its line or the line above names what it opens."""
     for number in _numbers(text):
-        start = max(text.rfind("\n", 0, number.start()) + 1, number.start() - _BEFORE)
+        start = line_start(text, number.start(), _BEFORE)
         end = number.end("code")
         match = _coded().search(text, start, end)
         if not match or match.end() != end or _is_other(text, match, number):
             continue
-        above = max(0, text.rfind("\n", 0, max(0, start - 1)) + 1, start - _AROUND)
-        below = text.find("\n", end, end + _AROUND)
-        if match.lastgroup == "alone" or _place().search(text, above, below if below >= 0 else end + _AROUND):
+        above = line_start(text, max(0, start - 1), _AROUND - 1)
+        if match.lastgroup == "alone" or _place().search(text, above, line_end(text, end, _AROUND)):
             yield Secret("password", number.start("code"), end)
 
 
@@ -48,7 +49,7 @@ def _is_other(text: str, match: re.Match[str], number: re.Match[str]) -> bool:
     """Whether the number is a quantity, a year, or another code: `error code 4012`."""
     code = number["code"]
     others = words("metadata") | words("other_codes")
-    line = text[max(text.rfind("\n", 0, match.start()) + 1, match.start() - _BEFORE) : match.start()]
+    line = text[line_start(text, match.start(), _BEFORE) : match.start()]
     if any(word.lower() in words("other_codes") for word in _WORDS.findall(line)):
         return True
     before = _WORD_BEFORE.findall(text[max(0, match.start() - 24) : match.start()])
@@ -59,7 +60,7 @@ def _is_other(text: str, match: re.Match[str], number: re.Match[str]) -> bool:
         return True
     if following and _CODES.search(match.group()):
         return True  # a list of codes and their meanings
-    return len(code) == 4 and code[:2] in ("19", "20") and code.isdigit() and not _told(match.group())
+    return is_year(code) and not _told(match.group())
 
 
 _UNIT = re.compile(r"(?i)[mcd]?l|[km]?g|[cmk]?m|mq|m[2²]|k?wh?|[kmgt]b|k?hz|rpm|pz|pcs")

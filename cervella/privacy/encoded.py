@@ -8,6 +8,7 @@ import html
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from cervella.privacy.file_names import in_file_names
 from cervella.privacy.names import names_in
@@ -120,16 +121,15 @@ def in_base64(text: str, runs: Sequence[tuple[int, int]], find: Callable[[str], 
     wraps = any(end - start >= 60 and _WRAPPED_LINE.search(text, start, end) for start, end in runs)
     wrapped = _WRAPPED.finditer(text) if wraps else ()
     single = (match for run in runs for match in _BASE64.finditer(text, *run))
-    for pieces in (wrapped, single):
-        for match in pieces:
-            if match.end() - match.start() > min(_LONGEST, left) or not _may_be(match.group()):
-                continue
-            left -= match.end() - match.start()
-            decoded = _decoded(match.group())
-            found = find(decoded) if decoded else ()
-            pair = _PAIR.fullmatch(decoded.strip())
-            if found or (pair and is_striking(pair[1])):
-                yield Secret(found[0].kind if found else "password", *match.span())
+    for match in chain(wrapped, single):
+        if match.end() - match.start() > min(_LONGEST, left) or not _may_be(match.group()):
+            continue
+        left -= match.end() - match.start()
+        decoded = _decoded(match.group())
+        found = find(decoded) if decoded else ()
+        pair = _PAIR.fullmatch(decoded.strip())
+        if found or (pair and is_striking(pair[1])):
+            yield Secret(found[0].kind if found else "password", *match.span())
 
 
 def _may_be(piece: str) -> bool:

@@ -14,7 +14,7 @@ from cervella.privacy.addresses import in_addresses
 from cervella.privacy.names import names_in, one_of, words
 from cervella.privacy.scanning import folded, lower
 from cervella.privacy.secret import Secret
-from cervella.privacy.values import is_example
+from cervella.privacy.values import is_example, is_year
 from cervella.privacy.vendors import vendor_secrets
 
 _ENDINGS = (
@@ -65,11 +65,10 @@ def _in_name(part: str) -> Iterator[Secret]:
             continue
         value = after["value"]
         start = after.start("value")
-        if value.lower() in words("metadata") or _DATE.fullmatch(value) or _is_year(value):
+        if value.lower() in words("metadata") or _DATE.fullmatch(value) or is_year(value):
             continue
         if name.group == "pins":
-            one = spaced[name.start : name.end].lower()
-            fits = _CODE.fullmatch(value) is not None and after["joint"] is None and not _is_weak_code(one)
+            fits = _CODE.fullmatch(value) is not None and after["joint"] is None
         else:
             shape = _JOINED if after["joint"] else _TELLING
             fits = shape.fullmatch(value) is not None and not is_example(value) and after["place"] is None
@@ -77,23 +76,13 @@ def _in_name(part: str) -> Iterator[Secret]:
             yield Secret(name.kind, start, start + len(value))
 
 
-def _is_year(value: str) -> bool:
-    return len(value) == 4 and value[:2] in ("19", "20") and value.isdigit()
-
-
-def _is_weak_code(name: str) -> bool:
-    """Whether numbers stand after a name that are no codes: `combinazioni 1024`."""
-    return name.startswith(("kombin", "combin"))
-
-
 @lru_cache(maxsize=1)
 def _after() -> re.Pattern[str]:
     """What stands between the name of a password and the value that ends a file's name."""
-    verbs = "|".join(sorted(words("verbs")))
     value = r"(?P<value>[^\s/]{4,64}(?<!%20))"
     devices = "nas|router|wi-?fi|wlan|modem|server"
     return re.compile(
-        rf"(?i:{_SPACE}{{0,2}}[=:]{_SPACE}{{0,2}}|{_SPACE}[-–—]{_SPACE}|{_SPACE}(?:{verbs}){_SPACE}|{_SPACE}"
-        rf"(?:(?P<device>{devices}){_SPACE}|(?P<place>{one_of('places')}){_SPACE})?"
+        rf"(?i:{_SPACE}{{0,2}}[=:]{_SPACE}{{0,2}}|{_SPACE}[-–—]{_SPACE}|{_SPACE}(?:{one_of('verbs')}){_SPACE}|{_SPACE}"
+        rf"(?:(?:{devices}){_SPACE}|(?P<place>{one_of('places')}){_SPACE})?"
         rf"|(?P<joint>[-_])(?:(?:{devices})[-_])?)(?:(?!%20){value})"
     )

@@ -40,7 +40,7 @@ class Value:
     following: str = ""
     """The word after it."""
     closed: bool = False
-    """Whether it ends with its line, its cell, or a comma."""
+    """Whether a comma or a semicolon follows it."""
     constant: bool = False
     """Whether it is assigned as in a shell or an .env file, where no variable can stand: `PGPASSWORD=noce_moscata`."""
 
@@ -121,12 +121,14 @@ def _fits_pin(name: Name, value: Value, connector: str, *, direct: bool) -> bool
     said = value.following in words("counted")
     if connector in ("near", "asked"):
         return (
-            bool(_PLAIN_NUMBER.fullmatch(digits)) and (digits == text or value.alone) and not (said or _is_year(text))
+            bool(_PLAIN_NUMBER.fullmatch(digits))
+            and (digits == text or value.alone)
+            and not (said or _starts_as_year(text))
         )
     if _NUMBER.fullmatch(text):
         if said or (name.plural and not (value.alone or value.closed or value.quoted)):
             return False
-        return direct or (len(digits) >= 4 and not _is_year(text) and (" " not in text or value.alone))
+        return direct or (len(digits) >= 4 and not _starts_as_year(text) and (" " not in text or value.alone))
     if name.group == "combinations" or (connector == "cell" and name.end - name.start <= 4):
         return False  # a combination of keys; the pins of a plug
     if is_striking(text):
@@ -144,7 +146,8 @@ def _is_mixed(text: str) -> bool:
     return bool(letter and (re.search(r"\d", text) or re.search(r"\w[^\w\s.'’/()-]+\w", text)))
 
 
-def _is_year(text: str) -> bool:
+def _starts_as_year(text: str) -> bool:
+    """Whether a number is a year, or a quantity or a code of the same length that starts as one: `1985`, `20.1`."""
     return len(text) == 4 and text[:2] in ("19", "20")
 
 

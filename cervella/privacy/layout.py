@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from cervella.privacy.beside import phrase_at, value_at
 from cervella.privacy.fitting import Value, fits
 from cervella.privacy.names import Name, names_in, words
+from cervella.privacy.scanning import line_end, line_start
 from cervella.privacy.secret import Secret
 from cervella.privacy.tables import Budget, Line, in_cell, in_columns, in_fields, in_html, is_label
 from cervella.privacy.values import is_passphrase, is_seed, is_striking
@@ -111,11 +112,11 @@ def in_footnotes(text: str) -> Iterator[Secret]:
         at = notes.get(sign["label"])
         if at is None:
             continue
-        first = max(text.rfind("\n", 0, sign.start()) + 1, sign.start() - _BEFORE_NOTE)
-        names = names_in(text[first : sign.start()])
-        end = text.find("\n", at, at + _LONGEST)
-        value = value_at(text[at : end if end >= 0 else at + _LONGEST], 0)
-        if names and value.alone and fits(names[-1], value, "dash"):
+        names = names_in(text[line_start(text, sign.start(), _BEFORE_NOTE) : sign.start()])
+        if not names:
+            continue
+        value = value_at(text[at : line_end(text, at, _LONGEST)], 0)
+        if value.alone and fits(names[-1], value, "dash"):
             del notes[sign["label"]]
             yield Secret(names[-1].kind, at + value.start, at + value.end)
 
@@ -213,8 +214,7 @@ def _second(text: str, lines: Sequence[Line], number: int, name: Name) -> Iterat
 
 def _labelled(line: str) -> Value | None:
     """The last word of a line that has one to three words before it: `NAS Mario.Rossi85`."""
-    item = _ITEM.match(line)
-    label = _LABELLED.match(line, item.end() if item else _depth_end(line))
+    label = _LABELLED.match(line, _content_start(line))
     value = value_at(line, label.end()) if label else None
     return value if value and value.alone else None
 
@@ -255,9 +255,14 @@ def _whole(line: str) -> Value | None:
     """The value that is alone in a line, if it is one word or in quotation marks."""
     if is_label(line) or _ASSIGNED.match(line):
         return None
-    item = _ITEM.match(line)
-    value = value_at(line, item.end() if item else _depth_end(line))
+    value = value_at(line, _content_start(line))
     return value if value.alone and value.text else None
+
+
+def _content_start(line: str) -> int:
+    """Where the text of a line begins: after its indentation, and after the sign of a list."""
+    item = _ITEM.match(line)
+    return item.end() if item else _depth_end(line)
 
 
 def _depth_end(line: str) -> int:

@@ -106,17 +106,18 @@ def _after_user() -> re.Pattern[str]:
 @lru_cache(maxsize=16)
 def words(key: str) -> frozenset[str]:
     """The words of one list of secrets.toml in all known languages, in lower case."""
-    return frozenset(word.lower() for code in known_languages() for word in language(code).redaction.get(key, ()))
+    return frozenset(map(str.lower, entries(key)))
 
 
-def _entries(key: str) -> set[str]:
+def entries(key: str) -> set[str]:
+    """The entries of one list of secrets.toml in all known languages: words or regular expressions."""
     return {entry for code in known_languages() for entry in language(code).redaction.get(key, ())}
 
 
 @lru_cache(maxsize=16)
 def one_of(key: str) -> str:
     """A regular expression for one of the entries of a list of secrets.toml in any known language."""
-    return "|".join(sorted(_entries(key), key=lambda entry: (-len(entry), entry))) or "(?!)"
+    return "|".join(sorted(entries(key), key=lambda entry: (-len(entry), entry))) or "(?!)"
 
 
 _KINDS: dict[str, tuple[Kind, Strength]] = {group: (kind, strength) for group, kind, strength in _GROUPS}
@@ -147,7 +148,7 @@ def _names() -> tuple[re.Pattern[str], list[str]]:
     endings: dict[str, list[str]] = {}
     ending_heads: set[str] = set()
     for group, _, _ in _GROUPS:
-        for entry in sorted(_entries(group), key=lambda entry: (-len(entry), entry)):
+        for entry in sorted(entries(group), key=lambda entry: (-len(entry), entry)):
             if group == "endings":
                 endings.setdefault(group, []).append(entry)
                 ending_heads |= heads_of(entry)

@@ -1,7 +1,8 @@
 """Finds and masks secrets before a text is indexed or reaches a log, an error or a cloud brain.
 
 The rules find secrets by their shape (vendors.py, keys.py, cards.py), by a name beside them (beside.py) or in another
-line (layout.py), and in addresses and commands (addresses.py). Confidential prose is not found.
+line (layout.py, tables.py, settings.py), in addresses and commands (addresses.py), in the names of files
+(file_names.py), and the codes of doors (codes.py). Confidential prose is not found.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ REDACTION_VERSION = "3"
 _WINDOW, _OVERLAP = 8_000, 2_000  # characters of the overlapping windows that a long line is split into
 _LINE = re.compile(r"[^\r\n]+")
 _END = re.compile(r"\r\n|\r|\n")
-# Fast tests that exclude most lines from the slower rules.
 _RANDOM = re.compile(r"[A-Za-z][0-9]|[0-9][A-Za-z]|[a-z][A-Z]")  # every vendor's shape contains such a pair
 
 
@@ -94,7 +94,7 @@ def _found(text: str, own_runs: list[tuple[int, int]]) -> list[Secret]:
         found += (one.moved(start) for one in _in_line(line))
         if names:
             found += by_position(text, lines, number, names, budget)
-        if number in named:
+        if is_named:
             found += in_settings(text, start, end)
     found += door_codes(text)
     found += list(companions(text, found))
@@ -122,12 +122,12 @@ def redact(text: str, path: str, language: str = DEFAULT_LANGUAGE) -> tuple[str,
     found = find_secrets(text)
     if not found:
         return text, ()
-    places, line, position = [], 1, 0
+    redactions, line, position = [], 1, 0
     for secret in found:
         line += len(_END.findall(text, position, secret.start))
         position = secret.start
-        places.append(Redaction(path=path, line=line, kind=secret.kind))
-    return _masked(text, found, language), tuple(places)
+        redactions.append(Redaction(path=path, line=line, kind=secret.kind))
+    return _masked(text, found, language), tuple(redactions)
 
 
 def mask_for(kind: str, code: str) -> str:
@@ -143,8 +143,6 @@ def mask_path(path: str, language: str = DEFAULT_LANGUAGE) -> str:
 
 
 def _masked(text: str, found: Iterable[Secret], code: str) -> str:
-    if not found:
-        return text
     out: list[str] = []
     position = 0
     for secret in found:

@@ -32,6 +32,18 @@ def places(text: str, parts: Iterable[str]) -> Iterator[int]:
             at = text.find(part, at + len(part))
 
 
+def line_start(text: str, at: int, most: int) -> int:
+    """Where the line around a place starts, or the place `most` characters before, if the line starts earlier."""
+    first = max(0, at - most)
+    return max(first, text.rfind("\n", first, at) + 1)
+
+
+def line_end(text: str, at: int, most: int) -> int:
+    """Where the line around a place ends, or the place `most` characters after, if the line ends later."""
+    end = text.find("\n", at, at + most)
+    return end if end >= 0 else min(at + most, len(text))
+
+
 def runs(text: str) -> list[tuple[int, int]]:
     """The runs of 16 characters and more that keys, tokens, addresses and base64 are made of, each with its two ends.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from cervella.privacy.beside import value_at
 from cervella.privacy.fitting import fits
 from cervella.privacy.names import names_in
+from cervella.privacy.scanning import line_end
 from cervella.privacy.secret import Secret
 from cervella.privacy.values import is_striking
 
@@ -46,13 +47,12 @@ def in_settings(text: str, start: int, end: int) -> Iterator[Secret]:
         if opened and content:
             value = value_at(content["value"], 0)
             if value.alone and (is_striking(value.text) if opened["tag"] == "string" else fits(name, value, "cell")):
-                at = content.start("value") + value.start
-                yield Secret(name.kind, at, at + len(value.text))
+                at = content.start("value")
+                yield Secret(name.kind, at + value.start, at + value.end)
             continue
         found = _VALUE.search(text, key.end(), key.end() + _REACH)
         if not found or found["other"]:
             continue
-        last = text.find("\n", found.end(), found.end() + 2 * _REACH)
-        value = value_at(text[found.end() : last if last >= 0 else found.end() + 2 * _REACH], 0)
+        value = value_at(text[found.end() : line_end(text, found.end(), 2 * _REACH)], 0)
         if fits(name, value, "direct"):
             yield Secret(name.kind, found.end() + value.start, found.end() + value.end)

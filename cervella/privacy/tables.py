@@ -83,7 +83,7 @@ def in_fields(
     text: str, lines: Sequence[Line], number: int, head: str, names: Sequence[Name], budget: Budget
 ) -> Iterator[Secret]:
     """The fields of CSV whose header is the name of a secret."""
-    sign = next((sign for sign in ("\t", ";", ",") if head.count(sign) >= 1), None)
+    sign = next((sign for sign in ("\t", ";", ",") if sign in head), None)
     if sign is None or "|" in head or number + 1 >= len(lines) or sign not in text[slice(*lines[number + 1])]:
         return
     fields = _fields(head, sign)
@@ -143,6 +143,7 @@ def _rows(
 
 
 def in_cell(cell: str, name: Name, start: int) -> Iterator[Secret]:
+    """The secret of a cell that starts at `start`, in a column or under a heading that has this name."""
     value = value_at(cell, 0, in_cell=True)
     if is_label(cell) or (name.group == "pins" and _CONTACT.fullmatch(value.text)):
         return

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from cervella.privacy.names import names_in, one_of, words
-from cervella.text.language import known_languages, language
+from cervella.privacy.names import entries, names_in, one_of, words
 
 _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 _STRONG_SIGN = re.compile(r"[!@#$%&*?+^§€£~=]")
@@ -32,11 +31,9 @@ _NO_VALUE = re.compile(
     | (?:x{3,}|0{4,}|\*+|•+)[\w*-]* | (?:[x*•]{2,}[-_ ]?)+ | .*\*{3,}.* | .*x{6,}.* | n/?[ad] | tbd | null
     | nil | none | undefined | true | false | (?:12345|123456)(?=\.\.)
     # types and names of fields
-    
     | (?:str|string|text|bytes|varchar(?:\(\d+\))?|char|int|integer|bool|boolean|number|secretstr|
         any|object|optional)(?:\W.*)?
     # algorithms, protocols, formats, managers of passwords
-    
     | (?:sha|md|aes|rsa|hs|rs|es|ps|wpa|wep|tls|ssl|oauth|utf|base|bcrypt|argon|scrypt|pbkdf|hmac|
         ed|x|http|ipv|usb|cl|gpt|mp|h|v|rev|ver)[-_]?\d+\w{0,6}(?:[-_/.+]\w{1,12})*
     | argon2\w* | bcrypt\d* | pbkdf2[\w-]* | totp | otp | 2fa | mfa | fido2 | jwt | rs256 | \d[fd]a
@@ -65,7 +62,6 @@ _NO_VALUE = re.compile(
     | [€$£]\d[\d.,]* | \d+(?:st|nd|rd|th|ª|º|°) | \d+x\d+\w{0,3}
     | \d+(?:/\d+)?(?:bit|byte|char|gg|ore|min|sec|anni|mesi|days?|hours?|chars?|words?|cifre|digits?|volte|times?)s?
     | (?:q|h|t|f|g|c|n|p|s)\d{1,2} | \#\d+ | \w{1,2}\d{1,2}
-    
     | (?:windows|office|microsoft|ios|ipados|macos|android|debian|ubuntu|php|python|java|ecma|html|
         css|web|covid|postgres|mysql|oracle|fritz|s)-?\d{1,4}(?:[.-]\d+)*
     | [&](?:[a-z]{2,8}|\#\w{2,6});.*
@@ -118,10 +114,7 @@ def _placeholder() -> re.Pattern[str]:
 @lru_cache(maxsize=1)
 def _statement() -> re.Pattern[str]:
     """The words of all known languages that say something about a password: `obbligatoria`, `required`."""
-    words = "|".join(
-        word for code in known_languages() for word in language(code).redaction.get("statements", ()) if word
-    )
-    return re.compile(rf"(?i)(?:{words or '(?!)'})")
+    return re.compile(rf"(?i)(?:{one_of('statements')})")
 
 
 def is_example(value: str) -> bool:
@@ -151,6 +144,11 @@ def is_numbers(value: str) -> bool:
     return bool(_NUMBERS.fullmatch(value)) and sum(map(str.isdigit, value)) >= 4
 
 
+def is_year(value: str) -> bool:
+    """Whether a value is a year of the last or of this century: `1985`."""
+    return len(value) == 4 and value[:2] in ("19", "20") and value.isdigit()
+
+
 def is_striking(value: str, *, of_password: bool = False) -> bool:
     """Whether a value looks like a secret even in the middle of a sentence: `Mario.Rossi85`, `HOTEL_2026`, `fg7&kk`.
 
@@ -159,7 +157,7 @@ def is_striking(value: str, *, of_password: bool = False) -> bool:
     """
     if not 6 <= len(value) <= 400 or not _LETTER.search(value) or _SPACE.search(value):
         return False
-    if not _DIGIT.search(value) and not (_STRONG_SIGN.search(value[:-1]) or _inner_capitals(value)):
+    if not _DIGIT.search(value) and not (_STRONG_SIGN.search(value[:-1]) or _is_exclaimed(value)):
         return False
     no_value = is_no_password if of_password else is_example
     return not no_value(value) and (_DIGIT.search(value) is not None or len(value) >= 8)
@@ -174,7 +172,8 @@ def is_telling(value: str) -> bool:
     return (small and capital and digit) or (sign and digit) or (sign and small and capital)
 
 
-def _inner_capitals(value: str) -> bool:
+def _is_exclaimed(value: str) -> bool:
+    """Whether a capital begins a value and an exclamation mark ends it: `Girasole!`."""
     return value.endswith("!") and value[:1].isupper()
 
 
@@ -248,19 +247,17 @@ def is_passphrase(value: str) -> bool:
     """Whether a text of several words may be a passphrase: two to twelve words, most of which state nothing."""
     if not 8 <= len(value) <= 120 or not _SPACED.fullmatch(value) or is_example(value):
         return False
-    words = [word.strip(",.;:!?()'\"\\") for word in value.split()]
-    if any(word and not _PHRASE_WORD.fullmatch(word) for word in words):
+    parts = [word.strip(",.;:!?()'\"\\") for word in value.split()]
+    if any(word and not _PHRASE_WORD.fullmatch(word) for word in parts):
         return False
-    if any(_says().fullmatch(word) for word in words):
+    if any(_says().fullmatch(word) for word in parts):
         return False
-    stated = sum(1 for word in words if _statement().fullmatch(word))
-    return 2 * stated <= len(words)
+    stated = sum(1 for word in parts if _statement().fullmatch(word))
+    return 2 * stated <= len(parts)
 
 
 @lru_cache(maxsize=1)
 def _says() -> re.Pattern[str]:
     """The statements of all languages that are whole words, without those that are only an ending."""
-    entries = {word for code in known_languages() for word in language(code).redaction.get("statements", ())}
-    return re.compile(
-        rf"(?i)(?:{'|'.join(word for word in entries if '+(' not in word and ']+' not in word) or '(?!)'})"
-    )
+    whole = (entry for entry in entries("statements") if "+(" not in entry and "]+" not in entry)
+    return re.compile(rf"(?i)(?:{'|'.join(whole) or '(?!)'})")

@@ -46,7 +46,7 @@ def vendor_secrets(text: str) -> Iterator[Secret]:
         if is_random(match["body"]):
             yield Secret("token", *match.span())
     if any(_MIXED.search(long) for long in _LONG.findall(text)):
-        for kind, pattern in detect_secrets_shapes():
+        for kind, pattern in _detect_secrets_shapes():
             for match in pattern.finditer(text):
                 if _MIXED.search(match.group()):
                     yield Secret(kind, *match.span())
@@ -135,17 +135,15 @@ _DETECTORS: dict[str, Kind] = {
 
 
 @lru_cache(maxsize=1)
-def detect_secrets_shapes() -> tuple[tuple[Kind, re.Pattern[str]], ...]:
+def _detect_secrets_shapes() -> tuple[tuple[Kind, re.Pattern[str]], ...]:
     """The patterns of the library detect-secrets. Its detectors of entropy, keywords and IP addresses are left out,
     because they report hashes, prose and servers. The first call imports the library, which takes tenths of a second.
     """
-    return tuple(_detect_secrets())
-
-
-def _detect_secrets() -> Iterator[tuple[Kind, re.Pattern[str]]]:
     from importlib import import_module
 
+    shapes: list[tuple[Kind, re.Pattern[str]]] = []
     for place, kind in _DETECTORS.items():
         module, name = place.split(".")
         detector = getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
-        yield from ((kind, pattern) for pattern in detector.denylist)
+        shapes += ((kind, pattern) for pattern in detector.denylist)
+    return tuple(shapes)
