@@ -259,7 +259,7 @@ class Answering:
             soul=asked.soul,
             timings=asked.deadline.timings(),
             finish_reason=completion.finish_reason,
-            abstained=abstains and not any(citation.supported for citation in read_back.citations),
+            abstained=abstains,
             tainted=last.tainted if last else prompt.tainted,
             sources=self._assembly.taint.sources(shown.values(), prompt.history, location),
             flags={

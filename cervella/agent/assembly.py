@@ -9,7 +9,7 @@ import copy
 import functools
 import logging
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,7 +243,10 @@ class Assembly:
                 return compose(named, options, shield=own, cooldown=self._cooldown, affordable=self._may_afford)
             finally:
                 self._composing.pop()
-        beside: dict[str, Any] = {"slots": self.config.knowledge.index.parent / "slots"}
+        beside: dict[str, Any] = {
+            "slots": self.config.knowledge.index.parent / "slots",
+            "similarity": self._similarity,
+        }
         if repeatable:
             beside["repeatable"] = True
         leaf = load_brain(named, options, defaults=beside) if isinstance(named, str) else named
@@ -260,6 +263,11 @@ class Assembly:
             on_attempt=self._books.on_attempt,
             judged=self.taint.prompt,
         )
+
+    def _similarity(self, question: str, texts: Sequence[str]) -> Sequence[float] | None:
+        """The cosines of the question with the texts, by the embedder of the index; None if it has no vectors."""
+        similarity = getattr(self.retriever, "similarity", None)
+        return None if similarity is None else similarity(question, texts)
 
     def _may_afford(self, shielded: Shielded, prompt: Prompt) -> bool:
         """Whether the budget allows this prompt for the brain, or for at least one of its members."""

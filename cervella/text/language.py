@@ -221,11 +221,18 @@ class Language:
         >>> language("it").abstains("Non lo so: le fonti non ne parlano."), language("it").abstains("Non costa nulla.")
         (True, False)
         """
+        text = self._without_nearest(text)
         sentences = [text[start:end] for start, end in islice(self._sentences(text), 5)]
         if not sentences or len(sentences) > 4:
             return False
         first = " ".join(fold(sentences[0]).replace("*", "").strip(" .!?…_\"'«»“”„‚‘’‹›").split())
         return self._abstains.fullmatch(first) is not None and not self._goes_on(first)
+
+    def _without_nearest(self, text: str) -> str:
+        """The text without its last paragraph, if that only names the nearest point of the notes."""
+        begins = str(self.file("abstention.toml").get("nearest", "")).split("{", 1)[0].strip()
+        above, _, last = text.rstrip().rpartition("\n\n")
+        return above if begins and above and last.startswith(begins) else text
 
     def _goes_on(self, sentence: str) -> bool:
         """Whether a figure follows a colon or a "but" in a folded sentence, and no negation: that part is an answer.

@@ -1,163 +1,178 @@
-"""Scores how well each excerpt of the passages answers a question."""
+"""Scores how well each excerpt of the passages answers a question.
+
+An excerpt is scored by what it says of the question, in its own words and in what says its subject (a question of the
+notes, a heading, the header of a table, the sentence before); by whether it shows the kind of thing that is asked for,
+such as a price; and by the rank of its passage. The vectors of the best excerpts decide where words do not.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from itertools import chain, islice
-from typing import Literal
+from statistics import fmean, pstdev
+from typing import Literal, TypeAlias
 
-from cervella.brains.extractive.quotes import Excerpt, wide_header
+from cervella.brains.extractive.definitions import definitions, satisfied_by_definitions
+from cervella.brains.extractive.excerpts import Excerpt, cells_of
 from cervella.knowledge.documents.linking import link_name, link_texts, opens_entry
+from cervella.text.asking import Kind, asked_kinds, shows
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
+from cervella.text.spelling import misspelt
 from cervella.text.terms import Wanted, asked_terms, terms
 from cervella.types import Passage
 
-_CONTEXT, _NEIGHBOURS, _HEADER = 0.5, 0.1, 0.75
-"""Weights of a stem of the question that occurs in the subjects of an excerpt, in the same paragraph, or in the table's
-header. In the excerpt itself its weight is 1; but an example in a fence repeats the name of what it shows, so there
-a stem of the subject has no higher weight than in the subject."""
-_RANK, _BY_SCORE, _SAME_PASSAGE = 1.6, 1.0, 0.3
-_CUE, _HEADING_CUE, _SELF, _BOLD, _OPENING, _NEWEST = 0.08, 0.15, 1.2, 0.1, 0.1, 0.05
-_SHOWS = {
-    "shows_amount": r"\d",
-    "shows_name": r"`|\w_\w|\w/\w|\w-\w+-\w|#\w|\d+\.\d+\.\d|:\d{2,5}\b",
-    "shows_time": r"\b(?:19|20)\d\d\b|{words}",
-    "shows_self": r"^\W*{words}",
-    "points_back": r"^\W*{words}",
-    "metadata": r"^\W*{words}\W*:",
-}
-"""Patterns by which an excerpt is recognised that contains a certain kind of answer, such as an amount, a name or a
-time. `{words}` stands for the pattern of the language."""
+Similarity: TypeAlias = Callable[[str, Sequence[str]], Sequence[float] | None]
+"""The cosines of a question with texts, in their order; None if there are no vectors."""
+
+_ABOVE, _HEADING, _HEADINGS, _NAME, _HEADER, _BEFORE, _BEFORE_THAT, _AFTER = 0.7, 0.6, 0.35, 0.35, 0.4, 0.6, 0.3, 0.2
+"""Weights of a word of the question that an excerpt does not have itself: in the question, list items or sentence above
+it, in its heading, in the headings above that one, in the name of its file, in the header of its table, in the sentence
+before, in the one before that, and in the next one."""
+_SHOWN, _NOT_SHOWN = 0.28, 0.35
+"""Added if an excerpt shows a thing of a kind that is asked for, subtracted if it does not show one of the first."""
+_PRIOR, _NEWEST, _OUTDATED = 0.35, 0.08, 0.5
+"""Weights of the passage's score as a share of the best one, of its date, and of a status that says it is outdated."""
+_NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED = 0.05, 0.2, 10
+"""Weights of an excerpt's cosine with the question, in standard deviations: always, and where no excerpt has a word of
+the question; and the number of best excerpts whose cosines are computed."""
+_ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.5, 0.15, 0.5, 0.6
+"""Subtracted for a question, an announcement, a line of the persona's Constitution, and one that only names titles."""
+_SELF = 1.2
+_SHOWS = {"shows_self": r"^\W*{words}", "points_back": r"^\W*{words}", "metadata": r"^\W*{words}\W*:", "changes": "{words}"}
+"""Patterns by which an excerpt is recognised. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
 _MOST_LINKS = 200
 """Maximum links of a passage that are read."""
-_MOST_COLUMNS = 12
-"""Maximum columns of a wide table that are quoted beside the first one."""
-_WEAK, _LIGHT, _RELATED, _METADATA = 0.1, 0.4, 0.6, 0.5
-_TITLES, _MOSTLY = 0.25, 0.5
-"""Factor for an excerpt that only has words of the question or titles; and the share of an excerpt's stems from which
-on it mostly consists of titles or links."""
-
+_MOST_COLUMNS, _NARROW = 12, 3
+"""Maximum columns of a table that are quoted beside the first one, and the columns of a table that is always whole."""
+_LIGHT, _RELATED, _MISSPELT = 0.35, 0.6, 0.8
+"""Weights of a word of the question that carries little; and of words that only begin like one, or are spelt nearly so.
+"""
+_ABSENT = 0.7
+_MOSTLY = 0.5
+"""The share of an excerpt's stems from which on it mostly consists of titles or links."""
 
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Fit:
     """The scores of one excerpt for a question."""
 
     excerpt: Excerpt
     match: float
-    """How much of the question the excerpt and its surroundings contain, 0 to about 1. The rank is not included."""
+    """How much of the question the excerpt and its surroundings contain, 0 to about 1."""
     score: float
-    own: Mapping[str, float]
-    """The question's terms in the excerpt (stems and figures), each with its weight; for a row, also those in the
-    table's header."""
-    says: bool
-    """Whether the excerpt itself contains a term of the question."""
-    held: frozenset[str]
-    """The question's terms in the excerpt and in its subjects."""
-    above: frozenset[str]
-    """Those in its subjects."""
-    named: frozenset[str]
-    """Those in a subject that the question names with all of its words."""
-    words: int
+    held: Mapping[str, float]
+    """The question's terms, each with the share of it that the excerpt or its surroundings have: 1 for a word of its
+    own."""
+    own: frozenset[str]
+    """The question's terms in the excerpt itself."""
+    shown: Mapping[Kind, bool | None]
+    """Whether the excerpt shows a thing of each kind that is asked for; None where a text can't tell."""
     points: Literal["", "titles", "links"]
     """Whether the excerpt only points to what is said elsewhere.
 
     `titles`: it has no word besides some of the question, or besides links, or mostly names headings of its passage;
     `links`: it mostly names notes that it links to.
     """
+    cosine: float | None = None
+    """The cosine of the question with the excerpt and its subjects; None where it was not computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The terms of an excerpt."""
+
+    own: frozenset[str]
+    around: tuple[tuple[float, frozenset[str]], ...] = field(default=())
+    """The terms of what says its subject, each with its weight."""
 
 
 @lru_cache(maxsize=16)
 def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
     """The compiled patterns for folded text, by name: `asks_...` for questions, the others for excerpts."""
     asks = {name: words for name, words in lang.phrases.items() if name.startswith("asks_")}
-    shows = {name: text.replace("{words}", lang.phrases.get(name, "")) for name, text in _SHOWS.items()}
-    return {name: re.compile(text) for name, text in (asks | shows).items()}
+    shown = {
+        name: text.replace("{words}", words) for name, text in _SHOWS.items() if (words := lang.phrases.get(name))
+    }
+    return {name: re.compile(text) for name, text in (asks | shown).items()}
 
 
 class Question:
     """Scores the excerpts of all retrieved passages for one question. The scores are in `fits`."""
 
-    def __init__(self, question: str, found: Sequence[Excerpt], lang: Language, persona: str | None = None) -> None:
+    def __init__(
+        self,
+        question: str,
+        found: Sequence[Excerpt],
+        lang: Language,
+        persona: str | None = None,
+        similarity: Similarity | None = None,
+    ) -> None:
         """`found` are the excerpts in the order of their passages; `persona` is the name of the persona, None if
         unknown."""
         folded = _folded(question)
+        spoken = language_of(question, lang)
+        self._lang = lang
         self._patterns = _patterns(lang)
         self.asks = {
             name.removeprefix("asks_")
             for name, pattern in self._patterns.items()
             if name.startswith("asks_") and pattern.search(folded)
         }
+        self.kinds = asked_kinds(question, spoken)
         if lang.asks_identity(question, persona) is not None:
             self.asks.add("self")
+            self.kinds = ()
             found = _of_her(found)
         found = _in_the_state_asked(found, self.asks, lang)
-        wanted = {next(iter(one)): one for one in asked_terms(question, lang, language_of(question, lang))}
+        self.wanted = _wanted(question, lang, spoken)
         if "self" in self.asks:  # her name occurs all over her Constitution
-            wanted = {term: one for term, one in wanted.items() if term not in lang.stems(persona or "")}
-        asked = frozenset(wanted)
-        kept = [one for one in found if not self._is_header(one) or self._names_datum(one, asked, lang)]
+            own_name = lang.stems(persona or "")
+            self.wanted = {term: one for term, one in self.wanted.items() if term not in own_name}
+        asked = frozenset(self.wanted)
+        kept = [one for one in found if not self._is_metadata(one) or self._names_datum(one, asked, lang)]
         first_of_equals = {excerpt.text: excerpt for excerpt in reversed(kept)}
-        found = self.excerpts = list(reversed(first_of_equals.values()))
-        self._stems = [frozenset(terms(excerpt.text, lang)) for excerpt in found]
-        above = {text for excerpt in found for text in (*excerpt.subjects, excerpt.header)}
-        cached = {text: frozenset(terms(text, lang)) for text in above}
-        self._subjects = [tuple(cached[text] for text in excerpt.subjects) for excerpt in found]
-        self._headers = [cached[excerpt.header] for excerpt in found]
-        self._contexts = [
-            header.union(*subjects) for header, subjects in zip(self._headers, self._subjects, strict=True)
-        ]
-        frequency = Counter(stem for stems in self._stems for stem in stems)
-        known = frozenset(frequency).union(*self._contexts)
-        related = {term: _related(one, known) for term, one in wanted.items()}
-        self._related = {stem: others for stem, others in related.items() if others}
-        light = frozenset(lang.stems(lang.phrases["light"]))
-        if light.issuperset(self._related):
+        self.excerpts = list(reversed(first_of_equals.values()))
+        self._said = self._read()
+        self._related = self._all_related(question)
+        frequency = Counter(stem for said in self._said for stem in said.own)
+        content = frozenset(lang.stems(_without_asking(folded, lang)))
+        words = {term for term in self.wanted if term.isalpha()}
+        light = frozenset(lang.stems(lang.phrases["light"])) | (words - content)
+        self.light = light & self.wanted.keys()
+        if self.light == self.wanted.keys():
             self._related = {}  # a question of light words alone: only the order of the passages counts
-        self._weights = {
-            stem: math.log(1 + len(found) / (0.5 + max(frequency[other] for other in others)))
+        count = len(self.excerpts)
+        self.weights = {
+            stem: math.log(1 + count / (0.5 + max((frequency[other] for other in others), default=0)))
             * (_LIGHT if stem in light else 1.0)
             for stem, others in self._related.items()
         }
         self._asked = frozenset(other for others in self._related.values() for other in others)
         columns = cache(lambda header: self._columns(header, lang))
-        found = self.excerpts = [
-            replace(excerpt, columns=columns(tuple(header))) if (header := wide_header(excerpt)) else excerpt
-            for excerpt in found
-        ]
-        self._in_subject = cache(lambda subject: self._held(subject, _CONTEXT))
+        self.excerpts = [self._with_columns(one, columns) for one in self.excerpts]
         self._titles: dict[str, set[frozenset[str]]] = {}
-        for excerpt in found:
+        for excerpt in self.excerpts:
             own = self._titles.setdefault(excerpt.mark, set())
-            own.update(cached[title] for title in excerpt.headings[-1:])
-        passages = {excerpt.mark: excerpt.passage for excerpt in found}
-        self._links = {
-            mark: [(text, frozenset(terms(text, lang))) for text in islice(link_texts(passage.text), _MOST_LINKS)]
-            for mark, passage in passages.items()
-        }
-        ranks = {link_name(name): excerpt.rank for excerpt in reversed(found) for name in _names(excerpt.passage)}
-        self._below_linked = {
-            excerpt.mark
-            for excerpt in found
-            if any(ranks.get(link_name(link), excerpt.rank) < excerpt.rank for link in excerpt.passage.links)
-        }
-        """The marks of the passages that a note to which they link is ranked above."""
+            own.update(_terms(title, lang) for title in excerpt.headings[-1:])
+        self._links, self._below_linked = self._read_links()
         self._states = tuple(chain.from_iterable(_told_states(lang).values()))
         self.fits = self._fits()
+        if similarity is not None:
+            self._near(question, similarity)
 
     def _says(self, name: str, folded: str) -> bool:
         return name in self._patterns and self._patterns[name].search(folded) is not None
 
-    def _is_header(self, excerpt: Excerpt) -> bool:
+    def _is_metadata(self, excerpt: Excerpt) -> bool:
         return self._says("metadata", _folded(excerpt.text[:40]))
 
     def _names_datum(self, excerpt: Excerpt, asked: frozenset[str], lang: Language) -> bool:
@@ -167,21 +182,76 @@ class Question:
         """
         if "metadata" not in self.asks:
             return False
-        dated = "time" in self.asks and self._says("shows_time", _folded(excerpt.text))
+        dated = "time" in self.kinds and bool(shows(excerpt.text, "time", lang))
         return dated or not asked.isdisjoint(lang.stems(excerpt.text.split(":", 1)[0]))
 
-    def _held(self, stems: Collection[str], factor: float = 1.0) -> dict[str, float]:
-        held = {}
-        for wanted, others in self._related.items():
-            weight = max((weight for other, weight in others.items() if other in stems), default=0.0)
-            if weight:
-                held[wanted] = weight * factor
-        return held
+    # What the excerpts say
+
+    def _read(self) -> list[_Said]:
+        lang, out = self._lang, list[_Said]()
+        owns = [_terms(excerpt.text, lang) for excerpt in self.excerpts]
+        for place, excerpt in enumerate(self.excerpts):
+            *above, last = excerpt.headings[1:] or ("",)
+            around = [
+                (_ABOVE, _terms("\n".join(excerpt.subjects[len(excerpt.headings) :]), lang)),
+                (_HEADING, _terms(last, lang)),
+                (_HEADINGS, _terms("\n".join(above), lang)),
+                (_NAME, _terms("".join(excerpt.headings[:1]), lang)),
+                (_HEADER, _terms(excerpt.header, lang)),
+            ]
+            if excerpt.kind != "row":
+                beside = ((place - 1, _BEFORE), (place - 2, _BEFORE_THAT), (place + 1, _AFTER))
+                around += [(weight, owns[other]) for other, weight in beside if self._is_beside(place, other)]
+            out.append(_Said(owns[place], tuple((weight, stems) for weight, stems in around if stems)))
+        return out
+
+    def _is_beside(self, place: int, other: int) -> bool:
+        """Whether the excerpts at two places are in the same paragraph, list or box."""
+        if not 0 <= other < len(self.excerpts):
+            return False
+        one, two = self.excerpts[place], self.excerpts[other]
+        return one.mark == two.mark and one.group == two.group
+
+    def _all_related(self, question: str) -> dict[str, dict[str, float]]:
+        """For each term of the question, the terms in the passages that match it, each with its weight."""
+        said = list(chain.from_iterable((one.own, *(stems for _, stems in one.around)) for one in self._said))
+        known = frozenset[str]().union(*said)
+        related = {term: _related(one, known) for term, one in self.wanted.items()}
+        if missing := {term for term, others in related.items() if not others and term.isalpha()}:
+            texts = (text for one in self.excerpts for text in (one.text, *one.subjects))
+            for term, stems in misspelt(question, missing, texts, self._lang).items():
+                related[term] = dict.fromkeys(stems & known, _MISSPELT)
+        return satisfied_by_definitions(self.excerpts, related, self.wanted, self._lang)
 
     def coverage(self, held: Mapping[str, float]) -> float:
-        """The weight of the stems in `held`, as a share of the weight of all stems of the question: 0 to 1."""
-        total = sum(self._weights.values())
-        return sum(self._weights[stem] * weight for stem, weight in held.items()) / total if total else 0.0
+        """The weight of the terms in `held`, as a share of the weight of all terms of the question: 0 to 1.
+
+        A term that no passage has tells them not apart, and weighs `_ABSENT` times as much.
+        """
+        total = sum(weight * (1.0 if self._related[term] else _ABSENT) for term, weight in self.weights.items())
+        return sum(self.weights[stem] * weight for stem, weight in held.items()) / total if total else 0.0
+
+    def _held(self, said: _Said) -> dict[str, float]:
+        held = {}
+        for wanted, others in self._related.items():
+            best = 0.0
+            for weight, stems in ((1.0, said.own), *said.around):
+                found = max((share for other, share in others.items() if other in stems), default=0.0)
+                best = max(best, weight * found)
+            if best:
+                held[wanted] = best
+        return held
+
+    # Tables
+
+    def _with_columns(self, excerpt: Excerpt, columns: Callable[[tuple[str, ...]], tuple[int, ...]]) -> Excerpt:
+        header = tuple(cells_of(excerpt.header)) if excerpt.kind == "row" and excerpt.header else ()
+        wanted = columns(header) if len(header) > _NARROW else ()
+        if wanted:
+            cells = enumerate(cells_of(excerpt.text)[: len(header)])
+            named = {column for column, cell in cells if not self._asked.isdisjoint(_terms(cell, self._lang))}
+            wanted = tuple(sorted({*wanted, *named}))
+        return replace(excerpt, columns=wanted) if wanted else excerpt
 
     def _columns(self, header: Sequence[str], lang: Language) -> tuple[int, ...]:
         """The first column of a table and those that the question asks for; empty if it asks for none.
@@ -191,7 +261,9 @@ class Question:
         """
         asked: dict[frozenset[str], list[int]] = {}
         for column, cell in enumerate(header[1:], 1):
-            if held := frozenset(self._held(terms(cell, lang))):
+            stems = _terms(cell, lang)
+            held = frozenset(term for term, others in self._related.items() if not stems.isdisjoint(others))
+            if held:
                 asked.setdefault(held, []).append(column)
         wanted: list[int] = []
         covered: frozenset[str] = frozenset()
@@ -201,53 +273,72 @@ class Question:
                 covered |= held
         return (0, *sorted(wanted[:_MOST_COLUMNS])) if wanted else ()
 
+    # Scores
+
     def _fits(self) -> list[Fit]:
-        near: dict[tuple[str, int], set[str]] = {}
-        far: dict[str, set[str]] = {}
-        for excerpt, stems, context in zip(self.excerpts, self._stems, self._contexts, strict=True):
-            near.setdefault((excerpt.mark, excerpt.group), set()).update(stems)
-            far.setdefault(excerpt.mark, set()).update(stems | context)
+        best = max((excerpt.passage.score for excerpt in self.excerpts), default=0.0)
         dates = sorted({excerpt.passage.date for excerpt in self.excerpts if excerpt.passage.date})
-        prior = _rank_priors(self.excerpts)
-        passages = {mark: self.coverage(self._held(stems)) for mark, stems in far.items()}
-        groups = {key: self._held(stems) for key, stems in near.items()}
+        ranks = 1 + max((excerpt.rank for excerpt in self.excerpts), default=0)
+        differ = best > min((excerpt.passage.score for excerpt in self.excerpts), default=0.0)
         identity = self._identity()
         fits = []
         for number, excerpt in enumerate(self.excerpts):
-            own = self._held(self._headers[number], _HEADER) | self._held(self._stems[number])
-            subjects = self._subjects[number]
-            in_subjects = frozenset[str]().union(*map(self._in_subject, subjects))
-            named = frozenset[str]().union(*(self._in_subject(one) for one in subjects if one <= self._asked))
-            if excerpt.kind == "line":
-                own = {s: w for s, w in own.items() if s not in named}
-            above = {s: w for s, w in self._held(self._contexts[number], _CONTEXT).items() if s not in own}
-            beside = {s: w for s, w in groups[excerpt.mark, excerpt.group].items() if s not in own and s not in above}
-            match = self.coverage(own) + self.coverage(above) + _NEIGHBOURS * self.coverage(beside)
-            heading = _folded(excerpt.headings[-1]) if excerpt.headings else ""
-            if any(name in self.asks and self._says(f"asks_{name}", heading) for name in ("amount", "time", "cause")):
-                match += _HEADING_CUE  # a heading with the same kind of question: «Perché abbiamo cambiato idea»
-            points = self._points(number)
-            match *= _TITLES if points == "titles" else 1.0
+            said = self._said[number]
+            held = self._held(said)
+            match = self.coverage(held)
             if number in identity:
                 match = max(match, _SELF)
-            if "metadata" in self.asks and self._is_header(excerpt):
-                match += _METADATA * passages[excerpt.mark]
-            score = match + _SAME_PASSAGE * passages[excerpt.mark] + _RANK * prior[excerpt.rank]
-            score += self._merits(excerpt, self._stems[number])
-            if len(dates) > 1 and excerpt.passage.date:
+            shown = {kind: self._shows(excerpt, kind) for kind in self.kinds}
+            points = self._points(number)
+            prior = max(excerpt.passage.score, 0.0) / best if differ and best > 0 else 1 - excerpt.rank / ranks
+            score = match + _PRIOR * prior
+            score += _SHOWN if any(shown.values()) else -_NOT_SHOWN * (shown.get(self._first, None) is False)
+            if excerpt.passage.date and len(dates) > 1:
                 newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
-            says = bool(self._held(self._stems[number]))
-            held = frozenset(own).union(above, self._held(self._stems[number]))
-            fits.append(Fit(excerpt, match, score, own, says, held, in_subjects, named, excerpt.words, points))
+            if "self" not in self.asks:
+                score -= _HERS * _is_hers(excerpt)
+            score -= _OUTDATED * (excerpt.outdated and "past" not in self.asks)
+            score -= _ASKS * excerpt.asks + _ANNOUNCES * excerpt.announces + _TITLE_ONLY * (points == "titles")
+            own = frozenset(term for term, others in self._related.items() if not said.own.isdisjoint(others))
+            fits.append(Fit(excerpt, match, score, held, own, shown, points))
         return fits
+
+    @property
+    def _first(self) -> Kind | None:
+        return self.kinds[0] if self.kinds else None
+
+    def _shows(self, excerpt: Excerpt, kind: Kind) -> bool | None:
+        """Whether an excerpt shows a thing of a kind. The header of a table may say it: `Price (€)`."""
+        if kind == "tasks":
+            return True if excerpt.text.startswith(self._states) else None
+        if kind == "definition":
+            names = (_terms(name, self._lang) for name, _ in definitions(excerpt.text))
+            return True if any(name and name <= self._asked for name in names) else None
+        told = shows(excerpt.text, kind, self._lang)
+        if told is False and excerpt.header and any(map(str.isdigit, excerpt.text)):
+            return shows(f"{excerpt.header} {excerpt.text}", kind, self._lang)
+        return told
+
+    def _near(self, question: str, similarity: Similarity) -> None:
+        """Add to the scores of the best excerpts how near their vectors are to that of the question."""
+        best = sorted(self.fits, key=lambda fit: -fit.score)[:_EMBEDDED]
+        cosines = similarity(question, [_with_subjects(fit.excerpt) for fit in best]) if len(best) > 1 else None
+        if cosines is None:
+            return
+        mean, deviation = fmean(cosines), max(pstdev(cosines), 1e-6)
+        weight = _NEAR + _NEAR_WITHOUT_WORDS * (1 - min(1.0, max(fit.match for fit in self.fits)))
+        for fit, cosine in zip(best, cosines, strict=True):
+            fit.cosine = float(cosine)
+            fit.score += weight * (fit.cosine - mean) / deviation
 
     def _points(self, number: int) -> Literal["", "titles", "links"]:
         """The field `Fit.points` of the excerpt with this number."""
-        excerpt, stems = self.excerpts[number], self._stems[number]
-        items = self._subjects[number][len(self._subjects[number]) - len(excerpt.above) :]
+        excerpt, stems = self.excerpts[number], self._said[number].own
+        items = [_terms(excerpt.passage.reading[start:end], self._lang) for start, end in excerpt.above]
         # An item that repeats all of a longer question confirms it: «parcheggio gratuito». A task does, by its state.
-        confirms = len(stems) > 1 and len(self._held(stems)) == len(self._related)
+        said = sum(not stems.isdisjoint(others) for others in self._related.values())
+        confirms = len(stems) > 1 and said == len(self._related)
         confirms |= excerpt.text.startswith(self._states)
         if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):
             return "titles"
@@ -265,6 +356,22 @@ class Question:
         mostly = len(linked & stems) >= _MOSTLY * len(stems)
         return "links" if links and (mostly or any(opens_entry(excerpt.text, text) for text, _ in links)) else ""
 
+    def _read_links(self) -> tuple[Mapping[str, Sequence[tuple[str, frozenset[str]]]], frozenset[str]]:
+        """The links of each passage with their stems, by mark; and the marks of the passages that a note to which they
+        link is ranked above."""
+        passages = {excerpt.mark: excerpt.passage for excerpt in self.excerpts}
+        links = {
+            mark: [(text, _terms(text, self._lang)) for text in islice(link_texts(passage.text), _MOST_LINKS)]
+            for mark, passage in passages.items()
+        }
+        ranks = {link_name(name): excerpt.rank for excerpt in reversed(self.excerpts) for name in _names(excerpt)}
+        below = frozenset(
+            excerpt.mark
+            for excerpt in self.excerpts
+            if any(ranks.get(link_name(link), excerpt.rank) < excerpt.rank for link in excerpt.passage.links)
+        )
+        return links, below
+
     def _identity(self) -> range:
         """The places of the excerpts that say who the persona is; empty if the question does not ask this.
 
@@ -280,23 +387,47 @@ class Question:
         same = [other.mark == self.excerpts[first].mark for other in self.excerpts[first : first + _SELF_EXCERPTS]]
         return range(first, first + sum(same))
 
-    def _merits(self, excerpt: Excerpt, stems: Collection[str]) -> float:
-        """The part of an excerpt's score that does not depend on the words of the question.
-
-        It is higher for an excerpt with the kind of answer that is asked for (such as a date), with bold text or near
-        the beginning, and lower for a question, an announcement, a link or an excerpt with fewer than two stems.
-        """
-        folded = _folded(excerpt.text)
-        shown = [name for name in self.asks - {"self"} if self._says(f"shows_{name}", folded)]
-        merit = _CUE * len(shown) + _OPENING / (1 + excerpt.group)
-        merit += _BOLD if "**" in excerpt.text else 0.0
-        asks = excerpt.text.rstrip("*_ ").endswith("?")
-        flaws = (asks, excerpt.announces, "](" in excerpt.text, len(stems) < 2)
-        return merit - _WEAK * sum(flaws)
-
     def points_back(self, excerpt: Excerpt) -> bool:
         """Whether a sentence begins with a word that refers to the sentence before it."""
         return self._says("points_back", _folded(excerpt.text[:40]))
+
+
+    def names_year(self, excerpt: Excerpt) -> bool:
+        """Whether the question asks for the year of the excerpt's document: «nel listino 2024»."""
+        years = {term.removeprefix("=y") for term in self.wanted if term.startswith("=y")}
+        of_document = f"{excerpt.passage.path} {excerpt.passage.date or ''} {excerpt.passage.lead}"
+        return any(year in of_document for year in years)
+
+    def changes(self, excerpt: Excerpt) -> bool:
+        """Whether an excerpt says that something changes: «d'ora in poi …» ("from now on")."""
+        return self._says("changes", _folded(excerpt.text))
+
+
+def _without_asking(folded: str, lang: Language) -> str:
+    """The words of a question, without those that only ask for a figure, a date or a reason."""
+    asks = "|".join(words for name in ("asks_amount", "asks_time", "asks_cause") if (words := lang.phrases.get(name)))
+    return re.sub(asks, " ", folded) if asks else folded
+
+
+def _wanted(question: str, lang: Language, spoken: Language) -> dict[str, Wanted]:
+    """The words and figures of the question by their first terms, without the stop words of its own language."""
+    wanted = {next(iter(one)): one for one in asked_terms(question, lang, spoken)}
+    if spoken is lang:
+        return wanted
+    stop = frozenset(lang.stems(" ".join(spoken.stop_words)))
+    content = {term: one for term, one in wanted.items() if term not in stop}
+    return content or wanted
+
+
+@lru_cache(maxsize=8_192)
+def _terms(text: str, lang: Language) -> frozenset[str]:
+    return frozenset(terms(text, lang)) if text else frozenset()
+
+
+def _with_subjects(excerpt: Excerpt) -> str:
+    """The text of an excerpt whose vector is computed: its headings and what is above it, then the excerpt."""
+    parts = (*excerpt.headings[1:], *excerpt.subjects[len(excerpt.headings) :], excerpt.header, excerpt.text)
+    return ": ".join(" ".join(part.split()) for part in parts if part)
 
 
 @lru_cache(maxsize=16)
@@ -328,8 +459,8 @@ def _in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: L
     return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
 
 
-def _names(passage: Passage) -> tuple[str, ...]:
-    return (passage.path, *passage.aliases)
+def _names(excerpt: Excerpt) -> tuple[str, ...]:
+    return (excerpt.passage.path, *excerpt.passage.aliases)
 
 
 def _is_hers(excerpt: Excerpt) -> bool:
@@ -346,34 +477,18 @@ def _of_her(found: Sequence[Excerpt]) -> Sequence[Excerpt]:
     return [excerpt for excerpt in found if excerpt.passage.path == found[0].passage.path]
 
 
-def _rank_priors(found: Sequence[Excerpt]) -> dict[int, float]:
-    """A number of 0 to 1 for each rank, 1 for the best: from the retriever's scores if they differ, else from the
-    order."""
-    scores = {excerpt.rank: excerpt.passage.score for excerpt in found}
-    ranks, best = 1 + max(scores, default=0), max(scores.values(), default=0.0)
-    differ = best > 0 and min(scores.values()) < best
-    return {
-        rank: (1 - _BY_SCORE) * (1 - rank / ranks)
-        + _BY_SCORE * (max(score, 0.0) / best if differ else 1 - rank / ranks)
-        for rank, score in scores.items()
-    }
-
-
 def _related(wanted: Wanted, known: Collection[str]) -> dict[str, float]:
     """The terms in `known`, those of the passages, that match a word or figure of a question, each with its weight.
 
-    They are the terms that satisfy it; if no passage contains one, those that begin like its stem, with a lower weight.
-    Empty if there are none.
+    They are the terms that satisfy it, and those that begin like its stem, with a lower weight.
     """
-    if found := {term: weight for term, weight in wanted.items() if term in known}:
-        return found
+    related = {term: weight for term, weight in wanted.items() if term in known}
     stem = next(iter(wanted))
     if len(stem) < 4 or not stem.isalpha():
-        return {}
-    related = {}
+        return related
     for other in (other for other in known if other[:4] == stem[:4]):
         short, long = sorted((stem, other), key=len)
         alike = max(5, math.ceil(0.6 * len(long)))
         if long.startswith(short) or stem[:alike] == other[:alike]:
-            related[other] = _RELATED
+            related.setdefault(other, _RELATED)
     return related

@@ -37,6 +37,7 @@ from cervella.knowledge.search.ranking import (
     selected,
     supported_by_file,
 )
+from cervella.knowledge.search.recent import RecentVectors
 from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Embedder
@@ -110,6 +111,7 @@ class HybridRetriever:
         self._constitution = None if constitution is None else _paths_within(Path(folder), Path(constitution))
         self._persona = persona
         self._facts: FileFacts | None = None
+        self._recent: RecentVectors | None = None
         self._readable: np.ndarray | None = None  # for each chunk, whether there is anything to read in it
 
     def close(self) -> None:
@@ -226,6 +228,15 @@ class HybridRetriever:
         except OSError:
             return True
 
+    def similarity(self, question: str, texts: Sequence[str]) -> list[float] | None:
+        """The cosines of a question with texts, by the embedder of the index; None if its vectors are not searched."""
+        with self._lock:
+            recent = self._recent if self._current().vectors is not None else None
+        if recent is None:
+            return None
+        asked = recent.question(question)
+        return [float(asked @ one) for one in recent.texts(texts)]
+
     @property
     def local_only(self) -> tuple[str, ...]:
         """The patterns of local-only files."""
@@ -256,6 +267,7 @@ class HybridRetriever:
         if self._loaded is None or not self._storage.is_current(self._loaded.generation):
             self._release()
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
+            self._recent = None if self._loaded.embedder is None else RecentVectors(self._loaded.embedder)
             self._facts = file_facts(self._loaded, self._roles, language(self._language))
             self._readable = _readable(self._loaded)
             self._local_only, unindexed = self._understood(self._loaded)
@@ -357,7 +369,7 @@ class HybridRetriever:
         if loaded.vectors is None or loaded.embedder is None:
             return None, {}
         among = None if allowed is None else [loaded.ids[place] for place in allowed]
-        vector = loaded.embedder.embed_query(query)
+        vector = self._recent.question(query) if self._recent else loaded.embedder.embed_query(query)
         found = loaded.vectors.query(vector, _NEAREST, among=among)
         # The store may still contain vectors of removed chunks; the next update deletes them.
         return vector, {loaded.places[one]: cosine for one, cosine in found.items() if one in loaded.places}

@@ -1,0 +1,289 @@
+"""Chooses what of the passages answers a question: one quotation, or «I don't know» and the nearest point.
+
+More than one quotation is chosen only for a list, a procedure, a comparison, or a question of two parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cervella.brains.extractive.excerpts import Excerpt
+from cervella.brains.extractive.match import Fit, Question
+from cervella.text.asking import Kind
+from cervella.text.folding import words
+from cervella.types import Passage
+
+_SHORT, _FULL, _LIST = 24, 42, 90
+"""Words of an answer: up to `_SHORT`, sentences of the same paragraph go on with it; up to `_FULL`, those of the answer
+to a question of the notes do, and a sentence that shows what is asked for; `_LIST` is for lists and procedures."""
+_LINES = 10
+"""Maximum lines of a box or code fence that are chosen around one of them."""
+_NEWER, _CHANGES, _RIVALS = 0.6, 0.45, 20
+"""A newer document's excerpt, one of the best `_RIVALS`, takes the place of the best one from this share of its score:
+`_CHANGES` where it says itself that something changes."""
+_SAME_WORDS, _SAME_NAME = 0.6, 0.5
+"""Two excerpts state the same thing if, figures apart, they share at least `_SAME_WORDS` of the words of the shorter
+one, and their documents' names and titles share more than `_SAME_NAME`, or as much if their roles differ."""
+_ALSO = 0.5
+"""A second part of a question is answered by an excerpt with at least this share of the best one's score."""
+_SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.45, 0.3, 8.0, 0.85
+"""An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
+else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it."""
+_NEAREST_WORDS = 25
+"""Maximum words of the nearest point."""
+_MANY: frozenset[Kind] = frozenset({"list", "procedure", "tasks"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is quoted."""
+
+    blocks: Sequence[Sequence[Fit]] = field(default=())
+    """The chosen excerpts, best block first; those of one block are of one paragraph, list, table or box. Empty: the
+    passages do not answer the question."""
+    nearest: Fit | None = None
+    """The excerpt that comes nearest to it, if there is no answer and one names its subject."""
+
+
+def answer(question: Question) -> Answer:
+    """What of the excerpts answers the question."""
+    fits = _eligible(question)
+    if not fits:
+        return Answer()
+    groups: dict[tuple[str, int], list[Fit]] = {}
+    for fit in question.fits:
+        groups.setdefault((fit.excerpt.mark, fit.excerpt.group), []).append(fit)
+    best = _newest(question, fits)
+    blocks = [_block(question, best, groups)]
+    blocks += _more(question, fits, blocks[0], groups)
+    if "self" in question.asks or _answers(question, blocks):
+        return Answer(blocks)
+    return Answer(nearest=_nearest(question, fits))
+
+
+def _eligible(question: Question) -> list[Fit]:
+    """The excerpts that may be quoted, best first.
+
+    An outdated one is left out if a current one matches at least half as well, unless the question is about the past.
+    """
+    fits = sorted(question.fits, key=lambda fit: -fit.score)
+    if "self" in question.asks:
+        return fits
+    if "past" not in question.asks:
+        current = max((fit.match for fit in fits if not fit.excerpt.outdated), default=-1.0)
+        fits = [
+            fit
+            for fit in fits
+            if not fit.excerpt.outdated or fit.match > 2 * current >= 0 or current < 0 or question.names_year(fit.excerpt)
+        ]
+    says = {frozenset(fit.held) for fit in fits if fit.held and not fit.points}
+    told = [fit for fit in fits if fit.points != "links" or not any(fit.held.keys() <= held for held in says)]
+    return [fit for fit in told if not fit.excerpt.asks or fit.excerpt.kind == "row"] or told
+
+
+def _newest(question: Question, fits: Sequence[Fit]) -> Fit:
+    """The best excerpt, or one of a newer document that says something else of the same.
+
+    It states other figures in the same words, or says itself that something changes: «d'ora in poi …» ("from now on").
+    """
+    best = fits[0]
+    if "past" in question.asks or "self" in question.asks:
+        return best
+    for fit in fits[1:_RIVALS]:
+        if (fit.excerpt.passage.date or "") <= (best.excerpt.passage.date or "~") or best.excerpt.passage.date is None:
+            continue
+        if not (_shows_as_much(fit, best) and best.held.keys() & fit.held.keys()):
+            continue
+        if fit.score >= _CHANGES * best.score and fit.own and question.changes(fit.excerpt):
+            return fit
+        if fit.score >= _NEWER * best.score and replaces(fit.excerpt, best.excerpt):
+            return fit
+    return best
+
+
+def _shows_as_much(fit: Fit, best: Fit) -> bool:
+    return all(fit.shown[kind] for kind, shown in best.shown.items() if shown)
+
+
+def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[Fit]]) -> list[Fit]:
+    """The excerpts that are quoted with one: what it announces, the rest of its list or box, the next sentences."""
+    excerpt = fit.excerpt
+    group = groups[excerpt.mark, excerpt.group]
+    place = group.index(fit)
+    if announced := _announced(question, fit):
+        return _fitting(announced, _LIST, fit)
+    if excerpt.kind == "line":
+        return group[max(0, place - 1) : place + _LINES]
+    if excerpt.kind == "row":
+        alike = [one for one in group if one.own and one.own >= fit.own] if _MANY & set(question.kinds) else [fit]
+        return _fitting(alike, _LIST, fit)
+    if excerpt.kind == "item":
+        beside = [one for one in group if one.excerpt.above == excerpt.above]
+        return _fitting(beside, _LIST, fit) if _MANY & set(question.kinds) and _is_part(question, fit) else [fit]
+    return _paragraph(question, group, place)
+
+
+def _is_part(question: Question, fit: Fit) -> bool:
+    """Whether a list item answers only together with the others: what is above the list is what was asked for."""
+    own = sum(question.weights[term] for term in fit.own - question.light)
+    above = sum(question.weights[term] for term in fit.held.keys() - fit.own - question.light)
+    return own <= above
+
+
+def _announced(question: Question, fit: Fit) -> list[Fit]:
+    """What an excerpt announces, such as the items below «Da portare:» ("To bring:"); empty if it announces nothing."""
+    excerpt = fit.excerpt
+    if not (excerpt.announces or excerpt.opens):
+        return []
+    return [
+        other
+        for other in question.fits
+        if other.excerpt.mark == excerpt.mark
+        and excerpt.start in {other.excerpt.intro, *(start for start, _ in other.excerpt.above)}
+    ]
+
+
+def _paragraph(question: Question, group: Sequence[Fit], place: int) -> list[Fit]:
+    """A sentence, with the ones before and after it that it needs.
+
+    It needs the one before if it begins with a word that refers to it; the rest of the answer, if it is part of one to
+    a question of the notes; else the next ones, while the answer is short or does not show what is asked for.
+    """
+    first = last = place
+    answered = group[place].excerpt.is_answer
+    count = _words(group[place])
+
+    def room(at: int, most: int) -> bool:
+        return (
+            0 <= at < len(group)
+            and count + _words(group[at]) <= most
+            and group[at].excerpt.above == group[place].excerpt.above
+            and not group[at].excerpt.asks
+        )
+
+    while (answered or (first == place and question.points_back(group[place].excerpt))) and room(first - 1, _FULL):
+        first -= 1
+        count += _words(group[first])
+    while room(last + 1, _FULL if answered or not _shown(group[first : last + 1]) else _SHORT):
+        last += 1
+        count += _words(group[last])
+    return list(group[first : last + 1])
+
+
+def _shown(fits: Sequence[Fit]) -> bool:
+    """Whether these excerpts show a thing of each kind that is asked for, as far as texts can tell."""
+    kinds = {kind for fit in fits for kind, shown in fit.shown.items() if shown is not None}
+    return all(any(fit.shown[kind] for fit in fits) for kind in kinds)
+
+
+def _more(
+    question: Question, fits: Sequence[Fit], block: Sequence[Fit], groups: Mapping[tuple[str, int], list[Fit]]
+) -> list[list[Fit]]:
+    """Further blocks: what the first one does not show of a question of two parts, and the other side of a comparison.
+    """
+    best = max(fit.score for fit in block)
+    taken = {(fit.excerpt.mark, fit.excerpt.start) for fit in block}
+    for kind in question.kinds:
+        wanted: Callable[[Fit], bool] | None = None
+        if kind == "comparison":
+            held = frozenset().union(*(fit.own for fit in block))
+            wanted = lambda fit: bool(fit.own - held - question.light)  # noqa: E731
+        elif len(question.kinds) > 1 and all(fit.shown[kind] is False for fit in block):
+            wanted = lambda fit, kind=kind: bool(fit.shown[kind] and fit.own - question.light)  # noqa: E731
+        if wanted is not None:
+            others = (fit for fit in fits if (fit.excerpt.mark, fit.excerpt.start) not in taken and wanted(fit))
+            other = next(others, None)
+            if other is not None and other.score >= _ALSO * best:
+                return [_without(_block(question, other, groups), taken)]
+    return []
+
+
+def _without(block: Sequence[Fit], taken: set[tuple[str, int]]) -> list[Fit]:
+    return [fit for fit in block if (fit.excerpt.mark, fit.excerpt.start) not in taken]
+
+
+def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
+    """Whether the chosen excerpts show the kind of thing that is asked for, and name what it is asked of."""
+    fits = [fit for block in blocks for fit in block]
+    told = [kind for kind in question.kinds if any(fit.shown[kind] is not None for fit in fits)]
+    if told and not any(fit.shown[kind] for kind in told for fit in fits):
+        return False
+    named = _named(question, fits)
+    cosines = [fit.cosine for fit in fits if fit.cosine is not None]
+    if not cosines:
+        return named >= _SAID_BY_WORDS
+    return named + _PER_COSINE * (max(cosines) - _USUAL) >= _SAID
+
+
+def _named(question: Question, fits: Iterable[Fit]) -> float:
+    """How much of the question the excerpts hold together, its light words apart: 0 to 1; 1 for light words alone."""
+    weights = {term: weight for term, weight in question.weights.items() if term not in question.light}
+    if not weights:
+        return 1.0
+    held: dict[str, float] = {}
+    for fit in fits:
+        for term, share in fit.held.items():
+            held[term] = max(held.get(term, 0.0), share)
+    return sum(weight * held.get(term, 0.0) for term, weight in weights.items()) / sum(weights.values())
+
+
+def _nearest(question: Question, fits: Sequence[Fit]) -> Fit | None:
+    """The excerpt that says most of what the question is about, and does not look like an answer to it.
+
+    A price of something else is not quoted where a price was asked for: it would be read as the answer.
+    """
+    near = [
+        fit
+        for fit in fits
+        if fit.own - question.light
+        and not any(fit.shown.values())
+        and fit.excerpt.kind in ("sentence", "item")
+        and _words(fit) <= _NEAREST_WORDS
+        and not fit.points
+        and not fit.excerpt.announces
+        and not fit.excerpt.outdated
+    ]
+    return max(near, key=lambda fit: fit.match, default=None)
+
+
+def _fitting(fits: Sequence[Fit], most: int, needed: Fit) -> list[Fit]:
+    """The excerpts that have at most so many words together, in their order: all of them, else the best ones."""
+    chosen, count = [], 0
+    for fit in sorted(fits, key=lambda fit: (fit is not needed, -fit.match)):
+        count += _words(fit)
+        if chosen and count > most:
+            break
+        chosen.append(fit)
+    return [fit for fit in fits if fit in chosen]
+
+
+def _words(fit: Fit) -> int:
+    return fit.excerpt.words
+
+
+def replaces(one: Excerpt, other: Excerpt) -> bool:
+    """Whether an excerpt states with other figures what one of a not newer document of its name states."""
+    if one.passage.path == other.passage.path or (one.passage.date or "") < (other.passage.date or ""):
+        return False
+    (said, figures), (rival, others) = _stated(one.text), _stated(other.text)
+    if figures <= others or others <= figures or len(said & rival) < _SAME_WORDS * max(2, min(len(said), len(rival))):
+        return False
+    name, rival_name = _name(one.passage), _name(other.passage)
+    shared, half = len(name & rival_name), _SAME_NAME * min(len(name), len(rival_name))
+    # A decision and a study of one subject have other names; two price lists whose names differ are of two houses.
+    return name == rival_name or shared > half or (one.passage.role != other.passage.role and shared == half > 0)
+
+
+@lru_cache(maxsize=4_096)
+def _stated(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The words of a text that have at least three letters, and its figures."""
+    said = words(text)
+    figures = frozenset(word for word in said if any(map(str.isdigit, word)))
+    return frozenset(word for word in said if len(word) > 2) - figures, figures
+
+
+def _name(passage: Passage) -> frozenset[str]:
+    title = passage.lead.split("\n", 1)[0]
+    return _stated(f"{passage.path.rsplit('/', 1)[-1].rsplit('.', 1)[0]} {title}")[0]
