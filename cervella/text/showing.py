@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from cervella.text.folding import fold, fold_in_place
 from cervella.text.language import Language, read_dates
 from cervella.text.number_words import number_words
-from cervella.text.quantities import MONEY, Quantity, quantities
+from cervella.text.quantities import MONEY, Quantity, quantities, senses_of
 
 Kind: TypeAlias = Literal[
     "person",
@@ -51,7 +51,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:[ .'\u00a0\u202f]\d{3})+")
 _CLOCK = re.compile(
     r"(?<![\d.,:])(?:[01]?\d|2[0-4])(?::[0-5]\d(?![\d:])|[hH](?:[0-5]\d)?(?![\w]))|(?<!\w)[hH]\.? ?\d{1,2}(?!\w)"
 )
-_DOTTED = re.compile(r"(?<![\d.,:€$£])(?<![€$£] )(?:[01]?\d|2[0-4])[.,][0-5]\d(?![\d%€$£])(?![.,:/]\d)")
+_DOTTED = re.compile(r"(?<![\d.,:€$£])(?<![€$£] )(?:[01]?\d|2[0-4])\.[0-5]\d(?![\d%€$£])(?![.,:/]\d)")
 _HOUR = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:,][0-5]\d)?(?![\d%°€$£])(?![.,:/]\d)")
 _HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|2[0-4])(?![\d.,:/%])")
 _YEAR = re.compile(r"(?<![\d.,:/-])(?:19|20)\d\d(?![\d%]|[.,:/]\d)")
@@ -62,10 +62,11 @@ _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-'’][^\W\d_]+)*")
 _NAME = re.compile(r"[^\W\d_](?<=[^a-z])[^\W\d_A-Z]+(?:[-'’][^\W\d_]+)*")
 _ELIDED = re.compile(r"^[^\W\d_]{1,5}['’](?=[^\W\d_])")
 _OPENS = re.compile(r"(?:^|[.!?…:;|>•([]|\n|[«“\"„‘]|[-*+–—] ?|\*\*|__)[\s*_]*$")
-_NEXT_WORD = re.compile(r" ?([^\W\d_]+)")
+_NEXT_WORD = re.compile(r"[ '’]?([^\W\d_]+)")
 _STOP_OR_FIGURE = re.compile(r"[.:]|\s?[-–—/&+,]|\s\d")
 _SWISS = re.compile(r"\d[.,] ?[-–—]{1,2}(?!\w)")
 _DIGIT = re.compile(r"\d")
+_ADDRESS = re.compile(r"[\s\d,./()-]{1,16}")
 _FRACTIONS = frozenset({"1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/8", "1/10"})
 _HOURS_OF_DAY = 24
 _FEWEST_DIGITS = 8
@@ -74,7 +75,7 @@ _LONGEST_PAIR = 3
 """Minimum length of the longest group of its digits."""
 _BEFORE = 24
 """Characters before a capital letter that say what it is."""
-_WORDS_OF_CELL = 3
+_WORDS_OF_CELL = 2
 """Maximum number of words of a cell, such as `Cellar`, that may be a place without any other sign."""
 _NO_WORDS = "(?!)"
 
@@ -134,9 +135,12 @@ def _read(text: str, lang: Language) -> _Read:
     dates = [(one.start, one.end) for one in read_dates(text, lang)]
     contacts += [span for span in _phones(text, folded, lang) if not _overlaps(span, dates)]
     figures = [one for one in quantities(text, lang) if not one.named]
-    times = [*dates, *_hours(text, folded, lang, figures)]
+    labelled = _labelled(folded, lang)
+    times = [*dates, *(span for span in _hours(text, folded, lang, figures) if span[0] not in labelled)]
+    ends = {end for _, end in times}
+    times += [(one.start, one.end) for one in figures if one.start - 1 in ends and text[one.start - 1] in "-–—/"]
     apart = [*times, *contacts, *(match.span() for match in [_LIST_NUMBER.match(text)] if match)]
-    counted = tuple(one for one in figures if not _overlaps((one.start, one.end), apart))
+    counted = tuple(one for one in figures if one.start not in labelled and not _overlaps((one.start, one.end), apart))
     return _Read(text, folded, lang, tuple(times), tuple(contacts), counted)
 
 
@@ -147,12 +151,24 @@ def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
 # Figures, sorted
 
 
+def _labelled(folded: str, lang: Language) -> frozenset[int]:
+    """Where the numbers start that name a thing and count nothing: room 12, order no. 340, version 2.10, Via Roma 5."""
+    found = _pattern(lang, "labels", r"(?:{})(?: (?:n|nr|no|num|numero|#)(?!\w))?[ .:°]{0,3}(?=\d)").finditer(folded)
+    streets = _pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
+        folded
+    )
+    return frozenset(match.end() for matches in (found, streets) for match in matches)
+
+
 def _phones(text: str, folded: str, lang: Language) -> Iterator[tuple[int, int]]:
     """The telephone numbers. A short number is one after a word such as "tel." only."""
+    labelled = _labelled(folded, lang)
     introduced = {match.end() for match in _pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(?=[+(\d])").finditer(folded)}
     for match in _PHONE.finditer(text):
         number, (start, end) = match[0], match.span()
         digits, groups = re.sub(r"\D", "", number), re.findall(r"\d+", number)
+        if start in labelled:
+            continue
         if start not in introduced:
             if _GROUPED.fullmatch(number) or _HOURS.match(text, start) or all(map(_YEAR.fullmatch, groups)):
                 continue
@@ -309,6 +325,7 @@ class _Capital(NamedTuple):
     end: int
     is_name: bool
     """Whether it is the name of somebody: it does not only open a sentence, and nothing says that it is a place's."""
+    is_place: bool
 
 
 def _capitals(read: _Read) -> Iterator[_Capital]:
@@ -331,6 +348,8 @@ def _capitals(read: _Read) -> Iterator[_Capital]:
         first = text[last.start : last.end] if last and text[last.end : start] in (" ", "-", ". ") else ""
         if first and not titled and _pattern(lang, "before_places", "(?:{})$").search(fold(first)):
             placed = True  # "Lake Garda"
+        if last is not None and last.is_place and _ADDRESS.fullmatch(text, last.end, start):
+            placed = True  # "Via Roma 5, Bolzano"
         if titled:
             is_name = True
         elif placed or folded in known:
@@ -341,7 +360,7 @@ def _capitals(read: _Read) -> Iterator[_Capital]:
             is_name = not (opens or article or nouns)
         if opens and folded in known:
             continue
-        last = _Capital(start, match.end(), is_name)
+        last = _Capital(start, match.end(), is_name, placed and not is_name)
         yield last
 
 
@@ -355,12 +374,15 @@ def _shows_place(read: _Read) -> bool | None:
     places = _pattern(read.lang, "before_places", r"(?:{})[ .]{1,2}").finditer(read.folded)
     if read.has("show_place") or any(read.text[match.end() : match.end() + 1].isupper() for match in places):
         return True
-    if read.has("may_be_place"):
-        return None
     spans = [*read.times, *read.contacts, *((one.start, one.end) for one in read.figures)]
-    words = [match for match in _WORD.finditer(read.text) if not _overlaps(match.span(), spans)]
-    own = [word for word in words if fold(word[0]) not in read.lang.stop_words]
-    return None if 0 < len(own) <= _WORDS_OF_CELL or any(_capitals(read)) else False
+    after = (
+        _NEXT_WORD.match(read.folded, cue.end()) for cue in _pattern(read.lang, "may_be_place").finditer(read.folded)
+    )
+    if any(word and not senses_of(word[1]) and not _overlaps(word.span(1), spans) for word in after):
+        return None
+    words = [] if spans else [match[0] for match in _WORD.finditer(read.text)]
+    own = [word for word in words if fold(word) not in read.lang.stop_words]
+    return None if 0 < len(own) <= _WORDS_OF_CELL or any(one.is_place for one in _capitals(read)) else False
 
 
 _RULES: Mapping[Kind, Callable[[_Read], bool | None]] = {
