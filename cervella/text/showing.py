@@ -1,0 +1,398 @@
+"""Whether a text holds a thing of the kind that a question asks for: a price, an hour, a person.
+
+Figures, money, dates and units are read as in every language of the library; further words are in the asking.toml of
+the language's folder.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from typing import Literal, NamedTuple, TypeAlias
+
+from cervella.text.folding import fold, fold_in_place
+from cervella.text.language import Language, read_dates
+from cervella.text.number_words import number_words
+from cervella.text.quantities import MONEY, Quantity, quantities, senses_of
+
+Kind: TypeAlias = Literal[
+    "person",
+    "place",
+    "time",
+    "duration",
+    "price",
+    "quantity",
+    "yes_no",
+    "reason",
+    "list",
+    "procedure",
+    "contact",
+    "definition",
+    "comparison",
+    "tasks",
+    "choice",
+]
+"""A kind of thing that a question asks for."""
+
+_LONGEST = 10_000
+"""Maximum number of characters of a text that are read."""
+_DURATIONS = frozenset({"time", "months"})
+_MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.\w")
+_WEB = re.compile(
+    r"https?://\S|\bwww\.\w|(?<![\w@.])@\w{3}|(?<![\w.@/-])[\w-]{2,63}\.(?:com|org|net|eu|it|de|es|pt|br|ch|at|uk)(?![\w.-])",
+    re.IGNORECASE,
+)
+_PHONE = re.compile(r"(?<![\w.,/:€$£+-])(?:\+|00)?\(?\d(?:[ .()/\-\u00a0\u202f]{0,2}\d){5,16}(?![\w%€$£])(?![.,:/]\d)")
+_GROUPED = re.compile(r"\d{1,3}(?:[ .'\u00a0\u202f]\d{3})+")
+_CLOCK = re.compile(
+    r"(?<![\d.,:])(?:[01]?\d|2[0-4])(?::[0-5]\d(?![\d:])|[hH](?:[0-5]\d)?(?![\w]))|(?<!\w)[hH]\.? ?\d{1,2}(?!\w)"
+)
+_DOTTED = re.compile(r"(?<![\d.,:€$£])(?<![€$£] )(?:[01]?\d|2[0-4])\.[0-5]\d(?![\d%€$£])(?![.,:/]\d)")
+_HOUR = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:,][0-5]\d)?(?![\d%°€$£])(?![.,:/]\d)")
+_HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|2[0-4])(?![\d.,:/%])")
+_YEAR = re.compile(r"(?<![\d.,:/-])(?:19|20)\d\d(?![\d%]|[.,:/]\d)")
+_SHORT_DATE = re.compile(r"(?<![\d./:,-])(?:[0-2]?\d|3[01])/(?:0?\d|1[0-2])(?![\d/])")
+_LIST_NUMBER = re.compile(r"\s*(?:[-*+•]\s+)?\d{1,3}[.)]\s")
+_FIGURE = re.compile(r"(?<![\w.,:/-])\d[\d.,]*(?!\w)")
+_WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-'’][^\W\d_]+)*")
+_NAME = re.compile(r"[^\W\d_](?<=[^a-z])[^\W\d_A-Z]+(?:[-'’][^\W\d_]+)*")
+_ELIDED = re.compile(r"^[^\W\d_]{1,5}['’](?=[^\W\d_])")
+_OPENS = re.compile(r"(?:^|[.!?…:;|>•([]|\n|[«“\"„‘]|[-*+–—] ?|\*\*|__)[\s*_]*$")
+_NEXT_WORD = re.compile(r"[ '’]?([^\W\d_]+)")
+_STOP_OR_FIGURE = re.compile(r"[.:]|\s?[-–—/&+,]|\s\d")
+_SWISS = re.compile(r"\d[.,] ?[-–—]{1,2}(?!\w)")
+_DIGIT = re.compile(r"\d")
+_ADDRESS = re.compile(r"[\s\d,./()-]{1,16}")
+_FRACTIONS = frozenset({"1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/8", "1/10"})
+_HOURS_OF_DAY = 24
+_FEWEST_DIGITS = 8
+"""Minimum number of digits of a telephone number that begins neither with 0 nor with + and has no word before it."""
+_LONGEST_PAIR = 3
+"""Minimum length of the longest group of its digits."""
+_BEFORE = 24
+"""Characters before a capital letter that say what it is."""
+_WORDS_OF_CELL = 2
+"""Maximum number of words of a cell, such as `Cellar`, that may be a place without any other sign."""
+_NO_WORDS = "(?!)"
+
+
+def shows(text: str, kind: Kind, lang: Language) -> bool | None:
+    """Whether a text, such as a sentence, a row of a table or an item of a list, holds a thing of that kind.
+
+    None where a text cannot tell it; a reason is True or None. Only the first 10,000 characters are read. `lang` is the
+    language of the base; figures with their units and currencies are those of any language.
+
+    >>> from cervella.text.language import language
+    >>> it = language("it")
+    >>> shows("Colonnina da 11 kW.", "price", it), shows("Colonnina: 0,45 €/kWh.", "price", it)
+    (False, True)
+    >>> shows("La apre Marta.", "person", it), shows("La apre alle 9.", "person", it), shows("Sì.", "yes_no", it)
+    (True, False, None)
+    """
+    rule = _RULES.get(kind)
+    return None if rule is None else rule(_read(text[:_LONGEST], lang))
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A text with its figures, sorted by what they are."""
+
+    text: str
+    folded: str
+    lang: Language
+    times: tuple[tuple[int, int], ...]
+    """Start and end of each date and hour."""
+    contacts: tuple[tuple[int, int], ...]
+    """Start and end of each telephone number, mail address and web address."""
+    figures: tuple[Quantity, ...]
+    """The other figures. Numbers of a list and parts of names are none."""
+    found: dict[str, bool] = field(default_factory=dict)
+
+    def has(self, key: str) -> bool:
+        """Whether a phrase of asking.toml occurs."""
+        if key not in self.found:
+            self.found[key] = _pattern(self.lang, key).search(self.folded) is not None
+        return self.found[key]
+
+
+@lru_cache(maxsize=256)
+def _pattern(lang: Language, key: str, form: str = "{}") -> re.Pattern[str]:
+    return re.compile(form.replace("{}", _words(lang, key)))
+
+
+def _words(lang: Language, key: str) -> str:
+    return (lang.file("asking.toml")[key] if lang.has("asking.toml") else "") or _NO_WORDS
+
+
+@lru_cache(maxsize=512)
+def _read(text: str, lang: Language) -> _Read:
+    folded = fold_in_place(text)
+    contacts = [match.span() for pattern in (_MAIL, _WEB) for match in pattern.finditer(text)]
+    dates = [(one.start, one.end) for one in read_dates(text, lang)]
+    contacts += [span for span in _phones(text, folded, lang) if not _overlaps(span, dates)]
+    figures = [one for one in quantities(text, lang) if not one.named]
+    labelled = _labelled(folded, lang)
+    times = [*dates, *(span for span in _hours(text, folded, lang, figures) if span[0] not in labelled)]
+    ends = {end for _, end in times}
+    times += [(one.start, one.end) for one in figures if one.start - 1 in ends and text[one.start - 1] in "-–—/"]
+    apart = [*times, *contacts, *(match.span() for match in [_LIST_NUMBER.match(text)] if match)]
+    counted = tuple(one for one in figures if one.start not in labelled and not _overlaps((one.start, one.end), apart))
+    return _Read(text, folded, lang, tuple(times), tuple(contacts), counted)
+
+
+def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end in spans)
+
+
+# Figures, sorted
+
+
+def _labelled(folded: str, lang: Language) -> frozenset[int]:
+    """Where the numbers start that name a thing and count nothing: room 12, order no. 340, version 2.10, Via Roma 5."""
+    found = _pattern(lang, "labels", r"(?:{})(?: (?:n|nr|no|num|numero|#)(?!\w))?[ .:°]{0,3}(?=\d)").finditer(folded)
+    streets = _pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
+        folded
+    )
+    return frozenset(match.end() for matches in (found, streets) for match in matches)
+
+
+def _phones(text: str, folded: str, lang: Language) -> Iterator[tuple[int, int]]:
+    """The telephone numbers. A short number is one after a word such as "tel." only."""
+    labelled = _labelled(folded, lang)
+    introduced = {match.end() for match in _pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(?=[+(\d])").finditer(folded)}
+    for match in _PHONE.finditer(text):
+        number, (start, end) = match[0], match.span()
+        digits, groups = re.sub(r"\D", "", number), re.findall(r"\d+", number)
+        if start in labelled:
+            continue
+        if start not in introduced:
+            if _GROUPED.fullmatch(number) or _HOURS.match(text, start) or all(map(_YEAR.fullmatch, groups)):
+                continue
+            prefixed = number[0] in "+(0" or number.startswith("00")
+            if not prefixed and (len(digits) < _FEWEST_DIGITS or max(map(len, groups)) < _LONGEST_PAIR):
+                continue
+        yield start, end
+    for match in _pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(\d{3,6})(?! ?[\d€$£%°.,:/])").finditer(folded):
+        if not _counts(folded, match.end(1), lang):
+            yield match.span(1)
+
+
+def _hours(text: str, folded: str, lang: Language, figures: Sequence[Quantity]) -> Iterator[tuple[int, int]]:
+    """The hours of a day, the years, and dates without a year such as 15/6."""
+    measured = {one.start for one in figures if one.senses}
+    for one in figures:
+        in_words = any(map(str.isalpha, text[one.start : one.end]))  # "9 am", "15 Uhr"
+        if in_words and not one.senses and any(":" in reading for reading in one.readings):
+            yield one.start, one.end
+    yield from (match.span() for match in _CLOCK.finditer(text))
+    after = lang.file("asking.toml")["clock_after"].split() if lang.has("asking.toml") else ()
+    words = {word.start: word.end for word in number_words(text, lang) if _is_hour(word.value)}
+    for cue in _pattern(lang, "clock", r"(?:{})(?: |(?<=['.h])|$)").finditer(folded):
+        hour = _HOUR.match(text, cue.end())
+        end = hour.end() if hour else words.get(cue.end())
+        if end is not None and cue.end() not in measured and _is_followed(folded, end, after):
+            yield cue.end(), end
+    spoken_of = _speaks_of_time(text, folded, lang)
+    if spoken_of or not _pattern(lang, "price_words").search(folded):
+        yield from (match.span() for match in _DOTTED.finditer(text) if match.start() not in measured)
+    if spoken_of:
+        found = (match for match in _HOURS.finditer(text) if match.end() not in measured)
+        yield from (match.span() for match in found if not _counts(folded, match.end(), lang))
+    for pattern in (_YEAR, _SHORT_DATE):
+        for match in pattern.finditer(text):
+            if match.start() not in measured and match[0] not in _FRACTIONS and not _counts(folded, match.end(), lang):
+                yield match.span()
+
+
+def _is_hour(value: str) -> bool:
+    return value.isdigit() and int(value) <= _HOURS_OF_DAY
+
+
+def _is_followed(folded: str, end: int, after: Collection[str]) -> bool:
+    """Whether nothing is counted by the figure that ends there: a stop follows, or one of some words."""
+    following = _NEXT_WORD.match(folded, end)
+    return following is None or following[1] in after
+
+
+def _counts(folded: str, end: int, lang: Language) -> bool:
+    """Whether the figure that ends there counts what follows: a word that is no function word."""
+    following = _NEXT_WORD.match(folded, end)
+    return following is not None and following[1] not in lang.stop_words
+
+
+def _speaks_of_time(text: str, folded: str, lang: Language) -> bool:
+    """Whether a text names a day, a month, a part of the day or another time in words."""
+    if _pattern(lang, "show_time").search(folded):
+        return True
+    days, months = _calendar(lang)
+    if days.search(folded):
+        return True
+    short = list(islice(_pattern(lang, "weekdays").finditer(folded), 2))
+    if len(short) > 1 or any(_STOP_OR_FIGURE.match(folded, match.end()) for match in short):
+        return True
+    written_large = lang.months[0][0].isupper()
+    return any(not written_large or text[match.start()].isupper() for match in months.finditer(folded))
+
+
+@lru_cache(maxsize=16)
+def _calendar(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The names of the days of the week, and of the months."""
+    days, months = ("|".join(re.escape(fold(name)) for name in names) for names in (lang.weekdays, lang.months))
+    return re.compile(rf"(?<!\w)(?:{days})s?(?!\w)"), re.compile(rf"(?<!\w)(?:{months})(?!\w)")
+
+
+# Kinds
+
+
+def _shows_time(read: _Read) -> bool:
+    if read.times or _speaks_of_time(read.text, read.folded, read.lang):
+        return True
+    starts = {match.end() for match in _pattern(read.lang, "until", r"(?:{}) ?").finditer(read.folded)}
+    after = _pattern(read.lang, "until_after", r" ?(?:{})")
+    return any(_is_duration(one) and (one.start in starts or after.match(read.folded, one.end)) for one in read.figures)
+
+
+def _shows_duration(read: _Read) -> bool | None:
+    if any(map(_is_duration, read.figures)) or read.has("show_duration"):
+        return True
+    return None if _may_be_in_header(read) else False
+
+
+def _is_duration(one: Quantity) -> bool:
+    return not _DURATIONS.isdisjoint(one.dimensions) and "length" not in one.dimensions
+
+
+def _shows_price(read: _Read) -> bool | None:
+    if any(not MONEY.isdisjoint(one.dimensions) for one in read.figures) or read.has("show_price"):
+        return True
+    if _has_currency_sign(read.text) or _pattern(read.lang, "money", r"(?:{}) ?\d").search(read.folded):
+        return True
+    if _SWISS.search(read.text):
+        return True
+    percent = any(one.percent for one in read.figures)
+    if read.has("price_words") and (_bare(read) or percent):
+        return True
+    return None if percent or _may_be_in_header(read) else False
+
+
+def _bare(read: _Read) -> bool:
+    """Whether a text has a figure without a unit that counts nothing: "the room is 90"."""
+    return any(not one.senses and not _counts(read.folded, one.end, read.lang) for one in read.figures)
+
+
+def _may_be_in_header(read: _Read) -> bool:
+    """Whether the unit of a figure may be in the header of its table."""
+    return "|" in read.text and _bare(read)
+
+
+def _has_currency_sign(text: str) -> bool:
+    """Whether a figure stands beside the sign of a currency of any country: 20 zł has none, ₹ 20 has one."""
+    signs = (place for place, char in enumerate(text) if ord(char) > 127 and unicodedata.category(char) == "Sc")
+    return any(_DIGIT.search(text[max(0, place - 2) : place + 3]) for place in signs)
+
+
+def _shows_quantity(read: _Read) -> bool:
+    return any(MONEY.isdisjoint(one.dimensions) for one in read.figures) or read.has("show_quantity")
+
+
+def _shows_contact(read: _Read) -> bool | None:
+    if read.contacts:
+        return True
+    return None if read.has("show_contact") else False
+
+
+def _shows_reason(read: _Read) -> bool | None:
+    return read.has("show_reason") or None
+
+
+def _shows_person(read: _Read) -> bool | None:
+    if read.has("show_person") or _pattern(read.lang, "firms", r"[^\W\d_]{2}[,.]? (?:{})").search(read.folded):
+        return True
+    capitals = list(_capitals(read))
+    if any(one.is_name for one in capitals):
+        return True
+    return None if capitals else False
+
+
+class _Capital(NamedTuple):
+    """A word with a capital letter that is no function word."""
+
+    start: int
+    end: int
+    is_name: bool
+    """Whether it is the name of somebody: it does not only open a sentence, and nothing says that it is a place's."""
+    is_place: bool
+
+
+def _capitals(read: _Read) -> Iterator[_Capital]:
+    text, lang = read.text, read.lang
+    last: _Capital | None = None
+    nouns = lang.has("asking.toml") and lang.file("asking.toml")["capitals"] == "nouns"
+    known = _frequent(lang)
+    for match in _WORD.finditer(text):
+        word = _ELIDED.sub("", match[0])
+        folded, start = fold(word), match.end() - len(word)
+        if not _NAME.fullmatch(word) or folded in lang.calendar_names or folded in lang.stop_words:
+            continue
+        if _overlaps((start, match.end()), read.contacts):
+            continue
+        before = read.folded[max(0, start - _BEFORE) : start]
+        titled = _pattern(lang, "titles", r"(?:{})[ .]{1,3}$").search(before) is not None
+        placed = _pattern(lang, "before_places", r"(?:{})[ .]{1,2}$").search(before) is not None
+        article = _pattern(lang, "articles", r"(?:{}) ?$").search(before) is not None
+        opens = _OPENS.search(text[max(0, start - _BEFORE) : start]) is not None and word == match[0]
+        first = text[last.start : last.end] if last and text[last.end : start] in (" ", "-", ". ") else ""
+        if first and not titled and _pattern(lang, "before_places", "(?:{})$").search(fold(first)):
+            placed = True  # "Lake Garda"
+        if last is not None and last.is_place and _ADDRESS.fullmatch(text, last.end, start):
+            placed = True  # "Via Roma 5, Bolzano"
+        if titled:
+            is_name = True
+        elif placed or folded in known:
+            is_name = False
+        elif first:
+            is_name = True
+        else:
+            is_name = not (opens or article or nouns)
+        if opens and folded in known:
+            continue
+        last = _Capital(start, match.end(), is_name, placed and not is_name)
+        yield last
+
+
+@lru_cache(maxsize=16)
+def _frequent(lang: Language) -> frozenset[str]:
+    """Frequent words, folded, which at the start of a sentence are no names."""
+    return frozenset(map(fold, lang.file("detection.txt"))) | lang.stop_words
+
+
+def _shows_place(read: _Read) -> bool | None:
+    places = _pattern(read.lang, "before_places", r"(?:{})[ .]{1,2}").finditer(read.folded)
+    if read.has("show_place") or any(read.text[match.end() : match.end() + 1].isupper() for match in places):
+        return True
+    spans = [*read.times, *read.contacts, *((one.start, one.end) for one in read.figures)]
+    after = (
+        _NEXT_WORD.match(read.folded, cue.end()) for cue in _pattern(read.lang, "may_be_place").finditer(read.folded)
+    )
+    if any(word and not senses_of(word[1]) and not _overlaps(word.span(1), spans) for word in after):
+        return None
+    words = [] if spans else [match[0] for match in _WORD.finditer(read.text)]
+    own = [word for word in words if fold(word) not in read.lang.stop_words]
+    return None if 0 < len(own) <= _WORDS_OF_CELL or any(one.is_place for one in _capitals(read)) else False
+
+
+_RULES: Mapping[Kind, Callable[[_Read], bool | None]] = {
+    "person": _shows_person,
+    "place": _shows_place,
+    "time": _shows_time,
+    "duration": _shows_duration,
+    "price": _shows_price,
+    "quantity": _shows_quantity,
+    "contact": _shows_contact,
+    "reason": _shows_reason,
+}
+"""The kinds that a text can tell."""
