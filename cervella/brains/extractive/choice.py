@@ -28,7 +28,9 @@ _SAME_WORDS, _SAME_NAME = 0.6, 0.5
 one, and their documents' names and titles share more than `_SAME_NAME`, or as much if their roles differ."""
 _ALSO = 0.5
 """A second part of a question is answered by an excerpt with at least this share of the best one's score."""
-_SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.45, 0.3, 8.0, 0.85
+_NAMED = 0.3
+"""A name of the question, such as that of a room, must be held by this share: in the excerpt, or in what is above it."""
+_SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.12, 0.15, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it."""
 _NEAREST_WORDS = 25
@@ -209,6 +211,10 @@ def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
     fits = [fit for block in blocks for fit in block]
     told = [kind for kind in question.kinds if any(fit.shown[kind] is not None for fit in fits)]
     if told and not any(fit.shown[kind] for kind in told for fit in fits):
+        return False
+    if "tasks" in told and question.light == question.wanted.keys():
+        return True
+    if any(max(fit.held.get(name, 0.0) for fit in fits) < _NAMED for name in question.names):
         return False
     named = _named(question, fits)
     cosines = [fit.cosine for fit in fits if fit.cosine is not None]

@@ -58,6 +58,8 @@ _ABSENT = 0.7
 _MOSTLY = 0.5
 """The share of an excerpt's stems from which on it mostly consists of titles or links."""
 
+_NAMED = re.compile(r"(?<=[^\W_][ ,;:'’(-])(?:(?<=.)[ \"«“])*([^\W\d_a-zà-ÿ][^\W_]+)")
+
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
 
 
@@ -120,7 +122,7 @@ class Question:
         unknown."""
         folded = _folded(question)
         spoken = language_of(question, lang)
-        self._lang = lang
+        self._lang, self._spoken = lang, spoken
         self._patterns = _patterns(lang)
         self.asks = {
             name.removeprefix("asks_")
@@ -148,6 +150,8 @@ class Question:
         words = {term for term in self.wanted if term.isalpha()}
         light = frozenset(lang.stems(lang.phrases["light"])) | (words - content)
         self.light = light & self.wanted.keys()
+        self.names = _names_in(question, lang, spoken) & self.wanted.keys() - light
+        """The terms of the names in the question: of somebody, a room, a firm."""
         if self.light == self.wanted.keys():
             self._related = {}  # a question of light words alone: only the order of the passages counts
         count = len(self.excerpts)
@@ -317,7 +321,9 @@ class Question:
             return True if any(name and name <= self._asked for name in names) else None
         told = shows(excerpt.text, kind, self._lang)
         if told is False and excerpt.header and any(map(str.isdigit, excerpt.text)):
-            return shows(f"{excerpt.header} {excerpt.text}", kind, self._lang)
+            told = shows(f"{excerpt.header} {excerpt.text}", kind, self._lang)
+        if told is False and self._spoken is not self._lang:  # a note may be in the language of the question
+            told = shows(excerpt.text, kind, self._spoken)
         return told
 
     def _near(self, question: str, similarity: Similarity) -> None:
@@ -401,6 +407,17 @@ class Question:
     def changes(self, excerpt: Excerpt) -> bool:
         """Whether an excerpt says that something changes: «d'ora in poi …» ("from now on")."""
         return self._says("changes", _folded(excerpt.text))
+
+
+def _names_in(question: str, lang: Language, spoken: Language) -> frozenset[str]:
+    """The stems of the words of a question that are written as names: with a capital inside a sentence.
+
+    Empty for a question that is in capitals, for German, where every noun has one, and for a question in another
+    language than the notes, which may write its names otherwise.
+    """
+    if spoken is not lang or question.isupper() or "nouns" in lang.file("language.toml").get("capitals", ""):
+        return frozenset()
+    return frozenset(stem for name in _NAMED.findall(question) for stem in lang.stems(name))
 
 
 def _without_asking(folded: str, lang: Language) -> str:
