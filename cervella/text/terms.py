@@ -27,7 +27,7 @@ from cervella.text.reading import ReadText
 Wanted: TypeAlias = Mapping[str, float]
 """One word or figure of a query: the terms that satisfy it, each with its weight, 0 to 1."""
 
-TERMS_VERSION = "1"
+TERMS_VERSION = "2"
 """The version of the rules of `terms`. An index of another version is made anew from the files."""
 FIGURE = "="
 """The first character of the term of a figure."""

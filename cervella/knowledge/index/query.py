@@ -11,9 +11,12 @@ from itertools import chain
 from cervella.knowledge.index.spelling import Spelling
 from cervella.text.detection import language_of, languages_asked_for
 from cervella.text.folder import known_languages
+from cervella.text.folding import APOSTROPHES
 from cervella.text.language import Language, fold, language
 from cervella.text.terms import Wanted, asked_terms
 
+_ELIDED = re.compile(rf"(?<!\w)[^\W\d_]['{''.join(map(chr, APOSTROPHES))}](?=[^\W\d_])")
+"""An article or another function word of one letter before a vowel, in any language: "l'orto"."""
 _ASKS = ("asks_amount", "asks_time", "asks_cause")
 
 
@@ -50,18 +53,18 @@ class Query:
     @cached_property
     def corrections(self) -> Mapping[str, Sequence[Wanted]]:
         """What each of its words stands for that the index lacks and that seems misspelt, by the word's stem."""
-        return {} if self.spelling is None else self.spelling.corrections(self.text, self.spoken, self.function_words)
+        return {} if self.spelling is None else self.spelling.corrections(self._bare, self.spoken, self.function_words)
 
     @cached_property
     def stems(self) -> Sequence[str]:
         """Those of its words, corrected."""
-        return self._corrected(self.language.stems(self.text, self.function_words))
+        return self._corrected(self.language.stems(self._bare, self.function_words))
 
     @cached_property
     def wanted(self) -> Sequence[Wanted]:
         """Its words and figures, each with the terms that satisfy it; of a corrected word only the correction."""
         found: list[Wanted] = []
-        for one in asked_terms(self.text, self.language, self.spoken, self.function_words):
+        for one in asked_terms(self._bare, self.language, self.spoken, self.function_words):
             stem = next(iter(one))
             corrected = self.corrections.get(stem, ({stem: 1.0},))
             rest = {term: weight for term, weight in one.items() if term != stem}
@@ -73,9 +76,14 @@ class Query:
         """Its stems, corrected, without those that carry little or only ask for a figure, a date or a reason."""
         lang = self.language
         asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
-        bare = re.sub(asks, " ", fold(self.text)) if asks else self.text
+        bare = re.sub(asks, " ", fold(self._bare)) if asks else self._bare
         stems = self._corrected(lang.stems(bare, self.function_words))
         return frozenset(stems) - frozenset(lang.stems(lang.phrases["light"]))
+
+    @cached_property
+    def _bare(self) -> str:
+        """Its text without elided words of one letter."""
+        return _ELIDED.sub(" ", self.text)
 
     def _corrected(self, stems: Iterable[str]) -> list[str]:
         """The stems, the likeliest term in place of each that is corrected."""
