@@ -153,14 +153,14 @@ class Language:
         stem: Callable[[list[str]], list[str]] = stemmer.stemWords
         return stem
 
-    def stems(self, text: str) -> list[str]:
-        """The stems of a text's words in order, stop words left out.
+    def stems(self, text: str, without: Collection[str] = ()) -> list[str]:
+        """The stems of a text's words in order, stop words and the words in `without` left out.
 
         >>> language("it").stems("Le decisioni che abbiamo preso")
         ['decision', 'pres']
         """
         stop_words = self.stop_words
-        wanted = [word for word in words(text) if word not in stop_words]
+        wanted = [word for word in words(text) if word not in stop_words and word not in without]
         known = self._stems_at_hand[0]
         if len(known) > _MANY_WORDS:
             known = self._stems_at_hand[0] = {}

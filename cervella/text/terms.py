@@ -27,7 +27,7 @@ from cervella.text.reading import ReadText
 Wanted: TypeAlias = Mapping[str, float]
 """One word or figure of a query: the terms that satisfy it, each with its weight, 0 to 1."""
 
-TERMS_VERSION = "1"
+TERMS_VERSION = "2"
 """The version of the rules of `terms`. An index of another version is made anew from the files."""
 FIGURE = "="
 """The first character of the term of a figure."""
@@ -93,25 +93,30 @@ def terms(text: str, lang: Language) -> list[str]:
     return stems + read.stems + read.offered
 
 
-def asked_terms(query: str, lang: Language, spoken: Language | None = None) -> list[Wanted]:
+def asked_terms(
+    query: str, lang: Language, spoken: Language | None = None, without: Collection[str] | None = None
+) -> list[Wanted]:
     """The words and figures of a query, stop words left out, each with the terms that satisfy it.
 
-    `lang` is the language of the indexed texts, `spoken` that of the query. A word has its stem only. A figure prefers
-    its unit, and takes the number without it.
+    `lang` is the language of the indexed texts, `spoken` that of the query. `without` are the words that are left out
+    besides the stop words of `lang`; by default those of `spoken`. A word has its stem only. A figure prefers its unit,
+    and takes the number without it.
 
     >>> from cervella.text.language import language
     >>> asked_terms("caparra 1200 euro", language("it"))
     [{'caparr': 1.0}, {'=eur1200': 1.0, '=1200': 0.8}]
     """
-    return _Figures(query, lang, spoken or lang).asked()
+    spoken = spoken or lang
+    return _Figures(query, lang, spoken, spoken.stop_words if without is None else without).asked()
 
 
 class _Figures:
     """A text, with the words that its figures and dates consist of."""
 
-    def __init__(self, text: str, lang: Language, spoken: Language) -> None:
+    def __init__(self, text: str, lang: Language, spoken: Language, without: Collection[str] = ()) -> None:
         text = unicodedata.normalize("NFC", without_invisible(text))
         self.lang = lang
+        self._without = without
         self.stems: list[str] = []
         """The stems of all words outside figures, months and units of measure included."""
         self.offered: list[str] = []
@@ -128,11 +133,11 @@ class _Figures:
         """What a query asks with a figure, by the start of the figure; and, for a word, what satisfies it besides."""
         self._dates: list[Wanted] = []
         if len(text) > _LONGEST:
-            self._rest = [stem for stem in lang.stems(text[_LONGEST:]) if not stem.isdigit()]
+            self._rest = [stem for stem in lang.stems(text[_LONGEST:], without) if not stem.isdigit()]
             text = text[:_LONGEST]
         read = ReadText(text, spoken)
         if not (_DIGIT.search(text) or read.number_words):
-            self.stems = lang.stems(text) + self._rest
+            self.stems = lang.stems(text, without) + self._rest
             self._rest = self.stems
             return
         self._read, self._text, self._folded = read, text, fold_in_place(text)
@@ -460,7 +465,7 @@ class _Figures:
             besides = left.pop(self._starts[number], None)
             if besides == {} and number in self._units:
                 continue  # the currency of a figure is asked with the figure
-            found += ({stem: 1.0, **(besides or {})} for stem in self.lang.stems(word))
+            found += ({stem: 1.0, **(besides or {})} for stem in self.lang.stems(word, self._without))
         found += self._dates
         found += [left[start] for start in sorted(left) if left[start]]
         found += [{stem: 1.0} for stem in self._rest]

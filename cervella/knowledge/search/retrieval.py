@@ -26,6 +26,7 @@ from cervella.knowledge.index.marks import Marks, marks_of
 from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.refresh import Refresh, Refresher
 from cervella.knowledge.index.snapshot import Snapshot, load_snapshot
+from cervella.knowledge.index.spelling import Spelling
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.search.ranking import (
     FileFacts,
@@ -42,7 +43,7 @@ from cervella.privacy.redaction import mask_secrets
 from cervella.process.forks import ForkLock
 from cervella.protocols import Embedder
 from cervella.text.folding import without_invisible
-from cervella.text.language import DEFAULT_LANGUAGE, language, words
+from cervella.text.language import DEFAULT_LANGUAGE, Language, language, words
 from cervella.types import Filters, Passage, Retrieval
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class HybridRetriever:
         self._persona = persona
         self._facts: FileFacts | None = None
         self._recent: RecentVectors | None = None
+        self._spelling: Spelling | None = None
         self._readable: np.ndarray | None = None  # for each chunk, whether there is anything to read in it
 
     def close(self) -> None:
@@ -269,6 +271,7 @@ class HybridRetriever:
             self._loaded = self._with_constitution(load_snapshot(self._storage, self._asked))
             self._recent = None if self._loaded.embedder is None else RecentVectors(self._loaded.embedder)
             self._facts = file_facts(self._loaded, self._roles, language(self._language))
+            self._spelling = _spelling(self._loaded, language(self._language))
             self._readable = _readable(self._loaded)
             self._local_only, unindexed = self._understood(self._loaded)
             self._marks = marks_of(self._loaded.files, self._local_only, unindexed)
@@ -307,7 +310,7 @@ class HybridRetriever:
         allowed = self._allowed(loaded, filters)
         vector, cosines = self._cosines(loaded, query, allowed if filters else None)
         coverage = loaded.coverage() if cosines else 0.0
-        bare = Query(text=without_endings(query), language=lang)
+        bare = Query(text=without_endings(query), language=lang, spelling=self._spelling)
         subject = loaded.words.subject_shares(bare.stems)
         lexical, eligible = by_words(loaded, bare.wanted, subject, vectors=coverage)
         scores = lexical + facts.prior
@@ -391,6 +394,10 @@ class HybridRetriever:
             score=score,
             local_only=file.path in self._marks.paths,
         )
+
+
+def _spelling(loaded: Snapshot, lang: Language) -> Spelling:
+    return Spelling(loaded.words.stems, lang, lambda chunk: loaded.reading(range(chunk, chunk + 1)))
 
 
 def _readable(loaded: Snapshot) -> np.ndarray:
