@@ -115,7 +115,7 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
     group = groups[excerpt.mark, excerpt.group]
     place = group.index(fit)
     if announced := _announced(question, fit):
-        return _fitting(announced, _LIST, fit)
+        return [fit, *_fitting(announced, _LIST, announced[0])]
     if excerpt.kind == "line":
         return group[max(0, place - 1) : place + _LINES]
     if excerpt.kind == "row":
