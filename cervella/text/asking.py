@@ -38,11 +38,11 @@ _WORD = re.compile(r"[^\W\d_]+")
 _AFTER_LETTER = re.compile(r"(?<=\w)'(?!\w)")
 _NO_WORDS = "(?!)"
 _OPEN: Mapping[str, Kind | None] = {
-    "ask_other": None,
-    "ask_name": None,
-    "which": "choice",
-    "which_are": "list",
     "what_is": "definition",
+    "which_are": "list",
+    "which": "choice",
+    "ask_name": None,
+    "ask_other": None,
 }
 """The question words after which a noun says the kind, and the kind where no such noun follows."""
 _NOUNS: tuple[Kind, ...] = ("person", "place", "time", "duration", "price", "quantity", "contact")
@@ -58,6 +58,10 @@ _OTHER_KEYS = (
     "price_words",
 )
 _MEASURES = ("ask_quantity", "ask_duration", "ask_price")
+_NOMINAL = ("ask_procedure", "ask_reason", "ask_comparison", "ask_contact", "ask_definition")
+"""Cues that are nouns too, and may follow a question word: the procedure, the reason."""
+_NEAR = 12
+"""Maximum number of characters between the two."""
 _ARTICLE = 4
 """Maximum number of characters before a question word that stands alone: "di quanto" (Italian, "of how much")."""
 _EDGES = " ?!.;…¿¡\"'«»“”"
@@ -201,7 +205,8 @@ def _kinds_of_sentence(sentence: str, lang: Language) -> list[Kind]:
     framed = _patterns(lang)["frames"].search(sentence) is not None
     if nouns or framed or "?" not in sentence or len(_WORD.findall(sentence)) < _FEWEST_WORDS:
         return nouns
-    return ["procedure" if _patterns(lang)["conditions"].match(texts[0]) else "yes_no"]
+    # "If the power fails?" asks what to do, "if I come, may I …?" does not.
+    return ["procedure" if len(texts) == 1 and _patterns(lang)["conditions"].match(texts[0]) else "yes_no"]
 
 
 def _joined(parts: Sequence[_Part]) -> list[Kind]:
@@ -275,6 +280,8 @@ def _kind_of_part(part: str, lang: Language) -> tuple[Kind | None, bool, bool, b
     if first.key in ("ask_yes_no", _WEAK) and last.end == len(part) and last.key in _MEASURES:
         first = last  # "there is a discount of how much?"
     kind = _kind_of_cue(part, first, lang)
+    if kind is None and cues[1:] and cues[1].start - first.end <= _NEAR and cues[1].key in _NOMINAL:
+        kind = _kind_named(cues[1].key)  # "what is the procedure for …"
     if kind in (None, "yes_no", "list", "choice") and patterns["ask_tasks"].search(part):
         kind = "tasks"
     yields = first.key == _WEAK or patterns["subordinate"].match(part) is not None
