@@ -16,7 +16,7 @@ from cervella.text.detection import languages_asked_for
 from cervella.text.folder import known_languages
 from cervella.text.folding import fold
 from cervella.text.language import Language, language
-from cervella.text.showing import Kind, shows
+from cervella.text.showing import Kind, at_words, shows
 
 __all__ = ["Kind", "asked_kinds", "shows"]
 
@@ -248,7 +248,7 @@ def _cuts(lang: Language) -> re.Pattern[str]:
 @lru_cache(maxsize=16)
 def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
     data = lang.file("asking.toml")
-    return {key: re.compile(data[key] or _NO_WORDS) for key in (*_ASKS, *_OTHER_KEYS)}
+    return {key: re.compile(at_words(data[key]) if data[key] else _NO_WORDS) for key in (*_ASKS, *_OTHER_KEYS)}
 
 
 def _cues(part: str, lang: Language) -> list[_Cue]:

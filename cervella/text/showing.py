@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -57,11 +56,11 @@ _HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|
 _YEAR = re.compile(r"(?<![\d.,:/-])(?:19|20)\d\d(?![\d%]|[.,:/]\d)")
 _SHORT_DATE = re.compile(r"(?<![\d./:,-])(?:[0-2]?\d|3[01])/(?:0?\d|1[0-2])(?![\d/])")
 _LIST_NUMBER = re.compile(r"\s*(?:[-*+•]\s+)?\d{1,3}[.)]\s")
-_FIGURE = re.compile(r"(?<![\w.,:/-])\d[\d.,]*(?!\w)")
+
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-'’][^\W\d_]+)*")
 _NAME = re.compile(r"[^\W\d_](?<=[^a-z])[^\W\d_A-Z]+(?:[-'’][^\W\d_]+)*")
 _ELIDED = re.compile(r"^[^\W\d_]{1,5}['’](?=[^\W\d_])")
-_OPENS = re.compile(r"(?:^|[.!?…:;|>•([]|\n|[«“\"„‘]|[-*+–—] ?|\*\*|__)[\s*_]*$")
+_OPENS = re.compile(r"(?:^|[.!?…:;|>•([]|\n|[«“\"„‘]|[-*+–—] ?|\*\*|__)[\s*_]{0,6}$")
 _NEXT_WORD = re.compile(r"[ '’]?([^\W\d_]+)")
 _STOP_OR_FIGURE = re.compile(r"[.:]|\s?[-–—/&+,]|\s\d")
 _SWISS = re.compile(r"\d[.,] ?[-–—]{1,2}(?!\w)")
@@ -97,26 +96,69 @@ def shows(text: str, kind: Kind, lang: Language) -> bool | None:
     return None if rule is None else rule(_read(text[:_LONGEST], lang))
 
 
-@dataclass(frozen=True, slots=True)
 class _Read:
-    """A text with its figures, sorted by what they are."""
+    """A text with its figures, sorted by what they are. Each property is computed on first use."""
 
-    text: str
-    folded: str
-    lang: Language
-    times: tuple[tuple[int, int], ...]
-    """Start and end of each date and hour."""
-    contacts: tuple[tuple[int, int], ...]
-    """Start and end of each telephone number, mail address and web address."""
-    figures: tuple[Quantity, ...]
-    """The other figures. Numbers of a list and parts of names are none."""
-    found: dict[str, bool] = field(default_factory=dict)
+    def __init__(self, text: str, lang: Language) -> None:
+        self.text = text
+        self.lang = lang
+
+    @cached_property
+    def folded(self) -> str:
+        return fold_in_place(self.text)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """All figures but those that are parts of names, such as the 3 of "V3"."""
+        return tuple(one for one in quantities(self.text, self.lang) if not one.named)
+
+    @cached_property
+    def figures(self) -> tuple[Quantity, ...]:
+        """The figures that are no hour, date or telephone number, and that name nothing."""
+        marker = _LIST_NUMBER.match(self.text)
+        apart = [*self.times, *self.contacts, *([marker.span()] if marker else [])]
+        found = (one for one in self.quantities if one.start not in self.labelled)
+        return tuple(one for one in found if not _overlaps((one.start, one.end), apart))
+
+    @cached_property
+    def labelled(self) -> frozenset[int]:
+        """Where the numbers start that name a thing and count nothing: room 12, order no. 340, version 2.10."""
+        return _labelled(self.folded, self.lang) if self.quantities else frozenset()
+
+    @cached_property
+    def dates(self) -> tuple[tuple[int, int], ...]:
+        return tuple((one.start, one.end) for one in read_dates(self.text, self.lang))
+
+    @cached_property
+    def times(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each date, year and hour."""
+        hours = _hours(self.text, self.folded, self.lang, self.quantities)
+        times = [*self.dates, *(span for span in hours if span[0] not in self.labelled)]
+        ends = {end for _, end in times}
+        ranges = (one for one in self.quantities if one.start - 1 in ends and self.text[one.start - 1] in "-–—/")
+        return (*times, *((one.start, one.end) for one in ranges))
+
+    @cached_property
+    def contacts(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each telephone number, mail address and web address."""
+        phones = _phones(self.text, self.folded, self.lang, self.labelled) if self.quantities else ()
+        return (*self.addresses, *(span for span in phones if not _overlaps(span, self.dates)))
+
+    @cached_property
+    def addresses(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each mail address and web address."""
+        return tuple(match.span() for pattern in (_MAIL, _WEB) for match in pattern.finditer(self.text))
+
+    @cached_property
+    def speaks_of_time(self) -> bool:
+        return _speaks_of_time(self.text, self.folded, self.lang)
 
     def has(self, key: str) -> bool:
         """Whether a phrase of asking.toml occurs."""
-        if key not in self.found:
-            self.found[key] = _pattern(self.lang, key).search(self.folded) is not None
-        return self.found[key]
+        return _pattern(self.lang, key).search(self.folded) is not None
+
+
+_read = lru_cache(maxsize=512)(_Read)
 
 
 @lru_cache(maxsize=256)
@@ -125,23 +167,13 @@ def _pattern(lang: Language, key: str, form: str = "{}") -> re.Pattern[str]:
 
 
 def _words(lang: Language, key: str) -> str:
-    return (lang.file("asking.toml")[key] if lang.has("asking.toml") else "") or _NO_WORDS
+    words = lang.file("asking.toml")[key] if lang.has("asking.toml") else ""
+    return at_words(words) if words else _NO_WORDS
 
 
-@lru_cache(maxsize=512)
-def _read(text: str, lang: Language) -> _Read:
-    folded = fold_in_place(text)
-    contacts = [match.span() for pattern in (_MAIL, _WEB) for match in pattern.finditer(text)]
-    dates = [(one.start, one.end) for one in read_dates(text, lang)]
-    contacts += [span for span in _phones(text, folded, lang) if not _overlaps(span, dates)]
-    figures = [one for one in quantities(text, lang) if not one.named]
-    labelled = _labelled(folded, lang)
-    times = [*dates, *(span for span in _hours(text, folded, lang, figures) if span[0] not in labelled)]
-    ends = {end for _, end in times}
-    times += [(one.start, one.end) for one in figures if one.start - 1 in ends and text[one.start - 1] in "-–—/"]
-    apart = [*times, *contacts, *(match.span() for match in [_LIST_NUMBER.match(text)] if match)]
-    counted = tuple(one for one in figures if one.start not in labelled and not _overlaps((one.start, one.end), apart))
-    return _Read(text, folded, lang, tuple(times), tuple(contacts), counted)
+def at_words(pattern: str) -> str:
+    """A pattern that is tried where a word may begin only: several times as fast, and phrases begin nowhere else."""
+    return rf"(?<!\w)(?:{pattern})"
 
 
 def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
@@ -152,7 +184,6 @@ def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
 
 
 def _labelled(folded: str, lang: Language) -> frozenset[int]:
-    """Where the numbers start that name a thing and count nothing: room 12, order no. 340, version 2.10, Via Roma 5."""
     found = _pattern(lang, "labels", r"(?:{})(?: (?:n|nr|no|num|numero|#)(?!\w))?[ .:°]{0,3}(?=\d)").finditer(folded)
     streets = _pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
         folded
@@ -160,9 +191,8 @@ def _labelled(folded: str, lang: Language) -> frozenset[int]:
     return frozenset(match.end() for matches in (found, streets) for match in matches)
 
 
-def _phones(text: str, folded: str, lang: Language) -> Iterator[tuple[int, int]]:
+def _phones(text: str, folded: str, lang: Language, labelled: Collection[int]) -> Iterator[tuple[int, int]]:
     """The telephone numbers. A short number is one after a word such as "tel." only."""
-    labelled = _labelled(folded, lang)
     introduced = {match.end() for match in _pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(?=[+(\d])").finditer(folded)}
     for match in _PHONE.finditer(text):
         number, (start, end) = match[0], match.span()
@@ -249,7 +279,7 @@ def _calendar(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _shows_time(read: _Read) -> bool:
-    if read.times or _speaks_of_time(read.text, read.folded, read.lang):
+    if read.speaks_of_time or read.times:
         return True
     starts = {match.end() for match in _pattern(read.lang, "until", r"(?:{}) ?").finditer(read.folded)}
     after = _pattern(read.lang, "until_after", r" ?(?:{})")
@@ -267,7 +297,7 @@ def _is_duration(one: Quantity) -> bool:
 
 
 def _shows_price(read: _Read) -> bool | None:
-    if any(not MONEY.isdisjoint(one.dimensions) for one in read.figures) or read.has("show_price"):
+    if any(not MONEY.isdisjoint(one.dimensions) for one in read.quantities) or read.has("show_price"):
         return True
     if _has_currency_sign(read.text) or _pattern(read.lang, "money", r"(?:{}) ?\d").search(read.folded):
         return True
@@ -338,7 +368,7 @@ def _capitals(read: _Read) -> Iterator[_Capital]:
         folded, start = fold(word), match.end() - len(word)
         if not _NAME.fullmatch(word) or folded in lang.calendar_names or folded in lang.stop_words:
             continue
-        if _overlaps((start, match.end()), read.contacts):
+        if _overlaps((start, match.end()), read.addresses):
             continue
         before = read.folded[max(0, start - _BEFORE) : start]
         titled = _pattern(lang, "titles", r"(?:{})[ .]{1,3}$").search(before) is not None
