@@ -106,15 +106,32 @@ def asked_kinds(question: str, lang: Language) -> tuple[Kind, ...]:
     if not kinds and any(map(str.isalpha, question)):
         near = languages_asked_for(question) - {lang.code}
         others = (_kinds(question, language(code)) for code in known_languages() if code in near)
-        kinds = next(filter(None, others), ())
+        kinds = next(filter(None, others), ()) or _by_form(question, lang)
     return kinds
 
 
-def _kinds(question: str, lang: Language) -> tuple[Kind, ...]:
-    if not lang.has("asking.toml"):
+def _by_form(question: str, lang: Language) -> tuple[Kind, ...]:
+    """The kind of a question in which no word tells it: the longer ones are for yes or no.
+
+    "If the power fails?" asks what to do; "if I come, is it far?" does not.
+    """
+    sentence = next((one for one in _sentences(question, lang) if "?" in one), "")
+    if len(_WORD.findall(sentence)) < _FEWEST_WORDS or _frames(sentence, lang) or _cues(sentence, lang):
         return ()
-    sentences = _SENTENCE.findall(" ".join(_in_usual_spelling(line, lang) for line in fold(question).split("\n")))
-    sentences = sentences[-_MOST_PARTS:]
+    parts = [part for _, part in islice(_parts(sentence, lang), _MOST_PARTS)]
+    return ("procedure",) if len(parts) == 1 and _patterns(lang)["conditions"].match(parts[0]) else ("yes_no",)
+
+
+def _sentences(question: str, lang: Language) -> list[str]:
+    """The last sentences of a question, folded and in the usual spelling."""
+    if not lang.has("asking.toml"):
+        return []
+    lines = (_in_usual_spelling(line, lang) for line in fold(question).split("\n"))
+    return _SENTENCE.findall(" ".join(lines))[-_MOST_PARTS:]
+
+
+def _kinds(question: str, lang: Language) -> tuple[Kind, ...]:
+    sentences = _sentences(question, lang)
     asking = [one for one in sentences if "?" in one]
     if asking and asking[-1] is not sentences[-1] and _opens_with_cue(sentences[-1], lang):
         asking.append(sentences[-1])  # "does it take long? how many days"
@@ -200,13 +217,8 @@ def _kinds_of_sentence(sentence: str, lang: Language) -> list[Kind]:
         return ["choice"]
     if asks:
         return kinds
-    texts = [part for _, part in islice(_parts(sentence, lang), _MOST_PARTS)]
-    nouns = [kind for part in texts if (kind := _kind_of_noun(part, lang)) is not None]
-    framed = _patterns(lang)["frames"].search(sentence) is not None
-    if nouns or framed or "?" not in sentence or len(_WORD.findall(sentence)) < _FEWEST_WORDS:
-        return nouns
-    # "If the power fails?" asks what to do, "if I come, may I …?" does not.
-    return ["procedure" if len(texts) == 1 and _patterns(lang)["conditions"].match(texts[0]) else "yes_no"]
+    texts = (part for _, part in islice(_parts(sentence, lang), _MOST_PARTS))
+    return [kind for part in texts if (kind := _kind_of_noun(part, lang)) is not None]
 
 
 def _joined(parts: Sequence[_Part]) -> list[Kind]:

@@ -52,7 +52,7 @@ _CLOCK = re.compile(
 )
 _DOTTED = re.compile(r"(?<![\d.,:€$£])(?<![€$£] )(?:[01]?\d|2[0-4])\.[0-5]\d(?![\d%€$£])(?![.,:/]\d)")
 _HOUR = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:,][0-5]\d)?(?![\d%°€$£])(?![.,:/]\d)")
-_HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|2[0-4])(?![\d.,:/%])")
+_HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|2[0-4])(?![\d:/%]|[.,]\d)")
 _YEAR = re.compile(r"(?<![\d.,:/-])(?:19|20)\d\d(?![\d%]|[.,:/]\d)")
 _SHORT_DATE = re.compile(r"(?<![\d./:,-])(?:[0-2]?\d|3[01])/(?:0?\d|1[0-2])(?![\d/])")
 _LIST_NUMBER = re.compile(r"\s*(?:[-*+•]\s+)?\d{1,3}[.)]\s")
@@ -133,7 +133,8 @@ class _Read:
     def times(self) -> tuple[tuple[int, int], ...]:
         """Start and end of each date, year and hour."""
         hours = _hours(self.text, self.folded, self.lang, self.quantities)
-        times = [*self.dates, *(span for span in hours if span[0] not in self.labelled)]
+        hours = (span for span in hours if span[0] not in self.labelled and not _overlaps(span, self.contacts))
+        times = [*self.dates, *hours]
         ends = {end for _, end in times}
         ranges = (one for one in self.quantities if one.start - 1 in ends and self.text[one.start - 1] in "-–—/")
         return (*times, *((one.start, one.end) for one in ranges))
@@ -289,7 +290,8 @@ def _shows_time(read: _Read) -> bool:
 def _shows_duration(read: _Read) -> bool | None:
     if any(map(_is_duration, read.figures)) or read.has("show_duration"):
         return True
-    return None if _may_be_in_header(read) else False
+    # From the 3rd to the 10th, from 9 to 5: a stretch of time, which is not said to be one.
+    return None if _may_be_in_header(read) or len(read.times) > 1 else False
 
 
 def _is_duration(one: Quantity) -> bool:
@@ -326,7 +328,10 @@ def _has_currency_sign(text: str) -> bool:
 
 
 def _shows_quantity(read: _Read) -> bool:
-    return any(MONEY.isdisjoint(one.dimensions) for one in read.figures) or read.has("show_quantity")
+    if read.has("show_quantity"):
+        return True
+    money = {match.end() for match in _pattern(read.lang, "money", r"(?:{}) ?(?=\d)").finditer(read.folded)}
+    return any(MONEY.isdisjoint(one.dimensions) and one.start not in money for one in read.figures)
 
 
 def _shows_contact(read: _Read) -> bool | None:
