@@ -185,7 +185,7 @@ def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
 
 
 def _labelled(folded: str, lang: Language) -> frozenset[int]:
-    found = _pattern(lang, "labels", r"(?:{})(?: (?:n|nr|no|num|numero|#)(?!\w))?[ .:°]{0,3}(?=\d)").finditer(folded)
+    found = _pattern(lang, "labels", r"(?:{})(?: (?:{}))?[ .:°]{0,3}(?=\d)").finditer(folded)
     streets = _pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
         folded
     )
