@@ -12,11 +12,12 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, get_args
 
+from cervella.text.asking_words import FILE, listed, pattern
 from cervella.text.detection import languages_asked_for
 from cervella.text.folder import known_languages
 from cervella.text.folding import fold
 from cervella.text.language import Language, language
-from cervella.text.showing import Kind, at_words, shows
+from cervella.text.showing import Kind, shows
 
 __all__ = ["Kind", "asked_kinds", "shows"]
 
@@ -36,7 +37,6 @@ _SHORTEST_MISSPELT = 4
 _SENTENCE = re.compile(r"[^.!?…;\n]++(?:\.(?=\w)[^.!?…;\n]*+)*+[.!?…;\n]*+")
 _WORD = re.compile(r"[^\W\d_]+")
 _AFTER_LETTER = re.compile(r"(?<=\w)'(?!\w)")
-_NO_WORDS = "(?!)"
 _OPEN: Mapping[str, Kind | None] = {
     "what_is": "definition",
     "which_are": "list",
@@ -48,15 +48,6 @@ _OPEN: Mapping[str, Kind | None] = {
 _NOUNS: tuple[Kind, ...] = ("person", "place", "time", "duration", "price", "quantity", "contact")
 _WEAK = "may_be_yes_no"
 _ASKS = (*(f"ask_{kind}" for kind in KINDS), *_OPEN, _WEAK)
-_OTHER_KEYS = (
-    *(f"noun_{kind}" for kind in _NOUNS),
-    "frames",
-    "alternatives",
-    "subordinate",
-    "conditions",
-    "show_person",
-    "price_words",
-)
 _MEASURES = ("ask_quantity", "ask_duration", "ask_price")
 _NOMINAL = ("ask_procedure", "ask_reason", "ask_comparison", "ask_contact", "ask_definition")
 """Cues that are nouns too, and may follow a question word: the procedure, the reason."""
@@ -119,12 +110,12 @@ def _by_form(question: str, lang: Language) -> tuple[Kind, ...]:
     if len(_WORD.findall(sentence)) < _FEWEST_WORDS or _frames(sentence, lang) or _cues(sentence, lang):
         return ()
     parts = [part for _, part in islice(_parts(sentence, lang), _MOST_PARTS)]
-    return ("procedure",) if len(parts) == 1 and _patterns(lang)["conditions"].match(parts[0]) else ("yes_no",)
+    return ("procedure",) if len(parts) == 1 and pattern(lang, "conditions").match(parts[0]) else ("yes_no",)
 
 
 def _sentences(question: str, lang: Language) -> list[str]:
     """The last sentences of a question, folded and in the usual spelling."""
-    if not lang.has("asking.toml"):
+    if not lang.has(FILE):
         return []
     lines = (_in_usual_spelling(line, lang) for line in fold(question).split("\n"))
     return _SENTENCE.findall(" ".join(lines))[-_MOST_PARTS:]
@@ -161,12 +152,11 @@ def _in_money(kinds: tuple[Kind, ...], sentences: Sequence[str], lang: Language)
     """The kinds, with a bare "how much?" after words about money as a price: "is there a discount, and how much?"."""
     if "quantity" not in kinds or "price" in kinds:
         return kinds
-    patterns = _patterns(lang)
     text = " ".join(sentences)
     bare = any(
         cue.key == "ask_quantity" and not text[cue.end :].strip(_EDGES) for cue in _cues(text.strip(_EDGES), lang)[-1:]
     )
-    if bare and (patterns["noun_price"].search(text) or patterns["price_words"].search(text)):
+    if bare and (pattern(lang, "noun_price").search(text) or pattern(lang, "price_words").search(text)):
         return tuple("price" if kind == "quantity" else kind for kind in kinds)
     return kinds
 
@@ -188,14 +178,14 @@ def _in_usual_spelling(folded: str, lang: Language) -> str:
 @lru_cache(maxsize=16)
 def _known_words(lang: Language) -> frozenset[str]:
     """The words of a language that are not read as another word with a mistake."""
-    listed = frozenset(map(fold, lang.file("detection.txt"))) | lang.stop_words
-    return listed.difference(lang.file("asking.toml")["spellings"])
+    frequent = frozenset(map(fold, lang.file("detection.txt"))) | lang.stop_words
+    return frequent.difference(lang.file(FILE)["spellings"])
 
 
 @lru_cache(maxsize=16)
 def _spellings(lang: Language) -> Mapping[str, str]:
     """The usual spelling of each misspelt question word: a letter left out or doubled, or two exchanged."""
-    words = lang.file("asking.toml")["misspelt"].split()
+    words = listed(lang, "misspelt")
     found: dict[str, str] = {}
     for word in words:
         for place in range(1, len(word)):
@@ -205,7 +195,7 @@ def _spellings(lang: Language) -> Mapping[str, str]:
             for one in (exchanged, doubled, left_out):
                 if len(one) >= _SHORTEST_MISSPELT:
                     found.setdefault(one, word)
-    own = {fold(one): fold(word) for one, word in lang.file("asking.toml")["spellings"].items()}
+    own = {fold(one): fold(word) for one, word in lang.file(FILE)["spellings"].items()}
     return {one: word for one, word in found.items() if one not in words} | own
 
 
@@ -253,21 +243,15 @@ def _parts(sentence: str, lang: Language) -> Iterator[tuple[bool, str]]:
 
 @lru_cache(maxsize=16)
 def _cuts(lang: Language) -> re.Pattern[str]:
-    joins = lang.file("asking.toml")["joins"] or _NO_WORDS
-    return re.compile(rf"[,:](?!\d)|[()–—]| - |(?P<join>{joins})")
-
-
-@lru_cache(maxsize=16)
-def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
-    data = lang.file("asking.toml")
-    return {key: re.compile(at_words(data[key]) if data[key] else _NO_WORDS) for key in (*_ASKS, *_OTHER_KEYS)}
+    return pattern(lang, "joins", r"[,:](?!\d)|[()–—]| - |(?P<join>{})")
 
 
 def _cues(part: str, lang: Language) -> list[_Cue]:
     """The cues of a part, in order. Of two that overlap the one that begins first is kept, and then the longer one."""
-    patterns = _patterns(lang)
     frames = _frames(part, lang)
-    found = [_Cue(*match.span(), key) for key in _ASKS for match in islice(patterns[key].finditer(part), _MOST_PARTS)]
+    found = [
+        _Cue(*match.span(), key) for key in _ASKS for match in islice(pattern(lang, key).finditer(part), _MOST_PARTS)
+    ]
     kept: list[_Cue] = []
     for cue in sorted(found, key=lambda cue: (cue.start, -cue.end, _ASKS.index(cue.key))):
         framed = any(start <= cue.start and cue.end <= end for start, end in frames)
@@ -277,14 +261,13 @@ def _cues(part: str, lang: Language) -> list[_Cue]:
 
 
 def _frames(part: str, lang: Language) -> list[tuple[int, int]]:
-    return [match.span() for match in islice(_patterns(lang)["frames"].finditer(part), _MOST_PARTS)]
+    return [match.span() for match in islice(pattern(lang, "frames").finditer(part), _MOST_PARTS)]
 
 
 def _kind_of_part(part: str, lang: Language) -> tuple[Kind | None, bool, bool, bool]:
     """The kind that a part asks for, and the other fields of `_Part` after it."""
-    patterns = _patterns(lang)
     cues = _cues(part, lang)
-    if patterns["conditions"].match(part):  # "if I can come, when …": not whether I can
+    if pattern(lang, "conditions").match(part):  # "if I can come, when …": not whether I can
         cues = [cue for cue in cues if cue.key not in ("ask_yes_no", _WEAK)] or cues
     if not cues:
         return None, False, False, False
@@ -294,16 +277,17 @@ def _kind_of_part(part: str, lang: Language) -> tuple[Kind | None, bool, bool, b
     kind = _kind_of_cue(part, first, lang)
     if kind is None and cues[1:] and cues[1].start - first.end <= _NEAR and cues[1].key in _NOMINAL:
         kind = _kind_named(cues[1].key)  # "what is the procedure for …"
-    if kind in (None, "yes_no", "list", "choice") and patterns["ask_tasks"].search(part):
+    if kind in (None, "yes_no", "list", "choice") and pattern(lang, "ask_tasks").search(part):
         kind = "tasks"
-    yields = first.key == _WEAK or patterns["subordinate"].match(part) is not None
+    yields = first.key == _WEAK or pattern(lang, "subordinate").match(part) is not None
     elliptic = first.start <= _ARTICLE and first.end == len(part)
     return kind, True, yields, elliptic and (first.key in _MEASURES or first.key in _OPEN)
 
 
 def _kind_of_cue(part: str, cue: _Cue, lang: Language) -> Kind | None:
-    patterns = _patterns(lang)
-    if cue.key == "ask_name" and (patterns["show_person"].search(part) or patterns["noun_person"].search(part)):
+    if cue.key == "ask_name" and (
+        pattern(lang, "show_person").search(part) or pattern(lang, "noun_person").search(part)
+    ):
         return "person"
     if cue.key in _OPEN:
         return _kind_after(part, cue, lang) or _OPEN[cue.key]
@@ -321,7 +305,7 @@ def _kind_after(part: str, cue: _Cue, lang: Language) -> Kind | None:
     if noun is None:
         return None
     between = _WORD.findall(part[cue.end : cue.end + noun.start])
-    breaks = lang.file("asking.toml")["breaks"].split()
+    breaks = listed(lang, "breaks")
     if len(between) > _MOST_BETWEEN or any(word in breaks for word in between):
         return None
     return _kind_named(noun.key)
@@ -333,8 +317,9 @@ def _kind_of_noun(part: str, lang: Language) -> Kind | None:
 
 
 def _first_noun(text: str, lang: Language) -> _Cue | None:
-    patterns = _patterns(lang)
-    found = [_Cue(*match.span(), f"noun_{kind}") for kind in _NOUNS if (match := patterns[f"noun_{kind}"].search(text))]
+    found = [
+        _Cue(*match.span(), f"noun_{kind}") for kind in _NOUNS if (match := pattern(lang, f"noun_{kind}").search(text))
+    ]
     return min(found, key=lambda cue: (cue.start, -cue.end), default=None)
 
 
@@ -342,4 +327,4 @@ def _is_choice(sentence: str, kinds: list[Kind], lang: Language) -> bool:
     """Whether a sentence names two alternatives and asks for nothing else: "tea or coffee?"."""
     if any(kind not in ("yes_no", "choice") for kind in kinds):
         return False
-    return _patterns(lang)["alternatives"].search(sentence) is not None
+    return pattern(lang, "alternatives").search(sentence) is not None
