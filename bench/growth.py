@@ -151,6 +151,7 @@ def entries() -> dict[str, Entry]:
 
 def _text() -> dict[str, Entry]:
     from cervella.text import (
+        asking,
         detection,
         folding,
         markdown,
@@ -215,6 +216,8 @@ def _text() -> dict[str, Entry]:
             lang().asks_identity(text),
             lang().own_name(text),
         ),
+        "text.asked_kinds": lambda text: asking.asked_kinds(text, lang()),
+        "text.shows": lambda text: [asking.shows(text, kind, lang()) for kind in asking.KINDS],
         "text.abstains": lambda text: [language(code).abstains(text) for code in ("it", "en", "de")],
         "text.says_refusal": says_refusal,
     }

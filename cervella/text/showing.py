@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
+from cervella.text.asking_words import listed, pattern
+from cervella.text.capitals import Capital, capitals
+from cervella.text.detection import language_of
 from cervella.text.folding import fold, fold_in_place
 from cervella.text.language import Language, read_dates
 from cervella.text.number_words import number_words
@@ -53,31 +55,26 @@ _CLOCK = re.compile(
 )
 _DOTTED = re.compile(r"(?<![\d.,:€$£])(?<![€$£] )(?:[01]?\d|2[0-4])\.[0-5]\d(?![\d%€$£])(?![.,:/]\d)")
 _HOUR = re.compile(r"(?:[01]?\d|2[0-4])(?:[.:,][0-5]\d)?(?![\d%°€$£])(?![.,:/]\d)")
-_HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|2[0-4])(?![\d.,:/%])")
+_HOURS = re.compile(r"(?<![\d.,:/+-])(?:[01]?\d|2[0-4]) ?[-–—/] ?(?:[01]?\d|2[0-4])(?![\d:/%]|[.,]\d)")
 _YEAR = re.compile(r"(?<![\d.,:/-])(?:19|20)\d\d(?![\d%]|[.,:/]\d)")
 _SHORT_DATE = re.compile(r"(?<![\d./:,-])(?:[0-2]?\d|3[01])/(?:0?\d|1[0-2])(?![\d/])")
 _LIST_NUMBER = re.compile(r"\s*(?:[-*+•]\s+)?\d{1,3}[.)]\s")
-_FIGURE = re.compile(r"(?<![\w.,:/-])\d[\d.,]*(?!\w)")
+
 _WORD = re.compile(r"[^\W\d_][^\W_]*(?:[-'’][^\W\d_]+)*")
-_NAME = re.compile(r"[^\W\d_](?<=[^a-z])[^\W\d_A-Z]+(?:[-'’][^\W\d_]+)*")
-_ELIDED = re.compile(r"^[^\W\d_]{1,5}['’](?=[^\W\d_])")
-_OPENS = re.compile(r"(?:^|[.!?…:;|>•([]|\n|[«“\"„‘]|[-*+–—] ?|\*\*|__)[\s*_]*$")
 _NEXT_WORD = re.compile(r"[ '’]?([^\W\d_]+)")
 _STOP_OR_FIGURE = re.compile(r"[.:]|\s?[-–—/&+,]|\s\d")
 _SWISS = re.compile(r"\d[.,] ?[-–—]{1,2}(?!\w)")
 _DIGIT = re.compile(r"\d")
-_ADDRESS = re.compile(r"[\s\d,./()-]{1,16}")
 _FRACTIONS = frozenset({"1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/8", "1/10"})
 _HOURS_OF_DAY = 24
 _FEWEST_DIGITS = 8
 """Minimum number of digits of a telephone number that begins neither with 0 nor with + and has no word before it."""
 _LONGEST_PAIR = 3
 """Minimum length of the longest group of its digits."""
-_BEFORE = 24
-"""Characters before a capital letter that say what it is."""
+_IN_WORDS = frozenset({"place", "time", "duration", "price", "quantity"})
+"""The kinds that words may show without a figure: they are read in the language of the text too."""
 _WORDS_OF_CELL = 2
 """Maximum number of words of a cell, such as `Cellar`, that may be a place without any other sign."""
-_NO_WORDS = "(?!)"
 
 
 def shows(text: str, kind: Kind, lang: Language) -> bool | None:
@@ -94,54 +91,89 @@ def shows(text: str, kind: Kind, lang: Language) -> bool | None:
     (True, False, None)
     """
     rule = _RULES.get(kind)
-    return None if rule is None else rule(_read(text[:_LONGEST], lang))
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A text with its figures, sorted by what they are."""
-
-    text: str
-    folded: str
-    lang: Language
-    times: tuple[tuple[int, int], ...]
-    """Start and end of each date and hour."""
-    contacts: tuple[tuple[int, int], ...]
-    """Start and end of each telephone number, mail address and web address."""
-    figures: tuple[Quantity, ...]
-    """The other figures. Numbers of a list and parts of names are none."""
-    found: dict[str, bool] = field(default_factory=dict)
-
-    def has(self, key: str) -> bool:
-        """Whether a phrase of asking.toml occurs."""
-        if key not in self.found:
-            self.found[key] = _pattern(self.lang, key).search(self.folded) is not None
-        return self.found[key]
-
-
-@lru_cache(maxsize=256)
-def _pattern(lang: Language, key: str, form: str = "{}") -> re.Pattern[str]:
-    return re.compile(form.replace("{}", _words(lang, key)))
-
-
-def _words(lang: Language, key: str) -> str:
-    return (lang.file("asking.toml")[key] if lang.has("asking.toml") else "") or _NO_WORDS
+    if rule is None:
+        return None
+    text = text[:_LONGEST]
+    shown = rule(_read(text, lang))
+    if shown is False and kind in _IN_WORDS and (own := _own_language(text, lang)) is not lang:
+        return rule(_read(text, own))  # a Spanish sentence in an Italian base
+    return shown
 
 
 @lru_cache(maxsize=512)
-def _read(text: str, lang: Language) -> _Read:
-    folded = fold_in_place(text)
-    contacts = [match.span() for pattern in (_MAIL, _WEB) for match in pattern.finditer(text)]
-    dates = [(one.start, one.end) for one in read_dates(text, lang)]
-    contacts += [span for span in _phones(text, folded, lang) if not _overlaps(span, dates)]
-    figures = [one for one in quantities(text, lang) if not one.named]
-    labelled = _labelled(folded, lang)
-    times = [*dates, *(span for span in _hours(text, folded, lang, figures) if span[0] not in labelled)]
-    ends = {end for _, end in times}
-    times += [(one.start, one.end) for one in figures if one.start - 1 in ends and text[one.start - 1] in "-–—/"]
-    apart = [*times, *contacts, *(match.span() for match in [_LIST_NUMBER.match(text)] if match)]
-    counted = tuple(one for one in figures if one.start not in labelled and not _overlaps((one.start, one.end), apart))
-    return _Read(text, folded, lang, tuple(times), tuple(contacts), counted)
+def _own_language(text: str, lang: Language) -> Language:
+    return language_of(text, lang)
+
+
+class _Read:
+    """A text with its figures, sorted by what they are. Each property is computed on first use."""
+
+    def __init__(self, text: str, lang: Language) -> None:
+        self.text = text
+        self.lang = lang
+
+    @cached_property
+    def folded(self) -> str:
+        return fold_in_place(self.text)
+
+    @cached_property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """All figures but those that are parts of names, such as the 3 of "V3"."""
+        return tuple(one for one in quantities(self.text, self.lang) if not one.named)
+
+    @cached_property
+    def figures(self) -> tuple[Quantity, ...]:
+        """The figures that are no hour, date or telephone number, and that name nothing."""
+        marker = _LIST_NUMBER.match(self.text)
+        apart = [*self.times, *self.contacts, *([marker.span()] if marker else [])]
+        found = (one for one in self.quantities if one.start not in self.labelled)
+        return tuple(one for one in found if not _overlaps((one.start, one.end), apart))
+
+    @cached_property
+    def labelled(self) -> frozenset[int]:
+        """Where the numbers start that name a thing and count nothing: room 12, order no. 340, version 2.10."""
+        return _labelled(self.folded, self.lang) if self.quantities else frozenset()
+
+    @cached_property
+    def dates(self) -> tuple[tuple[int, int], ...]:
+        return tuple((one.start, one.end) for one in read_dates(self.text, self.lang))
+
+    @cached_property
+    def times(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each date, year and hour."""
+        hours = _hours(self.text, self.folded, self.lang, self.quantities)
+        hours = (span for span in hours if span[0] not in self.labelled and not _overlaps(span, self.contacts))
+        times = [*self.dates, *hours]
+        ends = {end for _, end in times}
+        ranges = (one for one in self.quantities if one.start - 1 in ends and self.text[one.start - 1] in "-–—/")
+        return (*times, *((one.start, one.end) for one in ranges))
+
+    @cached_property
+    def contacts(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each telephone number, mail address and web address."""
+        phones = _phones(self.text, self.folded, self.lang, self.labelled) if self.quantities else ()
+        return (*self.addresses, *(span for span in phones if not _overlaps(span, self.dates)))
+
+    @cached_property
+    def addresses(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each mail address and web address."""
+        return tuple(match.span() for form in (_MAIL, _WEB) for match in form.finditer(self.text))
+
+    @cached_property
+    def capitals(self) -> tuple[Capital, ...]:
+        found = capitals(self.text, self.folded, self.lang)
+        return tuple(one for one in found if not _overlaps((one.start, one.end), self.addresses))
+
+    @cached_property
+    def speaks_of_time(self) -> bool:
+        return _speaks_of_time(self.text, self.folded, self.lang)
+
+    def has(self, key: str) -> bool:
+        """Whether a phrase of asking.toml occurs."""
+        return pattern(self.lang, key).search(self.folded) is not None
+
+
+_read = lru_cache(maxsize=512)(_Read)
 
 
 def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
@@ -152,18 +184,16 @@ def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
 
 
 def _labelled(folded: str, lang: Language) -> frozenset[int]:
-    """Where the numbers start that name a thing and count nothing: room 12, order no. 340, version 2.10, Via Roma 5."""
-    found = _pattern(lang, "labels", r"(?:{})(?: (?:n|nr|no|num|numero|#)(?!\w))?[ .:°]{0,3}(?=\d)").finditer(folded)
-    streets = _pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
+    found = pattern(lang, "labels", r"(?:{})(?: (?:{}))?[ .:°]{0,3}(?=\d)").finditer(folded)
+    streets = pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
         folded
     )
     return frozenset(match.end() for matches in (found, streets) for match in matches)
 
 
-def _phones(text: str, folded: str, lang: Language) -> Iterator[tuple[int, int]]:
+def _phones(text: str, folded: str, lang: Language, labelled: Collection[int]) -> Iterator[tuple[int, int]]:
     """The telephone numbers. A short number is one after a word such as "tel." only."""
-    labelled = _labelled(folded, lang)
-    introduced = {match.end() for match in _pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(?=[+(\d])").finditer(folded)}
+    introduced = {match.end() for match in pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(?=[+(\d])").finditer(folded)}
     for match in _PHONE.finditer(text):
         number, (start, end) = match[0], match.span()
         digits, groups = re.sub(r"\D", "", number), re.findall(r"\d+", number)
@@ -176,7 +206,7 @@ def _phones(text: str, folded: str, lang: Language) -> Iterator[tuple[int, int]]
             if not prefixed and (len(digits) < _FEWEST_DIGITS or max(map(len, groups)) < _LONGEST_PAIR):
                 continue
         yield start, end
-    for match in _pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(\d{3,6})(?! ?[\d€$£%°.,:/])").finditer(folded):
+    for match in pattern(lang, "phone", r"(?:{})[ :.*_=|]{0,4}(\d{3,6})(?! ?[\d€$£%°.,:/])").finditer(folded):
         if not _counts(folded, match.end(1), lang):
             yield match.span(1)
 
@@ -189,21 +219,21 @@ def _hours(text: str, folded: str, lang: Language, figures: Sequence[Quantity]) 
         if in_words and not one.senses and any(":" in reading for reading in one.readings):
             yield one.start, one.end
     yield from (match.span() for match in _CLOCK.finditer(text))
-    after = lang.file("asking.toml")["clock_after"].split() if lang.has("asking.toml") else ()
+    after = listed(lang, "clock_after")
     words = {word.start: word.end for word in number_words(text, lang) if _is_hour(word.value)}
-    for cue in _pattern(lang, "clock", r"(?:{})(?: |(?<=['.h])|$)").finditer(folded):
+    for cue in pattern(lang, "clock", r"(?:{})(?: |(?<=['.h])|$)").finditer(folded):
         hour = _HOUR.match(text, cue.end())
         end = hour.end() if hour else words.get(cue.end())
         if end is not None and cue.end() not in measured and _is_followed(folded, end, after):
             yield cue.end(), end
     spoken_of = _speaks_of_time(text, folded, lang)
-    if spoken_of or not _pattern(lang, "price_words").search(folded):
+    if spoken_of or not pattern(lang, "price_words").search(folded):
         yield from (match.span() for match in _DOTTED.finditer(text) if match.start() not in measured)
     if spoken_of:
         found = (match for match in _HOURS.finditer(text) if match.end() not in measured)
         yield from (match.span() for match in found if not _counts(folded, match.end(), lang))
-    for pattern in (_YEAR, _SHORT_DATE):
-        for match in pattern.finditer(text):
+    for dated in (_YEAR, _SHORT_DATE):
+        for match in dated.finditer(text):
             if match.start() not in measured and match[0] not in _FRACTIONS and not _counts(folded, match.end(), lang):
                 yield match.span()
 
@@ -226,12 +256,12 @@ def _counts(folded: str, end: int, lang: Language) -> bool:
 
 def _speaks_of_time(text: str, folded: str, lang: Language) -> bool:
     """Whether a text names a day, a month, a part of the day or another time in words."""
-    if _pattern(lang, "show_time").search(folded):
+    if pattern(lang, "show_time").search(folded):
         return True
     days, months = _calendar(lang)
     if days.search(folded):
         return True
-    short = list(islice(_pattern(lang, "weekdays").finditer(folded), 2))
+    short = list(islice(pattern(lang, "weekdays").finditer(folded), 2))
     if len(short) > 1 or any(_STOP_OR_FIGURE.match(folded, match.end()) for match in short):
         return True
     written_large = lang.months[0][0].isupper()
@@ -249,17 +279,18 @@ def _calendar(lang: Language) -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 
 def _shows_time(read: _Read) -> bool:
-    if read.times or _speaks_of_time(read.text, read.folded, read.lang):
+    if read.speaks_of_time or read.times:
         return True
-    starts = {match.end() for match in _pattern(read.lang, "until", r"(?:{}) ?").finditer(read.folded)}
-    after = _pattern(read.lang, "until_after", r" ?(?:{})")
+    starts = {match.end() for match in pattern(read.lang, "until", r"(?:{}) ?").finditer(read.folded)}
+    after = pattern(read.lang, "until_after", r" ?(?:{})")
     return any(_is_duration(one) and (one.start in starts or after.match(read.folded, one.end)) for one in read.figures)
 
 
 def _shows_duration(read: _Read) -> bool | None:
     if any(map(_is_duration, read.figures)) or read.has("show_duration"):
         return True
-    return None if _may_be_in_header(read) else False
+    # From the 3rd to the 10th, from 9 to 5: a stretch of time, which is not said to be one.
+    return None if _may_be_in_header(read) or len(read.times) > 1 else False
 
 
 def _is_duration(one: Quantity) -> bool:
@@ -267,9 +298,9 @@ def _is_duration(one: Quantity) -> bool:
 
 
 def _shows_price(read: _Read) -> bool | None:
-    if any(not MONEY.isdisjoint(one.dimensions) for one in read.figures) or read.has("show_price"):
+    if any(not MONEY.isdisjoint(one.dimensions) for one in read.quantities) or read.has("show_price"):
         return True
-    if _has_currency_sign(read.text) or _pattern(read.lang, "money", r"(?:{}) ?\d").search(read.folded):
+    if _has_currency_sign(read.text) or pattern(read.lang, "money", r"(?:{}) ?\d").search(read.folded):
         return True
     if _SWISS.search(read.text):
         return True
@@ -296,7 +327,10 @@ def _has_currency_sign(text: str) -> bool:
 
 
 def _shows_quantity(read: _Read) -> bool:
-    return any(MONEY.isdisjoint(one.dimensions) for one in read.figures) or read.has("show_quantity")
+    if read.has("show_quantity"):
+        return True
+    money = {match.end() for match in pattern(read.lang, "money", r"(?:{}) ?(?=\d)").finditer(read.folded)}
+    return any(MONEY.isdisjoint(one.dimensions) and one.start not in money for one in read.figures)
 
 
 def _shows_contact(read: _Read) -> bool | None:
@@ -310,79 +344,26 @@ def _shows_reason(read: _Read) -> bool | None:
 
 
 def _shows_person(read: _Read) -> bool | None:
-    if read.has("show_person") or _pattern(read.lang, "firms", r"[^\W\d_]{2}[,.]? (?:{})").search(read.folded):
+    if read.has("show_person") or pattern(read.lang, "firms", r"[^\W\d_]{2}[,.]? (?:{})").search(read.folded):
         return True
-    capitals = list(_capitals(read))
-    if any(one.is_name for one in capitals):
+    if any(one.is_name for one in read.capitals):
         return True
-    return None if capitals else False
-
-
-class _Capital(NamedTuple):
-    """A word with a capital letter that is no function word."""
-
-    start: int
-    end: int
-    is_name: bool
-    """Whether it is the name of somebody: it does not only open a sentence, and nothing says that it is a place's."""
-    is_place: bool
-
-
-def _capitals(read: _Read) -> Iterator[_Capital]:
-    text, lang = read.text, read.lang
-    last: _Capital | None = None
-    nouns = lang.has("asking.toml") and lang.file("asking.toml")["capitals"] == "nouns"
-    known = _frequent(lang)
-    for match in _WORD.finditer(text):
-        word = _ELIDED.sub("", match[0])
-        folded, start = fold(word), match.end() - len(word)
-        if not _NAME.fullmatch(word) or folded in lang.calendar_names or folded in lang.stop_words:
-            continue
-        if _overlaps((start, match.end()), read.contacts):
-            continue
-        before = read.folded[max(0, start - _BEFORE) : start]
-        titled = _pattern(lang, "titles", r"(?:{})[ .]{1,3}$").search(before) is not None
-        placed = _pattern(lang, "before_places", r"(?:{})[ .]{1,2}$").search(before) is not None
-        article = _pattern(lang, "articles", r"(?:{}) ?$").search(before) is not None
-        opens = _OPENS.search(text[max(0, start - _BEFORE) : start]) is not None and word == match[0]
-        first = text[last.start : last.end] if last and text[last.end : start] in (" ", "-", ". ") else ""
-        if first and not titled and _pattern(lang, "before_places", "(?:{})$").search(fold(first)):
-            placed = True  # "Lake Garda"
-        if last is not None and last.is_place and _ADDRESS.fullmatch(text, last.end, start):
-            placed = True  # "Via Roma 5, Bolzano"
-        if titled:
-            is_name = True
-        elif placed or folded in known:
-            is_name = False
-        elif first:
-            is_name = True
-        else:
-            is_name = not (opens or article or nouns)
-        if opens and folded in known:
-            continue
-        last = _Capital(start, match.end(), is_name, placed and not is_name)
-        yield last
-
-
-@lru_cache(maxsize=16)
-def _frequent(lang: Language) -> frozenset[str]:
-    """Frequent words, folded, which at the start of a sentence are no names."""
-    return frozenset(map(fold, lang.file("detection.txt"))) | lang.stop_words
+    return None if read.capitals else False
 
 
 def _shows_place(read: _Read) -> bool | None:
-    places = _pattern(read.lang, "before_places", r"(?:{})[ .]{1,2}").finditer(read.folded)
+    places = pattern(read.lang, "before_places", r"(?:{})[ .]{1,2}").finditer(read.folded)
     if read.has("show_place") or any(read.text[match.end() : match.end() + 1].isupper() for match in places):
         return True
     spans = [*read.times, *read.contacts, *((one.start, one.end) for one in read.figures)]
     after = (
-        _NEXT_WORD.match(read.folded, cue.end()) for cue in _pattern(read.lang, "may_be_place").finditer(read.folded)
+        _NEXT_WORD.match(read.folded, cue.end()) for cue in pattern(read.lang, "may_be_place").finditer(read.folded)
     )
     if any(word and not senses_of(word[1]) and not _overlaps(word.span(1), spans) for word in after):
         return None
     words = [] if spans else [match[0] for match in _WORD.finditer(read.text)]
     own = [word for word in words if fold(word) not in read.lang.stop_words]
-    return None if 0 < len(own) <= _WORDS_OF_CELL or any(one.is_place for one in _capitals(read)) else False
+    return None if 0 < len(own) <= _WORDS_OF_CELL or any(one.is_place for one in read.capitals) else False
 
 
 _RULES: Mapping[Kind, Callable[[_Read], bool | None]] = {

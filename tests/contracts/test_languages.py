@@ -203,6 +203,7 @@ ALLOWED = {
     "privacy/beside.py": {"em", "li"},  # elements of HTML
     "privacy/context.py": {"mA"},  # milliampere, among the units
     "privacy/scanning.py": {"ſ", "İ", "ſıİ"},  # what `re.IGNORECASE` equates with letters of ASCII
+    "text/showing.py": {"com", "de", "es", "eu"},  # ends of addresses
     "privacy/values.py": {"com", "de", "es", "eu", "io", "os"},  # ends of addresses, a module of Python
     "knowledge/documents/obsidian.py": {"del", "TODO"},  # the element of HTML, the mark of a task in Logseq
 }

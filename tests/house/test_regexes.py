@@ -71,6 +71,7 @@ OF_DATA = {
     "cervella.privacy.personal.<genexpr>",
     "cervella.privacy.vendors.<genexpr>",
     "cervella.privacy.vendors._shapes",
+    "cervella.text.asking_words.pattern",
 }
 """Where each pattern is another one, and not the same with other names."""
 MOST_STEPS = 3_000_000
