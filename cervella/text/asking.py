@@ -19,7 +19,7 @@ from cervella.text.folding import fold
 from cervella.text.language import Language, language
 from cervella.text.showing import Kind, shows
 
-__all__ = ["Kind", "asked_kinds", "shows"]
+__all__ = ["Kind", "asked_kinds", "asking_words", "shows"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _LONGEST = 4_000
@@ -99,6 +99,21 @@ def asked_kinds(question: str, lang: Language) -> tuple[Kind, ...]:
         others = (_kinds(question, language(code)) for code in known_languages() if code in near)
         kinds = next(filter(None, others), ()) or _by_form(question, lang)
     return kinds
+
+
+def asking_words(question: str, lang: Language) -> frozenset[str]:
+    """The folded words of a question that say what kind of thing it asks for, and nothing of what it asks about.
+
+    >>> sorted(asking_words("Quanto costa la pulizia?", language("it")))
+    ['costa', 'quanto']
+    """
+    sentences = _sentences(question[:_LONGEST], lang)
+    cues = ((one, cue) for one in sentences for cue in (*_cues(one, lang), *_frame_cues(one, lang)))
+    return frozenset(word for one, cue in cues for word in _WORD.findall(one[cue.start : cue.end]))
+
+
+def _frame_cues(sentence: str, lang: Language) -> list[_Cue]:
+    return [_Cue(start, end, "frames") for start, end in _frames(sentence, lang)]
 
 
 def _by_form(question: str, lang: Language) -> tuple[Kind, ...]:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
 import anyio.to_thread
 
-from cervella.brains.extractive.choice import Answer, answer
+from cervella.brains.extractive.choice import Answer, answer, subject_of
 from cervella.brains.extractive.excerpts import Excerpt, excerpts
 from cervella.brains.extractive.match import Fit, Question, Similarity
 from cervella.brains.extractive.quotes import quote
@@ -71,7 +71,8 @@ def _blocks(prompt: Prompt, lang: Language, similarity: Similarity | None) -> li
     if not chosen.blocks:
         nearest = _nearest(chosen, groups, lang)
         return [[f"{lang.abstention}\n\n{nearest}", lang.abstention]] if nearest else []
-    return [list(_versions(list(part), groups, lang)) for block in chosen.blocks for part in _by_group(block)]
+    parts = (part for block in chosen.blocks for part in _by_group(block))
+    return [list(_versions(part, groups, lang, subject_of(question, part))) for part in parts]
 
 
 def _by_group(block: Sequence[Fit]) -> list[list[Fit]]:
@@ -82,10 +83,12 @@ def _by_group(block: Sequence[Fit]) -> list[list[Fit]]:
     return list(parts.values())
 
 
-def _versions(fits: list[Fit], groups: Mapping[tuple[str, int], Sequence[Excerpt]], lang: Language) -> Iterator[str]:
+def _versions(
+    fits: list[Fit], groups: Mapping[tuple[str, int], Sequence[Excerpt]], lang: Language, subject: str
+) -> Iterator[str]:
     group = groups[fits[0].excerpt.mark, fits[0].excerpt.group]
     while fits:
-        if block := quote([fit.excerpt for fit in fits], group, lang):
+        if block := quote([fit.excerpt for fit in fits], group, lang, subject):
             yield block
         weakest = min(fits, key=lambda fit: fit.score)
         fits = [fit for fit in fits if fit is not weakest]

@@ -30,7 +30,7 @@ _ALSO = 0.5
 """A second part of a question is answered by an excerpt with at least this share of the best one's score."""
 _NAMED = 0.3
 """A name of the question, such as that of a room, must be held by this share: in the excerpt, or in what is above it."""
-_SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.12, 0.15, 8.0, 0.85
+_SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.08, 0.2, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it."""
 _NEAREST_WORDS = 25
@@ -123,12 +123,15 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
         return _fitting(alike, _LIST, fit)
     if excerpt.kind == "item":
         beside = [one for one in group if one.excerpt.above == excerpt.above]
-        return _fitting(beside, _LIST, fit) if _MANY & set(question.kinds) and _is_part(question, fit) else [fit]
+        many = _MANY & set(question.kinds) or not question.kinds
+        return _fitting(beside, _LIST, fit) if many and _is_part(question, fit) else [fit]
     return _paragraph(question, group, place)
 
 
 def _is_part(question: Question, fit: Fit) -> bool:
     """Whether a list item answers only together with the others: what is above the list is what was asked for."""
+    if fit.shown.get("tasks"):
+        return True
     own = sum(question.weights[term] for term in fit.own - question.light)
     above = sum(question.weights[term] for term in fit.held.keys() - fit.own - question.light)
     return own <= above
@@ -233,6 +236,17 @@ def _named(question: Question, fits: Iterable[Fit]) -> float:
         for term, share in fit.held.items():
             held[term] = max(held.get(term, 0.0), share)
     return sum(weight * held.get(term, 0.0) for term, weight in weights.items()) / sum(weights.values())
+
+
+def subject_of(question: Question, fits: Sequence[Fit]) -> str:
+    """The heading above excerpts of one paragraph or list, if the question names it and they do not; else empty."""
+    excerpt = fits[0].excerpt
+    if excerpt.kind not in ("sentence", "item") or len(excerpt.headings) < 2 or "self" in question.asks:  # noqa: PLR2004
+        return ""
+    named = question.terms_in(excerpt.headings[-1]) - question.light
+    said = frozenset[str]().union(*(fit.own for fit in fits))
+    said |= question.terms_in("\n".join(excerpt.subjects[len(excerpt.headings) :]))
+    return excerpt.headings[-1] if named - said else ""
 
 
 def _nearest(question: Question, fits: Sequence[Fit]) -> Fit | None:

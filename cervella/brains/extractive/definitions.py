@@ -14,7 +14,7 @@ from cervella.brains.extractive.excerpts import Excerpt
 from cervella.text.language import Language
 from cervella.text.terms import Wanted, terms
 
-_DEFINITION = re.compile(r"\W*([^\W_][^\n=:.]{0,40}?)\** = (\S[^\n=]{2,200})")
+_DEFINITION = re.compile(r"\W*([^\W_][^\n=:.–—]{0,40}?)(?:\*\*)? [=–—] (\S[^\n=]{2,200})")
 _NAMES = re.compile(r"[/,;()]| o | or ")
 """What separates several defined words: `ablazione / detartrasi = …`."""
 _SHARE, _FEW = 0.5, 3

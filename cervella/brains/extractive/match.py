@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 from cervella.brains.extractive.definitions import definitions, satisfied_by_definitions
 from cervella.brains.extractive.excerpts import Excerpt, cells_of
 from cervella.knowledge.documents.linking import link_name, link_texts, opens_entry
-from cervella.text.asking import Kind, asked_kinds, shows
+from cervella.text.asking import Kind, asked_kinds, asking_words, shows
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
 from cervella.text.spelling import misspelt
@@ -36,8 +36,9 @@ it, in its heading, in the headings above that one, in the name of its file, in 
 before, in the one before that, and in the next one."""
 _SHOWN, _NOT_SHOWN = 0.28, 0.35
 """Added if an excerpt shows a thing of a kind that is asked for, subtracted if it does not show one of the first."""
-_PRIOR, _NEWEST, _OUTDATED = 0.35, 0.08, 0.5
-"""Weights of the passage's score as a share of the best one, of its date, and of a status that says it is outdated."""
+_PRIOR, _NEWEST, _OUTDATED, _ARCHIVED = 0.35, 0.08, 0.5, 0.15
+"""Weights of the passage's score as a share of the best one, of its date, and of a status that says it is outdated, or
+archived."""
 _NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED = 0.05, 0.2, 10
 """Weights of an excerpt's cosine with the question, in standard deviations: always, and where no excerpt has a word of
 the question; and the number of best excerpts whose cosines are computed."""
@@ -55,6 +56,8 @@ _LIGHT, _RELATED, _MISSPELT = 0.35, 0.6, 0.8
 """Weights of a word of the question that carries little; and of words that only begin like one, or are spelt nearly so.
 """
 _ABSENT = 0.7
+_SHORT_TEXT = 20
+"""Maximum characters of an excerpt that may stand in several places, each time about something else."""
 _MOSTLY = 0.5
 """The share of an excerpt's stems from which on it mostly consists of titles or links."""
 
@@ -141,14 +144,11 @@ class Question:
             self.wanted = {term: one for term, one in self.wanted.items() if term not in own_name}
         asked = frozenset(self.wanted)
         kept = [one for one in found if not self._is_metadata(one) or self._names_datum(one, asked, lang)]
-        first_of_equals = {excerpt.text: excerpt for excerpt in reversed(kept)}
-        self.excerpts = list(reversed(first_of_equals.values()))
+        self.excerpts = _once(kept)
         self._said = self._read()
         self._related = self._all_related(question)
         frequency = Counter(stem for said in self._said for stem in said.own)
-        content = frozenset(lang.stems(_without_asking(folded, lang)))
-        words = {term for term in self.wanted if term.isalpha()}
-        light = frozenset(lang.stems(lang.phrases["light"])) | (words - content)
+        light = frozenset(lang.stems(f"{lang.phrases['light']} {' '.join(asking_words(question, spoken))}"))
         self.light = light & self.wanted.keys()
         self.names = _names_in(question, lang, spoken) & self.wanted.keys() - light
         """The terms of the names in the question: of somebody, a room, a firm."""
@@ -161,7 +161,7 @@ class Question:
             for stem, others in self._related.items()
         }
         self._asked = frozenset(other for others in self._related.values() for other in others)
-        columns = cache(lambda header: self._columns(header, lang))
+        columns = cache(self._columns)
         self.excerpts = [self._with_columns(one, columns) for one in self.excerpts]
         self._titles: dict[str, set[frozenset[str]]] = {}
         for excerpt in self.excerpts:
@@ -169,6 +169,7 @@ class Question:
             own.update(_terms(title, lang) for title in excerpt.headings[-1:])
         self._links, self._below_linked = self._read_links()
         self._states = tuple(chain.from_iterable(_told_states(lang).values()))
+        self._has_tasks = any(excerpt.text.startswith(self._states) for excerpt in self.excerpts)
         self.fits = self._fits()
         if similarity is not None:
             self._near(question, similarity)
@@ -257,7 +258,7 @@ class Question:
             wanted = tuple(sorted({*wanted, *named}))
         return replace(excerpt, columns=wanted) if wanted else excerpt
 
-    def _columns(self, header: Sequence[str], lang: Language) -> tuple[int, ...]:
+    def _columns(self, header: Sequence[str]) -> tuple[int, ...]:
         """The first column of a table and those that the question asks for; empty if it asks for none.
 
         `header` has the cells of its header. Of two columns, `week 33` and `week 34`, a question about week 34 asks for
@@ -265,9 +266,7 @@ class Question:
         """
         asked: dict[frozenset[str], list[int]] = {}
         for column, cell in enumerate(header[1:], 1):
-            stems = _terms(cell, lang)
-            held = frozenset(term for term, others in self._related.items() if not stems.isdisjoint(others))
-            if held:
+            if held := self.terms_in(cell):
                 asked.setdefault(held, []).append(column)
         wanted: list[int] = []
         covered: frozenset[str] = frozenset()
@@ -302,9 +301,10 @@ class Question:
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
             if "self" not in self.asks:
                 score -= _HERS * _is_hers(excerpt)
-            score -= _OUTDATED * (excerpt.outdated and "past" not in self.asks)
+            if "past" not in self.asks:
+                score -= _OUTDATED * excerpt.outdated + _ARCHIVED * (excerpt.passage.status == "archived")
             score -= _ASKS * excerpt.asks + _ANNOUNCES * excerpt.announces + _TITLE_ONLY * (points == "titles")
-            own = frozenset(term for term, others in self._related.items() if not said.own.isdisjoint(others))
+            own = self.terms_in(excerpt.text)
             fits.append(Fit(excerpt, match, score, held, own, shown, points))
         return fits
 
@@ -315,7 +315,7 @@ class Question:
     def _shows(self, excerpt: Excerpt, kind: Kind) -> bool | None:
         """Whether an excerpt shows a thing of a kind. The header of a table may say it: `Price (€)`."""
         if kind == "tasks":
-            return True if excerpt.text.startswith(self._states) else None
+            return excerpt.text.startswith(self._states) if self._has_tasks else None
         if kind == "definition":
             names = (_terms(name, self._lang) for name, _ in definitions(excerpt.text))
             return True if any(name and name <= self._asked for name in names) else None
@@ -398,6 +398,11 @@ class Question:
         return self._says("points_back", _folded(excerpt.text[:40]))
 
 
+    def terms_in(self, text: str) -> frozenset[str]:
+        """The terms of the question that a text has."""
+        stems = _terms(text, self._lang)
+        return frozenset(term for term, others in self._related.items() if not stems.isdisjoint(others))
+
     def names_year(self, excerpt: Excerpt) -> bool:
         """Whether the question asks for the year of the excerpt's document: «nel listino 2024»."""
         years = {term.removeprefix("=y") for term in self.wanted if term.startswith("=y")}
@@ -420,10 +425,17 @@ def _names_in(question: str, lang: Language, spoken: Language) -> frozenset[str]
     return frozenset(stem for name in _NAMED.findall(question) for stem in lang.stems(name))
 
 
-def _without_asking(folded: str, lang: Language) -> str:
-    """The words of a question, without those that only ask for a figure, a date or a reason."""
-    asks = "|".join(words for name in ("asks_amount", "asks_time", "asks_cause") if (words := lang.phrases.get(name)))
-    return re.sub(asks, " ", folded) if asks else folded
+def _once(found: Sequence[Excerpt]) -> list[Excerpt]:
+    """The excerpts without those that repeat an earlier one. A short one, such as «No.», is another answer elsewhere."""
+    seen: set[tuple[str, ...]] = set()
+    kept = []
+    for excerpt in found:
+        place = () if len(excerpt.text) > _SHORT_TEXT else (excerpt.mark, str(excerpt.start))
+        key = (excerpt.text, *place)
+        if key not in seen:
+            kept.append(excerpt)
+        seen.add(key)
+    return kept
 
 
 def _wanted(question: str, lang: Language, spoken: Language) -> dict[str, Wanted]:

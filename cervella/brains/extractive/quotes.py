@@ -22,18 +22,19 @@ _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
 _QUOTE_SIGNS = re.compile(r"\n\s*+(?:>\s?)*")
 
 
-def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language) -> str:
+def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language, subject: str = "") -> str:
     """Excerpts of one group as a markdown quotation with their mark, such as [F1].
 
-    `chosen` are the excerpts to quote, in the order of the passage; `group` contains all excerpts of the group. Empty
-    if a check finds that the passage does not support the quotation.
+    `chosen` are the excerpts to quote, in the order of the passage; `group` contains all excerpts of the group.
+    `subject` is a heading to show before them. Empty if a check finds that the passage does not support the quotation.
     """
     first = chosen[0]
     layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[first.kind]
-    block = _warned(layout(chosen, group), first, lang)
-    if not _is_supported(block, first, lang):  # for example, a lone backtick turns the mark into code
-        block = _warned(re.sub("[`~]", "", _prose(chosen, group)), first, lang)
-    return block if _is_supported(block, first, lang) else ""
+    body = layout(chosen, group)
+    versions = [f"{_in_quotation_marks(_shortened(defuse_marks(subject)))} › {body}"] if subject and body[0] in "«“" else []
+    versions += [body, re.sub("[`~]", "", _prose(chosen, group))]  # a lone backtick turns the mark into code
+    blocks = (_warned(version, first, lang) for version in versions)
+    return next((block for block in blocks if _is_supported(block, first, lang)), "")
 
 
 def _warned(block: str, first: Excerpt, lang: Language) -> str:
