@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Literal, TypeAlias
 
 from cervella.text.asking_words import listed, pattern
@@ -336,10 +336,13 @@ def _shows_quantity(read: _Read) -> bool:
     if read.has("show_quantity"):
         return True
     money = {match.end() for match in pattern(read.lang, "money", r"(?:{}) ?(?=\d)").finditer(read.folded)}
-    # "Otto Weber": otto is eight in Italian.
-    names = {one.start for one in read.capitals if one.is_name}
-    names |= {one.start for one, other in pairwise(read.capitals) if other.is_name and one.end + 1 == other.start}
-    return any(MONEY.isdisjoint(one.dimensions) and one.start not in money | names for one in read.figures)
+    named = {one.start for one in read.capitals if one.is_name}
+    return any(
+        MONEY.isdisjoint(one.dimensions)
+        and one.start not in money | named
+        and not (read.text[one.start].isupper() and one.end + 1 in named)  # "Otto Weber": otto is eight in Italian
+        for one in read.figures
+    )
 
 
 def _shows_contact(read: _Read) -> bool | None:
