@@ -38,13 +38,19 @@ def capitals(text: str, folded_text: str, lang: Language) -> Iterator[Capital]:
     last: Capital | None = None
     nouns = listed(lang, "capitals") == ("nouns",)
     known = _frequent(lang)
+    forms = (
+        pattern(lang, "titles", r"(?:{})[ .]{1,3}$"),
+        pattern(lang, "noun_person", r"(?:{})[ *_]{0,3}[:|][ *_]{0,3}$"),  # "Contact person: Martha"
+    )
     for match in _WORD.finditer(text):
         word = _ELIDED.sub("", match[0])
         folded, start = fold(word), match.end() - len(word)
         if not _is_written_large(word) or folded in lang.calendar_names or folded in lang.stop_words:
             continue
+        if all(map(pattern(lang, "weekdays").fullmatch, _PARTS.split(folded))):
+            continue  # "Mo-Fr" (German)
         before = folded_text[max(0, start - _BEFORE) : start]
-        titled = pattern(lang, "titles", r"(?:{})[ .]{1,3}$").search(before) is not None
+        titled = any(form.search(before) for form in forms)
         placed = pattern(lang, "before_places", r"(?:{})[ .]{1,2}$").search(before) is not None
         article = pattern(lang, "articles", r"(?:{}) ?$").search(before) is not None
         opens = _OPENS.search(text[max(0, start - _BEFORE) : start]) is not None and word == match[0]

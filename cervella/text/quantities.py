@@ -47,7 +47,8 @@ _PATTERNS = {
     # The names in braces are keys of numbers.toml: the words of all languages.
     "multiple": r"\s?({multiples})\b",
     "percent": r"\s?(?:%|(?:{percent})\b)",
-    "unit": r"\+?\s?(?:(?:{of})\s?)?([€$£]|°\s?[CF]\b|µs|[cdk]?m[23²³](?!\w)|[^\W\d_]+ (?:celsius|fahrenheit)\b"
+    "unit": r"\+?\s?(?:(?:{of})(?:\s|(?<=['’])))?([€$£]|°\s?[CF]\b|µs|[cdk]?m[23²³](?!\w)"
+    r"|[^\W\d_]+ (?:celsius|fahrenheit)\b"
     r"|(?:{compound_units})(?!\w)|(?!(?:{article})['’])[^\W\d_]+)",  # the l of "49 l'anno" is no litre
     "rate": r"\s?(?:/|{per})\s?([^\W\d_]+)",
     "rate_word": r"\s?(?:" + "|".join(f"(?P<{name}>{{{name}}})" for name in _RATES) + r")\b",

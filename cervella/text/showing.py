@@ -66,6 +66,7 @@ _STOP_OR_FIGURE = re.compile(r"[.:]|\s?[-–—/&+,]|\s\d")
 _SWISS = re.compile(r"\d[.,] ?[-–—]{1,2}(?!\w)")
 _DIGIT = re.compile(r"\d")
 _FRACTIONS = frozenset({"1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/8", "1/10"})
+_DASHES = "-–—/"
 _HOURS_OF_DAY = 24
 _FEWEST_DIGITS = 8
 """Minimum number of digits of a telephone number that begins neither with 0 nor with + and has no word before it."""
@@ -144,8 +145,13 @@ class _Read:
         hours = _hours(self.text, self.folded, self.lang, self.quantities)
         hours = (span for span in hours if span[0] not in self.labelled and not _overlaps(span, self.contacts))
         times = [*self.dates, *hours]
-        ends = {end for _, end in times}
-        ranges = (one for one in self.quantities if one.start - 1 in ends and self.text[one.start - 1] in "-–—/")
+        starts, ends = {start for start, _ in times}, {end for _, end in times}
+        ranges = (
+            one
+            for one in self.quantities
+            if (one.start - 1 in ends and self.text[one.start - 1] in _DASHES)
+            or (one.end + 1 in starts and self.text[one.end] in _DASHES)
+        )
         return (*times, *((one.start, one.end) for one in ranges))
 
     @cached_property
@@ -330,7 +336,13 @@ def _shows_quantity(read: _Read) -> bool:
     if read.has("show_quantity"):
         return True
     money = {match.end() for match in pattern(read.lang, "money", r"(?:{}) ?(?=\d)").finditer(read.folded)}
-    return any(MONEY.isdisjoint(one.dimensions) and one.start not in money for one in read.figures)
+    named = {one.start for one in read.capitals if one.is_name}
+    return any(
+        MONEY.isdisjoint(one.dimensions)
+        and one.start not in money | named
+        and not (read.text[one.start].isupper() and one.end + 1 in named)  # "Otto Weber": otto is eight in Italian
+        for one in read.figures
+    )
 
 
 def _shows_contact(read: _Read) -> bool | None:
