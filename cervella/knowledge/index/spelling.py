@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.index.words import Bm25
@@ -35,8 +35,9 @@ _INFLECTED = 7
 """From so many letters on, the last one may differ, or another be added: "prenotazione" is there as "prenotazioni"."""
 _EXACTLY = 9
 """Up to so many letters, a word with any letter for another has to be written exactly so in a text."""
-_MOST_WORDS = 8
-"""Words of a query that are corrected at most: the time of a search is bounded."""
+_READ, _MOST_WORDS = 200, 8
+"""The first words of a query, which are read, and how many of them are corrected at most: the time of a search is
+bounded."""
 _MOST_TERMS, _TRIED, _EXAMINED = 3, 6, 20
 """Terms that a word may stand for at most, those that are looked up in the texts, and the chunks of each."""
 _WEIGHT = 0.8
@@ -68,7 +69,7 @@ class Spelling:
         """
         lang = self._language
         found: dict[str, Sequence[Wanted]] = {}
-        matches = list(_WORD.finditer(fold_in_place(text)))
+        matches = list(islice(_WORD.finditer(fold_in_place(text)), _READ))
         tried = 0
         for number, match in enumerate(matches):
             word = match[0]
