@@ -15,7 +15,7 @@ from cervella.knowledge.index.centring import Centring
 from cervella.knowledge.index.manifest import Manifest
 from cervella.knowledge.index.storage import IndexFolder
 from cervella.knowledge.index.words import LexicalIndex
-from cervella.knowledge.search.ranking import FileFacts, current_first, supported_by_file
+from cervella.knowledge.search.ranking import FileFacts, current_first
 from cervella.text.language import language
 from tests.knowledge.conftest import HashEmbedder
 
@@ -71,20 +71,6 @@ def base(lengths: list[int], files: list[Any]) -> FileFacts:
         places=[roles.in_series(file.path) for file in files],
         language=language("it"),
     )
-
-
-def test_a_lucky_chunk_in_a_file_on_something_else_loses_to_one_that_its_file_supports() -> None:
-    standing = base([3, 3], [])
-    scores = supported_by_file(np.array([5.0, 0.0, 0.0, 4.9, 4.8, 4.7]), standing)
-    assert scores.argmax() == 3
-    assert scores[3] > scores[4] > scores[5], "within a file the order stays"
-
-
-def test_chunks_that_do_not_count_take_nothing_from_their_file() -> None:
-    standing = base([1, 3], [])
-    scores = supported_by_file(np.array([4.0, -np.inf, 4.0, -np.inf]), standing)
-    assert scores[0] == scores[2] == 4.0
-    assert np.isneginf(scores[[1, 3]]).all()
 
 
 def test_how_much_of_a_query_ngrams_say_is_between_nothing_and_all() -> None:

@@ -27,7 +27,6 @@ class Query:
     text: str
     language: Language
     """The language of the index."""
-
     spelling: Spelling | None = None
     """Corrects its words by those of the index; None takes them as they are written."""
 
@@ -57,7 +56,7 @@ class Query:
 
     @cached_property
     def stems(self) -> Sequence[str]:
-        """Those of its words, corrected."""
+        """The distinct stems of its words, corrected."""
         return self._corrected(self.language.stems(self._bare, self.function_words))
 
     @cached_property
@@ -86,5 +85,6 @@ class Query:
         return _ELIDED.sub(" ", self.text)
 
     def _corrected(self, stems: Iterable[str]) -> list[str]:
-        """The stems, the likeliest term in place of each that is corrected."""
-        return [next(iter(one)) for stem in stems for one in self.corrections.get(stem, ({stem: 1.0},))]
+        """The distinct stems, the likeliest term in place of each that is corrected."""
+        found = (next(iter(one)) for stem in stems for one in self.corrections.get(stem, ({stem: 1.0},)))
+        return list(dict.fromkeys(found))

@@ -9,63 +9,46 @@ the same in every index; and only two mistakes in a long word are looked for amo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain, pairwise
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from cervella.knowledge.index.words import Bm25
 from cervella.text.folding import fold, fold_in_place
 from cervella.text.language import Language
+from cervella.text.misspelling import LONGEST, Mistake, distances, letter_codes, one_mistake, slips, sound
 from cervella.text.terms import Wanted
 
 if TYPE_CHECKING:
     import numpy as np
 
-_SHORTEST, _SHORTEST_FOR_TWO, _LONGEST = 5, 8, 24
-"""The fewest letters of a word that may have one mistake, of one that may have two, and the most of either."""
-_LIKELY_ONLY = 9
-"""Up to so many letters, one letter for another is a mistake only if the two are neighbours on a keyboard, or sound or
-look alike: short words that differ in one letter are often different words, such as "torta" and "porta"."""
-_ANY_TWO = 9
-"""From so many letters of a stem on, any two mistakes are corrected; in a shorter one, one of them has to be a doubled
-letter or one that sounds alike."""
-_FEWEST_SOUNDS = 7
-"""The fewest letters of a stem without those that aren't heard, if two mistakes in it may be one of sound."""
-_MOST_WORDS = 8
-"""Words of a query that are corrected at most: the time of a search is bounded."""
-_MOST_TERMS, _TRIED = 3, 6
-"""Terms that a word may stand for at most, and those that are looked up in the texts."""
-_WEIGHT = 0.8
-"""What a term counts that stands for a misspelt word, beside 1 for a word that is there as it is written."""
-_LETTERS = 48
-"""The most frequent letters of the index's terms, with which words are corrected."""
+_SHORTEST, _SHORTEST_FOR_ANY, _SHORTEST_FOR_TWO = 4, 5, 8
+"""The fewest letters of a word with two letters swapped or an h left out, of one with any other mistake, and of one
+with two mistakes."""
+_ANY_TWO, _SOUNDS = 9, 7
+"""From so many letters of a stem on, any two mistakes are corrected. In a shorter one of at least `_SOUNDS` sounds, one
+of the two has to be of a sound."""
 _SURE = 7
 """From so many letters of a stem on, a doubled letter or two that changed places need not be looked up in the texts."""
 _INFLECTED = 7
 """From so many letters on, the last one may differ, or another be added: "prenotazione" is there as "prenotazioni"."""
-_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_ALIKE = "bp bv cg ck cq ei dt fv gj ij il iy kq mn ou sz vw xs"
-"""Letters that people write for each other, since they sound alike or look alike."""
+_EXACTLY = 9
+"""Up to so many letters, a word with any letter for another has to be written exactly so in a text."""
+_READ, _MOST_WORDS = 200, 8
+"""The first words of a query, which are read, and how many of them are corrected at most: the time of a search is
+bounded."""
+_MOST_TERMS, _TRIED, _EXAMINED = 3, 6, 20
+"""Terms that a word may stand for at most, those that are looked up in the texts, and the chunks of each."""
+_WEIGHT = 0.8
+"""What a term counts that stands for a misspelt word, beside 1 for a word that is there as it is written."""
+_LETTERS = 48
+"""The most frequent letters of the index's terms, with which words are corrected."""
+_ELIDED_BEFORE = "aeiouh"
+"""What a word begins with after an elision, folded."""
+_SHORT_ARTICLE = 2
+"""An article of so few letters is read into a word only if at least `_SHORTEST_FOR_ANY` letters are left of it."""
 _WORD = re.compile(r"[^\W_]+")
-_EXAMINED, _SPLITS = 20, 16
-"""Chunks in which a spelling is looked up, and the letters after which a word may be split."""
-_SOUNDS = str.maketrans({"c": "k", "q": "k", "j": "i", "y": "i", "w": "v", "z": "s", "x": "s", "h": None})
-_DOUBLED = re.compile(r"(.)\1+")
-
-
-def _likely_pairs() -> frozenset[frozenset[str]]:
-    beside = (row[place : place + 2] for row in _ROWS for place in range(len(row) - 1))
-    below = (one + row[place] for upper, row in pairwise(_ROWS) for place, one in _over(upper, row))
-    return frozenset(map(frozenset, chain(beside, below, _ALIKE.split())))
-
-
-def _over(upper: str, row: str) -> Iterator[tuple[int, str]]:
-    """The keys of a row, each with the place of those of the next row that it touches."""
-    return ((place, one) for number, one in enumerate(upper) for place in (number - 1, number) if 0 <= place < len(row))
-
-
-_LIKELY = _likely_pairs()
 
 
 class Spelling:
@@ -78,77 +61,103 @@ class Spelling:
         self._reading = reading
 
     def corrections(self, text: str, spoken: Language, without: Collection[str] = ()) -> dict[str, Sequence[Wanted]]:
-        """What the words of a query stand for that the index lacks, by their stems: terms, each with its weight.
+        """What the words of a query stand for that are misspelt, joined or written in two, by their stems.
 
-        A word that is written in two has the term of the whole, one that joins two words the terms of both. `spoken` is
-        the language of the query. In another language than that of the index, only names are corrected: its words
-        are not misspelt, though the index lacks them. The words in `without` are left as they are.
+        Each stands for one or several words, given as terms with their weights. `spoken` is the language of the query.
+        In another language than that of the index, words are not misspelt though the index lacks them: there only names
+        are corrected, and swapped or doubled letters. The words in `without` are left as they are.
         """
         lang = self._language
         found: dict[str, Sequence[Wanted]] = {}
-        matches = list(_WORD.finditer(fold_in_place(text)))
+        matches = list(islice(_WORD.finditer(fold_in_place(text)), _READ))
         tried = 0
         for number, match in enumerate(matches):
             word = match[0]
-            if not word.isalpha() or word in without or not self._lacks(word):
+            stem = next(iter(lang.stems(word, without)), "")
+            if not stem or not word.isalpha() or len(word) > LONGEST or stem in found:
                 continue
-            stem = lang.stems(word)[0]
-            if stem in found:
+            if self._has(stem):
+                after = next(iter(lang.stems(matches[number + 1][0], without)), "") if number + 1 < len(matches) else ""
+                if joined := self._joined(matches[number : number + 2], 3) if after else None:
+                    found |= {one: [{one: 1.0, joined: _WEIGHT}] for one in (stem, after)}
+                elif others := self._after_elision(word, written=True):
+                    found[stem] = [{stem: 1.0, **dict.fromkeys(others, _WEIGHT)}]
                 continue
             if tried == _MOST_WORDS:
                 break
             tried += 1
-            if joined := self._joined(matches, number):
+            own = spoken is lang or (number > 0 and text[match.start()].isupper())
+            pairs = (matches[one : one + 2] for one in (number, number - 1) if one >= 0)
+            if joined := next(filter(None, (self._joined(pair, 2, without) for pair in pairs)), None):
                 found[stem] = [{joined: 1.0}]
-            elif spoken is not lang and not (number and text[match.start()].isupper()):
-                continue
-            elif parts := self._apart(word):
+            elif parts := self._after_elision(word, written=False) or self._apart(word):
                 found[stem] = [{part: 1.0} for part in parts]
-            elif word not in self._usual and (terms := self.nearest(word)):
+            elif word not in self._usual and (
+                terms := self.nearest(word, Mistake.ANY_LETTER if own else Mistake.SWAPPED)
+            ):
                 found[stem] = [dict.fromkeys(terms, _WEIGHT)]
         return found
 
-    def nearest(self, word: str) -> Sequence[str]:
+    def nearest(self, word: str, worst: Mistake = Mistake.ANY_LETTER) -> Sequence[str]:
         """The terms that a misspelt word most likely stands for, at most three, the most frequent first.
 
-        `word` is folded. One mistake is a letter too many, missing or another, or two that have changed places. A
-        doubled letter and swapped ones are likelier than a letter for another.
+        `word` is folded. `worst` is the unlikeliest kind of mistake that is corrected.
         """
-        if not _SHORTEST <= len(word) <= _LONGEST:
+        if not _SHORTEST <= len(word) <= LONGEST:
             return ()
-        by_cost: dict[int, dict[str, list[str]]] = {}
-        spellings = dict(self._one_mistake(word))
-        for spelling, stem in zip(spellings, self._stemmed(list(spellings)), strict=True):
-            if stem in self._stems.columns:
-                by_cost.setdefault(spellings[spelling], {}).setdefault(stem, []).append(spelling)
-        for cost in sorted(by_cost):
-            likely = self._most_frequent(by_cost[cost])[:_TRIED]
-            sure = _SURE if cost == 0 else _LONGEST
-            if there := [stem for stem in likely if len(stem) >= sure or self._is_written(stem, by_cost[cost][stem])]:
+        if len(word) < _SHORTEST_FOR_ANY:
+            short = ((one, kind) for one, kind in slips(word) if one == f"h{word}" or sorted(one) == sorted(word))
+            return self._likeliest(word, short)
+        found = self._likeliest(word, ((one, kind) for one, kind in one_mistake(word, self._letters) if kind <= worst))
+        if found or worst < Mistake.ANY_LETTER:
+            return found
+        stem = self._language.stems(word)[0]
+        return self._most_frequent(self._by_sound.get(sound(stem)) or self._two_mistakes(word, stem))[:_MOST_TERMS]
+
+    def _likeliest(self, word: str, spellings: Iterable[tuple[str, Mistake]]) -> Sequence[str]:
+        """The terms of the likeliest spellings of a word that the index's texts have. Each comes with its mistake."""
+        kinds: dict[str, Mistake] = {}
+        for spelling, kind in spellings:
+            kinds[spelling] = min(kind, kinds.get(spelling, kind))
+        kinds.pop(word, None)
+        by_kind: dict[Mistake, dict[str, list[str]]] = {}
+        for spelling, stem in zip(kinds, self._stemmed(list(kinds)), strict=True):
+            if self._has(stem):
+                by_kind.setdefault(kinds[spelling], {}).setdefault(stem, []).append(spelling)
+        for kind in sorted(by_kind):
+            exactly = len(word) < _INFLECTED or (kind is Mistake.ANY_LETTER and len(word) <= _EXACTLY)
+            there = [
+                stem
+                for stem in self._most_frequent(by_kind[kind])[:_TRIED]
+                if (kind is Mistake.SWAPPED and len(stem) >= _SURE)
+                or self._is_written(
+                    "|".join(one if exactly else rf"{one[:-1]}\w\w?" for one in by_kind[kind][stem]), stem
+                )
+            ]
+            if there:
                 return there[:_MOST_TERMS]
-        return self._most_frequent(self._two_mistakes(word))[:_MOST_TERMS]
+        return ()
+
+    def _is_written(self, pattern: str, stem: str) -> bool:
+        """Whether one of the first texts that have a stem has a word, or words, of this pattern.
+
+        Many spellings that nobody writes have the stem of a word: "abbondamento" that of "abbondanza".
+        """
+        wanted = re.compile(rf"(?<!\w)(?:{pattern})(?!\w)")
+        chunks = self._stems.holders(stem)[:_EXAMINED].tolist()
+        return any(wanted.search(fold(self._reading(chunk))) for chunk in chunks)
+
+    def _has(self, stem: str) -> bool:
+        return stem in self._stems.columns
 
     def _most_frequent(self, terms: Iterable[str]) -> list[str]:
         return sorted(terms, key=lambda term: (-len(self._stems.holders(term)), term))
 
-    def _is_written(self, stem: str, spellings: Sequence[str]) -> bool:
-        """Whether a text of the index has one of these spellings of a stem, apart from its ending.
-
-        Many spellings that nobody writes have the stem of a word: "abbondamento" that of "abbondanza".
-        """
-        written = "|".join(rf"{one[:-1]}\w\w?" if len(one) >= _INFLECTED else one for one in spellings)
-        return self._is_in_texts(rf"(?<!\w)(?:{written})(?!\w)", stem)
-
-    def _is_in_texts(self, pattern: str, stem: str) -> bool:
-        """Whether a pattern is found in one of the first texts that have a stem."""
-        wanted = re.compile(pattern)
-        chunks = self._stems.holders(stem)[:_EXAMINED].tolist()
-        return any(wanted.search(fold(self._reading(chunk))) for chunk in chunks)
-
-    def _lacks(self, word: str) -> bool:
-        """Whether a word is none that says little, and the index does not have it."""
-        stems = self._language.stems(word)
-        return bool(stems) and stems[0] not in self._stems.columns
+    def _stemmed(self, spellings: list[str]) -> list[str]:
+        """The stem of each word; that of a stop word is empty."""
+        plain = [one for one in spellings if one not in self._language.stop_words]
+        stems = dict(zip(plain, self._language.stems(" ".join(plain)), strict=True))
+        return [stems.get(one, "") for one in spellings]
 
     @cached_property
     def _usual(self) -> frozenset[str]:
@@ -157,40 +166,6 @@ class Spelling:
         listed = chain.from_iterable(map(_WORD.findall, map(fold, lang.file("detection.txt") or ())))
         light = _WORD.findall(fold(lang.phrases.get("light", "")))
         return frozenset(chain(listed, light, lang.calendar_names, lang.numbers))
-
-    def _stemmed(self, spellings: list[str]) -> list[str]:
-        """The stem of each word; that of a stop word is empty."""
-        plain = [one for one in spellings if one not in self._language.stop_words]
-        stems = dict(zip(plain, self._language.stems(" ".join(plain)), strict=True))
-        return [stems.get(one, "") for one in spellings]
-
-    def _one_mistake(self, word: str) -> Iterator[tuple[str, int]]:
-        """The spellings that are one mistake away from a word, with the cost of the mistake: a low one is likely.
-
-        The likeliest mistake of a spelling comes last, so that it is the one which a dict of them keeps. The first
-        letter stays, but for a silent h, and so does the last: another one is another form of a word that the index
-        lacks.
-        """
-        letters, last = self._letters, len(word) - 1
-        for place in range(1, last):
-            one, before, after = word[place], word[:place], word[place + 1 :]
-            for other in letters:
-                likely = frozenset((one, other)) in _LIKELY
-                if other != one and (likely or len(word) > _LIKELY_ONLY):
-                    yield before + other + after, 2 if likely else 3
-        for place in range(1, last + 1):
-            yield from ((word[:place] + one + word[place:], 1) for one in letters)
-        for place in range(1, last):
-            yield word[:place] + word[place + 1 :], 1
-        yield f"h{word}", 1
-        if word[0] == "h":
-            yield word[1:], 1
-        for place in range(1, last + 1):
-            one, before = word[place], word[place - 1]
-            yield word[:place] + one + word[place:], 0
-            if one == before:
-                yield word[:place] + word[place + 1 :], 0
-            yield word[: place - 1] + one + before + word[place + 1 :], 0
 
     @cached_property
     def _letters(self) -> str:
@@ -202,111 +177,88 @@ class Spelling:
         ranked = (chr(code) for code in found[np.argsort(-often, kind="stable")].tolist())
         return "".join(one for one in ranked if one.isalpha())[:_LETTERS]
 
-    def _two_mistakes(self, word: str) -> list[str]:
-        """The terms that are two mistakes away from a word's stem, or one beside letters that sound alike."""
-        stem = self._language.stems(word)[0]
+    # Two mistakes
+
+    def _two_mistakes(self, word: str, stem: str) -> list[str]:
+        """The terms that are two mistakes away from a word's stem, of which one is of a sound if the stem is short."""
         near = self._by_first.get(stem[0])
-        if near is None or len(word) < _SHORTEST_FOR_TWO or len(stem) < _SHORTEST_FOR_TWO - 2:
+        if near is None or len(word) < _SHORTEST_FOR_TWO:
             return []
-        terms, letters = near
-        found = [terms[place] for place in (_distances(stem, letters) == 2).nonzero()[0].tolist()]
-        sound = _sound(stem)
-        if len(sound) >= _FEWEST_SOUNDS and found:
-            alike = _distances(sound, _codes(list(map(_sound, found))))
-            if best := [term for term, far in zip(found, alike.tolist(), strict=True) if far <= 1]:
+        terms, codes = near
+        found = [terms[place] for place in (distances(stem, codes) == 2).nonzero()[0].tolist()]
+        own = sound(stem)
+        if len(own) >= _SOUNDS and found:
+            alike = distances(own, letter_codes([sound(term) for term in found])).tolist()
+            if best := [term for term, far in zip(found, alike, strict=True) if far <= 1]:
                 return best
+        # Stems that end otherwise may be of two words.
         return [term for term in found if term[-2:] == stem[-2:]] if len(stem) >= _ANY_TWO else []
 
     @cached_property
-    def _by_first(self) -> Mapping[str, tuple[list[str], np.ndarray]]:
-        """The terms that are long enough for two mistakes, by their first letters, with the codes of their letters."""
+    def _long_terms(self) -> Sequence[str]:
+        return [one for one in self._stems.columns if _SHORTEST_FOR_ANY <= len(one) <= LONGEST and one.isalpha()]
+
+    @cached_property
+    def _by_sound(self) -> Mapping[str, list[str]]:
+        """The terms that sound alike, by their sound."""
         found: dict[str, list[str]] = {}
-        for term in self._stems.columns:
-            if _SHORTEST_FOR_TWO - 3 <= len(term) <= _LONGEST and term.isalpha():
-                found.setdefault(term[0], []).append(term)
-        return {first: (terms, _codes(terms)) for first, terms in found.items()}
+        for term in self._long_terms:
+            found.setdefault(sound(term), []).append(term)
+        return found
+
+    @cached_property
+    def _by_first(self) -> Mapping[str, tuple[list[str], np.ndarray]]:
+        """The terms by their first letters, with the codes of their letters."""
+        found: dict[str, list[str]] = {}
+        for term in self._long_terms:
+            found.setdefault(term[0], []).append(term)
+        return {first: (terms, letter_codes(terms)) for first, terms in found.items()}
 
     # Words written in two, or joined
 
-    def _joined(self, matches: Sequence[re.Match[str]], number: int) -> str | None:
+    def _joined(self, pair: Sequence[re.Match[str]], fewest: int, without: Collection[str] = ()) -> str | None:
         """The term of a word that a query writes in two: "wi fi" is "wifi". None if the index has none.
 
-        The second of the two may be a stop word ("check in"), not the first: "con tatto" is no "contatto".
+        Each of the two has at least `fewest` letters. The second may be a stop word ("check in"), not the first: "con
+        tatto" is no "contatto".
         """
-        for first, second in ((number, number + 1), (number - 1, number)):
-            if first < 0 or second == len(matches):
+        if len(pair) < 2:
+            return None
+        lang, (one, other) = self._language, pair
+        whole = one[0] + other[0]
+        if one.string[one.end() : other.start()] not in {" ", "-"} or not whole.isalpha() or len(whole) > LONGEST:
+            return None
+        if min(len(one[0]), len(other[0])) < fewest or not lang.stems(one[0], without):
+            return None
+        stem = next(iter(lang.stems(whole)), "")
+        return stem if self._has(stem) and self._is_written(whole, stem) else None
+
+    def _after_elision(self, word: str, *, written: bool) -> list[str]:
+        """The term of a word after an article whose apostrophe is missing: "dellorto" is "dell'orto". Empty if none.
+
+        `written` asks that a text has the two so, as it has to for a word that is one by itself: "allora", "all'ora".
+        """
+        for article in self._language.file("language.toml")["elided"] or ():
+            rest = word.removeprefix(article)
+            fewest = _SHORTEST_FOR_ANY if len(article) <= _SHORT_ARTICLE else 3
+            if rest == word or len(rest) < fewest or rest[0] not in _ELIDED_BEFORE:
                 continue
-            one, other = matches[first], matches[second]
-            apart = one.string[one.end() : other.start()]
-            whole = one[0] + other[0]
-            if apart not in {" ", "-"} or len(whole) > _LONGEST or min(len(one[0]), len(other[0])) < 2:
-                continue
-            stems = self._language.stems(whole) if self._language.stems(one[0]) else []
-            if stems and stems[0] in self._stems.columns and len(stems[0]) > max(len(one[0]), len(other[0])):
-                return stems[0]
-        return None
+            stems = self._language.stems(rest)
+            if stems and self._has(stems[0]) and self._is_written(f"{article}'{rest}" if written else rest, stems[0]):
+                return stems
+        return []
 
     def _apart(self, word: str) -> list[str]:
         """The terms of two words that a query joins: "checkin" is "check-in". They must stand side by side in a text.
 
         One of the two may be a stop word.
         """
-        if len(word) > _LONGEST:
-            return []
-        for place in range(1, min(len(word), _SPLITS)):
+        for place in range(1, len(word)):
             parts = word[:place], word[place:]
-            known = [stem for part in parts for stem in self._language.stems(part)]
-            if not known or max(map(len, known)) < 2 or any(stem not in self._stems.columns for stem in known):
+            stems = [stem for part in parts for stem in self._language.stems(part)]
+            if not stems or max(map(len, stems)) < 2 or not all(map(self._has, stems)):
                 continue
-            rarest = min(known, key=lambda stem: len(self._stems.holders(stem)))
-            if self._is_in_texts(rf"(?<!\w){parts[0]}[ '-]{parts[1]}(?!\w)", rarest):
-                return known
+            rarest = min(stems, key=lambda stem: len(self._stems.holders(stem)))
+            if self._is_written(f"{parts[0]}[ '-]{parts[1]}", rarest):
+                return stems
         return []
-
-
-def _sound(term: str) -> str:
-    """A term without doubled letters and an h, and with one letter for those that sound alike."""
-    return _DOUBLED.sub(r"\1", term.replace("ph", "f").translate(_SOUNDS))
-
-
-def _codes(terms: Sequence[str]) -> np.ndarray:
-    """The codes of the letters of terms, shape (terms, `_LONGEST`), uint32; 0 after the end of a term."""
-    import numpy as np
-
-    return np.asarray(terms, dtype=f"<U{_LONGEST}").view(np.uint32).reshape(len(terms), _LONGEST)
-
-
-def _distances(word: str, codes: np.ndarray) -> np.ndarray:
-    """The number of mistakes between a word and each of several terms, up to 2; 3 stands for more. Shape (terms,).
-
-    It is the distance of optimal string alignment: an insertion, a deletion, a substitution and a swap of neighbours
-    cost 1 each. `codes` are the letters of the terms, see `_codes`. Cells that are more than two columns
-    off the diagonal can't matter, so that the time is linear in the length of the word.
-    """
-    import numpy as np
-
-    lengths = (codes != 0).sum(axis=1)
-    letters = [ord(one) for one in word]
-    far = np.full(len(codes), 3, dtype=np.int8)
-    width = codes.shape[1]
-    rows: list[dict[int, np.ndarray]] = [{j: np.full(len(codes), j, dtype=np.int8) for j in range(3)}]
-    for i, letter in enumerate(letters, 1):
-        row: dict[int, np.ndarray] = {}
-        for j in range(max(0, i - 2), min(width, i + 2) + 1):
-            if j == 0:
-                row[j] = np.full(len(codes), i, dtype=np.int8)
-                continue
-            same = codes[:, j - 1] == letter
-            best = np.minimum(rows[-1].get(j - 1, far) + (~same), far)
-            best = np.minimum(best, rows[-1].get(j, far) + 1)
-            best = np.minimum(best, row.get(j - 1, far) + 1)
-            if i > 1 and j > 1 and j - 2 in rows[-2]:
-                swapped = (codes[:, j - 2] == letter) & (codes[:, j - 1] == letters[i - 2])
-                best = np.minimum(best, np.where(swapped, rows[-2][j - 2] + 1, far))
-            row[j] = best.astype(np.int8)
-        rows.append(row)
-    out = far.copy()
-    for j, last in rows[-1].items():
-        ends = lengths == j
-        out[ends] = np.minimum(last[ends], 3)
-    return out

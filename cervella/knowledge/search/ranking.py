@@ -54,15 +54,13 @@ _UNCALIBRATED_RANGE = 3.0
 
 Such an index has too few vectors to estimate the standard deviation of their cosines.
 """
-_SUPPORT, _BEST = 0.4, 3
-"""A file loses `_SUPPORT` times the difference between its best chunk and the mean of its `_BEST` best chunks."""
 _LENGTH = 0.3
 """A file loses `_LENGTH` times the logarithm of its number of chunks: the best of many chunks is better by chance."""
-_ROLE, _NOT_CURRENT, _NEWNESS = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0, "draft": 1.0}, 0.25
+_ROLE, _NOT_CURRENT = 2.5, {"archived": 0.25, "superseded": 1.0, "deprecated": 1.0, "draft": 1.0}
 """The parts of a file's score that do not depend on the query.
 
-A file gets `_ROLE` times the logarithm of its role's weight, loses a penalty for a status other than current, and gets
-up to `_NEWNESS` for its date: the newest file gets all of it, the oldest nothing.
+A file gets `_ROLE` times the logarithm of its role's weight, and loses a penalty for a status other than current. Its
+date is not part of the score: a date decides only between files about one subject.
 """
 _SCORE_TIE = 0.5
 """Files whose scores differ by at most this much count as equal, so the one that is more likely valid comes first."""
@@ -100,7 +98,7 @@ class FileFacts:
     prior: np.ndarray
     """The part of each chunk's score that does not depend on the query, shape (chunks,).
 
-    It follows from the role, status, date and number of chunks of the chunk's file.
+    It follows from the role, status and number of chunks of the chunk's file.
     """
     files: Sequence[FileRow]
     """The files by their number in `file_of`."""
@@ -199,13 +197,10 @@ def file_facts(loaded: Snapshot, roles: Roles, language: Language) -> FileFacts:
     starts = np.flatnonzero(np.r_[True, paths[1:] != paths[:-1]]) if len(paths) else np.zeros(0, dtype=int)
     lengths = np.diff(np.r_[starts, len(paths)])
     files = [loaded.files[loaded.paths[int(start)]] for start in starts]
-    dates = sorted({file.date for file in files if file.date})
-    newness = {date: number / max(len(dates) - 1, 1) for number, date in enumerate(dates)}
 
     def prior(file: FileRow, length: int) -> float:
         role = _ROLE * math.log(roles.weight(file.role))
-        new = _NEWNESS * newness.get(file.date or "", 0.0)
-        return role - _NOT_CURRENT.get(file.status, 0.0) + new - _LENGTH * math.log(length)
+        return role - _NOT_CURRENT.get(file.status, 0.0) - _LENGTH * math.log(length)
 
     each = np.asarray(list(map(prior, files, lengths.tolist())), dtype=np.float32)
     places = [roles.in_series(file.path) for file in files]
@@ -294,27 +289,6 @@ def by_vectors(loaded: Snapshot, query: np.ndarray, found: dict[int, float]) -> 
         near = (cosines - cosines.min()) * (_UNCALIBRATED_RANGE / max(float(cosines.max() - cosines.min()), 1e-6))
     out += near.min()
     out[places] = near
-    return out
-
-
-def supported_by_file(scores: np.ndarray, base: FileFacts) -> np.ndarray:
-    """The scores of the chunks, lowered for files in which only one chunk is good.
-
-    Such a file is often on another subject, and that chunk matches the query by chance.
-    """
-    import numpy as np
-
-    places, homes, starts = _by_file(scores, base)
-    if not len(places):
-        return scores
-    left, tops = scores[places], []
-    for _ in range(_BEST):
-        tops.append(np.maximum.reduceat(left, starts))
-        left[left == tops[-1][homes]] = -np.inf
-    best, there = np.stack(tops), np.isfinite(np.stack(tops))
-    mean = np.where(there, best, 0).sum(axis=0) / there.sum(axis=0)
-    out = scores.copy()
-    out[places] -= (_SUPPORT * (best[0] - mean)[homes]).astype(scores.dtype)
     return out
 
 

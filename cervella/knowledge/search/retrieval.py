@@ -36,7 +36,6 @@ from cervella.knowledge.search.ranking import (
     file_facts,
     linked_first,
     selected,
-    supported_by_file,
 )
 from cervella.knowledge.search.recent import RecentVectors
 from cervella.privacy.redaction import mask_secrets
@@ -323,7 +322,7 @@ class HybridRetriever:
             among[allowed] = True
             eligible &= among
         scores[~eligible] = -np.inf
-        scores = current_first(supported_by_file(scores, facts), loaded, facts, query)
+        scores = current_first(scores, loaded, facts, query)
         scores = linked_first(scores, loaded, facts, subject, bare)
         name = lang.asks_identity(query, self._persona)
         own = self._constitution_chunks(loaded, facts, name, allowed)
