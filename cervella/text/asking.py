@@ -109,7 +109,8 @@ def asking_words(question: str, lang: Language) -> frozenset[str]:
     """
     sentences = _sentences(question[:_LONGEST], lang)
     cues = ((one, cue) for one in sentences for cue in (*_cues(one, lang), *_frame_cues(one, lang)))
-    return frozenset(word for one, cue in cues for word in _WORD.findall(one[cue.start : cue.end]))
+    said = (pattern(lang, "noun_person").sub(" ", one[cue.start : cue.end]) for one, cue in cues)
+    return frozenset(word for text in said for word in _WORD.findall(text)) & _known_words(lang)
 
 
 def _frame_cues(sentence: str, lang: Language) -> list[_Cue]:

@@ -91,7 +91,7 @@ def test_a_task_that_only_repeats_the_question_answers_it_by_its_state() -> None
         "## Scala A\n\n- fatto: collaudo dell'ascensore\n- resta da fare: tinteggiatura\n\n## Tetto\n\n- fatto: perizia"
     )
     said = answer("Il collaudo dell'ascensore della scala A è già stato fatto?", text)
-    assert said.startswith("«fatto: collaudo dell'ascensore»")
+    assert said.startswith("«Scala A» › «fatto: collaudo dell'ascensore»")
 
 
 def test_where_no_task_is_in_that_state_all_of_them_answer() -> None:

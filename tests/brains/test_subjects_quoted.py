@@ -58,7 +58,7 @@ def test_an_item_that_repeats_the_question_is_quoted_for_what_stands_above_it() 
 def test_only_the_price_under_the_heading_that_is_asked_for_is_quoted() -> None:
     assert (
         answer("quanto costa la camera singola?", ROOMS, lead="Tariffe > Camera doppia")
-        == "«Costa 60 euro a notte» [F1]."
+        == "«Camera singola» › «Costa 60 euro a notte» [F1]."
     )
 
 

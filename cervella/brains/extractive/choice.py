@@ -23,9 +23,13 @@ _LINES = 10
 _NEWER, _CHANGES, _RIVALS = 0.6, 0.45, 20
 """A newer document's excerpt, one of the best `_RIVALS`, takes the place of the best one from this share of its score:
 `_CHANGES` where it says itself that something changes."""
+_MORE = 3.0
+"""How many times as well as the best current excerpt an outdated one must match."""
 _SAME_WORDS, _SAME_NAME = 0.6, 0.5
 """Two excerpts state the same thing if, figures apart, they share at least `_SAME_WORDS` of the words of the shorter
 one, and their documents' names and titles share more than `_SAME_NAME`, or as much if their roles differ."""
+_AS_GOOD = 0.93
+"""What another document says in other figures is quoted too if it matches as well, but for this share."""
 _ALSO = 0.5
 """A second part of a question is answered by an excerpt with at least this share of the best one's score."""
 _NAMED = 0.3
@@ -33,6 +37,10 @@ _NAMED = 0.3
 _SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.08, 0.2, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it."""
+_WITH_HEADING = 2
+"""The fewest `Excerpt.headings` of an excerpt below a heading: the first one is the name of the file."""
+_LONGEST_INTRO = 100
+"""Maximum characters of the line that announces a list and is shown with one item of it."""
 _NEAREST_WORDS = 25
 """Maximum words of the nearest point."""
 _MANY: frozenset[Kind] = frozenset({"list", "procedure", "tasks"})
@@ -59,7 +67,7 @@ def answer(question: Question) -> Answer:
         groups.setdefault((fit.excerpt.mark, fit.excerpt.group), []).append(fit)
     best = _newest(question, fits)
     blocks = [_block(question, best, groups)]
-    blocks += _more(question, fits, blocks[0], groups)
+    blocks += _more(question, fits, blocks[0], groups) or _before(question, fits, best, groups)
     if "self" in question.asks or _answers(question, blocks):
         return Answer(blocks)
     return Answer(nearest=_nearest(question, fits))
@@ -68,7 +76,7 @@ def answer(question: Question) -> Answer:
 def _eligible(question: Question) -> list[Fit]:
     """The excerpts that may be quoted, best first.
 
-    An outdated one is left out if a current one matches at least half as well, unless the question is about the past.
+    An outdated one is left out, if a current one matches a third as well, unless the question is about the past.
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)
     if "self" in question.asks:
@@ -78,7 +86,7 @@ def _eligible(question: Question) -> list[Fit]:
         fits = [
             fit
             for fit in fits
-            if not fit.excerpt.outdated or fit.match > 2 * current >= 0 or current < 0 or question.names_year(fit.excerpt)
+            if not fit.excerpt.outdated or fit.match > _MORE * current >= 0 or current < 0 or question.names_year(fit.excerpt)
         ]
     says = {frozenset(fit.held) for fit in fits if fit.held and not fit.points}
     told = [fit for fit in fits if fit.points != "links" or not any(fit.held.keys() <= held for held in says)]
@@ -94,8 +102,11 @@ def _newest(question: Question, fits: Sequence[Fit]) -> Fit:
     if "past" in question.asks or "self" in question.asks:
         return best
     for fit in fits[1:_RIVALS]:
-        if (fit.excerpt.passage.date or "") <= (best.excerpt.passage.date or "~") or best.excerpt.passage.date is None:
+        outlived = best.excerpt.outdated and not fit.excerpt.outdated
+        if (fit.excerpt.passage.date or "") <= (best.excerpt.passage.date or "") and not outlived:
             continue
+        if outlived and fit.own and question.changes(fit.excerpt):
+            return fit
         if not (_shows_as_much(fit, best) and best.held.keys() & fit.held.keys()):
             continue
         if fit.score >= _CHANGES * best.score and fit.own and question.changes(fit.excerpt):
@@ -117,14 +128,17 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
     if announced := _announced(question, fit):
         return [fit, *_fitting(announced, _LIST, announced[0])]
     if excerpt.kind == "line":
-        return group[max(0, place - 1) : place + _LINES]
+        above = [one for one in question.fits if one.excerpt.mark == excerpt.mark and one.excerpt.start == excerpt.intro]
+        return above + group[max(0, place - 1) : place + _LINES]
+    silent = not fit.own - question.light
     if excerpt.kind == "row":
-        alike = [one for one in group if one.own and one.own >= fit.own] if _MANY & set(question.kinds) else [fit]
+        alike = [one for one in group if one.own >= fit.own] if silent or _MANY & set(question.kinds) else [fit]
         return _fitting(alike, _LIST, fit)
     if excerpt.kind == "item":
         beside = [one for one in group if one.excerpt.above == excerpt.above]
-        many = _MANY & set(question.kinds) or not question.kinds
-        return _fitting(beside, _LIST, fit) if many and _is_part(question, fit) else [fit]
+        if (_MANY & set(question.kinds) or not question.kinds) and _is_part(question, fit):
+            return _fitting(beside, _LIST, fit)
+        return _fitting(beside, _FULL, fit) if silent and excerpt.above and not excerpt.opens else [fit]
     return _paragraph(question, group, place)
 
 
@@ -202,6 +216,35 @@ def _more(
             other = next(others, None)
             if other is not None and other.score >= _ALSO * best:
                 return [_without(_block(question, other, groups), taken)]
+    first = block[0]
+    for other in fits[:_RIVALS]:
+        if other.match >= _AS_GOOD * first.match and _shows_as_much(other, first) and _contradicts(other, first):
+            return [_block(question, other, groups)]
+    return []
+
+
+def _contradicts(one: Fit, other: Fit) -> bool:
+    """Whether two documents state other figures in the same words, and neither replaces the other: of two houses."""
+    (said, figures), (rival, others) = _stated(one.excerpt.text), _stated(other.excerpt.text)
+    return (
+        one.excerpt.passage.path != other.excerpt.passage.path
+        and not (figures <= others or others <= figures)
+        and len(said & rival) >= _SAME_WORDS * max(2, min(len(said), len(rival)))
+        and not replaces(one.excerpt, other.excerpt)
+        and not replaces(other.excerpt, one.excerpt)
+    )
+
+
+def _before(
+    question: Question, fits: Sequence[Fit], best: Fit, groups: Mapping[tuple[str, int], list[Fit]]
+) -> list[list[Fit]]:
+    """For a question about the past: what held before, or what holds today where the best excerpt is the outdated one.
+    """
+    if "past" not in question.asks or "self" in question.asks:
+        return []
+    for fit in fits:
+        if fit.excerpt.outdated != best.excerpt.outdated or replaces(best.excerpt, fit.excerpt):
+            return [_block(question, fit, groups)] if fit.score >= _ALSO * best.score else []
     return []
 
 
@@ -222,7 +265,7 @@ def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
     named = _named(question, fits)
     cosines = [fit.cosine for fit in fits if fit.cosine is not None]
     if not cosines:
-        return named >= _SAID_BY_WORDS
+        return question.is_foreign or named >= _SAID_BY_WORDS
     return named + _PER_COSINE * (max(cosines) - _USUAL) >= _SAID
 
 
@@ -239,9 +282,15 @@ def _named(question: Question, fits: Iterable[Fit]) -> float:
 
 
 def subject_of(question: Question, fits: Sequence[Fit]) -> str:
-    """The heading above excerpts of one paragraph or list, if the question names it and they do not; else empty."""
+    """What says the subject of excerpts of one paragraph or list: the line that announces a list of which one item is
+    quoted, or the heading, if the question names it and they do not. Else empty.
+    """
     excerpt = fits[0].excerpt
-    if excerpt.kind not in ("sentence", "item") or len(excerpt.headings) < 2 or "self" in question.asks:  # noqa: PLR2004
+    if excerpt.kind not in ("sentence", "item") or "self" in question.asks:
+        return ""
+    if excerpt.kind == "item" and len(fits) == 1 and not excerpt.above and excerpt.announced:
+        return excerpt.announced if len(excerpt.announced) <= _LONGEST_INTRO else ""
+    if len(excerpt.headings) < _WITH_HEADING:
         return ""
     named = question.terms_in(excerpt.headings[-1]) - question.light
     said = frozenset[str]().union(*(fit.own for fit in fits))

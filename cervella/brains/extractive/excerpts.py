@@ -91,6 +91,11 @@ class Excerpt:
         return self.passage.status in ("superseded", "deprecated", "draft")
 
     @property
+    def announced(self) -> str:
+        """The line that announces it, without its end; empty if none does."""
+        return self.passage.reading[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
+
+    @property
     def is_answer(self) -> bool:
         """Whether it is part of the answer to a question of the notes: one is its heading, or stands above it."""
         asked = (*self.headings[-1:], *(self.passage.reading[start:end] for start, end in self.above))
@@ -115,8 +120,7 @@ class Excerpt:
         They are its headings, the sentence that announces it, and the list items or the term above it.
         """
         reading = self.passage.reading
-        announced = reading[self.intro : self.intro + 300].split("\n", 1)[0] if self.intro >= 0 else ""
-        return (*self.headings, announced, *(reading[start:end] for start, end in self.above))
+        return (*self.headings, self.announced, *(reading[start:end] for start, end in self.above))
 
 
 def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Excerpt]:

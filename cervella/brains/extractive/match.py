@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import chain, islice
 from statistics import fmean, pstdev
@@ -34,6 +34,8 @@ _ABOVE, _HEADING, _HEADINGS, _NAME, _HEADER, _BEFORE, _BEFORE_THAT, _AFTER = 0.7
 """Weights of a word of the question that an excerpt does not have itself: in the question, list items or sentence above
 it, in its heading, in the headings above that one, in the name of its file, in the header of its table, in the sentence
 before, in the one before that, and in the next one."""
+_WHOLE_NAME = 0.9
+"""The same weight where the question has all words of that heading or name."""
 _SHOWN, _NOT_SHOWN = 0.28, 0.35
 """Added if an excerpt shows a thing of a kind that is asked for, subtracted if it does not show one of the first."""
 _PRIOR, _NEWEST, _OUTDATED, _ARCHIVED = 0.35, 0.08, 0.5, 0.15
@@ -96,8 +98,10 @@ class _Said:
     """The terms of an excerpt."""
 
     own: frozenset[str]
-    around: tuple[tuple[float, frozenset[str]], ...] = field(default=())
-    """The terms of what says its subject, each with its weight."""
+    names: tuple[tuple[float, frozenset[str]], ...] = ()
+    """The terms of what names its subject, such as its heading, each with its weight."""
+    beside: tuple[tuple[float, frozenset[str]], ...] = ()
+    """Those of the sentences before and after it."""
 
 
 @lru_cache(maxsize=16)
@@ -197,17 +201,16 @@ class Question:
         owns = [_terms(excerpt.text, lang) for excerpt in self.excerpts]
         for place, excerpt in enumerate(self.excerpts):
             *above, last = excerpt.headings[1:] or ("",)
-            around = [
-                (_ABOVE, _terms("\n".join(excerpt.subjects[len(excerpt.headings) :]), lang)),
+            names = [
+                *((_ABOVE, _terms(text, lang)) for text in excerpt.subjects[len(excerpt.headings) :]),
                 (_HEADING, _terms(last, lang)),
                 (_HEADINGS, _terms("\n".join(above), lang)),
                 (_NAME, _terms("".join(excerpt.headings[:1]), lang)),
                 (_HEADER, _terms(excerpt.header, lang)),
             ]
-            if excerpt.kind != "row":
-                beside = ((place - 1, _BEFORE), (place - 2, _BEFORE_THAT), (place + 1, _AFTER))
-                around += [(weight, owns[other]) for other, weight in beside if self._is_beside(place, other)]
-            out.append(_Said(owns[place], tuple((weight, stems) for weight, stems in around if stems)))
+            near = ((place - 1, _BEFORE), (place - 2, _BEFORE_THAT), (place + 1, _AFTER)) if excerpt.kind != "row" else ()
+            beside = [(weight, owns[other]) for other, weight in near if self._is_beside(place, other)]
+            out.append(_Said(owns[place], tuple((weight, stems) for weight, stems in names if stems), tuple(beside)))
         return out
 
     def _is_beside(self, place: int, other: int) -> bool:
@@ -219,7 +222,7 @@ class Question:
 
     def _all_related(self, question: str) -> dict[str, dict[str, float]]:
         """For each term of the question, the terms in the passages that match it, each with its weight."""
-        said = list(chain.from_iterable((one.own, *(stems for _, stems in one.around)) for one in self._said))
+        said = list(chain.from_iterable((one.own, *(stems for _, stems in (*one.names, *one.beside))) for one in self._said))
         known = frozenset[str]().union(*said)
         related = {term: _related(one, known) for term, one in self.wanted.items()}
         if missing := {term for term, others in related.items() if not others and term.isalpha()}:
@@ -240,7 +243,8 @@ class Question:
         held = {}
         for wanted, others in self._related.items():
             best = 0.0
-            for weight, stems in ((1.0, said.own), *said.around):
+            whole = ((_WHOLE_NAME if stems <= self._asked else weight, stems) for weight, stems in said.names)
+            for weight, stems in ((1.0, said.own), *whole, *said.beside):
                 found = max((share for other, share in others.items() if other in stems), default=0.0)
                 best = max(best, weight * found)
             if best:
@@ -287,6 +291,8 @@ class Question:
         fits = []
         for number, excerpt in enumerate(self.excerpts):
             said = self._said[number]
+            if excerpt.kind == "line":  # an example in a fence repeats the name of what it shows
+                said = replace(said, own=said.own.difference(*(stems for _, stems in said.names)))
             held = self._held(said)
             match = self.coverage(held)
             if number in identity:
@@ -319,7 +325,8 @@ class Question:
         if kind == "definition":
             names = (_terms(name, self._lang) for name, _ in definitions(excerpt.text))
             return True if any(name and name <= self._asked for name in names) else None
-        told = shows(excerpt.text, kind, self._lang)
+        above = (excerpt.passage.reading[start:end] for start, end in excerpt.above if not excerpt.is_answer)
+        told = shows("\n".join((*above, excerpt.text)), kind, self._lang)
         if told is False and excerpt.header and any(map(str.isdigit, excerpt.text)):
             told = shows(f"{excerpt.header} {excerpt.text}", kind, self._lang)
         if told is False and self._spoken is not self._lang:  # a note may be in the language of the question
@@ -397,6 +404,11 @@ class Question:
         """Whether a sentence begins with a word that refers to the sentence before it."""
         return self._says("points_back", _folded(excerpt.text[:40]))
 
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the question is in another language than the notes, so that its words need not be in them."""
+        return self._spoken is not self._lang
 
     def terms_in(self, text: str) -> frozenset[str]:
         """The terms of the question that a text has."""
