@@ -38,6 +38,9 @@ _SAME_NGRAMS, _FEWEST_NGRAMS = 0.8, 4
 """Least share of its n-grams by which a chunk has a word in another form, and the number of them that a word needs."""
 _SAME_SUBJECT = 0.5
 """Share of a heading or name from which on it counts as what is asked."""
+_EXACT = 3
+"""Digits from which on a figure is hardly ever in a question by chance."""
+_YEAR = re.compile(rf"{FIGURE}y\d{{4}}$")
 _ASKS = ("asks_amount", "asks_time", "asks_cause")
 _ASKS_STATE = ("asks_open", "asks_done")
 
@@ -94,19 +97,20 @@ def word_share(index: LexicalIndex, query: Query, places: np.ndarray) -> tuple[f
     weighs as much as its idf. In a small index the second tells more, in a large one, which has most words somewhere,
     the first. A word that the index lacks weighs as much as one of a single chunk.
 
-    Figures and names of months and days count only where nothing else is asked, because every index has some; all of
-    them must then be in one chunk. Both values are None if there are no words.
+    A figure that the index has, or that is long enough to be asked for by its value, counts as a word. Short figures
+    that it lacks, years, months and days of the week tell little: they count only where there are no words, and all of
+    them must then be in one chunk. Both values are None if there are neither words nor figures.
     """
     import numpy as np
 
-    told, figures = _told(index, query)
+    told, figures, dates = _told(index, query)
     if not told:
-        if not figures:
+        if not (figures or dates):
             return None, None
-        there = np.min([_presence(index, one) for one in figures], axis=0)[places]
+        there = np.min([_presence(index, one) for one in (*figures, *dates)], axis=0)[places]
         return float(there.max()), int(places[there.argmax()])
     total, known, best = 0.0, 0.0, np.zeros(len(places), dtype=np.float32)
-    for one in told:
+    for one in (*told, *(figure for figure in figures if _is_exact(figure) or _is_known(index, figure))):
         idf = index.stems.idf_of(max(1, *(len(index.stems.holders(term)) for term in one)))
         there = _presence(index, one)[places]
         total += idf
@@ -115,23 +119,29 @@ def word_share(index: LexicalIndex, query: Query, places: np.ndarray) -> tuple[f
     return (float(best.max()) + known) / (2 * total), int(places[best.argmax()])
 
 
-def _told(index: LexicalIndex, query: Query) -> tuple[list[Wanted], list[Wanted]]:
-    """The words of a question that tell what it is about, and its figures and dates.
+def _told(index: LexicalIndex, query: Query) -> tuple[list[Wanted], list[Wanted], list[Wanted]]:
+    """The words of a question that tell what it is about, its figures, and its years, months and days of the week.
 
     A word that any language has as a stop word tells nothing if the index lacks it: the language of a short question is
     not certain.
     """
-    asks, idle, dates = _idle_words(query.language, query.spoken)
+    asks, idle, calendar = _idle_words(query.language, query.spoken)
     bare = fold(query.text)
     content = frozenset(query.language.stems(asks.sub(" ", bare))) - idle
-    told, figures = [], []
+    told, figures, dates = [], [], []
     for one in query.wanted:
         stem = next(iter(one))
-        if stem.startswith(FIGURE) or stem in dates:
+        if stem in calendar or any(map(_YEAR.match, one)):
+            dates.append(one)
+        elif stem.startswith(FIGURE):
             figures.append(one)
         elif stem in content and (_is_known(index, one) or stem not in _stop_stems(query.language)):
             told.append(one)
-    return told, figures
+    return told, figures, dates
+
+
+def _is_exact(figure: Wanted) -> bool:
+    return min(sum(map(str.isdigit, term)) for term in figure) >= _EXACT
 
 
 def _is_known(index: LexicalIndex, one: Wanted) -> bool:
