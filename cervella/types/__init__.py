@@ -250,8 +250,8 @@ class Prompt:
     temperature: float | None = None
     """Sampling temperature. None: none is sent, so the engine uses its own default."""
     hints: Mapping[str, Any] = field(default_factory=dict)
-    """Further values that a brain may use: `abstain` (bool), `confidence` (float or None), `language` (str), `persona` (str:
-    her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
+    """Further values that a brain may use: `abstain` (bool), `confidence` (float or None), `language` (str), `persona`
+    (str: her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
     (bool: no person is waiting), `seed` (int: random seed for sampling), `fresh` (bool: the engine must not reuse its
     prompt cache). A router or fallback adds `route` (str: the rule that chose the brain) and `reason` (str), which are
     copied to the Attempt."""

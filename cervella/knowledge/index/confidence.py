@@ -79,9 +79,7 @@ def calibrated(
         if (cosine := next((near for other, near in nearest(heading) if other != path), None)) is not None
     ]
     low, high = median(others), median(own) if len(own) >= _FEW else None
-    return Calibration(
-        off_topic=low, deviation=deviation, headings=high if high is not None and high > low else None
-    )
+    return Calibration(off_topic=low, deviation=deviation, headings=high if high is not None and high > low else None)
 
 
 def confidence(calibration: Calibration | None, cosines: Mapping[int, float]) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
@@ -175,4 +174,3 @@ def _common_components(stored: Sequence[float | None]) -> np.ndarray:
     missing = np.isnan(values)
     values[missing] = 0.0 if missing.all() else values[~missing].mean()
     return values
-

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from cervella.knowledge.index.query import Query
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.knowledge.index.words import LexicalIndex, ngrams_of
-from cervella.text.folding import fold
 from cervella.text.folder import known_languages
+from cervella.text.folding import fold
 from cervella.text.language import Language, language
 from cervella.text.terms import FIGURE, Wanted
 
@@ -55,9 +55,7 @@ class Vote:
     """Whether the chunk with the best words has no vector, or most chunks have none: cosines do not judge the index."""
 
 
-def vote(
-    loaded: Snapshot, query: Query, cosines: Mapping[int, float], places: np.ndarray, subject: np.ndarray
-) -> Vote:
+def vote(loaded: Snapshot, query: Query, cosines: Mapping[int, float], places: np.ndarray, subject: np.ndarray) -> Vote:
     """Whether a question is off the subject of the chunks at the positions `places`.
 
     `cosines` maps the positions of the nearest chunks to their cosines; it is empty without vectors. `subject` has the
@@ -167,8 +165,11 @@ def _presence(index: LexicalIndex, one: Wanted) -> np.ndarray:
 
 @lru_cache(maxsize=32)
 def _idle_words(lang: Language, spoken: Language) -> tuple[re.Pattern[str], frozenset[str], frozenset[str]]:
-    """Of a question in `spoken` about texts in `lang`: a pattern of the words that ask for a figure, a date or a reason,
-    in folded text; the stems of words that carry little; and those of months and days of the week."""
+    """What tells little in a question in `spoken` about texts in `lang`.
+
+    A pattern, for folded text, of the words that ask for a figure, a date or a reason; the stems of words that carry
+    little; and those of months and days of the week.
+    """
     both = (lang,) if spoken is lang else (lang, spoken)
     asks = [one.phrases[name] for one in both for name in _ASKS if one.phrases.get(name)]
     light = " ".join(one.phrases["light"] for one in both)
