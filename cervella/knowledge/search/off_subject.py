@@ -30,8 +30,11 @@ _KNOWN_WORDS = 3.5
 """How much less near it may be if the best chunk has all of its words."""
 _UNTOLD = 0.6
 """The share of words that counts where words say nothing: there are none, or they are of another language."""
-_FEWEST_WORDS = 0.3
-"""Least share of words by which a question is on the subject, where there are no vectors."""
+_FEWEST_WORDS, _FEWEST_FOREIGN_WORDS = 0.3, 0.15
+"""Least share of words by which a question is on the subject, where there are no vectors; and of one in another
+language, most of whose words can't be there."""
+_FEWEST_UNSEEN_WORDS = 0.45
+"""The same where vectors agree, but do not see all chunks."""
 _YOUNG = 0.75
 """Share of chunks with a vector below which the vectors alone refuse nothing."""
 _SAME_NGRAMS, _FEWEST_NGRAMS = 0.8, 4
@@ -71,14 +74,16 @@ def vote(loaded: Snapshot, query: Query, cosines: Mapping[int, float], places: n
     unseen = young or (bool(cosines) and best is not None and not loaded.has_vector[best])
     if float(subject[places].max()) >= _SAME_SUBJECT or _names_subject(loaded, query, places):
         return Vote(off_subject=False, unseen=unseen)
-    by_words = not asks_state(query) if share is None else share < _FEWEST_WORDS
+    foreign = query.spoken is not query.language
+    fewest = _FEWEST_FOREIGN_WORDS if foreign else _FEWEST_WORDS
+    by_words = not asks_state(query) if share is None else share < fewest
     near = _nearness(loaded, cosines)
     if near is None:
         return Vote(off_subject=by_words, unseen=unseen)
-    foreign = query.spoken is not query.language
     counted = max(share or 0.0, _UNTOLD) if share is None or foreign else share
     by_both = near + _KNOWN_WORDS * counted < _UNKNOWN_WORDS
-    return Vote(off_subject=by_both and (by_words or not unseen), unseen=unseen)
+    there = by_words if share is None or foreign else share < _FEWEST_UNSEEN_WORDS
+    return Vote(off_subject=by_both and (there or not unseen), unseen=unseen)
 
 
 def _nearness(loaded: Snapshot, cosines: Mapping[int, float]) -> float | None:
