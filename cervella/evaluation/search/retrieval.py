@@ -200,6 +200,7 @@ def evaluate_retrieval(
     others = [row for row in rows if not row.question.answerable]
     named = [(question, path) for question in questions.questions for path in (*question.files, *question.superseded)]
     times = [row.seconds for row in rows]
+    estimates = any(row.confidence is not None for row in rows if row.first)  # without passages it is always 0
     return RetrievalReport(
         source=questions.source,
         sha256=questions.sha256,
@@ -217,7 +218,7 @@ def evaluate_retrieval(
             if row.question.kind == NEWEST_WINS and row.question.files
         ),
         current_first=_share(row.current_first for row in rows if row.current_first is not None),
-        auroc=auroc(_confidences(answerable), _confidences(others), draws=draws, seed=seed),
+        auroc=auroc(_confidences(answerable), _confidences(others), draws=draws, seed=seed) if estimates else None,
         as_it_decides=CurvePoint(
             threshold=None,
             false_answer=_share(not row.abstains for row in others),
@@ -229,7 +230,7 @@ def evaluate_retrieval(
                 false_answer=_share(sure >= threshold for sure in _confidences(others)),
                 false_abstain=_share(sure < threshold for sure in _confidences(answerable)),
             )
-            for threshold in (_THRESHOLDS if _confidences(rows) else ())
+            for threshold in (_THRESHOLDS if estimates else ())
         ),
         unknown_files=None
         if known is None
