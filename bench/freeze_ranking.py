@@ -56,7 +56,7 @@ def freeze_base(scratch: Path) -> None:
             VECTORS,
             chunks=np.asarray([vectors[one] for one in ids], dtype=np.float16),
             questions=np.asarray(asked, dtype=np.float16),
-            calibration=np.asarray(json.loads(manifest.meta("calibration") or "null")),
+            calibration=np.asarray(list(json.loads(manifest.meta("calibration") or "{}").values())),
         )
 
 

@@ -34,7 +34,7 @@ class Outcome:
     row: dict[str, Any]
     reply: Reply
     seconds: float
-    confidence: float
+    confidence: float | None
     abstain: bool
 
     @property
@@ -121,7 +121,7 @@ def report(outcomes: Sequence[Outcome], console: Console, title: str) -> None:
         cells += [_share([holds(one) for one in answerable if one.row["kind"] == kind]) for kind in kinds]
         table.add_row(name, *cells)
     table.add_row("abstains on the unanswerable", _share([one.reply.abstained for one in others], interval=True))
-    area = auroc([one.confidence for one in answerable], [one.confidence for one in others])
+    area = auroc(*([one.confidence for one in some if one.confidence is not None] for some in (answerable, others)))
     table.add_row("confidence, AUROC", "-" if area is None else f"{area.estimate:.2f}")
     times = sorted(one.seconds for one in outcomes)
     table.add_row(
@@ -154,7 +154,8 @@ def failures(outcomes: Iterable[Outcome], console: Console) -> None:
         if not wrong:
             continue
         row = one.row
-        text = f"{row['id']} {row['kind']} {' '.join(wrong)}  confidence {one.confidence:.2f}\n  {row['question']}\n"
+        sure = "-" if one.confidence is None else f"{one.confidence:.2f}"
+        text = f"{row['id']} {row['kind']} {' '.join(wrong)}  confidence {sure}\n  {row['question']}\n"
         if one.answerable:
             text += (
                 f"  wanted {', '.join(row['files'])}: {row['evidence']}\n  ranks {one.ranks}, fact in the passages: "

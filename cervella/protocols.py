@@ -115,6 +115,8 @@ class Soul(Protocol):
 class Retriever(Protocol):
     """Finds the passages for a query; thread-safe. If no passage answers the query, `Retrieval.abstain` is true.
 
+    A retriever without a calibrated estimate leaves `Retrieval.confidence` None; its `abstain` counts all the same.
+
     The agent also uses two optional methods. `lines(path, start, end) -> str | None` returns the current lines of a
     file, or None if they no longer exist. `changed(passage) -> bool | None` returns whether the file has changed or was
     deleted since it was indexed, or None if this can't be determined.

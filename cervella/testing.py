@@ -126,7 +126,7 @@ class FixedRetriever:
         passages: Iterable[Passage] = (),
         *,
         abstain: bool = False,
-        confidence: float = 1.0,
+        confidence: float | None = 1.0,
         behind: int = 0,
     ) -> None:
         self._passages = tuple(passages)
@@ -271,7 +271,8 @@ def check_retriever(retriever: Retriever, *, query: str = "decisione") -> None:
         assert isinstance(found, Retrieval), f"retrieve gave {type(found).__name__}: a Retrieval"
         assert len(found) <= top_k, f"{len(found)} passages for top_k={top_k}"
         assert found.query == query, f"query is {found.query!r}, not the one asked"
-        assert 0.0 <= found.confidence <= 1.0, f"confidence is {found.confidence}: 0 to 1"
+        sure = found.confidence
+        assert sure is None or 0.0 <= sure <= 1.0, f"confidence is {sure}: 0 to 1, or None if it is not known"
         assert 0.0 <= found.coverage <= 1.0, f"coverage is {found.coverage}: 0 to 1"
         for count in ("behind", "unchecked", "pending"):
             value = getattr(found, count)

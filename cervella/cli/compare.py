@@ -366,6 +366,8 @@ def _print_abstention(report: RetrievalReport) -> None:
     print_line("questions that the base does not answer")
     if report.auroc is not None:
         print_line(f"  confidence separates them from the others: AUROC {_interval(report.auroc)} (0.5 is chance)")
+    elif not report.curve:
+        print_line("  the search has no confidence here: it takes vectors, and a base with more headings")
     points = (report.as_it_decides, *(one for one in report.curve if one.threshold in _SHOWN_THRESHOLDS))
     print_table(["abstains below", "false answers", "false abstentions"], map(_cells, points))
 

@@ -161,10 +161,12 @@ class Retrieval(Sequence[Passage]):
 
     query: str
     passages: tuple[Passage, ...]
-    confidence: float = 1.0
-    """Estimated probability, 0 to 1, that these passages answer the query."""
+    confidence: float | None = None
+    """How sure the search is, 0 to 1, that these passages answer the query. None if it has no calibrated estimate:
+    without vectors, while most of them are being made, and in a base of a few headings."""
     abstain: bool = False
-    """True if the knowledge base probably does not contain an answer. The passages are returned all the same."""
+    """True if the query is off the subject of the knowledge base. The passages are returned all the same. It does not
+    depend on `confidence`."""
     coverage: float = 1.0
     """Share of chunks that have a vector, 0 to 1. 1.0 if no embedder is configured."""
     behind: int | None = 0
@@ -248,8 +250,8 @@ class Prompt:
     temperature: float | None = None
     """Sampling temperature. None: none is sent, so the engine uses its own default."""
     hints: Mapping[str, Any] = field(default_factory=dict)
-    """Further values that a brain may use: `abstain` (bool), `confidence` (float), `language` (str), `persona` (str:
-    her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
+    """Further values that a brain may use: `abstain` (bool), `confidence` (float or None), `language` (str), `persona`
+    (str: her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
     (bool: no person is waiting), `seed` (int: random seed for sampling), `fresh` (bool: the engine must not reuse its
     prompt cache). A router or fallback adds `route` (str: the rule that chose the brain) and `reason` (str), which are
     copied to the Attempt."""

@@ -83,7 +83,9 @@ async def run(brain: Any, prompt: Prompt) -> Completion:
         (asked("Scrivi una funzione Python", hints={"batch": True}), "batch", "casa"),
         (asked(hints={"confidence": 0.1, "abstain": True}), "unknown", "casa"),
         (asked(hints={"confidence": 0.1}), "unsure", "claude"),
-        (asked(hints={"confidence": None}), "unsure", "claude"),
+        (asked(hints={"confidence": None}), "on-the-subject", "casa"),
+        (asked(hints={"confidence": None, "abstain": True}), "unknown", "casa"),
+        (asked(hints={"confidence": None, "abstain": None}), "no-search", "claude"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

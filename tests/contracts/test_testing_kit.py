@@ -68,6 +68,7 @@ def test_fixed_retriever_filters_and_cuts(passages: tuple[Passage, ...]) -> None
     assert [passage.id for passage in found] == ["rinvio"]
     assert (found.query, found.confidence, found.abstain) == ("x", 0.4, False)
     assert FixedRetriever().retrieve("x").abstain
+    check_retriever(FixedRetriever(passages, confidence=None))
 
 
 def test_the_kits_own_keep_the_protocols() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,18 @@ def test_every_figure_is_the_one_reckoned_by_hand(agent: cervella.Agent, page: A
     data = report.as_dict()
     assert json.loads(json.dumps(data)) == data
     assert data["hit"]["1"]["low"] < 0.25 < data["hit"]["1"]["high"]
+
+
+def test_a_search_without_a_confidence_has_no_curve_and_decides_all_the_same(page: Any) -> None:
+    class Unsure(Scripted):
+        def retrieve(self, query: str, /, *, top_k: int = 6, filters: Filters | None = None) -> Retrieval:
+            return replace(super().retrieve(query, top_k=top_k, filters=filters), confidence=None)
+
+    agent = cervella.Agent(brain=EchoBrain(), retriever=Unsure(), soul=PlainSoul())
+    report = evaluate_retrieval(agent, load_questions(page(*ROWS), for_retrieval=True))
+    assert (report.auroc, report.curve) == (None, ())
+    assert share(report.as_it_decides.false_answer) == (0.5, 2)
+    assert report.as_dict()["rows"][0]["confidence"] is None
 
 
 def test_a_question_gets_as_many_passages_as_it_is_told(agent: cervella.Agent, page: Any) -> None:
@@ -205,7 +218,9 @@ def test_the_report_is_printed_with_what_an_owner_must_know(
     assert "@6 (given)" in said.out
     assert "embedder none" in said.out
     assert "b: Che cosa serve per il pane? (not found; first: pane.md:" in said.out
-    assert "AUROC" in said.out
+    assert "the search has no confidence here" in said.out
+    assert "as it decides" in said.out
+    assert "AUROC" not in said.out
     assert "1 question of questions.jsonl is a draft" in said.err
     assert "Line 2 of questions.jsonl names 'forno.md'" in said.err
     compare_retrieval(page(*rows), config=base, as_json=True)

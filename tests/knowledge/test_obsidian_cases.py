@@ -7,7 +7,6 @@ from pathlib import Path
 from tests.fixtures.notes import failing
 
 KNOWN = {
-    "a question of few words of the note is taken for one that the base does not answer": {14},
     "a line of another note, day or column is quoted too, or first": {4, 22, 25, 27, 34, 51},
     "the script looks for the end of a telephone number, and finds it only after a sign": {23, 32},
     "a .canvas file is not read": {39},

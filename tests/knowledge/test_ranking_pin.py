@@ -13,7 +13,7 @@ import pytest
 
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.vectors import VectorStore
-from cervella.knowledge.search import ranking, retrieval
+from cervella.knowledge.search import off_subject, ranking
 from tests.fixtures.frozen_ranking import (
     QUESTIONS,
     WAYS,
@@ -80,7 +80,7 @@ BROKEN: dict[str, tuple[str, Callable[[pytest.MonkeyPatch], None]]] = {
     "the sign of the vectors in Chroma": ("vectors", _turned_in_chroma),
     "a tenth of the words": ("vectors", _set(ranking, "_WORDS", lambda weight: weight / 10)),
     "a tenth of the words alone": ("words", _set(ranking, "_WORDS_ALONE", lambda weight: weight / 10)),
-    "half the threshold of abstention": ("vectors", _set(retrieval, "ABSTAIN_BELOW", lambda value: value / 2)),
+    "twice the threshold of abstention": ("vectors", _set(off_subject, "_UNKNOWN_WORDS", lambda value: 2 * value)),
     "no role": ("vectors", _set(ranking, "_ROLE", lambda weight: 0.0)),
     "no length": ("vectors", _set(ranking, "_LENGTH", lambda weight: 0.0)),
 }

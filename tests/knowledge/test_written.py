@@ -19,7 +19,6 @@ KNOWN: dict[str, set[str]] = {
     },
     "the extractive brain quotes another row or line too": {"wr-11", "wr-17", "wr-61"},
     "the same figure stands in an older note of the same table, which is quoted first": {"wr-56"},
-    "a question of one word of the note is taken for one that the base does not answer": {"wr-57"},
     "the row calls the reason `binary`; the report says `not_text`": {"wr-69"},
 }
 """The rows that are not right yet, by the reason. A row that becomes right is taken out."""

@@ -225,7 +225,7 @@ print(json.dumps(in_child(lambda: mine.index().files_indexed, lambda: mine.ask({
 OWN_EMBEDDER = """
 import numpy as np
 class Own:
-    name, fingerprint, dimensions, max_tokens, cosine_range = "own", "own-1", 8, 512, (0.0, 1.0)
+    name, fingerprint, dimensions, max_tokens = "own", "own-1", 8, 512
     def embed_passages(self, texts): return np.stack([self.embed_query(text) for text in texts])
     def embed_query(self, text):
         vector = np.random.default_rng(len(text)).random(8).astype(np.float32)

@@ -199,13 +199,13 @@ def features_of(prompt: Prompt) -> dict[str, Any]:
         "planning": "planning" in intents,
         "batch": bool(prompt.hints.get("batch", False)),
         "confidence": prompt.hints.get("confidence"),
-        "abstain": bool(prompt.hints.get("abstain", False)),
+        "abstain": prompt.hints.get("abstain"),
     }
 
 
 def _is_true(condition: str, wanted: Any, features: Mapping[str, Any]) -> bool:
     if condition in _FLAGS:
-        return bool(features[condition]) is wanted
+        return features[condition] is not None and bool(features[condition]) is wanted
     name, _, side = condition.rpartition("_")
     found = features[name]
     return found is not None and (found > wanted if side == "above" else found < wanted)

@@ -44,8 +44,8 @@ class Retrieved:
     """The number of first passages that together have all pieces of the question's evidence."""
     current_first: bool | None
     """Whether a current file ranks above the superseded ones; None if the question names no superseded file."""
-    confidence: float
-    """The retrieval's confidence, 0 to 1."""
+    confidence: float | None
+    """The retrieval's confidence, 0 to 1; None if it has none."""
     abstains: bool
     """Whether the retrieval says that the base does not have the answer."""
     first: str
@@ -103,9 +103,10 @@ class RetrievalReport:
     """Share of the questions with superseded files for which a current file ranks above the superseded ones."""
     auroc: Estimate | None
     """Probability that an answerable question has a higher confidence than an unanswerable one, a tie counting half.
-    None if the file lacks one of the two."""
+    Questions without a confidence are left out. None if none is left of one of the two."""
     as_it_decides: CurvePoint
     curve: tuple[CurvePoint, ...]
+    """Only of the questions that have a confidence; empty if none has."""
     unknown_files: tuple[tuple[int, str], ...] | None
     """Files that the question file names but the index does not have: the line of the question and the path. None if
     the retriever does not use Cervella's index."""
@@ -199,6 +200,7 @@ def evaluate_retrieval(
     others = [row for row in rows if not row.question.answerable]
     named = [(question, path) for question in questions.questions for path in (*question.files, *question.superseded)]
     times = [row.seconds for row in rows]
+    estimates = any(row.confidence is not None for row in rows if row.first)  # without passages it is always 0
     return RetrievalReport(
         source=questions.source,
         sha256=questions.sha256,
@@ -216,7 +218,7 @@ def evaluate_retrieval(
             if row.question.kind == NEWEST_WINS and row.question.files
         ),
         current_first=_share(row.current_first for row in rows if row.current_first is not None),
-        auroc=auroc([row.confidence for row in answerable], [row.confidence for row in others], draws=draws, seed=seed),
+        auroc=auroc(_confidences(answerable), _confidences(others), draws=draws, seed=seed) if estimates else None,
         as_it_decides=CurvePoint(
             threshold=None,
             false_answer=_share(not row.abstains for row in others),
@@ -225,10 +227,10 @@ def evaluate_retrieval(
         curve=tuple(
             CurvePoint(
                 threshold=threshold,
-                false_answer=_share(row.confidence >= threshold for row in others),
-                false_abstain=_share(row.confidence < threshold for row in answerable),
+                false_answer=_share(sure >= threshold for sure in _confidences(others)),
+                false_abstain=_share(sure < threshold for sure in _confidences(answerable)),
             )
-            for threshold in _THRESHOLDS
+            for threshold in (_THRESHOLDS if estimates else ())
         ),
         unknown_files=None
         if known is None
@@ -237,6 +239,10 @@ def evaluate_retrieval(
         seconds_p95=percentile(times, 0.95),
         rows=tuple(rows),
     )
+
+
+def _confidences(rows: Sequence[Retrieved]) -> list[float]:
+    return [row.confidence for row in rows if row.confidence is not None]
 
 
 def plain(text: str) -> str:

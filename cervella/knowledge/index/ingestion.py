@@ -293,7 +293,7 @@ class Ingestion:
             self._calibrate(embedder)
 
     def _calibrate(self, embedder: Embedder) -> None:
-        """Compute and store the two cosines by which the confidence of a question is estimated. See confidence.py."""
+        """Compute and store the cosines by which a question is judged. See confidence.py."""
         manifest, _ = self._builder.begin()
         rows = [row for row in manifest.headings() if len(self._language.stems(row[0])) > 1]
         some = rows[:: max(1, len(rows) // _HEADINGS)]
@@ -303,7 +303,8 @@ class Ingestion:
             found = self._builder.nearest(embedder.embed_query(question), _NEAR)
             return [(paths[one], cosine) for one, cosine in found.items() if one in paths]
 
-        manifest.put_meta({"calibration": json.dumps(calibrated(self._language, some, nearest) or "")})
+        found = calibrated(self._language, some, nearest)
+        manifest.put_meta({"calibration": found.to_json() if found else ""})
 
     def _embed(self, embedder: Embedder, pending: int, *, partial: bool) -> None:
         if not pending:

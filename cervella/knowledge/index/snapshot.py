@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cervella.knowledge.embedders.registry import NO_EMBEDDER, choose_embedder
 from cervella.knowledge.index.centring import Centring
+from cervella.knowledge.index.confidence import Calibration
 from cervella.knowledge.index.manifest import FileRow, Manifest
 from cervella.knowledge.index.matrix import VectorMatrix
 from cervella.knowledge.index.storage import Generation, IndexFolder
@@ -51,8 +51,8 @@ class Snapshot:
     """Start and end of the chunk's reading in that of its file, in characters from 0, exclusive."""
     common_components: np.ndarray
     """Shape (chunks,). A chunk without one has the mean of the others."""
-    calibration: tuple[float, float] | None
-    """The median best cosine of off-topic questions, and that of the index's own headings; None if unknown."""
+    calibration: Calibration | None
+    """What the cosines of this index mean; None if unknown."""
     vectors: VectorStore | VectorMatrix | None
     """None if the index has no vectors, or its embedder does not run here."""
     copied: TemporaryDirectory[str] | None
@@ -100,7 +100,7 @@ def load_snapshot(storage: IndexFolder, asked: str | Embedder | None) -> Snapsho
         choice = choose_embedder(asked, built)
         words = load_lexical(generation.path, manifest.meta("lexical") or "", len(chunks))
         centring = manifest.read_meta("centring", Centring.from_json)
-        calibration = manifest.read_meta("calibration", _pair)
+        calibration = manifest.read_meta("calibration", Calibration.from_json)
         files, pending = manifest.files(), manifest.count(embedded=False)
         vectors: VectorStore | VectorMatrix | None = None
         embedded = manifest.ids(embedded=True)
@@ -174,8 +174,3 @@ def _common_components(stored: Sequence[float | None]) -> np.ndarray:
     missing = np.isnan(values)
     values[missing] = 0.0 if missing.all() else values[~missing].mean()
     return values
-
-
-def _pair(text: str | None) -> tuple[float, float] | None:
-    values = json.loads(text) if text else None
-    return (float(values[0]), float(values[1])) if values else None

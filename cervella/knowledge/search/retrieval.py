@@ -19,7 +19,7 @@ from cervella.knowledge.documents.markdown import split_lines
 from cervella.knowledge.documents.naming import without_endings
 from cervella.knowledge.documents.roles import Roles
 from cervella.knowledge.documents.scan import digest, ignore_rules, scan
-from cervella.knowledge.index.confidence import ABSTAIN_BELOW, confidence
+from cervella.knowledge.index.confidence import confidence
 from cervella.knowledge.index.freshness import Freshness
 from cervella.knowledge.index.manifest import FileRow
 from cervella.knowledge.index.marks import Marks, marks_of
@@ -28,6 +28,7 @@ from cervella.knowledge.index.refresh import Refresh, Refresher
 from cervella.knowledge.index.snapshot import Snapshot, load_snapshot
 from cervella.knowledge.index.spelling import Spelling
 from cervella.knowledge.index.storage import IndexFolder
+from cervella.knowledge.search.off_subject import vote
 from cervella.knowledge.search.ranking import (
     FileFacts,
     by_vectors,
@@ -332,17 +333,28 @@ class HybridRetriever:
             scores[[place for place, path in enumerate(loaded.paths) if _is_constitution(loaded.files[path])]] = -np.inf
             scores[own] = scores.max(initial=0.0, where=np.isfinite(scores)) + 1.0
         candidates = np.flatnonzero(np.isfinite(scores))
-        # Only the Constitution can answer a question about the persona.
-        sure = 1.0 if own else 0.0 if about_persona else confidence(loaded, bare, cosines, candidates, subject)
+        sure, off_subject = self._judged(loaded, bare, cosines, candidates, subject)
+        if own or about_persona:  # only the Constitution can answer a question about the persona
+            sure, off_subject = (1.0, False) if own else (0.0, True)
         found = selected(loaded, facts, scores, top_k, in_order=bool(own))
         return Retrieval(
             query=query,
             passages=tuple(self._passage(loaded, place, float(scores[place])) for place in found),
-            confidence=round(sure, 4),
-            abstain=sure < ABSTAIN_BELOW,
+            confidence=sure,
+            abstain=off_subject,
             coverage=loaded.coverage(),
             local_only_unmatched=len(self._local_only.nearest),
         )
+
+    def _judged(
+        self, loaded: Snapshot, query: Query, cosines: Mapping[int, float], places: np.ndarray, subject: np.ndarray
+    ) -> tuple[float | None, bool]:
+        """The confidence, and whether the question is off the subject of the chunks at `places`."""
+        if not len(places):
+            return 0.0, True
+        voted = vote(loaded, query, cosines, places, subject)
+        sure = None if voted.unseen else confidence(loaded.calibration, cosines)
+        return None if sure is None else round(sure, 4), voted.off_subject
 
     def _allowed(self, loaded: Snapshot, filters: Filters | None) -> Sequence[int]:
         if filters is None:
