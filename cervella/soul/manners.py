@@ -1,0 +1,64 @@
+"""Reads from a Constitution how the persona introduces herself, and whether she addresses people formally."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from cervella.protocols import Soul
+from cervella.soul.constitution import sections_of
+from cervella.soul.traits import Traits
+from cervella.text.folding import fold
+from cervella.text.language import Language, known_languages, language
+
+_LONGEST, _MOST_WORDS = 300, 40
+"""Maximum number of characters and of words of an introduction."""
+_READ = 20_000
+"""Maximum number of characters of a Constitution that are read."""
+_NOT_PROSE = re.compile(r"\s*(?:#|>|\||[-*+] |\d{1,3}[.)] |<!--)")
+_EMPHASIS = re.compile(r"[*_`]+|(?<=\])\([^()\n]{0,200}\)|[\[\]]")
+
+
+def introduction(soul: Soul, lang: Language) -> str | None:
+    """The first sentence of a Constitution in which the persona says what she is, without markup; None without one.
+
+    It is in the first person, as «Sono Nina, la voce dello studio» ("I am Nina, the voice of the practice"), and in the
+    language of the soul, `lang`.
+    """
+    opens = re.compile(rf"\W*{lang.phrases['shows_self']}")
+    for paragraph in _paragraphs(soul.system_prompt()[:_READ]):
+        for start, end in lang.sentences(paragraph):
+            sentence = paragraph[start:end]
+            if end - start <= _LONGEST and len(sentence.split()) <= _MOST_WORDS and opens.match(fold(sentence)):
+                return sentence
+    return None
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """The running text of a Constitution by paragraphs, each on one line: no headings, lists, tables or boxes."""
+    for section in sections_of(text):
+        lines = section.text.split("\n")[1 if section.title else 0 :]
+        for block in "\n".join("" if _NOT_PROSE.match(line) else line for line in lines).split("\n\n"):
+            if plain := " ".join(_EMPHASIS.sub("", block).split()):
+                yield plain
+
+
+def is_formal(soul: Soul, traits: Traits) -> bool:
+    """Whether the persona addresses people formally, as with the Italian Lei: False if her Constitution does not say.
+
+    The trait `address` decides if it says so, else the place in the Constitution that says so first.
+    """
+    codes = dict.fromkeys((traits.language, *known_languages()))
+    for text in (traits.address or "", soul.system_prompt()[:_READ]):
+        for code in codes:
+            if code in known_languages() and (formal := _formal_in(fold(text), language(code))) is not None:
+                return formal
+    return False
+
+
+def _formal_in(folded: str, lang: Language) -> bool | None:
+    data = lang.file("small-talk.toml")
+    formal, familiar = (re.search(data[key], folded) for key in ("formal", "familiar"))
+    if formal is None or familiar is None:
+        return None if formal is familiar else formal is not None
+    return formal.start() < familiar.start()
