@@ -33,7 +33,7 @@ class _Answers:
         data = lang.file("small-talk.toml")
         self._texts = {**data["answers"], **(data["answers_formal"] if is_formal(soul, traits) else {})}
         self._lang, self._soul = lang, soul
-        self._name = None if persona is None else shown_name(persona, lang)
+        self._name = None if persona is None else shown_name(persona, language(soul.language))
 
     def to(self, kind: str) -> str:
         """The answer to one kind of small talk."""
