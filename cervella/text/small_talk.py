@@ -18,7 +18,7 @@ from cervella.text.language import Language, language
 from cervella.text.sayings import FILLER, Sayings
 
 _FILE = "small-talk.toml"
-_NEVER_ASKED = frozenset({"bye", "love", "meet", "mood", "wishes"})
+_NEVER_ASKED = frozenset({"bye", "love", "meet", "mood", "remark", "wishes"})
 """Kinds that are no small talk in a question: «fino a lunedì?» ("until Monday?") asks for something."""
 _REACTION, _LONGEST = "ack", 200
 """The kind of an utterance without words, such as a raised thumb, and its maximum number of characters."""
