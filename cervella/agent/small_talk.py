@@ -7,14 +7,14 @@ asked who she is, her Constitution answers in its own words.
 from __future__ import annotations
 
 from cervella.protocols import Soul
-from cervella.soul.manners import introduction, is_formal
+from cervella.soul.manners import introduction, is_formal, says_machine
 from cervella.soul.traits import Traits
 from cervella.text.folding import words
 from cervella.text.language import Language, language
 from cervella.text.small_talk import SmallTalk
 
-_WHO, _NAME = "who", "name"
-_ABOUT_HER = (_NAME, _WHO, "machine", "model", "abilities")
+_WHO, _WHAT, _NAME, _MACHINE = "who", "what", "name", "machine"
+_ABOUT_HER = (_NAME, _WHO, _WHAT, _MACHINE, "model", "abilities")
 """Kinds of which each is answered, in this order. Of the other kinds only the first of an utterance is."""
 
 
@@ -22,8 +22,9 @@ def said_to(talk: SmallTalk, soul: Soul, traits: Traits, persona: str | None) ->
     """The persona's answer to small talk. Empty if its language has no text for it. `persona` is her name."""
     lang = language(talk.language)
     about_her = [kind for kind in _ABOUT_HER if kind in talk.kinds]
-    said = _Answers(lang, soul, traits, persona)
-    return " ".join(dict.fromkeys(filter(None, map(said.to, about_her or talk.kinds[:1]))))
+    answers = _Answers(lang, soul, traits, persona)
+    said = (text for kind in about_her or talk.kinds[:1] for text in answers.to(kind))
+    return " ".join(dict.fromkeys(filter(None, said)))
 
 
 class _Answers:
@@ -33,21 +34,27 @@ class _Answers:
         data = lang.file("small-talk.toml")
         self._texts = {**data["answers"], **(data["answers_formal"] if is_formal(soul, traits) else {})}
         self._lang, self._soul = lang, soul
+        self._own = soul.language == lang.code
         self._name = None if persona is None else shown_name(persona, language(soul.language))
 
-    def to(self, kind: str) -> str:
-        """The answer to one kind of small talk."""
+    def to(self, kind: str) -> list[str]:
+        """The sentences that answer one kind of small talk."""
         if kind == _WHO or (kind == _NAME and self._name is None):
             return self._who()
-        return str(self._texts.get(kind, "")).format(name=self._name or "")
+        if kind == _WHAT:
+            return [*self._who(), *self.to(_MACHINE)]
+        if kind == _MACHINE and self._own and (own := says_machine(self._soul, self._lang)):
+            return [own]
+        return [self._text(kind)]
 
-    def _who(self) -> str:
+    def _who(self) -> list[str]:
         """Her name, and what she is: in the words of her Constitution, if it is in the language of the question."""
-        own = introduction(self._soul, self._lang) if self._soul.language == self._lang.code else None
-        what = own or str(self._texts.get(_WHO, "")).format(name=self._name or "")
-        if self._name is None or _has(words(what), words(self._name)):
-            return what
-        return " ".join(filter(None, (self.to(_NAME), what)))
+        what = (introduction(self._soul, self._lang) if self._own else None) or self._text(_WHO)
+        named = self._name is None or _has(words(what), words(self._name))
+        return [what] if named else [self._text(_NAME), what]
+
+    def _text(self, kind: str) -> str:
+        return str(self._texts.get(kind, "")).format(name=self._name or "")
 
 
 def _has(said: list[str], name: list[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from cervella.protocols import Soul
 from cervella.soul.constitution import sections_of
 from cervella.soul.traits import Traits
-from cervella.text.folding import fold
+from cervella.text.folding import fold, words
 from cervella.text.language import Language, known_languages, language
 
 _LONGEST, _MOST_WORDS = 300, 40
@@ -26,12 +26,37 @@ def introduction(soul: Soul, lang: Language) -> str | None:
     language of the soul, `lang`.
     """
     opens = re.compile(rf"\W*{lang.phrases['shows_self']}")
+    return next((sentence for sentence in _sentences(soul, lang) if opens.match(fold(sentence))), None)
+
+
+def says_machine(soul: Soul, lang: Language) -> str | None:
+    """The first sentence of a Constitution in which the persona says that she is a program; None without one.
+
+    A sentence that also says that she is a person is none: «Sono una persona che usa un programma» ("I am a person who
+    uses a program").
+    """
+    data = lang.file("small-talk.toml")
+    herself, negations = re.compile(lang.phrases["shows_self"]), frozenset(map(fold, lang.review["negations"]))
+    for sentence in _sentences(soul, lang):
+        folded = fold(sentence)
+        machine, person = (_affirmed(folded, data[key], negations) for key in ("says_machine", "says_person"))
+        if herself.search(folded) and machine and not person:
+            return sentence
+    return None
+
+
+def _affirmed(folded: str, pattern: str, negations: frozenset[str]) -> bool:
+    """Whether a folded sentence has something that the pattern finds, with no negation in the three words before it."""
+    found = re.finditer(pattern, folded)
+    return any(negations.isdisjoint(words(folded[max(0, one.start() - 80) : one.start()])[-3:]) for one in found)
+
+
+def _sentences(soul: Soul, lang: Language) -> Iterator[str]:
+    """The sentences of a Constitution that are short enough to be said as they are."""
     for paragraph in _paragraphs(soul.system_prompt()[:_READ]):
         for start, end in lang.sentences(paragraph):
-            sentence = paragraph[start:end]
-            if end - start <= _LONGEST and len(sentence.split()) <= _MOST_WORDS and opens.match(fold(sentence)):
-                return sentence
-    return None
+            if end - start <= _LONGEST and len(paragraph[start:end].split()) <= _MOST_WORDS:
+                yield paragraph[start:end]
 
 
 def _paragraphs(text: str) -> Iterator[str]:
