@@ -20,6 +20,13 @@ from cervella.text.sayings import FILLER, Sayings
 _FILE = "small-talk.toml"
 _NEVER_ASKED = frozenset({"bye", "love", "meet", "mood", "remark", "wishes"})
 """Kinds that are no small talk in a question: «fino a lunedì?» ("until Monday?") asks for something."""
+_COURTESIES = frozenset(
+    {"greeting", "thanks", "bye", "how", "love", "meet", "offer", "present", "sorry", "wishes", "ack"}
+)
+"""Kinds that say nothing of what is asked beside them."""
+_MOST_COURTESIES = 4
+"""Maximum number of parts that are cut off at each end of a question."""
+_PART_END = re.compile(r"[,.;:!?…]+\s+|\s+[-–—]+\s+")
 _REACTION, _LONGEST = "ack", 200
 """The kind of an utterance without words, such as a raised thumb, and its maximum number of characters."""
 
@@ -60,6 +67,36 @@ def small_talk(utterance: str, lang: Language, persona: str | None = None) -> Sm
         if kinds and not (asks and _NEVER_ASKED.issuperset(kinds)):
             return SmallTalk(kinds=kinds, language=code)
     return None
+
+
+def without_courtesies(question: str, lang: Language, persona: str | None = None) -> str:
+    """A question without the small talk at its start and its end, which would count as words to search for.
+
+    Only whole parts between punctuation marks are cut off, and nothing of a text that is all small talk. In this
+    example the rest asks "what does the cleaning cost?":
+
+    >>> from cervella.text.language import language
+    >>> without_courtesies("Buongiorno, scusi il disturbo. Quanto costa la pulizia? Grazie!", language("it"))
+    'Quanto costa la pulizia?'
+    """
+
+    def is_courtesy(part: str) -> bool:
+        talk = small_talk(part, lang, persona)
+        return talk is not None and _COURTESIES.issuperset(talk.kinds)
+
+    rest = question
+    for _ in range(_MOST_COURTESIES):
+        end = _PART_END.search(rest, 1, _LONGEST)
+        if end is None or not is_courtesy(rest[: end.end()].strip()):
+            break
+        rest = rest[end.end() :]
+    for _ in range(_MOST_COURTESIES):
+        length = len(rest.rstrip())
+        *_, end = [None, *_PART_END.finditer(rest, max(0, length - _LONGEST), length)]
+        if end is None or not is_courtesy(rest[end.end() :].strip()):
+            break
+        rest = rest[: end.end()].rstrip(" ,;:-–—\n\t")
+    return rest if words(rest) and small_talk(rest, lang, persona) is None else question
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import pytest
 
 from cervella.text.language import known_languages, language
 from cervella.text.sayings import Sayings, compiled
-from cervella.text.small_talk import small_talk
+from cervella.text.small_talk import small_talk, without_courtesies
 from tests.conftest import DATA
 
 ROWS: list[dict[str, Any]] = [
@@ -95,6 +95,29 @@ def test_the_questions_that_a_language_has_as_examples_are_none(code: str) -> No
     lang = language(code)
     questions = (*lang.off_topic, *lang.file("questions.toml")["other_matters"])
     assert [question for question in questions if small_talk(question, lang)] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "rest"),
+    [
+        ("Ciao, quanto costa la pulizia?", "quanto costa la pulizia?"),
+        ("Buongiorno! Scusi il disturbo. Quanto costa la pulizia? Grazie mille.", "Quanto costa la pulizia?"),
+        ("Quanto costa la pulizia, grazie?", "Quanto costa la pulizia"),
+        ("thanks - and sundays?", "and sundays?"),
+        ("Moin Moin Tour, wann legt die ab?", "Moin Moin Tour, wann legt die ab?"),
+        ("Chi sei? Quanto costa la pulizia?", "Chi sei? Quanto costa la pulizia?"),
+        ("buongiorno è incluso nel prezzo?", "buongiorno è incluso nel prezzo?"),
+        ("Ciao, grazie.", "Ciao, grazie."),
+        ("Ciao, ???", "Ciao, ???"),
+    ],
+)
+def test_courtesies_beside_a_question_are_not_searched_for(question: str, rest: str) -> None:
+    assert without_courtesies(question, language("it"), "Nina") == rest
+
+
+@pytest.mark.parametrize("question", ["ciao, " * 200_000, "ciao" + " " * 1_000_000 + "x", ", " * 500_000, "x, " + " " * 1_000_000])
+def test_a_long_question_is_looked_at_only_at_its_ends(question: str) -> None:
+    assert len(without_courtesies(question, language("it"))) >= 200_000
 
 
 @pytest.mark.parametrize("utterance", ["ciao " * 40, "ciao " * 100_000, "a" * 1_000_000, "(" * 10_000, "👍" * 1_000])
