@@ -115,7 +115,9 @@ def test_courtesies_beside_a_question_are_not_searched_for(question: str, rest: 
     assert without_courtesies(question, language("it"), "Nina") == rest
 
 
-@pytest.mark.parametrize("question", ["ciao, " * 200_000, "ciao" + " " * 1_000_000 + "x", ", " * 500_000, "x, " + " " * 1_000_000])
+@pytest.mark.parametrize(
+    "question", ["ciao, " * 200_000, "ciao" + " " * 1_000_000 + "x", ", " * 500_000, "x, " + " " * 1_000_000]
+)
 def test_a_long_question_is_looked_at_only_at_its_ends(question: str) -> None:
     assert len(without_courtesies(question, language("it"))) >= 200_000
 
