@@ -32,15 +32,16 @@ def introduction(soul: Soul, lang: Language) -> str | None:
 def says_machine(soul: Soul, lang: Language) -> str | None:
     """The first sentence of a Constitution in which the persona says that she is a program; None without one.
 
-    A sentence that also says that she is a person is none: «Sono una persona che usa un programma» ("I am a person who
-    uses a program").
+    It begins in the first person. A sentence that also says that she is a person is none: «Sono una persona che usa un
+    programma» ("I am a person who uses a program").
     """
     data = lang.file("small-talk.toml")
-    herself, negations = re.compile(lang.phrases["shows_self"]), frozenset(map(fold, lang.review["negations"]))
+    opens = re.compile(rf"\W*(?:\w+ )?{lang.phrases['shows_self']}")  # perhaps after a "not"
+    negations = frozenset(map(fold, lang.review["negations"]))
     for sentence in _sentences(soul, lang):
         folded = fold(sentence)
         machine, person = (_affirmed(folded, data[key], negations) for key in ("says_machine", "says_person"))
-        if herself.search(folded) and machine and not person:
+        if machine and not person and opens.match(folded):
             return sentence
     return None
 

@@ -7,6 +7,7 @@ which has at most `_LONGEST` characters, the places where a saying can end are c
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,8 +59,16 @@ class _Path:
     kinds: frozenset[str]
 
 
-_Ends = Callable[[_Heard, set[int]], set[int]]
-"""The places where a part of a saying can end, for the places where it can begin."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a saying."""
+
+    ends: Callable[[_Heard, set[int]], set[int]]
+    """The places where it can end, for the places where it can begin."""
+    letters: frozenset[str] | None
+    """What it can begin with; None if that is anything."""
+    empty: bool = False
+    """Whether it may be left out."""
 
 
 class Sayings:
@@ -109,16 +118,23 @@ class Sayings:
 
         The end is where the next word starts.
         """
-        for kind, parts in self._compiled:
-            ends = parts(heard, {place})
+        for kind, saying in self._sayings[heard.text[place]]:
+            ends = saying.ends(heard, {place})
             yield from ((end, kind) for at in ends if (end := heard.boundary(at)) is not None and end > place)
         for end in _ends_of_name(heard, {place}):
             if (after := heard.boundary(end)) is not None:
                 yield after, FILLER
 
     @cached_property
-    def _compiled(self) -> list[tuple[str, _Ends]]:
-        return [(kind, compiled(phrase)) for kind, phrases in self._phrases.items() for phrase in phrases]
+    def _sayings(self) -> Mapping[str, Sequence[tuple[str, _Part]]]:
+        """The kind and the matcher of each saying that can begin with a letter, by that letter."""
+        every = [(kind, compiled(phrase)) for kind, phrases in self._phrases.items() for phrase in phrases]
+        letters = {letter for _, saying in every for letter in saying.letters or ()}
+        anywhere = [(kind, saying) for kind, saying in every if saying.letters is None]
+        found: defaultdict[str, list[tuple[str, _Part]]] = defaultdict(lambda: anywhere)
+        for letter in letters:
+            found[letter] = [one for one in every if one[1].letters is None or letter in one[1].letters]
+        return found
 
     @cached_property
     def _words(self) -> frozenset[str]:
@@ -142,7 +158,7 @@ class Sayings:
         return min((one for one in self._words if len(one) >= _SHORTEST_TYPO and _is_typo(word, one)), default=word)
 
 
-def compiled(phrase: str) -> _Ends:
+def compiled(phrase: str) -> _Part:
     """The matcher of a saying. Raises ValueError for a lone bracket or too many brackets inside others."""
     signs = _SIGN.findall(fold(phrase))
     matcher, rest = _either(signs, 0, 0)
@@ -151,11 +167,11 @@ def compiled(phrase: str) -> _Ends:
     return matcher
 
 
-def _either(signs: Sequence[str], at: int, depth: int) -> tuple[_Ends, int]:
+def _either(signs: Sequence[str], at: int, depth: int) -> tuple[_Part, int]:
     """The matcher of alternatives that begin at a sign, and the number of the sign that ends them."""
     if depth > _DEEPEST:
         raise ValueError("too many brackets inside brackets")
-    ways: list[list[_Ends]] = [[]]
+    ways: list[list[_Part]] = [[]]
     while at < len(signs) and signs[at] != ")":
         if signs[at] == "(":
             inside, at = _either(signs, at + 1, depth + 1)
@@ -177,28 +193,52 @@ def _either(signs: Sequence[str], at: int, depth: int) -> tuple[_Ends, int]:
             for part in parts:
                 if not places:
                     break
-                places = part(heard, places)
+                places = part.ends(heard, places)
             found |= places
         return found
 
-    return ends, at
+    begins = [_letters_of(parts) for parts in ways]
+    letters = None if None in begins else frozenset().union(*(one for one in begins if one is not None))
+    return _Part(ends, letters, empty=any(all(part.empty for part in parts) for parts in ways)), at
 
 
-def _matcher(piece: str) -> _Ends:
+def _letters_of(parts: Sequence[_Part]) -> frozenset[str] | None:
+    """What parts in a row can begin with; None if that is anything."""
+    found: frozenset[str] = frozenset()
+    for part in parts:
+        if part.letters is None:
+            return None
+        found |= part.letters
+        if not part.empty:
+            break
+    return found
+
+
+def _matcher(piece: str) -> _Part:
     if piece == _NAME:
-        return _ends_of_name
+        return _Part(_ends_of_name, None)
     if piece == _ADDRESS:
-        return lambda heard, starts: {
-            end for at in starts if heard.text[at : (end := heard.end_of_word(at))] in heard.others
-        }
+        return _Part(
+            lambda heard, starts: {
+                end for at in starts if heard.text[at : (end := heard.end_of_word(at))] in heard.others
+            },
+            None,
+        )
     if piece == _ANY:
-        return lambda heard, starts: {end for at in starts if (end := heard.end_of_word(at)) > at}
+        return _Part(lambda heard, starts: {end for at in starts if (end := heard.end_of_word(at)) > at}, None)
     if piece == _REST:
-        return lambda heard, starts: {heard.end_of_word(at) for at in starts}
+        return _Part(lambda heard, starts: {heard.end_of_word(at) for at in starts}, frozenset(), empty=True)
     if not piece[0].isalnum():
-        return lambda heard, starts: {after for at in starts if (after := heard.boundary(at)) is not None}
+        return _Part(
+            lambda heard, starts: {after for at in starts if (after := heard.boundary(at)) is not None},
+            frozenset(),
+            empty=True,
+        )
     letters = once(piece)
-    return lambda heard, starts: {at + len(letters) for at in starts if heard.text.startswith(letters, at)}
+    return _Part(
+        lambda heard, starts: {at + len(letters) for at in starts if heard.text.startswith(letters, at)},
+        frozenset(letters[0]),
+    )
 
 
 def _ends_of_name(heard: _Heard, starts: set[int]) -> set[int]:

@@ -227,6 +227,7 @@ def test_of_96_questions_about_her_the_constitution_answers_all(answered: list[A
 
 NOT_IN_HER_WORDS = {
     "a che cosa servi?": "what every persona can do is said, not what this one is for",
+    "che cosa sei?": "one Constitution says it in the third person; it is said all the same",
     "sei una persona o una macchina?": "her Constitution says it in a form that is not read; it is said all the same",
 }
 
@@ -235,6 +236,7 @@ def test_what_she_says_of_herself_is_what_the_constitution_says(answered: list[A
     about_her = [(asked, reply.text.lower()) for _, asked, reply in answered if asked["expect"] == "identity"]
     unsaid = [asked["q"] for asked, text in about_her if not any(one.lower() in text for one in asked["must_say"])]
     assert set(unsaid) <= set(NOT_IN_HER_WORDS)
+    assert len(unsaid) <= 3
 
 
 def test_of_98_questions_about_others_none_is_answered_by_the_constitution(answered: list[Any]) -> None:
