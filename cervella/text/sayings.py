@@ -247,7 +247,7 @@ def _ends_of_name(heard: _Heard, starts: set[int]) -> set[int]:
 
 def _inflected(phrase: str) -> Iterable[str]:
     """The words in folded phrases of which a part stands in brackets, such as "caro" and "cara" of "car(o|a)"."""
-    for before, inside, after in re.findall(r"([^\W_]+)\(([^() ]*)\)([^\W_]*)", phrase):
+    for before, inside, after in re.findall(r"(?<![^\W_])([^\W_]++)\(([^() ]{0,60})\)([^\W_]*)", phrase):
         yield from (before + part + after for part in inside.split("|"))
 
 
