@@ -25,14 +25,16 @@ from cervella.agent.faces import (
     ReviewOptions,
     last_reply,
 )
+from cervella.agent.small_talk import said_to
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError, check_flags
 from cervella.privacy.stored import quoted
 from cervella.prompt.history import asked_before, history_of, query_after
-from cervella.prompt.layout import find_marks, instructions_for, render, strip_marks
+from cervella.prompt.layout import find_marks, instructions_for, instructions_for_small_talk, render, strip_marks
 from cervella.text.language import is_blank, known_languages, language
+from cervella.text.small_talk import small_talk
 from cervella.types import (
     Answered,
     CitedLines,
@@ -147,8 +149,11 @@ class Answering:
         turns = await anyio.to_thread.run_sync(taint.history, history_of(given))
         confidential = await anyio.to_thread.run_sync(taint.is_local_only, images) if images else False
         soul, lang, persona = self._assembly.soul, self._assembly.language, self._assembly.persona
-        if retrieval is None:
-            query = options.get("query")
+        query = options.get("query")
+        talk = None if query or images or retrieval else small_talk(question, lang, persona)
+        if talk is not None:
+            retrieval = Retrieval(query="", passages=())
+        elif retrieval is None:
             if query:
                 _check_text(query, "query")
             else:
@@ -160,22 +165,29 @@ class Answering:
             passages = await anyio.to_thread.run_sync(taint.passages, retrieval.passages)
             retrieval = replace(retrieval, passages=passages)
         named = {"route": "explicit", "reason": "the caller named it"} if options.get("brain") is not None else {}
+        if talk is None:
+            instructions = instructions_for(lang, today=today, passages=len(retrieval), abstain=retrieval.abstain)
+            bare = instructions_for(lang, today=today, passages=0)
+        else:
+            bare = instructions = instructions_for_small_talk(language(talk.language), today=today)
+            said = functools.partial(said_to, talk, soul, self._assembly.traits, persona)
+            named["small_talk"] = await anyio.to_thread.run_sync(said)
         prompt = Prompt(
             system=soul.system_prompt(),
             history=turns,
             passages=retrieval.passages,
             question=question,
             images=images,
-            instructions=instructions_for(lang, today=today, passages=len(retrieval), abstain=retrieval.abstain),
+            instructions=instructions,
             max_output_tokens=max_output_tokens,
             temperature=temperature,
             hints={
                 "abstain": retrieval.abstain,
                 "confidence": retrieval.confidence,
-                "language": lang.code,
+                "language": lang.code if talk is None else talk.language,
                 "persona": persona,
                 "batch": bool(options.get("batch")),
-                "instructions_without_passages": instructions_for(lang, today=today, passages=0),
+                "instructions_without_passages": bare,
                 **named,
             },
             confidential=confidential,

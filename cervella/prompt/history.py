@@ -9,6 +9,7 @@ from typing import Any
 from cervella.errors import ConfigError
 from cervella.privacy.stored import quoted
 from cervella.text.language import Language, is_blank, says_refusal
+from cervella.text.small_talk import small_talk, without_courtesies
 from cervella.types import Message, Reply
 
 _LONGEST_QUERY = 500  # characters
@@ -71,22 +72,26 @@ def asked_before(history: Sequence[Any]) -> list[tuple[str, str | None]]:
 def query_after(
     question: str, before: Sequence[tuple[str, str | None]], lang: Language, persona: str | None = None
 ) -> str | None:
-    """The search query for a follow-up question: the query of the turn before, then the question. None for any other
-    question.
+    """The search query for a follow-up question: the query of the turn before, then the question. None for small talk,
+    and for any other question that is searched for as it is. A greeting or thanks beside a question is left out.
 
     `before` are the earlier questions, oldest first, each with its query. A query that is None is rebuilt from the
-    questions before it. `persona` is the persona's name: a question about her is never a follow-up.
+    questions before it. `persona` is the persona's name: a question about her is never a follow-up. Small talk is
+    passed over: after a price, thanks and «e quanto dura?» ("and how long does it take?"), the price is followed up.
     """
+    if small_talk(question, lang, persona) is not None:
+        return None
+    asked_now, question = question, without_courtesies(question, lang, persona)
     chain: list[str] = []
     follows = lang.follows_up(question, persona)
     for asked, query in reversed(before):
         if not follows:
             break
-        if asked.strip():
-            chain.append(query or asked)
+        if asked.strip() and small_talk(asked, lang, persona) is None:
+            chain.append(query or without_courtesies(asked, lang, persona))
             follows = query is None and lang.follows_up(asked, persona)
     if not chain:
-        return None
+        return None if question == asked_now else question
     found = chain.pop()
     for asked in (*reversed(chain), question):
         found = _shortened(f"{found} {asked}")

@@ -122,6 +122,14 @@ def instructions_for(lang: Language, *, today: str, passages: int, abstain: bool
     return f"{text}\n{lang.prompt['doubtful']}" if abstain and passages else text
 
 
+def instructions_for_small_talk(lang: Language, *, today: str) -> str:
+    """The instructions of a prompt for small talk, which has no sources and nothing to abstain from.
+
+    `today` is an ISO 8601 date. Empty if the language has no such text.
+    """
+    return lang.prompt["small_talk"].format(today=lang.format_date(today))
+
+
 def render(prompt: Prompt) -> tuple[Message, ...]:
     """The messages of a prompt: system, history, and the last user message with instructions, passages and question.
 

@@ -17,6 +17,7 @@ from typing import Any
 from cervella.errors import ConfigError, did_you_mean
 from cervella.text.dates import Calendar
 from cervella.text.folding import any_of, phrase
+from cervella.text.sayings import compiled
 
 FOLDERS = "CERVELLA_LANGUAGES"
 """The environment variable with further folders, separated as in PATH. Each has one folder for each language."""
@@ -27,6 +28,7 @@ _KINDS: Mapping[str, tuple[type[Any], type[Any] | None, str]] = {
     "words": (str, None, "a string of words"),
     "phrases": (list, str, "a list of phrases"),
     "phrases-apart": (list, str, "a list of phrases"),
+    "sayings": (list, str, "a list of phrases"),
     "number": (int, None, "a whole number"),
     "numbers": (dict, int, "a table of whole numbers"),
     "pattern": (str, None, "a regular expression"),
@@ -142,6 +144,8 @@ class LanguageFolder:
                     kind.removesuffix("?").split()[0], values if key == _WHOLE else values[key]
                 ):
                     self._check_pattern(file, key, pattern)
+                if kind.startswith("sayings"):
+                    self._check_sayings(file, key, values[key])
         Calendar(self.file("dates.toml"))
         self._check_stemmer(self.file("language.toml")["snowball"])
 
@@ -153,6 +157,13 @@ class LanguageFolder:
             raise self._broken(f"has a bad pattern for {key!r} in {file}: {error}", "Correct it.") from error
         if names:
             raise self._broken(f"has a named group in a pattern for {key!r} in {file}", "Write (?:…) there.")
+
+    def _check_sayings(self, file: str, key: str, sayings: Iterable[str]) -> None:
+        for saying in sayings:
+            try:
+                compiled(saying)
+            except ValueError as error:
+                raise self._broken(f"has a bad phrase for {key!r} in {file}: {error}", "Correct it.") from error
 
     def _check_stemmer(self, name: str) -> None:
         if name == "none":

@@ -284,7 +284,7 @@ class Language:
         if len(question) > _LONGEST_IDENTITY:
             return None
         said = " ".join(words(question))
-        names = None if persona is None else self._identity.names(words(persona))
+        names = None if persona is None else self.names_of(persona)
         every = [self._identity, *(language(code)._identity for code in known_languages() if code != self.code)]
         readings = [(said, names), (once(said), None if names is None else tuple(map(once, names)))]
         found = (identity.asked(*reading) for reading in readings for identity in every)
@@ -300,6 +300,14 @@ class Language:
         'Otto'
         """
         return self._identity.name_in(text)
+
+    def names_of(self, persona: str) -> tuple[str, ...]:
+        """The folded names that a persona may be called by: her whole name, and its first word alone.
+
+        >>> language("it").names_of("Costituzione di Ada Rossi")
+        ('ada rossi', 'ada')
+        """
+        return self._identity.names(words(persona))
 
     def names_somebody(self, title: str) -> bool:
         """Whether the title of a Constitution names a persona: «Costituzione di Otto» ("Constitution of Otto")."""

@@ -251,10 +251,11 @@ class Prompt:
     """Sampling temperature. None: none is sent, so the engine uses its own default."""
     hints: Mapping[str, Any] = field(default_factory=dict)
     """Further values that a brain may use: `abstain` (bool), `confidence` (float or None), `language` (str), `persona`
-    (str: her name), `instructions_without_passages` (str: replaces `instructions` if all passages are removed), `batch`
-    (bool: no person is waiting), `seed` (int: random seed for sampling), `fresh` (bool: the engine must not reuse its
-    prompt cache). A router or fallback adds `route` (str: the rule that chose the brain) and `reason` (str), which are
-    copied to the Attempt."""
+    (str: her name), `small_talk` (str: what a brain that only quotes says to a greeting, thanks or a question about the
+    persona, for which nothing was searched), `instructions_without_passages` (str: replaces `instructions` if all
+    passages are removed), `batch` (bool: no person is waiting), `seed` (int: random seed for sampling), `fresh`
+    (bool: the engine must not reuse its prompt cache). A router or fallback adds `route` (str: the rule that chose
+    the brain) and `reason` (str), which are copied to the Attempt."""
     confidential: bool = False
     """True if the question itself contains local-only text, for example an answer to review."""
     reply: str = field(default="", repr=False, compare=False)
@@ -445,8 +446,9 @@ class Reply:
     text: str
     question: str = ""
     retrieval_query: str = ""
-    """The text that was searched for. It is the question. For a follow-up question («e quanto costa?», "and what does
-    it cost?") it is the earlier question followed by the new one."""
+    """The text that was searched for, which is the question; empty for small talk, which is not searched for. For a
+    follow-up question («e quanto costa?», "and what does it cost?") it is the earlier question followed by the new
+    one."""
     citations: tuple[Citation, ...] = ()
     """One for each citation mark in the text that belongs to a passage sent to the brain, in order of appearance."""
     passages: tuple[Passage, ...] = ()

@@ -61,12 +61,21 @@ def test_the_search_of_the_readme_finds_its_subject_first(agent: cervella.Agent)
     assert found[0].path == "idee/20260113_RICERCA_PAREGGIO_IN_DETTAGLIO.md"
 
 
-@pytest.mark.parametrize(
-    "question", ["Cervella, chi sei?", "chi è la Cervella?", "Presentati", "Ciao! Chi sei e cosa fai?"]
-)
-def test_who_she_is_is_answered_by_the_constitution_however_it_is_asked(agent: cervella.Agent, question: str) -> None:
+@pytest.mark.parametrize("question", ["chi è la Cervella?", "Parlami di Cervella"])
+def test_who_she_is_is_answered_by_the_constitution_if_it_is_asked_by_name(
+    agent: cervella.Agent, question: str
+) -> None:
     reply = agent.ask(question)
     assert {citation.path for citation in reply.citations} == {"COSTITUZIONE.md"}
+    assert "Sono Cervella, una partner e non un'assistente" in reply.text
+
+
+@pytest.mark.parametrize("question", ["Cervella, chi sei?", "Presentati", "Ciao! Chi sei e cosa fai?"])
+def test_who_she_is_is_said_in_the_words_of_the_constitution_without_a_source(
+    agent: cervella.Agent, question: str
+) -> None:
+    reply = agent.ask(question)
+    assert reply.citations == ()
     assert "Sono Cervella, una partner e non un'assistente" in reply.text
 
 

@@ -59,6 +59,9 @@ def _blocks(prompt: Prompt, lang: Language, similarity: Similarity | None) -> li
     A block is a list of its versions: first complete, then with fewer and fewer excerpts, from which the caller takes
     the first that is short enough.
     """
+    if said := prompt.hints.get("small_talk"):
+        yield iter([str(said)])
+        return
     if prompt.hints.get("abstain") or not prompt.question.strip():
         return []
     sources = enumerate(prompt.sources.items())
