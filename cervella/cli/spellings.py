@@ -65,7 +65,7 @@ def print_spellings(comparison: Comparison) -> None:
                 f"{name}: {own.missing} of {counted(own.questions, 'question')} without an answer, which count nowhere"
                 + (f" ({errors})" if errors else "")
             )
-        print_line(f"\n{name}, by kind")
+        print_line(f"\n{name}, by kind; 95 % intervals in percent")
         print_table(["", *(title for title, _ in _COLUMNS), "words"], map(_kind, own.kinds))
     for name, pairs in c.spelling_pairs.items():
         _print_pairs(name, c.reference, pairs)
@@ -125,11 +125,8 @@ def _share(share: Share | None) -> str:
 
 
 def _short(share: Share | None) -> str:
-    """A count with its 95 % interval, for a narrow column: `3/5` above `.23–.88`, `5/5` above `.57–1`."""
-    if share is None:
-        return "–"
-    low, high = (f"{value:.2f}".lstrip("0").rstrip("0").removesuffix(".") or "0" for value in (share.low, share.high))
-    return f"{share.count}/{share.n}\n{low}–{high}"
+    """A count with its 95 % interval in percent, for a narrow column: `3/5` above `23–88`."""
+    return "–" if share is None else f"{share.count}/{share.n}\n{100 * share.low:.0f}–{100 * share.high:.0f}"
 
 
 def _p(p: float) -> str:
