@@ -61,7 +61,8 @@ def compare_brains(
         ),
     ] = None,
     questions: Annotated[
-        Path | None, _Option("--questions", metavar="FILE", help="Questions with known answers, in JSON Lines.")
+        Path | None,
+        _Option("--questions", metavar="FILE", help="Questions with known answers or spellings, in JSON Lines."),
     ] = None,
     suite: Annotated[
         str | None,

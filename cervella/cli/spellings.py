@@ -54,7 +54,8 @@ def print_spellings(comparison: Comparison) -> None:
     assert c.frozen is not None
     print_line(f"{c.frozen.file.source}: {counted(len(c.frozen.file.questions), 'question')}")
     results = list(c.spellings.values())
-    rows = [[f"{one.name}: {one.label}", *(_share(own.measures[one.name]) for own in results)] for one in MEASURES]
+    labels = {one.name: f"{one.name}: {one.label}{'' if one.wanted else ' (best: 0)'}" for one in MEASURES}
+    rows = [[label, *(_share(own.measures[name]) for own in results)] for name, label in labels.items()]
     rows.append(["as they should be, all kinds", *(_share(own.passed) for own in results)])
     rows.append(["median words", *(_number(own.median_words) for own in results)])
     print_table(["", *c.brains], rows)
