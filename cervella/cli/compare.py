@@ -61,7 +61,8 @@ def compare_brains(
         ),
     ] = None,
     questions: Annotated[
-        Path | None, _Option("--questions", metavar="FILE", help="Questions with known answers, in JSON Lines.")
+        Path | None,
+        _Option("--questions", metavar="FILE", help="Questions with known answers or spellings, in JSON Lines."),
     ] = None,
     suite: Annotated[
         str | None,
@@ -161,12 +162,24 @@ def _compare(
     from cervella.evaluation.comparison.comparison import compare
 
     def before(asked: Sequence[Probe]) -> None:
+        if questions is not None:
+            _warn_of_files(agent, questions)
         _tell_cost(agent, brains, suite, asked, plan, options["probes"], yes=yes)
 
     with resumable() as progress:
         return compare(
             agent, brains, suite=suite, questions=questions, plan=plan, before=before, progress=progress, **options
         )
+
+
+def _warn_of_files(agent: Agent, questions: Path) -> None:
+    """Warn of files that the questions name and the index does not have. Files scored by words are not looked up."""
+    from cervella.cli.spellings import warn_of_files
+    from cervella.evaluation.suites.question_file import load_questions
+
+    file = load_questions(questions)
+    if file.spelled:
+        warn_of_files(agent, file)
 
 
 def _rescore(
@@ -264,6 +277,8 @@ def _show(comparison: Comparison, suite: Suite | None, out: Path | None, as_json
 
 
 def _print(comparison: Comparison) -> None:
+    from cervella.cli.spellings import print_spellings
+
     for name in comparison.brains:
         one = comparison.decisions[name]
         role = " (reference)" if name == comparison.reference and len(comparison.brains) > 1 else ""
@@ -277,6 +292,8 @@ def _print(comparison: Comparison) -> None:
         if speed.seconds_p50 is not None:
             print_line(f"  median time of an answer {speed.seconds_p50:.2g} s{pace}; {cost}")
         print_line()
+    if comparison.spellings:
+        print_spellings(comparison)
 
 
 # --retrieval

@@ -80,6 +80,9 @@ class Output:
     """Cost in US dollars; None if it is not known."""
     tainted: bool = False
     """The brain was shown something local-only: later turns may reach local and private brains only."""
+    abstained: bool | None = None
+    """Whether the reply said that she does not know: see `Reply.abstained`. None in runs that did not keep it, and
+    where there is no reply."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Counts of what the shield removed: see `cervella.types.Completion`."""
     error: str | None = None

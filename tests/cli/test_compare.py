@@ -146,3 +146,38 @@ def test_the_search_alone_is_held_against_the_questions(run):
     code, out, _ = run("compare", "--retrieval", "questions.jsonl", "--json")
     assert code == 0
     assert json.loads(out)["answerable"] == 1
+
+
+SPELLED = (
+    {"id": "port", "question": "Su quale porta risponde?", "kind": "fact", "answer": "8010", "must": [["8010"]],
+     "must_not": ["8002"], "files": ["porte.md"]},
+    {"id": "lost", "question": "Che servizio c'è?", "kind": "fact", "must": [["posta"]], "files": ["perso.md"]},
+    {"id": "rooms", "question": "Quante camere ha l'albergo di Giove?", "kind": "near_miss", "answerable": False},
+)  # fmt: skip
+
+
+def test_spellings_are_shares_by_kind_and_misses(run, isolated):
+    rows = "".join(json.dumps(row) + "\n" for row in SPELLED)
+    (isolated / "spelled.jsonl").write_text(rows, encoding="utf-8")
+    code, out, err = run("compare", "extractive", "echo", "--questions", "spelled.jsonl", "--suite", "none")
+    assert code == 0
+    assert "warning: Line 2 of spelled.jsonl names 'perso.md', which the index does not have." in err
+    for words in ("median words", "extractive, by kind", "echo minus extractive, in points", "echo: 3 questions to"):
+        assert words in out
+    at = out.index("port: Su quale porta risponde?", out.index("echo: 3 questions to"))
+    assert [line.strip().split(":")[0] for line in out[at:].splitlines()[1:5]] == ["expected", "said", "source", "why"]
+    _, out, _ = run("compare", "extractive", "echo", "--questions", "spelled.jsonl", "--suite", "none", "--json")
+    data = json.loads(out)
+    assert data.keys() == KEYS | {"spellings"}
+    fact = data["spellings"]["brains"]["extractive"]["measures"]["fact"]
+    assert (fact["count"], fact["n"]) == (1, 2)
+    assert data["spellings"]["pairs"]["echo"]["fact"]["difference"]["estimate"] == -0.5
+
+
+def test_a_wrong_row_names_its_file_its_line_and_its_cure(run, isolated):
+    (isolated / "spelled.jsonl").write_text(json.dumps({**SPELLED[0], "must": "8010"}), encoding="utf-8")
+    code, out, err = run("compare", "echo", "--questions", "spelled.jsonl", "--suite", "none")
+    assert (code, out) == (1, "")
+    assert "Line 1 of 'spelled.jsonl' has a `must` that is not a list." in err
+    assert 'help: Write it as [["8 €", "8 euro"], ["a notte"]].' in err
+    assert not (isolated / ".cervella" / "evaluations").exists()

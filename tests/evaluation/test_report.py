@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cervella import Agent
+from cervella.errors import BrainTimeoutError
 from cervella.evaluation.comparison.comparison import compare
 from cervella.evaluation.comparison.document import document
 from cervella.evaluation.reports.report import report_html, templates
@@ -28,6 +29,10 @@ HOSTILE = (
     + "parola" * 300
     + "\ud800"
 )
+MARKUP = {
+    "id": "<i>", "question": "<i>Chi?</i>", "answer": '"><script>alert(1)</script>', "kind": "<i>k", "answerable": True,
+    "must": [["<i>venti</i>"], ["<script>"]], "must_not": ["<i>trenta"], "files": ["<i>.md"],
+}  # fmt: skip
 VOID = {"meta", "link", "img", "br", "input", "rect", "line", "path"}
 
 
@@ -96,6 +101,36 @@ def test_what_was_said_is_shown_as_it_was_said(data):
     assert "\x00" not in page
     assert "\x1b" not in page
     page.encode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def spelled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A comparison whose answers are scored by spellings, with markup in whatever comes from outside."""
+    folder = tmp_path_factory.mktemp("spelled")
+    (folder / "cervella.toml").write_text("[evaluation]\ndraws = 500\n")
+    path = folder / "questions.jsonl"
+    path.write_text(json.dumps(MARKUP) + "\n" + json.dumps(ROWS[2] | {"kind": "near_miss", "answerable": False}) + "\n")
+    brains = [
+        Speaker('<img src=x onerror="alert(1)">', lambda prompt: HOSTILE[:-1]),
+        Speaker("breaks", lambda prompt: BrainTimeoutError("<script>")),
+        Speaker("knows", lambda prompt: f"{MARKUP['must'][0][0]} [F1]"),
+    ]
+    retriever = FixedRetriever([make_passage("Il piano Pro costa 20 dollari.", path="<script>.md")])
+    with Agent(config=folder / "cervella.toml", brain="echo", soul=PlainSoul(), retriever=retriever) as agent:
+        return document(compare(agent, brains, questions=path))
+
+
+def test_answers_scored_by_spellings_are_a_well_formed_page(spelled):
+    page = report_html(spelled)
+    elements = Elements(page)
+    assert elements.open == []
+    assert len(elements.of("script")) == 1
+    assert not elements.of("img")
+    assert len(elements.of("table")) == len(elements.of("caption")) >= 6
+    assert "<i>" not in page
+    assert "To look at" in page
+    assert "brain_timeout" in page
+    assert report_html(json.loads(json.dumps(spelled))) == page
 
 
 def test_a_lone_surrogate_is_replaced(data):
@@ -176,10 +211,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
+@pytest.mark.parametrize("kind", ["data", "spelled"])
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (390, False), (390, True)])
-def test_a_browser_shows_it_without_an_error_a_request_or_a_sideways_scroll(browser, data, tmp_path, width, dark):
+def test_a_browser_shows_it_without_an_error_a_request_or_a_sideways_scroll(
+    browser, request, tmp_path, width, dark, kind
+):
     page = tmp_path / "report.html"
-    page.write_text(report_html(data), encoding="utf-8")
+    page.write_text(report_html(request.getfixturevalue(kind)), encoding="utf-8")
     browser.open(page, width=width, dark=dark)
     browser.value("document.querySelectorAll('details').forEach(one => { one.open = true })")
     assert browser.value("document.documentElement.scrollWidth") <= width

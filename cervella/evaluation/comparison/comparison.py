@@ -171,6 +171,7 @@ def _ask(
             append=append,
             progress=None if progress is None else lambda name, n: progress(f"{name}, questions", n, len(asked)),
             retrievals=frozen.retrievals if frozen is not None else None,
+            persona=agent.persona,
         )
     outputs = run.outputs()
     return len(outputs) >= len(asked) * len(named) and not any(one.failed for one in outputs.values())

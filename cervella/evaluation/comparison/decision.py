@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from cervella.configuration.settings import EvaluationConfig
 from cervella.evaluation.comparison.answer_results import AnswersResult, Pair, Speed
 from cervella.evaluation.comparison.rubric_run import RubricResult
+from cervella.evaluation.comparison.spelling_results import SpellingResult
 from cervella.evaluation.soul_test.results import BrainResult
 from cervella.evaluation.statistics.intervals import Estimate
 from cervella.evaluation.statistics.statistics import non_inferior
@@ -51,6 +52,7 @@ def decide(
     soul_pair: Pair | None = None,
     answers: AnswersResult | None = None,
     answers_pair: Pair | None = None,
+    spellings: SpellingResult | None = None,
     rubric: RubricResult | None = None,
     speed: Speed | None = None,
     reference: str | None = None,
@@ -66,6 +68,7 @@ def decide(
         *_soul(soul, rules),
         *_beside("soul", soul_pair, rules, reference),
         *_answers(answers, rules),
+        *_spellings(spellings, rules),
         *_beside("answers", answers_pair, rules, reference),
         *_rubric(rubric),
         *_speed(speed, rules),
@@ -130,6 +133,17 @@ def _answers(answers: AnswersResult | None, rules: EvaluationConfig) -> Iterator
     if answers.grounded is not None:
         what = "right answers on a right source"
         yield _threshold("answers", what, answers.grounded, rules.answers_go, rules.answers_conditional)
+
+
+def _spellings(spellings: SpellingResult | None, rules: EvaluationConfig) -> Iterator[Criterion]:
+    if spellings is None:
+        return
+    if spellings.missing:
+        text = f"{spellings.missing} of {spellings.questions} questions have no answer"
+        yield Criterion(name="questions", word="INCOMPLETE", text=text)
+    if spellings.passed is not None:
+        what = "answers as they should be"
+        yield _threshold("answers", what, spellings.passed, rules.answers_go, rules.answers_conditional)
 
 
 def _rubric(rubric: RubricResult | None) -> Iterator[Criterion]:

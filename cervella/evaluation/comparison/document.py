@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from cervella.evaluation.comparison.answers import AnswerScore
 from cervella.evaluation.comparison.decision import sentence
 from cervella.evaluation.comparison.rubric_run import rubric_probes
 from cervella.evaluation.comparison.scoreboard import Comparison
+from cervella.evaluation.comparison.spelling_scores import CLEAN_WORDS, MEASURES, OFF_WORDS, SpellingScore
 from cervella.evaluation.records import Output
 from cervella.evaluation.soul_test.metrics import of_long_conversations
 from cervella.evaluation.soul_test.scoring import ProbeScore
@@ -44,6 +46,7 @@ def document(comparison: Comparison, suite: Suite | None = None) -> dict[str, An
         "drift": _drift(c),
         "answers": {name: asdict(one) for name, one in c.answers.items()},
         "answer_pairs": {name: pair and asdict(pair) for name, pair in c.answer_pairs.items()},
+        **_spellings(c),
         "questions": list(_questions(c)),
         "probes": list(_probes(c, suite)),
         "rubric": {name: asdict(one) for name, one in c.rubric.items()},
@@ -88,11 +91,66 @@ def _drift(c: Comparison) -> dict[str, list[dict[str, float]]]:
     return found
 
 
+def _spellings(c: Comparison) -> dict[str, Any]:
+    """The part of a comparison whose answers are scored by spellings; nothing for another."""
+    if not c.spellings or c.frozen is None:
+        return {}
+    return {
+        "spellings": {
+            "limits": {"clean": CLEAN_WORDS, "off": OFF_WORDS},
+            "measures": [
+                {**_fields(one, "name", "label"), "best": "high" if one.wanted else "low"} for one in MEASURES
+            ],
+            "brains": {name: asdict(one) for name, one in c.spellings.items()},
+            "pairs": {
+                name: {measure: pair and asdict(pair) for measure, pair in pairs.items()}
+                for name, pairs in c.spelling_pairs.items()
+            },
+            "misses": {name: list(_misses(c, name)) for name in c.brains},
+            "unanswered": {name: list(_unanswered(c, name)) for name in c.brains},
+        }
+    }
+
+
+def _misses(c: Comparison, brain: str) -> Iterator[dict[str, Any]]:
+    """The answers of a brain that some measure counts against it, those that are not as they should be first."""
+    assert c.frozen is not None
+    scores = c.spelling_scores[brain]
+    said = {key[2]: output.text for key, output in c.outputs.items() if key[0] == brain}
+    missed = [one for one in c.frozen.file.questions if one.id in scores and scores[one.id].missed]
+    for one in sorted(missed, key=lambda one: scores[one.id].passed):
+        score = scores[one.id]
+        yield {
+            **_fields(one, "id", "line", "kind", "question", "answerable"),
+            "expected": one.answer,
+            "files": list(one.files),
+            "said": said[one.id],
+            "sources": [asdict(source) for source in score.sources],
+            **_fields(score, "passed", "words"),
+            "missed": list(score.missed),
+            "reasons": list(score.reasons),
+        }
+
+
+def _unanswered(c: Comparison, brain: str) -> Iterator[dict[str, Any]]:
+    """The questions that a brain was not asked, or whose call failed. They are in no share."""
+    assert c.frozen is not None
+    outputs = {key[2]: output for key, output in c.outputs.items() if key[0] == brain}
+    for one in c.frozen.file.questions:
+        score, output = c.spelling_scores[brain].get(one.id), outputs.get(one.id)
+        if score is None or score.failed:
+            yield {
+                **_fields(one, "id", "line", "kind", "question"),
+                **({"error": None, "message": None} if output is None else _fields(output, "error", "message")),
+            }
+
+
 def _questions(c: Comparison) -> Iterator[dict[str, Any]]:
     """Each question with all brains' answers side by side."""
     if c.frozen is None:
         return
     by_place = {(key[0], key[2]): output for key, output in c.outputs.items()}
+    scores: Mapping[str, Mapping[str, AnswerScore | SpellingScore]] = c.spelling_scores or c.scores
     for one in c.frozen.file.questions:
         if one.id not in c.frozen.retrievals:
             continue
@@ -103,9 +161,10 @@ def _questions(c: Comparison) -> Iterator[dict[str, Any]]:
             "evidence": list(one.evidence),
             "files": list(one.files),
             "answerable": one.answerable,
+            **({} if one.spellings is None else asdict(one.spellings)),
             "passages": [_place(mark, passage) for mark, passage in enumerate(retrieval.passages, 1)],
             "answers": {
-                name: {**_said(by_place[name, one.id]), "score": (s := c.scores[name].get(one.id)) and asdict(s)}
+                name: {**_said(by_place[name, one.id]), "score": (s := scores[name].get(one.id)) and asdict(s)}
                 for name in c.brains
                 if (name, one.id) in by_place
             },

@@ -73,8 +73,8 @@ def templates() -> Environment:
         keep_trailing_newline=True,
     )
     made.globals.update(meaning=_MEANING, answer_metrics=_ANSWER_METRICS)
-    texts = (_in_order, _criteria_of, _kinds, _outcome, _outcomes)
-    plots = (_soul_rows, _answer_rows, _at, _rounded_up)
+    texts = (_in_order, _criteria_of, _counted_in, _kinds, _outcome, _outcomes)
+    plots = (_soul_rows, _answer_rows, _spelling_rows, _at, _rounded_up)
     made.filters.update({one.__name__.removeprefix("_"): one for one in (*texts, *plots)})
     return made
 
@@ -110,13 +110,20 @@ def _kinds(results: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(kind["kind"] for one in results for kind in one["kinds"]))
 
 
+def _counted_in(measures: Iterable[Mapping[str, Any]], kinds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The measures that count an answer of some kind."""
+    return [one for one in measures if any(kind["measures"][one["name"]] for kind in kinds)]
+
+
 def _outcome(answer: Mapping[str, Any]) -> bool | None:
     """Whether an answer passed; None if that is not known."""
     if "passed" in answer:
         passed: bool | None = answer["passed"]
         return passed
     score = answer["score"]
-    return None if score is None or score["failed"] else bool(score["grounded"])
+    if score is None or score["failed"]:
+        return None
+    return bool(score["passed" if "passed" in score else "grounded"])
 
 
 def _outcomes(row: Mapping[str, Any], brains: Sequence[str]) -> str:
@@ -168,6 +175,19 @@ def _answer_rows(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"label": label, "scores": [one[key] for one in results], "controls": none, "band": None}
         for key, label in _ANSWER_METRICS
+    ]
+
+
+def _spelling_rows(results: Sequence[Mapping[str, Any]], measures: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    none = [None] * len(results)
+    return [
+        {
+            "label": f"{one['name']}: {one['label']}{' (best: 0)' if one['best'] == 'low' else ''}",
+            "scores": [own["measures"][one["name"]] for own in results],
+            "controls": none,
+            "band": None,
+        }
+        for one in measures
     ]
 
 

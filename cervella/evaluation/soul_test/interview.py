@@ -177,12 +177,14 @@ def interview(
     append: Callable[[Output], None],
     progress: Callable[[int], None] | None = None,
     retrievals: Mapping[str, Retrieval] | None = None,
+    persona: str | None = None,
 ) -> str | None:
     """Ask one brain for the answers that `done` lacks; put each into `done` and `append` it to the run.
 
     A conversation ends with its first error. Returns the code of the error after which the brain is asked no more: one
     that every call would raise, or the last of several in a row. `retrievals` maps a probe's id to the search that gave
-    its passages: the prompt then says how confident it was, as the agent's own prompts do.
+    its passages: the prompt then says how confident it was, as the agent's own prompts do. `persona` is the persona's
+    name, which these prompts have too; None: no prompt has it.
     """
     failures = 0
     for conversation in conversations(probes, plan):
@@ -195,7 +197,15 @@ def interview(
             if output is None or output.failed:
                 system, retrieval = systems[conversation.condition], (retrievals or {}).get(conversation.probe.id)
                 prompt = prompt_of(
-                    conversation, turn, plan, system, lang, history=history, fresh=fresh, retrieval=retrieval
+                    conversation,
+                    turn,
+                    plan,
+                    system,
+                    lang,
+                    history=history,
+                    fresh=fresh,
+                    retrieval=retrieval,
+                    persona=persona,
                 )
                 fresh = False  # the next turns may reuse the cache of this one
                 output = done[key] = _answer(ask, prompt, conversation, brain, turn)
@@ -228,11 +238,12 @@ def prompt_of(
     history: tuple[Message, ...] = (),
     fresh: bool = True,
     retrieval: Retrieval | None = None,
+    persona: str | None = None,
 ) -> Prompt:
     """The prompt of one turn of a conversation.
 
     `history` has the earlier turns. `fresh` is False if the engine may reuse its cache of them. `retrieval` is the
-    search that found the passages; the prompt then says how confident the search was.
+    search that found the passages; the prompt then says how confident the search was. `persona` is the persona's name.
     """
     probe = conversation.probe
     passages = probe.passages if turn in scored_turns(probe) else ()
@@ -254,6 +265,7 @@ def prompt_of(
             "fresh": fresh,
             "instructions_without_passages": instructions_for(words, today=plan.today, passages=0),
             **({} if retrieval is None else {"confidence": retrieval.confidence}),
+            **({} if persona is None else {"persona": persona}),
         },
     )
 
@@ -288,6 +300,7 @@ def _answer(ask: Ask, prompt: Prompt, conversation: Conversation, brain: str, tu
         output_tokens=reply.usage.output_tokens,
         cost_usd=reply.cost_usd,
         tainted=reply.tainted,
+        abstained=reply.abstained,
         flags={**reply.flags, **flags},
         error="refusal" if refused else None if reply.text.strip() else "empty_answer",
         seconds=reply.timings.total_seconds,
