@@ -60,8 +60,7 @@ def _blocks(prompt: Prompt, lang: Language, similarity: Similarity | None) -> li
     the first that is short enough.
     """
     if said := prompt.hints.get("small_talk"):
-        yield iter([str(said)])
-        return
+        return [[str(said)]]
     if prompt.hints.get("abstain") or not prompt.question.strip():
         return []
     sources = enumerate(prompt.sources.items())

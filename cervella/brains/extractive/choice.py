@@ -5,7 +5,7 @@ More than one quotation is chosen only for a list, a procedure, a comparison, or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -33,7 +33,7 @@ _AS_GOOD = 0.93
 _ALSO = 0.5
 """A second part of a question is answered by an excerpt with at least this share of the best one's score."""
 _NAMED = 0.3
-"""A name of the question, such as that of a room, must be held by this share: in the excerpt, or in what is above it."""
+"""A name of the question, such as a room's, must be held by this share: in the excerpt, or in what is above it."""
 _SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.08, 0.2, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it."""
@@ -86,7 +86,10 @@ def _eligible(question: Question) -> list[Fit]:
         fits = [
             fit
             for fit in fits
-            if not fit.excerpt.outdated or fit.match > _MORE * current >= 0 or current < 0 or question.names_year(fit.excerpt)
+            if not fit.excerpt.outdated
+            or fit.match > _MORE * current >= 0
+            or current < 0
+            or question.names_year(fit.excerpt)
         ]
     says = {frozenset(fit.held) for fit in fits if fit.held and not fit.points}
     told = [fit for fit in fits if fit.points != "links" or not any(fit.held.keys() <= held for held in says)]
@@ -128,7 +131,9 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
     if announced := _announced(question, fit):
         return [fit, *_fitting(announced, _LIST, announced[0])]
     if excerpt.kind == "line":
-        above = [one for one in question.fits if one.excerpt.mark == excerpt.mark and one.excerpt.start == excerpt.intro]
+        above = [
+            one for one in question.fits if one.excerpt.mark == excerpt.mark and one.excerpt.start == excerpt.intro
+        ]
         return above + group[max(0, place - 1) : place + _LINES]
     silent = not fit.own - question.light
     if excerpt.kind == "row":
@@ -200,27 +205,32 @@ def _shown(fits: Sequence[Fit]) -> bool:
 def _more(
     question: Question, fits: Sequence[Fit], block: Sequence[Fit], groups: Mapping[tuple[str, int], list[Fit]]
 ) -> list[list[Fit]]:
-    """Further blocks: what the first one does not show of a question of two parts, and the other side of a comparison.
+    """A further block, or none.
+
+    It shows what the first one does not of a question of two parts, is the other side of a comparison, or says
+    otherwise what a document says of which neither replaces the other.
     """
-    best = max(fit.score for fit in block)
     taken = {(fit.excerpt.mark, fit.excerpt.start) for fit in block}
+    others = [fit for fit in fits if (fit.excerpt.mark, fit.excerpt.start) not in taken]
+    best = max(fit.score for fit in block)
     for kind in question.kinds:
-        wanted: Callable[[Fit], bool] | None = None
-        if kind == "comparison":
-            held = frozenset().union(*(fit.own for fit in block))
-            wanted = lambda fit: bool(fit.own - held - question.light)  # noqa: E731
-        elif len(question.kinds) > 1 and all(fit.shown[kind] is False for fit in block):
-            wanted = lambda fit, kind=kind: bool(fit.shown[kind] and fit.own - question.light)  # noqa: E731
-        if wanted is not None:
-            others = (fit for fit in fits if (fit.excerpt.mark, fit.excerpt.start) not in taken and wanted(fit))
-            other = next(others, None)
-            if other is not None and other.score >= _ALSO * best:
-                return [_without(_block(question, other, groups), taken)]
+        other = next((fit for fit in others if _adds(question, block, fit, kind)), None)
+        if other is not None and other.score >= _ALSO * best:
+            return [[fit for fit in _block(question, other, groups) if fit in others]]
     first = block[0]
-    for other in fits[:_RIVALS]:
+    for other in others[:_RIVALS]:
         if other.match >= _AS_GOOD * first.match and _shows_as_much(other, first) and _contradicts(other, first):
             return [_block(question, other, groups)]
     return []
+
+
+def _adds(question: Question, block: Sequence[Fit], fit: Fit, kind: Kind) -> bool:
+    """Whether an excerpt adds to a block what a question of this kind wants besides it."""
+    if kind == "comparison":
+        return bool(fit.own.difference(question.light, *(one.own for one in block)))
+    if len(question.kinds) == 1 or any(one.shown[kind] is not False for one in block):
+        return False
+    return bool(fit.shown[kind] and fit.own - question.light)
 
 
 def _contradicts(one: Fit, other: Fit) -> bool:
@@ -238,18 +248,13 @@ def _contradicts(one: Fit, other: Fit) -> bool:
 def _before(
     question: Question, fits: Sequence[Fit], best: Fit, groups: Mapping[tuple[str, int], list[Fit]]
 ) -> list[list[Fit]]:
-    """For a question about the past: what held before, or what holds today where the best excerpt is the outdated one.
-    """
+    """For a question about the past: what held before, or what holds today where the best excerpt is outdated."""
     if "past" not in question.asks or "self" in question.asks:
         return []
     for fit in fits:
         if fit.excerpt.outdated != best.excerpt.outdated or replaces(best.excerpt, fit.excerpt):
             return [_block(question, fit, groups)] if fit.score >= _ALSO * best.score else []
     return []
-
-
-def _without(block: Sequence[Fit], taken: set[tuple[str, int]]) -> list[Fit]:
-    return [fit for fit in block if (fit.excerpt.mark, fit.excerpt.start) not in taken]
 
 
 def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
@@ -319,7 +324,8 @@ def _nearest(question: Question, fits: Sequence[Fit]) -> Fit | None:
 
 def _fitting(fits: Sequence[Fit], most: int, needed: Fit) -> list[Fit]:
     """The excerpts that have at most so many words together, in their order: all of them, else the best ones."""
-    chosen, count = [], 0
+    chosen: list[Fit] = []
+    count = 0
     for fit in sorted(fits, key=lambda fit: (fit is not needed, -fit.match)):
         count += _words(fit)
         if chosen and count > most:

@@ -32,7 +32,10 @@ def definitions(text: str) -> Iterator[tuple[str, str]]:
 
 
 def satisfied_by_definitions(
-    excerpts: Iterable[Excerpt], related: Mapping[str, Mapping[str, float]], wanted: Mapping[str, Wanted], lang: Language
+    excerpts: Iterable[Excerpt],
+    related: Mapping[str, Mapping[str, float]],
+    wanted: Mapping[str, Wanted],
+    lang: Language,
 ) -> dict[str, dict[str, float]]:
     """What satisfies each term of a question, with what definitions among the excerpts add to it.
 

@@ -104,7 +104,7 @@ class Excerpt:
     @property
     def asks(self) -> bool:
         """Whether it is a question."""
-        return self.text.rstrip("*_\"» ").endswith("?")
+        return self.text.rstrip('*_"» ').endswith("?")
 
     @property
     def announces(self) -> bool:
@@ -188,7 +188,7 @@ class _Asked:
 
 
 def _question(text: str, start: int, end: int, group: int) -> _Asked | None:
-    asks = end - start <= _LONGEST_QUESTION and text[start:end].rstrip("*_\"» ").endswith("?")
+    asks = end - start <= _LONGEST_QUESTION and text[start:end].rstrip('*_"» ').endswith("?")
     return _Asked(start, end, group) if asks else None
 
 

@@ -25,7 +25,6 @@ from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
 from cervella.text.spelling import misspelt
 from cervella.text.terms import Wanted, asked_terms, terms
-from cervella.types import Passage
 
 Similarity: TypeAlias = Callable[[str, Sequence[str]], Sequence[float] | None]
 """The cosines of a question with texts, in their order; None if there are no vectors."""
@@ -47,7 +46,12 @@ the question; and the number of best excerpts whose cosines are computed."""
 _ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.5, 0.15, 0.5, 0.6
 """Subtracted for a question, an announcement, a line of the persona's Constitution, and one that only names titles."""
 _SELF = 1.2
-_SHOWS = {"shows_self": r"^\W*{words}", "points_back": r"^\W*{words}", "metadata": r"^\W*{words}\W*:", "changes": "{words}"}
+_SHOWS = {
+    "shows_self": r"^\W*{words}",
+    "points_back": r"^\W*{words}",
+    "metadata": r"^\W*{words}\W*:",
+    "changes": "{words}",
+}
 """Patterns by which an excerpt is recognised. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
 _MOST_LINKS = 200
@@ -108,9 +112,7 @@ class _Said:
 def _patterns(lang: Language) -> Mapping[str, re.Pattern[str]]:
     """The compiled patterns for folded text, by name: `asks_...` for questions, the others for excerpts."""
     asks = {name: words for name, words in lang.phrases.items() if name.startswith("asks_")}
-    shown = {
-        name: text.replace("{words}", words) for name, text in _SHOWS.items() if (words := lang.phrases.get(name))
-    }
+    shown = {name: text.replace("{words}", words) for name, text in _SHOWS.items() if (words := lang.phrases.get(name))}
     return {name: re.compile(text) for name, text in (asks | shown).items()}
 
 
@@ -208,7 +210,9 @@ class Question:
                 (_NAME, _terms("".join(excerpt.headings[:1]), lang)),
                 (_HEADER, _terms(excerpt.header, lang)),
             ]
-            near = ((place - 1, _BEFORE), (place - 2, _BEFORE_THAT), (place + 1, _AFTER)) if excerpt.kind != "row" else ()
+            near = (
+                ((place - 1, _BEFORE), (place - 2, _BEFORE_THAT), (place + 1, _AFTER)) if excerpt.kind != "row" else ()
+            )
             beside = [(weight, owns[other]) for other, weight in near if self._is_beside(place, other)]
             out.append(_Said(owns[place], tuple((weight, stems) for weight, stems in names if stems), tuple(beside)))
         return out
@@ -222,7 +226,9 @@ class Question:
 
     def _all_related(self, question: str) -> dict[str, dict[str, float]]:
         """For each term of the question, the terms in the passages that match it, each with its weight."""
-        said = list(chain.from_iterable((one.own, *(stems for _, stems in (*one.names, *one.beside))) for one in self._said))
+        said = list(
+            chain.from_iterable((one.own, *(stems for _, stems in (*one.names, *one.beside))) for one in self._said)
+        )
         known = frozenset[str]().union(*said)
         related = {term: _related(one, known) for term, one in self.wanted.items()}
         if missing := {term for term, others in related.items() if not others and term.isalpha()}:
@@ -301,7 +307,7 @@ class Question:
             points = self._points(number)
             prior = max(excerpt.passage.score, 0.0) / best if differ and best > 0 else 1 - excerpt.rank / ranks
             score = match + _PRIOR * prior
-            score += _SHOWN if any(shown.values()) else -_NOT_SHOWN * (shown.get(self._first, None) is False)
+            score += _SHOWN if any(shown.values()) else -_NOT_SHOWN * (shown.get(self._first) is False)
             if excerpt.passage.date and len(dates) > 1:
                 newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
@@ -313,10 +319,6 @@ class Question:
             own = self.terms_in(excerpt.text)
             fits.append(Fit(excerpt, match, score, held, own, shown, points))
         return fits
-
-    @property
-    def _first(self) -> Kind | None:
-        return self.kinds[0] if self.kinds else None
 
     def _shows(self, excerpt: Excerpt, kind: Kind) -> bool | None:
         """Whether an excerpt shows a thing of a kind. The header of a table may say it: `Price (€)`."""
@@ -404,7 +406,6 @@ class Question:
         """Whether a sentence begins with a word that refers to the sentence before it."""
         return self._says("points_back", _folded(excerpt.text[:40]))
 
-
     @property
     def is_foreign(self) -> bool:
         """Whether the question is in another language than the notes, so that its words need not be in them."""
@@ -438,7 +439,7 @@ def _names_in(question: str, lang: Language, spoken: Language) -> frozenset[str]
 
 
 def _once(found: Sequence[Excerpt]) -> list[Excerpt]:
-    """The excerpts without those that repeat an earlier one. A short one, such as «No.», is another answer elsewhere."""
+    """The excerpts without those that repeat an earlier one. A short one, such as «No.», answers elsewhere again."""
     seen: set[tuple[str, ...]] = set()
     kept = []
     for excerpt in found:

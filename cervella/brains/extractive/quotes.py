@@ -31,7 +31,9 @@ def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language, s
     first = chosen[0]
     layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[first.kind]
     body = layout(chosen, group)
-    versions = [f"{_in_quotation_marks(_shortened(defuse_marks(subject)))} › {body}"] if subject and body[0] in "«“" else []
+    versions = (
+        [f"{_in_quotation_marks(_shortened(defuse_marks(subject)))} › {body}"] if subject and body[0] in "«“" else []
+    )
     versions += [body, re.sub("[`~]", "", _prose(chosen, group))]  # a lone backtick turns the mark into code
     blocks = (_warned(version, first, lang) for version in versions)
     return next((block for block in blocks if _is_supported(block, first, lang)), "")
