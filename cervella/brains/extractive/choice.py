@@ -34,9 +34,10 @@ _ALSO = 0.5
 """A second part of a question is answered by an excerpt with at least this share of the best one's score."""
 _NAMED = 0.3
 """A name of the question, such as a room's, must be held by this share: in the excerpt, or in what is above it."""
-_SAID, _SAID_BY_WORDS, _PER_COSINE, _USUAL = 0.08, 0.2, 8.0, 0.85
+_SAID, _SAID_BY_WORDS, _SAID_FULLY, _PER_COSINE, _USUAL = 0.08, 0.2, 0.95, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
-else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it."""
+else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it. One that does
+not show the kind of thing that is asked for must hold `_SAID_FULLY`."""
 _WITH_HEADING = 2
 """The fewest `Excerpt.headings` of an excerpt below a heading: the first one is the name of the file."""
 _LONGEST_INTRO = 100
@@ -260,18 +261,20 @@ def _before(
 def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
     """Whether the chosen excerpts show the kind of thing that is asked for, and name what it is asked of."""
     fits = [fit for block in blocks for fit in block]
-    told = [kind for kind in question.kinds if any(fit.shown[kind] is not None for fit in fits)]
-    if told and not any(fit.shown[kind] for kind in told for fit in fits):
-        return False
-    if "tasks" in told and question.light == question.wanted.keys():
-        return True
     if any(max(fit.held.get(name, 0.0) for fit in fits) < _NAMED for name in question.names):
         return False
+    told = [kind for kind in question.kinds if any(fit.shown[kind] is not None for fit in fits)]
+    shown = [kind for kind in told if any(fit.shown[kind] for fit in fits)]
+    if "tasks" in shown:
+        return True
     named = _named(question, fits)
     cosines = [fit.cosine for fit in fits if fit.cosine is not None]
-    if not cosines:
-        return question.is_foreign or named >= _SAID_BY_WORDS
-    return named + _PER_COSINE * (max(cosines) - _USUAL) >= _SAID
+    if cosines:
+        named += _PER_COSINE * (max(cosines) - _USUAL)
+    elif question.is_foreign:
+        return True
+    least = _SAID if cosines else _SAID_BY_WORDS
+    return named >= (_SAID_FULLY if told and not shown else least)
 
 
 def _named(question: Question, fits: Iterable[Fit]) -> float:

@@ -307,7 +307,8 @@ class Question:
             points = self._points(number)
             prior = max(excerpt.passage.score, 0.0) / best if differ and best > 0 else 1 - excerpt.rank / ranks
             score = match + _PRIOR * prior
-            score += _SHOWN if any(shown.values()) else -_NOT_SHOWN * (shown.get(self._first) is False)
+            missed = bool(self.kinds) and shown[self.kinds[0]] is False
+            score += _SHOWN if any(shown.values()) else -_NOT_SHOWN * missed
             if excerpt.passage.date and len(dates) > 1:
                 newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
                 score += _NEWEST * newest * (4 if "now" in self.asks else 1)
