@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 
+from cervella.brains.extractive.asked import terms_of
 from cervella.brains.extractive.excerpts import Excerpt
 from cervella.text.language import Language
-from cervella.text.terms import Wanted, terms
+from cervella.text.terms import Wanted
 
 _DEFINITION = re.compile(r"\W*([^\W_][^\n=:.–—]{0,40}?)(?:\*\*)? [=–—] (\S[^\n=]{2,200})")
 _NAMES = re.compile(r"[/,;()]| o | or ")
@@ -46,7 +46,7 @@ def satisfied_by_definitions(
     light = frozenset(lang.stems(lang.phrases["light"]))
     for excerpt in excerpts:
         for name, meaning in definitions(excerpt.text):
-            names, means = _terms(name, lang), _terms(meaning, lang) - light
+            names, means = terms_of(name, lang), terms_of(meaning, lang) - light
             covered = [t for t, others in related.items() if t not in light and not means.isdisjoint(others)]
             if names and covered and len(covered) >= _SHARE * min(len(means), _FEW):
                 for term in covered:
@@ -60,8 +60,3 @@ def satisfied_by_definitions(
 def _add(others: dict[str, float], terms: Iterable[str], weight: float) -> None:
     for term in terms:
         others[term] = max(others.get(term, 0.0), weight)
-
-
-@lru_cache(maxsize=2_048)
-def _terms(text: str, lang: Language) -> frozenset[str]:
-    return frozenset(terms(text, lang))

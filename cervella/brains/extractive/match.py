@@ -10,21 +10,28 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import chain, islice
+from itertools import chain
 from statistics import fmean, pstdev
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
+from cervella.brains.extractive.asked import (
+    in_the_state_asked,
+    names_in,
+    related_terms,
+    task_states,
+    terms_of,
+    wanted_terms,
+)
 from cervella.brains.extractive.definitions import definitions, satisfied_by_definitions
 from cervella.brains.extractive.excerpts import Excerpt, cells_of
-from cervella.knowledge.documents.linking import link_name, link_texts, opens_entry
+from cervella.brains.extractive.pointers import Pointers, Points
 from cervella.text.asking import Kind, asked_kinds, asking_words, shows
 from cervella.text.detection import language_of
 from cervella.text.language import Language, fold
 from cervella.text.spelling import misspelt
-from cervella.text.terms import Wanted, asked_terms, terms
 
 Similarity: TypeAlias = Callable[[str, Sequence[str]], Sequence[float] | None]
 """The cosines of a question with texts, in their order; None if there are no vectors."""
@@ -54,21 +61,13 @@ _SHOWS = {
 }
 """Patterns by which an excerpt is recognised. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
-_MOST_LINKS = 200
-"""Maximum links of a passage that are read."""
 _MOST_COLUMNS, _NARROW = 12, 3
 """Maximum columns of a table that are quoted beside the first one, and the columns of a table that is always whole."""
-_LIGHT, _RELATED, _MISSPELT = 0.35, 0.6, 0.8
-"""Weights of a word of the question that carries little; and of words that only begin like one, or are spelt nearly so.
-"""
+_LIGHT, _MISSPELT = 0.35, 0.8
+"""Weights of a word of the question that carries little, and of a word that is spelt nearly like one."""
 _ABSENT = 0.7
 _SHORT_TEXT = 20
 """Maximum characters of an excerpt that may stand in several places, each time about something else."""
-_MOSTLY = 0.5
-"""The share of an excerpt's stems from which on it mostly consists of titles or links."""
-
-_NAMED = re.compile(r"(?<=[^\W_][ ,;:'’(-])(?:(?<=.)[ \"«“])*([^\W\d_a-zà-ÿ][^\W_]+)")
-
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
 
 
@@ -87,12 +86,8 @@ class Fit:
     """The question's terms in the excerpt itself."""
     shown: Mapping[Kind, bool | None]
     """Whether the excerpt shows a thing of each kind that is asked for; None where a text can't tell."""
-    points: Literal["", "titles", "links"]
-    """Whether the excerpt only points to what is said elsewhere.
-
-    `titles`: it has no word besides some of the question, or besides links, or mostly names headings of its passage;
-    `links`: it mostly names notes that it links to.
-    """
+    points: Points
+    """Whether the excerpt only points to what is said elsewhere."""
     cosine: float | None = None
     """The cosine of the question with the excerpt and its subjects; None where it was not computed."""
 
@@ -143,8 +138,8 @@ class Question:
             self.asks.add("self")
             self.kinds = ()
             found = _of_her(found)
-        found = _in_the_state_asked(found, self.asks, lang)
-        self.wanted = _wanted(question, lang, spoken)
+        found = in_the_state_asked(found, self.asks, lang)
+        self.wanted = wanted_terms(question, lang, spoken)
         if "self" in self.asks:  # her name occurs all over her Constitution
             own_name = lang.stems(persona or "")
             self.wanted = {term: one for term, one in self.wanted.items() if term not in own_name}
@@ -156,7 +151,7 @@ class Question:
         frequency = Counter(stem for said in self._said for stem in said.own)
         light = frozenset(lang.stems(f"{lang.phrases['light']} {' '.join(asking_words(question, spoken))}"))
         self.light = light & self.wanted.keys()
-        self.names = _names_in(question, lang, spoken) & self.wanted.keys() - light
+        self.names = names_in(question, lang, spoken) & self.wanted.keys() - light
         """The terms of the names in the question: of somebody, a room, a firm."""
         if self.light == self.wanted.keys():
             self._related = {}  # a question of light words alone: only the order of the passages counts
@@ -169,13 +164,9 @@ class Question:
         self._asked = frozenset(other for others in self._related.values() for other in others)
         columns = cache(self._columns)
         self.excerpts = [self._with_columns(one, columns) for one in self.excerpts]
-        self._titles: dict[str, set[frozenset[str]]] = {}
-        for excerpt in self.excerpts:
-            own = self._titles.setdefault(excerpt.mark, set())
-            own.update(_terms(title, lang) for title in excerpt.headings[-1:])
-        self._links, self._below_linked = self._read_links()
-        self._states = tuple(chain.from_iterable(_told_states(lang).values()))
+        self._states = task_states(lang)
         self._has_tasks = any(excerpt.text.startswith(self._states) for excerpt in self.excerpts)
+        self._pointers = Pointers(self.excerpts, self._asked, lang)
         self.fits = self._fits()
         if similarity is not None:
             self._near(question, similarity)
@@ -200,15 +191,15 @@ class Question:
 
     def _read(self) -> list[_Said]:
         lang, out = self._lang, list[_Said]()
-        owns = [_terms(excerpt.text, lang) for excerpt in self.excerpts]
+        owns = [terms_of(excerpt.text, lang) for excerpt in self.excerpts]
         for place, excerpt in enumerate(self.excerpts):
             *above, last = excerpt.headings[1:] or ("",)
             names = [
-                *((_ABOVE, _terms(text, lang)) for text in excerpt.subjects[len(excerpt.headings) :]),
-                (_HEADING, _terms(last, lang)),
-                (_HEADINGS, _terms("\n".join(above), lang)),
-                (_NAME, _terms("".join(excerpt.headings[:1]), lang)),
-                (_HEADER, _terms(excerpt.header, lang)),
+                *((_ABOVE, terms_of(text, lang)) for text in excerpt.subjects[len(excerpt.headings) :]),
+                (_HEADING, terms_of(last, lang)),
+                (_HEADINGS, terms_of("\n".join(above), lang)),
+                (_NAME, terms_of("".join(excerpt.headings[:1]), lang)),
+                (_HEADER, terms_of(excerpt.header, lang)),
             ]
             near = (
                 ((place - 1, _BEFORE), (place - 2, _BEFORE_THAT), (place + 1, _AFTER)) if excerpt.kind != "row" else ()
@@ -230,7 +221,7 @@ class Question:
             chain.from_iterable((one.own, *(stems for _, stems in (*one.names, *one.beside))) for one in self._said)
         )
         known = frozenset[str]().union(*said)
-        related = {term: _related(one, known) for term, one in self.wanted.items()}
+        related = {term: related_terms(one, known) for term, one in self.wanted.items()}
         if missing := {term for term, others in related.items() if not others and term.isalpha()}:
             texts = (text for one in self.excerpts for text in (one.text, *one.subjects))
             for term, stems in misspelt(question, missing, texts, self._lang).items():
@@ -264,7 +255,7 @@ class Question:
         wanted = columns(header) if len(header) > _NARROW else ()
         if wanted:
             cells = enumerate(cells_of(excerpt.text)[: len(header)])
-            named = {column for column, cell in cells if not self._asked.isdisjoint(_terms(cell, self._lang))}
+            named = {column for column, cell in cells if not self._asked.isdisjoint(terms_of(cell, self._lang))}
             wanted = tuple(sorted({*wanted, *named}))
         return replace(excerpt, columns=wanted) if wanted else excerpt
 
@@ -304,7 +295,8 @@ class Question:
             if number in identity:
                 match = max(match, _SELF)
             shown = {kind: self._shows(excerpt, kind) for kind in self.kinds}
-            points = self._points(number)
+            confirms = self._confirms(excerpt, self._said[number].own)
+            points = self._pointers.points(excerpt, self._said[number].own, confirms=confirms)
             prior = max(excerpt.passage.score, 0.0) / best if differ and best > 0 else 1 - excerpt.rank / ranks
             score = match + _PRIOR * prior
             missed = bool(self.kinds) and shown[self.kinds[0]] is False
@@ -326,7 +318,7 @@ class Question:
         if kind == "tasks":
             return excerpt.text.startswith(self._states) if self._has_tasks else None
         if kind == "definition":
-            names = (_terms(name, self._lang) for name, _ in definitions(excerpt.text))
+            names = (terms_of(name, self._lang) for name, _ in definitions(excerpt.text))
             return True if any(name and name <= self._asked for name in names) else None
         above = (excerpt.passage.reading[start:end] for start, end in excerpt.above if not excerpt.is_answer)
         told = shows("\n".join((*above, excerpt.text)), kind, self._lang)
@@ -348,45 +340,13 @@ class Question:
             fit.cosine = float(cosine)
             fit.score += weight * (fit.cosine - mean) / deviation
 
-    def _points(self, number: int) -> Literal["", "titles", "links"]:
-        """The field `Fit.points` of the excerpt with this number."""
-        excerpt, stems = self.excerpts[number], self._said[number].own
-        items = [_terms(excerpt.passage.reading[start:end], self._lang) for start, end in excerpt.above]
-        # An item that repeats all of a longer question confirms it: «parcheggio gratuito». A task does, by its state.
-        said = sum(not stems.isdisjoint(others) for others in self._related.values())
-        confirms = len(stems) > 1 and said == len(self._related)
-        confirms |= excerpt.text.startswith(self._states)
-        if stems.union(*items) <= self._asked and not confirms and not any(map(str.isdigit, excerpt.text)):
-            return "titles"
-        titles = [title for title in self._titles[excerpt.mark] if title and title <= stems]
-        if len(titles) > 1 and len(frozenset().union(*titles)) >= _MOSTLY * len(stems):
-            return "titles"
-        links = [(text, link) for text, link in self._links[excerpt.mark] if text in excerpt.text]
-        linked = frozenset[str]().union(*(link for _, link in links))
-        if links and stems <= linked and excerpt.mark in self._below_linked:
-            return "titles"
-        if linked.isdisjoint(self._asked):  # a link may be the answer: «- [[Rossi]]»
-            return ""
-        if stems <= linked:
-            return "titles"
-        mostly = len(linked & stems) >= _MOSTLY * len(stems)
-        return "links" if links and (mostly or any(opens_entry(excerpt.text, text) for text, _ in links)) else ""
+    def _confirms(self, excerpt: Excerpt, stems: frozenset[str]) -> bool:
+        """Whether an excerpt that only repeats the question answers it: `free parking` does, and a task by its state.
 
-    def _read_links(self) -> tuple[Mapping[str, Sequence[tuple[str, frozenset[str]]]], frozenset[str]]:
-        """The links of each passage with their stems, by mark; and the marks of the passages that a note to which they
-        link is ranked above."""
-        passages = {excerpt.mark: excerpt.passage for excerpt in self.excerpts}
-        links = {
-            mark: [(text, _terms(text, self._lang)) for text in islice(link_texts(passage.text), _MOST_LINKS)]
-            for mark, passage in passages.items()
-        }
-        ranks = {link_name(name): excerpt.rank for excerpt in reversed(self.excerpts) for name in _names(excerpt)}
-        below = frozenset(
-            excerpt.mark
-            for excerpt in self.excerpts
-            if any(ranks.get(link_name(link), excerpt.rank) < excerpt.rank for link in excerpt.passage.links)
-        )
-        return links, below
+        It has to repeat all of it, in more than one word.
+        """
+        said = sum(not stems.isdisjoint(others) for others in self._related.values())
+        return excerpt.text.startswith(self._states) or (len(stems) > 1 and said == len(self._related))
 
     def _identity(self) -> range:
         """The places of the excerpts that say who the persona is; empty if the question does not ask this.
@@ -414,7 +374,7 @@ class Question:
 
     def terms_in(self, text: str) -> frozenset[str]:
         """The terms of the question that a text has."""
-        stems = _terms(text, self._lang)
+        stems = terms_of(text, self._lang)
         return frozenset(term for term, others in self._related.items() if not stems.isdisjoint(others))
 
     def names_year(self, excerpt: Excerpt) -> bool:
@@ -426,17 +386,6 @@ class Question:
     def changes(self, excerpt: Excerpt) -> bool:
         """Whether an excerpt says that something changes: «d'ora in poi …» ("from now on")."""
         return self._says("changes", _folded(excerpt.text))
-
-
-def _names_in(question: str, lang: Language, spoken: Language) -> frozenset[str]:
-    """The stems of the words of a question that are written as names: with a capital inside a sentence.
-
-    Empty for a question that is in capitals, for German, where every noun has one, and for a question in another
-    language than the notes, which may write its names otherwise.
-    """
-    if spoken is not lang or question.isupper() or "nouns" in lang.file("language.toml").get("capitals", ""):
-        return frozenset()
-    return frozenset(stem for name in _NAMED.findall(question) for stem in lang.stems(name))
 
 
 def _once(found: Sequence[Excerpt]) -> list[Excerpt]:
@@ -452,58 +401,10 @@ def _once(found: Sequence[Excerpt]) -> list[Excerpt]:
     return kept
 
 
-def _wanted(question: str, lang: Language, spoken: Language) -> dict[str, Wanted]:
-    """The words and figures of the question by their first terms, without the stop words of its own language."""
-    wanted = {next(iter(one)): one for one in asked_terms(question, lang, spoken)}
-    if spoken is lang:
-        return wanted
-    stop = frozenset(lang.stems(" ".join(spoken.stop_words)))
-    content = {term: one for term, one in wanted.items() if term not in stop}
-    return content or wanted
-
-
-@lru_cache(maxsize=8_192)
-def _terms(text: str, lang: Language) -> frozenset[str]:
-    return frozenset(terms(text, lang)) if text else frozenset()
-
-
 def _with_subjects(excerpt: Excerpt) -> str:
     """The text of an excerpt whose vector is computed: its headings and what is above it, then the excerpt."""
     parts = (*excerpt.headings[1:], *excerpt.subjects[len(excerpt.headings) :], excerpt.header, excerpt.text)
     return ": ".join(" ".join(part.split()) for part in parts if part)
-
-
-@lru_cache(maxsize=16)
-def _told_states(lang: Language) -> Mapping[str, tuple[str, ...]]:
-    """How the reading of a task begins that is `done`, `open`, or of `no` use as an answer about either."""
-    tasks: Mapping[str, str] = lang.file("notes.toml")["tasks"]
-    kinds = {"done": "done", "cancelled": "no"}
-    told: dict[str, tuple[str, ...]] = {"done": (), "open": (), "no": ()}
-    for state, words in tasks.items():
-        # The title of a board's column may stand between the words and the colon.
-        told[kinds.get(state, "open")] += (f"{words}:", f"{words},")
-    return told
-
-
-def _in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: Language) -> Sequence[Excerpt]:
-    """The excerpts without the tasks in another state than the one that the question asks for.
-
-    Of a passage with tasks in that state, only these stay. If the question asks for no state, or for both, or if no
-    task is in that state, all excerpts stay.
-    """
-    if ("open" in asks) == ("done" in asks):
-        return found
-    told = _told_states(lang)
-    wanted, others = ("open", "done") if "open" in asks else ("done", "open")
-    tasks = {excerpt.mark for excerpt in found if excerpt.text.startswith(told[wanted])}
-    if not tasks:
-        return found
-    kept = (excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"]))
-    return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
-
-
-def _names(excerpt: Excerpt) -> tuple[str, ...]:
-    return (excerpt.passage.path, *excerpt.passage.aliases)
 
 
 def _is_hers(excerpt: Excerpt) -> bool:
@@ -518,20 +419,3 @@ def _of_her(found: Sequence[Excerpt]) -> Sequence[Excerpt]:
     if not found or not _is_hers(found[0]):
         return found
     return [excerpt for excerpt in found if excerpt.passage.path == found[0].passage.path]
-
-
-def _related(wanted: Wanted, known: Collection[str]) -> dict[str, float]:
-    """The terms in `known`, those of the passages, that match a word or figure of a question, each with its weight.
-
-    They are the terms that satisfy it, and those that begin like its stem, with a lower weight.
-    """
-    related = {term: weight for term, weight in wanted.items() if term in known}
-    stem = next(iter(wanted))
-    if len(stem) < 4 or not stem.isalpha():
-        return related
-    for other in (other for other in known if other[:4] == stem[:4]):
-        short, long = sorted((stem, other), key=len)
-        alike = max(5, math.ceil(0.6 * len(long)))
-        if long.startswith(short) or stem[:alike] == other[:alike]:
-            related.setdefault(other, _RELATED)
-    return related
