@@ -74,7 +74,18 @@ def _blocks(prompt: Prompt, lang: Language, similarity: Similarity | None) -> li
         nearest = _nearest(chosen, groups, lang)
         return [[f"{lang.abstention}\n\n{nearest}", lang.abstention]] if nearest else []
     parts = (part for block in chosen.blocks for part in _by_group(block))
-    return [list(_versions(part, groups, lang, subject_of(question, part))) for part in parts]
+    return [list(_versions(part, groups, lang, subject_of(question, part), _until(chosen, part))) for part in parts]
+
+
+def _until(chosen: Answer, part: Sequence[Fit]) -> str:
+    """For what no longer holds, the ISO date of the document that replaces it; empty if that is not known."""
+    if chosen.before is None or chosen.before.excerpt.mark != part[0].excerpt.mark:
+        return ""
+    dates = (
+        fit.excerpt.passage.date for block in chosen.blocks for fit in block if fit.excerpt.mark != part[0].excerpt.mark
+    )
+    newer = max((date for date in dates if date), default="")
+    return newer if newer > (part[0].excerpt.passage.date or "") else ""
 
 
 def _by_group(block: Sequence[Fit]) -> list[list[Fit]]:
@@ -86,11 +97,11 @@ def _by_group(block: Sequence[Fit]) -> list[list[Fit]]:
 
 
 def _versions(
-    fits: list[Fit], groups: Mapping[tuple[str, int], Sequence[Excerpt]], lang: Language, subject: str
+    fits: list[Fit], groups: Mapping[tuple[str, int], Sequence[Excerpt]], lang: Language, subject: str, until: str
 ) -> Iterator[str]:
     group = groups[fits[0].excerpt.mark, fits[0].excerpt.group]
     while fits:
-        if block := quote([fit.excerpt for fit in fits], group, lang, subject):
+        if block := quote([fit.excerpt for fit in fits], group, lang, subject, until):
             yield block
         weakest = min(fits, key=lambda fit: fit.score)
         fits = [fit for fit in fits if fit is not weakest]

@@ -38,6 +38,7 @@ _SAID, _SAID_BY_WORDS, _SAID_FULLY, _PER_COSINE, _USUAL = 0.08, 0.2, 0.95, 8.0, 
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it. One that does
 not show the kind of thing that is asked for must hold `_SAID_FULLY`."""
+_TWO = 2
 _WITH_HEADING = 2
 """The fewest `Excerpt.headings` of an excerpt below a heading: the first one is the name of the file."""
 _LONGEST_INTRO = 100
@@ -54,6 +55,8 @@ class Answer:
     blocks: Sequence[Sequence[Fit]] = field(default=())
     """The chosen excerpts, best block first; those of one block are of one paragraph, list, table or box. Empty: the
     passages do not answer the question."""
+    before: Fit | None = None
+    """Of the blocks of a question about the past, the excerpt that no longer holds."""
     nearest: Fit | None = None
     """The excerpt that comes nearest to it, if there is no answer and one names its subject."""
 
@@ -70,7 +73,7 @@ def answer(question: Question) -> Answer:
     blocks = [_block(question, best, groups)]
     blocks += _more(question, fits, blocks[0], groups) or _before(question, fits, best, groups)
     if "self" in question.asks or _answers(question, blocks):
-        return Answer(blocks)
+        return Answer(blocks, before=_outlived(question, blocks))
     return Answer(nearest=_nearest(question, fits))
 
 
@@ -256,6 +259,18 @@ def _before(
         if fit.excerpt.outdated != best.excerpt.outdated or replaces(best.excerpt, fit.excerpt):
             return [_block(question, fit, groups)] if fit.score >= _ALSO * best.score else []
     return []
+
+
+def _outlived(question: Question, blocks: Sequence[Sequence[Fit]]) -> Fit | None:
+    """Of two blocks of a question about the past, the excerpt of the one that the other one replaces."""
+    if "past" not in question.asks or len(blocks) < _TWO:
+        return None
+    one, other = blocks[0][0], blocks[1][0]
+    return max((one, other), key=lambda fit: (fit.excerpt.outdated, -_day(fit)))
+
+
+def _day(fit: Fit) -> int:
+    return int((fit.excerpt.passage.date or "0").replace("-", ""))
 
 
 def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:

@@ -22,11 +22,14 @@ _EDGES = re.compile(r"^\s*[|│┃║]|[|│┃║]\s*$")
 _QUOTE_SIGNS = re.compile(r"\n\s*+(?:>\s?)*")
 
 
-def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language, subject: str = "") -> str:
+def quote(
+    chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language, subject: str = "", until: str = ""
+) -> str:
     """Excerpts of one group as a markdown quotation with their mark, such as [F1].
 
     `chosen` are the excerpts to quote, in the order of the passage; `group` contains all excerpts of the group.
-    `subject` is a heading to show before them. Empty if a check finds that the passage does not support the quotation.
+    `subject` is a heading to show before them, `until` the ISO date up to which they held, if that is known. Empty if a
+    check finds that the passage does not support the quotation.
     """
     first = chosen[0]
     layout = {"row": _table, "line": _box, "item": _list, "sentence": _prose}[first.kind]
@@ -35,16 +38,19 @@ def quote(chosen: Sequence[Excerpt], group: Sequence[Excerpt], lang: Language, s
         [f"{_in_quotation_marks(_shortened(defuse_marks(subject)))} › {body}"] if subject and body[0] in "«“" else []
     )
     versions += [body, re.sub("[`~]", "", _prose(chosen, group))]  # a lone backtick turns the mark into code
-    blocks = (_warned(version, first, lang) for version in versions)
-    return next((block for block in blocks if _is_supported(block, first, lang)), "")
+    blocks = ((version, _warned(version, first, lang, until)) for version in versions)
+    # The day on which something ceased to hold stands in the document that replaced it.
+    return next((shown for bare, shown in blocks if _is_supported(bare if until else shown, first, lang)), "")
 
 
-def _warned(block: str, first: Excerpt, lang: Language) -> str:
+def _warned(block: str, first: Excerpt, lang: Language, until: str) -> str:
     """The block, with a warning before it if its source is outdated. `first` is its first excerpt."""
     passage = first.passage
+    status = lang.status.get(passage.status, passage.status)
+    if until and "until" in lang.phrases:
+        return f"{lang.phrases['until'].format(date=lang.format_date(until))}\n\n{block}"
     if not first.outdated:
         return block
-    status = lang.status.get(passage.status, passage.status)
     if passage.date is None:
         warning = lang.phrases.get("outdated_undated", "{status}:").format(status=status)
     else:
