@@ -86,7 +86,7 @@ def _under(run: Sequence[Excerpt]) -> str:
 
 
 def _shortened(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(text.replace("**", "").split())
     return text if len(text) <= _LONGEST_ABOVE else text[:_LONGEST_ABOVE].rsplit(" ", 1)[0]
 
 
@@ -119,7 +119,7 @@ def _quoted(run: Sequence[Excerpt]) -> str:
     """The text of a run as a quotation with its mark: `«words» [F1].`, or `“words” [F1].` if « or » occurs in the
     text."""
     text = run[0].passage.reading[run[0].start : run[-1].end]
-    text = defuse_marks(" ".join(_QUOTE_SIGNS.sub(" ", text).split()).strip())
+    text = defuse_marks(" ".join(_QUOTE_SIGNS.sub(" ", text).replace("**", "").split()).strip())
     if run[0].kind in ("row", "line"):
         text = _EDGES.sub("", text).strip()
     text = text[:-1] if text.endswith((".", ";", ",")) and not text.endswith("..") else text
