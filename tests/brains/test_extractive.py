@@ -239,7 +239,7 @@ def test_the_current_document_answers_and_the_superseded_one_is_silent() -> None
 
 def test_a_superseded_document_that_is_asked_for_comes_last_and_says_so() -> None:
     found = answer(prompt("Dove gira Cervella AI, e dove doveva girare prima?", OLD, NEW))
-    assert found.index("macchina virtuale") < found.index("Fonte superata del 9 gennaio 2026: «Cervella AI girerà")
+    assert found.index("macchina virtuale") < found.index("Fino al 10 gennaio 2026:\n\n«Cervella AI girerà")
 
 
 def test_a_superseded_document_alone_says_so() -> None:
