@@ -74,6 +74,8 @@ _LONGEST_PAIR = 3
 """Minimum length of the longest group of its digits."""
 _IN_WORDS = frozenset({"place", "time", "duration", "price", "quantity"})
 """The kinds that words may show without a figure: they are read in the language of the text too."""
+_SHORT_LINE = 5
+"""Maximum number of words of a line below a heading that may be a price without its unit: `11 with fitting`."""
 _WORDS_OF_CELL = 2
 """Maximum number of words of a cell, such as `Cellar`, that may be a place without any other sign."""
 
@@ -191,9 +193,9 @@ def _overlaps(span: tuple[int, int], spans: Iterable[tuple[int, int]]) -> bool:
 
 def _labelled(folded: str, lang: Language) -> frozenset[int]:
     found = pattern(lang, "labels", r"(?:{})(?: (?:{}))?[ .:°]{0,3}(?=\d)").finditer(folded)
-    streets = pattern(lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)").finditer(
-        folded
-    )
+    streets = pattern(
+        lang, "streets", r"(?:{}) [^\W\d_][\w'’]{0,20}(?: [^\W\d_][\w'’]{0,20}){0,2},? (?=\d)(?!\d{1,2}[:.]\d\d)"
+    ).finditer(folded)
     return frozenset(match.end() for matches in (found, streets) for match in matches)
 
 
@@ -322,8 +324,8 @@ def _bare(read: _Read) -> bool:
 
 
 def _may_be_in_header(read: _Read) -> bool:
-    """Whether the unit of a figure may be in the header of its table."""
-    return "|" in read.text and _bare(read)
+    """Whether the unit of a figure may stand elsewhere: in the header of its table, or above a short line."""
+    return ("|" in read.text or len(read.text.split()) <= _SHORT_LINE) and _bare(read)
 
 
 def _has_currency_sign(text: str) -> bool:

@@ -7,15 +7,9 @@ from pathlib import Path
 from cervella import Agent
 from tests.fixtures.notes import failing
 
-LONG_ANSWERS = {"fig-21", "fig-26", "fig-27", "fig-30", "fig-39", "fig-40", "fig-45", "fig-51", "fig-57"}
-"""The right source is quoted first, and then others that a short answer would leave out."""
-
 
 def test_the_cases_of_figures(tmp_path: Path) -> None:
-    found = failing("figures.jsonl", tmp_path)
-    assert found.keys() == LONG_ANSWERS
-    others = [one for some in found.values() for one in some if ": says" not in one]
-    assert not others
+    assert failing("figures.jsonl", tmp_path) == {}
 
 
 def test_an_invoice_is_found_by_its_amount_in_any_spelling(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cervella.knowledge.documents.scan import Source
 from cervella.text.language import language
 from tests.fixtures.notes import failing, faults
 
-KNOWN = {"fm-14": "the note that an alias names is quoted first, and another of the same words after it"}
+KNOWN: dict[str, str] = {}
 """Rows that the brain that only quotes gets wrong, with the reason. Their metadata is right."""
 
 

@@ -17,7 +17,6 @@ def test_what_others_reported_of_other_programs_is_right_here(row: Mapping[str, 
 
 
 SECOND = {
-    "the line of the other note is quoted too": {"i3-alias-search"},
     "no word of the note but one is in the question": {"i5-deflist"},
 }
 """Rows that are not right, by the reason."""

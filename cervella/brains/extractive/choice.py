@@ -23,7 +23,7 @@ _LINES = 10
 _NEWER, _CHANGES, _RIVALS = 0.6, 0.45, 20
 """A newer document's excerpt, one of the best `_RIVALS`, takes the place of the best one from this share of its score:
 `_CHANGES` where it says itself that something changes."""
-_MORE = 3.0
+_MORE = 2.0
 """How many times as well as the best current excerpt an outdated one must match."""
 _SAME_WORDS, _SAME_NAME = 0.6, 0.5
 """Two excerpts state the same thing if, figures apart, they share at least `_SAME_WORDS` of the words of the shorter
@@ -69,10 +69,12 @@ def answer(question: Question) -> Answer:
     groups: dict[tuple[str, int], list[Fit]] = {}
     for fit in question.fits:
         groups.setdefault((fit.excerpt.mark, fit.excerpt.group), []).append(fit)
+    if "self" in question.asks:
+        return Answer([_fitting([fit for fit in question.fits if fit.match >= fits[0].match], _LIST, fits[0])])
     best = _newest(question, fits)
     blocks = [_block(question, best, groups)]
     blocks += _more(question, fits, blocks[0], groups) or _before(question, fits, best, groups)
-    if "self" in question.asks or _answers(question, blocks):
+    if _answers(question, blocks):
         return Answer(blocks, before=_outlived(question, blocks))
     return Answer(nearest=_nearest(question, fits))
 
@@ -80,7 +82,7 @@ def answer(question: Question) -> Answer:
 def _eligible(question: Question) -> list[Fit]:
     """The excerpts that may be quoted, best first.
 
-    An outdated one is left out, if a current one matches a third as well, unless the question is about the past.
+    An outdated one is left out, if a current one matches half as well, unless the question is about the past.
     """
     fits = sorted(question.fits, key=lambda fit: -fit.score)
     if "self" in question.asks:
@@ -95,9 +97,13 @@ def _eligible(question: Question) -> list[Fit]:
             or current < 0
             or question.names_year(fit.excerpt)
         ]
-    says = {frozenset(fit.held) for fit in fits if fit.held and not fit.points}
-    told = [fit for fit in fits if fit.points != "links" or not any(fit.held.keys() <= held for held in says)]
+    says = [fit for fit in fits if fit.held and not fit.points]
+    told = [fit for fit in fits if fit.points != "links" or not any(_says_as_much(one, fit) for one in says)]
     return [fit for fit in told if not fit.excerpt.asks or fit.excerpt.kind == "row"] or told
+
+
+def _says_as_much(fit: Fit, pointer: Fit) -> bool:
+    return fit.match >= pointer.match and pointer.held.keys() <= fit.held.keys()
 
 
 def _newest(question: Question, fits: Sequence[Fit]) -> Fit:
@@ -106,13 +112,13 @@ def _newest(question: Question, fits: Sequence[Fit]) -> Fit:
     It states other figures in the same words, or says itself that something changes: «d'ora in poi …» ("from now on").
     """
     best = fits[0]
-    if "past" in question.asks or "self" in question.asks:
+    if "past" in question.asks:
         return best
     for fit in fits[1:_RIVALS]:
         outlived = best.excerpt.outdated and not fit.excerpt.outdated
         if (fit.excerpt.passage.date or "") <= (best.excerpt.passage.date or "") and not outlived:
             continue
-        if outlived and fit.own and question.changes(fit.excerpt):
+        if outlived and fit.match >= _CHANGES * best.match and question.changes(fit.excerpt):
             return fit
         if not (_shows_as_much(fit, best) and best.held.keys() & fit.held.keys()):
             continue
@@ -148,7 +154,25 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
         if (_MANY & set(question.kinds) or not question.kinds) and _is_part(question, fit):
             return _fitting(beside, _LIST, fit)
         return _fitting(beside, _FULL, fit) if silent and excerpt.above and not excerpt.opens else [fit]
+    if silent and not excerpt.is_answer and not excerpt.above:
+        return _section(question, fit)
     return _paragraph(question, group, place)
+
+
+def _section(question: Question, fit: Fit) -> list[Fit]:
+    """What stands below the heading or name that the question asks about, from its start."""
+    excerpt = fit.excerpt
+    below = [
+        one
+        for one in question.fits
+        if one.excerpt.mark == excerpt.mark and one.excerpt.headings == excerpt.headings and one.excerpt.kind != "line"
+    ]
+    chosen: list[Fit] = []
+    for one in below:
+        if chosen and sum(map(_words, chosen)) + _words(one) > _FULL:
+            break
+        chosen.append(one)
+    return chosen if fit in chosen else [fit]
 
 
 def _is_part(question: Question, fit: Fit) -> bool:
@@ -253,7 +277,7 @@ def _before(
     question: Question, fits: Sequence[Fit], best: Fit, groups: Mapping[tuple[str, int], list[Fit]]
 ) -> list[list[Fit]]:
     """For a question about the past: what held before, or what holds today where the best excerpt is outdated."""
-    if "past" not in question.asks or "self" in question.asks:
+    if "past" not in question.asks:
         return []
     for fit in fits:
         if fit.excerpt.outdated != best.excerpt.outdated or replaces(best.excerpt, fit.excerpt):
@@ -311,7 +335,7 @@ def subject_of(question: Question, fits: Sequence[Fit]) -> str:
     excerpt = fits[0].excerpt
     if excerpt.kind not in ("sentence", "item") or "self" in question.asks:
         return ""
-    if excerpt.kind == "item" and len(fits) == 1 and not excerpt.above and excerpt.announced:
+    if excerpt.kind == "item" and len(fits) == 1 and not excerpt.above and excerpt.announced and not fits[0].is_task:
         return excerpt.announced if len(excerpt.announced) <= _LONGEST_INTRO else ""
     if len(excerpt.headings) < _WITH_HEADING:
         return ""

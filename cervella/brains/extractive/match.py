@@ -40,8 +40,9 @@ _ABOVE, _HEADING, _HEADINGS, _NAME, _HEADER, _BEFORE, _BEFORE_THAT, _AFTER = 0.7
 """Weights of a word of the question that an excerpt does not have itself: in the question, list items or sentence above
 it, in its heading, in the headings above that one, in the name of its file, in the header of its table, in the sentence
 before, in the one before that, and in the next one."""
-_WHOLE_NAME = 0.9
-"""The same weight where the question has all words of that heading or name."""
+_WHOLE_NAME = 1.05
+"""The same weight where the question has all words of that heading or name: what is said below it leads over a line
+that only mentions it."""
 _SHOWN, _NOT_SHOWN = 0.28, 0.35
 """Added if an excerpt shows a thing of a kind that is asked for, subtracted if it does not show one of the first."""
 _PRIOR, _NEWEST, _OUTDATED, _ARCHIVED = 0.35, 0.08, 0.5, 0.15
@@ -50,8 +51,9 @@ archived."""
 _NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED = 0.05, 0.2, 10
 """Weights of an excerpt's cosine with the question, in standard deviations: always, and where no excerpt has a word of
 the question; and the number of best excerpts whose cosines are computed."""
-_ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.5, 0.15, 0.5, 0.6
-"""Subtracted for a question, an announcement, a line of the persona's Constitution, and one that only names titles."""
+_LINE, _ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.1, 0.5, 0.15, 0.5, 0.6
+"""Subtracted for a line of a fence or box, a question, an announcement, a line of the persona's Constitution, and one
+that only names titles."""
 _SELF = 1.2
 _SHOWS = {
     "shows_self": r"^\W*{words}",
@@ -88,6 +90,8 @@ class Fit:
     """Whether the excerpt shows a thing of each kind that is asked for; None where a text can't tell."""
     points: Points
     """Whether the excerpt only points to what is said elsewhere."""
+    is_task: bool = False
+    """Whether it begins with the state of a task: `still to do`."""
     cosine: float | None = None
     """The cosine of the question with the excerpt and its subjects; None where it was not computed."""
 
@@ -130,7 +134,8 @@ class Question:
         self._patterns = _patterns(lang)
         self.asks = {
             name.removeprefix("asks_")
-            for name, pattern in self._patterns.items()
+            for patterns in (self._patterns, _patterns(spoken))
+            for name, pattern in patterns.items()
             if name.startswith("asks_") and pattern.search(folded)
         }
         self.kinds = asked_kinds(question, spoken)
@@ -308,22 +313,34 @@ class Question:
                 score -= _HERS * _is_hers(excerpt)
             if "past" not in self.asks:
                 score -= _OUTDATED * excerpt.outdated + _ARCHIVED * (excerpt.passage.status == "archived")
-            score -= _ASKS * excerpt.asks + _ANNOUNCES * excerpt.announces + _TITLE_ONLY * (points == "titles")
+            score -= (
+                _LINE * (excerpt.kind == "line")
+                + _ASKS * excerpt.asks
+                + _ANNOUNCES * excerpt.announces
+                + _TITLE_ONLY * (points == "titles")
+            )
             own = self.terms_in(excerpt.text)
-            fits.append(Fit(excerpt, match, score, held, own, shown, points))
+            is_task = excerpt.text.startswith(self._states)
+            fits.append(Fit(excerpt, match, score, held, own, shown, points, is_task))
         return fits
 
     def _shows(self, excerpt: Excerpt, kind: Kind) -> bool | None:
         """Whether an excerpt shows a thing of a kind. The header of a table may say it: `Price (€)`."""
+        if kind not in ("yes_no", "reason", "tasks") and excerpt.header and self._columns(cells_of(excerpt.header)):
+            return True  # the header has what is asked for
         if kind == "tasks":
             return excerpt.text.startswith(self._states) if self._has_tasks else None
         if kind == "definition":
-            names = (terms_of(name, self._lang) for name, _ in definitions(excerpt.text))
+            above = [excerpt.passage.reading[start:end] for start, end in excerpt.above]
+            defined = (*(name for name, _ in definitions(excerpt.text)), *above, *excerpt.headings[-1:])
+            names = (terms_of(name, self._lang) for name in defined)
             return True if any(name and name <= self._asked for name in names) else None
-        above = (excerpt.passage.reading[start:end] for start, end in excerpt.above if not excerpt.is_answer)
-        told = shows("\n".join((*above, excerpt.text)), kind, self._lang)
+        labels = (excerpt.passage.reading[start:end] for start, end in excerpt.above if not excerpt.is_answer)
+        told = shows("\n".join((*labels, excerpt.text)), kind, self._lang)
         if told is False and excerpt.header and any(map(str.isdigit, excerpt.text)):
             told = shows(f"{excerpt.header} {excerpt.text}", kind, self._lang)
+        if told is False and kind == "quantity" and shows(excerpt.text, "price", self._lang):
+            told = True
         if told is False and self._spoken is not self._lang:  # a note may be in the language of the question
             told = shows(excerpt.text, kind, self._spoken)
         return told
