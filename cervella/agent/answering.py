@@ -25,14 +25,14 @@ from cervella.agent.faces import (
     ReviewOptions,
     last_reply,
 )
-from cervella.agent.small_talk import said_to
+from cervella.agent.small_talk import talk_prompt
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
 from cervella.errors import ConfigError, KnowledgeError, StreamInterruptedError, check_flags
 from cervella.privacy.stored import quoted
 from cervella.prompt.history import asked_before, history_of, query_after
-from cervella.prompt.layout import find_marks, instructions_for, instructions_for_small_talk, render, strip_marks
+from cervella.prompt.layout import find_marks, instructions_for, render, strip_marks
 from cervella.text.language import is_blank, known_languages, language
 from cervella.text.small_talk import small_talk
 from cervella.types import (
@@ -125,9 +125,7 @@ class Answering:
     def search(self, query: str, *, top_k: int | None, filters: AnyFilters) -> Retrieval:
         """The passages for a query. Raises ConfigError if the query is empty."""
         _check_text(query, "question")
-        top_k = self._assembly.config.knowledge.top_k if top_k is None else top_k
-        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            raise _wrong("top_k", top_k, "Give a whole number above 0, such as 6.")
+        top_k = _checked_top_k(top_k) or self._assembly.config.knowledge.top_k
         found = self._assembly.retriever.retrieve(query, top_k=top_k, filters=Filters.of(filters))
         return self._assembly.taint.retrieval(found)
 
@@ -143,6 +141,7 @@ class Answering:
         check_flags(options, ("batch",))
         max_output_tokens, temperature = options.get("max_output_tokens"), options.get("temperature")
         _check_numbers(max_output_tokens, temperature)
+        top_k, filters = _checked_top_k(options.get("top_k")), Filters.of(options.get("filters"))
         history = options.get("history")
         given = tuple(history) if isinstance(history, Iterable) else history  # an iterator can be read only once
         taint, today = self._assembly.taint, datetime.date.today().isoformat()
@@ -158,9 +157,7 @@ class Answering:
                 _check_text(query, "query")
             else:
                 query = query_after(question, asked_before(given or ()), lang, persona)
-            retrieval = await self.retrieve(
-                query or question, deadline, top_k=options.get("top_k"), filters=options.get("filters")
-            )
+            retrieval = await self.retrieve(query or question, deadline, top_k=top_k, filters=filters)
         else:
             passages = await anyio.to_thread.run_sync(taint.passages, retrieval.passages)
             retrieval = replace(retrieval, passages=passages)
@@ -169,9 +166,10 @@ class Answering:
             instructions = instructions_for(lang, today=today, passages=len(retrieval), abstain=retrieval.abstain)
             bare = instructions_for(lang, today=today, passages=0)
         else:
-            bare = instructions = instructions_for_small_talk(language(talk.language), today=today)
-            said = functools.partial(said_to, talk, soul, self._assembly.traits, persona)
-            named["small_talk"] = await anyio.to_thread.run_sync(said)
+            say = functools.partial(talk_prompt, talk, soul, self._assembly.traits, persona, today=today)
+            said = await anyio.to_thread.run_sync(say)
+            bare = instructions = said.instructions
+            named |= said.hints
         prompt = Prompt(
             system=soul.system_prompt(),
             history=turns,
@@ -184,7 +182,7 @@ class Answering:
             hints={
                 "abstain": retrieval.abstain,
                 "confidence": retrieval.confidence,
-                "language": lang.code if talk is None else talk.language,
+                "language": lang.code,
                 "persona": persona,
                 "batch": bool(options.get("batch")),
                 "instructions_without_passages": bare,
@@ -442,6 +440,13 @@ def _check_numbers(max_output_tokens: Any, temperature: Any) -> None:
     number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
     if temperature is not None and not (number and 0 <= temperature < float("inf")):
         raise _wrong("temperature", temperature, "Give a number, 0 or more, or None.")
+
+
+def _checked_top_k(top_k: Any) -> int | None:
+    """Raises ConfigError if the number of passages is neither None nor a whole number above 0."""
+    if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
+        raise _wrong("top_k", top_k, "Give a whole number above 0, such as 6.")
+    return top_k
 
 
 def _check_session(session: Any) -> None:

@@ -6,6 +6,11 @@ asked who she is, her Constitution answers in its own words.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cervella.prompt.layout import instructions_for_small_talk
 from cervella.protocols import Soul
 from cervella.soul.manners import introduction, is_formal, says_machine
 from cervella.soul.traits import Traits
@@ -16,6 +21,23 @@ from cervella.text.small_talk import SmallTalk
 _WHO, _WHAT, _NAME, _MACHINE = "who", "what", "name", "machine"
 _ABOUT_HER = (_NAME, _WHO, _WHAT, _MACHINE, "model", "abilities")
 """Kinds of which each is answered, in this order. Of the other kinds only the first of an utterance is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TalkPrompt:
+    """What the prompt of small talk has, in place of passages and of the instructions about them."""
+
+    instructions: str
+    hints: Mapping[str, Any]
+    """The language of the utterance, and what a brain that generates nothing says to it."""
+
+
+def talk_prompt(talk: SmallTalk, soul: Soul, traits: Traits, persona: str | None, *, today: str) -> TalkPrompt:
+    """What the prompt of small talk has. `persona` is the persona's name, `today` an ISO 8601 date."""
+    return TalkPrompt(
+        instructions=instructions_for_small_talk(language(talk.language), today=today),
+        hints={"language": talk.language, "small_talk": said_to(talk, soul, traits, persona)},
+    )
 
 
 def said_to(talk: SmallTalk, soul: Soul, traits: Traits, persona: str | None) -> str:

@@ -42,7 +42,7 @@ ROWS: tuple[dict[str, Any], ...] = (
         "must": [["8 €"]], "must_not": [], "files": ["listino.md"],
     },
     {
-        "id": "who", "question": "Chi sei?", "kind": "persona", "answerable": True, "must": [],
+        "id": "who", "question": "Chi è Bea?", "kind": "persona", "answerable": True, "must": [],
         "files": ["COSTITUZIONE.md"],
     },
     {
@@ -56,7 +56,7 @@ NO = "Non lo so."
 GOOD = {
     "Quanto costa la camera?": "La camera costa 90 € a notte [F1].",
     "Quanto paga il cane?": "Il cane paga 8 € [F1].",
-    "Chi sei?": "Sono Bea [F3].",
+    "Chi è Bea?": "Sono Bea [F3].",
     "Ciao": "Ciao!",
 }
 
@@ -234,6 +234,22 @@ def test_a_brain_is_shown_neither_the_answer_nor_the_spellings(agent, tmp_path):
     shown = "".join(message.content for prompt in brain.prompts for message in render(prompt))
     assert "SEGRETA" not in shown
     assert "VECCHIA" not in shown
+
+
+def test_a_question_is_asked_as_ask_does(agent, tmp_path):
+    rows = [{**ROWS[5], "id": "who", "question": "Chi sei?"}, {**ROWS[1], "question": "Grazie! Quanto paga il cane?"}]
+    brain = Speaker("one", good)
+    found = compare(agent, [brain], questions=write(tmp_path, [ROWS[5], *rows]))
+    *talk, dog = brain.prompts
+    for prompt in talk:
+        own = agent.preview(prompt.question).prompt
+        assert prompt.passages == own.passages == ()
+        assert prompt.hints["small_talk"] == own.hints["small_talk"] != ""
+        assert prompt.hints["abstain"] is own.hints["abstain"] is False
+        assert prompt.instructions.partition(".")[2] == own.instructions.partition(".")[2]  # but for the date
+    assert "small_talk" not in dog.hints
+    kept = json.loads((found.folder / "retrievals.json").read_text(encoding="utf-8"))["retrievals"]
+    assert [kept[id]["query"] for id in ("ciao", "who", "dog")] == ["", "", "Quanto paga il cane?"]
 
 
 def test_a_secret_in_a_spelling_is_not_kept(agent, tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 
 from cervella import __version__
 from cervella.agent.agent import Agent
+from cervella.agent.small_talk import TalkPrompt, talk_prompt
 from cervella.checks import Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
@@ -29,6 +30,7 @@ from cervella.process.files import replace_file
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
+from cervella.text.small_talk import small_talk
 from cervella.types import Progress
 
 _SESSION = "comparison"
@@ -158,6 +160,13 @@ def _ask(
     progress: Progress | None,
 ) -> bool:
     """Ask every brain for the answers that the run lacks; returns whether the run then has all of them."""
+
+    def talk(question: str) -> TalkPrompt | None:
+        found = small_talk(question, agent.language, agent.persona)
+        if found is None:
+            return None
+        return talk_prompt(found, agent.soul, agent.traits, agent.persona, today=plan.today)
+
     with run.writing() as append:
         interview_all(
             agent,
@@ -172,6 +181,7 @@ def _ask(
             progress=None if progress is None else lambda name, n: progress(f"{name}, questions", n, len(asked)),
             retrievals=frozen.retrievals if frozen is not None else None,
             persona=agent.persona,
+            talk=talk,
         )
     outputs = run.outputs()
     return len(outputs) >= len(asked) * len(named) and not any(one.failed for one in outputs.values())

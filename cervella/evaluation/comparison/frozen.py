@@ -15,6 +15,8 @@ from cervella.evaluation.suites.question_file import QuestionFile, load_question
 from cervella.evaluation.suites.suite import Probe
 from cervella.privacy.stored import masked
 from cervella.process.files import replace_file
+from cervella.prompt.history import query_after
+from cervella.text.small_talk import small_talk
 from cervella.types import Passage, Progress, Retrieval
 
 _DIMENSION = "answers"
@@ -52,12 +54,18 @@ def freeze(
     file = load_questions(path)
     kept, withheld = {}, 0
     for number, one in enumerate(file.questions, 1):
-        found = agent.search(one.question, top_k=top_k)
+        found = _searched(agent, one.question, top_k)
         allowed = tuple(passage for passage in found.passages if not (cloud and passage.local_only))
         withheld += len(found) - len(allowed)
+        none = bool(found.query) and not allowed  # small talk has no query and nothing to abstain from
         # The state of the folder since the index was built is not part of the result, and differs between runs.
         kept[one.id] = replace(
-            found, passages=allowed, abstain=found.abstain or not allowed, behind=0, unchecked=0, pending=0
+            found,
+            passages=allowed,
+            abstain=found.abstain or none,
+            behind=0,
+            unchecked=0,
+            pending=0,
         )
         if progress is not None:
             progress("retrieval", number, len(file.questions))
@@ -68,6 +76,14 @@ def freeze(
         replace_file(folder / _QUESTIONS, asked)
         replace_file(folder / _RETRIEVALS, json.dumps(masked(data), ensure_ascii=False, indent=1) + "\n")
     return Frozen(file=file, retrievals=kept, withheld=withheld)
+
+
+def _searched(agent: Agent, question: str, top_k: int | None) -> Retrieval:
+    """What the agent finds for a question, as if it was asked: nothing for small talk, no courtesies in the query."""
+    lang, persona = agent.language, agent.persona
+    if small_talk(question, lang, persona) is not None:
+        return Retrieval(query="", passages=())
+    return agent.search(query_after(question, (), lang, persona) or question, top_k=top_k)
 
 
 def thaw(folder: Path, questions: Path | None = None) -> Frozen:

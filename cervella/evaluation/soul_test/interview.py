@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from cervella.agent.agent import Agent
+from cervella.agent.small_talk import TalkPrompt
 from cervella.errors import BrainError, BrainResponseError, BudgetError, CervellaError, StreamInterruptedError
 from cervella.evaluation.records import Condition, Key, Output, canonical_sha256
 from cervella.evaluation.suites.suite import Probe
@@ -41,6 +42,8 @@ AnyOne: TypeAlias = str | Brain | Sequence[str]
 """A brain as a caller names it: by its name, as an object, or by several names, of which the first that answers is
 used."""
 Ask = Callable[[Prompt], Reply]
+Talk = Callable[[str], TalkPrompt | None]
+"""What the prompt of an utterance has if it is small talk, else None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,13 +181,15 @@ def interview(
     progress: Callable[[int], None] | None = None,
     retrievals: Mapping[str, Retrieval] | None = None,
     persona: str | None = None,
+    talk: Talk | None = None,
 ) -> str | None:
     """Ask one brain for the answers that `done` lacks; put each into `done` and `append` it to the run.
 
     A conversation ends with its first error. Returns the code of the error after which the brain is asked no more: one
     that every call would raise, or the last of several in a row. `retrievals` maps a probe's id to the search that gave
     its passages: the prompt then says how confident it was, as the agent's own prompts do. `persona` is the persona's
-    name, which these prompts have too; None: no prompt has it.
+    name, which these prompts have too; None: no prompt has it. `talk` makes the prompt of small talk as the agent does.
+    Probes have none: a greeting of theirs has their own passages and checks.
     """
     failures = 0
     for conversation in conversations(probes, plan):
@@ -206,6 +211,7 @@ def interview(
                     fresh=fresh,
                     retrieval=retrieval,
                     persona=persona,
+                    talk=talk,
                 )
                 fresh = False  # the next turns may reuse the cache of this one
                 output = done[key] = _answer(ask, prompt, conversation, brain, turn)
@@ -239,22 +245,29 @@ def prompt_of(
     fresh: bool = True,
     retrieval: Retrieval | None = None,
     persona: str | None = None,
+    talk: Talk | None = None,
 ) -> Prompt:
     """The prompt of one turn of a conversation.
 
     `history` has the earlier turns. `fresh` is False if the engine may reuse its cache of them. `retrieval` is the
     search that found the passages; the prompt then says how confident the search was. `persona` is the persona's name.
+    `talk` tells small talk, whose prompt has no passages.
     """
     probe = conversation.probe
-    passages = probe.passages if turn in scored_turns(probe) else ()
+    question = probe.variant(conversation.variant)[turn - 1]
+    said = None if talk is None else talk(question)
+    passages = probe.passages if said is None and turn in scored_turns(probe) else ()
     words = language(lang)
     abstain = retrieval is not None and retrieval.abstain
+    bare = instructions_for(words, today=plan.today, passages=0) if said is None else said.instructions
     return Prompt(
         system=system,
         history=history,
         passages=passages,
-        question=probe.variant(conversation.variant)[turn - 1],
-        instructions=instructions_for(words, today=plan.today, passages=len(passages), abstain=abstain),
+        question=question,
+        instructions=instructions_for(words, today=plan.today, passages=len(passages), abstain=abstain)
+        if passages
+        else bare,
         max_output_tokens=plan.max_output_tokens,
         temperature=plan.temperature,
         hints={
@@ -263,9 +276,10 @@ def prompt_of(
             "batch": True,
             "seed": plan.seed + conversation.repeat,
             "fresh": fresh,
-            "instructions_without_passages": instructions_for(words, today=plan.today, passages=0),
+            "instructions_without_passages": bare,
             **({} if retrieval is None else {"confidence": retrieval.confidence}),
             **({} if persona is None else {"persona": persona}),
+            **({} if said is None else said.hints),
         },
     )
 
