@@ -26,7 +26,7 @@ _COURTESIES = frozenset(
 """Kinds that say nothing of what is asked beside them."""
 _MOST_COURTESIES = 4
 """Maximum number of parts that are cut off at each end of a question."""
-_PART_END = re.compile(r"[,.;:!?…]+\s+|\s+[-–—]+\s+")
+_PART_END = re.compile(r"[,.;:!?…]\s+|\s[-–—]+\s+")
 _REACTION, _LONGEST = "ack", 200
 """The kind of an utterance without words, such as a raised thumb, and its maximum number of characters."""
 
