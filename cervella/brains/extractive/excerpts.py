@@ -77,11 +77,6 @@ class Excerpt:
         """The number of words, pipes of tables included, of what is quoted of it."""
         return self._shown_words(self.text)
 
-    @property
-    def header_words(self) -> int:
-        """The same for the header of its table."""
-        return self._shown_words(self.header)
-
     def _shown_words(self, text: str) -> int:
         return len((" ".join(only(cells_of(text), self.columns)) if self.columns else text).split())
 
