@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def test_an_invented_price_is_caught_and_is_not_the_last_word(demo: Any, replies
     assert "The review does not let the model's answer stand" in told
     assert "figure: «999" in told.partition("The review")[2]
     assert "$999" not in source
-    assert "| RunPod    | RTX 4090 | 24 GB | $0,34      | $248 " in source
+    assert re.search(r"\| RunPod RTX 4090 \|(?: \S+ +\|)? \$248 ", source)
     assert "engine:   extractive (extractive) -> embedded" in told
     assert "soul:" in told
     assert told.count("the same") == 2

@@ -37,8 +37,8 @@ def test_who_she_is_comes_from_the_constitution(agent: cervella.Agent) -> None:
 
 README = {
     "Perché non c'è un piano intermedio?": "nelle prove interne tutti prendevano quella di mezzo",
-    "Quanto paga al mese una persona con il piano Pro?": "| Pro     | $20     | una persona",
-    "Quanta VRAM ha la RTX 4090 di RunPod e quanto costa al mese?": "| RTX 4090 | 24 GB | $0,34      | $248",
+    "Quanto paga al mese una persona con il piano Pro?": "| Pro   | $20     | una persona",
+    "Quanta VRAM ha la RTX 4090 di RunPod e quanto costa al mese?": "RTX 4090 di RunPod: 24 GB di VRAM, $248 al mese",
     "Chi è Cervella?": "Sono Cervella, una partner",
 }
 
@@ -81,9 +81,13 @@ def test_who_she_is_is_said_in_the_words_of_the_constitution_without_a_source(
 
 def test_a_table_cell_comes_with_its_header_and_its_row(agent: cervella.Agent) -> None:
     reply = agent.ask("Quanto costa all'ora la RTX 4090 di RunPod?")
-    assert reply.citations[0].path == "idee/20260110_RICERCA_HOSTING_BREAK_EVEN.md"
-    assert reply.citations[0].supported
-    assert re.search(r"All'ora.*\n.*\n(?:.*\n)?\| RunPod +\| RTX 4090 \| 24 GB \| \$0,34", reply.text)
+    cited = {citation.path: citation.supported for citation in reply.citations}
+    assert cited["idee/20260110_RICERCA_HOSTING_BREAK_EVEN.md"]
+    assert all(cited.values())
+    rows = [line for line in reply.text.splitlines() if line.startswith("|")]
+    assert rows.count("| Fornitore | GPU      | All'ora |") == 1
+    assert "| RunPod    | RTX 4090 | $0,34   |" in rows
+    assert not any("Vast" in row or "T4" in row for row in rows), "another row"
 
 
 def test_of_two_decisions_the_newer_one_answers(agent: cervella.Agent) -> None:
