@@ -48,9 +48,10 @@ _SHOWN, _NOT_SHOWN = 0.28, 0.35
 _PRIOR, _NEWEST, _OUTDATED, _ARCHIVED = 0.35, 0.08, 0.5, 0.15
 """Weights of the passage's score as a share of the best one, of its date, and of a status that says it is outdated, or
 archived."""
-_NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED = 0.05, 0.2, 10
+_NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED, _LONGEST = 0.05, 0.2, 8, 300
 """Weights of an excerpt's cosine with the question, in standard deviations: always, and where no excerpt has a word of
-the question; and the number of best excerpts whose cosines are computed."""
+the question; the number of best excerpts whose cosines are
+computed, and the last characters of each with its subjects that are embedded."""
 _LINE, _ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.1, 0.5, 0.15, 0.5, 0.6
 """Subtracted for a line of a fence or box, a question, an announcement, a line of the persona's Constitution, and one
 that only names titles."""
@@ -421,7 +422,7 @@ def _once(found: Sequence[Excerpt]) -> list[Excerpt]:
 def _with_subjects(excerpt: Excerpt) -> str:
     """The text of an excerpt whose vector is computed: its headings and what is above it, then the excerpt."""
     parts = (*excerpt.headings[1:], *excerpt.subjects[len(excerpt.headings) :], excerpt.header, excerpt.text)
-    return ": ".join(" ".join(part.split()) for part in parts if part)
+    return ": ".join(" ".join(part.split()) for part in parts if part)[-_LONGEST:]
 
 
 def _is_hers(excerpt: Excerpt) -> bool:
