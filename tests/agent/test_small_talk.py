@@ -45,6 +45,12 @@ def test_a_greeting_is_answered_in_its_language_without_a_search(tmp_path: Path,
     assert (reply.passages, reply.citations, reply.abstained, reply.retrieval_query) == ((), (), False, "")
 
 
+@pytest.mark.parametrize("wrong", [{"top_k": 0}, {"top_k": "sei"}, {"filters": "listino"}, {"filters": {"rolle": "x"}}])
+def test_an_argument_that_small_talk_does_not_use_is_checked_all_the_same(tmp_path: Path, wrong: Any) -> None:
+    with made(tmp_path, retriever=Unasked()) as agent, pytest.raises(cervella.ConfigError):
+        agent.ask("Ciao!", **wrong)
+
+
 def test_the_constitution_decides_whether_she_says_tu_or_lei(tmp_path: Path) -> None:
     with made(tmp_path, register="Lei", retriever=Unasked()) as agent:
         assert agent.ask("ciao").text == "Buongiorno! Mi dica pure che cosa cerca."
