@@ -329,6 +329,8 @@ class Question:
         """Whether an excerpt shows a thing of a kind. The header of a table may say it: `Price (€)`."""
         if kind not in ("yes_no", "reason", "tasks") and excerpt.header and self._columns(cells_of(excerpt.header)):
             return True  # the header has what is asked for
+        if kind == "reason" and "reason" in _kinds_of("".join(excerpt.headings[-1:]), self._lang):
+            return True  # below the heading «Perché» ("why")
         if kind == "tasks":
             return excerpt.text.startswith(self._states) if self._has_tasks else None
         if kind == "definition":
@@ -404,6 +406,9 @@ class Question:
     def changes(self, excerpt: Excerpt) -> bool:
         """Whether an excerpt says that something changes: «d'ora in poi …» ("from now on")."""
         return self._says("changes", _folded(excerpt.text))
+
+
+_kinds_of = lru_cache(maxsize=2_048)(asked_kinds)
 
 
 def _once(found: Sequence[Excerpt]) -> list[Excerpt]:
