@@ -325,7 +325,8 @@ def _bare(read: _Read) -> bool:
 
 def _may_be_in_header(read: _Read) -> bool:
     """Whether the unit of a figure may stand elsewhere: in the header of its table, or above a short line."""
-    return ("|" in read.text or len(read.text.split()) <= _SHORT_LINE) and _bare(read)
+    short = len(read.text.split()) <= _SHORT_LINE and _DIGIT.search(read.text) is not None
+    return ("|" in read.text or short) and _bare(read)
 
 
 def _has_currency_sign(text: str) -> bool:

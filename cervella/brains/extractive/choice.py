@@ -23,6 +23,8 @@ _LINES = 10
 _NEWER, _CHANGES, _RIVALS = 0.6, 0.45, 20
 """A newer document's excerpt, one of the best `_RIVALS`, takes the place of the best one from this share of its score:
 `_CHANGES` where it says itself that something changes."""
+_SHARED = 0.4
+"""It must have this share of what the best one has of the question."""
 _MORE = 2.0
 """How many times as well as the best current excerpt an outdated one must match."""
 _SAME_WORDS, _SAME_NAME = 0.6, 0.5
@@ -118,15 +120,20 @@ def _newest(question: Question, fits: Sequence[Fit]) -> Fit:
         outlived = best.excerpt.outdated and not fit.excerpt.outdated
         if (fit.excerpt.passage.date or "") <= (best.excerpt.passage.date or "") and not outlived:
             continue
-        if outlived and fit.match >= _CHANGES * best.match and question.changes(fit.excerpt):
-            return fit
-        if not (_shows_as_much(fit, best) and best.held.keys() & fit.held.keys()):
+        ends = question.ends(fit.excerpt)
+        if not (ends or _shows_as_much(fit, best)) or not _is_about_the_same(question, fit, best):
             continue
-        if fit.score >= _CHANGES * best.score and fit.own and question.changes(fit.excerpt):
+        if fit.score >= _CHANGES * best.score and fit.own and (ends or question.changes(fit.excerpt)):
             return fit
         if fit.score >= _NEWER * best.score and replaces(fit.excerpt, best.excerpt):
             return fit
     return best
+
+
+def _is_about_the_same(question: Question, fit: Fit, best: Fit) -> bool:
+    """Whether an excerpt has of the question what the best one has: a common word such as "books" is not enough."""
+    shared = dict.fromkeys(fit.held.keys() & best.held.keys(), 1.0)
+    return question.coverage(shared) >= _SHARED * question.coverage(dict.fromkeys(best.held, 1.0)) > 0
 
 
 def _shows_as_much(fit: Fit, best: Fit) -> bool:
@@ -150,7 +157,7 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
         alike = [one for one in group if one.own >= fit.own] if silent or _MANY & set(question.kinds) else [fit]
         return _fitting(alike, _LIST, fit)
     if excerpt.kind == "item":
-        beside = [one for one in group if one.excerpt.above == excerpt.above]
+        beside = [one for one in group if one.excerpt.above[: len(excerpt.above)] == excerpt.above]
         if (_MANY & set(question.kinds) or not question.kinds) and _is_part(question, fit):
             return _fitting(beside, _LIST, fit)
         return _fitting(beside, _FULL, fit) if silent and excerpt.above and not excerpt.opens else [fit]
@@ -303,7 +310,7 @@ def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
     if any(max(fit.held.get(name, 0.0) for fit in fits) < _NAMED for name in question.names):
         return False
     told = [kind for kind in question.kinds if any(fit.shown[kind] is not None for fit in fits)]
-    shown = [kind for kind in told if any(fit.shown[kind] for fit in fits)]
+    shown = [kind for kind in told if any(fit.shown[kind] or question.ends(fit.excerpt) for fit in fits)]
     if "tasks" in shown:
         return True
     named = _named(question, fits)

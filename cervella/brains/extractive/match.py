@@ -55,6 +55,8 @@ computed, and the last characters of each with its subjects that are embedded.""
 _LINE, _ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.1, 0.5, 0.15, 0.5, 0.6
 """Subtracted for a line of a fence or box, a question, an announcement, a line of the persona's Constitution, and one
 that only names titles."""
+_ROW = 0.15
+"""Added for a row of a table whose first cell the question names."""
 _SELF = 1.2
 _SHOWS = {
     "shows_self": r"^\W*{words}",
@@ -306,6 +308,7 @@ class Question:
             prior = max(excerpt.passage.score, 0.0) / best if differ and best > 0 else 1 - excerpt.rank / ranks
             score = match + _PRIOR * prior
             missed = bool(self.kinds) and shown[self.kinds[0]] is False
+            score += _ROW * (excerpt.kind == "row" and self._is_named(excerpt))
             score += _SHOWN if any(shown.values()) else -_NOT_SHOWN * missed
             if excerpt.passage.date and len(dates) > 1:
                 newest = dates.index(excerpt.passage.date) / (len(dates) - 1)
@@ -347,6 +350,11 @@ class Question:
         if told is False and self._spoken is not self._lang:  # a note may be in the language of the question
             told = shows(excerpt.text, kind, self._spoken)
         return told
+
+    def _is_named(self, row: Excerpt) -> bool:
+        """Whether the question names the first cell of a row with all of its words."""
+        first = terms_of(next(iter(cells_of(row.text)), ""), self._lang)
+        return bool(first) and first <= self._asked
 
     def _near(self, question: str, similarity: Similarity) -> None:
         """Add to the scores of the best excerpts how near their vectors are to that of the question."""
@@ -402,6 +410,10 @@ class Question:
         years = {term.removeprefix("=y") for term in self.wanted if term.startswith("=y")}
         of_document = f"{excerpt.passage.path} {excerpt.passage.date or ''} {excerpt.passage.lead}"
         return any(year in of_document for year in years)
+
+    def ends(self, excerpt: Excerpt) -> bool:
+        """Whether an excerpt says that something no longer holds: «non si paga più» ("is no longer paid")."""
+        return self._says("ends", _folded(excerpt.text))
 
     def changes(self, excerpt: Excerpt) -> bool:
         """Whether an excerpt says that something changes: «d'ora in poi …» ("from now on")."""
