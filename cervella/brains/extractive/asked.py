@@ -85,8 +85,17 @@ def in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: La
     tasks = {excerpt.mark for excerpt in found if excerpt.text.startswith(told[wanted])}
     if not tasks:
         return found
+    ended = (
+        {_task(excerpt) for excerpt in found if excerpt.text.startswith(told["done"])} if wanted == "open" else set()
+    )
     kept = (excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"]))
+    kept = (excerpt for excerpt in kept if not (ended and _task(excerpt) in ended))
     return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
+
+
+def _task(excerpt: Excerpt) -> str:
+    """What a task is, without its state."""
+    return " ".join(excerpt.text.partition(":")[2].casefold().split()).rstrip(".")
 
 
 def task_states(lang: Language) -> tuple[str, ...]:

@@ -16,14 +16,14 @@ from cervella.text.folding import words
 from cervella.types import Passage
 
 _SHORT, _FULL, _LIST = 24, 42, 90
-"""Words of an answer: up to `_SHORT`, sentences of the same paragraph go on with it; up to `_FULL`, those of the answer
-to a question of the notes do, and a sentence that shows what is asked for; `_LIST` is for lists and procedures."""
+"""Words of an answer: up to `_SHORT`, sentences that go on with it; up to `_FULL`, those of the answer to a question of
+the notes, and up to one that shows what is asked for; `_LIST` is for lists and procedures."""
 _LINES = 10
 """Maximum lines of a box or code fence that are chosen around one of them."""
 _NEWER, _CHANGES, _RIVALS = 0.6, 0.45, 20
 """A newer document's excerpt, one of the best `_RIVALS`, takes the place of the best one from this share of its score:
 `_CHANGES` where it says itself that something changes."""
-_SHARED = 0.4
+_SHARED = 0.25
 """It must have this share of what the best one has of the question."""
 _MORE = 2.0
 """How many times as well as the best current excerpt an outdated one must match."""
@@ -39,7 +39,7 @@ _NAMED = 0.3
 _SAID, _SAID_BY_WORDS, _SAID_FULLY, _PER_COSINE, _USUAL = 0.08, 0.2, 0.95, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it. One that does
-not show the kind of thing that is asked for must hold `_SAID_FULLY`."""
+not show the person or the place that is asked for must hold `_SAID_FULLY`."""
 _TWO = 2
 _WITH_HEADING = 2
 """The fewest `Excerpt.headings` of an excerpt below a heading: the first one is the name of the file."""
@@ -47,6 +47,8 @@ _LONGEST_INTRO = 100
 """Maximum characters of the line that announces a list and is shown with one item of it."""
 _NEAREST_WORDS = 25
 """Maximum words of the nearest point."""
+_SURELY_TOLD: frozenset[Kind] = frozenset({"price", "time", "duration", "quantity", "contact"})
+"""The kinds of which a text that does not show one is no answer at all: a stove's 4 kW are not its price."""
 _MANY: frozenset[Kind] = frozenset({"list", "procedure", "tasks"})
 
 
@@ -156,6 +158,8 @@ def _block(question: Question, fit: Fit, groups: Mapping[tuple[str, int], list[F
     if excerpt.kind == "row":
         alike = [one for one in group if one.own >= fit.own] if silent or _MANY & set(question.kinds) else [fit]
         return _fitting(alike, _LIST, fit)
+    if fit.is_task and (said := fit.own - question.light):
+        return _fitting([one for one in group if one.is_task and one.own >= said], _LIST, fit)
     if excerpt.kind == "item":
         beside = [one for one in group if one.excerpt.above[: len(excerpt.above)] == excerpt.above]
         if (_MANY & set(question.kinds) or not question.kinds) and _is_part(question, fit):
@@ -174,6 +178,8 @@ def _section(question: Question, fit: Fit) -> list[Fit]:
         for one in question.fits
         if one.excerpt.mark == excerpt.mark and one.excerpt.headings == excerpt.headings and one.excerpt.kind != "line"
     ]
+    if any(any(one.shown.values()) for one in below):
+        below = [one for one in below if one is fit or any(one.shown.values())]
     chosen: list[Fit] = []
     for one in below:
         if chosen and sum(map(_words, chosen)) + _words(one) > _FULL:
@@ -208,27 +214,40 @@ def _paragraph(question: Question, group: Sequence[Fit], place: int) -> list[Fit
     """A sentence, with the ones before and after it that it needs.
 
     It needs the one before if it begins with a word that refers to it; the rest of the answer, if it is part of one to
-    a question of the notes; else the next ones, while the answer is short or does not show what is asked for.
+    a question of the notes; else the next ones up to one that shows what is asked for, if it does not itself. Where that
+    can be told, others follow only if they say something of the question too, or begin with a word that refers to it.
     """
+    fit = group[place]
     first = last = place
-    answered = group[place].excerpt.is_answer
-    count = _words(group[place])
+    count = _words(fit)
 
     def room(at: int, most: int) -> bool:
         return (
             0 <= at < len(group)
             and count + _words(group[at]) <= most
-            and group[at].excerpt.above == group[place].excerpt.above
+            and group[at].excerpt.above == fit.excerpt.above
             and not group[at].excerpt.asks
         )
 
-    while (answered or (first == place and question.points_back(group[place].excerpt))) and room(first - 1, _FULL):
+    answered = fit.excerpt.is_answer
+    while (answered or (first == place and question.points_back(fit.excerpt))) and room(first - 1, _FULL):
         first -= 1
         count += _words(group[first])
-    while room(last + 1, _FULL if answered or not _shown(group[first : last + 1]) else _SHORT):
+    while room(last + 1, _FULL) and (answered or not _shown(group[first : last + 1])):
+        last += 1
+        count += _words(group[last])
+    if not answered and not _shown(group[first : last + 1]):
+        last, count = place, sum(map(_words, group[first : place + 1]))  # none of them shows it
+    told = any(shown is not None for shown in fit.shown.values())
+    most = _SHORT if told or "procedure" not in question.kinds else _FULL
+    while not answered and room(last + 1, most) and (not told or _goes_on(question, group[last + 1])):
         last += 1
         count += _words(group[last])
     return list(group[first : last + 1])
+
+
+def _goes_on(question: Question, fit: Fit) -> bool:
+    return bool(fit.own - question.light) or question.points_back(fit.excerpt)
 
 
 def _shown(fits: Sequence[Fit]) -> bool:
@@ -287,7 +306,8 @@ def _before(
     if "past" not in question.asks:
         return []
     for fit in fits:
-        if fit.excerpt.outdated != best.excerpt.outdated or replaces(best.excerpt, fit.excerpt):
+        replaced = replaces(best.excerpt, fit.excerpt) or replaces(fit.excerpt, best.excerpt)
+        if fit.excerpt.outdated != best.excerpt.outdated or replaced:
             return [_block(question, fit, groups)] if fit.score >= _ALSO * best.score else []
     return []
 
@@ -319,8 +339,9 @@ def _answers(question: Question, blocks: Sequence[Sequence[Fit]]) -> bool:
         named += _PER_COSINE * (max(cosines) - _USUAL)
     elif question.is_foreign:
         return True
-    least = _SAID if cosines else _SAID_BY_WORDS
-    return named >= (_SAID_FULLY if told and not shown else least)
+    if told and not shown:
+        return _SURELY_TOLD.isdisjoint(told) and named >= _SAID_FULLY
+    return named >= (_SAID if cosines else _SAID_BY_WORDS)
 
 
 def _named(question: Question, fits: Iterable[Fit]) -> float:

@@ -63,6 +63,7 @@ _SHOWS = {
     "points_back": r"^\W*{words}",
     "metadata": r"^\W*{words}\W*:",
     "changes": "{words}",
+    "ends": "{words}",
 }
 """Patterns by which an excerpt is recognised. `{words}` stands for the pattern of the language."""
 _SELF_EXCERPTS = 5
