@@ -214,8 +214,9 @@ def _paragraph(question: Question, group: Sequence[Fit], place: int) -> list[Fit
     """A sentence, with the ones before and after it that it needs.
 
     It needs the one before if it begins with a word that refers to it; the rest of the answer, if it is part of one to
-    a question of the notes; else the next ones up to one that shows what is asked for, if it does not itself. Where that
-    can be told, others follow only if they say something of the question too, or begin with a word that refers to it.
+    a question of the notes; else the next ones up to one that shows what is asked for, if it does not itself. Where
+    that can be told, others follow only if they say something of the question too, or begin with a word that refers to
+    it.
     """
     fit = group[place]
     first = last = place
