@@ -48,10 +48,11 @@ _SHOWN, _NOT_SHOWN = 0.28, 0.35
 _PRIOR, _NEWEST, _OUTDATED, _ARCHIVED = 0.35, 0.08, 0.5, 0.15
 """Weights of the passage's score as a share of the best one, of its date, and of a status that says it is outdated, or
 archived."""
-_NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED, _LONGEST = 0.05, 0.2, 8, 300
+_NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED, _LONGEST, _SPREAD = 0.05, 0.2, 6, 240, 4.0
 """Weights of an excerpt's cosine with the question, in standard deviations: always, and where no excerpt has a word of
 the question; the number of best excerpts whose cosines are
-computed, and the last characters of each with its subjects that are embedded."""
+computed, the last characters of each with its subjects that are embedded, and the most standard deviations that two
+cosines are apart."""
 _LINE, _ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.1, 0.5, 0.15, 0.5, 0.6
 """Subtracted for a line of a fence or box, a question, an announcement, a line of the persona's Constitution, and one
 that only names titles."""
@@ -360,11 +361,13 @@ class Question:
     def _near(self, question: str, similarity: Similarity) -> None:
         """Add to the scores of the best excerpts how near their vectors are to that of the question."""
         best = sorted(self.fits, key=lambda fit: -fit.score)[:_EMBEDDED]
-        cosines = similarity(question, [_with_subjects(fit.excerpt) for fit in best]) if len(best) > 1 else None
+        weight = _NEAR + _NEAR_WITHOUT_WORDS * (1 - min(1.0, max((fit.match for fit in best), default=0.0)))
+        if len(best) <= 1 or best[0].score - best[1].score > _SPREAD * weight:
+            return  # the words decide alone
+        cosines = similarity(question, [_with_subjects(fit.excerpt) for fit in best])
         if cosines is None:
             return
         mean, deviation = fmean(cosines), max(pstdev(cosines), 1e-6)
-        weight = _NEAR + _NEAR_WITHOUT_WORDS * (1 - min(1.0, max(fit.match for fit in self.fits)))
         for fit, cosine in zip(best, cosines, strict=True):
             fit.cosine = float(cosine)
             fit.score += weight * (fit.cosine - mean) / deviation
