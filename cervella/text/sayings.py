@@ -330,10 +330,12 @@ def _is_lengthened(word: str, known: str) -> bool:
     >>> [_is_lengthened(word, "notte") for word in ("notte", "nooootte", "nottee", "note", "noottee")]
     [True, True, True, False, False]
     """
-    runs = [(len(list(one)), len(list(other))) for (_, one), (_, other) in zip(groupby(word), groupby(known), strict=True)]
+    runs = [
+        (len(list(one)), len(list(other))) for (_, one), (_, other) in zip(groupby(word), groupby(known), strict=True)
+    ]
     last = len(runs) - 1
     return all(
-        one == other or (one > other and (one >= _EMPHASIS or number == last)) for number, (one, other) in enumerate(runs)
+        one == other or (one > other and (one >= _EMPHASIS or place == last)) for place, (one, other) in enumerate(runs)
     )
 
 
