@@ -74,18 +74,23 @@ def small_talk(
         shown = any(unicodedata.category(sign) == "So" for sign in utterance)
         return SmallTalk(kinds=(_REACTION,), language=lang.code) if shown else None
     names = () if persona is None else lang.names_of(persona)
+    only = only_word(words(utterance), lang.articles)
     likely = languages_asked_for(utterance)
     others = [code for code in known_languages() if not likely or code in likely]
+    if only is not None:  # of one word they are little more than a guess
+        others += known_languages()
     asks = re.search(r"[?？]\W*$", utterance) is not None
-    only = only_word(words(utterance), lang.articles)
     near = {lang.code, _EVERYWHERE, _own_language(only or "", utterance, lang)}
     for code in dict.fromkeys((lang.code, *others)):
         sayings = _sayings(code, own_folders())
         kinds = sayings.kinds_in(utterance, names, lang.articles)
         if not kinds or (asks and _NEVER_ASKED.issuperset(kinds)):
             continue
-        if only is not None and code not in near and not _CLEAR.issuperset(kinds):
-            continue
+        if only is not None and code != lang.code:
+            if code not in near and not _CLEAR.issuperset(kinds):
+                continue
+            if only in lang.stop_words:  # English «we» is an Italian greeting
+                continue
         if only is not None and holds is not None and holds(only):
             filler = not asks and _HEARD.issuperset(kinds) and sayings.is_filler(only)
             sure = filler or (_CLEAR - {"thanks"} if asks else _UNASKED).issuperset(kinds)

@@ -182,7 +182,7 @@ def words_of(base: str) -> set[str]:
 def test_a_word_of_a_base_alone_is_a_question_unless_it_is_exactly_small_talk(base: str) -> None:
     """Of the 3,220 words of the first base, about 100 were small talk by a typing error or by the letter k."""
     lang, own = language(BASES[base]), frozenset().union(*map(forms, known_languages()))
-    talk = {word for word in words_of(base) if small_talk(word, lang) or small_talk(f"{word}?", lang)}
+    talk = {word for word in words_of(base) if small_talk(word, lang)}
     assert {word for word in talk if fold(word) not in own and not re.search(r"(.)\1", word, re.I)} == set()
 
 
@@ -216,8 +216,10 @@ def test_a_word_of_a_dictionary_is_a_question_unless_it_is_exactly_small_talk(fi
 
 @pytest.mark.parametrize(
     "word",
-    "Klavier Kaution? Kündigung Keys? kW ketchup? caparra agosto? Note Voce Show grafia chiuso cliente registrato "
-    "Lolita hahahaus".split(),
+    [
+        *("Klavier", "Kaution?", "Kündigung", "Keys?", "kW", "ketchup?", "caparra", "agosto?", "Note", "Voce", "Show"),
+        *("grafia", "chiuso", "cliente", "registrato", "Lolita", "hahahaus"),
+    ],
 )
 def test_a_word_near_a_saying_is_a_question_in_a_base_of_any_language(word: str) -> None:
     for code in known_languages():
