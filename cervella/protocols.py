@@ -117,9 +117,10 @@ class Retriever(Protocol):
 
     A retriever without a calibrated estimate leaves `Retrieval.confidence` None; its `abstain` counts all the same.
 
-    The agent also uses two optional methods. `lines(path, start, end) -> str | None` returns the current lines of a
+    The agent also uses three optional methods. `lines(path, start, end) -> str | None` returns the current lines of a
     file, or None if they no longer exist. `changed(passage) -> bool | None` returns whether the file has changed or was
-    deleted since it was indexed, or None if this can't be determined.
+    deleted since it was indexed, or None if this can't be determined. `holds(word) -> bool` returns whether the base
+    has a word: alone it is then a question, even if it is one of small talk such as "great".
 
     The agent marks passages as local-only by their paths, if `[knowledge] local_only` names them, or the attribute
     `local_only` of the retriever, a sequence of such patterns, if it has one.

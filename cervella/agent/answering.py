@@ -25,7 +25,7 @@ from cervella.agent.faces import (
     ReviewOptions,
     last_reply,
 )
-from cervella.agent.small_talk import talk_prompt
+from cervella.agent.small_talk import small_talk_beside, talk_prompt
 from cervella.brains.routing.fallback import Shielded
 from cervella.brains.routing.router import RouteDecision, Router
 from cervella.claims.citations import LinesReader, find_citations_within
@@ -34,7 +34,6 @@ from cervella.privacy.stored import quoted
 from cervella.prompt.history import asked_before, history_of, query_after
 from cervella.prompt.layout import find_marks, instructions_for, render, strip_marks
 from cervella.text.language import is_blank, known_languages, language
-from cervella.text.small_talk import small_talk
 from cervella.types import (
     Answered,
     CitedLines,
@@ -149,7 +148,10 @@ class Answering:
         confidential = await anyio.to_thread.run_sync(taint.is_local_only, images) if images else False
         soul, lang, persona = self._assembly.soul, self._assembly.language, self._assembly.persona
         query = options.get("query")
-        talk = None if query or images or retrieval else small_talk(question, lang, persona)
+        talk = None
+        if not (query or images or retrieval):
+            look = functools.partial(small_talk_beside, self._assembly.retriever, question, lang, persona)
+            talk = await anyio.to_thread.run_sync(look)
         if talk is not None:
             retrieval = Retrieval(query="", passages=())
         elif retrieval is None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from cervella.prompt.layout import instructions_for_small_talk
-from cervella.protocols import Soul
+from cervella.protocols import Retriever, Soul
 from cervella.soul.manners import introduction, is_formal, says_machine
 from cervella.soul.traits import Traits
 from cervella.text.folding import words
 from cervella.text.language import Language, language
-from cervella.text.small_talk import SmallTalk
+from cervella.text.small_talk import SmallTalk, small_talk
 
 _WHO, _WHAT, _NAME, _MACHINE = "who", "what", "name", "machine"
 _ABOUT_HER = (_NAME, _WHO, _WHAT, _MACHINE, "model", "abilities")
@@ -30,6 +30,14 @@ class TalkPrompt:
     instructions: str
     hints: Mapping[str, Any]
     """The language of the utterance, and what a brain that generates nothing says to it."""
+
+
+def small_talk_beside(
+    retriever: Retriever, question: str, lang: Language, persona: str | None = None
+) -> SmallTalk | None:
+    """What a question is if it is small talk, else None. A word alone that the retriever's base holds is a question."""
+    holds = getattr(retriever, "holds", None)
+    return small_talk(question, lang, persona, holds=holds if callable(holds) else None)
 
 
 def talk_prompt(talk: SmallTalk, soul: Soul, traits: Traits, persona: str | None, *, today: str) -> TalkPrompt:

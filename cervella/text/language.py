@@ -309,6 +309,11 @@ class Language:
         """
         return self._identity.names(words(persona))
 
+    @property
+    def articles(self) -> frozenset[str]:
+        """The folded articles that may stand before a name."""
+        return self._identity.articles
+
     def names_somebody(self, title: str) -> bool:
         """Whether the title of a Constitution names a persona: «Costituzione di Otto» ("Constitution of Otto")."""
         return self._identity.names_somebody(words(title))

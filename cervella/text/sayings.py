@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 from cervella.text.folding import fold
 from cervella.text.identity import once
@@ -20,13 +21,16 @@ FILLER = "filler"
 _LONGEST, _MOST_WORDS = 200, 30
 """Maximum number of characters and of words of an utterance."""
 _SHORTEST_TYPO = 5
-"""Minimum number of letters of a word in which a typing error is corrected; one more if it is the only word."""
+"""Minimum number of letters of a word in which a typing error is corrected."""
+_EMPHASIS = 3
+"""Minimum number of equal letters in a row that are one lengthened letter and no spelling of another word."""
 _DEEPEST = 8
 """Maximum number of brackets inside brackets in a saying."""
 _WORD = re.compile(r"[^\W_]+")
 _SIGN = re.compile(r"[()|]|[^()|]+")
-_PIECE = re.compile(r"\{\w+\}|[_*]|[^\W_]+|[^\w*{]+")
-_NAME, _ADDRESS, _ANY, _REST, _SPACE = "{name}", "{address}", "_", "*", " "
+_LAUGH = re.compile(r"([^\W_]+)\*")
+_PIECE = re.compile(r"\{\w+\}|_|[^\W_]+\*?|[^\w{]+")
+_NAME, _ADDRESS, _ANY = "{name}", "{address}", "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class _Heard:
     """The persona's names."""
     others: frozenset[str]
     """Words with a capital that are a form of address."""
+    written: Mapping[int, str] = field(default_factory=dict)
+    """Each folded word as it was written, with all its letters, by the place where it begins in `text`."""
+    exact: bool = False
+    """Whether `text` has the words with all their letters."""
 
     def boundary(self, at: int) -> int | None:
         """The start of the word that follows a place between two words; None if the place is inside a word."""
@@ -72,7 +80,9 @@ class _Part:
 
 
 class Sayings:
-    """The sayings of one language, by kind: phrases of whole words with `(a|b)`, `(a |)`, `_` and `word*`.
+    """The sayings of one language, by kind: phrases of whole words with `(a|b)`, `(a |)`, `_` and `haha*`.
+
+    `haha*` is a laugh: these letters and any more of the same.
 
     `{name}` in a saying is the persona's name, `{address}` another name that somebody is called by.
     """
@@ -80,24 +90,44 @@ class Sayings:
     def __init__(self, phrases: Mapping[str, Sequence[str]]) -> None:
         self._phrases = phrases
 
-    def kinds_in(self, utterance: str, names: Sequence[str] = ()) -> tuple[str, ...]:
+    def kinds_in(
+        self, utterance: str, names: Sequence[str] = (), articles: Collection[str] = frozenset()
+    ) -> tuple[str, ...]:
         """The kinds of the sayings of an utterance, in the order of `phrases`; empty if a word belongs to none.
 
-        `names` are the persona's names, folded.
+        `names` are the persona's names, folded. Words are read with lengthened letters and a typing error; but one
+        word alone, or beside a word of `articles`, only as it is written: with another letter it is another word.
         """
         if len(utterance) > _LONGEST:
             return ()
-        said = [once(word) for word in _WORD.findall(fold(utterance))]
-        if not said or len(said) > _MOST_WORDS:
+        written = _WORD.findall(fold(utterance))
+        if not written or len(written) > _MOST_WORDS:
             return ()
         called = tuple(map(once, names))
         hers = {word for name in called for word in name.split()}
-        said = [word if word in hers else self._corrected(word, alone=len(said) == 1) for word in said]
-        unknown = {word for word in said if word not in hers and not self._knows(word)}
+        if only := only_word(written, articles):
+            return self._alone(written, only, tuple(names))
+        said = [one if (one := once(word)) in hers else self._corrected(word) for word in written]
+        unknown = {
+            word for word, whole in zip(said, written, strict=True) if word not in hers and not self._knows(word, whole)
+        }
         if len(unknown) > 1:  # most questions: at most one word can be a name that the sayings do not have
             return ()
-        heard = _Heard(" ".join(said), called, _addressed(utterance) & unknown)
-        return self._read(heard)
+        return self._read(_heard(said, written, called, _addressed(utterance) & unknown))
+
+    def is_filler(self, word: str) -> bool:
+        """Whether a folded word by itself is a filler, as it is written."""
+        heard = _Heard(word, (), frozenset(), {0: word}, exact=True)
+        found = self._sayings_at(heard, 0) if word else ()
+        return any(kind == FILLER and end == len(heard.text) for end, kind in found)
+
+    def _alone(self, written: Sequence[str], only: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The kinds of the sayings of one word, perhaps behind an article: as it is written, or with letters fewer."""
+        forms = (one for one in self._forms.get(once(only), ()) if one != only and _is_lengthened(only, one))
+        for form in (only, *sorted(forms)):
+            if found := self._read(_heard([*written[:-1], form], written, names, frozenset(), exact=True)):
+                return found
+        return ()
 
     def _read(self, heard: _Heard) -> tuple[str, ...]:
         paths: dict[int, _Path] = {0: _Path(0, 0, frozenset())}
@@ -118,7 +148,7 @@ class Sayings:
 
         The end is where the next word starts.
         """
-        for kind, saying in self._sayings[heard.text[place]]:
+        for kind, saying in (self._exact if heard.exact else self._sayings)[heard.text[place]]:
             ends = saying.ends(heard, {place})
             yield from ((end, kind) for at in ends if (end := heard.boundary(at)) is not None and end > place)
         for end in _ends_of_name(heard, {place}):
@@ -127,8 +157,16 @@ class Sayings:
 
     @cached_property
     def _sayings(self) -> Mapping[str, Sequence[tuple[str, _Part]]]:
-        """The kind and the matcher of each saying that can begin with a letter, by that letter."""
-        every = [(kind, compiled(phrase)) for kind, phrases in self._phrases.items() for phrase in phrases]
+        """The kind and the matcher of each saying that can begin with a letter, by that letter; read with `once`."""
+        return self._by_letter(once)
+
+    @cached_property
+    def _exact(self) -> Mapping[str, Sequence[tuple[str, _Part]]]:
+        """The same for words as they are written."""
+        return self._by_letter(str)
+
+    def _by_letter(self, spelt: Callable[[str], str]) -> Mapping[str, Sequence[tuple[str, _Part]]]:
+        every = [(kind, compiled(phrase, spelt)) for kind, phrases in self._phrases.items() for phrase in phrases]
         letters = {letter for _, saying in every for letter in saying.letters or ()}
         anywhere = [(kind, saying) for kind, saying in every if saying.letters is None]
         found: defaultdict[str, list[tuple[str, _Part]]] = defaultdict(lambda: anywhere)
@@ -137,51 +175,75 @@ class Sayings:
         return found
 
     @cached_property
-    def _words(self) -> frozenset[str]:
-        """All words of the sayings, by which most utterances are excluded before any saying is tried."""
-        whole = once(fold("\n".join(phrase for phrases in self._phrases.values() for phrase in phrases)))
-        return frozenset(_WORD.findall(whole)).union(_inflected(whole))
+    def _forms(self) -> Mapping[str, frozenset[str]]:
+        """All words of the sayings, by what `once` makes of them; a laugh is none."""
+        whole = _LAUGH.sub(" ", fold("\n".join(phrase for phrases in self._phrases.values() for phrase in phrases)))
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for word in (*_WORD.findall(whole), *_inflected(whole)):
+            found[once(word)].add(word)
+        return {word: frozenset(forms) for word, forms in found.items()}
 
     @cached_property
-    def _starts(self) -> tuple[str, ...]:
-        """What words with a `*` begin with."""
-        starred = (part for phrases in self._phrases.values() for one in phrases for part in one.split("*")[:-1])
-        return tuple(once(_WORD.findall(fold(part))[-1]) for part in starred)
+    def _laughs(self) -> tuple[re.Pattern[str], ...]:
+        every = (stem for phrases in self._phrases.values() for one in phrases for stem in _LAUGH.findall(fold(one)))
+        return tuple(map(_laugh, sorted(set(every))))
 
-    def _knows(self, word: str) -> bool:
-        return word in self._words or word.startswith(self._starts)
+    def _knows(self, word: str, written: str) -> bool:
+        """Whether the sayings have a word: `once` of it, or `written` if it is a laugh."""
+        return word in self._forms or any(laugh.fullmatch(written) for laugh in self._laughs)
 
-    def _corrected(self, word: str, *, alone: bool) -> str:
-        """The word of the sayings that differs from `word` by one typing error, else `word`."""
-        if not _SHORTEST_TYPO + alone <= len(word) <= 20 or self._knows(word):
+    def _corrected(self, written: str) -> str:
+        """The word of the sayings that differs from `once` of a word by one typing error, else `once` of the word."""
+        word = once(written)
+        if not _SHORTEST_TYPO <= len(word) <= 20 or self._knows(word, written):
             return word
-        return min((one for one in self._words if len(one) >= _SHORTEST_TYPO and _is_typo(word, one)), default=word)
+        return min((one for one in self._forms if len(one) >= _SHORTEST_TYPO and _is_typo(word, one)), default=word)
 
 
-def compiled(phrase: str) -> _Part:
-    """The matcher of a saying. Raises ValueError for a lone bracket or too many brackets inside others."""
+def only_word(said: Sequence[str], articles: Collection[str]) -> str | None:
+    """The one word of an utterance, given as folded words, that has no other but an article before it; else None."""
+    if len(said) == 2 and (said[0] in articles or len(said[0]) == 1):  # one letter: "l'agenda"
+        return said[1]
+    return said[0] if len(said) == 1 else None
+
+
+def _heard(
+    said: Sequence[str], written: Sequence[str], names: tuple[str, ...], others: frozenset[str], *, exact: bool = False
+) -> _Heard:
+    places, at = {}, 0
+    for word, whole in zip(said, written, strict=True):
+        places[at] = whole
+        at += len(word) + 1
+    return _Heard(" ".join(said), names, others, places, exact)
+
+
+def compiled(phrase: str, spelt: Callable[[str], str] = once) -> _Part:
+    """The matcher of a saying, whose words are compared as `spelt` makes them.
+
+    Raises ValueError for a lone bracket or too many brackets inside others.
+    """
     signs = _SIGN.findall(fold(phrase))
-    matcher, rest = _either(signs, 0, 0)
+    matcher, rest = _either(signs, 0, 0, spelt)
     if rest < len(signs):
         raise ValueError(f"a lone bracket in {phrase!r}")
     return matcher
 
 
-def _either(signs: Sequence[str], at: int, depth: int) -> tuple[_Part, int]:
+def _either(signs: Sequence[str], at: int, depth: int, spelt: Callable[[str], str]) -> tuple[_Part, int]:
     """The matcher of alternatives that begin at a sign, and the number of the sign that ends them."""
     if depth > _DEEPEST:
         raise ValueError("too many brackets inside brackets")
     ways: list[list[_Part]] = [[]]
     while at < len(signs) and signs[at] != ")":
         if signs[at] == "(":
-            inside, at = _either(signs, at + 1, depth + 1)
+            inside, at = _either(signs, at + 1, depth + 1, spelt)
             if at == len(signs):
                 raise ValueError("a lone bracket")
             ways[-1].append(inside)
         elif signs[at] == "|":
             ways.append([])
         else:
-            ways[-1] += map(_matcher, _PIECE.findall(signs[at]))
+            ways[-1] += (_matcher(piece, spelt) for piece in _PIECE.findall(signs[at]))
         at += 1
     if at < len(signs) and depth == 0:
         raise ValueError("a lone bracket")
@@ -214,7 +276,7 @@ def _letters_of(parts: Sequence[_Part]) -> frozenset[str] | None:
     return found
 
 
-def _matcher(piece: str) -> _Part:
+def _matcher(piece: str, spelt: Callable[[str], str]) -> _Part:
     if piece == _NAME:
         return _Part(_ends_of_name, None)
     if piece == _ADDRESS:
@@ -226,18 +288,54 @@ def _matcher(piece: str) -> _Part:
         )
     if piece == _ANY:
         return _Part(lambda heard, starts: {end for at in starts if (end := heard.end_of_word(at)) > at}, None)
-    if piece == _REST:
-        return _Part(lambda heard, starts: {heard.end_of_word(at) for at in starts}, frozenset(), empty=True)
+    if piece.endswith("*") and piece[0].isalnum():
+        laugh = _laugh(piece[:-1])
+        return _Part(
+            lambda heard, starts: {
+                heard.end_of_word(at) for at in starts if laugh.fullmatch(heard.written.get(at, ""))
+            },
+            frozenset(piece[0]),
+        )
     if not piece[0].isalnum():
         return _Part(
             lambda heard, starts: {after for at in starts if (after := heard.boundary(at)) is not None},
             frozenset(),
             empty=True,
         )
-    letters = once(piece)
+    letters = spelt(piece)
     return _Part(
         lambda heard, starts: {at + len(letters) for at in starts if heard.text.startswith(letters, at)},
         frozenset(letters[0]),
+    )
+
+
+def _laugh(stem: str) -> re.Pattern[str]:
+    """The words that begin with a stem and go on with letters of it, each of which may be lengthened.
+
+    >>> [bool(_laugh("haha").fullmatch(word)) for word in ("haha", "haaahahah", "hahahaus")]
+    [True, True, False]
+    """
+    letters = "".join(sorted(set(stem)))  # of word characters only: none has a meaning in brackets
+    if len(letters) > 1:
+        stem = once(stem)
+    begins = "".join(letter if len(letters) == 1 else f"{letter}+" for letter in stem)
+    return re.compile(f"{begins}[{letters}]*")
+
+
+def _is_lengthened(word: str, known: str) -> bool:
+    """Whether a word is a known one, or has a letter of it more often for emphasis: at the end, or thrice in a row.
+
+    The two are equal after `once`.
+
+    >>> [_is_lengthened(word, "notte") for word in ("notte", "nooootte", "nottee", "note", "noottee")]
+    [True, True, True, False, False]
+    """
+    runs = [
+        (len(list(one)), len(list(other))) for (_, one), (_, other) in zip(groupby(word), groupby(known), strict=True)
+    ]
+    last = len(runs) - 1
+    return all(
+        one == other or (one > other and (one >= _EMPHASIS or place == last)) for place, (one, other) in enumerate(runs)
     )
 
 

@@ -95,6 +95,16 @@ def test_what_is_retrieved_does_not_depend_on_the_brain(tmp_path: Path, question
     assert bool(found[0]) is (question != "Ciao")
 
 
+def test_a_word_alone_that_the_base_has_is_searched_for(tmp_path: Path) -> None:
+    with made(tmp_path) as agent:
+        assert agent.ask("guida").retrieval_query == ""
+        (tmp_path / "kb" / "guida.md").write_text("# Guida\n\nLa guida dello studio costa 8 €.\n", encoding="utf-8")
+        agent.index()
+        assert agent.ask("guida").passages[0].path == "guida.md"
+        assert agent.ask("la guida?").passages[0].path == "guida.md"
+        assert agent.ask("ciao").retrieval_query == ""
+
+
 def test_a_query_of_the_caller_is_searched_for(tmp_path: Path) -> None:
     with made(tmp_path) as agent:
         agent.index()

@@ -326,6 +326,14 @@ def test_a_wrong_row_is_told_with_its_line_and_its_cure_before_a_brain_is_asked(
     assert brain.prompts == []
 
 
+@pytest.mark.parametrize("kind", ["near_miss", "off_topic", "chat"])
+def test_a_question_that_the_base_does_not_answer_has_no_must(tmp_path, kind):
+    row = {"id": "pool", "question": "Quanto costa la piscina?", "kind": kind, "answerable": False, "must": [["9 €"]]}
+    with pytest.raises(EvaluationError, match=r"^Line 2 of .* is not answerable and has a `must`") as caught:
+        load_questions(write(tmp_path, [ROWS[0], row]))
+    assert "must_not" in caught.value.remedy
+
+
 def test_a_persona_question_needs_its_file(tmp_path):
     with pytest.raises(EvaluationError, match="about the persona and names no `files`"):
         load_questions(write(tmp_path, [{**ROWS[2], "files": []}]))

@@ -10,7 +10,7 @@ from typing import Any
 
 from cervella import __version__
 from cervella.agent.agent import Agent
-from cervella.agent.small_talk import TalkPrompt, talk_prompt
+from cervella.agent.small_talk import TalkPrompt, small_talk_beside, talk_prompt
 from cervella.checks import Judge
 from cervella.configuration.settings import EvaluationConfig
 from cervella.errors import EvaluationError
@@ -30,7 +30,6 @@ from cervella.process.files import replace_file
 from cervella.prompt.layout import LAYOUT_VERSION
 from cervella.protocols import Embedder
 from cervella.soul.traits import Traits
-from cervella.text.small_talk import small_talk
 from cervella.types import Progress
 
 _SESSION = "comparison"
@@ -162,7 +161,7 @@ def _ask(
     """Ask every brain for the answers that the run lacks; returns whether the run then has all of them."""
 
     def talk(question: str) -> TalkPrompt | None:
-        found = small_talk(question, agent.language, agent.persona)
+        found = small_talk_beside(agent.retriever, question, agent.language, agent.persona)
         if found is None:
             return None
         return talk_prompt(found, agent.soul, agent.traits, agent.persona, today=plan.today)

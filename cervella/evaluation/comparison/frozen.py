@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cervella.agent.agent import Agent
+from cervella.agent.small_talk import small_talk_beside
 from cervella.errors import EvaluationError
 from cervella.evaluation.records import unwritable
 from cervella.evaluation.suites.question_file import QuestionFile, load_questions, masked_lines
@@ -16,7 +17,6 @@ from cervella.evaluation.suites.suite import Probe
 from cervella.privacy.stored import masked
 from cervella.process.files import replace_file
 from cervella.prompt.history import query_after
-from cervella.text.small_talk import small_talk
 from cervella.types import Passage, Progress, Retrieval
 
 _DIMENSION = "answers"
@@ -81,7 +81,7 @@ def freeze(
 def _searched(agent: Agent, question: str, top_k: int | None) -> Retrieval:
     """What the agent finds for a question, as if it was asked: nothing for small talk, no courtesies in the query."""
     lang, persona = agent.language, agent.persona
-    if small_talk(question, lang, persona) is not None:
+    if small_talk_beside(agent.retriever, question, lang, persona) is not None:
         return Retrieval(query="", passages=())
     return agent.search(query_after(question, (), lang, persona) or question, top_k=top_k)
 

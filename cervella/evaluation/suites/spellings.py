@@ -97,6 +97,12 @@ def read_spellings(row: Mapping[str, Any], *, answerable: bool) -> Spellings:
     if not isinstance(must, list):
         raise WrongRowError("has a `must` that is not a list", 'Write it as [["8 €", "8 euro"], ["a notte"]].')
     groups = tuple(_group(one) for one in must)
+    if groups and not answerable and row.get("kind") != PERSONA:
+        raise WrongRowError(
+            "is not answerable and has a `must`, which only an answer could meet",
+            "Take out the `must`, or give it the kind of a question that the base answers. "
+            "What a wrong answer says belongs in `must_not`.",
+        )
     if answerable and row.get("kind") != PERSONA:
         if not groups:
             raise WrongRowError(

@@ -239,6 +239,13 @@ class HybridRetriever:
         asked = recent.question(question)
         return [float(asked @ one) for one in recent.texts(texts)]
 
+    def holds(self, word: str) -> bool:
+        """Whether some passage has this word, or another form of it; False for a stop word, and without an index."""
+        with self._lock, suppress(KnowledgeError):
+            stems = self._current().words.stems
+            return any(stems.holders(stem).size for stem in language(self._language).stems(word))
+        return False
+
     @property
     def local_only(self) -> tuple[str, ...]:
         """The patterns of local-only files."""
