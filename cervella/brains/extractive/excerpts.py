@@ -22,6 +22,8 @@ _LONGEST_EXCERPT = 400
 """Maximum characters of an excerpt. A longer sentence is split."""
 _TITLE = 6
 """Maximum words of a list item that is only a title of the items inside it."""
+_CAPTION = 7
+"""Maximum words for an image that only name what it shows. Longer ones state something: "The valve is below the …"."""
 _LONGEST_ITEM = 220
 """Maximum characters of the sentences of a list item that are one excerpt."""
 _HEAD_LINES = 15
@@ -134,7 +136,7 @@ class Excerpt:
 def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Excerpt]:
     """The excerpts of a passage, in order. `mark` is the passage's label (such as F1), `rank` its place in the prompt.
 
-    Table headers, comments, formulas, the words for images, headings that contain no figure, and what has neither a
+    Table headers, comments, formulas, short words for images, headings that contain no figure, and what has neither a
     word nor a figure are left out.
     """
     passage = _bounded(passage)
@@ -188,12 +190,17 @@ def excerpts(mark: str, passage: Passage, rank: int, lang: Language) -> list[Exc
 
 
 def _says_nothing(quotable: Quotable, written: str, images: Collection[str]) -> bool:
-    """Whether a part has nothing that answers a question: a comment, a formula, an image, or no word."""
+    """Whether a part has nothing that answers a question: a comment, a formula, the name of an image, no word."""
     return (
         quotable.formula
         or bool(_COMMENT.match(written) or _FORMULA.fullmatch(written))
         or not _WORD.search(written)
-        or (quotable.kind == "sentence" and " ".join(written.split()) in images)
+        or (
+            quotable.kind == "sentence"
+            and len(written.split()) <= _CAPTION
+            and not any(map(str.isdigit, written))
+            and " ".join(written.split()) in images
+        )
     )
 
 
