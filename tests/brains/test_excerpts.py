@@ -89,6 +89,10 @@ def test_a_table_without_a_header_does_not_take_that_of_the_table_above() -> Non
     assert rows[0].group != rows[1].group == rows[2].group
 
 
+def test_a_header_of_single_letters_is_a_header() -> None:
+    assert [row.header for row in found("| A | B |\n|---|---|\n| uno | due |\n")] == ["| A | B |"]
+
+
 def test_one_table_keeps_its_header_below_rules_blank_lines_and_empty_rows() -> None:
     first = "| Vino | Prezzo |\n|---|---|\n| Barbera | 4 € |\n|---|---|\n|  |  |\n| Nebbiolo | 6 € |\n"
     rows = found(f"{first}\n| Dolcetto | 5 € |\n")
@@ -167,6 +171,12 @@ def test_a_capital_with_a_colon_outside_of_a_pair_is_quoted() -> None:
     ]
 
 
+def test_pairs_with_other_letters_may_follow_each_other() -> None:
+    text = "Q: Is there wifi?\nA: No, never.\n\n- D: Serve la tessera?\n- R: Sì, sempre.\n"
+    assert above(one(text, "sempre")) == ["Serve la tessera?"]
+    assert above(one(text, "never")) == ["Is there wifi?"]
+
+
 # Metadata
 
 PUMP = (
@@ -220,11 +230,12 @@ def test_letters_without_a_word_formulas_and_images_are_no_excerpts(text: str) -
 def test_the_words_of_an_image_are_no_answer(tmp_path: Path) -> None:
     note = (
         "# Rifugio\n\nSi dorme in camerata.\n\n![Vista della valle dal rifugio](valle.png)\n\n"
-        '<img src="a.png" alt="La valle in inverno">\n'
+        '<img src="a.png" alt="La valle in inverno">\n\n![[b.png|La valle a maggio]]\n'
     )
     said = indexed_answer(tmp_path, "com'è la valle?", note)
     assert "Vista" not in said
     assert "inverno" not in said
+    assert "maggio" not in said
 
 
 @pytest.mark.parametrize("text", ["No.", "42", "| 3 | 4 |", "Il costo $$c$$ cresce.", "[^1]: Chiuso a maggio."])

@@ -194,14 +194,18 @@ def _says_nothing(quotable: Quotable, written: str, images: Collection[str]) -> 
     return (
         quotable.formula
         or bool(_COMMENT.match(written) or _FORMULA.fullmatch(written))
-        or not _WORD.search(written)
-        or (
-            quotable.kind == "sentence"
-            and len(written.split()) <= _CAPTION
-            and not any(map(str.isdigit, written))
-            and " ".join(written.split()) in images
-        )
+        or not any(map(str.isalnum, written))
+        or (quotable.kind == "sentence" and (not _WORD.search(written) or _is_caption(written, images)))
     )
+
+
+def _is_caption(written: str, images: Collection[str]) -> bool:
+    """Whether a sentence only names an image. A reading has a linked one in brackets, after a word: `(see the hut)`."""
+    if len(written.split()) > _CAPTION or any(map(str.isdigit, written)):
+        return False
+    words = " ".join(written.split())
+    linked = words[1:-1].partition(" ")[2] if words[0] == "(" and words[-1] == ")" else words
+    return words in images or linked in images
 
 
 def _is_field(text: str, quotable: Quotable) -> bool:

@@ -38,6 +38,7 @@ class Pairs:
     def __init__(self, text: str) -> None:
         self._text = text
         self._asked: _Asked | None = None
+        self._answered = ""  # the letter of the answer to it, once it was read
 
     def leave(self) -> None:
         """A heading begins."""
@@ -52,7 +53,8 @@ class Pairs:
         text, asked = self._text, self._asked
         label = _LABEL.match(text, start, end)
         letter = label["letter"] if label else ""
-        answers = bool(asked and asked.letter and letter and letter != asked.letter and self._reaches(group))
+        other = bool(asked and asked.letter and letter and letter != asked.letter and self._reaches(group))
+        answers = other and self._answered in ("", letter)
         asks = not answers and end - start <= _LONGEST_QUESTION and is_question(text[start:end])
         line = text.rfind("\n", 0, start) + 1
         before, after = text[line:start], text[end : end + 20].split("\n", 1)[0]
@@ -64,7 +66,9 @@ class Pairs:
             end = end if label["closes"] or not label["opens"] else start + len(text[start:end].rstrip(_MARKUP))
         if asks:
             alone = not any(map(str.isalnum, before)) and not after.strip(_MARKUP)
-            self._asked = _Asked(start, end, group, letter, numbered, alone)
+            self._asked, self._answered = _Asked(start, end, group, letter, numbered, alone), ""
+        elif answers:
+            self._answered = letter
         return start, end
 
     def _reaches(self, group: int) -> bool:
