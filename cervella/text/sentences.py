@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from cervella.text.language import Language
@@ -40,6 +40,8 @@ class Quotable:
 
     For a definition (`: …`) it is the term. An item does not contain itself.
     """
+    formula: bool = False
+    """Whether it is a line of a formula over several lines."""
 
 
 @lru_cache(maxsize=512)
@@ -75,7 +77,7 @@ def _parts(text: str, lang: Language) -> Iterator[Quotable]:
             block += 1
         if place < formula:
             if not _BLANK.match(line):
-                yield _trimmed(text, start, end, "line", block)
+                yield replace(_trimmed(text, start, end, "line", block), formula=True)
             continue
         signs = fence_of(line)
         blank, row = _BLANK.match(line), _is_row(line)

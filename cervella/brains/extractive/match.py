@@ -185,7 +185,7 @@ class Question:
         return name in self._patterns and self._patterns[name].search(folded) is not None
 
     def _is_metadata(self, excerpt: Excerpt) -> bool:
-        return self._says("metadata", _folded(excerpt.text[:40]))
+        return excerpt.in_head and self._says("metadata", _folded(excerpt.text[:40]))
 
     def _names_datum(self, excerpt: Excerpt, asked: frozenset[str], lang: Language) -> bool:
         """Whether a line with metadata of a document, such as `Author: …`, has the field that the question asks for.
