@@ -85,12 +85,17 @@ def in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: La
     tasks = {excerpt.mark for excerpt in found if excerpt.text.startswith(told[wanted])}
     if not tasks:
         return found
-    ended = (
-        {_task(excerpt) for excerpt in found if excerpt.text.startswith(told["done"])} if wanted == "open" else set()
-    )
-    kept = (excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"]))
-    kept = (excerpt for excerpt in kept if not (ended and _task(excerpt) in ended))
+    kept = [excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"])]
+    if wanted == "open":
+        done = [excerpt for excerpt in found if excerpt.text.startswith(told["done"])]
+        kept = [excerpt for excerpt in kept if not any(_ended(excerpt, one) for one in done)]
     return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
+
+
+def _ended(task: Excerpt, done: Excerpt) -> bool:
+    """Whether a newer document has the same task as done."""
+    dates = task.passage.date or "", done.passage.date or ""
+    return dates[0] < dates[1] and _task(task) == _task(done)
 
 
 def _task(excerpt: Excerpt) -> str:

@@ -39,7 +39,7 @@ _NAMED = 0.3
 _SAID, _SAID_BY_WORDS, _SAID_FULLY, _PER_COSINE, _USUAL = 0.08, 0.2, 0.95, 8.0, 0.85
 """An answer must hold this share of the question, its light words apart: `_SAID_BY_WORDS` where no cosine is known,
 else `_SAID`, where a cosine above `_USUAL` counts `_PER_COSINE` times for it, and one below against it. One that does
-not show the person or the place that is asked for must hold `_SAID_FULLY`."""
+not show the person, the place or the number to call that is asked for must hold `_SAID_FULLY`."""
 _TWO = 2
 _WITH_HEADING = 2
 """The fewest `Excerpt.headings` of an excerpt below a heading: the first one is the name of the file."""
@@ -47,7 +47,7 @@ _LONGEST_INTRO = 100
 """Maximum characters of the line that announces a list and is shown with one item of it."""
 _NEAREST_WORDS = 25
 """Maximum words of the nearest point."""
-_SURELY_TOLD: frozenset[Kind] = frozenset({"price", "time", "duration", "quantity", "contact"})
+_SURELY_TOLD: frozenset[Kind] = frozenset({"price", "time", "duration", "quantity"})
 """The kinds of which a text that does not show one is no answer at all: a stove's 4 kW are not its price."""
 _MANY: frozenset[Kind] = frozenset({"list", "procedure", "tasks"})
 
@@ -273,8 +273,15 @@ def _more(
         if other is not None and other.score >= _ALSO * best:
             return [[fit for fit in _block(question, other, groups) if fit in others]]
     first = block[0]
+    if question.names_file(first.excerpt):
+        return []
     for other in others[:_RIVALS]:
-        if other.match >= _AS_GOOD * first.match and _shows_as_much(other, first) and _contradicts(other, first):
+        if (
+            first.held.keys() <= other.held.keys()
+            and other.match >= _AS_GOOD * first.match
+            and _shows_as_much(other, first)
+            and _contradicts(other, first)
+        ):
             return [_block(question, other, groups)]
     return []
 

@@ -135,7 +135,7 @@ class Question:
         unknown."""
         folded = _folded(question)
         spoken = language_of(question, lang)
-        self._lang, self._spoken = lang, spoken
+        self._text, self._lang, self._spoken = question, lang, spoken
         self._patterns = _patterns(lang)
         self.asks = {
             name.removeprefix("asks_")
@@ -408,6 +408,10 @@ class Question:
         """The terms of the question that a text has."""
         stems = terms_of(text, self._lang)
         return frozenset(term for term, others in self._related.items() if not stems.isdisjoint(others))
+
+    def names_file(self, excerpt: Excerpt) -> bool:
+        """Whether the question has the name of the excerpt's file, such as `minutes.md`."""
+        return excerpt.passage.path.rpartition("/")[2].casefold() in self._text.casefold()
 
     def names_year(self, excerpt: Excerpt) -> bool:
         """Whether the question asks for the year of the excerpt's document: «nel listino 2024»."""
