@@ -311,7 +311,7 @@ def _before(
     question: Question, fits: Sequence[Fit], best: Fit, groups: Mapping[tuple[str, int], list[Fit]]
 ) -> list[list[Fit]]:
     """For a question about the past: what held before, or what holds today where the best excerpt is outdated."""
-    if "past" not in question.asks:
+    if "past" not in question.asks or question.names_file(best.excerpt):
         return []
     for fit in fits:
         replaced = replaces(best.excerpt, fit.excerpt) or replaces(fit.excerpt, best.excerpt)
