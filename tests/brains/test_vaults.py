@@ -28,7 +28,8 @@ index = "index"
 embedder = "none"
 """
 LEAST = {
-    "officina": {"fact": 13, "clean": 12, "first": 30, "refused": 14, "near_miss": 10, "off": 3, "stale": 1},
+    "officina": {"fact": 13, "clean": 12, "first": 30, "refused": 13, "near_miss": 9, "off": 3, "stale": 1},
+    "musica": {"fact": 17, "clean": 17, "first": 27, "refused": 10, "near_miss": 11, "off": 2, "stale": 0},
 }
 """By words alone: at least so many of the first three, and at most so many of the others."""
 
