@@ -28,7 +28,7 @@ _DEEPEST = 8
 """Maximum number of brackets inside brackets in a saying."""
 _WORD = re.compile(r"[^\W_]+")
 _SIGN = re.compile(r"[()|]|[^()|]+")
-_LAUGH = re.compile(r"([^\W_]+)\*")
+_LAUGH = re.compile(r"(?<![^\W_])([^\W_]++)\*")
 _PIECE = re.compile(r"\{\w+\}|_|[^\W_]+\*?|[^\w{]+")
 _NAME, _ADDRESS, _ANY = "{name}", "{address}", "_"
 
@@ -318,8 +318,8 @@ def _laugh(stem: str) -> re.Pattern[str]:
     letters = "".join(sorted(set(stem)))  # of word characters only: none has a meaning in brackets
     if len(letters) > 1:
         stem = once(stem)
-    begins = "".join(letter if len(letters) == 1 else f"{letter}+" for letter in stem)
-    return re.compile(f"{begins}[{letters}]*")
+    begins = "".join(letter if len(letters) == 1 else f"{letter}++" for letter in stem)
+    return re.compile(rf"(?<![^\W_]){begins}[{letters}]*+")
 
 
 def _is_lengthened(word: str, known: str) -> bool:

@@ -27,7 +27,7 @@ _COURTESIES = frozenset(
 """Kinds that say nothing of what is asked beside them."""
 _CLEAR = frozenset({"greeting", "thanks"})
 """Kinds of which one word is small talk in any language: «hola», «merci»."""
-_UNASKED = frozenset({"greeting", "thanks", "bye"})
+_UNASKED = frozenset({"greeting", "thanks", "bye", "who"})
 """Kinds of which one word is small talk even if the base has it."""
 _HEARD = frozenset({"ack", "mood", "sorry"})
 """Kinds of which that is so for a filler: «ok», «bene»."""

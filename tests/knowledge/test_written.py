@@ -17,7 +17,6 @@ KNOWN: dict[str, set[str]] = {
     "small sections next to each other are one passage, with the heading of the first": {
         *(f"wr-0{n}" for n in (1, 2, 3, 4, 5, 7, 8, 9)),
     },
-    "the extractive brain quotes another row or line too": {"wr-61"},
     "the row calls the reason `binary`; the report says `not_text`": {"wr-69"},
 }
 """The rows that are not right yet, by the reason. A row that becomes right is taken out."""
