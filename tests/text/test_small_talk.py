@@ -189,11 +189,11 @@ def test_a_word_of_a_base_alone_is_a_question_unless_it_is_exactly_small_talk(ba
 @pytest.mark.parametrize(
     ("base", "kept"),
     [
-        ("knowledge", "buongiorno fine notte permesso presentati risolto tutto vado "
+        ("knowledge", "buongiorno fine notte permesso risolto tutto vado "
                       "bene ecco davvero giusto già lei però sarà scusa te tu"),
         ("tests/data/bases/adr", "evening later night nnnn nothing until well"),
         ("tests/data/bases/docsrepo", "later morning night nothing thank thanks until well"),
-        ("tests/data/bases/hugo", "grazie notte tutto we bene ok tu tè"),
+        ("tests/data/bases/hugo", "grazie notte presentati tutto we bene ok tu tè"),
     ],
 )  # fmt: skip
 def test_a_word_that_the_base_holds_is_a_question_unless_it_is_a_greeting_thanks_or_a_goodbye(
