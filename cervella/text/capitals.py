@@ -30,13 +30,18 @@ class Capital(NamedTuple):
     is_place: bool
 
 
+def capitalises_nouns(lang: Language) -> bool:
+    """Whether every noun of a language has a capital letter, so that one alone is no name."""
+    return listed(lang, "capitals") == ("nouns",)
+
+
 def capitals(text: str, folded_text: str, lang: Language) -> Iterator[Capital]:
     """The words of a text with a capital letter, in order. `folded_text` is the text folded in its length.
 
     Days, months and function words are left out, and so are words in capitals only.
     """
     last: Capital | None = None
-    nouns = listed(lang, "capitals") == ("nouns",)
+    nouns = capitalises_nouns(lang)
     known = _frequent(lang)
     forms = (
         pattern(lang, "titles", r"(?:{})[ .]{1,3}$"),

@@ -149,6 +149,11 @@ def test_a_name_that_the_notes_do_not_have_is_not_answered_with_another_one() ->
     assert "1.400" in answer("quanto prende Marta al mese?", note(text))
 
 
+def test_a_german_noun_is_no_name_that_the_notes_must_have() -> None:
+    text = "# Preise\n\nDie Anmeldung zum Töpfern kostet 25 € für alle Teilnehmer.\n"
+    assert "25 €" in answer("Was kostet beim Töpfern die Anmeldung pro Person?", note(text), lang="de")
+
+
 def test_at_most_six_excerpts_are_compared_by_vectors_and_these_decide_where_words_do_not() -> None:
     text = "\n\n".join(f"Riga numero {n} del registro del circolo." for n in range(40)) + "\n\nIl micio sta in cucina."
     asked: list[int] = []

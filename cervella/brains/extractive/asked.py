@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import chain
 
 from cervella.brains.extractive.excerpts import Excerpt
+from cervella.text.capitals import capitalises_nouns
 from cervella.text.language import Language
 from cervella.text.terms import Wanted, asked_terms, terms
 
@@ -18,13 +19,9 @@ _NAMED = re.compile(r"(?<=[^\W_][ ,;:'’(-])(?:(?<=.)[ \"«“])*([^\W\d_a-zà-
 
 
 def wanted_terms(question: str, lang: Language, spoken: Language) -> dict[str, Wanted]:
-    """The words and figures of the question by their first terms, without the stop words of its own language."""
-    wanted = {next(iter(one)): one for one in asked_terms(question, lang, spoken)}
-    if spoken is lang:
-        return wanted
-    stop = frozenset(lang.stems(" ".join(spoken.stop_words)))
-    content = {term: one for term, one in wanted.items() if term not in stop}
-    return content or wanted
+    """The words and figures of the question by their first terms; all of them if it has only stop words."""
+    asked = asked_terms(question, lang, spoken) or asked_terms(question, lang, spoken, ())
+    return {next(iter(one)): one for one in asked}
 
 
 def names_in(question: str, lang: Language, spoken: Language) -> frozenset[str]:
@@ -33,7 +30,7 @@ def names_in(question: str, lang: Language, spoken: Language) -> frozenset[str]:
     Empty for a question that is in capitals, for German, where every noun has one, and for a question in another
     language than the notes, which may write its names otherwise.
     """
-    if spoken is not lang or question.isupper() or "nouns" in lang.file("language.toml").get("capitals", ""):
+    if spoken is not lang or question.isupper() or capitalises_nouns(lang):
         return frozenset()
     return frozenset(stem for name in _NAMED.findall(question) for stem in lang.stems(name))
 
@@ -87,15 +84,12 @@ def in_the_state_asked(found: Sequence[Excerpt], asks: Collection[str], lang: La
         return found
     kept = [excerpt for excerpt in found if not excerpt.text.startswith(told[others] + told["no"])]
     if wanted == "open":
-        done = [excerpt for excerpt in found if excerpt.text.startswith(told["done"])]
-        kept = [excerpt for excerpt in kept if not any(_ended(excerpt, one) for one in done)]
+        done: dict[str, str] = {}  # each task with the day of the newest document that has it as done
+        for excerpt in found:
+            if excerpt.text.startswith(told["done"]):
+                done[_task(excerpt)] = max(done.get(_task(excerpt), ""), excerpt.passage.date or "")
+        kept = [excerpt for excerpt in kept if (excerpt.passage.date or "") >= done.get(_task(excerpt), "")]
     return [excerpt for excerpt in kept if excerpt.mark not in tasks or excerpt.text.startswith(told[wanted])]
-
-
-def _ended(task: Excerpt, done: Excerpt) -> bool:
-    """Whether a newer document has the same task as done."""
-    dates = task.passage.date or "", done.passage.date or ""
-    return dates[0] < dates[1] and _task(task) == _task(done)
 
 
 def _task(excerpt: Excerpt) -> str:

@@ -50,9 +50,8 @@ _PRIOR, _NEWEST, _OUTDATED, _ARCHIVED = 0.35, 0.08, 0.5, 0.15
 archived."""
 _NEAR, _NEAR_WITHOUT_WORDS, _EMBEDDED, _LONGEST, _SPREAD = 0.05, 0.2, 6, 240, 4.0
 """Weights of an excerpt's cosine with the question, in standard deviations: always, and where no excerpt has a word of
-the question; the number of best excerpts whose cosines are
-computed, the last characters of each with its subjects that are embedded, and the most standard deviations that two
-cosines are apart."""
+the question; the number of best excerpts whose cosines are computed, the last characters of each with its subjects that
+are embedded, and the most standard deviations that two cosines are apart."""
 _LINE, _ASKS, _ANNOUNCES, _HERS, _TITLE_ONLY = 0.1, 0.5, 0.15, 0.5, 0.6
 """Subtracted for a line of a fence or box, a question, an announcement, a line of the persona's Constitution, and one
 that only names titles."""
@@ -73,6 +72,7 @@ _MOST_COLUMNS, _NARROW = 12, 3
 _LIGHT, _MISSPELT = 0.35, 0.8
 """Weights of a word of the question that carries little, and of a word that is spelt nearly like one."""
 _ABSENT = 0.7
+"""Weight of a word of the question that no passage has, as a share of what it would weigh."""
 _SHORT_TEXT = 20
 """Maximum characters of an excerpt that may stand in several places, each time about something else."""
 _folded = lru_cache(maxsize=4_096)(fold)  # an excerpt is read many times for one question
@@ -172,8 +172,8 @@ class Question:
             for stem, others in self._related.items()
         }
         self._asked = frozenset(other for others in self._related.values() for other in others)
-        columns = cache(self._columns)
-        self.excerpts = [self._with_columns(one, columns) for one in self.excerpts]
+        self._columns = cache(self._columns_asked)  # many rows have one header
+        self.excerpts = list(map(self._with_columns, self.excerpts))
         self._states = task_states(lang)
         self._has_tasks = any(excerpt.text.startswith(self._states) for excerpt in self.excerpts)
         self._pointers = Pointers(self.excerpts, self._asked, lang)
@@ -260,16 +260,16 @@ class Question:
 
     # Tables
 
-    def _with_columns(self, excerpt: Excerpt, columns: Callable[[tuple[str, ...]], tuple[int, ...]]) -> Excerpt:
+    def _with_columns(self, excerpt: Excerpt) -> Excerpt:
         header = tuple(cells_of(excerpt.header)) if excerpt.kind == "row" and excerpt.header else ()
-        wanted = columns(header) if len(header) > _NARROW else ()
+        wanted = self._columns(header) if len(header) > _NARROW else ()
         if wanted:
             cells = enumerate(cells_of(excerpt.text)[: len(header)])
             named = {column for column, cell in cells if not self._asked.isdisjoint(terms_of(cell, self._lang))}
             wanted = tuple(sorted({*wanted, *named}))
         return replace(excerpt, columns=wanted) if wanted else excerpt
 
-    def _columns(self, header: Sequence[str]) -> tuple[int, ...]:
+    def _columns_asked(self, header: tuple[str, ...]) -> tuple[int, ...]:
         """The first column of a table and those that the question asks for; empty if it asks for none.
 
         `header` has the cells of its header. Of two columns, `week 33` and `week 34`, a question about week 34 asks for
@@ -332,7 +332,11 @@ class Question:
 
     def _shows(self, excerpt: Excerpt, kind: Kind) -> bool | None:
         """Whether an excerpt shows a thing of a kind. The header of a table may say it: `Price (€)`."""
-        if kind not in ("yes_no", "reason", "tasks") and excerpt.header and self._columns(cells_of(excerpt.header)):
+        if (
+            kind not in ("yes_no", "reason", "tasks")
+            and excerpt.header
+            and self._columns(tuple(cells_of(excerpt.header)))
+        ):
             return True  # the header has what is asked for
         if kind == "reason" and "reason" in _kinds_of("".join(excerpt.headings[-1:]), self._lang):
             return True  # below the heading «Perché» ("why")

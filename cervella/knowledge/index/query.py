@@ -17,7 +17,8 @@ from cervella.text.terms import Wanted, asked_terms
 
 _ELIDED = re.compile(rf"(?<!\w)[^\W\d_]['{''.join(map(chr, APOSTROPHES))}](?=[^\W\d_])")
 """An article or another function word of one letter before a vowel, in any language: "l'orto"."""
-_ASKS = ("asks_amount", "asks_time", "asks_cause")
+ASKS = ("asks_amount", "asks_time", "asks_cause")
+"""The words of quotes.toml that only ask: for a figure, a date, a reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class Query:
     def content(self) -> frozenset[str]:
         """Its stems, corrected, without those that carry little or only ask for a figure, a date or a reason."""
         lang = self.language
-        asks = "|".join(lang.phrases[name] for name in _ASKS if lang.phrases.get(name))
+        asks = "|".join(lang.phrases[name] for name in ASKS if lang.phrases.get(name))
         bare = re.sub(asks, " ", fold(self._bare)) if asks else self._bare
         stems = self._corrected(lang.stems(bare, self.function_words))
         return frozenset(stems) - frozenset(lang.stems(lang.phrases["light"]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cervella.knowledge.index.query import Query
+from cervella.knowledge.index.query import ASKS, Query
 from cervella.knowledge.index.snapshot import Snapshot
 from cervella.knowledge.index.words import LexicalIndex, ngrams_of
 from cervella.text.folder import known_languages
@@ -44,7 +44,6 @@ _SAME_SUBJECT = 0.5
 _EXACT = 3
 """Digits from which on a figure is hardly ever in a question by chance."""
 _YEAR = re.compile(rf"{FIGURE}y\d{{4}}$")
-_ASKS = ("asks_amount", "asks_time", "asks_cause")
 _ASKS_STATE = ("asks_open", "asks_done")
 
 
@@ -176,7 +175,7 @@ def _idle_words(lang: Language, spoken: Language) -> tuple[re.Pattern[str], froz
     little; and those of months and days of the week.
     """
     both = (lang,) if spoken is lang else (lang, spoken)
-    asks = [one.phrases[name] for one in both for name in _ASKS if one.phrases.get(name)]
+    asks = [one.phrases[name] for one in both for name in ASKS if one.phrases.get(name)]
     light = " ".join(one.phrases["light"] for one in both)
     stop = " ".join(word for one in both for word in one.stop_words)
     dates = " ".join(name for one in both for name in one.calendar_names)
